@@ -1,0 +1,41 @@
+# make demo   the whole way on real data: train, cut, distil, export, profile, run under changing budgets
+# make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
+# Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all lint format dist clean
+
+demo: $(VENV)/.installed
+	$(BIN)/legodnn demo --out demo
+
+test: $(VENV)/.installed
+	$(BIN)/pytest
+
+test-all: $(VENV)/.installed
+	$(BIN)/pytest -m "$(if $(LEGODNN_DATA),,not data)"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+dist: $(VENV)/.installed
+	$(BIN)/python -m build
+
+$(VENV)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.13 is needed; install one, or name it: make PYTHON=python3.12"; exit 1; }
+	@echo "installing into $(VENV) with $(PYTHON): a minute or two"
+	@$(PYTHON) -m venv $(VENV) || { echo "python's venv module is missing: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,plot,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,243 @@
+"""The whole offline stage: a recipe in, a store out."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import keras
+import numpy as np
+from pydantic import Field, field_validator
+
+import legodnn
+from legodnn.blocks import zoo
+from legodnn.blocks.accuracy import Chain, measure
+from legodnn.blocks.data import Dataset, load
+from legodnn.blocks.distill import distill, train_original
+from legodnn.blocks.export import Runner, check, convert
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.graph import functional, macs
+from legodnn.blocks.prune import descendant
+from legodnn.console import Progress
+from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.files import new_folder, sha256_bytes, write_atomic
+from legodnn.schema import Schema, to_json
+from legodnn.store import (
+    MANIFEST,
+    BuildInfo,
+    InputSpec,
+    Manifest,
+    ModelInfo,
+    Option,
+    Segment,
+    Store,
+    TensorSpec,
+)
+
+_EVALUATION_BATCH = 32
+_CHECKED_IMAGES = 4
+
+
+class Recipe(Schema):
+    """Everything a store depends on; it is kept in the store's manifest.
+
+    Attributes:
+        model: a name from the zoo, or the path of a `.keras` file.
+        name: what the model is called in the store.
+        data: see `legodnn.blocks.data.load`.
+        width: channel multiplier of a zoo model.
+        image_size: height and width that digits and image folders are scaled to.
+        weights: `.npz` of published CIFAR ResNet weights for a zoo model.
+        train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
+        sparsities: of the descendants of each block; the original (0) is always there.
+        distill_epochs: epochs of block-wise distillation.
+        batch_size: images a training step.
+        max_blocks, min_share: see `legodnn.blocks.extract.extract`.
+        samples: compositions evaluated to fit and test the accuracy model.
+        evaluated_images: at most this many validation images are used for it.
+        seed: of everything random.
+    """
+
+    model: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    data: str = "digits"
+    width: Annotated[float, Field(gt=0)] = 1.0
+    image_size: Annotated[int, Field(ge=8)] = 32
+    weights: str | None = None
+    train_epochs: Annotated[int, Field(ge=0)] = 0
+    sparsities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.2, 0.4, 0.6, 0.8, 0.9)
+    distill_epochs: Annotated[int, Field(gt=0)] = 10
+    batch_size: Annotated[int, Field(gt=0)] = 64
+    max_blocks: Annotated[int, Field(gt=0)] = 16
+    min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    samples: Annotated[int, Field(ge=6)] = 48
+    evaluated_images: Annotated[int, Field(ge=10)] = 2000
+    seed: int = 0
+
+    @field_validator("sparsities")
+    @classmethod
+    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or sorted(set(value)) != list(value):
+            raise ValueError("sparsities must increase and be at least one")
+        return value
+
+
+def build(recipe: Recipe, path: str | Path) -> Store:
+    """Train, cut, prune, distil and export one model.
+
+    Args:
+        recipe: what to build.
+        path: the store's folder; it must not exist, and appears whole at the end or not at all.
+
+    Raises:
+        StoreError: something is at `path` already.
+        ModelError: the model cannot be cut, pruned or exported.
+        DataError: the data cannot be used.
+    """
+    path = Path(path)
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    keras.utils.set_random_seed(recipe.seed)
+    data = load(recipe.data, recipe.seed, recipe.image_size)
+    model = load_model(recipe, data)
+    pieces = extract(model, recipe.max_blocks, recipe.min_share)
+    if recipe.train_epochs:
+        train_original(model, data, recipe.train_epochs, recipe.batch_size)
+    descendants = {
+        p.name: [descendant(p.model, sparsity) for sparsity in recipe.sparsities] for p in pieces if p.kind == "block"
+    }
+    distill(pieces, descendants, data, recipe.distill_epochs, recipe.batch_size)
+    try:
+        with new_folder(path) as folder:
+            write_atomic(folder / MANIFEST, to_json(_export(recipe, data, model, pieces, descendants, folder)))
+    except FileExistsError:
+        raise StoreError(f"{path} has appeared in the meantime; choose another folder and build again") from None
+    return Store(path)
+
+
+def load_model(recipe: Recipe, data: Dataset) -> keras.Model:
+    """The recipe's model, from the zoo or a `.keras` file, checked against the data."""
+    if recipe.model in zoo.MODELS:
+        model = zoo.MODELS[recipe.model](recipe.width, data.image_shape, len(data.labels))
+        if recipe.weights:
+            zoo.load_cifar_resnet_weights(model, recipe.weights)
+        elif not recipe.train_epochs:
+            raise ModelError(f"{recipe.model} has no weights: give a weights file or some train_epochs")
+        return model
+    model = read_keras_file(recipe.model)
+    if tuple(model.input_shape[1:]) != data.image_shape:
+        raise DataError(
+            f"{recipe.model} takes images of shape {model.input_shape[1:]}, {data.name} has {data.image_shape}"
+        )
+    return model
+
+
+def read_keras_file(path: str) -> keras.Model:
+    """A model saved as `.keras`; code in the file is not run. ModelError if it cannot be read."""
+    if not path.endswith(".keras"):
+        raise ModelError(f"unknown model {path!r}; use a .keras file or one of {', '.join(zoo.MODELS)}")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as e:
+        reason = str(e).strip().partition("\n")[0]
+        raise ModelError(f"cannot load {path}: {reason}") from None
+    return functional(model)
+
+
+def _export(
+    recipe: Recipe,
+    data: Dataset,
+    model: keras.Model,
+    pieces: Sequence[Piece],
+    descendants: Mapping[str, Sequence[keras.Model]],
+    folder: Path,
+) -> Manifest:
+    """Write every option's file into the folder, measure accuracy, and return the manifest."""
+    options: list[list[tuple[str, float, keras.Model, bytes]]] = []
+    runners: list[list[Runner]] = []
+    x = data.val.x[:_CHECKED_IMAGES]
+    with Progress("exporting", len(pieces) + sum(len(d) for d in descendants.values())) as progress:
+        for piece in pieces:
+            variants = [
+                (0.0, piece.model),
+                *zip(recipe.sparsities, descendants.get(piece.name, ()), strict=False),
+            ]
+            options.append([])
+            runners.append([])
+            for sparsity, variant in variants:
+                name = f"s{sparsity:g}"
+                content = convert(variant)
+                check(content, variant, x, f"{piece.name}, option {name}")
+                options[-1].append((name, sparsity, variant, content))
+                runners[-1].append(Runner(convert(variant, _EVALUATION_BATCH)))
+                progress.step(piece.name)
+            x = keras.ops.convert_to_numpy(piece.model(x, training=False))
+    chain = Chain(runners)
+    val = data.val.first(recipe.evaluated_images)
+    _check_undivided(chain, model, val.x)
+    accuracy, losses = measure(chain, val, f"{data.name}, {len(val)} validation images", recipe.samples, recipe.seed)
+    segments, source = [], "image"
+    for piece, exported, costs in zip(pieces, options, losses, strict=True):
+        entries = [_write(folder, piece, *option, loss=cost) for option, cost in zip(exported, costs, strict=True)]
+        segments.append(
+            Segment(
+                name=piece.name,
+                kind=piece.kind,
+                inputs=(source,),
+                outputs=(piece.name,),
+                options=tuple(entries),
+            )
+        )
+        source = piece.name
+    spec = InputSpec(name="image", shape=data.image_shape, range=data.range, mean=data.mean, std=data.std)
+    return Manifest(
+        model=ModelInfo(name=recipe.name, task="classification", labels=data.labels),
+        inputs=(spec,),
+        outputs=(source,),
+        tensors=tuple(TensorSpec(name=p.name, shape=tuple(p.model.output_shape[1:])) for p in pieces),
+        segments=tuple(segments),
+        accuracy=accuracy,
+        built=_build_info(recipe),
+    )
+
+
+def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
+    composed = chain.outputs([0] * len(chain.segments), x)
+    whole = model.predict(x, verbose=0)
+    difference = float(np.abs(composed - whole).max() / max(1.0, float(np.abs(whole).max())))
+    if not difference < 1e-4:
+        raise ModelError(
+            f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
+        )
+
+
+def _write(
+    folder: Path, piece: Piece, name: str, sparsity: float, variant: keras.Model, content: bytes, loss: float
+) -> Option:
+    file = f"{piece.name}/{name}.tflite"
+    write_atomic(folder / file, content)
+    return Option(
+        name=name,
+        sparsity=sparsity,
+        file=file,
+        sha256=sha256_bytes(content),
+        bytes=len(content),
+        params=variant.count_params(),
+        macs=macs(variant),
+        loss=loss,
+    )
+
+
+def _build_info(recipe: Recipe) -> BuildInfo:
+    versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
+    return BuildInfo(
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        versions={"legodnn": legodnn.__version__, "python": platform.python_version(), **versions},
+        seed=recipe.seed,
+        recipe=recipe.model_dump(mode="json"),
+    )

@@ -1,0 +1,191 @@
+"""`legodnn demo`: the whole way on real data, from two untrained networks to a runtime that follows its budgets.
+
+Two networks learn the handwritten digits that come with scikit-learn, are cut into blocks, distilled, exported and
+profiled; then a process without TensorFlow runs both under a trace of budgets. What is there already is used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legodnn.commands.run import steps_table
+from legodnn.errors import DependencyError, LegoError, ProfileError, StoreError
+from legodnn.files import write_atomic
+from legodnn.profile import Profile, default_path
+from legodnn.store import Store
+
+if TYPE_CHECKING:
+    from legodnn.blocks.build import Recipe
+    from legodnn.runtime.replay import Step
+
+# Shares of the way from the smallest composition (0) to the originals (1) that each budget of the trace allows;
+# None is no limit.
+_TRACE: tuple[tuple[float | None, float | None], ...] = (
+    (None, None),
+    (0.6, None),
+    (0.3, None),
+    (0.1, None),
+    (0.3, 0.6),
+    (None, 0.4),
+    (None, 0.15),
+    (0.3, 0.4),
+    (0.6, 0.8),
+    (None, None),
+)  # fmt: skip
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="the whole way on real data: build two stores, profile, and follow a trace of budgets",
+        description="Train two networks on scikit-learn's handwritten digits, make a store of each, profile them on "
+        "this machine, and replay budgets that fall and rise. Writes stores, profiles, a report (HTML) and the plot "
+        "to a folder; a second run uses the stores again. Needs the `train` and `plot` extras.",
+        epilog="example:\n  legodnn demo --out demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", default="demo", metavar="FOLDER", help="where everything is written (default: demo)")
+    parser.add_argument("--quick", action="store_true", help="a few epochs only: shows that it works, not how well")
+    parser.add_argument("--json", action="store_true", help="print the steps as JSON instead of the table")
+    parser.set_defaults(run=run)
+
+
+def recipes(quick: bool) -> list[Recipe]:
+    """The two models of the demo."""
+    from legodnn.blocks.build import Recipe
+
+    train, distill = (2, 1) if quick else (20, 10)
+    return [
+        Recipe(model="vgg16", name="vgg16", width=0.25, train_epochs=train, distill_epochs=distill),
+        Recipe(model="resnet18", name="resnet18", width=0.125, train_epochs=train, distill_epochs=distill),
+    ]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build or reuse, profile or reuse, replay, report."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise DependencyError("the demo's report needs matplotlib; pip install 'legodnn[train,plot]'") from None
+    from legodnn.report import write_report
+    from legodnn.runtime.replay import Step
+
+    out = Path(args.out)
+    wanted = recipes(args.quick)
+    stores = [_store(out / "stores" / recipe.name, recipe) for recipe in wanted]
+    profiles = [_profile(store) for store in stores]
+    _write_inputs(out / "digits.npz", wanted[0])
+    write_atomic(out / "trace.json", json.dumps(trace(stores, profiles), indent=1) + "\n")
+    steps = [Step.model_validate_json(json.dumps(step)) for step in _replay(out, stores)]
+    report = write_report(out, stores, profiles, steps)
+    if args.json:
+        print(json.dumps([step.model_dump(mode="json") for step in steps]))
+    else:
+        _print(stores, steps)
+        print(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
+        names = " ".join(str(s.path) for s in stores)
+        print(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 3MB")
+    return 0
+
+
+def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
+    for store in stores:
+        accuracy = store.manifest.accuracy
+        measured = steps[0].models[store.name].accuracy
+        print(
+            f"{store.name}: {len(store.manifest.blocks)} blocks; the original classifies {measured:.1%} of the "
+            f"held-out test digits ({accuracy.original:.1%} of the validation digits)"
+        )
+    print(f"\n{steps_table(steps)}")
+
+
+def _store(path: Path, recipe: Recipe) -> Store:
+    """The store at `path` if it was built by this recipe and is whole; otherwise a new one."""
+    from legodnn.blocks.build import build
+
+    if path.exists():
+        try:
+            store = Store(path)
+            if store.manifest.built.recipe == recipe.model_dump(mode="json"):
+                print(f"using the store {path}", file=sys.stderr)
+                return store
+        except StoreError as e:
+            print(f"building {path} again: {e}", file=sys.stderr)
+        shutil.rmtree(path)
+    return build(recipe, path)
+
+
+def _profile(store: Store) -> Profile:
+    """The store's profile if it was measured here; otherwise a new one."""
+    from legodnn.profiler import profile_store
+    from legodnn.runtime.device import fingerprint
+
+    path = default_path(store.path)
+    if path.exists():
+        try:
+            profile = Profile.load(path)
+            profile.check_store(store)
+            profile.check_device(fingerprint())
+            return profile
+        except ProfileError as e:
+            print(f"profiling again: {e}", file=sys.stderr)
+    profile = profile_store(store, rounds=200)
+    profile.save(path)
+    return profile
+
+
+def _write_inputs(path: Path, recipe: Recipe) -> None:
+    """The test digits, which nothing was trained or fitted on, for the process that runs the models."""
+    import numpy as np
+
+    from legodnn.blocks.data import load
+
+    test = load(recipe.data, recipe.seed, recipe.image_size).test
+    content = io.BytesIO()
+    np.savez_compressed(content, x=test.x, y=test.y)
+    write_atomic(path, content.getvalue())
+
+
+def trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str, Any]]:
+    """Budgets that fall and rise between the smallest compositions and the originals, from what was profiled."""
+    least_memory = most_memory = 0
+    latency: dict[str, tuple[float, float]] = {}
+    for store, profile in zip(stores, profiles, strict=True):
+        of = {(o.segment, o.option): o for o in profile.options}
+        least_ms = most_ms = 0.0
+        for segment in store.manifest.segments:
+            options = [of[segment.name, o.name] for o in segment.options]
+            original = of[segment.name, segment.original.name]
+            least_memory += min(o.memory_bytes for o in options)
+            most_memory += original.memory_bytes
+            least_ms += min(o.latency[0].median_ms for o in options)
+            most_ms += original.latency[0].median_ms
+        latency[store.name] = (least_ms, most_ms)
+    budgets = []
+    for memory, time in _TRACE:
+        budget: dict[str, Any] = {}
+        if memory is not None:
+            budget["memory_bytes"] = round(least_memory + memory * (most_memory - least_memory))
+        if time is not None:
+            budget["latency_ms"] = {name: round(a + time * (b - a), 4) for name, (a, b) in latency.items()}
+        budgets.append(budget)
+    return budgets
+
+
+def _replay(out: Path, stores: Sequence[Store]) -> Any:
+    """Run the trace in a process of its own, without TensorFlow, as on a device."""
+    command = [sys.executable, "-m", "legodnn", "run", *(str(s.path) for s in stores)]
+    command += ["--input", str(out / "digits.npz"), "--trace", str(out / "trace.json"), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise LegoError(f"running the trace failed with status {done.returncode}; see the message above")
+    return json.loads(done.stdout)

@@ -1,0 +1,200 @@
+"""`legodnn plan`: what the scheduler would choose, and what a little more room would buy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.console import size, table
+from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
+from legodnn.plan import Gain, Gains, Infeasible, Plan
+from legodnn.profile import Profile
+from legodnn.runtime.scheduler import ModelTable, Scheduler
+from legodnn.store import Store
+from legodnn.workload import Budget, WorkloadModel, load_workload
+
+_SWEEP_POINTS = 400
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `plan` to the command line."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="choose the options of every block under a budget",
+        description="Choose an option for every block of every model: the most accuracy that memory and latency allow.",
+        epilog=(
+            "examples:\n"
+            "  legodnn plan stores/faces stores/scenes --memory 20MB --latency 5\n"
+            "  legodnn plan workload.toml --memory 12MB --latency faces=8 --json\n"
+            "  legodnn plan workload.toml --sweep --output accuracy.svg"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or store folders")
+    add_budget_flags(parser)
+    parser.add_argument("--sweep", action="store_true", help="draw accuracy against memory")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where --sweep draws (.svg, .png, .pdf; default plan.svg)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and print the plan or why there is none (exit status 1)."""
+    workload = load_workload(args.workload)
+    budget = budget_from(args, workload.budget)
+    scheduler = Scheduler([_load(m) for m in workload.models], workload.switch_charge)
+    if args.sweep:
+        return _sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
+    try:
+        plan = scheduler.plan(budget)
+    except InfeasibleError as e:
+        _print_infeasible(e.report, args.json)
+        return 1
+    gains = scheduler.gains(plan)
+    if args.json:
+        document = {
+            "plan": plan.model_dump(mode="json", by_alias=True),
+            "slack": _slack(plan),
+            "gains": gains.model_dump(mode="json"),
+        }
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print(_table(plan))
+        print(_summary(plan, gains))
+    return 0
+
+
+def _load(model: WorkloadModel) -> ModelTable:
+    return ModelTable.from_workload(model, Store(model.store), Profile.load(model.profile_path))
+
+
+def _table(plan: Plan) -> str:
+    rows = []
+    for m in plan.models:
+        if m.suspended:
+            rows.append([m.name, "suspended", "", "", "", "", ""])
+            continue
+        slack = "" if m.latency_limit_ms is None else f"{m.latency_limit_ms - m.latency_ms:.3g} ms"
+        options = " ".join(f"{block}={option}" for block, option in m.options.items())
+        rows.append(
+            [
+                m.name,
+                f"{m.accuracy:.4f} ± {m.accuracy_error:.4f}",
+                f"{m.latency_ms:.3g} ms",
+                slack,
+                str(m.threads),
+                size(m.memory_bytes),
+                options,
+            ]
+        )
+    return table(rows, ["model", "accuracy", "latency", "slack", "threads", "memory", "options"])
+
+
+def _summary(plan: Plan, gains: Gains) -> str:
+    budget = plan.budget
+    lines = [f"objective  {plan.objective:.4f} (sum of weight x accuracy)"]
+    spare = (
+        ""
+        if budget.memory_bytes is None
+        else f" of {size(budget.memory_bytes)}, {size(budget.memory_bytes - plan.memory_bytes)} to spare"
+    )
+    lines.append(f"memory     {size(plan.memory_bytes)}{spare}")
+    if budget.cores is not None:
+        lines.append(
+            f"cores      {plan.cores:.3g} of {budget.cores:g}, {max(0.0, budget.cores - plan.cores):.3g} to spare"
+        )
+    if gains.memory is not None:
+        lines.append(f"1 MB more would buy {_gain(gains.memory)}")
+    lines += [f"1 ms more for {name} would buy {_gain(gain)}" for name, gain in gains.latency.items()]
+    return "\n".join(lines)
+
+
+def _gain(gain: Gain) -> str:
+    return f"{gain.objective:+.4f}" + (f" and resume {', '.join(gain.resumes)}" if gain.resumes else "")
+
+
+def _print_infeasible(report: Infeasible, as_json: bool) -> None:
+    if as_json:
+        print(report.model_dump_json(by_alias=True, indent=1))
+        return
+    print(report)
+    if report.nearest is not None:
+        print(f"the nearest plan needs every limit {100 * (report.excess or 0):.2g} % wider:\n{_table(report.nearest)}")
+
+
+def _slack(plan: Plan) -> dict[str, Any]:
+    """What is left of each limit that was set."""
+    budget = plan.budget
+    slack: dict[str, Any] = {}
+    if budget.memory_bytes is not None:
+        slack["memory_bytes"] = budget.memory_bytes - plan.memory_bytes
+    if budget.cores is not None:
+        slack["cores"] = max(0.0, budget.cores - plan.cores)
+    slack["latency_ms"] = {
+        m.name: m.latency_limit_ms - m.latency_ms
+        for m in plan.models
+        if m.latency_limit_ms is not None and not m.suspended
+    }
+    return slack
+
+
+def _sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> int:
+    """Draw the optimal objective against the memory budget, from the least that fits to where more buys nothing."""
+    figure = _pyplot()
+    points = _staircase(scheduler, budget)
+    plot = figure.figure(figsize=(7, 4))
+    axes = plot.add_subplot()
+    axes.step(
+        [p["memory_bytes"] / 1e6 for p in points], [p["objective"] for p in points], where="post", label="optimum"
+    )
+    if budget.memory_bytes is not None:
+        axes.axvline(
+            budget.memory_bytes / 1e6, color="grey", linestyle=":", label=f"budget {size(budget.memory_bytes)}"
+        )
+    axes.set_xlabel("memory budget (MB)")
+    axes.set_ylabel("accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
+    axes.legend()
+    try:
+        plot.savefig(output, bbox_inches="tight")
+    except (OSError, ValueError) as e:
+        raise WorkloadError(f"cannot draw {output}: {e}") from None
+    if as_json:
+        print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
+    else:
+        ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
+        print("  ...  ".join(ends))
+        print(f"drew {output}")
+    return 0
+
+
+def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:
+    """Optimal plans for memory budgets evenly spread over all that matter."""
+    unlimited = Budget(latency_ms=budget.latency_ms, cores=budget.cores)
+    most = scheduler.plan(unlimited).memory_bytes
+    try:
+        least = scheduler.plan(Budget(memory_bytes=1, latency_ms=budget.latency_ms, cores=budget.cores)).memory_bytes
+    except InfeasibleError as e:
+        least = int(next(limit.needed or 0 for limit in e.report.limits if limit.kind == "memory"))
+    step = max(1, (most - least) // _SWEEP_POINTS)
+    points = []
+    for memory in (*range(max(1, least), most, step), max(1, most)):
+        plan = scheduler.plan(Budget(memory_bytes=memory, latency_ms=budget.latency_ms, cores=budget.cores))
+        accuracy = {m.name: m.accuracy for m in plan.models if not m.suspended}
+        points.append({"memory_bytes": memory, "objective": plan.objective, "accuracy": accuracy})
+    return points
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as pyplot
+    except ImportError:
+        raise DependencyError("--sweep draws with matplotlib; install it with: pip install 'legodnn[plot]'") from None
+    return pyplot

@@ -1,0 +1,130 @@
+"""`legodnn run`: run a workload on inputs, under one budget or a trace of budgets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.console import size, table
+from legodnn.errors import InputError, WorkloadError
+from legodnn.schema import explain
+from legodnn.workload import Budget, Workload, load_workload
+
+_EXAMPLE_TRACE = '[{"memory_bytes": 3000000, "latency_ms": 1.5}, {}]'
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run models on inputs while budgets change",
+        description="Run the models of a workload on inputs. With --trace the budgets of a JSON file are replayed: at "
+        "each the runtime re-plans, switches the blocks that change, and runs all inputs.",
+        epilog="examples:\n"
+        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --memory 3MB\n"
+        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one workload .toml, or folders of stores")
+    parser.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        metavar="[NAME=]FILE",
+        help=".npy of images, or .npz with x and perhaps labels y; for all models or the one named",
+    )
+    add_budget_flags(parser)
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help='JSON list of budgets: [{"memory_bytes": 3000000, "latency_ms": 1.5}, ...]',
+    )
+    parser.add_argument("--json", action="store_true", help="print every step as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and print a table."""
+    from legodnn.runtime.device import process_memory_bytes
+    from legodnn.runtime.replay import read_inputs, replay
+    from legodnn.runtime.runtime import Runtime
+
+    workload = load_workload(args.workload)
+    budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
+    files = _files(args.input, workload)
+    base = process_memory_bytes()
+    with Runtime(workload, budgets[0]) as runtime:
+        inputs = {name: read_inputs(files[name], runtime.input_spec(name)) for name in files}
+        steps = replay(runtime, inputs, budgets, base)
+    if args.json:
+        print(json.dumps([s.model_dump(mode="json") for s in steps]))
+    else:
+        print(steps_table(steps))
+    return 0
+
+
+def _files(arguments: list[str], workload: Workload) -> dict[str, str]:
+    """The input file of each model."""
+    names = [m.name for m in workload.models]
+    files: dict[str, str] = {}
+    for argument in arguments:
+        name, _, path = argument.partition("=")
+        if path and name not in names:
+            raise InputError(f"--input {argument}: no model {name!r} in this workload; it has {', '.join(names)}")
+        for model in [name] if path else names:
+            files[model] = path or argument
+    if missing := [n for n in names if n not in files]:
+        raise InputError(f"no input for {missing[0]}; give --input {missing[0]}=FILE")
+    return files
+
+
+def read_trace(path: Path) -> list[Budget]:
+    """The budgets of a trace file; WorkloadError if it is not a list of budgets."""
+    try:
+        budgets = TypeAdapter(list[Budget]).validate_json(path.read_bytes(), strict=True)
+    except OSError as e:
+        raise WorkloadError(f"cannot read {path}: {e.strerror or e}") from None
+    except ValidationError as e:
+        raise WorkloadError(f"{path} is not a JSON list of budgets: {explain(e)}") from None
+    if not budgets:
+        raise WorkloadError(f'{path} holds no budget; write at least one, such as [{{"memory_bytes": 3000000}}]')
+    return budgets
+
+
+def steps_table(steps: Any) -> str:
+    """One line for each budget and model: what was asked, chosen, predicted and measured."""
+    rows = []
+    for number, step in enumerate(steps, start=1):
+        for i, model in enumerate(step.plan.models):
+            measured = step.models.get(model.name)
+            first = i == 0
+            budget = step.budget
+            limit = budget.latency_ms.get(model.name) if isinstance(budget.latency_ms, dict) else budget.latency_ms
+            rows.append(
+                (
+                    number if first else "",
+                    ("refused" if step.refused else size(budget.memory_bytes) if budget.memory_bytes else "any")
+                    if first
+                    else "",
+                    f"{limit:.3f}" if limit else "any",
+                    model.name,
+                    "suspended" if model.suspended else " ".join(o.removeprefix("s") for o in model.options.values()),
+                    _pair(model.accuracy, measured.accuracy if measured else None, "{:.3f}"),
+                    _pair(model.latency_ms, measured.median_ms if measured else None, "{:.3f}"),
+                    f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}" if first else "",
+                    f"{len(step.loaded)}" if first else "",
+                    f"{step.plan_ms:.2f} + {step.switch_ms:.2f}" if first else "",
+                )
+            )
+    header = ["#", "memory", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "memory used"]
+    header += ["switched", "plan + switch ms"]
+    return table(rows, header) + "\n\naccuracy, latency and memory: predicted / measured"
+
+
+def _pair(predicted: float, measured: float | None, form: str) -> str:
+    return f"{form.format(predicted)} / {form.format(measured) if measured is not None else '-'}"

@@ -1,0 +1,102 @@
+"""What the command line and long-running work print: tables, progress, sizes. Plain text, no dependencies."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from legodnn.errors import WorkloadError
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 1_000,
+    "MB": 1_000_000,
+    "GB": 1_000_000_000,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+}
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    """Rows under a header, columns aligned: numbers to the right, text to the left."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
+    numeric = [
+        all(re.fullmatch(r"[-+]?[\d.,]+( ?[%a-zA-Z]{1,3})?|-?", row[i]) for row in cells) for i in range(len(header))
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        parts = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True))
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * w for w in widths), *(line(row) for row in cells)])
+
+
+def size(count: float) -> str:
+    """Bytes for people: 1234567 -> '1.23 MB' (decimal units)."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(count) >= scale:
+            return f"{count / scale:.3g} {unit}" if abs(count) < 100 * scale else f"{count / scale:.0f} {unit}"
+    return f"{count:.0f} B"
+
+
+def parse_size(text: str) -> int:
+    """'20MB', '1.5 GiB' or '300000' -> bytes; WorkloadError for anything else."""
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?|\.\d+)\s*([KMG]I?B|B)?\s*", text.upper(), re.ASCII)
+    if not match:
+        raise WorkloadError(f"{text!r:.40} is not a size; write it like 20MB, 1.5GiB or 300000")
+    return round(float(match[1]) * _UNITS[match[2] or ""])
+
+
+class Progress:
+    """A progress line on stderr: `label  [####....]  12/40  3 s left`. Silent lines when stderr is no terminal.
+
+    Use as a context manager; call `step()` after each unit of work.
+    """
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total, self.done = label, total, 0
+        self._start = time.monotonic()
+        self._drawn = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def step(self, note: str = "") -> None:
+        """One more unit is done; `note` is shown at the end of the line."""
+        self.done += 1
+        now = time.monotonic()
+        if self._terminal and (now - self._drawn > 0.1 or self.done >= self.total):
+            self._drawn = now
+            left = (now - self._start) / self.done * (self.total - self.done)
+            filled = round(24 * self.done / self.total)
+            bar = "#" * filled + "." * (24 - filled)
+            text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {note}"
+            print(f"{text:<110}", end="", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        end = "interrupted" if kind else f"{time.monotonic() - self._start:.1f} s"
+        text = f"{self.label:<32} {self.done}/{self.total}  {end}"
+        print(f"\r{text:<110}".rstrip() if self._terminal else text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def native_stderr_silenced() -> Iterator[None]:
+    """Drop what C++ libraries write to file descriptor 2 meanwhile. Meant for their first few milliseconds."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

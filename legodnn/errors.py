@@ -1,0 +1,67 @@
+"""Everything that can go wrong, as one small hierarchy.
+
+    LegoError
+    ├── StoreError          a store is damaged, unreadable, or not a store
+    ├── ProfileError        a profile is damaged, incomplete, or of another store or device
+    ├── WorkloadError       a workload or a budget makes no sense
+    │   └── InfeasibleError no combination of blocks holds the limits
+    ├── InputError          an inference request the model cannot take
+    ├── SuspendedError      the plan has no room for this model at the moment
+    ├── ModelError          (offline) a model cannot be cut, pruned or exported
+    ├── DataError           (offline) training data cannot be used
+    └── DependencyError     an optional package is not installed
+
+A message is one or two lines: what is wrong, where, and what to do. When an error is raised nothing has been
+written and the running plan is untouched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from legodnn.plan import Infeasible
+
+
+class LegoError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class StoreError(LegoError):
+    """A store is damaged, unreadable, or not a store."""
+
+
+class ProfileError(LegoError):
+    """A profile is damaged, incomplete, or was measured on another store or device."""
+
+
+class WorkloadError(LegoError):
+    """A workload or a budget makes no sense."""
+
+
+class InfeasibleError(WorkloadError):
+    """No combination of blocks holds the limits; `report` says which limits fall short and by how much."""
+
+    def __init__(self, report: Infeasible) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+class InputError(LegoError):
+    """An inference request that the model cannot take: unknown model, wrong shape or dtype."""
+
+
+class SuspendedError(LegoError):
+    """The plan has no room for this model at the moment."""
+
+
+class ModelError(LegoError):
+    """A Keras model cannot be cut into blocks, pruned or exported."""
+
+
+class DataError(LegoError):
+    """Training data is missing or cannot be used."""
+
+
+class DependencyError(LegoError):
+    """An optional package is not installed; the message names the command that installs it."""

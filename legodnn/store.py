@@ -1,0 +1,285 @@
+"""The store: the folder that the offline stage writes and a device reads.
+
+`manifest.json` describes one model cut into segments; beside it lies one `.tflite` file per option. The format is
+documented in docs/store.md and is read by Python and by Java. A store is written once, whole, and never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
+
+from legodnn.errors import StoreError
+from legodnn.files import sha256_file
+from legodnn.schema import Schema, parse_document
+
+VERSION = "legodnn.store/1"
+MANIFEST = "manifest.json"
+_REMEDY = "build the store again with `legodnn build`, or copy it again from where it was built"
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Dim = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Precision = Literal["float32"]
+
+
+class TensorSpec(Schema):
+    """A tensor between segments. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
+
+    name: Name
+    shape: tuple[Dim, ...]
+    dtype: Literal["float32"] = "float32"
+
+
+class InputSpec(TensorSpec):
+    """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`."""
+
+    layout: Literal["HWC"] = "HWC"
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if not self.range[0] < self.range[1]:
+            raise ValueError(f"range of {self.name} must increase")
+        if any(v and len(v) != (self.shape or (0,))[-1] for v in (self.mean, self.std)):
+            raise ValueError(f"mean and std of {self.name} must have one value for each channel")
+        if any(v <= 0 for v in self.std):
+            raise ValueError(f"std of {self.name} must be positive")
+        return self
+
+
+class Option(Schema):
+    """One variant of a segment: one `.tflite` file.
+
+    `loss` is what choosing this option alone costs, on the scale of `AccuracyModel.link`; 0 for the original.
+    """
+
+    name: Name
+    sparsity: float = Field(ge=0, lt=1)
+    precision: Precision = "float32"
+    file: Name
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: Annotated[int, Field(gt=0)]
+    params: Count
+    macs: Count
+    loss: float = 0.0
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file or "\0" in file:
+            raise ValueError("must be a relative path inside the store")
+        return file
+
+
+class Segment(Schema):
+    """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one."""
+
+    name: Name
+    kind: Literal["block", "fixed"]
+    inputs: tuple[Name, ...] = Field(min_length=1)
+    outputs: tuple[Name, ...] = Field(min_length=1)
+    options: tuple[Option, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _options_make_sense(self) -> Self:
+        names = [o.name for o in self.options]
+        if len(set(names)) != len(names):
+            raise ValueError(f"segment {self.name} has two options of the same name")
+        if self.kind == "fixed" and len(self.options) > 1:
+            raise ValueError(f"fixed segment {self.name} has more than one option")
+        if not any(o.sparsity == 0 and o.precision == "float32" for o in self.options):
+            raise ValueError(f"segment {self.name} lacks its original (sparsity 0, float32)")
+        return self
+
+    @property
+    def original(self) -> Option:
+        """The option at sparsity 0 in float32."""
+        return next(o for o in self.options if o.sparsity == 0 and o.precision == "float32")
+
+    def option(self, name: str) -> Option:
+        """The option of this name; StoreError if there is none."""
+        for option in self.options:
+            if option.name == name:
+                return option
+        raise StoreError(
+            f"segment {self.name} has no option {name!r}; it has {', '.join(o.name for o in self.options)}"
+        )
+
+
+class Link(Schema):
+    """A non-increasing, piecewise linear function from summed losses to the metric; constant outside its knots."""
+
+    x: tuple[float, ...] = Field(min_length=2)
+    y: tuple[float, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _monotone(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError("x and y differ in length")
+        if any(b <= a for a, b in zip(self.x, self.x[1:], strict=False)):
+            raise ValueError("x must increase")
+        if any(b > a for a, b in zip(self.y, self.y[1:], strict=False)):
+            raise ValueError("y must not increase")
+        return self
+
+
+class AccuracyModel(Schema):
+    """Predicts a composition's metric: `link(sum of the chosen options' losses)`.
+
+    `original` is the undivided model's metric; `error` the mean absolute error on `samples` compositions that the
+    link was not fitted to. Both were measured on the data set named in `data`.
+    """
+
+    metric: Name
+    data: str
+    original: float
+    link: Link
+    error: float = Field(ge=0)
+    samples: Count
+
+
+class ModelInfo(Schema):
+    """What the model is for."""
+
+    name: Name
+    task: Name
+    labels: tuple[str, ...] = ()
+
+
+class BuildInfo(Schema):
+    """How the store was made: package versions, seed, and the whole recipe."""
+
+    created: str
+    versions: dict[str, str]
+    seed: int
+    recipe: dict[str, Any]
+
+
+class Manifest(Schema):
+    """The content of manifest.json."""
+
+    schema_: Literal["legodnn.store/1"] = Field(default="legodnn.store/1", alias="schema")
+    model: ModelInfo
+    inputs: tuple[InputSpec, ...] = Field(min_length=1)
+    outputs: tuple[Name, ...] = Field(min_length=1)
+    tensors: tuple[TensorSpec, ...]
+    segments: tuple[Segment, ...] = Field(min_length=1)
+    accuracy: AccuracyModel
+    built: BuildInfo
+
+    @model_validator(mode="after")
+    def _graph_makes_sense(self) -> Self:
+        names = [s.name for s in self.segments]
+        if len(set(names)) != len(names):
+            raise ValueError("two segments have the same name")
+        ready = {i.name for i in self.inputs}
+        if len(ready) < len(self.inputs) or len(set(self.outputs)) < len(self.outputs):
+            raise ValueError("two inputs or two outputs have the same name")
+        for segment in self.segments:
+            if missing := set(segment.inputs) - ready:
+                raise ValueError(f"segment {segment.name} reads {missing.pop()!r}, which no earlier segment writes")
+            if again := set(segment.outputs) & ready:
+                raise ValueError(f"segment {segment.name} writes {again.pop()!r} again")
+            ready |= set(segment.outputs)
+        if missing := set(self.outputs) - ready:
+            raise ValueError(f"no segment writes the output {missing.pop()!r}")
+        described = [t.name for t in self.tensors]
+        if sorted(described) != sorted(ready - {i.name for i in self.inputs}):
+            raise ValueError("`tensors` must describe exactly the tensors that segments write")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Segment, ...]:
+        """The segments that have options to choose from, in topological order."""
+        return tuple(s for s in self.segments if s.kind == "block")
+
+    @property
+    def compositions(self) -> int:
+        """How many models the options give: one option for every block, in every combination."""
+        return math.prod(len(b.options) for b in self.blocks)
+
+    @cached_property
+    def specs(self) -> dict[str, TensorSpec]:
+        """Every input and interface tensor by name."""
+        return {t.name: t for t in (*self.inputs, *self.tensors)}
+
+
+class Store:
+    """A store that has been opened and verified.
+
+    Attributes:
+        path: the folder.
+        manifest: its manifest.
+        id: SHA-256 of manifest.json; since that holds the hash of every file, it identifies the whole store.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a store and verify every file's path, size and hash.
+
+        Raises:
+            StoreError: the folder is no store, or any file is missing, truncated, altered or outside it.
+        """
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path} is not a folder; `legodnn build --help` shows how to build a store")
+        file = self.path / MANIFEST
+        try:
+            content = file.read_bytes()
+            text = content.decode("utf-8")
+        except OSError as e:
+            raise StoreError(
+                f"{self.path} is not a store: cannot read {MANIFEST} ({e.strerror or e}); {_REMEDY}"
+            ) from None
+        except UnicodeDecodeError:
+            raise StoreError(f"{file} is not UTF-8 text; {_REMEDY}") from None
+        self.id = hashlib.sha256(content).hexdigest()
+        self.manifest = parse_document(text, str(file), Manifest, VERSION, StoreError, _REMEDY)
+        self._seen: dict[Option, tuple[int, int]] = {}
+        for segment in self.manifest.segments:
+            for option in segment.options:
+                self.verified_file(option)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.model.name
+
+    def verified_file(self, option: Option) -> Path:
+        """The path of an option's `.tflite`, hashed again if it changed on disk since it was last verified.
+
+        Raises:
+            StoreError: missing, outside the store, or not what the manifest says.
+        """
+        path = self.path / option.file
+        try:
+            inside = path.resolve().is_relative_to(self.path.resolve())
+            if not inside or not path.is_file():
+                problem = "is missing" if inside else "leads out of the store"
+                raise StoreError(f"{path} {problem}; {_REMEDY}")
+            status = path.stat()
+            state = (status.st_size, status.st_mtime_ns)
+            if self._seen.get(option) == state:
+                return path
+            if status.st_size != option.bytes:
+                raise StoreError(f"{path} has {status.st_size} bytes instead of {option.bytes}; {_REMEDY}")
+            if sha256_file(path) != option.sha256:
+                raise StoreError(f"{path} does not have the hash in {MANIFEST}: it was altered; {_REMEDY}")
+        except (OSError, RuntimeError) as e:  # pathlib reports a loop of symbolic links as RuntimeError
+            raise StoreError(f"cannot read {path}: {getattr(e, 'strerror', None) or e}; {_REMEDY}") from None
+        self._seen[option] = state
+        return path
+
+    def __repr__(self) -> str:
+        blocks = self.manifest.blocks
+        options = sum(len(b.options) for b in blocks)
+        return f"Store({self.name!r}, {len(blocks)} blocks, {options} options, {str(self.path)!r})"

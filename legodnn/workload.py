@@ -1,0 +1,221 @@
+"""What is asked of the scheduler: the models that run together, and the limits that they share.
+
+A budget is what changes from second to second; a workload is what an application declares once: its stores, what
+each is worth, how often it is called. Written as TOML:
+
+    [budget]
+    memory = "20MB"             # all models together; or memory_bytes = 20000000
+    cores = 2.0
+
+    [[models]]
+    name = "faces"
+    store = "stores/faces"      # relative to this file
+    weight = 2.0
+    rate_hz = 15
+    latency_ms = 8.0
+    min_accuracy = 0.8
+
+    [[models]]
+    name = "scenes"
+    store = "stores/scenes"
+    rate_hz = 1
+    critical = false            # may be suspended when not everything fits
+
+    [switch_charge]
+    per_mb = 0.0001
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+from typing_extensions import Self
+
+from legodnn.console import parse_size
+from legodnn.errors import WorkloadError
+from legodnn.profile import default_path
+from legodnn.schema import Schema, explain
+from legodnn.store import Name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class _Request(Schema):
+    """A schema that applications construct themselves: what is wrong with it is a WorkloadError in one line."""
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as e:
+                raise WorkloadError(f"{type(self).__name__}: {explain(e)}") from None
+
+
+class Budget(_Request):
+    """The limits of the moment. None is no limit.
+
+    Attributes:
+        memory_bytes: what all models together may hold.
+        latency_ms: the longest that an inference may take: one number for every model, or a number for some by
+            name. Where a model has a limit of its own (`WorkloadModel.latency_ms`), the tighter one holds.
+        cores: CPU cores' worth of compute: sum over models of rate x threads x latency.
+    """
+
+    memory_bytes: int | None = Field(default=None, gt=0, lt=1 << 62)
+    latency_ms: Positive | dict[str, Positive] | None = None
+    cores: Positive | None = None
+
+
+class SwitchCharge(_Request):
+    """What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded.
+
+    Attributes:
+        per_mb: for each 10^6 bytes of the options' files that must be loaded.
+        per_ms: for each millisecond of loading, as the profile measured it.
+    """
+
+    per_mb: NotNegative = 0.0
+    per_ms: NotNegative = 0.0
+
+
+class WorkloadModel(_Request):
+    """One model of a workload.
+
+    Attributes:
+        name: what the application calls it; unique in the workload.
+        store: folder of the store.
+        profile: file of the profile; None for the one beside the store.
+        weight: what one unit of its accuracy is worth.
+        rate_hz: inferences per second; needed where the budget limits cores.
+        latency_ms: longest an inference may take; None for no limit.
+        min_accuracy: least predicted accuracy; None for no limit.
+        critical: False if it may be suspended when not everything fits.
+        threads: thread count; None leaves it to the scheduler, among those that were profiled.
+    """
+
+    name: Name
+    store: str = Field(min_length=1)
+    profile: str | None = Field(default=None, min_length=1)
+    weight: Positive = 1.0
+    rate_hz: NotNegative | None = None
+    latency_ms: Positive | None = None
+    min_accuracy: float | None = None
+    critical: bool = True
+    threads: int | None = Field(default=None, gt=0)
+
+    @property
+    def profile_path(self) -> Path:
+        """Where the profile lies."""
+        return default_path(self.store) if self.profile is None else Path(self.profile)
+
+
+class Workload(Schema):
+    """The models that run together, and their budget unless another is given."""
+
+    models: tuple[WorkloadModel, ...] = Field(min_length=1)
+    budget: Budget = Budget()
+    switch_charge: SwitchCharge = SwitchCharge()
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as e:
+                raise WorkloadError(f"Workload: {explain(e)}") from None
+
+    @model_validator(mode="after")
+    def _names_make_sense(self) -> Self:
+        names = [m.name for m in self.models]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"two models are called {twice[0]!r}; give each a name of its own")
+        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(names))):
+            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(names)}")
+        return self
+
+
+def load_workload(paths: Sequence[str | Path]) -> Workload:
+    """A workload from one `.toml` file, or from the folders of one or more stores (weight 1, no limits).
+
+    Raises:
+        WorkloadError: unreadable, not TOML, or not a workload.
+    """
+    if not paths:
+        raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
+    files = [Path(p) for p in paths]
+    if files[0].suffix == ".toml":
+        if len(files) > 1:
+            raise WorkloadError(f"give one workload file or several stores, not {files[0]} and {files[1]}")
+        return _read_toml(files[0])
+    return Workload(
+        models=tuple(WorkloadModel(name=n, store=str(f)) for n, f in zip(_names(files), files, strict=True))
+    )
+
+
+def _names(stores: Sequence[Path]) -> list[str]:
+    """Folder names, numbered where they repeat: a, b, a-2."""
+    names: list[str] = []
+    for store in stores:
+        base = name = store.resolve().name or "model"
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{base}-{number}"
+        names.append(name)
+    return names
+
+
+def _read_toml(path: Path) -> Workload:
+    try:
+        with path.open("rb") as f:
+            document = tomllib.load(f)
+    except OSError as e:
+        raise WorkloadError(f"cannot read {path}: {e.strerror or e}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        raise WorkloadError(f"{path} is not TOML: {e}") from None
+    try:
+        entries = document.pop("models", None)
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise WorkloadError("it needs one [[models]] table for each model")
+        models = tuple(WorkloadModel(**_located(entry, path.parent)) for entry in entries)
+        budget = Budget(**_with_memory(_table(document, "budget")))
+        charge = SwitchCharge(**_table(document, "switch_charge"))
+        return Workload(models=models, budget=budget, switch_charge=charge, **document)
+    except WorkloadError as e:
+        raise WorkloadError(f"{path}: {e}") from None
+
+
+def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
+    table = document.pop(key, {})
+    if not isinstance(table, dict):
+        raise WorkloadError(f"{key} must be a table: [{key}]")
+    return table
+
+
+def _located(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths relative to the workload's file."""
+    found = {
+        key: str(folder / entry[key]) for key in ("store", "profile") if isinstance(entry.get(key), str) and entry[key]
+    }
+    return {**entry, **found}
+
+
+def _with_memory(entry: dict[str, Any]) -> dict[str, Any]:
+    """`memory = "20MB"` as memory_bytes."""
+    if "memory" not in entry:
+        return entry
+    if "memory_bytes" in entry:
+        raise WorkloadError("the budget has both memory and memory_bytes; give one of them")
+    rest = {key: value for key, value in entry.items() if key != "memory"}
+    return {**rest, "memory_bytes": parse_size(str(entry["memory"]))}

@@ -1,0 +1,43 @@
+"""What this device is, as far as measurements depend on it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import re
+from pathlib import Path
+
+import psutil
+
+from legodnn.profile import Fingerprint
+from legodnn.runtime.interpreter import executor_name
+
+
+@functools.cache
+def fingerprint() -> Fingerprint:
+    """CPU, architecture, usable cores, and the TensorFlow Lite package that runs the blocks."""
+    return Fingerprint(machine=platform.machine(), cpu=_cpu(), cores=usable_cores(), executor=executor_name())
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def process_memory_bytes() -> int:
+    """Proportional set size (PSS) of this process; resident size where the system does not tell PSS."""
+    info = psutil.Process().memory_full_info()
+    return int(getattr(info, "pss", info.rss))
+
+
+def _cpu() -> str:
+    """The processor's name: 'model name' on x86, the board's 'Model' on a Raspberry Pi."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or "unknown"
+    for key in ("model name", "Model", "Hardware"):
+        if match := re.search(rf"^{key}\s*:\s*(.+)$", text, re.MULTILINE):
+            return match[1].strip()
+    return platform.processor() or "unknown"

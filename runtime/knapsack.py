@@ -1,0 +1,150 @@
+"""The multiple-choice knapsack, exactly: one item of each class, greatest total value, total weights within limits.
+
+    maximise  sum_c v(x_c)    subject to  sum_c w_i(x_c) <= W_i,  i = 1 .. d,    x_c one item of class c
+
+For prices p_i >= 0 the relaxation  D(p) = sum_c max_x r(x) + sum_i p_i W_i,  r = v - sum_i p_i w_i,  bounds the optimum
+from above, and any x is worth exactly
+
+    D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x),        gap(x_c) = max_y r(y) - r(x_c) >= 0.
+
+So whatever is worth at least V has sum_c gap(x_c) + sum_i p_i slack_i <= D(p) - V. That leaves few items of each class,
+and few partial sums as classes are added one by one; dominance prunes the rest. V need not be known: if anything
+feasible lies within a margin below D(p), the best of that is the optimum, so margins are tried from small to great.
+It is exact for any p, and short for p near the minimum of D (with one limit: the slope of the concave envelope there).
+(Sinha and Zoltners 1979; Pisinger 1995, "A minimal algorithm for the multiple-choice knapsack problem".)
+
+Values and weights are integers below 2^53: sums are exact, and ties are real ties. Among the plans of greatest value
+the one of least first weight is taken, then of least second weight, then the first met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from legodnn.runtime.frontier import Indices, Ints
+from legodnn.runtime.pricing import ROUNDING, Items, one_price, padded, two_prices
+from legodnn.runtime.sums import best_sums
+
+# Margins tried, as parts of the difference between the bound and the best plan known.
+_MARGINS = (1 / 64, 1 / 16, 1 / 4, 1.0)
+
+
+def solve(values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]) -> list[int] | None:
+    """The optimal item of each class, or None if nothing fits.
+
+    Args:
+        values: for each class its items' values, (n_c,).
+        weights: for each of one or two limits, for each class, its items' weights, (n_c,), none negative; the items
+            of a class in ascending order of the first weight.
+        limits: the greatest total of each weight.
+    """
+    richest = [int(v.argmax()) for v in values]  # the first of the greatest: least first weight
+    if len(limits) == 1 and _total(weights[0], richest) <= limits[0]:
+        return richest
+    relaxed = _relaxed(values, weights, limits)
+    if relaxed is None:
+        return None
+    items, prices, feasible = relaxed
+    return _within_margins(items, values, weights, limits, prices, _improved(items, feasible))
+
+
+def prices(values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]) -> tuple[float, ...]:
+    """Prices of the limits at (about) the minimum of D, for a problem that `solve` has an answer to."""
+    relaxed = _relaxed(values, weights, limits)
+    if relaxed is None:
+        raise ValueError("nothing fits")
+    return relaxed[1]
+
+
+def _relaxed(
+    values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]
+) -> tuple[Items, tuple[float, ...], Indices] | None:
+    """The padded problem, prices, and a feasible plan; None if nothing fits."""
+    items = padded(values, weights, limits)
+    if len(limits) == 1:
+        lightest = np.array([int(w.argmin()) for w in weights[0]])
+        if _total(weights[0], lightest) > limits[0]:
+            return None
+        return items, *one_price(items, lightest)
+    found = _least(weights[1], weights[0], limits[0])
+    if found is None or _total(weights[1], found) > limits[1]:
+        return None
+    return items, *two_prices(items, np.array(found))
+
+
+def least(costs: Sequence[Ints], weights: Sequence[Ints], limit: int) -> int | None:
+    """The least total cost of one item of each class whose total weight is within a limit; None if nothing fits."""
+    chosen = _least(costs, weights, limit)
+    return None if chosen is None else _total(costs, chosen)
+
+
+def _least(costs: Sequence[Ints], weights: Sequence[Ints], limit: int) -> list[int] | None:
+    kept = [_descending(c, w) for c, w in zip(costs, weights, strict=True)]
+    values = [-c[k] for c, k in zip(costs, kept, strict=True)]
+    chosen = solve(values, [[w[k] for w, k in zip(weights, kept, strict=True)]], [limit])
+    return None if chosen is None else [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
+
+
+def _descending(cost: Ints, weight: Ints) -> Indices:
+    """Indices of the items that none of less or equal weight undercuts, by ascending weight."""
+    order = np.lexsort((cost, weight))
+    falling = cost[order]
+    keep = np.ones(len(order), dtype=np.bool_)
+    keep[1:] = falling[1:] < np.minimum.accumulate(falling)[:-1]
+    return order[keep]
+
+
+def _total(weights: Sequence[Ints], chosen: Sequence[int] | Indices) -> int:
+    return sum(int(w[i]) for w, i in zip(weights, chosen, strict=True))
+
+
+def _improved(items: Items, chosen: Indices) -> Indices:
+    """A feasible plan made better by changing one class at a time, for as long as that helps."""
+    chosen = chosen.copy()
+    classes = np.arange(len(chosen))
+    while True:
+        slack = items.limits - items.totals(chosen)[1]
+        room = (slack[:, None] + items.weights[:, classes, chosen])[:, :, None]
+        gain = (
+            np.where((items.weights <= room).all(axis=0), items.value, -np.inf) - items.value[classes, chosen][:, None]
+        )
+        c, item = divmod(int(gain.argmax()), gain.shape[1])
+        if gain[c, item] <= 0:
+            return chosen
+        chosen[c] = item
+
+
+def _within_margins(
+    items: Items,
+    values: Sequence[Ints],
+    weights: Sequence[Sequence[Ints]],
+    limits: Sequence[int],
+    prices: Sequence[float],
+    feasible: Indices,
+) -> list[int]:
+    """The optimum, given prices and a feasible plan."""
+    reduced = items.reduced(prices)
+    top = reduced.max(axis=1)
+    gaps = top[:, None] - reduced
+    bound = float(top.sum()) + sum(p * limit for p, limit in zip(prices, limits, strict=True))
+    widest = bound - items.totals(feasible)[0] + ROUNDING
+    margins = (1.0,) if (gaps <= widest).sum() <= 4 * len(values) else _MARGINS
+    for part in margins:
+        margin = widest * part
+        kept = [np.flatnonzero(g <= margin) for g in gaps]
+        chosen = best_sums(
+            [v[k] for v, k in zip(values, kept, strict=True)],
+            [[w[k] for w, k in zip(ws, kept, strict=True)] for ws in weights],
+            [g[k] for g, k in zip(gaps, kept, strict=True)],
+            limits,
+            prices,
+            margin,
+        )
+        if chosen is not None:
+            answer = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
+            if part == 1.0 or _total(values, answer) >= bound + ROUNDING - margin:
+                return answer
+            widest = min(widest, bound - _total(values, answer) + ROUNDING)
+    raise AssertionError("the widest margin holds the feasible plan")

@@ -1,0 +1,120 @@
+"""The command line: every command explains itself, errors are a line or two, JSON is JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.cli import main
+from legodnn.profile import Profile, default_path
+from legodnn.store import Store
+
+COMMANDS = ("demo", "build", "inspect", "profile", "plan", "run")
+
+
+@pytest.fixture
+def digits(tiny_store: Store, tmp_path: Path) -> Path:
+    shape = tiny_store.manifest.inputs[0].shape
+    x = np.random.default_rng(0).random((6, *shape), np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6))
+    return tmp_path / "x.npz"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert exit_.value.code == 0
+    assert f"  legodnn {command}" in text
+    assert "--json" in text
+
+
+def test_importing_the_package_and_the_runtime_imports_no_training_or_inference_library() -> None:
+    code = (
+        "import sys, legodnn, legodnn.runtime; "
+        "heavy = {'keras', 'tensorflow', 'ai_edge_litert', 'tflite_runtime', 'matplotlib'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_inspect_shows_a_store(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_store.path)]) == 0
+    text = capsys.readouterr().out
+    assert "block1" in text
+    assert "9 compositions" in text
+    assert main(["inspect", str(tiny_store.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == tiny_store.id
+
+
+def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_keras_file), "--json"]) == 0
+    segments = json.loads(capsys.readouterr().out)["segments"]
+    assert [s["segment"] for s in segments] == ["block1", "block2", "head"]
+    assert main(["inspect", str(tiny_keras_file)]) == 0
+    assert "channels made by" in capsys.readouterr().out
+
+
+def test_profile_writes_a_profile_beside_the_store(store_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", str(store_copy), "--rounds", "3"]) == 0
+    assert str(default_path(store_copy)) in capsys.readouterr().out
+    Profile.load(default_path(store_copy)).check_store(Store(store_copy))
+
+
+def test_run_replays_a_trace_and_measures(
+    tiny_store: Store, tiny_store2: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = tiny_store2.manifest.inputs[0].shape
+    np.save(tmp_path / "other.npy", np.zeros((3, *shape), np.uint8))
+    trace = tmp_path / "trace.json"
+    trace.write_text('[{}, {"memory_bytes": 1}, {"latency_ms": {"tiny": 1000.0}}]')
+    command = ["run", str(tiny_store.path), str(tiny_store2.path), "--trace", str(trace)]
+    command += ["--input", f"tiny={digits}", "--input", f"tiny2={tmp_path / 'other.npy'}"]
+    assert main([*command, "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)
+    assert [step["refused"] is None for step in steps] == [True, False, True]
+    assert steps[1]["plan"] == steps[0]["plan"]
+    assert steps[0]["models"]["tiny"]["inferences"] == 6
+    assert 0 <= steps[0]["models"]["tiny"]["accuracy"] <= 1
+    assert steps[0]["models"]["tiny2"]["accuracy"] is None
+    assert main(command) == 0
+    assert "refused" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "nowhere"],
+        ["inspect", "nowhere/at/all"],
+        ["profile", "nowhere"],
+        ["plan", "nowhere"],
+        ["run", "STORE", "--input", "nowhere.npy"],
+        ["run", "STORE", "--input", "nobody=DIGITS"],
+        ["run", "STORE", "--input", "DIGITS", "--memory", "lots"],
+        ["run", "STORE", "--input", "DIGITS", "--memory", "1B"],
+        ["run", "STORE", "--input", "DIGITS", "--trace", "DIGITS"],
+        ["build", "vgg17", "--out", "OUT"],
+        ["build", "vgg16", "--out", "OUT"],
+        ["build", "vgg16", "--out", "OUT", "--sparsities", "1.5"],
+        ["build", "vgg16", "--out", "STORE"],
+    ],
+)
+def test_errors_are_a_line_or_two_and_leave_nothing(
+    arguments: list[str], tiny_store: Store, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"STORE": str(tiny_store.path), "DIGITS": str(digits), "OUT": str(tmp_path / "out")}
+    for placeholder, value in names.items():
+        arguments = [a.replace(placeholder, value) for a in arguments]
+    before = sorted(tmp_path.iterdir())
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    message = error[error.index("legodnn: ") :]
+    assert len(message.strip().splitlines()) <= 2
+    assert "Traceback" not in error
+    assert sorted(tmp_path.iterdir()) == before

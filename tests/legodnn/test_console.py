@@ -1,0 +1,102 @@
+"""Tables align, sizes read well and are understood, progress is quiet away from a terminal."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.console import Progress, native_stderr_silenced, parse_size, size, table
+from legodnn.errors import WorkloadError
+
+
+def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:
+    rows = [("stem", 5, "1.2 MB", 0.5), ("block10", 12345, "900 kB", "-")]
+    assert table(rows, ("segment", "params", "size", "loss")).splitlines() == [
+        "segment  params    size  loss",
+        "-------  ------  ------  ----",
+        "stem          5  1.2 MB   0.5",
+        "block10   12345  900 kB     -",
+    ]
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert table([], ("a", "bc")).splitlines() == ["a  bc", "-  --"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (1_234_567, "1.23 MB"), (250e6, "250 MB"), (3.5e9, "3.5 GB")],
+)
+def test_sizes_are_decimal_with_three_digits(count: float, text: str) -> None:
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("300000", 300_000),
+        ("20MB", 20_000_000),
+        ("20 mb", 20_000_000),
+        ("1.5GiB", 3 << 29),
+        (" .5 KiB ", 512),
+        ("7 B", 7),
+        ("2.", 2),
+    ],
+)
+def test_sizes_are_read_in_decimal_and_binary_units(text: str, count: int) -> None:
+    assert parse_size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1MB", "5iB", "5 TB", "1e9", "1,5MB", "20 MB 3", "٣MB", "9" * 400, "nan"])
+def test_anything_else_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(WorkloadError, match="write it like 20MB"):
+        parse_size(text)
+
+
+@given(st.text(max_size=12))
+def test_reading_a_size_gives_a_count_or_an_error_of_ours(text: str) -> None:
+    try:
+        assert parse_size(text) >= 0
+    except WorkloadError:
+        pass
+
+
+@given(st.floats(min_value=0, max_value=1e12))
+def test_a_printed_size_reads_back_to_three_digits(count: float) -> None:
+    assert parse_size(size(count)) == pytest.approx(count, rel=0.006, abs=0.51)
+
+
+def test_progress_without_a_terminal_is_one_line_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    with Progress("training", 3) as progress:
+        for _ in range(3):
+            progress.step("note")
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.split()[:2] == ["training", "3/3"]
+
+
+def test_interrupted_progress_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with Progress("training", 3) as progress:
+            progress.step()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert "1/3  interrupted" in capfd.readouterr().err
+
+
+def test_native_chatter_is_dropped_only_within(capfd: pytest.CaptureFixture[str]) -> None:
+    def chat() -> None:
+        with native_stderr_silenced():
+            os.write(2, b"dropped\n")
+            raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011
+        chat()
+    os.write(2, b"kept\n")
+    assert capfd.readouterr().err == "kept\n"

@@ -1,0 +1,274 @@
+"""A store opens only when it is whole and makes sense; every other one is refused in a line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.errors import StoreError
+from legodnn.files import sha256_file
+from legodnn.schema import to_json
+from legodnn.store import MANIFEST, VERSION, AccuracyModel, Link, Manifest, Option, Store
+
+Document = dict[str, Any]
+
+
+def edit(folder: Path, change: Callable[[Document], object]) -> None:
+    file = folder / MANIFEST
+    document = json.loads(file.read_text(encoding="utf-8"))
+    change(document)
+    file.write_text(json.dumps(document), encoding="utf-8")
+
+
+def first_file(folder: Path) -> Path:
+    return folder / json.loads((folder / MANIFEST).read_text())["segments"][0]["options"][0]["file"]
+
+
+def refusal(folder: Path) -> str:
+    """The message with which a store is refused."""
+    with pytest.raises(StoreError) as caught:
+        Store(folder)
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 2
+    assert str(folder) in message
+    return message
+
+
+def test_a_store_that_was_built_opens_and_tells_what_it_holds(tiny_store: Store) -> None:
+    store = Store(tiny_store.path)
+    assert store.name == "tiny"
+    assert [s.name for s in store.manifest.segments] == ["block1", "block2", "head"]
+    assert [s.name for s in store.manifest.blocks] == ["block1", "block2"]
+    assert store.manifest.compositions == 9
+    assert set(store.manifest.specs) == {"image", "block1", "block2", "head"}
+    assert repr(store) == f"Store('tiny', 2 blocks, 6 options, {str(store.path)!r})"
+
+
+def test_the_manifest_survives_a_round_trip_and_names_the_store(tiny_store: Store, store_copy: Path) -> None:
+    text = (store_copy / MANIFEST).read_text(encoding="utf-8")
+    assert Manifest.model_validate_json(text) == tiny_store.manifest
+    assert to_json(tiny_store.manifest) == text
+    assert Store(store_copy).id == tiny_store.id == sha256_file(store_copy / MANIFEST)
+    edit(store_copy, lambda d: d["model"].update(name="other"))
+    assert Store(store_copy).id != tiny_store.id
+
+
+def test_the_original_of_a_segment_is_its_option_at_sparsity_0(tiny_store: Store) -> None:
+    segment = tiny_store.manifest.segments[0]
+    assert segment.original == segment.option("s0")
+    assert [o.sparsity for o in segment.options] == [0, 0.5, 0.75]
+    with pytest.raises(StoreError, match=r"segment block1 has no option 's9'; it has s0, s0.5, s0.75"):
+        segment.option("s9")
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda file: file.unlink(), "is missing"),
+        (lambda file: (file.unlink(), file.mkdir()), "is missing"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-7]), "bytes instead of"),
+        (lambda file: file.write_bytes(b""), "has 0 bytes instead of"),
+        (lambda file: file.write_bytes(file.read_bytes() + b"\0"), "bytes instead of"),
+        (flip_a_byte, "it was altered"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(store_copy: Path, damage: Callable[[Path], object], message: str) -> None:
+    file = first_file(store_copy)
+    damage(file)
+    refused = refusal(store_copy)
+    assert message in refused
+    assert str(file) in refused
+    assert "legodnn build" in refused
+
+
+def test_a_link_out_of_the_store_is_refused_even_to_the_right_content(store_copy: Path, tmp_path: Path) -> None:
+    file = first_file(store_copy)
+    shutil.move(file, tmp_path / "outside.tflite")
+    file.symlink_to(tmp_path / "outside.tflite")
+    assert "leads out of the store" in refusal(store_copy)
+
+
+def test_a_folder_that_links_out_of_the_store_is_refused(store_copy: Path, tmp_path: Path) -> None:
+    folder = first_file(store_copy).parent
+    shutil.move(folder, tmp_path / "outside")
+    folder.symlink_to(tmp_path / "outside")
+    assert "leads out of the store" in refusal(store_copy)
+
+
+def test_a_loop_of_links_is_refused(store_copy: Path) -> None:
+    file = first_file(store_copy)
+    file.unlink()
+    file.symlink_to(file.name)
+    refusal(store_copy)
+
+
+def segment(number: int = 0) -> Callable[[Document], Document]:
+    return lambda document: document["segments"][number]  # type: ignore[no-any-return]
+
+
+def option(number: int = 0) -> Callable[[Document], Document]:
+    return lambda document: document["segments"][0]["options"][number]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../other.tflite", "a/../../other.tflite", "/etc/passwd", "..", "a\\b.tflite", "C:/x", "a\0b", "", ".", "x" * 300],
+)
+def test_a_path_that_leaves_the_store_is_refused(store_copy: Path, path: str) -> None:
+    edit(store_copy, lambda d: option()(d).update(file=path))
+    refusal(store_copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.pop("schema"), f"has schema None, this version of legodnn reads {VERSION!r}"),
+        (lambda d: d.update(schema="legodnn.store/2"), "has schema 'legodnn.store/2'"),
+        (lambda d: d.pop("segments"), "segments: Field required"),
+        (lambda d: d.update(extra=1), "extra: Extra inputs"),
+        (lambda d: d.update(segments=[]), "segments: "),
+        (lambda d: option()(d).update(extra=1), "segments.0.options.0.extra: Extra inputs"),
+        (lambda d: option()(d).pop("sha256"), "segments.0.options.0.sha256: Field required"),
+        (lambda d: option()(d).update(sha256="0" * 63), "segments.0.options.0.sha256"),
+        (lambda d: option()(d).update(sparsity=1), "segments.0.options.0.sparsity"),
+        (lambda d: option()(d).update(bytes=True), "segments.0.options.0.bytes"),
+        (lambda d: option()(d).update(loss=float("nan")), "NaN is no JSON number"),
+        (lambda d: d["built"]["recipe"].update(x=float("inf")), "Infinity is no JSON number"),
+        (lambda d: option()(d).update(name="s0.5"), "segment block1 has two options of the same name"),
+        (lambda d: segment()(d)["options"].pop(0), "segment block1 lacks its original"),
+        (lambda d: segment()(d).update(kind="fixed"), "fixed segment block1 has more than one option"),
+        (lambda d: segment(1)(d).update(name="block1"), "two segments have the same name"),
+        (lambda d: d["inputs"].append(d["inputs"][0]), "two inputs or two outputs have the same name"),
+        (lambda d: d["outputs"].append("head"), "two inputs or two outputs have the same name"),
+        (lambda d: segment()(d).update(inputs=["block2"]), "segment block1 reads 'block2', which no earlier segment"),
+        (lambda d: segment(1)(d).update(outputs=["block1"]), "segment block2 writes 'block1' again"),
+        (lambda d: d.update(outputs=["nothing"]), "no segment writes the output 'nothing'"),
+        (lambda d: d["tensors"].pop(), "`tensors` must describe exactly"),
+        (lambda d: d["tensors"][0].update(shape=[0]), "tensors.0.shape.0"),
+        (lambda d: d["inputs"][0].update(range=[1.0, 1.0]), "range of image must increase"),
+        (lambda d: d["inputs"][0].update(mean=[0.5, 0.5]), "must have one value for each channel"),
+        (lambda d: d["inputs"][0].update(std=[0.0]), "std of image must be positive"),
+        (lambda d: d["accuracy"]["link"].update(x=[0.0, 1.0]), "x and y differ in length"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(
+    store_copy: Path, change: Callable[[Document], object], message: str
+) -> None:
+    edit(store_copy, change)
+    assert message in refusal(store_copy)
+
+
+def test_two_options_cannot_share_a_file_under_different_hashes(store_copy: Path) -> None:
+    edit(store_copy, lambda d: option(1)(d).update(file=option(0)(d)["file"], bytes=option(0)(d)["bytes"]))
+    assert "it was altered" in refusal(store_copy)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: shutil.rmtree(folder), "is not a folder; `legodnn build --help`"),
+        (lambda folder: (shutil.rmtree(folder), folder.write_text("x")), "is not a folder"),
+        (lambda folder: (folder / MANIFEST).unlink(), "is not a store: cannot read manifest.json"),
+        (lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()), "is not a store"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"\x80\x81"), "is not UTF-8"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b"{"), "is not JSON"),
+        (lambda folder: (folder / MANIFEST).write_bytes(b""), "is not JSON"),
+    ],
+)
+def test_what_is_no_store_is_refused(store_copy: Path, make: Callable[[Path], object], message: str) -> None:
+    make(store_copy)
+    assert message in refusal(store_copy)
+
+
+@pytest.fixture(scope="module")
+def scratch(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy whose manifest is rewritten for each example."""
+    return Path(shutil.copytree(tiny_store.path, tmp_path_factory.mktemp("fuzz") / "store"))
+
+
+@given(data=st.data())
+def test_a_manifest_with_flipped_or_lost_bytes_opens_or_is_refused(
+    data: st.DataObject, scratch: Path, tiny_store: Store
+) -> None:
+    content = bytearray((tiny_store.path / MANIFEST).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[at] = data.draw(st.integers(0, 255))
+        else:
+            del content[at : at + data.draw(st.integers(1, 200))]
+    (scratch / MANIFEST).write_bytes(content)
+    try:
+        Store(scratch)
+    except StoreError as e:
+        assert len(str(e).splitlines()) <= 2
+
+
+json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({})
+
+
+@given(data=st.data())
+def test_a_manifest_with_a_wrong_value_anywhere_opens_or_is_refused(
+    data: st.DataObject, scratch: Path, tiny_store: Store
+) -> None:
+    document = json.loads((tiny_store.path / MANIFEST).read_text(encoding="utf-8"))
+    node: Any = document
+    while True:
+        key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+        if not isinstance(node[key], dict | list) or not node[key] or data.draw(st.integers(0, 9)) == 0:
+            break
+        node = node[key]
+    node[key] = data.draw(json_values)
+    (scratch / MANIFEST).write_text(json.dumps(document), encoding="utf-8")
+    try:
+        Store(scratch)
+    except StoreError as e:
+        assert len(str(e).splitlines()) <= 2
+
+
+def test_a_file_altered_after_opening_is_noticed(store_copy: Path) -> None:
+    store = Store(store_copy)
+    chosen: Option = store.manifest.segments[0].options[1]
+    file = store.verified_file(chosen)
+    assert file == store_copy / chosen.file
+    flip_a_byte(file)
+    os.utime(file, (1, 1))
+    with pytest.raises(StoreError, match="it was altered"):
+        store.verified_file(chosen)
+    file.unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        store.verified_file(chosen)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ((0.0, 0.0), (1.0, 0.5), "x must increase"),
+        ((0.0, 1.0), (0.5, 0.6), "y must not increase"),
+        ((0.0, 1.0, 2.0), (1.0, 0.5), "differ in length"),
+        ((0.0,), (1.0,), "at least 2"),
+    ],
+)
+def test_a_link_falls_over_increasing_knots(x: tuple[float, ...], y: tuple[float, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Link(x=x, y=y)
+
+
+def test_an_accuracy_model_holds_no_negative_error() -> None:
+    link = Link(x=(0.0, 1.0), y=(1.0, 0.0))
+    with pytest.raises(ValueError, match="error"):
+        AccuracyModel(metric="top1", data="digits", original=1.0, link=link, error=-0.1, samples=3)

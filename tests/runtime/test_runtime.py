@@ -1,0 +1,216 @@
+"""The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn import Budget, InfeasibleError, Runtime, Store
+from legodnn.errors import InputError, ProfileError, StoreError, SuspendedError, WorkloadError
+from legodnn.profile import Profile, default_path
+from legodnn.runtime import switcher
+from legodnn.runtime.switcher import choices
+from legodnn.workload import Workload, WorkloadModel
+
+
+@pytest.fixture
+def runtime(tiny_store: Store, tiny_store2: Store):
+    with Runtime.open([tiny_store.path, tiny_store2.path]) as opened:
+        yield opened
+
+
+def image(store: Store, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(store.manifest.inputs[0].shape, np.float32)
+
+
+def loaded_files(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, budget: Budget) -> list[str]:
+    """The .tflite files that setting a budget opens."""
+    opened: list[str] = []
+    executor = switcher.SegmentExecutor
+
+    def counting(file: Path, *rest: object) -> object:
+        opened.append(str(file))
+        return executor(file, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(switcher, "SegmentExecutor", counting)
+    runtime.budget = budget
+    return opened
+
+
+def test_without_limits_every_block_is_its_best_option(runtime: Runtime) -> None:
+    for model in runtime.plan.models:
+        assert set(model.options.values()) == {"s0"}
+
+
+def test_a_composed_model_gives_the_outputs_of_its_segments_run_one_by_one(runtime: Runtime, tiny_store: Store) -> None:
+    x = image(tiny_store)
+    tensors = {"image": x[np.newaxis]}
+    for choice in choices(tiny_store, runtime.plan["tiny"]):
+        switcher.load(tiny_store, choice).run(tensors)
+    np.testing.assert_array_equal(runtime.infer("tiny", x), tensors[tiny_store.manifest.outputs[0]][0])
+
+
+def test_a_plan_holds_the_budget_and_a_wider_budget_brings_the_originals_back(runtime: Runtime) -> None:
+    originals = runtime.plan
+    half = Budget(memory_bytes=least_memory(runtime) + 1)
+    runtime.budget = half
+    assert runtime.plan.memory_bytes <= half.memory_bytes  # type: ignore[operator]
+    assert runtime.plan.objective <= originals.objective
+    runtime.budget = Budget()
+    assert runtime.plan.objective == originals.objective
+
+
+def least_memory(runtime: Runtime) -> int:
+    """The memory of the smallest plan, as the infeasibility report names it."""
+    with pytest.raises(InfeasibleError) as error:
+        runtime.scheduler.plan(Budget(memory_bytes=1))
+    return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
+
+
+def test_changing_one_blocks_option_opens_exactly_one_file(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # A profile in which one option of one block is far smaller than the original, and the others save nothing.
+    profile = Profile.load(default_path(tiny_store.path))
+    block = tiny_store.manifest.blocks[-1]
+    entries = tuple(
+        o.model_copy(update={"memory_bytes": 1_000 if (o.segment, o.option) == (block.name, "s0.5") else 1_000_000})
+        for o in profile.options
+    )
+    path = tmp_path / "profile.json"
+    profile.model_copy(update={"options": entries}).save(path)
+    workload = Workload(models=(WorkloadModel(name="tiny", store=str(tiny_store.path), profile=str(path)),))
+    with Runtime(workload) as runtime:
+        before = runtime.plan["tiny"].options
+        opened = loaded_files(runtime, monkeypatch, Budget(memory_bytes=runtime.plan.memory_bytes - 1))
+        assert opened == [str(tiny_store.path / block.name / "s0.5.tflite")]
+        assert runtime.plan["tiny"].options == {**before, block.name: "s0.5"}
+        assert [c.segment for c in runtime.last_switch.loaded["tiny"]] == [block.name]
+        monkeypatch.undo()
+        assert loaded_files(runtime, monkeypatch, runtime.budget) == []
+
+
+@pytest.mark.parametrize("nonsense", [{"memory_bytes": 0}, {"memory_bytes": -5}, {"latency_ms": float("nan")}])
+def test_a_budget_that_makes_no_sense_is_refused(nonsense: dict[str, float]) -> None:
+    with pytest.raises(WorkloadError):
+        Budget(**nonsense)
+
+
+@pytest.mark.parametrize("budget", [Budget(memory_bytes=1), Budget(latency_ms=1e-6), Budget(latency_ms={"who": 1.0})])
+def test_a_budget_that_nothing_fits_leaves_the_running_plan(
+    runtime: Runtime, tiny_store: Store, budget: Budget
+) -> None:
+    before, x = runtime.plan, image(tiny_store)
+    expected = runtime.infer("tiny", x)
+    with pytest.raises(WorkloadError) as error:
+        runtime.budget = budget
+    assert len(str(error.value).splitlines()) <= 2
+    assert runtime.plan == before
+    np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
+
+
+def test_a_block_that_cannot_be_loaded_leaves_the_running_plan(store_copy: Path, tiny_store: Store) -> None:
+    profile = Profile.load(default_path(tiny_store.path))
+    profile.save(default_path(store_copy))
+    with Runtime.open([store_copy]) as runtime:
+        before, x = runtime.plan, image(tiny_store)
+        expected = runtime.infer("copy", x)
+        small = Budget(memory_bytes=least_memory(runtime))
+        wanted = runtime.scheduler.plan(small)["copy"].options
+        changed = next(block for block, option in wanted.items() if option != before["copy"].options[block])
+        (store_copy / changed / f"{wanted[changed]}.tflite").write_bytes(b"not a model")
+        with pytest.raises(StoreError, match="bytes"):
+            runtime.budget = small
+        assert runtime.plan == before
+        np.testing.assert_array_equal(runtime.infer("copy", x), expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "x"),
+    [
+        ("nobody", np.zeros((12, 12, 1), np.float32)),
+        ("tiny", np.zeros((12, 12, 3), np.float32)),
+        ("tiny", np.zeros((1, 12, 12, 1), np.float32)),
+        ("tiny", np.zeros((12, 12, 1), np.float64)),
+        ("tiny", np.zeros((12, 12, 1), np.uint8)),
+        ("tiny", [[0.0]]),
+        ("tiny", {"picture": np.zeros((12, 12, 1), np.float32)}),
+    ],
+)
+def test_a_request_that_the_model_cannot_take_is_an_input_error(runtime: Runtime, model: str, x: object) -> None:
+    with pytest.raises(InputError) as error:
+        runtime.infer(model, x)  # type: ignore[arg-type]
+    assert len(str(error.value).splitlines()) <= 2
+
+
+def test_a_profile_of_another_store_or_device_is_refused(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> None:
+    other = str(default_path(tiny_store2.path))
+    with pytest.raises(ProfileError, match="another store"):
+        Runtime(Workload(models=(WorkloadModel(name="tiny", store=str(tiny_store.path), profile=other),)))
+    profile = Profile.load(default_path(tiny_store.path))
+    moved = profile.model_copy(update={"device": profile.device.model_copy(update={"cpu": "Cortex-A76"})})
+    moved.save(tmp_path / "pi.json")
+    with pytest.raises(ProfileError, match="another device"):
+        Runtime(
+            Workload(
+                models=(WorkloadModel(name="tiny", store=str(tiny_store.path), profile=str(tmp_path / "pi.json")),)
+            )
+        )
+
+
+def test_a_best_effort_model_is_suspended_and_says_so_and_comes_back(tiny_store: Store, tiny_store2: Store) -> None:
+    critical = WorkloadModel(name="a", store=str(tiny_store.path))
+    best_effort = WorkloadModel(name="b", store=str(tiny_store2.path), critical=False)
+    with Runtime(Workload(models=(critical, best_effort))) as runtime:
+        only_one = sum(m.memory_bytes for m in runtime.plan.models if m.name == "a")
+        x = image(tiny_store2)
+        expected = runtime.infer("b", x)
+        smallest_b = runtime.plan["b"].memory_bytes // 10
+        runtime.budget = Budget(memory_bytes=least_memory(runtime) + smallest_b)
+        if runtime.plan.suspended != ("b",):
+            pytest.skip(f"the smallest b fits beside a in {only_one} bytes on this machine")
+        with pytest.raises(SuspendedError, match="suspended"):
+            runtime.infer("b", x)
+        runtime.budget = Budget()
+        np.testing.assert_array_equal(runtime.infer("b", x), expected)
+
+
+def test_a_closed_runtime_says_so(tiny_store: Store) -> None:
+    with Runtime.open([tiny_store.path]) as runtime:
+        pass
+    with pytest.raises(InputError, match="closed"):
+        runtime.infer(tiny_store.path.name, image(tiny_store))
+    with pytest.raises(InputError, match="closed"):
+        runtime.budget = Budget()
+
+
+def test_inference_goes_on_in_other_threads_while_budgets_change(runtime: Runtime, tiny_store: Store) -> None:
+    """Every output is that of one of the two plans, never a mixture."""
+    x = image(tiny_store)
+    small = Budget(memory_bytes=least_memory(runtime))
+    answers = []
+    for budget in (Budget(), small):
+        runtime.budget = budget
+        answers.append(np.asarray(runtime.infer("tiny", x)))
+    stop, wrong, served = threading.Event(), [], []
+
+    def serve() -> None:
+        while not stop.is_set():
+            y = runtime.infer("tiny", x)
+            served.append(1)
+            if not any(np.array_equal(y, answer) for answer in answers):
+                wrong.append(y)
+
+    threads = [threading.Thread(target=serve) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for i in range(40):
+        runtime.budget = (Budget(), small)[i % 2]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert served
+    assert not wrong

@@ -1,0 +1,52 @@
+"""The main job, with a few epochs only: two networks built, profiled, planned, run and re-planned on real digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from legodnn.cli import main
+from legodnn.store import Store
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    assert main(["demo", "--quick", "--out", str(out)]) == 0
+    return out
+
+
+def test_the_demo_builds_vgg_and_resnet_with_the_papers_blocks(demo: Path) -> None:
+    blocks = {name: len(Store(demo / "stores" / name).manifest.blocks) for name in ("vgg16", "resnet18")}
+    assert blocks == {"vgg16": 5, "resnet18": 8}
+    for name in blocks:
+        assert {len(b.options) for b in Store(demo / "stores" / name).manifest.blocks} == {6}
+
+
+def test_the_report_opens_offline(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    assert "<svg" in page
+    assert not any(word in page for word in ("<script", "<link", 'src="http', "@import"))
+
+
+def test_a_second_run_uses_the_stores_again_and_follows_the_budgets(
+    demo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifests = [demo / "stores" / name / "manifest.json" for name in ("vgg16", "resnet18")]
+    before = [m.stat().st_mtime_ns for m in manifests]
+    assert main(["demo", "--quick", "--out", str(demo), "--json"]) == 0
+    assert [m.stat().st_mtime_ns for m in manifests] == before
+    steps = json.loads(capsys.readouterr().out)
+    assert len(steps) >= 8
+    for step in steps:
+        assert step["refused"] is None
+        memory = sum(m["memory_bytes"] for m in step["plan"]["models"])
+        assert memory <= (step["budget"]["memory_bytes"] or memory)
+        for model in step["plan"]["models"]:
+            assert model["latency_limit_ms"] is None or model["latency_ms"] <= model["latency_limit_ms"]
+    # The trace starts and ends without limits: what was lost in between comes back.
+    first, last = (step["models"] for step in (steps[0], steps[-1]))
+    assert {name: m["accuracy"] for name, m in first.items()} == {name: m["accuracy"] for name, m in last.items()}
+    assert steps[0]["plan"]["objective"] > min(step["plan"]["objective"] for step in steps)

@@ -1,0 +1,90 @@
+"""What is installed: ordinary packages in wheel and sdist, and a device that needs the base dependencies alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.store import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = {
+    "legodnn/blocks/__init__.py",
+    "legodnn/profiler/__init__.py",
+    "legodnn/runtime/__init__.py",
+    "legodnn/commands/__init__.py",
+    "legodnn/py.typed",
+}
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist; the wheel is made from the sdist, as for an upload."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)], check=True, capture_output=True)
+    return out
+
+
+def test_the_wheel_holds_the_rooms_as_ordinary_packages(dist: Path) -> None:
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+    assert set(names) >= ROOMS
+    packages = {name.split("/")[0] for name in names if "dist-info" not in name}
+    assert packages == {"legodnn"}, "nothing with a generic name may land in site-packages"
+
+
+def test_the_sdist_holds_the_rooms_as_files_not_links(dist: Path) -> None:
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as sdist:
+        members = {m.name.split("/", 1)[1]: m for m in sdist.getmembers() if "/" in m.name}
+    assert set(members) >= ROOMS
+    assert not any(m.issym() for m in members.values())
+
+
+_ON_THE_DEVICE = """
+import sys
+import numpy as np
+from legodnn import Budget, Runtime, Store
+from legodnn.profile import default_path
+from legodnn.profiler import profile_store
+
+store = Store(sys.argv[1])
+profile_store(store, rounds=3, processes=1).save(default_path(store.path))
+with Runtime.open([store.path]) as runtime:
+    y = runtime.infer(store.path.name, np.load(sys.argv[2]))
+    runtime.budget = Budget(memory_bytes=runtime.plan.memory_bytes)
+np.save(sys.argv[3], y)
+for name in ("tensorflow", "keras", "sklearn", "matplotlib"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise SystemExit(f"{name} is installed: this is not a device")
+"""
+
+
+def test_the_base_dependencies_suffice_to_open_profile_plan_and_infer(
+    dist: Path, tiny_store: Store, store_copy: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    wheel = next(dist.glob("*.whl"))
+    subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True, cwd=tmp_path)
+    x = np.random.default_rng(0).random(tiny_store.manifest.inputs[0].shape, np.float32)
+    np.save(tmp_path / "x.npy", x)
+    script = tmp_path / "device.py"
+    script.write_text(_ON_THE_DEVICE)
+    files = [str(store_copy), str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    subprocess.run([python, str(script), *files], check=True, cwd=tmp_path)
+
+    from legodnn import Runtime
+
+    with Runtime.open([tiny_store.path]) as runtime:
+        np.testing.assert_allclose(np.load(tmp_path / "y.npy"), runtime.infer("tiny", x), atol=1e-5)
+    assert subprocess.run([tmp_path / "venv" / "bin" / "legodnn", "--version"], check=True).returncode == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
 h1 { margin-bottom: 0 } .lead { color: #566; margin-top: .2rem }
-table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 } th, td { padding: .25rem .6rem; text-align: right }
+table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 } th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
 th { border-bottom: 2px solid #8aa; vertical-align: bottom } td { border-bottom: 1px solid #dde }
 tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
 .option { display: inline-block; width: 2.3em; text-align: center; border-radius: 3px; margin-right: 2px; color: #fff }
@@ -54,8 +54,8 @@ def write_report(out: Path, stores: Sequence[Store], profiles: Sequence[Profile]
 {inline}
 <h2>Every budget</h2>
 <p>One coloured box for each block, with the share of channels removed; an orange frame marks a block whose file was
-opened at this budget. Accuracy, latency and memory are given as predicted / measured; memory is the growth of
-the process since before the models were loaded, code and caches of the runtime included.</p>
+opened at this budget. Accuracy, latency and memory are given as predicted / measured; measured memory is the growth
+of the process since it held everything but the models.</p>
 <div class="scroll">{_table(stores, steps)}</div>
 </body></html>
 """
@@ -68,7 +68,7 @@ def _model_line(store: Store) -> str:
     return (
         f"<b>{html.escape(store.name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
         f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
-        f"predicted accuracies were off by {accuracy.error:.3f} on average on {accuracy.samples} compositions outside the fit"
+        f"predictions were off by {accuracy.error:.3f} on average on {accuracy.samples} compositions outside the fit"
     )
 
 
@@ -160,7 +160,8 @@ def _plot(stores: Sequence[Store], steps: Sequence[Step]) -> str:
     def draw(
         axis: Any, limit: list[float], predicted: list[float], measured: list[float], colour: str, label: str
     ) -> None:
-        axis.step(x, limit, where="mid", color=colour, alpha=0.35, linewidth=6, label=f"{label}: limit")
+        if any(value == value for value in limit):  # not all NaN
+            axis.step(x, limit, where="mid", color=colour, alpha=0.35, linewidth=6, label=f"{label}: limit")
         axis.plot(x, predicted, "o--", color=colour, fillstyle="none", label=f"{label}: predicted")
         axis.plot(x, measured, "x-", color=colour, label=f"{label}: measured")
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from legodnn.console import Progress
 from legodnn.errors import ProfileError
-from legodnn.runtime.device import process_memory_bytes
+from legodnn.runtime.device import process_memory_bytes, release_freed_memory
 from legodnn.runtime.switcher import Choice, load
 from legodnn.store import Store
 
@@ -63,6 +63,7 @@ def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
     gc.disable()
     for warm_up, (segment, option) in [(True, tasks[0]), *((False, task) for task in tasks)]:
         tensors = {name: np.zeros((1, *specs[name].shape), np.float32) for name in segment.inputs}
+        release_freed_memory()  # else the option would move into holes that are counted already
         before, start = process_memory_bytes(), time.perf_counter()
         executor = load(store, Choice(segment.name, option.name, 1))
         load_ms = (time.perf_counter() - start) * 1e3

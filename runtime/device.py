@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import platform
@@ -12,6 +13,8 @@ import psutil
 
 from legodnn.profile import Fingerprint
 from legodnn.runtime.interpreter import executor_name
+
+_C_LIBRARY = ctypes.CDLL(None)
 
 
 @functools.cache
@@ -29,6 +32,12 @@ def process_memory_bytes() -> int:
     """Proportional set size (PSS) of this process; resident size where the system does not tell PSS."""
     info = psutil.Process().memory_full_info()
     return int(getattr(info, "pss", info.rss))
+
+
+def release_freed_memory() -> None:
+    """Have the C library give freed memory back to the system, where it can (glibc); elsewhere nothing happens."""
+    if trim := getattr(_C_LIBRARY, "malloc_trim", None):
+        trim(0)
 
 
 def _cpu() -> str:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from legodnn.console import Progress
 from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
-from legodnn.runtime.device import process_memory_bytes
 from legodnn.runtime.interpreter import Array
 from legodnn.runtime.runtime import Runtime
 from legodnn.schema import Schema
@@ -46,7 +45,7 @@ class Step(Schema):
     """One budget of a trace.
 
     `plan` is what ran (the old plan where the new budget was `refused`); `loaded` the blocks whose files were opened,
-    as MODEL/SEGMENT; `memory_bytes` the growth of the process since before the runtime was opened.
+    as MODEL/SEGMENT; `memory_bytes` the runtime's measured memory (`Runtime.memory_bytes`).
     """
 
     budget: Budget
@@ -87,16 +86,13 @@ def read_inputs(path: str | Path, spec: InputSpec) -> Inputs:
     return Inputs(np.ascontiguousarray(x, np.float32), y)
 
 
-def replay(
-    runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Budget], base_memory_bytes: int
-) -> list[Step]:
+def replay(runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Budget]) -> list[Step]:
     """Run a trace of budgets.
 
     Args:
         runtime: an open runtime.
         inputs: for each model of the workload.
         budgets: one step each; a budget that nothing fits is refused and the old plan runs on.
-        base_memory_bytes: the process's memory before the runtime was opened.
     """
     steps = []
     with Progress("replaying budgets", len(budgets)) as progress:
@@ -104,7 +100,8 @@ def replay(
             refused: str | None = None
             loaded: tuple[str, ...] = ()
             try:
-                runtime.budget = budget
+                if steps or runtime.budget != budget:  # the first budget is usually the one it was opened with
+                    runtime.budget = budget
                 loaded = tuple(f"{m}/{c.segment}" for m, chosen in runtime.last_switch.loaded.items() for c in chosen)
             except InfeasibleError as e:
                 refused = str(e)
@@ -117,7 +114,7 @@ def replay(
                     loaded=loaded,
                     plan_ms=runtime.last_switch.plan_ms if refused is None else 0.0,
                     switch_ms=runtime.last_switch.switch_ms if refused is None else 0.0,
-                    memory_bytes=max(0, process_memory_bytes() - base_memory_bytes),
+                    memory_bytes=runtime.memory_bytes,
                     models=measured,
                 )
             )
@@ -145,7 +142,7 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs]) -> dict[str, Measur
             inferences=len(times[name]),
             accuracy=statistics.fmean(hits[name]) if hits[name] else None,
             median_ms=statistics.median(times[name]),
-            p95_ms=float(np.percentile(times[name], 95)),
+            p95_ms=sorted(times[name])[int(0.95 * len(times[name]))],
         )
         for name in running
     }

@@ -23,12 +23,12 @@ from typing_extensions import Self
 from legodnn.errors import InputError, SuspendedError
 from legodnn.plan import Plan
 from legodnn.profile import Profile
-from legodnn.runtime.device import fingerprint
+from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
 from legodnn.runtime.interpreter import Array
 from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.switcher import Choice, Composition, choices, switched, to_load
+from legodnn.runtime.switcher import Choice, Composition, choices, switched, to_load, try_out
 from legodnn.runtime.tables import ModelTable
-from legodnn.store import InputSpec, Store
+from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
 
 
@@ -86,11 +86,18 @@ class Runtime:
             self._models[entry.name] = _Model(store)
             tables.append(ModelTable.from_workload(entry, store, profile))
         self.scheduler = Scheduler(tables, workload.switch_charge)
+        budget = budget or workload.budget
+        # Planned and tried out before the base is taken: what planner and library hold is no model's memory.
+        self.scheduler.plan(budget)
+        for model in self._models.values():
+            try_out(model.store)
+        release_freed_memory()
+        self._base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._closed = False
         self.last_switch = Switch({}, 0.0, 0.0)
-        self.budget = budget or workload.budget
+        self.budget = budget
 
     @classmethod
     def open(cls, paths: Sequence[str | Path], budget: Budget | None = None) -> Self:
@@ -103,6 +110,15 @@ class Runtime:
         if self._plan is None:
             raise InputError("this runtime is closed; open a new one")
         return self._plan
+
+    @property
+    def memory_bytes(self) -> int:
+        """Measured memory of the models: what this process grew by since the runtime had everything but them.
+
+        Whatever else the application allocates meanwhile counts too; what it has freed is given back first.
+        """
+        release_freed_memory()
+        return max(0, process_memory_bytes() - self._base_memory_bytes)
 
     @property
     def budget(self) -> Budget:
@@ -136,11 +152,10 @@ class Runtime:
         for name, model in self._models.items():
             with model.lock:
                 model.composition = new[name]
+        new.clear()
+        # Unloaded segments leave holes that the C library would keep: the limit is on what the process holds.
+        release_freed_memory()
         return loaded
-
-    def input_spec(self, model: str) -> InputSpec:
-        """What a model with one input takes: shape, dtype, and how it is made from pixels."""
-        return self._entry(model).store.manifest.inputs[0]
 
     def infer(self, model: str, x: Array | Mapping[str, Array]) -> Array | dict[str, Array]:
         """Run one inference.

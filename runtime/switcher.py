@@ -73,3 +73,14 @@ def switched(store: Store, running: Composition | None, wanted: tuple[Choice, ..
     new = {choice: load(store, choice) for choice in to_load(running, wanted)}
     kept = running.executors if running else {}
     return Composition(store, {choice: new[choice] if choice in new else kept[choice] for choice in wanted})
+
+
+def try_out(store: Store) -> None:
+    """Load the smallest option of each segment in turn, run it on zeros and let it go.
+
+    The process then holds the library's own code and pools, which are no model's memory.
+    """
+    tensors = {i.name: np.zeros((1, *i.shape), np.float32) for i in store.manifest.inputs}
+    for segment in store.manifest.segments:
+        smallest = min(segment.options, key=lambda option: option.bytes)
+        load(store, Choice(segment.name, smallest.name, threads=1)).run(tensors)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from legodnn.cli import main
+from legodnn.commands.demo import recipes
 from legodnn.store import Store
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "out"
+    out = tmp_path_factory.mktemp("run") / "demo"
     assert main(["demo", "--quick", "--out", str(out)]) == 0
     return out
 
@@ -21,14 +24,29 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_demo_builds_vgg_and_resnet_with_the_papers_blocks(demo: Path) -> None:
     blocks = {name: len(Store(demo / "stores" / name).manifest.blocks) for name in ("vgg16", "resnet18")}
     assert blocks == {"vgg16": 5, "resnet18": 8}
-    for name in blocks:
-        assert {len(b.options) for b in Store(demo / "stores" / name).manifest.blocks} == {6}
+
+
+def test_the_full_demo_has_six_options_a_block() -> None:
+    assert {1 + len(recipe.sparsities) for recipe in recipes(quick=False)} == {6}
 
 
 def test_the_report_opens_offline(demo: Path) -> None:
     page = (demo / "report.html").read_text()
     assert "<svg" in page
     assert not any(word in page for word in ("<script", "<link", 'src="http', "@import"))
+
+
+def test_the_readmes_example_runs_as_it_stands(demo: Path) -> None:
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    example = readme.split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", example], cwd=demo.parent, capture_output=True, text=True, check=True)
+    assert "switched in" in done.stdout
+
+
+def test_a_store_of_another_recipe_is_not_overwritten(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--out", str(demo)]) == 1
+    assert "another recipe" in capsys.readouterr().err
+    assert (demo / "stores" / "vgg16" / "manifest.json").exists()
 
 
 def test_a_second_run_uses_the_stores_again_and_follows_the_budgets(

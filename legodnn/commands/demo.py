@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.commands.run import steps_table
+from pydantic import TypeAdapter
+
+from legodnn.commands.run import steps_json, steps_table
 from legodnn.errors import DependencyError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
@@ -54,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", default="demo", metavar="FOLDER", help="where everything is written (default: demo)")
-    parser.add_argument("--quick", action="store_true", help="a few epochs only: shows that it works, not how well")
+    parser.add_argument(
+        "--quick", action="store_true", help="few epochs and options: shows that it works, not how well"
+    )
     parser.add_argument("--json", action="store_true", help="print the steps as JSON instead of the table")
     parser.set_defaults(run=run)
 
@@ -63,10 +66,12 @@ def recipes(quick: bool) -> list[Recipe]:
     """The two models of the demo."""
     from legodnn.blocks.build import Recipe
 
-    train, distill = (2, 1) if quick else (20, 10)
+    effort: dict[str, Any] = {"train_epochs": 20, "distill_epochs": 10}
+    if quick:
+        effort = {"train_epochs": 2, "distill_epochs": 1, "sparsities": (0.5, 0.9), "samples": 12}
     return [
-        Recipe(model="vgg16", name="vgg16", width=0.25, train_epochs=train, distill_epochs=distill),
-        Recipe(model="resnet18", name="resnet18", width=0.125, train_epochs=train, distill_epochs=distill),
+        Recipe(model="vgg16", name="vgg16", width=0.25, **effort),
+        Recipe(model="resnet18", name="resnet18", width=0.125, **effort),
     ]
 
 
@@ -77,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
     except ImportError:
         raise DependencyError("the demo's report needs matplotlib; pip install 'legodnn[train,plot]'") from None
     from legodnn.report import write_report
-    from legodnn.runtime.replay import Step
 
     out = Path(args.out)
     wanted = recipes(args.quick)
@@ -85,10 +89,10 @@ def run(args: argparse.Namespace) -> int:
     profiles = [_profile(store) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(trace(stores, profiles), indent=1) + "\n")
-    steps = [Step.model_validate_json(json.dumps(step)) for step in _replay(out, stores)]
+    steps = _replay(out, stores)
     report = write_report(out, stores, profiles, steps)
     if args.json:
-        print(json.dumps([step.model_dump(mode="json") for step in steps]))
+        print(steps_json(steps))
     else:
         _print(stores, steps)
         print(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
@@ -109,19 +113,16 @@ def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
 
 
 def _store(path: Path, recipe: Recipe) -> Store:
-    """The store at `path` if it was built by this recipe and is whole; otherwise a new one."""
+    """The store at `path`, built if it is not there; StoreError if it is damaged or of another recipe."""
     from legodnn.blocks.build import build
 
-    if path.exists():
-        try:
-            store = Store(path)
-            if store.manifest.built.recipe == recipe.model_dump(mode="json"):
-                print(f"using the store {path}", file=sys.stderr)
-                return store
-        except StoreError as e:
-            print(f"building {path} again: {e}", file=sys.stderr)
-        shutil.rmtree(path)
-    return build(recipe, path)
+    if not path.exists():
+        return build(recipe, path)
+    store = Store(path)
+    if store.manifest.built.recipe != recipe.model_dump(mode="json"):
+        raise StoreError(f"{path} was built by another recipe; remove it or choose another folder with --out")
+    print(f"using the store {path}", file=sys.stderr)
+    return store
 
 
 def _profile(store: Store) -> Profile:
@@ -181,11 +182,13 @@ def trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str
     return budgets
 
 
-def _replay(out: Path, stores: Sequence[Store]) -> Any:
+def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
     """Run the trace in a process of its own, without TensorFlow, as on a device."""
+    from legodnn.runtime.replay import Step
+
     command = [sys.executable, "-m", "legodnn", "run", *(str(s.path) for s in stores)]
     command += ["--input", str(out / "digits.npz"), "--trace", str(out / "trace.json"), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise LegoError(f"running the trace failed with status {done.returncode}; see the message above")
-    return json.loads(done.stdout)
+    return TypeAdapter(list[Step]).validate_json(done.stdout)

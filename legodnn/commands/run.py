@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,7 +14,11 @@ from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.console import size, table
 from legodnn.errors import InputError, WorkloadError
 from legodnn.schema import explain
+from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
+
+if TYPE_CHECKING:
+    from legodnn.runtime.replay import Step
 
 _EXAMPLE_TRACE = '[{"memory_bytes": 3000000, "latency_ms": 1.5}, {}]'
 
@@ -50,19 +55,19 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a table."""
-    from legodnn.runtime.device import process_memory_bytes
     from legodnn.runtime.replay import read_inputs, replay
     from legodnn.runtime.runtime import Runtime
 
     workload = load_workload(args.workload)
     budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
     files = _files(args.input, workload)
-    base = process_memory_bytes()
+    # Inputs are read first, so that they do not count as memory of the models.
+    specs = {model.name: Store(model.store).manifest.inputs[0] for model in workload.models}
+    inputs = {name: read_inputs(files[name], spec) for name, spec in specs.items()}
     with Runtime(workload, budgets[0]) as runtime:
-        inputs = {name: read_inputs(files[name], runtime.input_spec(name)) for name in files}
-        steps = replay(runtime, inputs, budgets, base)
+        steps = replay(runtime, inputs, budgets)
     if args.json:
-        print(json.dumps([s.model_dump(mode="json") for s in steps]))
+        print(steps_json(steps))
     else:
         print(steps_table(steps))
     return 0
@@ -96,7 +101,12 @@ def read_trace(path: Path) -> list[Budget]:
     return budgets
 
 
-def steps_table(steps: Any) -> str:
+def steps_json(steps: Sequence[Step]) -> str:
+    """The steps as one line of JSON."""
+    return json.dumps([step.model_dump(mode="json", by_alias=True) for step in steps])
+
+
+def steps_table(steps: Sequence[Step]) -> str:
     """One line for each budget and model: what was asked, chosen, predicted and measured."""
     rows = []
     for number, step in enumerate(steps, start=1):

@@ -84,6 +84,8 @@ class Recipe(Schema):
     def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
         if not value or sorted(set(value)) != list(value):
             raise ValueError("sparsities must increase and be at least one")
+        if len({f"{sparsity:g}" for sparsity in value}) < len(value):
+            raise ValueError("sparsities must differ in their first six digits, which name their options")
         return value
 
 

@@ -33,8 +33,8 @@ _PER_CHANNEL = {
     "UpSampling2D", "ZeroPadding2D",
 }  # fmt: skip
 _ELEMENTWISE = {
-    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear",
-    "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
     "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink", "threshold",
 }  # fmt: skip
 # Names that keras.ops has with the same meaning (keras.ops.average, for one, is another thing than layers.Average).

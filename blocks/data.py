@@ -141,9 +141,11 @@ def _cifar10_batch(path: Path) -> tuple[NDArray[np.uint8], Labels]:
     try:
         with path.open("rb") as f:
             batch = _ArraysOnly(f, encoding="bytes").load()
-        images = batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        return images, np.array(batch[b"labels"], np.int64)
-    except (OSError, pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError) as e:
+        images, labels = np.asarray(batch[b"data"]).reshape(-1, 3, 32, 32), np.array(batch[b"labels"], np.int64)
+        if images.dtype != np.uint8 or labels.shape != (len(images),):
+            raise ValueError(f"{images.dtype} images {images.shape} with labels {labels.shape}")
+        return images.transpose(0, 2, 3, 1), labels
+    except Exception as e:  # a damaged pickle can raise any
         raise DataError(
             f"{path} is not a CIFAR-10 batch file ({e}); the folder must hold data_batch_1 to 5 and test_batch"
         ) from None

@@ -83,7 +83,8 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
         d.block = d.block and d.work >= min_share * total and bool(analyse(_submodel(d.calls)).groups)
     drafts = _join_fixed(_limit(drafts, max_blocks))
     if not any(d.block for d in drafts):
-        raise ModelError(f"model {model.name!r} has no block whose inner channels could be removed")
+        share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
+        raise ModelError(f"model {model.name!r} has no block whose inner channels could be removed{share}")
     return _pieces(drafts)
 
 

@@ -94,7 +94,7 @@ def replay(runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Bud
         inputs: for each model of the workload.
         budgets: one step each; a budget that nothing fits is refused and the old plan runs on.
     """
-    steps = []
+    steps: list[Step] = []
     with Progress("replaying budgets", len(budgets)) as progress:
         for budget in budgets:
             refused: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from legodnn.profile import default_path
 from legodnn.store import Store
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test module imports TensorFlow
+
 # Examples run Keras and file systems on shared machines: no deadline, and the same examples every time.
 settings.register_profile("legodnn", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("legodnn")
@@ -21,8 +24,6 @@ settings.load_profile("legodnn")
 @pytest.fixture(scope="session")
 def tiny_keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained Keras model for 12x12 digits, saved: a plain block, a residual block and a head."""
-    import legodnn.blocks  # noqa: F401  (it quietens TensorFlow's start)
-
     path = tmp_path_factory.mktemp("models") / "tiny.keras"
     _model(size=12, width=8, residual=True).save(path)
     return path
@@ -40,8 +41,6 @@ def tiny_store(tiny_keras_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tiny_store2(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Another model's store, with two plain blocks and one descendant each, and its profile beside it."""
-    import legodnn.blocks  # noqa: F401
-
     folder = tmp_path_factory.mktemp("stores2")
     _model(size=10, width=6, residual=False).save(folder / "tiny2.keras")
     return _build(folder / "tiny2.keras", folder / "tiny2", size=10, sparsities=(0.5,))

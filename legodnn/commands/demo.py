@@ -66,7 +66,7 @@ def recipes(quick: bool) -> list[Recipe]:
     """The two models of the demo."""
     from legodnn.blocks.build import Recipe
 
-    effort: dict[str, Any] = {"train_epochs": 20, "distill_epochs": 10}
+    effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8}
     if quick:
         effort = {"train_epochs": 2, "distill_epochs": 1, "sparsities": (0.5, 0.9), "samples": 12}
     return [

@@ -200,6 +200,14 @@ def scratch(tiny_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path
     return Path(shutil.copytree(tiny_store.path, tmp_path_factory.mktemp("fuzz") / "store"))
 
 
+def refusal_if_any(folder: Path) -> str:
+    try:
+        Store(folder)
+    except StoreError as e:
+        return str(e)
+    return ""
+
+
 @given(data=st.data())
 def test_a_manifest_with_flipped_or_lost_bytes_opens_or_is_refused(
     data: st.DataObject, scratch: Path, tiny_store: Store
@@ -212,10 +220,7 @@ def test_a_manifest_with_flipped_or_lost_bytes_opens_or_is_refused(
         else:
             del content[at : at + data.draw(st.integers(1, 200))]
     (scratch / MANIFEST).write_bytes(content)
-    try:
-        Store(scratch)
-    except StoreError as e:
-        assert len(str(e).splitlines()) <= 2
+    assert len(refusal_if_any(scratch).splitlines()) <= 2
 
 
 json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({})
@@ -234,10 +239,7 @@ def test_a_manifest_with_a_wrong_value_anywhere_opens_or_is_refused(
         node = node[key]
     node[key] = data.draw(json_values)
     (scratch / MANIFEST).write_text(json.dumps(document), encoding="utf-8")
-    try:
-        Store(scratch)
-    except StoreError as e:
-        assert len(str(e).splitlines()) <= 2
+    assert len(refusal_if_any(scratch).splitlines()) <= 2
 
 
 def test_a_file_altered_after_opening_is_noticed(store_copy: Path) -> None:

@@ -1,0 +1,215 @@
+"""The offline stage gives a whole store that can be made again from its own recipe, or nothing."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from pydantic import ValidationError
+
+from legodnn.blocks import build as build_module
+from legodnn.blocks.build import Recipe, build, load_model
+from legodnn.blocks.data import Dataset, load
+from legodnn.blocks.export import Runner
+from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.store import MANIFEST, Manifest, Store
+
+
+def recipe_of(store: Store) -> Recipe:
+    """The recipe as anyone finds it in the manifest."""
+    return Recipe.model_validate_json(json.dumps(store.manifest.built.recipe))
+
+
+def quick(model: Path | str, **changes: Any) -> Recipe:
+    """No training of the original, one epoch of distillation."""
+    settings = {"image_size": 12, "distill_epochs": 1, "sparsities": (0.5,), "batch_size": 256, "samples": 6}
+    return Recipe(model=str(model), name="quick", evaluated_images=20, **{**settings, **changes})
+
+
+def test_a_keras_file_becomes_a_store_with_all_options(tiny_store: Store, tiny_keras_file: Path) -> None:
+    manifest = tiny_store.manifest
+    assert [(s.name, s.kind, [o.name for o in s.options]) for s in manifest.segments] == [
+        ("block1", "block", ["s0", "s0.5", "s0.75"]),
+        ("block2", "block", ["s0", "s0.5", "s0.75"]),
+        ("head", "fixed", ["s0"]),
+    ]
+    assert manifest.model.labels == tuple("0123456789")
+    assert manifest.inputs[0].shape == (12, 12, 1)
+    assert recipe_of(tiny_store).model == str(tiny_keras_file)
+    assert set(manifest.built.versions) == {"legodnn", "python", "keras", "tensorflow", "numpy"}
+    files = {str(p.relative_to(tiny_store.path)) for p in tiny_store.path.rglob("*") if p.is_file()}
+    assert files == {MANIFEST} | {o.file for s in manifest.segments for o in s.options}
+
+
+def test_descendants_are_smaller_and_cost_more_accuracy(tiny_store: Store) -> None:
+    for block in tiny_store.manifest.blocks:
+        original, half, quarter = block.options
+        assert original.loss == 0 < half.loss < quarter.loss
+        for attribute in ("bytes", "params", "macs"):
+            sizes = [getattr(o, attribute) for o in (original, half, quarter)]
+            assert sizes == sorted(sizes, reverse=True)
+            assert sizes[-1] < sizes[0]
+
+
+def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store: Store) -> None:
+    manifest, recipe = tiny_store.manifest, recipe_of(tiny_store)
+    val = load(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
+    x = val.x
+    for segment in manifest.segments:
+        x = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
+    assert manifest.accuracy.original == pytest.approx(float((x.argmax(axis=1) == val.y).mean()), abs=1e-6)
+    assert manifest.accuracy.original > 0.6
+    assert manifest.accuracy.data == "digits, 120 validation images"
+
+
+def test_the_recipe_in_the_manifest_makes_the_store_again(tiny_store: Store, tmp_path: Path) -> None:
+    again = build(recipe_of(tiny_store), tmp_path / "again").manifest
+    first = tiny_store.manifest
+    assert again.built.recipe == first.built.recipe
+    assert again.accuracy.original == pytest.approx(first.accuracy.original, abs=0.02)
+    for mine, other in zip(again.segments, first.segments, strict=True):
+        assert (mine.name, mine.inputs, mine.outputs) == (other.name, other.inputs, other.outputs)
+        for a, b in zip(mine.options, other.options, strict=True):
+            assert (a.name, a.params, a.macs, a.file) == (b.name, b.params, b.macs, b.file)
+            assert a.loss == pytest.approx(b.loss, rel=0.05, abs=1e-3)
+
+
+def test_a_store_is_never_built_over_anything(tiny_keras_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name in ("empty", "file"):
+        with pytest.raises(StoreError, match=f"{name} exists; remove it or choose another folder"):
+            build(quick(tiny_keras_file), tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("moment", ["exporting", "at the end"])
+def test_an_interrupted_build_leaves_nothing(
+    tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    calls = 0
+
+    def interrupted(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 4:
+                seen.extend(p.name for p in tmp_path.iterdir())
+                raise KeyboardInterrupt
+            return original(*args, **kwargs)
+
+        return call
+
+    seen: list[str] = []
+    target = "convert" if moment == "exporting" else "_write"
+    monkeypatch.setattr(build_module, target, interrupted(getattr(build_module, target)))
+    with pytest.raises(KeyboardInterrupt):
+        build(quick(tiny_keras_file), tmp_path / "store")
+    assert len(seen) == 1  # the folder it was working in
+    assert seen != ["store"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_appears_at_the_path_meanwhile_stays(
+    tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*args: Any) -> Manifest:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "mine").write_text("mine")
+        return export(*args)
+
+    export = build_module._export
+    monkeypatch.setattr(build_module, "_export", meanwhile)
+    with pytest.raises(StoreError, match="has appeared in the meantime"):
+        build(quick(tiny_keras_file), tmp_path / "store")
+    assert [p.name for p in tmp_path.rglob("*")] == ["store", "mine"]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits", image_size=12)
+
+
+@pytest.mark.filterwarnings("ignore:.*model that has not yet been built")
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated", "no config", "unbuilt", "lambda"])
+def test_a_keras_file_that_cannot_be_used_is_refused(
+    tiny_keras_file: Path, tmp_path: Path, digits: Dataset, kind: str
+) -> None:
+    path = tmp_path / "m.keras"
+    if kind == "text":
+        path.write_text("not a model")
+    elif kind == "truncated":
+        path.write_bytes(tiny_keras_file.read_bytes()[:-100])
+    elif kind == "no config":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", "{}")
+    elif kind == "unbuilt":
+        keras.Sequential([layers.Dense(3)]).save(path)
+    elif kind == "lambda":
+        inputs = keras.Input((12, 12, 1))  # Python code in the file
+        keras.Model(inputs, layers.Lambda(lambda x: x * 2)(inputs)).save(path)
+    with pytest.raises(ModelError) as caught:
+        load_model(quick(path), digits)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(path) in str(caught.value) or kind == "unbuilt"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": "vgg19"}, ModelError, "unknown model 'vgg19'; use a .keras file or one of vgg16, resnet18"),
+        ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file or some train_epochs"),
+        ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),
+        ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read weights from missing.npz"),
+    ],
+)
+def test_a_model_that_is_not_there_is_refused(
+    digits: Dataset, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_model(quick(**{"model": "x", **changes}), digits)
+
+
+def test_images_of_another_shape_than_the_model_takes_are_refused(tiny_keras_file: Path) -> None:
+    with pytest.raises(DataError, match=r"takes images of shape \(12, 12, 1\), digits has \(16, 16, 1\)"):
+        load_model(quick(tiny_keras_file), load("digits", image_size=16))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sparsities": ()}, "sparsities must increase and be at least one"),
+        ({"sparsities": (0.5, 0.25)}, "sparsities must increase"),
+        ({"sparsities": (0.5, 0.5)}, "sparsities must increase"),
+        ({"sparsities": (0.5, 0.5000000001)}, "sparsities must differ in their first six digits"),
+        ({"sparsities": (0.0, 0.5)}, "greater than 0"),
+        ({"sparsities": (0.5, 1.0)}, "less than 1"),
+        ({"distill_epochs": 0}, "distill_epochs"),
+        ({"samples": 5}, "samples"),
+        ({"name": "../escape"}, "name"),
+        ({"epochs": 3}, "epochs"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Recipe.model_validate({"model": "vgg16", "name": "x", **changes})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg16", "resnet18"])
+def test_the_zoo_becomes_stores_with_the_papers_blocks(name: str, tmp_path: Path) -> None:
+    recipe = quick(name, width=0.05, image_size=32, train_epochs=1)
+    store = build(recipe, tmp_path / name)
+    assert len(store.manifest.blocks) == {"vgg16": 5, "resnet18": 8}[name]
+    for segment in store.manifest.segments:
+        x = np.zeros((1, *store.manifest.specs[segment.inputs[0]].shape), np.float32)
+        for option in segment.options:
+            result = Runner(store.verified_file(option).read_bytes())(x)
+            assert result.shape[1:] == store.manifest.specs[segment.name].shape

@@ -1,0 +1,114 @@
+"""Exported files compute what Keras computes, with operators that every TensorFlow Lite runtime has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from legodnn.blocks import zoo
+from legodnn.blocks.export import Runner, check, convert
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.prune import descendant
+from legodnn.errors import ModelError
+from legodnn.runtime.interpreter import open_interpreter
+
+
+def operators(content: bytes) -> list[str]:
+    found = [op["op_name"] for op in open_interpreter(model_content=content)._get_ops_details()]
+    return [name for name in found if name != "DELEGATE"]
+
+
+def images(model: keras.Model, count: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, *model.input_shape[1:])).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def pieces(tiny_keras_file: Path) -> list[Piece]:
+    return extract(keras.saving.load_model(tiny_keras_file))
+
+
+def test_a_file_computes_what_keras_computes(pieces: list[Piece]) -> None:
+    for piece in pieces:
+        x = images(piece.model)
+        assert check(convert(piece.model), piece.model, x, piece.name) < 1e-5
+        expected = keras.ops.convert_to_numpy(piece.model(x, training=False))
+        np.testing.assert_allclose(Runner(convert(piece.model))(x), expected, atol=1e-4)
+
+
+def test_blocks_of_the_zoo_use_builtin_operators_and_pruning_adds_none() -> None:
+    for make in (zoo.vgg16, zoo.resnet18, zoo.resnet20):
+        # The second half of a model has strides and shortcuts in its first block.
+        block = next(p.model for p in extract(make(0.1), max_blocks=4)[2:] if p.kind == "block")
+        original, pruned = operators(convert(block)), operators(convert(descendant(block, 0.5)))
+        assert original
+        assert pruned == original
+        assert not any(name.startswith("Flex") or name == "CUSTOM" for name in original)
+
+
+def test_batch_norms_are_folded_into_convolutions(pieces: list[Piece]) -> None:
+    assert set(operators(convert(pieces[0].model))) <= {"CONV_2D", "MAX_POOL_2D"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [zoo.vgg16, zoo.resnet18, zoo.resnet20])
+def test_every_block_of_the_zoo_exports_at_every_sparsity(make: Any) -> None:
+    for piece in extract(make(0.1)):
+        plain = convert(piece.model)
+        check(plain, piece.model, images(piece.model), piece.name)
+        for sparsity in (0.3, 0.6, 0.9) if piece.kind == "block" else ():
+            pruned = descendant(piece.model, sparsity)
+            content = convert(pruned)
+            check(content, pruned, images(piece.model), f"{piece.name} {sparsity}")
+            assert operators(content) == operators(plain)
+            assert len(content) < len(plain)
+
+
+def test_a_file_has_the_batch_size_asked_for_and_a_runner_takes_any_number(pieces: list[Piece]) -> None:
+    model = pieces[0].model
+    content = convert(model, batch=4)
+    assert open_interpreter(model_content=content).get_input_details()[0]["shape"].tolist() == [4, 12, 12, 1]
+    x = images(model, 9)
+    one_by_one = Runner(convert(model))
+    for count in (1, 3, 4, 5, 8, 9):
+        np.testing.assert_allclose(Runner(content)(x[:count]), one_by_one(x[:count]), atol=1e-5)
+
+
+def test_a_file_that_differs_from_keras_is_refused_by_name_and_amount(pieces: list[Piece]) -> None:
+    model = pieces[1].model
+    other = keras.models.clone_model(model)
+    with pytest.raises(ModelError, match=r"block2, option s0: the .tflite file differs from Keras by \d"):
+        check(convert(other), model, images(model), "block2, option s0")
+
+
+def test_a_file_that_gives_nan_is_refused() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2)(inputs))
+    good = convert(model)
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * np.nan)
+    x = images(model)
+    with pytest.raises(ModelError, match="differs from Keras by nan"):
+        check(good, model, x, "head")
+    with pytest.raises(ModelError, match="differs from Keras by nan"):
+        check(convert(model), model, x, "head")
+
+
+class Orthogonal(keras.layers.Layer):
+    def call(self, x: Any) -> Any:
+        return tf.linalg.qr(x)[0]
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+def test_a_model_that_needs_other_operators_is_refused_by_its_name() -> None:
+    inputs = keras.Input((4, 4))
+    model = keras.Model(inputs, Orthogonal()(inputs), name="mine")
+    with pytest.raises(ModelError, match=r"mine cannot be converted to TensorFlow Lite: .*Qr") as caught:
+        convert(model)
+    assert len(str(caught.value).splitlines()) == 1

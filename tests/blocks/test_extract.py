@@ -1,0 +1,171 @@
+"""Models are cut into the blocks of the LegoDNN paper, and the pieces together are the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from legodnn.blocks import zoo
+from legodnn.blocks.channels import analyse
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.graph import macs
+from legodnn.errors import ModelError
+
+
+def conv(filters: int, **options: Any) -> keras.layers.Layer:
+    return layers.Conv2D(filters, 3, padding="same", **options)
+
+
+def model_of(body: Callable[[Any], Any], shape: tuple[int | None, ...] = (8, 8, 3), name: str = "mine") -> keras.Model:
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, body(inputs), name=name)
+
+
+def randomised(model: keras.Model, seed: int = 0) -> keras.Model:
+    """The model with lively weights and batch-norm statistics, as after training."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(np.float32) for w in layer.get_weights()])
+    return model
+
+
+def kinds(pieces: list[Piece]) -> list[str]:
+    return [f"{p.name}:{p.kind}" for p in pieces]
+
+
+def blocks(count: int) -> list[str]:
+    return [f"block{i}:block" for i in range(1, count + 1)]
+
+
+def test_vgg16_has_the_papers_5_blocks_its_stages() -> None:
+    pieces = extract(zoo.vgg16(0.1))
+    assert kinds(pieces) == [*blocks(5), "head:fixed"]
+    for number, piece in enumerate(pieces[:5], start=1):
+        assert piece.calls[0] == f"conv{number}_1"
+        assert piece.calls[-1] == f"pool{number}"
+
+
+def test_resnet18_has_the_papers_8_blocks_its_residual_blocks() -> None:
+    pieces = extract(zoo.resnet18(0.1))
+    assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
+    names = [f"layer{stage}_{i}" for stage in (1, 2, 3, 4) for i in (1, 2)]
+    for name, piece in zip(names, pieces[1:-1], strict=True):
+        assert all(call.startswith(name) for call in piece.calls)
+
+
+def test_resnet20_has_9_blocks() -> None:
+    assert kinds(extract(zoo.resnet20())) == ["stem:fixed", *blocks(9), "head:fixed"]
+
+
+def test_a_stem_for_large_images_is_one_fixed_piece() -> None:
+    pieces = extract(zoo.resnet18(0.1, (128, 128, 3)))
+    assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
+    assert pieces[0].calls[-1] == "stem_pool"
+
+
+def test_the_27_blocks_of_resnet56_are_joined_down_to_the_limit() -> None:
+    model = zoo.resnet56(0.25)
+    assert kinds(extract(model)) == ["stem:fixed", *blocks(16), "head:fixed"]
+    assert kinds(extract(model, max_blocks=27)) == ["stem:fixed", *blocks(27), "head:fixed"]
+
+
+@pytest.mark.parametrize("make", [zoo.vgg16, zoo.resnet18, zoo.resnet20, zoo.resnet56])
+@pytest.mark.parametrize("max_blocks", [4, 16])
+def test_the_composed_pieces_equal_the_undivided_model(make: Callable[..., keras.Model], max_blocks: int) -> None:
+    model = randomised(make(0.08))
+    pieces = extract(model, max_blocks)
+    assert sum(p.kind == "block" for p in pieces) <= max_blocks
+    x = images = np.random.default_rng(1).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    for piece in pieces:
+        x = piece.model(x, training=False)
+    whole = ops.convert_to_numpy(model(images, training=False))
+    assert np.abs(whole).max() > 0.01
+    assert np.abs(ops.convert_to_numpy(x) - whole).max() < 1e-4
+    assert sum(macs(p.model) for p in pieces) == macs(model)
+    assert [name for p in pieces for name in p.calls] == [name for p in extract(model, 27, 0) for name in p.calls]
+
+
+@pytest.mark.parametrize("max_blocks", range(1, 9))
+def test_max_blocks_holds_and_every_block_can_be_pruned(max_blocks: int) -> None:
+    pieces = extract(zoo.resnet18(0.05), max_blocks)
+    found = [p for p in pieces if p.kind == "block"]
+    assert len(found) == max_blocks
+    assert all(analyse(p.model).groups for p in found)
+
+
+def test_blocks_with_too_small_a_share_of_the_work_are_fixed() -> None:
+    model = zoo.vgg16(0.1)
+    total = macs(model)
+    for min_share in (0.0, 0.1, 0.15, 0.2):
+        pieces = extract(model, min_share=min_share)
+        assert all(macs(p.model) >= min_share * total for p in pieces if p.kind == "block")
+    assert len([p for p in extract(model, min_share=0.2) if p.kind == "block"]) < 5
+
+
+def test_no_two_fixed_pieces_are_neighbours() -> None:
+    found = [p.kind for p in extract(zoo.vgg16(0.1), min_share=0.2)]
+    assert ("fixed", "fixed") not in pairwise(found)
+
+
+def test_a_strided_convolution_opens_a_block() -> None:
+    pieces = extract(model_of(lambda x: conv(4)(conv(6, strides=2)(conv(6)(conv(6)(x)))), (16, 16, 3)), min_share=0)
+    assert [len(p.calls) for p in pieces] == [2, 2]
+
+
+def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten(), layers.Dense(3)])
+    assert kinds(extract(model)) == ["block1:block", "head:fixed"]
+
+
+def test_a_model_is_not_cut_at_a_second_output_of_an_operation() -> None:
+    def body(x: Any) -> Any:
+        _, second = ops.split(conv(8)(conv(6)(x)), 2, axis=-1)
+        return layers.Dense(3)(layers.GlobalAveragePooling2D()(conv(4)(conv(6)(second))))
+
+    model = model_of(body)
+    x = images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    for piece in extract(model):
+        x = piece.model(x)
+    np.testing.assert_allclose(x, model(images), atol=1e-5)
+
+
+class Subclassed(keras.Model):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+def two_inputs() -> keras.Model:
+    a, b = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    return keras.Model([a, b], conv(3)(conv(4)(layers.Add()([a, b]))), name="mine")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Subclassed(), "has no graph of layers"),
+        (lambda: keras.Sequential([layers.Dense(3)]), "is not built"),
+        (lambda: model_of(lambda x: [conv(4)(conv(4)(x)), conv(3)(x)]), "1 inputs and 2 outputs; one of each"),
+        (two_inputs, "2 inputs and 1 outputs; one of each"),
+        (lambda: model_of(lambda x: conv(3)(x)), "no block whose inner channels could be removed"),
+        (lambda: model_of(lambda x: layers.Dense(3)(layers.Flatten()(x))), "no block whose inner channels"),
+        (lambda: model_of(lambda x: conv(3)(conv(4)(x)), (None, None, 3)), "give keras.Input a fixed shape"),
+    ],
+)
+def test_a_model_that_cannot_be_cut_is_refused(make: Callable[[], keras.Model], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        extract(make())
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_limits_that_leave_no_block_are_refused() -> None:
+    with pytest.raises(ModelError, match="max_blocks must be at least 1, got 0"):
+        extract(zoo.vgg16(0.05), max_blocks=0)
+    with pytest.raises(ModelError, match=r"no block .* that holds 0.99 of its"):
+        extract(zoo.vgg16(0.05), min_share=0.99)

@@ -1,0 +1,61 @@
+"""Every option is weighed in a process of its own store; a process that fails is an error, not a zero."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from legodnn.errors import ProfileError
+from legodnn.profiler.memory import measure_memory
+from legodnn.store import Store
+
+
+def keys(store: Store) -> list[tuple[str, str]]:
+    return sorted((s.name, o.name) for s in store.manifest.segments for o in s.options)
+
+
+def test_every_option_has_memory_and_a_load_time(tiny_store: Store) -> None:
+    measured = measure_memory(tiny_store, processes=2)
+    assert sorted(measured) == keys(tiny_store)
+    for memory, load_ms in measured.values():
+        # A loaded option takes at least a page, and these are too small to take 50 MB.
+        assert 4096 <= memory < 50e6
+        assert load_ms > 0
+
+
+def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2: Store) -> None:
+    command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store2.path), "5"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = json.loads(done.stdout)
+    assert sorted((segment, option) for segment, option, _, _ in rows) == keys(tiny_store2)
+
+
+def test_the_order_differs_from_process_to_process(tiny_store: Store) -> None:
+    orders = set()
+    for seed in ("0", "1", "2"):
+        command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store.path), seed]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        orders.add(tuple((segment, option) for segment, option, _, _ in json.loads(done.stdout)))
+    assert len(orders) > 1
+
+
+def test_measuring_does_not_load_the_offline_stage(tiny_store: Store) -> None:
+    program = (
+        "import sys; from legodnn.profiler.memory import weigh; from legodnn.store import Store\n"
+        f"weigh(Store({str(tiny_store.path)!r}), 0)\n"
+        "print([m for m in ('keras', 'tensorflow', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_process_that_fails_is_an_error_with_its_last_line(store_copy: Path) -> None:
+    store = Store(store_copy)
+    file = store_copy / store.manifest.segments[0].options[0].file
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ProfileError, match=r"the process that measures memory failed: .*has 100 bytes instead of"):
+        measure_memory(store, processes=1)

@@ -10,7 +10,7 @@ Everything is evaluated on the exported files, so that what a plan promises is w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Split
-from legodnn.blocks.export import Runner
 from legodnn.console import Progress
 from legodnn.store import AccuracyModel, Link
 
@@ -26,16 +25,37 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
+class Stage:
+    """One exported segment: the names of the tensors it reads and writes, and its options, the original first.
+
+    An option takes the arrays it reads, each of shape (n, ...), and gives the list of those it writes.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    options: Sequence[Callable[..., list[Array]]]
+
+    def run(self, option: int, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """All tensors once this segment has run."""
+        written = self.options[option](*(tensors[name] for name in self.inputs))
+        return {**tensors, **dict(zip(self.outputs, written, strict=True))}
+
+
+@dataclass(frozen=True, eq=False)
 class Chain:
-    """The exported segments of one model in order, as runners: one for a fixed segment, several for a block."""
+    """The exported segments of one model with one input and one output, in topological order."""
 
-    segments: Sequence[Sequence[Runner]]
+    stages: Sequence[Stage]
 
-    def outputs(self, choice: Sequence[int], x: Array, start: int = 0) -> Array:
-        """The model's output when segment i runs option choice[i]; x enters segment `start`."""
-        for options, chosen in zip(self.segments[start:], choice[start:], strict=True):
-            x = options[chosen](x)
-        return x
+    def output(self, choice: Sequence[int], x: Array) -> Array:
+        """The model's output for images x when segment i runs option choice[i]."""
+        return self.resume(choice, {self.stages[0].inputs[0]: x}, 0)
+
+    def resume(self, choice: Sequence[int], tensors: Mapping[str, Array], start: int) -> Array:
+        """The same from segment `start` on, given the tensors that are known before it."""
+        for stage, option in zip(self.stages[start:], choice[start:], strict=True):
+            tensors = stage.run(option, tensors)
+        return tensors[self.stages[-1].outputs[0]]
 
 
 def top1(outputs: Array, labels: NDArray[np.int64]) -> float:
@@ -56,13 +76,13 @@ def measure(chain: Chain, data: Split, name: str, samples: int, seed: int) -> tu
     Returns:
         The accuracy model, and for each segment the loss of each option.
     """
-    sizes = [len(options) for options in chain.segments]
+    sizes = [len(stage.options) for stage in chain.stages]
     sample = _sample(sizes, samples, np.random.default_rng(seed))
     with Progress("measuring accuracy", sum(sizes) + len(sample)) as progress:
         losses, reference = _losses(chain, data.x, progress)
         metrics = []
         for choice in sample:
-            metrics.append(top1(chain.outputs(choice, data.x), data.y))
+            metrics.append(top1(chain.output(choice, data.x), data.y))
             progress.step()
     sums = np.array([sum(loss[i] for loss, i in zip(losses, choice, strict=True)) for choice in sample])
     best, known = top1(reference, data.y), np.array(metrics)
@@ -76,20 +96,19 @@ def measure(chain: Chain, data: Split, name: str, samples: int, seed: int) -> tu
 
 def _losses(chain: Chain, x: Array, progress: Progress) -> tuple[list[list[float]], Array]:
     """Relative output error of each single swap, and the original's output."""
-    original = [0] * len(chain.segments)
-    features = [x]
-    for options in chain.segments:
-        features.append(options[0](features[-1]))
-    reference = features[-1]
+    original = [0] * len(chain.stages)
+    reference = chain.output(original, x)
     scale = max(float(reference.var()), 1e-12)
+    before: Mapping[str, Array] = {chain.stages[0].inputs[0]: x}
     losses: list[list[float]] = []
-    for i, options in enumerate(chain.segments):
+    for i, stage in enumerate(chain.stages):
         losses.append([0.0])
         progress.step()
-        for j in range(1, len(options)):
-            swapped = chain.outputs(original, options[j](features[i]), start=i + 1)
+        for option in range(1, len(stage.options)):
+            swapped = chain.resume(original, stage.run(option, before), i + 1)
             losses[-1].append(float(np.square(swapped - reference).mean()) / scale)
             progress.step()
+        before = stage.run(0, before)
     return losses, reference
 
 

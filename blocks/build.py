@@ -6,6 +6,7 @@ import datetime
 import platform
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from pydantic import Field, field_validator
 
 import legodnn
 from legodnn.blocks import zoo
-from legodnn.blocks.accuracy import Chain, measure
+from legodnn.blocks.accuracy import Chain, Stage, measure
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.distill import distill, train_original
 from legodnn.blocks.export import Runner, check, convert
@@ -131,11 +132,15 @@ def load_model(recipe: Recipe, data: Dataset) -> keras.Model:
         elif not recipe.train_epochs:
             raise ModelError(f"{recipe.model} has no weights: give a weights file or some train_epochs")
         return model
-    model = read_keras_file(recipe.model)
-    if tuple(model.input_shape[1:]) != data.image_shape:
-        raise DataError(
-            f"{recipe.model} takes images of shape {model.input_shape[1:]}, {data.name} has {data.image_shape}"
+    model = functional(read_keras_file(recipe.model))
+    inputs, outputs = ([tuple(t.shape) for t in tensors] for tensors in (model.inputs, model.outputs))
+    if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0]) != 2:
+        raise ModelError(
+            f"{recipe.model} has inputs of shape {inputs} and outputs of shape {outputs}; a store can be built of a "
+            "model that takes one image and gives one vector of class scores"
         )
+    if inputs[0][1:] != data.image_shape:
+        raise DataError(f"{recipe.model} takes images of shape {inputs[0][1:]}, {data.name} has {data.image_shape}")
     return model
 
 
@@ -151,6 +156,20 @@ def read_keras_file(path: str) -> keras.Model:
     return functional(model)
 
 
+@dataclass(frozen=True, eq=False)
+class _Exported:
+    """One option of one piece, converted for the device and for evaluation."""
+
+    sparsity: float
+    model: keras.Model
+    content: bytes
+    runner: Runner
+
+    @property
+    def name(self) -> str:
+        return f"s{self.sparsity:g}"
+
+
 def _export(
     recipe: Recipe,
     data: Dataset,
@@ -160,56 +179,57 @@ def _export(
     folder: Path,
 ) -> Manifest:
     """Write every option's file into the folder, measure accuracy, and return the manifest."""
-    options: list[list[tuple[str, float, keras.Model, bytes]]] = []
-    runners: list[list[Runner]] = []
-    x = data.val.x[:_CHECKED_IMAGES]
-    with Progress("exporting", len(pieces) + sum(len(d) for d in descendants.values())) as progress:
-        for piece in pieces:
-            variants = [
-                (0.0, piece.model),
-                *zip(recipe.sparsities, descendants.get(piece.name, ()), strict=False),
-            ]
-            options.append([])
-            runners.append([])
-            for sparsity, variant in variants:
-                name = f"s{sparsity:g}"
-                content = convert(variant)
-                check(content, variant, x, f"{piece.name}, option {name}")
-                options[-1].append((name, sparsity, variant, content))
-                runners[-1].append(Runner(convert(variant, _EVALUATION_BATCH)))
-                progress.step(piece.name)
-            x = keras.ops.convert_to_numpy(piece.model(x, training=False))
-    chain = Chain(runners)
-    val = data.val.first(recipe.evaluated_images)
+    exported = _convert_all(recipe, data, pieces, descendants)
+    stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
+    chain, val = Chain(stages), data.val.first(recipe.evaluated_images)
     _check_undivided(chain, model, val.x)
     accuracy, losses = measure(chain, val, f"{data.name}, {len(val)} validation images", recipe.samples, recipe.seed)
-    segments, source = [], "image"
-    for piece, exported, costs in zip(pieces, options, losses, strict=True):
-        entries = [_write(folder, piece, *option, loss=cost) for option, cost in zip(exported, costs, strict=True)]
-        segments.append(
-            Segment(
-                name=piece.name,
-                kind=piece.kind,
-                inputs=(source,),
-                outputs=(piece.name,),
-                options=tuple(entries),
-            )
+    segments = [
+        Segment(
+            name=piece.name,
+            kind=piece.kind,
+            inputs=piece.inputs,
+            outputs=piece.outputs,
+            options=tuple(_write(folder, piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)),
         )
-        source = piece.name
-    spec = InputSpec(name="image", shape=data.image_shape, range=data.range, mean=data.mean, std=data.std)
+        for piece, costs in zip(pieces, losses, strict=True)
+    ]
+    written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
+    name = pieces[0].inputs[0]
     return Manifest(
         model=ModelInfo(name=recipe.name, task="classification", labels=data.labels),
-        inputs=(spec,),
-        outputs=(source,),
-        tensors=tuple(TensorSpec(name=p.name, shape=tuple(p.model.output_shape[1:])) for p in pieces),
+        inputs=(InputSpec(name=name, shape=data.image_shape, range=data.range, mean=data.mean, std=data.std),),
+        outputs=pieces[-1].outputs,
+        tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
         segments=tuple(segments),
         accuracy=accuracy,
         built=_build_info(recipe),
     )
 
 
+def _convert_all(
+    recipe: Recipe, data: Dataset, pieces: Sequence[Piece], descendants: Mapping[str, Sequence[keras.Model]]
+) -> dict[str, list[_Exported]]:
+    """Every option of every piece, each checked against its Keras twin on real features."""
+    exported: dict[str, list[_Exported]] = {}
+    tensors = {pieces[0].inputs[0]: data.val.x[:_CHECKED_IMAGES]}
+    with Progress("exporting", len(pieces) + sum(len(d) for d in descendants.values())) as progress:
+        for piece in pieces:
+            pruned = zip(recipe.sparsities, descendants.get(piece.name, ()), strict=False)
+            features, outputs = [tensors[name] for name in piece.inputs], None
+            exported[piece.name] = []
+            for sparsity, variant in [(0.0, piece.model), *pruned]:
+                option = _Exported(sparsity, variant, convert(variant), Runner(convert(variant, _EVALUATION_BATCH)))
+                found = check(option.content, variant, features, f"{piece.name}, option {option.name}")
+                outputs = outputs or found  # the original comes first
+                exported[piece.name].append(option)
+                progress.step(piece.name)
+            tensors.update(zip(piece.outputs, outputs or [], strict=True))
+    return exported
+
+
 def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
-    composed = chain.outputs([0] * len(chain.segments), x)
+    composed = chain.output([0] * len(chain.stages), x)
     whole = model.predict(x, verbose=0)
     difference = float(np.abs(composed - whole).max() / max(1.0, float(np.abs(whole).max())))
     if not difference < 1e-4:
@@ -218,19 +238,17 @@ def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
         )
 
 
-def _write(
-    folder: Path, piece: Piece, name: str, sparsity: float, variant: keras.Model, content: bytes, loss: float
-) -> Option:
-    file = f"{piece.name}/{name}.tflite"
-    write_atomic(folder / file, content)
+def _write(folder: Path, piece: Piece, option: _Exported, loss: float) -> Option:
+    file = f"{piece.name}/{option.name}.tflite"
+    write_atomic(folder / file, option.content)
     return Option(
-        name=name,
-        sparsity=sparsity,
+        name=option.name,
+        sparsity=option.sparsity,
         file=file,
-        sha256=sha256_bytes(content),
-        bytes=len(content),
-        params=variant.count_params(),
-        macs=macs(variant),
+        sha256=sha256_bytes(option.content),
+        bytes=len(option.content),
+        params=option.model.count_params(),
+        macs=macs(option.model),
         loss=loss,
     )
 

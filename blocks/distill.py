@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset, Split
 from legodnn.blocks.extract import Piece
+from legodnn.blocks.graph import calls, functional
 from legodnn.console import Progress
 from legodnn.errors import DataError, ModelError
 
@@ -50,12 +51,26 @@ def _compile(model: keras.Model, learning_rate: float, steps: int, loss: Any = N
 def train_original(
     model: keras.Model, data: Dataset, epochs: int, batch_size: int = 64, learning_rate: float = 2e-3
 ) -> None:
-    """Train a classifier that gives logits, by cross-entropy; DataError if labels do not fit its outputs."""
+    """Train a classifier by cross-entropy; DataError if labels do not fit its outputs.
+
+    Its outputs are taken as logits, unless its last layer is a softmax.
+    """
     _check_labels(model, data.train)
     steps = -(-len(data.train) // batch_size)
-    _compile(model, learning_rate, epochs * steps, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    _compile(
+        model,
+        learning_rate,
+        epochs * steps,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=not _gives_probabilities(model)),
+    )
     bar = Bar(f"training {model.name}", epochs, steps)
     model.fit(data.train.x, data.train.y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[bar])
+
+
+def _gives_probabilities(model: keras.Model) -> bool:
+    last = calls(functional(model))[-1]
+    activation = getattr(last.operation, "activation", None)
+    return last.kind == "Softmax" or activation is keras.activations.softmax
 
 
 def _check_labels(model: keras.Model, split: Split) -> None:
@@ -73,20 +88,22 @@ class Distiller(keras.Model):  # type: ignore[misc]
 
     def __init__(self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> None:
         super().__init__(name="distiller")
-        self._teachers = [piece.model for piece in pieces]
-        self._names = [piece.name for piece in pieces]
+        self._pieces = list(pieces)
+        self._input = pieces[0].inputs[0]
         self.students = {name: list(models) for name, models in students.items()}
+        self._teachers = [piece.model for piece in pieces]  # here for Keras to find their variables
         for teacher in self._teachers:
             teacher.trainable = False
 
     def call(self, x: Any, training: bool = False) -> dict[str, list[Any]]:
-        """For each block: the original's output, then each student's."""
-        results = {}
-        for name, teacher in zip(self._names, self._teachers, strict=True):
-            y = teacher(x, training=False)
-            if name in self.students:
-                results[name] = [y, *(student(x, training=training) for student in self.students[name])]
-            x = y
+        """For each block the outputs (a list of tensors) of the original, then those of each student."""
+        tensors, results = {self._input: x}, {}
+        for piece in self._pieces:
+            outputs = piece.run(tensors)
+            if piece.name in self.students:
+                students = self.students[piece.name]
+                results[piece.name] = [outputs, *(piece.run(tensors, s, training) for s in students)]
+            tensors.update(zip(piece.outputs, outputs, strict=True))
         return results
 
     def compute_loss(
@@ -101,12 +118,17 @@ class Distiller(keras.Model):  # type: ignore[misc]
         return ops.sum(ops.stack(relative_errors(y_pred)))
 
 
-def relative_errors(results: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """Mean squared error of each student over the variance of its target: 0 is perfect, 1 is a constant's error."""
+def relative_errors(results: Mapping[str, Sequence[Sequence[Any]]]) -> list[Any]:
+    """Mean squared error of each student over the variance of its target: 0 is perfect, 1 is a constant's error.
+
+    Where a block has several outputs, their mean.
+    """
     errors: list[Any] = []
-    for target, *outputs in results.values():
-        scale = ops.maximum(ops.var(target), 1e-6)
-        errors.extend(ops.mean(ops.square(output - target)) / scale for output in outputs)
+    for targets, *students in results.values():
+        scales = [ops.maximum(ops.var(target), 1e-6) for target in targets]
+        for outputs in students:
+            parts = [ops.mean(ops.square(o - t)) / s for o, t, s in zip(outputs, targets, scales, strict=True)]
+            errors.append(sum(parts) / len(parts))
     return errors
 
 

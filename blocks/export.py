@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from legodnn.blocks.graph import alone, as_list
 from legodnn.errors import ModelError
 from legodnn.runtime.interpreter import open_interpreter
 
@@ -32,7 +34,7 @@ def convert(model: keras.Model, batch: int = 1) -> bytes:
     specs = [tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=f"x{i}") for i, t in enumerate(model.inputs)]
 
     def forward(*xs: Any) -> Any:
-        return model(xs[0] if len(xs) == 1 else list(xs), training=False)
+        return model(alone(xs), training=False)
 
     graph = tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
@@ -46,37 +48,51 @@ def convert(model: keras.Model, batch: int = 1) -> bytes:
 
 
 class Runner:
-    """A converted model with one input and one output that takes any number of images.
+    """A converted model that takes any number of images.
 
     Its own batch size divides the work; the last batch is padded.
     """
 
     def __init__(self, content: bytes) -> None:
         self._interpreter = open_interpreter(model_content=content, threads=os.cpu_count() or 1)
-        self._source = self._interpreter.get_input_details()[0]
-        self._target = self._interpreter.get_output_details()[0]["index"]
+        self._sources = self._interpreter.get_input_details()
+        self._targets = [t["index"] for t in self._interpreter.get_output_details()]
 
-    def __call__(self, x: Array) -> Array:
-        """Outputs for images x, shape (n, ...)."""
-        batch, outputs = int(self._source["shape"][0]), []
-        for start in range(0, len(x), batch):
-            part = x[start : start + batch]
-            padded = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
-            self._interpreter.set_tensor(self._source["index"], padded)
+    def __call__(self, *xs: Array) -> list[Array]:
+        """The model's outputs for its inputs, each of shape (n, ...)."""
+        batch, parts = int(self._sources[0]["shape"][0]), []
+        for start in range(0, len(xs[0]), batch):
+            for source, x in zip(self._sources, xs, strict=True):
+                part = x[start : start + batch]
+                padded = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+                self._interpreter.set_tensor(source["index"], padded)
             self._interpreter.invoke()
-            outputs.append(self._interpreter.get_tensor(self._target)[: len(part)])
-        return np.concatenate(outputs)
+            count = min(batch, len(xs[0]) - start)
+            parts.append([self._interpreter.get_tensor(index)[:count] for index in self._targets])
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def check(content: bytes, model: keras.Model, x: Array, where: str, tolerance: float = 1e-4) -> float:
-    """Largest difference between a converted model and its Keras twin on real inputs, relative to the largest value.
+def check(content: bytes, model: keras.Model, xs: Sequence[Array], where: str, tolerance: float = 1e-4) -> list[Array]:
+    """Compare a converted model with its Keras twin on real inputs.
+
+    Args:
+        content: the `.tflite` file.
+        model: what it was converted from.
+        xs: the model's inputs, each of shape (n, ...).
+        where: names segment and option in the message.
+        tolerance: largest difference allowed, relative to the largest value.
+
+    Returns:
+        The outputs of the Keras model.
 
     Raises:
-        ModelError: it exceeds the tolerance; `where` names segment and option.
+        ModelError: they differ.
     """
-    expected = keras.ops.convert_to_numpy(model(x, training=False))
-    found = Runner(content)(x)
-    difference = float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
-    if not difference <= tolerance:
-        raise ModelError(f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}")
-    return difference
+    expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
+    for found, wanted in zip(Runner(content)(*xs), expected, strict=True):
+        difference = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+        if not difference <= tolerance:
+            raise ModelError(
+                f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}"
+            )
+    return expected

@@ -38,17 +38,55 @@ class Call:
 
 
 def functional(model: keras.Model) -> keras.Model:
-    """The model as a Functional model with a graph; ModelError if it has none (subclassed or not built)."""
+    """The model as one Functional graph, nested models put in place of their calls (layers are shared, not copied).
+
+    Raises:
+        ModelError: the model has no graph (subclassed or not built).
+    """
     if isinstance(model, keras.Sequential):
         if not model.built or not model.layers:
             raise ModelError(f"model {model.name!r} is not built: give its first layer an input shape (keras.Input)")
-        return keras.Model(model.inputs, model.outputs, name=model.name)
+        model = keras.Model(model.inputs, model.outputs, name=model.name)
     if not hasattr(model, "_nodes_by_depth"):
         raise ModelError(
             f"model {model.name!r} ({type(model).__name__}) has no graph of layers: rebuild it with Keras' functional "
             "API, keras.Model(inputs, outputs)"
         )
-    return model
+    if not any(_is_nested(call) for call in calls(model)):
+        return model
+    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
+    return submodel(inputs, _inline(model, inputs, {}), model.name)
+
+
+def _is_nested(call: Call) -> bool:
+    return isinstance(call.operation, keras.Model)
+
+
+def _inline(model: keras.Model, inputs: Sequence[Tensor], used: dict[str, Any]) -> list[Tensor]:
+    """Call a model's layers on other inputs, nested models opened; `used` holds the layers that have a name."""
+    new = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
+    for call in calls(model):
+        if _is_nested(call):
+            inner = functional(call.operation)
+            results = _inline(inner, [new[id(t)] for t in call.inputs], used)
+        else:
+            args, kwargs = call.node.arguments.fill_in(new)
+            results = keras.tree.flatten(_named(call.operation, model, used)(*args, **kwargs))
+        new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
+    return [new[id(t)] for t in model.outputs]
+
+
+def _named(operation: Any, model: keras.Model, used: dict[str, Any]) -> Any:
+    """The operation, or a copy with the model's name before its own where another one already has that name."""
+    if used.setdefault(operation.name, operation) is operation or not isinstance(operation, keras.layers.Layer):
+        return operation
+    name = f"{model.name}_{operation.name}"
+    if name not in used:
+        copy = type(operation).from_config({**operation.get_config(), "name": name})
+        copy.build_from_config(operation.get_build_config())
+        copy.set_weights(operation.get_weights())
+        used[name] = copy
+    return used[name]
 
 
 def calls(model: keras.Model) -> list[Call]:
@@ -61,18 +99,13 @@ def calls(model: keras.Model) -> list[Call]:
     return found
 
 
-def live_after(model: keras.Model, order: Sequence[Call]) -> list[list[Tensor]]:
-    """For each call, the tensors written up to and including it (or fed to the model) that are still needed later.
+def live_after(order: Sequence[Call], inputs: Sequence[Tensor]) -> list[list[Tensor]]:
+    """For each call of a model, the tensors known once it is done that later calls read.
 
     Where that is one tensor, the model can be cut in two that share nothing but this tensor.
     """
-    last_use: dict[int, int] = {}
-    for i, call in enumerate(order):
-        for t in call.inputs:
-            last_use[id(t)] = i
-    for t in model.outputs:
-        last_use[id(t)] = len(order)
-    known = list(model.inputs)
+    last_use = {id(t): i for i, call in enumerate(order) for t in call.inputs}
+    known = list(inputs)
     live = []
     for i, call in enumerate(order):
         known = [t for t in [*known, *call.outputs] if last_use.get(id(t), -1) > i]
@@ -82,12 +115,12 @@ def live_after(model: keras.Model, order: Sequence[Call]) -> list[list[Tensor]]:
 
 def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> keras.Model:
     """The piece of a model between tensors, with the same layer objects (weights are shared, not copied)."""
-    return keras.Model(_alone(inputs), _alone(outputs), name=name)
+    return keras.Model(alone(inputs), alone(outputs), name=name)
 
 
-def _alone(tensors: Sequence[Tensor]) -> Any:
-    # Keras warns when a model made with [x] is called with x.
-    return tensors[0] if len(tensors) == 1 else list(tensors)
+def alone(values: Sequence[Any]) -> Any:
+    """What Keras wants for inputs and outputs: a single value as itself, several as a list."""
+    return values[0] if len(values) == 1 else list(values)
 
 
 def rebuild(model: keras.Model, replace: Callable[[Call], Any]) -> keras.Model:
@@ -106,20 +139,45 @@ def rebuild(model: keras.Model, replace: Callable[[Call], Any]) -> keras.Model:
     return submodel(inputs, [new[id(t)] for t in model.outputs], model.name)
 
 
+def as_list(values: Any) -> list[Any]:
+    """The way back: always a list."""
+    return list(values) if isinstance(values, list | tuple) else [values]
+
+
 def macs(model: keras.Model) -> int:
     """Multiply-accumulates of one inference: convolutions and dense layers, counted from shapes."""
     return sum(_call_macs(call) for call in calls(model))
 
 
 def _call_macs(call: Call) -> int:
+    layer: Any = call.operation
+    if call.kind == "MultiHeadAttention":
+        return _attention_macs(layer, [t.shape[1] for t in call.inputs])
     separable = "SeparableConv" in call.kind
-    kernel = getattr(call.operation, "depthwise_kernel" if separable else "kernel", None)
+    kernel = getattr(layer, "depthwise_kernel" if separable else "kernel", None)
     if kernel is None:
         return 0
+    if call.kind == "EinsumDense":  # each output value sums over the kernel's axes that the output has not
+        _, of_kernel, of_output = layer.equation.replace("->", ",").split(",")
+        summed = (n for letter, n in zip(of_kernel, kernel.shape, strict=True) if letter not in of_output)
+        return int(math.prod(call.outputs[0].shape[1:]) * math.prod(summed))
     positions = math.prod(call.outputs[0].shape[1:-1])
     if "Transpose" in call.kind:
         positions = math.prod(call.inputs[0].shape[1:-1])
     total = positions * math.prod(kernel.shape)
     if separable:
-        total += positions * math.prod(call.operation.pointwise_kernel.shape)
+        total += positions * math.prod(layer.pointwise_kernel.shape)
     return int(total)
+
+
+def _attention_macs(layer: Any, lengths: Sequence[int]) -> int:
+    """Of a MultiHeadAttention layer for inputs (query, value) or (query, value, key), each (batch, length, c)."""
+    query, value = lengths[0], lengths[1]
+    projections = (
+        (query, layer._query_dense),
+        (value, layer._key_dense),
+        (value, layer._value_dense),
+        (query, layer._output_dense),
+    )
+    total = sum(length * math.prod(dense.kernel.shape) for length, dense in projections)
+    return int(total + query * value * layer.num_heads * (layer.key_dim + layer.value_dim))

@@ -1,53 +1,42 @@
 """Making descendants: choose channels by a criterion, remove them, keep the interface.
 
-A criterion is a function from a layer to the importance of each of its output channels; any function of that shape
-serves (`l1` is the default). What hangs together is found by `channels`; training is left to `distill`.
+What hangs together is found by `channels`, what an operation loses with a channel is in `rules`, which channels matter
+is said by `criteria`; training is left to `distill`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from legodnn.blocks.channels import Channels, Group, Ids, analyse
+from legodnn.blocks.channels import Channels, Group, analyse
+from legodnn.blocks.criteria import Criterion, Importance, l1
+from legodnn.blocks.cuts import Array, Mask
 from legodnn.blocks.graph import Call, rebuild
+from legodnn.blocks.numbering import Ids
+from legodnn.blocks.rules import rule
 from legodnn.errors import ModelError
 
 
-class Criterion(Protocol):
-    """How important each output channel of a layer is."""
-
-    def __call__(self, layer: keras.layers.Layer) -> NDArray[np.float32]:
-        """Importance of the output channels of a layer with a `kernel`, shape (channels,); larger is kept."""
-
-
-def l1(layer: keras.layers.Layer) -> NDArray[np.float32]:
-    """Sum of absolute weights of each filter (Li et al., Pruning Filters for Efficient ConvNets, ICLR 2017)."""
-    kernel = np.abs(keras.ops.convert_to_numpy(layer.kernel))
-    sums: NDArray[np.float32] = kernel.sum(axis=tuple(range(kernel.ndim - 1)), dtype=np.float32)
-    return sums
-
-
-def choose(block: keras.Model, channels: Channels, sparsity: float, criterion: Criterion = l1) -> Ids:
+def choose(block: keras.Model, channels: Channels, sparsity: float, criterion: Criterion = l1, x: Any = None) -> Ids:
     """The channel numbers to remove: in each group the least important share, but never the last class.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
         sparsity: share of each group's channels to remove, in [0, 1).
-        criterion: importance of a layer's channels; a class counts the sum over the layers that make it.
+        criterion: importance of each channel number; a class counts the sum over its numbers.
+        x: sample inputs of the block, for criteria that look at activations.
     """
-    importance = np.zeros(1 + max((int(ids.max()) for ids in channels.of.values()), default=0))
-    for layer, ids in channels.made.items():
-        importance[ids] += criterion(block.get_layer(layer))
-    removed = [_least(group, importance, sparsity) for group in channels.groups]
-    return np.concatenate(removed) if removed else np.empty(0, np.int64)
+    if not channels.groups:
+        return np.empty(0, np.int64)
+    importance = criterion(block, channels, x)
+    return np.concatenate([_least(group, importance, sparsity) for group in channels.groups])
 
 
-def _least(group: Group, importance: NDArray[np.float64], sparsity: float) -> Ids:
+def _least(group: Group, importance: Importance, sparsity: float) -> Ids:
     count = len(group.classes)
     drop = min(count - 1, round(sparsity * count))
     order = np.argsort([importance[ids].sum() for ids in group.classes], kind="stable")
@@ -59,52 +48,54 @@ def remove(block: keras.Model, channels: Channels, removed: Ids) -> keras.Model:
 
     It computes what `block` computes when every reader of the removed channels gets zeros for them.
     """
-    gone = set(removed.tolist())
-    keep = {key: np.array([i not in gone for i in ids.tolist()], bool) for key, ids in channels.of.items()}
-    copies: dict[int, tuple[Any, list[NDArray[np.float32]]]] = {}
+    keep = {key: ~np.isin(ids, removed) for key, ids in channels.of.items()}
+    copies: dict[int, tuple[Any, list[Array]]] = {}
 
     def replace(call: Call) -> Any:
-        layer = call.operation
-        if not isinstance(layer, keras.layers.Layer):
-            return layer  # a keras.ops call: no weights, nothing to change
-        if id(layer) not in copies:
-            whole = call.name in channels.kept_whole
-            copies[id(layer)] = _copy(call, keep[id(call.inputs[0])], keep[id(call.outputs[0])], whole)
-        return copies[id(layer)][0]
+        operation, keep_in, keep_out = call.operation, keep[id(call.inputs[0])], keep[id(call.outputs[0])]
+        whole = call.name in channels.kept_whole
+        if not isinstance(operation, keras.layers.Layer) and (whole or (keep_in.all() and keep_out.all())):
+            return operation  # a keras.ops call: no weights, nothing to change
+        if id(operation) not in copies:
+            copies[id(operation)] = _copy(call, keep_in, keep_out, whole)
+        return copies[id(operation)][0]
 
     pruned = rebuild(block, replace)
     for layer, weights in copies.values():
-        layer.set_weights(weights)
+        if isinstance(layer, keras.layers.Layer):
+            layer.set_weights(weights)
     return pruned
 
 
-def _copy(call: Call, keep_in: Any, keep_out: Any, whole: bool) -> tuple[Any, list[NDArray[np.float32]]]:
-    """A layer with the kept channels only, not yet built, and the weights it shall get."""
-    layer: Any = call.operation
-    weights = layer.get_weights()
-    changes = {}
-    if not whole and call.kind in ("Conv2D", "Dense"):
-        changes["filters" if call.kind == "Conv2D" else "units"] = int(keep_out.sum())
-        kernel, *bias = weights
-        weights = [kernel[..., keep_in, :][..., keep_out], *(b[keep_out] for b in bias)]
-    elif not whole and weights:
-        weights = [w[..., keep_in] if w.ndim and w.shape[-1] == len(keep_in) else w for w in weights]
+def _copy(call: Call, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[Any, list[Array]]:
+    """An operation with the kept channels only, a layer not yet built, and the weights it shall get."""
+    operation: Any = call.operation
+    known = None if whole else rule(call)
+    cut = None if known is None or isinstance(known, str) else known.cut
+    if cut:
+        changes, weights = cut(call, keep_in, keep_out)
+    elif isinstance(operation, keras.layers.Layer):
+        changes, weights = {}, operation.get_weights()
+    else:
+        return operation, []
     try:
-        copy = type(layer).from_config({**layer.get_config(), **changes})
+        copy = type(operation).from_config({**operation.get_config(), **changes})
     except (TypeError, ValueError, NotImplementedError) as e:
         reason = str(e).strip().partition("\n")[0]
         raise ModelError(f"layer {call.name} ({call.kind}) cannot be copied from its configuration: {reason}") from None
-    copy.trainable = True  # the original may be frozen, descendants are there to be trained
+    if isinstance(copy, keras.layers.Layer):
+        copy.trainable = True  # the original may be frozen, descendants are there to be trained
     return copy, weights
 
 
-def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1) -> keras.Model:
+def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x: Any = None) -> keras.Model:
     """A copy of a block with a share of its inner channels removed; inputs and outputs keep their shapes.
 
     Args:
         block: a Functional model.
         sparsity: share of the channels of each group to remove, in [0, 1); 0 gives a plain copy.
         criterion: which channels go.
+        x: sample inputs of the block, for criteria that look at activations.
 
     Raises:
         ModelError: nothing in the block can be removed.
@@ -118,4 +109,4 @@ def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1) -
     if sparsity and not channels.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in channels.kept_whole.items())
         raise ModelError(f"block {block.name!r} has no inner channels to remove" + (f" ({reasons})" if reasons else ""))
-    return remove(block, channels, choose(block, channels, sparsity, criterion))
+    return remove(block, channels, choose(block, channels, sparsity, criterion, x))

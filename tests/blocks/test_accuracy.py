@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy import Chain, fit_link, measure, top1
+from legodnn.blocks.accuracy import Chain, Stage, fit_link, measure, top1
 from legodnn.blocks.data import Split
 from legodnn.store import Link
 
@@ -61,18 +61,25 @@ def test_the_link_predicts_a_falling_curve_that_it_saw_with_noise(
     assert np.abs(at(link, unseen) - curve(unseen)).mean() < closeness
 
 
-def noisy(amount: float, seed: int) -> Callable[[Array], Array]:
+Segment = Callable[[Array], list[Array]]
+
+
+def noisy(amount: float, seed: int) -> Segment:
     """A segment that passes its input on, disturbed: the more, the worse."""
 
-    def segment(x: Array) -> Array:
+    def segment(x: Array) -> list[Array]:
         noise = np.random.default_rng(seed).normal(size=x.shape) * amount
-        return (x + noise).astype(np.float32)
+        return [(x + noise).astype(np.float32)]
 
     return segment
 
 
+def chain_of(segments: list[list[Segment]]) -> Chain:
+    return Chain([Stage((f"t{i}",), (f"t{i + 1}",), options) for i, options in enumerate(segments)])
+
+
 def chain(levels: tuple[float, ...]) -> Chain:
-    return Chain([[noisy(amount, 10 * i + j) for j, amount in enumerate(levels)] for i in range(4)])
+    return chain_of([[noisy(amount, 10 * i + j) for j, amount in enumerate(levels)] for i in range(4)])
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +109,7 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
     errors = []
     for _ in range(30):
         choice = rng.integers(0, 5, 4).tolist()
-        known = top1(swaps.outputs(choice, validation.x), validation.y)
+        known = top1(swaps.output(choice, validation.x), validation.y)
         total = sum(loss[i] for loss, i in zip(losses, choice, strict=True))
         errors.append(abs(float(at(model.link, np.array(total))) - known))
     assert np.mean(errors) < 0.04
@@ -111,7 +118,7 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
 def test_the_held_out_compositions_are_not_fitted(validation: Split) -> None:
     # Accuracy falls at random, so nothing can be predicted: an honest error is large.
     rng = np.random.default_rng(0)
-    chaotic = Chain([[lambda x: x, lambda x: x if rng.random() < 0.5 else -x] for _ in range(6)])
+    chaotic = chain_of([[lambda x: [x], lambda x: [x if rng.random() < 0.5 else -x]] for _ in range(6)])
     model, _ = measure(chaotic, validation, "made up", samples=48, seed=0)
     assert model.error > 0.15
 
@@ -124,7 +131,7 @@ def test_the_seed_decides_what_is_sampled(validation: Split) -> None:
 
 
 def test_segments_with_one_option_lose_nothing(validation: Split) -> None:
-    model, losses = measure(Chain([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0)
+    model, losses = measure(chain_of([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0)
     assert losses == [[0.0], [0.0]]
     assert set(model.link.y) == {model.original}
     assert model.error == 0

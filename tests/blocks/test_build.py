@@ -14,11 +14,14 @@ import pytest
 from keras import layers
 from pydantic import ValidationError
 
+from legodnn import Budget, Runtime
 from legodnn.blocks import build as build_module
 from legodnn.blocks.build import Recipe, build, load_model
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.export import Runner
 from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.profile import default_path
+from legodnn.profiler import profile_store
 from legodnn.store import MANIFEST, Manifest, Store
 
 
@@ -63,7 +66,7 @@ def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store:
     val = load(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
     x = val.x
     for segment in manifest.segments:
-        x = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
+        [x] = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
     assert manifest.accuracy.original == pytest.approx(float((x.argmax(axis=1) == val.y).mean()), abs=1e-6)
     assert manifest.accuracy.original > 0.6
     assert manifest.accuracy.data == "digits, 120 validation images"
@@ -211,5 +214,44 @@ def test_the_zoo_becomes_stores_with_the_papers_blocks(name: str, tmp_path: Path
     for segment in store.manifest.segments:
         x = np.zeros((1, *store.manifest.specs[segment.inputs[0]].shape), np.float32)
         for option in segment.options:
-            result = Runner(store.verified_file(option).read_bytes())(x)
+            [result] = Runner(store.verified_file(option).read_bytes())(x)
             assert result.shape[1:] == store.manifest.specs[segment.name].shape
+
+
+def run_files(store: Store, options: dict[str, str], images: np.ndarray) -> np.ndarray:
+    """The model's output from the store's files: the options named, the original for other segments."""
+    tensors = {store.manifest.inputs[0].name: images}
+    for segment in store.manifest.segments:
+        file = segment.option(options.get(segment.name, "s0")).file
+        outputs = Runner((store.path / file).read_bytes())(*(tensors[name] for name in segment.inputs))
+        tensors.update(zip(segment.outputs, outputs, strict=True))
+    return tensors[store.manifest.outputs[0]]
+
+
+def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path: Path) -> None:
+    def conv(width: int, x: Any) -> Any:
+        return layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+
+    x = image = keras.Input((16, 16, 1), name="picture")
+    skips = []
+    for width in (4, 6):
+        x = conv(width, conv(width, x))
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = conv(6, conv(8, x))
+    for width in (6, 4):
+        x = layers.Concatenate()([layers.UpSampling2D()(x), skips.pop()])
+        x = conv(width, conv(width, x))
+    model = keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+    model.save(tmp_path / "skips.keras")
+    store = build(quick(tmp_path / "skips.keras", image_size=16, min_share=0.0), tmp_path / "skips")
+    assert any(len(s.outputs) == 2 for s in store.manifest.segments)
+    assert any(len(s.inputs) == 2 for s in store.manifest.segments)
+    profile_store(store, rounds=2, processes=1).save(default_path(store.path))
+    with Runtime.open([store.path]) as runtime:
+        images = load("digits", image_size=16).test.x[:3]
+        np.testing.assert_allclose(run_files(store, {}, images), model(images), atol=1e-5)
+        for budget in (Budget(), Budget(memory_bytes=runtime.plan.memory_bytes)):
+            runtime.budget = budget
+            found = [runtime.infer("skips", image) for image in images]
+            np.testing.assert_allclose(found, run_files(store, runtime.plan["skips"].options, images), atol=1e-6)

@@ -91,9 +91,12 @@ def test_the_same_seed_gives_the_same_descendants(trained: Trained, model_file: 
 def test_the_relative_error_is_0_for_a_perfect_student_and_1_for_a_constant() -> None:
     target = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
     constant = np.full_like(target, target.mean())
-    perfect, dull = relative_errors({"block1": [target, target, constant]})
+    perfect, dull, half = relative_errors(
+        {"block1": [[target], [target], [constant]], "block2": [[target, 3 * target], [target, 3 * constant]]}
+    )
     assert float(perfect) == 0
     assert float(dull) == pytest.approx(1, rel=1e-5)
+    assert float(half) == pytest.approx(0.5, rel=1e-5)  # the mean over a block's outputs
 
 
 def test_training_that_diverges_is_refused_by_block_and_descendant(model_file: Path, digits: Dataset) -> None:

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 from legodnn.blocks import zoo
-from legodnn.blocks.channels import analyse
 from legodnn.blocks.extract import extract
-from legodnn.blocks.graph import calls, macs
-from legodnn.blocks.prune import choose, descendant, l1, remove
+from legodnn.blocks.prune import descendant
 from legodnn.errors import ModelError
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -37,7 +35,7 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     """One more tensor of the same height and width."""
     x = draw(st.sampled_from(tensors[-3:]))
     others = [t for t in tensors if t is not x and t.shape == x.shape]
-    kind = draw(st.integers(0, 13))
+    kind = draw(st.integers(0, 17))
     if kind <= 3:
         act = draw(st.sampled_from([None, "relu", "sigmoid", "tanh"]))
         return conv(draw(st.integers(1, 6)), activation=act, use_bias=draw(st.booleans()))(x)
@@ -46,18 +44,31 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     if kind == 7:
         return layers.Concatenate()([x, draw(st.sampled_from(tensors))])
     if kind == 8:
-        return draw(st.sampled_from([Ramp, lambda: layers.DepthwiseConv2D(3, padding="same")]))()(x)
+        return draw(st.sampled_from([Ramp, layers.LayerNormalization, layers.PReLU]))()(x)
     if kind == 9:
         return layers.MaxPooling2D(2, 1, padding="same")(x)
     if kind == 10:
         return layers.Dropout(0.5)(x)
     if kind == 11:
         return ops.relu(x) if draw(st.booleans()) else layers.ReLU()(x)
+    if kind == 12:
+        return layers.DepthwiseConv2D(3, padding="same", depth_multiplier=draw(st.integers(1, 2)))(x)
+    if kind == 13:
+        made = draw(st.sampled_from([layers.SeparableConv2D, layers.Conv2DTranspose]))
+        return made(draw(st.integers(1, 6)), 3, padding="same")(x)
+    if kind == 14 and x.shape[-1] % 2 == 0:
+        return conv(draw(st.sampled_from([2, 4, 6])), groups=2)(x)
+    if kind == 15:
+        gate = layers.Reshape((1, 1, x.shape[-1]))(layers.GlobalAveragePooling2D()(x))
+        gate = layers.Dense(x.shape[-1], activation="sigmoid")(layers.Dense(2, activation="relu")(gate))
+        return layers.Multiply()([x, gate])
+    if kind == 16:
+        return layers.Multiply()([x, conv(1, activation="sigmoid")(x)])
     return layers.BatchNormalization()(x)
 
 
 def small_model(draw: Draw) -> keras.Model:
-    """A small Functional model with random weights and batch-norm statistics."""
+    """A small Functional model."""
     inputs = keras.Input((4, 4, draw(st.integers(1, 3))))
     tensors = [inputs, conv(draw(st.integers(2, 6)))(inputs)]
     for _ in range(draw(st.integers(1, 7))):
@@ -69,76 +80,28 @@ def small_model(draw: Draw) -> keras.Model:
         x = layers.Dense(3)(layers.Flatten()(layers.AveragePooling2D(2)(x)))
     elif end == 2:
         x = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(inputs, x)
-    rng = np.random.default_rng(draw(st.integers(0, 99)))
-    model.set_weights([rng.uniform(0.3, 1.5, w.shape) * rng.choice([-1, 1], w.shape) for w in model.get_weights()])
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.moving_variance.assign(np.abs(layer.moving_variance))
-    return model
+    return keras.Model(inputs, x)
 
 
-def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """The model's output when convolutions and dense layers read zeros for whatever depends on removed filters.
-
-    Shares nothing with the code under test but which filters went. What depends on them is found out by trying: in
-    further runs these filters give noise, and every feature that differs between the runs depends on them.
-    """
-    rng, runs = np.random.default_rng(5), 4
-    values: list[dict[int, Any]] = [{id(model.inputs[0]): ops.convert_to_tensor(x)} for _ in range(runs)]
-    for call in calls(model):
-        if isinstance(call.operation, layers.Conv2D | layers.Dense):
-            read = [np.array(v[id(call.inputs[0])]) for v in values]
-            keep = np.all([(r == read[0]).all(axis=tuple(range(r.ndim - 1))) for r in read], axis=0)
-            values = [
-                {**v, id(call.inputs[0]): ops.convert_to_tensor(r * keep)} for v, r in zip(values, read, strict=True)
-            ]
-        for number, known in enumerate(values):
-            args, kwargs = call.node.arguments.fill_in(known)
-            result = np.array(call.operation(*args, **kwargs))
-            if number and call.name in gone:
-                result[..., gone[call.name]] = rng.normal(0, 3, result[..., gone[call.name]].shape)
-            known[id(call.outputs[0])] = ops.convert_to_tensor(result)
-    outputs = [np.array(v[id(model.outputs[0])]) for v in values]
-    assert all((o == outputs[0]).all() for o in outputs), "the output depends on what was removed"
-    return outputs[0]
-
-
-def check_pruned(model: keras.Model, sparsity: float) -> None:
-    channels = analyse(model)
-    removed = choose(model, channels, sparsity)
-    pruned = remove(model, channels, removed)
-    gone = {layer: np.isin(ids, removed) for layer, ids in channels.made.items()}
-    x = np.random.default_rng(3).normal(size=(5, *model.input_shape[1:])).astype(np.float32)
-    expected = zeroed(model, gone, x)
-    found = ops.convert_to_numpy(pruned(x, training=False))
-    assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
-    assert pruned.input_shape == model.input_shape
-    assert pruned.output_shape == model.output_shape
-    assert all(not mask.all() for mask in gone.values())
-    assert pruned.count_params() <= model.count_params()
-    assert macs(pruned) <= macs(model)
-    if any(round(sparsity * len(group.classes)) and len(group.classes) > 1 for group in channels.groups):
-        assert removed.size
-        assert pruned.count_params() < model.count_params()
-        assert macs(pruned) < macs(model)
-
-
-@settings(max_examples=100)
-@given(st.data(), st.sampled_from([0.25, 0.5, 0.75, 0.99]))
-def test_a_pruned_block_equals_the_block_with_zeros_for_removed_channels(data: st.DataObject, sparsity: float) -> None:
-    check_pruned(small_model(data.draw), sparsity)
+@settings(max_examples=40)
+@given(data=st.data(), sparsity=st.sampled_from([0.25, 0.5, 0.75, 0.99]))
+def test_a_pruned_block_equals_the_block_with_zeros_for_removed_channels(
+    check_pruned: Any, random_weights: Any, data: st.DataObject, sparsity: float
+) -> None:
+    check_pruned(random_weights(small_model(data.draw), data.draw(st.integers(0, 99))), sparsity)
 
 
 @pytest.mark.slow
 @settings(max_examples=1000)
-@given(st.data(), st.floats(0, 0.99))
-def test_the_same_on_many_more_graphs(data: st.DataObject, sparsity: float) -> None:
-    check_pruned(small_model(data.draw), sparsity)
+@given(data=st.data(), sparsity=st.floats(0, 0.99))
+def test_the_same_on_many_more_graphs(
+    check_pruned: Any, random_weights: Any, data: st.DataObject, sparsity: float
+) -> None:
+    check_pruned(random_weights(small_model(data.draw), data.draw(st.integers(0, 99))), sparsity)
 
 
 @pytest.mark.parametrize("make", [zoo.vgg16, zoo.resnet18, zoo.resnet20])
-def test_the_same_on_the_blocks_of_the_zoo(make: Callable[..., keras.Model]) -> None:
+def test_the_same_on_the_blocks_of_the_zoo(check_pruned: Any, make: Callable[..., keras.Model]) -> None:
     blocks = [piece.model for piece in extract(make(0.06), max_blocks=3) if piece.kind == "block"]
     for block, sparsity in zip(blocks, (0.3, 0.6, 0.9), strict=True):
         check_pruned(block, sparsity)
@@ -169,15 +132,6 @@ def test_sparsity_0_gives_a_copy_that_shares_nothing() -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_l1_is_the_sum_of_absolute_weights_of_each_filter() -> None:
-    block = two_convs()
-    kernel = np.zeros((3, 3, 2, 6), np.float32)
-    kernel[0, 0, 0] = [1, -2, 3, 0, 0.5, -1]
-    kernel[2, 1, 1] = [1, 1, 1, 1, 1, -1]
-    block.get_layer("a").kernel.assign(kernel)
-    np.testing.assert_allclose(l1(block.get_layer("a")), [2, 3, 4, 1, 1.5, 2])
-
-
 def test_the_largest_filters_stay_in_their_order() -> None:
     block = two_convs()
     kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 6)).astype(np.float32)
@@ -186,9 +140,9 @@ def test_the_largest_filters_stay_in_their_order() -> None:
     np.testing.assert_array_equal(descendant(block, 0.67).get_layer("a").kernel, kernel[..., [1, 4]])
 
 
-def test_any_function_of_a_layer_serves_as_criterion() -> None:
+def test_any_function_of_block_channels_and_samples_serves_as_criterion() -> None:
     block = two_convs()
-    last_first = descendant(block, 0.5, lambda layer: np.arange(layer.filters, dtype=np.float32))
+    last_first = descendant(block, 0.5, lambda block, channels, x=None: np.arange(channels.count, dtype=float))
     np.testing.assert_array_equal(last_first.get_layer("a").kernel, block.get_layer("a").kernel[..., 3:])
 
 

@@ -1,0 +1,102 @@
+"""The oracle of pruning: what a block computes when the readers of removed channels get zeros for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from legodnn.blocks.channels import Channels, analyse
+from legodnn.blocks.graph import calls, macs
+from legodnn.blocks.prune import choose, remove
+
+# Layers that sum over channels: they can be given zeros for some.
+READERS = (
+    *(layers.Dense, layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.SeparableConv1D, layers.SeparableConv2D),
+    *(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
+)
+
+
+def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Random weights and batch-norm statistics, none near zero."""
+    rng = np.random.default_rng(seed)
+    model.set_weights([rng.uniform(0.3, 1.5, w.shape) * rng.choice([-1, 1], w.shape) for w in model.get_weights()])
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.moving_variance.assign(np.abs(layer.moving_variance))
+    return model
+
+
+def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """The model's output when convolutions and dense layers read zeros for whatever depends on removed filters.
+
+    Shares nothing with the code under test but which filters went. What depends on them is found out by trying: in
+    further runs these filters give noise, and every feature that differs between the runs depends on them.
+    """
+    rng, runs = np.random.default_rng(5), 4
+    values: list[dict[int, Any]] = [{id(model.inputs[0]): ops.convert_to_tensor(x)} for _ in range(runs)]
+    for call in calls(model):
+        # A grouped convolution with one channel a group sums nothing.
+        if isinstance(call.operation, READERS) and getattr(call.operation, "groups", 1) != call.inputs[0].shape[-1]:
+            read = [np.array(v[id(call.inputs[0])]) for v in values]
+            keep = np.all([(r == read[0]).all(axis=tuple(range(r.ndim - 1))) for r in read], axis=0)
+            values = [
+                {**v, id(call.inputs[0]): ops.convert_to_tensor(r * keep)} for v, r in zip(values, read, strict=True)
+            ]
+        for number, known in enumerate(values):
+            args, kwargs = call.node.arguments.fill_in(known)
+            result = np.array(call.operation(*args, **kwargs))
+            if number and call.name in gone:
+                result[..., gone[call.name]] = rng.normal(0, 3, result[..., gone[call.name]].shape)
+            known[id(call.outputs[0])] = ops.convert_to_tensor(result)
+    outputs = [np.array(v[id(model.outputs[0])]) for v in values]
+    assert all((o == outputs[0]).all() for o in outputs), "the output depends on what was removed"
+    return outputs[0]
+
+
+def _check(model: keras.Model, sparsity: float) -> tuple[Channels, keras.Model]:
+    channels = analyse(model)
+    removed = choose(model, channels, sparsity)
+    pruned = remove(model, channels, removed)
+    gone = {layer: np.isin(ids, removed) for layer, ids in channels.made.items()}
+    x = np.random.default_rng(3).normal(size=(5, *model.input_shape[1:])).astype(np.float32)
+    expected = zeroed(model, gone, x)
+    found = ops.convert_to_numpy(pruned(x, training=False))
+    assert np.abs(found - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+    assert pruned.input_shape == model.input_shape
+    assert pruned.output_shape == model.output_shape
+    assert all(not mask.all() for mask in gone.values())
+    assert pruned.count_params() <= model.count_params()
+    assert macs(pruned) <= macs(model)
+    if any(round(sparsity * len(group.classes)) and len(group.classes) > 1 for group in channels.groups):
+        assert removed.size
+        assert pruned.count_params() < model.count_params()
+        assert macs(pruned) < macs(model)
+    return channels, pruned
+
+
+def _check_body(body: Callable[[Any], Any], shape: tuple[int, ...] = (6, 6, 3), sparsity: float = 0.5) -> Any:
+    inputs = keras.Input(shape)
+    return _check(randomise(keras.Model(inputs, body(inputs))), sparsity)
+
+
+@pytest.fixture(scope="session")
+def check_pruned() -> Callable[..., tuple[Channels, keras.Model]]:
+    """(model, sparsity) -> its channels and the pruned model, after comparing it with the oracle."""
+    return _check
+
+
+@pytest.fixture(scope="session")
+def check_body() -> Callable[..., tuple[Channels, keras.Model]]:
+    """The same for a function from the input tensor to the output tensor, with random weights."""
+    return _check_body
+
+
+@pytest.fixture(scope="session")
+def random_weights() -> Callable[..., keras.Model]:
+    """Gives a model random weights."""
+    return randomise

@@ -1,0 +1,38 @@
+"""Multiply-accumulates of every kind of layer that has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+from keras import layers
+
+from legodnn.blocks.graph import macs
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (layers.DepthwiseConv2D(3, depth_multiplier=2), (6, 6, 4), 4 * 4 * 3 * 3 * 4 * 2),
+        (layers.SeparableConv2D(5, 3, depth_multiplier=2), (6, 6, 4), 4 * 4 * (3 * 3 * 4 * 2 + 4 * 2 * 5)),
+        (layers.Conv2D(6, 3, groups=2), (6, 6, 4), 4 * 4 * 3 * 3 * (4 // 2) * 6),
+        (layers.Conv2DTranspose(5, 3, strides=2), (6, 6, 4), 6 * 6 * 3 * 3 * 4 * 5),
+        (layers.Conv1D(5, 3), (6, 4), 4 * 3 * 4 * 5),
+        (layers.Conv3D(5, 2), (3, 3, 3, 4), 2**3 * 2**3 * 4 * 5),
+        (layers.Dense(5), (6, 4), 6 * 4 * 5),
+        (layers.EinsumDense("abc,cde->abde", (6, 2, 5)), (6, 4), 6 * 4 * 2 * 5),
+        (layers.EinsumDense("abde,dec->abc", (6, 7)), (6, 2, 5), 6 * 2 * 5 * 7),
+        (layers.ReLU(), (6, 6, 4), 0),
+    ],
+)
+def test_one_layer(layer: Any, shape: tuple[int, ...], expected: int) -> None:
+    inputs = keras.Input(shape)
+    assert macs(keras.Model(inputs, layer(inputs))) == expected
+
+
+def test_attention_counts_projections_scores_and_values() -> None:
+    query, value = keras.Input((5, 8)), keras.Input((7, 6))
+    output = layers.MultiHeadAttention(num_heads=2, key_dim=3, value_dim=4)(query, value)
+    projections = 5 * 8 * 2 * 3 + 7 * 6 * 2 * 3 + 7 * 6 * 2 * 4 + 5 * 2 * 4 * 8
+    assert macs(keras.Model([query, value], output)) == projections + 5 * 7 * 2 * (3 + 4)

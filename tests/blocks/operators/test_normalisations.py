@@ -1,0 +1,52 @@
+"""Normalisations: those that look at each channel alone let it go, the others keep all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from keras import layers
+
+
+def between(layer: Any) -> Any:
+    return lambda x: layers.Conv2D(3, 3)(layer(layers.Conv2D(6, 3, name="a")(x)))
+
+
+def test_group_normalisation_with_a_group_for_each_channel_lets_channels_go(check_body: Any) -> None:
+    for groups in (-1, 6):
+        channels, pruned = check_body(between(layers.GroupNormalization(groups, name="it")))
+        assert [str(g) for g in channels.groups] == ["6 channels made by a"]
+        assert pruned.get_layer("it").groups == 3
+        assert pruned.get_layer("it").gamma.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (layers.LayerNormalization(name="it"), "it normalises over the channels, which depend on one another"),
+        (layers.RMSNormalization(name="it"), "it normalises over the channels"),
+        (layers.UnitNormalization(name="it"), "it normalises over the channels"),
+        (layers.UnitNormalization((1, 2, 3), name="it"), "it normalises over the channels"),
+        (layers.GroupNormalization(2, name="it"), "it normalises over several channels"),
+        (layers.GroupNormalization(1, name="it"), "it normalises over several channels"),
+        (layers.Normalization(mean=[0.5] * 6, variance=[2.0] * 6, name="it"), "it reads a constant for each channel"),
+        (layers.Softmax(name="it"), "it normalises over the channels"),
+    ],
+)
+def test_what_normalises_over_channels_keeps_them_all(check_body: Any, layer: Any, reason: str) -> None:
+    channels, pruned = check_body(between(layer))
+    assert not channels.groups
+    assert channels.kept_whole["it"].startswith(reason)
+    assert pruned.get_layer("a").filters == 6
+
+
+@pytest.mark.parametrize("layer", [layers.LayerNormalization((1, 2)), layers.Softmax((1, 2)), layers.Softmax(2)])
+def test_what_normalises_over_positions_lets_channels_go(check_body: Any, layer: Any) -> None:
+    _, pruned = check_body(between(layer))
+    assert pruned.get_layer("a").filters == 3
+
+
+@pytest.mark.parametrize(("shared", "shape"), [(None, (4, 4, 3)), ([1, 2], (1, 1, 3)), ([1, 2, 3], (1, 1, 1))])
+def test_prelu_loses_the_slopes_of_removed_channels(check_body: Any, shared: Any, shape: Any) -> None:
+    _, pruned = check_body(between(layers.PReLU(shared_axes=shared, name="it")))
+    assert pruned.get_layer("it").alpha.shape == shape

@@ -1,0 +1,81 @@
+"""Reshaping, moving, padding, resizing and pooling, in layers and in keras.ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from keras import layers, ops
+
+
+def between(middle: Any) -> Any:
+    """From (6, 6, 3) through 6 channels `a` of (6, 6) to a dense layer, which reads a tensor of any rank."""
+    return lambda x: layers.Dense(3)(middle(layers.Conv2D(6, 3, padding="same", name="a")(x)))
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        layers.Flatten(),
+        layers.Reshape((36, 6)),
+        layers.Reshape((-1, 6)),
+        layers.Reshape((6, 36)),
+        layers.Reshape((3, 3, 24)),
+        layers.Permute((2, 1, 3)),
+        layers.ZeroPadding2D(1),
+        layers.Cropping2D(1),
+        layers.UpSampling2D(2, interpolation="bilinear"),
+        layers.Resizing(4, 4),
+        layers.MaxPooling2D(2),
+        layers.AveragePooling2D(3, 1, padding="same"),
+        layers.GlobalMaxPooling2D(keepdims=True),
+        layers.AdaptiveAveragePooling2D(2),
+        lambda x: layers.MaxPooling1D(2)(layers.ZeroPadding1D(1)(layers.Reshape((36, 6))(x))),
+        lambda x: layers.GlobalAveragePooling3D()(layers.UpSampling3D(2)(layers.Reshape((2, 3, 6, 6))(x))),
+        lambda x: ops.reshape(x, (-1, 36, 6)),
+        lambda x: ops.transpose(x, (0, 2, 1, 3)),
+        lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 2), (0, 0))),
+        lambda x: ops.squeeze(ops.expand_dims(x, 1), 1),
+        lambda x: ops.concatenate([x[:, ::2, ::2], x[:, 1::2, ::2, :], x[:, 0:6:2, 1::2, ...]], axis=-1),
+        lambda x: ops.average_pool(ops.max_pool(x, 2), 3),
+        lambda x: ops.image.resize(x, (3, 3)),
+        lambda x: ops.hard_silu(ops.clip(ops.sigmoid(x) / 2.0 - 1.0, -0.9, 5.0)),
+        lambda x: x * ops.relu6(x + 3.0) * (1.0 / 6.0),
+    ],
+)
+def test_channels_that_stay_on_the_last_axis_can_go(check_body: Any, middle: Any) -> None:
+    channels, pruned = check_body(between(middle))
+    assert [str(g) for g in channels.groups] == ["6 channels made by a"]
+    assert pruned.get_layer("a").filters == 3
+
+
+def test_a_vector_that_becomes_an_image_goes_by_channels(check_body: Any) -> None:
+    def body(x: Any) -> Any:
+        return layers.Conv2D(3, 2)(layers.Reshape((2, 3, 4), name="image")(layers.Dense(24, name="d")(x)))
+
+    channels, pruned = check_body(body, (5,))
+    assert [str(g) for g in channels.groups] == ["4 channels made by d x 6"]
+    assert pruned.get_layer("image").target_shape == (2, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("middle", "reason"),
+    [
+        (layers.Permute((3, 1, 2)), "it moves the channels"),
+        (layers.Reshape((6, 9, 4)), "it divides channels among positions"),
+        (lambda x: ops.transpose(x, (0, 3, 1, 2)), "it moves the channels"),
+        (lambda x: ops.expand_dims(x, -1), "it moves the channels"),
+        (lambda x: ops.pad(x, ((0, 0), (0, 0), (0, 0), (1, 0))), "it adds channels"),
+        (lambda x: ops.sum(x, -1, keepdims=True), "it reduces over the channels"),
+        (lambda x: ops.squeeze(ops.max(x, 1, keepdims=True)), "it may remove the channels' axis"),
+        (lambda x: x[..., ::-1], "it picks channels"),
+        (lambda x: x[:, :, :, :4], "it picks channels"),
+        (lambda x: ops.reshape(x, (-1, 6, 6)), "it changes the number of images"),
+        (lambda x: ops.cumsum(x, -1), "Cumsum is not known"),
+    ],
+)
+def test_channels_that_leave_the_last_axis_stay(check_body: Any, middle: Any, reason: str) -> None:
+    channels, pruned = check_body(between(middle))
+    assert not channels.groups
+    assert any(why.startswith(reason) for why in channels.kept_whole.values())
+    assert pruned.get_layer("a").filters == 6

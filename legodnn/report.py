@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
 h1 { margin-bottom: 0 } .lead { color: #566; margin-top: .2rem }
-table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 } th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
+table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
 th { border-bottom: 2px solid #8aa; vertical-align: bottom } td { border-bottom: 1px solid #dde }
 tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
 .option { display: inline-block; width: 2.3em; text-align: center; border-radius: 3px; margin-right: 2px; color: #fff }

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from legodnn.runtime.frontier import Frontier, Indices, Ints
-from legodnn.runtime.problem import Composition, Limits, Model, admissible, latency_limit, staircase
+from legodnn.runtime.problem import Composition, Limits, Model, admissible, latency_limit, steps
 
 _SUSPENDED, _RUNNING = -1, -2
 
@@ -52,7 +52,7 @@ class Candidates:
 def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
     """What matters of a model where only memory is shared; cores are not filled in."""
     model, slowdown = instance.models[m], instance.slowdown[m]
-    points = staircase(model, latency_limit(limits.latency[m], slowdown), limits.accuracy[m])
+    points = steps(model, latency_limit(limits.latency[m], slowdown), limits.accuracy[m])
     f = model.frontier
     found = Candidates(model.value[points], f.memory[points], np.zeros_like(points), points, f)
     return with_present(instance, limits, m, found)
@@ -62,9 +62,9 @@ def in_space(instance: Instance, limits: Limits, m: int) -> Candidates:
     """What matters of a model where compute is shared as well."""
     model, slowdown = instance.models[m], instance.slowdown[m]
     points = admissible(model, latency_limit(limits.latency[m], slowdown), limits.accuracy[m])
-    f = model.whole
+    f = model.frontier
     cores = model.cores(f.latency[points], f.threads[points], slowdown)
-    found = Candidates(model.whole_value[points], f.memory[points], cores, points, f)
+    found = Candidates(model.value[points], f.memory[points], cores, points, f)
     return with_present(instance, limits, m, found)
 
 

@@ -8,10 +8,11 @@ suspended: that they run is never a reason for nothing to fit.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,12 +22,11 @@ from legodnn.runtime.optimum import feasible, least_cores, least_memory, optimum
 from legodnn.runtime.problem import NANO, NS_PER_MS, Composition, Limits
 from legodnn.workload import Budget
 
-T = TypeVar("T")
 MakePlan = Callable[[Instance, Limits, Budget, Sequence[Composition | None]], Plan]
 
 # The common relaxation of the nearest plan is found to this fraction of itself.
-_NEAREST_STEPS = 40
-_MOST_EXCESS = Fraction(1 << 20)
+_NEAREST_STEPS = 80
+_MOST_EXCESS = Fraction(1 << 60)
 
 
 @dataclass(frozen=True)
@@ -116,22 +116,19 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model, slowdown = instance.models[key.model], instance.slowdown[key.model]
     if key.kind == "latency":
-        candidates = [Fraction(int(t), NS_PER_MS) * slowdown for t in np.unique(model.whole.latency)]
-        return _at_least(_first(candidates, lambda limit: feasible(instance, _with(limits, key, limit))))
-    levels = [float(a) for a in np.unique(model.whole.accuracy)[::-1]]
-    return _first(levels, lambda level: feasible(instance, _with(limits, key, level)))
+        latencies = np.unique(model.frontier.latency)
+
+        def scaled(i: int) -> Fraction:
+            return Fraction(int(latencies[i]), NS_PER_MS) * slowdown
+
+        return _at_least(scaled(_first(len(latencies), lambda i: feasible(instance, _with(limits, key, scaled(i))))))
+    levels = np.unique(model.frontier.accuracy)[::-1].tolist()
+    return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
 
-def _first(candidates: Sequence[T], holds: Callable[[T], bool]) -> T:
-    """The first candidate that holds, where all after it do too."""
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if holds(candidates[middle]):
-            high = middle
-        else:
-            low = middle + 1
-    return candidates[low]
+def _first(count: int, holds: Callable[[int], bool]) -> int:
+    """The first of `count` indices that holds, where the last one does, and all after one that does."""
+    return bisect_left(range(count - 1), True, key=holds)
 
 
 def _at_least(exact: Fraction) -> float:

@@ -19,16 +19,21 @@ the one of least first weight is taken, then of least second weight, then the fi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
-from legodnn.runtime.frontier import Indices, Ints
+from legodnn.runtime.frontier import Floats, Indices, Ints
 from legodnn.runtime.pricing import ROUNDING, Items, one_price, padded, two_prices
-from legodnn.runtime.sums import best_sums
+from legodnn.runtime.sums import AT_ONCE, best_sums
 
-# Margins tried, as parts of the difference between the bound and the best plan known.
-_MARGINS = (1 / 64, 1 / 16, 1 / 4, 1.0)
+# Where not all that is within the difference between bound and best known plan can be added up at once, margins grow
+# from the parts of it for which it can, by so much each time: the work grows so fast with the margin that a small step,
+# at the worst in vain, is cheaper than one too great.
+_STEP = 1.5
+_PARTS = tuple(_STEP**-k for k in range(16, -1, -1))
 
 
 def solve(values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]) -> list[int] | None:
@@ -129,10 +134,13 @@ def _within_margins(
     top = reduced.max(axis=1)
     gaps = top[:, None] - reduced
     bound = float(top.sum()) + sum(p * limit for p, limit in zip(prices, limits, strict=True))
-    widest = bound - items.totals(feasible)[0] + ROUNDING
-    margins = (1.0,) if (gaps <= widest).sum() <= 4 * len(values) else _MARGINS
-    for part in margins:
-        margin = widest * part
+    rounding = ROUNDING * len(values)
+    widest = bound - items.totals(feasible)[0] + rounding
+    margin = widest
+    if _combinations(gaps, widest) > AT_ONCE:
+        affordable = bisect_right(_PARTS, AT_ONCE, key=lambda part: _combinations(gaps, widest * part))
+        margin = widest * _PARTS[max(0, affordable - 1)]
+    while True:
         kept = [np.flatnonzero(g <= margin) for g in gaps]
         chosen = best_sums(
             [v[k] for v, k in zip(values, kept, strict=True)],
@@ -144,7 +152,15 @@ def _within_margins(
         )
         if chosen is not None:
             answer = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
-            if part == 1.0 or _total(values, answer) >= bound + ROUNDING - margin:
+            found = bound - _total(values, answer) + rounding
+            if margin >= min(found, widest):
                 return answer
-            widest = min(widest, bound - _total(values, answer) + ROUNDING)
-    raise AssertionError("the widest margin holds the feasible plan")
+            widest = min(widest, found)
+        elif margin >= widest:
+            raise AssertionError("the widest margin holds the feasible plan")
+        margin = min(widest, margin * _STEP)
+
+
+def _combinations(gaps: Floats, margin: float) -> int:
+    """How many choices have no single gap beyond the margin."""
+    return prod((gaps <= margin).sum(axis=1).tolist())

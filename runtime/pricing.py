@@ -13,7 +13,7 @@ import numpy as np
 
 from legodnn.runtime.frontier import Floats, Indices, Ints
 
-# Values of plans and prices x weights are computed in float64 from integers below 2^53; this covers the rounding.
+# Values and prices x weights are computed in float64 from integers below 2^53; for each class this covers the rounding.
 ROUNDING = 64.0
 _STEPS = 60
 

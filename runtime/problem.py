@@ -18,8 +18,18 @@ import numpy as np
 
 from legodnn.errors import WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.runtime import frontier
-from legodnn.runtime.frontier import NEVER, Choices, Floats, Frontier, Indices, Ints
+from legodnn.runtime.frontier import (
+    EMPTY,
+    NEVER,
+    Choices,
+    Floats,
+    Frontier,
+    Indices,
+    Ints,
+    Staircases,
+    build,
+    side_by_side,
+)
 from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
 from legodnn.workload import SwitchCharge
 
@@ -79,8 +89,7 @@ class Model:
         scale: of values.
         loads: by block, what loading each option is charged, as a value.
         fixed_load: the same for all fixed segments together.
-        by_threads: the frontier of each thread count.
-        frontier: one frontier of them all.
+        frontier: the frontiers of all thread counts, side by side.
     """
 
     table: ModelTable
@@ -90,21 +99,7 @@ class Model:
     scale: Scale
     loads: tuple[Ints, ...]
     fixed_load: int
-    by_threads: tuple[Frontier, ...]
     frontier: Frontier
-
-    @cached_property
-    def whole(self) -> Frontier:
-        """All thread counts' frontiers side by side: what counts when compute is limited (death means nothing)."""
-        if len(self.by_threads) == 1:
-            return self.frontier
-        parts = [
-            [getattr(f, key) for f in self.by_threads]
-            for key in ("memory", "latency", "accuracy", "death", "threads", "choice")
-        ]
-        joined = [np.concatenate(p) for p in parts]
-        order = np.lexsort((joined[4], joined[1], joined[0]))
-        return Frontier(*(column[order] for column in joined))
 
     @cached_property
     def value(self) -> Ints:
@@ -112,9 +107,9 @@ class Model:
         return self.values(self.frontier.accuracy)
 
     @cached_property
-    def whole_value(self) -> Ints:
-        """Of every point of `whole`."""
-        return self.values(self.whole.accuracy)
+    def staircases(self) -> Staircases:
+        """Of `frontier`."""
+        return Staircases.of(self.frontier, self.value)
 
     def values(self, accuracy: Floats) -> Ints:
         """What accuracies of this model are worth."""
@@ -151,12 +146,14 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     loads = tuple(scale.values(np.array([load_charge(o, switch_charge) for o in b.options])) for b in table.blocks)
     fixed_load = sum(load_charge(s.options[0], switch_charge) for s in table.fixed)
     fixed_value = int(scale.values(np.array([fixed_load]))[0])
-    model = Model(table, rows, fixed, loss_scale, scale, loads, fixed_value, (), frontier.EMPTY)
-    each = tuple(
-        frontier.build([(r.memory, r.latency, r.loss) for r in rows[n]], model.accuracy, n, *fixed[n])
+    model = Model(table, rows, fixed, loss_scale, scale, loads, fixed_value, EMPTY)
+    frontiers = [
+        build([(r.memory, r.latency, r.loss) for r in rows[n]], model.accuracy, n, *fixed[n])
         for n in table.thread_counts
-    )
-    return replace(model, by_threads=each, frontier=frontier.join(each))
+    ]
+    model = replace(model, frontier=side_by_side(frontiers) if len(frontiers) > 1 else frontiers[0])
+    assert model.staircases  # built here, not by the first plan
+    return model
 
 
 def load_charge(option: OptionRow, charge: SwitchCharge) -> float:
@@ -253,15 +250,15 @@ def latency_limit(limit: Fraction | None, slowdown: Fraction) -> int:
     return min(math.floor(limit * NS_PER_MS / slowdown), NEVER - 1)
 
 
-def staircase(model: Model, limit_ns: int, least_accuracy: float | None) -> Indices:
-    """Indices into `model.frontier` under a latency and an accuracy limit, ascending in memory and accuracy."""
-    points = model.frontier.staircase(limit_ns)
+def steps(model: Model, limit_ns: int, least_accuracy: float | None) -> Indices:
+    """Points of the frontier that matter under a latency and an accuracy limit, ascending in memory and value."""
+    points = model.staircases.under(limit_ns)
     return points if least_accuracy is None else points[model.frontier.accuracy[points] >= least_accuracy]
 
 
 def admissible(model: Model, limit_ns: int, least_accuracy: float | None) -> Indices:
-    """Indices into `model.whole` of every point within a latency and an accuracy limit."""
-    fits = model.whole.latency <= limit_ns
+    """All points of the frontier within a latency and an accuracy limit, ascending in memory."""
+    fits = model.frontier.latency <= limit_ns
     if least_accuracy is not None:
-        fits &= model.whole.accuracy >= least_accuracy
+        fits &= model.frontier.accuracy >= least_accuracy
     return np.flatnonzero(fits)

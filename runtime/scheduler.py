@@ -24,14 +24,17 @@ A link may be any non-increasing function: per model, less loss is never worse, 
 instead of the latencies. A re-plan filters each frontier by latency, and what remains is a multiple-choice knapsack
 with one limit or two (`knapsack`), solved exactly.
 
-Ties are broken, in this order: for the plan that leaves the most models exactly as they run; for less memory; and,
-where compute was limiting, for less compute. The same question always gets the same answer.
+Ties are broken, in this order: for the plan that leaves the most models exactly as they run; for less memory in all;
+where compute was limiting, for less compute in all; and for each model, for less work (threads x latency). The same
+question always gets the same answer.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 
@@ -95,7 +98,8 @@ class Scheduler:
         )
         scale = Scale.of(self.tables, most)
         self._charges = most > 0
-        self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy works outside the interpreter's lock
+            self._models = tuple(pool.map(lambda table: compile_model(table, scale, charge), self.tables))
         self._last: tuple[Plan, tuple[Composition | None, ...]] | None = None
 
     def plan(self, budget: Budget, running: Plan | None = None, slowdown: Mapping[str, float] | None = None) -> Plan:

@@ -26,7 +26,7 @@ import numpy as np
 
 from legodnn.runtime import knapsack
 from legodnn.runtime.candidates import Candidates, Instance, with_present
-from legodnn.runtime.frontier import EMPTY, Choices, Floats, Frontier, Ints
+from legodnn.runtime.frontier import Choices, Floats, Frontier, Ints
 from legodnn.runtime.pricing import ROUNDING, one_price, padded
 from legodnn.runtime.problem import Limits, Model, Rows, charge_of, latency_limit
 
@@ -57,7 +57,7 @@ def charged_classes(
     for m, search in enumerate(searches):
         known = float((values[m] - sum(p * w[m] for p, w in zip(prices, weights, strict=True))).max())
         tops.append(max(known, float(search.above(known).reduced.max(initial=-np.inf))))
-    margin = sum(tops) + sum(p * cap for p, cap in zip(prices, caps, strict=True)) - worth + ROUNDING
+    margin = sum(tops) + sum(p * cap for p, cap in zip(prices, caps, strict=True)) - worth + ROUNDING * len(classes)
     return [
         search.above(top - margin).candidates(instance, limits, search.m)
         for search, top in zip(searches, tops, strict=True)
@@ -120,7 +120,7 @@ class _Search:
         kept = reduced >= floor
         if least is not None:
             kept &= accuracy >= least
-        points = Frontier(memory[kept], latency[kept], accuracy[kept], EMPTY.death, threads[kept], choice[kept])
+        points = Frontier(memory[kept], latency[kept], accuracy[kept], threads[kept], choice[kept])
         return _Found(points, value[kept], cores[kept], reduced[kept])
 
     def _choices(self, threads: int, floor: float) -> Choices:

@@ -124,7 +124,8 @@ def _print_infeasible(report: Infeasible, as_json: bool) -> None:
         return
     print(report)
     if report.nearest is not None:
-        print(f"the nearest plan needs every limit {100 * (report.excess or 0):.2g} % wider:\n{_table(report.nearest)}")
+        wider = 1 + (report.excess or 0)
+        print(f"the nearest plan, with every limit {wider:.4g} times as wide:\n{_table(report.nearest)}")
 
 
 def _slack(plan: Plan) -> dict[str, Any]:

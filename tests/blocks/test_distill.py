@@ -119,3 +119,14 @@ def test_labels_without_an_output_are_refused_before_training(
     model = keras.saving.load_model(tiny_keras_file)
     with pytest.raises(DataError, match=rf"labels run from .*{label}.*, but tiny has 10 outputs"):
         train_original(model, replace(digits, train=Split(digits.train.x, labels)), epochs=1)
+
+
+def test_targets_are_the_originals_features_as_at_inference() -> None:
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
+    x = keras.layers.BatchNormalization()(keras.layers.Dropout(0.5)(x))
+    model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(x))
+    pieces = extract(model)
+    image = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    (target,) = Distiller(pieces, {"block1": []})(image, training=True)["block1"]
+    np.testing.assert_allclose(target, model(image, training=False), atol=1e-6)

@@ -129,6 +129,16 @@ def test_a_strided_convolution_opens_a_block() -> None:
     assert [len(p.calls) for p in pieces] == [2, 2]
 
 
+def test_a_plain_convolution_after_a_residual_block_opens_the_next() -> None:
+    def body(x: Any) -> Any:
+        x = layers.ReLU(name="join")(layers.Add()([conv(6)(conv(4, name="fork")(x)), conv(6)(x)]))
+        return conv(3, name="last")(conv(8, name="next")(x))
+
+    first, second = extract(model_of(body), min_share=0)
+    assert (first.calls[0], first.calls[-1]) == ("fork", "join")
+    assert second.calls == ("next", "last")
+
+
 def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten(), layers.Dense(3)])
     assert kinds(extract(model)) == ["block1:block", "head:fixed"]
@@ -137,7 +147,7 @@ def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
 def test_a_model_is_not_cut_at_a_second_output_of_an_operation() -> None:
     def body(x: Any) -> Any:
         _, second = ops.split(conv(8)(conv(6)(x)), 2, axis=-1)
-        return layers.Dense(3)(layers.GlobalAveragePooling2D()(conv(4)(conv(6)(second))))
+        return layers.Dense(3)(layers.GlobalAveragePooling2D()(conv(4)(conv(6, strides=2)(second))))
 
     model = model_of(body)
     assert largest_difference(model, extract(model)) < 1e-5

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ class Case:
     tables: tuple[ModelTable, ...]
     budget: Budget
     slowdown: dict[str, float]
-    charge: SwitchCharge = SwitchCharge()
+    charge: SwitchCharge = field(default_factory=SwitchCharge)
     running: Plan | None = None
 
     def load_charge(self, table: ModelTable, segment: str, threads: int, option: OptionRow) -> float:
@@ -373,6 +373,19 @@ def compare(case: Case, answer: Answer | None) -> bool:
 def test_equals_brute_force(seed: int) -> None:
     rng = np.random.default_rng(seed)
     case = random_case(rng, models=int(rng.integers(1, 4)), blocks=2, options=3)
+    best, found = brute_force(case), scheduled(case)
+    if best is None:
+        assert isinstance(found, Infeasible)
+    else:
+        assert found == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_equals_brute_force_when_switching_is_charged(seed: int) -> None:
+    rng = np.random.default_rng(5_000 + seed)
+    case = random_case(rng, models=2, blocks=4, options=3)
+    while case.running is None or case.charge == SwitchCharge():
+        case = random_case(rng, models=2, blocks=4, options=3)
     best, found = brute_force(case), scheduled(case)
     if best is None:
         assert isinstance(found, Infeasible)

@@ -1,0 +1,468 @@
+"""The scheduler against CBC, HiGHS and CP-SAT: cold and warm plans, the same optimum from all, and 100,000 re-plans.
+
+    python benchmarks/scheduler.py --json > benchmarks/results/scheduler.json
+    python benchmarks/scheduler.py --quick
+    python benchmarks/scheduler.py --workload workload.toml       (tables of real stores as well)
+
+Instances are models x blocks x options, from 1x5x6 to 16x12x12. Everyone gets the same integers and linear accuracy (a
+plan's objective is minus its summed loss), which is the LegoDNN authors' formulation: one binary for each option, one
+choice for each block, one memory limit, a latency limit for each model; CBC through PuLP as they call it. Solvers run
+in processes of their own, because OR-Tools and highspy clash, and take turns on every instance.
+
+`cold` is everything from tables to plan: frontiers included for us, building the model in Python for the solvers.
+`warm` is a re-plan under a new memory limit and new latency limits; it is held against the solvers' own solve call
+alone, as if their model had been kept and changed in no time.
+
+Needs: pip install ortools pulp highspy
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SOLVERS = ("legodnn", "cbc", "highs", "cpsat")
+SIZES = ((1, 5, 6), (1, 8, 6), (4, 8, 10), (8, 8, 10), (16, 12, 12))
+LOSS_UNITS = 10**6
+TIME_LIMIT_S = 60
+Instance = dict[str, Any]
+
+
+# --- instances -------------------------------------------------------------------------------------------------------
+
+
+def draw(models: int, blocks: int, options: int, seed: int) -> Instance:
+    """Tables like those of pruned CNN blocks: what an option saves is nearly, not quite, proportional to its sparsity.
+
+    Memory in bytes, latency in nanoseconds, loss in millionths.
+    """
+    rng = np.random.default_rng(seed)
+    sparsity = np.linspace(0, 0.9, options)
+    tables = []
+    for _ in range(models):
+        rows = []
+        for _ in range(blocks):
+            memory = 4e6 * rng.lognormal(0, 1) * (1 - sparsity) * rng.normal(1, 0.02, options) + 2e4
+            latency = 1.5e6 * rng.lognormal(0, 0.5) * (1 - sparsity) ** rng.uniform(0.7, 1.1)
+            latency = latency * rng.normal(1, 0.04, options) + 5e4
+            loss = rng.lognormal(-3, 0.7) * sparsity ** rng.uniform(1.5, 3) * rng.normal(1, 0.05, options)
+            columns = (memory, latency, loss * LOSS_UNITS)
+            rows.append([np.rint(c).astype(int).tolist() for c in columns])
+        tables.append(rows)
+    return with_limits(f"{models}x{blocks}x{options}", tables, rng)
+
+
+def with_limits(name: str, tables: list[Any], rng: np.random.Generator) -> Instance:
+    """Limits between the least and the most that the tables can take."""
+
+    def limit(blocks: list[Any], figure: int, share: float) -> int:
+        least = sum(min(b[figure]) for b in blocks)
+        most = sum(max(b[figure]) for b in blocks)
+        return int(max(share * most, least + 0.2 * (most - least)))
+
+    latency = [limit(t, 1, rng.uniform(0.4, 0.8)) for t in tables]
+    memory = limit([block for t in tables for block in t], 0, rng.uniform(0.3, 0.7))
+    return {"name": name, "tables": tables, "memory": memory, "latency": latency}
+
+
+def of_stores(paths: list[str]) -> Instance:
+    """The tables of a workload's stores, one thread, losses instead of linked accuracy."""
+    from legodnn.profile import Profile
+    from legodnn.runtime.tables import ModelTable
+    from legodnn.store import Store
+    from legodnn.workload import load_workload
+
+    tables = []
+    for model in load_workload(paths).models:
+        table = ModelTable.from_workload(model, Store(model.store), Profile.load(model.profile_path))
+        n = table.thread_counts[0]
+        tables.append(
+            [
+                [
+                    [o.memory_bytes for o in block.options],
+                    [round(o.latency_ms[n] * 1e6) for o in block.options],
+                    [round(o.loss * LOSS_UNITS) for o in block.options],
+                ]
+                for block in table.blocks
+            ]
+        )
+    return with_limits("stores", tables, np.random.default_rng(0))
+
+
+# --- the four of them ------------------------------------------------------------------------------------------------
+
+
+def model_tables(instance: Instance) -> list[Any]:
+    """The instance as the scheduler takes it."""
+    from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
+    from legodnn.store import Link
+
+    tables = []
+    for i, table in enumerate(instance["tables"]):
+        blocks = tuple(
+            BlockRows(
+                f"b{j}",
+                tuple(
+                    OptionRow(f"o{k}", m, {1: t / 1e6}, loss / LOSS_UNITS, bytes=m, load_ms=m / 1e7)
+                    for k, (m, t, loss) in enumerate(zip(*block, strict=True))
+                ),
+            )
+            for j, block in enumerate(table)
+        )
+        linear = Link(x=(-100.0, 100.0), y=(100.0, -100.0))
+        tables.append(ModelTable(f"m{i}", blocks, link=linear, rate_hz=20.0))
+    return tables
+
+
+def budget_of(instance: Instance, memory: float = 1.0, latency: Any = None) -> Any:
+    """The instance's limits, scaled."""
+    from legodnn.workload import Budget
+
+    scales = np.ones(len(instance["latency"])) if latency is None else latency
+    limits = {f"m{i}": float(t * s) / 1e6 for i, (t, s) in enumerate(zip(instance["latency"], scales, strict=True))}
+    return Budget(memory_bytes=int(instance["memory"] * memory), latency_ms=limits)
+
+
+def answer(begin: float, start: float, loss: float, proven: bool) -> dict[str, Any]:
+    """A solver's answer, just now: it was asked at `begin`, and its solve call started at `start`."""
+    now = time.perf_counter()
+    return {"seconds": now - begin, "solve_seconds": now - start, "loss": loss, "proven": proven}
+
+
+def solve_legodnn(instance: Instance) -> dict[str, Any]:
+    """This scheduler, cold."""
+    from legodnn.runtime.scheduler import Scheduler
+
+    tables, budget = model_tables(instance), budget_of(instance)
+    start = time.perf_counter()
+    plan = Scheduler(tables).plan(budget)
+    return answer(start, start, -plan.objective, proven=True)
+
+
+def solve_cbc(instance: Instance) -> dict[str, Any]:
+    """CBC through PuLP."""
+    import pulp
+
+    begin = time.perf_counter()
+    problem = pulp.LpProblem("blocks", pulp.LpMinimize)
+    memory, loss = [], []
+    for i, (table, limit) in enumerate(zip(instance["tables"], instance["latency"], strict=True)):
+        latency = []
+        for j, block in enumerate(table):
+            x = [pulp.LpVariable(f"x_{i}_{j}_{k}", cat="Binary") for k in range(len(block[0]))]
+            problem += pulp.lpSum(x) == 1
+            for column, m, t, o in zip(x, *block, strict=True):
+                memory.append((column, m / 1e6))
+                latency.append((column, t / 1e6))
+                loss.append((column, o))  # in units: CBC ignores improvements below 1e-5
+        problem += pulp.LpAffineExpression(latency) <= limit / 1e6
+    problem += pulp.LpAffineExpression(memory) <= instance["memory"] / 1e6
+    problem.setObjective(pulp.LpAffineExpression(loss))
+    solver = pulp.PULP_CBC_CMD(msg=False, gapRel=0, gapAbs=0, timeLimit=TIME_LIMIT_S)
+    start = time.perf_counter()
+    problem.solve(solver)
+    seconds = time.perf_counter() - start
+    proven = problem.sol_status == pulp.LpSolutionOptimal and seconds < TIME_LIMIT_S
+    return answer(begin, start, float(pulp.value(problem.objective)) / LOSS_UNITS, proven)
+
+
+def solve_highs(instance: Instance) -> dict[str, Any]:
+    """HiGHS through highspy."""
+    import highspy
+
+    begin = time.perf_counter()
+    h = highspy.Highs()
+    h.setOptionValue("output_flag", False)
+    h.setOptionValue("mip_rel_gap", 0.0)
+    h.setOptionValue("mip_abs_gap", 1e-7)
+    h.setOptionValue("time_limit", float(TIME_LIMIT_S))
+    memory: list[tuple[int, float]] = []
+    columns = 0
+    for table, limit in zip(instance["tables"], instance["latency"], strict=True):
+        latency: list[tuple[int, float]] = []
+        for block in table:
+            count = len(block[0])
+            here = list(range(columns, columns + count))
+            for m, t, loss in zip(*block, strict=True):
+                h.addCol(loss / LOSS_UNITS, 0.0, 1.0, 0, [], [])
+                h.changeColIntegrality(columns, highspy.HighsVarType.kInteger)
+                memory.append((columns, m / 1e6))
+                latency.append((columns, t / 1e6))
+                columns += 1
+            h.addRow(1.0, 1.0, count, here, [1.0] * count)
+        h.addRow(-highspy.kHighsInf, limit / 1e6, len(latency), *map(list, zip(*latency, strict=True)))
+    h.addRow(-highspy.kHighsInf, instance["memory"] / 1e6, len(memory), *map(list, zip(*memory, strict=True)))
+    start = time.perf_counter()
+    h.run()
+    return answer(begin, start, h.getObjectiveValue(), h.getModelStatus() == highspy.HighsModelStatus.kOptimal)
+
+
+def solve_cpsat(instance: Instance) -> dict[str, Any]:
+    """CP-SAT, with as many workers as there are cores."""
+    from ortools.sat.python import cp_model
+
+    begin = time.perf_counter()
+    model = cp_model.CpModel()
+    x, memory, loss = [], [], []
+    for table, limit in zip(instance["tables"], instance["latency"], strict=True):
+        here, latency = [], []
+        for block in table:
+            choice = [model.new_bool_var("") for _ in block[0]]
+            model.add_exactly_one(choice)
+            here += choice
+            memory += block[0]
+            latency += block[1]
+            loss += block[2]
+        model.add(cp_model.LinearExpr.weighted_sum(here, latency) <= limit)
+        x += here
+    model.add(cp_model.LinearExpr.weighted_sum(x, memory) <= instance["memory"])
+    model.minimize(cp_model.LinearExpr.weighted_sum(x, loss))
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = os.cpu_count() or 1
+    solver.parameters.max_time_in_seconds = TIME_LIMIT_S
+    start = time.perf_counter()
+    status = solver.solve(model)
+    return answer(begin, start, solver.objective_value / LOSS_UNITS, status == cp_model.OPTIMAL)
+
+
+def warm(instance: Instance, count: int, seed: int = 0) -> list[float]:
+    """Seconds of re-plans under random memory and latency limits, each with the plan before it as the running one."""
+    from legodnn.errors import InfeasibleError
+    from legodnn.runtime.scheduler import Scheduler
+
+    scheduler = Scheduler(model_tables(instance))
+    rng = np.random.default_rng(seed)
+    seconds, plan = [], scheduler.plan(budget_of(instance))
+    while len(seconds) < count:
+        budget = budget_of(instance, rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.25, len(instance["latency"])))
+        start = time.perf_counter()
+        try:
+            plan = scheduler.plan(budget, running=plan)
+        except InfeasibleError:
+            continue
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def variants(instance: Instance, count: int) -> dict[str, list[float]]:
+    """Seconds of re-plans with a limit of compute, and with a charge for switching."""
+    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.workload import Budget, SwitchCharge
+
+    rng = np.random.default_rng(0)
+    tables = model_tables(instance)
+    free = Scheduler(tables)
+    charged = Scheduler(tables, SwitchCharge(per_mb=0.001))
+    base = budget_of(instance)
+    used = free.plan(base).cores
+    plan = charged.plan(base)
+    seconds: dict[str, list[float]] = {"compute_limit": [], "switch_charge": []}
+    for _ in range(count):
+        budget = budget_of(instance, rng.uniform(0.85, 1.15))
+        start = time.perf_counter()
+        plan = charged.plan(budget, running=plan)
+        seconds["switch_charge"].append(time.perf_counter() - start)
+        budget = Budget(
+            memory_bytes=budget.memory_bytes, latency_ms=budget.latency_ms, cores=used * rng.uniform(0.7, 1)
+        )
+        start = time.perf_counter()
+        free.plan(budget)
+        seconds["compute_limit"].append(time.perf_counter() - start)
+    return seconds
+
+
+def endurance(instance: Instance, count: int) -> dict[str, Any]:
+    """Re-plans under wild random budgets in one process: time, failures, and how memory grows."""
+    import psutil
+
+    from legodnn.errors import InfeasibleError
+    from legodnn.runtime.scheduler import Scheduler
+
+    scheduler = Scheduler(model_tables(instance))
+    rng = np.random.default_rng(1)
+    process = psutil.Process()
+    worst, worst_report, infeasible, plan = 0.0, 0.0, 0, None
+    settled = 0
+    for i in range(count):
+        if i == count // 10:
+            settled = process.memory_info().rss
+        budget = budget_of(instance, rng.uniform(0.1, 2.0), rng.uniform(0.3, 2.0, len(instance["latency"])))
+        start = time.perf_counter()
+        try:
+            plan = scheduler.plan(budget, running=plan)
+            worst = max(worst, time.perf_counter() - start)
+        except InfeasibleError:
+            infeasible += 1
+            worst_report = max(worst_report, time.perf_counter() - start)
+    grown = process.memory_info().rss - settled
+    return {
+        "replans": count,
+        "infeasible": infeasible,
+        "worst_ms": 1e3 * worst,
+        "worst_infeasible_report_ms": 1e3 * worst_report,
+        "rss_growth_mb": grown / 1e6,
+        "rss_mb": (settled + grown) / 1e6,
+    }
+
+
+# --- processes and figures -------------------------------------------------------------------------------------------
+
+
+def serve(solver: str) -> None:
+    """A worker: one JSON request a line on stdin, one JSON answer a line on stdout, after the marker that is ours."""
+    tasks: dict[str, Callable[..., Any]] = {"warm": warm, "variants": variants, "endurance": endurance}
+    solve = {"legodnn": solve_legodnn, "cbc": solve_cbc, "highs": solve_highs, "cpsat": solve_cpsat}[solver]
+    for line in sys.stdin:
+        request = json.loads(line)
+        task = tasks.get(request["task"], solve)
+        print("\n#" + json.dumps(task(request["instance"], *request.get("arguments", []))), flush=True)
+
+
+class Worker:
+    """A solver in a process of its own."""
+
+    def __init__(self, solver: str) -> None:
+        command = [sys.executable, __file__, "--worker", solver]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, task: str, instance: Instance, *arguments: Any) -> Any:
+        """Have a task done on an instance."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        request = {"task": task, "instance": instance, "arguments": arguments}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("#"):
+                return json.loads(line[1:])
+        raise RuntimeError("the worker ended; its message is above")
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Median and percentiles in milliseconds."""
+    ms = 1e3 * np.array(seconds)
+    quantiles = {f"p{q}_ms": float(np.percentile(ms, q)) for q in (5, 95, 99)}
+    return {"median_ms": float(np.median(ms)), **quantiles, "max_ms": float(ms.max()), "runs": len(seconds)}
+
+
+def measure(workers: dict[str, Worker], instance: Instance, rounds: int, replans: int) -> dict[str, Any]:
+    """All solvers in turn, `rounds` times; then warm re-plans."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            runs[name].append(worker.ask("solve", instance))
+    proven = [r["loss"] for answers in runs.values() for r in answers if r["proven"]]
+    figures: dict[str, Any] = {
+        name: {
+            **spread([a["seconds"] for a in answers]),
+            "solve_median_ms": 1e3 * float(np.median([a["solve_seconds"] for a in answers])),
+            "proven": all(a["proven"] for a in answers),
+            "loss": answers[-1]["loss"],
+        }
+        for name, answers in runs.items()
+    }
+    others = [figures[name] for name in workers if name != "legodnn"]
+    figures["fastest_solver_ms"] = min(o["median_ms"] for o in others)
+    figures["fastest_solve_call_ms"] = min(o["solve_median_ms"] for o in others)
+    figures["objective_spread"] = max(proven) - min(proven)
+    figures["warm"] = spread(workers["legodnn"].ask("warm", instance, replans))
+    return {"instance": instance["name"], **figures}
+
+
+def bar(name: str, value: float, limit: float, better: str = "lower") -> dict[str, Any]:
+    """A figure that has a goal."""
+    holds = value <= limit if better == "lower" else value >= limit
+    return {"name": name, "value": value, "limit": limit, "better": better, "holds": bool(holds)}
+
+
+def bars_of(results: list[dict[str, Any]], endured: dict[str, Any]) -> list[dict[str, Any]]:
+    """The goals: medians over instances, except that cold counts the worst instance."""
+    bars = []
+    for size in [f"{m}x{b}x{o}" for m, b, o in SIZES]:
+        rows = [r for r in results if r["instance"] == size]
+        if not rows:
+            continue
+        if size != "16x12x12":
+            ratio = max(r["legodnn"]["median_ms"] / r["fastest_solver_ms"] for r in rows)
+            bars.append(bar(f"{size}: cold time / fastest solver's, worst instance", ratio, 1.0))
+        warm_ms = float(np.median([r["warm"]["median_ms"] for r in rows]))
+        if size == "4x8x10":
+            bars.append(bar(f"{size}: warm re-plan, ms", warm_ms, 1.0))
+            faster = float(np.median([r["fastest_solve_call_ms"] / r["warm"]["median_ms"] for r in rows]))
+            bars.append(bar(f"{size}: fastest solve call's time / warm re-plan's", faster, 100.0, "higher"))
+        if size == "16x12x12":
+            bars.append(bar(f"{size}: warm re-plan, ms", warm_ms, 10.0))
+    bars.append(bar("difference of proven objectives, most", max(r["objective_spread"] for r in results), 1e-6))
+    bars.append(bar(f"memory growth over {endured['replans']} re-plans, MB", endured["rss_growth_mb"], 1.0))
+    return bars
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    cpu = next(
+        (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x), ""
+    )
+    packages = {p: version(p) for p in ("numpy", "pulp", "highspy", "ortools")}
+    return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), **packages}
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few runs: proves that it works")
+    parser.add_argument(
+        "--instances", type=int, default=6, help="instances of each size (default 6; 3 and 2 of the greatest)"
+    )
+    parser.add_argument("--workload", nargs="+", default=[], help="also the tables of these stores, or of a .toml file")
+    parser.add_argument("--worker", choices=SOLVERS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        return serve(args.worker)
+    sizes = SIZES[:3] if args.quick else SIZES
+    count = 1 if args.quick else args.instances
+    most = {(8, 8, 10): 3, (16, 12, 12): 2}  # on which solvers take minutes
+    instances = [draw(*size, seed) for size in sizes for seed in range(min(count, most.get(size, count)))]
+    if args.workload:
+        instances.append(of_stores(args.workload))
+    workers = {name: Worker(name) for name in SOLVERS}
+    for worker in workers.values():  # imports and first calls
+        worker.ask("solve", draw(1, 2, 3, 0))
+    results = []
+    for instance in instances:
+        rounds = 1 if args.quick else {"16x12x12": 1, "8x8x10": 2}.get(instance["name"], 5)
+        results.append(measure(workers, instance, rounds, 50 if args.quick else 300))
+        if not args.json:
+            row = results[-1]
+            times = "  ".join(f"{s} {row[s]['median_ms']:.1f}" for s in SOLVERS)
+            warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
+            print(f"{instance['name']:>9}  cold ms: {times}   warm ms {warm_ms}", flush=True)
+    ours = workers["legodnn"]
+    endured = ours.ask("endurance", draw(4, 8, 10, 0), 2_000 if args.quick else 100_000)
+    figures = {"instances": results, "endurance": endured}
+    for m, b, o in sizes[2:4]:
+        found = ours.ask("variants", draw(m, b, o, 0), 10 if args.quick else 200)
+        figures[f"variants {m}x{b}x{o}"] = {name: spread(seconds) for name, seconds in found.items()}
+    for worker in workers.values():
+        worker.process.kill()
+    bars = bars_of(results, endured)
+    if not args.json:
+        print("endurance", endured)
+        for b in bars:
+            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
+    print(json.dumps({"name": "scheduler", "machine": machine(), "figures": figures, "bars": bars}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`legodnn plan` on real stores."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from legodnn.cli import main
+from legodnn.plan import Infeasible, Plan
+from legodnn.store import Store
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture
+def workload(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Path:
+    path = tmp_path / "workload.toml"
+    path.write_text(
+        f'[[models]]\nname = "one"\nstore = "{tiny_store.path}"\nweight = 2.0\nrate_hz = 10\n'
+        f'[[models]]\nname = "two"\nstore = "{tiny_store2.path}"\nrate_hz = 5\nlatency_ms = 1000.0\n'
+    )
+    return path
+
+
+def test_prints_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
+    status, out, _ = run(capsys, "plan", workload, "--memory", "1GB", "--cores", "4")
+    assert status == 0
+    for word in ("one", "two", "accuracy", "±", "latency", "slack", "to spare", "1 MB more", "1 ms more for two"):
+        assert word in out
+
+
+def test_json_holds_the_plan_slack_and_gains(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
+    status, out, _ = run(capsys, "plan", workload, "--memory", "1GB", "--json")
+    document = json.loads(out)
+    plan = Plan.model_validate_json(json.dumps(document["plan"]))
+    assert status == 0
+    assert [m.name for m in plan.models] == ["one", "two"]
+    assert document["slack"]["memory_bytes"] == 10**9 - plan.memory_bytes
+    assert document["slack"]["latency_ms"].keys() == {"two"}
+    assert document["gains"]["memory"]["objective"] == 0.0
+
+
+def test_plans_store_folders(capsys: pytest.CaptureFixture[str], tiny_store: Store) -> None:
+    status, out, _ = run(capsys, "plan", tiny_store.path, "--latency", "1000")
+    assert status == 0
+    assert tiny_store.path.name in out
+
+
+def test_says_why_nothing_fits(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
+    status, out, _ = run(capsys, "plan", workload, "--latency", "one=0.000001")
+    assert status == 1
+    assert "no plan holds latency of one" in out
+    assert "nearest plan" in out
+    status, out, _ = run(capsys, "plan", workload, "--latency", "one=0.000001", "--json")
+    assert status == 1
+    assert [c.title for c in Infeasible.model_validate_json(out).clash] == ["latency of one"]
+
+
+def test_bad_flags_are_errors_in_one_line(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
+    for flags in (["--memory", "lots"], ["--latency", "soon"], ["--latency", "x=5"], ["--cores", "-1"]):
+        status, _, err = run(capsys, "plan", workload, *flags)
+        assert status == 1
+        assert err.count("\n") == 1
+
+
+def test_sweep_draws_a_rising_curve(capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    output = tmp_path / "sweep.svg"
+    status, out, _ = run(capsys, "plan", workload, "--sweep", "--output", output, "--json")
+    points = json.loads(out)["points"]
+    assert status == 0
+    assert output.read_text().lstrip().startswith("<?xml")
+    assert [p["objective"] for p in points] == sorted(p["objective"] for p in points)
+    assert points[0]["memory_bytes"] <= points[-1]["memory_bytes"]
+
+
+def test_sweep_without_matplotlib_names_the_command(
+    capsys: pytest.CaptureFixture[str], workload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **keywords: Any) -> Any:
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    status, _, err = run(capsys, "plan", workload, "--sweep")
+    assert status == 1
+    assert "pip install 'legodnn[plot]'" in err

@@ -1,0 +1,150 @@
+"""Budgets and workloads: what is read, and what is refused in one line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from legodnn.errors import WorkloadError
+from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload
+
+TOML = """
+[budget]
+memory = "20MB"
+cores = 2.0
+latency_ms = 9.5
+
+[[models]]
+name = "faces"
+store = "stores/faces"
+weight = 2
+rate_hz = 15
+latency_ms = 8.0
+min_accuracy = 0.8
+
+[[models]]
+name = "scenes"
+store = "/elsewhere/scenes"
+profile = "scenes.json"
+critical = false
+threads = 2
+
+[switch_charge]
+per_mb = 0.0001
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "workload.toml"
+    path.write_text(text)
+    return path
+
+
+def test_reads_a_workload_file(tmp_path: Path) -> None:
+    workload = load_workload([write(tmp_path, TOML)])
+    faces, scenes = workload.models
+    assert workload.budget == Budget(memory_bytes=20_000_000, cores=2.0, latency_ms=9.5)
+    assert workload.switch_charge == SwitchCharge(per_mb=0.0001)
+    assert faces.store == str(tmp_path / "stores/faces")
+    assert faces.profile_path == tmp_path / "stores/faces.profile.json"
+    assert (faces.weight, faces.rate_hz, faces.latency_ms, faces.min_accuracy) == (2.0, 15.0, 8.0, 0.8)
+    assert scenes.store == "/elsewhere/scenes"
+    assert scenes.profile_path == tmp_path / "scenes.json"
+    assert (scenes.critical, scenes.threads) == (False, 2)
+
+
+def test_latency_limits_by_name(tmp_path: Path) -> None:
+    text = '[budget.latency_ms]\nfaces = 5\n[[models]]\nname = "faces"\nstore = "s"\n'
+    assert load_workload([write(tmp_path, text)]).budget.latency_ms == {"faces": 5.0}
+
+
+def test_makes_a_workload_of_stores() -> None:
+    workload = load_workload(["a/faces", "b/faces", "scenes"])
+    assert [m.name for m in workload.models] == ["faces", "faces-2", "scenes"]
+    assert [m.store for m in workload.models] == ["a/faces", "b/faces", "scenes"]
+    assert workload.budget == Budget()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", r"\[\[models\]\]"),
+        ("models = 3", r"\[\[models\]\]"),
+        ("[[models]", "not TOML"),
+        ('[[models]]\nname = "a"', "store: Field required"),
+        ('[[models]]\nname = "a"\nstore = ""', "store"),
+        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: Extra inputs"),
+        ('[[models]]\nname = "a"\nstore = "s"\nweight = 0', "greater than 0"),
+        ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = -1', "rate_hz"),
+        ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = nan', "rate_hz"),
+        ('[[models]]\nname = "a"\nstore = "s"\nthreads = 0', "threads"),
+        ('[[models]]\nname = "a"\nstore = "s"\n[[models]]\nname = "a"\nstore = "t"', "two models are called 'a'"),
+        ('budget = 3\n[[models]]\nname = "a"\nstore = "s"', "budget must be a table"),
+        ('[budget]\nmemory = "lots"\n[[models]]\nname = "a"\nstore = "s"', "'lots' is not a size"),
+        ('[budget]\nmemory = "1MB"\nmemory_bytes = 1\n[[models]]\nname = "a"\nstore = "s"', "both memory and"),
+        ('[budget]\nmemory_bytes = 0\n[[models]]\nname = "a"\nstore = "s"', "greater than 0"),
+        ('[budget.latency_ms]\nb = 5\n[[models]]\nname = "a"\nstore = "s"', "'b', which is none of a"),
+        ('extra = 1\n[[models]]\nname = "a"\nstore = "s"', "extra"),
+    ],
+)
+def test_refuses_a_bad_file_in_one_line(tmp_path: Path, text: str, problem: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(WorkloadError, match=problem) as caught:
+        load_workload([path])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="cannot read"):
+        load_workload([tmp_path / "missing.toml"])
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WorkloadError, match="not TOML"):
+        load_workload([binary])
+    with pytest.raises(WorkloadError, match="one workload file or several stores"):
+        load_workload([write(tmp_path, TOML), "store"])
+    with pytest.raises(WorkloadError, match="no workload"):
+        load_workload([])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"memory_bytes": 0},
+        {"memory_bytes": -1},
+        {"memory_bytes": 1.5},
+        {"memory_bytes": True},
+        {"memory_bytes": 1 << 70},
+        {"latency_ms": 0.0},
+        {"latency_ms": -1.0},
+        {"latency_ms": math.nan},
+        {"latency_ms": math.inf},
+        {"latency_ms": {"m": 0.0}},
+        {"latency_ms": {"m": math.nan}},
+        {"cores": 0.0},
+        {"cores": math.nan},
+        {"memory": 3},
+    ],
+)
+def test_a_bad_budget_is_a_workload_error(bad: dict[str, Any]) -> None:
+    with pytest.raises(WorkloadError, match=f"Budget: {next(iter(bad))}") as caught:
+        Budget(**bad)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_models_and_charges_are_workload_errors() -> None:
+    with pytest.raises(WorkloadError, match="WorkloadModel: weight"):
+        WorkloadModel(name="m", store="s", weight=math.inf)
+    with pytest.raises(WorkloadError, match="SwitchCharge: per_mb"):
+        SwitchCharge(per_mb=-1.0)
+    with pytest.raises(WorkloadError, match="Workload: models"):
+        Workload(models=())
+
+
+def test_budgets_survive_json() -> None:
+    budget = Budget(memory_bytes=5, latency_ms={"a": 1.5}, cores=0.5)
+    assert Budget.model_validate_json(budget.model_dump_json()) == budget

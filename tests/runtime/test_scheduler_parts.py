@@ -1,0 +1,159 @@
+"""What the scheduler is made of: dominance, frontiers, staircases and the knapsack, each by its definition."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.runtime import knapsack
+from legodnn.runtime.dominance import earlier_min
+from legodnn.runtime.frontier import NEVER, Ints, Staircases, build
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=80))
+def test_earlier_min_is_what_it_says(pairs: list[tuple[int, int]]) -> None:
+    key, value = (np.array(column) for column in zip(*pairs, strict=True))
+    expected = [min((value[q] for q in range(p) if key[q] <= key[p]), default=NEVER) for p in range(len(pairs))]
+    assert earlier_min(key.astype(np.float64), value).tolist() == expected
+
+
+def random_blocks(rng: np.random.Generator, blocks: int, options: int, most: int) -> list[tuple[Ints, Ints, Ints]]:
+    sparsity = np.linspace(0, 0.9, options)
+
+    def falling() -> Ints:
+        return np.rint(most * (1 - sparsity) * rng.uniform(0.8, 1.2, options)).astype(np.int64)
+
+    return [
+        (falling(), falling(), np.rint(most * sparsity**2 * rng.uniform(0.8, 1.2, options)).astype(np.int64))
+        for _ in range(blocks)
+    ]
+
+
+def all_compositions(blocks: list[tuple[Ints, Ints, Ints]]) -> np.ndarray:
+    """(compositions, 3): memory, latency, loss."""
+    total = np.zeros((1, 3), dtype=np.int64)
+    for block in blocks:
+        total = (total[:, None] + np.stack(block, axis=1)).reshape(-1, 3)
+    return total
+
+
+@pytest.mark.parametrize(("blocks", "options", "most"), [(3, 4, 50), (4, 6, 10), (5, 6, 1000), (5, 9, 10_000)])
+def test_a_frontier_holds_every_composition_that_is_not_dominated(blocks: int, options: int, most: int) -> None:
+    rows = random_blocks(np.random.default_rng(blocks), blocks, options, most)
+    found = build(rows, lambda loss: -loss.astype(np.float64), 1, 0, 0)
+    everything = all_compositions(rows)
+    assert (np.diff(found.memory) >= 0).all()
+    points = np.stack([found.memory, found.latency, -found.accuracy.astype(np.int64)], axis=1)
+    chosen = sum(np.stack(row, axis=1)[found.choice[:, b]] for b, row in enumerate(rows))
+    assert (points == chosen).all()
+    have = {tuple(p) for p in points.tolist()}
+    order = np.lexsort((everything[:, 2], everything[:, 1], everything[:, 0]))
+    ranked = everything[order]
+    optimal = ranked[earlier_min(ranked[:, 1].astype(np.float64), ranked[:, 2]) > ranked[:, 2]]
+    assert {tuple(p) for p in optimal.tolist()} <= have
+    assert len(everything) < 1000 or len(have) < len(everything)
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 5])
+def test_staircases_are_what_they_say(blocks: int) -> None:
+    rows = random_blocks(np.random.default_rng(0), blocks, 6, 200)
+    found = build(rows, lambda loss: -(loss // 7).astype(np.float64), 1, 0, 0)
+    value = found.accuracy.astype(np.int64)
+    index = Staircases.of(found, value)
+    assert blocks < 5 or len(index.starts) > 2
+    limits = np.unique(found.latency)
+    for limit in (0, *limits[:: max(1, len(limits) // 50)], int(limits[-1]), NEVER - 1):
+        best, expected = -NEVER, []
+        for p in range(len(found)):
+            if found.latency[p] <= limit and value[p] > best:
+                best = int(value[p])
+                expected.append(p)
+        assert index.under(int(limit)).tolist() == expected
+
+
+def random_classes(
+    rng: np.random.Generator, classes: int, items: int, limits: int, most: int
+) -> tuple[list[Ints], list[list[Ints]]]:
+    """Values that grow with weights, nearly in proportion: the hard kind."""
+    values, weights = [], [[] for _ in range(limits)]
+    for _ in range(classes):
+        n = int(rng.integers(1, items + 1))
+        first = np.sort(rng.integers(0, most, n))
+        others = [rng.integers(0, most, n) for _ in range(limits - 1)]
+        total = first + sum(others, np.zeros(n, dtype=np.int64))
+        values.append(total * 3 + rng.integers(-most // 4, most // 4 + 1, n))
+        for i, w in enumerate([first, *others]):
+            weights[i].append(w)
+    return values, weights
+
+
+def by_table(values: list[Ints], weights: list[list[Ints]], limits: list[int]) -> tuple[int, int] | None:
+    """The greatest value and the least first weight that goes with it, from a table over all total weights."""
+    none = -(1 << 60)
+    shape = tuple(limit + 1 for limit in limits)
+    table = np.full(shape, none)
+    table[(0,) * len(limits)] = 0
+    for c, v in enumerate(values):
+        following = np.full(shape, none)
+        for item in range(len(v)):
+            w = [int(ws[c][item]) for ws in weights]
+            if all(x <= limit for x, limit in zip(w, limits, strict=True)):
+                target = tuple(slice(x, None) for x in w)
+                source = tuple(slice(0, limit + 1 - x) for x, limit in zip(w, limits, strict=True))
+                following[target] = np.maximum(
+                    following[target], np.where(table[source] > none, table[source] + v[item], none)
+                )
+        table = following
+    if table.max() == none:
+        return None
+    return int(table.max()), int(np.argwhere(table == table.max())[:, 0].min())
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_knapsack_equals_dynamic_programming(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    limits = 1 + seed % 2
+    most = 300 if limits == 1 else 30
+    values, weights = random_classes(rng, int(rng.integers(1, 10)), 40, limits, most)
+    caps = [int(sum(w.mean() for w in ws) * rng.uniform(0.1, 1.2)) for ws in weights]
+    check_knapsack(values, weights, caps)
+
+
+@given(st.data())
+def test_knapsack_equals_dynamic_programming_where_ties_abound(data: st.DataObject) -> None:
+    limits = data.draw(st.integers(1, 2))
+    item = st.tuples(*[st.integers(0, 4)] * (limits + 1))
+    classes = data.draw(st.lists(st.lists(item, min_size=1, max_size=5), min_size=1, max_size=5))
+    columns = [np.array(sorted(c, key=lambda i: i[0]), dtype=np.int64) for c in classes]
+    values = [c[:, limits] for c in columns]
+    weights = [[c[:, i] for c in columns] for i in range(limits)]
+    check_knapsack(values, weights, data.draw(st.lists(st.integers(0, 16), min_size=limits, max_size=limits)))
+
+
+def check_knapsack(values: list[Ints], weights: list[list[Ints]], caps: list[int]) -> None:
+    expected, chosen = by_table(values, weights, caps), knapsack.solve(values, weights, caps)
+    if expected is None:
+        assert chosen is None
+        return
+    assert chosen is not None
+    totals = [sum(int(w[i]) for w, i in zip(ws, chosen, strict=True)) for ws in weights]
+    assert all(t <= cap for t, cap in zip(totals, caps, strict=True))
+    assert (sum(int(v[i]) for v, i in zip(values, chosen, strict=True)), totals[0]) == expected
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_least_cost_within_a_weight(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    costs, (weights,) = random_classes(rng, 3, 6, 1, 50)
+    limit = int(rng.integers(20, 120))
+    every = itertools.product(*(range(len(c)) for c in costs))
+    fitting = [
+        sum(int(c[i]) for c, i in zip(costs, pick, strict=True))
+        for pick in every
+        if sum(int(w[i]) for w, i in zip(weights, pick, strict=True)) <= limit
+    ]
+    assert knapsack.least(costs, weights, limit) == (min(fitting) if fitting else None)

@@ -128,5 +128,5 @@ def test_targets_are_the_originals_features_as_at_inference() -> None:
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(x))
     pieces = extract(model)
     image = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    (target,) = Distiller(pieces, {"block1": []})(image, training=True)["block1"]
+    ((target,),) = Distiller(pieces, {"block1": []})(image, training=True)["block1"]
     np.testing.assert_allclose(target, model(image, training=False), atol=1e-6)

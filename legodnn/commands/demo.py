@@ -139,7 +139,7 @@ def _profile(store: Store) -> Profile:
             return profile
         except ProfileError as e:
             print(f"profiling again: {e}", file=sys.stderr)
-    profile = profile_store(store, rounds=200)
+    profile = profile_store(store, rounds=1000)
     profile.save(path)
     return profile
 

@@ -127,7 +127,6 @@ def _store(path: Path, recipe: Recipe) -> Store:
 
 def _profile(store: Store) -> Profile:
     """The store's profile if it was measured here; otherwise a new one."""
-    from legodnn.profiler import profile_store
     from legodnn.runtime.device import fingerprint
 
     path = default_path(store.path)
@@ -139,9 +138,8 @@ def _profile(store: Store) -> Profile:
             return profile
         except ProfileError as e:
             print(f"profiling again: {e}", file=sys.stderr)
-    profile = profile_store(store, rounds=1000)
-    profile.save(path)
-    return profile
+    _legodnn("profile", str(store.path), "--rounds", "1000")
+    return Profile.load(path)
 
 
 def _write_inputs(path: Path, recipe: Recipe) -> None:
@@ -183,12 +181,18 @@ def trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str
 
 
 def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
-    """Run the trace in a process of its own, without TensorFlow, as on a device."""
+    """Run the trace."""
     from legodnn.runtime.replay import Step
 
-    command = [sys.executable, "-m", "legodnn", "run", *(str(s.path) for s in stores)]
-    command += ["--input", str(out / "digits.npz"), "--trace", str(out / "trace.json"), "--json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    paths = [str(s.path) for s in stores]
+    trace_file, inputs = str(out / "trace.json"), str(out / "digits.npz")
+    printed = _legodnn("run", *paths, "--input", inputs, "--trace", trace_file, "--json")
+    return TypeAdapter(list[Step]).validate_json(printed)
+
+
+def _legodnn(*arguments: str) -> str:
+    """What a command prints, run in a process of its own, without TensorFlow, as on a device."""
+    done = subprocess.run([sys.executable, "-m", "legodnn", *arguments], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise LegoError(f"running the trace failed with status {done.returncode}; see the message above")
-    return TypeAdapter(list[Step]).validate_json(done.stdout)
+        raise LegoError(f"`legodnn {arguments[0]}` failed with status {done.returncode}; see the message above")
+    return done.stdout

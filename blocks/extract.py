@@ -12,8 +12,9 @@ between poolings, and 8 in ResNet-18, its residual blocks.
 3. Other single calls form a block as long as they work at one resolution: a pooling or up-sampling closes it, a
    strided convolution opens the next.
 4. What comes from the first call without spatial axes on (flatten, global pooling, classifier) is fixed.
-5. A block in which no channel can be removed without touching its interface is fixed (such as a stem with one
-   convolution).
+5. Where no channel can be removed without touching the interface (one convolution between two poolings), two
+   such neighbours that have inner channels together become one block; what is left is fixed (such as a stem with
+   one convolution).
 6. While there are more than `max_blocks`, the two neighbours with the least work together become one block. A block
    that holds less than `min_share` of the model's multiply-accumulates is joined to its smaller neighbour. Where no
    two blocks are neighbours, the smallest is fixed instead.
@@ -85,6 +86,7 @@ def compose(
 class _Draft:
     calls: list[Call]
     block: bool
+    spatial: bool = True
     branched: bool = False
     work: int = 0
 
@@ -108,11 +110,10 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")
     cutter = _Cutter(model)
     drafts = _drafts(cutter.atoms())
+    drafts = _prunable(drafts, cutter)
     for d in drafts:
         d.work = macs(cutter.submodel(d.calls))
     total = sum(d.work for d in drafts)
-    for d in drafts:
-        d.block = d.block and bool(analyse(cutter.submodel(d.calls)).groups)
     drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
     if not any(d.block for d in drafts):
         share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
@@ -191,9 +192,9 @@ def _drafts(atoms: Sequence[list[Call]]) -> list[_Draft]:
     for i, atom in enumerate(atoms):
         if spatial and len(atom[-1].outputs[0].shape) == 2:
             head = [call for rest in atoms[i:] for call in rest]
-            return [*drafts, _Draft(head, block=False)]
+            return [*drafts, _Draft(head, block=False, spatial=False)]
         branched, maker = len(atom) > 1, hasattr(atom[0].operation, "kernel")
-        resized = _resolution(atom[-1].outputs[0]) != _resolution(atom[0].inputs[0])
+        resized = len(_scales([*atom[:1], *atom[-1:]])) > 1
         after_branch = bool(drafts) and drafts[-1].branched
         if branched or (maker and (after_branch or closed or resized)) or not drafts:
             drafts.append(_Draft(list(atom), block=True, branched=branched))
@@ -201,6 +202,21 @@ def _drafts(atoms: Sequence[list[Call]]) -> list[_Draft]:
             drafts[-1].calls.extend(atom)
         closed = not maker and not branched and (resized or closed)
     return drafts
+
+
+def _prunable(drafts: Sequence[_Draft], cutter: _Cutter) -> list[_Draft]:
+    """Rule 5."""
+    found: list[_Draft] = []
+    for d in drafts:
+        d.block = d.block and bool(analyse(cutter.submodel(d.calls)).groups)
+        last = found[-1] if found else None
+        if last and last.spatial and d.spatial and not last.block and not d.block:
+            together = last.calls + d.calls
+            if analyse(cutter.submodel(together)).groups:
+                found[-1] = _Draft(together, block=True)
+                continue
+        found.append(d)
+    return found
 
 
 def _limit(drafts: list[_Draft], max_blocks: int, least_work: float) -> list[_Draft]:

@@ -85,18 +85,22 @@ def _model(target: str, max_blocks: int, as_json: bool) -> str:
     from legodnn.blocks.graph import macs
 
     model = zoo.MODELS[target]() if target in zoo.MODELS else read_keras_file(target)
-    pieces = [
-        {
-            "segment": p.name,
-            "kind": p.kind,
-            "layers": len(p.calls),
-            "params": p.model.count_params(),
-            "macs": macs(p.model),
-            "output": list(p.model.output_shape[1:]),
-            "prunable": [str(group) for group in analyse(p.model).groups] if p.kind == "block" else [],
-        }
-        for p in extract(model, max_blocks)
-    ]
+    pieces: list[dict[str, Any]] = []
+    for p in extract(model, max_blocks):
+        channels = analyse(p.model)
+        pieces.append(
+            {
+                "segment": p.name,
+                "kind": p.kind,
+                "layers": len(p.calls),
+                "params": p.model.count_params(),
+                "macs": macs(p.model),
+                "reads": list(p.inputs),
+                "outputs": [list(t.shape[1:]) for t in p.model.outputs],
+                "prunable": [str(group) for group in channels.groups] if p.kind == "block" else [],
+                "kept_whole": channels.kept_whole,
+            }
+        )
     if as_json:
         return json.dumps({"model": model.name, "segments": pieces})
     rows = [
@@ -106,9 +110,13 @@ def _model(target: str, max_blocks: int, as_json: bool) -> str:
             p["layers"],
             f"{p['params']:,}",
             f"{p['macs']:,}",
-            "x".join(map(str, p["output"])),
+            ", ".join("x".join(map(str, shape)) for shape in p["outputs"]),
             "; ".join(p["prunable"]),
         )
         for p in pieces
     ]
-    return table(rows, ("segment", "kind", "layers", "params", "MACs", "output", "what can be removed"))
+    header = ("segment", "kind", "layers", "params", "MACs", "output", "what can be removed")
+    kept = [
+        f"{p['segment']}: {call} keeps its channels: {why}" for p in pieces for call, why in p["kept_whole"].items()
+    ]
+    return "\n".join([table(rows, header), *(["", *kept] if kept else [])])

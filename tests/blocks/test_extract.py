@@ -139,6 +139,24 @@ def test_a_plain_convolution_after_a_residual_block_opens_the_next() -> None:
     assert second.calls == ("next", "last")
 
 
+def test_convolutions_without_padding_work_at_one_resolution() -> None:
+    plain = {"kernel_size": 3, "activation": "relu"}
+    stack = keras.Sequential([layers.Conv2D(width, **plain) for width in (6, 5, 4)])
+    pieces = extract(model_of(stack, (24, 24, 3)))
+    assert kinds(pieces) == ["block1:block"]
+    assert len(pieces[0].calls) == 3
+
+
+def test_single_convolutions_between_poolings_become_blocks_two_by_two() -> None:
+    x = [layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D()]
+    y = [layers.Conv2D(12, 3, activation="relu"), layers.MaxPooling2D()]
+    head = [layers.Flatten(), layers.Dropout(0.5), layers.Dense(10)]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *x, *y, *head])
+    pieces = extract(model)
+    assert kinds(pieces) == ["block1:block", "head:fixed"]
+    assert str(analyse(pieces[0].model).groups[0]).startswith("8 channels")
+
+
 def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten(), layers.Dense(3)])
     assert kinds(extract(model)) == ["block1:block", "head:fixed"]

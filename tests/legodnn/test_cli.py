@@ -57,8 +57,16 @@ def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: p
     assert main(["inspect", str(tiny_keras_file), "--json"]) == 0
     segments = json.loads(capsys.readouterr().out)["segments"]
     assert [s["segment"] for s in segments] == ["block1", "block2", "head"]
+    assert segments[1]["reads"] == ["block1"]
     assert main(["inspect", str(tiny_keras_file)]) == 0
     assert "channels made by" in capsys.readouterr().out
+
+
+def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "resnet20"]) == 0
+    text = capsys.readouterr().out
+    assert "16 channels made by layer1_0_conv1" in text
+    assert "keeps its channels: it adds channels" in text
 
 
 def test_profile_writes_a_profile_beside_the_store(store_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,18 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
-In the order of the work: `graph` and `extract` cut a model into blocks; `channels` finds which channels hang together
-(by the `rules` of each operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with
-`cuts`); `distill` trains the descendants, `export` writes and checks `.tflite` files, `accuracy` measures what each
-option costs, and `build` does all of it. `zoo` and `data` hold models and data sets to start from.
+In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from).
+`graph` and `extract` cut a model into blocks; `channels` finds which channels hang together (by the `rules` of each
+operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with `cuts`). `training` and
+`distill` train, divided into `jobs`; `export` writes and checks `.tflite` files, `accuracy` measures what each option
+costs, and `build` does all of it, keeping what is finished in a folder (`work`).
+
+Training runs on any backend of Keras; only `export` needs TensorFlow.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 
 from legodnn.console import native_stderr_silenced
@@ -17,11 +21,14 @@ from legodnn.errors import DependencyError
 # TensorFlow's start-up chatter would bury what the commands print; whoever wants it sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Python-side warnings about what is meant: converting functions without a SavedModel (five times faster; variables
+# are constants here), and compiling one function for each of many models.
+for _name in ("absl", "tensorflow"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 try:
     with native_stderr_silenced() if _quiet else contextlib.nullcontext():
         import keras as _keras  # noqa: F401
-        import tensorflow as _tensorflow  # noqa: F401
 except ImportError as _error:
     raise DependencyError(
         f"the offline stage needs Keras and TensorFlow ({_error}); pip install 'legodnn[train]'"

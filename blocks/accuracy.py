@@ -58,7 +58,7 @@ class Chain:
         return tensors[self.stages[-1].outputs[0]]
 
 
-def top1(outputs: Array, labels: NDArray[np.int64]) -> float:
+def top1(outputs: Array, labels: NDArray[np.int64] | None) -> float:
     """Share of images whose largest output is the label."""
     return float((outputs.argmax(axis=1) == labels).mean())
 

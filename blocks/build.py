@@ -1,33 +1,32 @@
-"""The whole offline stage: a recipe in, a store out."""
+"""The whole offline stage: a recipe in, a store out. It can be killed at any moment; the same call goes on (`work`)."""
 
 from __future__ import annotations
 
 import datetime
 import platform
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
 
 import keras
 import numpy as np
-from pydantic import Field, field_validator
 
 import legodnn
-from legodnn.blocks import zoo
 from legodnn.blocks.accuracy import Chain, Stage, measure
-from legodnn.blocks.data import Dataset, load
-from legodnn.blocks.distill import distill, train_original
-from legodnn.blocks.export import Runner, check, convert
+from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.export import Runner, check, check_convertible, convert
 from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import functional, macs
-from legodnn.blocks.prune import descendant
+from legodnn.blocks.graph import macs
+from legodnn.blocks.jobs import Students, prune, read_original, train
+from legodnn.blocks.models import model_of
+from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.training import check_labels, scalars_to, train_original, values
+from legodnn.blocks.work import Checkpoint, Work
 from legodnn.console import Progress
-from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.errors import ModelError, StoreError
 from legodnn.files import new_folder, sha256_bytes, write_atomic
-from legodnn.schema import Schema, to_json
+from legodnn.schema import to_json
 from legodnn.store import (
     MANIFEST,
     BuildInfo,
@@ -35,6 +34,7 @@ from legodnn.store import (
     Manifest,
     ModelInfo,
     Option,
+    Precision,
     Segment,
     Store,
     TensorSpec,
@@ -44,161 +44,120 @@ _EVALUATION_BATCH = 32
 _CHECKED_IMAGES = 4
 
 
-class Recipe(Schema):
-    """Everything a store depends on; it is kept in the store's manifest.
-
-    Attributes:
-        model: a name from the zoo, or the path of a `.keras` file.
-        name: what the model is called in the store.
-        data: see `legodnn.blocks.data.load`.
-        width: channel multiplier of a zoo model.
-        image_size: height and width that digits and image folders are scaled to.
-        weights: `.npz` of published CIFAR ResNet weights for a zoo model.
-        train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
-        sparsities: of the descendants of each block; the original (0) is always there.
-        distill_epochs: epochs of block-wise distillation.
-        batch_size: images a training step.
-        max_blocks, min_share: see `legodnn.blocks.extract.extract`.
-        samples: compositions evaluated to fit and test the accuracy model.
-        evaluated_images: at most this many validation images are used for it.
-        seed: of everything random.
-    """
-
-    model: str
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    data: str = "digits"
-    width: Annotated[float, Field(gt=0)] = 1.0
-    image_size: Annotated[int, Field(ge=8)] = 32
-    weights: str | None = None
-    train_epochs: Annotated[int, Field(ge=0)] = 0
-    sparsities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.2, 0.4, 0.6, 0.8, 0.9)
-    distill_epochs: Annotated[int, Field(gt=0)] = 10
-    batch_size: Annotated[int, Field(gt=0)] = 64
-    max_blocks: Annotated[int, Field(gt=0)] = 16
-    min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    samples: Annotated[int, Field(ge=6)] = 48
-    evaluated_images: Annotated[int, Field(ge=10)] = 2000
-    seed: int = 0
-
-    @field_validator("sparsities")
-    @classmethod
-    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or sorted(set(value)) != list(value):
-            raise ValueError("sparsities must increase and be at least one")
-        if len({f"{sparsity:g}" for sparsity in value}) < len(value):
-            raise ValueError("sparsities must differ in their first six digits, which name their options")
-        return value
-
-
-def build(recipe: Recipe, path: str | Path) -> Store:
-    """Train, cut, prune, distil and export one model.
+def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | None = None) -> Store:
+    """Train, cut, prune, distil, quantise and export one model.
 
     Args:
         recipe: what to build.
-        path: the store's folder; it must not exist, and appears whole at the end or not at all.
+        path: the store's folder; it must not exist, and appears whole at the end or not at all. Until then what is
+            finished lies in NAME.work beside it; if this process dies, the same call goes on from there.
+        jobs: processes that train at a time.
+        tensorboard: a folder for logs of training.
 
     Raises:
-        StoreError: something is at `path` already.
+        StoreError: something is at `path` already, or another build is under way.
         ModelError: the model cannot be cut, pruned or exported.
         DataError: the data cannot be used.
     """
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    keras.utils.set_random_seed(recipe.seed)
-    data = load(recipe.data, recipe.seed, recipe.image_size)
-    model = load_model(recipe, data)
+    data = data_of(recipe)
+    model = model_of(recipe, data)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
-    if recipe.train_epochs:
-        train_original(model, data, recipe.train_epochs, recipe.batch_size)
-    descendants = {
-        p.name: [descendant(p.model, sparsity) for sparsity in recipe.sparsities] for p in pieces if p.kind == "block"
-    }
-    distill(pieces, descendants, data, recipe.distill_epochs, recipe.batch_size)
-    try:
-        with new_folder(path) as folder:
-            write_atomic(folder / MANIFEST, to_json(_export(recipe, data, model, pieces, descendants, folder)))
-    except FileExistsError:
-        raise StoreError(f"{path} has appeared in the meantime; choose another folder and build again") from None
+    _check_early(recipe, data, model, pieces)
+    with Work(path, recipe) as work:
+        if recipe.train_epochs and not read_original(work, model):
+            checkpoint = Checkpoint(work, "original")
+            log = scalars_to(tensorboard)
+            train_original(
+                model, data, recipe.train_epochs, recipe.batch_size, seed=recipe.seed, checkpoint=checkpoint, log=log
+            )
+            work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
+            checkpoint.discard()
+        descendants = train(work, pieces, data, jobs, tensorboard)
+        manifest = _export(work, data, model, pieces, descendants)
+        try:
+            with new_folder(path) as folder:
+                for segment in manifest.segments:
+                    for option in segment.options:
+                        write_atomic(folder / option.file, (work.path / "files" / option.file).read_bytes())
+                write_atomic(folder / MANIFEST, to_json(manifest))
+        except FileExistsError:
+            raise StoreError(f"{path} has appeared in the meantime; remove it and run the same command again") from None
+        work.remove()
     return Store(path)
 
 
-def load_model(recipe: Recipe, data: Dataset) -> keras.Model:
-    """The recipe's model, from the zoo or a `.keras` file, checked against the data."""
-    if recipe.model in zoo.MODELS:
-        model = zoo.MODELS[recipe.model](recipe.width, data.image_shape, len(data.labels))
-        if recipe.weights:
-            zoo.load_cifar_resnet_weights(model, recipe.weights)
-        elif not recipe.train_epochs:
-            raise ModelError(f"{recipe.model} has no weights: give a weights file or some train_epochs")
-        return model
-    model = functional(read_keras_file(recipe.model))
-    inputs, outputs = ([tuple(t.shape) for t in tensors] for tensors in (model.inputs, model.outputs))
-    if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0]) != 2:
-        raise ModelError(
-            f"{recipe.model} has inputs of shape {inputs} and outputs of shape {outputs}; a store can be built of a "
-            "model that takes one image and gives one vector of class scores"
-        )
-    if inputs[0][1:] != data.image_shape:
-        raise DataError(f"{recipe.model} takes images of shape {inputs[0][1:]}, {data.name} has {data.image_shape}")
-    return model
-
-
-def read_keras_file(path: str) -> keras.Model:
-    """A model saved as `.keras`; code in the file is not run. ModelError if it cannot be read."""
-    if not path.endswith(".keras"):
-        raise ModelError(f"unknown model {path!r}; use a .keras file or one of {', '.join(zoo.MODELS)}")
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as e:
-        reason = str(e).strip().partition("\n")[0]
-        raise ModelError(f"cannot load {path}: {reason}") from None
-    return functional(model)
+def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequence[Piece]) -> None:
+    """What would fail after hours of training fails now: labels, operators, cutting, pruning."""
+    if recipe.train_epochs:
+        check_labels(model, data)
+    blocks = [p for p in pieces if p.kind == "block"]
+    with Progress("checking", len(pieces) + len(blocks)) as progress:
+        for piece in pieces:
+            check_convertible(piece)
+            progress.step(piece.name)
+        for piece in blocks:
+            heaviest = recipe.model_copy(update={"sparsities": recipe.sparsities[-1:], "criterion": "l1"})
+            [(_, smallest)] = prune(piece, heaviest)
+            convert(smallest)
+            progress.step(piece.name)
 
 
 @dataclass(frozen=True, eq=False)
 class _Exported:
-    """One option of one piece, converted for the device and for evaluation."""
+    """One option of one piece, as its file and ready to be evaluated on many images."""
 
     sparsity: float
-    model: keras.Model
-    content: bytes
+    precision: Precision
+    params: int
+    macs: int
+    file: Path
     runner: Runner
 
     @property
     def name(self) -> str:
-        return f"s{self.sparsity:g}"
+        return option_name(self.sparsity, self.precision)
 
 
-def _export(
-    recipe: Recipe,
-    data: Dataset,
-    model: keras.Model,
-    pieces: Sequence[Piece],
-    descendants: Mapping[str, Sequence[keras.Model]],
-    folder: Path,
-) -> Manifest:
-    """Write every option's file into the folder, measure accuracy, and return the manifest."""
-    exported = _convert_all(recipe, data, pieces, descendants)
+def option_name(sparsity: float, precision: Precision) -> str:
+    """Such as s0.4, s0.4-int8."""
+    return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
+
+
+def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piece], descendants: Students) -> Manifest:
+    """Write every option's file into the work folder, measure accuracy, and return the manifest."""
+    recipe = work.recipe
+    exported = _convert_all(work, data, pieces, descendants)
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
     chain, val = Chain(stages), data.val.first(recipe.evaluated_images)
     _check_undivided(chain, model, val.x)
     accuracy, losses = measure(chain, val, f"{data.name}, {len(val)} validation images", recipe.samples, recipe.seed)
-    segments = [
-        Segment(
-            name=piece.name,
-            kind=piece.kind,
-            inputs=piece.inputs,
-            outputs=piece.outputs,
-            options=tuple(_write(folder, piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)),
+    segments = []
+    for piece, costs in zip(pieces, losses, strict=True):
+        options = [_option(piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]
+        segments.append(
+            Segment(
+                name=piece.name,
+                kind=piece.kind,
+                inputs=piece.inputs,
+                outputs=piece.outputs,
+                options=mark_dominated(options),
+            )
         )
-        for piece, costs in zip(pieces, losses, strict=True)
-    ]
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
-    name = pieces[0].inputs[0]
+    scaling = data.scaling
+    spec = InputSpec(
+        name=pieces[0].inputs[0],
+        shape=data.image_shape,
+        range=scaling.range,
+        mean=scaling.mean,
+        std=scaling.std,
+    )
     return Manifest(
         model=ModelInfo(name=recipe.name, task="classification", labels=data.labels),
-        inputs=(InputSpec(name=name, shape=data.image_shape, range=data.range, mean=data.mean, std=data.std),),
+        inputs=(spec,),
         outputs=pieces[-1].outputs,
         tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
         segments=tuple(segments),
@@ -208,24 +167,49 @@ def _export(
 
 
 def _convert_all(
-    recipe: Recipe, data: Dataset, pieces: Sequence[Piece], descendants: Mapping[str, Sequence[keras.Model]]
+    work: Work, data: Dataset, pieces: Sequence[Piece], descendants: Students
 ) -> dict[str, list[_Exported]]:
-    """Every option of every piece, each checked against its Keras twin on real features."""
+    """Every option of every piece; float32 ones are checked against their Keras twins on real features."""
+    recipe = work.recipe
     exported: dict[str, list[_Exported]] = {}
-    tensors = {pieces[0].inputs[0]: data.val.x[:_CHECKED_IMAGES]}
-    with Progress("exporting", len(pieces) + sum(len(d) for d in descendants.values())) as progress:
+    calibration = data.train.x[: max(recipe.calibration_images, _EVALUATION_BATCH)]
+    tensors = {pieces[0].inputs[0]: calibration}
+    options = len(recipe.sparsities) + 1
+    total = sum(options * len(recipe.precisions) if p.kind == "block" else 1 for p in pieces)
+    with Progress("exporting", total) as progress:
         for piece in pieces:
-            pruned = zip(recipe.sparsities, descendants.get(piece.name, ()), strict=False)
-            features, outputs = [tensors[name] for name in piece.inputs], None
+            features = [tensors[name] for name in piece.inputs]
+            models = [piece.model, *descendants.get(piece.name, ())]
             exported[piece.name] = []
-            for sparsity, variant in [(0.0, piece.model), *pruned]:
-                option = _Exported(sparsity, variant, convert(variant), Runner(convert(variant, _EVALUATION_BATCH)))
-                found = check(option.content, variant, features, f"{piece.name}, option {option.name}")
-                outputs = outputs or found  # the original comes first
-                exported[piece.name].append(option)
-                progress.step(piece.name)
-            tensors.update(zip(piece.outputs, outputs or [], strict=True))
+            for precision in recipe.precisions if piece.kind == "block" else recipe.precisions[:1]:
+                for sparsity, variant in zip((0.0, *recipe.sparsities), models, strict=False):
+                    option = _convert(work, piece, variant, sparsity, precision, features)
+                    exported[piece.name].append(option)
+                    progress.step(f"{piece.name} {option.name}")
+            outputs = exported[piece.name][0].runner(*features)
+            tensors.update(zip(piece.outputs, outputs, strict=True))
     return exported
+
+
+def _convert(
+    work: Work,
+    piece: Piece,
+    model: keras.Model,
+    sparsity: float,
+    precision: Precision,
+    features: Sequence[np.ndarray],
+) -> _Exported:
+    """One option, from the work folder if it is there."""
+    name = option_name(sparsity, precision)
+    files = [work.path / "files" / piece.name / f"{name}{batch}.tflite" for batch in ("", f".{_EVALUATION_BATCH}")]
+    for file, batch in zip(files, (1, _EVALUATION_BATCH), strict=True):
+        if not file.exists():
+            content = convert(model, batch, precision, features)
+            if precision == "float32" and batch == 1:
+                check(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
+            write_atomic(file, content)
+    runner = Runner(files[1].read_bytes())
+    return _Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
 
 
 def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
@@ -238,19 +222,39 @@ def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
         )
 
 
-def _write(folder: Path, piece: Piece, option: _Exported, loss: float) -> Option:
-    file = f"{piece.name}/{option.name}.tflite"
-    write_atomic(folder / file, option.content)
+def _option(piece: Piece, option: _Exported, loss: float) -> Option:
+    content = option.file.read_bytes()
     return Option(
         name=option.name,
         sparsity=option.sparsity,
-        file=file,
-        sha256=sha256_bytes(option.content),
-        bytes=len(option.content),
-        params=option.model.count_params(),
-        macs=macs(option.model),
+        precision=option.precision,
+        file=f"{piece.name}/{option.name}.tflite",
+        sha256=sha256_bytes(content),
+        bytes=len(content),
+        params=option.params,
+        macs=option.macs,
         loss=loss,
     )
+
+
+def mark_dominated(options: Sequence[Option]) -> tuple[Option, ...]:
+    """The options, those marked that no device needs: another one is no larger, no slower and no less accurate.
+
+    Without having been measured on a device, an option counts as no slower than another if it has no more
+    multiply-accumulates, and computes in int8 if the other does. Of two equals the later one is marked, of all the
+    original never.
+    """
+
+    def covers(a: Option, b: Option) -> bool:
+        slower = a.macs > b.macs or (b.precision == "int8" and a.precision != "int8")
+        return a.bytes <= b.bytes and not slower and a.loss <= b.loss
+
+    def dominated(i: int, b: Option) -> bool:
+        return b != options[0] and any(
+            covers(a, b) and (j < i or not covers(b, a)) for j, a in enumerate(options) if j != i
+        )
+
+    return tuple(o.model_copy(update={"dominated": dominated(i, o)}) for i, o in enumerate(options))
 
 
 def _build_info(recipe: Recipe) -> BuildInfo:

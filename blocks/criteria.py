@@ -101,6 +101,14 @@ def reconstruction(block: keras.Model, channels: Channels, x: Any = None) -> Imp
     return importance
 
 
+CRITERIA: dict[str, Criterion] = {
+    "l1": l1,
+    "l2": l2,
+    "batch_norm_scale": batch_norm_scale,
+    "reconstruction": reconstruction,
+}
+
+
 def _greedy(change: NDArray[np.float64]) -> list[int]:
     """Order in which rows go so that the sum over change[i, j] for all i, j gone grows least in each step."""
     added, order = change.diagonal().copy(), []

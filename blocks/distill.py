@@ -1,14 +1,15 @@
-"""Training: originals by labels, descendants by block-wise distillation.
+"""Block-wise distillation: descendants learn to give the original block's output from the original block's input.
 
-A descendant learns to give the original block's output from the original block's input, so it needs no labels, and
-blocks do not wait for one another (LegoDNN, section 4.2). All descendants of all blocks are trained in one pass over
-the data: the original's features are computed once per batch and serve as input and target to all of them. Adam
-scales every weight by its own gradients, so training together equals training apart.
+They need no labels, and blocks do not wait for one another (LegoDNN, section 4.2). All descendants of all blocks are
+trained in one pass over the data: the original's features are computed once per batch and serve as input and target
+to all of them. Adam scales every weight by its own gradients, so training together equals training apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -16,95 +17,85 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.data import Dataset, Split
+from legodnn.blocks.data import Dataset
 from legodnn.blocks.extract import Piece
-from legodnn.blocks.graph import calls, functional
+from legodnn.blocks.graph import macs
+from legodnn.blocks.training import (
+    Log,
+    assign,
+    batch_of,
+    bfloat16,
+    compile_for,
+    silent,
+    steps_per_epoch,
+    values,
+)
+from legodnn.blocks.work import Arrays, Checkpoint
 from legodnn.console import Progress
-from legodnn.errors import DataError, ModelError
+from legodnn.errors import ModelError
+
+# Validation images that decide when a descendant is done; more would tell little more.
+_WATCHED_IMAGES = 1024
+# An error that falls by less than this share does not count as progress.
+_PROGRESS = 0.01
 
 
-class Bar(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keras' training progress as one of our progress lines."""
+@dataclass(eq=False)
+class Student:
+    """One descendant in training.
 
-    def __init__(self, label: str, epochs: int, steps: int) -> None:
-        super().__init__()
-        self._progress = Progress(label, epochs * steps)
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """One step is done."""
-        self._progress.step(f"loss {(logs or {}).get('loss', 0):.4f}")
-
-    def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Close the line."""
-        self._progress.__exit__(None)
-
-
-def _compile(model: keras.Model, learning_rate: float, steps: int, loss: Any = None) -> None:
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
-    optimizer = keras.optimizers.Adam(schedule)
-    # Without its slots built beforehand, the optimizer makes TensorFlow trace the whole training step twice.
-    optimizer.build(model.trainable_variables)
-    # XLA on CPU takes longer to compile these graphs than it saves.
-    model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
-
-
-def train_original(
-    model: keras.Model, data: Dataset, epochs: int, batch_size: int = 64, learning_rate: float = 2e-3
-) -> None:
-    """Train a classifier by cross-entropy; DataError if labels do not fit its outputs.
-
-    Its outputs are taken as logits, unless its last layer is a softmax.
+    Attributes:
+        block: the segment it belongs to.
+        index: its place among the block's descendants.
+        model: what is trained.
+        best: the least relative error on the validation images so far, and the weights that gave it.
+        stale: epochs since the error last fell noticeably.
+        done: it is not trained any more.
     """
-    _check_labels(model, data.train)
-    steps = -(-len(data.train) // batch_size)
-    _compile(
-        model,
-        learning_rate,
-        epochs * steps,
-        keras.losses.SparseCategoricalCrossentropy(from_logits=not _gives_probabilities(model)),
-    )
-    bar = Bar(f"training {model.name}", epochs, steps)
-    model.fit(data.train.x, data.train.y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[bar])
 
+    block: str
+    index: int
+    model: keras.Model
+    best: float = np.inf
+    best_weights: list[NDArray[Any]] = field(default_factory=list)
+    stale: int = 0
+    done: bool = False
 
-def _gives_probabilities(model: keras.Model) -> bool:
-    last = calls(functional(model))[-1]
-    activation = getattr(last.operation, "activation", None)
-    return last.kind == "Softmax" or activation is keras.activations.softmax
-
-
-def _check_labels(model: keras.Model, split: Split) -> None:
-    classes = model.output_shape[-1]
-    if split.y.min() < 0 or split.y.max() >= classes:
-        raise DataError(f"labels run from {split.y.min()} to {split.y.max()}, but {model.name} has {classes} outputs")
+    def look(self, error: float, patience: int) -> None:
+        """Take note of the error after an epoch."""
+        if not np.isfinite(error):
+            raise ModelError(
+                f"distillation of {self.block}, descendant {self.index + 1}, diverged; lower the learning rate"
+            )
+        self.stale = 0 if error < (1 - _PROGRESS) * self.best else self.stale + 1
+        if error < self.best:
+            self.best, self.best_weights = error, self.model.get_weights()
+        self.done = self.stale >= patience
 
 
 class Distiller(keras.Model):  # type: ignore[misc]
-    """Teacher and students as one trainable Keras model; the output of each student is compared with its teacher.
+    """Teacher and students as one trainable Keras model; its output is each student's relative error, shape (n,)."""
 
-    Attributes:
-        students: for each block's name, its descendants.
-    """
-
-    def __init__(self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> None:
+    def __init__(self, pieces: Sequence[Piece], students: Sequence[Student]) -> None:
         super().__init__(name="distiller")
-        self._pieces = list(pieces)
+        names = [p.name for p in pieces]
+        last = max((names.index(s.block) for s in students), default=-1)
+        self._pieces = list(pieces)[: last + 1]
         self._input = pieces[0].inputs[0]
-        self.students = {name: list(models) for name, models in students.items()}
-        self._teachers = [piece.model for piece in pieces]  # here for Keras to find their variables
+        self._students = {name: [s.model for s in students if s.block == name] for name in names}
+        self._teachers = [piece.model for piece in self._pieces]  # here for Keras to find their variables
         for teacher in self._teachers:
             teacher.trainable = False
 
-    def call(self, x: Any, training: bool = False) -> dict[str, list[Any]]:
-        """For each block the outputs (a list of tensors) of the original, then those of each student."""
-        tensors, results = {self._input: x}, {}
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Errors of the students, block by block, for images of shape (n, ...)."""
+        tensors, errors = {self._input: x}, []
         for piece in self._pieces:
-            outputs = piece.run(tensors)
-            if piece.name in self.students:
-                students = self.students[piece.name]
-                results[piece.name] = [outputs, *(piece.run(tensors, s, training) for s in students)]
-            tensors.update(zip(piece.outputs, outputs, strict=True))
-        return results
+            targets = piece.run(tensors)
+            for student in self._students[piece.name]:
+                errors.append(relative_error(piece.run(tensors, student, training), targets))
+            tensors.update(zip(piece.outputs, targets, strict=True))
+        return ops.stack(errors)
 
     def compute_loss(
         self,
@@ -114,22 +105,20 @@ class Distiller(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Sum over students of the squared error divided by the variance of the original's features."""
-        return ops.sum(ops.stack(relative_errors(y_pred)))
+        """Sum of the students' errors."""
+        return ops.sum(y_pred)
 
 
-def relative_errors(results: Mapping[str, Sequence[Sequence[Any]]]) -> list[Any]:
-    """Mean squared error of each student over the variance of its target: 0 is perfect, 1 is a constant's error.
+def relative_error(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
+    """Mean squared error over the variance of the target: 0 is perfect, 1 is what a constant has.
 
     Where a block has several outputs, their mean.
     """
-    errors: list[Any] = []
-    for targets, *students in results.values():
-        scales = [ops.maximum(ops.var(target), 1e-6) for target in targets]
-        for outputs in students:
-            parts = [ops.mean(ops.square(o - t)) / s for o, t, s in zip(outputs, targets, scales, strict=True)]
-            errors.append(sum(parts) / len(parts))
-    return errors
+    parts = []
+    for output, target in zip(outputs, targets, strict=True):
+        output, target = ops.cast(output, "float32"), ops.cast(target, "float32")
+        parts.append(ops.mean(ops.square(output - target)) / ops.maximum(ops.var(target), 1e-6))
+    return sum(parts) / len(parts)
 
 
 def distill(
@@ -139,16 +128,29 @@ def distill(
     epochs: int,
     batch_size: int = 64,
     learning_rate: float = 1e-3,
+    *,
+    patience: int = 3,
+    seed: int = 0,
+    mixed_precision: bool = False,
+    checkpoint: Checkpoint | None = None,
+    log: Log = silent,
+    progress: Callable[..., Any] = Progress,
 ) -> dict[str, list[float]]:
-    """Train all descendants in place against their blocks' features on the training images (no labels).
+    """Train descendants in place against their blocks' features on the training images (no labels).
 
     Args:
         pieces: the segments of the original model, in order.
-        students: descendants by block name.
-        data: supplies the images.
-        epochs: passes over the training images.
+        students: descendants by block name; blocks may be left out.
+        data: supplies the images; the first validation images decide which epoch's weights are kept.
+        epochs: passes over the training images, at most.
         batch_size: images a step.
         learning_rate: Adam's, decaying by a cosine to 1 %.
+        patience: a descendant is done after this many epochs without noticeable progress.
+        seed: of the order of the images.
+        mixed_precision: compute in bfloat16.
+        checkpoint: where training is saved now and then, and goes on from.
+        log: takes the error of every descendant after every epoch.
+        progress: makes the progress line from (label, steps, steps done before).
 
     Returns:
         For each block the relative error of each descendant on the validation images.
@@ -156,20 +158,125 @@ def distill(
     Raises:
         ModelError: training diverged (the message names block and descendant).
     """
-    distiller = Distiller(pieces, students)
-    steps = -(-len(data.train) // batch_size)
-    distiller(data.train.x[:1])  # builds it
-    _compile(distiller, learning_rate, epochs * steps)
-    bar = Bar("distilling descendants", epochs, steps)
-    distiller.fit(data.train.x, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[bar])
-    errors: NDArray[np.float64] = np.zeros(sum(len(s) for s in students.values()))
-    for start in range(0, len(data.val), batch_size):
-        batch = data.val.x[start : start + batch_size]
-        found = relative_errors(distiller(batch, training=False))
-        errors += [len(batch) / len(data.val) * float(ops.convert_to_numpy(e)) for e in found]
-    names = [(name, i) for name, models in students.items() for i in range(len(models))]
-    for (name, i), error in zip(names, errors, strict=True):
-        if not np.isfinite(error):
-            raise ModelError(f"distillation of {name}, descendant {i + 1}, diverged; lower the learning rate")
-    remaining = iter(errors.tolist())
-    return {name: [next(remaining) for _ in models] for name, models in students.items()}
+    everyone = [Student(name, i, model) for name, models in students.items() for i, model in enumerate(models)]
+    models = [*(p.model for p in pieces), *(s.model for s in everyone)]
+    with bfloat16(models, mixed_precision):
+        run = _Run(pieces, everyone, data, epochs * steps_per_epoch(len(data.train), batch_size), batch_size, seed)
+        run.train(learning_rate, patience, checkpoint or Checkpoint(), log, progress)
+    for student in everyone:
+        student.model.set_weights(student.best_weights)
+    return {name: [s.best for s in everyone if s.block == name] for name in students}
+
+
+class _Run:
+    """One training: its students, how far it is, and the state that it is saved as."""
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        students: Sequence[Student],
+        data: Dataset,
+        steps: int,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.pieces, self.students, self.data = pieces, students, data
+        self.steps, self.batch_size, self.seed = steps, batch_size, seed
+        self.per_epoch = steps_per_epoch(len(data.train), batch_size)
+        self.slots: dict[Student, list[NDArray[Any]]] = {}
+        self.step = 0
+
+    def train(
+        self,
+        learning_rate: float,
+        patience: int,
+        checkpoint: Checkpoint,
+        log: Log,
+        progress: Callable[..., Any],
+    ) -> None:
+        if state := checkpoint.read():
+            self._restore(state)
+        with progress("distilling descendants", self.steps, self.step) as line:
+            while self.step < self.steps and (live := [s for s in self.students if not s.done]):
+                self._train(live, learning_rate, patience, checkpoint, log, line)
+
+    def _train(
+        self, live: list[Student], learning_rate: float, patience: int, checkpoint: Checkpoint, log: Log, line: Any
+    ) -> None:
+        """Train until the end, or until so many are done that it pays to go on without them."""
+        distiller = Distiller(self.pieces, live)
+        distiller(self.data.train.x[:1])  # builds it
+        compile_for(distiller, learning_rate, self.steps)
+        self._give_slots(distiller.optimizer, live)
+        times = []
+        while self.step < self.steps:
+            start = time.monotonic()
+            batch = batch_of(self.step, len(self.data.train), self.batch_size, self.seed)
+            loss = float(distiller.train_on_batch(self.data.train.x[batch]))
+            self.step += 1
+            times.append(time.monotonic() - start)
+            line.step(f"error {loss / len(live):.4f}")
+            if self.step % self.per_epoch == 0 or self.step == self.steps:
+                for student, error in zip(live, self._errors(distiller), strict=True):
+                    if not student.done:
+                        student.look(error, patience)
+                        log(f"{student.block}/{student.index + 1}/error", error, self.step)
+                if all(s.done for s in live) or self._pays(live, times):
+                    self._take_slots(distiller.optimizer, live)
+                    return
+            if checkpoint.due:
+                self._take_slots(distiller.optimizer, live)
+                checkpoint.write(self._state())
+
+    def _errors(self, distiller: Distiller) -> list[float]:
+        x = self.data.val.x[:_WATCHED_IMAGES]
+        whole = len(x) // self.batch_size * self.batch_size or len(x)  # another shape would be compiled anew
+        batches = [x[start : start + self.batch_size] for start in range(0, whole, self.batch_size)]
+        errors = [np.asarray(distiller.predict_on_batch(batch), np.float64) for batch in batches]
+        return [float(e) for e in np.mean(errors, axis=0)]
+
+    def _pays(self, live: Sequence[Student], times: Sequence[float]) -> bool:
+        """Whether leaving out those that are done saves more time than another first step, which compiles, costs."""
+        work = {s: macs(s.model) for s in live}
+        share = sum(work[s] for s in live if s.done) / max(1, sum(work.values()))
+        return share * float(np.median(times)) * (self.steps - self.step) > times[0]
+
+    def _give_slots(self, optimizer: Any, live: Sequence[Student]) -> None:
+        """Adam's moments, of each weight two, where training goes on."""
+        slots = [a for s in live for a in self.slots.get(s, [])]
+        if slots:
+            optimizer.iterations.assign(self.step)
+            assign(_moments(optimizer), slots)
+
+    def _take_slots(self, optimizer: Any, live: Sequence[Student]) -> None:
+        remaining = iter(values(_moments(optimizer)))
+        for s in live:
+            self.slots[s] = [next(remaining) for _ in range(2 * len(s.model.trainable_variables))]
+
+    def _state(self) -> Arrays:
+        state: dict[str, NDArray[Any]] = {"step": np.array(self.step)}
+        for s in self.students:
+            key = f"{s.block}/{s.index}"
+            state[f"{key}/status"] = np.array([s.best, s.stale, s.done], np.float64)
+            parts = (("v", values(s.model.variables)), ("s", self.slots[s]), ("b", s.best_weights))
+            state.update({f"{key}/{letter}{i}": a for letter, arrays in parts for i, a in enumerate(arrays)})
+        return state
+
+    def _restore(self, state: Arrays) -> None:
+        self.step = int(state["step"])
+        for s in self.students:
+            key = f"{s.block}/{s.index}"
+            best, stale, done = state[f"{key}/status"]
+            s.best, s.stale, s.done = float(best), int(stale), bool(done)
+
+            def read(letter: str, key: str = key) -> list[NDArray[Any]]:
+                count = sum(name.startswith(f"{key}/{letter}") for name in state if name != f"{key}/status")
+                return [state[f"{key}/{letter}{i}"] for i in range(count)]
+
+            assign(s.model.variables, read("v"))
+            self.slots[s], s.best_weights = read("s"), read("b")
+
+
+def _moments(optimizer: Any) -> list[Any]:
+    """Adam's variables but its step number; two for each weight, in the order of the weights."""
+    return [v for v in optimizer.variables if v is not optimizer.iterations]

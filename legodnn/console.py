@@ -60,8 +60,10 @@ class Progress:
     Use as a context manager; call `step()` after each unit of work.
     """
 
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.done = label, total, 0
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        """A line for `total` units of work, of which `done` were done by an earlier run."""
+        self.label, self.total, self.done = label, total, done
+        self._before = done
         self._start = time.monotonic()
         self._drawn = 0.0
         self._terminal = sys.stderr.isatty()
@@ -72,7 +74,7 @@ class Progress:
         now = time.monotonic()
         if self._terminal and (now - self._drawn > 0.1 or self.done >= self.total):
             self._drawn = now
-            left = (now - self._start) / self.done * (self.total - self.done)
+            left = (now - self._start) / (self.done - self._before) * (self.total - self.done)
             filled = round(24 * self.done / self.total)
             bar = "#" * filled + "." * (24 - filled)
             text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {note}"

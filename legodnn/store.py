@@ -26,7 +26,7 @@ _REMEDY = "build the store again with `legodnn build`, or copy it again from whe
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Dim = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
-Precision = Literal["float32"]
+Precision = Literal["float32", "float16", "int8"]
 
 
 class TensorSpec(Schema):
@@ -59,7 +59,10 @@ class InputSpec(TensorSpec):
 class Option(Schema):
     """One variant of a segment: one `.tflite` file.
 
+    `precision` is what weights are stored in; int8 computes in int8 too. Inputs and outputs are float32 in any case.
     `loss` is what choosing this option alone costs, on the scale of `AccuracyModel.link`; 0 for the original.
+    `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and no
+    less accurate.
     """
 
     name: Name
@@ -71,6 +74,7 @@ class Option(Schema):
     params: Count
     macs: Count
     loss: float = 0.0
+    dominated: bool = False
 
     @field_validator("file")
     @classmethod

@@ -70,7 +70,8 @@ def _model(size: int, width: int, residual: bool) -> Any:
 
 
 def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) -> Store:
-    from legodnn.blocks.build import Recipe, build
+    from legodnn.blocks.build import build
+    from legodnn.blocks.recipe import Recipe
     from legodnn.profiler import profile_store
 
     recipe = Recipe(
@@ -79,6 +80,7 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
         image_size=size,
         train_epochs=4,
         sparsities=sparsities,
+        precisions=("float32",),
         distill_epochs=2,
         batch_size=32,
         samples=9,

@@ -7,10 +7,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from legodnn.errors import ModelError
-from legodnn.schema import explain
+# Flags that set the field of the recipe of the same name: (name, type, metavar, help).
+_FIELDS: tuple[tuple[str, type, str, str], ...] = (
+    ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
+    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: 32)"),
+    ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
+    ("width", float, "FACTOR", "multiplies the channels of vgg16 ... resnet56 (default: 1)"),
+    ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),
+    ("distill_epochs", int, "N", "epochs of block-wise distillation, at most (default: 10)"),
+    ("patience", int, "N", "a descendant is done after N epochs without progress (default: 3)"),
+    ("batch_size", int, "N", "images a training step (default: 64)"),
+    ("criterion", str, "NAME", "which channels go: l1, l2, batch_norm_scale, reconstruction (default: l1)"),
+    ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16)"),
+    ("seed", int, "N", "of everything random (default: 0)"),
+)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,50 +29,52 @@ def add_parser(subparsers: Any) -> None:
         "build",
         help="make a store: cut a model into blocks, train pruned descendants, export them",
         description="Cut a Keras model into blocks, train pruned descendants of each by block-wise distillation, "
-        "export every option to TensorFlow Lite, and write the store. Needs the `train` extra.",
+        "quantise and export every option to TensorFlow Lite, and write the store. If it is interrupted or killed, the "
+        "same command goes on where it was. Needs the `train` extra.",
         epilog="examples:\n"
         "  legodnn build vgg16 --width 0.25 --train-epochs 20 --out stores/vgg16\n"
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
-        "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel",
+        "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
+        "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
+        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/blocks/recipe.py lists "
+        "all. Flags come before it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="vgg16, resnet18, resnet20, resnet56, or the path of a .keras file")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        help="a .keras file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, resnet56; "
+        "may stand in the recipe instead",
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the store's folder; must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
-    parser.add_argument("--data", default="digits", help="digits, cifar10, cifar10:DIR or images:DIR (default: digits)")
-    parser.add_argument("--image-size", type=int, help="height and width of digits and image folders (default: 32)")
-    parser.add_argument("--width", type=float, help="multiplies the channels of vgg16 ... resnet56 (default: 1)")
-    parser.add_argument("--weights", metavar="NPZ", help="published CIFAR ResNet weights for resnet20 or resnet56")
-    parser.add_argument("--train-epochs", type=int, help="train the model first, for this many epochs (default: 0)")
-    parser.add_argument("--distill-epochs", type=int, help="epochs of block-wise distillation (default: 10)")
+    parser.add_argument("--recipe", metavar="FILE", help="TOML file of the recipe's fields")
+    for name, kind, metavar, text in _FIELDS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     parser.add_argument(
         "--sparsities",
         type=float,
         nargs="+",
         metavar="S",
-        help="share of channels to remove (default: .2 .4 .6 .8 .9)",
+        help="shares of channels to remove (default: .2 .4 .6 .8 .9)",
     )
-    parser.add_argument("--batch-size", type=int, help="images a training step (default: 64)")
-    parser.add_argument("--max-blocks", type=int, help="join neighbouring blocks beyond this number (default: 16)")
-    parser.add_argument("--seed", type=int, help="of everything random (default: 0)")
+    parser.add_argument("--precisions", nargs="+", metavar="P", help="of every option (default: float32 float16 int8)")
+    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16: pays on GPUs")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that train at a time (default: 1)")
+    parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of training for TensorBoard")
     parser.add_argument("--json", action="store_true", help="print the store's summary as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Build, print the store, and say what to do next."""
-    from legodnn.blocks.build import Recipe, build
+    from legodnn.blocks.build import build
+    from legodnn.blocks.recipe import Recipe, resolve
     from legodnn.commands.inspect import store_summary, store_table
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}
-    given["name"] = args.name or Path(args.out).name
-    if args.sparsities:
-        given["sparsities"] = tuple(args.sparsities)
-    try:
-        recipe = Recipe(**given)
-    except ValidationError as e:
-        raise ModelError(f"the recipe makes no sense: {explain(e)}") from None
-    store = build(recipe, args.out)
+    recipe = resolve(args.recipe, Path(args.out).name, **given)
+    store = build(recipe, args.out, args.jobs, args.tensorboard)
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

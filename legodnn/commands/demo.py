@@ -24,7 +24,7 @@ from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 
 if TYPE_CHECKING:
-    from legodnn.blocks.build import Recipe
+    from legodnn.blocks.recipe import Recipe
     from legodnn.runtime.replay import Step
 
 # Shares of the way from the smallest composition (0) to the originals (1) that each budget of the trace allows;
@@ -64,11 +64,11 @@ def add_parser(subparsers: Any) -> None:
 
 def recipes(quick: bool) -> list[Recipe]:
     """The two models of the demo."""
-    from legodnn.blocks.build import Recipe
+    from legodnn.blocks.recipe import Recipe
 
-    effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8}
+    effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
     if quick:
-        effort = {"train_epochs": 2, "distill_epochs": 1, "sparsities": (0.5, 0.9), "samples": 12}
+        effort.update(train_epochs=2, distill_epochs=1, sparsities=(0.5, 0.9), samples=12)
     return [
         Recipe(model="vgg16", name="vgg16", width=0.25, **effort),
         Recipe(model="resnet18", name="resnet18", width=0.125, **effort),
@@ -146,9 +146,10 @@ def _write_inputs(path: Path, recipe: Recipe) -> None:
     """The test digits, which nothing was trained or fitted on, for the process that runs the models."""
     import numpy as np
 
-    from legodnn.blocks.data import load
+    from legodnn.blocks.data import data_of
 
-    test = load(recipe.data, recipe.seed, recipe.image_size).test
+    test = data_of(recipe).test
+    assert test.y is not None
     content = io.BytesIO()
     np.savez_compressed(content, x=test.x, y=test.y)
     write_atomic(path, content.getvalue())

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.console import size, table
-from legodnn.errors import ModelError
 from legodnn.store import Store
 
 
@@ -61,7 +60,7 @@ def store_table(store: Store) -> str:
             size(o.bytes),
             f"{o.params:,}",
             f"{o.macs:,}",
-            f"{o.loss:.3g}",
+            f"{o.loss:.3g}" + (" dominated" if o.dominated else ""),
         )
         for s in store.manifest.segments
         for i, o in enumerate(s.options)
@@ -76,15 +75,12 @@ def store_table(store: Store) -> str:
 
 
 def _model(target: str, max_blocks: int, as_json: bool) -> str:
-    if not target.endswith(".keras") and "/" in target:
-        raise ModelError(f"{target} is neither the folder of a store nor a .keras file")
-    from legodnn.blocks import zoo
-    from legodnn.blocks.build import read_keras_file
     from legodnn.blocks.channels import analyse
     from legodnn.blocks.extract import extract
     from legodnn.blocks.graph import macs
+    from legodnn.blocks.models import open_model
 
-    model = zoo.MODELS[target]() if target in zoo.MODELS else read_keras_file(target)
+    model = open_model(target)
     pieces: list[dict[str, Any]] = []
     for p in extract(model, max_blocks):
         channels = analyse(p.model)

@@ -16,9 +16,15 @@ from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
 from legodnn.blocks import build as build_module
-from legodnn.blocks.build import Recipe, build, load_model
+from legodnn.blocks import distill as distill_module
+from legodnn.blocks import training as training_module
+from legodnn.blocks.accuracy import Chain
+from legodnn.blocks.build import build
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.export import Runner
+from legodnn.blocks.models import model_of
+from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.work import Checkpoint, Work
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.profile import default_path
 from legodnn.profiler import profile_store
@@ -33,6 +39,7 @@ def recipe_of(store: Store) -> Recipe:
 def quick(model: Path | str, **changes: Any) -> Recipe:
     """No training of the original, one epoch of distillation."""
     settings = {"image_size": 12, "distill_epochs": 1, "sparsities": (0.5,), "batch_size": 256, "samples": 6}
+    settings["precisions"] = ("float32",)
     return Recipe(model=str(model), name="quick", evaluated_images=20, **{**settings, **changes})
 
 
@@ -93,8 +100,14 @@ def test_a_store_is_never_built_over_anything(tiny_keras_file: Path, tmp_path: P
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("moment", ["exporting", "at the end"])
-def test_an_interrupted_build_leaves_nothing(
+def without_date(store: Store) -> dict[str, Any]:
+    manifest = store.manifest.model_dump(mode="json")
+    del manifest["built"]["created"]
+    return manifest
+
+
+@pytest.mark.parametrize("moment", ["training", "distilling", "exporting", "measuring", "at the end"])
+def test_an_interrupted_build_goes_on_to_the_same_store(
     tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     calls = 0
@@ -103,21 +116,42 @@ def test_an_interrupted_build_leaves_nothing(
         def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls == 4:
-                seen.extend(p.name for p in tmp_path.iterdir())
+            if calls == 3:
                 raise KeyboardInterrupt
             return original(*args, **kwargs)
 
         return call
 
-    seen: list[str] = []
-    target = "convert" if moment == "exporting" else "_write"
-    monkeypatch.setattr(build_module, target, interrupted(getattr(build_module, target)))
-    with pytest.raises(KeyboardInterrupt):
-        build(quick(tiny_keras_file), tmp_path / "store")
-    assert len(seen) == 1  # the folder it was working in
-    assert seen != ["store"]
-    assert list(tmp_path.iterdir()) == []
+    recipe = quick(tiny_keras_file, train_epochs=1, precisions=("float32", "int8"))
+    whole = build(recipe, tmp_path / "whole")
+    place, name = {
+        "training": (training_module, "batch_of"),
+        "distilling": (distill_module, "batch_of"),
+        "exporting": (build_module, "_convert"),
+        "measuring": (Chain, "output"),
+        "at the end": (build_module, "write_atomic"),
+    }[moment]
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "due", True)
+        patched.setattr(place, name, interrupted(getattr(place, name)))
+        with pytest.raises(KeyboardInterrupt):
+            build(recipe, tmp_path / "store")
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", "store.work"}
+    again = build(recipe, tmp_path / "store")
+    assert without_date(again) == without_date(whole)
+    assert {p.name for p in tmp_path.iterdir()} == {"whole", "store"}
+
+
+def test_the_unfinished_build_of_another_recipe_is_not_gone_on_with(tiny_keras_file: Path, tmp_path: Path) -> None:
+    Work(tmp_path / "store", quick(tiny_keras_file))
+    with pytest.raises(StoreError, match=r"unfinished build of another recipe \(\"distill_epochs\": 1,\); finish it"):
+        build(quick(tiny_keras_file, distill_epochs=2), tmp_path / "store")
+
+
+def test_two_builds_of_one_store_at_a_time_are_refused(tiny_keras_file: Path, tmp_path: Path) -> None:
+    recipe = quick(tiny_keras_file)
+    with Work(tmp_path / "store", recipe), pytest.raises(StoreError, match="another process is building this store"):
+        build(recipe, tmp_path / "store")
 
 
 def test_what_appears_at_the_path_meanwhile_stays(
@@ -132,7 +166,7 @@ def test_what_appears_at_the_path_meanwhile_stays(
     monkeypatch.setattr(build_module, "_export", meanwhile)
     with pytest.raises(StoreError, match="has appeared in the meantime"):
         build(quick(tiny_keras_file), tmp_path / "store")
-    assert [p.name for p in tmp_path.rglob("*")] == ["store", "mine"]
+    assert [p.name for p in (tmp_path / "store").iterdir()] == ["mine"]
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +193,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
         inputs = keras.Input((12, 12, 1))  # Python code in the file
         keras.Model(inputs, layers.Lambda(lambda x: x * 2)(inputs)).save(path)
     with pytest.raises(ModelError) as caught:
-        load_model(quick(path), digits)
+        model_of(quick(path), digits)
     assert len(str(caught.value).splitlines()) == 1
     assert str(path) in str(caught.value) or kind == "unbuilt"
 
@@ -167,7 +201,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"model": "vgg19"}, ModelError, "unknown model 'vgg19'; use a .keras file or one of vgg16, resnet18"),
+        ({"model": "vgg19"}, ModelError, "unknown model 'vgg19'; use a .keras file, module:function, one of vgg16"),
         ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file or some train_epochs"),
         ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),
         ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read weights from missing.npz"),
@@ -177,12 +211,12 @@ def test_a_model_that_is_not_there_is_refused(
     digits: Dataset, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        load_model(quick(**{"model": "x", **changes}), digits)
+        model_of(quick(**{"model": "x", **changes}), digits)
 
 
 def test_images_of_another_shape_than_the_model_takes_are_refused(tiny_keras_file: Path) -> None:
     with pytest.raises(DataError, match=r"takes images of shape \(12, 12, 1\), digits has \(16, 16, 1\)"):
-        load_model(quick(tiny_keras_file), load("digits", image_size=16))
+        model_of(quick(tiny_keras_file), load("digits", image_size=16))
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def test_digits_have_the_shape_and_range_that_models_take() -> None:
     assert digits.image_shape == (16, 16, 1)
     assert digits.labels == tuple("0123456789")
     assert digits.train.x.dtype == np.float32
-    assert digits.train.x.min() >= digits.range[0]
-    assert digits.train.x.max() <= digits.range[1]
+    assert digits.train.x.min() >= digits.scaling.range[0]
+    assert digits.train.x.max() <= digits.scaling.range[1]
     assert digits.train.x.max() > 0.9
 
 
@@ -63,7 +63,7 @@ def test_the_first_images_keep_their_labels() -> None:
 
 @pytest.mark.parametrize("source", ["mnist", "", "images", "images:", "digits:x", "CIFAR10:x"])
 def test_an_unknown_source_is_refused_with_the_known_ones(source: str) -> None:
-    with pytest.raises(DataError, match="use digits, cifar10, cifar10:DIR or images:DIR"):
+    with pytest.raises(DataError, match="use digits, cifar10, cifar10:DIR, images:DIR, npz:FILE or module:function"):
         load(source)
 
 
@@ -89,7 +89,7 @@ def test_cifar10_is_read_from_its_original_files(cifar: Path) -> None:
     raw = batch(0)
     np.testing.assert_array_equal(data.test.y, raw[b"labels"])
     red, green, blue = raw[b"data"][5].reshape(3, 32, 32)
-    pixels = (data.test.x[5] * data.std + data.mean) * 255
+    pixels = (data.test.x[5] * data.scaling.std + data.scaling.mean) * 255
     np.testing.assert_allclose(pixels, np.stack([red, green, blue], axis=-1), atol=1e-3)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.data import Dataset, Split, load
-from legodnn.blocks.distill import Distiller, distill, relative_errors, train_original
+from legodnn.blocks.distill import Distiller, Student, distill, relative_error
 from legodnn.blocks.extract import extract
 from legodnn.blocks.prune import descendant
+from legodnn.blocks.training import train_original
 from legodnn.errors import DataError, ModelError
 
 Weights = list[np.ndarray]
@@ -52,7 +53,8 @@ def run(model_file: Path, digits: Dataset, learning_rate: float = 3e-3) -> Train
     pieces = extract(model)
     students = {p.name: [descendant(p.model, s) for s in (0.25, 0.75)] for p in pieces if p.kind == "block"}
     original = model.get_weights()
-    before = relative_errors(Distiller(pieces, students)(digits.val.x, training=False))
+    everyone = [Student(name, i, m) for name, models in students.items() for i, m in enumerate(models)]
+    before = np.asarray(Distiller(pieces, everyone)(digits.val.x, training=False))
     after = distill(pieces, students, digits, epochs=4, batch_size=32, learning_rate=learning_rate)
     weights = [student.get_weights() for models in students.values() for student in models]
     return Trained([float(e) for e in before], after, original, model.get_weights(), weights)
@@ -91,9 +93,9 @@ def test_the_same_seed_gives_the_same_descendants(trained: Trained, model_file: 
 def test_the_relative_error_is_0_for_a_perfect_student_and_1_for_a_constant() -> None:
     target = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
     constant = np.full_like(target, target.mean())
-    perfect, dull, half = relative_errors(
-        {"block1": [[target], [target], [constant]], "block2": [[target, 3 * target], [target, 3 * constant]]}
-    )
+    perfect = relative_error([target], [target])
+    dull = relative_error([constant], [target])
+    half = relative_error([target, 3 * constant], [target, 3 * target])
     assert float(perfect) == 0
     assert float(dull) == pytest.approx(1, rel=1e-5)
     assert float(half) == pytest.approx(0.5, rel=1e-5)  # the mean over a block's outputs
@@ -128,5 +130,6 @@ def test_targets_are_the_originals_features_as_at_inference() -> None:
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(x))
     pieces = extract(model)
     image = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    ((target,),) = Distiller(pieces, {"block1": []})(image, training=True)["block1"]
-    np.testing.assert_allclose(target, model(image, training=False), atol=1e-6)
+    student = Student("block1", 0, pieces[0].model)  # the original itself: no error, unless features are dropped
+    assert float(Distiller(pieces, [student])(image, training=False)[0]) < 1e-9
+    assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.1

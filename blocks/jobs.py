@@ -1,0 +1,262 @@
+"""Training divided into jobs: a few blocks each, independent of one another, each a process if wanted.
+
+A job is data: its blocks' names, and the work folder in which recipe, original and results are found. So any process
+that sees the folder can run it:
+
+    python -m legodnn.blocks.jobs WORK NUMBER
+
+runs job NUMBER of jobs.json, prints a line for every step, and ends when its standard input is closed, so that it does
+not outlive the build that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import psutil
+
+from legodnn.blocks.channels import analyse
+from legodnn.blocks.criteria import CRITERIA
+from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.distill import distill
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.graph import calls, macs
+from legodnn.blocks.models import model_of
+from legodnn.blocks.prune import choose, remove
+from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.training import Log, assign, scalars_to, steps_per_epoch
+from legodnn.blocks.work import Checkpoint, Work
+from legodnn.console import Progress
+from legodnn.errors import LegoError, ModelError
+from legodnn.files import write_atomic
+
+Students = Mapping[str, Sequence[keras.Model]]
+
+# Share of the memory that is free when a build starts that features in training may take.
+_MEMORY_SHARE = 0.5
+_CRITERION_IMAGES = 32
+
+
+def prune(piece: Piece, recipe: Recipe, x: Any = None) -> list[tuple[np.ndarray, keras.Model]]:
+    """For each sparsity the channel numbers that go, and the descendant without them, not yet trained."""
+    channels = analyse(piece.model)
+    removed = [choose(piece.model, channels, s, CRITERIA[recipe.criterion], x) for s in recipe.sparsities]
+    return [(ids, remove(piece.model, channels, ids)) for ids in removed]
+
+
+def read_students(work: Work, pieces: Sequence[Piece]) -> dict[str, list[keras.Model]]:
+    """The finished descendants of all blocks that have them."""
+    found: dict[str, list[keras.Model]] = {}
+    for piece in pieces:
+        if piece.kind == "block" and (arrays := work.read(piece.name)):
+            channels = analyse(piece.model)
+            found[piece.name] = []
+            for i in range(len(work.recipe.sparsities)):
+                student = remove(piece.model, channels, arrays[f"{i}/removed"])
+                student.set_weights([arrays[f"{i}/{k}"] for k in range(len(student.weights))])
+                found[piece.name].append(student)
+    return found
+
+
+def divide(pieces: Sequence[Piece], recipe: Recipe, jobs: int, memory_bytes: int) -> list[list[str]]:
+    """Blocks shared out among `jobs` jobs of about equal work, or more where the features need more memory.
+
+    Neighbours stay together: a job runs the original only as far as its last block.
+    """
+    blocks = [p for p in pieces if p.kind == "block"]
+    work = np.array([macs(p.model) for p in blocks], float)
+    middle = (np.cumsum(work) - work / 2) / work.sum()
+    parts: list[list[Piece]] = [[] for _ in range(min(jobs, len(blocks)))]
+    for block, position in zip(blocks, middle, strict=True):
+        parts[int(position * len(parts))].append(block)
+    split: list[list[Piece]] = []
+    for part in filter(None, parts):
+        count = min(len(part), max(1, math.ceil(sum(_feature_bytes(p, recipe) for p in part) / memory_bytes)))
+        split.extend(part[len(part) * i // count : len(part) * (i + 1) // count] for i in range(count))
+    return [[p.name for p in part] for part in split]
+
+
+def _feature_bytes(piece: Piece, recipe: Recipe) -> float:
+    """Features of all descendants of a block, and as many gradients, for one batch."""
+    values: int = sum(math.prod(t.shape[1:]) for call in calls(piece.model) for t in call.outputs)
+    return 8.0 * recipe.batch_size * values * sum(1 - s for s in recipe.sparsities)
+
+
+def train(work: Work, pieces: Sequence[Piece], data: Dataset, processes: int, tensorboard: str | None) -> Students:
+    """Distil the descendants of every block, as far as that is not done already.
+
+    Args:
+        work: where recipe, original and results lie.
+        pieces: the segments of the original.
+        data: supplies the images.
+        processes: jobs at a time; with one, the job runs in this process.
+        tensorboard: a folder for logs.
+
+    Returns:
+        Descendants by block.
+    """
+    file = work.path / "jobs.json"
+    if not file.exists():
+        share = int(_MEMORY_SHARE * psutil.virtual_memory().available / processes)
+        write_atomic(file, json.dumps(divide(pieces, work.recipe, processes, max(1, share))) + "\n")
+    jobs: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
+    done = read_students(work, pieces)
+    left = [number for number, names in enumerate(jobs) if not all(name in done for name in names)]
+    if processes == 1 or len(left) < 2:
+        for number in left:
+            run(work, number, jobs[number], pieces, data, scalars_to(tensorboard))
+    else:
+        _run_all(work, left, len(data.train), processes, tensorboard)
+    return read_students(work, pieces)
+
+
+def run(
+    work: Work,
+    number: int,
+    names: Sequence[str],
+    pieces: Sequence[Piece],
+    data: Dataset,
+    log: Log,
+    progress: Any = Progress,
+) -> None:
+    """Distil the descendants of a job's blocks and write them to the work folder."""
+    recipe = work.recipe
+    features = _features(pieces, data.train.x[:_CRITERION_IMAGES]) if recipe.criterion == "reconstruction" else {}
+    pruned = {p.name: prune(p, recipe, features.get(p.name)) for p in pieces if p.name in names}
+    checkpoint = Checkpoint(work, f"job{number}")
+    errors = distill(
+        pieces,
+        {name: [student for _, student in found] for name, found in pruned.items()},
+        data,
+        recipe.distill_epochs,
+        recipe.batch_size,
+        recipe.learning_rate,
+        patience=recipe.patience,
+        seed=recipe.seed,
+        mixed_precision=recipe.mixed_precision,
+        checkpoint=checkpoint,
+        log=log,
+        progress=progress,
+    )
+    for name, found in pruned.items():
+        arrays = {"errors": np.array(errors[name])}
+        for i, (removed, student) in enumerate(found):
+            arrays[f"{i}/removed"] = removed
+            arrays.update({f"{i}/{k}": w for k, w in enumerate(student.get_weights())})
+        work.write(name, arrays)
+    checkpoint.discard()
+
+
+def _features(pieces: Sequence[Piece], x: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """What each segment reads when the original runs on images x."""
+    tensors, read = {pieces[0].inputs[0]: x}, {}
+    for piece in pieces:
+        read[piece.name] = [keras.ops.convert_to_numpy(tensors[name]) for name in piece.inputs]
+        tensors.update(zip(piece.outputs, piece.run(tensors), strict=True))
+    return read
+
+
+def _run_all(work: Work, numbers: Sequence[int], images: int, processes: int, tensorboard: str | None) -> None:
+    """Run jobs in processes of their own, so many at a time; the first that fails ends all."""
+    steps = work.recipe.distill_epochs * steps_per_epoch(images, work.recipe.batch_size)
+    waiting, failures = list(numbers), list[str]()
+    running: list[subprocess.Popen[str]] = []
+    with Progress(f"distilling, {processes} jobs at a time", steps * len(numbers)) as progress:
+
+        def serve() -> None:
+            while waiting and not failures:
+                number = waiting.pop(0)
+                process = _start(work, number, processes, tensorboard)
+                running.append(process)
+                assert process.stdout is not None
+                for _ in process.stdout:
+                    progress.step()
+                if process.wait():
+                    log = (work.path / f"job{number}.log").read_text(encoding="utf-8").strip()
+                    failures.append(log.splitlines()[-1] if log else f"exit status {process.returncode}")
+
+        threads = [threading.Thread(target=serve, daemon=True) for _ in range(processes)]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            for process in running:
+                process.kill()
+    if failures:
+        raise ModelError(f"a training job failed: {failures[0]}; what is finished is kept, the same command goes on")
+
+
+def _start(work: Work, number: int, processes: int, tensorboard: str | None) -> subprocess.Popen[str]:
+    threads = str(max(1, (os.cpu_count() or 1) // processes))
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
+    command = [sys.executable, "-m", "legodnn.blocks.jobs", str(work.path), str(number), tensorboard or ""]
+    with (work.path / f"job{number}.log").open("w") as log:
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        )
+
+
+class _Lines:
+    """Progress for the process that started this one: a line a step."""
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        self._done = done
+
+    def step(self, note: str = "") -> None:
+        print("step", flush=True)
+
+    def __enter__(self) -> _Lines:
+        print("step\n" * self._done, end="", flush=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+def _main(folder: str, number: str, tensorboard: str) -> int:
+    def end_with_parent() -> None:
+        sys.stdin.read()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    work = Work.of(Path(folder))
+    names = json.loads((work.path / "jobs.json").read_text(encoding="utf-8"))[int(number)]
+    try:
+        data = data_of(work.recipe)
+        model = model_of(work.recipe, data)
+        read_original(work, model)
+        pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
+        run(work, int(number), names, pieces, data, scalars_to(tensorboard or None), _Lines)
+    except LegoError as e:
+        print(e, file=sys.stderr)
+        return 1
+    return 0
+
+
+def read_original(work: Work, model: keras.Model) -> bool:
+    """Give the model the weights it was trained to in this build; False if it was not yet."""
+    arrays = work.read("original")
+    if arrays is None:
+        return False
+    assign(model.weights, [arrays[str(i)] for i in range(len(model.weights))])
+    return True
+
+
+if __name__ == "__main__":
+    # A thread that blocks on standard input keeps Python from ending by itself.
+    status = _main(*sys.argv[1:4])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

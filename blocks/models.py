@@ -1,0 +1,145 @@
+"""Where models come from: our zoo, keras.applications, a `.keras` file, or a function of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from legodnn.blocks import zoo
+from legodnn.blocks.data import Dataset
+from legodnn.blocks.graph import functional
+from legodnn.blocks.recipe import Recipe
+from legodnn.errors import DataError, ModelError
+
+Shape = tuple[int, int, int]
+
+
+def open_model(
+    spec: str,
+    image_shape: Shape | None = None,
+    classes: int = 10,
+    width: float = 1.0,
+    weights: str | None = None,
+) -> keras.Model:
+    """A model as one Functional graph.
+
+    Args:
+        spec: one of
+            - `vgg16`, `resnet18`, `resnet20`, `resnet56`: ours (`legodnn.blocks.zoo`);
+            - a name in keras.applications, such as `MobileNetV2`;
+            - the path of a `.keras` file; code in it is not run;
+            - `module:function`: called without arguments, gives a Keras model. The module is looked for in the current
+              folder too. This is the way for models with layers of your own.
+        image_shape: height, width and channels for models that are made here; None: each one's own default.
+        classes: number of outputs of models that are made here.
+        width: channel multiplier of our zoo's models.
+        weights: `.npz` of published CIFAR weights (ours), `imagenet` (keras.applications, with its own image
+            shape and classes), or a `.weights.h5` file.
+
+    Raises:
+        ModelError: not found, not readable, or without a graph.
+    """
+    if spec in zoo.MODELS:
+        model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
+    elif spec.endswith(".keras"):
+        model = _keras_file(spec)
+    elif ":" in spec:
+        model = _function(spec)
+    elif spec in applications():
+        model = _application(spec, image_shape, classes, weights)
+    else:
+        ours = ", ".join(zoo.MODELS)
+        raise ModelError(
+            f"unknown model {spec!r}; use a .keras file, module:function, one of {ours}, or a name in "
+            "keras.applications"
+        )
+    model = functional(model)
+    if weights and not (spec in applications() and weights == "imagenet"):
+        _load_weights(model, weights, spec)
+    return model
+
+
+def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
+    """The model that a recipe asks for; what is made here gets the data's image shape and number of classes.
+
+    Raises:
+        ModelError: as `open_model`, or several inputs, or no weights and no training.
+        DataError: it takes other images than the data has.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    spec = recipe.model
+    if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
+        raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
+    model = open_model(spec, data.image_shape, len(data.labels) or 10, recipe.width, recipe.weights)
+    inputs = [tuple(t.shape[1:]) for t in model.inputs]
+    if len(inputs) != 1:
+        raise ModelError(f"{spec} has inputs of shape {inputs}; a store is built of a model that takes one image")
+    if inputs[0] != data.image_shape:
+        raise DataError(f"{spec} takes images of shape {inputs[0]}, {data.name} has {data.image_shape}")
+    return model
+
+
+def applications() -> list[str]:
+    """The names of the models in keras.applications."""
+    return [name for name in dir(keras.applications) if name[0].isupper()]
+
+
+def _keras_file(path: str) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as e:
+        raise ModelError(f"cannot load {path}: {_first_line(e)}") from None
+
+
+def _function(spec: str) -> keras.Model:
+    module_name, _, function_name = spec.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as e:
+        raise ModelError(f"cannot find {spec}: {_first_line(e)}; write module:function") from None
+    model = function()
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
+    return model
+
+
+def _application(name: str, image_shape: Shape | None, classes: int, weights: str | None) -> keras.Model:
+    make = getattr(keras.applications, name)
+    arguments: dict[str, Any] = {"weights": None, "input_shape": image_shape, "classes": classes}
+    if weights == "imagenet":
+        arguments = {"weights": "imagenet"}
+    if "classifier_activation" in inspect.signature(make).parameters:
+        arguments["classifier_activation"] = None
+    try:
+        return make(**arguments)
+    except (ValueError, OSError) as e:  # OSError: the weights could not be downloaded
+        raise ModelError(f"keras.applications.{name} cannot be made: {_first_line(e)}") from None
+    except Exception as e:
+        # Keras reports a failed download of weights as a bare Exception.
+        if weights != "imagenet" or type(e) is not Exception:
+            raise
+        raise ModelError(f"cannot download the weights of {name}: {_first_line(e)}") from None
+
+
+def _load_weights(model: keras.Model, path: str, spec: str) -> None:
+    if path.endswith(".npz"):
+        zoo.load_cifar_resnet_weights(model, path)
+        return
+    if not path.endswith(".weights.h5"):
+        raise ModelError(f"cannot read weights from {path}: give an .npz or a .weights.h5 file")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as e:
+        raise ModelError(f"cannot load {path} into {spec}: {_first_line(e)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,137 @@
+"""The work folder of a build, beside the store-to-be: what is finished stays there, so that a build can be killed at
+any moment and the same command goes on.
+
+    NAME.work/
+      recipe.json            the resolved recipe: another one is refused
+      lock                   held by the process that builds
+      jobs.json              how training is divided
+      original.npz           weights of the original, where it was trained here
+      block1.npz ...         the finished descendants of a block
+      *.state.npz            training that runs: as of the last checkpoint
+      files/block1/s0.4.tflite ...
+      evaluated.json         accuracy of compositions evaluated so far
+
+Every file is written beside its place and renamed, so it is whole or absent.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import shutil
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from legodnn.blocks.recipe import Recipe
+from legodnn.errors import StoreError
+from legodnn.files import write_atomic
+from legodnn.schema import to_json
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Work:
+    """The work folder of one build.
+
+    Attributes:
+        path: the folder, NAME.work beside the store NAME.
+        recipe: what is being built.
+    """
+
+    def __init__(self, store: Path, recipe: Recipe) -> None:
+        """Make the folder, or go on with what is there.
+
+        Raises:
+            StoreError: it belongs to a build of another recipe.
+        """
+        self.path = store.with_name(f"{store.name}.work")
+        self.recipe = recipe
+        file, text = self.path / "recipe.json", to_json(recipe)
+        if file.exists() and (found := file.read_text(encoding="utf-8")) != text:
+            old, new = (t.splitlines() for t in (found, text))
+            other = next((a.strip() for a, b in zip(old, new, strict=False) if a != b), "another version's")
+            raise StoreError(
+                f"{self.path} holds an unfinished build of another recipe ({other}); finish it with that recipe, or "
+                "remove the folder"
+            )
+        if not file.exists():
+            write_atomic(file, text)
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """The work folder at this path, as another process finds it."""
+        recipe = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
+        return cls(folder.with_name(folder.name.removesuffix(".work")), recipe)
+
+    def __enter__(self) -> Self:
+        """Keep other builds out: StoreError if one is running."""
+        self._lock = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise StoreError(f"{self.path}: another process is building this store; wait for it") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def remove(self) -> None:
+        """Remove the folder; the store stands."""
+        shutil.rmtree(self.path)
+
+    def read(self, name: str) -> Arrays | None:
+        """The arrays saved under this name, None if there are none yet; StoreError if the file is damaged."""
+        path = self.path / f"{name}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {key: archive[key] for key in archive.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+            raise StoreError(f"{path} is damaged ({e}); remove it and run the same command again") from None
+
+    def write(self, name: str, arrays: Arrays) -> None:
+        """Save arrays under a name, in place of what was there."""
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        write_atomic(self.path / f"{name}.npz", content.getvalue())
+
+    def discard(self, name: str) -> None:
+        """Remove what is saved under a name."""
+        (self.path / f"{name}.npz").unlink(missing_ok=True)
+
+
+class Checkpoint:
+    """Where running training saves its state, at most every `every_s` seconds; without a folder, nowhere."""
+
+    def __init__(self, work: Work | None = None, name: str = "training", every_s: float = 60.0) -> None:
+        self._work, self._name, self._every_s = work, f"{name}.state", every_s
+        self._last = time.monotonic()
+
+    def read(self) -> Arrays | None:
+        """The state last saved."""
+        return self._work.read(self._name) if self._work else None
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        return self._work is not None and time.monotonic() - self._last >= self._every_s
+
+    def write(self, state: Arrays) -> None:
+        """Save the state."""
+        if self._work:
+            self._work.write(self._name, state)
+            self._last = time.monotonic()
+
+    def discard(self) -> None:
+        """Training is finished and its result saved elsewhere."""
+        if self._work:
+            self._work.discard(self._name)

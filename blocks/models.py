@@ -39,7 +39,7 @@ def open_model(
         image_shape: height, width and channels for models that are made here; None: each one's own default.
         classes: number of outputs of models that are made here.
         width: channel multiplier of our zoo's models.
-        weights: `.npz` of published CIFAR weights (ours), `imagenet` (keras.applications, with its own image
+        weights: `.npz` of published CIFAR weights (ours; see `zoo`), `imagenet` (keras.applications, with its own image
             shape and classes), or a `.weights.h5` file.
 
     Raises:
@@ -131,7 +131,8 @@ def _application(name: str, image_shape: Shape | None, classes: int, weights: st
 
 def _load_weights(model: keras.Model, path: str, spec: str) -> None:
     if path.endswith(".npz"):
-        zoo.load_cifar_resnet_weights(model, path)
+        load = zoo.load_vgg16_weights if spec == "vgg16" else zoo.load_cifar_resnet_weights
+        load(model, path)
         return
     if not path.endswith(".weights.h5"):
         raise ModelError(f"cannot read weights from {path}: give an .npz or a .weights.h5 file")

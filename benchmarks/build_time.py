@@ -1,0 +1,152 @@
+"""Training all descendants of all blocks together, against fine-tuning as many whole pruned models.
+
+    python benchmarks/build_time.py --data DATA --weights WEIGHTS --json > benchmarks/results/build_time.json
+    python benchmarks/build_time.py --data DATA --weights WEIGHTS --quick
+
+DATA holds cifar-10-batches-py, WEIGHTS resnet20_cifar10.npz and vgg16_half_cifar10.npz. For each model: one training of
+a store's descendants (every block at every sparsity), and, for each sparsity, ordinary training of the whole model with
+every block pruned at it. Every descendant and every model sees the same number of images, in batches of the same size,
+with the same optimizer. Steps of both are timed in turn; what compiling costs is reported apart, and included in the
+totals for two epochs of the 45,000 training images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legodnn.blocks.data import Dataset, load
+from legodnn.blocks.distill import Distiller, Student
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.graph import functional, macs
+from legodnn.blocks.models import open_model
+from legodnn.blocks.prune import descendant
+from legodnn.blocks.training import compile_for
+
+import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
+
+sys.path.insert(0, str(Path(__file__).parent))
+from zoo import machine
+
+MODELS = {"resnet20": ("resnet20_cifar10.npz", 1.0), "vgg16": ("vgg16_half_cifar10.npz", 0.5)}
+SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
+BATCH = 64
+EPOCHS = 2
+
+
+def whole(pieces: list[Piece], variants: dict[str, keras.Model]) -> keras.Model:
+    """A variant of each segment, all as one model."""
+    inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
+    tensors: dict[str, Any] = {pieces[0].inputs[0]: inputs}
+    for piece in pieces:
+        outputs = piece.run(tensors, variants[piece.name])
+        tensors.update(zip(piece.outputs, outputs, strict=True))
+    return functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]]))
+
+
+def timed(step: Callable[[], Any]) -> float:
+    """Seconds of one step."""
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def compare(name: str, weights: Path, data: Dataset, rounds: int) -> dict[str, Any]:
+    """One model's figures."""
+    file, width = MODELS[name]
+    keras.backend.clear_session()
+    model = open_model(name, data.image_shape, 10, width, str(weights / file))
+    pieces = extract(model)
+    blocks = [p for p in pieces if p.kind == "block"]
+    models = [
+        whole(pieces, {p.name: descendant(p.model, s if p.kind == "block" else 0.0) for p in pieces})
+        for s in SPARSITIES
+    ]
+    for pruned in models:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        compile_for(pruned, 1e-3, 1000, loss)
+    students = [Student(p.name, i, descendant(p.model, s)) for p in blocks for i, s in enumerate(SPARSITIES)]
+    distiller = Distiller(pieces, students)
+    distiller(data.train.x[:1])
+    compile_for(distiller, 1e-3, 1000)
+    rng = np.random.default_rng(0)
+
+    def batch() -> tuple[np.ndarray, np.ndarray]:
+        chosen = rng.integers(len(data.train), size=BATCH)
+        assert data.train.y is not None
+        return data.train.x[chosen], data.train.y[chosen]
+
+    def tune(pruned: keras.Model) -> Callable[[], Any]:
+        x, y = batch()
+        return lambda: pruned.train_on_batch(x, y)
+
+    def distil() -> Callable[[], Any]:
+        x, _ = batch()
+        return lambda: distiller.train_on_batch(x)
+
+    compile_tuning = sum(timed(tune(pruned)) for pruned in models)
+    compile_distilling = timed(distil())
+    pairs = []
+    for i in range(rounds):
+        a, b = timed(distil()), sum(timed(tune(pruned)) for pruned in models)
+        pairs.append((a, b))
+        print(f"{name} {i + 1}/{rounds}: {a:.3f} s against {b:.3f} s", file=sys.stderr)
+    steps = EPOCHS * -(-len(data.train) // BATCH)
+    distil_s, tune_s = (statistics.median(p[i] for p in pairs) for i in (0, 1))
+    ratios = sorted(a / b for a, b in pairs)
+    return {
+        "blocks": len(blocks),
+        "step_distilling_all_s": distil_s,
+        "step_tuning_all_s": tune_s,
+        "step_ratio": statistics.median(ratios),
+        "step_ratio_quartiles": [ratios[len(ratios) // 4], ratios[(3 * len(ratios)) // 4]],
+        "compiling_distilling_s": compile_distilling,
+        "compiling_tuning_s": compile_tuning,
+        "total_distilling_s": compile_distilling + steps * distil_s,
+        "total_tuning_s": compile_tuning + steps * tune_s,
+        "macs_of_students": sum(macs(s.model) for s in students),
+        "macs_of_whole_models": sum(macs(m) for m in models),
+    }
+
+
+def main() -> int:
+    """Measure, print figures and bars."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="folder that holds cifar-10-batches-py")
+    parser.add_argument("--weights", required=True, help="folder of the trained weights")
+    parser.add_argument("--quick", action="store_true", help="few steps: shows that it works")
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    args = parser.parse_args()
+    data = load(f"cifar10:{Path(args.data) / 'cifar-10-batches-py'}")
+    rounds = 3 if args.quick else 30
+    figures = {name: compare(name, Path(args.weights), data, rounds) for name in MODELS}
+    bars = []
+    for name, found in figures.items():
+        ratio = found["total_distilling_s"] / found["total_tuning_s"]
+        found["total_ratio"] = ratio
+        bars.append(
+            {
+                "name": f"{name}: training a store over fine-tuning whole models",
+                "value": ratio,
+                "limit": 1.0,
+                "better": "lower",
+                "holds": ratio <= 1.0,
+            }
+        )
+        if not args.json:
+            spread = " to ".join(f"{q:.2f}" for q in found["step_ratio_quartiles"])
+            print(f"{name}: ratio of totals {ratio:.2f}, of steps {found['step_ratio']:.2f} (quartiles {spread})")
+    print(json.dumps({"name": "build_time", "machine": machine(), "figures": figures, "bars": bars}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -162,7 +162,7 @@ class Scheduler:
             latency.append(Fraction(min(given)) if given else None)
         return Limits(
             memory=budget.memory_bytes,
-            cores=None if budget.cores is None else min(round(budget.cores * NANO), 1 << 60),
+            cores=None if budget.cores is None else round(min(budget.cores * NANO, 2.0**60)),
             latency=tuple(latency),
             accuracy=tuple(t.min_accuracy for t in self.tables),
         )

@@ -1,5 +1,5 @@
-"""On the device: scheduler, executors, switcher, and the `Runtime` that ties them together; and the `Governor` that sets
-its budget as memory, load and heat change.
+"""On the device: scheduler, executors, switcher, and the `Runtime` that ties them together; and the `Governor` that
+sets its budget as memory, load and heat change.
 
 Planning alone (`Scheduler`, `ModelTable`) loads no TensorFlow Lite runtime.
 """

@@ -60,9 +60,9 @@ def read_group(root: Path) -> Group:
 def pressure(path: Path) -> float | None:
     """The share of the last ten seconds in which something had to wait (PSI: "some", avg10), 0 to 1."""
     for line in text(path).splitlines():
-        kind, *fields = line.split()
-        if kind == "some":
-            for field in fields:
+        fields = line.split()
+        if fields[:1] == ["some"]:
+            for field in fields[1:]:
                 name, _, value = field.partition("=")
                 if name == "avg10" and (percent := _float(value)) is not None:
                     return percent / 100

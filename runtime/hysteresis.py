@@ -1,8 +1,8 @@
 """How a limit follows what is available without flapping.
 
-Down at once; up only after the target has been well above for a while, and then no further than the least target of that
-while. What was given and had to be taken back soon after is given more and more slowly. A function of values, clock
-included.
+Down at once; up only after the target has been well above for a while, and then no further than the least target of
+that while. What was given and had to be taken back soon after is given more and more slowly. A function of values,
+clock included.
 """
 
 from __future__ import annotations

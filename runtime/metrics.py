@@ -23,6 +23,9 @@ from legodnn.runtime.monitor import Readings
 from legodnn.runtime.policy import Decision
 
 if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
     from prometheus_client import CollectorRegistry
 
 LOGGER = logging.getLogger("legodnn.governor")
@@ -98,11 +101,11 @@ class Metrics:
             "slowdown_ratio", "Latency over what was profiled, as planned for", **of_model
         )
 
-    def serve(self, port: int, address: str = "127.0.0.1") -> None:
-        """Answer scrapes over HTTP from a thread of its own, on this machine alone unless another address is given."""
+    def serve(self, port: int, address: str = "127.0.0.1") -> tuple[WSGIServer, Thread]:
+        """Answer scrapes over HTTP, of this machine alone unless another address is given; server and its thread."""
         from prometheus_client import start_http_server
 
-        start_http_server(port, address, self._registry)
+        return start_http_server(port, address, self._registry)
 
     def inferred(self, model: str, latency_ms: float) -> None:
         """Note an inference."""

@@ -41,9 +41,9 @@ class Policy:
     pressure: float = 0.1
     relief: float = 0.8
     observations: int = 15
-    memory: Hysteresis = Hysteresis()
-    cores: Hysteresis = Hysteresis(slack=0.1, growth=0.25)
-    speed: Hysteresis = Hysteresis(slack=0.1, margin=0.0)
+    memory: Hysteresis = field(default_factory=Hysteresis)
+    cores: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.1, growth=0.25))
+    speed: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.1, margin=0.0))
 
     def __post_init__(self) -> None:
         if not (0 <= self.reserve < 1 and self.pressure > 0 and 0 < self.relief <= 1 and self.observations > 0):
@@ -88,8 +88,8 @@ class Situation:
 class State:
     """What is remembered from one decision to the next: the levels, and when memory was last given back."""
 
-    memory: Level = Level()
-    cores: Level = Level()
+    memory: Level = field(default_factory=Level)
+    cores: Level = field(default_factory=Level)
     speed: Mapping[str, Level] = field(default_factory=dict)
     relieved_s: float = -math.inf
 

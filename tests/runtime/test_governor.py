@@ -18,7 +18,7 @@ from legodnn.plan import ModelPlan
 from legodnn.runtime import Governor, Runtime
 from legodnn.runtime.governor import task_of
 from legodnn.runtime.metrics import Metrics
-from legodnn.runtime.monitor import Readings
+from legodnn.runtime.monitor import Monitor, Readings
 from legodnn.runtime.observed import Observed, profiled_ms
 from legodnn.runtime.policy import Policy
 from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
@@ -171,6 +171,22 @@ def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplo
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert [line["event"] for line in lines(caplog)] == ["unread", "unread"]
+
+
+def test_a_container_that_fills_up_makes_models_shrink(runtime: Runtime, tmp_path: Path) -> None:
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (group / "cgroup.controllers").write_text("memory\n")
+    (group / "memory.max").write_text(f"{TOTAL}\n")
+    governor, full = Governor(runtime, monitor=Monitor(tmp_path)), runtime.plan
+    (group / "memory.current").write_text("0\n")
+    assert governor.step().changes == ()
+    (group / "memory.current").write_text(f"{TOTAL}\n")
+    (change,) = governor.step().changes
+    assert change.what == "memory"
+    assert runtime.plan.memory_bytes < full.memory_bytes
 
 
 def test_this_device_is_governed(runtime: Runtime) -> None:

@@ -84,6 +84,12 @@ def test_a_rise_goes_no_further_than_the_least_target_of_the_hold() -> None:
     assert levels(seen, Hysteresis(margin=0.05))[-1].value == pytest.approx(150 * 0.95)
 
 
+def test_a_break_makes_the_wait_for_a_rise_start_again() -> None:
+    for seen in ([100.0] + [200.0] * 10 + [100.0] + [200.0] * 10, [100.0] + [200.0] * 10 + [100.0] * 2):
+        assert {level.value for level in levels(seen, HOW)[1:]} == {95.0}
+    assert levels([100.0] + [200.0] * 11, HOW)[-1].value == 190.0
+
+
 def test_what_must_be_taken_back_again_and_again_is_given_more_and_more_slowly() -> None:
     level, rises = follow(Level(), 100.0, 0.0, HOW), []
     for second in range(1, 1000):

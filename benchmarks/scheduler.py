@@ -3,13 +3,17 @@
     python benchmarks/scheduler.py --json > benchmarks/results/scheduler.json
     python benchmarks/scheduler.py --quick
     python benchmarks/scheduler.py --workload workload.toml       (tables of real stores as well)
+    python benchmarks/scheduler.py --only 4x8x10 replans --json > a.json    (in parts, then joined)
+    python benchmarks/scheduler.py --join a.json b.json
 
-Instances are models x blocks x options, from 1x5x6 to 16x12x12. Everyone gets the same integers and linear accuracy (a
-plan's objective is minus its summed loss), which is the LegoDNN authors' formulation: one binary for each option, one
-choice for each block, one memory limit, a latency limit for each model; CBC through PuLP as they call it. Solvers run
-in processes of their own, because OR-Tools and highspy clash, and take turns on every instance.
+Instances are models x blocks x options, from 1x5x6 to 16x12x12; 18 options are 6 sparsities in 3 precisions. Everyone
+gets the same integers and linear accuracy (a plan's objective is minus its summed loss), which is the LegoDNN authors'
+formulation: one binary for each option, one choice for each block, one memory limit, a latency limit for each model;
+CBC through PuLP as they call it. Solvers run in processes of their own, because OR-Tools and highspy clash, and take
+turns on every instance.
 
-`cold` is everything from tables to plan: frontiers included for us, building the model in Python for the solvers.
+`cold` is everything from lists of integers to the plan: tables and frontiers included for us, building the model in
+Python for the solvers.
 `warm` is a re-plan under a new memory limit and new latency limits; it is held against the solvers' own solve call
 alone, as if their model had been kept and changed in no time.
 
@@ -33,7 +37,16 @@ from typing import Any
 import numpy as np
 
 SOLVERS = ("legodnn", "cbc", "highs", "cpsat")
-SIZES = ((1, 5, 6), (1, 8, 6), (4, 8, 10), (8, 8, 10), (16, 12, 12))
+SIZES = {
+    "1x5x6": (1, 5, 6),
+    "1x8x6": (1, 8, 6),
+    "4x8x10": (4, 8, 10),
+    "4x8x18": (4, 8, 6, 3),
+    "8x8x10": (8, 8, 10),
+    "16x12x12": (16, 12, 12),
+}
+# What float32, float16 and int8 weights multiply memory and latency by, and add to the loss.
+PRECISIONS = ((1.0, 1.0, 0.0), (0.5, 0.95, 0.0005), (0.25, 0.45, 0.004))
 LOSS_UNITS = 10**6
 TIME_LIMIT_S = 60
 Instance = dict[str, Any]
@@ -42,21 +55,23 @@ Instance = dict[str, Any]
 # --- instances -------------------------------------------------------------------------------------------------------
 
 
-def draw(models: int, blocks: int, options: int, seed: int) -> Instance:
+def draw(models: int, blocks: int, sparsities: int, precisions: int = 1, *, seed: int) -> Instance:
     """Tables like those of pruned CNN blocks: what an option saves is nearly, not quite, proportional to its sparsity.
 
     Memory in bytes, latency in nanoseconds, loss in millionths.
     """
     rng = np.random.default_rng(seed)
-    sparsity = np.linspace(0, 0.9, options)
+    sparsity = np.tile(np.linspace(0, 0.9, sparsities), precisions)
+    options = len(sparsity)
+    smaller, faster, worse = np.repeat(np.array(PRECISIONS[:precisions]), sparsities, axis=0).T
     tables = []
     for _ in range(models):
         rows = []
         for _ in range(blocks):
-            memory = 4e6 * rng.lognormal(0, 1) * (1 - sparsity) * rng.normal(1, 0.02, options) + 2e4
+            memory = 4e6 * rng.lognormal(0, 1) * (1 - sparsity) * rng.normal(1, 0.02, options) * smaller + 2e4
             latency = 1.5e6 * rng.lognormal(0, 0.5) * (1 - sparsity) ** rng.uniform(0.7, 1.1)
-            latency = latency * rng.normal(1, 0.04, options) + 5e4
-            loss = rng.lognormal(-3, 0.7) * sparsity ** rng.uniform(1.5, 3) * rng.normal(1, 0.05, options)
+            latency = latency * rng.normal(1, 0.04, options) * faster + 5e4
+            loss = rng.lognormal(-3, 0.7) * sparsity ** rng.uniform(1.5, 3) * rng.normal(1, 0.05, options) + worse
             columns = (memory, latency, loss * LOSS_UNITS)
             rows.append([np.rint(c).astype(int).tolist() for c in columns])
         tables.append(rows)
@@ -144,10 +159,11 @@ def solve_legodnn(instance: Instance) -> dict[str, Any]:
     """This scheduler, cold."""
     from legodnn.runtime.scheduler import Scheduler
 
+    begin = time.perf_counter()
     tables, budget = model_tables(instance), budget_of(instance)
     start = time.perf_counter()
     plan = Scheduler(tables).plan(budget)
-    return answer(start, start, -plan.objective, proven=True)
+    return answer(begin, start, -plan.objective, proven=True)
 
 
 def solve_cbc(instance: Instance) -> dict[str, Any]:
@@ -386,10 +402,10 @@ def bar(name: str, value: float, limit: float, better: str = "lower") -> dict[st
     return {"name": name, "value": value, "limit": limit, "better": better, "holds": bool(holds)}
 
 
-def bars_of(results: list[dict[str, Any]], endured: dict[str, Any]) -> list[dict[str, Any]]:
+def bars_of(results: list[dict[str, Any]], endured: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The goals: medians over instances, except that cold counts the worst instance."""
     bars = []
-    for size in [f"{m}x{b}x{o}" for m, b, o in SIZES]:
+    for size in SIZES:
         rows = [r for r in results if r["instance"] == size]
         if not rows:
             continue
@@ -403,8 +419,10 @@ def bars_of(results: list[dict[str, Any]], endured: dict[str, Any]) -> list[dict
             bars.append(bar(f"{size}: fastest solve call's time / warm re-plan's", faster, 100.0, "higher"))
         if size == "16x12x12":
             bars.append(bar(f"{size}: warm re-plan, ms", warm_ms, 10.0))
-    bars.append(bar("difference of proven objectives, most", max(r["objective_spread"] for r in results), 1e-6))
-    bars.append(bar(f"memory growth over {endured['replans']} re-plans, MB", endured["rss_growth_mb"], 1.0))
+    if results:
+        bars.append(bar("difference of proven objectives, most", max(r["objective_spread"] for r in results), 1e-6))
+    if endured:
+        bars.append(bar(f"memory growth over {endured['replans']} re-plans, MB", endured["rss_growth_mb"], 1.0))
     return bars
 
 
@@ -426,42 +444,57 @@ def main() -> None:
         "--instances", type=int, default=6, help="instances of each size (default 6; 3 and 2 of the greatest)"
     )
     parser.add_argument("--workload", nargs="+", default=[], help="also the tables of these stores, or of a .toml file")
+    parser.add_argument("--only", nargs="*", choices=(*SIZES, "replans"), help="some sizes, or the re-plans alone")
+    parser.add_argument("--join", nargs="+", type=Path, help="measure nothing: join what runs with --only printed")
     parser.add_argument("--worker", choices=SOLVERS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         return serve(args.worker)
-    sizes = SIZES[:3] if args.quick else SIZES
+    figures = joined(args.join) if args.join else measured(args)
+    bars = bars_of(figures["instances"], figures.get("endurance"))
+    if not args.json:
+        for b in bars:
+            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
+    print(json.dumps({"name": "scheduler", "machine": machine(), "figures": figures, "bars": bars}))
+
+
+def joined(files: list[Path]) -> dict[str, Any]:
+    """The figures of several runs' last lines as one."""
+    parts = [json.loads(f.read_text().splitlines()[-1])["figures"] for f in files]
+    others = {key: value for part in parts for key, value in part.items() if key != "instances"}
+    return {"instances": [row for part in parts for row in part["instances"]], **others}
+
+
+def measured(args: argparse.Namespace) -> dict[str, Any]:
+    """All figures asked for."""
+    asked = (list(SIZES)[:3] if args.quick else list(SIZES)) + ["replans"] if args.only is None else args.only
     count = 1 if args.quick else args.instances
-    most = {(8, 8, 10): 3, (16, 12, 12): 2}  # on which solvers take minutes
-    instances = [draw(*size, seed) for size in sizes for seed in range(min(count, most.get(size, count)))]
+    most = {"4x8x18": 3, "8x8x10": 3, "16x12x12": 2}  # on which solvers take minutes
+    sizes = [size for size in asked if size in SIZES]
+    instances = [draw(*SIZES[size], seed=seed) for size in sizes for seed in range(min(count, most.get(size, count)))]
     if args.workload:
         instances.append(of_stores(args.workload))
     workers = {name: Worker(name) for name in SOLVERS}
     for worker in workers.values():  # imports and first calls
-        worker.ask("solve", draw(1, 2, 3, 0))
+        worker.ask("solve", draw(1, 2, 3, seed=0))
     results = []
     for instance in instances:
-        rounds = 1 if args.quick else {"16x12x12": 1, "8x8x10": 2}.get(instance["name"], 5)
+        rounds = 1 if args.quick else {"16x12x12": 1, "8x8x10": 2, "4x8x18": 3}.get(instance["name"], 5)
         results.append(measure(workers, instance, rounds, 50 if args.quick else 300))
-        if not args.json:
-            row = results[-1]
-            times = "  ".join(f"{s} {row[s]['median_ms']:.1f}" for s in SOLVERS)
-            warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
-            print(f"{instance['name']:>9}  cold ms: {times}   warm ms {warm_ms}", flush=True)
-    ours = workers["legodnn"]
-    endured = ours.ask("endurance", draw(4, 8, 10, 0), 2_000 if args.quick else 100_000)
-    figures = {"instances": results, "endurance": endured}
-    for m, b, o in sizes[2:4]:
-        found = ours.ask("variants", draw(m, b, o, 0), 10 if args.quick else 200)
-        figures[f"variants {m}x{b}x{o}"] = {name: spread(seconds) for name, seconds in found.items()}
+        row = results[-1]
+        times = "  ".join(f"{s} {row[s]['median_ms']:.1f}" for s in SOLVERS)
+        warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
+        print(f"{instance['name']:>9}  cold ms: {times}   warm ms {warm_ms}", file=sys.stderr, flush=True)
+    figures: dict[str, Any] = {"instances": results}
+    if "replans" in asked:
+        ours = workers["legodnn"]
+        figures["endurance"] = ours.ask("endurance", draw(4, 8, 10, seed=0), 2_000 if args.quick else 100_000)
+        for size in ("4x8x10",) if args.quick else ("4x8x10", "4x8x18", "8x8x10"):
+            found = ours.ask("variants", draw(*SIZES[size], seed=0), 10 if args.quick else 200)
+            figures[f"variants {size}"] = {name: spread(seconds) for name, seconds in found.items()}
     for worker in workers.values():
         worker.process.kill()
-    bars = bars_of(results, endured)
-    if not args.json:
-        print("endurance", endured)
-        for b in bars:
-            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
-    print(json.dumps({"name": "scheduler", "machine": machine(), "figures": figures, "bars": bars}))
+    return figures
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ This module knows nothing of models running together, nor of limits other than l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,10 @@ Choices = npt.NDArray[np.uint16]
 NEVER = int(np.iinfo(np.int64).max)
 # So few points are not pruned; and the greatest grid, in cells along a side.
 _FEW, _CELLS = 128, 1024
-# A frontier of N points gets sqrt(N) / 16 intervals of latency.
-_INTERVALS = 16
+# Fixed point of cells: _CELLS << _SHIFT is below 2^63.
+_SHIFT = 52
+# A frontier of N points gets sqrt(N) / 8 intervals of latency, between quantiles of so many samples for each.
+_PER_INTERVAL, _SAMPLES = 8, 16
 
 
 @dataclass(frozen=True)
@@ -77,45 +79,53 @@ class Staircases:
     """A frontier's staircases for all latency limits: an index by latency.
 
     For limits between two neighbouring latencies of a few, s <= t < s', only those points can matter that are no slower
-    than s' and that no point of latency <= s beats. They are found once for each such interval.
+    than s' and that no point of latency <= s beats. They are found when an interval is first asked for, and kept.
 
     Attributes:
         frontier: whose.
         value: (N,) what is to be maximised.
         starts: (K,) the intervals' first latencies, ascending.
-        points: for each interval the points that can matter, ascending in memory.
     """
 
     frontier: Frontier
     value: Ints
     starts: Ints
-    points: tuple[Indices, ...]
+    _found: dict[int, Indices] = field(default_factory=dict)
 
     @classmethod
     def of(cls, frontier: Frontier, value: Ints) -> Staircases:
         """The index of a frontier, whose points are worth `value`."""
         latency = frontier.latency
-        pieces = 1 + int(len(latency) ** 0.5) // _INTERVALS
-        starts = np.unique(np.sort(latency)[:: max(1, len(latency) // pieces)])
-        points = []
-        for start, end in zip(starts, (*starts[1:], NEVER), strict=True):
-            best = np.maximum.accumulate(np.where(latency <= start, value, -NEVER))
-            before = np.concatenate([[-NEVER], best[:-1]])
-            points.append(np.flatnonzero((value > before) & (latency <= end)))
-        return cls(frontier, value, starts, tuple(points))
+        intervals = 1 + int(len(latency) ** 0.5) // _PER_INTERVAL
+        some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
+        starts = np.sort(some)[:: 1 + len(some) // intervals]
+        starts[0] = latency.min()
+        return cls(frontier, value, np.unique(starts))
 
     def under(self, latency_limit: int) -> Indices:
         """The points that matter under a limit: by ascending memory, each worth more than all before."""
         at = int(self.starts.searchsorted(latency_limit, side="right")) - 1
         if at < 0:
             return np.zeros(0, dtype=np.intp)
-        points = self.points[at]
+        points = self._found.get(at)
+        if points is None:
+            points = self._found[at] = self._can_matter(at)
         worth = np.where(self.frontier.latency[points] <= latency_limit, self.value[points], -NEVER)
         rises = np.empty(len(worth), dtype=np.bool_)
         rises[0] = worth[0] > -NEVER
         best = np.maximum.accumulate(worth)
         np.greater(best[1:], best[:-1], out=rises[1:])
         return points[rises]
+
+    def _can_matter(self, interval: int) -> Indices:
+        """The points that can matter in one interval, ascending in memory."""
+        latency, value = self.frontier.latency, self.value
+        best = np.maximum.accumulate(np.where(latency <= self.starts[interval], value, -NEVER))
+        possible = np.ones(len(value), dtype=np.bool_)
+        np.greater(value[1:], best[:-1], out=possible[1:])
+        if interval + 1 < len(self.starts):
+            possible &= latency <= self.starts[interval + 1]
+        return np.flatnonzero(possible)
 
 
 def build(
@@ -132,54 +142,67 @@ def build(
     """
     m, t, loss = np.array([memory]), np.array([latency]), np.zeros(1, dtype=np.int64)
     choice = np.zeros((1, 0), dtype=np.uint16)
-    # Blocks of little latency first: sums stay few for longer.
-    order = sorted(range(len(blocks)), key=lambda b: int(np.ptp(blocks[b][1])))
-    for block_memory, block_latency, block_loss in (blocks[b] for b in order):
-        m = (m[:, None] + block_memory).ravel()
-        t = (t[:, None] + block_latency).ravel()
-        loss = (loss[:, None] + block_loss).ravel()
-        kept = _prune(m, t, loss)
-        m, t, loss = m[kept], t[kept], loss[kept]
-        parent, option = np.divmod(kept, len(block_memory))
+    # Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer.
+    order = sorted(range(len(blocks)), key=lambda b: np.ptp(blocks[b][0]) / (np.ptp(blocks[b][1]) + 1.0))
+    for block in (blocks[b] for b in order):
+        parent, option = _undominated((m, t, loss), block)
+        ascending = _ascending(m[parent] + block[0][option], t[parent] + block[1][option])
+        parent, option = parent[ascending], option[ascending]
+        m, t, loss = (x[parent] + y[option] for x, y in zip((m, t, loss), block, strict=True))
         choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
     if order:
         choice = choice[:, np.argsort(order)]
-    return side_by_side([Frontier(m, t, link(loss), np.full(len(m), threads), choice)])
+    return Frontier(m, t, link(loss), np.full(len(m), threads), choice)
 
 
 def side_by_side(frontiers: Sequence[Frontier]) -> Frontier:
     """The points of several frontiers of one model (its thread counts), in order."""
     keys = ("memory", "latency", "accuracy", "threads", "choice")
     joined = Frontier(*(np.concatenate([getattr(f, key) for f in frontiers]) for key in keys))
-    m, work = joined.memory, joined.latency * joined.threads
+    return joined.take(_ascending(joined.memory, joined.latency * joined.threads))
+
+
+def _ascending(m: Ints, work: Ints) -> Indices:
+    """The order by memory, then work. Stable, and quick on a few ascending runs, which is what sums are."""
     bits = int(work.max(initial=0)).bit_length()
     if int(m.max(initial=0)).bit_length() + bits < 64:  # one sort of both packed is the quickest
-        return joined.take(np.argsort((m << bits) | work, kind="stable"))
-    return joined.take(np.lexsort((work, m)))
+        return np.argsort((m << bits) | work, kind="stable")
+    return np.lexsort((work, m))
 
 
-def _prune(m: Ints, t: Ints, loss: Ints) -> Indices:
-    """Indices of all non-dominated points and of few others, at a tenth of the cost of an exact answer.
+def _undominated(sums: tuple[Ints, Ints, Ints], block: tuple[Ints, Ints, Ints]) -> tuple[Indices, Indices]:
+    """Which options to add to which sums (memory, latency, loss): all that give a non-dominated sum, and few others.
 
-    Memory x latency is cut into a grid; a point falls if some point in a cell strictly lower in both has no more
-    loss. Points of one row or column of cells are not compared.
+    Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss. Sums of
+    one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an exact answer.
     """
-    if len(m) < _FEW:
-        return np.arange(len(m))
-    cells = min(_CELLS, int(1.25 * len(m) ** 0.5))
+    count = len(sums[0])
+    n = count * len(block[0])
+    if n < _FEW:
+        option, parent = np.divmod(np.arange(n), count)
+        return parent, option
+    cells = min(_CELLS, int(n**0.5))
     width = cells + 1
-    cell = _cells(m, cells) * width + _cells(t, cells)
+    cell = _cells(sums[0], block[0], cells)
+    cell *= width
+    cell += _cells(sums[1], block[1], cells)
+    loss = np.add.outer(block[2], sums[2]).ravel()
     least = np.full((width, width), NEVER)
     flat = least.reshape(-1)
     np.minimum.at(flat[width + 1 :], cell, loss)  # one row and column on, so that `cell` finds what is below it
     np.minimum.accumulate(least, axis=0, out=least)
     np.minimum.accumulate(least, axis=1, out=least)
-    kept: Indices = np.flatnonzero(flat[cell] > loss)
-    return kept
+    option, parent = np.divmod(np.flatnonzero(flat[cell] > loss), count)
+    return parent, option
 
 
-def _cells(x: Ints, cells: int) -> Indices:
-    """A non-decreasing map of values to 0..cells-1."""
-    low = x.min()
-    scaled: Floats = (x - low) * (cells / (float(x.max() - low) + 1.0))
-    return scaled.astype(np.intp)
+def _cells(x: Ints, y: Ints, cells: int) -> Indices:
+    """All sums y + x, mapped to 0..cells-1 by a non-decreasing function: (len(y) * len(x),), those of one y in a row.
+
+    A multiple of the sum is shifted right: two operations on all sums, and the multiplication before adding up.
+    """
+    low_x, low_y = int(x.min()), int(y.min())
+    factor = (cells << _SHIFT) // (int(x.max()) - low_x + int(y.max()) - low_y + 1)
+    found = np.add.outer((y - low_y) * factor, (x - low_x) * factor)
+    found >>= _SHIFT
+    return found.ravel()

@@ -93,8 +93,8 @@ def _least(costs: Sequence[Ints], weights: Sequence[Ints], limit: int) -> list[i
 
 
 def _descending(cost: Ints, weight: Ints) -> Indices:
-    """Indices of the items that none of less or equal weight undercuts, by ascending weight."""
-    order = np.lexsort((cost, weight))
+    """Indices of the items that none before them undercuts, by ascending weight; of equal weights any order will do."""
+    order = np.argsort(weight, kind="stable")  # no work where they ascend already
     falling = cost[order]
     keep = np.ones(len(order), dtype=np.bool_)
     keep[1:] = falling[1:] < np.minimum.accumulate(falling)[:-1]

@@ -22,7 +22,7 @@ def optimum(instance: Instance, limits: Limits) -> list[Composition | None] | No
     caps = [UNLIMITED if limits.memory is None else limits.memory]
     if instance.charged:
         caps += [] if limits.cores is None else [limits.cores]
-        classes = _all(in_space, instance, limits)
+        classes = _all(on_staircase if limits.cores is None else in_space, instance, limits)
         charged = classes and charged_classes(instance, limits, classes, caps)
         return None if not charged else _choose(instance, charged, caps)
     classes = _all(on_staircase, instance, limits)

@@ -65,7 +65,7 @@ class _Line:
 
 def one_price(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indices]:
     """The price of a single limit, and the best feasible plan met on the way to it."""
-    price, _, light = _first_price(items, feasible, 0.0)
+    price, _, light = _first_price(items, feasible, None, 0.0)
     return (price,), light.chosen
 
 
@@ -78,11 +78,12 @@ def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indi
     best, best_value = feasible, items.totals(feasible)[0]
     lightest = items.weights[0].copy()
     lightest[np.isneginf(items.value)] = np.inf
-    start = lightest.argmin(axis=1)
+    below, above = lightest.argmin(axis=1), None
 
     def evaluate(second: float) -> tuple[float, float, float]:
-        nonlocal best, best_value
-        first, heavy, light = _first_price(items, start, second)
+        nonlocal best, best_value, below, above
+        first, heavy, light = _first_price(items, below, above, second)
+        below, above = light.chosen, None if heavy is None else heavy.chosen
         used = light.second
         if heavy is not None and heavy.weight > light.weight:
             share = (items.limits[0] - light.weight) / (heavy.weight - light.weight)
@@ -124,11 +125,14 @@ def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indi
     return (first, second), best
 
 
-def _first_price(items: Items, lightest: Indices, second: float) -> tuple[float, _Line | None, _Line]:
+def _first_price(
+    items: Items, below: Indices, above: Indices | None, second: float
+) -> tuple[float, _Line | None, _Line]:
     """The first price that minimises D at a second price, and the choices on both sides of the limit.
 
     `heavy` and `light` maximise r on either side. At the price where their lines cross, either no choice is better
-    than both, and that is the minimum, or the better one replaces the one on its side.
+    than both, and that is the minimum, or the better one replaces the one on its side. The search starts from choices
+    on either side, the nearer the better; from the greatest values if none above is known.
     """
     value = items.value if second == 0.0 else items.value - second * items.weights[1]
     weight, limit = items.weights[0], items.limits[0]
@@ -138,10 +142,10 @@ def _first_price(items: Items, lightest: Indices, second: float) -> tuple[float,
         used = float(items.weights[1, classes, chosen].sum()) if len(items.weights) > 1 else 0.0
         return _Line(chosen, float(value[classes, chosen].sum()), float(weight[classes, chosen].sum()), used)
 
-    heavy = line(value.argmax(axis=1))
+    heavy = line(value.argmax(axis=1) if above is None else above)
     if heavy.weight <= limit:
         return 0.0, None, heavy
-    light = line(lightest)
+    light = line(below)
     price = 0.0
     for _ in range(_STEPS):
         price = max(0.0, (heavy.value - light.value) / (heavy.weight - light.weight))
@@ -152,4 +156,4 @@ def _first_price(items: Items, lightest: Indices, second: float) -> tuple[float,
             heavy = now
         else:
             light = now
-    return price, heavy, light
+    return price, heavy if price > 0.0 else None, light

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 from typing_extensions import Self
 
 from legodnn.errors import InputError, SuspendedError
-from legodnn.plan import Plan
+from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
 from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
 from legodnn.runtime.interpreter import Array
@@ -63,6 +63,7 @@ class Runtime:
         workload: what was asked for.
         scheduler: finds plans; may be asked for others than the running one.
         last_switch: what the last change of plan did.
+        on_inference: if set, is told of each inference what the model ran and how many milliseconds it took.
     """
 
     def __init__(self, workload: Workload, budget: Budget | None = None) -> None:
@@ -95,7 +96,9 @@ class Runtime:
         self._base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
+        self._slowdown: Mapping[str, float] = {}
         self._closed = False
+        self.on_inference: Callable[[ModelPlan, float], None] | None = None
         self.last_switch = Switch({}, 0.0, 0.0)
         self.budget = budget
 
@@ -127,15 +130,19 @@ class Runtime:
 
     @budget.setter
     def budget(self, budget: Budget) -> None:
+        self.replan(budget, self._slowdown)
+
+    def replan(self, budget: Budget, slowdown: Mapping[str, float]) -> None:
+        """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes."""
         with self._changing:
             if self._closed:
                 raise InputError("this runtime is closed; open a new one")
             start = time.perf_counter()
-            plan = self.scheduler.plan(budget, running=self._plan)
+            plan = self.scheduler.plan(budget, running=self._plan, slowdown=slowdown)
             planned = time.perf_counter()
             loaded = self._switch_to(plan)
             done = time.perf_counter()
-            self._plan = plan
+            self._plan, self._slowdown = plan, slowdown
             self.last_switch = Switch(loaded, (planned - start) * 1e3, (done - planned) * 1e3)
 
     def _switch_to(self, plan: Plan) -> dict[str, tuple[Choice, ...]]:
@@ -181,7 +188,11 @@ class Runtime:
                 raise SuspendedError(
                     f"{model!r} is suspended under the current budget; give it more room and try again"
                 )
+            plan, start = self.plan[model], time.perf_counter()
             outputs = entry.composition.run(inputs)
+            latency_ms = (time.perf_counter() - start) * 1e3
+        if self.on_inference is not None:
+            self.on_inference(plan, latency_ms)
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def _entry(self, model: str) -> _Model:

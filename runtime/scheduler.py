@@ -32,9 +32,7 @@ question always gets the same answer.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 
@@ -98,8 +96,7 @@ class Scheduler:
         )
         scale = Scale.of(self.tables, most)
         self._charges = most > 0
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy works outside the interpreter's lock
-            self._models = tuple(pool.map(lambda table: compile_model(table, scale, charge), self.tables))
+        self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
         self._last: tuple[Plan, tuple[Composition | None, ...]] | None = None
 
     def plan(self, budget: Budget, running: Plan | None = None, slowdown: Mapping[str, float] | None = None) -> Plan:
@@ -162,7 +159,7 @@ class Scheduler:
             latency.append(Fraction(min(given)) if given else None)
         return Limits(
             memory=budget.memory_bytes,
-            cores=None if budget.cores is None else min(round(budget.cores * NANO), 1 << 60),
+            cores=None if budget.cores is None else round(min(budget.cores * NANO, 2.0**60)),
             latency=tuple(latency),
             accuracy=tuple(t.min_accuracy for t in self.tables),
         )

@@ -59,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         document = {
             "plan": plan.model_dump(mode="json", by_alias=True),
-            "slack": _slack(plan),
+            "slack": _slack(plan, scheduler),
             "gains": gains.model_dump(mode="json"),
         }
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
         print(_table(plan))
-        print(_summary(plan, gains))
+        print(_summary(plan, gains, scheduler))
     return 0
 
 
@@ -95,7 +95,7 @@ def _table(plan: Plan) -> str:
     return table(rows, ["model", "accuracy", "latency", "slack", "threads", "memory", "options"])
 
 
-def _summary(plan: Plan, gains: Gains) -> str:
+def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:
     budget = plan.budget
     lines = [f"objective  {plan.objective:.4f} (sum of weight x accuracy)"]
     spare = (
@@ -108,6 +108,8 @@ def _summary(plan: Plan, gains: Gains) -> str:
         lines.append(
             f"cores      {plan.cores:.3g} of {budget.cores:g}, {max(0.0, budget.cores - plan.cores):.3g} to spare"
         )
+    for name, spare_accuracy in _slack(plan, scheduler)["accuracy"].items():
+        lines.append(f"accuracy of {name}: {spare_accuracy:.4f} above its least")
     if gains.memory is not None:
         lines.append(f"1 MB more would buy {_gain(gains.memory)}")
     lines += [f"1 ms more for {name} would buy {_gain(gain)}" for name, gain in gains.latency.items()]
@@ -128,7 +130,7 @@ def _print_infeasible(report: Infeasible, as_json: bool) -> None:
         print(f"the nearest plan, with every limit {wider:.4g} times as wide:\n{_table(report.nearest)}")
 
 
-def _slack(plan: Plan) -> dict[str, Any]:
+def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
     """What is left of each limit that was set."""
     budget = plan.budget
     slack: dict[str, Any] = {}
@@ -140,6 +142,11 @@ def _slack(plan: Plan) -> dict[str, Any]:
         m.name: m.latency_limit_ms - m.latency_ms
         for m in plan.models
         if m.latency_limit_ms is not None and not m.suspended
+    }
+    slack["accuracy"] = {
+        m.name: m.accuracy - t.min_accuracy
+        for m, t in zip(plan.models, scheduler.tables, strict=True)
+        if t.min_accuracy is not None and not m.suspended
     }
     return slack
 

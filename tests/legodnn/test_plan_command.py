@@ -26,6 +26,7 @@ def workload(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Path:
     path.write_text(
         f'[[models]]\nname = "one"\nstore = "{tiny_store.path}"\nweight = 2.0\nrate_hz = 10\n'
         f'[[models]]\nname = "two"\nstore = "{tiny_store2.path}"\nrate_hz = 5\nlatency_ms = 1000.0\n'
+        "min_accuracy = 0.1\n"
     )
     return path
 
@@ -35,6 +36,7 @@ def test_prints_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str], 
     assert status == 0
     for word in ("one", "two", "accuracy", "±", "latency", "slack", "to spare", "1 MB more", "1 ms more for two"):
         assert word in out
+    assert "above its least" in out
 
 
 def test_json_holds_the_plan_slack_and_gains(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
@@ -45,6 +47,7 @@ def test_json_holds_the_plan_slack_and_gains(capsys: pytest.CaptureFixture[str],
     assert [m.name for m in plan.models] == ["one", "two"]
     assert document["slack"]["memory_bytes"] == 10**9 - plan.memory_bytes
     assert document["slack"]["latency_ms"].keys() == {"two"}
+    assert document["slack"]["accuracy"] == {"two": plan["two"].accuracy - 0.1}
     assert document["gains"]["memory"]["objective"] == 0.0
 
 

@@ -407,6 +407,11 @@ def test_nonsense_limits_are_refused(limits: dict[str, Any]) -> None:
         small_or_great("m", **limits)
 
 
+def test_limits_beyond_all_bounds_are_no_limits() -> None:
+    budget = Budget(memory_bytes=(1 << 62) - 1, latency_ms=1e300, cores=1e300)
+    assert Scheduler([small_or_great("m", rate_hz=1.0)]).plan(budget)["m"].options == {"b0": "great"}
+
+
 def test_names_used_twice_are_refused() -> None:
     with pytest.raises(WorkloadError, match="two options called 'o'"):
         model("m", [option("o", 1, 1.0), option("o", 2, 2.0)])

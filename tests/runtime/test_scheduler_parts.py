@@ -58,9 +58,11 @@ def test_a_frontier_holds_every_composition_that_is_not_dominated(blocks: int, o
     assert len(everything) < 1000 or len(have) < len(everything)
 
 
-@pytest.mark.parametrize("blocks", [1, 3, 5])
-def test_staircases_are_what_they_say(blocks: int) -> None:
+@pytest.mark.parametrize(("blocks", "opposed"), [(1, False), (3, False), (5, False), (5, True)])
+def test_staircases_are_what_they_say(blocks: int, opposed: bool) -> None:
     rows = random_blocks(np.random.default_rng(0), blocks, 6, 200)
+    if opposed:  # the smallest are the slowest
+        rows = [(m, t.max() + t.min() - t, loss) for m, t, loss in rows]
     found = build(rows, lambda loss: -(loss // 7).astype(np.float64), 1, 0, 0)
     value = found.accuracy.astype(np.int64)
     index = Staircases.of(found, value)

@@ -8,13 +8,15 @@ between poolings, and 8 in ResNet-18, its residual blocks.
    resolutions (1x1 aside), as an encoder-decoder does: then its longest-lived tensors are let pass by, as few as
    needed, and it is cut wherever a single other tensor carries the rest.
 2. A branched piece opens a block; what follows it without weights of its own making channels (activation, batch
-   norm, pooling) belongs to it.
-3. Other single calls form a block as long as they work at one resolution: a pooling or up-sampling closes it, a
-   strided convolution opens the next.
-4. What comes from the first call without spatial axes on (flatten, global pooling, classifier) is fixed.
-5. Where no channel can be removed without touching the interface (one convolution between two poolings), two
-   such neighbours that have inner channels together become one block; what is left is fixed (such as a stem with
-   one convolution).
+   norm, pooling) belongs to it. A gate, which multiplies a tensor by something computed from it (squeeze-and-excite,
+   swish), counts as a single call.
+3. Single calls form a block as long as they work at one resolution: a pooling or up-sampling closes it, a strided
+   convolution opens the next. A block stays open, however, until it has channels that can be removed without touching
+   the interface: single convolutions between poolings come two by two, and the strided depthwise convolution of an
+   inverted residual stays with what expands and projects around it.
+4. What comes from the last change to tensors without spatial axes on (flatten, global pooling, classifier) is fixed.
+5. A piece without removable channels joins the piece before or after it if that sets channels free that neither had
+   alone. What is left is fixed (such as a stem with one convolution, whose channels a residual carries on).
 6. While there are more than `max_blocks`, the two neighbours with the least work together become one block. A block
    that holds less than `min_share` of the model's multiply-accumulates is joined to its smaller neighbour. Where no
    two blocks are neighbours, the smallest is fixed instead.
@@ -22,16 +24,27 @@ between poolings, and 8 in ResNet-18, its residual blocks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 import keras
 
 from legodnn.blocks.channels import analyse
-from legodnn.blocks.graph import Call, Tensor, alone, as_list, calls, functional, live_after, macs, submodel
+from legodnn.blocks.graph import (
+    Call,
+    Tensor,
+    alone,
+    as_list,
+    calls,
+    check_shapes,
+    check_weights,
+    functional,
+    live_after,
+    macs,
+    submodel,
+)
 from legodnn.errors import ModelError
 
 
@@ -47,6 +60,7 @@ class Piece:
             names, others by the segment that writes them.
         outputs: names of the tensors it writes: the segment's name, or NAME.0, NAME.1, ... if there are several.
         calls: names of the layers in it.
+        finals: which of the whole model's outputs it writes: (number of the output, name of the tensor).
     """
 
     name: str
@@ -55,11 +69,17 @@ class Piece:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     calls: tuple[str, ...]
+    finals: tuple[tuple[int, str], ...] = ()
 
     def run(self, tensors: dict[str, Any], model: keras.Model | None = None, training: bool = False) -> list[Any]:
         """Outputs of the piece, or of another `model` in its place, for the tensors it reads."""
         values = [tensors[name] for name in self.inputs]
         return as_list((model or self.model)(alone(values), training=training))
+
+
+def output_names(pieces: Sequence[Piece]) -> tuple[str, ...]:
+    """Names of the tensors that are the whole model's outputs, in its order."""
+    return tuple(name for _, name in sorted(final for piece in pieces for final in piece.finals))
 
 
 def compose(
@@ -88,6 +108,7 @@ class _Draft:
     block: bool
     spatial: bool = True
     branched: bool = False
+    free: int = 0
     work: int = 0
 
 
@@ -100,17 +121,16 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
         min_share: the least share of the model's multiply-accumulates a block must hold.
 
     Raises:
-        ModelError: the model has no graph, an input of unknown shape, or no block at all.
+        ModelError: the model has no graph, a tensor of unknown shape, weights that are not finite, an output that
+            no layer computes, or no block at all.
     """
-    model = functional(model)
-    for t in model.inputs:
-        if None in t.shape[1:]:
-            raise ModelError(f"model {model.name!r} has input shape {t.shape}; give keras.Input a fixed shape")
     if max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")
+    model = functional(model)
+    check_shapes(model)
+    check_weights(model)
     cutter = _Cutter(model)
-    drafts = _drafts(cutter.atoms())
-    drafts = _prunable(drafts, cutter)
+    drafts = _prunable(_drafts(cutter.atoms(), cutter), cutter)
     for d in drafts:
         d.work = macs(cutter.submodel(d.calls))
     total = sum(d.work for d in drafts)
@@ -137,7 +157,7 @@ class _Cutter:
         return self._divide(self.order, set(), always=True)
 
     def _divide(self, run: list[Call], passing: set[int], always: bool = False) -> list[list[Call]]:
-        if not always and (len(run) == 1 or len(_scales(run)) <= 2):
+        if not always and (len(run) == 1 or _scales(run) <= 2):
             return [run]
         for _ in range(len(run)):
             parts = self._cut(run, passing)
@@ -183,37 +203,54 @@ class _Cutter:
         """A run of calls as a model of its own."""
         return submodel(self.inputs(run), self.outputs(run), name)
 
+    def removable(self, run: Sequence[Call]) -> int:
+        """How many classes of channels can be removed from a run of calls that is a piece of its own."""
+        return sum(len(group.classes) for group in analyse(self.submodel(run)).groups)
 
-def _drafts(atoms: Sequence[list[Call]]) -> list[_Draft]:
+
+def _drafts(atoms: Sequence[list[Call]], cutter: _Cutter) -> list[_Draft]:
     """Rules 2 to 4."""
     drafts: list[_Draft] = []
-    closed = True
-    spatial = len(atoms[0][0].inputs[0].shape) > 2
-    for i, atom in enumerate(atoms):
-        if spatial and len(atom[-1].outputs[0].shape) == 2:
-            head = [call for rest in atoms[i:] for call in rest]
-            return [*drafts, _Draft(head, block=False, spatial=False)]
-        branched, maker = len(atom) > 1, hasattr(atom[0].operation, "kernel")
-        resized = len(_scales([*atom[:1], *atom[-1:]])) > 1
-        after_branch = bool(drafts) and drafts[-1].branched
-        if branched or (maker and (after_branch or closed or resized)) or not drafts:
-            drafts.append(_Draft(list(atom), block=True, branched=branched))
+    closed, head = True, _head(atoms)
+    for atom in atoms[:head]:
+        branched, maker = len(atom) > 1 and not _is_gate(atom), hasattr(atom[0].operation, "kernel")
+        resized = _scales([*atom[:1], *atom[-1:]]) > 1
+        last = drafts[-1] if drafts else None
+        ends = last and (last.branched or ((closed or resized) and cutter.removable(last.calls)))
+        if last and not branched and not (maker and ends):
+            last.calls.extend(atom)
         else:
-            drafts[-1].calls.extend(atom)
+            drafts.append(_Draft(list(atom), block=True, branched=branched))
         closed = not maker and not branched and (resized or closed)
+    if head < len(atoms):
+        drafts.append(_Draft([call for atom in atoms[head:] for call in atom], block=False, spatial=False))
     return drafts
+
+
+def _head(atoms: Sequence[list[Call]]) -> int:
+    """Number of the atom that begins rule 4's last stretch without spatial axes; all stay if there never were any."""
+    flat = [len(atom[-1].outputs[0].shape) <= 2 for atom in atoms]
+    if len(atoms[0][0].inputs[0].shape) <= 2 and all(flat):
+        return len(atoms)
+    return next((i + 1 for i in reversed(range(len(atoms))) if not flat[i]), 0)
+
+
+def _is_gate(atom: Sequence[Call]) -> bool:
+    """Whether a branched piece ends by multiplying its own input."""
+    return atom[-1].kind == "Multiply" and any(t is atom[0].inputs[0] for t in atom[-1].inputs)
 
 
 def _prunable(drafts: Sequence[_Draft], cutter: _Cutter) -> list[_Draft]:
     """Rule 5."""
     found: list[_Draft] = []
     for d in drafts:
-        d.block = d.block and bool(analyse(cutter.submodel(d.calls)).groups)
+        free = cutter.removable(d.calls) if d.block else 0
+        d = replace(d, free=free, block=free > 0)
         last = found[-1] if found else None
-        if last and last.spatial and d.spatial and not last.block and not d.block:
+        if last and last.spatial and d.spatial and 0 in (last.free, d.free):
             together = last.calls + d.calls
-            if analyse(cutter.submodel(together)).groups:
-                found[-1] = _Draft(together, block=True)
+            if (free := cutter.removable(together)) > last.free + d.free:
+                found[-1] = _Draft(together, block=True, free=free)
                 continue
         found.append(d)
     return found
@@ -259,7 +296,12 @@ def _pieces(drafts: Sequence[_Draft], cutter: _Cutter) -> list[Piece]:
             names[id(t)] = name if len(outputs) == 1 else f"{name}.{i}"
         model = submodel(inputs, outputs, name)
         read, written = (tuple(names[id(t)] for t in tensors) for tensors in (inputs, outputs))
-        pieces.append(Piece(name, kind, model, read, written, tuple(c.name for c in d.calls)))
+        finals = tuple(
+            (number, names[id(t)])
+            for number, t in enumerate(cutter.model.outputs)
+            if any(t is output for output in outputs)
+        )
+        pieces.append(Piece(name, kind, model, read, written, tuple(c.name for c in d.calls), finals))
     return pieces
 
 
@@ -279,8 +321,11 @@ def _resolution(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[1:-1])
 
 
-def _scales(run: Sequence[Call]) -> set[int]:
-    """The scales, in powers of two, that a run of calls works at; 1x1 (squeeze-and-excite) does not count."""
+def _scales(run: Sequence[Call]) -> int:
+    """How many resolutions a run of calls works at; 1x1 (squeeze-and-excite) does not count.
+
+    What padding and unpadded convolutions add or take away, less than a third, makes no other resolution.
+    """
     found = {_resolution(t) for call in run for t in (*call.inputs, *call.outputs)}
-    sides = [max(r) for r in found if r and max(r) > 1]
-    return {round(math.log2(max(sides) / side)) for side in sides}
+    sides = sorted({max(r) for r in found if r and max(r) > 1})
+    return 1 + sum(larger >= 1.5 * smaller for smaller, larger in pairwise(sides))

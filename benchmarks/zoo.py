@@ -240,9 +240,7 @@ def examine(model: keras.Model, sparsities: Sequence[float] = SPARSITIES) -> dic
                 for p in blocks
                 if macs(variants[p.name]) >= macs(p.model) or len(files[p.name]) >= len(originals[p.name])
             ],
-            "operators_added": {
-                name: dict(added) for name in files if (added := operators(files[name]) - kinds[name])
-            },
+            "operators_added": {name: dict(added) for name in files if (added := operators(files[name]) - kinds[name])},
         }
     return {**row, "seconds": time.monotonic() - start}
 
@@ -252,7 +250,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help=f"of: {', '.join((*APPLICATIONS, *OTHERS))} (default: all)")
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(QUICK)}")
-    parser.add_argument("--rows", type=Path, help="keep a line for each model that is done here, and do only the others")
+    parser.add_argument("--rows", type=Path, help="keep a line for each model that is done, and do only the others")
     parser.add_argument("--json", action="store_true", help="print only the JSON line")
     args = parser.parse_args()
     done = [json.loads(line) for line in args.rows.read_text().splitlines()] if args.rows and args.rows.exists() else []

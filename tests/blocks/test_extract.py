@@ -15,7 +15,6 @@ from legodnn.blocks import zoo
 from legodnn.blocks.channels import analyse
 from legodnn.blocks.extract import Piece, compose, extract, output_names
 from legodnn.blocks.graph import alone, as_list, macs
-from legodnn.errors import ModelError
 
 
 def conv(filters: int, **options: Any) -> keras.layers.Layer:
@@ -330,68 +329,3 @@ def test_the_models_outputs_are_known_by_name_whatever_their_order() -> None:
         assert sorted(names) == ["block1", "block2"]
         flat = keras.tree.flatten(model.outputs)
         assert [names[i] for i in range(2)] == ["block2" if t is late else "block1" for t in flat]
-
-
-class Subclassed(keras.Model):
-    def call(self, x: Any) -> Any:
-        return x
-
-
-class Unpredictable(keras.layers.Layer):
-    """Somebody's own layer that does not tell its output's shape."""
-
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor((None, None, None, x.shape[-1]), x.dtype)
-
-    def call(self, x: Any) -> Any:
-        return x
-
-
-def with_weight(value: float) -> keras.Model:
-    inner = keras.Sequential([keras.Input((8, 8, 3)), conv(4), conv(4, name="broken")])
-    kernel = np.zeros((3, 3, 4, 4))
-    kernel[1, 1, 2, 2] = value
-    inner.get_layer("broken").kernel.assign(kernel)
-    return model_of(lambda x: conv(3)(inner(x)))
-
-
-def passed_on() -> keras.Model:
-    inputs = keras.Input((8, 8, 3), name="scene")
-    return keras.Model(inputs, [conv(3)(conv(4)(inputs)), inputs])
-
-
-def named_like_a_segment() -> keras.Model:
-    inputs = keras.Input((8, 8, 3), name="block1")
-    return keras.Model(inputs, conv(3)(conv(4)(inputs)))
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Subclassed(), "has no graph of layers"),
-        (lambda: keras.Sequential([layers.Dense(3)]), "is not built"),
-        (lambda: model_of(lambda x: conv(3)(x)), "no block whose inner channels could be removed"),
-        (lambda: model_of(lambda x: layers.Dense(3)(layers.Flatten()(x))), "no block whose inner channels"),
-        (lambda: model_of(lambda x: conv(3)(conv(4)(x)), (None, None, 3)), "give keras.Input a fixed shape"),
-        (lambda: model_of(lambda x: conv(3)(Unpredictable(name="odd")(conv(4)(x)))), r"layer 'odd' .Unpredictable."),
-        (
-            lambda: model_of(lambda x: conv(3)(ops.reshape(conv(4)(x), (2, 8, 8, 4)))),
-            r"layer 'reshape.*' .Reshape. of model 'mine' gives a tensor of shape .2, 8, 8, 4.",
-        ),
-        (lambda: with_weight(np.nan), r"layer 'broken' of model 'mine' has NaN or infinity in its weights .kernel."),
-        (lambda: with_weight(-np.inf), "layer 'broken' of model 'mine' has NaN or infinity"),
-        (passed_on, "gives its input 'scene' as an output; leave that output out"),
-        (named_like_a_segment, "input 'block1' has the name of a segment"),
-    ],
-)
-def test_a_model_that_cannot_be_cut_is_refused(make: Callable[[], keras.Model], message: str) -> None:
-    with pytest.raises(ModelError, match=message) as caught:
-        extract(make())
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_limits_that_leave_no_block_are_refused() -> None:
-    with pytest.raises(ModelError, match="max_blocks must be at least 1, got 0"):
-        extract(zoo.vgg16(0.05), max_blocks=0)
-    with pytest.raises(ModelError, match=r"no block .* that holds 0.995 of its"):
-        extract(zoo.resnet20(), min_share=0.995)

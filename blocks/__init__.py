@@ -1,10 +1,9 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
-In the order of the work: `graph`, `division` and `extract` cut a model into blocks, and `draw` shows them; `channels`
-finds which channels hang together (by the `rules` of each operation, with `numbering`), `criteria` says which matter,
-`prune` removes the others (with `cuts`); `distill` trains the descendants, `export` writes and checks `.tflite` files,
-`accuracy` measures what each option costs, and `build` does all of it. `zoo` and `data` hold models and data sets to
-start from.
+In the order of the work: `graph` and `extract` cut a model into blocks; `channels` finds which channels hang together
+(by the `rules` of each operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with
+`cuts`); `distill` trains the descendants, `export` writes and checks `.tflite` files, `accuracy` measures what each
+option costs, and `build` does all of it. `zoo` and `data` hold models and data sets to start from.
 """
 
 from __future__ import annotations

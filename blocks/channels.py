@@ -29,6 +29,12 @@ class Group:
         makers: names of the layers whose weights make these channels; a layer that puts several channels into
             each class (a grouped convolution) is named as often.
         classes: one array of channel numbers for each class; a class goes or stays whole.
+
+    Example:
+        >>> a, b = Conv2D(6, 3, name="a"), Conv2D(6, 3, name="b")
+        >>> block = keras.Model(x, Conv2D(3, 3)(Add()([a(x), b(x)])))
+        >>> print(analyse(block).groups[0])
+        6 channels made by a + b
     """
 
     makers: tuple[str, ...]

@@ -5,16 +5,19 @@ between poolings, and 8 in ResNet-18, its residual blocks.
 
 1. The model is cut wherever a single tensor carries everything (`graph.live_after`). Between two such cuts stands
    either a single call or a *branched* piece (fork to join), which is not divided, unless it works at more than two
-   resolutions (1x1 aside), as an encoder-decoder does: then its longest-lived tensors are let pass by, as few as
-   needed, and it is cut wherever a single other tensor carries the rest.
+   resolutions (1x1 aside), as an encoder-decoder does, or has a hundred calls, as where every cell reads the two
+   before it (NASNet): then its longest-lived tensors are let pass by, as few as needed, and it is cut wherever a
+   single other tensor carries the rest.
 2. A branched piece opens a block; what follows it without weights of its own making channels (activation, batch
-   norm, pooling) belongs to it.
-3. Other single calls form a block as long as they work at one resolution: a pooling or up-sampling closes it, a
-   strided convolution opens the next.
-4. What comes from the first call without spatial axes on (flatten, global pooling, classifier) is fixed.
-5. Where no channel can be removed without touching the interface (one convolution between two poolings), two
-   such neighbours that have inner channels together become one block; what is left is fixed (such as a stem with
-   one convolution).
+   norm, pooling) belongs to it. A gate, which multiplies a tensor by something computed from it (squeeze-and-excite,
+   swish), counts as a single call.
+3. Single calls form a block as long as they work at one resolution: a pooling or up-sampling closes it, a strided
+   convolution opens the next. A block stays open, however, until it has channels that can be removed without touching
+   the interface: single convolutions between poolings come two by two, and the strided depthwise convolution of an
+   inverted residual stays with what expands and projects around it.
+4. What comes from the last change to tensors without spatial axes on (flatten, global pooling, classifier) is fixed.
+5. A piece without removable channels joins the piece before or after it if that sets channels free that neither had
+   alone. What is left is fixed (such as a stem with one convolution, whose channels a residual carries on).
 6. While there are more than `max_blocks`, the two neighbours with the least work together become one block. A block
    that holds less than `min_share` of the model's multiply-accumulates is joined to its smaller neighbour. Where no
    two blocks are neighbours, the smallest is fixed instead.
@@ -22,16 +25,15 @@ between poolings, and 8 in ResNet-18, its residual blocks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
 import keras
 
-from legodnn.blocks.channels import analyse
-from legodnn.blocks.graph import Call, Tensor, alone, as_list, calls, functional, live_after, macs, submodel
+from legodnn.blocks.division import Division, scales
+from legodnn.blocks.graph import Call, alone, as_list, check_shapes, check_weights, functional, macs, submodel
 from legodnn.errors import ModelError
 
 
@@ -47,6 +49,7 @@ class Piece:
             names, others by the segment that writes them.
         outputs: names of the tensors it writes: the segment's name, or NAME.0, NAME.1, ... if there are several.
         calls: names of the layers in it.
+        finals: which of the whole model's outputs it writes: (number of the output, name of the tensor).
     """
 
     name: str
@@ -55,11 +58,17 @@ class Piece:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     calls: tuple[str, ...]
+    finals: tuple[tuple[int, str], ...] = ()
 
     def run(self, tensors: dict[str, Any], model: keras.Model | None = None, training: bool = False) -> list[Any]:
         """Outputs of the piece, or of another `model` in its place, for the tensors it reads."""
         values = [tensors[name] for name in self.inputs]
         return as_list((model or self.model)(alone(values), training=training))
+
+
+def output_names(pieces: Sequence[Piece]) -> tuple[str, ...]:
+    """Names of the tensors that are the whole model's outputs, in its order."""
+    return tuple(name for _, name in sorted(final for piece in pieces for final in piece.finals))
 
 
 def compose(
@@ -88,6 +97,7 @@ class _Draft:
     block: bool
     spatial: bool = True
     branched: bool = False
+    free: int = 0
     work: int = 0
 
 
@@ -100,120 +110,73 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
         min_share: the least share of the model's multiply-accumulates a block must hold.
 
     Raises:
-        ModelError: the model has no graph, an input of unknown shape, or no block at all.
+        ModelError: the model has no graph, a tensor of unknown shape, weights that are not finite, an output that
+            no layer computes, or no block at all.
     """
-    model = functional(model)
-    for t in model.inputs:
-        if None in t.shape[1:]:
-            raise ModelError(f"model {model.name!r} has input shape {t.shape}; give keras.Input a fixed shape")
     if max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")
-    cutter = _Cutter(model)
-    drafts = _drafts(cutter.atoms())
-    drafts = _prunable(drafts, cutter)
+    model = functional(model)
+    check_shapes(model)
+    check_weights(model)
+    division = Division(model)
+    drafts = _prunable(_drafts(division.atoms(), division), division)
     for d in drafts:
-        d.work = macs(cutter.submodel(d.calls))
+        d.work = macs(division.submodel(d.calls))
     total = sum(d.work for d in drafts)
     drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
     if not any(d.block for d in drafts):
         share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
         raise ModelError(f"model {model.name!r} has no block whose inner channels could be removed{share}")
-    return _pieces(drafts, cutter)
+    return _pieces(drafts, division)
 
 
-class _Cutter:
-    """A model's calls in order, and what crosses from one run of calls to others."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
-        self.order = calls(model)
-        self._place = {id(call): i for i, call in enumerate(self.order)}
-        self._last_use = {id(t): i for i, call in enumerate(self.order) for t in call.inputs}
-        self._last_use.update((id(t), len(self.order)) for t in model.outputs)
-        self._live = live_after(self.order, model.inputs)
-
-    def atoms(self) -> list[list[Call]]:
-        """Rule 1: runs of calls that are not divided further."""
-        return self._divide(self.order, set(), always=True)
-
-    def _divide(self, run: list[Call], passing: set[int], always: bool = False) -> list[list[Call]]:
-        if not always and (len(run) == 1 or len(_scales(run)) <= 2):
-            return [run]
-        for _ in range(len(run)):
-            parts = self._cut(run, passing)
-            if len(parts) > 1:
-                return [atom for part in parts for atom in self._divide(part, passing)]
-            longest = max(self._inside(run, passing), key=self._span, default=None)
-            if longest is None:
-                return [run]
-            passing = passing | {id(longest)}
-        return [run]
-
-    def _cut(self, run: list[Call], passing: set[int]) -> list[list[Call]]:
-        """A run cut wherever a single tensor, those in `passing` aside, is live, and the last call has written it."""
-        parts: list[list[Call]] = [[]]
-        for call in run:
-            parts[-1].append(call)
-            live = [t for t in self._live[self._place[id(call)]] if id(t) not in passing]
-            if len(live) == 1 and live[0] is call.outputs[0]:
-                parts.append([])
-        return [part for part in parts if part]
-
-    def _inside(self, run: list[Call], passing: set[int]) -> list[Tensor]:
-        """Tensors that are live inside a run, longer than to the next call."""
-        found = {id(t): t for call in run[:-1] for t in self._live[self._place[id(call)]]}
-        return [t for key, t in found.items() if key not in passing and self._span(t) > 1]
-
-    def _span(self, tensor: Tensor) -> int:
-        """How many calls long a tensor lives."""
-        written = next((i for i, c in enumerate(self.order) if any(t is tensor for t in c.outputs)), -1)
-        return self._last_use[id(tensor)] - written
-
-    def inputs(self, run: Sequence[Call]) -> list[Tensor]:
-        """The tensors that a run reads from outside, in the order of first use."""
-        inner = {id(t) for c in run for t in c.outputs}
-        return list({id(t): t for c in run for t in c.inputs if id(t) not in inner}.values())
-
-    def outputs(self, run: Sequence[Call]) -> list[Tensor]:
-        """The tensors of a run that others read, or that are outputs of the model."""
-        end = self._place[id(run[-1])]
-        return [t for c in run for t in c.outputs if self._last_use.get(id(t), -1) > end]
-
-    def submodel(self, run: Sequence[Call], name: str = "piece") -> keras.Model:
-        """A run of calls as a model of its own."""
-        return submodel(self.inputs(run), self.outputs(run), name)
-
-
-def _drafts(atoms: Sequence[list[Call]]) -> list[_Draft]:
+def _drafts(atoms: Sequence[list[Call]], division: Division) -> list[_Draft]:
     """Rules 2 to 4."""
     drafts: list[_Draft] = []
-    closed = True
-    spatial = len(atoms[0][0].inputs[0].shape) > 2
-    for i, atom in enumerate(atoms):
-        if spatial and len(atom[-1].outputs[0].shape) == 2:
-            head = [call for rest in atoms[i:] for call in rest]
-            return [*drafts, _Draft(head, block=False, spatial=False)]
-        branched, maker = len(atom) > 1, hasattr(atom[0].operation, "kernel")
-        resized = len(_scales([*atom[:1], *atom[-1:]])) > 1
-        after_branch = bool(drafts) and drafts[-1].branched
-        if branched or (maker and (after_branch or closed or resized)) or not drafts:
-            drafts.append(_Draft(list(atom), block=True, branched=branched))
+    closed, head = True, _head(atoms)
+    for atom in atoms[:head]:
+        branched, maker = len(atom) > 1 and not _is_gate(atom), _has_kernel(atom[0])
+        resized = scales([*atom[:1], *atom[-1:]]) > 1
+        last = drafts[-1] if drafts else None
+        ends = last and (last.branched or ((closed or resized) and division.removable(last.calls)))
+        if last and not branched and not (maker and ends):
+            last.calls.extend(atom)
         else:
-            drafts[-1].calls.extend(atom)
+            drafts.append(_Draft(list(atom), block=True, branched=branched))
         closed = not maker and not branched and (resized or closed)
+    if head < len(atoms):
+        drafts.append(_Draft([call for atom in atoms[head:] for call in atom], block=False, spatial=False))
     return drafts
 
 
-def _prunable(drafts: Sequence[_Draft], cutter: _Cutter) -> list[_Draft]:
+def _head(atoms: Sequence[list[Call]]) -> int:
+    """Number of the atom that begins rule 4's last stretch without spatial axes; all stay if there never were any."""
+    flat = [len(atom[-1].outputs[0].shape) <= 2 for atom in atoms]
+    if len(atoms[0][0].inputs[0].shape) <= 2 and all(flat):
+        return len(atoms)
+    return next((i + 1 for i in reversed(range(len(atoms))) if not flat[i]), 0)
+
+
+def _has_kernel(call: Call) -> bool:
+    return hasattr(call.operation, "kernel") or hasattr(call.operation, "depthwise_kernel")
+
+
+def _is_gate(atom: Sequence[Call]) -> bool:
+    """Whether a branched piece ends by multiplying its own input."""
+    return atom[-1].kind == "Multiply" and any(t is atom[0].inputs[0] for t in atom[-1].inputs)
+
+
+def _prunable(drafts: Sequence[_Draft], division: Division) -> list[_Draft]:
     """Rule 5."""
     found: list[_Draft] = []
     for d in drafts:
-        d.block = d.block and bool(analyse(cutter.submodel(d.calls)).groups)
+        free = division.removable(d.calls) if d.block else 0
+        d = replace(d, free=free, block=free > 0)
         last = found[-1] if found else None
-        if last and last.spatial and d.spatial and not last.block and not d.block:
+        if last and last.spatial and d.spatial and 0 in (last.free, d.free):
             together = last.calls + d.calls
-            if analyse(cutter.submodel(together)).groups:
-                found[-1] = _Draft(together, block=True)
+            if (free := division.removable(together)) > last.free + d.free:
+                found[-1] = _Draft(together, block=True, free=free)
                 continue
         found.append(d)
     return found
@@ -249,17 +212,25 @@ def _join_fixed(drafts: Sequence[_Draft]) -> list[_Draft]:
     return joined
 
 
-def _pieces(drafts: Sequence[_Draft], cutter: _Cutter) -> list[Piece]:
+def _pieces(drafts: Sequence[_Draft], division: Division) -> list[Piece]:
     pieces: list[Piece] = []
-    names = {id(t): str(t.name) for t in cutter.model.inputs}
+    names = {id(t): str(t.name) for t in division.model.inputs}
+    given = set(names.values())
     for d, name in zip(drafts, _names(drafts), strict=True):
         kind: Literal["block", "fixed"] = "block" if d.block else "fixed"
-        inputs, outputs = cutter.inputs(d.calls), cutter.outputs(d.calls)
+        inputs, outputs = division.inputs(d.calls), division.outputs(d.calls)
         for i, t in enumerate(outputs):
             names[id(t)] = name if len(outputs) == 1 else f"{name}.{i}"
+            if names[id(t)] in given:
+                raise ModelError(f"input {names[id(t)]!r} has the name of a segment; give keras.Input another name")
         model = submodel(inputs, outputs, name)
         read, written = (tuple(names[id(t)] for t in tensors) for tensors in (inputs, outputs))
-        pieces.append(Piece(name, kind, model, read, written, tuple(c.name for c in d.calls)))
+        finals = tuple(
+            (number, names[id(t)])
+            for number, t in enumerate(division.model.outputs)
+            if any(t is output for output in outputs)
+        )
+        pieces.append(Piece(name, kind, model, read, written, tuple(c.name for c in d.calls), finals))
     return pieces
 
 
@@ -273,14 +244,3 @@ def _names(drafts: Sequence[_Draft]) -> list[str]:
         edge = {0: "stem", len(drafts) - 1: "head"}.get(i)
         names.append(f"block{number}" if d.block else edge or f"fixed{number}")
     return names
-
-
-def _resolution(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(tensor.shape[1:-1])
-
-
-def _scales(run: Sequence[Call]) -> set[int]:
-    """The scales, in powers of two, that a run of calls works at; 1x1 (squeeze-and-excite) does not count."""
-    found = {_resolution(t) for call in run for t in (*call.inputs, *call.outputs)}
-    sides = [max(r) for r in found if r and max(r) > 1]
-    return {round(math.log2(max(sides) / side)) for side in sides}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from legodnn.errors import ModelError
 
@@ -52,6 +53,8 @@ def functional(model: keras.Model) -> keras.Model:
             f"model {model.name!r} ({type(model).__name__}) has no graph of layers: rebuild it with Keras' functional "
             "API, keras.Model(inputs, outputs)"
         )
+    if isinstance(model._outputs_struct, dict) or isinstance(model._inputs_struct, dict):
+        model = submodel(model.inputs, model.outputs, model.name)  # from here on tensors are known by their order
     if not any(_is_nested(call) for call in calls(model)):
         return model
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
@@ -97,6 +100,44 @@ def calls(model: keras.Model) -> list[Call]:
             if not node.is_input:
                 found.append(Call(node.operation, node, tuple(node.input_tensors), tuple(node.output_tensors)))
     return found
+
+
+def check_shapes(model: keras.Model) -> None:
+    """Refuse a Functional model in which a tensor's shape is not known, or which passes an input on as an output.
+
+    Raises:
+        ModelError: naming the input or the layer.
+    """
+    images = {t.shape[0] for t in model.inputs}
+    for t in model.inputs:
+        if None in t.shape[1:]:
+            raise ModelError(
+                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
+            )
+        if any(t is output for output in model.outputs):
+            raise ModelError(f"model {model.name!r} gives its input {t.name!r} as an output; leave that output out")
+    for call in calls(model):
+        for t in call.outputs:
+            if None in t.shape[1:] or t.shape[:1] not in [(n,) for n in images]:
+                raise ModelError(
+                    f"layer {call.name!r} ({call.kind}) of model {model.name!r} gives a tensor of shape {t.shape}; "
+                    "every size must be known but the first, which is the number of images"
+                )
+
+
+def check_weights(model: keras.Model) -> None:
+    """Refuse a model with weights that are not numbers.
+
+    Raises:
+        ModelError: naming the layer and the weight that hold NaN or infinity.
+    """
+    for layer in model.layers:
+        for variable in layer.weights:
+            if not np.isfinite(np.asarray(keras.ops.convert_to_numpy(variable), float)).all():
+                raise ModelError(
+                    f"layer {layer.name!r} of model {model.name!r} has NaN or infinity in its weights "
+                    f"({variable.name}): load or train it again"
+                )
 
 
 def live_after(order: Sequence[Call], inputs: Sequence[Tensor]) -> list[list[Tensor]]:

@@ -227,7 +227,7 @@ def _is_last(axis: int | Sequence[int] | None, rank: int) -> bool:
 _ELEMENTWISE = {
     "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
     "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softplus", "softsign",
-    "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink", "threshold",
+    "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
 }  # fmt: skip
 
 _NORMALISES = "it normalises over the channels, which depend on one another"

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from legodnn.console import size, table
+from legodnn.errors import ModelError
+from legodnn.files import write_atomic
 from legodnn.store import Store
+
+if TYPE_CHECKING:
+    from legodnn.blocks.extract import Piece
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,12 +28,19 @@ def add_parser(subparsers: Any) -> None:
         epilog="examples:\n"
         "  legodnn inspect demo/stores/vgg16\n"
         "  legodnn inspect resnet18\n"
-        "  legodnn inspect mymodel.keras",
+        "  legodnn inspect mymodel.keras --draw mymodel.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("target", help="folder of a store, a .keras file, or vgg16, resnet18, resnet20, resnet56")
+    parser.add_argument(
+        "target",
+        help="folder of a store, or a model: a .keras file, module:function, a name in keras.applications, or vgg16, "
+        "resnet18, resnet20, resnet56",
+    )
     parser.add_argument(
         "--max-blocks", type=int, default=16, help="for a model: at most this many blocks (default: 16)"
+    )
+    parser.add_argument(
+        "--draw", type=Path, metavar="FILE", help="for a model: draw its blocks and layers into a .svg or .html file"
     )
     parser.add_argument(
         "--json", action="store_true", help="print JSON: the manifest of a store, the blocks of a model"
@@ -37,10 +51,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
     if Path(args.target).is_dir():
+        if args.draw:
+            raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
         store = Store(args.target)
         print(json.dumps(store_summary(store)) if args.json else store_table(store))
     else:
-        print(_model(args.target, args.max_blocks, args.json))
+        print(_model(args.target, args.max_blocks, args.draw, args.json))
     return 0
 
 
@@ -74,45 +90,79 @@ def store_table(store: Store) -> str:
     )
 
 
-def _model(target: str, max_blocks: int, as_json: bool) -> str:
-    from legodnn.blocks.channels import analyse
+def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) -> str:
+    if drawing and drawing.suffix not in (".svg", ".html"):
+        raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
     from legodnn.blocks.extract import extract
-    from legodnn.blocks.graph import macs
     from legodnn.blocks.models import open_model
 
     model = open_model(target)
-    pieces: list[dict[str, Any]] = []
-    for p in extract(model, max_blocks):
-        channels = analyse(p.model)
-        pieces.append(
-            {
-                "segment": p.name,
-                "kind": p.kind,
-                "layers": len(p.calls),
-                "params": p.model.count_params(),
-                "macs": macs(p.model),
-                "reads": list(p.inputs),
-                "outputs": [list(t.shape[1:]) for t in p.model.outputs],
-                "prunable": [str(group) for group in channels.groups] if p.kind == "block" else [],
-                "kept_whole": channels.kept_whole,
-            }
-        )
+    pieces = extract(model, max_blocks)
+    if drawing:
+        _draw(drawing, model.name, pieces)
+    segments = [_summary(piece) for piece in pieces]
     if as_json:
-        return json.dumps({"model": model.name, "segments": pieces})
+        return json.dumps({"model": model.name, "segments": segments})
+    return _segments_table(segments) + (f"\n\ndrawn into {drawing}" if drawing else "")
+
+
+def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
+    from legodnn.blocks.draw import draw
+
+    svg = draw(name, pieces)
+    if path.suffix == ".html":
+        page = f'<!doctype html><meta charset="utf-8"><title>{escape(name)}</title><body style="margin:0">'
+        svg = f'{page}<div style="overflow-x:auto">\n{svg}</div>\n'
+    try:
+        write_atomic(path, svg)
+    except OSError as e:
+        raise ModelError(f"cannot draw into {path}: {e.strerror or e}") from None
+
+
+def _summary(piece: Piece) -> dict[str, Any]:
+    """A segment of a model as plain data."""
+    from legodnn.blocks.channels import analyse
+    from legodnn.blocks.graph import macs
+
+    channels = analyse(piece.model)
+    return {
+        "segment": piece.name,
+        "kind": piece.kind,
+        "layers": len(piece.calls),
+        "params": piece.model.count_params(),
+        "macs": macs(piece.model),
+        "reads": list(piece.inputs),
+        "outputs": [list(t.shape[1:]) for t in piece.model.outputs],
+        "prunable": [str(group) for group in channels.groups] if piece.kind == "block" else [],
+        "kept_whole": channels.kept_whole,
+    }
+
+
+def _segments_table(segments: Sequence[dict[str, Any]]) -> str:
+    """A row for each segment, the total, and what keeps its channels."""
+    params, macs = (sum(s[key] for s in segments) for key in ("params", "macs"))
     rows = [
         (
-            p["segment"],
-            p["kind"],
-            p["layers"],
-            f"{p['params']:,}",
-            f"{p['macs']:,}",
-            ", ".join("x".join(map(str, shape)) for shape in p["outputs"]),
-            "; ".join(p["prunable"]),
+            s["segment"],
+            s["kind"],
+            s["layers"],
+            f"{s['params']:,}",
+            f"{s['params'] / max(params, 1):.1%}",
+            f"{s['macs']:,}",
+            f"{s['macs'] / max(macs, 1):.1%}",
+            ", ".join("x".join(map(str, shape)) for shape in s["outputs"]),
+            "; ".join(s["prunable"]),
         )
-        for p in pieces
+        for s in segments
     ]
-    header = ("segment", "kind", "layers", "params", "MACs", "output", "what can be removed")
+    blocks = [s for s in segments if s["kind"] == "block"]
+    in_blocks, macs_in_blocks = (sum(s[key] for s in blocks) for key in ("params", "macs"))
+    header = ("segment", "kind", "layers", "params", "share", "MACs", "share", "output", "what can be removed")
+    total = (
+        f"{len(blocks)} blocks hold {in_blocks / max(params, 1):.1%} of {params:,} parameters and "
+        f"{macs_in_blocks / max(macs, 1):.1%} of {macs:,} multiply-accumulates"
+    )
     kept = [
-        f"{p['segment']}: {call} keeps its channels: {why}" for p in pieces for call, why in p["kept_whole"].items()
+        f"{s['segment']}: {call} keeps its channels: {why}" for s in segments for call, why in s["kept_whole"].items()
     ]
-    return "\n".join([table(rows, header), *(["", *kept] if kept else [])])
+    return "\n".join([table(rows, header), "", total, *(["", *kept] if kept else [])])

@@ -38,7 +38,7 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     """One more tensor of the same height and width."""
     x = draw(st.sampled_from(tensors[-3:]))
     others = [t for t in tensors if t is not x and t.shape == x.shape]
-    kind = draw(st.integers(0, 17))
+    kind = draw(st.integers(0, 18))
     if kind <= 3:
         act = draw(st.sampled_from([None, "relu", "sigmoid", "tanh"]))
         return conv(draw(st.integers(1, 6)), activation=act, use_bias=draw(st.booleans()))(x)
@@ -67,6 +67,18 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
         return layers.Multiply()([x, gate])
     if kind == 16:
         return layers.Multiply()([x, conv(1, activation="sigmoid")(x)])
+    if kind == 17:
+        there, back = draw(
+            st.sampled_from(
+                [
+                    (layers.ZeroPadding2D(1), layers.Cropping2D(1)),
+                    (layers.UpSampling2D(2, interpolation="bilinear"), layers.AveragePooling2D(2)),
+                    (layers.Reshape((16, x.shape[-1])), layers.Reshape((4, 4, x.shape[-1]))),
+                    (layers.Rescaling(0.5, 0.1), layers.LeakyReLU()),
+                ]
+            )
+        )
+        return back(there(x))
     return layers.BatchNormalization()(x)
 
 

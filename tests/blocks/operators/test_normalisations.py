@@ -50,3 +50,23 @@ def test_what_normalises_over_positions_lets_channels_go(check_body: Any, layer:
 def test_prelu_loses_the_slopes_of_removed_channels(check_body: Any, shared: Any, shape: Any) -> None:
     _, pruned = check_body(between(layers.PReLU(shared_axes=shared, name="it")))
     assert pruned.get_layer("it").alpha.shape == shape
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}, {"scale": False, "center": False}])
+def test_batch_normalisation_loses_scale_shift_and_statistics(check_body: Any, options: Any) -> None:
+    channels, pruned = check_body(between(layers.BatchNormalization(name="it", **options)))
+    assert [str(g) for g in channels.groups] == ["6 channels made by a"]
+    assert {w.shape for w in pruned.get_layer("it").weights} == {(3,)}
+
+
+@pytest.mark.parametrize("layer", [layers.Rescaling(0.1, -0.5), layers.Rescaling([2.0])])
+def test_rescaling_by_one_number_lets_channels_go(check_body: Any, layer: Any) -> None:
+    _, pruned = check_body(between(layer))
+    assert pruned.get_layer("a").filters == 3
+
+
+def test_normalisation_of_the_input_leaves_what_comes_after_it_free(check_body: Any) -> None:
+    first = layers.Normalization(mean=[0.5, 0.4, 0.3], variance=[2.0, 1.0, 0.5])
+    channels, pruned = check_body(lambda x: between(layers.ReLU())(first(x)))
+    assert [str(g) for g in channels.groups] == ["6 channels made by a"]
+    assert pruned.get_layer("a").filters == 3

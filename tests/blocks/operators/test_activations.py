@@ -1,0 +1,49 @@
+"""Activations: those that look at each value alone let channels go, as layers and inside of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+from keras import layers
+
+from legodnn.blocks.rules import _ELEMENTWISE
+
+
+def between(middle: Any, **options: Any) -> Any:
+    """A convolution `a` of 6 channels, something, and the output."""
+    return lambda x: layers.Conv2D(3, 3)(middle(layers.Conv2D(6, 3, name="a", **options)(x)))
+
+
+@pytest.mark.parametrize("name", sorted(_ELEMENTWISE))
+def test_elementwise_activations_let_channels_go(check_body: Any, name: str) -> None:
+    channels, pruned = check_body(between(layers.Activation(name)))
+    assert [str(g) for g in channels.groups] == ["6 channels made by a"]
+    assert pruned.get_layer("a").filters == 3
+
+
+@pytest.mark.parametrize("layer", [layers.ReLU(6.0, 0.1, 0.5), layers.LeakyReLU(0.2), layers.ELU(0.7)])
+def test_activation_layers_keep_their_settings(check_body: Any, layer: Any) -> None:
+    _, pruned = check_body(between(layer))
+    assert pruned.get_layer("a").filters == 3
+    assert pruned.get_layer(layer.name).get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", keras.activations.silu, keras.activations.exponential])
+def test_an_activation_that_does_not_keep_zeros_is_no_obstacle(check_body: Any, activation: Any) -> None:
+    """Readers get zeros for removed channels, whatever sigmoid(0) is."""
+    _, pruned = check_body(between(layers.Identity(), activation=activation))
+    assert pruned.get_layer("a").filters == 3
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
+def test_activations_over_channels_keep_them_all(check_body: Any, name: str) -> None:
+    def body(x: Any) -> Any:
+        x = layers.Activation(name, name="over")(layers.Conv2D(6, 3, name="a")(x))
+        return layers.Conv2D(3, 3)(x)
+
+    channels, pruned = check_body(body)
+    assert not channels.groups
+    assert channels.kept_whole["over"].endswith("is not known to keep channels apart")
+    assert pruned.get_layer("a").filters == 6

@@ -1,0 +1,49 @@
+"""`legodnn inspect` on models: shares, drawings, and what cannot be drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from legodnn.cli import main
+from legodnn.store import Store
+
+
+def test_the_table_tells_each_blocks_share(tiny_keras_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_keras_file)]) == 0
+    text = capsys.readouterr().out
+    assert "share" in text
+    assert "2 blocks hold" in text
+    assert "multiply-accumulates" in text
+
+
+def test_a_model_is_drawn_as_svg_and_as_a_page(
+    tiny_keras_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("tiny.svg", "tiny.html"):
+        assert main(["inspect", str(tiny_keras_file), "--draw", str(tmp_path / name)]) == 0
+        assert str(tmp_path / name) in capsys.readouterr().out
+    assert ElementTree.parse(tmp_path / "tiny.svg").getroot().tag.endswith("svg")
+    page = (tmp_path / "tiny.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "<svg" in page
+
+
+@pytest.mark.parametrize("name", ["tiny.pdf", "tiny", "FILE/tiny.svg"])
+def test_what_cannot_be_drawn_is_said_in_one_line(
+    tiny_keras_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = tmp_path / name.replace("FILE", "file")
+    (tmp_path / "file").write_text("in the way")
+    assert main(["inspect", str(tiny_keras_file), "--draw", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert "cannot draw into" in error
+    assert len(error[error.index("legodnn: ") :].strip().splitlines()) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_store_is_not_drawn(tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_store.path), "--draw", str(tmp_path / "x.svg")]) == 1
+    assert "is a store" in capsys.readouterr().err

@@ -143,25 +143,71 @@ def load_cifar_resnet_weights(model: keras.Model, path: str | Path) -> None:
     Raises:
         ModelError: unreadable, a weight is missing, left over, or has another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {k: archive[k] for k in archive.files if not k.endswith("num_batches_tracked")}
-    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
-        raise ModelError(f"cannot read weights from {path}: {e}; it must be an .npz file of arrays") from None
+    arrays = _arrays(path)
     for layer in model.layers:
         if not layer.weights:
             continue
         names, transpose = _published_names(layer)
-        missing = [n for n in names if n not in arrays]
-        if missing:
-            raise ModelError(f"{path} lacks {missing[0]}, which layer {layer.name} of {model.name} needs")
-        weights = [arrays.pop(n) for n in names]
+        weights = _taken(arrays, names, layer, model, path)
         if transpose:
             weights[0] = weights[0].transpose(transpose)
-        shapes = [tuple(w.shape) for w in layer.weights]
-        if [w.shape for w in weights] != shapes:
-            raise ModelError(f"{path}: {names[0]} has shape {weights[0].shape}, {model.name} needs {shapes[0]}")
-        layer.set_weights(weights)
+        _set(layer, weights, names, model, path)
+    _check_nothing_left(arrays, model, path)
+
+
+def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
+    """Fill a vgg16 with weights saved as .npz, Keras' layout.
+
+    Args:
+        model: from `vgg16()` at the width that the weights have.
+        path: an .npz with arrays conv1/kernel to conv13/kernel, bn1/ to bn13/{gamma,beta,moving_mean,moving_variance},
+            for batch norms with Keras' default epsilon of 1e-3, and dense/{kernel,bias}.
+
+    Raises:
+        ModelError: unreadable, a weight is missing, left over, or has another shape.
+    """
+    arrays = _arrays(path)
+    number = 0
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        if layer.name == "logits":
+            names = ["dense/kernel", "dense/bias"]
+        elif layer.name.endswith("_bn"):
+            names = [f"bn{number}/{part}" for part in ("gamma", "beta", "moving_mean", "moving_variance")]
+        else:
+            number += 1
+            names = [f"conv{number}/kernel"]
+        weights = _taken(arrays, names, layer, model, path)
+        if layer.name.endswith("_bn"):  # what counts is variance + epsilon
+            weights[3] = weights[3] + 1e-3 - layer.epsilon
+        _set(layer, weights, names, model, path)
+    _check_nothing_left(arrays, model, path)
+
+
+def _arrays(path: str | Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {k: archive[k] for k in archive.files if not k.endswith("num_batches_tracked")}
+    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
+        raise ModelError(f"cannot read weights from {path}: {e}; it must be an .npz file of arrays") from None
+
+
+def _taken(arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path) -> list[Any]:
+    missing = [n for n in names if n not in arrays]
+    if missing:
+        raise ModelError(f"{path} lacks {missing[0]}, which layer {layer.name} of {model.name} needs")
+    return [arrays.pop(n) for n in names]
+
+
+def _set(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+    for name, found, wanted in zip(names, weights, layer.weights, strict=True):
+        if found.shape != tuple(wanted.shape):
+            raise ModelError(f"{path}: {name} has shape {found.shape}, {model.name} needs {tuple(wanted.shape)}")
+    layer.set_weights(weights)
+
+
+def _check_nothing_left(arrays: dict[str, Any], model: keras.Model, path: str | Path) -> None:
     if arrays:
         raise ModelError(f"{path} holds {next(iter(arrays))}, which {model.name} does not have")
 

@@ -1,32 +1,44 @@
-"""What each option costs, and the accuracy that a composition of options will have.
+"""What compositions are worth: evaluating them, and predicting those that were not evaluated.
 
-The loss of an option is the relative error it causes at the model's output when it alone replaces its original. A
-composition's accuracy is predicted as link(sum of its losses); the link, a falling curve, is fitted to a sample of
-compositions that are really evaluated, and tested on others. The paper instead adds up the accuracy drops of single
-swaps, which are coarse (many are 0) and do not add up once they are large.
+A composition's metric is predicted as link(sum of its options' losses). Losses and link are fitted (`lossfit`) to a
+small sample of compositions that are really evaluated, and tested on others. The paper instead adds up the drops that
+single swaps cause; that estimate is here as `summed_drops`, for comparison.
 
-Everything is evaluated on the exported files, so that what a plan promises is what a device runs.
+In a store everything is evaluated on the exported files, so that what a plan promises is what a device runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Split
+from legodnn.blocks.lossfit import Fit, fit
+from legodnn.blocks.metrics import Metric, r2, top1
 from legodnn.console import Progress
-from legodnn.store import AccuracyModel, Link
+from legodnn.store import AccuracyModel
 
 Array = NDArray[np.float32]
+Composition = tuple[int, ...]
+
+_BATCH = 250  # images that are taken through all compositions at a time: their features at every segment are kept
+_GROUP = 32  # compositions whose outputs for all images are kept
+
+
+class Measured(NamedTuple):
+    """What was measured of a composition: the metric, and its outputs' squared error relative to the original's."""
+
+    metric: float
+    error: float
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One exported segment: the names of the tensors it reads and writes, and its options, the original first.
+    """One segment: the names of the tensors it reads and writes, and its options, the original first.
 
     An option takes the arrays it reads, each of shape (n, ...), and gives the list of those it writes.
     """
@@ -43,97 +55,152 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """The exported segments of one model with one input and one output, in topological order."""
+    """The segments of one model in topological order, and the names of its outputs (None: what the last one writes)."""
 
     stages: Sequence[Stage]
+    outputs: tuple[str, ...] | None = None
 
-    def output(self, choice: Sequence[int], x: Array) -> Array:
-        """The model's output for images x when segment i runs option choice[i]."""
-        return self.resume(choice, {self.stages[0].inputs[0]: x}, 0)
+    @property
+    def sizes(self) -> list[int]:
+        """How many options each segment has."""
+        return [len(stage.options) for stage in self.stages]
 
-    def resume(self, choice: Sequence[int], tensors: Mapping[str, Array], start: int) -> Array:
-        """The same from segment `start` on, given the tensors that are known before it."""
-        for stage, option in zip(self.stages[start:], choice[start:], strict=True):
-            tensors = stage.run(option, tensors)
-        return tensors[self.stages[-1].outputs[0]]
+    def inputs(self, x: Any) -> dict[str, Array]:
+        """The model's inputs by name, of an array (for the one input) or of arrays by name."""
+        return dict(x) if isinstance(x, Mapping) else {self.stages[0].inputs[0]: x}
+
+    def output(self, choice: Sequence[int], x: Any) -> Array:
+        """The first output for inputs x when segment i runs option choice[i]."""
+        return next(self.walk([tuple(choice)], x))[0]
+
+    def walk(self, compositions: Iterable[Composition], x: Any) -> Iterator[list[Array]]:
+        """The outputs of compositions, one after another; what a composition shares with the one before is not run."""
+        known: list[Mapping[str, Array]] = [self.inputs(x)]
+        before: Composition = ()
+        for choice in compositions:
+            shared = next((i for i, (a, b) in enumerate(zip(before, choice, strict=False)) if a != b), len(before))
+            del known[shared + 1 :]
+            for stage, option in zip(self.stages[shared:], choice[shared:], strict=True):
+                known.append(stage.run(option, known[-1]))
+            before = choice
+            yield [known[-1][name] for name in self.outputs or self.stages[-1].outputs]
 
 
-def top1(outputs: Array, labels: NDArray[np.int64] | None) -> float:
-    """Share of images whose largest output is the label."""
-    return float((outputs.argmax(axis=1) == labels).mean())
-
-
-def measure(chain: Chain, data: Split, name: str, samples: int, seed: int) -> tuple[AccuracyModel, list[list[float]]]:
-    """Measure every option's loss and fit the accuracy model.
+def evaluate(
+    chain: Chain,
+    compositions: Iterable[Composition],
+    split: Split,
+    metric: Metric = top1,
+    label: str = "evaluating compositions",
+) -> Iterator[tuple[Composition, Measured]]:
+    """Measure compositions, in sorted order, so that those with equal first segments come together and share work.
 
     Args:
-        chain: exported options of every segment, the original first.
-        data: images and labels that nothing was trained on.
-        name: of the data, for the record.
-        samples: compositions to evaluate; two thirds fit the link, the rest tests it.
+        chain: the segments.
+        compositions: option numbers, one for each segment.
+        split: inputs, and labels; without labels (None) the metric compares with the original's outputs.
+        metric: see `legodnn.blocks.metrics`.
+        label: of the progress line.
+
+    Yields:
+        Each composition with what was measured, in groups, as they are done: whoever keeps them can stop and go on
+        with the rest.
+    """
+    todo = sorted(set(compositions))
+    inputs = chain.inputs(split.x)
+    count = len(next(iter(inputs.values())))
+    batches = [{k: v[i : i + _BATCH] for k, v in inputs.items()} for i in range(0, count, _BATCH)]
+    if not todo:
+        return
+    with Progress(label, (len(todo) + 1) * len(batches)) as progress:
+
+        def outputs_of(group: Sequence[Composition]) -> Iterator[list[Array]]:
+            parts: list[list[list[Array]]] = [[] for _ in group]
+            for batch in batches:
+                for part, outputs in zip(parts, chain.walk(group, batch), strict=True):
+                    part.append(outputs)
+                    progress.step()
+            return ([np.concatenate(column) for column in zip(*part, strict=True)] for part in parts)
+
+        original = next(outputs_of([(0,) * len(chain.stages)]))
+        labels = original if split.y is None else split.y
+        for start in range(0, len(todo), _GROUP):
+            group = todo[start : start + _GROUP]
+            for composition, outputs in zip(group, outputs_of(group), strict=True):
+                yield composition, Measured(metric(outputs, labels), 1 - r2(outputs, original))
+
+
+def swaps(sizes: Sequence[int]) -> list[Composition]:
+    """The original, and every composition in which one segment alone runs another option."""
+    original = (0,) * len(sizes)
+    singles = [(*original[:i], o, *original[i + 1 :]) for i, n in enumerate(sizes) for o in range(1, n)]
+    return [original, *singles]
+
+
+def draw(sizes: Sequence[int], count: int, seed: int) -> list[Composition]:
+    """Random compositions: options equally likely; `count` different ones, if there are as many."""
+    rng, found = np.random.default_rng(seed), dict[Composition, None]()
+    for _ in range(20 * count):
+        if len(found) == count:
+            break
+        found[tuple(int(rng.integers(n)) for n in sizes)] = None
+    return list(found)
+
+
+def measure(
+    chain: Chain,
+    split: Split,
+    data: str,
+    samples: int,
+    seed: int,
+    metric: Metric = top1,
+    known: dict[Composition, Measured] | None = None,
+) -> tuple[AccuracyModel, list[list[float]]]:
+    """Evaluate single swaps and a sample of compositions, and fit the accuracy model.
+
+    Args:
+        chain: options of every segment, the original first.
+        split: inputs and labels that nothing was trained on; see `evaluate`.
+        data: what `split` is, for the record.
+        samples: random compositions to evaluate besides single swaps; two thirds are fitted, the rest tests the fit.
         seed: of the sample.
+        metric: see `legodnn.blocks.metrics`.
+        known: what has been measured already; what is measured now is added.
 
     Returns:
         The accuracy model, and for each segment the loss of each option.
     """
-    sizes = [len(stage.options) for stage in chain.stages]
-    sample = _sample(sizes, samples, np.random.default_rng(seed))
-    with Progress("measuring accuracy", sum(sizes) + len(sample)) as progress:
-        losses, reference = _losses(chain, data.x, progress)
-        metrics = []
-        for choice in sample:
-            metrics.append(top1(chain.output(choice, data.x), data.y))
-            progress.step()
-    sums = np.array([sum(loss[i] for loss, i in zip(losses, choice, strict=True)) for choice in sample])
-    best, known = top1(reference, data.y), np.array(metrics)
-    fit = np.arange(len(sample)) % 3 != 2
-    link = fit_link(sums[fit], known[fit], best, sum(max(loss) for loss in losses))
-    predicted = np.interp(sums[~fit], link.x, link.y)
-    error = float(np.abs(predicted - known[~fit]).mean()) if (~fit).any() else 0.0
-    model = AccuracyModel(metric="top1", data=name, original=best, link=link, error=error, samples=int((~fit).sum()))
-    return model, losses
+    known = {} if known is None else known
+    singles, sample = swaps(chain.sizes), draw(chain.sizes, samples, seed)
+    for composition, found in evaluate(chain, {*singles, *sample} - set(known), split, metric, "measuring accuracy"):
+        known[composition] = found
+    fitted = [c for i, c in enumerate(sample) if i % 3 != 2]
+    tested = [c for i, c in enumerate(sample) if i % 3 == 2]
+    result = fit_measured(chain.sizes, known, fitted)
+    wanted = np.array([known[c].metric for c in tested])
+    error = float(np.abs(result.predict(tested) - wanted).mean()) if tested else 0.0
+    name = getattr(metric, "__name__", type(metric).__name__)
+    original = known[singles[0]].metric
+    model = AccuracyModel(metric=name, data=data, original=original, link=result.link, error=error, samples=len(tested))
+    return model, result.losses
 
 
-def _losses(chain: Chain, x: Array, progress: Progress) -> tuple[list[list[float]], Array]:
-    """Relative output error of each single swap, and the original's output."""
-    original = [0] * len(chain.stages)
-    reference = chain.output(original, x)
-    scale = max(float(reference.var()), 1e-12)
-    before: Mapping[str, Array] = {chain.stages[0].inputs[0]: x}
-    losses: list[list[float]] = []
-    for i, stage in enumerate(chain.stages):
-        losses.append([0.0])
-        progress.step()
-        for option in range(1, len(stage.options)):
-            swapped = chain.resume(original, stage.run(option, before), i + 1)
-            losses[-1].append(float(np.square(swapped - reference).mean()) / scale)
-            progress.step()
-        before = stage.run(0, before)
-    return losses, reference
+def fit_measured(sizes: Sequence[int], known: Mapping[Composition, Measured], sample: Sequence[Composition]) -> Fit:
+    """Fit losses and link to a sample and to single swaps, all of which have been measured."""
+    original, *singles = swaps(sizes)
+    errors = [[0.0] for _ in sizes]
+    for composition in singles:
+        segment = next(i for i, option in enumerate(composition) if option)
+        errors[segment].append(known[composition].error)
+    fitted = [*singles, *sample]
+    return fit(errors, fitted, [known[c].metric for c in fitted], known[original].metric)
 
 
-def _sample(sizes: Sequence[int], count: int, rng: np.random.Generator) -> list[list[int]]:
-    """Compositions from lightly to heavily pruned: a level each, and options scattered about it."""
-    levels = rng.permutation(np.linspace(0, 1, count))
-    return [[int(np.clip(round(rng.normal(t, 0.2) * (n - 1)), 0, n - 1)) for n in sizes] for t in levels]
-
-
-def fit_link(sums: NDArray[np.float64], metrics: NDArray[np.float64], best: float, largest: float) -> Link:
-    """A falling curve through (0, best): y = floor + (best - floor) / (1 + (x / scale)^power), as 33 knots.
-
-    Args:
-        sums: summed losses of evaluated compositions.
-        metrics: their measured metric.
-        best: the original's metric.
-        largest: the largest sum that can occur.
-    """
-    floor = float(min(metrics.min(initial=best), best))
-    top = max(largest, float(sums.max(initial=0.0)), 1e-6)
-
-    def curve(x: NDArray[np.float64], scale: float, power: float) -> NDArray[np.float64]:
-        return floor + (best - floor) / (1 + (x / scale) ** power)
-
-    grid = product(np.geomspace(top / 1000, top * 10, 80), np.linspace(0.5, 6, 45))
-    scale, power = min(grid, key=lambda p: float(np.abs(curve(sums, *p) - metrics).sum()))
-    x = np.concatenate([[0.0], np.geomspace(top / 1000, top, 32)])
-    return Link(x=tuple(x.tolist()), y=tuple(np.minimum.accumulate(curve(x, scale, power)).tolist()))
+def summed_drops(
+    sizes: Sequence[int], known: Mapping[Composition, Measured], compositions: Sequence[Composition]
+) -> NDArray[np.float64]:
+    """The paper's estimate: the original's metric minus what each option costs as a single swap."""
+    original, *singles = swaps(sizes)
+    best = known[original].metric
+    drop = {next((i, o) for i, o in enumerate(c) if o): best - known[c].metric for c in singles}
+    return np.array([best - sum(drop.get(place, 0.0) for place in enumerate(c)) for c in compositions])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,15 +15,18 @@ import keras
 import numpy as np
 
 import legodnn
-from legodnn.blocks.accuracy import Chain, Stage, measure
+from legodnn.blocks import joint
+from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, measure
 from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.export import Runner, check, check_convertible, convert
-from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import macs
-from legodnn.blocks.jobs import Students, prune, read_original, train
+from legodnn.blocks.extract import Piece, extract, output_names
+from legodnn.blocks.graph import as_list, macs
+from legodnn.blocks.jobs import Students, read_original, train
+from legodnn.blocks.metrics import metric_of
 from legodnn.blocks.models import model_of
+from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.training import check_labels, scalars_to, train_original, values
+from legodnn.blocks.training import assign, check_labels, scalars_to, train_original, values
 from legodnn.blocks.work import Checkpoint, Work
 from legodnn.console import Progress
 from legodnn.errors import ModelError, StoreError
@@ -41,7 +46,9 @@ from legodnn.store import (
 )
 
 _EVALUATION_BATCH = 32
-_CHECKED_IMAGES = 4
+_CHECKED_IMAGES, _UNDIVIDED_IMAGES = 4, 256
+_KEEP_EVERY_S = 30.0
+_TASKS = {"top1": "classification", "mean_iou": "segmentation"}
 
 
 def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | None = None) -> Store:
@@ -76,6 +83,7 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
             work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
             checkpoint.discard()
         descendants = train(work, pieces, data, jobs, tensorboard)
+        _train_jointly(work, pieces, descendants, data)
         manifest = _export(work, data, model, pieces, descendants)
         try:
             with new_folder(path) as folder:
@@ -93,16 +101,54 @@ def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequ
     """What would fail after hours of training fails now: labels, operators, cutting, pruning."""
     if recipe.train_epochs:
         check_labels(model, data)
+    metric_of(recipe.metric, data, model)
     blocks = [p for p in pieces if p.kind == "block"]
     with Progress("checking", len(pieces) + len(blocks)) as progress:
         for piece in pieces:
             check_convertible(piece)
             progress.step(piece.name)
         for piece in blocks:
-            heaviest = recipe.model_copy(update={"sparsities": recipe.sparsities[-1:], "criterion": "l1"})
-            [(_, smallest)] = prune(piece, heaviest)
-            convert(smallest)
+            convert(descendant(piece.model, recipe.sparsities[-1]))
             progress.step(piece.name)
+
+
+def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset) -> None:
+    """Train descendants in random compositions, in place, as far as that is not done already."""
+    recipe = work.recipe
+    if not recipe.joint_epochs:
+        return
+    models = [model for options in descendants.values() for model in options]
+    variables = [v for model in models for v in model.weights]
+    if done := work.read("joint"):
+        assign(variables, [done[str(i)] for i in range(len(variables))])
+        return
+    checkpoint = Checkpoint(work, "joint", every_s=0)
+    start = None
+    if state := checkpoint.read():
+        weights, optimizer = (
+            [state[f"{kind}{i}"] for i in range(sum(key.startswith(kind) for key in state))] for kind in ("w", "o")
+        )
+        start = joint.State(int(state["epoch"]), weights, optimizer)
+
+    def keep(state: joint.State) -> None:
+        arrays = {"epoch": np.array(state.epoch)}
+        for kind, found in (("w", state.weights), ("o", state.optimizer)):
+            arrays.update({f"{kind}{i}": value for i, value in enumerate(found)})
+        checkpoint.write(arrays)
+
+    joint.train(
+        pieces,
+        descendants,
+        data,
+        recipe.joint_epochs,
+        recipe.batch_size,
+        recipe.seed,
+        recipe.learning_rate,
+        on_epoch=keep,
+        start=start,
+    )
+    work.write("joint", {str(i): w for i, w in enumerate(values(variables))})
+    checkpoint.discard()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +175,14 @@ def option_name(sparsity: float, precision: Precision) -> str:
 def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piece], descendants: Students) -> Manifest:
     """Write every option's file into the work folder, measure accuracy, and return the manifest."""
     recipe = work.recipe
+    metric = metric_of(recipe.metric, data, model)
     exported = _convert_all(work, data, pieces, descendants)
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
-    chain, val = Chain(stages), data.val.first(recipe.evaluated_images)
+    chain, val = Chain(stages, output_names(pieces)), data.val.first(recipe.evaluated_images)
     _check_undivided(chain, model, val.x)
-    accuracy, losses = measure(chain, val, f"{data.name}, {len(val)} validation images", recipe.samples, recipe.seed)
+    evaluated = _Evaluated(work)
+    described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
+    accuracy, losses = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
     segments = []
     for piece, costs in zip(pieces, losses, strict=True):
         options = [_option(piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]
@@ -156,9 +205,9 @@ def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piec
         std=scaling.std,
     )
     return Manifest(
-        model=ModelInfo(name=recipe.name, task="classification", labels=data.labels),
+        model=ModelInfo(name=recipe.name, task=_TASKS.get(accuracy.metric, "other"), labels=data.labels),
         inputs=(spec,),
-        outputs=pieces[-1].outputs,
+        outputs=output_names(pieces),
         tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
         segments=tuple(segments),
         accuracy=accuracy,
@@ -212,14 +261,33 @@ def _convert(
     return _Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
 
 
+class _Evaluated(dict[Composition, Measured]):
+    """What compositions were measured to be worth, kept in the work folder as it grows."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._file = work.path / "evaluated.json"
+        self._kept = time.monotonic()
+        if self._file.exists():
+            for composition, found in json.loads(self._file.read_text(encoding="utf-8")):
+                super().__setitem__(tuple(composition), Measured(*found))
+
+    def __setitem__(self, composition: Composition, found: Measured) -> None:
+        super().__setitem__(composition, found)
+        if time.monotonic() - self._kept > _KEEP_EVERY_S:
+            write_atomic(self._file, json.dumps([[list(c), list(m)] for c, m in self.items()]))
+            self._kept = time.monotonic()
+
+
 def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
-    composed = chain.output([0] * len(chain.stages), x)
-    whole = model.predict(x, verbose=0)
-    difference = float(np.abs(composed - whole).max() / max(1.0, float(np.abs(whole).max())))
-    if not difference < 1e-4:
-        raise ModelError(
-            f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
-        )
+    x = x[:_UNDIVIDED_IMAGES]
+    composed = next(chain.walk([(0,) * len(chain.stages)], x))
+    for found, whole in zip(composed, as_list(model.predict(x, verbose=0)), strict=True):
+        difference = float(np.abs(found - whole).max() / max(1.0, float(np.abs(whole).max())))
+        if not difference < 1e-4:
+            raise ModelError(
+                f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
+            )
 
 
 def _option(piece: Piece, option: _Exported, loss: float) -> Option:

@@ -7,9 +7,7 @@ are labels; `npz:FILE` reads arrays; `module:function` calls a function of the u
 
 from __future__ import annotations
 
-import importlib
 import pickle
-import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, DependencyError
 
 Array = NDArray[np.float32]
@@ -266,12 +265,7 @@ def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
 
 
 def _function(module_name: str, function_name: str) -> Dataset:
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as e:
-        raise DataError(f"unknown data {module_name}:{function_name} ({e}); use {_SOURCES}") from None
+    function = user_function(f"{module_name}:{function_name}", DataError)
     data = function()
     if not isinstance(data, Dataset):
         raise DataError(f"{module_name}:{function_name} gave {type(data).__name__}, not a legodnn.blocks.data.Dataset")

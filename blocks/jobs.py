@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from legodnn.blocks.criteria import CRITERIA
 from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.distill import distill
 from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import calls, macs
+from legodnn.blocks.graph import alone, as_list, calls, macs
 from legodnn.blocks.models import model_of
 from legodnn.blocks.prune import choose, remove
 from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.reconstruct import refit
 from legodnn.blocks.training import Log, assign, scalars_to, steps_per_epoch
 from legodnn.blocks.work import Checkpoint, Work
 from legodnn.console import Progress
@@ -44,14 +45,23 @@ Students = Mapping[str, Sequence[keras.Model]]
 
 # Share of the memory that is free when a build starts that features in training may take.
 _MEMORY_SHARE = 0.5
-_CRITERION_IMAGES = 32
+# Images that channels are chosen and weights are refitted on, as far as features of one tensor take this much memory.
+_FITTED_IMAGES, _FITTED_BYTES = 500, 400_000_000
 
 
-def prune(piece: Piece, recipe: Recipe, x: Any = None) -> list[tuple[np.ndarray, keras.Model]]:
-    """For each sparsity the channel numbers that go, and the descendant without them, not yet trained."""
-    channels = analyse(piece.model)
-    removed = [choose(piece.model, channels, s, CRITERIA[recipe.criterion], x) for s in recipe.sparsities]
-    return [(ids, remove(piece.model, channels, ids)) for ids in removed]
+def prune(piece: Piece, recipe: Recipe, x: Sequence[np.ndarray]) -> list[tuple[np.ndarray, keras.Model]]:
+    """For each sparsity the channel numbers that go, and the descendant without them, not yet trained.
+
+    `x` are inputs of the segment, each of shape (n, ...).
+    """
+    channels, found = analyse(piece.model), []
+    for sparsity in recipe.sparsities:
+        removed = choose(piece.model, channels, sparsity, CRITERIA[recipe.criterion], alone(x))
+        student = remove(piece.model, channels, removed)
+        if recipe.joint_epochs:
+            refit(piece.model, student, channels, removed, x)
+        found.append((removed, student))
+    return found
 
 
 def read_students(work: Work, pieces: Sequence[Piece]) -> dict[str, list[keras.Model]]:
@@ -131,8 +141,7 @@ def run(
 ) -> None:
     """Distil the descendants of a job's blocks and write them to the work folder."""
     recipe = work.recipe
-    features = _features(pieces, data.train.x[:_CRITERION_IMAGES]) if recipe.criterion == "reconstruction" else {}
-    pruned = {p.name: prune(p, recipe, features.get(p.name)) for p in pieces if p.name in names}
+    pruned = {p.name: prune(p, recipe, x) for p, x in _features(pieces, data.train.x) if p.name in names}
     checkpoint = Checkpoint(work, f"job{number}")
     errors = distill(
         pieces,
@@ -157,13 +166,17 @@ def run(
     checkpoint.discard()
 
 
-def _features(pieces: Sequence[Piece], x: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """What each segment reads when the original runs on images x."""
-    tensors, read = {pieces[0].inputs[0]: x}, {}
+def _features(pieces: Sequence[Piece], x: np.ndarray) -> Iterator[tuple[Piece, list[np.ndarray]]]:
+    """Each segment with what it reads when the original runs on the first images of x."""
+    largest = max(math.prod(t.shape[1:]) for p in pieces for t in (*p.model.inputs, *p.model.outputs))
+    count = min(_FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
+    tensors: dict[str, Any] = {pieces[0].inputs[0]: x[:count]}
     for piece in pieces:
-        read[piece.name] = [keras.ops.convert_to_numpy(tensors[name]) for name in piece.inputs]
-        tensors.update(zip(piece.outputs, piece.run(tensors), strict=True))
-    return read
+        inputs = [tensors[name] for name in piece.inputs]
+        yield piece, inputs
+        parts = [piece.model(alone([a[i : i + 64] for a in inputs]), training=False) for i in range(0, count, 64)]
+        columns = zip(*(map(keras.ops.convert_to_numpy, as_list(part)) for part in parts), strict=True)
+        tensors.update(zip(piece.outputs, map(np.concatenate, columns), strict=True))
 
 
 def _run_all(work: Work, numbers: Sequence[int], images: int, processes: int, tensorboard: str | None) -> None:

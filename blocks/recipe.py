@@ -53,12 +53,16 @@ class Recipe(Schema):
         precisions: of every option; float32 is always there. The others are quantised after training.
         criterion: which channels go first, a name in `legodnn.blocks.criteria.CRITERIA`.
         distill_epochs: most epochs of block-wise distillation.
+        joint_epochs: epochs of training in random compositions after that; 0 for the paper's own training, which is
+            plain pruning and block-wise distillation alone. Otherwise descendants also start refitted (`reconstruct`).
         patience: a descendant is done after this many epochs in which its error on the validation images did not
             fall by 1 %.
         learning_rate: Adam's in distillation, decaying by a cosine to 1 %.
         mixed_precision: compute in bfloat16 while training (weights stay float32): pays on GPUs, hardly on CPUs.
         batch_size: images a training step.
         max_blocks, min_share: see `legodnn.blocks.extract.extract`.
+        metric: what accuracy means: `top1`, `mean_iou`, `r2`, or `module:function`, see `legodnn.blocks.metrics`. None:
+            what fits labels and outputs; without labels, agreement with the original.
         samples: compositions evaluated to fit and test the accuracy model.
         evaluated_images: at most this many validation images are used for it.
         calibration_images: training images that int8 options are calibrated on.
@@ -79,12 +83,14 @@ class Recipe(Schema):
     precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
     criterion: Criterion = "l1"
     distill_epochs: Annotated[int, Field(gt=0)] = 10
+    joint_epochs: Annotated[int, Field(ge=0)] = 20
     patience: Annotated[int, Field(gt=0)] = 3
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     mixed_precision: bool = False
     batch_size: Annotated[int, Field(gt=0)] = 64
     max_blocks: Annotated[int, Field(gt=0)] = 16
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    metric: str | None = None
     samples: Annotated[int, Field(ge=6)] = 48
     evaluated_images: Annotated[int, Field(ge=10)] = 2000
     calibration_images: Annotated[int, Field(gt=0)] = 128

@@ -160,8 +160,8 @@ def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
 
     Args:
         model: from `vgg16()` at the width that the weights have.
-        path: an .npz with arrays conv1/kernel to conv13/kernel, bn1/{gamma,beta,moving_mean,moving_variance} to
-            bn13/..., for batch norms with Keras' default epsilon of 1e-3, and dense/{kernel,bias}.
+        path: an .npz with arrays conv1/kernel to conv13/kernel, bn1/ to bn13/{gamma,beta,moving_mean,moving_variance},
+            for batch norms with Keras' default epsilon of 1e-3, and dense/{kernel,bias}.
 
     Raises:
         ModelError: unreadable, a weight is missing, left over, or has another shape.

@@ -82,6 +82,7 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
         sparsities=sparsities,
         precisions=("float32",),
         distill_epochs=2,
+        joint_epochs=2,
         batch_size=32,
         samples=9,
         evaluated_images=120,

@@ -15,10 +15,11 @@ from keras import layers
 from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
+from legodnn.blocks import accuracy as accuracy_module
 from legodnn.blocks import build as build_module
 from legodnn.blocks import distill as distill_module
+from legodnn.blocks import joint as joint_module
 from legodnn.blocks import training as training_module
-from legodnn.blocks.accuracy import Chain
 from legodnn.blocks.build import build
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.export import Runner
@@ -39,7 +40,7 @@ def recipe_of(store: Store) -> Recipe:
 def quick(model: Path | str, **changes: Any) -> Recipe:
     """No training of the original, one epoch of distillation."""
     settings = {"image_size": 12, "distill_epochs": 1, "sparsities": (0.5,), "batch_size": 256, "samples": 6}
-    settings["precisions"] = ("float32",)
+    settings |= {"precisions": ("float32",), "joint_epochs": 0}
     return Recipe(model=str(model), name="quick", evaluated_images=20, **{**settings, **changes})
 
 
@@ -106,7 +107,7 @@ def without_date(store: Store) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize("moment", ["training", "distilling", "exporting", "measuring", "at the end"])
+@pytest.mark.parametrize("moment", ["training", "distilling", "composing", "exporting", "measuring", "at the end"])
 def test_an_interrupted_build_goes_on_to_the_same_store(
     tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
@@ -122,13 +123,14 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
 
         return call
 
-    recipe = quick(tiny_keras_file, train_epochs=1, precisions=("float32", "int8"))
+    recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "int8"))
     whole = build(recipe, tmp_path / "whole")
     place, name = {
         "training": (training_module, "batch_of"),
         "distilling": (distill_module, "batch_of"),
         "exporting": (build_module, "_convert"),
-        "measuring": (Chain, "output"),
+        "composing": (joint_module, "draw_paths"),
+        "measuring": (accuracy_module, "Measured"),
         "at the end": (build_module, "write_atomic"),
     }[moment]
     with monkeypatch.context() as patched:

@@ -156,3 +156,32 @@ def test_published_weights_give_the_published_accuracy(name: str, expected: floa
     found = (model.predict(test.x, batch_size=200, verbose=0).argmax(axis=1) == test.y).mean()
     # Three standard errors of a share of 2,000 images are 1.8 points.
     assert found == pytest.approx(expected, abs=0.018)
+
+
+def vgg16_arrays(model: keras.Model) -> Arrays:
+    """Random weights for a vgg16 under the names of the file."""
+    rng, arrays, number = np.random.default_rng(0), {}, 0
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            for part, w in zip(("gamma", "beta", "moving_mean", "moving_variance"), layer.weights, strict=True):
+                arrays[f"bn{number}/{part}"] = rng.uniform(0.5, 1, w.shape)
+        elif layer.name == "logits":
+            arrays.update({f"dense/{w.name}": rng.normal(size=w.shape) for w in layer.weights})
+        elif layer.weights:
+            number += 1
+            arrays[f"conv{number}/kernel"] = rng.normal(size=layer.kernel.shape)
+    return arrays
+
+
+def test_vgg16_weights_land_in_order_and_their_epsilon_counts(tmp_path: Path) -> None:
+    model = zoo.vgg16(0.05)
+    arrays = vgg16_arrays(model)
+    np.savez(tmp_path / "w.npz", **arrays)
+    zoo.load_vgg16_weights(model, tmp_path / "w.npz")
+    np.testing.assert_allclose(values(model.get_layer("conv3_2").kernel), arrays["conv6/kernel"], rtol=1e-6)
+    norm = model.get_layer("conv5_3_bn")
+    expected = arrays["bn13/moving_variance"] + 1e-3
+    np.testing.assert_allclose(values(norm.moving_variance) + norm.epsilon, expected, rtol=1e-6)
+    np.savez(tmp_path / "w.npz", **{k: v for k, v in arrays.items() if k != "bn7/beta"})
+    with pytest.raises(ModelError, match="lacks bn7/beta, which layer conv3_3_bn of vgg16 needs"):
+        zoo.load_vgg16_weights(model, tmp_path / "w.npz")

@@ -1,0 +1,159 @@
+"""Descendants trained together fit one another better; originals stay as they are; stopping changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from legodnn.blocks.data import Dataset, load
+from legodnn.blocks.extract import Piece, compose, extract
+from legodnn.blocks.joint import Composer, State, draw_paths, slot_options, train
+from legodnn.blocks.prune import descendant
+from legodnn.blocks.training import train_original
+from legodnn.errors import DataError, ModelError
+
+Students = dict[str, list[keras.Model]]
+
+
+@given(blocks=st.integers(1, 6), slots=st.integers(1, 7), uniform=st.floats(0, 1), seed=st.integers(0, 99))
+def test_every_chunk_meets_every_slot_of_every_block_once(blocks: int, slots: int, uniform: float, seed: int) -> None:
+    paths = draw_paths(blocks, slots, uniform, np.random.default_rng(seed))
+    assert paths.shape == (blocks, slots)
+    assert (np.sort(paths, axis=1) == np.arange(slots)).all()
+
+
+@given(slots=st.integers(1, 12), options=st.integers(1, 12))
+def test_slots_are_shared_out_among_all_options_in_turn(slots: int, options: int) -> None:
+    options = min(options, slots)
+    counts = np.bincount(slot_options(slots, options), minlength=options)
+    assert counts.min() >= 1
+    assert counts.max() - counts.min() <= 1
+
+
+def test_uniform_paths_are_the_same_in_all_blocks() -> None:
+    paths = draw_paths(4, 5, 1.0, np.random.default_rng(0))
+    assert (paths == paths[0]).all()
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    data = load("digits", image_size=8)
+    return replace(data, train=data.train.first(400), val=data.val.first(100))
+
+
+@pytest.fixture(scope="module")
+def weights(digits: Dataset) -> list[np.ndarray]:
+    keras.utils.set_random_seed(0)
+    model = network()
+    train_original(model, digits, epochs=4, batch_size=32)
+    found: list[np.ndarray] = model.get_weights()
+    return found
+
+
+def network() -> keras.Model:
+    """Two residual blocks."""
+    x = inputs = keras.Input((8, 8, 1))
+    x = layers.ReLU()(layers.Conv2D(6, 3, padding="same")(x))
+    for _ in range(2):
+        y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x))
+        y = layers.Conv2D(6, 3, padding="same")(layers.ReLU()(y))
+        x = layers.ReLU()(layers.Add()([x, y]))
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def cut(weights: list[np.ndarray], sparsities: tuple[tuple[float, ...], ...]) -> tuple[list[Piece], Students]:
+    model = network()
+    model.set_weights(weights)
+    pieces = extract(model)
+    blocks = [p for p in pieces if p.kind == "block"]
+    return pieces, {p.name: [descendant(p.model, s) for s in own] for p, own in zip(blocks, sparsities, strict=True)}
+
+
+EVEN = ((0.25, 0.75), (0.25, 0.75))
+UNEVEN = ((0.25, 0.5, 0.75), (0.5,))
+
+
+def all_weights(models: list[keras.Model]) -> list[np.ndarray]:
+    return [w for model in models for w in model.get_weights()]
+
+
+def flat(students: Students) -> list[keras.Model]:
+    return [model for models in students.values() for model in models]
+
+
+@pytest.mark.parametrize("sparsities", [EVEN, UNEVEN])
+def test_a_path_computes_what_its_composition_computes(
+    weights: list[np.ndarray], digits: Dataset, sparsities: tuple[tuple[float, ...], ...]
+) -> None:
+    pieces, students = cut(weights, sparsities)
+    composer = Composer(pieces, students)
+    x = digits.val.x[: 3 * composer.slots]
+    paths = draw_paths(2, composer.slots, 0.0, np.random.default_rng(1))
+    found = composer.compose({pieces[0].inputs[0]: x}, paths)[1][pieces[-1].outputs[0]]
+    for chunk in range(composer.slots):
+        models = {}
+        for (name, descendants), path in zip(students.items(), paths, strict=True):
+            option = slot_options(composer.slots, 1 + len(descendants))[int(np.flatnonzero(path == chunk)[0])]
+            models |= {name: descendants[option - 1]} if option else {}
+        part = x[3 * chunk : 3 * chunk + 3]
+        expected = compose(pieces, {pieces[0].inputs[0]: part}, models)[pieces[-1].outputs[0]]
+        np.testing.assert_allclose(found[3 * chunk : 3 * chunk + 3], expected, rtol=1e-4, atol=1e-4)
+
+
+def error(pieces: list[Piece], students: Students, x: np.ndarray) -> float:
+    """Mean squared error of the output of random compositions."""
+    rng, name = np.random.default_rng(5), pieces[0].inputs[0]
+    wanted = compose(pieces, {name: x})[pieces[-1].outputs[0]]
+    errors = []
+    for _ in range(8):
+        models = {block: models[rng.integers(len(models))] for block, models in students.items()}
+        found = compose(pieces, {name: x}, models)[pieces[-1].outputs[0]]
+        errors.append(float(ops.mean(ops.square(found - wanted))))
+    return float(np.mean(errors))
+
+
+@pytest.mark.parametrize("sparsities", [EVEN, UNEVEN])
+def test_random_compositions_come_closer_to_the_original_which_stays_untouched(
+    weights: list[np.ndarray], digits: Dataset, sparsities: tuple[tuple[float, ...], ...]
+) -> None:
+    pieces, students = cut(weights, sparsities)
+    before = error(pieces, students, digits.val.x)
+    train(pieces, students, digits, epochs=3, batch_size=32, learning_rate=3e-3)
+    assert error(pieces, students, digits.val.x) < 0.5 * before
+    fresh, _ = cut(weights, sparsities)
+    for now, then in zip(all_weights([p.model for p in pieces]), all_weights([p.model for p in fresh]), strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_resuming_gives_what_training_without_a_break_gives(weights: list[np.ndarray], digits: Dataset) -> None:
+    pieces, students = cut(weights, EVEN)
+    states: list[State] = []
+    train(pieces, students, digits, epochs=3, batch_size=32, on_epoch=states.append)
+    assert [state.epoch for state in states] == [1, 2, 3]
+    pieces, resumed = cut(weights, EVEN)
+    train(pieces, resumed, digits, epochs=3, batch_size=32, start=states[0])
+    for a, b in zip(all_weights(flat(students)), all_weights(flat(resumed)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_state_of_other_descendants_is_refused(weights: list[np.ndarray], digits: Dataset) -> None:
+    states: list[State] = []
+    train(*cut(weights, EVEN), digits, epochs=1, batch_size=128, on_epoch=states.append)
+    with pytest.raises(ModelError, match="this state is of other descendants"):
+        train(*cut(weights, UNEVEN), digits, epochs=2, batch_size=128, start=states[0])
+
+
+def test_fewer_images_than_options_are_refused(weights: list[np.ndarray], digits: Dataset) -> None:
+    with pytest.raises(DataError, match="2 training images are fewer than the 3 options of a block"):
+        train(*cut(weights, EVEN), replace(digits, train=digits.train.first(2)), epochs=1)
+
+
+def test_training_that_diverges_is_refused(weights: list[np.ndarray], digits: Dataset) -> None:
+    with pytest.raises(ModelError, match="training of compositions diverged; lower the learning rate"):
+        train(*cut(weights, EVEN), digits, epochs=1, batch_size=32, learning_rate=float("inf"))

@@ -316,12 +316,13 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     pruned = [p for r in good for p in r["pruned"].values()]
     # Deep networks with random weights magnify rounding from block to block: then Keras is as far from float64.
     astray = [r for r in good if r["files_rounding"] > max(TOLERANCE, 4 * r["keras_rounding"])]
+    worst = {key: max((r[key] for r in good), default=0.0) for key in ("composed_difference", "segments_difference")}
     values = {
         "models that failed": (len(rows) - len(good), 0),
-        "largest difference of composed originals": (max(r["composed_difference"] for r in good), TOLERANCE),
-        "largest difference of a segment's .tflite": (max(r["segments_difference"] for r in good), TOLERANCE),
+        "largest difference of composed originals": (worst["composed_difference"], TOLERANCE),
+        "largest difference of a segment's .tflite": (worst["segments_difference"], TOLERANCE),
         "models whose .tflite files are off by more than rounding": (len(astray), 0),
-        "largest difference of pruned compositions": (max(p["difference"] for p in pruned), TOLERANCE),
+        "largest difference of pruned compositions": (max((p["difference"] for p in pruned), default=0.0), TOLERANCE),
         "pruned blocks that are not smaller": (sum(len(p["blocks_not_smaller"]) for p in pruned), 0),
         "pruned blocks with an operator added": (sum(len(p["operators_added"]) for p in pruned), 0),
     }

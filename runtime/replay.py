@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from legodnn.console import Progress
 from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
-from legodnn.runtime.interpreter import Array
+from legodnn.runtime.executor import Array
 from legodnn.runtime.runtime import Runtime
 from legodnn.schema import Schema
 from legodnn.store import InputSpec

@@ -2,8 +2,10 @@
 
     store = untrained.build("resnet18", Path("stores/resnet18"))
 
-Beside the store lies NAME.tflite, the undivided model with the same weights. Needs `legodnn[train]`; measuring
-processes only read what this writes.
+    whole = untrained.undivided(Path("stores/resnet18"))
+
+`undivided` is the same model with the same weights, as a store of one segment. Building needs `legodnn[train]`;
+measuring processes only read what this writes.
 """
 
 from __future__ import annotations
@@ -48,9 +50,9 @@ def model(name: str) -> keras.Model:
     return {"resnet18": resnet18, "vgg16": vgg16, "vgg16-half": lambda: vgg16(width=0.5)}[name]()
 
 
-def undivided(store: Path) -> Path:
-    """The file of the whole model, beside its store."""
-    return store.with_name(f"{store.name}.tflite")
+def undivided(path: Path) -> Store:
+    """The store of the undivided model that was built with the store at `path`."""
+    return Store(path.with_name(f"{path.name}.whole"))
 
 
 def build(name: str, path: Path) -> Store:
@@ -65,51 +67,73 @@ def build(name: str, path: Path) -> Store:
 
     whole = model(name)
     pieces = extract(whole)
-    with new_folder(path) as folder:
-        segments: list[Segment] = []
-        for piece in pieces:
-            options: list[Option] = []
-            for sparsity in (0.0, *SPARSITIES) if piece.kind == "block" else (0.0,):
-                variant: Any = descendant(piece.model, sparsity) if sparsity else piece.model
-                content, file = convert(variant), f"{piece.name}/s{sparsity:g}.tflite"
-                write_atomic(folder / file, content)
-                options.append(
-                    Option(
-                        name=f"s{sparsity:g}",
-                        sparsity=sparsity,
-                        file=file,
-                        sha256=sha256_bytes(content),
-                        bytes=len(content),
-                        params=variant.count_params(),
-                        macs=macs(variant),
-                        loss=sparsity,
-                    )
-                )
-            segments.append(
-                Segment(
-                    name=piece.name, kind=piece.kind, inputs=piece.inputs, outputs=piece.outputs, options=tuple(options)
-                )
+    files: dict[str, bytes] = {}
+    segments: list[Segment] = []
+    for piece in pieces:
+        options: list[Option] = []
+        for sparsity in (0.0, *SPARSITIES) if piece.kind == "block" else (0.0,):
+            variant: Any = descendant(piece.model, sparsity) if sparsity else piece.model
+            file = f"{piece.name}/s{sparsity:g}.tflite"
+            files[file] = convert(variant)
+            options.append(_option(file, files[file], sparsity, variant.count_params(), macs(variant)))
+        segments.append(
+            Segment(
+                name=piece.name, kind=piece.kind, inputs=piece.inputs, outputs=piece.outputs, options=tuple(options)
             )
-        written = [(n, t) for p in pieces for n, t in zip(p.outputs, p.model.outputs, strict=True)]
-        manifest = Manifest(
-            model=ModelInfo(name=name, task="classification"),
-            inputs=(InputSpec(name=pieces[0].inputs[0], shape=tuple(whole.input_shape[1:])),),
-            outputs=pieces[-1].outputs,
-            tensors=tuple(TensorSpec(name=n, shape=tuple(t.shape[1:])) for n, t in written),
-            segments=tuple(segments),
-            accuracy=AccuracyModel(
-                metric="accuracy",
-                data="none",
-                original=1.0,
-                link=Link(x=(0.0, 100.0), y=(1.0, 0.0)),
-                error=0.0,
-                samples=0,
-            ),
-            built=BuildInfo(created="", versions={}, seed=0, recipe={"model": name, "trained": False}),
         )
-        write_atomic(undivided(path), convert(whole))
-        write_atomic(folder / MANIFEST, to_json(manifest))
+    shapes = {n: tuple(t.shape[1:]) for p in pieces for n, t in zip(p.outputs, p.model.outputs, strict=True)}
+    image = InputSpec(name=pieces[0].inputs[0], shape=tuple(whole.input_shape[1:]))
+    content, outputs = convert(whole), pieces[-1].outputs
+    single = Segment(
+        name="whole",
+        kind="fixed",
+        inputs=(image.name,),
+        outputs=outputs,
+        options=(_option("whole.tflite", content, 0.0, whole.count_params(), macs(whole)),),
+    )
+    _write(path.with_name(f"{path.name}.whole"), name, image, shapes, [single], outputs, {"whole.tflite": content})
+    _write(path, name, image, shapes, segments, outputs, files)
     return Store(path)
+
+
+def _option(file: str, content: bytes, sparsity: float, params: int, macs: int) -> Option:
+    return Option(
+        name=f"s{sparsity:g}",
+        sparsity=sparsity,
+        file=file,
+        sha256=sha256_bytes(content),
+        bytes=len(content),
+        params=params,
+        macs=macs,
+        loss=sparsity,
+    )
+
+
+def _write(
+    path: Path,
+    name: str,
+    image: InputSpec,
+    shapes: dict[str, tuple[int, ...]],
+    segments: list[Segment],
+    outputs: tuple[str, ...],
+    files: dict[str, bytes],
+) -> None:
+    """A store's folder. Its accuracy model is made up: the sum of sparsities costs accuracy evenly."""
+    link = Link(x=(0.0, 100.0), y=(1.0, 0.0))
+    written = [tensor for segment in segments for tensor in segment.outputs]
+    manifest = Manifest(
+        model=ModelInfo(name=name, task="classification"),
+        inputs=(image,),
+        outputs=outputs,
+        tensors=tuple(TensorSpec(name=n, shape=shapes[n]) for n in written),
+        segments=tuple(segments),
+        accuracy=AccuracyModel(metric="accuracy", data="none", original=1.0, link=link, error=0.0, samples=0),
+        built=BuildInfo(created="", versions={}, seed=0, recipe={"model": name, "trained": False}),
+    )
+    with new_folder(path) as folder:
+        for file, content in files.items():
+            write_atomic(folder / file, content)
+        write_atomic(folder / MANIFEST, to_json(manifest))
 
 
 def main() -> None:

@@ -90,15 +90,16 @@ def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
         executor.close()
         return memory, whole_ms, part_ms
 
-    weighed(originals)
+    # The first is what a fresh process grows by. What the process keeps of it after closing is in all later figures.
     whole, whole_ms, _ = weighed(originals)
+    later, _, _ = weighed(originals)
     tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original]
     random.Random(seed).shuffle(tasks)
     found = []
     for i, option in tasks:
         replaced = (*originals[:i], Choice(segments[i].name, option.name, 1), *originals[i + 1 :])
         memory, _, part_ms = weighed(replaced)
-        found.append((segments[i], option, memory - whole, part_ms))
+        found.append((segments[i], option, memory - later, part_ms))
     # Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the rest.
     files = sum(s.original.bytes for s in segments)
     rates = [more / (o.bytes - s.original.bytes) for s, o, more, _ in found if o.bytes < s.original.bytes]

@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from legodnn.errors import ExecutionError
 from legodnn.runtime import buffers, capi, linking
 from legodnn.runtime.device import release_freed_memory
 from legodnn.runtime.executor import Choice, Composition
@@ -54,11 +55,10 @@ class LinkedExecutor:
         loaded = self._models.get(threads)
         if loaded is None or len(loaded.dropped - set(choices)) > len(choices):
             # What dropped options needed besides weights stays as long as the model: a new one begins without.
+            new = self._load(threads)
             if loaded is not None:
                 self._retired.append(loaded)
-            before = self._mappings()
-            model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
-            loaded = self._models[threads] = _Loaded(model, self._mappings() - before)
+            loaded = self._models[threads] = new
         steps = []
         for segment, choice in zip(self._store.manifest.segments, choices, strict=True):
             signature = self._signatures[segment.name, segment.option(choice.option).name]
@@ -67,6 +67,18 @@ class LinkedExecutor:
         loaded.live |= set(choices)
         loaded.dropped -= set(choices)
         return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+
+    def _load(self, threads: int) -> _Loaded:
+        """A compiled model, and where its packed weights have been mapped."""
+        model = None
+        try:
+            before = self._mappings()
+            model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
+            return _Loaded(model, self._mappings() - before)
+        except OSError as e:  # no file descriptors left, say
+            if model:
+                model.close()
+            raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from legodnn.errors import InputError, LegoError
+from legodnn.errors import InputError, LegoError, WorkloadError
 from legodnn.plan import Plan
 from legodnn.profile import Profile
 from legodnn.runtime import switcher
 from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Array, Executor, open_executor, try_out
+from legodnn.runtime.executor import Array, open_executor, try_out
+from legodnn.runtime.isolated import IsolatedExecutor
 from legodnn.runtime.model import Inference, RunningModel, checked
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.switcher import Change, Choices
@@ -96,9 +97,10 @@ class Runtime:
         self.last_switch = Switch({}, 0.0, 0.0)
         try:
             for name, (store, profile) in profiles.items():
+                opened = IsolatedExecutor(store, executor) if isolated else open_executor(store, executor)
                 sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
-                self._models[name] = RunningModel(name, store, sizes, _opened(store, executor, isolated))
-            self._switch(budget)
+                self._models[name] = RunningModel(name, store, sizes, opened)
+            self._go_to(self.scheduler.plan(budget), time.perf_counter())
         except BaseException:
             self.close()
             raise
@@ -116,10 +118,22 @@ class Runtime:
 
     @property
     def plan(self) -> Plan:
-        """The running plan."""
+        """The running plan. Setting it switches to a plan made elsewhere; if that fails nothing changes."""
         if self._plan is None:
             raise InputError("this runtime is closed; open a new one")
         return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        with self._changing:
+            _ = self.plan
+            blocks = {m.name: [] if m.suspended else sorted(m.options) for m in plan.models}
+            for name, model in self._models.items():
+                if blocks.get(name) not in ([], sorted(b.name for b in model.store.manifest.blocks)):
+                    raise WorkloadError(
+                        f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
+                    )
+            self._go_to(plan, time.perf_counter())
 
     @property
     def memory_bytes(self) -> int:
@@ -140,13 +154,11 @@ class Runtime:
     @budget.setter
     def budget(self, budget: Budget) -> None:
         with self._changing:
-            _ = self.plan
-            self._switch(budget)
+            running, start = self.plan, time.perf_counter()
+            self._go_to(self.scheduler.plan(budget, running=running), start)
 
-    def _switch(self, budget: Budget) -> None:
-        """Find a plan and go to it."""
-        start = time.perf_counter()
-        plan = self.scheduler.plan(budget, running=self._plan)
+    def _go_to(self, plan: Plan, start: float) -> None:
+        """Switch to a plan that was sought since `start`; if that fails everything is put back."""
         planned = time.perf_counter()
         changes = self._changes(plan)
         done: list[Change] = []
@@ -215,8 +227,3 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _opened(store: Store, executor: str | None, isolated: bool) -> Executor:
-    """The executor of one model."""
-    return open_executor(store, executor)

@@ -71,6 +71,7 @@ def test_closing_ends_the_worker(tiny_store: Store) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.faults
 def test_a_runtime_of_isolated_models_switches_and_survives_kills(tiny_store: Store, tiny_store2: Store) -> None:
     """kill -9 while inferences run: each gives the right answer or an ExecutionError, and the plan stays."""
     with Runtime.open([tiny_store.path, tiny_store2.path], isolated=True) as runtime:

@@ -17,7 +17,6 @@ import pytest
 from legodnn.runtime import packed
 from legodnn.runtime.executor import compositions, open_executor
 from legodnn.runtime.interpreter import InterpreterExecutor
-from legodnn.runtime.linked import LinkedExecutor
 from legodnn.store import Store
 
 
@@ -83,8 +82,16 @@ def replace(path: Path) -> None:
     path.write_bytes(b"something else")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip, replace, Path.unlink])
-@pytest.mark.parametrize("name", ["head.tflite", "weights.packed", "sums.json"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("weights.packed", truncate),
+        ("weights.packed", flip),
+        ("weights.packed", Path.unlink),
+        ("head.tflite", replace),
+        ("sums.json", truncate),
+    ],
+)
 def test_a_damaged_entry_is_made_again(
     cache: Path, tiny_store2: Store, name: str, damage: Callable[[Path], None]
 ) -> None:
@@ -171,8 +178,3 @@ def test_without_a_cache_models_run_by_the_interpreter_with_a_warning(
     executor = open_executor(tiny_store)
     assert isinstance(executor, InterpreterExecutor)
     assert "tiny runs without packed weights, slower to switch" in caplog.text
-
-
-def test_a_store_that_cannot_be_linked_runs_by_the_interpreter(cache: Path, tiny_store: Store) -> None:
-    assert isinstance(open_executor(tiny_store), LinkedExecutor)
-    assert isinstance(open_executor(tiny_store, "interpreter"), InterpreterExecutor)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -53,8 +52,9 @@ class LinkedExecutor:
         """See `Executor.compose`."""
         threads = choices[0].threads
         loaded = self._models.get(threads)
-        if loaded is None or len(loaded.dropped - set(choices)) > len(choices):
-            # What dropped options needed besides weights stays as long as the model: a new one begins without.
+        if loaded is None or not loaded.weights or len(loaded.dropped - set(choices)) > len(choices):
+            # What dropped options needed besides weights stays as long as the model, and weights too where it is not
+            # known where they are mapped: a new one begins without.
             new = self._load(threads)
             if loaded is not None:
                 self._retired.append(loaded)
@@ -99,11 +99,10 @@ class LinkedExecutor:
 
     def _mappings(self) -> set[tuple[int, int]]:
         """Where the packed weights are mapped in this process."""
-        status = os.fstat(self._packed.weights)
-        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-        pattern = rf"^([0-9a-f]+)-([0-9a-f]+) \S+ \S+ {device} {status.st_ino}\b"
+        path = re.escape(str(Path(f"/proc/self/fd/{self._packed.weights}").readlink()))
         text = Path("/proc/self/maps").read_text()
-        return {(int(a, 16), int(b, 16)) for a, b in re.findall(pattern, text, re.MULTILINE)}
+        found = re.findall(rf"^([0-9a-f]+)-([0-9a-f]+) .* {path}$", text, re.MULTILINE)
+        return {(int(start, 16), int(end, 16)) for start, end in found}
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""

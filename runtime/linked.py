@@ -8,21 +8,14 @@ uses is handed back by `retain`.
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import re
 from collections.abc import Collection
-from pathlib import Path
 
 from legodnn.errors import ExecutionError
-from legodnn.runtime import buffers, capi, linking
+from legodnn.runtime import buffers, capi, linking, pages
 from legodnn.runtime.device import release_freed_memory
 from legodnn.runtime.executor import Choice, Composition
 from legodnn.runtime.packed import open_packed
 from legodnn.store import Store
-
-_C = ctypes.CDLL(None)
-_C.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class LinkedExecutor:
@@ -72,9 +65,9 @@ class LinkedExecutor:
         """A compiled model, and where its packed weights have been mapped."""
         model = None
         try:
-            before = self._mappings()
+            before = pages.mapped(self._packed.weights)
             model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
-            return _Loaded(model, self._mappings() - before)
+            return _Loaded(model, {start for start, _ in pages.mapped(self._packed.weights) - before})
         except OSError as e:  # no file descriptors left, say
             if model:
                 model.close()
@@ -90,19 +83,13 @@ class LinkedExecutor:
             release_freed_memory()
         self._retired.clear()
         self._models = {threads: m for threads, m in self._models.items() if threads in kept}
-        # The packed weights in use come back as they are read; only here, not from disk.
         for loaded in self._models.values():
-            loaded.dropped |= loaded.live - set(choices)
+            for choice in loaded.live - set(choices):
+                first, last = self._packed.spans[self._signatures[choice.segment, choice.option]]
+                for start in loaded.weights:
+                    pages.drop((start + first, start + last))
+                loaded.dropped.add(choice)
             loaded.live &= set(choices)
-            for start, end in loaded.weights:
-                _C.madvise(start, end - start, mmap.MADV_DONTNEED)
-
-    def _mappings(self) -> set[tuple[int, int]]:
-        """Where the packed weights are mapped in this process."""
-        path = re.escape(str(Path(f"/proc/self/fd/{self._packed.weights}").readlink()))
-        text = Path("/proc/self/maps").read_text()
-        found = re.findall(rf"^([0-9a-f]+)-([0-9a-f]+) .* {path}$", text, re.MULTILINE)
-        return {(int(start, 16), int(end, 16)) for start, end in found}
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
@@ -123,7 +110,7 @@ class _Loaded:
     """A compiled model, where its packed weights are mapped, and the choices composed of it: those that may yet be run
     and those that were dropped."""
 
-    def __init__(self, model: capi.Model, weights: set[tuple[int, int]]) -> None:
+    def __init__(self, model: capi.Model, weights: set[int]) -> None:
         self.model, self.weights = model, weights
         self.live: set[Choice] = set()
         self.dropped: set[Choice] = set()

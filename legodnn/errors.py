@@ -7,6 +7,7 @@
     │   └── InfeasibleError no combination of blocks holds the limits
     ├── InputError          an inference request the model cannot take
     ├── SuspendedError      the plan has no room for this model at the moment
+    ├── ExecutionError      an inference failed while it ran, or the process that ran it ended
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
     ├── DataError           (offline) training data cannot be used
     └── DependencyError     an optional package is not installed
@@ -53,6 +54,10 @@ class InputError(LegoError):
 
 class SuspendedError(LegoError):
     """The plan has no room for this model at the moment."""
+
+
+class ExecutionError(LegoError):
+    """An inference failed while it ran, or the process that ran it ended; only this request is lost."""
 
 
 class ModelError(LegoError):

@@ -44,8 +44,8 @@ class Latency(Schema):
 class OptionProfile(Schema):
     """What was measured of one option of one segment.
 
-    `memory_bytes` is the growth of the process's proportional set size (PSS) when the option was loaded and run
-    once in a process of its own store; `load_ms` the time from file to ready.
+    `memory_bytes` is what the option adds to the process's proportional set size (PSS) in a running composition, its
+    share of what all segments need together included; `load_ms` the time from deciding for it to its being ready.
     """
 
     segment: str

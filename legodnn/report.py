@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,12 @@ tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
 """
 
 
-def write_report(out: Path, stores: Sequence[Store], profiles: Sequence[Profile], steps: Sequence[Step]) -> Path:
+def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Profile], steps: Sequence[Step]) -> Path:
     """Write report.html and plot.svg into a folder.
 
     Args:
         out: the folder.
-        stores: the models that ran, named as in the steps.
+        stores: the stores of the models that ran, by the names they have in the steps.
         profiles: their profiles.
         steps: the replayed trace.
 
@@ -44,10 +44,10 @@ def write_report(out: Path, stores: Sequence[Store], profiles: Sequence[Profile]
     write_atomic(out / "plot.svg", svg)
     inline = svg[svg.index("<svg") :]
     device = profiles[0].device
-    models = "".join(f"<li>{_model_line(store)}</li>" for store in stores)
+    models = "".join(f"<li>{_model_line(name, store)}</li>" for name, store in stores.items())
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>LegoDNN: {html.escape(" and ".join(s.name for s in stores))}</title><style>{_STYLE}</style></head><body>
+<title>LegoDNN: {html.escape(" and ".join(stores))}</title><style>{_STYLE}</style></head><body>
 <h1>LegoDNN</h1>
 <p class="lead">{len(stores)} networks under {len(steps)} budgets on {html.escape(device.cpu)},
 {device.cores} cores, {html.escape(device.executor)}</p>
@@ -64,16 +64,16 @@ of the process since it held everything but the models.</p>
     return out / "report.html"
 
 
-def _model_line(store: Store) -> str:
+def _model_line(name: str, store: Store) -> str:
     manifest, accuracy = store.manifest, store.manifest.accuracy
     return (
-        f"<b>{html.escape(store.name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
+        f"<b>{html.escape(name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
         f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
         f"predictions were off by {accuracy.error:.3f} on average on {accuracy.samples} compositions outside the fit"
     )
 
 
-def _table(stores: Sequence[Store], steps: Sequence[Step]) -> str:
+def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     names = (
         "#",
         "memory limit",
@@ -89,7 +89,7 @@ def _table(stores: Sequence[Store], steps: Sequence[Step]) -> str:
     )
     rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"]
     for number, step in enumerate(steps, start=1):
-        for i, store in enumerate(stores):
+        for i, (name, store) in enumerate(stores.items()):
             shared = (
                 (
                     str(number),
@@ -112,28 +112,28 @@ def _table(stores: Sequence[Store], steps: Sequence[Step]) -> str:
                 if i == 0
                 else ("",) * 4
             )
-            cells = (*shared, *_model_cells(store, step), *totals)
+            cells = (*shared, *_model_cells(name, store, step), *totals)
             row = "".join(f'<td class="name">{c}</td>' if j in (3, 4) else f"<td>{c}</td>" for j, c in enumerate(cells))
             rows.append(f"<tr{' class=first' if i == 0 else ''}>{row}</tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
-def _model_cells(store: Store, step: Step) -> tuple[str, ...]:
-    plan, measured = step.plan[store.name], step.models.get(store.name)
+def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
+    plan, measured = step.plan[name], step.models.get(name)
     limit = "none" if plan.latency_limit_ms is None else f"{plan.latency_limit_ms:.3f}"
     if plan.suspended or measured is None:
-        return (limit, html.escape(store.name), "suspended", "", "")
+        return (limit, html.escape(name), "suspended", "", "")
     boxes = []
     for block in store.manifest.blocks:
         sparsity = block.option(plan.options[block.name]).sparsity
-        loaded = " loaded" if f"{store.name}/{block.name}" in step.loaded else ""
+        loaded = " loaded" if f"{name}/{block.name}" in step.loaded else ""
         boxes.append(f'<span class="option{loaded}" style="background:{_colour(sparsity)}">{sparsity:g}</span>')
     accuracy = (
         f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
     )
     return (
         limit,
-        html.escape(store.name),
+        html.escape(name),
         "".join(boxes),
         accuracy,
         f"{plan.latency_ms:.3f} / {measured.median_ms:.3f}",
@@ -144,7 +144,7 @@ def _colour(sparsity: float) -> str:
     return f"hsl({205 - 190 * sparsity:.0f} 55% {38 + 8 * sparsity:.0f}%)"
 
 
-def _plot(stores: Sequence[Store], steps: Sequence[Step]) -> str:
+def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     """Memory, latency and accuracy over the budgets: limits, predictions and measurements."""
     import matplotlib
 
@@ -169,8 +169,7 @@ def _plot(stores: Sequence[Store], steps: Sequence[Step]) -> str:
     memory_limit = series(lambda s: s.budget.memory_bytes and s.budget.memory_bytes / 1e6)
     predicted = series(lambda s: s.plan.memory_bytes / 1e6)
     draw(axes[0], memory_limit, predicted, series(lambda s: s.memory_bytes / 1e6), "0.3", "all models")
-    for store, colour in zip(stores, colours, strict=True):
-        name = store.name
+    for name, colour in zip(stores, colours, strict=True):
         draw(
             axes[1],
             series(lambda s, n=name: s.plan[n].latency_limit_ms),  # type: ignore[misc]

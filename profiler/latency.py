@@ -13,8 +13,7 @@ import numpy as np
 
 from legodnn.console import Progress
 from legodnn.profile import Latency
-from legodnn.runtime.interpreter import Array, SegmentExecutor
-from legodnn.runtime.switcher import Choice, load
+from legodnn.runtime.executor import Array, Choice, compositions, open_executor
 from legodnn.store import Store
 
 _WARM_UP_ROUNDS = 2
@@ -34,31 +33,33 @@ def measure_latency(store: Store, threads: int, rounds: int, seed: int = 0) -> d
     """
     rng = random.Random(seed)
     segments = store.manifest.segments
-    executors: dict[tuple[str, str], SegmentExecutor] = {
-        (s.name, o.name): load(store, Choice(s.name, o.name, threads)) for s in segments for o in s.options
-    }
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in executors}
+    executor = open_executor(store)
     image = _input(store, seed)
+    # Every option is in one of these; they stay loaded together, for the executor is not told to let go of any.
+    composed = [executor.compose(choices) for choices in compositions(store, threads)]
+    steps = {choice: step for c in composed for choice, step in zip(c.choices, c.steps, strict=True)}
+    times: dict[tuple[str, str], list[float]] = {(c.segment, c.option): [] for c in steps}
     longest = max(len(s.options) for s in segments)
     with Progress(f"timing {store.name}, {threads} thread" + "s" * (threads > 1), rounds) as progress:
         for number in range(-_WARM_UP_ROUNDS, rounds):
             orders = [rng.sample(s.options, len(s.options)) for s in segments]
             for turn in range(longest):
-                tensors = dict(image)
+                composed[0].put(image)
                 for segment, order in zip(segments, orders, strict=True):
-                    key = (segment.name, order[turn % len(order)].name)
+                    choice = Choice(segment.name, order[turn % len(order)].name, threads)
                     start = time.perf_counter_ns()
-                    executors[key].run(tensors)
+                    steps[choice]()
                     if number >= 0:
-                        times[key].append((time.perf_counter_ns() - start) / 1e6)
+                        times[choice.segment, choice.option].append((time.perf_counter_ns() - start) / 1e6)
             if number >= 0:
                 progress.step()
+    executor.close()
     return {key: _summary(threads, values) for key, values in times.items()}
 
 
 def _input(store: Store, seed: int) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
-    return {s.name: rng.uniform(*s.range, (1, *s.shape)).astype(np.float32) for s in store.manifest.inputs}
+    return {s.name: rng.uniform(*s.range, s.shape).astype(np.float32) for s in store.manifest.inputs}
 
 
 def _summary(threads: int, values: list[float]) -> Latency:

@@ -1,8 +1,12 @@
 """Memory and load time of every option, weighed in fresh processes.
 
-A process loads one option after another, runs each once and keeps it, so that nothing is reused and what an option
-adds is what the process grows by. Proportional set size (PSS) counts private pages whole and shared pages by share;
-where the system does not tell it, resident size is used. Several processes do this in different orders.
+An option is weighed where it will run: a process composes the originals, and then the same with one of them replaced,
+for every option in random order. The difference of the two is what replacing saves or costs, what options share
+(workspace, tensors) being the same in both; and the whole that the originals take is divided among them by size. So
+the sum over any composition's options is, up to what is not additive, what that composition takes.
+
+Memory is proportional set size (PSS), which counts private pages whole and shared pages by share; where the
+system does not tell it, resident size is used. Several processes do this in different orders.
 
     python -m legodnn.profiler.memory STORE SEED
 
@@ -24,7 +28,7 @@ import numpy as np
 from legodnn.console import Progress
 from legodnn.errors import ProfileError
 from legodnn.runtime.device import process_memory_bytes, release_freed_memory
-from legodnn.runtime.switcher import Choice, load
+from legodnn.runtime.executor import Choice, Executor, open_executor, try_out
 from legodnn.store import Store
 
 Key = tuple[str, str]
@@ -55,22 +59,54 @@ def measure_memory(store: Store, processes: int = 3) -> dict[Key, tuple[int, flo
 
 def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
     """(segment, option, bytes, load ms) of every option, measured in this process in random order."""
-    specs = store.manifest.specs
-    tasks = [(s, o) for s in store.manifest.segments for o in s.options]
-    random.Random(seed).shuffle(tasks)
-    kept = []
-    results = []
+    segments = store.manifest.segments
+    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
+    originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
     gc.disable()
-    for warm_up, (segment, option) in [(True, tasks[0]), *((False, task) for task in tasks)]:
-        tensors = {name: np.zeros((1, *specs[name].shape), np.float32) for name in segment.inputs}
-        release_freed_memory()  # else the option would move into holes that are counted already
-        before, start = process_memory_bytes(), time.perf_counter()
-        executor = load(store, Choice(segment.name, option.name, 1))
-        load_ms = (time.perf_counter() - start) * 1e3
-        executor.run(tensors)
-        kept.append(executor)
-        if not warm_up:
-            results.append((segment.name, option.name, max(0, process_memory_bytes() - before), load_ms))
+    try_out(store)
+    release_freed_memory()
+    base = process_memory_bytes()
+
+    def going_to(executor: Executor, choices: tuple[Choice, ...]) -> float:
+        """Milliseconds from deciding to ready: composing, and what the first run takes more than the next."""
+        start = time.perf_counter()
+        composition = executor.compose(choices)
+        executor.retain(choices)
+        composed = time.perf_counter()
+        composition.run(zeros)
+        first = time.perf_counter()
+        composition.run(zeros)
+        second = time.perf_counter()
+        return (composed - start + max(0.0, (first - composed) - (second - first))) * 1e3
+
+    def weighed(choices: tuple[Choice, ...]) -> tuple[int, float, float]:
+        """Memory of a composition; and the load times of the whole, and of what it has instead of originals."""
+        executor = open_executor(store)
+        whole_ms = going_to(executor, choices)
+        release_freed_memory()
+        memory = process_memory_bytes() - base
+        going_to(executor, originals)
+        part_ms = going_to(executor, choices)
+        executor.close()
+        return memory, whole_ms, part_ms
+
+    # The first is what a fresh process grows by. What the process keeps of it after closing is in all later figures.
+    whole, whole_ms, _ = weighed(originals)
+    later, _, _ = weighed(originals)
+    tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original]
+    random.Random(seed).shuffle(tasks)
+    found = []
+    for i, option in tasks:
+        replaced = (*originals[:i], Choice(segments[i].name, option.name, 1), *originals[i + 1 :])
+        memory, _, part_ms = weighed(replaced)
+        found.append((segments[i], option, memory - later, part_ms))
+    # Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the rest.
+    files = sum(s.original.bytes for s in segments)
+    rates = [more / (o.bytes - s.original.bytes) for s, o, more, _ in found if o.bytes < s.original.bytes]
+    rate = min(max(0.0, statistics.median(rates or [1.0])), whole / files)
+    share = {s.name: s.original.bytes * rate + (whole - files * rate) / len(segments) for s in segments}
+    results = [(s.name, s.original.name, round(share[s.name]), whole_ms / len(segments)) for s in segments]
+    results += [(s.name, o.name, max(0, round(share[s.name] + more)), part_ms) for s, o, more, part_ms in found]
     return results
 
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import psutil
 
 from legodnn.profile import Fingerprint
-from legodnn.runtime.interpreter import executor_name
+from legodnn.runtime.executor import executor_name
 
 _C_LIBRARY = ctypes.CDLL(None)
 
 
 @functools.cache
-def fingerprint() -> Fingerprint:
-    """CPU, architecture, usable cores, and the TensorFlow Lite package that runs the blocks."""
-    return Fingerprint(machine=platform.machine(), cpu=_cpu(), cores=usable_cores(), executor=executor_name())
+def fingerprint(executor: str | None = None) -> Fingerprint:
+    """CPU, architecture, usable cores, and what runs the blocks (see `legodnn.runtime.executor.executor_kind`)."""
+    return Fingerprint(machine=platform.machine(), cpu=_cpu(), cores=usable_cores(), executor=executor_name(executor))
 
 
 def usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""The public TensorFlow Lite `Interpreter`, from whichever package brings it, and an executor for one segment.
+"""The public TensorFlow Lite `Interpreter`, from whichever package brings it, and an executor made of such.
 
 Packages are tried in this order: ai-edge-litert, tflite-runtime, tensorflow. Nothing is imported until the first
 interpreter is opened, so planning needs none of them.
@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from legodnn.console import native_stderr_silenced
-from legodnn.errors import DependencyError, StoreError
-from legodnn.store import TensorSpec
-
-Array = NDArray[np.float32]
+from legodnn.errors import DependencyError, ExecutionError, StoreError
+from legodnn.runtime import buffers
+from legodnn.runtime.device import release_freed_memory
+from legodnn.runtime.executor import Array, Choice, Composition
+from legodnn.store import Store, TensorSpec
 
 _PACKAGES = (
     ("ai-edge-litert", "ai_edge_litert.interpreter"),
@@ -43,7 +43,7 @@ def _backend() -> tuple[Any, str]:
     raise DependencyError("no TensorFlow Lite runtime is installed; pip install ai-edge-litert (or tflite-runtime)")
 
 
-def executor_name() -> str:
+def name() -> str:
     """Package and version of the interpreter in use, such as 'ai-edge-litert 2.3.0'."""
     return _backend()[1]
 
@@ -59,39 +59,69 @@ def open_interpreter(threads: int = 1, **source: Any) -> Any:
     return interpreter
 
 
-class SegmentExecutor:
-    """One segment's `.tflite` file, loaded and ready to run. Not safe for use by two threads at once.
+class InterpreterExecutor:
+    """See `Executor`: an `Interpreter` for each choice, which packs its weights whenever it is loaded."""
 
-    Attributes:
-        inputs: names of the tensors it reads.
-        outputs: names of the tensors it writes.
-    """
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tensors = buffers.allocate(store.manifest)
+        self._loaded: dict[Choice, Callable[[], None]] = {}
 
-    def __init__(
-        self, file: Path, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], threads: int = 1
-    ) -> None:
-        """Load the file and check that it has these inputs and outputs; StoreError if not."""
+    def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
+        """See `Executor.to_load`."""
+        return tuple(c for c in choices if c not in self._loaded)
+
+    def compose(self, choices: tuple[Choice, ...]) -> Composition:
+        """See `Executor.compose`."""
+        new = {choice: self._load(choice) for choice in self.to_load(choices)}
+        self._loaded.update(new)
+        steps = [self._loaded[choice] for choice in choices]
+        return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+
+    def _load(self, choice: Choice) -> Callable[[], None]:
+        segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
+        file = self._store.verified_file(segment.option(choice.option))
         try:
-            self._interpreter = open_interpreter(threads, model_path=str(file))
+            interpreter = open_interpreter(choice.threads, model_path=str(file))
         except (ValueError, RuntimeError, OSError) as e:
             raise StoreError(f"{file} cannot be loaded ({str(e).splitlines()[0]}); build the store again") from None
-        self._sources = self._indices(file, self._interpreter.get_input_details(), inputs)
-        self._targets = self._indices(file, self._interpreter.get_output_details(), outputs)
+        specs = self._store.manifest.specs
+        sources = self._bound(file, interpreter.get_input_details(), [specs[n] for n in segment.inputs])
+        targets = self._bound(file, interpreter.get_output_details(), [specs[n] for n in segment.outputs])
 
-    @staticmethod
-    def _indices(
-        file: Path, details: Sequence[Mapping[str, Any]], specs: Sequence[TensorSpec]
-    ) -> list[tuple[str, int]]:
+        def step() -> None:
+            for index, array in sources:
+                interpreter.set_tensor(index, array)
+            try:
+                interpreter.invoke()
+            except RuntimeError as e:
+                raise ExecutionError(f"{file} failed while it ran: {str(e).splitlines()[0]}") from None
+            for index, array in targets:
+                array[...] = interpreter.get_tensor(index)
+
+        return step
+
+    def _bound(
+        self, file: Path, details: Sequence[Mapping[str, Any]], specs: Sequence[TensorSpec]
+    ) -> list[tuple[int, Array]]:
+        """The file's tensors, by index, and the arrays that they are copied from or to."""
         found = [(tuple(int(d) for d in t["shape"]), np.dtype(t["dtype"]).name) for t in details]
         wanted = [((1, *spec.shape), spec.dtype) for spec in specs]
         if found != wanted:
             raise StoreError(f"{file} has tensors {found} where the manifest says {wanted}; build the store again")
-        return [(spec.name, int(t["index"])) for spec, t in zip(specs, details, strict=True)]
+        return [(int(t["index"]), self._tensors[spec.name]) for spec, t in zip(specs, details, strict=True)]
 
-    def run(self, tensors: dict[str, Array]) -> None:
-        """Read this segment's inputs from `tensors` and put its outputs there; shapes have a leading 1."""
-        for name, index in self._sources:
-            self._interpreter.set_tensor(index, tensors[name])
-        self._interpreter.invoke()
-        for name, index in self._targets:
-            tensors[name] = self._interpreter.get_tensor(index)
+    def retain(self, choices: Collection[Choice]) -> None:
+        """See `Executor.retain`."""
+        before = len(self._loaded)
+        self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
+        if len(self._loaded) < before:  # else the C library would keep the holes
+            release_freed_memory()
+
+    def elsewhere_bytes(self) -> int:
+        """See `Executor.elsewhere_bytes`."""
+        return 0
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._loaded.clear()

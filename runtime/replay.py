@@ -5,31 +5,20 @@ This is what `legodnn run` and the demo do; an application that has its own inpu
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from legodnn.console import Progress
-from legodnn.errors import InfeasibleError, InputError
+from legodnn.errors import InfeasibleError
 from legodnn.plan import Plan
-from legodnn.runtime.interpreter import Array
+from legodnn.runtime.inputs import Inputs
 from legodnn.runtime.runtime import Runtime
 from legodnn.schema import Schema
-from legodnn.store import InputSpec
 from legodnn.workload import Budget
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """Images for one model, shape (n, ...) as the model takes them, and labels where they are known."""
-
-    x: Array
-    y: NDArray[np.int64] | None = None
 
 
 class Measured(Schema):
@@ -58,44 +47,23 @@ class Step(Schema):
     models: dict[str, Measured]
 
 
-def read_inputs(path: str | Path, spec: InputSpec) -> Inputs:
-    """Read inputs for one model from an .npz (`x`, and `y` if labels are known) or an .npy file.
-
-    uint8 images are scaled and normalised as the input specification says.
-
-    Raises:
-        InputError: unreadable, or not arrays of the model's input shape.
-    """
-    try:
-        content = np.load(path, allow_pickle=False)
-        x = content if isinstance(content, np.ndarray) else content["x"]
-        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError) as e:
-        raise InputError(
-            f"cannot read inputs from {path} ({e}); give an .npy, or an .npz with `x` and perhaps `y`"
-        ) from None
-    if x.dtype == np.uint8:
-        low, high = spec.range
-        x = low + x.astype(np.float32) * np.float32((high - low) / 255)
-        if spec.mean:
-            x = (x - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
-    if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "fiu":
-        raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
-    if y is not None and y.shape != (len(x),):
-        raise InputError(f"{path} holds {len(x)} images but labels of shape {y.shape}")
-    return Inputs(np.ascontiguousarray(x, np.float32), y)
+# What may watch a replay: it is called after every inference with the milliseconds of this step's by model.
+Watch = Callable[[Runtime, Mapping[str, Sequence[float]]], None]
 
 
-def replay(runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Budget]) -> list[Step]:
+def replay(
+    runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Budget], watch: Watch | None = None
+) -> list[Step]:
     """Run a trace of budgets.
 
     Args:
         runtime: an open runtime.
         inputs: for each model of the workload.
         budgets: one step each; a budget that nothing fits is refused and the old plan runs on.
+        watch: see `Watch`; if there is none, a progress line is shown.
     """
     steps: list[Step] = []
-    with Progress("replaying budgets", len(budgets)) as progress:
+    with contextlib.nullcontext() if watch else Progress("replaying budgets", len(budgets)) as progress:
         for budget in budgets:
             refused: str | None = None
             loaded: tuple[str, ...] = ()
@@ -105,7 +73,7 @@ def replay(runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Bud
                 loaded = tuple(f"{m}/{c.segment}" for m, chosen in runtime.last_switch.loaded.items() for c in chosen)
             except InfeasibleError as e:
                 refused = str(e)
-            measured = _measure(runtime, inputs)
+            measured = _measure(runtime, inputs, watch)
             steps.append(
                 Step(
                     budget=budget,
@@ -118,11 +86,12 @@ def replay(runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Bud
                     models=measured,
                 )
             )
-            progress.step()
+            if progress:
+                progress.step()
     return steps
 
 
-def _measure(runtime: Runtime, inputs: Mapping[str, Inputs]) -> dict[str, Measured]:
+def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None) -> dict[str, Measured]:
     """Run every input through every model that is not suspended, the models in turn."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times: dict[str, list[float]] = {name: [] for name in running}
@@ -134,6 +103,8 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs]) -> dict[str, Measur
             start = time.perf_counter_ns()
             output = runtime.infer(name, inputs[name].x[i])
             times[name].append((time.perf_counter_ns() - start) / 1e6)
+            if watch:
+                watch(runtime, times)
             labels = inputs[name].y
             if labels is not None and isinstance(output, np.ndarray):
                 hits[name].append(int(output.argmax()) == int(labels[i]))

@@ -17,16 +17,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from typing_extensions import Self
 
-from legodnn.errors import InputError, SuspendedError
+from legodnn.errors import InputError, LegoError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
+from legodnn.runtime import switcher
 from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
-from legodnn.runtime.interpreter import Array
+from legodnn.runtime.executor import Array, open_executor, try_out
+from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.model import Inference, RunningModel, checked
 from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.switcher import Choice, Composition, choices, switched, to_load, try_out
+from legodnn.runtime.switcher import Change, Choices
 from legodnn.runtime.tables import ModelTable
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
@@ -37,23 +39,14 @@ class Switch:
     """What the last change of plan did.
 
     Attributes:
-        loaded: the choices whose files were opened, by model.
+        loaded: the choices that did not run before, by model.
         plan_ms: time to find the plan.
-        switch_ms: time to load the new segments and put them in place.
+        switch_ms: time until all models run it.
     """
 
-    loaded: Mapping[str, tuple[Choice, ...]]
+    loaded: Mapping[str, Choices]
     plan_ms: float
     switch_ms: float
-
-
-class _Model:
-    """One model's place in the runtime: inference and replacing the composition exclude each other."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.composition: Composition | None = None
-        self.lock = threading.Lock()
 
 
 class Runtime:
@@ -66,62 +59,95 @@ class Runtime:
         on_inference: if set, is told of each inference what the model ran and how many milliseconds it took.
     """
 
-    def __init__(self, workload: Workload, budget: Budget | None = None) -> None:
+    def __init__(
+        self, workload: Workload, budget: Budget | None = None, executor: str | None = None, isolated: bool = False
+    ) -> None:
         """Open the workload's stores and profiles, plan, and load.
 
         Args:
             workload: the models.
             budget: the first budget; the workload's own if None.
+            executor: 'capi' or 'interpreter'; the best there is if None (see `legodnn.runtime.executor`).
+            isolated: each model in a process of its own (see `legodnn.runtime.isolated`).
 
         Raises:
             StoreError, ProfileError: a store or profile is damaged, or does not fit the other or this device.
             InfeasibleError: no combination of blocks holds the budget.
         """
         self.workload = workload
-        self._models: dict[str, _Model] = {}
+        budget = budget or workload.budget
+        profiles: dict[str, tuple[Store, Profile]] = {}
         tables = []
         for entry in workload.models:
             store, profile = Store(entry.store), Profile.load(entry.profile_path)
             profile.check_store(store)
-            profile.check_device(fingerprint())
-            self._models[entry.name] = _Model(store)
+            profile.check_device(fingerprint(executor))
+            profiles[entry.name] = store, profile
             tables.append(ModelTable.from_workload(entry, store, profile))
         self.scheduler = Scheduler(tables, workload.switch_charge)
-        budget = budget or workload.budget
         # Planned and tried out before the base is taken: what planner and library hold is no model's memory.
         self.scheduler.plan(budget)
-        for model in self._models.values():
-            try_out(model.store)
+        if not isolated:
+            for store, _ in profiles.values():
+                try_out(store, executor)
         release_freed_memory()
         self._base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
-        self._closed = False
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
+        self._models: dict[str, RunningModel] = {}
         self.last_switch = Switch({}, 0.0, 0.0)
-        self.budget = budget
+        try:
+            for name, (store, profile) in profiles.items():
+                opened = IsolatedExecutor(store, executor) if isolated else open_executor(store, executor)
+                sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
+                self._models[name] = RunningModel(name, store, sizes, opened)
+            self._go_to(self.scheduler.plan(budget), time.perf_counter())
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
-    def open(cls, paths: Sequence[str | Path], budget: Budget | None = None) -> Self:
+    def open(
+        cls,
+        paths: Sequence[str | Path],
+        budget: Budget | None = None,
+        executor: str | None = None,
+        isolated: bool = False,
+    ) -> Self:
         """A runtime for one workload file or several store folders (see `legodnn.workload.load_workload`)."""
-        return cls(load_workload(paths), budget)
+        return cls(load_workload(paths), budget, executor, isolated)
 
     @property
     def plan(self) -> Plan:
-        """The running plan."""
+        """The running plan. Setting it switches to a plan made elsewhere; if that fails nothing changes."""
         if self._plan is None:
             raise InputError("this runtime is closed; open a new one")
         return self._plan
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        with self._changing:
+            _ = self.plan
+            blocks = {m.name: [] if m.suspended else sorted(m.options) for m in plan.models}
+            for name, model in self._models.items():
+                if blocks.get(name) not in ([], sorted(b.name for b in model.store.manifest.blocks)):
+                    raise WorkloadError(
+                        f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
+                    )
+            self._go_to(plan, time.perf_counter())
 
     @property
     def memory_bytes(self) -> int:
         """Measured memory of the models: what this process grew by since the runtime had everything but them.
 
-        Whatever else the application allocates meanwhile counts too; what it has freed is given back first.
+        Proportional set size: private pages count whole, shared ones by share. Whatever else the application
+        allocates meanwhile counts too; what it has freed is given back first. Isolated models' processes are added.
         """
         release_freed_memory()
-        return max(0, process_memory_bytes() - self._base_memory_bytes)
+        elsewhere = sum(model.executor.elsewhere_bytes() for model in self._models.values())
+        return max(0, process_memory_bytes() - self._base_memory_bytes) + elsewhere
 
     @property
     def budget(self) -> Budget:
@@ -135,97 +161,80 @@ class Runtime:
     def replan(self, budget: Budget, slowdown: Mapping[str, float]) -> None:
         """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes."""
         with self._changing:
-            if self._closed:
-                raise InputError("this runtime is closed; open a new one")
-            start = time.perf_counter()
-            plan = self.scheduler.plan(budget, running=self._plan, slowdown=slowdown)
-            planned = time.perf_counter()
-            loaded = self._switch_to(plan)
-            done = time.perf_counter()
-            self._plan, self._slowdown = plan, slowdown
-            self.last_switch = Switch(loaded, (planned - start) * 1e3, (done - planned) * 1e3)
+            running, start = self.plan, time.perf_counter()
+            self._go_to(self.scheduler.plan(budget, running=running, slowdown=slowdown), start)
+            self._slowdown = slowdown
 
-    def _switch_to(self, plan: Plan) -> dict[str, tuple[Choice, ...]]:
-        """Load everything new, then put all new compositions in place; raises before anything is replaced."""
-        new: dict[str, Composition | None] = {}
-        loaded: dict[str, tuple[Choice, ...]] = {}
+    def _go_to(self, plan: Plan, start: float) -> None:
+        """Switch to a plan that was sought since `start`; if that fails everything is put back."""
+        planned = time.perf_counter()
+        changes = self._changes(plan)
+        done: list[Change] = []
+        try:
+            for change in changes:
+                self._models[change.model].change(change.after, plan[change.model], change.beside)
+                done.append(change)
+        except LegoError:
+            for change in reversed(done) if self._plan else ():
+                self._models[change.model].change(change.before, self.plan[change.model], change.beside)
+            raise
         for name, model in self._models.items():
-            if plan[name].suspended:
-                new[name] = None
-                continue
-            wanted = choices(model.store, plan[name])
-            loaded[name] = to_load(model.composition, wanted)
-            new[name] = switched(model.store, model.composition, wanted)
+            model.claim(plan[name])
+        self._plan = plan
+        end = time.perf_counter()
+        self.last_switch = Switch({c.model: c.new for c in changes}, (planned - start) * 1e3, (end - planned) * 1e3)
+
+    def _changes(self, plan: Plan) -> list[Change]:
+        """What a plan changes, in the order in which it is done."""
+        changes = []
         for name, model in self._models.items():
-            with model.lock:
-                model.composition = new[name]
-        new.clear()
-        # Unloaded segments leave holes that the C library would keep: the limit is on what the process holds.
-        release_freed_memory()
-        return loaded
+            before, after = model.choices, switcher.choices(model.store, plan[name])
+            if before != after:
+                growth = model.bytes(after) - model.bytes(before)
+                changes.append(Change(name, before, after, growth, model.bytes(model.executor.to_load(after))))
+        used = sum(model.bytes(model.choices) for model in self._models.values())
+        return switcher.in_order(changes, used, plan.budget.memory_bytes)
 
     def infer(self, model: str, x: Array | Mapping[str, Array]) -> Array | dict[str, Array]:
         """Run one inference.
 
         Args:
             model: its name in the workload.
-            x: float32 array of the model's input shape, without a batch dimension; for a model with several
-                inputs, arrays by input name.
+            x: float32 array of the model's input shape, without a batch dimension, without NaN or infinity; for a
+                model with several inputs, arrays by input name.
 
         Returns:
             The output array, without a batch dimension; by output name if there are several.
 
         Raises:
-            InputError: unknown model, wrong shape or dtype.
+            InputError: unknown model, wrong shape or dtype, NaN.
             SuspendedError: the plan has no room for this model at the moment.
+            ExecutionError: it failed while it ran; the next may well do.
         """
-        entry = self._entry(model)
-        inputs = _checked(entry.store, model, x)
-        with entry.lock:
-            if entry.composition is None:
-                if self._closed:
-                    raise InputError("this runtime is closed; open a new one")
-                raise SuspendedError(
-                    f"{model!r} is suspended under the current budget; give it more room and try again"
-                )
-            plan, start = self.plan[model], time.perf_counter()
-            outputs = entry.composition.run(inputs)
-            latency_ms = (time.perf_counter() - start) * 1e3
-        if self.on_inference is not None:
-            self.on_inference(plan, latency_ms)
+        outputs = self.run(model, x).outputs
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def _entry(self, model: str) -> _Model:
+    def run(self, model: str, x: Array | Mapping[str, Array]) -> Inference:
+        """Like `infer`; the answer says also what ran and how long."""
         if model not in self._models:
             raise InputError(f"no model {model!r} in this runtime; it has {', '.join(self._models)}")
-        return self._models[model]
+        if self._plan is None:
+            raise InputError("this runtime is closed; open a new one")
+        running = self._models[model]
+        inference = running.infer(checked(running.store, model, x))
+        if self.on_inference is not None:
+            self.on_inference(inference.plan, inference.latency_ms)
+        return inference
 
     def close(self) -> None:
         """Let go of all segments; inferences that run are waited for."""
         with self._changing:
-            self._closed, self._plan = True, None
+            self._plan = None
             for model in self._models.values():
-                with model.lock:
-                    model.composition = None
+                model.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _checked(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
-    specs = store.manifest.inputs
-    given = x if isinstance(x, Mapping) else {specs[0].name: x}
-    if set(given) != {s.name for s in specs}:
-        raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {', '.join(given)}")
-    for spec in specs:
-        array = given[spec.name]
-        if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != spec.dtype:
-            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise InputError(
-                f"{model!r} takes a {spec.dtype} array of shape {spec.shape} as {spec.name!r}, got {found}; "
-                "scale pixels as the store's manifest says (legodnn inspect STORE)"
-            )
-    return dict(given)

@@ -16,6 +16,13 @@ from legodnn.store import Store
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test module imports TensorFlow
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cache of packed weights of the tests' own."""
+    os.environ["LEGODNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 # Examples run Keras and file systems on shared machines: no deadline, and the same examples every time.
 settings.register_profile("legodnn", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("legodnn")

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(trace(stores, profiles), indent=1) + "\n")
     steps = _replay(out, stores)
-    report = write_report(out, stores, profiles, steps)
+    report = write_report(out, {s.name: s for s in stores}, profiles, steps)
     if args.json:
         print(steps_json(steps))
     else:

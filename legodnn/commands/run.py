@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.console import size, table
-from legodnn.errors import InputError, WorkloadError
+from legodnn.errors import DependencyError, InputError, WorkloadError
+from legodnn.profile import Profile
 from legodnn.schema import explain
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
@@ -40,8 +44,8 @@ def add_parser(subparsers: Any) -> None:
         "--input",
         action="append",
         required=True,
-        metavar="[NAME=]FILE",
-        help=".npy of images, or .npz with x and perhaps labels y; for all models or the one named",
+        metavar="[NAME=]PATH",
+        help="folder of images, .npy of images, or .npz with x and perhaps labels y; for all models or the one named",
     )
     add_budget_flags(parser)
     parser.add_argument(
@@ -49,28 +53,55 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help='JSON list of budgets: [{"memory_bytes": 3000000, "latency_ms": 1.5}, ...]',
     )
+    parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
+    parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
+    parser.add_argument("--live", action="store_true", help="show a table while it runs (needs rich)")
     parser.add_argument("--json", action="store_true", help="print every step as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a table."""
-    from legodnn.runtime.replay import read_inputs, replay
+    from legodnn.runtime.inputs import read_inputs
+    from legodnn.runtime.live import LiveTable
+    from legodnn.runtime.replay import replay
     from legodnn.runtime.runtime import Runtime
 
     workload = load_workload(args.workload)
     budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
     files = _files(args.input, workload)
+    if args.report:
+        check_report()
     # Inputs are read first, so that they do not count as memory of the models.
-    specs = {model.name: Store(model.store).manifest.inputs[0] for model in workload.models}
-    inputs = {name: read_inputs(files[name], spec) for name, spec in specs.items()}
-    with Runtime(workload, budgets[0]) as runtime:
-        steps = replay(runtime, inputs, budgets)
+    stores = {model.name: Store(model.store).manifest for model in workload.models}
+    inputs = {name: read_inputs(files[name], m.inputs[0], m.model.labels) for name, m in stores.items()}
+    with (
+        LiveTable() if args.live else nullcontext() as table,
+        Runtime(workload, budgets[0], isolated=args.isolated) as runtime,
+    ):
+        steps = replay(runtime, inputs, budgets, table)
+    if args.report:
+        report(Path(args.report), workload, steps)
     if args.json:
         print(steps_json(steps))
     else:
         print(steps_table(steps))
     return 0
+
+
+def check_report() -> None:
+    """DependencyError unless a report can be written."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise DependencyError("the report needs matplotlib; pip install 'legodnn[plot]'")
+
+
+def report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
+    """Write the report of what ran."""
+    from legodnn.report import write_report
+
+    stores = {model.name: Store(model.store) for model in workload.models}
+    profiles = [Profile.load(model.profile_path) for model in workload.models]
+    print(f"report: {write_report(folder, stores, profiles, steps)} (opens offline)", file=sys.stderr)
 
 
 def _files(arguments: list[str], workload: Workload) -> dict[str, str]:

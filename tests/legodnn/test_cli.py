@@ -91,8 +91,12 @@ def test_run_replays_a_trace_and_measures(
     assert steps[0]["models"]["tiny"]["inferences"] == 6
     assert 0 <= steps[0]["models"]["tiny"]["accuracy"] <= 1
     assert steps[0]["models"]["tiny2"]["accuracy"] is None
-    assert main(command) == 0
-    assert "refused" in capsys.readouterr().out
+    assert main([*command, "--report", str(tmp_path / "report"), "--live"]) == 0
+    printed = capsys.readouterr()
+    assert "refused" in printed.out
+    assert "memory" in printed.err
+    assert "tiny2" in printed.err
+    assert "<svg" in (tmp_path / "report" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from legodnn.runtime.device import fingerprint, process_memory_bytes, usable_cores
-from legodnn.runtime.interpreter import executor_name
+from legodnn.runtime.executor import executor_name
 
 
 def test_the_fingerprint_is_the_same_in_another_process() -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from legodnn import Budget, InfeasibleError, Runtime, Store
 from legodnn.errors import InputError, ProfileError, StoreError, SuspendedError, WorkloadError
+from legodnn.plan import ModelPlan
 from legodnn.profile import Profile, default_path
-from legodnn.runtime import switcher
+from legodnn.runtime import interpreter
+from legodnn.runtime.executor import executor_name, open_executor
+from legodnn.runtime.model import RunningModel
 from legodnn.runtime.switcher import choices
 from legodnn.workload import Workload, WorkloadModel
 
@@ -27,15 +30,15 @@ def image(store: Store, seed: int = 0) -> np.ndarray:
 
 
 def loaded_files(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, budget: Budget) -> list[str]:
-    """The .tflite files that setting a budget opens."""
+    """The .tflite files that interpreters are opened for when a budget is set."""
     opened: list[str] = []
-    executor = switcher.SegmentExecutor
+    opening = interpreter.open_interpreter
 
-    def counting(file: Path, *rest: object) -> object:
-        opened.append(str(file))
-        return executor(file, *rest)  # type: ignore[arg-type]
+    def counting(threads: int, model_path: str) -> object:
+        opened.append(model_path)
+        return opening(threads, model_path=model_path)
 
-    monkeypatch.setattr(switcher, "SegmentExecutor", counting)
+    monkeypatch.setattr(interpreter, "open_interpreter", counting)
     runtime.budget = budget
     return opened
 
@@ -47,10 +50,9 @@ def test_without_limits_every_block_is_its_best_option(runtime: Runtime) -> None
 
 def test_a_composed_model_gives_the_outputs_of_its_segments_run_one_by_one(runtime: Runtime, tiny_store: Store) -> None:
     x = image(tiny_store)
-    tensors = {"image": x[np.newaxis]}
-    for choice in choices(tiny_store, runtime.plan["tiny"]):
-        switcher.load(tiny_store, choice).run(tensors)
-    np.testing.assert_array_equal(runtime.infer("tiny", x), tensors[tiny_store.manifest.outputs[0]][0])
+    executor = open_executor(tiny_store, "interpreter")
+    expected = executor.compose(choices(tiny_store, runtime.plan["tiny"])).run({"image": x})
+    np.testing.assert_allclose(runtime.infer("tiny", x), expected["head"], atol=1e-5)
 
 
 def test_a_plan_holds_the_budget_and_a_wider_budget_brings_the_originals_back(runtime: Runtime) -> None:
@@ -70,20 +72,26 @@ def least_memory(runtime: Runtime) -> int:
     return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
 
 
-def test_changing_one_blocks_option_opens_exactly_one_file(
-    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # A profile in which one option of one block is far smaller than the original, and the others save nothing.
-    profile = Profile.load(default_path(tiny_store.path))
-    block = tiny_store.manifest.blocks[-1]
+def with_one_cheap_option(store: Store, measured: Store, folder: Path, executor: str) -> Workload:
+    """A workload whose profile says that one option of the last block is far smaller than everything else."""
+    profile = Profile.load(default_path(measured.path))
+    block = store.manifest.blocks[-1]
     entries = tuple(
         o.model_copy(update={"memory_bytes": 1_000 if (o.segment, o.option) == (block.name, "s0.5") else 1_000_000})
         for o in profile.options
     )
-    path = tmp_path / "profile.json"
-    profile.model_copy(update={"options": entries}).save(path)
-    workload = Workload(models=(WorkloadModel(name="tiny", store=str(tiny_store.path), profile=str(path)),))
-    with Runtime(workload) as runtime:
+    device = profile.device.model_copy(update={"executor": executor_name(executor)})
+    path = folder / "profile.json"
+    profile.model_copy(update={"options": entries, "device": device}).save(path)
+    return Workload(models=(WorkloadModel(name="tiny", store=str(store.path), profile=str(path)),))
+
+
+def test_changing_one_blocks_option_opens_exactly_one_file(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    block = tiny_store.manifest.blocks[-1]
+    workload = with_one_cheap_option(tiny_store, tiny_store, tmp_path, "interpreter")
+    with Runtime(workload, executor="interpreter") as runtime:
         before = runtime.plan["tiny"].options
         opened = loaded_files(runtime, monkeypatch, Budget(memory_bytes=runtime.plan.memory_bytes - 1))
         assert opened == [str(tiny_store.path / block.name / "s0.5.tflite")]
@@ -112,20 +120,58 @@ def test_a_budget_that_nothing_fits_leaves_the_running_plan(
     np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
 
 
-def test_a_block_that_cannot_be_loaded_leaves_the_running_plan(store_copy: Path, tiny_store: Store) -> None:
-    profile = Profile.load(default_path(tiny_store.path))
-    profile.save(default_path(store_copy))
-    with Runtime.open([store_copy]) as runtime:
-        before, x = runtime.plan, image(tiny_store)
-        expected = runtime.infer("copy", x)
-        small = Budget(memory_bytes=least_memory(runtime))
-        wanted = runtime.scheduler.plan(small)["copy"].options
-        changed = next(block for block, option in wanted.items() if option != before["copy"].options[block])
-        (store_copy / changed / f"{wanted[changed]}.tflite").write_bytes(b"not a model")
+@pytest.mark.parametrize("room", [10_000_000, 0], ids=["beside the old", "instead of the old"])
+def test_a_block_that_cannot_be_loaded_leaves_the_running_plan(
+    store_copy: Path, tiny_store: Store, tmp_path: Path, room: int
+) -> None:
+    store = Store(store_copy)
+    with Runtime(with_one_cheap_option(store, tiny_store, tmp_path, "interpreter"), executor="interpreter") as runtime:
+        before, x = runtime.plan, image(store)
+        expected = runtime.infer("tiny", x)
+        small = Budget(memory_bytes=before.memory_bytes - 1)
+        wanted = runtime.scheduler.plan(small)
+        (store_copy / store.manifest.blocks[-1].option("s0.5").file).write_bytes(b"not a model")
+        running = runtime._models["tiny"]
+        after = choices(store, wanted["tiny"])
+        with pytest.raises(StoreError, match="bytes"):
+            running.change(after, wanted["tiny"], beside=bool(room))
         with pytest.raises(StoreError, match="bytes"):
             runtime.budget = small
         assert runtime.plan == before
-        np.testing.assert_array_equal(runtime.infer("copy", x), expected)
+        np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
+
+
+def test_a_model_whose_old_blocks_cannot_be_loaded_again_stands_still_and_says_so(store_copy: Path) -> None:
+    store = Store(store_copy)
+    sizes = {(s.name, o.name): 1 for s in store.manifest.segments for o in s.options}
+    model = RunningModel("m", store, sizes, open_executor(store, "interpreter"))
+    before, after = (ModelPlan(name="m", options={"block1": o, "block2": o}) for o in ("s0", "s0.5"))
+    model.change(choices(store, before), before)
+    for option in store.manifest.blocks[0].options:
+        (store_copy / option.file).write_bytes(b"not a model")
+    with pytest.raises(StoreError):
+        model.change(choices(store, after), after, beside=False)
+    with pytest.raises(SuspendedError, match=r"'m' cannot be loaded any more: .* has 11 bytes"):
+        model.infer({"image": image(store)})
+    model.close()
+
+
+def test_a_store_that_is_altered_while_it_runs_changes_nothing(
+    store_copy: Path, tiny_store: Store, tmp_path: Path
+) -> None:
+    """What runs are the packed weights: not even a switch needs the store's files."""
+    store = Store(store_copy)
+    with Runtime(with_one_cheap_option(store, tiny_store, tmp_path, "capi"), executor="capi") as runtime:
+        x, full, small = image(store), Budget(), Budget(memory_bytes=runtime.plan.memory_bytes - 1)
+        expected = []
+        for budget in (small, full):
+            runtime.budget = budget
+            expected.append(runtime.infer("tiny", x))
+        for file in store_copy.rglob("*.tflite"):
+            file.write_bytes(b"not a model")
+        for budget, answer in zip((small, full), expected, strict=True):
+            runtime.budget = budget
+            np.testing.assert_array_equal(runtime.infer("tiny", x), answer)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +184,31 @@ def test_a_block_that_cannot_be_loaded_leaves_the_running_plan(store_copy: Path,
         ("tiny", np.zeros((12, 12, 1), np.uint8)),
         ("tiny", [[0.0]]),
         ("tiny", {"picture": np.zeros((12, 12, 1), np.float32)}),
+        ("tiny", np.full((12, 12, 1), np.nan, np.float32)),
+        ("tiny", np.full((12, 12, 1), -np.inf, np.float32)),
     ],
 )
 def test_a_request_that_the_model_cannot_take_is_an_input_error(runtime: Runtime, model: str, x: object) -> None:
     with pytest.raises(InputError) as error:
         runtime.infer(model, x)  # type: ignore[arg-type]
     assert len(str(error.value).splitlines()) <= 2
+
+
+def test_large_finite_values_are_no_nan(runtime: Runtime) -> None:
+    runtime.infer("tiny", np.full((12, 12, 1), np.finfo(np.float32).max, np.float32))
+
+
+def test_an_inference_says_what_it_ran(runtime: Runtime, tiny_store: Store) -> None:
+    x = image(tiny_store)
+    inference = runtime.run("tiny", x)
+    assert inference.plan == runtime.plan["tiny"]
+    assert inference.latency_ms > 0
+    np.testing.assert_array_equal(inference.outputs["head"], runtime.infer("tiny", x))
+
+
+def test_a_profile_of_another_executor_is_refused(tiny_store: Store) -> None:
+    with pytest.raises(ProfileError, match=r"another device \(executor"):
+        Runtime.open([tiny_store.path], executor="interpreter")
 
 
 def test_a_profile_of_another_store_or_device_is_refused(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> None:

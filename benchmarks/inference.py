@@ -1,0 +1,146 @@
+"""What composing costs: composed against undivided models of the same weights, and two models at once.
+
+    python benchmarks/inference.py --json > benchmarks/results/inference.json
+    python benchmarks/inference.py --quick
+
+`composed` runs a model cut into its segments, `runtime` the same with the runtime's checks and lock around it,
+`undivided` the same weights as one file by the same executor; `interpreter` is that file as one runs it without this
+package, by the public Interpreter. All take turns (A B C D A B C D ...) on the same image. Ratios are of medians.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import untrained
+from report import Bars, Figures, bar, run, spread
+
+from legodnn.plan import ModelPlan
+from legodnn.runtime.executor import compositions, open_executor
+from legodnn.runtime.interpreter import open_interpreter
+from legodnn.runtime.model import RunningModel, checked
+from legodnn.store import Store
+
+LIMITS = {1: 1.03, 2: 1.05}
+SECONDS = 25.0  # for each model and thread count
+
+
+def image(store: Store) -> dict[str, Any]:
+    """An image by input name."""
+    return {i.name: np.random.default_rng(0).random(i.shape, np.float32) for i in store.manifest.inputs}
+
+
+def running(store: Store, threads: int = 1) -> RunningModel:
+    """A store's originals in a runtime's model."""
+    sizes = {(s.name, o.name): o.bytes for s in store.manifest.segments for o in s.options}
+    model = RunningModel(store.name, store, sizes, open_executor(store))
+    model.change(compositions(store, threads)[0], ModelPlan(name="model", threads=threads))
+    return model
+
+
+def in_turns(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+    """Milliseconds of each, run in turns until the time is up, after three rounds to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    end, number = time.perf_counter() + seconds, -3
+    while time.perf_counter() < end or number < 5:
+        for name, once in runs.items():
+            start = time.perf_counter()
+            once()
+            if number >= 0:
+                times[name].append((time.perf_counter() - start) * 1e3)
+        number += 1
+    return times
+
+
+def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures:
+    """One model at one thread count."""
+    x = image(store)
+    model = running(store, threads)
+    parts, undivided = (open_executor(s).compose(compositions(s, threads)[0]) for s in (store, whole))
+    interpreter = open_interpreter(threads, model_path=str(whole.path / "whole.tflite"))
+    source, target = (d[0]["index"] for d in (interpreter.get_input_details(), interpreter.get_output_details()))
+    (pixels,) = x.values()
+
+    def interpreted() -> Any:
+        interpreter.set_tensor(source, pixels[np.newaxis])
+        interpreter.invoke()
+        return interpreter.get_tensor(target)[0]
+
+    times = in_turns(
+        {
+            "composed": lambda: parts.run(x),
+            "undivided": lambda: undivided.run(x),
+            "runtime": lambda: model.infer(checked(store, "model", x)),
+            "interpreter": interpreted,
+        },
+        seconds,
+    )
+    (one,), (other,) = parts.run(x).values(), undivided.run(x).values()
+    scale = max(1.0, float(np.abs(other).max()))
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    return {
+        "segments": len(store.manifest.segments),
+        **{f"{name}_ms": spread(values) for name, values in times.items()},
+        "composed / undivided": medians["composed"] / medians["undivided"],
+        "runtime / undivided": medians["runtime"] / medians["undivided"],
+        "runtime / interpreter": medians["runtime"] / medians["interpreter"],
+        "difference": float(np.abs(one - other).max()) / scale,
+        "bit_equal": bool(np.array_equal(one, other)),
+        "difference from interpreter": float(np.abs(one - interpreted()).max()) / scale,
+    }
+
+
+def at_once(first: Store, second: Store, rounds: int) -> Figures:
+    """The same work by two models one after the other, and in two threads."""
+    jobs = []
+    for store in (first, second):
+        model, x = running(store), image(store)
+        times = in_turns({"one": lambda m=model, x=x: m.infer(x)}, 0.5)["one"]
+        jobs.append((model, x, max(1, round(300 / float(np.median(times))))))  # about 0.3 s each
+
+    def work(model: RunningModel, x: Any, count: int) -> None:
+        for _ in range(count):
+            model.infer(x)
+
+    gains = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for job in jobs:
+            work(*job)
+        alone = time.perf_counter() - start
+        threads = [threading.Thread(target=work, args=job) for job in jobs]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gains.append(alone / (time.perf_counter() - start))
+    return {"models": [first.name, second.name], "gain": spread(gains)}
+
+
+def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
+    """All models, all thread counts."""
+    figures: Figures = {}
+    bars: Bars = []
+    names = ("resnet18", "vgg16-half") if quick else ("resnet18", "vgg16-half", "resnet50")
+    stores = {name: untrained.build(name, folder / name) for name in names}
+    for name, store in stores.items():
+        for threads, limit in LIMITS.items():
+            found = compare(store, untrained.undivided(folder / name), threads, 2.0 if quick else SECONDS)
+            title = f"{name}, {threads} thread{'s' * (threads > 1)}"
+            figures[title] = found
+            bars.append(bar(f"{title}: composed / undivided", found["composed / undivided"], limit))
+            bars.append(bar(f"{title}: difference of results", found["difference"], 1e-5))
+    figures["two models at once"] = at_once(stores["resnet18"], stores["vgg16-half"], 3 if quick else 15)
+    gain = figures["two models at once"]["gain"]["median"]
+    bars.append(bar("two models in two threads: throughput / one after the other", gain, 1.7, "higher"))
+    return figures, bars
+
+
+if __name__ == "__main__":
+    run("inference", __doc__ or "", measure)

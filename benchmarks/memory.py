@@ -1,0 +1,138 @@
+"""Whether the memory limit holds: two models under random budgets, peaks during switches included.
+
+    python benchmarks/memory.py --json > benchmarks/results/memory.json
+    python benchmarks/memory.py --quick
+
+ResNet-18 and VGG16-half are profiled, then run under budgets drawn between the smallest plan and the originals. At
+each, the budget is set and both models run three times, while another process reads this one's proportional set size
+as fast as it can. `peak` is the most it read from the moment the old budget was left, less what the process had
+before the models; during a switch the limit is the larger of the two budgets. `measured` is read at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import untrained
+from inference import image
+from report import Bars, Figures, bar, run, spread
+
+from legodnn.profile import Profile, default_path
+from legodnn.profiler import profile_store
+from legodnn.runtime.runtime import Runtime
+from legodnn.store import Store
+from legodnn.workload import Budget
+
+MODELS = ("resnet18", "vgg16-half")
+
+# Prints when it began to read and when it had read (by the system's monotonic clock), and bytes, until its input is
+# closed.
+_SAMPLER = """
+import os, sys, threading, time
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+samples = []
+while not done.is_set():
+    start = time.monotonic()
+    with open(f"/proc/{sys.argv[1]}/smaps_rollup") as f:
+        pss = next(int(line.split()[1]) << 10 for line in f if line.startswith("Pss:"))
+    samples.append(f"{start} {time.monotonic()} {pss}")
+    time.sleep(0.0005)
+print("\\n".join(samples))
+"""
+
+
+def profiled(store: Store) -> Profile:
+    """The store's profile, measured here if it was not."""
+    path = default_path(store.path)
+    if not path.exists():
+        profile_store(store, rounds=20).save(path)
+    return Profile.load(path)
+
+
+def bounds(profile: Profile, store: Store) -> tuple[int, int]:
+    """Memory of the smallest options and of the originals, as predicted."""
+    sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
+    segments = store.manifest.segments
+    least = sum(min(sizes[s.name, o.name] for o in s.options) for s in segments)
+    return least, sum(sizes[s.name, s.original.name] for s in segments)
+
+
+def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
+    """Random budgets, and what was held."""
+    stores = {name: untrained.build(name, folder / name) for name in MODELS}
+    limits = [bounds(profiled(store), store) for store in stores.values()]
+    least, most = (sum(column) for column in zip(*limits, strict=True))
+    rng = random.Random(0)
+    budgets = [least + round(rng.random() * (most - least)) for _ in range(10 if quick else 200)]
+    images = {name: next(iter(image(store).values())) for name, store in stores.items()}
+    steps: list[dict[str, float]] = []
+    with Runtime.open([s.path for s in stores.values()], Budget(memory_bytes=most)) as runtime:
+        sampler = subprocess.Popen(
+            [sys.executable, "-c", _SAMPLER, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        before = most
+        for limit in budgets:
+            start = time.monotonic()
+            runtime.budget = Budget(memory_bytes=limit)
+            switched = time.monotonic()
+            for _ in range(3):
+                for name, x in images.items():
+                    runtime.infer(name, x)
+            steps.append(
+                {
+                    "limit": limit,
+                    "limit_during_switch": max(limit, before),
+                    "predicted": runtime.plan.memory_bytes,
+                    "measured": runtime.memory_bytes,
+                    "start": start,
+                    "switched": switched,
+                    "end": time.monotonic(),
+                    "switch_ms": runtime.last_switch.switch_ms,
+                }
+            )
+            before = limit
+        lines = sampler.communicate("")[0].splitlines()
+        base = runtime._base_memory_bytes
+    began, ended, sizes = np.array([[float(v) for v in line.split()] for line in lines]).T
+    for step in steps:
+        for name, first, last in (("switching", "start", "switched"), ("running", "switched", "end")):
+            inside = (began >= step[first]) & (ended <= step[last])
+            step[f"peak_{name}"] = float(sizes[inside].max() - base) if inside.any() else 0.0
+        step["excess"] = max(
+            _excess(max(step["peak_running"], step["measured"]), step["limit"]),
+            _excess(step["peak_switching"], step["limit_during_switch"]),
+        )
+    errors = [abs(s["predicted"] - s["measured"]) / s["measured"] for s in steps]
+    figures = {
+        "budgets": len(steps),
+        "least_bytes": least,
+        "most_bytes": most,
+        "samples": len(sizes),
+        "measured / limit": spread([s["measured"] / s["limit"] for s in steps]),
+        "peak / limit": spread([s["peak_running"] / s["limit"] for s in steps]),
+        "prediction_error": spread(errors),
+        "signed_prediction_error": spread([s["predicted"] / s["measured"] - 1 for s in steps]),
+        "switch_ms": spread([s["switch_ms"] for s in steps]),
+        "worst": max(steps, key=lambda s: s["excess"]),
+    }
+    bars = [
+        bar("budgets exceeded by more than 5 % or 2 MB, peaks included", sum(s["excess"] > 0 for s in steps), 0),
+        bar("predicted against measured memory, median relative error", float(np.median(errors)), 0.05),
+    ]
+    return figures, bars
+
+
+def _excess(held: float, limit: float) -> float:
+    """How much more is held than 5 % or 2 MB above a limit; negative for less."""
+    return held - limit - max(0.05 * limit, 2e6)
+
+
+if __name__ == "__main__":
+    run("memory", __doc__ or "", measure)

@@ -1,0 +1,150 @@
+"""Stores of untrained networks for benchmarks of the runtime: time and memory do not depend on what weights say.
+
+    store = untrained.build("resnet18", Path("stores/resnet18"))
+
+    whole = untrained.undivided(Path("stores/resnet18"))
+
+`undivided` is the same model with the same weights, as a store of one segment. Building needs `legodnn[train]`;
+measuring processes only read what this writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legodnn.files import new_folder, sha256_bytes, write_atomic
+from legodnn.schema import to_json
+from legodnn.store import (
+    MANIFEST,
+    AccuracyModel,
+    BuildInfo,
+    InputSpec,
+    Link,
+    Manifest,
+    ModelInfo,
+    Option,
+    Segment,
+    Store,
+    TensorSpec,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+SPARSITIES = (0.5, 0.75)
+MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50")
+
+
+def model(name: str) -> keras.Model:
+    """ResNet-18, VGG16 and VGG16 of half width for 32x32 images; ResNet-50 for 224x224. Random weights."""
+    import keras
+
+    from legodnn.blocks.zoo import resnet18, vgg16
+
+    keras.utils.set_random_seed(0)
+    if name == "resnet50":
+        return keras.applications.ResNet50(weights=None, input_shape=(224, 224, 3), classifier_activation=None)
+    return {"resnet18": resnet18, "vgg16": vgg16, "vgg16-half": lambda: vgg16(width=0.5)}[name]()
+
+
+def undivided(path: Path) -> Store:
+    """The store of the undivided model that was built with the store at `path`."""
+    return Store(path.with_name(f"{path.name}.whole"))
+
+
+def build(name: str, path: Path) -> Store:
+    """The store at `path`; built if it is not there."""
+    if path.exists():
+        return Store(path)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from legodnn.blocks.export import convert
+    from legodnn.blocks.extract import extract
+    from legodnn.blocks.graph import macs
+    from legodnn.blocks.prune import descendant
+
+    whole = model(name)
+    pieces = extract(whole)
+    files: dict[str, bytes] = {}
+    segments: list[Segment] = []
+    for piece in pieces:
+        options: list[Option] = []
+        for sparsity in (0.0, *SPARSITIES) if piece.kind == "block" else (0.0,):
+            variant: Any = descendant(piece.model, sparsity) if sparsity else piece.model
+            file = f"{piece.name}/s{sparsity:g}.tflite"
+            files[file] = convert(variant)
+            options.append(_option(file, files[file], sparsity, variant.count_params(), macs(variant)))
+        segments.append(
+            Segment(
+                name=piece.name, kind=piece.kind, inputs=piece.inputs, outputs=piece.outputs, options=tuple(options)
+            )
+        )
+    shapes = {n: tuple(t.shape[1:]) for p in pieces for n, t in zip(p.outputs, p.model.outputs, strict=True)}
+    image = InputSpec(name=pieces[0].inputs[0], shape=tuple(whole.input_shape[1:]))
+    content, outputs = convert(whole), pieces[-1].outputs
+    single = Segment(
+        name="whole",
+        kind="fixed",
+        inputs=(image.name,),
+        outputs=outputs,
+        options=(_option("whole.tflite", content, 0.0, whole.count_params(), macs(whole)),),
+    )
+    _write(path.with_name(f"{path.name}.whole"), name, image, shapes, [single], outputs, {"whole.tflite": content})
+    _write(path, name, image, shapes, segments, outputs, files)
+    return Store(path)
+
+
+def _option(file: str, content: bytes, sparsity: float, params: int, macs: int) -> Option:
+    return Option(
+        name=f"s{sparsity:g}",
+        sparsity=sparsity,
+        file=file,
+        sha256=sha256_bytes(content),
+        bytes=len(content),
+        params=params,
+        macs=macs,
+        loss=sparsity,
+    )
+
+
+def _write(
+    path: Path,
+    name: str,
+    image: InputSpec,
+    shapes: dict[str, tuple[int, ...]],
+    segments: list[Segment],
+    outputs: tuple[str, ...],
+    files: dict[str, bytes],
+) -> None:
+    """A store's folder. Its accuracy model is made up: the sum of sparsities costs accuracy evenly."""
+    link = Link(x=(0.0, 100.0), y=(1.0, 0.0))
+    written = [tensor for segment in segments for tensor in segment.outputs]
+    manifest = Manifest(
+        model=ModelInfo(name=name, task="classification"),
+        inputs=(image,),
+        outputs=outputs,
+        tensors=tuple(TensorSpec(name=n, shape=shapes[n]) for n in written),
+        segments=tuple(segments),
+        accuracy=AccuracyModel(metric="accuracy", data="none", original=1.0, link=link, error=0.0, samples=0),
+        built=BuildInfo(created="", versions={}, seed=0, recipe={"model": name, "trained": False}),
+    )
+    with new_folder(path) as folder:
+        for file, content in files.items():
+            write_atomic(folder / file, content)
+        write_atomic(folder / MANIFEST, to_json(manifest))
+
+
+def main() -> None:
+    """Build all of them into a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("models", nargs="*", default=MODELS)
+    args = parser.parse_args()
+    for name in args.models:
+        print(build(name, args.folder / name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""LiteRT's C API, called through ctypes from the library inside the ai-edge-litert package.
+
+Calls release the GIL, and the arrays given as tensors are the ones that are read and written. The API is not declared
+stable: what is assumed of it (struct layouts, call sequence) is tried out once in each process on a small model, and
+`problem` says why it cannot be used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+import weakref
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legodnn.console import native_stderr_silenced
+from legodnn.errors import ExecutionError
+from legodnn.runtime.executor import Array, log
+from legodnn.runtime.processes import child_environment
+
+_PACKAGE = "ai-edge-litert"
+_TRIED = ("2.3.",)  # versions whose self-test need not first be run in a process of its own
+_CPU = 1  # kLiteRtHwAcceleratorCpu
+_REGISTER, _SEVERITY, _SILENT, _INT = 24, 25, 4, 2  # tags and values of environment options
+_FLOAT32 = 1
+
+
+class _Value(ctypes.Structure):
+    _fields_ = (("type", c_int32), ("value", c_int64))
+
+
+class _EnvironmentOption(ctypes.Structure):
+    _fields_ = (("tag", c_int32), ("value", _Value))
+
+
+class _TensorType(ctypes.Structure):
+    _fields_ = (("element", c_int32), ("rank", c_uint32), ("dims", c_int32 * 8), ("strides", c_uint32 * 8))
+
+
+_SIZES = {_EnvironmentOption: 24, _TensorType: 72}
+
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "LiteRtCreateEnvironment": (c_int, POINTER(_EnvironmentOption), POINTER(c_void_p)),
+    "LiteRtCreateModelFromBuffer": (c_void_p, c_void_p, c_size_t, POINTER(c_void_p)),
+    "LiteRtCreateOptions": (POINTER(c_void_p),),
+    "LiteRtSetOptionsHardwareAccelerators": (c_void_p, c_int),
+    "LiteRtCreateOpaqueOptions": (c_char_p, c_void_p, c_void_p, POINTER(c_void_p)),
+    "LiteRtAddOpaqueOptions": (c_void_p, c_void_p),
+    "LiteRtCreateCompiledModel": (c_void_p, c_void_p, c_void_p, POINTER(c_void_p)),
+    "LiteRtCreateTensorBufferFromHostMemory": (POINTER(_TensorType), c_void_p, c_size_t, c_void_p, POINTER(c_void_p)),
+    "LiteRtRunCompiledModel": (c_void_p, c_size_t, c_size_t, POINTER(c_void_p), c_size_t, POINTER(c_void_p)),
+}
+_DESTROYERS = ("LiteRtDestroyCompiledModel", "LiteRtDestroyModel", "LiteRtDestroyOptions", "LiteRtDestroyTensorBuffer")
+
+
+class CApiError(ExecutionError):
+    """A call failed; the message names it."""
+
+
+def version() -> str:
+    """Version of the package; PackageNotFoundError if it is not installed."""
+    return metadata.version(_PACKAGE)
+
+
+def name() -> str:
+    """What fingerprints call this executor."""
+    return f"{_PACKAGE} {version()} C API"
+
+
+@functools.cache
+def problem() -> str | None:
+    """Why the C API cannot be used here; None if it can. A library that is there and does not work is a warning."""
+    try:
+        found = version()
+    except metadata.PackageNotFoundError:
+        return f"{_PACKAGE} is not installed"
+    try:
+        if not found.startswith(_TRIED):
+            _try_outside()
+        self_test()
+    except (OSError, AttributeError, CApiError) as e:
+        log.warning("%s %s is called through the Interpreter, slower to switch: %s", _PACKAGE, found, e)
+        return f"{_PACKAGE} {found}: {e}"
+    return None
+
+
+def _try_outside() -> None:
+    """The self-test in a process of its own: with another version's layouts it might crash."""
+    command = [sys.executable, "-c", "from legodnn.runtime import capi; capi.self_test()"]
+    done = subprocess.run(command, capture_output=True, check=False, env=child_environment())
+    if done.returncode:
+        raise CApiError(f"the self-test ended with status {done.returncode}")
+
+
+def self_test() -> None:
+    """Run a small model (1x1 convolution and ReLU) and compare with NumPy; CApiError if anything is unexpected."""
+    for struct, size in _SIZES.items():
+        if ctypes.sizeof(struct) != size:
+            raise CApiError(f"{struct.__name__} has {ctypes.sizeof(struct)} bytes instead of {size}")
+    content = np.fromfile(Path(__file__).with_name("selftest.tflite"), np.uint8)
+    memory = np.zeros(1024, np.float32)
+    aligned = memory[-memory.ctypes.data % 64 // 4 :]
+    x, y = aligned[:32].reshape(1, 4, 4, 2), aligned[64:112].reshape(1, 4, 4, 3)
+    x[:] = np.linspace(-1, 1, 32).reshape(x.shape)
+    with native_stderr_silenced():  # the first delegate of a process announces itself
+        model = Model(content.ctypes.data, len(content), threads=1)
+    try:
+        tensors = [Tensor(x), Tensor(y)]
+        model.call(0, tensors[:1], tensors[1:])()
+        expected = np.maximum(
+            x @ np.array([[1, -2, 3], [-4, 5, -6]], np.float32) + np.array([0.5, -0.25, 0.125], np.float32), 0
+        )
+        if not np.allclose(y, expected, atol=1e-5):
+            raise CApiError("the self-test's result is wrong")
+    finally:
+        model.close()
+
+
+class _Library:
+    """The loaded library, its functions, and its one environment, which lasts as long as the process."""
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        self.functions = ctypes.CDLL(str(Path(folders[0] if folders else ".") / "libLiteRt.so"))
+        for function, arguments in _FUNCTIONS.items():
+            getattr(self.functions, function).argtypes = arguments
+        for function in _DESTROYERS:
+            getattr(self.functions, function).argtypes, getattr(self.functions, function).restype = (c_void_p,), None
+        c = ctypes.CDLL(None)
+        self.malloc, self.free = c.malloc, ctypes.cast(c.free, c_void_p)
+        self.malloc.restype, self.malloc.argtypes = c_void_p, (c_size_t,)
+        options = (_EnvironmentOption * 2)()
+        for option, (tag, value) in zip(options, ((_REGISTER, _CPU), (_SEVERITY, _SILENT)), strict=True):
+            option.tag, option.value.type, option.value.value = tag, _INT, value
+        self.environment = self.made("LiteRtCreateEnvironment", len(options), options)
+
+    def check(self, function: str, *arguments: Any) -> None:
+        """Call a function; CApiError unless its status is 0."""
+        if status := getattr(self.functions, function)(*arguments):
+            raise CApiError(f"{function} failed with status {status}")
+
+    def made(self, function: str, *arguments: Any) -> c_void_p:
+        """What a function creates through its last argument."""
+        handle = c_void_p()
+        self.check(function, *arguments, byref(handle))
+        return handle
+
+    def text(self, value: str) -> c_void_p:
+        """A C string that the library frees."""
+        data = value.encode() + b"\0"
+        address = self.malloc(len(data))
+        ctypes.memmove(address, data, len(data))
+        return c_void_p(address)
+
+
+@functools.cache
+def _library() -> _Library:
+    return _Library()
+
+
+class Tensor:
+    """An array that models read and write: C-contiguous float32, 64-byte aligned."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        kind = _TensorType(element=_FLOAT32, rank=array.ndim)
+        kind.dims[: array.ndim] = array.shape
+        address = c_void_p(array.ctypes.data)
+        library = _library()
+        self.handle = library.made("LiteRtCreateTensorBufferFromHostMemory", byref(kind), address, array.nbytes, None)
+        weakref.finalize(self, library.functions.LiteRtDestroyTensorBuffer, self.handle)
+
+
+class Call:
+    """One signature of a model, bound to its tensors. Calls of one model must not overlap."""
+
+    def __init__(self, model: Model, signature: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self._kept = (model, inputs, outputs)
+        self._run = _library().functions.LiteRtRunCompiledModel
+        self._arguments = (
+            model.handle,
+            signature,
+            len(inputs),
+            (c_void_p * len(inputs))(*(t.handle for t in inputs)),
+            len(outputs),
+            (c_void_p * len(outputs))(*(t.handle for t in outputs)),
+        )
+
+    def __call__(self) -> None:
+        """Run it; CApiError if it fails."""
+        if status := self._run(*self._arguments):
+            raise CApiError(f"LiteRtRunCompiledModel failed with status {status}")
+
+
+class Model:
+    """A compiled model.
+
+    Args:
+        address: where its content lies; it must stay there.
+        size: in bytes.
+        threads: of XNNPACK.
+        weights: file descriptor of its packed weights, which is duplicated; or the path of a file to be written with
+            them; None packs into memory.
+    """
+
+    def __init__(self, address: int, size: int, threads: int, weights: int | Path | None = None) -> None:
+        library = _library()
+        options = [f"num_threads = {threads}"]
+        if isinstance(weights, Path):
+            options.append(f'weight_cache_file_path = "{weights}"')
+        elif weights is not None:
+            options.append(f"weight_cache_file_descriptor = {os.dup(weights)}")  # the library closes it
+        self.handle: c_void_p | None = None
+        self._model = library.made("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
+        settings = library.made("LiteRtCreateOptions")
+        try:
+            library.check("LiteRtSetOptionsHardwareAccelerators", settings, _CPU)
+            text = library.text("\n".join(options) + "\n")
+            opaque = library.made("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
+            library.check("LiteRtAddOpaqueOptions", settings, opaque)
+            self.handle = library.made("LiteRtCreateCompiledModel", library.environment, self._model, settings)
+        except CApiError:
+            library.functions.LiteRtDestroyModel(self._model)
+            raise
+        finally:
+            library.functions.LiteRtDestroyOptions(settings)
+
+    def call(self, signature: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Call:
+        """Bind a signature, by its number, to tensors in the order of its inputs and outputs."""
+        return Call(self, signature, inputs, outputs)
+
+    def close(self) -> None:
+        """Destroy it; its calls must not be run again."""
+        if self.handle is not None:
+            _library().functions.LiteRtDestroyCompiledModel(self.handle)
+            _library().functions.LiteRtDestroyModel(self._model)
+            self.handle = None

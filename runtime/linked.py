@@ -1,0 +1,116 @@
+"""An executor for one store through LiteRT's C API: all options linked into one model (`linking`), their packed weights
+mapped from the cache (`packed`), tensors in one pool (`buffers`).
+
+Everything is loaded when it is opened, which takes a millisecond, for until a segment first runs, its weights take no
+memory: the kernel reads them from the page cache. Composing is choosing signatures. What a composition no longer
+uses is handed back by `retain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from legodnn.errors import ExecutionError
+from legodnn.runtime import buffers, capi, linking, pages
+from legodnn.runtime.device import release_freed_memory
+from legodnn.runtime.executor import Choice, Composition
+from legodnn.runtime.packed import open_packed
+from legodnn.store import Store
+
+
+class LinkedExecutor:
+    """See `Executor`."""
+
+    def __init__(self, store: Store) -> None:
+        """Open a store.
+
+        Raises:
+            StoreError: a file is damaged or not what the manifest says.
+            PackingError: packed weights cannot be made or kept.
+        """
+        self._store = store
+        self._packed = open_packed(store)
+        self._placed = linking.place(store, self._packed.head)
+        self._tensors = buffers.allocate(store.manifest)
+        self._handles = {name: capi.Tensor(array) for name, array in self._tensors.items()}
+        self._signatures = {(s.name, o.name): i for i, (s, o) in enumerate(linking.options(store))}
+        self._models: dict[int, _Loaded] = {}
+        self._retired: list[_Loaded] = []
+
+    def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
+        """See `Executor.to_load`: weights take memory only when they are used."""
+        return ()
+
+    def compose(self, choices: tuple[Choice, ...]) -> Composition:
+        """See `Executor.compose`."""
+        threads = choices[0].threads
+        loaded = self._models.get(threads)
+        if loaded is None or not loaded.weights or len(loaded.dropped - set(choices)) > len(choices):
+            # What dropped options needed besides weights stays as long as the model, and weights too where it is not
+            # known where they are mapped: a new one begins without.
+            new = self._load(threads)
+            if loaded is not None:
+                self._retired.append(loaded)
+            loaded = self._models[threads] = new
+        steps = []
+        for segment, choice in zip(self._store.manifest.segments, choices, strict=True):
+            signature = self._signatures[segment.name, segment.option(choice.option).name]
+            inputs, outputs = ([self._handles[n] for n in names] for names in (segment.inputs, segment.outputs))
+            steps.append(loaded.model.call(signature, inputs, outputs))
+        loaded.live |= set(choices)
+        loaded.dropped -= set(choices)
+        return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+
+    def _load(self, threads: int) -> _Loaded:
+        """A compiled model, and where its packed weights have been mapped."""
+        model = None
+        try:
+            before = pages.mapped(self._packed.weights)
+            model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
+            return _Loaded(model, {start for start, _ in pages.mapped(self._packed.weights) - before})
+        except OSError as e:  # no file descriptors left, say
+            if model:
+                model.close()
+            raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
+
+    def retain(self, choices: Collection[Choice]) -> None:
+        """See `Executor.retain`."""
+        kept = {c.threads for c in choices}
+        unused = [*self._retired, *(m for threads, m in self._models.items() if threads not in kept)]
+        for loaded in unused:
+            loaded.model.close()
+        if unused:
+            release_freed_memory()
+        self._retired.clear()
+        self._models = {threads: m for threads, m in self._models.items() if threads in kept}
+        for loaded in self._models.values():
+            for choice in loaded.live - set(choices):
+                first, last = self._packed.spans[self._signatures[choice.segment, choice.option]]
+                for start in loaded.weights:
+                    pages.drop((start + first, start + last))
+                loaded.dropped.add(choice)
+            loaded.live &= set(choices)
+
+    def elsewhere_bytes(self) -> int:
+        """See `Executor.elsewhere_bytes`."""
+        return 0
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        for loaded in (*self._retired, *self._models.values()):
+            loaded.model.close()
+        self._retired.clear()
+        self._models.clear()
+        self._handles.clear()
+        self._placed.close()
+        self._packed.close()
+
+
+class _Loaded:
+    """A compiled model, where its packed weights are mapped, and the choices composed of it: those that may yet be run
+    and those that were dropped."""
+
+    def __init__(self, model: capi.Model, weights: set[int]) -> None:
+        self.model, self.weights = model, weights
+        self.live: set[Choice] = set()
+        self.dropped: set[Choice] = set()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 import zipfile
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from legodnn.blocks import zoo
+from legodnn.blocks import own, zoo
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.graph import functional
 from legodnn.blocks.recipe import Recipe
@@ -98,14 +95,7 @@ def _keras_file(path: str) -> keras.Model:
 
 
 def _function(spec: str) -> keras.Model:
-    module_name, _, function_name = spec.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as e:
-        raise ModelError(f"cannot find {spec}: {_first_line(e)}; write module:function") from None
-    model = function()
+    model = own.call(spec, ModelError, "write module:function")
     if not isinstance(model, keras.Model):
         raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
     return model

@@ -1,7 +1,6 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
-In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from,
-`own` calls functions of the user's own).
+In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from).
 `graph` and `extract` cut a model into blocks; `channels` finds which channels hang together (by the `rules` of each
 operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with `cuts`). `training` and
 `distill` train, divided into `jobs`; `export` writes and checks `.tflite` files, `accuracy` measures what each option

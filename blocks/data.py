@@ -17,8 +17,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks import own
 from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, DependencyError
 from legodnn.files import read_arrays
 
@@ -265,7 +265,7 @@ def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
 
 
 def _function(source: str) -> Dataset:
-    data = own.call(source, DataError, f"use {_SOURCES}")
+    data = user_function(source, DataError, f"use {_SOURCES}")()
     if not isinstance(data, Dataset):
         raise DataError(f"{source} gave {type(data).__name__}, not a legodnn.blocks.data.Dataset")
     return data

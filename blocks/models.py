@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
-from legodnn.blocks import own, zoo
+from legodnn.blocks import zoo
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.graph import functional
 from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, ModelError
 
 Shape = tuple[int, int, int]
@@ -95,7 +96,7 @@ def _keras_file(path: str) -> keras.Model:
 
 
 def _function(spec: str) -> keras.Model:
-    model = own.call(spec, ModelError, "write module:function")
+    model = user_function(spec, ModelError)()
     if not isinstance(model, keras.Model):
         raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
     return model

@@ -9,6 +9,7 @@ any moment and the same command goes on.
       block1.npz ...         the finished descendants of a block
       *.state.npz            training that runs: as of the last checkpoint
       files/block1/s0.4.tflite ...
+      evaluated.json         accuracy of compositions evaluated so far
 
 Every file is written beside its place and renamed, so it is whole or absent.
 """

@@ -359,8 +359,8 @@ def test_a_function_of_ones_own_gives_a_data_set_with_labels_of_any_form(mine: s
     [
         ("arrays", "gave ndarray, not a legodnn.blocks.data.Dataset"),
         ("double", r"training images are float64 \(4, 4, 1\), not float32 \(4, 4, 1\)"),
-        ("missing", "has no attribute 'missing'; use digits, cifar10"),
-        ("number", ":number is not a function; use digits"),
+        ("missing", r"has no attribute 'missing'\); use digits, cifar10"),
+        ("number", ":number' is no function, but int"),
     ],
 )
 def test_a_function_of_ones_own_that_gives_something_else_is_refused(mine: str, function: str, message: str) -> None:

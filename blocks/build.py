@@ -58,7 +58,8 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
         recipe: what to build.
         path: the store's folder; it must not exist, and appears whole at the end or not at all. Until then what is
             finished lies in NAME.work beside it; if this process dies, the same call goes on from there.
-        jobs: processes that train at a time.
+        jobs: processes that train at a time; the store is the same but for the last bits of its weights, since sums
+            depend on the number of threads that each process gets.
         tensorboard: a folder for logs of training.
 
     Raises:

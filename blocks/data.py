@@ -8,7 +8,6 @@ are labels; `npz:FILE` reads arrays; `module:function` calls a function of the u
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, DependencyError
+from legodnn.files import read_arrays
 
 Array = NDArray[np.float32]
 
@@ -117,7 +117,7 @@ def load(source: str, seed: int = 0, image_size: int = 32, scaling: Scaling | No
     }
     if (not place and kind in ("images", "npz")) or (place and kind == "digits") or (not place and kind not in readers):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
-    data = readers[kind]() if kind in readers else _function(kind, place)
+    data = readers[kind]() if kind in readers else _function(source)
     for key, name in _SPLITS.items():
         _check(source, name, getattr(data, key), data.image_shape)
     return data
@@ -240,17 +240,17 @@ def _images(folder: Path, seed: int, image_size: int, scaling: Scaling | None) -
 
 
 def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-        raise DataError(f"cannot read arrays from {path}: {e}; it must be an .npz file without objects") from None
+    arrays = read_arrays(path, DataError, "it must be an .npz file without objects")
     scaling = scaling or Scaling()
 
     def part(suffix: str) -> Split:
         x, y = arrays[f"x{suffix}"], arrays.get(f"y{suffix}")
         if x.ndim != 4 or not len(x):
             raise DataError(f"{path}: x{suffix} has shape {x.shape}, not (images, height, width, channels)")
+        if x.dtype.kind not in "biuf":
+            raise DataError(f"{path}: x{suffix} holds {x.dtype}, not numbers")
+        if y is not None and (y.ndim == 0 or len(y) != len(x)):
+            raise DataError(f"{path}: x{suffix} holds {len(x)} images, y{suffix} has shape {y.shape}")
         y = y.astype(np.int64) if y is not None and y.dtype.kind in "iu" else y
         return Split(scaling(x) if x.dtype == np.uint8 else x.astype(np.float32), y)
 
@@ -264,9 +264,8 @@ def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
     return Dataset(path.stem, (), train, val, test, scaling)
 
 
-def _function(module_name: str, function_name: str) -> Dataset:
-    function = user_function(f"{module_name}:{function_name}", DataError)
-    data = function()
+def _function(source: str) -> Dataset:
+    data = user_function(source, DataError, f"use {_SOURCES}")()
     if not isinstance(data, Dataset):
-        raise DataError(f"{module_name}:{function_name} gave {type(data).__name__}, not a legodnn.blocks.data.Dataset")
+        raise DataError(f"{source} gave {type(data).__name__}, not a legodnn.blocks.data.Dataset")
     return data

@@ -158,7 +158,7 @@ def distill(
     Raises:
         ModelError: training diverged (the message names block and descendant).
     """
-    everyone = [Student(name, i, model) for name, models in students.items() for i, model in enumerate(models)]
+    everyone = [Student(p.name, i, model) for p in pieces for i, model in enumerate(students.get(p.name, ()))]
     models = [*(p.model for p in pieces), *(s.model for s in everyone)]
     with bfloat16(models, mixed_precision):
         run = _Run(pieces, everyone, data, epochs * steps_per_epoch(len(data.train), batch_size), batch_size, seed)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,17 @@ def divide(pieces: Sequence[Piece], recipe: Recipe, jobs: int, memory_bytes: int
     parts: list[list[Piece]] = [[] for _ in range(min(jobs, len(blocks)))]
     for block, position in zip(blocks, middle, strict=True):
         parts[int(position * len(parts))].append(block)
-    split: list[list[Piece]] = []
-    for part in filter(None, parts):
-        count = min(len(part), max(1, math.ceil(sum(_feature_bytes(p, recipe) for p in part) / memory_bytes)))
-        split.extend(part[len(part) * i // count : len(part) * (i + 1) // count] for i in range(count))
-    return [[p.name for p in part] for part in split]
+    split: list[list[str]] = []
+    for part in parts:
+        used = math.inf
+        for block in part:
+            needed = _feature_bytes(block, recipe)
+            used += needed
+            if used > memory_bytes:
+                split.append([])
+                used = needed
+            split[-1].append(block.name)
+    return split
 
 
 def _feature_bytes(piece: Piece, recipe: Recipe) -> float:
@@ -141,7 +148,11 @@ def run(
 ) -> None:
     """Distil the descendants of a job's blocks and write them to the work folder."""
     recipe = work.recipe
-    pruned = {p.name: prune(p, recipe, x) for p, x in _features(pieces, data.train.x) if p.name in names}
+    pruned = {}
+    for piece, x in _features(pieces, data.train.x):
+        if piece.name in names:
+            keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
+            pruned[piece.name] = prune(piece, recipe, x)
     checkpoint = Checkpoint(work, f"job{number}")
     errors = distill(
         pieces,
@@ -182,33 +193,42 @@ def _features(pieces: Sequence[Piece], x: np.ndarray) -> Iterator[tuple[Piece, l
 def _run_all(work: Work, numbers: Sequence[int], images: int, processes: int, tensorboard: str | None) -> None:
     """Run jobs in processes of their own, so many at a time; the first that fails ends all."""
     steps = work.recipe.distill_epochs * steps_per_epoch(images, work.recipe.batch_size)
-    waiting, failures = list(numbers), list[str]()
     running: list[subprocess.Popen[str]] = []
-    with Progress(f"distilling, {processes} jobs at a time", steps * len(numbers)) as progress:
+    ending = threading.Event()
+    label = f"distilling, {processes} jobs at a time"
+    with Progress(label, steps * len(numbers)) as progress, ThreadPoolExecutor(processes) as pool:
 
-        def serve() -> None:
-            while waiting and not failures:
-                number = waiting.pop(0)
-                process = _start(work, number, processes, tensorboard)
-                running.append(process)
-                assert process.stdout is not None
-                for _ in process.stdout:
-                    progress.step()
-                if process.wait():
-                    log = (work.path / f"job{number}.log").read_text(encoding="utf-8").strip()
-                    failures.append(log.splitlines()[-1] if log else f"exit status {process.returncode}")
+        def serve(number: int) -> None:
+            if ending.is_set():
+                return
+            process = _start(work, number, processes, tensorboard)
+            running.append(process)
+            if ending.is_set():
+                process.kill()
+            assert process.stdout is not None
+            for _ in process.stdout:
+                progress.step()
+            if process.wait():
+                ending.set()
+                raise _failure(work.path / f"job{number}.log", process.returncode)
 
-        threads = [threading.Thread(target=serve, daemon=True) for _ in range(processes)]
+        jobs = [pool.submit(serve, number) for number in numbers]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for job in as_completed(jobs):
+                job.result()
         finally:
+            ending.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             for process in running:
                 process.kill()
-    if failures:
-        raise ModelError(f"a training job failed: {failures[0]}; what is finished is kept, the same command goes on")
+
+
+def _failure(log: Path, status: int) -> ModelError:
+    lines = log.read_text(encoding="utf-8").strip().splitlines()
+    reason = f"killed by signal {-status}" if status < 0 else lines[-1] if lines else f"exit status {status}"
+    return ModelError(
+        f"a training job failed: {reason}; {log} says more; what is finished is kept, the same command goes on"
+    )
 
 
 def _start(work: Work, number: int, processes: int, tensorboard: str | None) -> subprocess.Popen[str]:

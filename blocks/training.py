@@ -133,26 +133,25 @@ def train_original(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _gives_probabilities(model))
     compile_for(model, learning_rate, epochs * per_epoch, loss)
     variables = [*model.variables, *model.optimizer.variables]
-    first = 0
+    first, total = 0, 0.0
     if state := checkpoint.read():
-        first = int(state["step"])
+        first, total = int(state["step"]), float(state["loss"])
         assign(variables, [state[str(i)] for i in range(len(variables))])
-    found, total = 0.0, 0.0
     with Progress(f"training {model.name}", epochs * per_epoch, first) as progress:
         for step in range(first, epochs * per_epoch):
             batch = batch_of(step, len(split), batch_size, seed)
             assert split.y is not None
             found = float(model.train_on_batch(split.x[batch], split.y[batch]))
+            if not np.isfinite(found):
+                raise ModelError(f"training {model.name} diverged; lower the learning rate or look at the data")
             total += found
             progress.step(f"loss {found:.4f}")
             if (step + 1) % per_epoch == 0:
                 log("original/loss", total / per_epoch, step + 1)
                 total = 0.0
             if checkpoint.due:
-                arrays = values(variables)
-                checkpoint.write({"step": np.array(step + 1), **{str(i): a for i, a in enumerate(arrays)}})
-    if not np.isfinite(found):
-        raise ModelError(f"training {model.name} diverged; lower the learning rate or look at the data")
+                arrays = {str(i): array for i, array in enumerate(values(variables))}
+                checkpoint.write({"step": np.array(step + 1), "loss": np.array(total), **arrays})
 
 
 def _gives_probabilities(model: keras.Model) -> bool:

@@ -20,7 +20,6 @@ import fcntl
 import io
 import shutil
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from typing_extensions import Self
 
 from legodnn.blocks.recipe import Recipe
 from legodnn.errors import StoreError
-from legodnn.files import write_atomic
+from legodnn.files import read_arrays, write_atomic
 from legodnn.schema import to_json
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -92,11 +91,7 @@ class Work:
         path = self.path / f"{name}.npz"
         if not path.exists():
             return None
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-            raise StoreError(f"{path} is damaged ({e}); remove it and run the same command again") from None
+        return read_arrays(path, StoreError, "remove it and run the same command again")
 
     def write(self, name: str, arrays: Arrays) -> None:
         """Save arrays under a name, in place of what was there."""

@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old content or the new, never half of either; and hashing."""
+"""Writing so that a crash leaves the old content or the new, never half of either; reading arrays; and hashing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,24 @@ import hashlib
 import os
 import shutil
 import tempfile
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.errors import LegoError
+
+# What NumPy and zipfile raise for archives that are not, or not whole.
+_DAMAGED = (
+    *(OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def sha256_file(path: Path) -> str:
@@ -23,6 +38,22 @@ def sha256_file(path: Path) -> str:
 def sha256_bytes(content: bytes) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file by name, never Python objects.
+
+    Args:
+        path: the file.
+        error: the type to raise if it cannot be read, or is something else.
+        remedy: the end of the message: what the user can do.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except _DAMAGED as e:
+        reason = getattr(e, "strerror", None) or str(e) or "it ends too early"
+        raise error(f"cannot read arrays from {path}: {reason}; {remedy}") from None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

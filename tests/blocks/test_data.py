@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.data import Dataset, Split, load
+from legodnn.blocks.data import Dataset, Scaling, Split, data_of, load
+from legodnn.blocks.recipe import Recipe
 from legodnn.errors import DataError
 
 
@@ -204,3 +206,197 @@ def test_the_real_cifar10_files_are_read() -> None:
     assert (len(data.train), len(data.val), len(data.test)) == (45_000, 5_000, 10_000)
     np.testing.assert_array_equal(data.test.y[:5], [3, 8, 8, 0, 6])
     assert keras.ops.shape(data.test.x) == (10_000, 32, 32, 3)
+
+
+def test_images_without_subfolders_have_no_labels(pictures: Path) -> None:
+    for file in sorted(pictures.rglob("*.png")):
+        file.rename(pictures / f"{file.parent.name}{file.name}")
+    for folder in ("cat", "dog"):
+        (pictures / folder).rmdir()
+    data = load(f"images:{pictures}", image_size=8)
+    assert data.labels == ()
+    assert [split.y for split in (data.train, data.val, data.test)] == [None] * 3
+    assert len(data.train) + len(data.val) + len(data.test) == 80
+    assert data.train.first(3).y is None
+
+
+def archive(folder: Path, **arrays: Any) -> str:
+    np.savez(folder / "mine.npz", **arrays)
+    return f"npz:{folder / 'mine.npz'}"
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 4, 5, 3)).astype(np.uint8)
+
+
+def test_arrays_are_split_with_their_labels_and_pixels_are_scaled(tmp_path: Path) -> None:
+    x = pixels(100)
+    x[:, 0, 0, 0] = np.arange(100)
+    data = load(archive(tmp_path, x=x, y=np.arange(100, dtype=np.uint8)), seed=2, scaling=Scaling((-1, 1)))
+    assert (data.name, data.labels, data.image_shape) == ("mine", (), (4, 5, 3))
+    assert [len(s) for s in (data.train, data.val, data.test)] == [65, 15, 20]
+    assert sorted(np.concatenate([s.y for s in (data.train, data.val, data.test)])) == list(range(100))
+    for split in (data.train, data.val, data.test):
+        assert split.y.dtype == np.int64
+        np.testing.assert_allclose((split.x[:, 0, 0, 0] + 1) * 127.5, split.y, atol=1e-4)
+    assert data.scaling == Scaling((-1, 1))
+
+
+def test_arrays_that_come_split_stay_so(tmp_path: Path) -> None:
+    sizes = {"train": 30, "val": 10, "test": 12}
+    parts = {f"x_{name}": pixels(n, n) for name, n in sizes.items()}
+    labels = {f"y_{name}": np.arange(n) % 7 for name, n in sizes.items()}
+    data = load(archive(tmp_path, **parts, **labels))
+    for name, split in zip(sizes, (data.train, data.val, data.test), strict=True):
+        np.testing.assert_allclose(split.x, parts[f"x_{name}"] / np.float32(255), rtol=1e-6)
+        np.testing.assert_array_equal(split.y, labels[f"y_{name}"])
+    assert load(archive(tmp_path, **parts)).val.y is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
+def test_arrays_other_than_uint8_are_what_the_model_takes(tmp_path: Path, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(100, 50, (10, 4, 4, 1)).astype(dtype)
+    data = load(archive(tmp_path, x_train=x, x_val=x, x_test=x), scaling=Scaling((0, 1), (3.0,), (2.0,)))
+    assert data.train.x.dtype == np.float32
+    np.testing.assert_array_equal(data.train.x, x.astype(np.float32))
+
+
+def with_one(value: float) -> np.ndarray:
+    x = np.zeros((100, 4, 4, 1), np.float32)
+    x[41, 2, 1, 0] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, "mine.npz holds neither x nor x_train; it has nothing"),
+        ({"images": pixels(20)}, "mine.npz holds neither x nor x_train; it has images"),
+        ({"x_train": pixels(20), "x_test": pixels(20)}, "mine.npz holds neither x nor x_val; it has x_test, x_train"),
+        ({"x": pixels(100)[..., 0]}, r"mine.npz: x has shape \(100, 4, 5\), not \(images, height, width, channels\)"),
+        ({"x": pixels(0)}, r"mine.npz: x has shape \(0, 4, 5, 3\)"),
+        ({"x": pixels(20)}, "leaves only 3 validation images; at least 10 are needed"),
+        ({"x": pixels(100), "y": np.zeros(99, int)}, r"x holds 100 images, y has shape \(99,\)"),
+        ({"x": pixels(100), "y": np.zeros(101, int)}, r"x holds 100 images, y has shape \(101,\)"),
+        ({"x": pixels(100), "y": np.array(3)}, r"x holds 100 images, y has shape \(\)"),
+        ({"x": np.full((100, 4, 4, 1), "a")}, "mine.npz: x holds <U1, not numbers"),
+        ({"x": pixels(100).astype(complex)}, "mine.npz: x holds complex128, not numbers"),
+        ({"x": with_one(np.nan)}, "some (training|validation|test) images hold NaN or infinity"),
+        ({"x": with_one(np.inf)}, "some (training|validation|test) images hold NaN or infinity"),
+        ({"x": np.full((100, 4, 4, 1), 1e300)}, "images hold NaN or infinity"),
+        (
+            {"x_train": pixels(10), "x_val": pixels(10)[:, 1:], "x_test": pixels(10)},
+            r"validation images are float32 \(3, 5, 3\), not float32 \(4, 5, 3\)",
+        ),
+        (
+            {"x_train": pixels(10), "x_val": pixels(10), "x_test": pixels(10), "y_test": np.zeros(9, int)},
+            r"x_test holds 10 images, y_test has shape \(9,\)",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(archive(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "npy", "truncated", "objects"])
+def test_a_file_without_arrays_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    source = archive(tmp_path, x=np.array([{}] * 20) if kind == "objects" else pixels(20))
+    file = tmp_path / "mine.npz"
+    if kind == "missing":
+        file.unlink()
+    elif kind == "text":
+        file.write_text("x = 1")
+    elif kind == "npy":
+        with file.open("wb") as f:
+            np.save(f, pixels(20))
+    elif kind == "truncated":
+        file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"cannot read arrays from .*mine.npz: .+; it must be an .npz file") as caught:
+        load(source)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+MINE = """
+import numpy as np
+from legodnn.blocks.data import Dataset, Split
+
+def good():
+    part = Split(np.zeros((10, 4, 4, 1), np.float32), np.zeros((10, 3)))
+    return Dataset("boxes", ("cup",), part, part, part)
+
+def double():
+    part = Split(np.zeros((10, 4, 4, 1)), None)
+    return Dataset("double", (), part, part, part)
+
+def arrays():
+    return np.zeros(3)
+
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a module in the current folder."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    name = f"mine{abs(hash(tmp_path)):x}"
+    (tmp_path / f"{name}.py").write_text(MINE)
+    yield name
+    sys.modules.pop(name, None)
+
+
+def test_a_function_of_ones_own_gives_a_data_set_with_labels_of_any_form(mine: str) -> None:
+    data = load(f"{mine}:good")
+    assert (data.name, data.labels, data.image_shape) == ("boxes", ("cup",), (4, 4, 1))
+    assert data.val.y.shape == (10, 3)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("arrays", "gave ndarray, not a legodnn.blocks.data.Dataset"),
+        ("double", r"training images are float64 \(4, 4, 1\), not float32 \(4, 4, 1\)"),
+        ("missing", r"has no attribute 'missing'\); use digits, cifar10"),
+        ("number", ":number' is no function, but int"),
+    ],
+)
+def test_a_function_of_ones_own_that_gives_something_else_is_refused(mine: str, function: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(f"{mine}:{function}")
+
+
+finite = st.floats(-100, 100, width=32)
+
+
+@given(low=finite, high=finite)
+def test_the_least_and_largest_pixel_become_the_ends_of_the_range(low: float, high: float) -> None:
+    ends = Scaling((low, high))(np.array([[[0], [255]]], np.uint8))
+    assert ends.dtype == np.float32
+    np.testing.assert_allclose(ends.ravel(), [low, high], rtol=1e-5, atol=1e-4)
+
+
+@given(mean=st.lists(finite, min_size=3, max_size=3), std=st.lists(st.floats(0.1, 100), min_size=3, max_size=3))
+def test_mean_and_deviation_are_those_of_each_channel(mean: list[float], std: list[float]) -> None:
+    given_pixels = pixels(2)
+    scaled = Scaling((0, 1), tuple(mean), tuple(std))(given_pixels)
+    for channel in range(3):
+        expected = (given_pixels[..., channel] / 255 - mean[channel]) / std[channel]
+        np.testing.assert_allclose(scaled[..., channel], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_another_number_of_means_than_channels_is_refused(name: str) -> None:
+    assert Scaling(**{name: (2.0,)})(pixels(1)).shape == (1, 4, 5, 3)
+    with pytest.raises(DataError, match=f"input_{name} has 2 values, the images have 3 channels"):
+        Scaling(**{name: (1.0, 2.0)})(pixels(1))
+
+
+def test_a_recipe_scales_the_pixels_as_its_model_takes_them() -> None:
+    recipe = Recipe(model="x", name="x", image_size=8, input_range=(-1.0, 1.0), input_std=(2.0,))
+    data = data_of(recipe)
+    assert data.scaling == Scaling((-1.0, 1.0), (), (2.0,))
+    assert data.train.x.min() == -0.5
+    assert data_of(recipe.model_copy(update={"input_range": None, "input_std": None})).scaling == Scaling()

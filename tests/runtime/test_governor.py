@@ -15,7 +15,9 @@ import pytest
 
 from legodnn.errors import InfeasibleError
 from legodnn.plan import ModelPlan
+from legodnn.profile import Profile, default_path
 from legodnn.runtime import Governor, Runtime
+from legodnn.runtime.executor import executor_name
 from legodnn.runtime.governor import task_of
 from legodnn.runtime.metrics import Metrics
 from legodnn.runtime.monitor import Monitor, Readings
@@ -107,9 +109,16 @@ def test_a_block_that_cannot_be_loaded_leaves_the_old_plan_and_is_tried_again(
     store_copy: Path, tiny_store: Store, device: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "legodnn.governor")
-    profile = store_copy.with_name(f"{store_copy.name}.profile.json")
-    profile.write_bytes(tiny_store.path.with_name(f"{tiny_store.path.name}.profile.json").read_bytes())
-    with Runtime.open([store_copy]) as runtime:
+    # An executor that opens files when it switches, and options that differ in memory whatever was measured.
+    profile = Profile.load(default_path(tiny_store.path))
+    sizes = {o.name: o.bytes for s in tiny_store.manifest.segments for o in s.options}
+    profile.model_copy(
+        update={
+            "device": profile.device.model_copy(update={"executor": executor_name("interpreter")}),
+            "options": tuple(o.model_copy(update={"memory_bytes": 100 * sizes[o.option]}) for o in profile.options),
+        }
+    ).save(default_path(store_copy))
+    with Runtime.open([store_copy], executor="interpreter") as runtime:
         before, governor = runtime.plan, Governor(runtime, monitor=device)
         moved = [p for p in store_copy.rglob("*.tflite") if p.is_file()]
         for path in moved:

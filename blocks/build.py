@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import platform
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
@@ -17,13 +18,16 @@ from pydantic import Field, field_validator
 
 import legodnn
 from legodnn.blocks import zoo
-from legodnn.blocks.accuracy import Chain, Stage, measure
+from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
 from legodnn.blocks.data import Dataset, load
-from legodnn.blocks.distill import distill, train_original
+from legodnn.blocks.distill import distill, gives_probabilities, train_original
 from legodnn.blocks.export import Runner, check, convert
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.graph import functional, macs
+from legodnn.blocks.joint import train
+from legodnn.blocks.metrics import METRICS
 from legodnn.blocks.prune import descendant
+from legodnn.blocks.reconstruct import fitted_descendants
 from legodnn.console import Progress
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.files import new_folder, sha256_bytes, write_atomic
@@ -42,6 +46,7 @@ from legodnn.store import (
 
 _EVALUATION_BATCH = 32
 _CHECKED_IMAGES = 4
+_FITTED_IMAGES = 500
 
 
 class Recipe(Schema):
@@ -53,13 +58,16 @@ class Recipe(Schema):
         data: see `legodnn.blocks.data.load`.
         width: channel multiplier of a zoo model.
         image_size: height and width that digits and image folders are scaled to.
-        weights: `.npz` of published CIFAR ResNet weights for a zoo model.
+        weights: `.npz` of weights for a zoo model, see `legodnn.blocks.zoo`.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: of the descendants of each block; the original (0) is always there.
         distill_epochs: epochs of block-wise distillation.
+        joint_epochs: epochs of training on random compositions afterwards, from refitted descendants; 0 for neither,
+            which is the paper's own training.
         batch_size: images a training step.
         max_blocks, min_share: see `legodnn.blocks.extract.extract`.
-        samples: compositions evaluated to fit and test the accuracy model.
+        metric: what compositions are measured by, see `legodnn.blocks.metrics`.
+        samples: random compositions evaluated to fit and test the accuracy model.
         evaluated_images: at most this many validation images are used for it.
         seed: of everything random.
     """
@@ -73,9 +81,11 @@ class Recipe(Schema):
     train_epochs: Annotated[int, Field(ge=0)] = 0
     sparsities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.2, 0.4, 0.6, 0.8, 0.9)
     distill_epochs: Annotated[int, Field(gt=0)] = 10
+    joint_epochs: Annotated[int, Field(ge=0)] = 20
     batch_size: Annotated[int, Field(gt=0)] = 64
     max_blocks: Annotated[int, Field(gt=0)] = 16
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    metric: Literal["top1", "mean_iou", "r2"] = "top1"
     samples: Annotated[int, Field(ge=6)] = 48
     evaluated_images: Annotated[int, Field(ge=10)] = 2000
     seed: int = 0
@@ -111,10 +121,7 @@ def build(recipe: Recipe, path: str | Path) -> Store:
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
     if recipe.train_epochs:
         train_original(model, data, recipe.train_epochs, recipe.batch_size)
-    descendants = {
-        p.name: [descendant(p.model, sparsity) for sparsity in recipe.sparsities] for p in pieces if p.kind == "block"
-    }
-    distill(pieces, descendants, data, recipe.distill_epochs, recipe.batch_size)
+    descendants = _train(recipe, model, pieces, data)
     try:
         with new_folder(path) as folder:
             write_atomic(folder / MANIFEST, to_json(_export(recipe, data, model, pieces, descendants, folder)))
@@ -123,12 +130,26 @@ def build(recipe: Recipe, path: str | Path) -> Store:
     return Store(path)
 
 
+def _train(recipe: Recipe, model: keras.Model, pieces: Sequence[Piece], data: Dataset) -> dict[str, list[keras.Model]]:
+    """Descendants of every block, trained block by block and then together."""
+    if not recipe.joint_epochs:
+        descendants = {p.name: [descendant(p.model, s) for s in recipe.sparsities] for p in pieces if p.kind == "block"}
+        distill(pieces, descendants, data, recipe.distill_epochs, recipe.batch_size)
+        return descendants
+    descendants = fitted_descendants(pieces, recipe.sparsities, data.train.x[:_FITTED_IMAGES])
+    distill(pieces, descendants, data, recipe.distill_epochs, recipe.batch_size)
+    scores = recipe.metric == "top1" and not gives_probabilities(model)
+    train(pieces, descendants, data, recipe.joint_epochs, recipe.batch_size, recipe.seed, soft_targets=scores)
+    return descendants
+
+
 def load_model(recipe: Recipe, data: Dataset) -> keras.Model:
     """The recipe's model, from the zoo or a `.keras` file, checked against the data."""
     if recipe.model in zoo.MODELS:
         model = zoo.MODELS[recipe.model](recipe.width, data.image_shape, len(data.labels))
         if recipe.weights:
-            zoo.load_cifar_resnet_weights(model, recipe.weights)
+            load_weights = zoo.load_vgg16_weights if recipe.model == "vgg16" else zoo.load_cifar_resnet_weights
+            load_weights(model, recipe.weights)
         elif not recipe.train_epochs:
             raise ModelError(f"{recipe.model} has no weights: give a weights file or some train_epochs")
         return model
@@ -183,7 +204,10 @@ def _export(
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
     chain, val = Chain(stages), data.val.first(recipe.evaluated_images)
     _check_undivided(chain, model, val.x)
-    accuracy, losses = measure(chain, val, f"{data.name}, {len(val)} validation images", recipe.samples, recipe.seed)
+    about, known = f"{data.name}, {len(val)} validation images", dict[Composition, Measured]()
+    accuracy, losses = measure(chain, val, about, recipe.samples, recipe.seed, METRICS[recipe.metric], known)
+    levels = ["s0", *(f"s{sparsity:g}" for sparsity in recipe.sparsities)]
+    print(report(chain.sizes, levels, known, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
     segments = [
         Segment(
             name=piece.name,

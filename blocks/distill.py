@@ -61,13 +61,14 @@ def train_original(
         model,
         learning_rate,
         epochs * steps,
-        keras.losses.SparseCategoricalCrossentropy(from_logits=not _gives_probabilities(model)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=not gives_probabilities(model)),
     )
     bar = Bar(f"training {model.name}", epochs, steps)
     model.fit(data.train.x, data.train.y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[bar])
 
 
-def _gives_probabilities(model: keras.Model) -> bool:
+def gives_probabilities(model: keras.Model) -> bool:
+    """Whether a model ends in a softmax."""
     last = calls(functional(model))[-1]
     activation = getattr(last.operation, "activation", None)
     return last.kind == "Softmax" or activation is keras.activations.softmax

@@ -36,6 +36,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--train-epochs", type=int, help="train the model first, for this many epochs (default: 0)")
     parser.add_argument("--distill-epochs", type=int, help="epochs of block-wise distillation (default: 10)")
     parser.add_argument(
+        "--joint-epochs",
+        type=int,
+        help="epochs of training all blocks together in random compositions (default: 20; 0: the paper's training)",
+    )
+    parser.add_argument(
         "--sparsities",
         type=float,
         nargs="+",

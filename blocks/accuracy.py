@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.data import Split
 from legodnn.blocks.lossfit import Fit, fit
 from legodnn.blocks.metrics import Metric, r2, top1
-from legodnn.console import Progress
+from legodnn.console import Progress, table
 from legodnn.store import AccuracyModel
 
 Array = NDArray[np.float32]
@@ -137,6 +137,11 @@ def swaps(sizes: Sequence[int]) -> list[Composition]:
     return [original, *singles]
 
 
+def uniform(sizes: Sequence[int]) -> list[Composition]:
+    """Compositions in which every segment runs its option of the same number, or its last one: the original first."""
+    return [tuple(min(level, n - 1) for n in sizes) for level in range(max(sizes))]
+
+
 def draw(sizes: Sequence[int], count: int, seed: int) -> list[Composition]:
     """Random compositions: options equally likely; `count` different ones, if there are as many."""
     rng, found = np.random.default_rng(seed), dict[Composition, None]()
@@ -156,7 +161,7 @@ def measure(
     metric: Metric = top1,
     known: dict[Composition, Measured] | None = None,
 ) -> tuple[AccuracyModel, list[list[float]]]:
-    """Evaluate single swaps and a sample of compositions, and fit the accuracy model.
+    """Evaluate single swaps, uniform compositions and a random sample, and fit the accuracy model.
 
     Args:
         chain: options of every segment, the original first.
@@ -172,13 +177,14 @@ def measure(
     """
     known = {} if known is None else known
     singles, sample = swaps(chain.sizes), draw(chain.sizes, samples, seed)
-    for composition, found in evaluate(chain, {*singles, *sample} - set(known), split, metric, "measuring accuracy"):
+    wanted = {*singles, *uniform(chain.sizes), *sample} - set(known)
+    for composition, found in evaluate(chain, wanted, split, metric, "measuring accuracy"):
         known[composition] = found
     fitted = [c for i, c in enumerate(sample) if i % 3 != 2]
     tested = [c for i, c in enumerate(sample) if i % 3 == 2]
     result = fit_measured(chain.sizes, known, fitted)
-    wanted = np.array([known[c].metric for c in tested])
-    error = float(np.abs(result.predict(tested) - wanted).mean()) if tested else 0.0
+    values = np.array([known[c].metric for c in tested])
+    error = float(np.abs(result.predict(tested) - values).mean()) if tested else 0.0
     name = getattr(metric, "__name__", type(metric).__name__)
     original = known[singles[0]].metric
     model = AccuracyModel(metric=name, data=data, original=original, link=result.link, error=error, samples=len(tested))
@@ -194,6 +200,38 @@ def fit_measured(sizes: Sequence[int], known: Mapping[Composition, Measured], sa
         errors[segment].append(known[composition].error)
     fitted = [*singles, *sample]
     return fit(errors, fitted, [known[c].metric for c in fitted], known[original].metric)
+
+
+def report(
+    sizes: Sequence[int],
+    levels: Sequence[str],
+    known: Mapping[Composition, Measured],
+    sample: Sequence[Composition],
+    model: AccuracyModel,
+) -> str:
+    """A table for people: the original, uniform compositions, random ones, and how true predictions are.
+
+    Args:
+        sizes: how many options each segment has.
+        levels: names of the options, the original's first.
+        known: what was measured, uniform compositions and the sample included.
+        sample: random compositions.
+        model: the fitted accuracy model.
+    """
+    values = np.array([known[c].metric for c in sample])
+    rows = [
+        ("original", f"{model.original:.3f}"),
+        *(
+            (f"all {level}", f"{known[c].metric:.3f}")
+            for level, c in zip(levels, uniform(sizes), strict=True)
+            if any(c)
+        ),
+        (f"{len(values)} random: mean", f"{values.mean():.3f}"),
+        ("random: 5th percentile", f"{np.percentile(values, 5):.3f}"),
+        ("random: 95th percentile", f"{np.percentile(values, 95):.3f}"),
+        (f"prediction error, {model.samples} held out", f"{model.error:.3f}"),
+    ]
+    return table(rows, ("composition", model.metric))
 
 
 def summed_drops(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +17,17 @@ import numpy as np
 
 import legodnn
 from legodnn.blocks import joint
-from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, measure
+from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
 from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.export import Runner, check, check_convertible, convert
 from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.graph import as_list, macs
 from legodnn.blocks.jobs import Students, read_original, train
-from legodnn.blocks.metrics import metric_of
+from legodnn.blocks.metrics import metric_of, top1
 from legodnn.blocks.models import model_of
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.training import assign, check_labels, scalars_to, train_original, values
+from legodnn.blocks.training import assign, check_labels, gives_probabilities, scalars_to, train_original, values
 from legodnn.blocks.work import Checkpoint, Work
 from legodnn.console import Progress
 from legodnn.errors import ModelError, StoreError
@@ -84,7 +85,8 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
             work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
             checkpoint.discard()
         descendants = train(work, pieces, data, jobs, tensorboard)
-        _train_jointly(work, pieces, descendants, data)
+        scores = metric_of(recipe.metric, data, model) is top1 and not gives_probabilities(model)
+        _train_jointly(work, pieces, descendants, data, soft_targets=scores)
         manifest = _export(work, data, model, pieces, descendants)
         try:
             with new_folder(path) as folder:
@@ -113,7 +115,9 @@ def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequ
             progress.step(piece.name)
 
 
-def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset) -> None:
+def _train_jointly(
+    work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, soft_targets: bool
+) -> None:
     """Train descendants in random compositions, in place, as far as that is not done already."""
     recipe = work.recipe
     if not recipe.joint_epochs:
@@ -145,6 +149,7 @@ def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, d
         recipe.batch_size,
         recipe.seed,
         recipe.learning_rate,
+        soft_targets,
         on_epoch=keep,
         start=start,
     )
@@ -184,6 +189,9 @@ def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piec
     evaluated = _Evaluated(work)
     described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
     accuracy, losses = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
+    levels = [option_name(s, p) for p in recipe.precisions for s in (0.0, *recipe.sparsities)]
+    sample = draw(chain.sizes, recipe.samples, recipe.seed)
+    print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
     segments = []
     for piece, costs in zip(pieces, losses, strict=True):
         options = [_option(piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]

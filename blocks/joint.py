@@ -33,6 +33,7 @@ Array = NDArray[np.float32]
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
+_TEMPERATURE = 4.0
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 
@@ -77,8 +78,11 @@ class Composer(keras.Model):  # type: ignore[misc]
     result is the loss of every path, shape (slots,).
     """
 
-    def __init__(self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> None:
+    def __init__(
+        self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], soft_targets: bool = False
+    ) -> None:
         super().__init__(name="composer")
+        self._output_error = self._divergence if soft_targets else self._relative
         self._pieces = list(pieces)
         self._originals = [piece.model for piece in pieces]  # here for Keras to find their variables
         for original in self._originals:
@@ -87,9 +91,9 @@ class Composer(keras.Model):  # type: ignore[misc]
         self.slots = 1 + max(len(models) for models in self.students.values())
 
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
-        """Loss of every path: relative squared errors, the mean over interfaces plus the mean over outputs."""
+        """Loss of every path: mean of the errors at the outputs of blocks, plus mean of the errors at the model's."""
         wanted, found, features = self.compose(*arguments)
-        last = [self._relative(found[name], wanted[name]) for name in self._pieces[-1].outputs]
+        last = [self._output_error(found[name], wanted[name]) for name in self._pieces[-1].outputs]
         return sum(features) / len(features) + sum(last) / len(last)
 
     def compose(self, inputs: Mapping[str, Any], paths: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
@@ -136,6 +140,13 @@ class Composer(keras.Model):  # type: ignore[misc]
         squares = ops.reshape(ops.square(y - target), (self.slots, -1))
         return ops.mean(squares, axis=1) / ops.maximum(ops.var(target), 1e-6)
 
+    def _divergence(self, y: Any, target: Any) -> Any:
+        """Kullback-Leibler divergence of softened class scores of each chunk (Hinton et al. 2015), shape (slots,)."""
+        wanted = ops.stop_gradient(target) / _TEMPERATURE
+        surprise = ops.log_softmax(wanted, axis=-1) - ops.log_softmax(y / _TEMPERATURE, axis=-1)
+        each = ops.sum(ops.softmax(wanted, axis=-1) * surprise, axis=-1)
+        return _TEMPERATURE**2 * ops.mean(ops.reshape(each, (self.slots, -1)), axis=1)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
@@ -151,9 +162,10 @@ def train(
     students: Mapping[str, Sequence[keras.Model]],
     data: Dataset,
     epochs: int,
-    batch_size: int = 128,
+    batch_size: int = 64,
     seed: int = 0,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-4,
+    soft_targets: bool = False,
     on_epoch: Callable[[State], None] | None = None,
     start: State | None = None,
 ) -> float:
@@ -167,6 +179,8 @@ def train(
         batch_size: images a step, rounded to a multiple of the number of options.
         seed: of the order of images and the paths. With the same seed, stopping and resuming changes nothing.
         learning_rate: Adam's, decaying by a cosine to 1 %.
+        soft_targets: the model's outputs are class scores (logits): compare them as softened distributions, not as
+            numbers.
         on_epoch: called after every epoch with where training stands.
         start: what `on_epoch` was given, to go on from there.
 
@@ -177,7 +191,7 @@ def train(
         DataError: fewer images than options.
         ModelError: training diverged.
     """
-    composer = Composer(pieces, students)
+    composer = Composer(pieces, students, soft_targets)
     given: Any = data.train.x
     x: dict[str, Array] = dict(given) if isinstance(given, Mapping) else {pieces[0].inputs[0]: given}
     count = len(next(iter(x.values())))

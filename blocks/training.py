@@ -130,7 +130,7 @@ def train_original(
     checkpoint = checkpoint or Checkpoint()
     split = data.train
     per_epoch = steps_per_epoch(len(split), batch_size)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not _gives_probabilities(model))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not gives_probabilities(model))
     compile_for(model, learning_rate, epochs * per_epoch, loss)
     variables = [*model.variables, *model.optimizer.variables]
     first, total = 0, 0.0
@@ -154,7 +154,8 @@ def train_original(
                 checkpoint.write({"step": np.array(step + 1), "loss": np.array(total), **arrays})
 
 
-def _gives_probabilities(model: keras.Model) -> bool:
+def gives_probabilities(model: keras.Model) -> bool:
+    """Whether a model ends in a softmax."""
     last = calls(functional(model))[-1]
     activation = getattr(last.operation, "activation", None)
     return last.kind == "Softmax" or activation is keras.activations.softmax

@@ -15,9 +15,11 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("width", float, "FACTOR", "multiplies the channels of vgg16 ... resnet56 (default: 1)"),
     ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),
     ("distill_epochs", int, "N", "epochs of block-wise distillation, at most (default: 10)"),
+    ("joint_epochs", int, "N", "epochs in random compositions after that (default: 20; 0: the paper's training alone)"),
     ("patience", int, "N", "a descendant is done after N epochs without progress (default: 3)"),
     ("batch_size", int, "N", "images a training step (default: 64)"),
     ("criterion", str, "NAME", "which channels go: l1, l2, batch_norm_scale, reconstruction (default: l1)"),
+    ("metric", str, "NAME", "top1, mean_iou, r2 or module:function (default: what fits labels and outputs)"),
     ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16)"),
     ("seed", int, "N", "of everything random (default: 0)"),
 )
@@ -51,6 +53,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="TOML file of the recipe's fields")
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    parser.add_argument(
+        "--joint-epochs",
+        type=int,
+        help="epochs of training all blocks together in random compositions (default: 20; 0: the paper's training)",
+    )
     parser.add_argument(
         "--sparsities",
         type=float,

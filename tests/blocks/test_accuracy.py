@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, evaluate, measure, summed_drops, swaps
+from legodnn.blocks.accuracy import (
+    Chain,
+    Composition,
+    Measured,
+    Stage,
+    draw,
+    evaluate,
+    measure,
+    report,
+    summed_drops,
+    swaps,
+)
 from legodnn.blocks.data import Split
 from legodnn.blocks.lossfit import fit
 from legodnn.blocks.metrics import r2, top1
@@ -120,6 +131,19 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
     sums = [sum(loss[i] for loss, i in zip(losses, c, strict=True)) for c in unseen]
     predicted = np.interp(sums, model.link.x, model.link.y)
     assert np.abs(predicted - [known[c].metric for c in unseen]).mean() < 0.025
+
+
+def test_the_report_names_every_level_and_the_held_out_error(validation: Split) -> None:
+    swapped, known = chain((0.0, 0.2, 0.6)), dict[Composition, Measured]()
+    model, _ = measure(swapped, validation, "made up", samples=12, seed=0, known=known)
+    text = report(swapped.sizes, ("s0", "s0.5", "s0.9"), known, draw(swapped.sizes, 12, seed=0), model)
+    for expected in (
+        f"original {model.original:.3f}",
+        f"all s0.5 {known[1, 1, 1, 1].metric:.3f}",
+        f"all s0.9 {known[2, 2, 2, 2].metric:.3f}",
+        f"prediction error, 4 held out {model.error:.3f}",
+    ):
+        assert expected in " ".join(text.split())
 
 
 def test_what_is_known_is_not_measured_again(validation: Split) -> None:

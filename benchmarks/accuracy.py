@@ -1,0 +1,344 @@
+"""How accurate compositions are, and how true predictions of their accuracy: the paper's training against ours.
+
+    python benchmarks/accuracy.py --data cifar-10-batches-py --weights weights --json > benchmarks/results/accuracy.json
+    python benchmarks/accuracy.py --data cifar-10-batches-py --weights weights --quick
+
+ResNet-20 (9 blocks) and VGG16 at half width (5 blocks) on CIFAR-10, sparsities .25, .5, .75, .875. The paper's
+training: channels by L1, every descendant distilled alone. Ours: weights refitted after pruning, half as long block by
+block, then all together on random compositions. Training and fits see training images only; everything is evaluated on
+the exported files. With `--work DIR` what is done is kept there, and an interrupted run goes on.
+
+The weights have been trained on all training images, so on these the originals are nearly always right. No part of
+the training images therefore foretells the absolute accuracy on test images, and predictions are held against three
+measurements: other compositions on the images of the fit (what a store promises), test images (with that bias), and
+test images with a fit on other test images (what a validation set that the original has not seen would give).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.stats import kendalltau
+
+from legodnn.blocks import joint, zoo
+from legodnn.blocks.accuracy import (
+    Chain,
+    Composition,
+    Measured,
+    Stage,
+    draw,
+    evaluate,
+    fit_measured,
+    summed_drops,
+    swaps,
+)
+from legodnn.blocks.data import Dataset, Split, load
+from legodnn.blocks.distill import distill
+from legodnn.blocks.export import Runner, convert
+from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.prune import descendant
+from legodnn.blocks.reconstruct import fitted_descendants
+
+SPARSITIES = (0.25, 0.5, 0.75, 0.875)
+SLICE = 1000  # test images at a time
+Students = dict[str, list[keras.Model]]
+Seconds = dict[str, tuple[float, float]]  # of each stage: by the clock, and of processor time
+Known = dict[Composition, Measured]
+
+
+def resnet20(weights: Path) -> keras.Model:
+    """The published ResNet-20."""
+    model = zoo.resnet20()
+    zoo.load_cifar_resnet_weights(model, weights / "resnet20_cifar10.npz")
+    return model
+
+
+def vgg16_half(weights: Path) -> keras.Model:
+    """VGG16 with half the channels."""
+    model = zoo.vgg16(0.5)
+    zoo.load_vgg16_weights(model, weights / "vgg16_half_cifar10.npz")
+    return model
+
+
+MODELS: dict[str, Callable[[Path], keras.Model]] = {"resnet20": resnet20, "vgg16_half": vgg16_half}
+
+
+def sizes_of(args: argparse.Namespace) -> dict[str, int]:
+    """How much of everything."""
+    if args.quick:
+        small = {"images": 640, "joint_epochs": 1, "val": 200, "fit": 20, "unseen": 12, "test": 400, "random_test": 200}
+        return {**small, "clean": 0}
+    return {
+        "images": 25_600,
+        "joint_epochs": 4,
+        "val": args.val,
+        "fit": args.fit,
+        "unseen": args.unseen,
+        "test": args.test,
+        "random_test": args.random_test,
+        "clean": int(args.clean and args.random_test > SLICE),
+    }
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+def paper(pieces: Sequence[Piece], data: Dataset, n: dict[str, int]) -> tuple[Students, Seconds]:
+    """Descendants by L1, distilled block by block."""
+    students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
+    seconds = timed(lambda: distill(pieces, students, replace(data, train=data.train.first(n["images"])), 1, 64))
+    return students, {"blockwise": seconds}
+
+
+def ours(pieces: Sequence[Piece], data: Dataset, n: dict[str, int]) -> tuple[Students, Seconds]:
+    """Refitted descendants, half as long block by block, then together."""
+    students: Students = {}
+    seconds = {
+        "refit": timed(lambda: students.update(fitted_descendants(pieces, SPARSITIES, data.train.x[:500]))),
+        "blockwise": timed(
+            lambda: distill(pieces, students, replace(data, train=data.train.first(n["images"] // 2)), 1, 64)
+        ),
+        "joint": timed(
+            lambda: joint.train(
+                pieces,
+                students,
+                replace(data, train=data.train.first(n["images"])),
+                n["joint_epochs"],
+                64,
+                learning_rate=5e-4,
+                soft_targets=True,
+            )
+        ),
+    }
+    return students, seconds
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds that work takes, and seconds of all its threads on a processor."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
+def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: argparse.Namespace) -> Any:
+    """Students and seconds, from the work folder if they are there."""
+    file = args.work and args.work / f"{name}-{how}.npz"
+    if file and file.exists():
+        students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
+        with np.load(file) as arrays:
+            for block, models in students.items():
+                for i, model in enumerate(models):
+                    model.set_weights([arrays[f"{block}/{i}/{k}"] for k in range(len(model.weights))])
+            return students, json.loads(str(arrays["seconds"]))
+    keras.utils.set_random_seed(0)
+    students, seconds = {"paper": paper, "ours": ours}[how](pieces, data, sizes_of(args))
+    if file:
+        weights = {
+            f"{block}/{i}/{k}": w
+            for block, models in students.items()
+            for i, model in enumerate(models)
+            for k, w in enumerate(model.get_weights())
+        }
+        np.savez(file, seconds=json.dumps(seconds), **weights)
+    return students, seconds
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+def exported(pieces: Sequence[Piece], students: Students) -> Chain:
+    """Every option converted for the device."""
+    options = [[p.model, *students.get(p.name, [])] for p in pieces]
+    runners = [[Runner(convert(model, 50)) for model in models] for models in options]
+    return Chain([Stage(p.inputs, p.outputs, r) for p, r in zip(pieces, runners, strict=True)])
+
+
+class Bench:
+    """Compositions of one training's blocks, measured once and kept in the work folder."""
+
+    def __init__(self, key: str, pieces: Sequence[Piece], students: Students, work: Path | None) -> None:
+        self._make = lambda: exported(pieces, students)
+        self._chain: Chain | None = None
+        self._file = work and work / f"{key}.json"
+        self._known: dict[str, dict[str, list[float]]] = {}
+        if self._file and self._file.exists():
+            self._known = json.loads(self._file.read_text())
+        self.blocks = [i for i, p in enumerate(pieces) if p.kind == "block"]
+        self.sizes = [1 + len(students.get(p.name, [])) for p in pieces]
+
+    def full(self, composition: Sequence[int]) -> Composition:
+        """Option numbers for every segment, of those for every block."""
+        row = dict(zip(self.blocks, composition, strict=True))
+        return tuple(row.get(i, 0) for i in range(len(self.sizes)))
+
+    def measure(
+        self, compositions: Sequence[Composition], split: Split, where: str, take: slice = slice(None)
+    ) -> Known:
+        """All of these, in slices of the images, of which `take` are taken."""
+        starts = range(0, len(split), SLICE)
+        parts = [(i, Split(split.x[s : s + SLICE], split.y[s : s + SLICE])) for i, s in enumerate(starts)][take]
+        images = sum(len(part) for _, part in parts)
+        found: dict[Composition, list[float]] = {c: [0.0, 0.0] for c in compositions}
+        for number, part in parts:
+            kept = self._known.setdefault(f"{where} {number} {len(part)}", {})
+            missing = [c for c in compositions if str(c) not in kept]
+            if missing:
+                self._chain = self._chain or self._make()
+                for composition, measured in evaluate(self._chain, missing, part, label=f"{where}, slice {number}"):
+                    kept[str(composition)] = list(measured)
+                    if self._file:
+                        self._file.write_text(json.dumps(self._known))
+            for composition, row in found.items():
+                for i, value in enumerate(kept[str(composition)]):
+                    row[i] += value * len(part) / images
+        return {c: Measured(*row) for c, row in found.items()}
+
+
+def summary(known: Known, uniform: Sequence[Composition], random: Sequence[Composition]) -> dict[str, Any]:
+    """Percent: the original, uniform compositions, random ones."""
+    values = 100 * np.array([known[c].metric for c in random])
+    return {
+        "original": round(100 * known[uniform[0]].metric, 2),
+        "uniform": {str(s): round(100 * known[c].metric, 2) for s, c in zip(SPARSITIES, uniform[1:], strict=True)},
+        "random": round(float(values.mean()), 2),
+        "random_5th": round(float(np.percentile(values, 5)), 2),
+        "random_95th": round(float(np.percentile(values, 95)), 2),
+        "random_count": len(values),
+    }
+
+
+def quality(predicted: Any, measured: Any) -> dict[str, float]:
+    """Kendall's tau, and in points the mean absolute error and the bias (predicted minus measured)."""
+    difference = 100 * (np.asarray(predicted) - np.asarray(measured))
+    return {
+        "tau": round(float(kendalltau(predicted, measured).statistic), 4),
+        "error": round(float(np.abs(difference).mean()), 2),
+        "bias": round(float(difference.mean()), 2),
+    }
+
+
+def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[Composition], n: dict[str, int]) -> Any:
+    """The fitted accuracy model and the paper's estimate against what unseen compositions measure."""
+    singles = swaps(bench.sizes)
+    sample = [c for c in draw(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][: n["fit"]]
+    results: dict[str, Any] = {"single_swaps": len(singles) - 1, "fit_sample": len(sample), "unseen": len(unseen)}
+    on_val = bench.measure([*singles, *sample, *unseen], val, "val")
+    on_test = bench.measure(unseen, test, "test")
+    cases = {"same_images": (on_val, on_val), "test_images": (on_val, on_test)}
+    if n["clean"]:
+        on_first = bench.measure([*singles, *sample], test, "test", slice(0, 1))
+        cases["test_images_fit_on_others"] = (on_first, bench.measure(unseen, test, "test", slice(1, None)))
+    for name, (seen, known) in cases.items():
+        measured = [known[c].metric for c in unseen]
+        fitted = fit_measured(bench.sizes, seen, sample)
+        results[name] = {
+            "fitted": quality(fitted.predict(unseen), measured),
+            "summed_drops": quality(summed_drops(bench.sizes, seen, unseen), measured),
+        }
+    return results
+
+
+def run(name: str, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
+    """Everything of one model."""
+    keras.utils.set_random_seed(0)
+    n, pieces = sizes_of(args), extract(MODELS[name](args.weights))
+    results: dict[str, Any] = {}
+    both = {how: trained(name, how, pieces, data, args) for how in ("paper", "ours")}
+    seconds = {how: stages for how, (_, stages) in both.items()}
+    for how, (students, stages) in both.items():
+        bench = Bench(f"{name}-{how}", pieces, students, args.work)
+        uniform = [bench.full([i] * len(bench.blocks)) for i in range(1 + len(SPARSITIES))]
+        unseen = draw(bench.sizes, n["unseen"], seed=0)
+        test = data.test.first(n["test"])
+        known = {
+            **bench.measure(unseen, data.test.first(n["random_test"]), "test"),
+            **bench.measure(uniform, test, "test"),
+        }
+        results[how] = {
+            "seconds": {stage: round(wall, 1) for stage, (wall, _) in stages.items()},
+            "processor_seconds": {stage: round(cpu, 1) for stage, (_, cpu) in stages.items()},
+            "test_images": {"uniform": len(test), "random": n["random_test"]},
+            "accuracy": summary(known, uniform, unseen),
+        }
+        print(name, how, json.dumps(results[how]), file=sys.stderr)
+        if how == "ours":
+            few = data.test.first(n["random_test"])
+            results["predictions"] = predictions(bench, data.val.first(n["val"]), few, unseen, n)
+            print(name, json.dumps(results["predictions"]), file=sys.stderr)
+    for i, kind in enumerate(("training_ratio", "training_ratio_processor")):
+        total = {how: sum(stage[i] for stage in stages.values()) for how, stages in seconds.items()}
+        results[kind] = round(total["ours"] / total["paper"], 2)
+    return results
+
+
+def bars_of(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """What ResNet-20 is held to."""
+    accuracy, paper_accuracy = (results[how]["accuracy"] for how in ("ours", "paper"))
+    fitted = results["predictions"]["same_images"]["fitted"]
+    return [
+        bar("random compositions, % right", accuracy["random"], 79, "higher"),
+        bar(
+            "uniform .25, % right, same images as the paper's training",
+            results["ours"]["uniform_on_the_papers_images"][1],
+            paper_accuracy["uniform"]["0.25"],
+            "higher",
+        ),
+        bar("uniform .5, % right", accuracy["uniform"]["0.5"], 86.5, "higher"),
+        bar("uniform .75, % right", accuracy["uniform"]["0.75"], 77, "higher"),
+        bar("Kendall tau on unseen compositions", fitted["tau"], 0.93, "higher"),
+        bar("mean absolute error on unseen compositions, points", fitted["error"], 2.0, "lower"),
+        bar("bias on unseen compositions, points", abs(fitted["bias"]), 1.0, "lower"),
+        bar("training, times the paper's", results["training_ratio"], 2.5, "lower"),
+    ]
+
+
+def bar(name: str, value: float, limit: float, better: str) -> dict[str, Any]:
+    """One figure with a goal."""
+    holds = value >= limit if better == "higher" else value <= limit
+    return {"name": name, "value": value, "limit": limit, "better": better, "holds": bool(holds)}
+
+
+def main() -> None:
+    """Run, and print one JSON object in the last line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10's batch files")
+    parser.add_argument("--weights", type=Path, required=True, help="folder of the .npz files")
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--work", type=Path, help="folder to keep what is done, and to go on from")
+    parser.add_argument("--fit", type=int, default=80, help="random compositions that are fitted (default: 80)")
+    parser.add_argument("--unseen", type=int, default=200, help="random compositions reported on (default: 200)")
+    parser.add_argument("--test", type=int, default=10_000, help="test images for uniform compositions")
+    parser.add_argument("--random-test", type=int, default=10_000, help="test images for random compositions")
+    parser.add_argument("--val", type=int, default=2000, help="images of the fit (default: 2000)")
+    parser.add_argument("--clean", action="store_true", help="also fit on test images and report on the others")
+    parser.add_argument("--quick", action="store_true", help="very little of everything: proves that it works")
+    parser.add_argument("--json", action="store_true", help="for programs; the result is always JSON")
+    args = parser.parse_args()
+    if args.work:
+        args.work.mkdir(parents=True, exist_ok=True)
+    data = load(f"cifar10:{args.data}")
+    models = args.models[:1] if args.quick else args.models
+    results = {name: run(name, data, args) for name in models}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        **{name: version(name) for name in ("keras", "tensorflow", "ai-edge-litert", "numpy")},
+    }
+    bars = bars_of(results["resnet20"]) if "resnet20" in results else []
+    print(json.dumps({"name": "accuracy", "machine": machine, "figures": results, "bars": bars}))
+
+
+if __name__ == "__main__":
+    main()

@@ -67,7 +67,7 @@ class LinkedExecutor:
         try:
             before = pages.mapped(self._packed.weights)
             model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
-            return _Loaded(model, {start for start, _ in pages.mapped(self._packed.weights) - before})
+            return _Loaded(model, pages.mapped(self._packed.weights) - before)
         except OSError as e:  # no file descriptors left, say
             if model:
                 model.close()
@@ -84,12 +84,12 @@ class LinkedExecutor:
         self._retired.clear()
         self._models = {threads: m for threads, m in self._models.items() if threads in kept}
         for loaded in self._models.values():
-            for choice in loaded.live - set(choices):
-                first, last = self._packed.spans[self._signatures[choice.segment, choice.option]]
-                for start in loaded.weights:
-                    pages.drop((start + first, start + last))
-                loaded.dropped.add(choice)
+            loaded.dropped |= loaded.live - set(choices)
             loaded.live &= set(choices)
+            # All of it, because the kernel brings in up to 2 MB around what is read; what is in use returns with the
+            # next inference, from the page cache.
+            for span in loaded.weights:
+                pages.drop(span)
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
@@ -110,7 +110,7 @@ class _Loaded:
     """A compiled model, where its packed weights are mapped, and the choices composed of it: those that may yet be run
     and those that were dropped."""
 
-    def __init__(self, model: capi.Model, weights: set[int]) -> None:
+    def __init__(self, model: capi.Model, weights: set[pages.Span]) -> None:
         self.model, self.weights = model, weights
         self.live: set[Choice] = set()
         self.dropped: set[Choice] = set()

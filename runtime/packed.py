@@ -31,12 +31,12 @@ from pathlib import Path
 
 from legodnn.console import parse_size
 from legodnn.errors import LegoError, StoreError
-from legodnn.runtime import buffers, capi, linking, pages
+from legodnn.runtime import capi, linking
 from legodnn.runtime.processes import child_environment
 from legodnn.store import Store
 
-FORMAT = "2"
-_HEAD, _WEIGHTS, _ABOUT = "head.tflite", "weights.packed", "about.json"
+FORMAT = "4"
+_HEAD, _WEIGHTS, _SUMS = "head.tflite", "weights.packed", "sums.json"
 _LIMIT = "2GB"
 _SPARE_BYTES = 32_000_000
 _ABANDONED_S = 3600
@@ -53,12 +53,10 @@ class Packed:
     Attributes:
         head: see `linking`.
         weights: file descriptor of the packed weights, read only.
-        spans: for each option, in the order of `linking.options`, from where to where in that file it reads.
     """
 
     head: bytes
     weights: int
-    spans: tuple[pages.Span, ...]
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -117,16 +115,12 @@ def _opened(path: Path) -> Packed | None:
     """An entry, verified; None if there is none, or none that can be used."""
     fds: list[int] = []
     try:
-        about = json.loads((path / _ABOUT).read_bytes())
+        sums = json.loads((path / _SUMS).read_bytes())
         for name in (_HEAD, _WEIGHTS):
             fds.append(os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
-            if _digest(fds[-1]) != about["sha256"][name]:
+            if _digest(fds[-1]) != sums[name]:
                 raise ValueError
         head = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
-        size = os.fstat(fds[1]).st_size
-        spans = tuple((int(start), int(end)) for start, end in about["spans"])
-        if not all(0 <= start <= end <= linking.rounded(size) for start, end in spans):
-            raise ValueError
     except (OSError, ValueError, KeyError, TypeError) as e:
         for fd in fds:
             os.close(fd)
@@ -136,7 +130,7 @@ def _opened(path: Path) -> Packed | None:
     os.close(fds[0])
     with contextlib.suppress(OSError):  # a cache that is read-only has no order of use
         os.utime(path)
-    return Packed(head, fds[1], spans)
+    return Packed(head, fds[1])
 
 
 _verified: dict[tuple[int, ...], str] = {}
@@ -219,35 +213,17 @@ def pack(store: Store, target: Path) -> None:
     head = linking.link(store)
     (target / _HEAD).write_bytes(head)
     placed = linking.place(store, head)
-    capi.Model(placed.address, placed.size, 1, target / _WEIGHTS).close()
+    try:
+        capi.Model(placed.address, placed.size, 1, target / _WEIGHTS).close()
+    finally:
+        placed.close()
     sums = {}
     for name in (_HEAD, _WEIGHTS):
         (target / name).chmod(0o400)
         fd = os.open(target / name, os.O_RDONLY)
         sums[name] = _digest(fd)
-        if name == _WEIGHTS:
-            spans = _spans(store, placed, fd)
         os.close(fd)
-    (target / _ABOUT).write_text(json.dumps({"sha256": sums, "spans": spans}))
-
-
-def _spans(store: Store, placed: linking.Placed, weights: int) -> list[pages.Span]:
-    """From where to where each option reads the packed weights: it is run, and what then is held is looked at."""
-    tensors = {name: capi.Tensor(array) for name, array in buffers.allocate(store.manifest).items()}
-    model = capi.Model(placed.address, placed.size, 1, weights)
-    found = [*pages.mapped(weights)]
-    if len(found) != 1:  # it is not known where they are mapped: all of it, then
-        return [(0, linking.rounded(os.fstat(weights).st_size)) for _ in linking.options(store)]
-    spans = []
-    for i, (segment, _) in enumerate(linking.options(store)):
-        call = model.call(i, *([tensors[n] for n in names] for names in (segment.inputs, segment.outputs)))
-        call()  # what it sets up the first time is not what it reads
-        pages.drop(found[0])
-        call()
-        start, _ = found[0]
-        first, last = pages.held(found[0]) or (start, start)
-        spans.append((first - start, last - start))
-    return spans
+    (target / _SUMS).write_text(json.dumps(sums))
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ INFERENCES, SWITCHES, THREADS = 1_000_000, 10_000, 4
 @pytest.mark.timeout(3600)
 def test_a_million_inferences_and_ten_thousand_switches(tiny_store: Store, tiny_store2: Store) -> None:
     """From four threads, while a fifth switches both models at random: every output is that of the plan it claims, and
-    at the end there are as many threads and file descriptors as at the beginning, and no more memory."""
+    at the end there are no more threads and file descriptors than at the beginning, and no more memory."""
     stores = {"tiny": tiny_store, "tiny2": tiny_store2}
     rng = np.random.default_rng(0)
     images = {n: rng.random((8, *s.manifest.inputs[0].shape), np.float32) for n, s in stores.items()}
@@ -190,13 +190,14 @@ def test_a_million_inferences_and_ten_thousand_switches(tiny_store: Store, tiny_
             thread.join()
     assert wrong == []
     before, after = states
-    assert after[:2] == before[:2]
+    assert after[0] <= before[0] + 4, "file descriptors leak"
+    assert after[1] <= before[1] + 4, "threads leak"
     assert after[2] - before[2] < 8e6, f"memory grew from {before[2]} to {after[2]} bytes"
 
 
 def state() -> tuple[int, int, int]:
     process = psutil.Process()
-    return process.num_fds() // 16, process.num_threads() // 8, process.memory_info().rss
+    return process.num_fds(), process.num_threads(), process.memory_info().rss
 
 
 def every_plan(plan: Plan, stores: dict[str, Store]) -> list[Plan]:

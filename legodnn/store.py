@@ -59,7 +59,7 @@ class InputSpec(TensorSpec):
 class Option(Schema):
     """One variant of a segment: one `.tflite` file.
 
-    `loss` is what choosing this option alone costs, on the scale of `AccuracyModel.link`; 0 for the original.
+    `loss` is what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
     """
 
     name: Name
@@ -136,8 +136,8 @@ class Link(Schema):
 class AccuracyModel(Schema):
     """Predicts a composition's metric: `link(sum of the chosen options' losses)`.
 
-    `original` is the undivided model's metric; `error` the mean absolute error on `samples` compositions that the
-    link was not fitted to. Both were measured on the data set named in `data`.
+    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error on `samples`
+    compositions that losses and link were not fitted to. Both were measured on the data set named in `data`.
     """
 
     metric: Name

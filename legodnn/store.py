@@ -60,7 +60,7 @@ class Option(Schema):
     """One variant of a segment: one `.tflite` file.
 
     `precision` is what weights are stored in; int8 computes in int8 too. Inputs and outputs are float32 in any case.
-    `loss` is what choosing this option alone costs, on the scale of `AccuracyModel.link`; 0 for the original.
+    `loss` is what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
     `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and no
     less accurate.
     """
@@ -140,8 +140,8 @@ class Link(Schema):
 class AccuracyModel(Schema):
     """Predicts a composition's metric: `link(sum of the chosen options' losses)`.
 
-    `original` is the undivided model's metric; `error` the mean absolute error on `samples` compositions that the
-    link was not fitted to. Both were measured on the data set named in `data`.
+    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error on `samples`
+    compositions that losses and link were not fitted to. Both were measured on the data set named in `data`.
     """
 
     metric: Name

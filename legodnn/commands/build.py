@@ -54,11 +54,6 @@ def add_parser(subparsers: Any) -> None:
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     parser.add_argument(
-        "--joint-epochs",
-        type=int,
-        help="epochs of training all blocks together in random compositions (default: 20; 0: the paper's training)",
-    )
-    parser.add_argument(
         "--sparsities",
         type=float,
         nargs="+",

@@ -180,7 +180,7 @@ def run(
 def _features(pieces: Sequence[Piece], x: np.ndarray) -> Iterator[tuple[Piece, list[np.ndarray]]]:
     """Each segment with what it reads when the original runs on the first images of x."""
     largest = max(math.prod(t.shape[1:]) for p in pieces for t in (*p.model.inputs, *p.model.outputs))
-    count = min(_FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
+    count = min(len(x), _FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
     tensors: dict[str, Any] = {pieces[0].inputs[0]: x[:count]}
     for piece in pieces:
         inputs = [tensors[name] for name in piece.inputs]

@@ -150,7 +150,7 @@ def test_reconstruction_looks_at_the_features_that_each_block_reads(
     changed = recipe.model_copy(update={"criterion": "reconstruction", "distill_epochs": 1})
     _, found = trained(tmp_path, changed, digits, [["block1", "block2"]])
     pieces = extract(model_of(recipe, digits))
-    tensors = compose(pieces, {pieces[0].inputs[0]: digits.train.x[:32]})
+    tensors = compose(pieces, {pieces[0].inputs[0]: digits.train.x[:500]})
     for piece in pieces:
         if piece.kind == "block":
             channels = analyse(piece.model)

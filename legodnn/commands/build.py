@@ -62,10 +62,18 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--precisions", nargs="+", metavar="P", help="of every option (default: float32 float16 int8)")
     parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16: pays on GPUs")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes that train at a time (default: 1)")
+    parser.add_argument(
+        "--jobs", type=_count, default=1, metavar="N", help="processes that train at a time (default: 1)"
+    )
     parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of training for TensorBoard")
     parser.add_argument("--json", action="store_true", help="print the store's summary as JSON")
     parser.set_defaults(run=run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

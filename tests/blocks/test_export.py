@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ import tensorflow as tf
 from keras import layers
 
 from legodnn.blocks import zoo
-from legodnn.blocks.export import Runner, check, convert
+from legodnn.blocks.data import Dataset, load
+from legodnn.blocks.export import Runner, check, check_convertible, convert
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.prune import descendant
 from legodnn.errors import ModelError
 from legodnn.runtime.interpreter import open_interpreter
+from legodnn.store import Precision
 
 
 def operators(content: bytes) -> list[str]:
@@ -122,3 +127,110 @@ def test_a_model_that_needs_other_operators_is_refused_by_its_name() -> None:
     with pytest.raises(ModelError, match=r"mine cannot be converted to TensorFlow Lite: .*Qr") as caught:
         convert(model)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits", image_size=12)
+
+
+@pytest.fixture(scope="module")
+def features(pieces: list[Piece], digits: Dataset) -> list[np.ndarray]:
+    """What each piece reads for the same 64 digits: no noise, but zeros and ranges as they come."""
+    read = [digits.train.x[:64]]
+    for piece in pieces[:-1]:
+        read.append(keras.ops.convert_to_numpy(piece.model(read[-1], training=False)))
+    return read
+
+
+@pytest.mark.parametrize(("precision", "share"), [("float16", 0.95), ("int8", 0.8)])
+def test_other_precisions_are_smaller_close_and_float32_outside(
+    pieces: list[Piece], features: list[np.ndarray], precision: Precision, share: float
+) -> None:
+    for piece, x in zip(pieces, features, strict=True):
+        plain = convert(piece.model)
+        for batch in (1, 8):
+            content = convert(piece.model, batch, precision, [x])
+            interpreter = open_interpreter(model_content=content)
+            for tensor in (*interpreter.get_input_details(), *interpreter.get_output_details()):
+                assert tensor["dtype"] == np.float32
+                assert tensor["shape"][0] == batch
+            assert batch > 1 or len(content) < share * len(plain)
+            [expected], [found] = Runner(plain)(x[32:]), Runner(content)(x[32:])
+            error = np.square(found - expected).mean() / expected.var()
+            assert 0 < error < {"float16": 1e-6, "int8": 5e-3}[precision]
+
+
+def test_int8_computes_in_int8(pieces: list[Piece], features: list[np.ndarray]) -> None:
+    found = operators(convert(pieces[0].model, 1, "int8", [features[0]]))
+    assert (found[0], found[-1]) == ("QUANTIZE", "DEQUANTIZE")
+    assert set(found[1:-1]) == set(operators(convert(pieces[0].model)))
+
+
+def test_int8_takes_its_ranges_from_the_samples(pieces: list[Piece], features: list[np.ndarray]) -> None:
+    x = features[0]
+    good, narrow = (
+        Runner(convert(pieces[0].model, 1, "int8", [samples]))(x)[0] for samples in (x[:32], x[:32] * np.float32(0.05))
+    )
+    [expected] = Runner(convert(pieces[0].model))(x)
+    assert np.square(good - expected).mean() < 0.1 * np.square(narrow - expected).mean()
+
+
+def test_int8_keeps_the_order_of_several_inputs_and_outputs() -> None:
+    a, b = keras.Input((4, 4, 2)), keras.Input((4, 4, 3))
+    model = keras.Model([a, b], [layers.Conv2D(3, 1)(b), layers.Conv2D(2, 3)(a)])
+    xs = [np.random.default_rng(i).normal(0, 1 + 9 * i, (40, 4, 4, 2 + i)).astype(np.float32) for i in range(2)]
+    for found, expected in zip(Runner(convert(model, 4, "int8", xs))(*xs), Runner(convert(model))(*xs), strict=True):
+        assert np.square(found - expected).mean() / expected.var() < 5e-3
+
+
+SAME = """
+import hashlib, sys
+import keras
+from legodnn.blocks.data import load
+from legodnn.blocks.export import convert
+from legodnn.blocks.extract import extract
+
+piece = extract(keras.saving.load_model(sys.argv[1]))[0]
+x = load("digits", image_size=12).train.x[:64]
+print(*(hashlib.sha256(convert(piece.model, 1, p, [x])).hexdigest() for p in ("float32", "float16", "int8")))
+"""
+
+
+def test_the_same_model_gives_the_same_bytes_in_another_process_too(
+    tiny_keras_file: Path, digits: Dataset, pieces: list[Piece]
+) -> None:
+    x = digits.train.x[:64]
+    contents = [[convert(pieces[0].model, 1, p, [x]) for p in ("float32", "float16", "int8")] for _ in range(2)]
+    assert contents[0] == contents[1]
+    command = [sys.executable, "-c", SAME, str(tiny_keras_file)]
+    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert other == [hashlib.sha256(content).hexdigest() for content in contents[0]]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_nothing_in_a_file_tells_of_keras_or_of_the_machine(
+    pieces: list[Piece], features: list[np.ndarray], precision: Precision
+) -> None:
+    content = convert(pieces[1].model, 1, precision, [features[1]])
+    interpreter = open_interpreter(model_content=content)
+    names = [t["name"] for t in interpreter.get_tensor_details() if t["name"]]
+    assert {name[0] for name in names} <= set("xyt")
+    assert all(name[1:].isdigit() for name in names)
+    assert [t["name"] for t in interpreter.get_input_details()] == ["x0"]
+    assert [t["name"] for t in interpreter.get_output_details()] == ["y0"]
+    for word in (b"functional", b"conv", b"batch_norm", b"MLIR", b"serving"):
+        assert word not in content
+
+
+def test_a_segment_that_cannot_be_converted_is_refused_with_the_layer() -> None:
+    x = inputs = keras.Input((4, 4))
+    x = Orthogonal(name="mine")(layers.Dense(4, name="before")(x))
+    model = keras.Model(inputs, layers.Dense(4, name="after")(x))
+    piece = Piece("block3", "block", model, ("x",), ("block3",), ())
+    with pytest.raises(
+        ModelError, match=r"^block3: layer mine \(Orthogonal\) cannot be converted to TensorFlow Lite: "
+    ):
+        check_convertible(piece)
+    good = keras.Model(inputs, model.get_layer("before").output)
+    check_convertible(Piece("block3", "block", good, ("x",), ("block3",), ()))

@@ -1,0 +1,123 @@
+"""`legodnn build`: flags and a file make the recipe, the store is printed, errors come before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from legodnn.blocks import build as build_module
+from legodnn.blocks.recipe import Recipe
+from legodnn.cli import main
+from legodnn.store import Store
+
+
+@pytest.fixture
+def asked(tiny_store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command asks to be built; it gets a store that was built before."""
+    found: dict[str, Any] = {}
+
+    def build(recipe: Recipe, path: str, jobs: int, tensorboard: str | None) -> Store:
+        found.update(recipe=recipe, path=path, jobs=jobs, tensorboard=tensorboard)
+        return tiny_store
+
+    monkeypatch.setattr(build_module, "build", build)
+    return found
+
+
+FLAGS: dict[str, tuple[list[str], Any]] = {
+    "name": (["other"], "other"),
+    "data": (["images:photos"], "images:photos"),
+    "image_size": (["96"], 96),
+    "weights": (["w.npz"], "w.npz"),
+    "width": (["0.5"], 0.5),
+    "train_epochs": (["3"], 3),
+    "distill_epochs": (["4"], 4),
+    "patience": (["2"], 2),
+    "batch_size": (["16"], 16),
+    "criterion": (["l2"], "l2"),
+    "max_blocks": (["5"], 5),
+    "seed": (["9"], 9),
+    "sparsities": ([".25", ".5"], (0.25, 0.5)),
+    "precisions": (["float32", "int8"], ("float32", "int8")),
+    "mixed_precision": ([], True),
+}
+
+
+def test_without_flags_the_defaults_are_built_under_the_folders_name(asked: dict[str, Any]) -> None:
+    assert main(["build", "vgg16", "--out", "stores/mine"]) == 0
+    expected = {"recipe": Recipe(model="vgg16", name="mine"), "path": "stores/mine", "jobs": 1, "tensorboard": None}
+    assert asked == expected
+
+
+def test_every_flag_sets_its_field(asked: dict[str, Any]) -> None:
+    line = ["build", "vgg16", "--out", "mine", "--jobs", "2", "--tensorboard", "logs"]
+    for name, (words, _) in FLAGS.items():
+        line += [f"--{name.replace('_', '-')}", *words]
+    assert main(line) == 0
+    assert asked["recipe"] == Recipe(model="vgg16", **{name: value for name, (_, value) in FLAGS.items()})
+    assert (asked["jobs"], asked["tensorboard"]) == (2, "logs")
+
+
+def test_a_file_gives_what_no_flag_does(asked: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text('model = "MobileNetV2"\nseed = 3\nmin_share = 0.1\nmixed_precision = true\nsparsities = [0.5]\n')
+    assert main(["build", "--recipe", str(file), "--out", "mine", "--seed", "0"]) == 0
+    expected = Recipe(model="MobileNetV2", name="mine", seed=0, min_share=0.1, mixed_precision=True, sparsities=(0.5,))
+    assert asked["recipe"] == expected
+    assert main(["build", "vgg16", "--recipe", str(file), "--out", "mine"]) == 0
+    assert asked["recipe"] == expected.model_copy(update={"model": "vgg16", "seed": 3})
+
+
+def test_the_store_is_shown_and_what_to_do_next(
+    asked: dict[str, Any], tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", "vgg16", "--out", "mine"]) == 0
+    text = capsys.readouterr().out
+    assert f"wrote {tiny_store.path}\nnext, on the device: legodnn profile {tiny_store.path}\n" in text
+    assert "block2" in text
+    assert main(["build", "vgg16", "--out", "mine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == tiny_store.id
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--out", "OUT"], "legodnn: the recipe makes no sense: model: Field required"),
+        (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
+        (["vgg16", "--out", "OUT", "--criterion", "l3"], "legodnn: the recipe makes no sense: criterion: Input should"),
+        (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: String should match"),
+        (["vgg16", "--out", "OUT", "--precisions", "int8"], "precisions must start with float32"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_a_line_and_nothing_is_built(
+    asked: dict[str, Any], line: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["build", *(word.replace("OUT", str(tmp_path / "out")) for word in line)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not asked
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["vgg16"], "the following arguments are required: --out"),
+        (["vgg16", "--out", "x", "--seed", "one"], "argument --seed: invalid int value: 'one'"),
+        (["vgg16", "--out", "x", "--jobs", "0"], "argument --jobs: must be at least 1"),
+    ],
+)
+def test_a_line_that_is_wrong_is_told_with_the_usage(
+    asked: dict[str, Any], line: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["build", *line])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "usage: legodnn build" in error
+    assert not asked

@@ -21,6 +21,9 @@ from legodnn.errors import DependencyError
 # TensorFlow's start-up chatter would bury what the commands print; whoever wants it sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow 2.21's oneDNN kernels damage the heap when descendants of a ResNet-18 are trained in random compositions
+# (the process aborts in malloc); without them it trains.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Python-side warnings about what is meant: converting functions without a SavedModel (five times faster; variables
 # are constants here), and compiling one function for each of many models.
 for _name in ("absl", "tensorflow"):

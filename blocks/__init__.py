@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
+import warnings
 
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError
@@ -22,7 +24,13 @@ from legodnn.errors import DependencyError
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 2.21's oneDNN kernels damage the heap when descendants of a ResNet-18 are trained in random compositions
-# (the process aborts in malloc); without them it trains.
+# (the process aborts in malloc); without them it trains. TensorFlow reads this once, when it is first imported.
+if "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+    warnings.warn(
+        "TensorFlow was imported before legodnn.blocks, with its oneDNN kernels on, which can crash training in "
+        "compositions: set TF_ENABLE_ONEDNN_OPTS=0, or import legodnn.blocks first",
+        stacklevel=2,
+    )
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Python-side warnings about what is meant: converting functions without a SavedModel (five times faster; variables
 # are constants here), and compiling one function for each of many models.

@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, settings
 from legodnn.profile import default_path
 from legodnn.store import Store
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test module imports TensorFlow
+# Before any test module imports TensorFlow, as `legodnn.blocks` sets them.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from legodnn.commands.run import steps_json, steps_table
-from legodnn.errors import DependencyError, LegoError, ProfileError, StoreError
+from legodnn.errors import DependencyError, InfeasibleError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
+from legodnn.runtime.scheduler import Scheduler
+from legodnn.runtime.tables import ModelTable
 from legodnn.store import Store
+from legodnn.workload import Budget
 
 if TYPE_CHECKING:
     from legodnn.blocks.recipe import Recipe
@@ -170,15 +173,28 @@ def trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str
             least_ms += min(o.latency[0].median_ms for o in options)
             most_ms += original.latency[0].median_ms
         latency[store.name] = (least_ms, most_ms)
-    budgets = []
+    tables = [ModelTable.from_store(store, profile) for store, profile in zip(stores, profiles, strict=True)]
+    scheduler, budgets = Scheduler(tables), []
     for memory, time in _TRACE:
         budget: dict[str, Any] = {}
         if memory is not None:
             budget["memory_bytes"] = round(least_memory + memory * (most_memory - least_memory))
         if time is not None:
             budget["latency_ms"] = {name: round(a + time * (b - a), 4) for name, (a, b) in latency.items()}
-        budgets.append(budget)
+        budgets.append(_held(scheduler, budget))
     return budgets
+
+
+def _held(scheduler: Scheduler, budget: dict[str, Any]) -> dict[str, Any]:
+    """The budget, with as much memory as its latencies take: the smallest options are not always the fastest."""
+    try:
+        scheduler.plan(Budget(**budget))
+    except InfeasibleError as e:
+        needed = next((limit.needed for limit in e.report.limits if limit.kind == "memory"), None)
+        if needed is None:
+            raise
+        return {**budget, "memory_bytes": int(needed)}
+    return budget
 
 
 def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:

@@ -59,7 +59,7 @@ class State:
         arrays = {f"weights{i}": a for i, a in enumerate(self.weights)}
         arrays |= {f"optimizer{i}": a for i, a in enumerate(self.optimizer)}
         buffer = io.BytesIO()
-        np.savez(buffer, epoch=self.epoch, **arrays)
+        np.savez(buffer, allow_pickle=False, epoch=np.array(self.epoch), **arrays)
         write_atomic(path, buffer.getvalue())
 
     @staticmethod

@@ -15,8 +15,10 @@ of a batch would be those of the paths in it, which no composition has.)
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -28,6 +30,7 @@ from legodnn.blocks.data import Dataset
 from legodnn.blocks.extract import Piece
 from legodnn.console import Progress
 from legodnn.errors import DataError, ModelError
+from legodnn.files import write_atomic
 
 Array = NDArray[np.float32]
 Paths = NDArray[np.int32]
@@ -39,7 +42,7 @@ _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where training stands after some epochs; arrays alone, so that `numpy.savez` can keep it.
+    """Where training stands after some epochs.
 
     Attributes:
         epoch: epochs that are done.
@@ -50,6 +53,24 @@ class State:
     epoch: int
     weights: list[Array]
     optimizer: list[Array]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file; what was at `path` stays until the new one is whole."""
+        arrays = {f"weights{i}": a for i, a in enumerate(self.weights)}
+        arrays |= {f"optimizer{i}": a for i, a in enumerate(self.optimizer)}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, epoch=np.array(self.epoch), **arrays)
+        write_atomic(path, buffer.getvalue())
+
+    @staticmethod
+    def load(path: Path) -> State:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            lists = [
+                [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
+                for kind in ("weights", "optimizer")
+            ]
+            return State(int(file["epoch"]), *lists)
 
 
 def draw_paths(blocks: int, slots: int, uniform: float, rng: np.random.Generator) -> Paths:

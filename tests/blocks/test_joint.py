@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -131,13 +132,16 @@ def test_random_compositions_come_closer_to_the_original_which_stays_untouched(
         np.testing.assert_array_equal(now, then)
 
 
-def test_resuming_gives_what_training_without_a_break_gives(weights: list[np.ndarray], digits: Dataset) -> None:
+def test_resuming_gives_what_training_without_a_break_gives(
+    weights: list[np.ndarray], digits: Dataset, tmp_path: Path
+) -> None:
     pieces, students = cut(weights, EVEN)
     states: list[State] = []
     train(pieces, students, digits, epochs=3, batch_size=32, on_epoch=states.append)
     assert [state.epoch for state in states] == [1, 2, 3]
+    states[0].save(tmp_path / "state.npz")
     pieces, resumed = cut(weights, EVEN)
-    train(pieces, resumed, digits, epochs=3, batch_size=32, start=states[0])
+    train(pieces, resumed, digits, epochs=3, batch_size=32, start=State.load(tmp_path / "state.npz"))
     for a, b in zip(all_weights(flat(students)), all_weights(flat(resumed)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 

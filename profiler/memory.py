@@ -22,6 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -90,16 +91,19 @@ def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
         executor.close()
         return memory, whole_ms, part_ms
 
-    # The first is what a fresh process grows by. What the process keeps of it after closing is in all later figures.
+    # The first is what a fresh process grows by. What the process keeps of it after closing is in all later figures,
+    # and grows: so the originals are weighed again before and after each option.
     whole, whole_ms, _ = weighed(originals)
-    later, _, _ = weighed(originals)
+    readings, parts_ms = [weighed(originals)[0]], []
     tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original]
     random.Random(seed).shuffle(tasks)
-    found = []
     for i, option in tasks:
         replaced = (*originals[:i], Choice(segments[i].name, option.name, 1), *originals[i + 1 :])
         memory, _, part_ms = weighed(replaced)
-        found.append((segments[i], option, memory - later, part_ms))
+        readings += [memory, weighed(originals)[0]]
+        parts_ms.append(part_ms)
+    extra = without_drift(readings)
+    found = [(segments[i], o, more, ms) for (i, o), more, ms in zip(tasks, extra, parts_ms, strict=True)]
     # Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the rest.
     files = sum(s.original.bytes for s in segments)
     rates = [more / (o.bytes - s.original.bytes) for s, o, more, _ in found if o.bytes < s.original.bytes]
@@ -108,6 +112,15 @@ def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
     results = [(s.name, s.original.name, round(share[s.name]), whole_ms / len(segments)) for s in segments]
     results += [(s.name, o.name, max(0, round(share[s.name] + more)), part_ms) for s, o, more, part_ms in found]
     return results
+
+
+def without_drift(readings: Sequence[float]) -> list[float]:
+    """What each option takes more than the originals, of readings [originals, option, originals, option, ...].
+
+    An option is held against the mean of the originals before and after it: what grows evenly meanwhile cancels.
+    """
+    originals, options = readings[::2], readings[1::2]
+    return [b - (a + c) / 2 for a, b, c in zip(originals[:-1], options, originals[1:], strict=True)]
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from legodnn.errors import ProfileError
-from legodnn.profiler.memory import measure_memory
+from legodnn.profiler.memory import measure_memory, without_drift
 from legodnn.store import Store
 
 
@@ -25,6 +27,14 @@ def test_every_option_has_memory_and_a_load_time(tiny_store: Store) -> None:
         # A loaded option takes at least a page, and these are too small to take 50 MB.
         assert 4096 <= memory < 50e6
         assert load_ms > 0
+
+
+@given(
+    st.lists(st.integers(-(10**7), 10**7), min_size=1, max_size=30), st.integers(0, 10**8), st.integers(-(10**5), 10**5)
+)
+def test_what_a_process_grows_by_meanwhile_is_no_options_memory(extra: list[int], base: int, growth: int) -> None:
+    readings = [base + growth * i + (extra[i // 2] if i % 2 else 0) for i in range(2 * len(extra) + 1)]
+    assert without_drift(readings) == extra
 
 
 def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2: Store) -> None:

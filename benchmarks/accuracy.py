@@ -18,18 +18,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
+from report import bar, json_line
 from scipy.stats import kendalltau
 
 from legodnn.blocks import joint, zoo
@@ -44,12 +41,16 @@ from legodnn.blocks.accuracy import (
     summed_drops,
     swaps,
 )
+from legodnn.blocks.criteria import l1
 from legodnn.blocks.data import Dataset, Split, load
 from legodnn.blocks.distill import distill
 from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.prune import descendant
-from legodnn.blocks.reconstruct import fitted_descendants
+from legodnn.blocks.reconstruct import descendants, features
+from legodnn.blocks.work import Arrays, Checkpoint
+
+import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
 SLICE = 1000  # test images at a time
@@ -108,9 +109,11 @@ def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: a
         distill(pieces, students, replace(data, train=data.train.first(images)), 1, 64)
 
     def refitted() -> None:
-        for block, models in fitted_descendants(pieces, SPARSITIES, data.train.x[:500]).items():
-            for student, model in zip(students[block], models, strict=True):
-                student.set_weights(model.get_weights())
+        for piece, x in features(pieces, data.train.x[:500]):
+            if piece.kind == "block":
+                found = descendants(piece.model, SPARSITIES, l1, x)
+                for student, (_, model) in zip(students[piece.name], found, strict=True):
+                    student.set_weights(model.get_weights())
 
     stages: dict[str, Callable[[], None]] = {"blockwise": lambda: distilled(n["images"])}
     if how == "ours":
@@ -134,19 +137,7 @@ def together(
 ) -> tuple[float, float]:
     """Joint training, epoch by epoch where a work folder keeps them."""
     n = sizes_of(args)
-    kept = args.work and args.work / f"{name}-joint.npz"
-    start = joint.State.load(kept) if kept and kept.exists() else None
-    spent = json.loads(kept.with_suffix(".json").read_text()) if kept and start else [0.0, 0.0]
-    began = time.perf_counter(), time.process_time()
-
-    def now() -> tuple[float, float]:
-        return spent[0] + time.perf_counter() - began[0], spent[1] + time.process_time() - began[1]
-
-    def keep(state: joint.State) -> None:
-        if kept:
-            state.save(kept)
-            kept.with_suffix(".json").write_text(json.dumps(now()))
-
+    checkpoint = _Timed(args.work and args.work / f"{name}-joint.npz")
     joint.train(
         pieces,
         students,
@@ -155,10 +146,34 @@ def together(
         64,
         learning_rate=5e-4,
         soft_targets=True,
-        on_epoch=keep,
-        start=start,
+        checkpoint=checkpoint,
     )
-    return (spent[0], spent[1]) if start and start.epoch == n["joint_epochs"] else now()
+    return checkpoint.spent
+
+
+class _Timed(Checkpoint):
+    """A checkpoint after every epoch that knows how long training took up to the last one, breaks left out."""
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(path, every_s=0)
+        self._times = path and path.with_suffix(".json")
+        kept = json.loads(self._times.read_text()) if self._times and self._times.exists() else [0.0, 0.0]
+        self.spent = (kept[0], kept[1])
+        self._since = time.perf_counter(), time.process_time()
+
+    @property
+    def due(self) -> bool:
+        """After every epoch, without a path too: so the times are taken."""
+        return True
+
+    def write(self, state: Arrays) -> None:
+        """Save the state and the times."""
+        now = time.perf_counter(), time.process_time()
+        self.spent = (self.spent[0] + now[0] - self._since[0], self.spent[1] + now[1] - self._since[1])
+        super().write(state)
+        if self._times:
+            self._times.write_text(json.dumps(self.spent))
+        self._since = time.perf_counter(), time.process_time()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float]:
@@ -334,12 +349,6 @@ def bars_of(results: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def bar(name: str, value: float, limit: float, better: str) -> dict[str, Any]:
-    """One figure with a goal."""
-    holds = value >= limit if better == "higher" else value <= limit
-    return {"name": name, "value": value, "limit": limit, "better": better, "holds": bool(holds)}
-
-
 def main() -> None:
     """Run, and print one JSON object in the last line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -361,13 +370,8 @@ def main() -> None:
     data = load(f"cifar10:{args.data}")
     models = args.models[:1] if args.quick else args.models
     results = {name: run(name, data, args) for name in models}
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        **{name: version(name) for name in ("keras", "tensorflow", "ai-edge-litert", "numpy")},
-    }
     bars = bars_of(results["resnet20"]) if "resnet20" in results else []
-    print(json.dumps({"name": "accuracy", "machine": machine, "figures": results, "bars": bars}))
+    print(json_line("accuracy", results, bars, ["keras", "tensorflow", "numpy"]))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ totals for two epochs of the 45,000 training images.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import bar, json_line
 
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.distill import Distiller, Student
@@ -33,8 +33,6 @@ from legodnn.blocks.training import compile_for
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 
-sys.path.insert(0, str(Path(__file__).parent))
-from zoo import machine
 
 MODELS = {"resnet20": ("resnet20_cifar10.npz", 1.0), "vgg16": ("vgg16_half_cifar10.npz", 0.5)}
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
@@ -132,19 +130,11 @@ def main() -> int:
     for name, found in figures.items():
         ratio = found["total_distilling_s"] / found["total_tuning_s"]
         found["total_ratio"] = ratio
-        bars.append(
-            {
-                "name": f"{name}: training a store over fine-tuning whole models",
-                "value": ratio,
-                "limit": 1.0,
-                "better": "lower",
-                "holds": ratio <= 1.0,
-            }
-        )
+        bars.append(bar(f"{name}: training a store over fine-tuning whole models", ratio, 1.0))
         if not args.json:
             spread = " to ".join(f"{q:.2f}" for q in found["step_ratio_quartiles"])
             print(f"{name}: ratio of totals {ratio:.2f}, of steps {found['step_ratio']:.2f} (quartiles {spread})")
-    print(json.dumps({"name": "build_time", "machine": machine(), "figures": figures, "bars": bars}))
+    print(json_line("build_time", figures, bars, ["keras", "tensorflow", "numpy"]))
     return 0
 
 

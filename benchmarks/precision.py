@@ -11,7 +11,6 @@ test images. Latency is of the block's file on one thread, twins in turn.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -19,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from report import bar, json_line
 
 from legodnn.blocks.data import load
 from legodnn.blocks.distill import distill
@@ -28,9 +29,6 @@ from legodnn.blocks.models import open_model
 from legodnn.blocks.prune import descendant
 from legodnn.console import Progress, table
 from legodnn.runtime.interpreter import open_interpreter
-
-sys.path.insert(0, str(Path(__file__).parent))
-from zoo import machine
 
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)
 PRECISIONS = ("float32", "float16", "int8")
@@ -128,14 +126,8 @@ def main() -> int:
         bar("int8: points lost, median", found["points_lost_median"], 1.0, "lower"),
         bar("int8: times smaller, median", found["times_smaller_median"], 2.0, "higher"),
     ]
-    print(json.dumps({"name": "precision", "machine": machine(), "figures": figures, "bars": bars}))
+    print(json_line("precision", figures, bars, ["keras", "tensorflow", "numpy"]))
     return 0
-
-
-def bar(name: str, value: float, limit: float, better: str) -> dict[str, Any]:
-    """A figure with a goal."""
-    holds = value <= limit if better == "lower" else value >= limit
-    return {"name": name, "value": value, "limit": limit, "better": better, "holds": holds}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the benchmarks of the runtime share: their arguments, statistics, and the JSON line that they end with."""
+"""What benchmarks share: bars, the machine, statistics; and for those of the runtime their arguments."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ def bar(name: str, value: float, limit: float, better: str = "lower") -> dict[st
     """A figure that has a goal."""
     holds = value <= limit if better == "lower" else value >= limit
     return {"name": name, "value": value, "limit": limit, "better": better, "holds": bool(holds)}
+
+
+def json_line(name: str, figures: Any, bars: Bars, packages: Sequence[str]) -> str:
+    """The JSON line that a benchmark ends with.
+
+    Args:
+        name: the benchmark's.
+        figures: everything measured.
+        bars: see `bar`.
+        packages: those whose versions tell something.
+    """
+    device = fingerprint()
+    machine = {"cpu": device.cpu, "cores": device.cores, "executor": device.executor}
+    machine |= {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return json.dumps({"name": name, "machine": machine, "figures": figures, "bars": bars})
 
 
 def spread(values: Sequence[float]) -> Figures:
@@ -53,7 +68,4 @@ def run(name: str, text: str, measure: Callable[[Path, bool], tuple[Figures, Bar
         print(json.dumps(figures, indent=1))
         for b in bars:
             print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
-    device = fingerprint()
-    machine = {"cpu": device.cpu, "cores": device.cores, "executor": device.executor}
-    machine |= {"python": platform.python_version(), "numpy": version("numpy")}
-    print(json.dumps({"name": name, "machine": machine, "figures": figures, "bars": bars}))
+    print(json_line(name, figures, bars, ["numpy"]))

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from report import bar, json_line
 
 from legodnn.blocks import zoo
 from legodnn.blocks.export import Runner, convert
@@ -295,7 +294,7 @@ def main() -> int:
         rows.append(known[name])
     if not args.json:
         print(markdown(rows))
-    print(json.dumps({"name": "zoo", "machine": machine(), "figures": {"models": rows}, "bars": bars(rows)}))
+    print(json_line("zoo", {"models": rows}, bars(rows), ["keras", "tensorflow", "numpy"]))
     return 0
 
 
@@ -326,16 +325,7 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         "pruned blocks that are not smaller": (sum(len(p["blocks_not_smaller"]) for p in pruned), 0),
         "pruned blocks with an operator added": (sum(len(p["operators_added"]) for p in pruned), 0),
     }
-    return [
-        {"name": name, "value": value, "limit": limit, "better": "lower", "holds": value <= limit}
-        for name, (value, limit) in values.items()
-    ]
-
-
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    versions = {name: version(name) for name in ("keras", "tensorflow", "ai-edge-litert", "numpy")}
-    return {"cpu": platform.machine(), "python": platform.python_version(), "versions": versions}
+    return [bar(name, value, limit) for name, (value, limit) in values.items()]
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

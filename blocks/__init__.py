@@ -1,10 +1,12 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
-In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from).
-`graph` and `extract` cut a model into blocks; `channels` finds which channels hang together (by the `rules` of each
-operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with `cuts`). `training` and
-`distill` train, divided into `jobs`; `export` writes and checks `.tflite` files, `accuracy` measures what each option
-costs, and `build` does all of it, keeping what is finished in a folder (`work`).
+In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from,
+`users` finds functions of the user's own). `graph`, `division` and `extract` cut a model into blocks, which `draw`
+shows; `channels` finds which channels hang together (by the `rules` of each operation, with `numbering`), `criteria`
+says which matter, `prune` removes the others (with `cuts`), `reconstruct` refits what is left. `training` and
+`distill` train block by block, divided into `jobs`, and `joint` trains compositions. `options` writes every option as
+a file (`export` converts and checks), `accuracy` measures what they cost (by `metrics`, fitted by `lossfit`), and
+`build` does all of it, keeping what is finished in a folder (`work`).
 
 Training runs on any backend of Keras; only `export` needs TensorFlow.
 """

@@ -25,7 +25,9 @@ from legodnn.store import AccuracyModel
 Array = NDArray[np.float32]
 Composition = tuple[int, ...]
 
-_BATCH = 250  # images that are taken through all compositions at a time: their features at every segment are kept
+# Images that are taken through all compositions at a time: their features at every segment are kept, so fewer where
+# those of one image are large.
+_BATCH, _FEATURE_BYTES = 250, 500_000_000
 _GROUP = 32  # compositions whose outputs for all images are kept
 
 
@@ -73,6 +75,13 @@ class Chain:
         """The first output for inputs x when segment i runs option choice[i]."""
         return next(self.walk([tuple(choice)], x))[0]
 
+    def feature_bytes(self, x: Any) -> int:
+        """What all tensors between segments take for inputs x."""
+        tensors: Mapping[str, Array] = self.inputs(x)
+        for stage in self.stages:
+            tensors = stage.run(0, tensors)
+        return sum(t.nbytes for t in tensors.values())
+
     def walk(self, compositions: Iterable[Composition], x: Any) -> Iterator[list[Array]]:
         """The outputs of compositions, one after another; what a composition shares with the one before is not run."""
         known: list[Mapping[str, Array]] = [self.inputs(x)]
@@ -109,9 +118,10 @@ def evaluate(
     todo = sorted(set(compositions))
     inputs = chain.inputs(split.x)
     count = len(next(iter(inputs.values())))
-    batches = [{k: v[i : i + _BATCH] for k, v in inputs.items()} for i in range(0, count, _BATCH)]
     if not todo:
         return
+    size = min(_BATCH, max(1, _FEATURE_BYTES // chain.feature_bytes({k: v[:1] for k, v in inputs.items()})))
+    batches = [{k: v[i : i + size] for k, v in inputs.items()} for i in range(0, count, size)]
     with Progress(label, (len(todo) + 1) * len(batches)) as progress:
 
         def outputs_of(group: Sequence[Composition]) -> Iterator[list[Array]]:

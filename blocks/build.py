@@ -8,7 +8,6 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -19,19 +18,20 @@ import legodnn
 from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
 from legodnn.blocks.data import Dataset, data_of
-from legodnn.blocks.export import Runner, check, check_convertible, convert
+from legodnn.blocks.export import check_convertible, convert
 from legodnn.blocks.extract import Piece, extract, output_names
-from legodnn.blocks.graph import as_list, macs
+from legodnn.blocks.graph import as_list
 from legodnn.blocks.jobs import Students, read_original, train
-from legodnn.blocks.metrics import metric_of, top1
+from legodnn.blocks.metrics import Metric, metric_of, top1
 from legodnn.blocks.models import model_of
+from legodnn.blocks.options import convert_all, mark_dominated, option_name
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.training import assign, check_labels, gives_probabilities, scalars_to, train_original, values
-from legodnn.blocks.work import Checkpoint, Work
+from legodnn.blocks.work import Work
 from legodnn.console import Progress
 from legodnn.errors import ModelError, StoreError
-from legodnn.files import new_folder, sha256_bytes, write_atomic
+from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
 from legodnn.store import (
     MANIFEST,
@@ -39,15 +39,12 @@ from legodnn.store import (
     InputSpec,
     Manifest,
     ModelInfo,
-    Option,
-    Precision,
     Segment,
     Store,
     TensorSpec,
 )
 
-_EVALUATION_BATCH = 32
-_CHECKED_IMAGES, _UNDIVIDED_IMAGES = 4, 256
+_UNDIVIDED_IMAGES = 256
 _KEEP_EVERY_S = 30.0
 _TASKS = {"top1": "classification", "mean_iou": "segmentation"}
 
@@ -74,10 +71,11 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
     data = data_of(recipe)
     model = model_of(recipe, data)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
+    metric = metric_of(recipe.metric, data, model)
     _check_early(recipe, data, model, pieces)
     with Work(path, recipe) as work:
         if recipe.train_epochs and not read_original(work, model):
-            checkpoint = Checkpoint(work, "original")
+            checkpoint = work.checkpoint("original")
             log = scalars_to(tensorboard)
             train_original(
                 model, data, recipe.train_epochs, recipe.batch_size, seed=recipe.seed, checkpoint=checkpoint, log=log
@@ -85,9 +83,9 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
             work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
             checkpoint.discard()
         descendants = train(work, pieces, data, jobs, tensorboard)
-        scores = metric_of(recipe.metric, data, model) is top1 and not gives_probabilities(model)
-        _train_jointly(work, pieces, descendants, data, soft_targets=scores)
-        manifest = _export(work, data, model, pieces, descendants)
+        scores = metric is top1 and not gives_probabilities(model)
+        _train_jointly(work, pieces, descendants, data, scores)
+        manifest = _export(work, data, model, pieces, descendants, metric)
         try:
             with new_folder(path) as folder:
                 for segment in manifest.segments:
@@ -104,7 +102,6 @@ def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequ
     """What would fail after hours of training fails now: labels, operators, cutting, pruning."""
     if recipe.train_epochs:
         check_labels(model, data)
-    metric_of(recipe.metric, data, model)
     blocks = [p for p in pieces if p.kind == "block"]
     with Progress("checking", len(pieces) + len(blocks)) as progress:
         for piece in pieces:
@@ -115,32 +112,16 @@ def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequ
             progress.step(piece.name)
 
 
-def _train_jointly(
-    work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, soft_targets: bool
-) -> None:
+def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, scores: bool) -> None:
     """Train descendants in random compositions, in place, as far as that is not done already."""
     recipe = work.recipe
     if not recipe.joint_epochs:
         return
-    models = [model for options in descendants.values() for model in options]
-    variables = [v for model in models for v in model.weights]
+    variables = [v for options in descendants.values() for model in options for v in model.weights]
     if done := work.read("joint"):
         assign(variables, [done[str(i)] for i in range(len(variables))])
         return
-    checkpoint = Checkpoint(work, "joint", every_s=0)
-    start = None
-    if state := checkpoint.read():
-        weights, optimizer = (
-            [state[f"{kind}{i}"] for i in range(sum(key.startswith(kind) for key in state))] for kind in ("w", "o")
-        )
-        start = joint.State(int(state["epoch"]), weights, optimizer)
-
-    def keep(state: joint.State) -> None:
-        arrays = {"epoch": np.array(state.epoch)}
-        for kind, found in (("w", state.weights), ("o", state.optimizer)):
-            arrays.update({f"{kind}{i}": value for i, value in enumerate(found)})
-        checkpoint.write(arrays)
-
+    checkpoint = work.checkpoint("joint")
     joint.train(
         pieces,
         descendants,
@@ -148,41 +129,19 @@ def _train_jointly(
         recipe.joint_epochs,
         recipe.batch_size,
         recipe.seed,
-        recipe.learning_rate,
-        soft_targets,
-        on_epoch=keep,
-        start=start,
+        soft_targets=scores,
+        checkpoint=checkpoint,
     )
     work.write("joint", {str(i): w for i, w in enumerate(values(variables))})
     checkpoint.discard()
 
 
-@dataclass(frozen=True, eq=False)
-class _Exported:
-    """One option of one piece, as its file and ready to be evaluated on many images."""
-
-    sparsity: float
-    precision: Precision
-    params: int
-    macs: int
-    file: Path
-    runner: Runner
-
-    @property
-    def name(self) -> str:
-        return option_name(self.sparsity, self.precision)
-
-
-def option_name(sparsity: float, precision: Precision) -> str:
-    """Such as s0.4, s0.4-int8."""
-    return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
-
-
-def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piece], descendants: Students) -> Manifest:
+def _export(
+    work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piece], descendants: Students, metric: Metric
+) -> Manifest:
     """Write every option's file into the work folder, measure accuracy, and return the manifest."""
     recipe = work.recipe
-    metric = metric_of(recipe.metric, data, model)
-    exported = _convert_all(work, data, pieces, descendants)
+    exported = convert_all(work, data, pieces, descendants)
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
     chain, val = Chain(stages, output_names(pieces)), data.val.first(recipe.evaluated_images)
     _check_undivided(chain, model, val.x)
@@ -194,7 +153,7 @@ def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piec
     print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
     segments = []
     for piece, costs in zip(pieces, losses, strict=True):
-        options = [_option(piece, e, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]
+        options = [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]
         segments.append(
             Segment(
                 name=piece.name,
@@ -224,52 +183,6 @@ def _export(work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piec
     )
 
 
-def _convert_all(
-    work: Work, data: Dataset, pieces: Sequence[Piece], descendants: Students
-) -> dict[str, list[_Exported]]:
-    """Every option of every piece; float32 ones are checked against their Keras twins on real features."""
-    recipe = work.recipe
-    exported: dict[str, list[_Exported]] = {}
-    calibration = data.train.x[: max(recipe.calibration_images, _EVALUATION_BATCH)]
-    tensors = {pieces[0].inputs[0]: calibration}
-    options = len(recipe.sparsities) + 1
-    total = sum(options * len(recipe.precisions) if p.kind == "block" else 1 for p in pieces)
-    with Progress("exporting", total) as progress:
-        for piece in pieces:
-            features = [tensors[name] for name in piece.inputs]
-            models = [piece.model, *descendants.get(piece.name, ())]
-            exported[piece.name] = []
-            for precision in recipe.precisions if piece.kind == "block" else recipe.precisions[:1]:
-                for sparsity, variant in zip((0.0, *recipe.sparsities), models, strict=False):
-                    option = _convert(work, piece, variant, sparsity, precision, features)
-                    exported[piece.name].append(option)
-                    progress.step(f"{piece.name} {option.name}")
-            outputs = exported[piece.name][0].runner(*features)
-            tensors.update(zip(piece.outputs, outputs, strict=True))
-    return exported
-
-
-def _convert(
-    work: Work,
-    piece: Piece,
-    model: keras.Model,
-    sparsity: float,
-    precision: Precision,
-    features: Sequence[np.ndarray],
-) -> _Exported:
-    """One option, from the work folder if it is there."""
-    name = option_name(sparsity, precision)
-    files = [work.path / "files" / piece.name / f"{name}{batch}.tflite" for batch in ("", f".{_EVALUATION_BATCH}")]
-    for file, batch in zip(files, (1, _EVALUATION_BATCH), strict=True):
-        if not file.exists():
-            content = convert(model, batch, precision, features)
-            if precision == "float32" and batch == 1:
-                check(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
-            write_atomic(file, content)
-    runner = Runner(files[1].read_bytes())
-    return _Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
-
-
 class _Evaluated(dict[Composition, Measured]):
     """What compositions were measured to be worth, kept in the work folder as it grows."""
 
@@ -297,41 +210,6 @@ def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
             raise ModelError(
                 f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
             )
-
-
-def _option(piece: Piece, option: _Exported, loss: float) -> Option:
-    content = option.file.read_bytes()
-    return Option(
-        name=option.name,
-        sparsity=option.sparsity,
-        precision=option.precision,
-        file=f"{piece.name}/{option.name}.tflite",
-        sha256=sha256_bytes(content),
-        bytes=len(content),
-        params=option.params,
-        macs=option.macs,
-        loss=loss,
-    )
-
-
-def mark_dominated(options: Sequence[Option]) -> tuple[Option, ...]:
-    """The options, those marked that no device needs: another one is no larger, no slower and no less accurate.
-
-    Without having been measured on a device, an option counts as no slower than another if it has no more
-    multiply-accumulates, and computes in int8 if the other does. Of two equals the later one is marked, of all the
-    original never.
-    """
-
-    def covers(a: Option, b: Option) -> bool:
-        slower = a.macs > b.macs or (b.precision == "int8" and a.precision != "int8")
-        return a.bytes <= b.bytes and not slower and a.loss <= b.loss
-
-    def dominated(i: int, b: Option) -> bool:
-        return b != options[0] and any(
-            covers(a, b) and (j < i or not covers(b, a)) for j, a in enumerate(options) if j != i
-        )
-
-    return tuple(o.model_copy(update={"dominated": dominated(i, o)}) for i, o in enumerate(options))
 
 
 def _build_info(recipe: Recipe) -> BuildInfo:

@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ from legodnn.blocks.criteria import CRITERIA
 from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.distill import distill
 from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import alone, as_list, calls, macs
+from legodnn.blocks.graph import calls, macs
 from legodnn.blocks.models import model_of
-from legodnn.blocks.prune import choose, remove
+from legodnn.blocks.prune import remove
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.reconstruct import refit
+from legodnn.blocks.reconstruct import descendants, features
 from legodnn.blocks.training import Log, assign, scalars_to, steps_per_epoch
-from legodnn.blocks.work import Checkpoint, Work
+from legodnn.blocks.work import Work
 from legodnn.console import Progress
 from legodnn.errors import LegoError, ModelError
 from legodnn.files import write_atomic
@@ -48,21 +48,6 @@ Students = Mapping[str, Sequence[keras.Model]]
 _MEMORY_SHARE = 0.5
 # Images that channels are chosen and weights are refitted on, as far as features of one tensor take this much memory.
 _FITTED_IMAGES, _FITTED_BYTES = 500, 400_000_000
-
-
-def prune(piece: Piece, recipe: Recipe, x: Sequence[np.ndarray]) -> list[tuple[np.ndarray, keras.Model]]:
-    """For each sparsity the channel numbers that go, and the descendant without them, not yet trained.
-
-    `x` are inputs of the segment, each of shape (n, ...).
-    """
-    channels, found = analyse(piece.model), []
-    for sparsity in recipe.sparsities:
-        removed = choose(piece.model, channels, sparsity, CRITERIA[recipe.criterion], alone(x))
-        student = remove(piece.model, channels, removed)
-        if recipe.joint_epochs:
-            refit(piece.model, student, channels, removed, x)
-        found.append((removed, student))
-    return found
 
 
 def read_students(work: Work, pieces: Sequence[Piece]) -> dict[str, list[keras.Model]]:
@@ -129,9 +114,11 @@ def train(work: Work, pieces: Sequence[Piece], data: Dataset, processes: int, te
     jobs: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
     done = read_students(work, pieces)
     left = [number for number, names in enumerate(jobs) if not all(name in done for name in names)]
+    if not left:
+        return done
     if processes == 1 or len(left) < 2:
         for number in left:
-            run(work, number, jobs[number], pieces, data, scalars_to(tensorboard))
+            run(work, number, jobs[number], pieces, data, scalars_to(_log_folder(tensorboard, number)))
     else:
         _run_all(work, left, len(data.train), processes, tensorboard)
     return read_students(work, pieces)
@@ -149,11 +136,12 @@ def run(
     """Distil the descendants of a job's blocks and write them to the work folder."""
     recipe = work.recipe
     pruned = {}
-    for piece, x in _features(pieces, data.train.x):
+    criterion, fitted = CRITERIA[recipe.criterion], bool(recipe.joint_epochs)
+    for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in names:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
-            pruned[piece.name] = prune(piece, recipe, x)
-    checkpoint = Checkpoint(work, f"job{number}")
+            pruned[piece.name] = descendants(piece.model, recipe.sparsities, criterion, x, fitted)
+    checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,
         {name: [student for _, student in found] for name, found in pruned.items()},
@@ -177,17 +165,15 @@ def run(
     checkpoint.discard()
 
 
-def _features(pieces: Sequence[Piece], x: np.ndarray) -> Iterator[tuple[Piece, list[np.ndarray]]]:
-    """Each segment with what it reads when the original runs on the first images of x."""
-    largest = max(math.prod(t.shape[1:]) for p in pieces for t in (*p.model.inputs, *p.model.outputs))
-    count = min(len(x), _FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
-    tensors: dict[str, Any] = {pieces[0].inputs[0]: x[:count]}
-    for piece in pieces:
-        inputs = [tensors[name] for name in piece.inputs]
-        yield piece, inputs
-        parts = [piece.model(alone([a[i : i + 64] for a in inputs]), training=False) for i in range(0, count, 64)]
-        columns = zip(*(map(keras.ops.convert_to_numpy, as_list(part)) for part in parts), strict=True)
-        tensors.update(zip(piece.outputs, map(np.concatenate, columns), strict=True))
+def _log_folder(tensorboard: str | None, number: int) -> str | None:
+    """Each job's own, so that one writer at a time writes to a folder."""
+    return str(Path(tensorboard) / f"job{number}") if tensorboard else None
+
+
+def _fitted_images(pieces: Sequence[Piece], images: int) -> int:
+    """How many images channels are chosen and weights are refitted on."""
+    largest: int = max(math.prod(t.shape[1:]) for p in pieces for t in (*p.model.inputs, *p.model.outputs))
+    return min(images, _FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
 
 
 def _run_all(work: Work, numbers: Sequence[int], images: int, processes: int, tensorboard: str | None) -> None:
@@ -271,7 +257,7 @@ def _main(folder: str, number: str, tensorboard: str) -> int:
         model = model_of(work.recipe, data)
         read_original(work, model)
         pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
-        run(work, int(number), names, pieces, data, scalars_to(tensorboard or None), _Lines)
+        run(work, int(number), names, pieces, data, scalars_to(_log_folder(tensorboard, int(number))), _Lines)
     except LegoError as e:
         print(e, file=sys.stderr)
         return 1

@@ -15,10 +15,7 @@ of a batch would be those of the paths in it, which no composition has.)
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -27,10 +24,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset
-from legodnn.blocks.extract import Piece
+from legodnn.blocks.extract import Piece, output_names
+from legodnn.blocks.training import assign, compile_for, values
+from legodnn.blocks.work import Arrays, Checkpoint
 from legodnn.console import Progress
 from legodnn.errors import DataError, ModelError
-from legodnn.files import write_atomic
 
 Array = NDArray[np.float32]
 Paths = NDArray[np.int32]
@@ -38,39 +36,6 @@ Paths = NDArray[np.int32]
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
 _TEMPERATURE = 4.0
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Where training stands after some epochs.
-
-    Attributes:
-        epoch: epochs that are done.
-        weights: of every descendant, in order.
-        optimizer: the optimizer's variables.
-    """
-
-    epoch: int
-    weights: list[Array]
-    optimizer: list[Array]
-
-    def save(self, path: Path) -> None:
-        """Write an .npz file; what was at `path` stays until the new one is whole."""
-        arrays = {f"weights{i}": a for i, a in enumerate(self.weights)}
-        arrays |= {f"optimizer{i}": a for i, a in enumerate(self.optimizer)}
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, epoch=np.array(self.epoch), **arrays)
-        write_atomic(path, buffer.getvalue())
-
-    @staticmethod
-    def load(path: Path) -> State:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            lists = [
-                [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
-                for kind in ("weights", "optimizer")
-            ]
-            return State(int(file["epoch"]), *lists)
 
 
 def draw_paths(blocks: int, slots: int, uniform: float, rng: np.random.Generator) -> Paths:
@@ -114,7 +79,7 @@ class Composer(keras.Model):  # type: ignore[misc]
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
         """Loss of every path: mean of the errors at the outputs of blocks, plus mean of the errors at the model's."""
         wanted, found, features = self.compose(*arguments)
-        last = [self._output_error(found[name], wanted[name]) for name in self._pieces[-1].outputs]
+        last = [self._output_error(found[name], wanted[name]) for name in output_names(self._pieces)]
         return sum(features) / len(features) + sum(last) / len(last)
 
     def compose(self, inputs: Mapping[str, Any], paths: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
@@ -187,8 +152,7 @@ def train(
     seed: int = 0,
     learning_rate: float = 5e-4,
     soft_targets: bool = False,
-    on_epoch: Callable[[State], None] | None = None,
-    start: State | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> float:
     """Train all descendants in place, inside random compositions (no labels).
 
@@ -202,8 +166,7 @@ def train(
         learning_rate: Adam's, decaying by a cosine to 1 %.
         soft_targets: the model's outputs are class scores (logits): compare them as softened distributions, not as
             numbers.
-        on_epoch: called after every epoch with where training stands.
-        start: what `on_epoch` was given, to go on from there.
+        checkpoint: where training is saved after an epoch, if it is time, and goes on from.
 
     Returns:
         The mean loss of the last epoch.
@@ -212,6 +175,7 @@ def train(
         DataError: fewer images than options.
         ModelError: training diverged.
     """
+    checkpoint = checkpoint or Checkpoint()
     composer = Composer(pieces, students, soft_targets)
     given: Any = data.train.x
     x: dict[str, Array] = dict(given) if isinstance(given, Mapping) else {pieces[0].inputs[0]: given}
@@ -223,15 +187,14 @@ def train(
     blocks = len(composer.students)
     first = np.arange(composer.slots)
     composer(({k: v[first] for k, v in x.items()}, np.tile(first, (blocks, 1)).astype(np.int32)))  # builds it
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.01))
-    optimizer.build(composer.trainable_variables)
-    # XLA on CPU takes longer to compile these graphs than it saves.
-    composer.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
-    if start:
-        _restore(composer, start)
+    compile_for(composer, learning_rate, epochs * steps)
+    weights = [v for options in composer.students.values() for model in options for v in model.weights]
+    variables, done = [*weights, *composer.optimizer.variables], 0
+    if state := checkpoint.read():
+        done = _restore(variables, state)
     loss = float("nan")
-    with Progress("training compositions", (epochs - (start.epoch if start else 0)) * steps) as progress:
-        for epoch in range(start.epoch if start else 0, epochs):
+    with Progress("training compositions", epochs * steps, done * steps) as progress:
+        for epoch in range(done, epochs):
             rng = np.random.default_rng((seed, epoch))
             order = rng.permutation(count)
             composer.reset_metrics()
@@ -240,28 +203,21 @@ def train(
                 paths = draw_paths(blocks, composer.slots, _UNIFORM, rng)
                 loss = float(composer.train_on_batch(({k: v[chosen] for k, v in x.items()}, paths)))
                 progress.step(f"loss {loss:.4f}")
-            state = _state(composer, epoch + 1)
-            if not all(np.isfinite(w).all() for w in state.weights):
+            arrays = values(variables)
+            if not all(np.isfinite(a).all() for a in arrays[: len(weights)]):
                 raise ModelError("training of compositions diverged; lower the learning rate")
-            if on_epoch:
-                on_epoch(state)
+            if checkpoint.due:
+                checkpoint.write({"epoch": np.array(epoch + 1), **{str(i): a for i, a in enumerate(arrays)}})
     return loss
 
 
-def _state(composer: Composer, epoch: int) -> State:
-    models = [model for options in composer.students.values() for model in options]
-    weights = [w for model in models for w in model.get_weights()]
-    return State(epoch, weights, [ops.convert_to_numpy(v) for v in composer.optimizer.variables])
-
-
-def _restore(composer: Composer, state: State) -> None:
-    models = [model for options in composer.students.values() for model in options]
-    variables = [v for model in models for v in model.weights] + list(composer.optimizer.variables)
-    values = [*state.weights, *state.optimizer]
-    if [tuple(v.shape) for v in variables] != [np.shape(value) for value in values]:
+def _restore(variables: Sequence[Any], state: Arrays) -> int:
+    """Set variables to a state that was saved; the number of epochs that are done."""
+    arrays = [state[str(i)] for i in range(len(state) - 1)]
+    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
         raise ModelError("this state is of other descendants: start again, or with the models it was made of")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+    assign(variables, arrays)
+    return int(state["epoch"])
 
 
 def _joined(chunks: Sequence[Any]) -> Any:

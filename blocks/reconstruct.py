@@ -8,7 +8,7 @@ takes seconds, where reaching the same error by gradients takes minutes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from legodnn.blocks.channels import Channels, analyse
-from legodnn.blocks.criteria import Criterion, l1
+from legodnn.blocks.criteria import Criterion
 from legodnn.blocks.cuts import Mask
 from legodnn.blocks.extract import Piece
 from legodnn.blocks.graph import Call, alone, as_list, calls, submodel
@@ -31,33 +31,39 @@ _RIDGE = 1e-4  # of the mean square of an input: keeps weights near their old va
 _ROWS = 20_000  # equations for a layer, at least; four for every unknown where that is more
 
 
-def fitted_descendants(
-    pieces: Sequence[Piece], sparsities: Sequence[float], x: Any, criterion: Criterion = l1
-) -> dict[str, list[keras.Model]]:
-    """Descendants of every block, refitted to the original's responses.
+def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Array]]]:
+    """Each segment of a model with what it reads when the original runs on some inputs.
 
     Args:
-        pieces: the segments of a model, in order.
-        sparsities: see `legodnn.blocks.prune.descendant`.
+        pieces: the segments, in order.
         x: a few hundred of the model's inputs, shape (n, ...), or a dict of them by input name.
-        criterion: which channels go.
-
-    Returns:
-        By block name, one model for each sparsity.
     """
     tensors: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {pieces[0].inputs[0]: x}
-    found: dict[str, list[keras.Model]] = {}
     for piece in pieces:
         inputs = [tensors[name] for name in piece.inputs]
-        if piece.kind == "block":
-            channels = analyse(piece.model)
-            found[piece.name] = []
-            for sparsity in sparsities:
-                removed = choose(piece.model, channels, sparsity, criterion, alone(inputs))
-                student = remove(piece.model, channels, removed)
-                refit(piece.model, student, channels, removed, inputs)
-                found[piece.name].append(student)
+        yield piece, inputs
         tensors.update(zip(piece.outputs, _run(piece.model, inputs), strict=True))
+
+
+def descendants(
+    block: keras.Model, sparsities: Sequence[float], criterion: Criterion, x: Sequence[Array], fitted: bool = True
+) -> list[tuple[Ids, keras.Model]]:
+    """For each sparsity the channel numbers that go, and the descendant without them.
+
+    Args:
+        block: a Functional model.
+        sparsities: see `legodnn.blocks.prune.descendant`.
+        criterion: which channels go.
+        x: inputs of the block, each of shape (n, ...).
+        fitted: refit what is left to the original's responses.
+    """
+    channels, found = analyse(block), []
+    for sparsity in sparsities:
+        removed = choose(block, channels, sparsity, criterion, alone(x))
+        student = remove(block, channels, removed)
+        if fitted:
+            refit(block, student, channels, removed, x)
+        found.append((removed, student))
     return found
 
 

@@ -6,6 +6,7 @@ Only Keras' own API is used: KERAS_BACKEND=jax or torch trains as well.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,8 +41,12 @@ def batch_of(step: int, images: int, batch_size: int, seed: int) -> NDArray[np.i
     """
     per_epoch = steps_per_epoch(images, batch_size)
     epoch, i = divmod(step, per_epoch)
-    order = np.resize(np.random.default_rng([seed, epoch]).permutation(images), per_epoch * batch_size)
-    return order[i * batch_size : (i + 1) * batch_size]
+    return _order(epoch, images, per_epoch * batch_size, seed)[i * batch_size : (i + 1) * batch_size]
+
+
+@functools.lru_cache(maxsize=2)
+def _order(epoch: int, images: int, length: int, seed: int) -> NDArray[np.int64]:
+    return np.resize(np.random.default_rng([seed, epoch]).permutation(images), length)
 
 
 def compile_for(model: keras.Model, learning_rate: float, steps: int, loss: Any = None) -> None:

@@ -17,20 +17,18 @@ Every file is written beside its place and renamed, so it is whole or absent.
 from __future__ import annotations
 
 import fcntl
-import io
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
 from legodnn.blocks.recipe import Recipe
 from legodnn.errors import StoreError
-from legodnn.files import read_arrays, write_atomic
+from legodnn.files import read_arrays, write_arrays, write_atomic
 from legodnn.schema import to_json
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -88,45 +86,47 @@ class Work:
 
     def read(self, name: str) -> Arrays | None:
         """The arrays saved under this name, None if there are none yet; StoreError if the file is damaged."""
-        path = self.path / f"{name}.npz"
-        if not path.exists():
-            return None
-        return read_arrays(path, StoreError, "remove it and run the same command again")
+        return _read(self._file(name))
 
     def write(self, name: str, arrays: Arrays) -> None:
         """Save arrays under a name, in place of what was there."""
-        content = io.BytesIO()
-        np.savez(content, **arrays)  # type: ignore[arg-type]
-        write_atomic(self.path / f"{name}.npz", content.getvalue())
+        write_arrays(self._file(name), arrays)
 
-    def discard(self, name: str) -> None:
-        """Remove what is saved under a name."""
-        (self.path / f"{name}.npz").unlink(missing_ok=True)
+    def checkpoint(self, name: str) -> Checkpoint:
+        """Where the training of this name is saved."""
+        return Checkpoint(self._file(f"{name}.state"))
+
+    def _file(self, name: str) -> Path:
+        return self.path / f"{name}.npz"
 
 
 class Checkpoint:
-    """Where running training saves its state, at most every `every_s` seconds; without a folder, nowhere."""
+    """The file that running training saves its state in, at most every `every_s` seconds; without a path, nowhere."""
 
-    def __init__(self, work: Work | None = None, name: str = "training", every_s: float = 60.0) -> None:
-        self._work, self._name, self._every_s = work, f"{name}.state", every_s
+    def __init__(self, path: Path | None = None, every_s: float = 60.0) -> None:
+        self._path, self._every_s = path, every_s
         self._last = time.monotonic()
 
     def read(self) -> Arrays | None:
-        """The state last saved."""
-        return self._work.read(self._name) if self._work else None
+        """The state last saved; StoreError if the file is damaged."""
+        return _read(self._path) if self._path else None
 
     @property
     def due(self) -> bool:
         """Whether it is time to save again."""
-        return self._work is not None and time.monotonic() - self._last >= self._every_s
+        return self._path is not None and time.monotonic() - self._last >= self._every_s
 
     def write(self, state: Arrays) -> None:
         """Save the state."""
-        if self._work:
-            self._work.write(self._name, state)
+        if self._path:
+            write_arrays(self._path, state)
             self._last = time.monotonic()
 
     def discard(self) -> None:
         """Training is finished and its result saved elsewhere."""
-        if self._work:
-            self._work.discard(self._name)
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Arrays | None:
+    return read_arrays(path, StoreError, "remove it and run the same command again") if path.exists() else None

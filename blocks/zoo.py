@@ -5,17 +5,15 @@ All take inputs of shape (batch, height, width, channels) and give logits of sha
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
 from legodnn.errors import ModelError
+from legodnn.files import read_arrays
 
 Shape = tuple[int, int, int]
 
@@ -186,11 +184,8 @@ def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
 
 
 def _arrays(path: str | Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {k: archive[k] for k in archive.files if not k.endswith("num_batches_tracked")}
-    except (OSError, ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
-        raise ModelError(f"cannot read weights from {path}: {e}; it must be an .npz file of arrays") from None
+    arrays = read_arrays(Path(path), ModelError, "it must be an .npz file of arrays")
+    return {k: a for k, a in arrays.items() if not k.endswith("num_batches_tracked")}
 
 
 def _taken(arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, ND
     except _DAMAGED as e:
         reason = getattr(e, "strerror", None) or str(e) or "it ends too early"
         raise error(f"cannot read arrays from {path}: {reason}; {remedy}") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an .npz file, as `write_atomic` does."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    write_atomic(path, content.getvalue())
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

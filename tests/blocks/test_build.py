@@ -19,6 +19,7 @@ from legodnn.blocks import accuracy as accuracy_module
 from legodnn.blocks import build as build_module
 from legodnn.blocks import distill as distill_module
 from legodnn.blocks import joint as joint_module
+from legodnn.blocks import options as options_module
 from legodnn.blocks import training as training_module
 from legodnn.blocks.build import build
 from legodnn.blocks.data import Dataset, load
@@ -128,7 +129,7 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
     place, name = {
         "training": (training_module, "batch_of"),
         "distilling": (distill_module, "batch_of"),
-        "exporting": (build_module, "_convert"),
+        "exporting": (options_module, "_convert"),
         "composing": (joint_module, "draw_paths"),
         "measuring": (accuracy_module, "Measured"),
         "at the end": (build_module, "write_atomic"),
@@ -206,7 +207,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
         ({"model": "vgg19"}, ModelError, "unknown model 'vgg19'; use a .keras file, module:function, one of vgg16"),
         ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file or some train_epochs"),
         ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),
-        ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read weights from missing.npz"),
+        ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read arrays from missing.npz"),
     ],
 )
 def test_a_model_that_is_not_there_is_refused(

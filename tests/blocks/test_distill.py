@@ -177,13 +177,13 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, place: Any, step: int) -> None:
             raise Interrupted
         return batch_of(at, *args)
 
-    monkeypatch.setattr(Checkpoint, "due", property(lambda self: self._work is not None))
+    monkeypatch.setattr(Checkpoint, "due", property(lambda self: self._path is not None))
     monkeypatch.setattr(place, "batch_of", call)
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    return Checkpoint(Work(tmp_path / "store", Recipe(model="x", name="x")), "job0")
+    return Work(tmp_path / "store", Recipe(model="x", name="x")).checkpoint("job0")
 
 
 @pytest.fixture(scope="module")

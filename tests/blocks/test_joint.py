@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 from legodnn.blocks.data import Dataset, load
-from legodnn.blocks.extract import Piece, compose, extract
-from legodnn.blocks.joint import Composer, State, draw_paths, slot_options, train
+from legodnn.blocks.extract import Piece, compose, extract, output_names
+from legodnn.blocks.joint import Composer, draw_paths, slot_options, train
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.training import train_original
+from legodnn.blocks.work import Arrays, Checkpoint
 from legodnn.errors import DataError, ModelError
 
 Students = dict[str, list[keras.Model]]
@@ -132,25 +133,59 @@ def test_random_compositions_come_closer_to_the_original_which_stays_untouched(
         np.testing.assert_array_equal(now, then)
 
 
+class Stopping(Checkpoint):
+    """Ctrl-C after the first epoch was saved."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, every_s=0)
+        self.epochs: list[int] = []
+
+    def write(self, state: Arrays) -> None:
+        super().write(state)
+        self.epochs.append(int(state["epoch"]))
+        raise KeyboardInterrupt
+
+
 def test_resuming_gives_what_training_without_a_break_gives(
     weights: list[np.ndarray], digits: Dataset, tmp_path: Path
 ) -> None:
     pieces, students = cut(weights, EVEN)
-    states: list[State] = []
-    train(pieces, students, digits, epochs=3, batch_size=32, on_epoch=states.append)
-    assert [state.epoch for state in states] == [1, 2, 3]
-    states[0].save(tmp_path / "state.npz")
+    train(pieces, students, digits, epochs=3, batch_size=32)
     pieces, resumed = cut(weights, EVEN)
-    train(pieces, resumed, digits, epochs=3, batch_size=32, start=State.load(tmp_path / "state.npz"))
+    checkpoint = Stopping(tmp_path / "state.npz")
+    with pytest.raises(KeyboardInterrupt):
+        train(pieces, resumed, digits, epochs=3, batch_size=32, checkpoint=checkpoint)
+    assert checkpoint.epochs == [1]
+    pieces, resumed = cut(weights, EVEN)
+    train(pieces, resumed, digits, epochs=3, batch_size=32, checkpoint=Checkpoint(tmp_path / "state.npz"))
     for a, b in zip(all_weights(flat(students)), all_weights(flat(resumed)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_a_state_of_other_descendants_is_refused(weights: list[np.ndarray], digits: Dataset) -> None:
-    states: list[State] = []
-    train(*cut(weights, EVEN), digits, epochs=1, batch_size=128, on_epoch=states.append)
+def test_a_state_of_other_descendants_is_refused(weights: list[np.ndarray], digits: Dataset, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "state.npz", every_s=0)
+    train(*cut(weights, EVEN), digits, epochs=1, batch_size=128, checkpoint=checkpoint)
     with pytest.raises(ModelError, match="this state is of other descendants"):
-        train(*cut(weights, UNEVEN), digits, epochs=2, batch_size=128, start=states[0])
+        train(*cut(weights, UNEVEN), digits, epochs=2, batch_size=128, checkpoint=checkpoint)
+
+
+def test_every_output_of_the_model_counts_whichever_segment_writes_it(digits: Dataset) -> None:
+    keras.utils.set_random_seed(0)
+    x = image = keras.Input(digits.image_shape)
+    outputs = []
+    for width in (4, 6):
+        for _ in range(2):
+            x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = keras.layers.MaxPooling2D()(x)
+        outputs.append(x)
+    pieces = extract(keras.Model(image, outputs), min_share=0.0)
+    assert len(output_names(pieces)) == 2 > len(set(output_names(pieces)) & set(pieces[-1].outputs))
+    students = {p.name: [descendant(p.model, 0.5)] for p in pieces if p.kind == "block"}
+    composer = Composer(pieces, students)
+    inputs, paths = {pieces[0].inputs[0]: digits.val.x[:8]}, np.tile(np.arange(2), (len(students), 1)).astype(np.int32)
+    wanted, found, features = composer.compose(inputs, paths)
+    last = [composer._relative(found[name], wanted[name]) for name in output_names(pieces)]
+    np.testing.assert_allclose(composer((inputs, paths)), sum(features) / len(features) + sum(last) / 2, rtol=1e-5)
 
 
 def test_fewer_images_than_options_are_refused(weights: list[np.ndarray], digits: Dataset) -> None:

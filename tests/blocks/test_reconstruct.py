@@ -11,10 +11,11 @@ import pytest
 from keras import layers, ops
 
 from legodnn.blocks.channels import analyse
+from legodnn.blocks.criteria import l1
 from legodnn.blocks.extract import Piece
 from legodnn.blocks.graph import calls, submodel
 from legodnn.blocks.prune import choose, remove
-from legodnn.blocks.reconstruct import fitted_descendants, refit
+from legodnn.blocks.reconstruct import descendants, features, refit
 
 Body = Callable[[Any], Any]
 
@@ -81,7 +82,8 @@ def test_nothing_changes_where_nothing_was_removed_and_the_original_never_does()
     original = block(convolutions)
     before = original.get_weights()
     pieces = [Piece("block1", "block", original, ("x",), ("block1",), ())]
-    light, heavy = fitted_descendants(pieces, (0.01, 0.5), images(50, 1))["block1"]
+    [(piece, x)] = features(pieces, images(50, 1))
+    (_, light), (_, heavy) = descendants(piece.model, (0.01, 0.5), l1, x)
     for a, b, c in zip(before, original.get_weights(), light.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)

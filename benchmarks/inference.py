@@ -5,7 +5,8 @@
 
 `composed` runs a model cut into its segments, `runtime` the same with the runtime's checks and lock around it,
 `undivided` the same weights as one file by the same executor; `interpreter` is that file as one runs it without this
-package, by the public Interpreter. All take turns (A B C D A B C D ...) on the same image. Ratios are of medians.
+package, by the public Interpreter. All take turns on the same image, five runs a turn (AAAAA BBBBB ... AAAAA BBBBB ...),
+for a model in use finds its own code and weights in the caches, not another's. Ratios are of medians.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from legodnn.store import Store
 
 LIMITS = {1: 1.03, 2: 1.05}
 SECONDS = 25.0  # for each model and thread count
+TURN = 5  # runs in a row
 
 
 def image(store: Store) -> dict[str, Any]:
@@ -45,15 +47,16 @@ def running(store: Store, threads: int = 1) -> RunningModel:
 
 
 def in_turns(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of each, run in turns until the time is up, after three rounds to warm up."""
+    """Milliseconds of each, run in turns of `TURN` until the time is up, after three rounds to warm up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     end, number = time.perf_counter() + seconds, -3
     while time.perf_counter() < end or number < 5:
         for name, once in runs.items():
-            start = time.perf_counter()
-            once()
-            if number >= 0:
-                times[name].append((time.perf_counter() - start) * 1e3)
+            for _ in range(TURN):
+                start = time.perf_counter()
+                once()
+                if number >= 0:
+                    times[name].append((time.perf_counter() - start) * 1e3)
         number += 1
     return times
 

@@ -5,7 +5,7 @@
 
 `composed` runs a model cut into its segments, `runtime` the same with the runtime's checks and lock around it,
 `undivided` the same weights as one file by the same executor; `interpreter` is that file as one runs it without this
-package, by the public Interpreter. All take turns on the same image, five runs a turn (AAAAA BBBBB ... AAAAA BBBBB ...),
+package, by the public Interpreter. All take turns on the same image, five runs a turn (AAAAA BBBBB ... AAAAA BBBBB),
 for a model in use finds its own code and weights in the caches, not another's. Ratios are of medians.
 """
 

@@ -24,7 +24,7 @@ from inference import image
 from report import Bars, Figures, bar, run, spread
 
 from legodnn.profile import Profile, default_path
-from legodnn.profiler import profile_store
+from legodnn.profiler import Effort, profile_store
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
 from legodnn.workload import Budget
@@ -52,7 +52,7 @@ def profiled(store: Store) -> Profile:
     """The store's profile, measured here if it was not."""
     path = default_path(store.path)
     if not path.exists():
-        profile_store(store, rounds=20).save(path)
+        profile_store(store, Effort(seconds=2.0, plans=0)).save(path)
     return Profile.load(path)
 
 

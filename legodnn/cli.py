@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from legodnn import __version__
-from legodnn.commands import build, demo, inspect, plan, profile, run
+from legodnn.commands import build, demo, doctor, inspect, plan, profile, run
 from legodnn.errors import LegoError
 
-_COMMANDS = (demo, build, inspect, profile, plan, run)
+_COMMANDS = (demo, build, inspect, profile, plan, run, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

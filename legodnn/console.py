@@ -70,11 +70,15 @@ class Progress:
 
     def step(self, note: str = "") -> None:
         """One more unit is done; `note` is shown at the end of the line."""
-        self.done += 1
+        self.at(self.done + 1, note)
+
+    def at(self, done: float, note: str = "") -> None:
+        """So many units are done; for work that is counted by something else than calls, such as time."""
+        self.done = round(done)
         now = time.monotonic()
         if self._terminal and (now - self._drawn > 0.1 or self.done >= self.total):
             self._drawn = now
-            left = (now - self._start) / (self.done - self._before) * (self.total - self.done)
+            left = (now - self._start) / max(1, self.done - self._before) * (self.total - self.done)
             filled = round(24 * self.done / self.total)
             bar = "#" * filled + "." * (24 - filled)
             text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {note}"

@@ -5,6 +5,7 @@ Times are in milliseconds, memory in bytes. A profile fits one store and one dev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,8 @@ from legodnn.store import Store
 VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
 
-Milliseconds = Annotated[float, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Milliseconds = NotNegative
 
 
 class Fingerprint(Schema):
@@ -32,10 +34,14 @@ class Fingerprint(Schema):
 
 
 class Latency(Schema):
-    """Latency of one option at one thread count, over `runs` runs spread over the whole profiling."""
+    """Latency of one option at one thread count, over `runs` runs spread over the whole profiling.
+
+    `first_ms` is the median of first runs after another option ran in its place; the others are of runs after these.
+    """
 
     threads: int = Field(gt=0)
     runs: int = Field(gt=0)
+    first_ms: Milliseconds | None = None
     min_ms: Milliseconds
     median_ms: Milliseconds
     p95_ms: Milliseconds
@@ -45,13 +51,15 @@ class OptionProfile(Schema):
     """What was measured of one option of one segment.
 
     `memory_bytes` is what the option adds to the process's proportional set size (PSS) in a running composition, its
-    share of what all segments need together included; `load_ms` the time from deciding for it to its being ready.
+    share of what all segments need together included; `load_ms` the time from deciding for it to its being ready;
+    `energy_mj` what one run takes in millijoules, where energy was measured.
     """
 
     segment: str
     option: str
     memory_bytes: int = Field(ge=0)
     load_ms: Milliseconds
+    energy_mj: NotNegative | None = None
     latency: tuple[Latency, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -62,8 +70,71 @@ class OptionProfile(Schema):
         return self
 
 
+class Skipped(Schema):
+    """An option that was not measured, and so is never chosen, and why."""
+
+    segment: str
+    option: str
+    reason: str
+
+
+class Chain(Schema):
+    """What a run of a whole composition takes beyond its segments' medians, at one thread count."""
+
+    threads: int = Field(gt=0)
+    overhead_ms: Milliseconds
+
+
+class Validation(Schema):
+    """How far predicted latencies were from measured ones, for random compositions; relative errors."""
+
+    threads: int = Field(gt=0)
+    plans: int = Field(gt=0)
+    median_error: NotNegative
+    p95_error: NotNegative
+
+
+class Contention(Schema):
+    """How many times longer an inference takes while another model runs without pause; one thread each."""
+
+    store_id: str
+    model: str
+    slowdown: float = Field(ge=1)
+
+
+class Energy(Schema):
+    """How energy was measured.
+
+    `meter` names what told it; an `estimate` is CPU seconds times watts that the user gave. `switch_mj` is what going
+    from one random composition to another takes, its first run's extra included.
+    """
+
+    meter: str
+    estimate: bool
+    idle_w: NotNegative
+    switch_mj: NotNegative
+
+
+class Conditions(Schema):
+    """What else was so while measuring; a profile holds for other conditions too, but less well.
+
+    Attributes:
+        cpu_features: instruction set extensions that matter for neural networks.
+        mhz: clock of the fastest core, first and last, where the system tells.
+        throttled: why the processor was held back, first and last; empty if it was not.
+        warnings: what may have disturbed the measurements.
+    """
+
+    kernel: str
+    cpu_features: tuple[str, ...] = ()
+    governor: str | None = None
+    mhz: tuple[float | None, float | None] = (None, None)
+    throttled: tuple[str, str] = ("", "")
+    warnings: tuple[str, ...] = ()
+
+
 class Profile(Schema):
-    """The measurements of every option of a store on one device."""
+    """The measurements of a store's options on one device."""
 
     schema_: Literal["legodnn.profile/1"] = Field(default="legodnn.profile/1", alias="schema")
     store_id: str
@@ -71,6 +142,13 @@ class Profile(Schema):
     device: Fingerprint
     created: str
     options: tuple[OptionProfile, ...] = Field(min_length=1)
+    skipped: tuple[Skipped, ...] = ()
+    chain: tuple[Chain, ...] = ()
+    pack_ms: Milliseconds | None = None
+    validation: tuple[Validation, ...] = ()
+    contention: tuple[Contention, ...] = ()
+    energy: Energy | None = None
+    conditions: Conditions | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -82,18 +160,22 @@ class Profile(Schema):
         write_atomic(Path(path), to_json(self))
 
     def check_store(self, store: Store) -> None:
-        """Raise ProfileError unless this profile was measured on `store` and covers every option of it."""
+        """Raise ProfileError unless this was measured on `store` and covers every option that is not `skipped`."""
         if self.store_id != store.id:
             raise ProfileError(
                 f"this profile was measured on another store than {store.path} (model {self.model!r}, store id "
                 f"{self.store_id[:12]} instead of {store.id[:12]}); run `legodnn profile {store.path}`"
             )
-        have = [(o.segment, o.option) for o in self.options]
+        skipped = [(o.segment, o.option) for o in self.skipped]
+        have = [*((o.segment, o.option) for o in self.options), *skipped]
         want = [(s.name, o.name) for s in store.manifest.segments for o in s.options]
         if sorted(have) != sorted(want):
             odd = next(key for key in (*want, *have) if have.count(key) != want.count(key))
             what = "/".join(odd)
             raise ProfileError(f"the profile of {store.path} does not have exactly one entry for {what}; {_REMEDY}")
+        for segment in store.manifest.segments:
+            if (segment.name, segment.original.name) in skipped:
+                raise ProfileError(f"the profile of {store.path} skips the original of {segment.name}; {_REMEDY}")
 
     def check_device(self, device: Fingerprint) -> None:
         """Raise ProfileError unless this profile was measured on such a device."""
@@ -104,6 +186,46 @@ class Profile(Schema):
                     f"this profile of {self.model!r} was measured on another device "
                     f"({field}: {mine!r}, here {other!r}); run `legodnn profile` here"
                 )
+
+    @property
+    def overhead_ms(self) -> dict[int, float]:
+        """By thread count, what a composition takes beyond its segments."""
+        return {entry.threads: entry.overhead_ms for entry in self.chain}
+
+
+def merge(profiles: Sequence[Profile]) -> Profile:
+    """One profile of several of the same store and device: their thread counts, options and contention together.
+
+    Where two measured the same, the one that comes later in the sequence holds, as it does for energy and conditions.
+
+    Raises:
+        ProfileError: there is none, or they are of different stores or devices.
+    """
+    if not profiles:
+        raise ProfileError("no profiles to merge; give the files of two or more")
+    first, last = profiles[0], profiles[-1]
+    for other in profiles[1:]:
+        if other.store_id != first.store_id:
+            raise ProfileError(f"profiles of different stores cannot be merged ({first.model!r} and {other.model!r})")
+        other.check_device(first.device)
+    options: dict[tuple[str, str], OptionProfile] = {}
+    for entry in (o for p in profiles for o in p.options):
+        old = options.get((entry.segment, entry.option))
+        latency = {e.threads: e for o in (old, entry) if o for e in o.latency}
+        energy = entry.energy_mj if entry.energy_mj is not None or old is None else old.energy_mj
+        merged = entry.model_copy(update={"latency": tuple(latency.values()), "energy_mj": energy})
+        options[entry.segment, entry.option] = merged
+    skipped = {(s.segment, s.option): s for p in profiles for s in p.skipped}
+    return last.model_copy(
+        update={
+            "options": tuple(options.values()),
+            "skipped": tuple(s for key, s in skipped.items() if key not in options),
+            "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
+            "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
+            "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
+            "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
+        }
+    )
 
 
 def default_path(store: str | Path) -> Path:

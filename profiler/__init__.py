@@ -1,11 +1,12 @@
-"""Measuring a store on this device: latency and memory of every option, written as one JSON profile.
+"""Measuring a store on this device: latency, memory and energy of its options, written as one JSON profile.
 
-`latency` times options in place in running compositions, `memory` weighs them in processes of their own, `measure`
-puts both together. What a profile is stands in `legodnn.profile`.
+`measure` puts the stages together: `memory` weighs options in processes of their own, `latency` times them in place in
+running compositions, `validation` holds predictions against random plans, `energy` reads meters, `contention` runs
+models beside each other. What a profile is stands in `legodnn.profile`.
 """
 
 from __future__ import annotations
 
-from legodnn.profiler.measure import profile_store
+from legodnn.profiler.measure import QUICK, Effort, profile_store, with_contention
 
-__all__ = ["profile_store"]
+__all__ = ["QUICK", "Effort", "profile_store", "with_contention"]

@@ -1,49 +1,172 @@
-"""A store's profile: latency at each thread count, memory and load time of every option, and where that holds."""
+"""A store's profile: everything that is measured of it on this device, in stages that an interruption keeps."""
 
 from __future__ import annotations
 
 import datetime
+import sys
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from legodnn.errors import ProfileError
-from legodnn.profile import OptionProfile, Profile
-from legodnn.profiler.latency import measure_latency
-from legodnn.profiler.memory import measure_memory
+from legodnn.profile import OptionProfile, Profile, Skipped
+from legodnn.profiler import latency, memory
+from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
+from legodnn.profiler.contention import measure_contention
+from legodnn.profiler.energy import Meter, measure_energy
+from legodnn.profiler.latency import Bench, Timings
+from legodnn.profiler.validation import validate
+from legodnn.profiler.work import Work
 from legodnn.runtime.device import fingerprint
-from legodnn.store import Store
+from legodnn.runtime.executor import open_executor
+from legodnn.store import Option, Store
 
 
-def profile_store(store: Store, threads: Sequence[int] = (1,), rounds: int = 50, processes: int = 3) -> Profile:
-    """Measure every option of a store on this device.
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        threads: thread counts to time.
+        seconds: most that timing takes; less if `precision` is reached before.
+        precision: half-width of the medians' 95 % confidence intervals, relative, at which timing ends.
+        processes: fresh processes in which memory is measured.
+        plans: random compositions on which predicted latency is validated; 0 for none.
+        dominated: also measure options that the store marks as dominated (no smaller, no faster, no more accurate than
+            another); without these a scheduler still finds what it would have chosen.
+
+    Raises:
+        ProfileError: the figures make no sense.
+    """
+
+    threads: tuple[int, ...] = (1,)
+    seconds: float = 60.0
+    precision: float = 0.01
+    processes: int = 3
+    plans: int = 20
+    dominated: bool = True
+
+    def __post_init__(self) -> None:
+        counts = self.threads
+        if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
+            raise ProfileError(f"thread counts must be different and positive, not {counts}")
+        if not self.seconds > 0 or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
+            raise ProfileError("seconds, precision (a fraction) and processes must be positive, plans not negative")
+
+
+QUICK = Effort(seconds=8.0, precision=0.03, processes=1, plans=8, dominated=False)
+
+
+def profile_store(
+    store: Store, effort: Effort | None = None, meter: Meter | None = None, work: Path | None = None
+) -> Profile:
+    """Measure the options of a store on this device.
 
     Args:
         store: the store.
-        threads: thread counts to time.
-        rounds: how often each option is timed at each thread count.
-        processes: fresh processes in which memory is measured.
+        effort: how much.
+        meter: measures energy, if given.
+        work: file that keeps what was measured if this is interrupted, and that is gone on with.
 
     Raises:
-        ProfileError: thread counts or rounds make no sense, or a measuring process failed.
+        ProfileError: a measuring process or the meter failed.
+        StoreError: the store is damaged.
     """
-    if not threads or min(threads) < 1 or len(set(threads)) != len(threads) or rounds < 1 or processes < 1:
-        raise ProfileError("thread counts must be different and positive, and so must rounds and processes")
-    latency = {count: measure_latency(store, count, rounds) for count in threads}
-    memory = measure_memory(store, processes)
-    options = tuple(
-        OptionProfile(
-            segment=s.name,
-            option=o.name,
-            memory_bytes=memory[s.name, o.name][0],
-            load_ms=memory[s.name, o.name][1],
-            latency=tuple(latency[count][s.name, o.name] for count in threads),
-        )
-        for s in store.manifest.segments
-        for o in s.options
+    effort = effort or Effort()
+    device, before, busy = fingerprint(), moment(), busy_elsewhere()
+    skipped = [] if effort.dominated else [o for s in store.manifest.segments for o in s.options if _spare(store, o)]
+    terms = {
+        "store": store.id,
+        "device": device.model_dump(),
+        "threads": effort.threads,
+        "skipped": [o.file for o in skipped],
+        "format": 1,
+    }
+    kept = Work(work, terms)
+    pack_ms = _packed(store, kept)
+    weights = _weighed(store, effort, skipped, kept)
+    bench = Bench(store, effort.threads, skipped)
+    timings = latency.measure_latency(
+        bench,
+        effort.seconds,
+        effort.precision,
+        Timings.of(kept.get("latency")),
+        lambda t: kept.put("latency", t.arrays()),
     )
-    return Profile(
+    figures, chain = latency.summary(bench, timings), latency.chain(bench, timings)
+    checked = validate(bench, figures, chain, effort.plans, 0.15 * effort.seconds) if effort.plans else ()
+    energies, energy = measure_energy(bench, meter) if meter else ({}, None)
+    bench.close()
+    profile = Profile(
         store_id=store.id,
         model=store.name,
-        device=fingerprint(),
+        device=device,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        options=options,
+        options=tuple(
+            OptionProfile(
+                segment=s.name,
+                option=o.name,
+                memory_bytes=weights[s.name, o.name][0],
+                load_ms=weights[s.name, o.name][1],
+                energy_mj=energies.get((s.name, o.name)),
+                latency=figures[s.name, o.name],
+            )
+            for s in store.manifest.segments
+            for o in s.options
+            if o not in skipped
+        ),
+        skipped=tuple(
+            Skipped(segment=s.name, option=o.name, reason="dominated by another option, as the store says")
+            for s in store.manifest.segments
+            for o in s.options
+            if o in skipped
+        ),
+        chain=chain,
+        pack_ms=pack_ms,
+        validation=checked,
+        energy=energy,
+        conditions=conditions(before, moment(), busy),
     )
+    for warning in profile.conditions.warnings if profile.conditions else ():
+        print(f"warning: {warning}", file=sys.stderr)
+    return profile
+
+
+def with_contention(stores: Sequence[Store], profiles: Sequence[Profile], seconds: float = 3.0) -> list[Profile]:
+    """The profiles of stores that will run together, with how they slow each other down; see `measure_contention`."""
+    found = measure_contention(stores, seconds)
+    return [p.model_copy(update={"contention": c}) for p, c in zip(profiles, found, strict=True)]
+
+
+def _spare(store: Store, option: Option) -> bool:
+    return option.dominated and all(option is not s.original for s in store.manifest.segments)
+
+
+def _packed(store: Store, work: Work) -> float:
+    """Milliseconds that the first opening took, which packs weights where that has not been done; 0 where it had."""
+    if found := work.get("pack"):
+        return float(found["ms"])
+    start = time.monotonic()
+    open_executor(store).close()
+    first = time.monotonic()
+    open_executor(store).close()
+    took = max(0.0, (first - start) - (time.monotonic() - first)) * 1e3
+    work.put("pack", {"ms": np.array(took)})
+    return took
+
+
+def _weighed(
+    store: Store, effort: Effort, skipped: Sequence[Option], work: Work
+) -> dict[tuple[str, str], tuple[int, float]]:
+    """Memory and load time, by (segment, option)."""
+    found = work.get("memory")
+
+    def save(seed: int, rows: np.ndarray) -> None:
+        found[str(seed)] = rows
+        work.put("memory", found)
+
+    done = {int(seed): rows for seed, rows in found.items()}
+    return memory.measure_memory(store, effort.processes, skipped, done, save)

@@ -8,7 +8,7 @@ the sum over any composition's options is, up to what is not additive, what that
 Memory is proportional set size (PSS), which counts private pages whole and shared pages by share; where the
 system does not tell it, resident size is used. Several processes do this in different orders.
 
-    python -m legodnn.profiler.memory STORE SEED
+    python -m legodnn.profiler.memory STORE SEED [SKIPPED FILE...]
 
 prints the measurements of one process as JSON.
 """
@@ -22,44 +22,62 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.console import Progress
 from legodnn.errors import ProfileError
 from legodnn.runtime.device import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executor import Choice, Executor, open_executor, try_out
-from legodnn.store import Store
+from legodnn.store import Option, Store
 
 Key = tuple[str, str]
+Rows = NDArray[np.float64]
 
 
-def measure_memory(store: Store, processes: int = 3) -> dict[Key, tuple[int, float]]:
+def measure_memory(
+    store: Store,
+    processes: int = 3,
+    skipped: Collection[Option] = (),
+    done: Mapping[int, Rows] | None = None,
+    save: Callable[[int, Rows], None] = lambda seed, rows: None,
+) -> dict[Key, tuple[int, float]]:
     """Memory (bytes) and load time (ms) of every option: the median over several fresh processes.
+
+    Args:
+        store: the store.
+        processes: how many.
+        skipped: options that are not weighed.
+        done: what processes of an interrupted measurement found, by seed.
+        save: is given the rows (bytes and ms of every option, in the store's order) of each process that ends.
 
     Raises:
         ProfileError: a measuring process failed.
     """
-    samples: dict[Key, list[tuple[int, float]]] = {}
-    with Progress(f"weighing {store.name}", processes) as progress:
+    keys = [(s.name, o.name) for s in store.manifest.segments for o in s.options if o not in skipped]
+    results = dict(done or {})
+    with Progress(f"weighing {store.name}", processes, min(processes, len(results))) as progress:
         for seed in range(processes):
+            if seed in results:
+                continue
             command = [sys.executable, "-m", "legodnn.profiler.memory", str(store.path), str(seed)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            command += [o.file for o in skipped]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            if ended.returncode:
+                last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
                 raise ProfileError(f"the process that measures memory failed: {last}")
-            for segment, option, memory, load_ms in json.loads(done.stdout):
-                samples.setdefault((segment, option), []).append((memory, load_ms))
+            found = {(segment, option): (memory, ms) for segment, option, memory, ms in json.loads(ended.stdout)}
+            results[seed] = np.array([found[key] for key in keys], np.float64)
+            save(seed, results[seed])
             progress.step()
-    return {
-        key: (round(statistics.median(m for m, _ in values)), statistics.median(t for _, t in values))
-        for key, values in samples.items()
-    }
+    medians = np.median([results[seed] for seed in range(processes)], axis=0)
+    return {key: (round(memory), float(ms)) for key, (memory, ms) in zip(keys, medians, strict=True)}
 
 
-def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
-    """(segment, option, bytes, load ms) of every option, measured in this process in random order."""
+def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[str, str, int, float]]:
+    """(segment, option, bytes, load ms) of every option whose file is not skipped, measured in random order."""
     segments = store.manifest.segments
     zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
     originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
@@ -95,7 +113,7 @@ def weigh(store: Store, seed: int) -> list[tuple[str, str, int, float]]:
     # and grows: so the originals are weighed again before and after each option.
     whole, whole_ms, _ = weighed(originals)
     readings, parts_ms = [weighed(originals)[0]], []
-    tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original]
+    tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original and o.file not in skipped]
     random.Random(seed).shuffle(tasks)
     for i, option in tasks:
         replaced = (*originals[:i], Choice(segments[i].name, option.name, 1), *originals[i + 1 :])
@@ -124,4 +142,4 @@ def without_drift(readings: Sequence[float]) -> list[float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(weigh(Store(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(weigh(Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])))

@@ -20,7 +20,9 @@ _C_LIBRARY = ctypes.CDLL(None)
 @functools.cache
 def fingerprint(executor: str | None = None) -> Fingerprint:
     """CPU, architecture, usable cores, and what runs the blocks (see `legodnn.runtime.executor.executor_kind`)."""
-    return Fingerprint(machine=platform.machine(), cpu=_cpu(), cores=usable_cores(), executor=executor_name(executor))
+    return Fingerprint(
+        machine=platform.machine(), cpu=cpu_name(), cores=usable_cores(), executor=executor_name(executor)
+    )
 
 
 def usable_cores() -> int:
@@ -40,10 +42,10 @@ def release_freed_memory() -> None:
         trim(0)
 
 
-def _cpu() -> str:
+def cpu_name(root: Path = Path("/")) -> str:
     """The processor's name: 'model name' on x86, the board's 'Model' on a Raspberry Pi."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = (root / "proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or "unknown"
     for key in ("model name", "Model", "Hardware"):

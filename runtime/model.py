@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legodnn.errors import InputError, LegoError, SuspendedError
+from legodnn.errors import InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executor import Array, Executor, Runnable
 from legodnn.runtime.switcher import Choices
@@ -58,6 +58,15 @@ class RunningModel:
     def bytes(self, choices: Choices) -> int:
         """Memory of choices."""
         return sum(self._sizes[c.segment, c.option] for c in choices)
+
+    def check(self, choices: Choices) -> None:
+        """WorkloadError unless all of these were measured."""
+        for choice in choices:
+            if (choice.segment, choice.option) not in self._sizes:
+                raise WorkloadError(
+                    f"the plan gives {self.name}/{choice.segment} the option {choice.option!r}, which its profile does "
+                    "not have; make a plan with `legodnn plan`, or measure again with `legodnn profile`"
+                )
 
     def infer(self, inputs: Mapping[str, Array]) -> Inference:
         """Run an inference on inputs that were checked.

@@ -57,4 +57,5 @@ def profiled_ms(table: ModelTable, plan: ModelPlan) -> float:
     """The latency of what a plan runs of a model as it was profiled, whatever slow-down it was planned for."""
     blocks = (next(o for o in block.options if o.name == plan.options[block.name]) for block in table.blocks)
     fixed = (segment.options[0] for segment in table.fixed)
-    return sum(option.latency_ms[plan.threads] for option in (*blocks, *fixed))
+    segments = sum(option.latency_ms[plan.threads] for option in (*blocks, *fixed))
+    return segments + table.overhead_ms.get(plan.threads, 0.0)

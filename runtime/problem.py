@@ -84,7 +84,7 @@ class Model:
     Attributes:
         table: what it was made of.
         rows: by thread count, the blocks' figures.
-        fixed: by thread count, memory and latency of the fixed segments together.
+        fixed: by thread count, memory and latency of the fixed segments together, and of the chain.
         loss_scale: fixed-point units in one unit of loss.
         scale: of values.
         loads: by block, what loading each option is charged, as a value.
@@ -139,7 +139,8 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     fixed = {
         n: (
             sum(s.options[0].memory_bytes for s in table.fixed),
-            sum(round(s.options[0].latency_ms[n] * NS_PER_MS) for s in table.fixed),
+            sum(round(s.options[0].latency_ms[n] * NS_PER_MS) for s in table.fixed)
+            + round(table.overhead_ms.get(n, 0.0) * NS_PER_MS),
         )
         for n in table.thread_counts
     }

@@ -23,13 +23,13 @@ from legodnn.errors import InputError, LegoError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
 from legodnn.runtime import switcher
+from legodnn.runtime.contention import workload_tables
 from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
 from legodnn.runtime.executor import Array, open_executor, try_out
 from legodnn.runtime.isolated import IsolatedExecutor
 from legodnn.runtime.model import Inference, RunningModel, checked
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.switcher import Change, Choices
-from legodnn.runtime.tables import ModelTable
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
 
@@ -77,14 +77,12 @@ class Runtime:
         self.workload = workload
         budget = budget or workload.budget
         profiles: dict[str, tuple[Store, Profile]] = {}
-        tables = []
         for entry in workload.models:
             store, profile = Store(entry.store), Profile.load(entry.profile_path)
             profile.check_store(store)
             profile.check_device(fingerprint(executor))
             profiles[entry.name] = store, profile
-            tables.append(ModelTable.from_workload(entry, store, profile))
-        self.scheduler = Scheduler(tables, workload.switch_charge)
+        self.scheduler = Scheduler(workload_tables(workload, list(profiles.values())), workload.switch_charge)
         # Planned and tried out before the base is taken: what planner and library hold is no model's memory.
         self.scheduler.plan(budget)
         if not isolated:
@@ -136,6 +134,7 @@ class Runtime:
                     raise WorkloadError(
                         f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
                     )
+                model.check(switcher.choices(model.store, plan[name]))
             self._go_to(plan, time.perf_counter())
 
     @property

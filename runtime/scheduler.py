@@ -57,8 +57,6 @@ from legodnn.workload import Budget, SwitchCharge
 
 __all__ = ["ModelTable", "Scheduler"]
 
-_AS_PROFILED = Fraction(1)
-
 
 class Scheduler:
     """Plans for a set of models. Building one builds their frontiers; every plan after that is quick.
@@ -105,7 +103,7 @@ class Scheduler:
         Args:
             budget: the limits of the moment. A model's own limits, in its table, hold as well.
             running: the plan that runs now, for ties and the switch charge; models it does not know do not run yet.
-            slowdown: by model, how many times slower it runs than it was profiled; 1 for models not named.
+            slowdown: by model, how many times slower it runs than it was profiled; if not named, as its table expects.
 
         Raises:
             InfeasibleError: no plan holds the limits; its `report` says which, and what would do.
@@ -171,7 +169,7 @@ class Scheduler:
                 raise WorkloadError(
                     f"the slow-down of {name!r} is {factor!r}; it must be a positive number, 1 for none"
                 )
-        return tuple(Fraction(slowdown[t.name]) if t.name in slowdown else _AS_PROFILED for t in self.tables)
+        return tuple(Fraction(slowdown.get(t.name, t.slowdown)) for t in self.tables)
 
     def _running(self, running: Plan | None) -> tuple[Composition | None, ...]:
         if running is None:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from legodnn.errors import ProfileError, WorkloadError
+from legodnn.errors import WorkloadError
 from legodnn.profile import OptionProfile, Profile
 from legodnn.store import Link, Segment, Store
 from legodnn.workload import WorkloadModel
@@ -59,6 +59,8 @@ class ModelTable:
         fixed: segments without a choice.
         link: summed loss -> accuracy, non-increasing, piecewise linear, constant outside its knots.
         accuracy_error: mean absolute error of predicted accuracy.
+        overhead_ms: by thread count, what a composition takes beyond its segments; 0 where not given.
+        slowdown: how many times slower than profiled it is expected to run, where a plan is told nothing else.
         weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
 
     Raises:
@@ -71,6 +73,8 @@ class ModelTable:
     fixed: tuple[BlockRows, ...] = ()
     link: Link = IDENTITY
     accuracy_error: float = 0.0
+    overhead_ms: Mapping[int, float] = field(default_factory=dict)
+    slowdown: float = 1.0
     weight: float = 1.0
     rate_hz: float | None = None
     latency_ms: float | None = None
@@ -88,7 +92,10 @@ class ModelTable:
             if len(one.options) > 1:
                 raise WorkloadError(f"{self.name}/{one.name}: a fixed segment has one option, not {len(one.options)}")
         _check(self.weight, f"{self.name}: weight", above=0)
+        _check(self.slowdown, f"{self.name}: slowdown", above=0, most=1e6)
         _check(self.accuracy_error, f"{self.name}: accuracy_error", least=0)
+        for overhead in self.overhead_ms.values():
+            _check(overhead, f"{self.name}: overhead_ms", least=0, most=_MOST_MS)
         if self.rate_hz is not None:
             _check(self.rate_hz, f"{self.name}: rate_hz", least=0)
         if self.latency_ms is not None:
@@ -141,6 +148,7 @@ class ModelTable:
             fixed=tuple(rows for kind, rows in segments if kind == "fixed"),
             link=store.manifest.accuracy.link,
             accuracy_error=store.manifest.accuracy.error,
+            overhead_ms=profile.overhead_ms,
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,
@@ -169,8 +177,8 @@ def _rows(segment: Segment, measured: Mapping[tuple[str, str], OptionProfile]) -
     rows = []
     for option in segment.options:
         figures = measured.get((segment.name, option.name))
-        if figures is None:  # check_store has seen to it, unless the profile is a fake
-            raise ProfileError(f"no measurement of {segment.name}/{option.name}; measure again with `legodnn profile`")
+        if figures is None:  # skipped, as check_store has seen to
+            continue
         latency = {entry.threads: entry.median_ms for entry in figures.latency}
         rows.append(OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms))
     return BlockRows(segment.name, tuple(rows))

@@ -81,7 +81,7 @@ def _model(size: int, width: int, residual: bool) -> Any:
 def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) -> Store:
     from legodnn.blocks.build import build
     from legodnn.blocks.recipe import Recipe
-    from legodnn.profiler import profile_store
+    from legodnn.profiler import Effort, profile_store
 
     recipe = Recipe(
         model=str(model),
@@ -97,5 +97,5 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
         evaluated_images=120,
     )
     store = build(recipe, path)
-    profile_store(store, threads=(1, 2), rounds=5, processes=1).save(default_path(path))
+    profile_store(store, Effort(threads=(1, 2), seconds=0.5, processes=1, plans=0)).save(default_path(path))
     return store

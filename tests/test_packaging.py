@@ -52,10 +52,10 @@ import sys
 import numpy as np
 from legodnn import Budget, Runtime, Store
 from legodnn.profile import default_path
-from legodnn.profiler import profile_store
+from legodnn.profiler import Effort, profile_store
 
 store = Store(sys.argv[1])
-profile_store(store, rounds=3, processes=1).save(default_path(store.path))
+profile_store(store, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(store.path))
 with Runtime.open([store.path]) as runtime:
     y = runtime.infer(store.path.name, np.load(sys.argv[2]))
     runtime.budget = Budget(memory_bytes=runtime.plan.memory_bytes)

@@ -141,7 +141,7 @@ def _profile(store: Store) -> Profile:
             return profile
         except ProfileError as e:
             print(f"profiling again: {e}", file=sys.stderr)
-    _legodnn("profile", str(store.path), "--rounds", "1000")
+    _legodnn("profile", str(store.path), "--seconds", "20")
     return Profile.load(path)
 
 
@@ -164,7 +164,7 @@ def trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str
     latency: dict[str, tuple[float, float]] = {}
     for store, profile in zip(stores, profiles, strict=True):
         of = {(o.segment, o.option): o for o in profile.options}
-        least_ms = most_ms = 0.0
+        least_ms = most_ms = profile.overhead_ms.get(1, 0.0)
         for segment in store.manifest.segments:
             options = [of[segment.name, o.name] for o in segment.options]
             original = of[segment.name, segment.original.name]

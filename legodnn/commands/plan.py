@@ -12,9 +12,10 @@ from legodnn.console import size, table
 from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
-from legodnn.runtime.scheduler import ModelTable, Scheduler
+from legodnn.runtime.contention import workload_tables
+from legodnn.runtime.scheduler import Scheduler
 from legodnn.store import Store
-from legodnn.workload import Budget, WorkloadModel, load_workload
+from legodnn.workload import Budget, load_workload
 
 _SWEEP_POINTS = 400
 
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     """Plan, and print the plan or why there is none (exit status 1)."""
     workload = load_workload(args.workload)
     budget = budget_from(args, workload.budget)
-    scheduler = Scheduler([_load(m) for m in workload.models], workload.switch_charge)
+    opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]
+    scheduler = Scheduler(workload_tables(workload, opened), workload.switch_charge)
     if args.sweep:
         return _sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
     try:
@@ -67,10 +69,6 @@ def run(args: argparse.Namespace) -> int:
         print(_table(plan))
         print(_summary(plan, gains, scheduler))
     return 0
-
-
-def _load(model: WorkloadModel) -> ModelTable:
-    return ModelTable.from_workload(model, Store(model.store), Profile.load(model.profile_path))
 
 
 def _table(plan: Plan) -> str:

@@ -1,16 +1,21 @@
-"""`legodnn profile`: measure stores on this device."""
+"""`legodnn profile`: measure stores on this device; put profiles together."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from legodnn.console import size, table
-from legodnn.errors import ProfileError
-from legodnn.profile import Profile, default_path
+from legodnn.errors import DependencyError, ProfileError
+from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
+
+if TYPE_CHECKING:
+    from legodnn.profiler import Effort
 
 
 def add_parser(subparsers: Any) -> None:
@@ -18,34 +23,75 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "profile",
         help="measure every option of a store on this device",
-        description="Measure latency and memory of every option of one or more stores on this device, and write one "
-        "profile each, by default beside the store as NAME.profile.json.",
-        epilog="example:\n  legodnn profile demo/stores/vgg16 demo/stores/resnet18 --threads 1 2",
+        description="Measure latency, memory and load time of every option of one or more stores on this device, "
+        "check the predictions against random plans, and write one profile each, by default beside the store as "
+        "NAME.profile.json. Several stores are also run beside each other, to learn how they slow each other down. "
+        "Interrupted, the same command goes on.",
+        epilog="examples:\n"
+        "  legodnn profile demo/stores/vgg16 demo/stores/resnet18 --threads 1 2\n"
+        "  legodnn profile demo/stores/vgg16 --quick\n"
+        "  legodnn profile demo/stores/vgg16 --energy watts:3.5 --plot vgg16.svg\n"
+        "  legodnn profile --merge one-thread.json two-threads.json --out demo/stores/vgg16.profile.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stores", nargs="+", metavar="STORE", help="folder of a store")
+    parser.add_argument("stores", nargs="*", metavar="STORE", help="folder of a store")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts to time (default: 1)")
-    parser.add_argument("--rounds", type=int, default=50, help="how often each option is timed (default: 50)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="most that timing one store takes (default: 60; 8 with --quick)"
+    )
+    parser.add_argument(
+        "--precision",
+        type=float,
+        metavar="P",
+        help="stop timing when all medians are known to this relative half-width (default: .01; .03 with --quick)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="under half a minute for 50 options: leaves out dominated ones"
+    )
+    parser.add_argument(
+        "--energy",
+        metavar="METER",
+        help="also measure energy: rapl, pmic (Raspberry Pi 5), battery, csv:FILE of an external meter (unix "
+        "seconds,watts), or watts:N for an estimate, CPU seconds x N watts",
+    )
+    parser.add_argument("--merge", nargs="+", metavar="FILE", help="put profiles of one store and device together")
     parser.add_argument("--out", metavar="FILE", help="where to write the profile (one store only)")
+    parser.add_argument("--plot", metavar="FILE", help="draw latency and memory against sparsity (one store only)")
     parser.add_argument("--json", action="store_true", help="print the profiles as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write, and print one table for each store."""
-    from legodnn.profiler import profile_store
+    if bool(args.merge) == bool(args.stores):
+        raise ProfileError("give the folders of stores to measure, or --merge and the files of profiles")
+    if args.merge:
+        return _merge(args)
+    if (args.out or args.plot) and len(args.stores) > 1:
+        raise ProfileError("--out and --plot name one file, but there are several stores; profile them one by one")
+    from legodnn.profiler import profile_store, with_contention
+    from legodnn.profiler.energy import open_meter
 
-    if args.out and len(args.stores) > 1:
-        raise ProfileError("--out names one file, but there are several stores; profile them one by one")
+    effort = _effort(args)
+    meter = open_meter(args.energy) if args.energy else None
+    if args.plot:
+        _check_plot(Path(args.plot))
     stores = [Store(path) for path in args.stores]
-    profiles = []
-    for store in stores:
-        profile = profile_store(store, tuple(args.threads), args.rounds)
-        path = Path(args.out) if args.out else default_path(store.path)
+    paths = [Path(args.out) if args.out else default_path(store.path) for store in stores]
+    works = [path.with_name(path.name + ".work") for path in paths]
+    profiles = [profile_store(s, effort, meter, work) for s, work in zip(stores, works, strict=True)]
+    if len({store.id for store in stores}) > 1:
+        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0)
+    for profile, path, work in zip(profiles, paths, works, strict=True):
         profile.save(path)
-        profiles.append(profile)
+        work.unlink(missing_ok=True)
         if not args.json:
-            print(f"{profile_table(profile)}\n\nwrote {path}\n")
+            print(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {path}\n")
+    if args.plot:
+        from legodnn.profiler.plot import draw
+
+        draw(stores[0], profiles[0], Path(args.plot))
+        print(f"drew {args.plot}", file=sys.stderr)
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     else:
@@ -53,17 +99,75 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _effort(args: argparse.Namespace) -> Effort:
+    from legodnn.profiler import QUICK, Effort
+
+    effort = replace(QUICK if args.quick else Effort(), threads=tuple(args.threads))
+    given = {name: value for name in ("seconds", "precision") if (value := getattr(args, name)) is not None}
+    return replace(effort, **given)
+
+
+def _check_plot(path: Path) -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise DependencyError("--plot needs matplotlib; pip install 'legodnn[plot]'") from None
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise ProfileError(f"--plot draws .svg, .png or .pdf, not {path.name}")
+
+
+def _merge(args: argparse.Namespace) -> int:
+    if not args.out:
+        raise ProfileError("--merge needs --out, the file to write")
+    profile = merge([Profile.load(file) for file in args.merge])
+    profile.save(args.out)
+    if args.json:
+        print(json.dumps([profile.model_dump(mode="json", by_alias=True)]))
+    else:
+        print(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {args.out}")
+    return 0
+
+
 def profile_table(profile: Profile) -> str:
-    """A profile as a table: one line an option, two columns a thread count."""
-    threads = [entry.threads for entry in profile.options[0].latency]
-    header = ["segment", "option", "memory", "load ms"]
+    """A profile as a table: one line an option, three columns a thread count."""
+    threads = sorted({entry.threads for o in profile.options for entry in o.latency})
+    energy = any(o.energy_mj is not None for o in profile.options)
+    header = ["segment", "option", "memory", "load ms", *(["mJ"] if energy else [])]
     for count in threads:
-        header += [f"median ms ({count}t)", f"p95 ms ({count}t)"]
+        header += [f"median ms ({count}t)", f"p95 ms ({count}t)", f"first ms ({count}t)"]
     rows = []
     for o in profile.options:
         row = [o.segment, o.option, size(o.memory_bytes), f"{o.load_ms:.2f}"]
-        for entry in o.latency:
-            row += [f"{entry.median_ms:.4f}", f"{entry.p95_ms:.4f}"]
+        if energy:
+            row.append("" if o.energy_mj is None else f"{o.energy_mj:.3g}")
+        entries = {entry.threads: entry for entry in o.latency}
+        for count in threads:
+            entry = entries.get(count)
+            row += [f"{v:.4f}" if v is not None else "" for v in (
+                (entry.median_ms, entry.p95_ms, entry.first_ms) if entry else (None,) * 3
+            )]  # fmt: skip
         rows.append(row)
     device = profile.device
     return f"{profile.model} on {device.cpu}, {device.cores} cores, {device.executor}\n{table(rows, header)}"
+
+
+def summary(profile: Profile) -> str:
+    """What else a profile says, in lines."""
+    lines = []
+    for chain in profile.chain:
+        lines.append(f"a chain of segments takes {chain.overhead_ms * 1e3:.1f} µs more ({chain.threads} threads)")
+    for v in profile.validation:
+        lines.append(
+            f"predicted against measured latency of {v.plans} random plans, {v.threads} threads: median error "
+            f"{v.median_error:.1%}, 95th percentile {v.p95_error:.1%}"
+        )
+    for other in profile.contention:
+        lines.append(f"beside {other.model} it takes {other.slowdown:.2f} times as long")
+    if profile.energy:
+        how = "estimated by" if profile.energy.estimate else "measured by"
+        lines.append(f"energy {how} {profile.energy.meter}: a switch takes {profile.energy.switch_mj:.3g} mJ")
+    if profile.skipped:
+        names = ", ".join(f"{s.segment}/{s.option}" for s in profile.skipped[:4])
+        more = f" and {len(profile.skipped) - 4} more" if len(profile.skipped) > 4 else ""
+        lines.append(f"not measured: {names}{more}: {profile.skipped[0].reason}")
+    return "\n".join(lines)

@@ -29,7 +29,7 @@ from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.work import Checkpoint, Work
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.profile import default_path
-from legodnn.profiler import profile_store
+from legodnn.profiler import Effort, profile_store
 from legodnn.store import MANIFEST, Manifest, Store
 
 
@@ -284,7 +284,7 @@ def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path
     store = build(quick(tmp_path / "skips.keras", image_size=16, min_share=0.0), tmp_path / "skips")
     assert any(len(s.outputs) == 2 for s in store.manifest.segments)
     assert any(len(s.inputs) == 2 for s in store.manifest.segments)
-    profile_store(store, rounds=2, processes=1).save(default_path(store.path))
+    profile_store(store, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(store.path))
     with Runtime.open([store.path]) as runtime:
         images = load("digits", image_size=16).test.x[:3]
         np.testing.assert_allclose(run_files(store, {}, images), model(images), atol=1e-5)

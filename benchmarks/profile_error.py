@@ -1,0 +1,148 @@
+"""How far a profile's predictions are from what plans take, and whether two profiles agree.
+
+    python benchmarks/profile_error.py --json > benchmarks/results/profile_error.json
+    python benchmarks/profile_error.py --quick
+
+ResNet-18 and VGG16-half are profiled twice, with 1 and 2 threads. Then 50 random plans of each run in turns: `profile`
+compares what the first profile predicts with what they took; `naive` does the same with the sum of what each option's
+file takes when it alone runs again and again through the public Interpreter, as benchmark tools measure it, in turns
+too. Memory of 20 of the plans is weighed in fresh processes. `agree` is the share of pairs of options of a block, of
+those whose medians differ by more than 5 %, that both profiles rank equally.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import untrained
+from inference import in_turns
+from report import Bars, Figures, bar, run, spread
+
+from legodnn.profile import Profile
+from legodnn.profiler import Effort, profile_store
+from legodnn.profiler.latency import Bench
+from legodnn.profiler.validation import measure_plans, predict
+from legodnn.runtime.interpreter import open_interpreter
+from legodnn.store import Store
+
+MODELS = ("resnet18", "vgg16-half")
+THREADS = (1, 2)
+
+# Prints what a composition's process grows by, as the profiler weighs it.
+_WEIGH = """
+import gc, json, sys
+import numpy as np
+from legodnn.runtime.device import process_memory_bytes, release_freed_memory
+from legodnn.runtime.executor import Choice, open_executor, try_out
+from legodnn.store import Store
+
+store = Store(sys.argv[1])
+choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, json.loads(sys.argv[2])))
+zeros = {i.name: np.zeros(i.shape, np.float32) for i in store.manifest.inputs}
+gc.disable()
+try_out(store)
+release_freed_memory()
+base = process_memory_bytes()
+executor = open_executor(store)
+composition = executor.compose(choices)
+executor.retain(choices)
+composition.run(zeros)
+release_freed_memory()
+print(process_memory_bytes() - base)
+"""
+
+
+def naive(store: Store, threads: int, seconds: float) -> dict[tuple[str, str], float]:
+    """Median milliseconds of every option's file, run alone by the public Interpreter."""
+    runs = {}
+    for segment in store.manifest.segments:
+        for option in segment.options:
+            interpreter = open_interpreter(threads, model_path=str(store.verified_file(option)))
+            runs[segment.name, option.name] = interpreter.invoke
+    return {key: float(np.median(times)) for key, times in in_turns(runs, seconds).items()}
+
+
+def latency_errors(store: Store, profile: Profile, threads: int, plans: int, seconds: float) -> dict[str, list[float]]:
+    """Relative errors of both predictions, by method."""
+    bench = Bench(store, (threads,))
+    rng = random.Random(7)
+    drawn = [bench.draw(rng) for _ in range(plans)]
+    alone = naive(store, threads, seconds)
+    measured = np.array(measure_plans(bench, drawn, threads, seconds))
+    latency = {(o.segment, o.option): o.latency for o in profile.options}
+    predicted = np.array(predict(bench, drawn, threads, latency, profile.chain))
+    summed = np.array([sum(alone[c.segment, c.option] for c in bench.choices(d, threads)) for d in drawn])
+    bench.close()
+    return {"profile": list(predicted / measured - 1), "naive": list(summed / measured - 1)}
+
+
+def memory_errors(store: Store, profile: Profile, plans: int) -> dict[str, list[float]]:
+    """Relative errors of predicted memory; `naive` is the files' bytes."""
+    sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
+    rng = random.Random(8)
+    errors: dict[str, list[float]] = {"profile": [], "naive": []}
+    for _ in range(plans):
+        chosen = [(s, rng.choice(s.options)) for s in store.manifest.segments]
+        command = [sys.executable, "-c", _WEIGH, str(store.path), json.dumps([o.name for _, o in chosen])]
+        measured = int(subprocess.run(command, capture_output=True, check=True).stdout)
+        errors["profile"].append(sum(sizes[s.name, o.name] for s, o in chosen) / measured - 1)
+        errors["naive"].append(sum(o.bytes for _, o in chosen) / measured - 1)
+    return errors
+
+
+def agreement(store: Store, first: Profile, second: Profile, threads: int) -> tuple[int, int]:
+    """How many pairs of a block's options both profiles rank equally, and of how many."""
+    medians = [
+        {(o.segment, o.option): e.median_ms for o in p.options for e in o.latency if e.threads == threads}
+        for p in (first, second)
+    ]
+    equal = count = 0
+    for block in store.manifest.blocks:
+        for a, b in itertools.combinations(block.options, 2):
+            one, other = (m[block.name, a.name] / m[block.name, b.name] for m in medians)
+            if not 1 / 1.05 <= one <= 1.05:
+                count += 1
+                equal += (one > 1) == (other > 1)
+    return equal, count
+
+
+def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
+    """Both stores."""
+    figures: Figures = {}
+    bars: Bars = []
+    plans, seconds = (8, 3.0) if quick else (50, 40.0)
+    effort = Effort(threads=THREADS, seconds=5.0 if quick else 60.0, precision=0.005)
+    equal = count = 0
+    for name in MODELS:
+        store = untrained.build(name, folder / name)
+        first, second = profile_store(store, effort), profile_store(store, effort)
+        own = {str(v.threads): v.model_dump() for v in first.validation}
+        figures[name] = {"overhead_ms": first.overhead_ms, "own_validation": own}
+        for threads in THREADS:
+            title = f"{name}, {threads} thread{'s' * (threads > 1)}"
+            for method, errors in latency_errors(store, first, threads, plans, seconds).items():
+                p50, p95 = np.percentile(np.abs(errors), [50, 95])
+                figures[f"{title}, {method}"] = {"signed": spread(errors), "median": p50, "p95": p95}
+                if method == "profile":
+                    bars.append(bar(f"{title}: latency, median error", float(p50), 0.05))
+                    bars.append(bar(f"{title}: latency, 95th percentile of errors", float(p95), 0.12))
+            same, pairs = agreement(store, first, second, threads)
+            equal, count = equal + same, count + pairs
+        for method, errors in memory_errors(store, first, 4 if quick else 20).items():
+            median = float(np.median(np.abs(errors)))
+            figures[f"{name}, memory, {method}"] = {"signed": spread(errors), "median": median}
+            if method == "profile":
+                bars.append(bar(f"{name}: memory, median error", median, 0.05))
+    figures["pairs ranked equally"] = {"equal": equal, "of": count}
+    bars.append(bar("pairs of options that two profiles rank equally", equal / count, 0.95, "higher"))
+    return figures, bars
+
+
+if __name__ == "__main__":
+    run("profile_error", __doc__ or "", measure)

@@ -1,0 +1,171 @@
+"""`legodnn doctor`: what this device has, what is missing, and the command that adds it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from legodnn.console import size
+from legodnn.errors import DependencyError, LegoError
+
+_MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
+# What is used when it is there: module, what for, and the extra that brings it.
+_OPTIONAL = (
+    ("tensorflow", "building stores (not needed on a device)", "train"),
+    ("matplotlib", "reports and plots", "plot"),
+    ("PIL", "folders of images as input", "images"),
+    ("rich", "`legodnn run --live`", "live"),
+    ("prometheus_client", "figures for Prometheus", "metrics"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: it.
+        state: whether it is in order; a `note` is no fault, but could be better; without what is `missing`, models
+            cannot run here.
+        found: what is there.
+        remedy: what to do, where something can be done.
+    """
+
+    what: str
+    state: Literal["ok", "note", "missing"]
+    found: str
+    remedy: str = ""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="what this device has, and what is missing",
+        description="Look at what running and profiling models needs: Python, executors, processor, memory and its "
+        "limits, the cache of packed weights, heat and clock, power meters, optional packages. Exit status 1 if models "
+        "cannot run here.",
+        epilog="example:\n  legodnn doctor",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look, and print one line for each finding."""
+    findings = list(examine())
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        width = max(len(finding.what) for finding in findings)
+        for f in findings:
+            print(f"{_MARKS[f.state]}  {f.what:<{width}}  {f.found}")
+            if f.remedy:
+                print(f"      {'':<{width}}  -> {f.remedy}")
+    return int(any(finding.state == "missing" for finding in findings))
+
+
+def examine(root: Path = Path("/")) -> Iterator[Finding]:
+    """All findings; `root` is where `proc` and `sys` are."""
+    version = platform.python_version()
+    supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    yield Finding("Python", "ok" if supported else "note", version, "" if supported else "3.10 to 3.13 are tested")
+    yield from _executors()
+    yield from _processor(root)
+    yield from _memory(root)
+    yield _cache()
+    yield from _meters(root)
+    for module, purpose, extra in _OPTIONAL:
+        there = importlib.util.find_spec(module) is not None
+        remedy = "" if there else f"pip install 'legodnn[{extra}]'"
+        yield Finding(module, "ok" if there else "note", f"{'for' if there else 'missing, for'} {purpose}", remedy)
+
+
+def _executors() -> Iterator[Finding]:
+    from legodnn.runtime import capi, interpreter
+
+    try:
+        yield Finding("Interpreter", "ok", interpreter.name())
+    except DependencyError:
+        package = "tflite-runtime 'numpy<2'" if platform.machine() == "armv7l" else "ai-edge-litert"
+        yield Finding("Interpreter", "missing", "no TensorFlow Lite runtime", f"pip install {package}")
+        return
+    if problem := capi.problem():
+        remedy = "" if platform.machine() == "armv7l" else "pip install -U 'ai-edge-litert>=2.1,<3'"
+        yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
+    else:
+        yield Finding("LiteRT C API", "ok", capi.name())
+    if os.environ.get("LEGODNN_EXECUTOR"):
+        yield Finding("LEGODNN_EXECUTOR", "note", os.environ["LEGODNN_EXECUTOR"], "unset it for the best there is")
+
+
+def _processor(root: Path) -> Iterator[Finding]:
+    from legodnn.profiler.conditions import conditions, cpu_features, moment
+    from legodnn.runtime.cgroup import read_group
+    from legodnn.runtime.device import cpu_name, usable_cores
+
+    features = " ".join(cpu_features(root)) or "none that matter"
+    yield Finding("processor", "ok", f"{cpu_name(root)} ({platform.machine()}); {features}")
+    share = read_group(root).cores
+    limited = f", of which the control group allows {share:g}" if share is not None else ""
+    yield Finding("cores", "ok", f"{usable_cores()}{limited}")
+    now = moment(root)
+    clock = f"{now.mhz:.0f} MHz" if now.mhz else "the system tells no clock"
+    found = conditions(now, now, root=root)
+    warnings = "; ".join(found.warnings)
+    governor = f", governor {found.governor}" if found.governor else ""
+    yield Finding("clock and heat", "note" if warnings else "ok", clock + governor, warnings)
+
+
+def _memory(root: Path) -> Iterator[Finding]:
+    import psutil
+
+    from legodnn.runtime.cgroup import read_group
+
+    memory, group = psutil.virtual_memory(), read_group(root)
+    found = f"{size(memory.total)}, available {size(memory.available)}"
+    if group.memory_limit_bytes is not None:
+        found += f"; the control group allows {size(group.memory_limit_bytes)}"
+    yield Finding("memory", "ok", found)
+    pss = (root / "proc/self/smaps_rollup").exists()
+    yield Finding(
+        "measuring memory",
+        "ok" if pss else "note",
+        "proportional set size" if pss else "resident size only: the kernel does not tell proportional set size",
+    )
+    pressure = group.memory_pressure is not None or (root / "proc/pressure/memory").exists()
+    if not pressure:
+        yield Finding("memory pressure", "note", "the kernel does not tell it (PSI)", "boot with psi=1")
+
+
+def _cache() -> Finding:
+    from legodnn.runtime.packed import PackingError, folder
+
+    try:
+        path = folder()
+    except PackingError as e:
+        return Finding("packed weights", "note", f"cannot be kept: {e}")
+    free = shutil.disk_usage(path).free
+    return Finding("packed weights", "ok", f"{path}, {size(free)} free")
+
+
+def _meters(root: Path) -> Iterator[Finding]:
+    from legodnn.profiler.energy import METERS, open_meter
+
+    for name in METERS:
+        try:
+            open_meter(name, root)
+        except LegoError as e:
+            yield Finding(f"energy: {name}", "note", str(e))
+        else:
+            yield Finding(f"energy: {name}", "ok", f"legodnn profile STORE --energy {name}")

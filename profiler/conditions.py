@@ -1,0 +1,75 @@
+"""What else was so while measuring: the kernel, the clock and who governs it, heat; and whether that changed."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from legodnn.profile import Conditions
+from legodnn.runtime.cgroup import number, text
+from legodnn.runtime.thermal import read_thermal
+
+# Of /proc/cpuinfo, those that XNNPACK has kernels for.
+_FEATURES = (
+    *("ssse3", "sse4_1", "avx", "f16c", "fma", "avx2", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "amx_int8"),
+    *("asimd", "neon", "fphp", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
+_DRIFT = 0.05
+_BUSY = 0.25
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was so at one moment."""
+
+    mhz: float | None
+    throttled: str
+
+
+def moment(root: Path = Path("/")) -> Moment:
+    """What is so now."""
+    folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq")
+    clocks = [khz for folder in folders if (khz := number(folder / "scaling_cur_freq"))]
+    return Moment(max(clocks) / 1000 if clocks else None, read_thermal(root, shutil.which("vcgencmd")).throttled)
+
+
+def busy_elsewhere(seconds: float = 0.3) -> float:
+    """Share of this machine's cores that other processes keep busy, watched for so long while this one sleeps."""
+    return float(psutil.cpu_percent(seconds)) / 100
+
+
+def conditions(before: Moment, after: Moment, busy: float = 0.0, root: Path = Path("/")) -> Conditions:
+    """All of it, with a warning for what may have disturbed the measurements."""
+    governor = text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None
+    warnings = []
+    if before.mhz and after.mhz and abs(after.mhz / before.mhz - 1) > _DRIFT:
+        warnings.append(f"the clock went from {before.mhz:.0f} to {after.mhz:.0f} MHz while measuring")
+    if before.throttled or after.throttled:
+        warnings.append(f"the processor was held back: {after.throttled or before.throttled}")
+    if governor and governor not in ("performance", "schedutil"):
+        warnings.append(f"the clock's governor is {governor!r}; `cpupower frequency-set -g performance` steadies it")
+    if busy > _BUSY:
+        warnings.append(f"other processes kept {busy:.0%} of the processor busy when measuring began")
+    return Conditions(
+        kernel=platform.release(),
+        cpu_features=cpu_features(root),
+        governor=governor,
+        mhz=(before.mhz, after.mhz),
+        throttled=(before.throttled, after.throttled),
+        warnings=tuple(warnings),
+    )
+
+
+def cpu_features(root: Path = Path("/")) -> tuple[str, ...]:
+    """Instruction set extensions of the processor that matter for neural networks."""
+    words = {
+        word
+        for line in text(root / "proc/cpuinfo").splitlines()
+        if line.partition(":")[0].strip() in ("flags", "Features")
+        for word in line.partition(":")[2].split()
+    }
+    return tuple(name for name in _FEATURES if name in words)

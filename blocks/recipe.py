@@ -58,7 +58,7 @@ class Recipe(Schema):
         patience: a descendant is done after this many epochs in which its error on the validation images did not
             fall by 1 %.
         learning_rate: Adam's in distillation, decaying by a cosine to 1 %.
-        mixed_precision: compute in bfloat16 while training (weights stay float32): pays on GPUs, hardly on CPUs.
+        mixed_precision: compute in bfloat16 while training; weights stay float32.
         batch_size: images a training step.
         max_blocks, min_share: see `legodnn.blocks.extract.extract`.
         metric: what accuracy means: `top1`, `mean_iou`, `r2`, or `module:function`, see `legodnn.blocks.metrics`. None:

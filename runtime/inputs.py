@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,19 @@ from legodnn.store import InputSpec
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
 
 
+class Images(Protocol):
+    """An array of images, or what gives them one by one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Array: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images for one model, shape (n, ...) as the model takes them, and labels where they are known."""
+    """Images for one model, each as the model takes it, and labels where they are known."""
 
-    x: Array
+    x: Images
     y: NDArray[np.int64] | None = None
 
 
@@ -41,15 +50,21 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
     """
     x, y = _folder(Path(path), spec, labels) if Path(path).is_dir() else _arrays(path)
     if x.dtype == np.uint8:
-        low, high = spec.range
-        x = low + x.astype(np.float32) * np.float32((high - low) / 255)
-        if spec.mean:
-            x = (x - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+        x = as_model_takes(x, spec)
     if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "fiu":
         raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
     if y is not None and y.shape != (len(x),):
         raise InputError(f"{path} holds {len(x)} images but labels of shape {y.shape}")
     return Inputs(np.ascontiguousarray(x, np.float32), y)
+
+
+def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
+    """Pixels 0..255, scaled and normalised as the input specification says."""
+    low, high = spec.range
+    x = low + pixels.astype(np.float32) * np.float32((high - low) / 255)
+    if spec.mean:
+        x = (x - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+    return np.ascontiguousarray(x, np.float32)
 
 
 def _arrays(path: str | Path) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:

@@ -61,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
         help="shares of channels to remove (default: .2 .4 .6 .8 .9)",
     )
     parser.add_argument("--precisions", nargs="+", metavar="P", help="of every option (default: float32 float16 int8)")
-    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16: pays on GPUs")
+    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16")
     parser.add_argument(
         "--jobs", type=_count, default=1, metavar="N", help="processes that train at a time (default: 1)"
     )

@@ -45,7 +45,15 @@ def add_parser(subparsers: Any) -> None:
         action="append",
         required=True,
         metavar="[NAME=]PATH",
-        help="folder of images, .npy of images, or .npz with x and perhaps labels y; for all models or the one named",
+        help="folder of images, .npy of images, .npz with x and maybe labels y, a video file, or camera (camera:1 for "
+        "the second; both need OpenCV); for all models or the one named",
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=100,
+        metavar="N",
+        help="frames of a camera or video under each budget (default: 100)",
     )
     add_budget_flags(parser)
     parser.add_argument(
@@ -62,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a table."""
+    from legodnn.runtime.camera import Camera, is_live
     from legodnn.runtime.inputs import read_inputs
     from legodnn.runtime.live import LiveTable
     from legodnn.runtime.replay import replay
@@ -74,12 +83,22 @@ def run(args: argparse.Namespace) -> int:
         check_report()
     # Inputs are read first, so that they do not count as memory of the models.
     stores = {model.name: Store(model.store).manifest for model in workload.models}
-    inputs = {name: read_inputs(files[name], m.inputs[0], m.model.labels) for name, m in stores.items()}
+    if args.frames < 1:
+        raise InputError("--frames must be at least 1")
+    cameras = {source: Camera(source) for source in dict.fromkeys(files.values()) if is_live(source)}
+    inputs = {
+        name: cameras[files[name]].inputs(m.inputs[0], args.frames)
+        if files[name] in cameras
+        else read_inputs(files[name], m.inputs[0], m.model.labels)
+        for name, m in stores.items()
+    }
     with (
         LiveTable() if args.live else nullcontext() as table,
         Runtime(workload, budgets[0], isolated=args.isolated) as runtime,
     ):
         steps = replay(runtime, inputs, budgets, table)
+    for camera in cameras.values():
+        camera.close()
     if args.report:
         report(Path(args.report), workload, steps)
     if args.json:

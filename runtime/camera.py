@@ -1,0 +1,96 @@
+"""A camera, or a video file, as input: frames as they are when a model asks for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.errors import DependencyError, InputError
+from legodnn.runtime.executor import Array
+from legodnn.runtime.inputs import Inputs, as_model_takes
+from legodnn.store import InputSpec
+
+
+class Camera:
+    """One camera for all models, so that they see the same picture in the same turn.
+
+    Args:
+        source: `camera`, `camera:NUMBER` for another than the first, or the path of a video file, which is
+            played again when it ends.
+
+    Raises:
+        InputError: it cannot be opened.
+        DependencyError: OpenCV is not installed.
+    """
+
+    def __init__(self, source: str) -> None:
+        try:
+            import cv2
+        except ImportError:
+            raise DependencyError("a camera needs OpenCV; pip install 'legodnn[camera]'") from None
+        self._cv2, self.source = cv2, source
+        number = source.partition(":")[2] or "0"
+        if is_camera(source) and not number.isdecimal():
+            raise InputError(f"{source!r} is no camera; write camera:0 for the first, camera:1 for the next")
+        self._video = cv2.VideoCapture(int(number) if is_camera(source) else source)
+        if not self._video.isOpened():
+            raise InputError(f"cannot open {source}; is it there, and used by nothing else?")
+        self._turn: int | None = None
+        self._picture: NDArray[np.uint8] | None = None
+
+    def picture(self, turn: int) -> NDArray[np.uint8]:
+        """The picture of a turn, (height, width, 3), RGB: a new one for a new turn."""
+        if self._picture is None or turn != self._turn:
+            there, frame = self._video.read()
+            if not there:
+                self._video.set(self._cv2.CAP_PROP_POS_FRAMES, 0)
+                there, frame = self._video.read()
+            if not there:
+                raise InputError(f"{self.source} gives no more pictures")
+            self._turn, self._picture = turn, self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB)
+        assert self._picture is not None
+        return self._picture
+
+    def inputs(self, spec: InputSpec, frames: int) -> Inputs:
+        """So many frames for a model, resized and scaled as it takes them.
+
+        Raises:
+            InputError: the model does not take pictures.
+        """
+        if len(spec.shape) != 3 or spec.shape[-1] not in (1, 3):
+            raise InputError(f"{self.source} gives pictures; the model takes arrays of shape {spec.shape}")
+        return Inputs(_Frames(self, spec, frames))
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._video.release()
+
+
+class _Frames:
+    """What a camera shows to one model; taking the same number again gives the same picture."""
+
+    def __init__(self, camera: Camera, spec: InputSpec, count: int) -> None:
+        self._camera, self._spec, self._count = camera, spec, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, turn: int) -> Array:
+        cv2: Any = self._camera._cv2
+        height, width, channels = self._spec.shape
+        picture = cv2.resize(self._camera.picture(turn), (width, height), interpolation=cv2.INTER_AREA)
+        if channels == 1:
+            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None]
+        return as_model_takes(picture, self._spec)
+
+
+def is_camera(source: str) -> bool:
+    """Whether an input's name means a camera."""
+    return source == "camera" or source.startswith("camera:")
+
+
+def is_live(source: str) -> bool:
+    """Whether an input's name means a camera or a video file."""
+    return is_camera(source) or source.lower().endswith((".mp4", ".avi", ".mkv", ".mov", ".webm"))

@@ -91,7 +91,7 @@ class Recipe(Schema):
     max_blocks: Annotated[int, Field(gt=0)] = 16
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     metric: str | None = None
-    samples: Annotated[int, Field(ge=6)] = 48
+    samples: Annotated[int, Field(ge=6)] = 120
     evaluated_images: Annotated[int, Field(ge=10)] = 2000
     calibration_images: Annotated[int, Field(gt=0)] = 128
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

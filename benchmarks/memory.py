@@ -4,8 +4,8 @@
     python benchmarks/memory.py --quick
 
 ResNet-18 and VGG16-half are profiled, then run under budgets drawn between the smallest plan and the originals. At
-each, the budget is set and both models run three times, while another process reads this one's proportional set size
-as fast as it can. `peak` is the most it read from the moment the old budget was left, less what the process had
+each, the budget is set and both models run three times, while another process reads this one's memory as fast
+as it can. `peak` is the most it read from the moment the old budget was left, less what the process had
 before the models; during a switch the limit is the larger of the two budgets. `measured` is read at the end.
 """
 
@@ -34,15 +34,15 @@ MODELS = ("resnet18", "vgg16-half")
 # Prints when it began to read and when it had read (by the system's monotonic clock), and bytes, until its input is
 # closed.
 _SAMPLER = """
-import os, sys, threading, time
+import sys, threading, time
+from legodnn.runtime.device import process_memory_bytes
 done = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
 samples = []
 while not done.is_set():
     start = time.monotonic()
-    with open(f"/proc/{sys.argv[1]}/smaps_rollup") as f:
-        pss = next(int(line.split()[1]) << 10 for line in f if line.startswith("Pss:"))
-    samples.append(f"{start} {time.monotonic()} {pss}")
+    held = process_memory_bytes(sys.argv[1])
+    samples.append(f"{start} {time.monotonic()} {held}")
     time.sleep(0.0005)
 print("\\n".join(samples))
 """

@@ -3,10 +3,11 @@
 An option is weighed where it will run: a process composes the originals, and then the same with one of them replaced,
 for every option in random order. The difference of the two is what replacing saves or costs, what options share
 (workspace, tensors) being the same in both; and the whole that the originals take is divided among them by size. So
-the sum over any composition's options is, up to what is not additive, what that composition takes.
+the sum over any composition's options is, up to what is not additive, what that composition takes. The whole
+includes what a process that has switched many times holds beyond one that has not: pieces of the heap in use here and
+there, and what options left behind that may be needed again.
 
-Memory is proportional set size (PSS), which counts private pages whole and shared pages by share; where the
-system does not tell it, resident size is used. Several processes do this in different orders.
+Memory is what `runtime.device.process_memory_bytes` says. Several processes do this in different orders.
 
     python -m legodnn.profiler.memory STORE SEED [SKIPPED FILE...]
 
@@ -34,6 +35,7 @@ from legodnn.runtime.executor import Choice, Executor, open_executor, try_out
 from legodnn.store import Option, Store
 
 Key = tuple[str, str]
+_SWITCHES, _READ_EVERY = 60, 10
 Rows = NDArray[np.float64]
 
 
@@ -122,6 +124,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
         parts_ms.append(part_ms)
     extra = without_drift(readings)
     found = [(segments[i], o, more, ms) for (i, o), more, ms in zip(tasks, extra, parts_ms, strict=True)]
+    whole += switching_keeps(store, seed)
     # Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the rest.
     files = sum(s.original.bytes for s in segments)
     rates = [more / (o.bytes - s.original.bytes) for s, o, more, _ in found if o.bytes < s.original.bytes]
@@ -130,6 +133,32 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
     results = [(s.name, s.original.name, round(share[s.name]), whole_ms / len(segments)) for s in segments]
     results += [(s.name, o.name, max(0, round(share[s.name] + more)), part_ms) for s, o, more, part_ms in found]
     return results
+
+
+def switching_keeps(store: Store, seed: int) -> int:
+    """What the originals take more after many random switches than before, in bytes: the median of several readings."""
+    segments = store.manifest.segments
+    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
+    rng, executor = random.Random(seed), open_executor(store)
+
+    def go_to(names: Sequence[str]) -> None:
+        choices = tuple(Choice(s.name, name, 1) for s, name in zip(segments, names, strict=True))
+        composition = executor.compose(choices)
+        executor.retain(choices)
+        composition.run(zeros)
+
+    def held_by_originals() -> int:
+        go_to([s.original.name for s in segments])
+        release_freed_memory()
+        return process_memory_bytes()
+
+    before, readings = held_by_originals(), []
+    for number in range(1, _SWITCHES + 1):
+        go_to([rng.choice(s.options).name for s in segments])
+        if number % _READ_EVERY == 0:
+            readings.append(held_by_originals() - before)
+    executor.close()
+    return max(0, round(statistics.median(readings)))
 
 
 def without_drift(readings: Sequence[float]) -> list[float]:

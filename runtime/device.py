@@ -15,6 +15,8 @@ from legodnn.profile import Fingerprint
 from legodnn.runtime.executor import executor_name
 
 _C_LIBRARY = ctypes.CDLL(None)
+# Of a mapping in smaps: whether it may be executed, its file, and its proportional set size.
+_MAPPING = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n(?:\w+:.*\n)*?Pss: +(\d+) kB", re.MULTILINE)
 
 
 @functools.cache
@@ -30,10 +32,24 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def process_memory_bytes() -> int:
-    """Proportional set size (PSS) of this process; resident size where the system does not tell PSS."""
-    info = psutil.Process().memory_full_info()
-    return int(getattr(info, "pss", info.rss))
+def process_memory_bytes(pid: int | str = "self") -> int:
+    """What a process holds besides program code: its proportional set size (PSS) without executable files' mappings.
+
+    Private pages count whole, shared ones by share. Code is left out because its share changes whenever some other
+    process that uses the same libraries starts or ends: by megabytes that are no model's. Where the system does not
+    tell PSS, it is the resident size.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps").read_bytes()
+    except OSError:
+        return int(psutil.Process(None if pid == "self" else int(pid)).memory_info().rss)
+    by_path: dict[bytes, int] = {}
+    code = set()
+    for executable, path, kilobytes in _MAPPING.findall(text):
+        by_path[path] = by_path.get(path, 0) + int(kilobytes)
+        if executable == b"x" and path.startswith(b"/"):
+            code.add(path)
+    return sum(size for path, size in by_path.items() if path not in code) * 1024
 
 
 def release_freed_memory() -> None:

@@ -141,8 +141,8 @@ class Runtime:
     def memory_bytes(self) -> int:
         """Measured memory of the models: what this process grew by since the runtime had everything but them.
 
-        Proportional set size: private pages count whole, shared ones by share. Whatever else the application
-        allocates meanwhile counts too; what it has freed is given back first. Isolated models' processes are added.
+        See `legodnn.runtime.device.process_memory_bytes`. Whatever else the application allocates meanwhile counts too;
+        what it has freed is given back first. Isolated models' processes are added.
         """
         release_freed_memory()
         elsewhere = sum(model.executor.elsewhere_bytes() for model in self._models.values())

@@ -138,7 +138,7 @@ def _memory(root: Path) -> Iterator[Finding]:
     if group.memory_limit_bytes is not None:
         found += f"; the control group allows {size(group.memory_limit_bytes)}"
     yield Finding("memory", "ok", found)
-    pss = (root / "proc/self/smaps_rollup").exists()
+    pss = (root / "proc/self/smaps").exists()
     yield Finding(
         "measuring memory",
         "ok" if pss else "note",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,15 @@ import numpy as np
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.export import Runner, check, convert
 from legodnn.blocks.extract import Piece
-from legodnn.blocks.graph import macs
+from legodnn.blocks.graph import calls, macs
 from legodnn.blocks.work import Work
 from legodnn.console import Progress
 from legodnn.files import sha256_bytes, write_atomic
 from legodnn.store import Option, Precision
 
-# Compositions are evaluated by twins of the files that take so many images at a time.
-_EVALUATION_BATCH = 32
+# Compositions are evaluated by twins of the files that take several images at a time: as many as keep the largest
+# tensor in this size, for all twins stay loaded, and each holds a few such tensors.
+_MOST_IMAGES, _TENSOR_BYTES = 32, 8_000_000
 _CHECKED_IMAGES = 4
 
 
@@ -66,7 +68,8 @@ def convert_all(
     """Every option of every piece; float32 ones are checked against their Keras twins on real features."""
     recipe = work.recipe
     exported: dict[str, list[Exported]] = {}
-    calibration = data.train.x[: max(recipe.calibration_images, _EVALUATION_BATCH)]
+    batch = evaluation_batch(pieces)
+    calibration = data.train.x[: max(recipe.calibration_images, batch)]
     tensors = {pieces[0].inputs[0]: calibration}
     options = len(recipe.sparsities) + 1
     total = sum(options * len(recipe.precisions) if p.kind == "block" else 1 for p in pieces)
@@ -77,12 +80,19 @@ def convert_all(
             exported[piece.name] = []
             for precision in recipe.precisions if piece.kind == "block" else recipe.precisions[:1]:
                 for sparsity, variant in zip((0.0, *recipe.sparsities), models, strict=False):
-                    option = _convert(work, piece, variant, sparsity, precision, features)
+                    option = _convert(work, piece, variant, sparsity, precision, features, batch)
                     exported[piece.name].append(option)
                     progress.step(f"{piece.name} {option.name}")
             outputs = exported[piece.name][0].runner(*features)
             tensors.update(zip(piece.outputs, outputs, strict=True))
     return exported
+
+
+def evaluation_batch(pieces: Sequence[Piece]) -> int:
+    """How many images at a time compositions are evaluated on."""
+    tensors = (t for piece in pieces for call in calls(piece.model) for t in call.outputs)
+    largest = max(4 * int(math.prod(t.shape[1:])) for t in tensors)
+    return max(1, min(_MOST_IMAGES, _TENSOR_BYTES // largest))
 
 
 def _convert(
@@ -92,14 +102,15 @@ def _convert(
     sparsity: float,
     precision: Precision,
     features: Sequence[np.ndarray],
+    batch: int,
 ) -> Exported:
     """One option, from the work folder if it is there."""
     name = option_name(sparsity, precision)
-    files = [work.path / "files" / piece.name / f"{name}{batch}.tflite" for batch in ("", f".{_EVALUATION_BATCH}")]
-    for file, batch in zip(files, (1, _EVALUATION_BATCH), strict=True):
+    files = [work.path / "files" / piece.name / f"{name}{suffix}.tflite" for suffix in ("", ".many")]
+    for file, images in zip(files, (1, batch), strict=True):
         if not file.exists():
-            content = convert(model, batch, precision, features)
-            if precision == "float32" and batch == 1:
+            content = convert(model, images, precision, features)
+            if precision == "float32" and file == files[0]:
                 check(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
             write_atomic(file, content)
     runner = Runner(files[1].read_bytes())

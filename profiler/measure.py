@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Effort:
         counts = self.threads
         if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
             raise ProfileError(f"thread counts must be different and positive, not {counts}")
-        if not self.seconds > 0 or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
+        if not 0 < self.seconds < math.inf or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
             raise ProfileError("seconds, precision (a fraction) and processes must be positive, plans not negative")
 
 

@@ -47,8 +47,3 @@ class Work:
         self._arrays = {**others, **{f"{stage}|{name}": array for name, array in arrays.items()}}
         if self._path is not None:
             write_arrays(self._path, {**self._arrays, "terms": np.array(self._terms)})
-
-    def remove(self) -> None:
-        """The profile is written: the file is not needed any more."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)

@@ -262,9 +262,9 @@ def test_between_lines_power_is_interpolated(tmp_path: Path) -> None:
 
 def test_half_a_line_is_no_reading(tmp_path: Path) -> None:
     path, start = tmp_path / "meter.csv", time.time()
-    path.write_text(f"{start - 1},50.0\n{start + 100},5")  # of 50.0
+    path.write_text(f"{start - 1},50.0\n{start + 0.3},5")  # of 50.0
     meter = External(path)
-    ended = threading.Timer(0.3, lambda: path.write_text(f"{start - 1},50.0\n{start + 100},50.0\n"))
+    ended = threading.Timer(0.4, lambda: path.write_text(f"{start - 1},50.0\n{start + 0.3},50.0\n"))
     ended.start()
     joules, took = timed(meter, lambda: time.sleep(0.05))
     ended.join()

@@ -100,6 +100,13 @@ def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["p.work"]
 
 
+def test_what_was_being_written_when_a_process_was_killed_is_cleared_away(tmp_path: Path) -> None:
+    for name in (".p[1].work.x_1.tmp", ".other.work.x_1.tmp", ".p1.work.x.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    Work(tmp_path / "p[1].work", TERMS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.work.x_1.tmp", ".p1.work.x.tmp"]
+
+
 def test_without_a_file_everything_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     work = Work(None, TERMS)

@@ -106,7 +106,7 @@ class Energy(Schema):
     """How energy was measured.
 
     `meter` names what told it; an `estimate` is CPU seconds times watts that the user gave. `switch_mj` is what going
-    from one random composition to another takes, its first run's extra included.
+    from one composition to another with other options takes, its first run's extra included.
     """
 
     meter: str

@@ -68,18 +68,23 @@ def _run(composition: Composition, image: dict[str, np.ndarray], seconds: float,
 
 
 class _Running:
-    """A model that runs without pause in a thread of its own."""
+    """A model that runs without pause in a thread of its own; if it fails, that is raised when it is to end."""
 
     def __init__(self, composition: Composition, image: dict[str, np.ndarray]) -> None:
         self._work = (composition, image)
         self._ended = threading.Event()
         self._began = threading.Event()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._loop, daemon=True)
 
     def _loop(self) -> None:
         composition, image = self._work
-        while not self._ended.is_set():
-            composition.run(image)
+        try:
+            while not self._ended.is_set():
+                composition.run(image)
+                self._began.set()
+        except BaseException as e:
+            self._failure = e
             self._began.set()
 
     def __enter__(self) -> None:
@@ -89,3 +94,5 @@ class _Running:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        if self._failure:
+            raise self._failure

@@ -7,12 +7,12 @@ user gives. `open_meter` finds them by name.
 
 from __future__ import annotations
 
-import csv
+import math
 import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -56,7 +56,9 @@ class Rapl:
 
     def __init__(self, root: Path = Path("/")) -> None:
         """ProfileError if there are no counters, or they cannot be read."""
-        self._zones = sorted((root / "sys/class/powercap").glob("intel-rapl:?"))
+        zones = sorted((root / "sys/class/powercap").glob("intel-rapl:?"))
+        # Laptops have a zone for the whole system beside those of packages, which it counts again.
+        self._zones = [zone for zone in zones if text(zone / "name").strip() != "psys"]
         if not self._zones:
             raise ProfileError("this processor, or the virtual machine, shows no RAPL counters (/sys/class/powercap)")
         if any(number(zone / "energy_uj") is None for zone in self._zones):
@@ -138,17 +140,22 @@ class Battery(_Sampled):
     name, window_s = "battery", 5.0
 
     def __init__(self, root: Path = Path("/")) -> None:
-        """ProfileError if there is no battery that tells its power, or it is being charged."""
+        """ProfileError if there is no battery that tells its power, or the device takes power from elsewhere."""
         folders = sorted((root / "sys/class/power_supply").glob("*"))
-        self._folders = [f for f in folders if text(f / "type").strip() == "Battery"]
+        self._folders = [  # of this device, not of a mouse
+            f for f in folders if text(f / "type").strip() == "Battery" and text(f / "scope").strip() != "Device"
+        ]
         self.watts()
 
     def watts(self) -> float:
         """At this moment."""
         total, known = 0.0, False
+        states = {folder.name: text(folder / "status").strip() for folder in self._folders}
+        if charging := [name for name, state in states.items() if state == "Charging"]:
+            raise ProfileError(f"{charging[0]} is being charged; unplug the device to measure energy")
+        if states and not {"Discharging", "Unknown", ""} & set(states.values()):
+            raise ProfileError(f"{', '.join(states)} gives no power; unplug the device to measure energy")
         for folder in self._folders:
-            if text(folder / "status").strip() == "Charging":
-                raise ProfileError(f"{folder.name} is being charged; unplug the device to measure energy")
             power, current, volts = (number(folder / f) for f in ("power_now", "current_now", "voltage_now"))
             if power is not None:
                 total, known = total + abs(power) / 1e6, True
@@ -190,14 +197,16 @@ class External:
 
     def _rows(self) -> list[tuple[float, float]]:
         try:
-            with self._path.open(newline="") as file:
-                rows = []
-                for row in csv.reader(file):
-                    with suppress(ValueError, IndexError):  # a heading, or a line that is being written
-                        rows.append((float(row[0]), float(row[1])))
-                return rows
+            content = self._path.read_text(encoding="utf-8", errors="replace")
         except OSError as e:
             raise ProfileError(f"cannot read {self._path}: {e.strerror or e}") from None
+        rows = []
+        for line in content.split("\n")[:-1]:  # what follows the last line's end is still being written
+            with suppress(ValueError):  # a heading
+                seconds, watts = map(float, line.split(",")[:2])
+                if math.isfinite(seconds) and math.isfinite(watts):
+                    rows.append((seconds, watts))
+        return rows
 
 
 class CpuSeconds:
@@ -236,13 +245,6 @@ def open_meter(name: str, root: Path = Path("/")) -> Meter:
     if name == "pmic":
         return Pmic()
     raise ProfileError(f"no meter {name!r}; there are {', '.join(METERS)}, csv:FILE and watts:NUMBER")
-
-
-def working_meters(root: Path = Path("/")) -> Iterator[Meter]:
-    """The meters that this device has and that can be read."""
-    for name in METERS:
-        with suppress(ProfileError):
-            yield open_meter(name, root)
 
 
 def measure_energy(bench: Bench, meter: Meter) -> tuple[dict[tuple[str, str], float], Energy]:

@@ -38,17 +38,20 @@ class Timings:
         first, warm: first runs of an option after another, and the ones after these.
         whole: runs of compositions, by thread count.
         choices: the numbers of these compositions' options.
+        seconds: how long all this took.
     """
 
     first: Samples = field(default_factory=dict)
     warm: Samples = field(default_factory=dict)
     whole: Samples = field(default_factory=dict)
     choices: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
         """For a file."""
         found = {f"{kind}/{k}": np.array(v) for kind in _KINDS for k, v in getattr(self, kind).items()}
-        return {**found, **{f"choices/{k}": np.array(v, np.int32) for k, v in self.choices.items()}}
+        found.update({f"choices/{k}": np.array(v, np.int32) for k, v in self.choices.items()})
+        return {**found, "seconds": np.array(self.seconds)}
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> Timings:
@@ -60,6 +63,8 @@ class Timings:
                 getattr(made, kind)[key] = values.tolist()
             elif kind == "choices":
                 made.choices[key] = [tuple(row) for row in values.tolist()]
+            elif kind == "seconds":
+                made.seconds = float(values)
         return made
 
 
@@ -162,7 +167,7 @@ def measure_latency(
 
     Args:
         bench: what to time.
-        seconds: how long, at most; but at least `LEAST_ROUNDS` rounds.
+        seconds: how long, at most, with what `timings` took; but at least `LEAST_ROUNDS` rounds, and one.
         precision: the half-width of the median's 95 % confidence interval that is well enough, relative to it.
         timings: what an interrupted measurement had; it is added to.
         save: is given all timings every few seconds.
@@ -171,21 +176,23 @@ def measure_latency(
     timings = timings or Timings()
     rounds = min((len(v) for v in timings.first.values()), default=0)
     rng = random.Random(seed * 1_000_003 + rounds)
-    start = saved = checked = time.monotonic()
-    with Progress(f"timing {bench.store.name}", math.ceil(seconds)) as progress:
+    saved = checked = time.monotonic()
+    start = saved - timings.seconds
+    with Progress(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as progress:
         sample_round(bench, Timings(), rng)  # to warm up
         while True:
             sample_round(bench, timings, rng)
             rounds += 1
             now = time.monotonic()
+            timings.seconds = now - start
             if now - saved >= _SAVE_S:
                 save(timings)
                 saved = now
-            if now - checked >= 1.0 or now - start >= seconds:
+            if now - checked >= 1.0 or timings.seconds >= seconds:
                 checked = now
                 widest = max(half_width(values) for values in timings.warm.values())
-                progress.at(min(now - start, progress.total), f"± {widest:.1%}" if math.isfinite(widest) else "")
-                if rounds >= LEAST_ROUNDS and (widest <= precision or now - start >= seconds):
+                progress.at(min(timings.seconds, progress.total), f"± {widest:.1%}" if math.isfinite(widest) else "")
+                if rounds >= LEAST_ROUNDS and (widest <= precision or timings.seconds >= seconds):
                     break
     save(timings)
     return timings

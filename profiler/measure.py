@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Effort:
         counts = self.threads
         if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
             raise ProfileError(f"thread counts must be different and positive, not {counts}")
-        if not self.seconds > 0 or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
+        if not 0 < self.seconds < math.inf or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
             raise ProfileError("seconds, precision (a fraction) and processes must be positive, plans not negative")
 
 
@@ -76,7 +77,7 @@ def profile_store(
         StoreError: the store is damaged.
     """
     effort = effort or Effort()
-    device, before, busy = fingerprint(), moment(), busy_elsewhere()
+    device, busy = fingerprint(), busy_elsewhere()
     skipped = [] if effort.dominated else [o for s in store.manifest.segments for o in s.options if _spare(store, o)]
     terms = {
         "store": store.id,
@@ -89,6 +90,7 @@ def profile_store(
     pack_ms = _packed(store, kept)
     weights = _weighed(store, effort, skipped, kept)
     bench = Bench(store, effort.threads, skipped)
+    before = moment()  # the clock of a processor that has just worked: an idle one may well be slower
     timings = latency.measure_latency(
         bench,
         effort.seconds,
@@ -96,6 +98,7 @@ def profile_store(
         Timings.of(kept.get("latency")),
         lambda t: kept.put("latency", t.arrays()),
     )
+    after = moment()
     figures, chain = latency.summary(bench, timings), latency.chain(bench, timings)
     checked = validate(bench, figures, chain, effort.plans, 0.15 * effort.seconds) if effort.plans else ()
     energies, energy = measure_energy(bench, meter) if meter else ({}, None)
@@ -128,7 +131,7 @@ def profile_store(
         pack_ms=pack_ms,
         validation=checked,
         energy=energy,
-        conditions=conditions(before, moment(), busy),
+        conditions=conditions(before, after, busy),
     )
     for warning in profile.conditions.warnings if profile.conditions else ():
         print(f"warning: {warning}", file=sys.stderr)

@@ -18,15 +18,30 @@ usage() {
 host=$1
 shift
 stores=()
+names=()
 while [[ $# -gt 0 && $1 != -- ]]; do
     [[ -f $1/manifest.json ]] || { echo "$1 is not a store: it has no manifest.json" >&2; exit 1; }
-    stores+=("${1%/}")
+    store=${1%/}
+    name=$(basename "$store")
+    # Names are folders there, in commands of a shell.
+    [[ $name =~ ^[A-Za-z0-9_][A-Za-z0-9_.+-]*$ ]] ||
+        { echo "$1 cannot be sent: its name may have letters, digits and _ . + - only" >&2; exit 1; }
+    [[ " ${names[*]-} " != *" $name "* ]] || { echo "two stores are called $name; profile them one by one" >&2; exit 1; }
+    stores+=("$store")
+    names+=("$name")
     shift
 done
+[[ ${#stores[@]} -gt 0 ]] || usage 2
 [[ $# -gt 0 ]] && shift # the --
+arguments=
 for argument in "$@"; do
-    [[ $argument == --out || $argument == --plot || $argument == --merge ]] &&
-        { echo "$argument cannot be used over SSH; profiles are fetched beside the stores" >&2; exit 1; }
+    case $argument in
+    --out | --out=* | --plot | --plot=* | --merge | --merge=*)
+        echo "$argument cannot be used over SSH; profiles are fetched beside the stores" >&2
+        exit 1
+        ;;
+    esac
+    arguments+=" $(printf %q "$argument")"
 done
 
 # shellcheck disable=SC2086  # options are words
@@ -43,20 +58,22 @@ if ! remote '~/.legodnn/venv/bin/legodnn --version' >/dev/null 2>&1; then
     remote "python3 -m venv ~/.legodnn/venv && ~/.legodnn/venv/bin/pip install --quiet '$package'"
 fi
 
-names=()
+folders=
 for store in "${stores[@]}"; do
     name=$(basename "$store")
+    folder=.legodnn/stores/$name
     sum=$(sha256sum <"$store/manifest.json")
-    if [[ $(remote "sha256sum <'.legodnn/stores/$name/manifest.json' 2>/dev/null" || true) != "$sum" ]]; then
+    if [[ $(remote "sha256sum <$folder/manifest.json 2>/dev/null" || true) != "$sum" ]]; then
         echo "sending $store" >&2
-        tar -C "$(dirname "$store")" -cf - "$name" |
-            remote "rm -rf '.legodnn/stores/$name' && tar -C .legodnn/stores -xf -"
+        # It gets its name when all of it has arrived.
+        tar -C "$store" -cf - . |
+            remote "rm -rf $folder $folder.part && mkdir $folder.part && tar -C $folder.part -xf - && mv $folder.part $folder"
     fi
-    names+=("'.legodnn/stores/$name'")
+    folders+=" $folder"
 done
-remote "~/.legodnn/venv/bin/legodnn profile ${names[*]} $(printf '%q ' "$@")"
+remote "~/.legodnn/venv/bin/legodnn profile$folders$arguments"
 for store in "${stores[@]}"; do
-    remote "cat '.legodnn/stores/$(basename "$store").profile.json'" >"$store.profile.json.tmp"
+    remote "cat .legodnn/stores/$(basename "$store").profile.json" >"$store.profile.json.tmp"
     mv "$store.profile.json.tmp" "$store.profile.json"
     echo "fetched $store.profile.json" >&2
 done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ class Work:
     def __init__(self, path: Path | None, terms: Mapping[str, Any]) -> None:
         self._path, self._terms = path, json.dumps(terms, sort_keys=True)
         self._arrays: dict[str, np.ndarray] = {}
+        if path is not None:  # what a process that was killed while writing left behind
+            for half in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                half.unlink(missing_ok=True)
         if path is not None and path.exists():
             try:
                 arrays = read_arrays(path, ProfileError, "measuring starts anew")
@@ -47,8 +51,3 @@ class Work:
         self._arrays = {**others, **{f"{stage}|{name}": array for name, array in arrays.items()}}
         if self._path is not None:
             write_arrays(self._path, {**self._arrays, "terms": np.array(self._terms)})
-
-    def remove(self) -> None:
-        """The profile is written: the file is not needed any more."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)

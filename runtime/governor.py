@@ -113,7 +113,7 @@ class Governor:
         log_decision(decision, readings, outcome, message, self.runtime.plan)
         if self._metrics is not None:
             self._metrics.decided(decision, outcome, seconds)
-            self._metrics.runs(self.runtime.plan, decision.slowdown)
+            self._metrics.runs(self.runtime.plan, {**self.task.expected, **decision.slowdown})
 
     def _applied(self, decision: Decision) -> tuple[str, str]:
         """Go to a decision as far as that is possible: what came of it, and what was wrong."""
@@ -172,4 +172,5 @@ def task_of(scheduler: Scheduler, budget: Budget) -> Task:
             n * sum(max(o.latency_ms[n] for o in segment.options) for segment in segments) for n in table.thread_counts
         )
         cores += math.inf if table.rate_hz is None else table.rate_hz * latency_ms / 1e3
-    return Task(budget, memory, cores if math.isfinite(cores) else None)
+    expected = {table.name: table.slowdown for table in scheduler.tables}
+    return Task(budget, memory, cores if math.isfinite(cores) else None, expected)

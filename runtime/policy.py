@@ -62,11 +62,13 @@ class Task:
         most_memory_bytes: what the models hold at the most; a limit beyond it is no limit.
         most_cores: the compute that they take at the most; None if it is not known, since a model has no rate: then
             compute is not limited.
+        expected: by model, the slow-down that it is planned for until it is observed; 1 for models not named.
     """
 
     budget: Budget
     most_memory_bytes: int
     most_cores: float | None = None
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def decide(policy: Policy, task: Task, state: State, situation: Situation) -> tu
         new = replace(new, cores=follow(state.cores, cores, now, policy.cores))
     for name, ratio in situation.ratios.items():
         speed = min(max(1 / ratio, _SLOWEST), _FASTEST)
-        new.speed[name] = follow(state.speed.get(name, Level(1.0)), speed, now, policy.speed)  # type: ignore[index]
+        level = state.speed.get(name, Level(_expected_speed(task, name)))
+        new.speed[name] = follow(level, speed, now, policy.speed)  # type: ignore[index]
     budget, slowdown = _asked(task, new)
     return new, Decision(budget, slowdown, _changes(task, state, new, situation, pressed))
 
@@ -198,7 +201,12 @@ def _asked(task: Task, state: State) -> tuple[Budget, dict[str, float]]:
     budget = Budget(
         memory_bytes=None if memory is None else max(1, int(memory)), latency_ms=own.latency_ms, cores=cores
     )
-    return budget, {name: 1 / level.value for name, level in state.speed.items() if level.value != 1.0}
+    unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(task, name)}
+    return budget, {name: 1 / speed for name, speed in unlike.items()}
+
+
+def _expected_speed(task: Task, name: str) -> float:
+    return 1 / task.expected.get(name, 1.0)
 
 
 def _limit(level: Level, most: float, own: float | None) -> float | None:
@@ -222,7 +230,7 @@ def _changes(task: Task, before: State, after: State, situation: Situation, pres
         why = f"held back ({readings.throttled}); {why}" if readings.throttled else why
         changes.append(Change("cores", was.cores, now.cores, why))
     for name in sorted(now_slow.keys() | was_slow.keys()):
-        old, new = was_slow.get(name, 1.0), now_slow.get(name, 1.0)
+        old, new = (slow.get(name, task.expected.get(name, 1.0)) for slow in (was_slow, now_slow))
         if old != new:
             why = f"its inferences take {situation.ratios[name]:.2f} times as long as profiled"
             changes.append(Change(f"speed of {name}", old, new, f"{why}{_heat(readings)}"))

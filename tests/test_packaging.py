@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,3 +91,79 @@ def test_the_base_dependencies_suffice_to_open_profile_plan_and_infer(
     with Runtime.open([tiny_store.path]) as runtime:
         np.testing.assert_allclose(np.load(tmp_path / "y.npy"), runtime.infer("tiny", x), atol=1e-5)
     assert subprocess.run([tmp_path / "venv" / "bin" / "legodnn", "--version"], check=True).returncode == 0
+
+
+def _interpreters() -> dict[str, str]:
+    """The supported versions of Python that are at hand, by their numbers."""
+    found = {}
+    for version in ("3.10", "3.11", "3.12", "3.13"):
+        managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
+        for candidate in filter(None, (*map(str, managed), shutil.which(f"python{version}"))):
+            asked = [candidate, "-c", "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"]
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+            if done.stdout.strip() == version:
+                found[version] = candidate
+                break
+    return found
+
+
+def _profiled(python: Path, store: Path) -> Profile:
+    """What `python -m legodnn profile` measures of a store, in an environment without a training library."""
+    command = [
+        str(python),
+        "-m",
+        "legodnn",
+        "profile",
+        str(store),
+        "--quick",
+        "--seconds",
+        "0.5",
+        "--threads",
+        "1",
+        "2",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=store.parent, env=_plain())
+    assert done.returncode == 0, done.stderr
+    heavy = "import importlib.util as u; print([m for m in ('tensorflow', 'keras', 'sklearn') if u.find_spec(m)])"
+    asked = subprocess.run([str(python), "-c", heavy], capture_output=True, text=True, check=True, env=_plain())
+    assert asked.stdout.strip() == "[]"
+    profile = Profile.load(default_path(store))
+    profile.check_store(Store(store))
+    assert [e.threads for e in profile.options[0].latency] == [1, 2]
+    return profile
+
+
+def _plain() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LEGODNN_EXECUTOR")}
+
+
+def _pip(python: Path, *arguments: object) -> None:
+    command = [str(python), "-m", "pip", "install", "-q", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_plain())
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+def test_the_profiler_needs_the_base_dependencies_alone_on_every_python(
+    version: str, dist: Path, store_copy: Path, tmp_path: Path
+) -> None:
+    if version not in _interpreters():
+        pytest.skip(f"no Python {version} here")
+    subprocess.run([_interpreters()[version], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
+    python = tmp_path / "venv" / "bin" / "python"
+    _pip(python, next(dist.glob("*.whl")))
+    assert "ai-edge-litert" in _profiled(python, store_copy).device.executor
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_profiler_works_with_the_older_runtime(dist: Path, store_copy: Path, tmp_path: Path) -> None:
+    if "3.11" not in _interpreters():
+        pytest.skip("no Python 3.11 here")
+    subprocess.run([_interpreters()["3.11"], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
+    python = tmp_path / "venv" / "bin" / "python"
+    _pip(python, "tflite-runtime>=2.14,<3", "numpy>=1.24,<2", "psutil>=5.9,<8", "pydantic>=2.9,<3")
+    _pip(python, "--no-deps", next(dist.glob("*.whl")))
+    assert "tflite-runtime" in _profiled(python, store_copy).device.executor

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,15 +81,18 @@ def run(args: argparse.Namespace) -> int:
         _check_plot(Path(args.plot))
     stores = [Store(path) for path in args.stores]
     paths = [Path(args.out) if args.out else default_path(store.path) for store in stores]
+    for path in (*paths, *map(Path, filter(None, [args.plot]))):
+        _check_writable(path)
     works = [path.with_name(path.name + ".work") for path in paths]
     profiles = [profile_store(s, effort, meter, work) for s, work in zip(stores, works, strict=True)]
     if len({store.id for store in stores}) > 1:
         profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0)
-    for profile, path, work in zip(profiles, paths, works, strict=True):
+    for profile, path in zip(profiles, paths, strict=True):
         profile.save(path)
-        work.unlink(missing_ok=True)
         if not args.json:
             print(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {path}\n")
+    for work in works:  # only now that nothing is left to do
+        work.unlink(missing_ok=True)
     if args.plot:
         from legodnn.profiler.plot import draw
 
@@ -107,6 +113,17 @@ def _effort(args: argparse.Namespace) -> Effort:
     return replace(effort, **given)
 
 
+def _check_writable(path: Path) -> None:
+    """ProfileError if a file cannot be written there; better before measuring than after."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as e:
+        raise ProfileError(f"cannot write {path}: {e.strerror or e}; name another file with --out or --plot") from None
+
+
 def _check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
@@ -119,7 +136,10 @@ def _check_plot(path: Path) -> None:
 def _merge(args: argparse.Namespace) -> int:
     if not args.out:
         raise ProfileError("--merge needs --out, the file to write")
+    if args.plot:
+        raise ProfileError("--plot draws a store that is being measured, and cannot be used with --merge")
     profile = merge([Profile.load(file) for file in args.merge])
+    _check_writable(Path(args.out))
     profile.save(args.out)
     if args.json:
         print(json.dumps([profile.model_dump(mode="json", by_alias=True)]))

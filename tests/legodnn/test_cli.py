@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from legodnn.cli import main
-from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 
-COMMANDS = ("demo", "build", "inspect", "profile", "plan", "run")
+COMMANDS = ("demo", "build", "inspect", "profile", "plan", "run", "doctor")
 
 
 @pytest.fixture
@@ -67,12 +66,6 @@ def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     assert "16 channels made by layer1_0_conv1" in text
     assert "keeps its channels: it adds channels" in text
-
-
-def test_profile_writes_a_profile_beside_the_store(store_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["profile", str(store_copy), "--rounds", "3"]) == 0
-    assert str(default_path(store_copy)) in capsys.readouterr().out
-    Profile.load(default_path(store_copy)).check_store(Store(store_copy))
 
 
 def test_run_replays_a_trace_and_measures(

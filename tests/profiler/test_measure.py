@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from legodnn.errors import ProfileError
+from legodnn.errors import ProfileError, StoreError
+from legodnn.files import read_arrays
 from legodnn.profile import Profile, default_path
-from legodnn.profiler import profile_store
+from legodnn.profiler import QUICK, Effort, profile_store
+from legodnn.profiler.energy import CpuSeconds
 from legodnn.runtime.device import fingerprint
-from legodnn.store import Store
+from legodnn.store import MANIFEST, Store
+
+SHORT = Effort(seconds=0.3, processes=1, plans=0)
 
 
 @pytest.fixture(scope="module")
 def profile(tiny_store2: Store) -> Profile:
-    return profile_store(tiny_store2, threads=(2, 1, 3), rounds=3, processes=1)
+    meter = CpuSeconds(3.0)
+    meter.window_s = 0.02
+    return profile_store(tiny_store2, Effort(threads=(2, 1, 3), seconds=0.5, processes=1, plans=3), meter)
 
 
 def test_every_option_has_memory_and_latency_at_every_thread_count(profile: Profile, tiny_store2: Store) -> None:
@@ -25,6 +36,10 @@ def test_every_option_has_memory_and_latency_at_every_thread_count(profile: Prof
         assert [latency.threads for latency in option.latency] == [2, 1, 3]
         assert option.memory_bytes > 0
         assert option.load_ms > 0
+        for entry in option.latency:
+            assert 0 < entry.min_ms <= entry.median_ms <= entry.p95_ms
+            assert entry.first_ms > 0  # type: ignore[operator]
+            assert entry.runs >= 15
 
 
 def test_the_profile_fits_its_store_and_this_device(profile: Profile, tiny_store: Store, tiny_store2: Store) -> None:
@@ -33,6 +48,24 @@ def test_the_profile_fits_its_store_and_this_device(profile: Profile, tiny_store
     assert profile.model == "tiny2"
     with pytest.raises(ProfileError):
         profile.check_store(tiny_store)
+
+
+def test_it_says_what_the_chain_takes_how_well_it_predicts_and_under_which_conditions(profile: Profile) -> None:
+    assert [c.threads for c in profile.chain] == [2, 1, 3]
+    assert [(v.threads, v.plans) for v in profile.validation] == [(2, 3), (1, 3), (3, 3)]
+    assert profile.skipped == profile.contention == ()
+    assert profile.pack_ms is not None
+    assert profile.conditions is not None
+    assert profile.conditions.kernel
+
+
+def test_energy_is_in_it_where_a_meter_was_given(profile: Profile, tiny_store2: Store) -> None:
+    assert profile.energy is not None
+    assert profile.energy.meter == "CPU seconds x 3 W"
+    assert all(o.energy_mj is not None and o.energy_mj > 0 for o in profile.options)
+    without = Profile.load(default_path(tiny_store2.path))
+    assert without.energy is None
+    assert all(o.energy_mj is None for o in without.options)
 
 
 def test_the_shared_stores_profiles_fit_them(tiny_store: Store, tiny_store2: Store) -> None:
@@ -47,10 +80,98 @@ def test_the_shared_stores_profiles_fit_them(tiny_store: Store, tiny_store2: Sto
         {"threads": (0,)},
         {"threads": (1, -2)},
         {"threads": (1, 2, 1)},
-        {"rounds": 0},
+        {"seconds": 0},
+        {"seconds": float("nan")},
+        {"seconds": float("inf")},
+        {"precision": 0},
+        {"precision": 1},
+        {"precision": float("nan")},
         {"processes": 0},
+        {"plans": -1},
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(tiny_store2: Store, arguments: dict[str, Any]) -> None:
-    with pytest.raises(ProfileError, match="must be different and positive"):
-        profile_store(tiny_store2, **arguments)
+def test_efforts_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ProfileError, match="must be"):
+        Effort(**arguments)
+
+
+# --- options that are left out when time is short --------------------------------------------------------------------
+
+
+def marked(folder: Path, *options: tuple[int, int]) -> Store:
+    """A copy of a store in which options (number of the segment, number of the option) are dominated."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for segment, option in options:
+        manifest["segments"][segment]["options"][option]["dominated"] = True
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return Store(folder)
+
+
+def test_quick_leaves_out_what_is_dominated_and_says_so(store_copy: Path) -> None:
+    store = marked(store_copy, (0, 1), (1, 2))
+    profile = profile_store(store, replace(QUICK, seconds=0.3, plans=0))
+    assert [(s.segment, s.option) for s in profile.skipped] == [("block1", "s0.5"), ("block2", "s0.75")]
+    assert all("dominated" in s.reason for s in profile.skipped)
+    profile.check_store(store)
+    everything = {(s.name, o.name) for s in store.manifest.segments for o in s.options}
+    assert {(o.segment, o.option) for o in profile.options} == everything - {("block1", "s0.5"), ("block2", "s0.75")}
+
+
+def test_originals_are_measured_even_if_something_is_better(store_copy: Path) -> None:
+    store = marked(store_copy, (0, 0), (0, 1), (0, 2), (2, 0))
+    profile = profile_store(store, replace(QUICK, seconds=0.3, plans=0))
+    assert [(s.segment, s.option) for s in profile.skipped] == [("block1", "s0.5"), ("block1", "s0.75")]
+    profile.check_store(store)
+
+
+def test_without_hurry_everything_is_measured(store_copy: Path) -> None:
+    assert profile_store(marked(store_copy, (0, 1)), SHORT).skipped == ()
+
+
+# --- interruptions ---------------------------------------------------------------------------------------------------
+
+
+class Broken(CpuSeconds):
+    """A meter that fails when everything else has been measured."""
+
+    def joules(self, work: Callable[[], None]) -> float:
+        raise ProfileError("the meter was unplugged")
+
+
+def test_what_was_measured_before_an_error_is_gone_on_with(
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work = tmp_path / "p.work"
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, SHORT, Broken(1.0), work)
+    kept = read_arrays(work, ProfileError, "")
+    capfd.readouterr()
+    start = time.monotonic()
+    profile = profile_store(tiny_store2, SHORT, None, work)
+    assert time.monotonic() - start < 10
+    assert f"going on with what {work} has" in capfd.readouterr().err
+    rows = kept["memory|0"]
+    assert [o.load_ms for o in profile.options] == rows[:, 1].tolist()
+    assert [o.memory_bytes for o in profile.options] == [round(b) for b in rows[:, 0]]
+    runs = len(kept["latency|warm/1/0/0"])
+    assert runs < profile.options[0].latency[0].runs <= runs + 9
+    assert profile.pack_ms == float(kept["pack|ms"])
+
+
+@pytest.mark.parametrize("effort", [replace(SHORT, threads=(2,)), replace(SHORT, threads=(1, 2))])
+def test_another_question_starts_anew(
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], effort: Effort
+) -> None:
+    profile_store(tiny_store2, SHORT, None, tmp_path / "p.work")
+    profile = profile_store(tiny_store2, effort, None, tmp_path / "p.work")
+    assert "measured elsewhere or otherwise: measuring starts anew" in capfd.readouterr().err
+    assert [e.threads for e in profile.options[0].latency] == list(effort.threads)
+
+
+def test_a_damaged_store_is_not_measured(store_copy: Path) -> None:
+    store = Store(store_copy)
+    file = store.verified_file(store.manifest.segments[0].options[1])
+    file.write_bytes(b"x" + file.read_bytes()[1:])
+    with pytest.raises((StoreError, ProfileError)) as caught:
+        profile_store(store, SHORT)
+    assert len(str(caught.value).splitlines()) <= 2

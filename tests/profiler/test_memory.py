@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +70,30 @@ def test_a_process_that_fails_is_an_error_with_its_last_line(store_copy: Path) -
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ProfileError, match=r"the process that measures memory failed: .*has 100 bytes instead of"):
         measure_memory(store, processes=1)
+
+
+def test_skipped_options_are_not_weighed(tiny_store2: Store) -> None:
+    block = tiny_store2.manifest.blocks[0]
+    measured = measure_memory(tiny_store2, processes=1, skipped=[block.option("s0.5")])
+    assert sorted(measured) == [key for key in keys(tiny_store2) if key != (block.name, "s0.5")]
+
+
+def test_processes_that_have_ended_before_are_not_started_again(tiny_store2: Store) -> None:
+    """Their rows are taken as they are, whatever they say."""
+    count = len(keys(tiny_store2))
+    done = {seed: np.stack([np.arange(count) + 100 * seed, np.full(count, seed / 4)], axis=1) for seed in range(3)}
+    saved: list[int] = []
+    found = measure_memory(tiny_store2, 3, done=done, save=lambda seed, rows: saved.append(seed))
+    assert list(found) == [(s.name, o.name) for s in tiny_store2.manifest.segments for o in s.options]
+    assert list(found.values()) == [(100 + i, 0.25) for i in range(count)]
+    assert saved == []
+
+
+def test_only_what_is_missing_is_measured_and_each_process_is_saved(tiny_store2: Store) -> None:
+    count = len(keys(tiny_store2))
+    done = {0: np.full((count, 2), 1e9), 7: np.zeros((count, 2))}  # of another run with more processes
+    saved: dict[int, np.ndarray] = {}
+    found = measure_memory(tiny_store2, 2, done=done, save=lambda seed, rows: saved.update({seed: rows}))
+    assert list(saved) == [1]
+    for (memory, ms), row in zip(found.values(), saved[1], strict=True):
+        assert (memory, ms) == pytest.approx(((1e9 + row[0]) / 2, (1e9 + row[1]) / 2), abs=0.6)

@@ -192,6 +192,19 @@ def test_a_model_that_runs_slower_than_profiled_is_planned_as_such() -> None:
     assert back[-1].slowdown == {}
 
 
+def test_what_is_observed_replaces_what_was_expected() -> None:
+    task = replace(TASK, expected={"a": 1.4})
+    as_expected = [Situation(device(s), 0, {"a": 1.45}) for s in range(30)]
+    assert not any(d.changes or d.slowdown for d in run(task, as_expected))
+    # Nobody slows it: also what is as profiled is said, for a plan that is told nothing expects 1.4.
+    alone = run(task, [Situation(device(s), 0, {"a": 1.0}) for s in range(30)])
+    assert alone[-1].slowdown == pytest.approx({"a": 1.0})
+    (change,) = (c for d in alone for c in d.changes)
+    assert (change.before, change.after) == pytest.approx((1.4, 1.0))
+    slower = run(task, [Situation(device(s), 0, {"a": 2.0}) for s in range(3)])
+    assert slower[0].slowdown == pytest.approx({"a": 2.0})
+
+
 situations = st.builds(
     lambda available, pressure, held, busy, hot, ratio: Situation(
         device(available=available, memory_pressure=pressure, busy_cores=busy, own_cores=0.0, throttled="hot" * hot),

@@ -11,7 +11,7 @@ import pytest
 from legodnn import Budget, InfeasibleError, Runtime, Store
 from legodnn.errors import InputError, ProfileError, StoreError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.profile import Profile, default_path
+from legodnn.profile import Chain, Profile, Skipped, default_path
 from legodnn.runtime import interpreter
 from legodnn.runtime.executor import executor_name, open_executor
 from legodnn.runtime.model import RunningModel
@@ -99,6 +99,49 @@ def test_changing_one_blocks_option_opens_exactly_one_file(
         assert [c.segment for c in runtime.last_switch.loaded["tiny"]] == [block.name]
         monkeypatch.undo()
         assert loaded_files(runtime, monkeypatch, runtime.budget) == []
+
+
+def with_one_option_skipped(store: Store, folder: Path, **more: object) -> Workload:
+    """A workload whose profile does not have the last block's s0.5, but says so."""
+    profile = Profile.load(default_path(store.path))
+    key = (store.manifest.blocks[-1].name, "s0.5")
+    fewer = {
+        "options": tuple(o for o in profile.options if (o.segment, o.option) != key),
+        "skipped": (Skipped(segment=key[0], option=key[1], reason="short of time"),),
+        **more,
+    }
+    profile.model_copy(update=fewer).save(folder / "fewer.json")
+    return Workload(
+        models=(WorkloadModel(name="tiny", store=str(store.path), profile=str(folder / "fewer.json"), threads=1),)
+    )
+
+
+def test_an_option_that_was_not_measured_is_never_planned_and_refused_in_a_plan_made_elsewhere(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    block = tiny_store.manifest.blocks[-1].name
+    with Runtime(with_one_option_skipped(tiny_store, tmp_path)) as runtime:
+        rows = next(b for b in runtime.scheduler.tables[0].blocks if b.name == block)
+        assert [o.name for o in rows.options] == ["s0", "s0.75"]
+        before, x = runtime.plan, image(tiny_store)
+        expected = runtime.infer("tiny", x)
+        changed = before["tiny"].model_copy(update={"options": {**before["tiny"].options, block: "s0.5"}})
+        with pytest.raises(WorkloadError, match=f"gives tiny/{block} the option 's0.5', which its profile does not"):
+            runtime.plan = before.model_copy(update={"models": (changed,)})
+        assert runtime.plan is before
+        np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
+        other = before["tiny"].model_copy(update={"options": {**before["tiny"].options, block: "s0.75"}})
+        runtime.plan = before.model_copy(update={"models": (other,)})
+        assert runtime.plan["tiny"].options[block] == "s0.75"
+
+
+def test_a_runtime_plans_with_what_its_profile_says_of_the_chain(tiny_store: Store, tmp_path: Path) -> None:
+    latency = []
+    for ms in (0.0, 250.0):
+        chain = tuple(Chain(threads=n, overhead_ms=ms) for n in (1, 2))
+        with Runtime(with_one_option_skipped(tiny_store, tmp_path, chain=chain)) as runtime:
+            latency.append(runtime.plan["tiny"].latency_ms)
+    assert latency[1] - latency[0] == pytest.approx(250.0)
 
 
 @pytest.mark.parametrize("nonsense", [{"memory_bytes": 0}, {"memory_bytes": -5}, {"latency_ms": float("nan")}])

@@ -432,6 +432,73 @@ def test_missing_things_are_refused() -> None:
         Scheduler([small_or_great("m")]).plan(Budget(cores=1.0))
 
 
+# --- what a chain takes, and what other models slow down -------------------------------------------------------------
+
+
+def chained(overhead_ms: float, **more: Any) -> ModelTable:
+    """`small_or_great` with a fixed head: 2.5 or 1.5 ms, and the chain's overhead."""
+    return small_or_great(
+        fixed=(BlockRows("head", (option("s0", 1, 0.5),)),), overhead_ms={1: overhead_ms, 2: 99.0}, **more
+    )
+
+
+def test_what_the_chain_takes_is_part_of_the_latency() -> None:
+    plan = Scheduler([chained(0.25)]).plan(Budget(latency_ms=2.75))
+    assert plan["m"].options == {"b0": "great"}
+    assert plan["m"].latency_ms == 2.75
+    assert Scheduler([chained(0.25)]).plan(Budget(latency_ms=2.749))["m"].options == {"b0": "small"}
+    assert Scheduler([chained(0.0)]).plan(Budget(latency_ms=2.5))["m"].options == {"b0": "great"}
+
+
+def test_where_only_the_chain_exceeds_the_limit_nothing_fits_and_the_report_counts_it() -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        Scheduler([chained(5.0)]).plan(Budget(latency_ms=6.0))
+    assert [limit.needed for limit in caught.value.report.limits if limit.kind == "latency"] == [6.5]
+
+
+def test_what_the_chain_takes_costs_compute_and_is_slowed_down_too() -> None:
+    plan = Scheduler([chained(0.5, rate_hz=100.0)]).plan(Budget(), slowdown={"m": 2.0})
+    assert plan["m"].latency_ms == 6.0
+    assert plan["m"].cores == pytest.approx(0.6)
+
+
+@given(tables(), st.floats(0, 5), st.floats(0.5, 40))
+def test_overhead_is_like_a_fixed_segment_that_takes_no_memory(
+    found: list[ModelTable], overhead: float, ms: float
+) -> None:
+    as_overhead = [replace(t, overhead_ms={1: overhead}) for t in found]
+    as_segment = [replace(t, fixed=(BlockRows("chain", (option("o", 0, overhead),)),)) for t in found]
+    budget = Budget(latency_ms=ms, cores=1.0)
+    mine, other = (plan_or_report(Scheduler(t), budget) for t in (as_overhead, as_segment))
+    assert type(mine) is type(other)
+    if isinstance(mine, Plan):
+        assert mine == other
+
+
+def test_a_tables_slow_down_is_expected_and_replaced_by_what_is_said() -> None:
+    scheduler = Scheduler([small_or_great(slowdown=1.5)])
+    assert scheduler.plan(Budget())["m"].latency_ms == 3.0
+    assert scheduler.plan(Budget(latency_ms=2.9))["m"].options == {"b0": "small"}
+    assert scheduler.plan(Budget(latency_ms=2.9), slowdown={"m": 1.0})["m"].options == {"b0": "great"}
+    assert scheduler.plan(Budget(), slowdown={"m": 4.0})["m"].latency_ms == 8.0
+    assert scheduler.gains(scheduler.plan(Budget(latency_ms=2.0))).latency["m"].objective == 1.0
+
+
+@given(tables(), st.sampled_from([0.5, 1.25, 3.0]), st.integers(1, 2000), st.floats(0.1, 30))
+def test_an_expected_slow_down_plans_as_one_that_is_said(
+    found: list[ModelTable], factor: float, memory: int, ms: float
+) -> None:
+    budget = Budget(memory_bytes=memory, latency_ms=ms, cores=2.0)
+    expected = objective(Scheduler([replace(t, slowdown=factor) for t in found]), budget)
+    assert expected == objective(Scheduler(found), budget, slowdown={t.name: factor for t in found})
+
+
+@pytest.mark.parametrize("change", [{"slowdown": 0.0}, {"slowdown": math.nan}, {"overhead_ms": {1: -0.1}}])
+def test_tables_whose_overhead_or_slow_down_makes_no_sense_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(WorkloadError, match=next(iter(change))):
+        small_or_great(**change)
+
+
 def test_unknown_names_are_refused() -> None:
     scheduler = Scheduler([small_or_great("m")])
     with pytest.raises(WorkloadError, match="'x', which is none of m"):

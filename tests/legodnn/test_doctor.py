@@ -1,0 +1,139 @@
+"""`legodnn doctor` says what a device has, what is missing, and the command that adds it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from legodnn.cli import main
+from legodnn.commands.doctor import Finding, examine
+
+
+def write(root: Path, files: dict[str, object]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    """A board in a container, on battery, too hot, with a governor that hesitates."""
+    cpu, group = "sys/devices/system/cpu/cpu0/cpufreq", "sys/fs/cgroup"
+    return write(
+        tmp_path,
+        {
+            "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nModel\t\t: Raspberry Pi 5 Model B",
+            "proc/self/cgroup": "0::/",
+            "proc/self/smaps_rollup": "",
+            f"{group}/cgroup.controllers": "cpu memory",
+            f"{group}/cpu.max": "150000 100000",
+            f"{group}/memory.max": 300_000_000,
+            f"{group}/memory.current": 100_000_000,
+            f"{group}/memory.pressure": "some avg10=1.00 avg60=0.00 avg300=0.00 total=12",
+            f"{cpu}/scaling_cur_freq": 1_800_000,
+            f"{cpu}/scaling_governor": "ondemand",
+            "sys/devices/platform/soc/soc:firmware/get_throttled": "4",
+            "sys/class/power_supply/BAT0/type": "Battery",
+            "sys/class/power_supply/BAT0/status": "Discharging",
+            "sys/class/power_supply/BAT0/power_now": 4_000_000,
+        },
+    )
+
+
+def by_name(root: Path) -> dict[str, Finding]:
+    found = list(examine(root))
+    assert len({f.what for f in found}) == len(found)
+    return {f.what: f for f in found}
+
+
+def test_a_device_is_described_as_its_kernel_does(board: Path) -> None:
+    found = by_name(board)
+    assert found["Python"].state == "ok"
+    assert found["processor"].found.startswith("Raspberry Pi 5 Model B (")
+    assert found["processor"].found.endswith("; asimd asimddp")
+    assert found["cores"].found.endswith(", of which the control group allows 1.5")
+    assert found["clock and heat"].found == "1800 MHz, governor ondemand"
+    assert found["clock and heat"].state == "note"
+    assert "held back: throttled" in found["clock and heat"].remedy
+    assert "cpupower frequency-set -g performance" in found["clock and heat"].remedy
+    assert found["memory"].found.endswith("; the control group allows 300 MB")
+    assert found["measuring memory"].state == "ok"
+    assert "memory pressure" not in found
+    assert found["energy: battery"] == Finding("energy: battery", "ok", "legodnn profile STORE --energy battery")
+    assert found["energy: rapl"].state == "note"
+    assert "no RAPL counters" in found["energy: rapl"].found
+
+
+def test_a_device_that_tells_nothing_is_described_too(tmp_path: Path) -> None:
+    found = by_name(tmp_path)
+    assert found["clock and heat"] == Finding("clock and heat", "ok", "the system tells no clock")
+    assert found["measuring memory"].state == "note"
+    assert found["memory pressure"].remedy == "boot with psi=1"
+    assert found["energy: battery"].state == "note"
+
+
+def test_this_device_can_run_models_and_every_remedy_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    out = capfd.readouterr().out
+    for f in examine():
+        assert f.what in out
+        assert f.remedy in out
+    assert "MISS" not in out
+
+
+def test_json_is_a_list_of_findings(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    findings = json.loads(capfd.readouterr().out)
+    assert {tuple(f) for f in findings} == {("what", "state", "found", "remedy")}
+    assert {f["state"] for f in findings} <= {"ok", "note"}
+    assert {"Python", "Interpreter", "processor", "memory", "packed weights"} <= {f["what"] for f in findings}
+
+
+def doctor_without(*modules: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    program = (
+        "import sys\n"
+        "from importlib.machinery import PathFinder\n"
+        f"hidden = {modules!r}\n"
+        "class Hiding(PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        return None if name.split('.')[0] in hidden else PathFinder.find_spec(name, path, target)\n"
+        "sys.meta_path[sys.meta_path.index(PathFinder)] = Hiding\n"
+        "from legodnn.cli import main\n"
+        f"sys.exit(main(['doctor', *{flags!r}]))"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+def test_without_a_runtime_models_cannot_run_and_the_command_that_adds_it_is_named() -> None:
+    done = doctor_without("ai_edge_litert", "tflite_runtime", "tensorflow", flags=("--json",))
+    assert done.returncode == 1, done.stderr
+    missing = [f for f in json.loads(done.stdout) if f["state"] == "missing"]
+    assert [(f["what"], f["found"]) for f in missing] == [("Interpreter", "no TensorFlow Lite runtime")]
+    assert missing[0]["remedy"].startswith("pip install ")
+
+
+def test_what_is_optional_is_no_fault() -> None:
+    done = doctor_without("matplotlib", "rich", "prometheus_client", "PIL")
+    assert done.returncode == 0, done.stderr
+    assert "missing, for reports and plots" in done.stdout
+    assert "-> pip install 'legodnn[plot]'" in done.stdout
+
+
+def test_a_forced_executor_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "interpreter")
+    assert by_name(Path("/"))["LEGODNN_EXECUTOR"].found == "interpreter"
+
+
+def test_a_cache_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "file" / "cache"))
+    finding = by_name(Path("/"))["packed weights"]
+    assert finding.state == "note"
+    assert "cannot be kept" in finding.found

@@ -1,0 +1,228 @@
+"""`legodnn profile` measures, writes, prints and draws; merges; and refuses in a line what makes no sense."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from legodnn.cli import main
+from legodnn.profile import Profile, default_path
+from legodnn.store import MANIFEST, Store
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(a) for a in arguments])
+    captured = capfd.readouterr()
+    return status, captured.out, captured.err
+
+
+SHORT = ("--seconds", "0.3", "--quick")
+
+
+def test_a_profile_is_written_beside_the_store_and_shown(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capfd, "profile", store_copy, *SHORT, "--threads", 1, 2)
+    assert status == 0
+    profile = Profile.load(default_path(store_copy))
+    profile.check_store(Store(store_copy))
+    for words in (
+        f"wrote {default_path(store_copy)}",
+        "median ms (2t)",
+        "a chain of segments takes",
+        "predicted against measured latency of 8 random plans, 2 threads: median error",
+        f"next: legodnn plan {store_copy}",
+    ):
+        assert words in out
+    for line in ("weighing tiny", "timing tiny", "validating tiny"):
+        assert line in err
+    assert sorted(p.name for p in store_copy.parent.iterdir()) == ["copy", "copy.profile.json"]
+
+
+def test_json_is_the_profile_and_nothing_else(
+    store_copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "p.json"
+    status, printed, _ = run(capfd, "profile", store_copy, *SHORT, "--json", "--out", out, "--energy", "watts:2.5")
+    assert status == 0
+    (document,) = json.loads(printed)
+    assert document == json.loads(out.read_text())
+    assert Profile.model_validate_json(json.dumps(document)) == Profile.load(out)
+    assert document["energy"]["meter"] == "CPU seconds x 2.5 W"
+    assert document["energy"]["estimate"] is True
+    assert not default_path(store_copy).exists()
+    assert [p.name for p in out.parent.iterdir()] == ["p.json"]
+
+
+def test_the_fields_are_named_as_tools_for_lite_models_name_them(store_copy: Path, tmp_path: Path) -> None:
+    assert main(["profile", str(store_copy), *SHORT, "--out", str(tmp_path / "p.json")]) == 0
+    entry = json.loads((tmp_path / "p.json").read_text())["options"][0]["latency"][0]
+    assert set(entry) == {"threads", "runs", "first_ms", "min_ms", "median_ms", "p95_ms"}
+
+
+def test_energy_stands_in_the_table(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capfd, "profile", store_copy, *SHORT, "--energy", "watts:3")
+    assert status == 0
+    assert " mJ " in out
+    assert "energy estimated by CPU seconds x 3 W: a switch takes" in out
+
+
+def test_quick_says_what_it_left_out(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    manifest = json.loads((store_copy / MANIFEST).read_text())
+    for segment in manifest["segments"][:2]:
+        for option in segment["options"][1:]:
+            option["dominated"] = True
+    (store_copy / MANIFEST).write_text(json.dumps(manifest))
+    status, out, _ = run(capfd, "profile", store_copy, *SHORT)
+    assert status == 0
+    names = "block1/s0.5, block1/s0.75, block2/s0.5, block2/s0.75"
+    assert f"not measured: {names}: dominated by another option" in out
+
+
+def test_several_stores_are_also_run_beside_each_other(
+    tiny_store: Store, tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folders = [shutil.copytree(s.path, tmp_path / s.name) for s in (tiny_store, tiny_store2)]
+    status, out, _ = run(capfd, "profile", *folders, *SHORT)
+    assert status == 0
+    profiles = [Profile.load(default_path(folder)) for folder in folders]
+    assert [[c.model for c in p.contention] for p in profiles] == [["tiny2"], ["tiny"]]
+    assert "beside tiny2 it takes" in out
+    assert "beside tiny it takes" in out
+    assert not list(tmp_path.glob("*.work"))
+
+
+def test_a_picture_is_drawn(store_copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    status, out, err = run(capfd, "profile", store_copy, *SHORT, "--plot", tmp_path / "p.svg", "--json")
+    assert status == 0
+    assert json.loads(out)
+    assert f"drew {tmp_path / 'p.svg'}" in err
+    assert "<svg" in (tmp_path / "p.svg").read_text()
+
+
+def test_without_matplotlib_the_message_names_the_command_before_anything_is_measured(store_copy: Path) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from legodnn.cli import main\n"
+        f"sys.exit(main(['profile', {str(store_copy)!r}, '--plot', 'p.svg']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "legodnn: --plot needs matplotlib; pip install 'legodnn[plot]'\n"
+
+
+def test_the_same_command_goes_on_after_an_interruption(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    work = store_copy.with_name("copy.profile.json.work")
+    command = [sys.executable, "-m", "legodnn", "profile", str(store_copy), "--seconds", "100", "--precision", "1e-9"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (work.exists() and work.stat().st_size > 5000) and time.monotonic() < deadline:  # timings are in it
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    assert not default_path(store_copy).exists()
+    status, _, err = run(capfd, "profile", store_copy, "--seconds", "1")
+    assert status == 0
+    assert f"going on with what {work} has" in err
+    assert default_path(store_copy).exists()
+    assert not work.exists()
+
+
+# --- merging ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def halves(tiny_store: Store, tmp_path: Path) -> list[Path]:
+    """The shared profile, taken apart: one thread count in each."""
+    whole = Profile.load(default_path(tiny_store.path))
+    paths = []
+    for n in (1, 2):
+        options = tuple(
+            o.model_copy(update={"latency": tuple(e for e in o.latency if e.threads == n)}) for o in whole.options
+        )
+        chain = tuple(c for c in whole.chain if c.threads == n)
+        path = tmp_path / f"{n}.json"
+        whole.model_copy(update={"options": options, "chain": chain}).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_merging_puts_thread_counts_together(
+    tiny_store: Store, halves: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = run(capfd, "profile", "--merge", *halves, "--out", tmp_path / "both.json")
+    assert status == 0
+    assert "median ms (1t)" in out
+    assert "median ms (2t)" in out
+    assert Profile.load(tmp_path / "both.json") == Profile.load(default_path(tiny_store.path))
+    status, printed, _ = run(capfd, "profile", "--merge", *halves, "--out", tmp_path / "both.json", "--json")
+    assert status == 0
+    assert json.loads(printed) == [json.loads((tmp_path / "both.json").read_text())]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give the folders of stores to measure, or --merge and the files"),
+        (["STORE", "--merge", "ONE"], "give the folders of stores to measure, or --merge and the files"),
+        (["--merge", "ONE", "TWO"], "--merge needs --out"),
+        (["--merge", "ONE", "TWO", "--out", "OUT", "--plot", "p.svg"], "cannot be used with --merge"),
+        (["--merge", "ONE", "OTHER", "--out", "OUT"], "profiles of different stores cannot be merged"),
+        (["--merge", "ONE", "nowhere.json", "--out", "OUT"], "cannot read nowhere.json"),
+        (["--merge", "ONE", "TWO", "--out", "FOLDER"], "Is a directory; name another file"),
+        (["STORE", "STORE2", "--out", "OUT"], "there are several stores"),
+        (["STORE", "STORE2", "--plot", "OUT"], "there are several stores"),
+        (["STORE", "--out", "FOLDER"], "Is a directory; name another file"),
+        (["STORE", "--out", "ONE/p.json"], "name another file"),
+        (["STORE", "--plot", "OUT.gif"], "--plot draws .svg, .png or .pdf, not"),
+        (["STORE", "--plot", "ONE/p.svg"], "name another file"),
+        (["STORE", "--threads", "0"], "thread counts must be different and positive"),
+        (["STORE", "--threads", "1", "1"], "thread counts must be different and positive"),
+        (["STORE", "--seconds", "-1"], "must be positive"),
+        (["STORE", "--seconds", "inf"], "must be positive"),
+        (["STORE", "--seconds", "nan"], "must be positive"),
+        (["STORE", "--precision", "2"], "must be positive"),
+        (["STORE", "--energy", "sun"], "no meter 'sun'; there are rapl, pmic, battery, csv:FILE and watts:NUMBER"),
+        (["STORE", "--energy", "csv:nowhere.csv"], "cannot read nowhere.csv"),
+        (["STORE", "--energy", "watts:0"], "make no sense"),
+        (["nowhere"], "is not a folder"),
+    ],
+)
+def test_refusals_are_a_line_and_nothing_is_measured_or_written(
+    arguments: list[str],
+    message: str,
+    halves: list[Path],
+    tiny_store: Store,
+    tiny_store2: Store,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "folder").mkdir()
+    names = {
+        "OTHER": default_path(tiny_store2.path),
+        "STORE2": tiny_store2.path,
+        "STORE": tiny_store.path,
+        "ONE": halves[0],
+        "TWO": halves[1],
+        "OUT": tmp_path / "out",
+        "FOLDER": tmp_path / "folder",
+    }
+    for placeholder, value in names.items():
+        arguments = [a.replace(placeholder, str(value)) for a in arguments]
+    before = sorted(p.name for folder in (tmp_path, tiny_store.path.parent) for p in folder.iterdir())
+    status, out, err = run(capfd, "profile", *arguments)
+    assert status == 1
+    assert out == ""
+    assert err.startswith("legodnn: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert sorted(p.name for folder in (tmp_path, tiny_store.path.parent) for p in folder.iterdir()) == before

@@ -1,0 +1,83 @@
+"""Conditions are told as the kernel does, and what may have disturbed the measurements is a warning."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+
+import pytest
+
+from legodnn.profiler.conditions import Moment, busy_elsewhere, conditions, cpu_features, moment
+
+CALM = Moment(1500.0, "")
+
+
+def write(root: Path, files: dict[str, object]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+def test_a_moment_has_the_clock_of_the_fastest_core_and_what_holds_it_back(tmp_path: Path) -> None:
+    root = write(
+        tmp_path,
+        {
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": 1_500_000,
+            "sys/devices/system/cpu/cpu11/cpufreq/scaling_cur_freq": 2_400_000,
+            "sys/devices/system/cpu/cpuidle/cpufreq/scaling_cur_freq": 9_900_000,
+            "sys/devices/platform/soc/soc:firmware/get_throttled": "50005",
+        },
+    )
+    assert moment(root) == Moment(2400.0, "under-voltage, throttled")
+
+
+def test_where_nothing_is_told_nothing_is_known(tmp_path: Path) -> None:
+    assert moment(tmp_path) == Moment(None, "")
+    found = conditions(moment(tmp_path), moment(tmp_path), root=tmp_path)
+    assert found.kernel == platform.release()
+    assert (found.cpu_features, found.governor, found.mhz, found.warnings) == ((), None, (None, None), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "busy", "governor", "warning"),
+    [
+        (CALM, Moment(1200.0, ""), 0.0, "schedutil", "the clock went from 1500 to 1200 MHz while measuring"),
+        (CALM, Moment(1500.0, "throttled"), 0.0, "performance", "the processor was held back: throttled"),
+        (Moment(1500.0, "clock capped"), CALM, 0.0, "performance", "the processor was held back: clock capped"),
+        (CALM, CALM, 0.6, "performance", "other processes kept 60% of the processor busy when measuring began"),
+        (CALM, CALM, 0.0, "ondemand", "the clock's governor is 'ondemand'; `cpupower frequency-set -g performance`"),
+    ],
+)
+def test_what_may_have_disturbed_is_a_warning(
+    tmp_path: Path, before: Moment, after: Moment, busy: float, governor: str, warning: str
+) -> None:
+    root = write(tmp_path, {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": governor})
+    found = conditions(before, after, busy, root)
+    assert len(found.warnings) == 1
+    assert found.warnings[0].startswith(warning)
+    assert found.governor == governor
+    assert found.mhz == (before.mhz, after.mhz)
+    assert found.throttled == (before.throttled, after.throttled)
+
+
+def test_small_changes_are_none(tmp_path: Path) -> None:
+    assert conditions(CALM, Moment(1450.0, ""), 0.2, tmp_path).warnings == ()
+    assert conditions(Moment(None, ""), CALM, 0.0, tmp_path).warnings == ()
+
+
+def test_features_are_those_that_matter_by_whole_words(tmp_path: Path) -> None:
+    x86 = write(
+        tmp_path / "x", {"proc/cpuinfo": "model name\t: avx512f chip\nflags\t\t: fpu sse4_1 avx avx2 avx512_fp16"}
+    )
+    assert cpu_features(x86) == ("sse4_1", "avx", "avx2")
+    arm = write(tmp_path / "a", {"proc/cpuinfo": "Features\t: fp asimd asimdhp asimddp\nFeatures\t: fp asimd\nCPU : 8"})
+    assert cpu_features(arm) == ("asimd", "asimdhp", "asimddp")
+
+
+def test_watching_for_others_is_a_share_and_waits_as_long_as_it_says() -> None:
+    start = time.monotonic()
+    assert 0 <= busy_elsewhere(0.1) <= 1
+    assert time.monotonic() - start >= 0.1

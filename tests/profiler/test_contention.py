@@ -1,0 +1,79 @@
+"""How models slow each other down is measured in pairs, each beside each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from legodnn.profile import Profile, default_path
+from legodnn.profiler import with_contention
+from legodnn.profiler.contention import _run, _Running, measure_contention
+from legodnn.runtime.executor import Composition
+from legodnn.store import Store
+
+
+def test_every_store_is_measured_beside_each_other(
+    tiny_store: Store, tiny_store2: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = measure_contention([tiny_store, tiny_store2], seconds=0.1)
+    assert [(c.store_id, c.model) for c in first] == [(tiny_store2.id, "tiny2")]
+    assert [(c.store_id, c.model) for c in second] == [(tiny_store.id, "tiny")]
+    for entry in (*first, *second):
+        assert 1 <= entry.slowdown < 1000
+    assert "contention" in capfd.readouterr().err
+
+
+def test_profiles_get_it_and_keep_the_rest(tiny_store: Store, tiny_store2: Store) -> None:
+    stores = [tiny_store, tiny_store2]
+    profiles = [Profile.load(default_path(store.path)) for store in stores]
+    found = with_contention(stores, profiles, seconds=0.05)
+    for before, after, other in zip(profiles, found, reversed(stores), strict=True):
+        assert [c.store_id for c in after.contention] == [other.id]
+        assert after.model_copy(update={"contention": before.contention}) == before
+
+
+def composition(*steps: object) -> Composition:
+    return Composition((), steps, {}, ())  # type: ignore[arg-type]
+
+
+def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
+    """Steps that take turns at a lock stand for models that take turns at a core."""
+    lock = threading.Lock()
+
+    def step() -> None:
+        with lock:
+            time.sleep(0.003)
+
+    alone: list[float] = []
+    beside: list[float] = []
+    _run(composition(step), {}, 0.1, alone)
+    with _Running(composition(step, lambda: time.sleep(0.0001)), {}):
+        _run(composition(step), {}, 0.2, beside)
+    assert np.median(beside) > 1.3 * np.median(alone)
+
+
+def test_the_other_runs_from_beginning_to_end() -> None:
+    runs: list[float] = []
+
+    def step() -> None:
+        runs.append(time.monotonic())
+        time.sleep(0.002)
+
+    with _Running(composition(step), {}):
+        assert runs
+        time.sleep(0.05)
+    count = len(runs)
+    assert count > 5
+    time.sleep(0.02)
+    assert len(runs) == count
+
+
+def test_one_that_fails_is_an_error_and_is_not_waited_for() -> None:
+    def step() -> None:
+        raise OSError("the file is gone")
+
+    with pytest.raises(OSError, match="the file is gone"), _Running(composition(step), {}):
+        pass

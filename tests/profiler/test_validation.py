@@ -1,0 +1,79 @@
+"""Plans are predicted from their parts and the chain, and the error is what running them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from legodnn.profile import Chain, Latency
+from legodnn.profiler.latency import Bench, chain, measure_latency, summary
+from legodnn.profiler.validation import measure_plans, predict, validate
+from legodnn.store import Store
+
+Figures = dict[tuple[str, str], tuple[Latency, ...]]
+
+
+@pytest.fixture(scope="module")
+def bench(tiny_store: Store) -> Iterator[Bench]:
+    opened = Bench(tiny_store, (1, 2))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def measured(bench: Bench) -> tuple[Figures, tuple[Chain, ...]]:
+    timings = measure_latency(bench, 1.0, 0.05)
+    return summary(bench, timings), chain(bench, timings)
+
+
+def figure(threads: int, ms: float) -> Latency:
+    return Latency(threads=threads, runs=9, min_ms=ms, median_ms=ms, p95_ms=ms)
+
+
+def test_a_prediction_is_the_sum_of_medians_and_what_the_chain_takes(bench: Bench) -> None:
+    ms = {
+        ("block1", "s0"): 4.0,
+        ("block1", "s0.5"): 2.0,
+        ("block1", "s0.75"): 1.0,
+        ("block2", "s0"): 40.0,
+        ("block2", "s0.5"): 20.0,
+        ("block2", "s0.75"): 10.0,
+        ("head", "s0"): 0.5,
+    }
+    figures = {key: (figure(1, v), figure(2, v * 3)) for key, v in ms.items()}
+    overheads = (Chain(threads=1, overhead_ms=0.125), Chain(threads=2, overhead_ms=0.25))
+    plans = [(0, 0, 0), (1, 2, 0), (2, 1, 0)]
+    assert predict(bench, plans, 1, figures, overheads) == [44.625, 12.625, 21.625]
+    assert predict(bench, plans, 2, figures, overheads) == [133.75, 37.75, 64.75]
+    assert predict(bench, plans, 1, figures, ()) == [44.5, 12.5, 21.5]
+
+
+def test_plans_take_turns_at_least_some_times(bench: Bench) -> None:
+    times = measure_plans(bench, [(0, 0, 0), (2, 2, 0)], threads=1, seconds=0.0)
+    assert len(times) == 2
+    assert min(times) > 0
+
+
+def test_validation_covers_every_thread_count(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+    found = validate(bench, *measured, plans=6, seconds=0.3)
+    assert [(v.threads, v.plans) for v in found] == [(1, 6), (2, 6)]
+    for v in found:
+        assert 0 <= v.median_error <= v.p95_error
+    # Of models that take microseconds, on a machine that does other things, too: but they are predictions.
+    assert found[0].median_error < 0.5
+
+
+def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+    figures, overheads = measured
+    wrong = {
+        key: tuple(e.model_copy(update={"median_ms": 4 * e.median_ms}) for e in entries)
+        for key, entries in figures.items()
+    }
+    assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)) > 0.8
+
+
+def test_what_the_chain_takes_counts(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+    figures, _ = measured
+    slow = (Chain(threads=1, overhead_ms=1000.0), Chain(threads=2, overhead_ms=1000.0))
+    assert min(v.median_error for v in validate(bench, figures, slow, plans=4, seconds=0.2)) > 10

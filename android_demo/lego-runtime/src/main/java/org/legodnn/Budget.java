@@ -5,6 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 import org.legodnn.json.Fields;
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonException;
 import org.legodnn.json.JsonNumber;
 import org.legodnn.json.JsonObject;
 
@@ -116,6 +118,19 @@ public final class Budget {
         return cores;
     }
 
+    /**
+     * A budget from its JSON text: memory_bytes, latency_ms (one number, or numbers by model) and cores, each optional.
+     *
+     * @throws WorkloadException it makes no sense
+     */
+    public static Budget parse(String text) {
+        try {
+            return read(new Fields(Json.parse(text), ""));
+        } catch (JsonException e) {
+            throw new WorkloadException("Budget: " + e.getMessage(), e);
+        }
+    }
+
     static Budget read(Fields fields) {
         Budget budget = none();
         if (fields.hasValue("memory_bytes")) {
@@ -140,7 +155,12 @@ public final class Budget {
         return budget;
     }
 
-    JsonObject toJson() {
+    /** The JSON text. */
+    public String toJson() {
+        return Json.write(toJsonObject());
+    }
+
+    JsonObject toJsonObject() {
         Object latency = latencyMs;
         if (!latencyByModel.isEmpty()) {
             latency = latencyByModel;
@@ -150,12 +170,12 @@ public final class Budget {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof Budget && ((Budget) other).toJson().equals(toJson());
+        return other instanceof Budget && ((Budget) other).toJsonObject().equals(toJsonObject());
     }
 
     @Override
     public int hashCode() {
-        return toJson().hashCode();
+        return toJsonObject().hashCode();
     }
 
     @Override

@@ -68,7 +68,7 @@ public final class Infeasible {
         for (Limit limit : limits) {
             entries.add(limit.toJson());
         }
-        return Json.write(new JsonObject().put("schema", "legodnn.infeasible/1").put("budget", budget.toJson())
+        return Json.write(new JsonObject().put("schema", "legodnn.infeasible/1").put("budget", budget.toJsonObject())
                 .put("limits", entries).put("nearest", nearest == null ? null : nearest.toJsonObject())
                 .put("excess", excess).put("suspended", suspended));
     }

@@ -135,7 +135,7 @@ public final class Plan {
         for (ModelPlan model : models) {
             parts.add(model.toJson());
         }
-        return new JsonObject().put("schema", VERSION).put("models", parts).put("budget", budget.toJson())
+        return new JsonObject().put("schema", VERSION).put("models", parts).put("budget", budget.toJsonObject())
                 .put("objective", objective).put("switch_charge", switchCharge);
     }
 

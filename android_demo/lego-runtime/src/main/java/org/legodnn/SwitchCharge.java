@@ -25,7 +25,7 @@ public final class SwitchCharge {
     }
 
     /** What loading one option is charged. */
-    double of(OptionRow option) {
+    public double of(OptionRow option) {
         return perMb * option.bytes / 1e6 + perMs * option.loadMs;
     }
 }

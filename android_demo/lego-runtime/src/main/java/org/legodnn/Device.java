@@ -34,7 +34,8 @@ public final class Device {
                 return found;
             }
         }
-        return "unknown";
+        String part = field(new File("/proc/cpuinfo"), "CPU part"); // all that ARM's 64-bit kernels say
+        return part == null ? "unknown" : field(new File("/proc/cpuinfo"), "CPU implementer") + ":" + part;
     }
 
     /** The first value of a field in a file of "key: value" lines; null if there is none. */

@@ -125,20 +125,16 @@ public final class ModelTable {
         profile.checkStore(store);
         Map<String, OptionProfile> measured = new HashMap<>();
         for (OptionProfile option : profile.options) {
-            measured.put(option.segment + "/" + option.option, option);
+            measured.put(Profile.key(option.segment, option.option), option);
         }
         List<BlockRows> blocks = new ArrayList<>();
         List<BlockRows> fixed = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             List<OptionRow> rows = new ArrayList<>();
             for (Option option : segment.options) {
-                String key = segment.name + "/" + option.name;
-                OptionProfile figures = measured.get(key);
-                if (figures == null && profile.skipped.containsKey(key)) {
-                    continue;
-                }
+                OptionProfile figures = measured.get(Profile.key(segment.name, option.name));
                 if (figures == null) {
-                    throw new ProfileException("no measurement of " + key + "; " + REMEDY);
+                    continue; // skipped, as checkStore has seen to
                 }
                 Map<Integer, Double> latency = new TreeMap<>();
                 for (Latency entry : figures.latency) {
@@ -151,7 +147,9 @@ public final class ModelTable {
         }
         Draft draft = new Draft(
                 store.name(), blocks, fixed, store.manifest().link, store.manifest().accuracyError);
-        draft.overheadMs = profile.chainOverheadMs;
+        for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
+            draft.overheadMs.put(overhead.getKey(), Math.max(0, overhead.getValue()));
+        }
         return new ModelTable(draft);
     }
 

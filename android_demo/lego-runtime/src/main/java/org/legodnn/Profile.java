@@ -4,9 +4,11 @@ import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -35,8 +37,8 @@ public final class Profile {
     public final List<OptionProfile> options;
     /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
     public final SortedMap<Integer, Double> chainOverheadMs;
-    /** Options that were not measured and cannot be chosen, as segment/option -> reason; often empty. */
-    public final Map<String, String> skipped;
+    /** Options that were not measured and cannot be chosen: their keys. */
+    private final Set<String> skipped;
 
     /** Parts that are kept and written again as they are, by field. */
     private final Map<String, Object> more;
@@ -48,7 +50,7 @@ public final class Profile {
         this.created = created;
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
         this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
-        this.skipped = Collections.emptyMap();
+        this.skipped = Collections.emptySet();
         this.more = Collections.emptyMap();
     }
 
@@ -64,7 +66,7 @@ public final class Profile {
         }
         options = Collections.unmodifiableList(entries);
         chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
-        skipped = Collections.unmodifiableMap(skipped(document));
+        skipped = skipped(document);
         more = new LinkedHashMap<>();
         for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
             if (document.has(key)) {
@@ -94,11 +96,12 @@ public final class Profile {
         return found;
     }
 
-    private static Map<String, String> skipped(Fields document) {
-        Map<String, String> found = new LinkedHashMap<>();
+    private static Set<String> skipped(Fields document) {
+        Set<String> found = new HashSet<>();
         if (document.has("skipped")) {
             for (Fields entry : document.objects("skipped", 0)) {
-                found.put(entry.string("segment") + "/" + entry.string("option"), entry.string("reason"));
+                entry.string("reason");
+                found.add(key(entry.string("segment"), entry.string("option")));
             }
         }
         return found;
@@ -181,23 +184,29 @@ public final class Profile {
             String key = key(option.segment, option.option);
             counts.put(key, counts.containsKey(key) ? counts.get(key) + 1 : 1);
         }
-        for (String key : skipped.keySet()) {
+        for (String key : skipped) {
             counts.put(key, counts.containsKey(key) ? counts.get(key) + 1 : 1);
         }
         for (Map.Entry<String, Integer> count : counts.entrySet()) {
             if (count.getValue() != 0) {
                 throw new ProfileException("the profile of " + store.folder() + " does not have exactly one entry for "
-                        + count.getKey() + "; " + REMEDY);
+                        + count.getKey().substring(count.getKey().indexOf(':') + 1) + "; " + REMEDY);
             }
         }
     }
 
-    private static String key(String segment, String option) {
-        return segment + "/" + option;
+    /** One text for an option of a segment; what names hold does not matter. */
+    static String key(String segment, String option) {
+        return segment.length() + ":" + segment + "/" + option;
     }
 
     private static String brief(String hash) {
         return hash.length() > 12 ? hash.substring(0, 12) : hash;
+    }
+
+    /** Whether an option was not measured, for a reason that the profile gives, and so cannot be chosen. */
+    public boolean skips(String segment, String option) {
+        return skipped.contains(key(segment, option));
     }
 
     /**

@@ -89,7 +89,6 @@ public final class Hysteresis {
         if (nowS - since < hold) {
             return new Level(level.value, since, least, level.roseS, level.holdS);
         }
-        return new Level(
-                least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, null);
+        return new Level(least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, hold);
     }
 }

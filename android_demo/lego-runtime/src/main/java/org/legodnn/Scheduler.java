@@ -54,7 +54,7 @@ public final class Scheduler {
      *
      * @param tables the models, in the order of plans
      * @param charge what leaving a running plan costs; {@link SwitchCharge#NONE} for nothing
-     * @throws WorkloadException no tables, or two of one name
+     * @throws WorkloadException no tables, two of one name, or one whose figures are mostly noise
      */
     public Scheduler(List<ModelTable> tables, SwitchCharge charge) {
         if (tables.isEmpty()) {

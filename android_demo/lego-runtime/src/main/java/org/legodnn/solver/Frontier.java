@@ -16,6 +16,8 @@ final class Frontier {
     /** So few points are not pruned; and the greatest grid, in cells along a side. */
     private static final int FEW = 128;
     private static final int CELLS = 1024;
+    /** Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another. */
+    private static final int MOST = 1 << 22;
     /** Fixed point of cells: CELLS << SHIFT is below 2^63. */
     private static final int SHIFT = 52;
 
@@ -65,6 +67,7 @@ final class Frontier {
      * @param threads to be noted
      * @param memory what fixed segments add
      * @param latency what fixed segments add
+     * @return the frontier; null where millions of compositions are each the best at something
      */
     static Frontier build(Rows[] rows, LongToDoubleFunction link, int threads, long memory, long latency) {
         int[] order = processingOrder(rows);
@@ -75,6 +78,9 @@ final class Frontier {
         for (int k = 0; k < order.length; k++) {
             Rows block = rows[order[k]];
             int count = m.length;
+            if ((long) count * block.size() > MOST) {
+                return null;
+            }
             int[] sums = undominated(m, t, loss, block);
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);

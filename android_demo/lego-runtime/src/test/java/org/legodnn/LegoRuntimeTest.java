@@ -328,7 +328,8 @@ public class LegoRuntimeTest {
             StoreException error = assertThrows(StoreException.class, () -> runtime.setBudget(memory(10500)));
             assertEquals("both failures are told", 1, error.getSuppressed().length);
             SuspendedException stands = assertThrows(SuspendedException.class, () -> runtime.infer("chain", X));
-            assertTrue(stands.getMessage(), stands.getMessage().startsWith("'chain' cannot be loaded any more: block1"));
+            assertTrue(stands.getMessage(),
+                    stands.getMessage().startsWith("'chain' cannot be loaded any more: block1"));
             executor.broken = null;
             runtime.setBudget(memory(12000));
             assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);

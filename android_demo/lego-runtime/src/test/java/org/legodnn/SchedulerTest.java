@@ -79,7 +79,8 @@ public class SchedulerTest {
                 memory += block.options.get(random.nextInt(block.options.size())).memoryBytes;
             }
             if (random.nextInt(4) == 0) {
-                one.slowdown.put(table.name, random.nextInt(3) == 0 ? 1 / 3.0 + random.nextInt(3) : 0.5 + random.nextInt(4) / 2.0);
+                double factor = random.nextInt(3) == 0 ? 1 / 3.0 : 0.5;
+                one.slowdown.put(table.name, factor + random.nextInt(3));
             }
         }
         if (random.nextInt(5) > 0 && memory > 0) {
@@ -276,7 +277,8 @@ public class SchedulerTest {
         assertEquals(Budget.none().withLatencyMs(5), budget.withLatencyMs(5));
         assertEquals(Budget.none(), budget.withoutLatency());
         assertFalse(budget.equals(Budget.none()));
-        assertEquals("memory 20 MB, latency 5.0 ms", Budget.none().withMemoryBytes(20_000_000).withLatencyMs(5).toString());
+        assertEquals("memory 20 MB, latency 5.0 ms",
+                Budget.none().withMemoryBytes(20_000_000).withLatencyMs(5).toString());
     }
 
     @Test
@@ -289,7 +291,8 @@ public class SchedulerTest {
                 List<OptionRow> options = new ArrayList<>();
                 for (int o = 0; o < 6; o++) {
                     options.add(new OptionRow("o" + o, 1000 - 100 * o + random.nextInt(100),
-                            Collections.singletonMap(1, 2.0 - 0.2 * o + random.nextInt(100) / 1000.0), o * 0.01, 10, 1));
+                            Collections.singletonMap(1, 2.0 - 0.2 * o + random.nextInt(100) / 1000.0), o * 0.01, 10,
+                            1));
                 }
                 blocks.add(new BlockRows("b" + b, options));
             }
@@ -300,7 +303,8 @@ public class SchedulerTest {
         List<Budget> budgets = new ArrayList<>();
         List<String> wanted = new ArrayList<>();
         for (int i = 0; i < 200; i++) {
-            budgets.add(Budget.none().withMemoryBytes(9000 + random.nextInt(6000)).withLatencyMs(6 + random.nextDouble() * 4));
+            budgets.add(Budget.none().withMemoryBytes(9000 + random.nextInt(6000))
+                    .withLatencyMs(6 + random.nextDouble() * 4));
             wanted.add(alone.plan(budgets.get(i)).toJson());
         }
         ExecutorService pool = Executors.newFixedThreadPool(4);

@@ -6,10 +6,10 @@ import java.util.function.LongToDoubleFunction;
 /**
  * All non-dominated compositions of one model, and a few others, by memory, then work (threads x latency).
  *
- * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all three
- * no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what is
- * dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be perfect
- * for that: a dominated point that stays is never chosen.
+ * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all
+ * three no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what
+ * is dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be
+ * perfect for that: a dominated point that stays is never chosen.
  */
 final class Frontier {
     static final long NEVER = Long.MAX_VALUE;
@@ -146,7 +146,8 @@ final class Frontier {
     /** The order by memory, then work; stable. */
     private static int[] ascending(long[] memory, long[] work) {
         int bits = 64 - Long.numberOfLeadingZeros(Numbers.greatest(work));
-        if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) { // one sort of both packed is quicker
+        // One sort of both packed is quicker.
+        if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) {
             long[] packed = new long[memory.length];
             for (int i = 0; i < packed.length; i++) {
                 packed[i] = memory[i] << bits | work[i];
@@ -166,10 +167,12 @@ final class Frontier {
     }
 
     /**
-     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few others.
+     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few
+     * others.
      *
-     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss. Sums of
-     * one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an exact answer.
+     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss.
+     * Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an
+     * exact answer.
      */
     private static int[] undominated(long[] m, long[] t, long[] loss, Rows block) {
         int n = m.length * block.size();

@@ -26,7 +26,7 @@ from math import prod
 import numpy as np
 
 from legodnn.runtime.frontier import Floats, Indices, Ints
-from legodnn.runtime.pricing import ROUNDING, Items, one_price, padded, two_prices
+from legodnn.runtime.pricing import Items, one_price, padded, two_prices
 from legodnn.runtime.sums import AT_ONCE, best_sums
 
 # Where not all that is within the difference between bound and best known plan can be added up at once, margins grow
@@ -55,12 +55,15 @@ def solve(values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Seq
     return _within_margins(items, values, weights, limits, prices, _improved(items, feasible))
 
 
-def prices(values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]) -> tuple[float, ...]:
-    """Prices of the limits at (about) the minimum of D, for a problem that `solve` has an answer to."""
+def prices(
+    values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]
+) -> tuple[tuple[float, ...], float]:
+    """Prices of the limits at (about) the minimum of D, for a problem that `solve` has an answer to; and what sums at
+    these prices may be off by."""
     relaxed = _relaxed(values, weights, limits)
     if relaxed is None:
         raise ValueError("nothing fits")
-    return relaxed[1]
+    return relaxed[1], relaxed[0].rounding(relaxed[1])
 
 
 def _relaxed(
@@ -134,7 +137,7 @@ def _within_margins(
     top = reduced.max(axis=1)
     gaps = top[:, None] - reduced
     bound = float(top.sum()) + sum(p * limit for p, limit in zip(prices, limits, strict=True))
-    rounding = ROUNDING * len(values)
+    rounding = items.rounding(prices)
     widest = bound - items.totals(feasible)[0] + rounding
     margin = widest
     if _combinations(gaps, widest) > AT_ONCE:

@@ -13,8 +13,10 @@ import numpy as np
 
 from legodnn.runtime.frontier import Floats, Indices, Ints
 
-# Values and prices x weights are computed in float64 from integers below 2^53; for each class this covers the rounding.
+# Values and prices x weights are computed in float64 from integers below 2^53. For each class the first covers the
+# rounding of values; where an option's last byte decides, prices x weights are far greater, and so is their rounding.
 ROUNDING = 64.0
+ROUNDING_OF_PRICED = 2.0**-49
 _STEPS = 60
 
 
@@ -32,6 +34,14 @@ class Items:
         for price, weight in zip(prices[1:], self.weights[1:], strict=True):
             found -= price * weight
         return found
+
+    def rounding(self, prices: Sequence[float]) -> float:
+        """What a sum of reduced values, one of each class, and of prices x limits may be off by."""
+        priced = sum(
+            price * (float(limit) + float(weight.max(axis=1).sum()))
+            for price, limit, weight in zip(prices, self.limits, self.weights, strict=True)
+        )
+        return ROUNDING * len(self.value) + ROUNDING_OF_PRICED * priced
 
     def totals(self, chosen: Indices) -> tuple[float, Floats]:
         """Value and weights (d,) of one item of each class."""

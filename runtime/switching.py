@@ -27,7 +27,7 @@ import numpy as np
 from legodnn.runtime import knapsack
 from legodnn.runtime.candidates import Candidates, Instance, with_present
 from legodnn.runtime.frontier import Choices, Floats, Frontier, Ints
-from legodnn.runtime.pricing import ROUNDING, one_price, padded
+from legodnn.runtime.pricing import ROUNDING_OF_PRICED, one_price, padded
 from legodnn.runtime.problem import Limits, Model, Rows, charge_of, latency_limit
 
 # Lines above the link that are used as bounds: those that bound best.
@@ -51,13 +51,13 @@ def charged_classes(
     if chosen is None:
         return None
     worth = sum(int(v[i]) for v, i in zip(values, chosen, strict=True))
-    prices = knapsack.prices(values, weights, caps)
-    searches = [_Search(instance, limits, m, (*prices, 0.0)[:2]) for m in range(len(classes))]
+    prices, rounding = knapsack.prices(values, weights, caps)
+    searches = [_Search(instance, limits, m, (*prices, 0.0)[:2], rounding) for m in range(len(classes))]
     tops = []
     for m, search in enumerate(searches):
         known = float((values[m] - sum(p * w[m] for p, w in zip(prices, weights, strict=True))).max())
         tops.append(max(known, float(search.above(known).reduced.max(initial=-np.inf))))
-    margin = sum(tops) + sum(p * cap for p, cap in zip(prices, caps, strict=True)) - worth + ROUNDING * len(classes)
+    margin = sum(tops) + sum(p * cap for p, cap in zip(prices, caps, strict=True)) - worth + rounding
     return [
         search.above(top - margin).candidates(instance, limits, search.m)
         for search, top in zip(searches, tops, strict=True)
@@ -92,12 +92,16 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Search:
-    """The search for the compositions of model `m` that are worth most at given prices of memory and compute."""
+    """The search for the compositions of model `m` that are worth most at given prices of memory and compute.
+
+    `rounding` is what reduced values may be off by.
+    """
 
     instance: Instance
     limits: Limits
     m: int
     prices: tuple[float, ...]
+    rounding: float
 
     @property
     def model(self) -> Model:
@@ -106,7 +110,7 @@ class _Search:
     def above(self, floor: float) -> _Found:
         """All compositions within the model's own limits whose reduced value is at least `floor`."""
         model, slowdown = self.model, self.instance.slowdown[self.m]
-        parts = [self._choices(n, floor - model.scale.step - ROUNDING) for n in model.table.thread_counts]
+        parts = [self._choices(n, floor - model.scale.step - self.rounding) for n in model.table.thread_counts]
         choice = np.concatenate(parts)
         threads = np.repeat(np.array(model.table.thread_counts), [len(p) for p in parts])
         memory, latency, loss = (np.concatenate(c) for c in zip(*(
@@ -145,7 +149,8 @@ class _Search:
         bounds = [_bound(line, rows, costs, limit - latency) for line in _lines_above(model, rows)]
         bounds = sorted(bounds, key=lambda b: b.top)[:_MOST_LINES]
 
-        best = np.array([[b.top + constant] for b in bounds])
+        off = ROUNDING_OF_PRICED * (abs(constant) + sum(float(c.max()) for c in costs))
+        best = np.array([[b.top + constant + off] for b in bounds])
         spent = np.array([latency])
         choice = np.zeros((1, 0), dtype=np.uint16)
         for i, row in enumerate(rows):
@@ -185,12 +190,13 @@ def _bound(line: tuple[float, float], rows: Sequence[Rows], costs: Sequence[Floa
     a, s = line
     scores = [-s * row.loss - cost for row, cost in zip(rows, costs, strict=True)]
     latencies = [row.latency for row in rows]
-    price = 0.0
+    price = rounding = 0.0
     if rows:
         items = padded(scores, [latencies], [room])
         (price,), _ = one_price(items, np.array([int(t.argmin()) for t in latencies]))
+        rounding = items.rounding((price,))
     reduced = [score - price * t for score, t in zip(scores, latencies, strict=True)]
-    top = a + price * room + sum(float(r.max()) for r in reduced)
+    top = a + price * room + sum(float(r.max()) for r in reduced) + rounding
     return _Bound(top, tuple(r.max() - r for r in reduced))
 
 

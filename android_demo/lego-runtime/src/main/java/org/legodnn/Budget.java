@@ -1,0 +1,196 @@
+package org.legodnn;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonException;
+import org.legodnn.json.JsonNumber;
+import org.legodnn.json.JsonObject;
+
+/**
+ * The limits of the moment. Immutable; null is no limit.
+ *
+ * <pre>Budget.none().withMemoryBytes(20_000_000).withLatencyMs("faces", 8.0)</pre>
+ */
+public final class Budget {
+    private static final Budget NONE = new Budget(null, null, Collections.<String, Double>emptyMap(), null);
+
+    private final Long memoryBytes;
+    private final Double latencyMs;
+    private final Map<String, Double> latencyByModel;
+    private final Double cores;
+
+    private Budget(Long memoryBytes, Double latencyMs, Map<String, Double> latencyByModel, Double cores) {
+        this.memoryBytes = memoryBytes;
+        this.latencyMs = latencyMs;
+        this.latencyByModel = latencyByModel;
+        this.cores = cores;
+    }
+
+    /** No limits. */
+    public static Budget none() {
+        return NONE;
+    }
+
+    /**
+     * The same with another limit of what all models together may hold.
+     *
+     * @throws WorkloadException not positive, or 2^62 and more
+     */
+    public Budget withMemoryBytes(long limit) {
+        if (limit <= 0 || limit >= 1L << 62) {
+            throw new WorkloadException("Budget: memory_bytes must be greater than 0 and less than 2^62, got " + limit);
+        }
+        return new Budget(limit, latencyMs, latencyByModel, cores);
+    }
+
+    /** The same without a limit of memory. */
+    public Budget withoutMemory() {
+        return new Budget(null, latencyMs, latencyByModel, cores);
+    }
+
+    /**
+     * The same with one limit of latency for every model, instead of any that was set before.
+     *
+     * @throws WorkloadException not a positive number
+     */
+    public Budget withLatencyMs(double limit) {
+        return new Budget(memoryBytes, positive(limit, "latency_ms"), Collections.<String, Double>emptyMap(), cores);
+    }
+
+    /**
+     * The same with a limit of latency for one model; it replaces one for every model.
+     *
+     * @throws WorkloadException not a positive number
+     */
+    public Budget withLatencyMs(String model, double limit) {
+        Map<String, Double> limits = new LinkedHashMap<>(latencyByModel);
+        limits.put(model, positive(limit, "latency_ms of " + model));
+        return new Budget(memoryBytes, null, Collections.unmodifiableMap(limits), cores);
+    }
+
+    /** The same without limits of latency. */
+    public Budget withoutLatency() {
+        return new Budget(memoryBytes, null, Collections.<String, Double>emptyMap(), cores);
+    }
+
+    /**
+     * The same with a limit of compute: CPU cores' worth, sum over models of rate x threads x latency.
+     *
+     * @throws WorkloadException not a positive number
+     */
+    public Budget withCores(double limit) {
+        return new Budget(memoryBytes, latencyMs, latencyByModel, positive(limit, "cores"));
+    }
+
+    /** The same without a limit of compute. */
+    public Budget withoutCores() {
+        return new Budget(memoryBytes, latencyMs, latencyByModel, null);
+    }
+
+    private static double positive(double value, String what) {
+        if (!(value > 0) || Double.isInfinite(value)) {
+            throw new WorkloadException("Budget: " + what + " must be a number greater than 0, got " + value);
+        }
+        return value;
+    }
+
+    /** What all models together may hold; null for no limit. */
+    public Long memoryBytes() {
+        return memoryBytes;
+    }
+
+    /** The limit for every model; null if there is none. */
+    public Double latencyMs() {
+        return latencyMs;
+    }
+
+    /** Limits for some models, by name. */
+    public Map<String, Double> latencyByModel() {
+        return latencyByModel;
+    }
+
+    /** CPU cores' worth of compute; null for no limit. */
+    public Double cores() {
+        return cores;
+    }
+
+    /**
+     * A budget from its JSON text: memory_bytes, latency_ms (one number, or numbers by model) and cores, each optional.
+     *
+     * @throws WorkloadException it makes no sense
+     */
+    public static Budget parse(String text) {
+        try {
+            return read(new Fields(Json.parse(text), ""));
+        } catch (JsonException e) {
+            throw new WorkloadException("Budget: " + e.getMessage(), e);
+        }
+    }
+
+    static Budget read(Fields fields) {
+        Budget budget = none();
+        if (fields.hasValue("memory_bytes")) {
+            long limit = fields.integer("memory_bytes", 1);
+            if (limit >= 1L << 62) {
+                throw fields.error("memory_bytes must be less than 2^62, got " + limit);
+            }
+            budget = budget.withMemoryBytes(limit);
+        }
+        if (fields.hasValue("latency_ms") && fields.any("latency_ms") instanceof JsonNumber) {
+            budget = budget.withLatencyMs(fields.positive("latency_ms"));
+        } else if (fields.hasValue("latency_ms")) {
+            Fields limits = fields.object("latency_ms");
+            for (String model : limits.raw().keys()) {
+                budget = budget.withLatencyMs(model, limits.positive(model));
+            }
+        }
+        if (fields.hasValue("cores")) {
+            budget = budget.withCores(fields.positive("cores"));
+        }
+        fields.end();
+        return budget;
+    }
+
+    /** The JSON text. */
+    public String toJson() {
+        return Json.write(toJsonObject());
+    }
+
+    JsonObject toJsonObject() {
+        Object latency = latencyMs;
+        if (!latencyByModel.isEmpty()) {
+            latency = latencyByModel;
+        }
+        return new JsonObject().put("memory_bytes", memoryBytes).put("latency_ms", latency).put("cores", cores);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Budget && ((Budget) other).toJsonObject().equals(toJsonObject());
+    }
+
+    @Override
+    public int hashCode() {
+        return toJsonObject().hashCode();
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder();
+        if (memoryBytes != null) {
+            text.append("memory ").append(Text.size(memoryBytes));
+        }
+        if (latencyMs != null || !latencyByModel.isEmpty()) {
+            text.append(text.length() == 0 ? "" : ", ").append("latency ")
+                    .append(latencyMs == null ? latencyByModel : latencyMs).append(" ms");
+        }
+        if (cores != null) {
+            text.append(text.length() == 0 ? "" : ", ").append(cores).append(" cores");
+        }
+        return text.length() == 0 ? "no limits" : text.toString();
+    }
+}

@@ -1,0 +1,68 @@
+package org.legodnn;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonObject;
+
+/** What measurements hold for: another CPU, core count, architecture or executor needs another profile. */
+public final class Fingerprint {
+    /** Architecture, such as "aarch64". */
+    public final String machine;
+    /** The processor's name. */
+    public final String cpu;
+    /** Cores that the process may use. */
+    public final int cores;
+    /** What runs the blocks; see {@link Executor#name}. */
+    public final String executor;
+
+    /**
+     * @param machine architecture, such as "aarch64"
+     * @param cpu the processor's name
+     * @param cores cores that the process may use
+     * @param executor what runs the blocks
+     */
+    public Fingerprint(String machine, String cpu, int cores, String executor) {
+        this.machine = machine;
+        this.cpu = cpu;
+        this.cores = cores;
+        this.executor = executor;
+    }
+
+    static Fingerprint read(Fields fields) {
+        Fingerprint found = new Fingerprint(
+                fields.string("machine"), fields.string("cpu"), fields.count("cores", 1), fields.string("executor"));
+        fields.end();
+        return found;
+    }
+
+    JsonObject toJson() {
+        return new JsonObject().put("machine", machine).put("cpu", cpu).put("cores", cores).put("executor", executor);
+    }
+
+    /** What differs, as "cores: 4, here 8"; null if nothing does. */
+    String difference(Fingerprint here) {
+        String[] names = {"machine", "cpu", "cores", "executor"};
+        Object[] mine = {machine, cpu, cores, executor};
+        Object[] other = {here.machine, here.cpu, here.cores, here.executor};
+        for (int i = 0; i < names.length; i++) {
+            if (!mine[i].equals(other[i])) {
+                return names[i] + ": '" + mine[i] + "', here '" + other[i] + "'";
+            }
+        }
+        return null;
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Fingerprint && difference((Fingerprint) other) == null;
+    }
+
+    @Override
+    public int hashCode() {
+        return cpu.hashCode() * 31 + executor.hashCode();
+    }
+
+    @Override
+    public String toString() {
+        return cpu + " (" + machine + "), " + cores + " cores, " + executor;
+    }
+}

@@ -1,0 +1,97 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonObject;
+
+/** Why there is no plan. */
+public final class Infeasible {
+    private final Budget budget;
+    private final List<Limit> limits;
+    private final Plan nearest;
+    private final Double excess;
+    private final List<String> suspended;
+
+    Infeasible(Budget budget, List<Limit> limits, Plan nearest, Double excess, List<String> suspended) {
+        this.budget = budget;
+        this.limits = Collections.unmodifiableList(limits);
+        this.nearest = nearest;
+        this.excess = excess;
+        this.suspended = Collections.unmodifiableList(suspended);
+    }
+
+    /** The budget that no plan holds. */
+    public Budget budget() {
+        return budget;
+    }
+
+    /** Every limit that was set, each with the least relaxation of it alone that would do. */
+    public List<Limit> limits() {
+        return limits;
+    }
+
+    /** Limits that cannot hold together; without any one of them, the rest of them can. */
+    public List<Limit> clash() {
+        List<Limit> clash = new ArrayList<>();
+        for (Limit limit : limits) {
+            if (limit.clashes) {
+                clash.add(limit);
+            }
+        }
+        return clash;
+    }
+
+    /**
+     * The best plan under the limits that are all relaxed by the same fraction, the least that lets a plan exist; null
+     * if there is none. It breaks the limits, and is never run unless the application asks for it.
+     */
+    public Plan nearest() {
+        return nearest;
+    }
+
+    /** That fraction, 0.1 for limits 10 % wider; null if there is no nearest plan. */
+    public Double excess() {
+        return excess;
+    }
+
+    /** Best-effort models, all of which were suspended without avail. */
+    public List<String> suspended() {
+        return suspended;
+    }
+
+    /** The JSON text, as the Python package writes it. */
+    public String toJson() {
+        List<JsonObject> entries = new ArrayList<>();
+        for (Limit limit : limits) {
+            entries.add(limit.toJson());
+        }
+        return Json.write(new JsonObject().put("schema", "legodnn.infeasible/1").put("budget", budget.toJsonObject())
+                .put("limits", entries).put("nearest", nearest == null ? null : nearest.toJsonObject())
+                .put("excess", excess).put("suspended", suspended));
+    }
+
+    /** What does not fit, and what would do. */
+    @Override
+    public String toString() {
+        StringBuilder held = new StringBuilder();
+        StringBuilder remedies = new StringBuilder();
+        for (Limit limit : limits) {
+            if (limit.clashes) {
+                held.append(held.length() == 0 ? "" : " and ").append(limit.title())
+                        .append(limit.kind == Limit.Kind.ACCURACY ? " at least " : " at most ")
+                        .append(limit.show(limit.limit));
+            }
+            if (limit.needed != null) {
+                remedies.append(remedies.length() == 0 ? "" : "; ").append(limit.title()).append(' ')
+                        .append(limit.show(limit.needed));
+            }
+        }
+        String even = suspended.isEmpty() ? "" : " even with " + Text.list(suspended) + " suspended";
+        return "no plan holds " + held + even + "\n" + (remedies.length() == 0
+                ? "no single limit can be relaxed to make it fit"
+                : "any one of these would do: " + remedies);
+    }
+}

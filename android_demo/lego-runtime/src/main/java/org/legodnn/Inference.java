@@ -1,0 +1,20 @@
+package org.legodnn;
+
+import java.nio.ByteBuffer;
+import java.util.Map;
+
+/** What one inference gave. */
+public final class Inference {
+    /** Outputs by name: float32 in native byte order, without a batch dimension; the caller's own. */
+    public final Map<String, ByteBuffer> outputs;
+    /** What the model ran. */
+    public final ModelPlan plan;
+    /** How long it ran, without waiting for another inference of the same model. */
+    public final double latencyMs;
+
+    Inference(Map<String, ByteBuffer> outputs, ModelPlan plan, double latencyMs) {
+        this.outputs = outputs;
+        this.plan = plan;
+        this.latencyMs = latencyMs;
+    }
+}

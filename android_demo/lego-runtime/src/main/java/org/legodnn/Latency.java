@@ -1,0 +1,43 @@
+package org.legodnn;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonObject;
+
+/** Latency of one option at one thread count, in milliseconds, over runs spread over the whole profiling. */
+public final class Latency {
+    /** Thread count. */
+    public final int threads;
+    /** How often it was timed. */
+    public final int runs;
+    /** Least. */
+    public final double minMs;
+    /** Median. */
+    public final double medianMs;
+    /** 95th percentile. */
+    public final double p95Ms;
+    /** The first run after loading; null if it was not measured. */
+    public final Double firstMs;
+
+    Latency(int threads, int runs, double minMs, double medianMs, double p95Ms, Double firstMs) {
+        this.threads = threads;
+        this.runs = runs;
+        this.minMs = minMs;
+        this.medianMs = medianMs;
+        this.p95Ms = p95Ms;
+        this.firstMs = firstMs;
+    }
+
+    static Latency read(Fields fields) {
+        Latency found = new Latency(fields.count("threads", 1), fields.count("runs", 1), fields.number("min_ms", 0),
+                fields.number("median_ms", 0), fields.number("p95_ms", 0),
+                fields.hasValue("first_ms") ? fields.number("first_ms", 0) : null);
+        fields.end();
+        return found;
+    }
+
+    JsonObject toJson() {
+        JsonObject json = new JsonObject().put("threads", threads).put("runs", runs).put("min_ms", minMs)
+                .put("median_ms", medianMs).put("p95_ms", p95Ms);
+        return firstMs == null ? json : json.put("first_ms", firstMs);
+    }
+}

@@ -1,0 +1,49 @@
+package org.legodnn;
+
+/** One model of a runtime: its store, what a device measured of it, and what is asked of it. Immutable. */
+public final class LegoModel {
+    /** The store. */
+    public final Store store;
+    /** What was measured of it. */
+    public final Profile profile;
+    /** Its name, weight and limits, and every option's figures. */
+    public final ModelTable table;
+    /** Whether a profile of another device will do. */
+    public final boolean anyDevice;
+
+    private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice) {
+        this.store = store;
+        this.profile = profile;
+        this.table = table;
+        this.anyDevice = anyDevice;
+    }
+
+    /**
+     * A model of weight 1 without limits, named as in its store.
+     *
+     * @param store the store
+     * @param profile what this device measured of it
+     * @throws ProfileException the profile is of another store
+     * @throws WorkloadException a figure makes no sense
+     */
+    public static LegoModel of(Store store, Profile profile) {
+        return new LegoModel(store, profile, ModelTable.fromStore(store, profile), false);
+    }
+
+    /**
+     * The same with another table, such as {@code model.withTable(model.table.withWeight(2).withLatencyMs(8))}.
+     *
+     * @param other made of this one
+     */
+    public LegoModel withTable(ModelTable other) {
+        return new LegoModel(store, profile, other, anyDevice);
+    }
+
+    /**
+     * The same, with a profile that may be of another device: then latency and memory are predicted as they were there.
+     * For a first start, until this device has been profiled.
+     */
+    public LegoModel onAnyDevice() {
+        return new LegoModel(store, profile, table, true);
+    }
+}

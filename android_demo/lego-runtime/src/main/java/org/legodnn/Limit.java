@@ -1,0 +1,67 @@
+package org.legodnn;
+
+import java.util.Locale;
+
+import org.legodnn.json.JsonObject;
+
+/** One limit in a report. */
+public final class Limit {
+    /** Which limit. */
+    public enum Kind {
+        /** In bytes. */
+        MEMORY,
+        /** In CPU cores' worth. */
+        CORES,
+        /** In milliseconds. */
+        LATENCY,
+        /** In the metric; the others are upper limits, this is a lower one. */
+        ACCURACY
+    }
+
+    /** Which limit. */
+    public final Kind kind;
+    /** Whose, for latency and accuracy; else null. */
+    public final String model;
+    /** Its value. */
+    public final double limit;
+    /** The least change of this limit alone that lets a plan exist, as its new value; null if no value of it does. */
+    public final Double needed;
+    /** Whether it belongs to the set of limits that cannot hold together. */
+    public final boolean clashes;
+
+    Limit(Kind kind, String model, double limit, Double needed, boolean clashes) {
+        this.kind = kind;
+        this.model = model;
+        this.limit = limit;
+        this.needed = needed;
+        this.clashes = clashes;
+    }
+
+    /** Such as "memory" or "latency of faces". */
+    public String title() {
+        return kindName() + (model == null ? "" : " of " + model);
+    }
+
+    private String kindName() {
+        return kind.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** A value of this limit with its unit. */
+    public String show(double value) {
+        switch (kind) {
+            case MEMORY:
+                return value >= 1000 ? Text.size(value) + " (" + Text.whole(value) + " B)" : Text.size(value);
+            case CORES:
+                return Text.significant(value, 6) + " cores";
+            case LATENCY:
+                return Text.significant(value, 9) + " ms";
+            default:
+                return Text.significant(value, 6);
+        }
+    }
+
+    JsonObject toJson() {
+        return new JsonObject().put("kind", kindName()).put("model", model).put("limit", limit).put("needed", needed)
+                .put("clashes", clashes);
+    }
+}

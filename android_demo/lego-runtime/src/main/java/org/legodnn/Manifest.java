@@ -1,0 +1,272 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonException;
+import org.legodnn.json.JsonObject;
+
+/** The content of a store's manifest.json; docs/store.md has the format. */
+public final class Manifest {
+    static final String VERSION = "legodnn.store/1";
+    private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
+
+    /** The model's name. */
+    public final String name;
+    /** What the model is for, such as "classification". */
+    public final String task;
+    /** Names of its classes; may be empty. */
+    public final List<String> labels;
+    /** The model's inputs. */
+    public final List<InputSpec> inputs;
+    /** Names of the tensors that are its outputs. */
+    public final List<String> outputs;
+    /** In topological order. */
+    public final List<Segment> segments;
+    /** Every input and interface tensor by name, inputs first. */
+    public final Map<String, TensorSpec> specs;
+    /** What accuracy is measured in, such as "top1". */
+    public final String metric;
+    /** What it was measured on. */
+    public final String data;
+    /** The undivided model's accuracy. */
+    public final double originalAccuracy;
+    /** Summed losses -> accuracy. */
+    public final Link link;
+    /** Mean absolute error of the prediction on compositions outside the fit; {@link #samples} of them. */
+    public final double accuracyError;
+    /** See {@link #accuracyError}. */
+    public final long samples;
+    /** How the store was made: versions, seed, the whole recipe. */
+    public final JsonObject built;
+
+    /**
+     * Read a manifest's text.
+     *
+     * @throws JsonException it is no manifest, or of another version
+     */
+    static Manifest parse(String text) {
+        return new Manifest(new Fields(Documents.parse(text, VERSION), ""));
+    }
+
+    private Manifest(Fields document) {
+        document.any("schema");
+        Fields model = document.object("model");
+        name = model.name("name");
+        task = model.name("task");
+        labels = model.has("labels") ? model.strings("labels") : Collections.<String>emptyList();
+        model.end();
+        inputs = inputs(document);
+        outputs = document.names("outputs", 1);
+        List<TensorSpec> tensors = tensors(document);
+        segments = segments(document);
+        Fields accuracy = document.object("accuracy");
+        metric = accuracy.name("metric");
+        data = accuracy.string("data");
+        originalAccuracy = accuracy.number("original");
+        link = link(accuracy.object("link"));
+        accuracyError = accuracy.number("error", 0);
+        samples = accuracy.integer("samples", 0);
+        accuracy.end();
+        built = built(document.object("built"));
+        document.end();
+        checkGraph(document, tensors);
+        Map<String, TensorSpec> byName = new LinkedHashMap<>();
+        for (TensorSpec spec : inputs) {
+            byName.put(spec.name, spec);
+        }
+        for (TensorSpec spec : tensors) {
+            byName.put(spec.name, spec);
+        }
+        specs = Collections.unmodifiableMap(byName);
+    }
+
+    private static List<InputSpec> inputs(Fields document) {
+        List<InputSpec> found = new ArrayList<>();
+        for (Fields fields : document.objects("inputs", 1)) {
+            String name = fields.name("name");
+            int[] shape = fields.counts("shape", 1);
+            if (fields.has("dtype")) {
+                fields.word("dtype", "float32");
+            }
+            if (fields.has("layout")) {
+                fields.word("layout", "HWC");
+            }
+            double[] range = fields.has("range") ? fields.numbers("range", 2) : new double[] {0, 1};
+            double[] mean = fields.has("mean") ? fields.numbers("mean", 0) : new double[0];
+            double[] std = fields.has("std") ? fields.numbers("std", 0) : new double[0];
+            fields.end();
+            if (range.length != 2 || !(range[0] < range[1])) {
+                throw fields.error("range of " + name + " must be two numbers that increase");
+            }
+            int channels = shape.length == 0 ? 0 : shape[shape.length - 1];
+            if (mean.length > 0 && mean.length != channels || std.length > 0 && std.length != channels) {
+                throw fields.error("mean and std of " + name + " must have one value for each channel");
+            }
+            for (double value : std) {
+                if (value <= 0) {
+                    throw fields.error("std of " + name + " must be positive");
+                }
+            }
+            found.add(new InputSpec(name, shape, range[0], range[1], mean, std));
+        }
+        return Collections.unmodifiableList(found);
+    }
+
+    private static List<TensorSpec> tensors(Fields document) {
+        List<TensorSpec> found = new ArrayList<>();
+        for (Fields fields : document.objects("tensors", 0)) {
+            TensorSpec spec = new TensorSpec(fields.name("name"), fields.counts("shape", 1));
+            if (fields.has("dtype")) {
+                fields.word("dtype", "float32");
+            }
+            fields.end();
+            found.add(spec);
+        }
+        return found;
+    }
+
+    private static List<Segment> segments(Fields document) {
+        List<Segment> found = new ArrayList<>();
+        for (Fields fields : document.objects("segments", 1)) {
+            String name = fields.name("name");
+            boolean block = fields.word("kind", "block", "fixed").equals("block");
+            List<String> reads = fields.names("inputs", 1);
+            List<String> writes = fields.names("outputs", 1);
+            List<Option> options = new ArrayList<>();
+            Set<String> names = new HashSet<>();
+            boolean original = false;
+            for (Fields option : fields.objects("options", 1)) {
+                options.add(option(option));
+                names.add(options.get(options.size() - 1).name);
+                original |= options.get(options.size() - 1).isOriginal();
+            }
+            fields.end();
+            if (names.size() < options.size()) {
+                throw fields.error("segment " + name + " has two options of the same name");
+            }
+            if (!block && options.size() > 1) {
+                throw fields.error("fixed segment " + name + " has more than one option");
+            }
+            if (!original) {
+                throw fields.error("segment " + name + " lacks its original (sparsity 0, float32)");
+            }
+            found.add(new Segment(name, block, reads, writes, Collections.unmodifiableList(options)));
+        }
+        return Collections.unmodifiableList(found);
+    }
+
+    private static Option option(Fields fields) {
+        String name = fields.name("name");
+        double sparsity = fields.number("sparsity", 0);
+        String precision = fields.has("precision") ? fields.word("precision", "float32", "float16", "int8") : "float32";
+        String file = fields.name("file");
+        Option option = new Option(name, sparsity, precision, file, fields.string("sha256", HASH),
+                fields.integer("bytes", 1), fields.integer("params", 0), fields.integer("macs", 0),
+                fields.has("loss") ? fields.number("loss") : 0, fields.has("dominated") && fields.flag("dominated"));
+        fields.end();
+        if (sparsity >= 1) {
+            throw fields.error("sparsity must be less than 1");
+        }
+        boolean leadsOut = file.startsWith("/") || Arrays.asList(file.split("/")).contains("..");
+        if (leadsOut || file.indexOf('\\') >= 0 || file.indexOf(':') >= 0 || file.indexOf('\0') >= 0) {
+            throw fields.error("file must be a relative path inside the store, got " + file);
+        }
+        return option;
+    }
+
+    private static Link link(Fields fields) {
+        double[] x = fields.numbers("x", 2);
+        double[] y = fields.numbers("y", 2);
+        fields.end();
+        String problem = Link.problem(x, y);
+        if (problem != null) {
+            throw fields.error(problem);
+        }
+        return new Link(x, y);
+    }
+
+    private static JsonObject built(Fields fields) {
+        fields.string("created");
+        for (Object version : fields.object("versions").raw().all()) {
+            if (!(version instanceof String)) {
+                throw fields.error("versions must be strings");
+            }
+        }
+        fields.integer("seed", Long.MIN_VALUE);
+        fields.object("recipe");
+        fields.end();
+        return fields.raw();
+    }
+
+    private void checkGraph(Fields document, List<TensorSpec> tensors) {
+        Set<String> names = new HashSet<>();
+        Set<String> ready = new HashSet<>();
+        for (InputSpec input : inputs) {
+            ready.add(input.name);
+        }
+        if (ready.size() < inputs.size() || new HashSet<>(outputs).size() < outputs.size()) {
+            throw document.error("two inputs or two outputs have the same name");
+        }
+        Set<String> written = new HashSet<>();
+        for (Segment segment : segments) {
+            if (!names.add(segment.name)) {
+                throw document.error("two segments are called '" + segment.name + "'");
+            }
+            for (String tensor : segment.inputs) {
+                if (!ready.contains(tensor)) {
+                    throw document.error(
+                            "segment " + segment.name + " reads '" + tensor + "', which no earlier segment writes");
+                }
+            }
+            for (String tensor : segment.outputs) {
+                if (ready.contains(tensor)) {
+                    throw document.error("segment " + segment.name + " writes '" + tensor + "' again");
+                }
+            }
+            ready.addAll(segment.outputs);
+            written.addAll(segment.outputs);
+        }
+        for (String output : outputs) {
+            if (!ready.contains(output)) {
+                throw document.error("no segment writes the output '" + output + "'");
+            }
+        }
+        Set<String> described = new HashSet<>();
+        for (TensorSpec tensor : tensors) {
+            described.add(tensor.name);
+        }
+        if (described.size() < tensors.size() || !described.equals(written)) {
+            throw document.error("`tensors` must describe exactly the tensors that segments write");
+        }
+    }
+
+    /** The segments that have options to choose from, in topological order. */
+    public List<Segment> blocks() {
+        List<Segment> blocks = new ArrayList<>();
+        for (Segment segment : segments) {
+            if (segment.block) {
+                blocks.add(segment);
+            }
+        }
+        return blocks;
+    }
+
+    /** The segment of a name; StoreException if there is none. */
+    public Segment segment(String wanted) {
+        for (Segment segment : segments) {
+            if (segment.name.equals(wanted)) {
+                return segment;
+            }
+        }
+        throw new StoreException("the store of " + name + " has no segment '" + wanted + "'");
+    }
+}

@@ -1,0 +1,93 @@
+package org.legodnn;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonObject;
+
+/** What one model is to run, and what is predicted of it. */
+public final class ModelPlan {
+    /** The model's name in the workload. */
+    public final String name;
+    /** A best-effort model for which there is no room: not loaded, no options; all figures are 0. */
+    public final boolean suspended;
+    /** Thread count of every segment. */
+    public final int threads;
+    /** Block -> option, in topological order. */
+    public final Map<String, String> options;
+    /** Predicted metric. */
+    public final double accuracy;
+    /** Mean absolute error of such predictions. */
+    public final double accuracyError;
+    /** Predicted latency of an inference, slow-down included. */
+    public final double latencyMs;
+    /** The limit that held for this model; null for none. */
+    public final Double latencyLimitMs;
+    /** Predicted memory, fixed segments included. */
+    public final long memoryBytes;
+    /** Rate x threads x latency; 0 where no rate was given. */
+    public final double cores;
+
+    ModelPlan(String name, boolean suspended, int threads, Map<String, String> options, double accuracy,
+            double accuracyError, double latencyMs, Double latencyLimitMs, long memoryBytes, double cores) {
+        this.name = name;
+        this.suspended = suspended;
+        this.threads = threads;
+        this.options = Collections.unmodifiableMap(options);
+        this.accuracy = accuracy;
+        this.accuracyError = accuracyError;
+        this.latencyMs = latencyMs;
+        this.latencyLimitMs = latencyLimitMs;
+        this.memoryBytes = memoryBytes;
+        this.cores = cores;
+    }
+
+    static ModelPlan suspended(String name, Double latencyLimitMs) {
+        return new ModelPlan(
+                name, true, 1, Collections.<String, String>emptyMap(), 0, 0, 0, latencyLimitMs, 0, 0);
+    }
+
+    static ModelPlan read(Fields fields) {
+        Map<String, String> options = new LinkedHashMap<>();
+        if (fields.has("options")) {
+            Fields chosen = fields.object("options");
+            for (String block : chosen.raw().keys()) {
+                options.put(block, chosen.string(block));
+            }
+        }
+        ModelPlan plan = new ModelPlan(fields.name("name"), fields.has("suspended") && fields.flag("suspended"),
+                fields.has("threads") ? fields.count("threads", 1) : 1, options,
+                fields.has("accuracy") ? fields.number("accuracy") : 0,
+                fields.has("accuracy_error") ? fields.number("accuracy_error", 0) : 0,
+                fields.has("latency_ms") ? fields.number("latency_ms", 0) : 0,
+                fields.hasValue("latency_limit_ms") ? fields.number("latency_limit_ms") : null,
+                fields.has("memory_bytes") ? fields.integer("memory_bytes", 0) : 0,
+                fields.has("cores") ? fields.number("cores", 0) : 0);
+        fields.end();
+        return plan;
+    }
+
+    JsonObject toJson() {
+        return new JsonObject().put("name", name).put("suspended", suspended).put("threads", threads)
+                .put("options", options).put("accuracy", accuracy).put("accuracy_error", accuracyError)
+                .put("latency_ms", latencyMs).put("latency_limit_ms", latencyLimitMs)
+                .put("memory_bytes", memoryBytes).put("cores", cores);
+    }
+
+    /** In one line. */
+    @Override
+    public String toString() {
+        if (suspended) {
+            return name + ": suspended";
+        }
+        StringBuilder chosen = new StringBuilder();
+        for (Map.Entry<String, String> option : options.entrySet()) {
+            chosen.append(' ').append(option.getKey()).append('=').append(option.getValue());
+        }
+        return name + ": accuracy " + Text.significant(accuracy, 4) + " ± " + Text.significant(accuracyError, 2) + ", "
+                + Text.significant(latencyMs, 3) + " ms" + (threads == 1 ? "" : ", " + threads + " threads") + ", "
+                + Text.size(memoryBytes) + ":" + (options.isEmpty() ? " no blocks" : chosen);
+    }
+}

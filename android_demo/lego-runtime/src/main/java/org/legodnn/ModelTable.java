@@ -1,0 +1,327 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * One model of a workload as the scheduler sees it: the figures of every option, as plain data. Made of a store and its
+ * profile, or by hand; immutable, and checked whenever one is made.
+ */
+public final class ModelTable {
+    /** Far beyond any device, and small enough that sums of them are exact in 64-bit integers. */
+    private static final double MOST_BYTES = 1L << 48;
+    private static final double MOST_MS = 1e9;
+    private static final double MOST = 1e12;
+    private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
+
+    /** Unique in the workload. */
+    public final String name;
+    /** Segments with a choice, in topological order. */
+    public final List<BlockRows> blocks;
+    /** Segments without a choice. */
+    public final List<BlockRows> fixed;
+    /** Summed loss -> accuracy. */
+    public final Link link;
+    /** Mean absolute error of predicted accuracy. */
+    public final double accuracyError;
+    /** What a whole inference takes more than its segments, by thread count; 0 where none is given. */
+    public final SortedMap<Integer, Double> overheadMs;
+    /** What one unit of its accuracy is worth. */
+    public final double weight;
+    /** Inferences per second; null if unknown. */
+    public final Double rateHz;
+    /** Longest an inference may take; null for no limit. */
+    public final Double latencyMs;
+    /** Least predicted accuracy; null for no limit. */
+    public final Double minAccuracy;
+    /** Whether it must run; otherwise it may be suspended when not everything fits. */
+    public final boolean critical;
+    /** Thread count; null leaves it to the scheduler, among those that were profiled. */
+    public final Integer threads;
+    /** The thread counts to choose from, ascending. */
+    public final List<Integer> threadCounts;
+
+    /**
+     * A table with weight 1, no limits and any thread count.
+     *
+     * @param name unique in the workload
+     * @param blocks segments with a choice, in topological order; may be empty
+     * @param fixed segments of one option each
+     * @param link summed loss -> accuracy
+     * @param accuracyError mean absolute error of predicted accuracy
+     * @throws WorkloadException a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice,
+     *     or the options have no thread count in common
+     */
+    public ModelTable(String name, List<BlockRows> blocks, List<BlockRows> fixed, Link link, double accuracyError) {
+        this(new Draft(name, blocks, fixed, link, accuracyError));
+    }
+
+    private ModelTable(Draft draft) {
+        name = draft.name;
+        blocks = Collections.unmodifiableList(new ArrayList<>(draft.blocks));
+        fixed = Collections.unmodifiableList(new ArrayList<>(draft.fixed));
+        link = draft.link;
+        accuracyError = draft.accuracyError;
+        overheadMs = Collections.unmodifiableSortedMap(new TreeMap<>(draft.overheadMs));
+        weight = draft.weight;
+        rateHz = draft.rateHz;
+        latencyMs = draft.latencyMs;
+        minAccuracy = draft.minAccuracy;
+        critical = draft.critical;
+        threads = draft.threads;
+        threadCounts = check();
+    }
+
+    /** What a table is made of. */
+    private static final class Draft {
+        String name;
+        final List<BlockRows> blocks;
+        final List<BlockRows> fixed;
+        final Link link;
+        final double accuracyError;
+        SortedMap<Integer, Double> overheadMs = new TreeMap<>();
+        double weight = 1;
+        Double rateHz;
+        Double latencyMs;
+        Double minAccuracy;
+        boolean critical = true;
+        Integer threads;
+
+        Draft(String name, List<BlockRows> blocks, List<BlockRows> fixed, Link link, double accuracyError) {
+            this.name = name;
+            this.blocks = blocks;
+            this.fixed = fixed;
+            this.link = link;
+            this.accuracyError = accuracyError;
+        }
+    }
+
+    private Draft draft() {
+        Draft draft = new Draft(name, blocks, fixed, link, accuracyError);
+        draft.overheadMs = overheadMs;
+        draft.weight = weight;
+        draft.rateHz = rateHz;
+        draft.latencyMs = latencyMs;
+        draft.minAccuracy = minAccuracy;
+        draft.critical = critical;
+        draft.threads = threads;
+        return draft;
+    }
+
+    /**
+     * The table of a store as a device measured it.
+     *
+     * @throws ProfileException the profile is of another store, or lacks a measurement
+     * @throws WorkloadException a figure makes no sense
+     */
+    public static ModelTable fromStore(Store store, Profile profile) {
+        profile.checkStore(store);
+        Map<String, OptionProfile> measured = new HashMap<>();
+        for (OptionProfile option : profile.options) {
+            measured.put(Profile.key(option.segment, option.option), option);
+        }
+        List<BlockRows> blocks = new ArrayList<>();
+        List<BlockRows> fixed = new ArrayList<>();
+        for (Segment segment : store.manifest().segments) {
+            List<OptionRow> rows = new ArrayList<>();
+            for (Option option : segment.options) {
+                OptionProfile figures = measured.get(Profile.key(segment.name, option.name));
+                if (figures == null) {
+                    continue; // skipped, as checkStore has seen to
+                }
+                Map<Integer, Double> latency = new TreeMap<>();
+                for (Latency entry : figures.latency) {
+                    latency.put(entry.threads, entry.medianMs);
+                }
+                rows.add(new OptionRow(
+                        option.name, figures.memoryBytes, latency, option.loss, option.bytes, figures.loadMs));
+            }
+            (segment.block ? blocks : fixed).add(new BlockRows(segment.name, rows));
+        }
+        Draft draft = new Draft(
+                store.name(), blocks, fixed, store.manifest().link, store.manifest().accuracyError);
+        for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
+            draft.overheadMs.put(overhead.getKey(), Math.max(0, overhead.getValue()));
+        }
+        return new ModelTable(draft);
+    }
+
+    /** The same under another name. */
+    public ModelTable withName(String other) {
+        Draft draft = draft();
+        draft.name = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with another weight: what one unit of its accuracy is worth. */
+    public ModelTable withWeight(double other) {
+        Draft draft = draft();
+        draft.weight = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with a rate: inferences per second, needed where the budget limits cores. */
+    public ModelTable withRateHz(double other) {
+        Draft draft = draft();
+        draft.rateHz = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with a latency limit of its own. */
+    public ModelTable withLatencyMs(double other) {
+        Draft draft = draft();
+        draft.latencyMs = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with a least predicted accuracy. */
+    public ModelTable withMinAccuracy(double other) {
+        Draft draft = draft();
+        draft.minAccuracy = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same; false lets the scheduler suspend it when not everything fits. */
+    public ModelTable withCritical(boolean other) {
+        Draft draft = draft();
+        draft.critical = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with one thread count, which must be among those that were profiled. */
+    public ModelTable withThreads(int other) {
+        Draft draft = draft();
+        draft.threads = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same with other overheads of a whole inference, in milliseconds by thread count. */
+    public ModelTable withOverheadMs(Map<Integer, Double> other) {
+        Draft draft = draft();
+        draft.overheadMs = new TreeMap<>(other);
+        return new ModelTable(draft);
+    }
+
+    private List<Integer> check() {
+        List<BlockRows> segments = new ArrayList<>(blocks);
+        segments.addAll(fixed);
+        List<String> names = new ArrayList<>();
+        for (BlockRows segment : segments) {
+            names.add(segment.name);
+        }
+        distinct(names, "model '" + name + "' has two segments called");
+        for (BlockRows segment : segments) {
+            checkSegment(name + "/" + segment.name, segment);
+        }
+        for (BlockRows one : fixed) {
+            if (one.options.size() > 1) {
+                throw new WorkloadException(name + "/" + one.name + ": a fixed segment has one option, not "
+                        + one.options.size());
+            }
+        }
+        checkAbove(weight, name + ": weight");
+        checkRange(accuracyError, name + ": accuracy_error", MOST);
+        for (double overhead : overheadMs.values()) {
+            checkRange(overhead, name + ": overhead_ms", MOST_MS);
+        }
+        if (rateHz != null) {
+            checkRange(rateHz, name + ": rate_hz", MOST);
+        }
+        if (latencyMs != null) {
+            checkAbove(latencyMs, name + ": latency_ms");
+        }
+        if (minAccuracy != null) {
+            checkFinite(minAccuracy, name + ": min_accuracy");
+        }
+        return commonThreads(segments);
+    }
+
+    private List<Integer> commonThreads(List<BlockRows> segments) {
+        SortedSet<Integer> common = null;
+        for (BlockRows segment : segments) {
+            for (OptionRow option : segment.options) {
+                if (common == null) {
+                    common = new TreeSet<>(option.latencyMs.keySet());
+                }
+                common.retainAll(option.latencyMs.keySet());
+            }
+        }
+        if (common == null) {
+            common = new TreeSet<>(Collections.singleton(1));
+        }
+        if (common.isEmpty()) {
+            throw new WorkloadException(name + ": its options have no thread count in common; " + REMEDY);
+        }
+        if (threads != null && !common.contains(threads)) {
+            throw new WorkloadException(name + ": not measured with " + threads + " threads, but with "
+                    + Text.list(common) + "; " + REMEDY);
+        }
+        return Collections.unmodifiableList(
+                threads == null ? new ArrayList<>(common) : Collections.singletonList(threads));
+    }
+
+    private static void checkSegment(String where, BlockRows segment) {
+        if (segment.options.isEmpty()) {
+            throw new WorkloadException(where + " has no options");
+        }
+        List<String> names = new ArrayList<>();
+        for (OptionRow option : segment.options) {
+            names.add(option.name);
+        }
+        distinct(names, where + " has two options called");
+        for (OptionRow option : segment.options) {
+            String place = where + "/" + option.name;
+            if (option.latencyMs.isEmpty()) {
+                throw new WorkloadException(place + " has no latency; " + REMEDY);
+            }
+            checkRange(option.memoryBytes, place + ": memory_bytes", MOST_BYTES);
+            checkFinite(option.loss, place + ": loss");
+            checkRange(option.bytes, place + ": bytes", MOST_BYTES);
+            checkRange(option.loadMs, place + ": load_ms", MOST_MS);
+            for (Map.Entry<Integer, Double> entry : option.latencyMs.entrySet()) {
+                if (entry.getKey() < 1) {
+                    throw new WorkloadException(place + ": thread count " + entry.getKey() + " is less than 1");
+                }
+                checkRange(entry.getValue(), place + ": latency_ms with " + entry.getKey() + " threads", MOST_MS);
+            }
+        }
+    }
+
+    private static void checkFinite(double value, String what) {
+        if (!(Math.abs(value) <= MOST)) {
+            throw refused(value, what, "finite", MOST);
+        }
+    }
+
+    private static void checkAbove(double value, String what) {
+        if (!(value > 0 && value <= MOST)) {
+            throw refused(value, what, "greater than 0", MOST);
+        }
+    }
+
+    private static void checkRange(double value, String what, double most) {
+        if (!(value >= 0 && value <= most)) {
+            throw refused(value, what, "at least 0", most);
+        }
+    }
+
+    private static WorkloadException refused(double value, String what, String wanted, double most) {
+        return new WorkloadException(what + " is " + value + "; it must be a number " + wanted + " and at most "
+                + Text.significant(most, 6));
+    }
+
+    private static void distinct(List<String> names, String problem) {
+        for (int i = 0; i < names.size(); i++) {
+            if (names.indexOf(names.get(i)) < i) {
+                throw new WorkloadException(problem + " '" + names.get(i) + "'");
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonObject;
+
+/** What was measured of one option of one segment. */
+public final class OptionProfile {
+    /** The segment's name. */
+    public final String segment;
+    /** The option's name. */
+    public final String option;
+    /** What it adds to the process's memory in a running composition, in bytes. */
+    public final long memoryBytes;
+    /** From deciding for it to its being ready. */
+    public final double loadMs;
+    /** One for each thread count. */
+    public final List<Latency> latency;
+    /** Time to pack its weights; null if it was not measured. */
+    public final Double packMs;
+    /** Energy of one run in millijoules; null if the device does not tell. */
+    public final Double energyMj;
+
+    OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency, Double packMs,
+            Double energyMj) {
+        this.segment = segment;
+        this.option = option;
+        this.memoryBytes = memoryBytes;
+        this.loadMs = loadMs;
+        this.latency = Collections.unmodifiableList(new ArrayList<>(latency));
+        this.packMs = packMs;
+        this.energyMj = energyMj;
+    }
+
+    static OptionProfile read(Fields fields) {
+        List<Latency> latency = new ArrayList<>();
+        Set<Integer> threads = new HashSet<>();
+        for (Fields entry : fields.objects("latency", 1)) {
+            latency.add(Latency.read(entry));
+            if (!threads.add(latency.get(latency.size() - 1).threads)) {
+                throw fields.error("two latencies for one thread count");
+            }
+        }
+        OptionProfile found = new OptionProfile(fields.string("segment"), fields.string("option"),
+                fields.integer("memory_bytes", 0), fields.number("load_ms", 0), latency,
+                fields.hasValue("pack_ms") ? fields.number("pack_ms", 0) : null,
+                fields.hasValue("energy_mj") ? fields.number("energy_mj", 0) : null);
+        fields.end();
+        return found;
+    }
+
+    JsonObject toJson() {
+        List<JsonObject> entries = new ArrayList<>();
+        for (Latency entry : latency) {
+            entries.add(entry.toJson());
+        }
+        JsonObject json = new JsonObject().put("segment", segment).put("option", option)
+                .put("memory_bytes", memoryBytes).put("load_ms", loadMs).put("latency", entries);
+        if (packMs != null) {
+            json.put("pack_ms", packMs);
+        }
+        return energyMj == null ? json : json.put("energy_mj", energyMj);
+    }
+}

@@ -1,0 +1,224 @@
+package org.legodnn;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+import org.legodnn.json.Fields;
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonException;
+import org.legodnn.json.JsonObject;
+
+/**
+ * What one device measured of one store: the JSON that {@code legodnn profile} and {@link Profiler} write. Times are in
+ * milliseconds, memory in bytes. A profile fits one store and one device, and is refused for others.
+ */
+public final class Profile {
+    static final String VERSION = "legodnn.profile/1";
+    private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
+
+    /** The store's id. */
+    public final String storeId;
+    /** The model's name. */
+    public final String model;
+    /** What it was measured on. */
+    public final Fingerprint device;
+    /** When, ISO 8601. */
+    public final String created;
+    /** One for each option that was measured. */
+    public final List<OptionProfile> options;
+    /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
+    public final SortedMap<Integer, Double> chainOverheadMs;
+    /** Options that were not measured and cannot be chosen: their keys. */
+    private final Set<String> skipped;
+
+    /** Parts that are kept and written again as they are, by field. */
+    private final Map<String, Object> more;
+
+    Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options) {
+        this.storeId = storeId;
+        this.model = model;
+        this.device = device;
+        this.created = created;
+        this.options = Collections.unmodifiableList(new ArrayList<>(options));
+        this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
+        this.skipped = Collections.emptySet();
+        this.more = Collections.emptyMap();
+    }
+
+    private Profile(Fields document) {
+        document.any("schema");
+        storeId = document.string("store_id");
+        model = document.string("model");
+        device = Fingerprint.read(document.object("device"));
+        created = document.string("created");
+        List<OptionProfile> entries = new ArrayList<>();
+        for (Fields entry : document.objects("options", 1)) {
+            entries.add(OptionProfile.read(entry));
+        }
+        options = Collections.unmodifiableList(entries);
+        chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
+        skipped = skipped(document);
+        more = new LinkedHashMap<>();
+        for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
+            if (document.has(key)) {
+                document.objects(key, 0);
+                more.put(key, document.any(key));
+            }
+        }
+        for (String key : new String[] {"energy", "conditions"}) {
+            if (document.hasValue(key)) {
+                document.object(key);
+                more.put(key, document.any(key));
+            }
+        }
+        document.end();
+    }
+
+    private static SortedMap<Integer, Double> chain(Fields document) {
+        SortedMap<Integer, Double> found = new TreeMap<>();
+        if (document.has("chain")) {
+            for (Fields entry : document.objects("chain", 0)) {
+                int threads = entry.count("threads", 1);
+                if (found.put(threads, entry.number("overhead_ms")) != null) {
+                    throw entry.error("two overheads for " + threads + " threads");
+                }
+            }
+        }
+        return found;
+    }
+
+    private static Set<String> skipped(Fields document) {
+        Set<String> found = new HashSet<>();
+        if (document.has("skipped")) {
+            for (Fields entry : document.objects("skipped", 0)) {
+                entry.string("reason");
+                found.add(key(entry.string("segment"), entry.string("option")));
+            }
+        }
+        return found;
+    }
+
+    /**
+     * Read a profile.
+     *
+     * @throws ProfileException it is unreadable, damaged or of another version
+     */
+    public static Profile load(File file) {
+        try {
+            return parse(Documents.utf8(Documents.read(file)), file.toString());
+        } catch (IOException e) {
+            throw new ProfileException("cannot read " + file + ": " + e.getMessage() + "; " + REMEDY, e);
+        }
+    }
+
+    /**
+     * A profile from its JSON text.
+     *
+     * @throws ProfileException it is damaged or of another version
+     */
+    public static Profile parse(String text) {
+        return parse(text, "the profile");
+    }
+
+    private static Profile parse(String text, String name) {
+        try {
+            return new Profile(new Fields(Documents.parse(text, VERSION), ""));
+        } catch (JsonException e) {
+            throw new ProfileException(name + ": " + e.getMessage() + "; " + REMEDY, e);
+        }
+    }
+
+    /** The JSON text, as {@code legodnn plan} reads it. */
+    public String toJson() {
+        List<JsonObject> entries = new ArrayList<>();
+        for (OptionProfile option : options) {
+            entries.add(option.toJson());
+        }
+        JsonObject json = new JsonObject().put("schema", VERSION).put("store_id", storeId).put("model", model)
+                .put("device", device.toJson()).put("created", created).put("options", entries);
+        for (Map.Entry<String, Object> part : more.entrySet()) {
+            json.put(part.getKey(), part.getValue());
+        }
+        return Json.write(json);
+    }
+
+    /**
+     * Write the profile; a crash leaves what was there, or the whole of it.
+     *
+     * @throws ProfileException it cannot be written
+     */
+    public void save(File file) {
+        try {
+            Documents.writeAtomic(file, toJson());
+        } catch (IOException e) {
+            throw new ProfileException("cannot write " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Check that this profile was measured on a store and covers every option of it.
+     *
+     * @throws ProfileException it does not
+     */
+    public void checkStore(Store store) {
+        if (!storeId.equals(store.id())) {
+            throw new ProfileException("this profile was measured on another store than " + store.folder() + " (model '"
+                    + model + "', store id " + brief(storeId) + " instead of " + brief(store.id()) + "); " + REMEDY);
+        }
+        Map<String, Integer> counts = new LinkedHashMap<>();
+        for (Segment segment : store.manifest().segments) {
+            for (Option option : segment.options) {
+                counts.put(key(segment.name, option.name), -1);
+            }
+        }
+        for (OptionProfile option : options) {
+            String key = key(option.segment, option.option);
+            counts.put(key, counts.containsKey(key) ? counts.get(key) + 1 : 1);
+        }
+        for (String key : skipped) {
+            counts.put(key, counts.containsKey(key) ? counts.get(key) + 1 : 1);
+        }
+        for (Map.Entry<String, Integer> count : counts.entrySet()) {
+            if (count.getValue() != 0) {
+                throw new ProfileException("the profile of " + store.folder() + " does not have exactly one entry for "
+                        + count.getKey().substring(count.getKey().indexOf(':') + 1) + "; " + REMEDY);
+            }
+        }
+    }
+
+    /** One text for an option of a segment; what names hold does not matter. */
+    static String key(String segment, String option) {
+        return segment.length() + ":" + segment + "/" + option;
+    }
+
+    private static String brief(String hash) {
+        return hash.length() > 12 ? hash.substring(0, 12) : hash;
+    }
+
+    /** Whether an option was not measured, for a reason that the profile gives, and so cannot be chosen. */
+    public boolean skips(String segment, String option) {
+        return skipped.contains(key(segment, option));
+    }
+
+    /**
+     * Check that this profile was measured on such a device.
+     *
+     * @throws ProfileException it was not
+     */
+    public void checkDevice(Fingerprint here) {
+        String difference = device.difference(here);
+        if (difference != null) {
+            throw new ProfileException("this profile of '" + model + "' was measured on another device (" + difference
+                    + "); " + REMEDY);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+package org.legodnn;
+
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * One model in a runtime: its chain, what it runs now, and going to something else while inference goes on. Inference
+ * and replacing the composition exclude each other; loading goes on beside inference where it may.
+ */
+final class RunningModel {
+    final String name;
+    final Store store;
+    private final Chain chain;
+    /** Memory in bytes by option; see {@link Profile#key}. */
+    private final Map<String, Long> sizes = new HashMap<>();
+    /** Fair, so that a switch need not wait for more than the inferences that came before it. */
+    private final ReentrantLock lock = new ReentrantLock(true);
+    /** What runs, guarded by the lock; null while it is suspended. */
+    private Chain.Composition running;
+    private ModelPlan plan;
+    private String reason = "has not been started";
+
+    RunningModel(LegoModel model, Executor executor) {
+        this.name = model.table.name;
+        this.store = model.store;
+        this.chain = new Chain(store, executor);
+        for (OptionProfile option : model.profile.options) {
+            sizes.put(Profile.key(option.segment, option.option), option.memoryBytes);
+        }
+    }
+
+    /** What it runs; empty while it is suspended. */
+    List<Choice> choices() {
+        lock.lock();
+        try {
+            return running == null ? Collections.<Choice>emptyList() : running.choices;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Memory of choices, as profiled; 0 for those that were not. */
+    long bytes(Collection<Choice> choices) {
+        long sum = 0;
+        for (Choice choice : choices) {
+            Long size = sizes.get(Profile.key(choice.segment, choice.option));
+            sum += size == null ? 0 : size;
+        }
+        return sum;
+    }
+
+    /** What going to a plan changes; null if nothing. */
+    Change changeTo(ModelPlan planned) {
+        List<Choice> before = choices();
+        List<Choice> after = Choice.of(store, planned);
+        return before.equals(after) ? null
+                : new Change(name, before, after, bytes(after) - bytes(before), bytes(chain.toLoad(after)), true);
+    }
+
+    /**
+     * Run an inference.
+     *
+     * @param in checked, in the order of the store's inputs
+     * @param out to be filled, in the order of its outputs
+     * @return what ran, and how long it took without waiting
+     * @throws SuspendedException it runs nothing at the moment
+     * @throws ExecutionException it failed; only this request is lost
+     */
+    Ran infer(FloatBuffer[] in, FloatBuffer[] out) {
+        Manifest manifest = store.manifest();
+        lock.lock();
+        try {
+            if (running == null) {
+                throw new SuspendedException("'" + name + "' " + reason);
+            }
+            long start = System.nanoTime();
+            for (int i = 0; i < in.length; i++) {
+                floats(manifest.inputs.get(i).name).put(in[i]);
+            }
+            running.run();
+            for (int i = 0; i < out.length; i++) {
+                out[i].put(floats(manifest.outputs.get(i)));
+            }
+            return new Ran(plan, (System.nanoTime() - start) / 1e6);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** What an inference ran, and how long. */
+    static final class Ran {
+        final ModelPlan plan;
+        final double latencyMs;
+
+        Ran(ModelPlan plan, double latencyMs) {
+            this.plan = plan;
+            this.latencyMs = latencyMs;
+        }
+    }
+
+    private FloatBuffer floats(String tensor) {
+        ByteBuffer buffer = chain.tensor(tensor);
+        buffer.clear();
+        return buffer.asFloatBuffer();
+    }
+
+    /**
+     * Go to other choices, made for a plan; inferences that run end on the old ones. If it fails the old ones run on.
+     *
+     * @param after as {@link Choice#of} gives them; empty to suspend it
+     * @param planned what inferences claim to have run
+     * @param beside see {@link Change#beside}
+     */
+    void change(List<Choice> after, ModelPlan planned, boolean beside) {
+        if (beside) {
+            Chain.Composition next = composed(after);
+            lock.lock();
+            set(next, planned);
+            lock.unlock();
+        } else {
+            lock.lock();
+            try {
+                changeAlone(after, planned);
+            } finally {
+                lock.unlock();
+            }
+        }
+        chain.retain(after);
+    }
+
+    /** Let go of the old before the new is loaded, while inferences wait. */
+    private void changeAlone(List<Choice> after, ModelPlan planned) {
+        List<Choice> before = choices();
+        ModelPlan old = plan;
+        List<Choice> kept = new ArrayList<>(before);
+        kept.retainAll(after);
+        set(null, null);
+        try {
+            chain.retain(kept);
+            set(composed(after), planned);
+        } catch (RuntimeException | Error e) {
+            restore(before, old, e);
+            throw e;
+        }
+    }
+
+    private void set(Chain.Composition composition, ModelPlan planned) {
+        running = composition;
+        plan = planned;
+        reason = "is suspended under the current budget; give it more room and try again";
+    }
+
+    /** Load again what had been let go; if not even that can be done the model stands still and says why. */
+    private void restore(List<Choice> before, ModelPlan old, Throwable failure) {
+        try {
+            set(composed(before), old);
+        } catch (RuntimeException | Error e) {
+            failure.addSuppressed(e);
+            reason = "cannot be loaded any more: " + e.getMessage();
+        }
+    }
+
+    private Chain.Composition composed(List<Choice> choices) {
+        return choices.isEmpty() ? null : chain.compose(choices);
+    }
+
+    /** Inferences from now on run for this plan, which chooses what runs already. */
+    void claim(ModelPlan planned) {
+        lock.lock();
+        plan = planned;
+        lock.unlock();
+    }
+
+    /** Let go of everything; an inference that runs is waited for. */
+    void close() {
+        lock.lock();
+        try {
+            running = null;
+            reason = "belongs to a runtime that is closed; open a new one";
+            chain.retain(Collections.<Choice>emptyList());
+        } finally {
+            lock.unlock();
+        }
+    }
+}

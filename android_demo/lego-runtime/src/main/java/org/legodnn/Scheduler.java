@@ -1,0 +1,282 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+
+import org.legodnn.solver.CompiledModel;
+import org.legodnn.solver.Composition;
+import org.legodnn.solver.Explanation;
+import org.legodnn.solver.Fraction;
+import org.legodnn.solver.Instance;
+import org.legodnn.solver.Limits;
+import org.legodnn.solver.Numbers;
+import org.legodnn.solver.Optimum;
+import org.legodnn.solver.Scale;
+
+/**
+ * Plans for a set of models: which option every block of every model should be, exactly, within a frame's time.
+ *
+ * <pre>
+ * maximise    sum_m weight_m accuracy_m  -  charge(plan, running plan)  -  S x (number of suspended models)
+ * subject to  memory, each model's latency and least accuracy, and CPU cores' worth of compute
+ * </pre>
+ *
+ * docs/scheduler.md has the problem in full. The plan is the same as the Python package's for the same tables, budget
+ * and running plan. Building a scheduler builds its models' frontiers; every plan after that is quick. Safe for several
+ * threads.
+ */
+public final class Scheduler {
+    private static final double NANO = 1e9;
+
+    private final List<ModelTable> tables;
+    private final SwitchCharge charge;
+    private final boolean charges;
+    private final CompiledModel[] models;
+    /** The last plan and what it is of, so that it need not be looked up when it comes back as the running one. */
+    private volatile Last last;
+
+    private static final class Last {
+        final Plan plan;
+        final Composition[] chosen;
+
+        Last(Plan plan, Composition[] chosen) {
+            this.plan = plan;
+            this.chosen = chosen;
+        }
+    }
+
+    /**
+     * Build the frontiers.
+     *
+     * @param tables the models, in the order of plans
+     * @param charge what leaving a running plan costs; {@link SwitchCharge#NONE} for nothing
+     * @throws WorkloadException no tables, two of one name, or one whose figures are mostly noise
+     */
+    public Scheduler(List<ModelTable> tables, SwitchCharge charge) {
+        if (tables.isEmpty()) {
+            throw new WorkloadException("there is nothing to schedule: no models were given");
+        }
+        this.tables = Collections.unmodifiableList(new ArrayList<>(tables));
+        this.charge = charge;
+        List<String> names = names();
+        double accuracy = 0;
+        double most = 0;
+        for (int m = 0; m < tables.size(); m++) {
+            ModelTable table = tables.get(m);
+            if (names.indexOf(table.name) < m) {
+                throw new WorkloadException("two models are called '" + table.name + "'; give each a name of its own");
+            }
+            double span = 0;
+            for (double y : table.link.y()) {
+                span = Math.max(span, Math.abs(y));
+            }
+            accuracy += table.weight * span;
+            most += greatestCharge(table.blocks) + greatestCharge(table.fixed);
+        }
+        charges = most > 0;
+        Scale scale = new Scale(accuracy, most, tables.size());
+        models = new CompiledModel[tables.size()];
+        for (int m = 0; m < models.length; m++) {
+            models[m] = new CompiledModel(tables.get(m), scale, charge);
+        }
+    }
+
+    private double greatestCharge(List<BlockRows> segments) {
+        double sum = 0;
+        for (BlockRows segment : segments) {
+            double most = 0;
+            for (OptionRow option : segment.options) {
+                most = Math.max(most, charge.of(option));
+            }
+            sum += most;
+        }
+        return sum;
+    }
+
+    /** The models' tables, in the order of plans. */
+    public List<ModelTable> tables() {
+        return tables;
+    }
+
+    private List<String> names() {
+        List<String> names = new ArrayList<>();
+        for (ModelTable table : tables) {
+            names.add(table.name);
+        }
+        return names;
+    }
+
+    /** The optimal plan under a budget; see {@link #plan(Budget, Plan, Map)}. */
+    public Plan plan(Budget budget) {
+        return plan(budget, null, null);
+    }
+
+    /** The optimal plan, given the one that runs now; see {@link #plan(Budget, Plan, Map)}. */
+    public Plan plan(Budget budget, Plan running) {
+        return plan(budget, running, null);
+    }
+
+    /**
+     * The optimal plan.
+     *
+     * @param budget the limits of the moment; a model's own limits, in its table, hold as well
+     * @param running the plan that runs now, for ties and the switch charge; models it does not know do not run yet;
+     *     may be null
+     * @param slowdown by model, how many times slower it runs than it was profiled; 1 for models not named; may be null
+     * @throws InfeasibleException no plan holds the limits; its report says which, and what would do
+     * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no
+     *     rate, or the running plan is of other stores
+     */
+    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown) {
+        Limits limits = limits(budget);
+        Fraction[] slow = slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown);
+        Instance instance = new Instance(models, slow, running(running), charges && running != null);
+        Composition[] chosen = Optimum.of(instance, limits);
+        if (chosen == null) {
+            throw new InfeasibleException(report(instance, limits, budget, slow));
+        }
+        Plan plan = plan(budget, chosen, slow, instance);
+        last = new Last(plan, chosen);
+        return plan;
+    }
+
+    private Limits limits(Budget budget) {
+        checkNames(budget.latencyByModel(), "the budget limits the latency of");
+        Fraction[] latency = new Fraction[models.length];
+        Double[] accuracy = new Double[models.length];
+        for (int m = 0; m < models.length; m++) {
+            ModelTable table = tables.get(m);
+            if (budget.cores() != null && table.rateHz == null) {
+                throw new WorkloadException("the budget limits cores, so '" + table.name
+                        + "' needs a rateHz (inferences per second)");
+            }
+            Double limit = latencyLimit(table, budget);
+            latency[m] = limit == null ? null : Fraction.of(limit);
+            accuracy[m] = table.minAccuracy;
+        }
+        Double cores = budget.cores();
+        return new Limits(budget.memoryBytes(), cores == null ? null : (long) Math.rint(Math.min(cores * NANO, 0x1p60)),
+                latency, accuracy);
+    }
+
+    /** The tightest limit of a model's latency; null if there is none. */
+    private static Double latencyLimit(ModelTable table, Budget budget) {
+        Double tightest = null;
+        for (Double limit : new Double[] {
+            table.latencyMs, budget.latencyByModel().get(table.name), budget.latencyMs()
+        }) {
+            if (limit != null && (tightest == null || limit < tightest)) {
+                tightest = limit;
+            }
+        }
+        return tightest;
+    }
+
+    private Fraction[] slowdowns(Map<String, Double> slowdown) {
+        checkNames(slowdown, "a slow-down was given for");
+        for (Map.Entry<String, Double> entry : slowdown.entrySet()) {
+            double factor = entry.getValue();
+            if (!(factor > 0 && factor <= 1e6)) {
+                throw new WorkloadException("the slow-down of '" + entry.getKey() + "' is " + factor
+                        + "; it must be a positive number, 1 for none");
+            }
+        }
+        Fraction[] factors = new Fraction[models.length];
+        for (int m = 0; m < factors.length; m++) {
+            Double factor = slowdown.get(tables.get(m).name);
+            factors[m] = factor == null ? Fraction.ONE : Fraction.of(factor);
+        }
+        return factors;
+    }
+
+    private Composition[] running(Plan running) {
+        Last known = last;
+        if (known != null && known.plan == running) {
+            return known.chosen;
+        }
+        Composition[] now = new Composition[models.length];
+        for (int m = 0; m < now.length && running != null; m++) {
+            ModelPlan planned = running.find(tables.get(m).name);
+            now[m] = planned == null ? null : models[m].compositionOf(planned);
+        }
+        return now;
+    }
+
+    private void checkNames(Map<String, Double> named, String what) {
+        List<String> known = names();
+        for (String name : new TreeSet<>(named.keySet())) {
+            if (!known.contains(name)) {
+                throw new WorkloadException(what + " '" + name + "', which is none of " + Text.list(known));
+            }
+        }
+    }
+
+    private Plan plan(Budget budget, Composition[] chosen, Fraction[] slow, Instance instance) {
+        List<ModelPlan> parts = new ArrayList<>();
+        double[] worth = new double[chosen.length];
+        double[] charged = new double[chosen.length];
+        for (int m = 0; m < chosen.length; m++) {
+            ModelTable table = tables.get(m);
+            parts.add(modelPlan(table, chosen[m], slow[m], latencyLimit(table, budget)));
+            worth[m] = chosen[m] == null ? 0 : table.weight * parts.get(m).accuracy;
+            charged[m] = instance.isCharged() ? chargeOf(table, instance.running(m), chosen[m]) : 0;
+        }
+        return new Plan(parts, budget, Numbers.exactSum(worth), Numbers.exactSum(charged));
+    }
+
+    /** What a model's change is charged, in the objective's units. */
+    private double chargeOf(ModelTable table, Composition now, Composition then) {
+        if (then == null) {
+            return 0;
+        }
+        boolean reload = now == null || now.threads != then.threads;
+        double[] charged = new double[table.blocks.size() + table.fixed.size()];
+        for (int b = 0; b < table.blocks.size(); b++) {
+            if (reload || now.option(b) != then.option(b)) {
+                charged[b] = charge.of(table.blocks.get(b).options.get(then.option(b)));
+            }
+        }
+        for (int f = 0; f < table.fixed.size() && reload; f++) {
+            charged[table.blocks.size() + f] = charge.of(table.fixed.get(f).options.get(0));
+        }
+        return Numbers.exactSum(charged);
+    }
+
+    private static ModelPlan modelPlan(ModelTable table, Composition chosen, Fraction slowdown, Double limitMs) {
+        if (chosen == null) {
+            return ModelPlan.suspended(table.name, limitMs);
+        }
+        Map<String, String> options = new LinkedHashMap<>();
+        for (int b = 0; b < table.blocks.size(); b++) {
+            BlockRows block = table.blocks.get(b);
+            options.put(block.name, block.options.get(chosen.option(b)).name);
+        }
+        // Divided exactly and rounded once, so that it is never beyond the limit that the exact one holds.
+        double latencyMs = slowdown == Fraction.ONE ? chosen.latency / 1e6
+                : Fraction.of(chosen.latency).times(slowdown).over(Fraction.of(1_000_000L)).doubleValue();
+        double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
+        return new ModelPlan(table.name, false, chosen.threads, options, chosen.accuracy, table.accuracyError,
+                latencyMs, limitMs, chosen.memory, Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
+    }
+
+    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow) {
+        Explanation why = new Explanation(instance, limits);
+        List<Limit> entries = new ArrayList<>();
+        for (Explanation.Entry entry : why.entries) {
+            String model = entry.model < 0 ? null : tables.get(entry.model).name;
+            entries.add(new Limit(entry.kind, model, entry.value, entry.needed, entry.clashes));
+        }
+        List<String> suspended = new ArrayList<>();
+        for (ModelTable table : tables) {
+            if (!table.critical) {
+                suspended.add(table.name);
+            }
+        }
+        Plan nearest = why.nearest == null ? null : plan(budget, why.nearest, slow, instance);
+        return new Infeasible(budget, entries, nearest, why.excess, suspended);
+    }
+}

@@ -1,0 +1,54 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A piece of the model that is loaded as one: a block has several options to choose from, a fixed piece exactly one.
+ */
+public final class Segment {
+    /** Unique in the store. */
+    public final String name;
+    /** Whether it is a block. */
+    public final boolean block;
+    /** Names of the tensors that it reads, in the order of its files' inputs. */
+    public final List<String> inputs;
+    /** Names of the tensors that it writes, in the order of its files' outputs. */
+    public final List<String> outputs;
+    /** At least one. */
+    public final List<Option> options;
+
+    Segment(String name, boolean block, List<String> inputs, List<String> outputs, List<Option> options) {
+        this.name = name;
+        this.block = block;
+        this.inputs = inputs;
+        this.outputs = outputs;
+        this.options = options;
+    }
+
+    /** The option at sparsity 0 in float32. */
+    public Option original() {
+        for (Option option : options) {
+            if (option.isOriginal()) {
+                return option;
+            }
+        }
+        throw new AssertionError("stores without an original are refused");
+    }
+
+    /**
+     * The option of a name.
+     *
+     * @throws StoreException there is none
+     */
+    public Option option(String wanted) {
+        List<String> names = new ArrayList<>();
+        for (Option option : options) {
+            if (option.name.equals(wanted)) {
+                return option;
+            }
+            names.add(option.name);
+        }
+        throw new StoreException("segment " + name + " has no option '" + wanted + "'; it has " + Text.list(names));
+    }
+}

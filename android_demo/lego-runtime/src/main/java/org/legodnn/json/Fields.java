@@ -1,0 +1,265 @@
+package org.legodnn.json;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * One JSON object, read field by field and strictly: a field that is missing, of another type or out of its range is an
+ * error that names the place, and so is a field that nobody asked for ({@link #end}).
+ */
+public final class Fields {
+    private final JsonObject object;
+    private final String where;
+    private final Set<String> asked = new HashSet<>();
+
+    /**
+     * @param value what should be an object
+     * @param where its place in the document, such as "segments.0"; "" for the document itself
+     */
+    public Fields(Object value, String where) {
+        this.where = where;
+        if (!(value instanceof JsonObject)) {
+            throw new JsonException(place(where) + ": must be an object, got " + shown(value));
+        }
+        this.object = (JsonObject) value;
+    }
+
+    private static String place(String where) {
+        return where.isEmpty() ? "document" : where;
+    }
+
+    private static String shown(Object value) {
+        if (value instanceof List || value instanceof JsonObject) {
+            return value instanceof List ? "a list" : "an object";
+        }
+        String text = String.valueOf(value);
+        return text.length() > 60 ? text.substring(0, 60) : text;
+    }
+
+    /** An error about this object. */
+    public JsonException error(String what) {
+        return new JsonException(place(where) + ": " + what);
+    }
+
+    private JsonException wrong(String key, String wanted) {
+        String path = where.isEmpty() ? key : where + "." + key;
+        String problem = object.has(key) ? wanted + ", got " + shown(object.get(key)) : "missing";
+        return new JsonException(path + ": " + problem);
+    }
+
+    /** Whether the field is there; it counts as asked for. */
+    public boolean has(String key) {
+        asked.add(key);
+        return object.has(key);
+    }
+
+    /** Whether the field is there and not null; it counts as asked for. */
+    public boolean hasValue(String key) {
+        return has(key) && object.get(key) != null;
+    }
+
+    /** A field of any type. */
+    public Object any(String key) {
+        asked.add(key);
+        if (!object.has(key)) {
+            throw wrong(key, "");
+        }
+        return object.get(key);
+    }
+
+    /** Text. */
+    public String string(String key) {
+        Object value = any(key);
+        if (!(value instanceof String)) {
+            throw wrong(key, "must be a string");
+        }
+        return (String) value;
+    }
+
+    /** Text of 1 to 200 characters. */
+    public String name(String key) {
+        return checkName(string(key), key);
+    }
+
+    private String checkName(String value, String key) {
+        int length = value.codePointCount(0, value.length());
+        if (length < 1 || length > 200) {
+            throw wrong(key, "must have 1 to 200 characters");
+        }
+        return value;
+    }
+
+    /** Text of a pattern. */
+    public String string(String key, Pattern pattern) {
+        String value = string(key);
+        if (!pattern.matcher(value).matches()) {
+            throw wrong(key, "must match " + pattern);
+        }
+        return value;
+    }
+
+    /** One of some words. */
+    public String word(String key, String... words) {
+        Object value = any(key);
+        if (!Arrays.asList(words).contains(value)) {
+            throw wrong(key, "must be one of " + Arrays.toString(words));
+        }
+        return (String) value;
+    }
+
+    /** true or false. */
+    public boolean flag(String key) {
+        Object value = any(key);
+        if (!(value instanceof Boolean)) {
+            throw wrong(key, "must be true or false");
+        }
+        return (Boolean) value;
+    }
+
+    /** A finite number. */
+    public double number(String key) {
+        return toNumber(any(key), key);
+    }
+
+    private double toNumber(Object value, String key) {
+        if (!(value instanceof JsonNumber)) {
+            throw wrong(key, "must be a number");
+        }
+        double number = ((JsonNumber) value).doubleValue();
+        if (Double.isInfinite(number)) {
+            throw wrong(key, "must be finite");
+        }
+        return number;
+    }
+
+    /** A finite number, at least `least`. */
+    public double number(String key, double least) {
+        double value = number(key);
+        if (!(value >= least)) {
+            throw wrong(key, "must be at least " + least);
+        }
+        return value;
+    }
+
+    /** A finite number above zero. */
+    public double positive(String key) {
+        double value = number(key);
+        if (!(value > 0)) {
+            throw wrong(key, "must be greater than 0");
+        }
+        return value;
+    }
+
+    /** An integer, at least `least`; the nearest long if it is out of range. */
+    public long integer(String key, long least) {
+        return toInteger(any(key), key, least);
+    }
+
+    private long toInteger(Object value, String key, long least) {
+        if (!(value instanceof JsonNumber) || !((JsonNumber) value).isInteger()) {
+            throw wrong(key, "must be an integer");
+        }
+        long number = ((JsonNumber) value).longValue();
+        if (number < least) {
+            throw wrong(key, "must be at least " + least);
+        }
+        return number;
+    }
+
+    /** The same as an int; the greatest int if it is out of range. */
+    public int count(String key, int least) {
+        return (int) Math.min(integer(key, least), Integer.MAX_VALUE);
+    }
+
+    /** A list. */
+    public List<?> list(String key) {
+        Object value = any(key);
+        if (!(value instanceof List)) {
+            throw wrong(key, "must be a list");
+        }
+        return (List<?>) value;
+    }
+
+    private List<?> list(String key, int fewest) {
+        List<?> found = list(key);
+        if (found.size() < fewest) {
+            throw wrong(key, "must have at least " + fewest + " entries");
+        }
+        return found;
+    }
+
+    /** A list of finite numbers. */
+    public double[] numbers(String key, int fewest) {
+        List<?> found = list(key, fewest);
+        double[] numbers = new double[found.size()];
+        for (int i = 0; i < numbers.length; i++) {
+            numbers[i] = toNumber(found.get(i), key);
+        }
+        return numbers;
+    }
+
+    /** A list of integers, each at least `least`; the greatest int for those out of range. */
+    public int[] counts(String key, int least) {
+        List<?> found = list(key);
+        int[] counts = new int[found.size()];
+        for (int i = 0; i < counts.length; i++) {
+            counts[i] = (int) Math.min(toInteger(found.get(i), key, least), Integer.MAX_VALUE);
+        }
+        return counts;
+    }
+
+    /** A list of texts. */
+    public List<String> strings(String key) {
+        List<String> strings = new ArrayList<>();
+        for (Object value : list(key)) {
+            if (!(value instanceof String)) {
+                throw wrong(key, "must be a list of strings");
+            }
+            strings.add((String) value);
+        }
+        return Collections.unmodifiableList(strings);
+    }
+
+    /** A list of texts of 1 to 200 characters. */
+    public List<String> names(String key, int fewest) {
+        list(key, fewest);
+        List<String> names = strings(key);
+        for (String name : names) {
+            checkName(name, key);
+        }
+        return names;
+    }
+
+    /** An object. */
+    public Fields object(String key) {
+        return new Fields(any(key), where.isEmpty() ? key : where + "." + key);
+    }
+
+    /** A list of objects. */
+    public List<Fields> objects(String key, int fewest) {
+        List<Fields> objects = new ArrayList<>();
+        for (Object value : list(key, fewest)) {
+            objects.add(new Fields(value, (where.isEmpty() ? key : where + "." + key) + "." + objects.size()));
+        }
+        return objects;
+    }
+
+    /** The object itself. */
+    public JsonObject raw() {
+        return object;
+    }
+
+    /** Refuse fields that nobody asked for. */
+    public void end() {
+        for (String key : object.keys()) {
+            if (!asked.contains(key)) {
+                throw wrong(key, "unknown field");
+            }
+        }
+    }
+}

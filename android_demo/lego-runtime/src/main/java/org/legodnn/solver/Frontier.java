@@ -1,0 +1,228 @@
+package org.legodnn.solver;
+
+import java.util.Arrays;
+import java.util.function.LongToDoubleFunction;
+
+/**
+ * All non-dominated compositions of one model, and a few others, by memory, then work (threads x latency).
+ *
+ * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all
+ * three no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what
+ * is dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be
+ * perfect for that: a dominated point that stays is never chosen.
+ */
+final class Frontier {
+    static final long NEVER = Long.MAX_VALUE;
+    /** So few points are not pruned; and the greatest grid, in cells along a side. */
+    private static final int FEW = 128;
+    private static final int CELLS = 1024;
+    /** Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another. */
+    private static final int MOST = 1 << 22;
+    /** Fixed point of cells: CELLS << SHIFT is below 2^63. */
+    private static final int SHIFT = 52;
+
+    final long[] memory;
+    final long[] latency;
+    final double[] accuracy;
+    final int[] threads;
+    final int blocks;
+    /** Index of each block's option, those of one composition after the other. */
+    final char[] choice;
+
+    Frontier(long[] memory, long[] latency, double[] accuracy, int[] threads, int blocks, char[] choice) {
+        this.memory = memory;
+        this.latency = latency;
+        this.accuracy = accuracy;
+        this.threads = threads;
+        this.blocks = blocks;
+        this.choice = choice;
+    }
+
+    int size() {
+        return memory.length;
+    }
+
+    int[] choiceOf(int point) {
+        int[] found = new int[blocks];
+        for (int b = 0; b < blocks; b++) {
+            found[b] = choice[point * blocks + b];
+        }
+        return found;
+    }
+
+    Frontier take(int[] points) {
+        char[] chosen = new char[points.length * blocks];
+        for (int i = 0; i < points.length; i++) {
+            System.arraycopy(choice, points[i] * blocks, chosen, i * blocks, blocks);
+        }
+        return new Frontier(Numbers.take(memory, points), Numbers.take(latency, points),
+                Numbers.take(accuracy, points), Numbers.take(threads, points), blocks, chosen);
+    }
+
+    /**
+     * The frontier of one model at one thread count.
+     *
+     * @param rows the blocks' options
+     * @param link summed losses -> accuracies, non-increasing
+     * @param threads to be noted
+     * @param memory what fixed segments add
+     * @param latency what fixed segments add
+     * @return the frontier; null where millions of compositions are each the best at something
+     */
+    static Frontier build(Rows[] rows, LongToDoubleFunction link, int threads, long memory, long latency) {
+        int[] order = processingOrder(rows);
+        long[] m = {memory};
+        long[] t = {latency};
+        long[] loss = {0};
+        char[] choice = {};
+        for (int k = 0; k < order.length; k++) {
+            Rows block = rows[order[k]];
+            int count = m.length;
+            if ((long) count * block.size() > MOST) {
+                return null;
+            }
+            int[] sums = undominated(m, t, loss, block);
+            int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
+            sums = Numbers.take(sums, ascending);
+            char[] longer = new char[sums.length * (k + 1)];
+            for (int i = 0; i < sums.length; i++) {
+                System.arraycopy(choice, sums[i] % count * k, longer, i * (k + 1), k);
+                longer[i * (k + 1) + k] = (char) (sums[i] / count);
+            }
+            choice = longer;
+            m = added(m, block.memory, sums);
+            t = added(t, block.latency, sums);
+            loss = added(loss, block.loss, sums);
+        }
+        int n = m.length;
+        char[] inOrder = new char[choice.length];
+        double[] accuracy = new double[n];
+        int[] counts = new int[n];
+        for (int i = 0; i < n; i++) {
+            for (int k = 0; k < order.length; k++) {
+                inOrder[i * order.length + order[k]] = choice[i * order.length + k];
+            }
+            accuracy[i] = link.applyAsDouble(loss[i]);
+            counts[i] = threads;
+        }
+        return new Frontier(m, t, accuracy, counts, order.length, inOrder);
+    }
+
+    /** Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer. */
+    private static int[] processingOrder(Rows[] rows) {
+        double[] rate = new double[rows.length];
+        for (int b = 0; b < rows.length; b++) {
+            long memory = Numbers.greatest(rows[b].memory) - Numbers.least(rows[b].memory);
+            rate[b] = memory / (Numbers.greatest(rows[b].latency) - Numbers.least(rows[b].latency) + 1.0);
+        }
+        return Numbers.order(Numbers.ordered(rate));
+    }
+
+    /** The points of several frontiers of one model (its thread counts), in order. */
+    static Frontier sideBySide(Frontier[] frontiers) {
+        int n = 0;
+        for (Frontier f : frontiers) {
+            n += f.size();
+        }
+        int blocks = frontiers[0].blocks;
+        Frontier joined = new Frontier(
+                new long[n], new long[n], new double[n], new int[n], blocks, new char[n * blocks]);
+        int at = 0;
+        for (Frontier f : frontiers) {
+            System.arraycopy(f.memory, 0, joined.memory, at, f.size());
+            System.arraycopy(f.latency, 0, joined.latency, at, f.size());
+            System.arraycopy(f.accuracy, 0, joined.accuracy, at, f.size());
+            System.arraycopy(f.threads, 0, joined.threads, at, f.size());
+            System.arraycopy(f.choice, 0, joined.choice, at * blocks, f.choice.length);
+            at += f.size();
+        }
+        long[] work = new long[n];
+        for (int i = 0; i < n; i++) {
+            work[i] = joined.latency[i] * joined.threads[i];
+        }
+        return joined.take(ascending(joined.memory, work));
+    }
+
+    /** The order by memory, then work; stable. */
+    private static int[] ascending(long[] memory, long[] work) {
+        int bits = 64 - Long.numberOfLeadingZeros(Numbers.greatest(work));
+        // One sort of both packed is quicker.
+        if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) {
+            long[] packed = new long[memory.length];
+            for (int i = 0; i < packed.length; i++) {
+                packed[i] = memory[i] << bits | work[i];
+            }
+            return Numbers.order(packed);
+        }
+        return Numbers.order(memory, work);
+    }
+
+    /** Sums, each given by its number: option x number of sums before + sum before. */
+    private static long[] added(long[] before, long[] options, int[] sums) {
+        long[] found = new long[sums.length];
+        for (int i = 0; i < sums.length; i++) {
+            found[i] = before[sums[i] % before.length] + options[sums[i] / before.length];
+        }
+        return found;
+    }
+
+    /**
+     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few
+     * others.
+     *
+     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss.
+     * Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an
+     * exact answer.
+     */
+    private static int[] undominated(long[] m, long[] t, long[] loss, Rows block) {
+        int n = m.length * block.size();
+        int[] found = new int[n];
+        if (n < FEW) {
+            for (int i = 0; i < n; i++) {
+                found[i] = i;
+            }
+            return found;
+        }
+        int cells = Math.min(CELLS, (int) Math.sqrt(n));
+        int width = cells + 1;
+        int[] row = cells(m, block.memory, cells);
+        int[] column = cells(t, block.latency, cells);
+        long[] least = new long[width * width]; // one row and column on, so that a sum's cell holds what is below it
+        Arrays.fill(least, NEVER);
+        for (int i = 0; i < n; i++) {
+            int at = (row[i] + 1) * width + column[i] + 1;
+            least[at] = Math.min(least[at], loss[i % m.length] + block.loss[i / m.length]);
+        }
+        for (int r = 0; r < width; r++) {
+            for (int c = 0; c < width; c++) {
+                int at = r * width + c;
+                long above = r > 0 ? least[at - width] : NEVER;
+                long before = c > 0 ? least[at - 1] : NEVER;
+                least[at] = Math.min(least[at], Math.min(above, before));
+            }
+        }
+        int count = 0;
+        for (int i = 0; i < n; i++) {
+            if (least[row[i] * width + column[i]] > loss[i % m.length] + block.loss[i / m.length]) {
+                found[count++] = i;
+            }
+        }
+        return Arrays.copyOf(found, count);
+    }
+
+    /** All sums y + x, mapped to 0..cells-1 by a non-decreasing function; those of one y in a row. */
+    private static int[] cells(long[] x, long[] y, int cells) {
+        long lowX = Numbers.least(x);
+        long lowY = Numbers.least(y);
+        long factor = ((long) cells << SHIFT) / (Numbers.greatest(x) - lowX + Numbers.greatest(y) - lowY + 1);
+        int[] found = new int[x.length * y.length];
+        int at = 0;
+        for (long option : y) {
+            long start = (option - lowY) * factor;
+            for (long sum : x) {
+                found[at++] = (int) (start + (sum - lowX) * factor >> SHIFT);
+            }
+        }
+        return found;
+    }
+}

@@ -1,0 +1,172 @@
+package org.legodnn;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+
+import org.junit.Before;
+import org.junit.Rule;
+import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonObject;
+
+/** Profiles: what may be in them besides, what is made of it, and measuring. */
+public class ProfileTest {
+    @Rule public final TemporaryFolder temporary = new TemporaryFolder();
+
+    private final AffineExecutor executor = new AffineExecutor();
+    private Store store;
+    private Profile profile;
+
+    @Before
+    public void makeStore() throws IOException {
+        store = TestStores.chain(temporary.newFolder("chain"), "chain");
+        profile = TestStores.profile(store, executor);
+    }
+
+    /** The profile with a field more. */
+    private Profile with(String field, String json) {
+        JsonObject document = (JsonObject) Json.parse(profile.toJson());
+        return Profile.parse(document.put(field, Json.parse(json)).toString());
+    }
+
+    @Test
+    public void whatChainsTakeMoreIsAddedToLatency() {
+        Profile more = with("chain", "[{\"threads\": 1, \"overhead_ms\": 0.5}, {\"threads\": 2, \"overhead_ms\": 9}]");
+        Scheduler scheduler = new Scheduler(
+                Collections.singletonList(ModelTable.fromStore(store, more)), SwitchCharge.NONE);
+        assertEquals(12.5, scheduler.plan(Budget.none()).get("chain").latencyMs, 1e-9);
+        assertEquals(11.5, scheduler.plan(Budget.none().withLatencyMs(11.5)).get("chain").latencyMs, 1e-9);
+        assertThrows(ProfileException.class,
+                () -> with("chain", "[{\"threads\": 1, \"overhead_ms\": 1}, {\"threads\": 1, \"overhead_ms\": 2}]"));
+    }
+
+    @Test
+    public void whatWasSkippedCannotBeChosen() {
+        JsonObject document = (JsonObject) Json.parse(profile.toJson());
+        List<Object> options = new ArrayList<>(Vectors.<Object>list(document, "options"));
+        options.remove(0); // block1=s0
+        document.put("options", options);
+        Profile lacking = Profile.parse(document.toString());
+        assertThrows(ProfileException.class, () -> lacking.checkStore(store));
+        String skipped = "[{\"segment\": \"block1\", \"option\": \"s0\", \"reason\": \"an operator is missing\"}]";
+        Profile found = Profile.parse(document.put("skipped", Json.parse(skipped)).toString());
+        found.checkStore(store);
+        assertTrue(found.skips("block1", "s0"));
+        ModelTable table = ModelTable.fromStore(store, found);
+        assertEquals(2, table.blocks.get(0).options.size());
+        Plan plan = new Scheduler(Collections.singletonList(table), SwitchCharge.NONE).plan(Budget.none());
+        assertEquals("s1", plan.get("chain").options.get("block1"));
+        Profile twice = with("skipped", skipped);
+        assertThrows("measured and skipped", ProfileException.class, () -> twice.checkStore(store));
+    }
+
+    @Test
+    public void whatElseAProfileSaysIsKept() {
+        String text = profile.toJson().replaceFirst("\"load_ms\": 1.0",
+                "\"load_ms\": 1.0, \"pack_ms\": 3.5, \"energy_mj\": null").replaceFirst("\"p95_ms\": 5.0",
+                "\"p95_ms\": 5.0, \"first_ms\": 7.5");
+        JsonObject document = (JsonObject) Json.parse(text);
+        document.put("validation", Json.parse("[{\"a\": 1}]")).put("contention", Json.parse("[]"))
+                .put("energy", Json.parse("{\"meter\": \"x\"}")).put("conditions", null);
+        Profile found = Profile.parse(document.toString());
+        assertEquals(Double.valueOf(3.5), found.options.get(0).packMs);
+        assertEquals(null, found.options.get(0).energyMj);
+        assertEquals(Double.valueOf(7.5), found.options.get(0).latency.get(0).firstMs);
+        Profile again = Profile.parse(found.toJson());
+        assertEquals(found.toJson(), again.toJson());
+        assertTrue(again.toJson().contains("\"validation\"") && again.toJson().contains("\"meter\""));
+        assertThrows(ProfileException.class, () -> with("energy", "[]"));
+        assertThrows(ProfileException.class, () -> with("contention", "{}"));
+        assertThrows(ProfileException.class, () -> with("more", "1"));
+    }
+
+    @Test
+    public void aProfileIsSavedWholeAndReadBack() throws IOException {
+        File file = new File(temporary.getRoot(), "deep/chain.profile.json");
+        profile.save(file);
+        assertEquals(profile.toJson(), Profile.load(file).toJson());
+        profile.save(file);
+        assertEquals("nothing else is left", 1, file.getParentFile().list().length);
+        File blocked = new File(file, "profile.json");
+        assertThrows(ProfileException.class, () -> profile.save(blocked));
+        assertThrows(ProfileException.class, () -> Profile.load(blocked));
+    }
+
+    @Test
+    public void measuringGivesEveryOptionItsOwnFigures() {
+        AffineExecutor measured = new AffineExecutor();
+        // Memory as if every open piece took 1000 bytes, in a process that grows by 70 bytes from reading to reading.
+        AtomicInteger readings = new AtomicInteger();
+        MemoryMeter meter = () -> 50_000 + 1000 * measured.open.get() + 70 * readings.incrementAndGet();
+        List<Integer> steps = new ArrayList<>();
+        ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(7).withWeighings(2)
+                .withMemory(meter);
+        Profile found = Profiler.profile(store, measured, options, (what, done, total) -> {
+            assertFalse(what.isEmpty());
+            steps.add(done);
+            assertTrue(done <= total);
+            if (done == total) {
+                steps.add(-1);
+            }
+            return true;
+        });
+        found.checkStore(store);
+        found.checkDevice(Device.fingerprint(measured));
+        assertEquals("the last step is the whole", Integer.valueOf(-1), steps.get(steps.size() - 1));
+        assertEquals("all is let go", 0, measured.open.get());
+        long sum = 0;
+        for (OptionProfile option : found.options) {
+            assertEquals(2, option.latency.size());
+            for (Latency latency : option.latency) {
+                assertTrue(latency.runs >= 7);
+                assertTrue(latency.minMs > 0 && latency.minMs <= latency.medianMs && latency.medianMs <= latency.p95Ms);
+            }
+            sum += option.option.equals("s0") ? option.memoryBytes : 0;
+            assertEquals("what the process grows by is no option's", 1000, option.memoryBytes, 30);
+        }
+        assertEquals("originals add up to the whole", 3070, sum, 2);
+        assertEquals(found.toJson(), Profile.parse(found.toJson()).toJson());
+    }
+
+    @Test
+    public void profilingCanBeStoppedAndRefusesNonsense() {
+        assertThrows(ProfileException.class,
+                () -> Profiler.profile(store, executor, ProfilerOptions.DEFAULTS, (what, done, total) -> done < 5));
+        assertEquals(0, executor.open.get());
+        for (ProfilerOptions bad : new ProfilerOptions[] {
+            ProfilerOptions.DEFAULTS.withThreads(), ProfilerOptions.DEFAULTS.withThreads(0),
+            ProfilerOptions.DEFAULTS.withThreads(1, 1), ProfilerOptions.DEFAULTS.withRounds(0),
+            ProfilerOptions.DEFAULTS.withWeighings(0)
+        }) {
+            assertThrows(ProfileException.class, () -> Profiler.profile(store, executor, bad, null));
+        }
+    }
+
+    @Test
+    public void quantilesLieBetweenNeighbours() {
+        double[] values = {1, 2, 4, 8};
+        assertEquals(3, Profiler.quantile(values, 0.5), 0);
+        assertEquals(7.4, Profiler.quantile(values, 0.95), 1e-12);
+        assertEquals(1, Profiler.quantile(values, 0), 0);
+        assertEquals(8, Profiler.quantile(values, 1), 0);
+    }
+
+    @Test
+    public void thisDeviceTellsItsMemoryAndItsName() {
+        assertTrue(Device.MEMORY.processBytes() > 10_000_000);
+        Fingerprint here = Device.fingerprint(executor);
+        assertEquals(here, Device.fingerprint(executor));
+        assertEquals("affine 1", here.executor);
+        assertTrue(here.cores > 0);
+    }
+}

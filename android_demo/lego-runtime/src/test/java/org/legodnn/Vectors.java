@@ -1,0 +1,222 @@
+package org.legodnn;
+
+import java.io.ByteArrayOutputStream;
+import java.io.File;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+import org.legodnn.json.Json;
+import org.legodnn.json.JsonNumber;
+import org.legodnn.json.JsonObject;
+
+/** Reading the vectors that Python and Java share (tests/vectors), and making of them what they describe. */
+final class Vectors {
+    private Vectors() {}
+
+    /** The folder: the property legodnn.vectors, else tests/vectors of the repository that the tests run in. */
+    static File folder() {
+        String named = System.getProperty("legodnn.vectors");
+        if (named != null) {
+            return new File(named);
+        }
+        for (File at = new File("").getAbsoluteFile(); at != null; at = at.getParentFile()) {
+            File found = new File(at, "tests/vectors");
+            if (new File(found, "plans.json").isFile()) {
+                return found;
+            }
+        }
+        throw new IllegalStateException("no tests/vectors above " + new File("").getAbsolutePath());
+    }
+
+    static JsonObject read(String name) {
+        try {
+            byte[] content = Files.readAllBytes(new File(folder(), name + ".json").toPath());
+            return (JsonObject) Json.parse(new String(content, StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    static <T> List<T> list(JsonObject object, String key) {
+        Object found = object.get(key);
+        return found == null ? new ArrayList<T>() : (List<T>) found;
+    }
+
+    static JsonObject object(JsonObject object, String key) {
+        return (JsonObject) object.get(key);
+    }
+
+    static String string(JsonObject object, String key) {
+        return (String) object.get(key);
+    }
+
+    /** A number; those that JSON does not have are written as strings. */
+    static double number(Object value) {
+        return value instanceof JsonNumber ? ((JsonNumber) value).doubleValue() : Double.parseDouble((String) value);
+    }
+
+    // --- tables ---
+
+    static ModelTable table(JsonObject data) {
+        Link link = Link.IDENTITY;
+        if (data.get("link") != null) {
+            List<List<Object>> knots = list(data, "link");
+            link = new Link(doubles(knots.get(0)), doubles(knots.get(1)));
+        }
+        double error = data.has("accuracy_error") ? number(data.get("accuracy_error")) : 0;
+        ModelTable table = new ModelTable(
+                string(data, "name"), segments(list(data, "blocks")), segments(list(data, "fixed")), link, error);
+        table = data.has("weight") ? table.withWeight(number(data.get("weight"))) : table;
+        table = data.has("rate_hz") ? table.withRateHz(number(data.get("rate_hz"))) : table;
+        table = data.has("latency_ms") ? table.withLatencyMs(number(data.get("latency_ms"))) : table;
+        table = data.has("min_accuracy") ? table.withMinAccuracy(number(data.get("min_accuracy"))) : table;
+        table = data.has("critical") ? table.withCritical((Boolean) data.get("critical")) : table;
+        return data.has("threads") ? table.withThreads((int) number(data.get("threads"))) : table;
+    }
+
+    static double[] doubles(List<?> values) {
+        double[] found = new double[values.size()];
+        for (int i = 0; i < found.length; i++) {
+            found[i] = number(values.get(i));
+        }
+        return found;
+    }
+
+    private static List<BlockRows> segments(List<List<Object>> segments) {
+        List<BlockRows> found = new ArrayList<>();
+        for (List<Object> segment : segments) {
+            List<OptionRow> rows = new ArrayList<>();
+            for (Object row : (List<?>) segment.get(1)) {
+                List<?> o = (List<?>) row;
+                Map<Integer, Double> latency = new TreeMap<>();
+                JsonObject times = (JsonObject) o.get(2);
+                for (String threads : times.keys()) {
+                    latency.put(Integer.parseInt(threads), number(times.get(threads)));
+                }
+                rows.add(new OptionRow((String) o.get(0), whole(o.get(1)), latency, number(o.get(3)), whole(o.get(4)),
+                        number(o.get(5))));
+            }
+            found.add(new BlockRows((String) segment.get(0), rows));
+        }
+        return found;
+    }
+
+    /** A count of bytes; what no long can be is negative, which is refused as well. */
+    private static long whole(Object value) {
+        return value instanceof JsonNumber ? ((JsonNumber) value).longValue() : -1;
+    }
+
+    static SwitchCharge charge(JsonObject data) {
+        return data == null ? SwitchCharge.NONE : new SwitchCharge(
+                data.has("per_mb") ? number(data.get("per_mb")) : 0,
+                data.has("per_ms") ? number(data.get("per_ms")) : 0);
+    }
+
+    static Scheduler scheduler(JsonObject workload) {
+        List<ModelTable> tables = new ArrayList<>();
+        for (JsonObject table : Vectors.<JsonObject>list(workload, "models")) {
+            tables.add(table(table));
+        }
+        return new Scheduler(tables, charge(object(workload, "charge")));
+    }
+
+    /** The plan that answers a step; throws what the scheduler does. */
+    static Plan planned(Scheduler scheduler, JsonObject step, Plan last) {
+        Object running = step.get("running");
+        Plan plan = "last".equals(running) ? last : running == null ? null : Plan.parse(running.toString());
+        Map<String, Double> slowdown = new HashMap<>();
+        if (step.has("slowdown")) {
+            for (String name : object(step, "slowdown").keys()) {
+                slowdown.put(name, number(object(step, "slowdown").get(name)));
+            }
+        }
+        return scheduler.plan(Budget.parse(step.get("budget").toString()), plan, slowdown);
+    }
+
+    // --- stores ---
+
+    /** A text after edits; see tests/vectors/vectors.py. */
+    static byte[] edited(String text, List<List<Object>> edits) {
+        // Python counts code points.
+        int[] points = text.codePoints().toArray();
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        int at = 0;
+        for (List<Object> edit : edits) {
+            int place = (int) number(edit.get(0));
+            write(out, new String(points, at, place - at));
+            if (edit.get(1) instanceof String) {
+                String hex = (String) edit.get(1);
+                for (int i = 0; i < hex.length(); i += 2) {
+                    out.write(Integer.parseInt(hex.substring(i, i + 2), 16));
+                }
+                at = place + 1;
+            } else {
+                write(out, (String) edit.get(2));
+                at = place + (int) number(edit.get(1));
+            }
+        }
+        write(out, new String(points, at, points.length - at));
+        return out.toByteArray();
+    }
+
+    private static void write(ByteArrayOutputStream out, String text) {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        out.write(bytes, 0, bytes.length);
+    }
+
+    static byte[] fileContent(String name) {
+        return ("content of " + name + "\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** A store's folder, as tests/vectors/vectors.py writes it. */
+    static void writeStore(File folder, byte[] manifest, List<String> files, JsonObject changes) throws IOException {
+        write(new File(folder, "manifest.json"), manifest);
+        Map<String, Object> all = new LinkedHashMap<>();
+        for (String file : files) {
+            all.put(file, fileContent(file));
+        }
+        if (changes != null) {
+            for (String file : changes.keys()) {
+                all.put(file, changes.get(file));
+            }
+        }
+        for (Map.Entry<String, Object> file : all.entrySet()) {
+            File path = new File(folder, file.getKey());
+            Object content = file.getValue();
+            if (content instanceof List) {
+                path.getParentFile().mkdirs();
+                Files.createSymbolicLink(path.toPath(), new File((String) ((List<?>) content).get(0)).toPath());
+            } else if (content != null) {
+                write(path, content instanceof String ? ((String) content).getBytes(StandardCharsets.UTF_8)
+                        : (byte[]) content);
+            }
+        }
+    }
+
+    static void write(File file, byte[] content) throws IOException {
+        file.getParentFile().mkdirs();
+        try (FileOutputStream out = new FileOutputStream(file)) {
+            out.write(content);
+        }
+    }
+
+    static void remove(File folder) throws IOException {
+        if (folder.exists()) {
+            try (Stream<Path> paths = Files.walk(folder.toPath())) {
+                paths.sorted(Comparator.<Path>reverseOrder()).forEach(path -> path.toFile().delete());
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+package org.legodnn;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.fail;
+
+import java.io.File;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.function.Function;
+
+import org.junit.Rule;
+import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
+import org.legodnn.json.JsonNumber;
+import org.legodnn.json.JsonObject;
+
+/** The same answers as the Python package's, to every question in tests/vectors. */
+public class VectorsTest {
+    private static final double TOLERANCE = 1e-9;
+
+    @Rule public final TemporaryFolder temporary = new TemporaryFolder();
+
+    /** What is asked of one case: its answer as JSON, or an error. */
+    private interface Question {
+        Object answer(JsonObject one) throws Exception;
+    }
+
+    /** Every case of a file; all that differ are told at once. */
+    private static void check(String file, int atLeast, Question question) throws Exception {
+        JsonObject vectors = Vectors.read(file);
+        List<JsonObject> cases = Vectors.list(vectors, "cases");
+        assertTrue(file + " has " + cases.size() + " cases", cases.size() >= atLeast);
+        List<String> problems = new ArrayList<>();
+        for (JsonObject one : cases) {
+            Object answer;
+            try {
+                answer = question.answer(one);
+            } catch (LegoException e) {
+                answer = error(e);
+            }
+            Object wanted = one.has("answers") ? one.get("answers") : one.get("answer");
+            if (one.has("answers") && !(answer instanceof List)) { // not even a scheduler could be made
+                answer = Collections.nCopies(((List<?>) wanted).size(), answer);
+            }
+            String difference = difference(wanted, answer, "");
+            if (difference != null) {
+                problems.add(one.get("name") + ": " + difference);
+            }
+        }
+        if (!problems.isEmpty()) {
+            List<String> first = problems.subList(0, Math.min(20, problems.size()));
+            fail(problems.size() + " of " + cases.size() + " differ:\n" + String.join("\n", first));
+        }
+    }
+
+    /** Python's name of an error. */
+    private static JsonObject error(LegoException e) {
+        return new JsonObject().put("error", e.getClass().getSimpleName().replace("Exception", "Error"));
+    }
+
+    /** Where two JSON values differ, by more than the last bits of a number; null if they do not. */
+    private static String difference(Object wanted, Object found, String where) {
+        if (wanted instanceof JsonNumber && found instanceof Number) {
+            double a = ((JsonNumber) wanted).doubleValue();
+            double b = ((Number) found).doubleValue();
+            boolean near = a == b || Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
+            return near ? null : where + " is " + b + " instead of " + a;
+        }
+        if (wanted instanceof JsonObject && found instanceof JsonObject) {
+            JsonObject a = (JsonObject) wanted;
+            JsonObject b = (JsonObject) found;
+            if (!a.keys().equals(b.keys())) {
+                return where + " is " + brief(found) + " instead of " + brief(wanted);
+            }
+            for (String key : a.keys()) {
+                String difference = difference(a.get(key), b.get(key), where + "." + key);
+                if (difference != null) {
+                    return difference;
+                }
+            }
+            return null;
+        }
+        if (wanted instanceof List && found instanceof List && ((List<?>) wanted).size() == ((List<?>) found).size()) {
+            for (int i = 0; i < ((List<?>) wanted).size(); i++) {
+                String difference = difference(((List<?>) wanted).get(i), ((List<?>) found).get(i), where + "." + i);
+                if (difference != null) {
+                    return difference;
+                }
+            }
+            return null;
+        }
+        boolean same = wanted == null ? found == null : wanted.equals(found);
+        return same ? null : where + " is " + brief(found) + " instead of " + brief(wanted);
+    }
+
+    private static String brief(Object value) {
+        String text = String.valueOf(value).replaceAll("\\s+", " ");
+        return text.length() > 300 ? text.substring(0, 300) + "..." : text;
+    }
+
+    private static Object plan(Plan plan) {
+        List<JsonObject> models = new ArrayList<>();
+        for (ModelPlan m : plan.models()) {
+            JsonObject model = new JsonObject().put("name", m.name);
+            if (m.suspended) {
+                models.add(model.put("suspended", true));
+                continue;
+            }
+            JsonObject options = new JsonObject();
+            m.options.forEach(options::put);
+            models.add(model.put("threads", m.threads).put("options", options).put("accuracy", m.accuracy)
+                    .put("latency_ms", m.latencyMs).put("memory_bytes", m.memoryBytes).put("cores", m.cores));
+        }
+        return new JsonObject().put("models", models).put("objective", plan.objective())
+                .put("switch_charge", plan.switchCharge());
+    }
+
+    private static JsonObject report(Infeasible report) {
+        List<JsonObject> limits = new ArrayList<>();
+        for (Limit limit : report.limits()) {
+            limits.add(limit.toJson());
+        }
+        return new JsonObject().put("error", "InfeasibleError").put("limits", limits)
+                .put("nearest", report.nearest() == null ? null : plan(report.nearest()))
+                .put("excess", report.excess()).put("suspended", report.suspended());
+    }
+
+    @Test
+    public void plansAreTheSame() throws Exception {
+        JsonObject workloads = Vectors.object(Vectors.read("plans"), "workloads");
+        check("plans", 250, one -> {
+            Scheduler scheduler = Vectors.scheduler((JsonObject) workloads.get((String) one.get("workload")));
+            List<Object> answers = new ArrayList<>();
+            Plan last = null;
+            for (JsonObject step : Vectors.<JsonObject>list(one, "steps")) {
+                try {
+                    last = Vectors.planned(scheduler, step, last);
+                    answers.add(new JsonObject().put("plan", plan(last)));
+                } catch (InfeasibleException e) {
+                    answers.add(report(e.report()));
+                } catch (LegoException e) {
+                    answers.add(error(e));
+                }
+            }
+            return answers;
+        });
+    }
+
+    @Test
+    public void plansReadBackAreTheSame() throws Exception {
+        JsonObject workloads = Vectors.object(Vectors.read("plans"), "workloads");
+        for (String name : workloads.keys()) {
+            if (!name.equals("one name twice")) {
+                try {
+                    Plan plan = Vectors.scheduler((JsonObject) workloads.get(name)).plan(Budget.none());
+                    assertEquals(plan.toJson(), Plan.parse(plan.toJson()).toJson());
+                } catch (InfeasibleException e) {
+                    assertTrue(e.report().toJson().contains("legodnn.infeasible/1"));
+                }
+            }
+        }
+    }
+
+    @Test
+    public void tablesAreTakenAndRefusedAlike() throws Exception {
+        check("tables", 90, one -> {
+            ModelTable table = Vectors.table(Vectors.object(one, "table"));
+            new Scheduler(Collections.singletonList(table), SwitchCharge.NONE);
+            return new JsonObject().put("thread_counts", table.threadCounts);
+        });
+    }
+
+    @Test
+    public void budgetsAreTakenAndRefusedAlike() throws Exception {
+        check("budgets", 45, one -> {
+            if (one.has("charge")) {
+                SwitchCharge charge = Vectors.charge(Vectors.object(one, "charge"));
+                return new JsonObject().put("per_mb", charge.perMb).put("per_ms", charge.perMs);
+            }
+            Budget budget = Budget.parse(one.get("budget").toString());
+            assertEquals(budget, Budget.parse(budget.toJson()));
+            Object latency = budget.latencyMs();
+            JsonObject given = Vectors.object(one, "budget");
+            if (given.get("latency_ms") instanceof JsonObject) {
+                JsonObject limits = new JsonObject();
+                budget.latencyByModel().forEach(limits::put);
+                latency = limits;
+            }
+            return new JsonObject().put("memory_bytes", budget.memoryBytes()).put("latency_ms", latency)
+                    .put("cores", budget.cores());
+        });
+    }
+
+    @Test
+    public void storesAreTakenAndRefusedAlike() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("stores"), "bases");
+        check("stores", 600, one -> {
+            JsonObject base = Vectors.object(bases, (String) one.get("base"));
+            File folder = new File(temporary.getRoot(), "store");
+            Vectors.remove(folder);
+            byte[] manifest = Vectors.edited(Vectors.string(base, "manifest"), Vectors.list(one, "edits"));
+            Vectors.writeStore(folder, manifest, Vectors.list(base, "files"), Vectors.object(one, "files"));
+            return store(Store.open(folder));
+        });
+    }
+
+    private static Object store(Store store) {
+        Manifest m = store.manifest();
+        return new JsonObject().put("id", store.id()).put("name", store.name()).put("labels", m.labels)
+                .put("inputs", map(m.inputs, i -> Arrays.asList(i.name, numbers(i.shape()),
+                        Arrays.asList(i.low, i.high), numbers(i.mean()), numbers(i.std()))))
+                .put("tensors", map(m.specs.values(), t -> Arrays.asList(t.name, numbers(t.shape())), m.inputs.size()))
+                .put("outputs", m.outputs)
+                .put("segments", map(m.segments, s -> Arrays.asList(s.name, s.block ? "block" : "fixed", s.inputs,
+                        s.outputs, map(s.options, o -> Arrays.asList(o.name, o.precision, o.loss, o.bytes)))))
+                .put("accuracy", Arrays.asList(
+                        m.originalAccuracy, m.accuracyError, numbers(m.link.x()), numbers(m.link.y())));
+    }
+
+    private static <T> List<Object> map(Iterable<T> items, Function<T, Object> function) {
+        return map(items, function, 0);
+    }
+
+    private static <T> List<Object> map(Iterable<T> items, Function<T, Object> function, int skipped) {
+        List<Object> found = new ArrayList<>();
+        for (T item : items) {
+            found.add(function.apply(item));
+        }
+        return found.subList(skipped, found.size());
+    }
+
+    private static List<Object> numbers(double[] values) {
+        List<Object> found = new ArrayList<>();
+        for (double value : values) {
+            found.add(value);
+        }
+        return found;
+    }
+
+    private static List<Object> numbers(int[] values) {
+        List<Object> found = new ArrayList<>();
+        for (int value : values) {
+            found.add(value);
+        }
+        return found;
+    }
+
+    @Test
+    public void profilesAreTakenAndRefusedAlike() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("profiles"), "bases");
+        check("profiles", 180, one -> {
+            File file = new File(temporary.getRoot(), "profile.json");
+            String base = Vectors.string(bases, (String) one.get("base"));
+            Vectors.write(file, Vectors.edited(base, Vectors.list(one, "edits")));
+            Profile profile = Profile.load(file);
+            JsonObject device = Vectors.object(one, "device");
+            if (device != null) {
+                profile.checkDevice(new Fingerprint(Vectors.string(device, "machine"), Vectors.string(device, "cpu"),
+                        (int) Vectors.number(device.get("cores")), Vectors.string(device, "executor")));
+            }
+            assertEquals(profile.toJson(), Profile.parse(profile.toJson()).toJson());
+            return new JsonObject().put("store_id", profile.storeId).put("model", profile.model)
+                    .put("options", map(profile.options, o -> Arrays.asList(o.segment, o.option, o.memoryBytes,
+                            o.loadMs, map(o.latency, e -> Arrays.asList(e.threads, e.medianMs)))));
+        });
+    }
+
+    @Test
+    public void plansOfStoresAndProfilesAreTheSame() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("measured"), "bases");
+        check("measured", 50, one -> {
+            JsonObject base = Vectors.object(bases, (String) one.get("base"));
+            File folder = new File(temporary.getRoot(), "store");
+            Vectors.remove(folder);
+            Vectors.writeStore(folder, Vectors.string(base, "manifest").getBytes(StandardCharsets.UTF_8),
+                    Vectors.list(base, "files"), null);
+            Store store = Store.open(folder);
+            JsonObject document = Vectors.object(one, "profile");
+            if (document.get("store_id") == null) {
+                document.put("store_id", store.id());
+            }
+            ModelTable table = ModelTable.fromStore(store, Profile.parse(document.toString()));
+            table = asked(table, Vectors.object(one, "asked"));
+            try {
+                return new JsonObject().put("plan", plan(Vectors.planned(
+                        new Scheduler(Collections.singletonList(table), SwitchCharge.NONE), one, null)));
+            } catch (InfeasibleException e) {
+                return report(e.report());
+            }
+        });
+    }
+
+    private static ModelTable asked(ModelTable made, JsonObject asked) {
+        ModelTable table = made;
+        for (String key : asked == null ? Collections.<String>emptySet() : asked.keys()) {
+            Object value = asked.get(key);
+            switch (key) {
+                case "name":
+                    table = table.withName((String) value);
+                    break;
+                case "threads":
+                    table = table.withThreads((int) Vectors.number(value));
+                    break;
+                case "critical":
+                    table = table.withCritical((Boolean) value);
+                    break;
+                case "rate_hz":
+                    table = table.withRateHz(Vectors.number(value));
+                    break;
+                case "weight":
+                    table = table.withWeight(Vectors.number(value));
+                    break;
+                case "latency_ms":
+                    table = table.withLatencyMs(Vectors.number(value));
+                    break;
+                default:
+                    assertEquals("min_accuracy", key);
+                    table = table.withMinAccuracy(Vectors.number(value));
+            }
+        }
+        return table;
+    }
+}

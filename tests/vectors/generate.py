@@ -1,0 +1,193 @@
+"""Write the test vectors: `python tests/vectors/generate.py` from the repository's root. The same every time.
+
+What is asked is in `plans`, `stores`, `profiles` and here; the answers are the Python package's (`vectors`).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+
+import plans
+import profiles
+import stores
+import vectors
+from chosen import one_block, option
+from vectors import Json
+
+
+def noise() -> Json:
+    """Eight blocks of twelve options, each of which is the best at something."""
+    rng = random.Random("noise")
+
+    def row(name: str) -> Json:
+        memory, ms = rng.random(), rng.random()
+        return option(name, int(memory * 10**6), round(ms, 6), round(2 - memory - ms, 6))
+
+    return {"name": "a", "blocks": [[f"b{b}", [row(f"o{k}") for k in range(12)]] for b in range(8)]}
+
+
+def tables() -> Json:
+    """Tables with a figure that is wrong, or as great or small as may be."""
+    good = one_block("a", option("o", 20, 2.0, 0.0), option("p", 10, 1.0, 0.25))
+
+    def with_option(**changes: Json) -> Json:
+        keys = ("name", "memory", "ms", "loss", "bytes", "load")
+        row = [changes.get(k, v) for k, v in zip(keys, option("o", 20, 2.0, 0.0, 5, 1.0), strict=True)]
+        return one_block("a", row, option("p", 10, 1.0, 0.25))
+
+    bad = ("NaN", "Infinity", "-Infinity", -1)
+    cases = {"good": good, "no blocks": {"name": "a", "blocks": []}}
+    for value in (*bad, 1e13, 1 << 48, (1 << 48) + 1):
+        cases[f"memory {value}"] = with_option(memory=value if isinstance(value, int | str) else int(value))
+        cases[f"bytes {value}"] = with_option(bytes=value if isinstance(value, int | str) else int(value))
+        cases[f"loss {value}"] = with_option(loss=value)
+    for value in (*bad, 1e9, 1.000001e9):
+        cases[f"load {value}"] = with_option(load=value)
+        cases[f"latency {value}"] = with_option(ms={"1": value})
+    for key in ("weight", "accuracy_error", "rate_hz", "latency_ms", "min_accuracy"):
+        for value in (*bad, 0, 1e12, 1.1e12, 5e-324):
+            cases[f"{key} {value}"] = {**good, key: value}
+    for value in (1, 2, 0, -1):
+        cases[f"threads {value}"] = {**good, "threads": value}
+    cases |= {
+        "an option twice": one_block("a", option("o", 1, 1, 0), option("o", 2, 2, 0.1)),
+        "a segment twice": {**good, "fixed": [["b", [option("o", 1, 1, 0)]]]},
+        "two options of a fixed segment": {**good, "fixed": [["f", [option("o", 1, 1, 0), option("p", 1, 1, 0)]]]},
+        "no options": {"name": "a", "blocks": [["b", []]]},
+        "no fixed options": {**good, "fixed": [["f", []]]},
+        "no latency": one_block("a", ["o", 1, {}, 0.0, 0, 0.0]),
+        "zero threads": one_block("a", ["o", 1, {"0": 1.0}, 0.0, 0, 0.0]),
+        "negative threads": one_block("a", ["o", 1, {"-2": 1.0, "1": 1.0}, 0.0, 0, 0.0]),
+        "nothing in common": one_block("a", option("o", 1, {"1": 1}, 0), option("p", 1, {"2": 1}, 0)),
+        "one in common": one_block("a", option("o", 1, {"1": 1, "4": 1}, 0), option("p", 1, {"2": 1, "4": 2}, 0)),
+        "threads not in common": {
+            **one_block("a", option("o", 1, {"1": 1, "4": 1}, 0), option("p", 1, {"4": 2}, 0)),
+            "threads": 1,
+        },
+        "noise": noise(),
+        "only fixed": {"name": "a", "blocks": [], "fixed": [["f", [option("o", 1, {"2": 1.0}, 0)]]]},
+    }
+    listed = [{"name": name, "table": table} for name, table in cases.items()]
+    return {"cases": [{**case, "answer": vectors.table_answer(case)} for case in listed]}
+
+
+def budgets() -> Json:
+    """Budgets, and what switching is charged."""
+    asked: list[Json] = [
+        {},
+        {"memory_bytes": None, "latency_ms": None, "cores": None},
+        {"memory_bytes": 1},
+        {"memory_bytes": 0},
+        {"memory_bytes": -1},
+        {"memory_bytes": 1.0},
+        {"memory_bytes": "1"},
+        {"memory_bytes": False},
+        {"memory_bytes": (1 << 62) - 1},
+        {"memory_bytes": 1 << 62},
+        {"memory_bytes": 10**30},
+        {"latency_ms": 1},
+        {"latency_ms": 1.5},
+        {"latency_ms": 0},
+        {"latency_ms": 0.0},
+        {"latency_ms": -2.0},
+        {"latency_ms": True},
+        {"latency_ms": "2"},
+        {"latency_ms": {}},
+        {"latency_ms": {"a": 1, "b": 2.5}},
+        {"latency_ms": {"a": 0}},
+        {"latency_ms": {"a": None}},
+        {"latency_ms": {"a": "1"}},
+        {"latency_ms": {"a": {"b": 1.0}}},
+        {"latency_ms": []},
+        {"latency_ms": {"": 1.0}},
+        {"cores": 2},
+        {"cores": 0.5},
+        {"cores": 0},
+        {"cores": -0.5},
+        {"cores": "all"},
+        {"cores": {"a": 1.0}},
+        {"cores": 5e-324},
+        {"cores": 1.7e308},
+        {"memory": 5},
+        {"memory_bytes": [5]},
+        {"memory_bytes": 5, "latency_ms": 2.0, "cores": 1.0},
+        {"Memory_bytes": 5},
+    ]
+    charges: list[Json] = [
+        {},
+        {"per_mb": 0.0},
+        {"per_mb": 1, "per_ms": 2.5},
+        {"per_mb": -0.1},
+        {"per_ms": -1e-300},
+        {"per_mb": "NaN"},
+        {"per_ms": "Infinity"},
+        {"per_mb": 1e300, "per_ms": 1e300},
+    ]
+    cases = [{"name": f"budget {json.dumps(b)}", "budget": b} for b in asked]
+    cases += [{"name": f"charge {json.dumps(c)}", "charge": c} for c in charges]
+    return {"cases": [{**case, "answer": vectors.budget_answer(case)} for case in cases]}
+
+
+def hysteresis() -> Json:
+    """Targets that go up and down."""
+    cases: list[Json] = []
+    for i in range(25):
+        rng = random.Random(f"hysteresis {i}")
+        how = (
+            {}
+            if i % 3
+            else {"slack": 0.1, "margin": rng.choice([0.0, 0.05]), "growth": 0.25, "hold_s": rng.choice([2.0, 10.0])}
+        )
+        now, target, targets = 0.0, 1000.0, []
+        for _ in range(60):
+            now += rng.choice([0.5, 1.0, 1.0, 5.0])
+            target *= rng.choice([1.0, 1.0, 1.0, 1.02, 0.98, 1.3, 0.6, 1.6])
+            targets.append([now, round(target, 3)])
+        cases.append({"name": f"walk {i}", "how": how, "targets": targets})
+    for how in (
+        {"slack": 1.0},
+        {"slack": -0.1},
+        {"margin": 1.0},
+        {"growth": 0.05},
+        {"hold_s": 0.0},
+        {"hold_s": 400.0},
+        {"growth": -1.0},
+    ):
+        cases.append({"name": f"refused {how}", "how": how, "targets": []})
+    return {"cases": [{**case, "answer": vectors.hysteresis_answer(case)} for case in cases]}
+
+
+def write(name: str, content: Json) -> None:
+    """One file, a case a line."""
+    cases = content.pop("cases")
+    lines = ",\n".join(json.dumps(case, separators=(",", ":"), allow_nan=False) for case in cases)
+    rest = "".join(
+        f"{json.dumps(k)}:{json.dumps(v, separators=(',', ':'), allow_nan=False)},\n" for k, v in content.items()
+    )
+    text = "{\n" + rest + '"cases":[\n' + lines + "\n]}\n"
+    json.loads(text)
+    (vectors.FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+    print(f"{name}.json: {len(cases)} cases, {len(text)} bytes")
+
+
+def answered_plans() -> Json:
+    """The questions to schedulers, with their answers."""
+    asked = plans.asked()
+    cases = [{**case, "answers": vectors.answered(case, asked["workloads"])} for case in asked["cases"]]
+    return {"workloads": asked["workloads"], "cases": cases}
+
+
+def main() -> None:
+    """Write all files."""
+    write("plans", answered_plans())
+    write("tables", tables())
+    write("budgets", budgets())
+    write("stores", stores.asked())
+    write("profiles", profiles.asked())
+    write("measured", profiles.measured())
+    write("hysteresis", hysteresis())
+
+
+if __name__ == "__main__":
+    main()

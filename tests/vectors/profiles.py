@@ -1,0 +1,164 @@
+"""The profiles to read, sound and damaged; and plans for stores with their profiles."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import vectors
+from stores import CHAIN, GRAPH, changed, difference, dumped, mutations
+from vectors import Json
+
+
+def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
+    """A profile of a store's every option."""
+    rng = random.Random("profile")
+    entries = []
+    for segment in document["segments"]:
+        for o in segment["options"]:
+            share = (1 - o["sparsity"]) * (0.5 if o["precision"] == "int8" else 1.0)
+            latency = [
+                {
+                    "threads": n,
+                    "runs": 50,
+                    "min_ms": round(share / n, 6),
+                    "median_ms": round(1.25 * share / n, 6),
+                    "p95_ms": 2 * share,
+                }
+                for n in threads
+            ]
+            memory, load = int(1_000_000 * share) + rng.randrange(1000), round(rng.uniform(0.1, 2), 3)
+            entries.append(
+                {
+                    "segment": segment["name"],
+                    "option": o["name"],
+                    "memory_bytes": memory,
+                    "load_ms": load,
+                    "latency": latency,
+                }
+            )
+    return {
+        "schema": "legodnn.profile/1",
+        "store_id": None,
+        "model": "tiny",
+        "device": {"machine": "aarch64", "cpu": "Cortex-A76", "cores": 8, "executor": "tensorflow-lite 2.16.1"},
+        "created": "2026-01-02T00:00:00+00:00",
+        "options": entries,
+    }
+
+
+def asked() -> Json:
+    """A profile, and others that differ from it."""
+    document = {**profile_of(CHAIN), "store_id": "0" * 64}
+    bases, text = {"profile": dumped(document)}, dumped(document)
+
+    def put(*path: Any, value: Json) -> str:
+        return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
+
+    texts = {"as it is": text, "empty": "", "text after it": text + "1", "half of it": text[: len(text) // 2]}
+    for key in document:
+        texts[f"without {key}"] = dumped({k: v for k, v in document.items() if k != key})
+    option = ("options", 0)
+    for key in document["options"][0]:
+        texts[f"option without {key}"] = dumped(changed(document, (*option, key), lambda c, k: c.__delitem__(k)))
+    for key, values in {
+        "memory_bytes": (0, -1, 1.0, 10**30, "1", None),
+        "load_ms": (0, -0.001, 1e308, None, "1"),
+        "segment": ("", 5, "x" * 300),
+        "latency": ([], None, [1]),
+        "more": (1,),
+    }.items():
+        for value in values:
+            texts[f"{key} {json.dumps(value):.20}"] = put(*option, key, value=value)
+    entry = ("options", 0, "latency", 0)
+    for key, values in {
+        "threads": (0, 1, 2, 3, -1, 1.0, 10**12),
+        "runs": (0, 1, 1.5),
+        "min_ms": (-1, 0, 1e400),
+        "median_ms": (-1, 0, None, True),
+        "p95_ms": (-0.5, 3),
+        "more": (1,),
+    }.items():
+        for value in values:
+            texts[f"latency's {key} {value}"] = put(*entry, key, value=value).replace("Infinity", "1e400")
+    for key, value in (
+        ("cores", 0),
+        ("cores", 1.0),
+        ("cores", 10**20),
+        ("cpu", ""),
+        ("cpu", None),
+        ("machine", 5),
+        ("more", 1),
+    ):
+        texts[f"device's {key} {value}"] = put("device", key, value=value)
+    texts["no options"] = put("options", value=[])
+    texts["an option twice"] = put("options", value=[*document["options"], document["options"][0]])
+    for version in ("legodnn.profile/2", "legodnn.store/1", None):
+        texts[f"schema {version}"] = put("schema", value=version)
+    texts["memory twice"] = text.replace('"memory_bytes": ', '"memory_bytes": "x", "memory_bytes": ', 1)
+    cases = [{"name": name, "base": "profile", "edits": difference(text, after)} for name, after in texts.items()]
+    cases += [{"name": name, "base": "profile", "edits": edits} for name, edits in mutations(document, "profile", 120)]
+    device = document["device"]
+    for key, value in (("machine", "x86_64"), ("cpu", "Cortex-A55"), ("cores", 4), ("executor", "other"), ("cores", 8)):
+        cases.append({"name": f"on {key} {value}", "base": "profile", "device": {**device, key: value}})
+    return {"bases": bases, "cases": [{**c, "answer": vectors.profile_answer(c, bases)} for c in cases]}
+
+
+def measured() -> Json:
+    """Stores with their profiles, and plans for them."""
+    bases, cases = {}, []
+    for name, document in (("chain", CHAIN), ("graph", GRAPH)):
+        bases[name] = {
+            "manifest": dumped(document),
+            "files": [o["file"] for s in document["segments"] for o in s["options"]],
+        }
+        profile = profile_of(document)
+        for i, budget in enumerate(
+            (
+                {},
+                {"memory_bytes": 3_000_000},
+                {"memory_bytes": 2_500_000},
+                {"memory_bytes": 100},
+                {"latency_ms": 2.5},
+                {"latency_ms": 1.1},
+                {"latency_ms": 0.1},
+                {"memory_bytes": 2_600_000, "latency_ms": 1.5},
+            )
+        ):
+            cases.append({"name": f"{name} {i}", "base": name, "profile": profile, "budget": budget})
+        for asked in (
+            {"threads": 2},
+            {"threads": 3},
+            {"rate_hz": 30.0, "weight": 2.0},
+            {"min_accuracy": 0.95},
+            {"min_accuracy": 0.99},
+            {"latency_ms": 0.9, "name": "other"},
+            {"critical": False, "latency_ms": 0.01},
+            {"weight": 0.0},
+        ):
+            budget = {"cores": 0.05} if "rate_hz" in asked else {"memory_bytes": 2_600_000}
+            cases.append(
+                {"name": f"{name} {asked}", "base": name, "profile": profile, "budget": budget, "asked": asked}
+            )
+        entries = profile["options"]
+        for what, options in {
+            "an option missing": entries[1:],
+            "an option twice": [*entries, entries[0]],
+            "an unknown option": [*entries, {**entries[0], "option": "z"}],
+            "in another order": entries[::-1],
+            "another option instead": [{**entries[0], "option": "z"}, *entries[1:]],
+            "absurd memory": [{**entries[0], "memory_bytes": 1 << 60}, *entries[1:]],
+            "absurd latency": [
+                {**entries[0], "latency": [{**entries[0]["latency"][0], "median_ms": 1e10}]},
+                *entries[1:],
+            ],
+            "one thread count each": [{**e, "latency": [e["latency"][i % 2]]} for i, e in enumerate(entries)],
+        }.items():
+            cases.append(
+                {"name": f"{name}: {what}", "base": name, "profile": {**profile, "options": options}, "budget": {}}
+            )
+        cases.append(
+            {"name": f"{name}: another store", "base": name, "profile": {**profile, "store_id": "0" * 64}, "budget": {}}
+        )
+    return {"bases": bases, "cases": [{**c, "answer": vectors.measured_answer(c, bases[c["base"]])} for c in cases]}

@@ -1,0 +1,412 @@
+"""The stores to read: sound ones, and such as are damaged in ways drawn at random or thought of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import vectors
+from vectors import Json
+
+
+def store_option(segment: str, name: str, sparsity: float, precision: str, loss: float) -> Json:
+    file = f"{segment}/{name}.tflite"
+    content = vectors.file_content(file)
+    return {
+        "name": name,
+        "sparsity": sparsity,
+        "precision": precision,
+        "file": file,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "params": 100,
+        "macs": 2000,
+        "loss": loss,
+        "dominated": False,
+    }
+
+
+def manifest_of(tensors: list[tuple[str, list[int]]], segments: list[tuple[str, str, list[str], list[str]]]) -> Json:
+    """A manifest of one image input called x."""
+    return {
+        "schema": "legodnn.store/1",
+        "model": {"name": "tiny", "task": "classification", "labels": ["zero", "ünø", "二"]},
+        "inputs": [
+            {
+                "name": "x",
+                "shape": [4, 4, 3],
+                "dtype": "float32",
+                "layout": "HWC",
+                "range": [0.0, 1.0],
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.25, 0.25, 0.25],
+            }
+        ],
+        "outputs": [segments[-1][3][-1]],
+        "tensors": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in tensors],
+        "segments": [
+            {
+                "name": name,
+                "kind": kind,
+                "inputs": reads,
+                "outputs": writes,
+                "options": [
+                    store_option(name, *o)
+                    for o in (
+                        [("s0", 0.0, "float32", 0.0), ("s0.5", 0.5, "float32", 0.01), ("s0-int8", 0.0, "int8", 0.002)]
+                        if kind == "block"
+                        else [("s0", 0.0, "float32", 0.0)]
+                    )
+                ],
+            }
+            for name, kind, reads, writes in segments
+        ],
+        "accuracy": {
+            "metric": "top1",
+            "data": "digits",
+            "original": 0.97,
+            "link": {"x": [0.0, 0.5, 1.0], "y": [0.97, 0.5, 0.1]},
+            "error": 0.01,
+            "samples": 24,
+        },
+        "built": {
+            "created": "2026-01-01T00:00:00+00:00",
+            "versions": {"keras": "3.15"},
+            "seed": 0,
+            "recipe": {"model": "tiny", "sparsities": [0.5], "nothing": None, "deep": {"a": [1, {"b": True}]}},
+        },
+    }
+
+
+CHAIN = manifest_of(
+    [("t1", [2, 2, 4]), ("t2", [8]), ("y", [10])],
+    [("block1", "block", ["x"], ["t1"]), ("block2", "block", ["t1"], ["t2"]), ("head", "fixed", ["t2"], ["y"])],
+)
+GRAPH = manifest_of(
+    [("a", [4, 4, 2]), ("b", [2, 2, 2]), ("c", [4, 4, 2]), ("y", [])],
+    [
+        ("stem", "fixed", ["x"], ["a"]),
+        ("down", "block", ["a"], ["b"]),
+        ("up", "block", ["b", "a"], ["c"]),
+        ("head", "fixed", ["c", "x"], ["y"]),
+    ],
+)
+
+
+def dumped(document: Json) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def difference(before: str, after: str) -> list[Json]:
+    """One edit that turns a text into another."""
+    start = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    return [[start, len(before) - start - end, after[start : len(after) - end]]]
+
+
+def places(document: Json, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths of everything in a document."""
+    yield path
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from places(value, (*path, key))
+    elif isinstance(document, list):
+        for i, value in enumerate(document):
+            yield from places(value, (*path, i))
+
+
+def changed(document: Json, path: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Json:
+    """A copy of a document in which `change` was made to what a path names, given its container and key."""
+    copy = json.loads(json.dumps(document))
+    inside = copy
+    for key in path[:-1]:
+        inside = inside[key]
+    change(inside, path[-1])
+    return copy
+
+
+VALUES: list[Json] = [
+    None,
+    True,
+    0,
+    1,
+    -1,
+    0.5,
+    1.0,
+    10**25,
+    1e308,
+    "",
+    "x",
+    "a" * 201,
+    "é" * 200,
+    [],
+    [1],
+    {},
+    {"a": 1},
+]
+
+
+def mutations(document: Json, name: str, count: int) -> Iterator[tuple[str, list[Json]]]:
+    """Edits of a document's text: values replaced, fields gone, added or twice, and characters damaged."""
+    rng, text, paths = random.Random(name), dumped(document), [p for p in places(document) if p]
+    for i in range(count):
+        kind, path = (
+            rng.choice(["value", "value", "gone", "more", "twice", "text", "text", "text", "byte"]),
+            rng.choice(paths),
+        )
+        if kind == "value":
+            value = rng.choice(VALUES)
+            after = dumped(changed(document, path, lambda c, k, value=value: c.__setitem__(k, value)))  # type: ignore[misc]
+        elif kind == "gone":
+            after = dumped(changed(document, path, lambda c, k: c.__delitem__(k)))
+        elif kind == "more":
+
+            def more(container: Any, key: Any) -> None:
+                if isinstance(container, dict):
+                    container["more"] = 1
+                else:
+                    container.append(container[key])
+
+            after = dumped(changed(document, path, more))
+        elif kind == "twice":
+            keys = [k for k in range(len(text)) if text.startswith('": ', k)]
+            at = rng.choice(keys)
+            key = text[text.rindex('"', 0, at) + 1 : at]
+            after = text[: at + 3] + json.dumps(rng.choice(VALUES)) + f', "{key}": ' + text[at + 3 :]
+        elif kind == "text":
+            at, n = rng.randrange(len(text)), rng.choice([0, 1, 1, 2, 5])
+            after = (
+                text[:at]
+                + rng.choice(["", "", '"', "{", "}", "[", "]", ",", ":", "0", "-", "e", "\\", " ", "é", "\x01"])
+                + text[at + n :]
+            )
+        else:
+            yield f"{name} {i} byte", [[rng.randrange(len(text)), rng.choice(["ff", "c3", "80", "00", "eda080"])]]
+            continue
+        yield f"{name} {i} {kind}", difference(text, after)
+
+
+def chosen_edits(document: Json) -> Iterator[tuple[str, str]]:
+    """Texts that someone thought of: (name, text after)."""
+    text = dumped(document)
+
+    def put(*path: Any, value: Json) -> str:
+        return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
+
+    yield "as it is", text
+    yield "empty", ""
+    yield "byte order mark", "\ufeff" + text
+    yield "text after it", text + "{}"
+    yield "white space around it", " \n\t\r" + text + " \n\n"
+    yield "another kind of white space", text + "\f"
+    yield "a comment", text.replace("{", "{ /* */", 1)
+    yield "single quotes", text.replace('"', "'")
+    yield "half of it", text[: len(text) // 2]
+    yield "a list", "[" + text + "]"
+    yield "an escaped key", text.replace('"model"', '"\\u006dodel"', 1)
+    for constant in (
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "-1e999",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "0x10",
+        "1_0",
+        "--1",
+        "1e5",
+        "-0",
+    ):
+        yield f"loss {constant}", text.replace('"loss": 0.0', f'"loss": {constant}', 1)
+        yield f"params {constant}", text.replace('"params": 100', f'"params": {constant}', 1)
+        yield f"in the recipe {constant}", text.replace('"nothing": null', f'"nothing": {constant}', 1)
+    for escape in (
+        "\\ud800",
+        "\\udc00",
+        "\\ud83d\\ude00",
+        "\\ud83d\\ud83d",
+        "\\u12",
+        "\\x41",
+        "\\/",
+        "\\u0000",
+        "\t",
+        "\x00",
+        "\x7f",
+    ):
+        yield f"a label {escape!a}", text.replace("zero", escape, 1)
+        yield f"in the recipe {escape!a}", text.replace('"nothing"', f'"{escape}"', 1)
+    for depth in (150, 190, 196, 197, 198, 199, 200, 201, 500, 5000):
+        yield f"lists {depth} deep", text.replace('"nothing": null', '"nothing": ' + "[" * depth + "]" * depth, 1)
+        yield (
+            f"lists {depth} deep around one",
+            text.replace('"nothing": null', '"nothing": ' + "[" * depth + "1" + "]" * depth, 1),
+        )
+        yield (
+            f"objects {depth} deep",
+            text.replace('"nothing": null', '"nothing": ' + '{"a":' * depth + "1" + "}" * depth, 1),
+        )
+    for digits in (19, 20, 400, 4300, 4301):
+        for what in ('"params": ', '"seed": ', '"nothing": '):
+            old = {'"params": ': "100", '"seed": ': "0", '"nothing": ': "null"}[what]
+            yield f"{what} of {digits} digits", text.replace(what + old, what + "9" * digits, 1)
+    for version in ("legodnn.store/2", "legodnn.plan/1", "", None, 1):
+        yield f"schema {version}", put("schema", value=version)
+    yield "schema by another name", text.replace('"schema"', '"schema_"', 1)
+    yield "schema twice, right at last", text.replace('"schema"', '"schema": 5, "schema"', 1)
+    yield (
+        "schema twice, wrong at last",
+        text.replace('"schema": "legodnn.store/1"', '"schema": "legodnn.store/1", "schema": 5', 1),
+    )
+    yield "a version twice, wrong at first", text.replace('"keras": ', '"keras": 5, "keras": ', 1)
+    yield "recipe twice", text.replace('"recipe": ', '"recipe": 5, "recipe": ', 1)
+
+
+def store_edits(document: Json) -> Iterator[tuple[str, str]]:
+    """Manifests that say something wrong, or something odd that is right."""
+
+    def put(*path: Any, value: Json) -> str:
+        return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
+
+    def gone(*path: Any) -> str:
+        return dumped(changed(document, path, lambda c, k: c.__delitem__(k)))
+
+    block = ("segments", 0, "options", 0)
+    for key in ("precision", "loss", "dominated"):
+        yield f"option without {key}", gone(*block, key)
+    for key in ("dtype", "layout", "range", "mean", "std"):
+        yield f"input without {key}", gone("inputs", 0, key)
+    yield "no labels", gone("model", "labels")
+    for file in (
+        "../x",
+        "/etc/passwd",
+        "a/../../b",
+        "a\\b",
+        "C:x",
+        "block1/./s0.tflite",
+        "./block1/s0.tflite",
+        "block1//s0.tflite",
+        "block1/s0.tflite/",
+        ".",
+        "block1",
+        "block1/..",
+        "a\u0000b",
+        "..a",
+        "~/x",
+        " ",
+        "block1/..s0",
+    ):
+        yield f"file {file!a}", put(*block, "file", value=file)
+    for sha in ("", "0" * 63, "0" * 64, "G" * 64, "A" * 64, "0" * 65, "0" * 64 + "\n"):
+        yield f"hash {sha!a}", put(*block, "sha256", value=sha)
+    yield "hash in capitals", put(*block, "sha256", value=document["segments"][0]["options"][0]["sha256"].upper())
+    for value in (0, 1, -1, 30, 10**30, 1.0):
+        yield f"bytes {value}", put(*block, "bytes", value=value)
+    for value in (-0.0, 0, 0.999, 1, 1.0, -1e-9, 0.5):
+        yield f"sparsity {value}", put(*block, "sparsity", value=value)
+    for value in ("float16", "int8", "int4", "FLOAT32", None):
+        yield f"precision {value}", put(*block, "precision", value=value)
+    for shape in ([], [0], [-1], [1.0], [10**20], [2, "3"], 5, [True]):
+        yield f"shape {shape}", put("tensors", 0, "shape", value=shape)
+        yield f"input shape {shape}", put("inputs", 0, "shape", value=shape)
+    for span in ([0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [0, 255], [0.0], [0.0, 1.0, 2.0], [-1e308, 1e308]):
+        yield f"range {span}", put("inputs", 0, "range", value=span)
+    for values in ([], [1.0], [1.0, 2.0, 3.0], [1, 2, 0], [1, 2, -3.0], [1, 2, 3, 4]):
+        yield f"mean {values}", put("inputs", 0, "mean", value=values)
+        yield f"std {values}", put("inputs", 0, "std", value=values)
+    for x, y in (
+        ([0.0], [1.0]),
+        ([0.0, 0.0], [1.0, 0.0]),
+        ([1.0, 0.0], [1.0, 0.0]),
+        ([0.0, 1.0], [0.0, 1.0]),
+        ([0, 1], [1, 1]),
+        ([0.0, 1.0, 2.0], [1.0, 0.0]),
+        ([], []),
+        ([0.0, 1e308], [1e308, -1e308]),
+    ):
+        yield f"link {x} {y}", put("accuracy", "link", value={"x": x, "y": y})
+    yield "error below zero", put("accuracy", "error", value=-0.1)
+    yield "samples below zero", put("accuracy", "samples", value=-1)
+    yield "name of 200 characters", put("model", "name", value="\U0001d54f" * 200)
+    yield "name of 201 characters", put("model", "name", value="\U0001d54f" * 201)
+    yield "no name", put("model", "name", value="")
+    yield "outputs twice", put("outputs", value=[document["outputs"][0]] * 2)
+    yield "an output that nobody writes", put("outputs", value=["nobody"])
+    yield "the input as an output", put("outputs", value=["x"])
+    yield "no outputs", put("outputs", value=[])
+    yield "no segments", put("segments", value=[])
+    yield "segments in another order", put("segments", value=document["segments"][::-1])
+    yield "a segment twice", put("segments", value=[*document["segments"], document["segments"][0]])
+    yield "a segment that reads what nobody writes", put("segments", 1, "inputs", value=["nobody"])
+    yield (
+        "a segment that reads a tensor twice",
+        put("segments", 1, "inputs", value=[document["segments"][1]["inputs"][0]] * 2),
+    )
+    yield "a segment that writes the input", put("segments", 0, "outputs", value=["x"])
+    yield (
+        "a segment that writes one tensor twice",
+        put("segments", 0, "outputs", value=document["segments"][0]["outputs"] * 2),
+    )
+    yield "a segment that reads nothing", put("segments", 0, "inputs", value=[])
+    yield "a segment without options", put("segments", 0, "options", value=[])
+    yield "a tensor that is not described", put("tensors", value=document["tensors"][1:])
+    yield "a tensor that is described twice", put("tensors", value=[*document["tensors"], document["tensors"][0]])
+    yield (
+        "a tensor described that nobody writes",
+        put("tensors", value=[*document["tensors"], {"name": "z", "shape": [1]}]),
+    )
+    yield "the input described", put("tensors", value=[*document["tensors"], {"name": "x", "shape": [1]}])
+    yield "tensors in another order", put("tensors", value=document["tensors"][::-1])
+    wide = next(i for i, s in enumerate(document["segments"]) if s["kind"] == "block")
+    yield "a fixed segment with options", put("segments", wide, "kind", value="fixed")
+    yield "a block with one option", put("segments", -1, "kind", value="block")
+    yield "another kind", put("segments", 0, "kind", value="piece")
+    options = document["segments"][wide]["options"]
+    yield "no original", put("segments", wide, "options", value=options[1:])
+    yield "options in another order", put("segments", wide, "options", value=options[::-1])
+    yield "an option's name twice", put("segments", wide, "options", value=[*options, options[1]])
+    yield "two originals", put("segments", wide, "options", value=[*options, {**options[0], "name": "again"}])
+    for key in ("model", "inputs", "outputs", "tensors", "segments", "accuracy", "built", "schema"):
+        yield f"without {key}", gone(key)
+
+
+def asked() -> Json:
+    """Manifests, and stores that differ from these."""
+    bases, cases = {}, []
+    for name, document in (("chain", CHAIN), ("graph", GRAPH)):
+        files = [o["file"] for s in document["segments"] for o in s["options"]]
+        bases[name] = {"manifest": dumped(document), "files": files}
+        texts = list(chosen_edits(document)) if name == "chain" else []
+        for what, after in [*texts, *store_edits(document)]:
+            edits = difference(bases[name]["manifest"], after)
+            cases.append({"name": f"{name}: {what}", "base": name, "edits": edits if edits != [[0, 0, ""]] else []})
+        for what, edits in mutations(document, name, 120):
+            cases.append({"name": what, "base": name, "edits": edits})
+    first = bases["chain"]["files"][0]
+    for what, files in {
+        "missing": {first: None},
+        "altered": {first: "content of block1/s9.tflite\n"},
+        "longer": {first: "content\n" * 9},
+        "empty": {first: ""},
+        "a link out of the store": {first: ["/etc/hostname"]},
+        "a link out of the store to the right content": {
+            "../outside": vectors.file_content(first).decode(),
+            first: ["../../outside"],
+        },
+        "a link to itself": {first: ["s0.tflite"]},
+        "a link inside": {first: ["s0.5.tflite"]},
+        "more files": {"notes.txt": "hello"},
+        "a manifest in a folder": {"manifest.json.d/x": "y"},
+    }.items():
+        cases.append({"name": f"a file {what}", "base": "chain", "files": files})
+    return {"bases": bases, "cases": [{**c, "answer": vectors.store_answer(c, bases)} for c in cases]}

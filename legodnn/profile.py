@@ -150,6 +150,12 @@ class Profile(Schema):
     energy: Energy | None = None
     conditions: Conditions | None = None
 
+    @model_validator(mode="after")
+    def _one_overhead_each(self) -> Self:
+        if len({entry.threads for entry in self.chain}) < len(self.chain):
+            raise ValueError("two overheads for one thread count")
+        return self
+
     @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read a profile; ProfileError if it is damaged or of another version."""

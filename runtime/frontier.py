@@ -33,7 +33,7 @@ NEVER = int(np.iinfo(np.int64).max)
 # So few points are not pruned; and the greatest grid, in cells along a side.
 _FEW, _CELLS = 128, 1024
 # Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another.
-_MOST = 1 << 22
+_MOST = 1 << 24
 # Fixed point of cells: _CELLS << _SHIFT is below 2^63.
 _SHIFT = 52
 # A frontier of N points gets sqrt(N) / 8 intervals of latency, between quantiles of so many samples for each.

@@ -148,7 +148,7 @@ public final class ModelTable {
         Draft draft = new Draft(
                 store.name(), blocks, fixed, store.manifest().link, store.manifest().accuracyError);
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
-            draft.overheadMs.put(overhead.getKey(), Math.max(0, overhead.getValue()));
+            draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
         return new ModelTable(draft);
     }

@@ -21,19 +21,16 @@ public final class OptionProfile {
     public final double loadMs;
     /** One for each thread count. */
     public final List<Latency> latency;
-    /** Time to pack its weights; null if it was not measured. */
-    public final Double packMs;
     /** Energy of one run in millijoules; null if the device does not tell. */
     public final Double energyMj;
 
-    OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency, Double packMs,
+    OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency,
             Double energyMj) {
         this.segment = segment;
         this.option = option;
         this.memoryBytes = memoryBytes;
         this.loadMs = loadMs;
         this.latency = Collections.unmodifiableList(new ArrayList<>(latency));
-        this.packMs = packMs;
         this.energyMj = energyMj;
     }
 
@@ -48,7 +45,6 @@ public final class OptionProfile {
         }
         OptionProfile found = new OptionProfile(fields.string("segment"), fields.string("option"),
                 fields.integer("memory_bytes", 0), fields.number("load_ms", 0), latency,
-                fields.hasValue("pack_ms") ? fields.number("pack_ms", 0) : null,
                 fields.hasValue("energy_mj") ? fields.number("energy_mj", 0) : null);
         fields.end();
         return found;
@@ -61,9 +57,6 @@ public final class OptionProfile {
         }
         JsonObject json = new JsonObject().put("segment", segment).put("option", option)
                 .put("memory_bytes", memoryBytes).put("load_ms", loadMs).put("latency", entries);
-        if (packMs != null) {
-            json.put("pack_ms", packMs);
-        }
         return energyMj == null ? json : json.put("energy_mj", energyMj);
     }
 }

@@ -74,6 +74,9 @@ public final class Profile {
                 more.put(key, document.any(key));
             }
         }
+        if (document.hasValue("pack_ms")) {
+            more.put("pack_ms", document.number("pack_ms", 0));
+        }
         for (String key : new String[] {"energy", "conditions"}) {
             if (document.hasValue(key)) {
                 document.object(key);
@@ -88,7 +91,7 @@ public final class Profile {
         if (document.has("chain")) {
             for (Fields entry : document.objects("chain", 0)) {
                 int threads = entry.count("threads", 1);
-                if (found.put(threads, entry.number("overhead_ms")) != null) {
+                if (found.put(threads, entry.number("overhead_ms", 0)) != null) {
                     throw entry.error("two overheads for " + threads + " threads");
                 }
             }
@@ -191,6 +194,12 @@ public final class Profile {
             if (count.getValue() != 0) {
                 throw new ProfileException("the profile of " + store.folder() + " does not have exactly one entry for "
                         + count.getKey().substring(count.getKey().indexOf(':') + 1) + "; " + REMEDY);
+            }
+        }
+        for (Segment segment : store.manifest().segments) {
+            if (skipped.contains(key(segment.name, segment.original().name))) {
+                throw new ProfileException("the profile of " + store.folder() + " skips the original of " + segment.name
+                        + "; " + REMEDY);
             }
         }
     }

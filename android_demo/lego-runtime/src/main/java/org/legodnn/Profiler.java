@@ -94,7 +94,7 @@ public final class Profiler {
                 }
                 Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
-                        segment.name, option.name, weight.memoryBytes, weight.loadMs, latency, null, null));
+                        segment.name, option.name, weight.memoryBytes, weight.loadMs, latency, null));
             }
         }
         SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);

@@ -79,7 +79,7 @@ final class TestStores {
             for (int o = 0; o < segment.options.size(); o++) {
                 Latency latency = new Latency(1, 10, 4 - o, 4 - o, 5 - o, null);
                 entries.add(new OptionProfile(segment.name, segment.options.get(o).name, 1000 * (4 - o), 1,
-                        Collections.singletonList(latency), null, null));
+                        Collections.singletonList(latency), null));
             }
         }
         return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries);

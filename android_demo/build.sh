@@ -218,7 +218,7 @@ package() {
 report() {
     local apk=$build/legodnn-demo.apk
     step "built $apk, $(stat -c %s "$apk") bytes"
-    aapt dump badging "$apk" | grep -E "^(package|sdkVersion|targetSdkVersion|uses-permission|launchable|native-code)"
+    aapt dump badging "$apk" | grep -E "^(package|sdkVersion|targetSdkVersion|uses-permission|application-debuggable|launchable|native-code)"
     apksigner verify --verbose "$apk" | grep -E '^Verified'
     unzip -l "$apk" | awk '
         /classes.dex|lib\// { printf "%10d  %s\n", $1, $4 }

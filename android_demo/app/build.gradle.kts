@@ -39,9 +39,10 @@ dependencies {
 }
 
 // The stores are no sources: they are packed from a demo folder.
-val assets by tasks.registering(Exec::class) {
+val packed = rootProject.file("build/assets/stores")
+val packAssets by tasks.registering(Exec::class) {
     workingDir = rootDir.parentFile
     commandLine("android_demo/build.sh", "--assets-only")
-    onlyIf { !rootProject.file("build/assets/stores").exists() }
+    onlyIf { !packed.exists() }
 }
-tasks.named("preBuild") { dependsOn(assets) }
+tasks.named("preBuild") { dependsOn(packAssets) }

@@ -28,9 +28,11 @@ import org.legodnn.TensorSpec;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
 
 /** Measuring and profiling, with pieces that write a constant: TensorFlow Lite's native library has none for the JVM. */
 @RunWith(RobolectricTestRunner.class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE) // as in the other test, so that both share what Robolectric loads
 @Config(sdk = 34)
 public class EngineTest implements Engine.Listener {
     private final Context context = RuntimeEnvironment.getApplication();

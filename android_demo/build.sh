@@ -9,8 +9,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+here=$PWD
 repository=$(cd .. && pwd)
-build=$PWD/build
+build=$here/build
 cache=${LEGODNN_ANDROID_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/legodnn-android}
 central=${MAVEN_CENTRAL:-https://repo1.maven.org/maven2}
 python=${LEGODNN_PYTHON:-$repository/.venv/bin/python}
@@ -77,7 +78,8 @@ versions() {
     min_sdk=$(catalogue minSdk) target_sdk=$(catalogue targetSdk)
     local module reference locked
     while read -r module reference; do
-        locked=$(awk -v m="$module:" 'index($3, m) == 1 { split($3, part, ":"); print part[3] }' packages.lock)
+        locked=$(awk -v m="$module:" '$2 != "desktop" && index($3, m) == 1 { split($3, part, ":"); print part[3] }' \
+            packages.lock)
         [ "$locked" = "$(catalogue "$reference")" ] ||
             die "$module is $(catalogue "$reference") in gradle/libs.versions.toml and '$locked' in packages.lock"
     done < <(sed -nE 's/.*module = "([^"]+)", version.ref = "([^"]+)".*/\1 \2/p' gradle/libs.versions.toml)
@@ -87,15 +89,15 @@ versions() {
 # Everything in packages.lock, checked by hash every time.
 download() {
     step "packages from Maven Central in $cache"
-    local sha use coordinates group name version extension file path
+    local sha use coordinates group name version extension classifier path
     while read -r sha use coordinates; do
         case $sha in '#'* | '') continue ;; esac
-        IFS=: read -r group name version extension <<< "$coordinates"
-        file=$name-$version.$extension path=$cache/$sha/$name-$version.$extension
+        IFS=: read -r group name version extension classifier <<< "$coordinates"
+        path=$(cached "$sha" "$coordinates")
         if [ ! -f "$path" ]; then
             echo "    $coordinates" >&2
             mkdir -p "$cache/$sha"
-            curl -fsSL --retry 3 -o "$path.part.$$" "$central/${group//.//}/$name/$version/$file" ||
+            curl -fsSL --retry 3 -o "$path.part.$$" "$central/${group//.//}/$name/$version/$(basename "$path")" ||
                 die "$coordinates could not be downloaded from $central"
             echo "$sha  $path.part.$$" | sha256sum --check --status ||
                 { rm -f "$path.part.$$"; die "$coordinates is not what packages.lock expects: its SHA-256 differs"; }
@@ -103,17 +105,22 @@ download() {
         fi
         echo "$sha  $path"
     done < packages.lock > "$build/sums"
-    sha256sum --check --status "$build/sums" ||
-        die "a file in $cache was altered; remove that folder"
+    sha256sum --check --status "$build/sums" || die "a file in $cache was altered; remove that folder"
 }
 
-# The paths of the packages with a use or a name, joined by colons.
+# Where a package is kept.
+cached() {
+    local group name version extension classifier
+    IFS=: read -r group name version extension classifier <<< "$2"
+    echo "$cache/$1/$name-$version${classifier:+-$classifier}.$extension"
+}
+
+# The paths of the packages for a use, or of the one of a name among them; joined by colons.
 packages() {
-    local sha use coordinates group name version extension
+    local sha use coordinates
     while read -r sha use coordinates; do
-        IFS=: read -r group name version extension <<< "$coordinates"
-        case ",$use,$name," in *",$1,"*) printf '%s:' "$cache/$sha/$name-$version.$extension" ;; esac
-    done < packages.lock | sed 's/:$//'
+        case ",$use,$coordinates" in *",$1,"*":${2:-}"*) cached "$sha" "$coordinates" ;; esac
+    done < "$here/packages.lock" | paste -sd :
 }
 
 # -- assets -----------------------------------------------------------------------------------------------------------
@@ -157,7 +164,7 @@ check_classes() {
     [ -z "$found" ] || die "lambdas or method references, which dx cannot translate for API $min_sdk; \
 write anonymous classes in:
 $found"
-    java -cp "$(packages tool)" tools/ApiCheck.java "$(packages "android-api-level-$min_sdk")" "$@" ||
+    java -cp "$(packages tool)" tools/ApiCheck.java "$(packages tool "android-api-level-$min_sdk:")" "$@" ||
         die "the calls above do not exist on API $min_sdk"
 }
 
@@ -166,11 +173,11 @@ compile_library() {
     local aar
     for aar in tensorflow-lite tensorflow-lite-api; do
         rm -rf "${build:?}/$aar"
-        unzip -q "$(packages $aar)" -d "$build/$aar"
+        unzip -q "$(packages compile "$aar:")" -d "$build/$aar"
     done
-    framework=$(packages android-all)
+    framework=$(packages compile android-all:)
     tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar
-    java_compile "$build/library" "$tflite:$framework" 8 lego-runtime/src/main/java
+    java_compile "$build/library" "$tflite:$framework" 8 lego-runtime/src/main/java lego-runtime/src/android/java
     check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
 }
 
@@ -200,7 +207,7 @@ package() {
     step "package"
     local stage=$build/stage key=$cache/debug.keystore abi
     rm -rf "$stage" && mkdir -p "$stage"
-    java -cp "$(packages dalvik-dx)" com.android.dx.command.Main --dex --min-sdk-version="$min_sdk" \
+    java -cp "$(packages tool dalvik-dx:)" com.android.dx.command.Main --dex --min-sdk-version="$min_sdk" \
         --output="$stage/classes.dex" "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
     for abi in "${abis[@]}"; do
         mkdir -p "$stage/lib/$abi"
@@ -245,7 +252,6 @@ test_library() {
 # Robolectric calls a part of androidx.test:monitor, which is in Google's repository only; robolectric-monitor has it.
 test_app() {
     step "tests of the app on Robolectric"
-    local robolectric
     robolectric=$(packages test):$(packages robolectric)
     java_compile "$build/robolectric-monitor" "$framework" 8 robolectric-monitor/src
     java_compile "$build/app-test" "$build/app:$build/library:$tflite:$robolectric:$framework" 8 app/src/test/java
@@ -255,10 +261,38 @@ android_merged_manifest=$build/AndroidManifest.xml
 android_resource_apk=$build/resources.apk
 android_custom_package=org.legodnn.demo
 END
-    (cd "$repository" && java -ea -XX:+DisableExplicitGC -Drobolectric.offline=true -Drobolectric.dependency.dir="$(dirname "$framework")" \
-        -Drobolectric.usePreinstrumentedJars=false -Dlegodnn.screenshots="$build/screenshots" \
-        -cp "$build/app-test:$build/app:$build/library:$tflite:$build/robolectric-monitor:$robolectric:$framework" \
-        org.junit.runner.JUnitCore $(tests_in "$build/app-test"))
+    run_robolectric "$build/library:$tflite" $(tests_in "$build/app-test" | grep -v MeasuredTest)
+    if [ "$(uname -sm)" = "Linux x86_64" ]; then
+        step "the app with a native library"
+        desktop
+        run_robolectric "$build/desktop/library:$build/desktop/classes.jar" -Djava.library.path="$build/desktop/native/lib" \
+            org.legodnn.demo.MeasuredTest
+    fi
+}
+
+# TensorFlow publishes its native library for Android only. The Deep Java Library has built an older one for Linux, which
+# goes with the Java classes of that time; the library's sources compile against both.
+desktop() {
+    rm -rf "$build/desktop"
+    unzip -q "$(packages desktop tensorflow-lite:)" classes.jar -d "$build/desktop"
+    unzip -q "$(packages desktop tflite-native-cpu:)" 'native/lib/*' -d "$build/desktop"
+    java_compile "$build/desktop/library" "$build/desktop/classes.jar:$framework" 8 \
+        lego-runtime/src/main/java lego-runtime/src/android/java
+}
+
+run_robolectric() { # LIBRARY [JVM OPTION...] CLASS...
+    local classes=$1 options=()
+    shift
+    while [[ ${1:-} = -* ]]; do
+        options+=("$1")
+        shift
+    done
+    # Explicit collections are for weighing models, which is not what is tested, and slow in a JVM as large as this.
+    (cd "$repository" && java -ea -XX:+DisableExplicitGC "${options[@]}" -Drobolectric.offline=true \
+        -Drobolectric.dependency.dir="$(dirname "$framework")" -Drobolectric.usePreinstrumentedJars=false \
+        -Dlegodnn.screenshots="$build/screenshots" \
+        -cp "$build/app-test:$build/app:$classes:$build/robolectric-monitor:$robolectric:$framework" \
+        org.junit.runner.JUnitCore "$@")
 }
 
 main "$@"

@@ -9,6 +9,8 @@ android {
     defaultConfig {
         minSdk = libs.versions.minSdk.get().toInt()
     }
+    // What needs Android's framework is apart from what runs on any JVM.
+    sourceSets["main"].java.srcDir("src/android/java")
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8

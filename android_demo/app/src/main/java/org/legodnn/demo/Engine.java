@@ -96,11 +96,14 @@ final class Engine {
     private String failure;
 
     /** By TensorFlow Lite; where that cannot be loaded, plans are made and nothing is run. */
-    Engine(Context context) {
-        this(context, nativeLibraryLoads() ? new TfLiteExecutor() : null, ProfilerOptions.DEFAULTS);
+    Engine(Context context, ProfilerOptions options) {
+        this(context, nativeLibraryLoads() ? new TfLiteExecutor() : null, options);
     }
 
-    /** @param executor null to plan only */
+    /**
+     * @param executor null to plan only
+     * @param options how to profile
+     */
     Engine(Context context, Executor executor, ProfilerOptions options) {
         this.context = context.getApplicationContext();
         this.executor = executor == null ? new PlanOnlyExecutor() : executor;
@@ -205,7 +208,7 @@ final class Engine {
         }
     }
 
-    private static boolean nativeLibraryLoads() {
+    static boolean nativeLibraryLoads() {
         try {
             TensorFlowLite.init();
             return true;

@@ -18,9 +18,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.legodnn.Budget;
+import org.legodnn.ProfilerOptions;
 
 /** The demo's screen: two models, a slider for each limit, and what the plan under them is predicted and measured to do. */
 public final class MainActivity extends Activity implements Engine.Listener, SeekBar.OnSeekBarChangeListener {
+    static final String ROUNDS = "rounds";
+    static final String WEIGHINGS = "weighings";
+
     private static final double MB = 1e6;
 
     private Engine engine;
@@ -59,8 +63,15 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         });
         this.<TextView>findViewById(R.id.legend).setText(legend());
         Retained retained = (Retained) getLastNonConfigurationInstance();
-        engine = retained == null ? new Engine(this) : retained.engine;
+        engine = retained == null ? new Engine(this, profilerOptions()) : retained.engine;
         profiling = retained != null && retained.profiling;
+    }
+
+    /** For a profile that is longer or shorter: `adb shell am start -n org.legodnn.demo/.MainActivity --ei rounds 500`. */
+    private ProfilerOptions profilerOptions() {
+        ProfilerOptions usual = ProfilerOptions.DEFAULTS;
+        return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds))
+                .withWeighings(getIntent().getIntExtra(WEIGHINGS, usual.weighings));
     }
 
     /** What outlives a rotation. */

@@ -4,7 +4,6 @@ import android.content.Context;
 import android.content.res.AssetManager;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;
@@ -13,9 +12,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import org.json.JSONArray;
-import org.json.JSONException;
-import org.json.JSONObject;
+import org.legodnn.Assets;
 import org.legodnn.Profile;
 import org.legodnn.Store;
 import org.legodnn.StoreException;
@@ -64,41 +61,8 @@ final class Packed {
                 remove(folder);
             }
         }
-        unpack("stores/" + name, folder);
+        Assets.unpack(assets, "stores/" + name, folder);
         return Store.open(folder);
-    }
-
-    /** Whole or not at all: into a folder beside it, then renamed. */
-    private void unpack(String from, File to) throws IOException {
-        File fresh = new File(to.getParentFile(), "fresh");
-        if (fresh.exists()) {
-            remove(fresh);
-        }
-        write(from + "/manifest.json", new File(fresh, "manifest.json"));
-        try {
-            JSONArray segments = new JSONObject(text(from + "/manifest.json")).getJSONArray("segments");
-            for (int i = 0; i < segments.length(); i++) {
-                JSONArray options = segments.getJSONObject(i).getJSONArray("options");
-                for (int j = 0; j < options.length(); j++) {
-                    String file = options.getJSONObject(j).getString("file");
-                    write(from + "/" + file, new File(fresh, file));
-                }
-            }
-        } catch (JSONException e) {
-            throw new IOException("the packed manifest of " + from + " is damaged", e);
-        }
-        if (!fresh.renameTo(to)) {
-            throw new IOException("cannot rename " + fresh);
-        }
-    }
-
-    private void write(String asset, File to) throws IOException {
-        if (!to.getParentFile().isDirectory() && !to.getParentFile().mkdirs()) {
-            throw new IOException("cannot make " + to.getParentFile());
-        }
-        try (FileOutputStream out = new FileOutputStream(to)) {
-            out.write(bytes(asset));
-        }
     }
 
     /** The profile measured where the store was packed. */

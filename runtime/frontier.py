@@ -32,6 +32,8 @@ Choices = npt.NDArray[np.uint16]
 NEVER = int(np.iinfo(np.int64).max)
 # So few points are not pruned; and the greatest grid, in cells along a side.
 _FEW, _CELLS = 128, 1024
+# Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another.
+_MOST = 1 << 22
 # Fixed point of cells: _CELLS << _SHIFT is below 2^63.
 _SHIFT = 52
 # A frontier of N points gets sqrt(N) / 8 intervals of latency, between quantiles of so many samples for each.
@@ -139,6 +141,9 @@ def build(
         threads: thread count, to be noted.
         memory: what fixed segments add.
         latency: what fixed segments add.
+
+    Raises:
+        OverflowError: millions of compositions are each the best at something.
     """
     m, t, loss = np.array([memory]), np.array([latency]), np.zeros(1, dtype=np.int64)
     choice = np.zeros((1, 0), dtype=np.uint16)
@@ -178,6 +183,8 @@ def _undominated(sums: tuple[Ints, Ints, Ints], block: tuple[Ints, Ints, Ints]) 
     """
     count = len(sums[0])
     n = count * len(block[0])
+    if n > _MOST:
+        raise OverflowError(f"{n} sums")
     if n < _FEW:
         option, parent = np.divmod(np.arange(n), count)
         return parent, option

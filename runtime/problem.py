@@ -134,7 +134,11 @@ class Model:
 
 
 def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) -> Model:
-    """Build a model's frontiers; some three milliseconds for eight blocks of ten options."""
+    """Build a model's frontiers; some three milliseconds for eight blocks of ten options.
+
+    Raises:
+        WorkloadError: its figures are noise, so that its frontiers would be immense.
+    """
     greatest = sum(max(abs(o.loss) for o in block.options) for block in table.blocks)
     loss_scale = 2.0 ** min(40 - math.frexp(greatest)[1], 1000) if greatest else 1.0
     rows = {n: tuple(_rows(block, n, loss_scale) for block in table.blocks) for n in table.thread_counts}
@@ -149,10 +153,17 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     fixed_load = sum(load_charge(s.options[0], switch_charge) for s in table.fixed)
     fixed_value = int(scale.values(np.array([fixed_load]))[0])
     model = Model(table, rows, fixed, loss_scale, scale, loads, fixed_value, EMPTY)
-    frontiers = [
-        build([(r.memory, r.latency, r.loss) for r in rows[n]], model.accuracy, n, *fixed[n])
-        for n in table.thread_counts
-    ]
+    try:
+        frontiers = [
+            build([(r.memory, r.latency, r.loss) for r in rows[n]], model.accuracy, n, *fixed[n])
+            for n in table.thread_counts
+        ]
+    except OverflowError:
+        raise WorkloadError(
+            f"{table.name}: as it was measured, millions of combinations of its options are each the best at "
+            "something, as where figures are mostly noise; measure again with `legodnn profile` while nothing else "
+            "runs, or build fewer options"
+        ) from None
     return replace(model, frontier=side_by_side(frontiers) if len(frontiers) > 1 else frontiers[0])
 
 

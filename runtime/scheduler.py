@@ -79,7 +79,7 @@ class Scheduler:
         """Build the frontiers.
 
         Raises:
-            WorkloadError: no tables, or two of one name.
+            WorkloadError: no tables, two of one name, or one whose figures are mostly noise.
         """
         if not tables:
             raise WorkloadError("there is nothing to schedule: no models were given")

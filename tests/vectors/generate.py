@@ -16,6 +16,17 @@ from chosen import one_block, option
 from vectors import Json
 
 
+def noise() -> Json:
+    """Eight blocks of twelve options, each of which is the best at something."""
+    rng = random.Random("noise")
+
+    def row(name: str) -> Json:
+        memory, ms = rng.random(), rng.random()
+        return option(name, int(memory * 10**6), round(ms, 6), round(2 - memory - ms, 6))
+
+    return {"name": "a", "blocks": [[f"b{b}", [row(f"o{k}") for k in range(12)]] for b in range(8)]}
+
+
 def tables() -> Json:
     """Tables with a figure that is wrong, or as great or small as may be."""
     good = one_block("a", option("o", 20, 2.0, 0.0), option("p", 10, 1.0, 0.25))
@@ -54,6 +65,7 @@ def tables() -> Json:
             **one_block("a", option("o", 1, {"1": 1, "4": 1}, 0), option("p", 1, {"4": 2}, 0)),
             "threads": 1,
         },
+        "noise": noise(),
         "only fixed": {"name": "a", "blocks": [], "fixed": [["f", [option("o", 1, {"2": 1.0}, 0)]]]},
     }
     listed = [{"name": name, "table": table} for name, table in cases.items()]

@@ -399,6 +399,10 @@ def asked() -> Json:
         "longer": {first: "content\n" * 9},
         "empty": {first: ""},
         "a link out of the store": {first: ["/etc/hostname"]},
+        "a link out of the store to the right content": {
+            "../outside": vectors.file_content(first).decode(),
+            first: ["../../outside"],
+        },
         "a link to itself": {first: ["s0.tflite"]},
         "a link inside": {first: ["s0.5.tflite"]},
         "more files": {"notes.txt": "hello"},

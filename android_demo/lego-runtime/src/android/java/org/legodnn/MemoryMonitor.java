@@ -10,8 +10,8 @@ import android.os.SystemClock;
 
 /**
  * Turns what Android says of memory into budgets: {@link ActivityManager.MemoryInfo} once a second, and
- * {@link #onTrimMemory} at once. What follows from it is decided by {@link MemoryPolicy}. The budget that the runtime has
- * when the monitor is made is the application's own; no budget is ever wider. For use on the main thread.
+ * {@link #onTrimMemory} at once. What follows from it is decided by {@link MemoryPolicy}. The budget that the runtime
+ * has when the monitor is made is the application's own; no budget is ever wider. For use on the main thread.
  *
  * <pre>
  * monitor = new MemoryMonitor(context, runtime, budget -> worker.execute(() -> runtime.setBudget(budget)));

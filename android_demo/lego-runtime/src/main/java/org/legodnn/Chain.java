@@ -11,7 +11,8 @@ import java.util.Map;
 
 /**
  * One store, of which any options can be composed. All compositions share one pool of tensors, so they must not run at
- * the same time; and they share pieces, so only what changes is loaded. Changing what is loaded is for one thread at a time.
+ * the same time; and they share pieces, so only what changes is loaded. Changing what is loaded is for one thread at a
+ * time.
  */
 final class Chain {
     private final Store store;

@@ -6,8 +6,8 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * What one model goes through in a switch: decided here, as values that can be looked at; done by {@link RunningModel} and
- * {@link LegoRuntime}.
+ * What one model goes through in a switch: decided here, as values that can be looked at; done by {@link RunningModel}
+ * and {@link LegoRuntime}.
  */
 final class Change {
     final String model;

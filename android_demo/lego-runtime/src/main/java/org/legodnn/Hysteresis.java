@@ -1,9 +1,9 @@
 package org.legodnn;
 
 /**
- * How a limit follows what is available without flapping: down at once; up only after the target has been well above for a
- * while, and then no further than the least target of that while. What was given and had to be taken back soon after is
- * given more and more slowly. The rule is the Python package's ({@code legodnn.runtime.hysteresis}).
+ * How a limit follows what is available without flapping: down at once; up only after the target has been well above
+ * for a while, and then no further than the least target of that while. What was given and had to be taken back soon
+ * after is given more and more slowly. The rule is the Python package's ({@code legodnn.runtime.hysteresis}).
  */
 public final class Hysteresis {
     /** The fraction that the target may be below the level before the level follows. */
@@ -36,8 +36,8 @@ public final class Hysteresis {
         double rise = (1 - margin) * (1 + growth);
         if (!(sound && 1 < rise && rise < Double.POSITIVE_INFINITY)) {
             throw new WorkloadException("a hysteresis with slack " + slack + ", margin " + margin + ", growth " + growth
-                    + ", hold " + holdS + " s and at most " + mostHoldS + " s would flap or never move: slack and margin"
-                    + " must be fractions, (1 - margin) x (1 + growth) above 1, and 0 < hold <= most");
+                    + ", hold " + holdS + " s and at most " + mostHoldS + " s would flap or never move: slack and"
+                    + " margin must be fractions, (1 - margin) x (1 + growth) above 1, and 0 < hold <= most");
         }
         this.slack = slack;
         this.margin = margin;

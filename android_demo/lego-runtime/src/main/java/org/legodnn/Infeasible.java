@@ -45,8 +45,8 @@ public final class Infeasible {
     }
 
     /**
-     * The best plan under the limits that are all relaxed by the same fraction, the least that lets a plan exist; null if
-     * there is none. It breaks the limits, and is never run unless the application asks for it.
+     * The best plan under the limits that are all relaxed by the same fraction, the least that lets a plan exist; null
+     * if there is none. It breaks the limits, and is never run unless the application asks for it.
      */
     public Plan nearest() {
         return nearest;

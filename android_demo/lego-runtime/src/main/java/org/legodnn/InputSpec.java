@@ -1,8 +1,8 @@
 package org.legodnn;
 
 /**
- * A model input, layout HWC, and how to make it from pixels: scale 0..255 to {@code low..high}, subtract the mean, divide
- * by the standard deviation (empty: not done).
+ * A model input, layout HWC, and how to make it from pixels: scale 0..255 to {@code low..high}, subtract the mean,
+ * divide by the standard deviation (empty: not done).
  */
 public final class InputSpec extends TensorSpec {
     /** What 0 and 255 become. */

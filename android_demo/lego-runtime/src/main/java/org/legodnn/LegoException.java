@@ -1,7 +1,8 @@
 package org.legodnn;
 
 /**
- * Base of everything that this library throws on purpose. The hierarchy is the Python package's ({@code legodnn.errors}):
+ * Base of everything that this library throws on purpose. The hierarchy is the Python package's ({@code
+ * legodnn.errors}):
  *
  * <pre>
  * LegoException

@@ -21,9 +21,9 @@ import java.util.TreeSet;
  * }
  * </pre>
  *
- * Safe for several threads: inferences go on while the budget changes, and one that runs ends on the composition that it
- * started with. If a new budget cannot be held or a block cannot be loaded, the setter throws and everything stays as it
- * was.
+ * Safe for several threads: inferences go on while the budget changes, and one that runs ends on the composition that
+ * it started with. If a new budget cannot be held or a block cannot be loaded, the setter throws and everything stays
+ * as it was.
  */
 public final class LegoRuntime implements Closeable {
     private final Map<String, RunningModel> models = new LinkedHashMap<>();
@@ -299,8 +299,8 @@ public final class LegoRuntime implements Closeable {
     /** NaN is refused because a network may well turn it into an ordinary answer: ReLU makes zeros of it. */
     private static FloatBuffer checked(String model, InputSpec spec, FloatBuffer values) {
         if (values.remaining() != spec.elements()) {
-            throw new InputException("'" + model + "' takes " + spec.elements() + " float32 values as " + spec + ", got "
-                    + values.remaining());
+            throw new InputException("'" + model + "' takes " + spec.elements() + " float32 values as " + spec
+                    + ", got " + values.remaining());
         }
         float check = 0;
         for (int i = values.position(); i < values.limit(); i++) {

@@ -1,8 +1,8 @@
 package org.legodnn;
 
 /**
- * From what a device can spare to a limit of memory: what is available besides what the models hold, less a reserve; less
- * still where the system asks for memory back. Knows nothing of Android. Not for several threads at once.
+ * From what a device can spare to a limit of memory: what is available besides what the models hold, less a reserve;
+ * less still where the system asks for memory back. Knows nothing of Android. Not for several threads at once.
  */
 public final class MemoryPolicy {
     /** After relief, pressure is not believed for so long. */
@@ -24,8 +24,8 @@ public final class MemoryPolicy {
      */
     public MemoryPolicy(double reserve, double relief, Hysteresis hysteresis, long most) {
         if (!(0 <= reserve && reserve < 1 && 0 < relief && relief <= 1)) {
-            throw new WorkloadException("a memory policy's reserve is a fraction, its relief above 0 and at most 1; got "
-                    + reserve + " and " + relief);
+            throw new WorkloadException("a memory policy's reserve is a fraction, its relief above 0 and at most 1;"
+                    + " got " + reserve + " and " + relief);
         }
         this.reserve = reserve;
         this.relief = relief;

@@ -56,8 +56,8 @@ public final class ModelTable {
      * @param fixed segments of one option each
      * @param link summed loss -> accuracy
      * @param accuracyError mean absolute error of predicted accuracy
-     * @throws WorkloadException a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice, or
-     *     the options have no thread count in common
+     * @throws WorkloadException a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice,
+     *     or the options have no thread count in common
      */
     public ModelTable(String name, List<BlockRows> blocks, List<BlockRows> fixed, Link link, double accuracyError) {
         this(new Draft(name, blocks, fixed, link, accuracyError));

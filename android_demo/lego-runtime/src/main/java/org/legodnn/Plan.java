@@ -49,7 +49,8 @@ public final class Plan {
             document.end();
             return plan;
         } catch (JsonException e) {
-            throw new WorkloadException("the plan: " + e.getMessage() + "; make it again with `legodnn plan --json`", e);
+            throw new WorkloadException(
+                    "the plan: " + e.getMessage() + "; make it again with `legodnn plan --json`", e);
         }
     }
 

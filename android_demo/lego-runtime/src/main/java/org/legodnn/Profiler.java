@@ -19,12 +19,12 @@ import java.util.TimeZone;
 /**
  * Measures a store on this device: latency, memory and load time of every option.
  *
- * <p><b>Latency</b> is timed where options will run, in a whole, running composition. In each round every option of every
- * block runs once, in compositions drawn at random, so all see the same drift of clock and temperature, and no order
- * favours anyone. All options are loaded together meanwhile.
+ * <p><b>Latency</b> is timed where options will run, in a whole, running composition. In each round every option of
+ * every block runs once, in compositions drawn at random, so all see the same drift of clock and temperature, and no
+ * order favours anyone. All options are loaded together meanwhile.
  *
- * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is what the
- * composition takes.
+ * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
+ * what the composition takes.
  */
 public final class Profiler {
     private static final int WARM_UP_ROUNDS = 2;

@@ -11,8 +11,8 @@ import java.util.Map;
 import java.util.concurrent.locks.ReentrantLock;
 
 /**
- * One model in a runtime: its chain, what it runs now, and going to something else while inference goes on. Inference and
- * replacing the composition exclude each other; loading goes on beside inference where it may.
+ * One model in a runtime: its chain, what it runs now, and going to something else while inference goes on. Inference
+ * and replacing the composition exclude each other; loading goes on beside inference where it may.
  */
 final class RunningModel {
     final String name;

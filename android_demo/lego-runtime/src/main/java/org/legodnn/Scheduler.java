@@ -25,8 +25,8 @@ import org.legodnn.solver.Scale;
  * subject to  memory, each model's latency and least accuracy, and CPU cores' worth of compute
  * </pre>
  *
- * docs/scheduler.md has the problem in full. The plan is the same as the Python package's for the same tables, budget and
- * running plan. Building a scheduler builds its models' frontiers; every plan after that is quick. Safe for several
+ * docs/scheduler.md has the problem in full. The plan is the same as the Python package's for the same tables, budget
+ * and running plan. Building a scheduler builds its models' frontiers; every plan after that is quick. Safe for several
  * threads.
  */
 public final class Scheduler {
@@ -54,7 +54,7 @@ public final class Scheduler {
      *
      * @param tables the models, in the order of plans
      * @param charge what leaving a running plan costs; {@link SwitchCharge#NONE} for nothing
-     * @throws WorkloadException no tables, or two of one name
+     * @throws WorkloadException no tables, two of one name, or one whose figures are mostly noise
      */
     public Scheduler(List<ModelTable> tables, SwitchCharge charge) {
         if (tables.isEmpty()) {
@@ -124,8 +124,8 @@ public final class Scheduler {
      * The optimal plan.
      *
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
-     * @param running the plan that runs now, for ties and the switch charge; models it does not know do not run yet; may
-     *     be null
+     * @param running the plan that runs now, for ties and the switch charge; models it does not know do not run yet;
+     *     may be null
      * @param slowdown by model, how many times slower it runs than it was profiled; 1 for models not named; may be null
      * @throws InfeasibleException no plan holds the limits; its report says which, and what would do
      * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no

@@ -3,7 +3,9 @@ package org.legodnn;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A piece of the model that is loaded as one: a block has several options to choose from, a fixed piece exactly one. */
+/**
+ * A piece of the model that is loaded as one: a block has several options to choose from, a fixed piece exactly one.
+ */
 public final class Segment {
     /** Unique in the store. */
     public final String name;

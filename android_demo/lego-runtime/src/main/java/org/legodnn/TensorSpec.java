@@ -2,7 +2,9 @@ package org.legodnn;
 
 import java.util.Arrays;
 
-/** A float32 tensor between segments. Its shape leaves out the batch dimension, which is always 1 in a store's files. */
+/**
+ * A float32 tensor between segments. Its shape leaves out the batch dimension, which is always 1 in a store's files.
+ */
 public class TensorSpec {
     /** Unique in the store. */
     public final String name;

@@ -15,7 +15,8 @@ import org.tensorflow.lite.TensorFlowLite;
  * Runs options by TensorFlow Lite's Java API, an {@link Interpreter} each, on the CPU by XNNPACK.
  *
  * <p>The direct buffers that a piece is given are handed to the interpreter as they are: nothing is copied on the Java
- * side. TensorFlow Lite itself moves their content into and out of its own tensors, which its Java API has no way around.
+ * side. TensorFlow Lite itself moves their content into and out of its own tensors, which its Java API has no way
+ * around.
  */
 public final class TfLiteExecutor implements Executor {
     @Override

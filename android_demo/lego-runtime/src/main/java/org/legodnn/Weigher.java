@@ -11,10 +11,10 @@ import java.util.Random;
 /**
  * Memory and load time of every option.
  *
- * <p>An option is weighed where it will run: its memory is what a composition of the originals takes more with one of them
- * replaced by it than without, the originals being weighed before and after, so that what the process grows by meanwhile
- * cancels. The whole that the originals take is divided among them by size. So the sum over any composition's options is,
- * up to what is not additive, what that composition takes.
+ * <p>An option is weighed where it will run: its memory is what a composition of the originals takes more with one of
+ * them replaced by it than without, the originals being weighed before and after, so that what the process grows by
+ * meanwhile cancels. The whole that the originals take is divided among them by size. So the sum over any
+ * composition's options is, up to what is not additive, what that composition takes.
  */
 final class Weigher {
     private final Store store;
@@ -98,7 +98,8 @@ final class Weigher {
 
     private Map<Choice, Weight> weights(double whole, double wholeMs, Map<Choice, List<Double>> extra,
             Map<Choice, List<Double>> loads) {
-        // Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the rest.
+        // Each original gets of the whole what a byte of its file takes, as savings tell, and an equal part of the
+        // rest.
         double originalBytes = 0;
         for (Choice original : originals) {
             originalBytes += files.get(original);

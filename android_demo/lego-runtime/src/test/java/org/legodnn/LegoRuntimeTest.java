@@ -321,6 +321,22 @@ public class LegoRuntimeTest {
     }
 
     @Test
+    public void aModelThatCannotEvenBeLoadedAgainSaysSoAndStartsWhenItCan() {
+        try (LegoRuntime runtime = new LegoRuntime(
+                executor, Collections.singletonList(model(chain)), SwitchCharge.NONE, memory(12000))) {
+            executor.broken = "block1";
+            StoreException error = assertThrows(StoreException.class, () -> runtime.setBudget(memory(10500)));
+            assertEquals("both failures are told", 1, error.getSuppressed().length);
+            SuspendedException stands = assertThrows(SuspendedException.class, () -> runtime.infer("chain", X));
+            assertTrue(stands.getMessage(),
+                    stands.getMessage().startsWith("'chain' cannot be loaded any more: block1"));
+            executor.broken = null;
+            runtime.setBudget(memory(12000));
+            assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);
+        }
+    }
+
+    @Test
     public void anInferenceEndsOnThePlanThatItStartedWith() throws Exception {
         try (LegoRuntime runtime = open(model(chain))) {
             executor.slowNs = TimeUnit.MILLISECONDS.toNanos(60);

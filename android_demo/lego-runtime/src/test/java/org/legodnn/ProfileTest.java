@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 
 import org.junit.Before;
 import org.junit.Rule;
@@ -104,8 +105,9 @@ public class ProfileTest {
     @Test
     public void measuringGivesEveryOptionItsOwnFigures() {
         AffineExecutor measured = new AffineExecutor();
-        // Memory as if every open piece took 1000 bytes.
-        MemoryMeter meter = () -> 50_000 + 1000 * measured.open.get();
+        // Memory as if every open piece took 1000 bytes, in a process that grows by 70 bytes from reading to reading.
+        AtomicInteger readings = new AtomicInteger();
+        MemoryMeter meter = () -> 50_000 + 1000 * measured.open.get() + 70 * readings.incrementAndGet();
         List<Integer> steps = new ArrayList<>();
         ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(7).withWeighings(2)
                 .withMemory(meter);
@@ -130,8 +132,9 @@ public class ProfileTest {
                 assertTrue(latency.minMs > 0 && latency.minMs <= latency.medianMs && latency.medianMs <= latency.p95Ms);
             }
             sum += option.option.equals("s0") ? option.memoryBytes : 0;
+            assertEquals("what the process grows by is no option's", 1000, option.memoryBytes, 30);
         }
-        assertEquals("originals add up to the whole", 3000, sum);
+        assertEquals("originals add up to the whole", 3070, sum, 2);
         assertEquals(found.toJson(), Profile.parse(found.toJson()).toJson());
     }
 

@@ -11,8 +11,8 @@ import org.legodnn.json.Json;
 import org.legodnn.json.JsonObject;
 
 /**
- * Times re-plans for benchmarks/java_scheduler.py: one JSON request a line, one JSON answer a line. A request has budgets,
- * each planned with the plan before it as the running one, and perhaps models, for a new scheduler.
+ * Times re-plans for benchmarks/java_scheduler.py: one JSON request a line, one JSON answer a line. A request has
+ * budgets, each planned with the plan before it as the running one, and perhaps models, for a new scheduler.
  */
 public final class ReplanBenchmark {
     private ReplanBenchmark() {}

@@ -13,7 +13,8 @@ import org.legodnn.json.Json;
 import org.legodnn.json.JsonObject;
 
 /**
- * Profiles a store by TensorFlow Lite, plans for shares of its memory, and runs the plans, for tests/runtime/test_java.py.
+ * Profiles a store by TensorFlow Lite, plans for shares of its memory, and runs the plans, for
+ * tests/runtime/test_java.py.
  *
  * <pre>RunStore STORE PROFILE INPUT SHARE...</pre>
  *
@@ -28,7 +29,8 @@ public final class RunStore {
         ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(5).withWeighings(1);
         Profiler.profile(store, executor, options, null).save(new File(args[1]));
         Profile profile = Profile.load(new File(args[1]));
-        ByteBuffer image = ByteBuffer.wrap(Files.readAllBytes(new File(args[2]).toPath())).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer image = ByteBuffer.wrap(Files.readAllBytes(new File(args[2]).toPath()));
+        image.order(ByteOrder.LITTLE_ENDIAN);
         List<Object> answers = new ArrayList<>();
         try (LegoRuntime runtime = new LegoRuntime(executor, Collections.singletonList(LegoModel.of(store, profile)),
                 SwitchCharge.NONE, Budget.none())) {

@@ -9,10 +9,12 @@ import static org.junit.Assert.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -77,7 +79,8 @@ public class SchedulerTest {
                 memory += block.options.get(random.nextInt(block.options.size())).memoryBytes;
             }
             if (random.nextInt(4) == 0) {
-                one.slowdown.put(table.name, 0.5 + random.nextInt(4) / 2.0);
+                double factor = random.nextInt(3) == 0 ? 1 / 3.0 : 0.5;
+                one.slowdown.put(table.name, factor + random.nextInt(3));
             }
         }
         if (random.nextInt(5) > 0 && memory > 0) {
@@ -187,6 +190,7 @@ public class SchedulerTest {
     @Test
     public void whatAReportSaysIsNeededIsJustEnough() {
         int checked = 0;
+        Set<Limit.Kind> kinds = EnumSet.noneOf(Limit.Kind.class);
         for (int seed = 0; seed < 1500; seed++) {
             Case one = random(new Random(seed));
             Scheduler scheduler = new Scheduler(one.tables, one.charge);
@@ -198,18 +202,56 @@ public class SchedulerTest {
                 report = e.report();
             }
             for (Limit limit : report.limits()) {
-                if (limit.kind == Limit.Kind.MEMORY && limit.needed != null) {
-                    long needed = limit.needed.longValue();
-                    assertNotNull(scheduler.plan(one.budget.withMemoryBytes(Math.max(1, needed)), null, one.slowdown));
-                    if (needed > 1) {
-                        assertThrows(InfeasibleException.class, () -> scheduler.plan(
-                                one.budget.withMemoryBytes(needed - 1), null, one.slowdown));
-                    }
+                if (limit.needed != null) {
+                    kinds.add(limit.kind);
+                    assertTrue("seed " + seed + ": " + limit.title(), holds(one, limit, limit.needed));
+                    assertFalse("seed " + seed + ": " + limit.title(), holds(one, limit, less(limit)));
                     checked++;
                 }
             }
         }
+        assertEquals(EnumSet.allOf(Limit.Kind.class), kinds);
         assertTrue("checked " + checked, checked > 50);
+    }
+
+    /** A value of a limit that is the least bit tighter than what is needed. */
+    private static double less(Limit limit) {
+        switch (limit.kind) {
+            case MEMORY:
+                return limit.needed - 1;
+            case CORES:
+                return limit.needed - 1e-9;
+            case LATENCY:
+                return Math.nextDown(limit.needed);
+            default:
+                return Math.nextUp(limit.needed);
+        }
+    }
+
+    /** Whether a plan exists with one limit at another value. */
+    private static boolean holds(Case one, Limit limit, double value) {
+        if (limit.kind == Limit.Kind.MEMORY && value < 1 || limit.kind == Limit.Kind.CORES && value <= 0) {
+            return false; // there are no such budgets
+        }
+        Budget budget = one.budget;
+        List<ModelTable> tables = new ArrayList<>(one.tables);
+        if (limit.kind == Limit.Kind.MEMORY) {
+            budget = budget.withMemoryBytes((long) value);
+        } else if (limit.kind == Limit.Kind.CORES) {
+            budget = budget.withCores(value);
+        }
+        for (int m = 0; m < tables.size(); m++) {
+            if (tables.get(m).name.equals(limit.model)) {
+                tables.set(m, limit.kind == Limit.Kind.LATENCY ? tables.get(m).withLatencyMs(value)
+                        : tables.get(m).withMinAccuracy(value));
+            }
+        }
+        try {
+            new Scheduler(tables, SwitchCharge.NONE).plan(budget, null, one.slowdown);
+            return true;
+        } catch (InfeasibleException e) {
+            return false;
+        }
     }
 
     @Test
@@ -235,7 +277,8 @@ public class SchedulerTest {
         assertEquals(Budget.none().withLatencyMs(5), budget.withLatencyMs(5));
         assertEquals(Budget.none(), budget.withoutLatency());
         assertFalse(budget.equals(Budget.none()));
-        assertEquals("memory 20 MB, latency 5.0 ms", Budget.none().withMemoryBytes(20_000_000).withLatencyMs(5).toString());
+        assertEquals("memory 20 MB, latency 5.0 ms",
+                Budget.none().withMemoryBytes(20_000_000).withLatencyMs(5).toString());
     }
 
     @Test
@@ -248,7 +291,8 @@ public class SchedulerTest {
                 List<OptionRow> options = new ArrayList<>();
                 for (int o = 0; o < 6; o++) {
                     options.add(new OptionRow("o" + o, 1000 - 100 * o + random.nextInt(100),
-                            Collections.singletonMap(1, 2.0 - 0.2 * o + random.nextInt(100) / 1000.0), o * 0.01, 10, 1));
+                            Collections.singletonMap(1, 2.0 - 0.2 * o + random.nextInt(100) / 1000.0), o * 0.01, 10,
+                            1));
                 }
                 blocks.add(new BlockRows("b" + b, options));
             }
@@ -259,7 +303,8 @@ public class SchedulerTest {
         List<Budget> budgets = new ArrayList<>();
         List<String> wanted = new ArrayList<>();
         for (int i = 0; i < 200; i++) {
-            budgets.add(Budget.none().withMemoryBytes(9000 + random.nextInt(6000)).withLatencyMs(6 + random.nextDouble() * 4));
+            budgets.add(Budget.none().withMemoryBytes(9000 + random.nextInt(6000))
+                    .withLatencyMs(6 + random.nextDouble() * 4));
             wanted.add(alone.plan(budgets.get(i)).toJson());
         }
         ExecutorService pool = Executors.newFixedThreadPool(4);

@@ -25,14 +25,17 @@ import org.legodnn.json.Json;
 import org.legodnn.json.JsonException;
 import org.legodnn.json.JsonObject;
 
-/** Damaged manifests and profiles: each reads as what it says, or is refused as it should be; nothing else comes of it. */
+/**
+ * Damaged manifests and profiles: each reads as what it says, or is refused as it should be; nothing else comes of it.
+ */
 public class StoreFuzzTest {
     private static final String[] TOKENS = {
         "", "{", "}", "[", "]", ",", ":", "\"", "\\", "0", "-1", "1.5", "1e400", "-0", "null", "true", "NaN", "\\u0000",
         "\\ud800", " ", "\n", "\t", "\"name\": \"x\",", "99999999999999999999", "é", "\u0001", "..", "/"
     };
     private static final Object[] VALUES = {
-        null, true, 0, -1, 1, 0.5, Long.MAX_VALUE, "", "x", "float32", "fixed", new ArrayList<Object>(), new JsonObject()
+        null, true, 0, -1, 1, 0.5, Long.MAX_VALUE, "", "x", "float32", "fixed", new ArrayList<Object>(),
+        new JsonObject()
     };
 
     @Rule public final TemporaryFolder temporary = new TemporaryFolder();

@@ -15,8 +15,8 @@ final class TestStores {
     private TestStores() {}
 
     /**
-     * A chain of two blocks of three options and a head: every block multiplies by its option's number + 1 and adds its own
-     * number; the head adds 1000. Tensors have 6, 4, 3 and 2 elements.
+     * A chain of two blocks of three options and a head: every block multiplies by its option's number + 1 and adds
+     * its own number; the head adds 1000. Tensors have 6, 4, 3 and 2 elements.
      */
     static Store chain(File folder, String name) throws IOException {
         return write(folder, name, Arrays.asList(
@@ -41,7 +41,8 @@ final class TestStores {
     }
 
     private static JsonObject segment(
-            File folder, String name, boolean block, List<String> inputs, String output, int number) throws IOException {
+            File folder, String name, boolean block, List<String> inputs, String output, int number)
+            throws IOException {
         List<JsonObject> options = new ArrayList<>();
         for (int o = 0; o < (block ? 3 : 1); o++) {
             byte[] content = AffineExecutor.file(o + 1, number);
@@ -62,7 +63,8 @@ final class TestStores {
                 .put("inputs", Collections.singletonList(tensor("x", input)))
                 .put("outputs", Collections.singletonList("y")).put("tensors", tensors).put("segments", segments)
                 .put("accuracy", new JsonObject().put("metric", "top1").put("data", "none").put("original", 0.9)
-                        .put("link", new JsonObject().put("x", Arrays.asList(0.0, 1.0)).put("y", Arrays.asList(0.9, 0.0)))
+                        .put("link", new JsonObject().put("x", Arrays.asList(0.0, 1.0))
+                                .put("y", Arrays.asList(0.9, 0.0)))
                         .put("error", 0.01).put("samples", 10))
                 .put("built", new JsonObject().put("created", "now").put("versions", new JsonObject()).put("seed", 0)
                         .put("recipe", new JsonObject()));

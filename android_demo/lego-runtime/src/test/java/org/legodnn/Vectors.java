@@ -120,7 +120,8 @@ final class Vectors {
 
     static SwitchCharge charge(JsonObject data) {
         return data == null ? SwitchCharge.NONE : new SwitchCharge(
-                data.has("per_mb") ? number(data.get("per_mb")) : 0, data.has("per_ms") ? number(data.get("per_ms")) : 0);
+                data.has("per_mb") ? number(data.get("per_mb")) : 0,
+                data.has("per_ms") ? number(data.get("per_ms")) : 0);
     }
 
     static Scheduler scheduler(JsonObject workload) {

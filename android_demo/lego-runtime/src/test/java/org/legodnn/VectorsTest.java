@@ -254,7 +254,8 @@ public class VectorsTest {
         JsonObject bases = Vectors.object(Vectors.read("profiles"), "bases");
         check("profiles", 180, one -> {
             File file = new File(temporary.getRoot(), "profile.json");
-            Vectors.write(file, Vectors.edited((String) bases.get((String) one.get("base")), Vectors.list(one, "edits")));
+            String base = Vectors.string(bases, (String) one.get("base"));
+            Vectors.write(file, Vectors.edited(base, Vectors.list(one, "edits")));
             Profile profile = Profile.load(file);
             JsonObject device = Vectors.object(one, "device");
             if (device != null) {
@@ -263,8 +264,8 @@ public class VectorsTest {
             }
             assertEquals(profile.toJson(), Profile.parse(profile.toJson()).toJson());
             return new JsonObject().put("store_id", profile.storeId).put("model", profile.model)
-                    .put("options", map(profile.options, o -> Arrays.asList(o.segment, o.option, o.memoryBytes, o.loadMs,
-                            map(o.latency, e -> Arrays.asList(e.threads, e.medianMs)))));
+                    .put("options", map(profile.options, o -> Arrays.asList(o.segment, o.option, o.memoryBytes,
+                            o.loadMs, map(o.latency, e -> Arrays.asList(e.threads, e.medianMs)))));
         });
     }
 

@@ -48,7 +48,8 @@ public final class Fields {
 
     private JsonException wrong(String key, String wanted) {
         String path = where.isEmpty() ? key : where + "." + key;
-        return new JsonException(path + ": " + (object.has(key) ? wanted + ", got " + shown(object.get(key)) : "missing"));
+        String problem = object.has(key) ? wanted + ", got " + shown(object.get(key)) : "missing";
+        return new JsonException(path + ": " + problem);
     }
 
     /** Whether the field is there; it counts as asked for. */

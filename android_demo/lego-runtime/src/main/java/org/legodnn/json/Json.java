@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * JSON as RFC 8259 has it, and no more: no NaN, no comments, no text after the document, no unpaired surrogates, at most
- * 200 containers inside one another. What Python's reader of the same documents refuses is refused, and what it takes is
- * taken.
+ * JSON as RFC 8259 has it, and no more: no NaN, no comments, no text after the document, no unpaired surrogates, at
+ * most 200 containers inside one another. What Python's reader of the same documents refuses is refused, and what it
+ * takes is taken.
  *
  * <p>Values are null, String, Boolean, {@link JsonNumber}, List and {@link JsonObject}.
  */
@@ -278,7 +278,8 @@ public final class Json {
                 throw new JsonException(number + " is no JSON number");
             }
             out.append(number);
-        } else if (value == null || value instanceof Boolean || value instanceof Number || value instanceof JsonNumber) {
+        } else if (value == null || value instanceof Boolean || value instanceof Number
+                || value instanceof JsonNumber) {
             out.append(value);
         } else if (value instanceof JsonObject) {
             JsonObject object = (JsonObject) value;

@@ -3,8 +3,9 @@ package org.legodnn.solver;
 /**
  * One model's class of items under given limits, by ascending memory: value, memory, cores, and where each comes from.
  *
- * <p>Where compute is not limited a model's candidates are its staircase; where it is, all its points within its limits. A
- * best-effort model may also be suspended, and a running model may stay as it is, which is worth the least bit more.
+ * <p>Where compute is not limited a model's candidates are its staircase; where it is, all its points within its
+ * limits. A best-effort model may also be suspended, and a running model may stay as it is, which is worth the least
+ * bit more.
  */
 final class Candidates {
     private static final int SUSPENDED = -1;

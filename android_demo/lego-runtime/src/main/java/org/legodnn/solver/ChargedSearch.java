@@ -7,7 +7,8 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * The search for the compositions of one model that are worth most, charge included, at given prices of memory and compute.
+ * The search for the compositions of one model that are worth most, charge included, at given prices of memory and
+ * compute.
  *
  * <p>Compositions are put together block by block. A partial one is dropped when even its best completion is below the
  * floor: with a line a - s L that is nowhere below the link, and a price q of latency,
@@ -16,8 +17,8 @@ import java.util.List;
  * r(x) &lt;= a - s L(x) - charge(x) - p . w(x) + q (limit - T(x))
  * </pre>
  *
- * is a sum over blocks, whose best completion is the sum of each block's best. Every edge of the link's concave envelope
- * gives such a line, and each its own best q.
+ * is a sum over blocks, whose best completion is the sum of each block's best. Every edge of the link's concave
+ * envelope gives such a line, and each its own best q.
  */
 final class ChargedSearch {
     /** Lines above the link that are used as bounds: those that bound best. */

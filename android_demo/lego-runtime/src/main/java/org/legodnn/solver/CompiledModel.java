@@ -42,7 +42,11 @@ public final class CompiledModel {
     final long[] value;
     final Staircases staircases;
 
-    /** Build a model's frontiers. */
+    /**
+     * Build a model's frontiers.
+     *
+     * @throws WorkloadException its figures are noise, so that its frontiers would be immense
+     */
     public CompiledModel(ModelTable table, Scale scale, SwitchCharge charge) {
         this.table = table;
         this.scale = scale;
@@ -93,6 +97,11 @@ public final class CompiledModel {
             Double overhead = table.overheadMs.get(threadCounts[n]);
             fixedLatency[n] += overhead == null ? 0 : nanoseconds(overhead);
             frontiers[n] = Frontier.build(rows[n], link, threadCounts[n], fixedMemory[n], fixedLatency[n]);
+            if (frontiers[n] == null) {
+                throw new WorkloadException(table.name + ": as it was measured, millions of combinations of its options"
+                        + " are each the best at something, as where figures are mostly noise; measure again with"
+                        + " `legodnn profile` or Profiler while nothing else runs, or build fewer options");
+            }
         }
         frontier = counts > 1 ? Frontier.sideBySide(frontiers) : frontiers[0];
         value = new long[frontier.size()];

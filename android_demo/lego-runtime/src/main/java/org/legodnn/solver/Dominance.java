@@ -33,7 +33,8 @@ final class Dominance {
             ranks += i == 0 || value[byValue[i]] != value[byValue[i - 1]] ? 1 : 0;
             rank[byValue[i]] = ranks;
         }
-        // A Fenwick tree of prefix minima: the least second weight so far of ranks up to some rank, the richest being 1.
+        // A Fenwick tree of prefix minima: the least second weight so far of ranks up to some rank, the richest being
+        // 1.
         long[] least = new long[ranks + 1];
         Arrays.fill(least, Frontier.NEVER);
         int[] kept = new int[order.length];

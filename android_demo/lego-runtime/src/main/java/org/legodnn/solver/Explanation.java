@@ -2,7 +2,6 @@ package org.legodnn.solver;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.List;
 
 import org.legodnn.Limit;
@@ -11,9 +10,9 @@ import org.legodnn.Limit;
  * Why no plan holds the limits: which clash, what least relaxation would do, and the plan that comes nearest.
  *
  * <p>Every question is put to the exact feasibility test of {@link Optimum}: can the models that must run be given
- * compositions within these limits? Since wider limits never make a plan impossible, the least relaxation of a latency or
- * accuracy limit is found by bisection over the values that compositions take, and is exact. Best-effort models are all
- * taken as suspended: that they run is never a reason for nothing to fit.
+ * compositions within these limits? Since wider limits never make a plan impossible, the least relaxation of a latency
+ * or accuracy limit is found by bisection over the values that compositions take, and is exact. Best-effort models are
+ * all taken as suspended: that they run is never a reason for nothing to fit.
  */
 public final class Explanation {
     /** The common relaxation of the nearest plan is found to this fraction of itself. */
@@ -209,10 +208,5 @@ public final class Explanation {
         }
         return new Limits(limits.memory == null ? null : Fraction.of(limits.memory).times(factor).floor(MOST),
                 limits.cores == null ? null : Fraction.of(limits.cores).times(factor).floor(MOST), latency, accuracy);
-    }
-
-    @Override
-    public String toString() {
-        return Collections.unmodifiableList(entries).toString();
     }
 }

@@ -6,16 +6,18 @@ import java.util.function.LongToDoubleFunction;
 /**
  * All non-dominated compositions of one model, and a few others, by memory, then work (threads x latency).
  *
- * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all three
- * no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what is
- * dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be perfect
- * for that: a dominated point that stays is never chosen.
+ * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all
+ * three no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what
+ * is dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be
+ * perfect for that: a dominated point that stays is never chosen.
  */
 final class Frontier {
     static final long NEVER = Long.MAX_VALUE;
     /** So few points are not pruned; and the greatest grid, in cells along a side. */
     private static final int FEW = 128;
     private static final int CELLS = 1024;
+    /** Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another. */
+    private static final int MOST = 1 << 22;
     /** Fixed point of cells: CELLS << SHIFT is below 2^63. */
     private static final int SHIFT = 52;
 
@@ -65,6 +67,7 @@ final class Frontier {
      * @param threads to be noted
      * @param memory what fixed segments add
      * @param latency what fixed segments add
+     * @return the frontier; null where millions of compositions are each the best at something
      */
     static Frontier build(Rows[] rows, LongToDoubleFunction link, int threads, long memory, long latency) {
         int[] order = processingOrder(rows);
@@ -75,6 +78,9 @@ final class Frontier {
         for (int k = 0; k < order.length; k++) {
             Rows block = rows[order[k]];
             int count = m.length;
+            if ((long) count * block.size() > MOST) {
+                return null;
+            }
             int[] sums = undominated(m, t, loss, block);
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
@@ -140,7 +146,8 @@ final class Frontier {
     /** The order by memory, then work; stable. */
     private static int[] ascending(long[] memory, long[] work) {
         int bits = 64 - Long.numberOfLeadingZeros(Numbers.greatest(work));
-        if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) { // one sort of both packed is quicker
+        // One sort of both packed is quicker.
+        if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) {
             long[] packed = new long[memory.length];
             for (int i = 0; i < packed.length; i++) {
                 packed[i] = memory[i] << bits | work[i];
@@ -160,10 +167,12 @@ final class Frontier {
     }
 
     /**
-     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few others.
+     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few
+     * others.
      *
-     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss. Sums of
-     * one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an exact answer.
+     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss.
+     * Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an
+     * exact answer.
      */
     private static int[] undominated(long[] m, long[] t, long[] loss, Rows block) {
         int n = m.length * block.size();

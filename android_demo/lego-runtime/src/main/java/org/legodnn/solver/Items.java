@@ -3,8 +3,9 @@ package org.legodnn.solver;
 /** All classes of a knapsack side by side, as doubles: value and weights of every item, and the limits. */
 final class Items {
     /**
-     * Values and prices x weights are computed in doubles from integers below 2^53. For each class this covers the rounding
-     * of values; where an option's last byte decides, prices x weights are far greater, and so is their rounding.
+     * Values and prices x weights are computed in doubles from integers below 2^53. For each class this covers the
+     * rounding of values; where an option's last byte decides, prices x weights are far greater, and so is their
+     * rounding.
      */
     static final double ROUNDING = 64;
     static final double ROUNDING_OF_PRICED = 0x1p-49;

@@ -10,14 +10,15 @@ import java.util.Arrays;
  * maximise  sum_c v(x_c)    subject to  sum_c w_i(x_c) &lt;= W_i,    x_c one item of class c
  * </pre>
  *
- * <p>For prices p_i >= 0 the relaxation D(p) = sum_c max_x r(x) + sum_i p_i W_i, r = v - sum_i p_i w_i, bounds the optimum
- * from above, and any x is worth exactly D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x), gap(x_c) = max_y r(y) - r(x_c).
- * So whatever is worth at least V has gaps and priced slack of at most D(p) - V in all. That leaves few items of each
- * class, and few partial sums as classes are added one by one; dominance prunes the rest. V need not be known: if anything
- * feasible lies within a margin below D(p), the best of that is the optimum, so margins are tried from small to great.
+ * <p>For prices p_i >= 0 the relaxation D(p) = sum_c max_x r(x) + sum_i p_i W_i, r = v - sum_i p_i w_i, bounds the
+ * optimum from above, and any x is worth exactly D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x), gap(x_c) = max_y r(y) -
+ * r(x_c). So whatever is worth at least V has gaps and priced slack of at most D(p) - V in all. That leaves few items
+ * of each class, and few partial sums as classes are added one by one; dominance prunes the rest. V need not be known:
+ * if anything feasible lies within a margin below D(p), the best of that is the optimum, so margins are tried from
+ * small to great.
  *
- * <p>Values and weights are integers below 2^53: sums are exact, and ties are real ties. Among the plans of greatest value
- * the one of least first weight is taken, then of least second weight, then the first met.
+ * <p>Values and weights are integers below 2^53: sums are exact, and ties are real ties. Among the plans of greatest
+ * value the one of least first weight is taken, then of least second weight, then the first met.
  */
 final class Knapsack {
     /** Margins grow by so much; see {@code _STEP} in the Python package. */
@@ -38,8 +39,8 @@ final class Knapsack {
      * The optimal item of each class, or null if nothing fits.
      *
      * @param values by class and item
-     * @param weights by limit (one or two), class and item, none negative; the items of a class in ascending order of the
-     *     first weight
+     * @param weights by limit (one or two), class and item, none negative; the items of a class in ascending order of
+     *     the first weight
      * @param limits the greatest total of each weight
      */
     static int[] solve(long[][] values, long[][][] weights, long[] limits) {
@@ -180,7 +181,8 @@ final class Knapsack {
         double margin = firstMargin(gaps, widest);
         while (true) {
             int[][] kept = within(gaps, margin);
-            int[] chosen = Sums.best(take(values, kept), take(weights, kept), gapsOf(gaps, kept), limits, prices, margin);
+            int[] chosen = Sums.best(
+                    take(values, kept), take(weights, kept), gapsOf(gaps, kept), limits, prices, margin);
             if (chosen != null) {
                 for (int c = 0; c < chosen.length; c++) {
                     chosen[c] = kept[c][chosen[c]];
@@ -197,7 +199,9 @@ final class Knapsack {
         }
     }
 
-    /** The widest margin, or where that leaves too much to be added up at once, the greatest part of it that does not. */
+    /**
+     * The widest margin, or where that leaves too much to be added up at once, the greatest part of it that does not.
+     */
     private static double firstMargin(double[][] gaps, double widest) {
         if (combinations(gaps, widest) <= Sums.AT_ONCE) {
             return widest;

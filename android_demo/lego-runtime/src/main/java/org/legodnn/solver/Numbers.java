@@ -53,14 +53,6 @@ public final class Numbers {
         return high;
     }
 
-    static long sum(long[] values) {
-        long sum = 0;
-        for (long value : values) {
-            sum += value;
-        }
-        return sum;
-    }
-
     static long least(long[] values) {
         long least = values[0];
         for (long value : values) {

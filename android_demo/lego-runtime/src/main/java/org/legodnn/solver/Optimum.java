@@ -34,7 +34,8 @@ public final class Optimum {
     private static Candidates[] all(Instance instance, Limits limits, boolean inSpace) {
         Candidates[] classes = new Candidates[instance.size()];
         for (int m = 0; m < classes.length; m++) {
-            classes[m] = inSpace ? Candidates.inSpace(instance, limits, m) : Candidates.onStaircase(instance, limits, m);
+            classes[m] = inSpace ? Candidates.inSpace(instance, limits, m)
+                    : Candidates.onStaircase(instance, limits, m);
             if (classes[m].size() == 0) {
                 return null;
             }

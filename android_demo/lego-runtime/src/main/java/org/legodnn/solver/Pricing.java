@@ -58,7 +58,8 @@ final class Pricing {
 
     /**
      * Prices of two limits. For each second price the first is found as for one limit; what remains is convex in the
-     * second, and its slope is known: the second limit less the second weight of the mixture that meets the first limit.
+     * second, and its slope is known: the second limit less the second weight of the mixture that meets the first
+     * limit.
      */
     static Pricing two(Items items, int[] feasible) {
         Search search = new Search(items, feasible);
@@ -181,9 +182,9 @@ final class Pricing {
     }
 
     /**
-     * See {@link Crossing}. At the price where the lines of the two choices cross, either no choice is better than both,
-     * and that is the minimum, or the better one replaces the one on its side. The search starts from choices on either
-     * side, the nearer the better; from the greatest values if none above is known.
+     * See {@link Crossing}. At the price where the lines of the two choices cross, either no choice is better than
+     * both, and that is the minimum, or the better one replaces the one on its side. The search starts from choices on
+     * either side, the nearer the better; from the greatest values if none above is known.
      */
     private static Crossing firstPrice(Items items, int[] below, int[] above, double second) {
         double[][] value = items.value;

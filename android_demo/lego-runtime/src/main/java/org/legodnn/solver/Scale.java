@@ -3,9 +3,10 @@ package org.legodnn.solver;
 /**
  * How objective values become integers.
  *
- * <p>An item's value is {@code round(weight x accuracy x unit) x step}; a step exceeds the number of models, so that one
- * unit less than a step, given to each model that stays as it is, decides between equal objectives and nothing else. A
- * suspended model is worth {@code -suspension}, more than all accuracy in play: as few as possible are suspended.
+ * <p>An item's value is {@code round(weight x accuracy x unit) x step}; a step exceeds the number of models, so that
+ * one unit less than a step, given to each model that stays as it is, decides between equal objectives and nothing
+ * else. A suspended model is worth {@code -suspension}, more than all accuracy in play: as few as possible are
+ * suspended.
  */
 public final class Scale {
     /** Greatest sum of values, so that they and their products with prices stay exact enough in doubles. */

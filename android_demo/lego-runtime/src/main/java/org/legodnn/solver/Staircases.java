@@ -7,8 +7,8 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
  * A frontier's staircases for all latency limits: by ascending memory, the points within the limit that are worth more
  * than all before them.
  *
- * <p>For limits between two neighbouring latencies of a few, s <= t < s', only those points can matter that are no slower
- * than s' and that no point of latency <= s beats. They are found when an interval is first asked for, and kept.
+ * <p>For limits between two neighbouring latencies of a few, s <= t < s', only those points can matter that are no
+ * slower than s' and that no point of latency <= s beats. They are found when an interval is first asked for, and kept.
  */
 final class Staircases {
     /** A frontier of N points gets sqrt(N) / 8 intervals, between quantiles of so many samples for each. */

@@ -6,8 +6,8 @@ import java.util.List;
 
 /**
  * Sums of one item of each class, kept only while they can still be the best: the last step of {@link Knapsack}, whose
- * documentation has the terms (gap, price, margin). Small classes are added up all at once; then class by class, dropping
- * what the margin, the limits or dominance rule out.
+ * documentation has the terms (gap, price, margin). Small classes are added up all at once; then class by class,
+ * dropping what the margin, the limits or dominance rule out.
  */
 final class Sums {
     /** So many combinations are simply added up. */

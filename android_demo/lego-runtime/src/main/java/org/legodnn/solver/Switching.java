@@ -5,16 +5,16 @@ import java.util.Arrays;
 /**
  * Candidates when leaving the running plan is charged.
  *
- * <p>A charge adds, to what a composition is worth, a sum over blocks that depends on what runs; the frontier of (memory,
- * latency, loss) then no longer holds every composition that may be optimal: one that keeps more blocks as they are may be
- * dominated in all three. So the search goes back to the blocks, with bounds:
+ * <p>A charge adds, to what a composition is worth, a sum over blocks that depends on what runs; the frontier of
+ * (memory, latency, loss) then no longer holds every composition that may be optimal: one that keeps more blocks as
+ * they are may be dominated in all three. So the search goes back to the blocks, with bounds:
  *
  * <ol>
  * <li>The frontier's points, charged as they must be, give a plan worth V and prices p of memory and compute.
- * <li>At these prices a composition x has the reduced value r(x) = v(x) - charge(x) - p . w(x). With U_m the greatest r of
- *     model m, a plan worth at least V has no composition below U_m - (sum U + p . W - V); see {@link Knapsack}.
- * <li>All compositions with r above a floor are enumerated block by block ({@link ChargedSearch}). U_m is found by the same
- *     search, from the best r known.
+ * <li>At these prices a composition x has the reduced value r(x) = v(x) - charge(x) - p . w(x). With U_m the greatest
+ *     r of model m, a plan worth at least V has no composition below U_m - (sum U + p . W - V); see {@link Knapsack}.
+ * <li>All compositions with r above a floor are enumerated block by block ({@link ChargedSearch}). U_m is found by the
+ *     same search, from the best r known.
  * </ol>
  */
 final class Switching {

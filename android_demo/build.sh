@@ -4,8 +4,9 @@
 #   android_demo/build.sh [--demo FOLDER] [--assets-only | --no-tests]
 #
 # FOLDER holds stores, profiles and digits as `legodnn demo` writes them; without it, demo/ if it is there, else a quick
-# demo is made once. The APK, signed with a debug key, is android_demo/build/legodnn-demo.apk. Same sources as the Gradle
-# project's; packages.lock pins everything downloaded. Downloads and the debug key are kept in LEGODNN_ANDROID_CACHE.
+# demo is made once. The APK, signed with a debug key, is android_demo/build/legodnn-demo.apk. The sources are those of
+# the Gradle project; packages.lock pins everything downloaded. Downloads and the debug key are kept in
+# LEGODNN_ANDROID_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -159,7 +160,10 @@ java_compile() { # OUT CLASSPATH RELEASE FOLDER...
 check_classes() {
     local found
     found=$(find "$1" -name '*.class' -exec javap -p -c {} + | awk '
-        /^(public |final |abstract )*(class|interface|enum) /  { class = $0; sub(/ (extends|implements|\{).*/, "", class) }
+        /^(public |final |abstract )*(class|interface|enum) / {
+            class = $0
+            sub(/ (extends|implements|\{).*/, "", class)
+        }
         /invokedynamic/ { if (!seen[class]++) print "    " class }')
     [ -z "$found" ] || die "lambdas or method references, which dx cannot translate for API $min_sdk; \
 write anonymous classes in:
@@ -225,14 +229,15 @@ package() {
 report() {
     local apk=$build/legodnn-demo.apk
     step "built $apk, $(stat -c %s "$apk") bytes"
-    aapt dump badging "$apk" | grep -E "^(package|sdkVersion|targetSdkVersion|uses-permission|application-debuggable|launchable|native-code)"
+    aapt dump badging "$apk" |
+        grep -E "^(package|sdkVersion|targetSdkVersion|uses-permission|application-debuggable|launchable|native-code)"
     apksigner verify --verbose "$apk" | grep -E '^Verified'
     unzip -l "$apk" | awk '
         /classes.dex|lib\// { printf "%10d  %s\n", $1, $4 }
         /assets\// { split($4, part, "/"); key = part[2] "/" part[3]; files[key]++; bytes[key] += $1 }
         END { for (key in files) printf "%10d  assets/%s (%d files)\n", bytes[key], key, files[key] }' | sort -k2
-    echo "TensorFlow Lite $(catalogue tensorflow-lite), compiled against $(basename "$framework"), dx, $(aapt version), \
-$(java -version 2>&1 | head -n 1)"
+    echo "TensorFlow Lite $(catalogue tensorflow-lite), compiled against $(basename "$framework")"
+    echo "$(aapt version), $(java -version 2>&1 | head -n 1)"
 }
 
 # -- tests ------------------------------------------------------------------------------------------------------------
@@ -265,13 +270,13 @@ END
     if [ "$(uname -sm)" = "Linux x86_64" ]; then
         step "the app with a native library"
         desktop
-        run_robolectric "$build/desktop/library:$build/desktop/classes.jar" -Djava.library.path="$build/desktop/native/lib" \
-            org.legodnn.demo.MeasuredTest
+        run_robolectric "$build/desktop/library:$build/desktop/classes.jar" \
+            -Djava.library.path="$build/desktop/native/lib" org.legodnn.demo.MeasuredTest
     fi
 }
 
-# TensorFlow publishes its native library for Android only. The Deep Java Library has built an older one for Linux, which
-# goes with the Java classes of that time; the library's sources compile against both.
+# TensorFlow publishes its native library for Android only. The Deep Java Library has built an older one for Linux,
+# which goes with the Java classes of that time; the library's sources compile against both.
 desktop() {
     rm -rf "$build/desktop"
     unzip -q "$(packages desktop tensorflow-lite:)" classes.jar -d "$build/desktop"

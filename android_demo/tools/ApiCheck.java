@@ -7,7 +7,7 @@ import org.codehaus.mojo.animal_sniffer.SignatureChecker;
 import org.codehaus.mojo.animal_sniffer.logging.Logger;
 import org.codehaus.mojo.animal_sniffer.logging.PrintWriterLogger;
 
-/** Fails if classes call what an Android version does not have: `ApiCheck SIGNATURE CHECKED LIBRARY...` (folders or jars). */
+/** Fails if classes call what an Android version does not have: `ApiCheck SIGNATURE CHECKED LIBRARY...`. */
 class ApiCheck {
     public static void main(String[] arguments) throws Exception {
         Logger logger = new PrintWriterLogger(System.err);

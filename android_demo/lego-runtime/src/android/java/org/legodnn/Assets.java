@@ -18,8 +18,8 @@ public final class Assets {
     private Assets() {}
 
     /**
-     * Copy a store from the app's assets to storage, so that {@link Store#open} can read it. What was unpacked before is
-     * taken as it is: opening verifies it. The folder appears whole or not at all.
+     * Copy a store from the app's assets to storage, so that {@link Store#open} can read it. What was unpacked before
+     * is taken as it is: opening verifies it. The folder appears whole or not at all.
      *
      * @param assets the app's
      * @param assetFolder the store's, such as "stores/vgg16"

@@ -12,9 +12,9 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * Draws one model's segments as a chain from left to right. A block's outline stands for the original, what is filled for
- * the share of channels that the running option keeps; the colour is its precision. A block that was just switched has a
- * thick outline, a fixed segment is a small box, a suspended model is all outlines.
+ * Draws one model's segments as a chain from left to right. A block's outline stands for the original, what is filled
+ * for the share of channels that the running option keeps; the colour is its precision. A block that was just switched
+ * has a thick outline, a fixed segment is a small box, a suspended model is all outlines.
  */
 public final class BlocksView extends View {
     /** One piece of the chain. */

@@ -30,8 +30,8 @@ import org.legodnn.TfLiteExecutor;
 import org.tensorflow.lite.TensorFlowLite;
 
 /**
- * Everything behind the screen; outlives rotations. Plans, switches and profiles on one thread, measures on another, and
- * tells the listener on the main thread. Of budgets that come faster than they can be planned, only the last counts.
+ * Everything behind the screen; outlives rotations. Plans, switches and profiles on one thread, measures on another,
+ * and tells the listener on the main thread. Of budgets that come faster than they can be planned only the last counts.
  */
 final class Engine {
     /** Called on the main thread; a listener that is set later is told the latest of each again. */

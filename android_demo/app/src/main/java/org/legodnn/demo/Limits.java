@@ -11,8 +11,8 @@ import org.legodnn.OptionRow;
 import org.legodnn.Plan;
 
 /**
- * What the sliders' positions mean. At LEAST a limit is the least that any composition takes, below that nothing holds it,
- * down to a fifth less; above it rises to what the plan without limits takes. MAX is no limit.
+ * What the sliders' positions mean. At LEAST a limit is the least that any composition takes; below that nothing holds
+ * it, down to a fifth less; above, it rises to what the plan without limits takes. MAX is no limit.
  */
 final class Limits {
     static final int MAX = 1000;

@@ -20,7 +20,7 @@ import java.util.Map;
 import org.legodnn.Budget;
 import org.legodnn.ProfilerOptions;
 
-/** The demo's screen: two models, a slider for each limit, and what the plan under them is predicted and measured to do. */
+/** The demo's screen: two models, a slider for each limit, what is predicted and measured of the plan. */
 public final class MainActivity extends Activity implements Engine.Listener, SeekBar.OnSeekBarChangeListener {
     static final String ROUNDS = "rounds";
     static final String WEIGHINGS = "weighings";
@@ -67,7 +67,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         profiling = retained != null && retained.profiling;
     }
 
-    /** For a profile that is longer or shorter: `adb shell am start -n org.legodnn.demo/.MainActivity --ei rounds 500`. */
+    /** Longer or shorter by `adb shell am start -n org.legodnn.demo/.MainActivity --ei rounds 500`. */
     private ProfilerOptions profilerOptions() {
         ProfilerOptions usual = ProfilerOptions.DEFAULTS;
         return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds))
@@ -185,7 +185,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         }
         text(card, R.id.name, model.suspended ? getString(R.string.suspended, model.name) : model.name);
         card.<BlocksView>findViewById(R.id.blocks).show(model.name, model.chain, model.suspended);
-        text(card, R.id.accuracy_predicted, getString(R.string.accuracy_predicted, model.accuracy, model.accuracyError));
+        text(card, R.id.accuracy_predicted,
+                getString(R.string.accuracy_predicted, model.accuracy, model.accuracyError));
         text(card, R.id.latency_predicted, getString(R.string.latency_value, model.latencyMs));
         text(card, R.id.memory_predicted, getString(R.string.memory_value, model.memoryBytes / MB));
         String pending = getString(runs() ? R.string.measuring : R.string.not_measured);

@@ -16,7 +16,7 @@ import org.legodnn.Segment;
 import org.legodnn.Store;
 import org.legodnn.Switch;
 
-/** Makes the screens of the plan that a runtime runs now: as predicted, then as each model was measured on the digits. */
+/** Makes the screens of the plan that a runtime runs: as predicted, then as each model was measured on the digits. */
 abstract class Measurement implements Runnable {
     private final LegoRuntime runtime;
     private final List<Store> stores;

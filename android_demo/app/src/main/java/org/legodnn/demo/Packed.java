@@ -42,8 +42,8 @@ final class Packed {
     }
 
     /**
-     * A store, unpacked once. Its folder is named by the manifest's hash, so that an update of the app with another store
-     * unpacks that one, and lets the old one go; one that was damaged since is unpacked again.
+     * A store, unpacked once. Its folder is named by the manifest's hash, so that an update of the app with another
+     * store unpacks that one, and lets the old one go; one that was damaged since is unpacked again.
      */
     Store store(String name) throws IOException {
         File folders = new File(context.getNoBackupFilesDir(), "stores/" + name);

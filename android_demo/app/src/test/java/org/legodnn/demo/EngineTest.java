@@ -30,7 +30,7 @@ import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
 
-/** Measuring and profiling, with pieces that write a constant: TensorFlow Lite's native library has none for the JVM. */
+/** Measuring and profiling with pieces that write a constant, so on any machine. */
 @RunWith(RobolectricTestRunner.class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE) // as in the other test, so that both share what Robolectric loads
 @Config(sdk = 34)

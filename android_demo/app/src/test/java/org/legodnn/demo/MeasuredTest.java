@@ -76,7 +76,7 @@ public class MeasuredTest {
         assertEquals(Arrays.<CharSequence>asList("resnet18.profile.json", "vgg16.profile.json"), items);
         shadowOf(dialog).clickOnItem(1);
         Intent chooser = shadowOf(shown.activity()).getNextStartedActivity();
-        Intent sent = (Intent) chooser.getExtras().get(Intent.EXTRA_INTENT);
+        Intent sent = chooser.getParcelableExtra(Intent.EXTRA_INTENT, Intent.class);
         assertEquals(Intent.ACTION_SEND, sent.getAction());
         assertEquals("vgg16.profile.json", sent.getStringExtra(Intent.EXTRA_SUBJECT));
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));

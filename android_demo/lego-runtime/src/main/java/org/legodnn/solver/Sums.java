@@ -12,6 +12,8 @@ import java.util.List;
 final class Sums {
     /** So many combinations are simply added up. */
     static final int AT_ONCE = 4096;
+    /** So many sums are looked at before the first pruning. */
+    private static final int START = 1 << 12;
 
     private final long[] limits;
     private final double[] prices;
@@ -21,10 +23,13 @@ final class Sums {
     private final long[] restMost;
     private int later;
 
-    /** The partial sums: value, gap, and every weight. */
+    /** The partial sums: how many, and their value, gap, and every weight; and what each is the sum of. */
+    private int count;
     private long[] value;
     private double[] gap;
     private final long[][] weights;
+    private int[] parent;
+    private int[] option;
 
     private Sums(long[] limits, double[] prices, double margin) {
         this.limits = limits;
@@ -70,17 +75,19 @@ final class Sums {
             }
         }
         addUp(values, ws, gaps, Arrays.copyOf(order, first));
-        int[] start = prune();
-        take(start);
+        prune();
+        int[] start = parent;
         List<int[]> parents = new ArrayList<>();
         List<int[]> options = new ArrayList<>();
         for (int k = first; k < classes; k++) {
-            add(values[order[k]], column(ws, order[k]), gaps[order[k]], parents, options);
+            add(values[order[k]], column(ws, order[k]), gaps[order[k]]);
+            parents.add(parent);
+            options.add(option);
         }
         if (value.length == 0) {
             return null;
         }
-        int at = bestOf();
+        int at = 0; // of the last class only the best was kept
         int[] answer = new int[classes];
         for (int k = classes - 1; k >= first; k--) {
             answer[order[k]] = options.get(k - first)[at];
@@ -102,7 +109,7 @@ final class Sums {
         return found;
     }
 
-    /** All sums over the first classes, the last class's items fastest. */
+    /** All sums over the first classes that are possible, numbered so that the last class's items are fastest. */
     private void addUp(long[][] values, long[][][] ws, double[][] gaps, int[] first) {
         value = new long[] {0};
         gap = new double[] {0};
@@ -121,6 +128,20 @@ final class Sums {
                 weights[i] = outer(weights[i], ws[i][c]);
             }
         }
+        parent = numbered(value.length);
+        option = new int[value.length];
+        int[] kept = new int[value.length];
+        int possible = 0;
+        long[] weight = new long[ws.length];
+        for (int k = 0; k < kept.length; k++) {
+            for (int i = 0; i < ws.length; i++) {
+                weight[i] = weights[i][k];
+            }
+            if (isPossible(gap[k], weight)) {
+                kept[possible++] = k;
+            }
+        }
+        take(Arrays.copyOf(kept, possible));
     }
 
     private static long[] outer(long[] sums, long[] items) {
@@ -134,47 +155,99 @@ final class Sums {
         return found;
     }
 
-    /** Add one class, and note of what is kept which sum and which item it came from. */
-    private void add(long[] values, long[][] ws, double[] gaps, List<int[]> parents, List<int[]> options) {
+    /** Add one class; of what can still be the best, note which sum and which item it came from. */
+    private void add(long[] values, long[][] ws, double[] gaps) {
         later--;
         for (int i = 0; i < ws.length; i++) {
             restLeast[i] -= Numbers.least(ws[i]);
             restMost[i] -= Numbers.greatest(ws[i]);
         }
-        // All pairs whose gaps add up to at most the margin.
         int[] order = Numbers.order(Numbers.ordered(gap));
         double[] ascending = Numbers.take(gap, order);
-        int[] counts = new int[gaps.length];
-        int total = 0;
+        Sums next = new Sums(limits, prices, margin);
+        System.arraycopy(restLeast, 0, next.restLeast, 0, limits.length);
+        System.arraycopy(restMost, 0, next.restMost, 0, limits.length);
+        next.later = later;
+        next.clear();
+        // All pairs whose gaps add up to at most the margin; pruned now and then, so that they never are many.
+        long[] weight = new long[ws.length];
         for (int k = 0; k < gaps.length; k++) {
-            counts[k] = countUpTo(ascending, margin - gaps[k]);
-            total += counts[k];
-        }
-        int[] parent = new int[total];
-        int[] option = new int[total];
-        long[] value = new long[total];
-        double[] gap = new double[total];
-        long[][] weights = new long[ws.length][total];
-        int at = 0;
-        for (int k = 0; k < gaps.length; k++) {
-            for (int s = 0; s < counts[k]; s++, at++) {
+            int count = countUpTo(ascending, margin - gaps[k]);
+            for (int s = 0; s < count; s++) {
                 int before = order[s];
-                parent[at] = before;
-                option[at] = k;
-                value[at] = this.value[before] + values[k];
-                gap[at] = this.gap[before] + gaps[k];
                 for (int i = 0; i < ws.length; i++) {
-                    weights[i][at] = this.weights[i][before] + ws[i][k];
+                    weight[i] = weights[i][before] + ws[i][k];
                 }
+                next.put(value[before] + values[k], gap[before] + gaps[k], weight, before, k);
             }
         }
-        this.value = value;
-        this.gap = gap;
-        System.arraycopy(weights, 0, this.weights, 0, weights.length);
-        int[] kept = prune();
-        take(kept);
-        parents.add(Numbers.take(parent, kept));
-        options.add(Numbers.take(option, kept));
+        next.prune();
+        value = next.value;
+        gap = next.gap;
+        parent = next.parent;
+        option = next.option;
+        System.arraycopy(next.weights, 0, weights, 0, weights.length);
+    }
+
+    /** Hold no sums, with room for some. */
+    private void clear() {
+        value = new long[START];
+        gap = new double[START];
+        parent = new int[START];
+        option = new int[START];
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = new long[START];
+        }
+    }
+
+    /** Note a sum, unless it is out of the question. */
+    private void put(long v, double g, long[] ws, int from, int item) {
+        if (!isPossible(g, ws)) {
+            return;
+        }
+        if (count == value.length) {
+            makeRoom();
+        }
+        value[count] = v;
+        gap[count] = g;
+        parent[count] = from;
+        option[count] = item;
+        for (int i = 0; i < ws.length; i++) {
+            weights[i][count] = ws[i];
+        }
+        count++;
+    }
+
+    /** Whether a sum may hold the limits once all classes are added, within the margin. */
+    private boolean isPossible(double g, long[] ws) {
+        double waste = g;
+        for (int i = 0; i < limits.length; i++) {
+            if (ws[i] > limits[i] - restLeast[i]) {
+                return false;
+            }
+            waste += prices[i] * Math.max(0, limits[i] - restMost[i] - ws[i]);
+        }
+        return later == 0 || waste <= margin; // of the last ones all that hold the limits count
+    }
+
+    private void makeRoom() {
+        prune();
+        int length = Math.max(START, 2 * count);
+        value = Arrays.copyOf(value, length);
+        gap = Arrays.copyOf(gap, length);
+        parent = Arrays.copyOf(parent, length);
+        option = Arrays.copyOf(option, length);
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = Arrays.copyOf(weights[i], length);
+        }
+    }
+
+    private static int[] numbered(int count) {
+        int[] numbers = new int[count];
+        for (int i = 0; i < count; i++) {
+            numbers[i] = i;
+        }
+        return numbers;
     }
 
     private static int countUpTo(double[] ascending, double most) {
@@ -194,35 +267,22 @@ final class Sums {
     private void take(int[] kept) {
         value = Numbers.take(value, kept);
         gap = Numbers.take(gap, kept);
+        parent = Numbers.take(parent, kept);
+        option = Numbers.take(option, kept);
         for (int i = 0; i < weights.length; i++) {
             weights[i] = Numbers.take(weights[i], kept);
         }
+        count = kept.length;
     }
 
-    /** Indices of the sums that can still be the best. */
-    private int[] prune() {
-        int[] kept = new int[value.length];
-        int count = 0;
-        for (int k = 0; k < value.length; k++) {
-            boolean possible = true;
-            double waste = gap[k];
-            for (int i = 0; i < limits.length && possible; i++) {
-                possible = weights[i][k] <= limits[i] - restLeast[i];
-                waste += prices[i] * Math.max(0, limits[i] - restMost[i] - weights[i][k]);
-            }
-            if (possible && (later == 0 || waste <= margin)) {
-                kept[count++] = k;
-            }
+    /** Keep only sums that can still be the best; of the last ones the best alone. */
+    private void prune() {
+        take(numbered(count)); // arrays have room for more
+        if (later > 0) {
+            take(Dominance.undominated(value, weights));
+        } else if (count > 0) {
+            take(new int[] {bestOf()});
         }
-        kept = Arrays.copyOf(kept, count);
-        if (later == 0) { // nothing to come: whatever holds the limits
-            return kept;
-        }
-        long[][] ws = new long[weights.length][];
-        for (int i = 0; i < ws.length; i++) {
-            ws[i] = Numbers.take(weights[i], kept);
-        }
-        return Numbers.take(kept, Dominance.undominated(Numbers.take(value, kept), ws));
     }
 
     /** The greatest value, then the least first weight, then the least second one, then the first met. */

@@ -87,7 +87,7 @@ public class MeasuredTest {
 
         awaitMeasured();
         List<String> before = shown.drawn();
-        shown.slider(R.id.latency).setProgress(250);
+        shown.slider(R.id.latency).setProgress(Limits.LEAST + 2);
         shown.awaitOther(before);
         shown.awaitText(R.id.switched, "switched");
         awaitMeasured();

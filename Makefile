@@ -1,5 +1,6 @@
 # make demo   the whole way on real data: train, cut, distil, export, profile, run under changing budgets
 # make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
+# make android   the Android app (android_demo/build/legodnn-demo.apk) and its tests, from Maven Central and Debian alone
 # Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
@@ -7,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format dist clean
+.PHONY: demo test test-all android lint format dist clean
 
 demo: $(VENV)/.installed
 	$(BIN)/legodnn demo --out demo
@@ -17,6 +18,9 @@ test: $(VENV)/.installed
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -m "$(if $(LEGODNN_DATA),,not data)"
+
+android: $(VENV)/.installed
+	android_demo/build.sh
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -38,4 +42,4 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist android_demo/build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -30,7 +30,7 @@ def board(tmp_path: Path) -> Path:
         {
             "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nModel\t\t: Raspberry Pi 5 Model B",
             "proc/self/cgroup": "0::/",
-            "proc/self/smaps_rollup": "",
+            "proc/self/smaps": "",
             f"{group}/cgroup.controllers": "cpu memory",
             f"{group}/cpu.max": "150000 100000",
             f"{group}/memory.max": 300_000_000,

@@ -34,7 +34,7 @@ def test_the_last_of_each_stage_is_kept(
     earlier: dict[str, dict[str, np.ndarray]],
     later: dict[str, dict[str, np.ndarray]],
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "kept.work"
+    path = tmp_path_factory.getbasetemp() / "kept.profile.json.work"
     path.unlink(missing_ok=True)
     work = Work(path, TERMS)
     for kept in (earlier, later):
@@ -72,7 +72,7 @@ def test_what_was_measured_otherwise_is_not_gone_on_with(
 def test_a_damaged_file_is_said_and_not_gone_on_with_or_is_whole(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "damaged.work"
+    path = tmp_path_factory.getbasetemp() / "damaged.profile.json.work"
     path.unlink(missing_ok=True)
     kept = {"0": np.arange(20.0), "1": np.ones((2, 3))}
     Work(path, TERMS).put("memory", kept)

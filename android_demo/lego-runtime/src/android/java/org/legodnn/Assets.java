@@ -7,17 +7,22 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.util.List;
+
+import org.legodnn.json.JsonException;
 
 /** Stores that are packed into an app. */
 public final class Assets {
+    private static final String MANIFEST = "manifest.json";
+
     private Assets() {}
 
     /**
-     * Copy a folder of the app's assets to storage, so that {@link Store#open} can read it. What was unpacked before is
-     * taken as it is: opening verifies it. The folder appears whole or not at all.
+     * Copy a store from the app's assets to storage, so that {@link Store#open} can read it. What was unpacked before
+     * is taken as it is: opening verifies it. The folder appears whole or not at all.
      *
      * @param assets the app's
-     * @param assetFolder such as "stores/vgg16"
+     * @param assetFolder the store's, such as "stores/vgg16"
      * @param to the folder to make, such as {@code new File(context.getNoBackupFilesDir(), "vgg16")}
      * @return {@code to}
      * @throws StoreException the assets cannot be read, or the folder cannot be written
@@ -28,9 +33,7 @@ public final class Assets {
         }
         File temporary = new File(to.getPath() + "." + System.nanoTime() + ".tmp");
         try {
-            if (!copy(assets, assetFolder, temporary)) {
-                throw new IOException("there is no such folder");
-            }
+            copyStore(assets, assetFolder, temporary);
             if (!temporary.renameTo(to) && !to.isDirectory()) {
                 throw new IOException("cannot rename " + temporary);
             }
@@ -43,26 +46,28 @@ public final class Assets {
         return to;
     }
 
-    /** Whether there was anything to copy: assets know no empty folders, and list nothing for files. */
-    private static boolean copy(AssetManager assets, String from, File to) throws IOException {
-        String[] names = assets.list(from);
-        if (names == null || names.length == 0) {
-            return false;
+    // The manifest names all files; to ask the assets for them would take as long as to copy them.
+    private static void copyStore(AssetManager assets, String from, File to) throws IOException {
+        File manifest = new File(to, MANIFEST);
+        copyFile(assets, from + "/" + MANIFEST, manifest);
+        List<Segment> segments;
+        try {
+            segments = Manifest.parse(Documents.utf8(Documents.read(manifest))).segments;
+        } catch (JsonException e) {
+            throw new IOException("its " + MANIFEST + " is damaged: " + e.getMessage(), e);
         }
-        if (!to.mkdirs() && !to.isDirectory()) {
-            throw new IOException("cannot make the folder " + to);
-        }
-        for (String name : names) {
-            String path = from + "/" + name;
-            File target = new File(to, name);
-            if (!copy(assets, path, target)) {
-                copyFile(assets, path, target);
+        for (Segment segment : segments) {
+            for (Option option : segment.options) {
+                copyFile(assets, from + "/" + option.file, new File(to, option.file));
             }
         }
-        return true;
     }
 
     private static void copyFile(AssetManager assets, String from, File to) throws IOException {
+        File folder = to.getParentFile();
+        if (!folder.mkdirs() && !folder.isDirectory()) {
+            throw new IOException("cannot make the folder " + folder);
+        }
         byte[] chunk = new byte[1 << 16];
         try (InputStream in = assets.open(from); FileOutputStream out = new FileOutputStream(to)) {
             for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {

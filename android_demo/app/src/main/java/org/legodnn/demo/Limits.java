@@ -1,0 +1,92 @@
+package org.legodnn.demo;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.legodnn.BlockRows;
+import org.legodnn.Budget;
+import org.legodnn.LegoModel;
+import org.legodnn.ModelPlan;
+import org.legodnn.ModelTable;
+import org.legodnn.OptionRow;
+import org.legodnn.Plan;
+
+/**
+ * What the sliders' positions mean. At LEAST a limit is the least that any composition takes; below that nothing holds
+ * it, down to a fifth less; above, it rises to what the plan without limits takes. MAX is no limit.
+ */
+final class Limits {
+    static final int MAX = 1000;
+    static final int LEAST = 150;
+
+    private static final double BELOW = 0.8;
+
+    private final double leastMemory;
+    private final double mostMemory;
+    private final double leastLatency;
+    private final double mostLatency;
+
+    /** @param unlimited the plan under no limits */
+    Limits(List<LegoModel> models, Plan unlimited) {
+        double memory = 0;
+        double latency = 0;
+        for (LegoModel model : models) {
+            List<BlockRows> rows = new ArrayList<>(model.table.blocks);
+            rows.addAll(model.table.fixed);
+            for (BlockRows block : rows) {
+                memory += leastMemory(block);
+            }
+            latency = Math.max(latency, leastLatency(model.table, rows));
+        }
+        double longest = 0;
+        for (ModelPlan model : unlimited.models()) {
+            longest = Math.max(longest, model.latencyMs);
+        }
+        leastMemory = memory;
+        mostMemory = unlimited.memoryBytes();
+        leastLatency = latency;
+        mostLatency = longest;
+    }
+
+    /** The budget of two positions, 0 to MAX. */
+    Budget budget(int memory, int latency) {
+        Budget budget = Budget.none();
+        if (memory < MAX) {
+            budget = budget.withMemoryBytes((long) Math.max(1, Math.ceil(limit(leastMemory, mostMemory, memory))));
+        }
+        if (latency < MAX) {
+            budget = budget.withLatencyMs(limit(leastLatency, mostLatency, latency));
+        }
+        return budget;
+    }
+
+    private static double limit(double least, double most, int position) {
+        return position < LEAST
+                ? least * (BELOW + (1 - BELOW) * position / LEAST)
+                : least + (most - least) * (position - LEAST) / (MAX - LEAST);
+    }
+
+    private static double leastMemory(BlockRows block) {
+        double least = Double.POSITIVE_INFINITY;
+        for (OptionRow option : block.options) {
+            least = Math.min(least, option.memoryBytes);
+        }
+        return least;
+    }
+
+    private static double leastLatency(ModelTable table, List<BlockRows> rows) {
+        double least = Double.POSITIVE_INFINITY;
+        for (int threads : table.threadCounts) {
+            Double overhead = table.overheadMs.get(threads);
+            double sum = overhead == null ? 0 : overhead;
+            for (BlockRows block : rows) {
+                double fastest = Double.POSITIVE_INFINITY;
+                for (OptionRow option : block.options) {
+                    fastest = Math.min(fastest, option.latencyMs.get(threads));
+                }
+                sum += fastest;
+            }
+            least = Math.min(least, sum);
+        }
+        return least;
+    }
+}

@@ -1,0 +1,120 @@
+package org.legodnn.demo;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.legodnn.LegoException;
+import org.legodnn.LegoRuntime;
+import org.legodnn.ModelPlan;
+import org.legodnn.Option;
+import org.legodnn.Plan;
+import org.legodnn.Segment;
+import org.legodnn.Store;
+import org.legodnn.Switch;
+
+/** Makes the screens of the plan that a runtime runs: as predicted, then as each model was measured on the digits. */
+abstract class Measurement implements Runnable {
+    private final LegoRuntime runtime;
+    private final List<Store> stores;
+    private final Digits digits;
+    private final String problem;
+    private final Plan plan;
+    private final Switch last;
+    private final Map<String, Screen.Measured> measured = new HashMap<>();
+    private Long grown;
+    private volatile boolean stopped;
+
+    /** @param problem why the last budget was refused, in words; null if it was not */
+    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, String problem) {
+        this.runtime = runtime;
+        this.stores = stores;
+        this.digits = digits;
+        this.problem = problem;
+        this.plan = runtime.plan();
+        this.last = runtime.lastSwitch();
+    }
+
+    abstract void onScreen(Screen screen);
+
+    abstract void onFailed(LegoException e);
+
+    /** End it after the inference that runs; what it says from now on is to be ignored. From any thread. */
+    void stop() {
+        stopped = true;
+    }
+
+    boolean isStopped() {
+        return stopped;
+    }
+
+    @Override
+    public void run() {
+        try {
+            for (ModelPlan model : plan.models()) {
+                if (!model.suspended) {
+                    measured.put(model.name, onDigits(model.name));
+                }
+                if (stopped) {
+                    return;
+                }
+                publish();
+            }
+            grown = runtime.memoryBytes();
+            publish();
+        } catch (LegoException e) {
+            if (!stopped) {
+                onFailed(e);
+            }
+        }
+    }
+
+    private Screen.Measured onDigits(String model) {
+        double[] latencies = new double[digits.count()];
+        int right = 0;
+        for (int i = 0; i < digits.count() && !stopped; i++) {
+            long began = System.nanoTime();
+            float[] scores = runtime.infer(model, digits.image(i));
+            latencies[i] = (System.nanoTime() - began) / 1e6;
+            right += digits.isRight(i, scores) ? 1 : 0;
+        }
+        Arrays.sort(latencies);
+        return new Screen.Measured((double) right / digits.count(), latencies[digits.count() / 2]);
+    }
+
+    /** Tell what is known by now. */
+    void publish() {
+        List<Screen.Model> models = new ArrayList<>();
+        for (ModelPlan model : plan.models()) {
+            models.add(new Screen.Model(model.name, model.suspended, chain(model), model.accuracy, model.accuracyError,
+                    model.latencyMs, model.memoryBytes, measured.get(model.name)));
+        }
+        onScreen(new Screen(
+                models, plan.memoryBytes(), grown, last.loaded.size(), last.planMs, last.switchMs, problem));
+    }
+
+    private List<BlocksView.Piece> chain(ModelPlan model) {
+        Set<String> loaded = new HashSet<>(last.loaded);
+        List<BlocksView.Piece> pieces = new ArrayList<>();
+        for (Segment segment : storeOf(model.name).manifest().segments) {
+            String chosen = model.options.get(segment.name);
+            Option option = chosen == null ? segment.original() : segment.option(chosen);
+            boolean first = last.dropped.isEmpty(); // then all was loaded, and nothing stands out
+            boolean switched = !first && loaded.contains(model.name + "/" + segment.name + "=" + chosen);
+            pieces.add(new BlocksView.Piece(segment.name, !segment.block, option.sparsity, option.precision, switched));
+        }
+        return pieces;
+    }
+
+    private Store storeOf(String model) {
+        for (Store store : stores) {
+            if (store.name().equals(model)) {
+                return store;
+            }
+        }
+        throw new AssertionError("a plan names only models that it was made for");
+    }
+}

@@ -1,0 +1,67 @@
+package org.legodnn.demo;
+
+import java.util.Collections;
+import java.util.List;
+
+/** What is to be seen at one moment: the plan that runs, what was measured of it, and why a budget was refused. */
+final class Screen {
+    /** One model of the plan. */
+    static final class Model {
+        final String name;
+        final boolean suspended;
+        final List<BlocksView.Piece> chain;
+        final double accuracy;
+        final double accuracyError;
+        final double latencyMs;
+        final long memoryBytes;
+        /** Null until it was measured. */
+        final Measured measured;
+
+        Model(String name, boolean suspended, List<BlocksView.Piece> chain, double accuracy, double accuracyError,
+                double latencyMs, long memoryBytes, Measured measured) {
+            this.name = name;
+            this.suspended = suspended;
+            this.chain = chain;
+            this.accuracy = accuracy;
+            this.accuracyError = accuracyError;
+            this.latencyMs = latencyMs;
+            this.memoryBytes = memoryBytes;
+            this.measured = measured;
+        }
+    }
+
+    /** On all bundled digits: the share that was right, and the median latency. */
+    static final class Measured {
+        final double accuracy;
+        final double latencyMs;
+
+        Measured(double accuracy, double latencyMs) {
+            this.accuracy = accuracy;
+            this.latencyMs = latencyMs;
+        }
+    }
+
+    /** Empty if no plan runs. */
+    final List<Model> models;
+    /** Predicted, of all models. */
+    final long memoryBytes;
+    /** What the process grew by since it had everything but the models; null if nothing runs. */
+    final Long grownBytes;
+    /** How many segments the last switch loaded. */
+    final int switched;
+    final double planMs;
+    final double switchMs;
+    /** Why no plan holds the budget, in words; null if one does. */
+    final String problem;
+
+    Screen(List<Model> models, long memoryBytes, Long grownBytes, int switched, double planMs, double switchMs,
+            String problem) {
+        this.models = Collections.unmodifiableList(models);
+        this.memoryBytes = memoryBytes;
+        this.grownBytes = grownBytes;
+        this.switched = switched;
+        this.planMs = planMs;
+        this.switchMs = switchMs;
+        this.problem = problem;
+    }
+}

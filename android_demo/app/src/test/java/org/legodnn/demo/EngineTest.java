@@ -1,0 +1,216 @@
+package org.legodnn.demo;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
+
+import android.content.Context;
+import android.content.Intent;
+import java.io.ByteArrayInputStream;
+import java.io.File;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicLong;
+import org.junit.After;
+import org.junit.Before;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.legodnn.Executor;
+import org.legodnn.MemoryMeter;
+import org.legodnn.Piece;
+import org.legodnn.Profile;
+import org.legodnn.ProfilerOptions;
+import org.legodnn.Store;
+import org.legodnn.TensorSpec;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
+
+/** Measuring and profiling with pieces that write a constant, so on any machine. */
+@RunWith(RobolectricTestRunner.class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE) // as in the other test, so that both share what Robolectric loads
+@Config(sdk = 34)
+public class EngineTest implements Engine.Listener {
+    private final Context context = RuntimeEnvironment.getApplication();
+    private Engine engine;
+    private Engine.Ready ready;
+    private Screen screen;
+    private boolean profiled;
+    private int steps;
+    private String failure;
+
+    /**
+     * Every output element is its index, so that a classifier always says "9"; a piece takes as much
+     * memory as its file, and as long as suits that.
+     */
+    private static final class Constant implements Executor, MemoryMeter {
+        private final AtomicLong bytes = new AtomicLong();
+
+        @Override
+        public String name() {
+            return "constant";
+        }
+
+        @Override
+        public long processBytes() {
+            return bytes.get();
+        }
+
+        @Override
+        public Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out) {
+            final long size = tflite.length();
+            bytes.addAndGet(size);
+            return new Piece() {
+                @Override
+                public void run(ByteBuffer[] inputs, ByteBuffer[] outputs) {
+                    long until = System.nanoTime() + size / 4;
+                    for (ByteBuffer output : outputs) {
+                        for (int at = 0; at + 4 <= output.capacity(); at += 4) {
+                            output.putFloat(at, at / 4);
+                        }
+                    }
+                    while (System.nanoTime() < until) {
+                        Thread.yield();
+                    }
+                }
+
+                @Override
+                public void close() {
+                    bytes.addAndGet(-size);
+                }
+            };
+        }
+    }
+
+    @Override
+    public void onReady(Engine.Ready now) {
+        ready = now;
+    }
+
+    @Override
+    public void onScreen(Screen now) {
+        screen = now;
+    }
+
+    @Override
+    public void onProfiling(String model, int done, int total) {
+        steps++;
+    }
+
+    @Override
+    public void onProfiled(String reason) {
+        profiled = true;
+        failure = reason;
+    }
+
+    @Override
+    public void onFailed(String reason) {
+        failure = reason;
+    }
+
+    @Before
+    public void start() {
+        Constant constant = new Constant();
+        engine = new Engine(
+                context, constant, ProfilerOptions.DEFAULTS.withRounds(5).withWeighings(1).withMemory(constant));
+        engine.setListener(this);
+    }
+
+    @After
+    public void end() {
+        engine.close();
+    }
+
+    private void awaitMeasured() throws Exception {
+        Await.until("both models and memory measured", new Callable<Boolean>() {
+            @Override
+            public Boolean call() {
+                return failure != null || screen != null && screen.grownBytes != null;
+            }
+        });
+        assertNull(failure);
+    }
+
+    @Test
+    public void bothModelsAreMeasuredOnTheBundledDigits() throws Exception {
+        awaitMeasured();
+        Digits digits = new Packed(context).digits();
+        float[] nine = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+        int nines = 0;
+        for (int i = 0; i < digits.count(); i++) {
+            nines += digits.isRight(i, nine) ? 1 : 0;
+        }
+        assertTrue(nines + " of " + digits.count(), nines > 0 && nines < digits.count() / 2);
+        assertEquals(2, screen.models.size());
+        for (Screen.Model model : screen.models) {
+            assertEquals((double) nines / digits.count(), model.measured.accuracy, 0);
+            assertTrue(model.measured.latencyMs > 0);
+        }
+    }
+
+    @Test
+    public void profilesOfThisDeviceAreUsedKeptAndShared() throws Exception {
+        awaitMeasured();
+        assertFalse(ready.own);
+        assertTrue(engine.ownProfiles().isEmpty());
+        engine.profile();
+        Await.until("profiled", new Callable<Boolean>() {
+            @Override
+            public Boolean call() {
+                return profiled;
+            }
+        });
+        assertNull(failure);
+        assertTrue(ready.own && ready.runs);
+        assertEquals("constant", ready.profile.device.executor);
+        assertTrue(steps > 0);
+        assertEquals(2, engine.ownProfiles().size());
+        for (String model : engine.ownProfiles().keySet()) {
+            Store store = new Packed(context).store(model);
+            Intent intent = MainActivity.shareIntent(model, engine.ownProfiles().get(model));
+            assertEquals(Intent.ACTION_SEND, intent.getAction());
+            Profile.parse(intent.getStringExtra(Intent.EXTRA_TEXT)).checkStore(store);
+        }
+        engine.close();
+        start(); // the next time the app is opened
+        awaitMeasured();
+        assertTrue(ready.own);
+    }
+
+    @Test
+    public void aStoreThatWasDamagedOnTheDeviceIsUnpackedAgain() throws Exception {
+        awaitMeasured();
+        Packed packed = new Packed(context);
+        Store store = packed.store(packed.models().get(0));
+        File file = store.verifiedFile(store.manifest().segments.get(0).original());
+        try (RandomAccessFile content = new RandomAccessFile(file, "rw")) {
+            content.seek(100);
+            int was = content.read();
+            content.seek(100);
+            content.write(was ^ 1);
+        }
+        Store again = packed.store(store.name());
+        assertEquals(store.id(), again.id());
+        again.verifiedFile(again.manifest().segments.get(0).original());
+    }
+
+    @Test
+    public void storesOfAnotherVersionOfTheAppAreRemoved() throws Exception {
+        awaitMeasured();
+        Packed packed = new Packed(context);
+        String model = packed.models().get(0);
+        File old = new File(packed.store(model).folder().getParentFile(), "old");
+        assertTrue(old.mkdir() && new File(old, "manifest.json").createNewFile());
+        packed.store(model);
+        assertFalse(old.exists());
+    }
+
+    @Test(expected = IOException.class)
+    public void digitsThatEndEarlyAreRefused() throws Exception {
+        Digits.read(new ByteArrayInputStream(new byte[] {0, 0, 0, 2, 0, 0, 0, 1, 7, 7, 0, 0, 0, 0}));
+    }
+}

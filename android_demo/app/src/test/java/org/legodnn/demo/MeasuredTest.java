@@ -1,0 +1,100 @@
+package org.legodnn.demo;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertTrue;
+import static org.junit.Assume.assumeTrue;
+import static org.robolectric.Shadows.shadowOf;
+
+import android.app.AlertDialog;
+import android.content.Intent;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.junit.After;
+import org.junit.Before;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.legodnn.Profile;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.annotation.Config;
+import org.robolectric.annotation.GraphicsMode;
+import org.robolectric.shadows.ShadowAlertDialog;
+
+/** The whole app, inference and profiling included: where this machine has a native library of TensorFlow Lite. */
+@RunWith(RobolectricTestRunner.class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+@Config(sdk = 34, qualifiers = "w400dp-h900dp-port-xhdpi")
+public class MeasuredTest {
+    private Shown shown;
+
+    @Before
+    public void start() throws Exception {
+        assumeTrue("no native library of TensorFlow Lite", Engine.nativeLibraryLoads());
+        shown = Shown.started(new Intent().putExtra(MainActivity.ROUNDS, 5).putExtra(MainActivity.WEIGHINGS, 1));
+    }
+
+    @After
+    public void end() {
+        if (shown != null) {
+            shown.end();
+        }
+    }
+
+    private void awaitMeasured() throws Exception {
+        Await.until("all measured", new Callable<Boolean>() {
+            @Override
+            public Boolean call() {
+                String failed = shown.activity().getString(R.string.failed, "");
+                assertTrue(shown.text(R.id.status), !shown.text(R.id.status).startsWith(failed));
+                return shown.text(R.id.total_memory).matches(".* [0-9.]+ MB measured.*");
+            }
+        });
+    }
+
+    @Test
+    public void plansAreRunAndMeasuredOnTheDigitsAndTheDeviceIsProfiled() throws Exception {
+        awaitMeasured();
+        for (int i = 0; i < 2; i++) {
+            double predicted = Shown.number(shown.texts(R.id.accuracy_predicted).get(i), "([0-9.]+)");
+            double measured = Shown.number(shown.texts(R.id.accuracy_measured).get(i), "([0-9.]+)");
+            assertEquals("accuracy", predicted, measured, 0.1);
+            assertTrue(Shown.number(shown.texts(R.id.latency_measured).get(i), "([0-9.]+) ms") > 0);
+        }
+
+        shown.activity().findViewById(R.id.profile).performClick();
+        assertTrue("sliders stay away while it is profiled", !shown.slider(R.id.memory).isEnabled());
+        Await.until("profiled", new Callable<Boolean>() {
+            @Override
+            public Boolean call() {
+                return ShadowAlertDialog.getLatestAlertDialog() != null;
+            }
+        });
+        AlertDialog dialog = ShadowAlertDialog.getLatestAlertDialog();
+        List<CharSequence> items = Arrays.asList(shadowOf(dialog).getItems());
+        assertEquals(Arrays.<CharSequence>asList("resnet18.profile.json", "vgg16.profile.json"), items);
+        shadowOf(dialog).clickOnItem(1);
+        Intent chooser = shadowOf(shown.activity()).getNextStartedActivity();
+        Intent sent = chooser.getParcelableExtra(Intent.EXTRA_INTENT, Intent.class);
+        assertEquals(Intent.ACTION_SEND, sent.getAction());
+        assertEquals("vgg16.profile.json", sent.getStringExtra(Intent.EXTRA_SUBJECT));
+        Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
+        profile.checkStore(new Packed(RuntimeEnvironment.getApplication()).store("vgg16"));
+        assertTrue(profile.device.toString(), profile.device.executor.startsWith("tensorflow-lite"));
+        assertTrue(shown.text(R.id.note), shown.text(R.id.note).contains("this device's own"));
+        assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
+
+        awaitMeasured();
+        List<String> before = shown.drawn();
+        shown.slider(R.id.latency).setProgress(Limits.LEAST + 2);
+        shown.awaitOther(before);
+        shown.awaitText(R.id.switched, "switched");
+        awaitMeasured();
+        for (String measured : shown.texts(R.id.latency_measured)) {
+            assertNotNull(measured);
+            assertTrue(measured, measured.endsWith(" ms"));
+        }
+        shown.save("portrait.png");
+    }
+}

@@ -25,6 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 from legodnn.blocks.channels import analyse
 from legodnn.blocks.criteria import CRITERIA
@@ -39,7 +40,7 @@ from legodnn.blocks.reconstruct import descendants, features
 from legodnn.blocks.training import Log, assign, scalars_to, steps_per_epoch
 from legodnn.blocks.work import Work
 from legodnn.console import Progress
-from legodnn.errors import LegoError, ModelError
+from legodnn.errors import LegoError, ModelError, StoreError
 from legodnn.files import write_atomic
 
 Students = Mapping[str, Sequence[keras.Model]]
@@ -88,6 +89,18 @@ def divide(pieces: Sequence[Piece], recipe: Recipe, jobs: int, memory_bytes: int
     return split
 
 
+def read_jobs(work: Work, pieces: Sequence[Piece]) -> list[list[str]]:
+    """The blocks' names of every job; StoreError if the file is damaged."""
+    file = work.path / "jobs.json"
+    try:
+        jobs = TypeAdapter(list[list[str]]).validate_json(file.read_bytes(), strict=True)
+    except (OSError, ValidationError) as e:
+        raise StoreError(f"{file} is damaged ({str(e).splitlines()[0]}); remove {work.path} and build again") from None
+    if sorted(name for names in jobs for name in names) != sorted(p.name for p in pieces if p.kind == "block"):
+        raise StoreError(f"{file} does not name every block once; remove {work.path} and build again")
+    return jobs
+
+
 def _feature_bytes(piece: Piece, recipe: Recipe) -> float:
     """Features of all descendants of a block, and as many gradients, for one batch."""
     values: int = sum(math.prod(t.shape[1:]) for call in calls(piece.model) for t in call.outputs)
@@ -111,7 +124,7 @@ def train(work: Work, pieces: Sequence[Piece], data: Dataset, processes: int, te
     if not file.exists():
         share = int(_MEMORY_SHARE * psutil.virtual_memory().available / processes)
         write_atomic(file, json.dumps(divide(pieces, work.recipe, processes, max(1, share))) + "\n")
-    jobs: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
+    jobs = read_jobs(work, pieces)
     done = read_students(work, pieces)
     left = [number for number, names in enumerate(jobs) if not all(name in done for name in names)]
     if not left:
@@ -251,12 +264,12 @@ def _main(folder: str, number: str, tensorboard: str) -> int:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     work = Work.of(Path(folder))
-    names = json.loads((work.path / "jobs.json").read_text(encoding="utf-8"))[int(number)]
     try:
         data = data_of(work.recipe)
         model = model_of(work.recipe, data)
         read_original(work, model)
         pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
+        names = read_jobs(work, pieces)[int(number)]
         run(work, int(number), names, pieces, data, scalars_to(_log_folder(tensorboard, int(number))), _Lines)
     except LegoError as e:
         print(e, file=sys.stderr)

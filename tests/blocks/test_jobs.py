@@ -30,7 +30,7 @@ from legodnn.blocks.models import model_of
 from legodnn.blocks.prune import choose
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.work import Work
-from legodnn.errors import ModelError
+from legodnn.errors import ModelError, StoreError
 from legodnn.store import Store
 
 
@@ -261,3 +261,15 @@ def test_a_worker_ends_with_the_process_that_started_it(recipe: Recipe, tmp_path
         assert process.stdout.readline() == "step\n"
         process.stdin.close()
         assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[[", '{"a": 1}', '[["block1", 2]]', '[["block1"]]', '[["block1", "block2"], ["block2"]]', "\xff"]
+)
+def test_a_damaged_list_of_jobs_is_refused_with_the_remedy(
+    content: str, recipe: Recipe, digits: Dataset, tmp_path: Path
+) -> None:
+    work = Work(tmp_path / "store", recipe)
+    (work.path / "jobs.json").write_text(content, encoding="latin-1")
+    with pytest.raises(StoreError, match=r"jobs\.json .*; remove .*store\.work and build again"):
+        train(work, extract(model_of(recipe, digits)), digits, 1, None)

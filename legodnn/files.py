@@ -53,7 +53,9 @@ def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, ND
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except _DAMAGED as e:
-        reason = getattr(e, "strerror", None) or str(e) or "it ends too early"
+        # What NumPy says of other files is advice to load pickles.
+        reason = getattr(e, "strerror", None) or ("it is no .npz file" if isinstance(e, ValueError) else str(e))
+        reason = reason or "it ends too early"
         raise error(f"cannot read arrays from {path}: {reason}; {remedy}") from None
 
 

@@ -229,6 +229,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
             "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
             "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
+            "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
         }
     )

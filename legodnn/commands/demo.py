@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         _print(stores, steps)
         print(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
         names = " ".join(str(s.path) for s in stores)
-        print(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 3MB")
+        print(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 10MB")
     return 0
 
 

@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     else:
-        print(f"next: legodnn plan {' '.join(str(s.path) for s in stores)} --memory 4MB")
+        print(f"next: legodnn plan {' '.join(str(s.path) for s in stores)}")
     return 0
 
 

@@ -24,8 +24,6 @@ from legodnn.workload import Budget, Workload, load_workload
 if TYPE_CHECKING:
     from legodnn.runtime.replay import Step
 
-_EXAMPLE_TRACE = '[{"memory_bytes": 3000000, "latency_ms": 1.5}, {}]'
-
 
 def add_parser(subparsers: Any) -> None:
     """Declare the command."""
@@ -35,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         description="Run the models of a workload on inputs. With --trace the budgets of a JSON file are replayed: at "
         "each the runtime re-plans, switches the blocks that change, and runs all inputs.",
         epilog="examples:\n"
-        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --memory 3MB\n"
+        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --memory 10MB\n"
         "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--trace",
         metavar="FILE",
-        help='JSON list of budgets: [{"memory_bytes": 3000000, "latency_ms": 1.5}, ...]',
+        help='JSON list of budgets: [{"memory_bytes": 10000000, "latency_ms": 1.5}, ...]',
     )
     parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")

@@ -38,11 +38,13 @@ class Camera:
         if not self._video.isOpened():
             raise InputError(f"cannot open {source}; is it there, and used by nothing else?")
         self._turn: int | None = None
+        self._seen: set[object] = set()
         self._picture: NDArray[np.uint8] | None = None
 
-    def picture(self, turn: int) -> NDArray[np.uint8]:
-        """The picture of a turn, (height, width, 3), RGB: a new one for a new turn."""
-        if self._picture is None or turn != self._turn:
+    def picture(self, turn: int, viewer: object) -> NDArray[np.uint8]:
+        """The picture of a turn, (height, width, 3), RGB: new in a new turn, and to a viewer who has seen this one."""
+        if self._picture is None or turn != self._turn or viewer in self._seen:
+            self._seen.clear()
             there, frame = self._video.read()
             if not there:
                 self._video.set(self._cv2.CAP_PROP_POS_FRAMES, 0)
@@ -51,6 +53,7 @@ class Camera:
                 raise InputError(f"{self.source} gives no more pictures")
             self._turn, self._picture = turn, self._cv2.cvtColor(frame, self._cv2.COLOR_BGR2RGB)
         assert self._picture is not None
+        self._seen.add(viewer)
         return self._picture
 
     def inputs(self, spec: InputSpec, frames: int) -> Inputs:
@@ -69,7 +72,7 @@ class Camera:
 
 
 class _Frames:
-    """What a camera shows to one model; taking the same number again gives the same picture."""
+    """What a camera shows to one model."""
 
     def __init__(self, camera: Camera, spec: InputSpec, count: int) -> None:
         self._camera, self._spec, self._count = camera, spec, count
@@ -80,7 +83,7 @@ class _Frames:
     def __getitem__(self, turn: int) -> Array:
         cv2: Any = self._camera._cv2
         height, width, channels = self._spec.shape
-        picture = cv2.resize(self._camera.picture(turn), (width, height), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(self._camera.picture(turn, self), (width, height), interpolation=cv2.INTER_AREA)
         if channels == 1:
             picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None]
         return as_model_takes(picture, self._spec)

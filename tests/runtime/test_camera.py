@@ -51,6 +51,11 @@ def test_models_see_the_same_picture_in_the_same_turn_and_the_video_starts_again
         assert brightness == pytest.approx((0.299, 0.587, 0.114)[turn % 3], abs=0.03)
 
 
+def test_the_first_turn_of_the_next_round_is_a_new_picture(video: Path) -> None:
+    frames = Camera(str(video)).inputs(COLOUR, 1).x
+    assert [int(frames[0][3, 4].argmax()) for _ in range(4)] == [0, 1, 2, 0]
+
+
 def test_what_is_no_camera_or_video_is_refused(tmp_path: Path, video: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     for source in ("camera:99", "camera:front", str(tmp_path / "text.mp4"), str(tmp_path / "none.avi")):

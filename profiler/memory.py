@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from legodnn.console import Progress
 from legodnn.errors import ProfileError
 from legodnn.runtime.device import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Choice, Executor, open_executor, try_out
+from legodnn.runtime.executor import Array, Choice, Executor, open_executor, try_out
 from legodnn.store import Option, Store
 
 Key = tuple[str, str]
@@ -81,7 +81,7 @@ def measure_memory(
 def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[str, str, int, float]]:
     """(segment, option, bytes, load ms) of every option whose file is not skipped, measured in random order."""
     segments = store.manifest.segments
-    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
+    zeros = _zeros(store)
     originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
     gc.disable()
     try_out(store)
@@ -138,7 +138,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
 def switching_keeps(store: Store, seed: int) -> int:
     """What the originals take more after many random switches than before, in bytes: the median of several readings."""
     segments = store.manifest.segments
-    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
+    zeros = _zeros(store)
     rng, executor = random.Random(seed), open_executor(store)
 
     def go_to(names: Sequence[str]) -> None:
@@ -159,6 +159,10 @@ def switching_keeps(store: Store, seed: int) -> int:
             readings.append(held_by_originals() - before)
     executor.close()
     return max(0, round(statistics.median(readings)))
+
+
+def _zeros(store: Store) -> dict[str, Array]:
+    return {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
 
 
 def without_drift(readings: Sequence[float]) -> list[float]:

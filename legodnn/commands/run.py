@@ -7,7 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,29 +74,29 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.runtime.replay import replay
     from legodnn.runtime.runtime import Runtime
 
+    if args.frames < 1:
+        raise InputError("--frames must be at least 1")
     workload = load_workload(args.workload)
     budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
+    for budget in budgets:  # refuses, before anything runs, one that limits a model which is none of these
+        Workload(models=workload.models, budget=budget)
     files = _files(args.input, workload)
     if args.report:
         check_report()
     # Inputs are read first, so that they do not count as memory of the models.
     stores = {model.name: Store(model.store).manifest for model in workload.models}
-    if args.frames < 1:
-        raise InputError("--frames must be at least 1")
-    cameras = {source: Camera(source) for source in dict.fromkeys(files.values()) if is_live(source)}
-    inputs = {
-        name: cameras[files[name]].inputs(m.inputs[0], args.frames)
-        if files[name] in cameras
-        else read_inputs(files[name], m.inputs[0], m.model.labels)
-        for name, m in stores.items()
-    }
-    with (
-        LiveTable() if args.live else nullcontext() as table,
-        Runtime(workload, budgets[0], isolated=args.isolated) as runtime,
-    ):
-        steps = replay(runtime, inputs, budgets, table)
-    for camera in cameras.values():
-        camera.close()
+    with ExitStack() as opened:
+        sources = [source for source in dict.fromkeys(files.values()) if is_live(source)]
+        cameras = {source: opened.enter_context(closing(Camera(source))) for source in sources}
+        inputs = {
+            name: cameras[files[name]].inputs(m.inputs[0], args.frames)
+            if files[name] in cameras
+            else read_inputs(files[name], m.inputs[0], m.model.labels)
+            for name, m in stores.items()
+        }
+        live = opened.enter_context(LiveTable()) if args.live else None
+        runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
+        steps = replay(runtime, inputs, budgets, live)
     if args.report:
         report(Path(args.report), workload, steps)
     if args.json:

@@ -92,6 +92,17 @@ def test_run_replays_a_trace_and_measures(
     assert "<svg" in (tmp_path / "report" / "report.html").read_text()
 
 
+def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
+    tiny_store: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.json"
+    trace.write_text('[{}, {"latency_ms": {"other": 1.0}}]')
+    assert main(["run", str(tiny_store.path), "--trace", str(trace), "--input", str(digits)]) == 1
+    printed = capsys.readouterr().err
+    assert "limits the latency of 'other', which is none of tiny" in printed
+    assert "replaying" not in printed
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -14,19 +14,17 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from legodnn.blocks import distill as distill_module
 from legodnn.blocks import training as training_module
-from legodnn.blocks.data import Dataset, Split, load
+from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.distill import Distiller, Student, distill, relative_error
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.training import batch_of, bfloat16, scalars_to, steps_per_epoch, train_original
+from legodnn.blocks.training import batch_of, bfloat16, train_original
 from legodnn.blocks.work import Checkpoint, Work
-from legodnn.errors import DataError, ModelError
+from legodnn.errors import ModelError
 
 Weights = list[np.ndarray]
 
@@ -124,17 +122,6 @@ def test_an_original_learns_the_digits(model_file: Path, digits: Dataset) -> Non
     assert (predicted == digits.val.y).mean() > 0.6
 
 
-@pytest.mark.parametrize("label", [-1, 10])
-def test_labels_without_an_output_are_refused_before_training(
-    tiny_keras_file: Path, digits: Dataset, label: int
-) -> None:
-    labels = digits.train.y.copy()
-    labels[7] = label
-    model = keras.saving.load_model(tiny_keras_file)
-    with pytest.raises(DataError, match=rf"labels run from .*{label}.*, but tiny has 10 outputs"):
-        train_original(model, replace(digits, train=Split(digits.train.x, labels)), epochs=1)
-
-
 def test_targets_are_the_originals_features_as_at_inference() -> None:
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
@@ -145,24 +132,6 @@ def test_targets_are_the_originals_features_as_at_inference() -> None:
     student = Student("block1", 0, pieces[0].model)  # the original itself: no error, unless features are dropped
     assert float(Distiller(pieces, [student])(image, training=False)[0]) < 1e-9
     assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.1
-
-
-@given(images=st.integers(1, 40), batch_size=st.integers(1, 17), seed=st.integers(0, 9), epoch=st.integers(0, 3))
-def test_every_epoch_sees_every_image_in_batches_of_one_size(
-    images: int, batch_size: int, seed: int, epoch: int
-) -> None:
-    steps = steps_per_epoch(images, batch_size)
-    batches = [batch_of(epoch * steps + i, images, batch_size, seed) for i in range(steps)]
-    assert {len(batch) for batch in batches} == {batch_size}
-    seen = np.concatenate(batches)
-    assert sorted(seen[:images]) == list(range(images))
-    assert set(seen) == set(range(images))
-
-
-def test_every_epoch_has_an_order_of_its_own_fixed_by_the_seed() -> None:
-    orders = [batch_of(step, 100, 100, seed).tolist() for step, seed in ((0, 1), (1, 1), (0, 2))]
-    assert orders[0] == batch_of(0, 100, 100, 1).tolist()
-    assert len({tuple(order) for order in orders}) == 3
 
 
 class Interrupted(BaseException):
@@ -345,45 +314,6 @@ def test_training_an_original_goes_on_as_if_it_had_not_been_interrupted(
     assert rest == losses[1:]
     for a, b in zip(weights, expected, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-def test_an_original_that_diverges_is_refused_at_once(tiny_keras_file: Path, few: Dataset) -> None:
-    model = keras.saving.load_model(tiny_keras_file)
-    with pytest.raises(ModelError, match="training tiny diverged; lower the learning rate or look at the data"):
-        train_original(model, few, epochs=10_000, learning_rate=float("inf"))
-
-
-def test_an_original_that_gives_probabilities_learns_as_well_as_one_that_gives_logits(few: Dataset) -> None:
-    def losses(activation: str | None) -> list[float]:
-        keras.utils.set_random_seed(0)
-        inputs = keras.Input((12, 12, 1))
-        model = keras.Model(inputs, keras.layers.Dense(10, activation)(keras.layers.Flatten()(inputs)))
-        found: list[float] = []
-        train_original(model, few, 3, 32, log=lambda tag, value, step: found.append(value))
-        return found
-
-    assert losses("softmax") == pytest.approx(losses(None), rel=1e-3)
-
-
-def test_an_original_that_is_no_classifier_is_refused(few: Dataset) -> None:
-    inputs = keras.Input((12, 12, 1))
-    model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs), name="mapper")
-    with pytest.raises(ModelError, match="mapper is not a classifier: train it elsewhere"):
-        train_original(model, few, epochs=1)
-
-
-def test_logs_are_written_for_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    scalars_to(None)("a", 1.0, 1)
-    log = scalars_to(str(tmp_path / "logs"))
-    for step, value in ((5, 0.5), (10, 0.25)):
-        log("block1/1/error", value, step)
-    events = EventAccumulator(str(tmp_path / "logs")).Reload()
-    assert events.Tags()["tensors"] == ["block1/1/error"]
-    found = {e.step: float(e.tensor_proto.float_val[0]) for e in events.Tensors("block1/1/error")}
-    assert found == {5: 0.5, 10: 0.25}
 
 
 JAX = """

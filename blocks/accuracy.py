@@ -1,8 +1,8 @@
 """What compositions are worth: evaluating them, and predicting those that were not evaluated.
 
-A composition's metric is predicted as link(sum of its options' losses). Losses and link are fitted (`lossfit`) to a
-small sample of compositions that are really evaluated, and tested on others. The paper instead adds up the drops that
-single swaps cause; that estimate is here as `summed_drops`, for comparison.
+A composition's metric is predicted as link(sum of its options' losses and of its neighbours' interactions). These are
+fitted (`lossfit`) to a small sample of compositions that are really evaluated, and tested on others. The paper instead
+adds up the drops that single swaps cause; that estimate is here as `summed_drops`, for comparison.
 
 In a store everything is evaluated on the exported files, so that what a plan promises is what a device runs.
 """
@@ -170,7 +170,7 @@ def measure(
     seed: int,
     metric: Metric = top1,
     known: dict[Composition, Measured] | None = None,
-) -> tuple[AccuracyModel, list[list[float]]]:
+) -> tuple[AccuracyModel, Fit]:
     """Evaluate single swaps, uniform compositions and a random sample, and fit the accuracy model.
 
     Args:
@@ -183,7 +183,7 @@ def measure(
         known: what has been measured already; what is measured now is added.
 
     Returns:
-        The accuracy model, and for each segment the loss of each option.
+        The accuracy model, and the fit that it comes from.
     """
     known = {} if known is None else known
     singles, sample = swaps(chain.sizes), draw(chain.sizes, samples, seed)
@@ -198,11 +198,11 @@ def measure(
     name = getattr(metric, "__name__", type(metric).__name__)
     original = known[singles[0]].metric
     model = AccuracyModel(metric=name, data=data, original=original, link=result.link, error=error, samples=len(tested))
-    return model, result.losses
+    return model, result
 
 
 def fit_measured(sizes: Sequence[int], known: Mapping[Composition, Measured], sample: Sequence[Composition]) -> Fit:
-    """Fit losses and link to a sample and to single swaps, all of which have been measured."""
+    """Fit losses, interactions and link to a sample and to single swaps, all of which have been measured."""
     original, *singles = swaps(sizes)
     errors = [[0.0] for _ in sizes]
     for composition in singles:

@@ -147,22 +147,23 @@ def _export(
     _check_undivided(chain, model, val.x)
     evaluated = _Evaluated(work)
     described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
-    accuracy, losses = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
+    accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
     levels = [option_name(s, p) for p in recipe.precisions for s in (0.0, *recipe.sparsities)]
     sample = draw(chain.sizes, recipe.samples, recipe.seed)
     print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
-    segments = []
-    for piece, costs in zip(pieces, losses, strict=True):
-        options = [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], costs, strict=True)]
-        segments.append(
-            Segment(
-                name=piece.name,
-                kind=piece.kind,
-                inputs=piece.inputs,
-                outputs=piece.outputs,
-                options=mark_dominated(options),
-            )
+    segments = [
+        Segment(
+            name=piece.name,
+            kind=piece.kind,
+            inputs=piece.inputs,
+            outputs=piece.outputs,
+            options=mark_dominated(
+                [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], losses, strict=True)], mean
+            ),
+            interaction=tuple(tuple(row) for row in interaction),
         )
+        for piece, losses, mean, interaction in zip(pieces, fit.losses, fit.mean_losses, fit.interactions, strict=True)
+    ]
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     scaling = data.scaling
     spec = InputSpec(

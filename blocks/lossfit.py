@@ -1,19 +1,23 @@
-"""Losses per option and a falling curve, fitted to compositions that were evaluated.
+"""Losses per option, interactions of neighbours and a falling curve, fitted to compositions that were evaluated.
 
-The model: a composition is worth curve(sum of its options' losses), where
+The model: a composition is worth curve(sum of its options' losses and of its neighbours' interactions), where
 
     curve(u) = floor + (best - floor) / (1 + u ** power)
     loss of an option = scale x error ** exponent x exp(deviation of its block + deviation of the option)
+    interaction of two options of neighbouring blocks
+                      = (share of the two blocks + deviation of the two options) x sqrt(loss of one x loss of the other)
 
 `error` is what the option does to the model's output when it alone replaces its original; it is the prior that lets a
-small sample do. Both deviations, and the few numbers that all options share, are found by regularised least squares
-(the most probable values under normal priors), so losses are never negative, and 0 for what changes nothing.
+small sample do. Shares are positive where two blocks spoil each other's input, negative where they spoil the same
+things. All deviations, and the few numbers that all options share, are found by regularised least squares (the most
+probable values under normal priors), so losses are never negative, and 0 for what changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,77 +26,187 @@ from scipy.optimize import least_squares
 from legodnn.store import Link
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
-# Standard deviations of the priors. The noise is that of a metric over some thousand images together with what a sum
-# cannot express; the deviations say how far single swaps may mislead.
+# Standard deviations of the priors. The noise is that of a metric over some thousand images together with what the
+# model cannot express; the deviations say how far single swaps may mislead.
 _NOISE = 0.012
 _BLOCK, _OPTION = 0.7, 0.3
+_SHARE, _PAIR = 0.15, 0.12
+# Prior of the shared numbers: log scale, log exponent, log power, log of how far the floor is below all seen.
+_SHARED = np.array([[-1.5, 3.0], [np.log(0.6), 0.5], [np.log(1.5), 0.5], [np.log(0.2), 1.0]])
 _KNOTS = 33
+_LEAST_SUM = 1e-12  # of losses: interactions must not make it negative
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Fit:
-    """What was fitted: by block the loss of each option, and the link."""
+    """What was fitted.
+
+    Attributes:
+        losses: by segment the loss of each option.
+        interactions: by segment, what its option adds to that by the option of the last segment before it that has a
+            choice (rows: options there, columns: options here); empty for the first such one, and where there is none.
+        link: summed losses and interactions -> metric.
+    """
 
     losses: list[list[float]]
+    interactions: list[list[list[float]]]
     link: Link
 
+    @property
+    def mean_losses(self) -> list[list[float]]:
+        """By segment the loss of each option, with its interactions in the mean over the neighbours' options."""
+        means = [np.array(row) for row in self.losses]
+        before = 0
+        for i, interaction in enumerate(self.interactions):
+            if interaction:
+                means[i] += np.mean(interaction, axis=0)
+                means[before] += np.mean(interaction, axis=1)
+            before = i if len(self.losses[i]) > 1 else before
+        return [row.tolist() for row in means]
+
     def predict(self, compositions: Sequence[Sequence[int]]) -> Floats:
-        """The predicted metric of compositions, each with one option number for every block."""
-        sums = [sum(loss[i] for loss, i in zip(self.losses, c, strict=True)) for c in compositions]
-        return np.interp(sums, self.link.x, self.link.y)
+        """The predicted metric of compositions, each with one option number for every segment."""
+        return np.interp([self._sum(c) for c in compositions], self.link.x, self.link.y)
+
+    def _sum(self, composition: Sequence[int]) -> float:
+        total, before = 0.0, 0
+        for loss, interaction, option in zip(self.losses, self.interactions, composition, strict=True):
+            total += loss[option] + (interaction[before][option] if interaction else 0.0)
+            before = option if len(loss) > 1 else before
+        return total
 
 
 def fit(
     errors: Sequence[Sequence[float]], compositions: Sequence[Sequence[int]], metrics: Sequence[float], best: float
 ) -> Fit:
-    """Fit losses and link.
+    """Fit losses, interactions and link.
 
     Args:
-        errors: by block, the error that each option causes alone (any scale, not negative; 0 for the original).
-        compositions: option numbers, one for each block.
+        errors: by segment, the error that each option causes alone (any scale, not negative; 0 for the original).
+        compositions: option numbers, one for each segment.
         metrics: what each composition measured.
         best: what the original measured.
     """
-    known = np.asarray(metrics, np.float64)
-    span = max(best - float(known.min(initial=best)), 1e-6)
-    places = [(b, o) for b, row in enumerate(errors) for o, e in enumerate(row) if e > 0]
-    if not places:
-        return Fit([[0.0] * len(row) for row in errors], Link(x=(0.0, 1.0), y=(best, best)))
-    logs = np.log([errors[b][o] for b, o in places])
-    centre = float(np.median(logs))
-    column = {place: i for i, place in enumerate(places)}
-    chosen = np.zeros((len(compositions), len(places)))
-    for n, composition in enumerate(compositions):
-        for place in enumerate(composition):
-            if place in column:
-                chosen[n, column[place]] = 1
-    block = np.array([b for b, _ in places])
-    shared = 4
-
-    def losses(p: Floats) -> Floats:
-        deviation = p[shared : shared + len(errors)][block] + p[shared + len(errors) :]
-        return np.asarray(np.exp(np.clip(p[0] + np.exp(p[1]) * (logs - centre) + deviation, -60, 60)))
-
-    def curve(p: Floats, u: Floats) -> Floats:
-        floor = best - span * (1 + np.exp(p[3]))
-        with np.errstate(over="ignore"):
-            return np.asarray(floor + (best - floor) / (1 + u ** np.exp(p[2])))
-
-    # Prior of the shared numbers: (log scale, log exponent, log power, log of how far the floor is below all seen).
-    mean = np.concatenate([[-1.5, np.log(0.6), np.log(1.5), np.log(0.2)], np.zeros(len(errors) + len(places))])
-    spread = np.concatenate([[3.0, 0.5, 0.5, 1.0], np.full(len(errors), _BLOCK), np.full(len(places), _OPTION)])
-
-    def residuals(p: Floats) -> Floats:
-        return np.concatenate([(curve(p, chosen @ losses(p)) - known) / (_NOISE * max(span, 0.1)), (p - mean) / spread])
-
-    p = least_squares(residuals, mean, x_scale=spread, max_nfev=200).x
-    found = losses(p)
-    table = [
-        [float(found[column[b, o]]) if (b, o) in column else 0.0 for o in range(len(row))]
-        for b, row in enumerate(errors)
-    ]
-    largest = max(sum(max(row) for row in table), 1e-9)
+    problem = _Problem(errors, compositions, np.asarray(metrics, np.float64), best)
+    if not problem.places:
+        return Fit([[0.0] * len(row) for row in errors], [[] for _ in errors], Link(x=(0.0, 1.0), y=(best, best)))
+    p = least_squares(problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, max_nfev=200).x
+    found = problem.losses(p)
+    losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
+              for b, row in enumerate(errors)]  # fmt: skip
+    interactions = _matrices(problem, [len(row) for row in errors], problem.interactions(p, found))
+    largest = max(sum(max(row) for row in losses) + sum(max(map(max, m), default=0.0) for m in interactions), 1e-9)
     x = np.concatenate([[0.0], np.geomspace(largest / 1000, largest, _KNOTS - 1)])
-    y = np.minimum.accumulate(np.concatenate([[best], curve(p, x[1:])]))
-    return Fit(table, Link(x=tuple(x.tolist()), y=tuple(y.tolist())))
+    y = np.minimum.accumulate(np.concatenate([[best], problem.curve(p, x[1:])]))
+    return Fit(losses, interactions, Link(x=tuple(x.tolist()), y=tuple(y.tolist())))
+
+
+class _Problem:
+    """The least-squares problem. Parameters: shared numbers, then deviations of blocks, options, shares and pairs."""
+
+    def __init__(
+        self, errors: Sequence[Sequence[float]], compositions: Sequence[Sequence[int]], metrics: Floats, best: float
+    ) -> None:
+        self.metrics, self.best = metrics, best
+        self.span = max(best - float(metrics.min(initial=best)), 1e-6)
+        self._noise = _NOISE * max(self.span, 0.1)
+        # Columns of options that change something, by (segment, option), and of pairs of such options of neighbours.
+        self.places = {place: i for i, place in enumerate(
+            (b, o) for b, row in enumerate(errors) for o, e in enumerate(row) if e > 0
+        )}  # fmt: skip
+        self.neighbours = list(pairwise(b for b, row in enumerate(errors) if len(row) > 1))
+        self.pairs = [
+            (share, self.places[first, i], self.places[second, j])
+            for share, (first, second) in enumerate(self.neighbours)
+            for i in range(len(errors[first]))
+            for j in range(len(errors[second]))
+            if (first, i) in self.places and (second, j) in self.places
+        ]
+        self._share, self._one, self._other = np.array(self.pairs, np.intp).reshape(-1, 3).T
+        self._block = np.array([b for b, _ in self.places], np.intp)
+        self._chosen = np.zeros((len(compositions), len(self.places)))
+        for n, composition in enumerate(compositions):
+            for place in enumerate(composition):
+                if place in self.places:
+                    self._chosen[n, self.places[place]] = 1
+        self._paired = self._chosen[:, self._one] * self._chosen[:, self._other]
+        logs = np.log([errors[b][o] for b, o in self.places] or [1.0])
+        self._logs = logs - np.median(logs)
+        sizes = (len(errors), len(self.places), len(self.neighbours), len(self.pairs))
+        self._ends = np.cumsum([len(_SHARED), *sizes])
+        self.mean = np.concatenate([_SHARED[:, 0], np.zeros(sum(sizes))])
+        self.spread = np.concatenate([_SHARED[:, 1], np.repeat([_BLOCK, _OPTION, _SHARE, _PAIR], sizes)])
+
+    def losses(self, p: Floats) -> Floats:
+        """Of the options in `places`."""
+        shared, blocks, options, _ = self._ends[:4]
+        deviation = p[shared:blocks][self._block] + p[blocks:options]
+        return np.asarray(np.exp(np.clip(p[0] + np.exp(p[1]) * self._logs + deviation, -60, 60)))
+
+    def interactions(self, p: Floats, losses: Floats) -> Floats:
+        """Of the options in `pairs`."""
+        return np.asarray(self._shares(p) * np.sqrt(losses[self._one] * losses[self._other]))
+
+    def _shares(self, p: Floats) -> Floats:
+        options, shares = self._ends[2:4]
+        return np.asarray(p[options:shares][self._share] + p[shares:])
+
+    def curve(self, p: Floats, u: Floats) -> Floats:
+        """The metric at sums u > 0."""
+        floor = self.best - self.span * (1 + np.exp(p[3]))
+        with np.errstate(over="ignore"):
+            return np.asarray(floor + (self.best - floor) / (1 + u ** np.exp(p[2])))
+
+    def _sums(self, p: Floats, losses: Floats) -> Floats:
+        return np.asarray(self._chosen @ losses + self._paired @ self.interactions(p, losses))
+
+    def residuals(self, p: Floats) -> Floats:
+        """What predictions are off by, and the parameters, in standard deviations."""
+        found = self.curve(p, np.maximum(self._sums(p, self.losses(p)), _LEAST_SUM))
+        return np.concatenate([(found - self.metrics) / self._noise, (p - self.mean) / self.spread])
+
+    def jacobian(self, p: Floats) -> Floats:
+        """Of `residuals`, (residuals, parameters)."""
+        shared, blocks, options, shares, _ = self._ends
+        losses = self.losses(p)
+        sums = self._sums(p, losses)
+        u, power = np.maximum(sums, _LEAST_SUM), float(np.exp(p[2]))
+        height = self.span * (1 + np.exp(p[3]))
+        with np.errstate(over="ignore"):
+            t = 1 / (1 + u**power)  # the curve is floor + height * t
+        steepness = -height * t * (1 - t) * power  # by log u
+        by_sum = np.where(sums > _LEAST_SUM, steepness / u, 0.0)
+        # By the logarithm of each loss: an interaction goes with the square root of both.
+        paired = self._paired * self.interactions(p, losses) / 2
+        by_log = self._chosen * losses
+        np.add.at(by_log.T, self._one, paired.T)
+        np.add.at(by_log.T, self._other, paired.T)
+        by_log *= by_sum[:, None]
+        by_pair = self._paired * np.sqrt(losses[self._one] * losses[self._other]) * by_sum[:, None]
+        found = np.zeros((len(u) + len(p), len(p)))
+        data = found[: len(u)]
+        data[:, 0] = by_log.sum(axis=1)
+        data[:, 1] = by_log @ (np.exp(p[1]) * self._logs)
+        data[:, 2] = steepness * np.log(u)
+        data[:, 3] = self.span * np.exp(p[3]) * (t - 1)
+        np.add.at(data[:, shared:blocks].T, self._block, by_log.T)
+        data[:, blocks:options] = by_log
+        np.add.at(data[:, options:shares].T, self._share, by_pair.T)
+        data[:, shares:] = by_pair
+        data /= self._noise
+        found[len(u) :][np.diag_indices(len(p))] = 1 / self.spread
+        return found
+
+
+def _matrices(problem: _Problem, sizes: Sequence[int], found: Floats) -> list[list[list[float]]]:
+    """Interactions by segment; options that change nothing have none."""
+    matrices: list[list[list[float]]] = [[] for _ in sizes]
+    place_of = list(problem.places)
+    for first, second in problem.neighbours:
+        matrices[second] = [[0.0] * sizes[second] for _ in range(sizes[first])]
+    for (_, one, other), value in zip(problem.pairs, found, strict=True):
+        (_, i), (second, j) = place_of[one], place_of[other]
+        matrices[second][i][j] = float(value)
+    return matrices

@@ -117,21 +117,24 @@ def _convert(
     return Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
 
 
-def mark_dominated(options: Sequence[Option]) -> tuple[Option, ...]:
+def mark_dominated(options: Sequence[Option], losses: Sequence[float]) -> tuple[Option, ...]:
     """The options, those marked that no device needs: another one is no larger, no slower and no less accurate.
 
     Without having been measured on a device, an option counts as no slower than another if it has no more
     multiply-accumulates, and computes in int8 if the other does. Of two equals the later one is marked, of all the
     original never.
+
+    Args:
+        options: of one segment, the original first.
+        losses: of each, in the mean over its neighbours' options.
     """
 
-    def covers(a: Option, b: Option) -> bool:
+    def covers(i: int, j: int) -> bool:
+        a, b = options[i], options[j]
         slower = a.macs > b.macs or (b.precision == "int8" and a.precision != "int8")
-        return a.bytes <= b.bytes and not slower and a.loss <= b.loss
+        return a.bytes <= b.bytes and not slower and losses[i] <= losses[j]
 
-    def dominated(i: int, b: Option) -> bool:
-        return b != options[0] and any(
-            covers(a, b) and (j < i or not covers(b, a)) for j, a in enumerate(options) if j != i
-        )
+    def dominated(j: int) -> bool:
+        return j > 0 and any(covers(i, j) and (i < j or not covers(j, i)) for i in range(len(options)) if i != j)
 
-    return tuple(o.model_copy(update={"dominated": dominated(i, o)}) for i, o in enumerate(options))
+    return tuple(o.model_copy(update={"dominated": dominated(j)}) for j, o in enumerate(options))

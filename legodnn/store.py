@@ -86,13 +86,18 @@ class Option(Schema):
 
 
 class Segment(Schema):
-    """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one."""
+    """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one.
+
+    `interaction` is what each option adds to the loss beyond its own, by the option of the block before it (rows:
+    options there, columns: options here); empty where there is none, as for the first block.
+    """
 
     name: Name
     kind: Literal["block", "fixed"]
     inputs: tuple[Name, ...] = Field(min_length=1)
     outputs: tuple[Name, ...] = Field(min_length=1)
     options: tuple[Option, ...] = Field(min_length=1)
+    interaction: tuple[tuple[float, ...], ...] = ()
 
     @model_validator(mode="after")
     def _options_make_sense(self) -> Self:
@@ -121,7 +126,7 @@ class Segment(Schema):
 
 
 class Link(Schema):
-    """A non-increasing, piecewise linear function from summed losses to the metric; constant outside its knots."""
+    """A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots."""
 
     x: tuple[float, ...] = Field(min_length=2)
     y: tuple[float, ...] = Field(min_length=2)
@@ -138,10 +143,11 @@ class Link(Schema):
 
 
 class AccuracyModel(Schema):
-    """Predicts a composition's metric: `link(sum of the chosen options' losses)`.
+    """Predicts a composition's metric: `link(sum of the chosen options' losses and of neighbours' interactions)`.
 
     `original` is the undivided model's metric (the larger the better); `error` the mean absolute error on `samples`
-    compositions that losses and link were not fitted to. Both were measured on the data set named in `data`.
+    compositions that losses, interactions and link were not fitted to. Both were measured on the data set named in
+    `data`.
     """
 
     metric: Name
@@ -197,6 +203,16 @@ class Manifest(Schema):
             ready |= set(segment.outputs)
         if missing := set(self.outputs) - ready:
             raise ValueError(f"no segment writes the output {missing.pop()!r}")
+        before = 0
+        for segment in self.segments:
+            if segment.interaction and (
+                segment.kind == "fixed" or [len(row) for row in segment.interaction] != [len(segment.options)] * before
+            ):
+                raise ValueError(
+                    f"the interaction of segment {segment.name} must have a row for each option of the block before it "
+                    "and a column for each option"
+                )
+            before = len(segment.options) if segment.kind == "block" else before
         described = [t.name for t in self.tensors]
         if sorted(described) != sorted(ready - {i.name for i in self.inputs}):
             raise ValueError("`tensors` must describe exactly the tensors that segments write")

@@ -9,6 +9,11 @@ has them too, because dominance survives adding the same option to both sides. E
 compositions and a frontier of some thousand points. It does not depend on any budget: it is built once. Pruning need
 not be perfect for that, only cheap: a dominated point that stays is never chosen.
 
+What an option loses may depend on the option of the block before it. Two sums that end in different options do not then
+lose the same with the same next option; one is dominated where its loss is no less even if the next option is the best
+for it and the worst for the other. (What a next option loses after any option at all does not count in that: centred,
+interactions are small beside losses, and few sums more than without them are kept.)
+
 Under a latency limit t, what matters of the frontier is its *staircase*: by ascending memory, the points with T <= t
 that are worth more than all before them. An index by latency leaves few points to look at.
 
@@ -136,7 +141,8 @@ def build(
     """The frontier of one model at one thread count.
 
     Args:
-        blocks: for each block the memory, latency and loss of its options, (options,) each.
+        blocks: for each block the memory and latency of its options, (options,) each, and the loss of each after each
+            option of the block before, (options before, options); one row for the first block.
         link: summed losses -> accuracies, non-increasing.
         threads: thread count, to be noted.
         memory: what fixed segments add.
@@ -146,18 +152,39 @@ def build(
         OverflowError: millions of compositions are each the best at something.
     """
     m, t, loss = np.array([memory]), np.array([latency]), np.zeros(1, dtype=np.int64)
+    last = np.zeros(1, dtype=np.intp)
     choice = np.zeros((1, 0), dtype=np.uint16)
-    # Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer.
-    order = sorted(range(len(blocks)), key=lambda b: np.ptp(blocks[b][0]) / (np.ptp(blocks[b][1]) + 1.0))
-    for block in (blocks[b] for b in order):
-        parent, option = _undominated((m, t, loss), block)
-        ascending = _ascending(m[parent] + block[0][option], t[parent] + block[1][option])
+    order = list(range(len(blocks)))
+    if not any(_interacts(after) for _, _, after in blocks):
+        # Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer.
+        order.sort(key=lambda b: np.ptp(blocks[b][0]) / (np.ptp(blocks[b][1]) + 1.0))
+        blocks = [(memory_of, latency_of, after[:1]) for memory_of, latency_of, after in (blocks[b] for b in order)]
+    for i, (memory_of, latency_of, after) in enumerate(blocks):
+        if len(m) * len(memory_of) > _MOST:
+            raise OverflowError(f"{len(m) * len(memory_of)} sums")
+        losses = after.T[:, last % len(after)] + loss  # one row: whatever came before
+        parent, option = _undominated((m, t), (memory_of, latency_of), losses, *_ahead(blocks, i))
+        ascending = _ascending(m[parent] + memory_of[option], t[parent] + latency_of[option])
         parent, option = parent[ascending], option[ascending]
-        m, t, loss = (x[parent] + y[option] for x, y in zip((m, t, loss), block, strict=True))
+        m, t, loss, last = m[parent] + memory_of[option], t[parent] + latency_of[option], losses[option, parent], option
         choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
     if order:
         choice = choice[:, np.argsort(order)]
     return Frontier(m, t, link(loss), np.full(len(m), threads), choice)
+
+
+def _interacts(after: Ints) -> bool:
+    return bool(np.ptp(after, axis=0).any())
+
+
+def _ahead(blocks: Sequence[tuple[Ints, Ints, Ints]], i: int) -> tuple[Ints, Ints]:
+    """For each option of a block, the least and the most that the next block's interaction with it adds to the loss."""
+    following = blocks[i + 1][2] if i + 1 < len(blocks) else np.zeros((1, 1), dtype=np.int64)
+    if len(following) == 1:
+        nothing = np.zeros(len(blocks[i][0]), dtype=np.int64)
+        return nothing, nothing
+    centred = following - (following.max(axis=0) + following.min(axis=0)) // 2
+    return centred.min(axis=1), centred.max(axis=1)
 
 
 def side_by_side(frontiers: Sequence[Frontier]) -> Frontier:
@@ -175,16 +202,22 @@ def _ascending(m: Ints, work: Ints) -> Indices:
     return np.lexsort((work, m))
 
 
-def _undominated(sums: tuple[Ints, Ints, Ints], block: tuple[Ints, Ints, Ints]) -> tuple[Indices, Indices]:
-    """Which options to add to which sums (memory, latency, loss): all that give a non-dominated sum, and few others.
+def _undominated(
+    sums: tuple[Ints, Ints], block: tuple[Ints, Ints], losses: Ints, least_ahead: Ints, most_ahead: Ints
+) -> tuple[Indices, Indices]:
+    """Which options to add to which sums (memory, latency): all that give a non-dominated sum, and few others.
 
     Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss. Sums of
     one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an exact answer.
+
+    Args:
+        sums: memory and latency of what is there, (n,) each.
+        block: memory and latency of the options to add, (options,) each.
+        losses: of an option with a sum, (options, n).
+        least_ahead, most_ahead: what an option may add to the loss of what comes next, (options,).
     """
     count = len(sums[0])
-    n = count * len(block[0])
-    if n > _MOST:
-        raise OverflowError(f"{n} sums")
+    n = losses.size
     if n < _FEW:
         option, parent = np.divmod(np.arange(n), count)
         return parent, option
@@ -193,13 +226,14 @@ def _undominated(sums: tuple[Ints, Ints, Ints], block: tuple[Ints, Ints, Ints]) 
     cell = _cells(sums[0], block[0], cells)
     cell *= width
     cell += _cells(sums[1], block[1], cells)
-    loss = np.add.outer(block[2], sums[2]).ravel()
     least = np.full((width, width), NEVER)
     flat = least.reshape(-1)
-    np.minimum.at(flat[width + 1 :], cell, loss)  # one row and column on, so that `cell` finds what is below it
+    at_most = (losses + most_ahead[:, None]).ravel()
+    np.minimum.at(flat[width + 1 :], cell, at_most)  # one row and column on, so that `cell` finds what is below it
     np.minimum.accumulate(least, axis=0, out=least)
     np.minimum.accumulate(least, axis=1, out=least)
-    option, parent = np.divmod(np.flatnonzero(flat[cell] > loss), count)
+    at_least = (losses + least_ahead[:, None]).ravel()
+    option, parent = np.divmod(np.flatnonzero(flat[cell] > at_least), count)
     return parent, option
 
 

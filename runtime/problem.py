@@ -72,7 +72,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Rows:
-    """One segment's options at one thread count: memory, latency and loss, in whole numbers."""
+    """One block's options at one thread count, in whole numbers.
+
+    Attributes:
+        memory, latency: (options,) each.
+        loss: (options of the block before, options), interactions included; one row for the first block.
+    """
 
     memory: Ints
     latency: Ints
@@ -139,9 +144,15 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     Raises:
         WorkloadError: its figures are noise, so that its frontiers would be immense.
     """
-    greatest = sum(max(abs(o.loss) for o in block.options) for block in table.blocks)
+    losses = _losses(table)
+    greatest = sum(float(np.abs(after).max()) for after in losses)
     loss_scale = 2.0 ** min(40 - math.frexp(greatest)[1], 1000) if greatest else 1.0
-    rows = {n: tuple(_rows(block, n, loss_scale) for block in table.blocks) for n in table.thread_counts}
+    rows = {
+        n: tuple(
+            _rows(b, n, np.rint(x * loss_scale).astype(np.int64)) for b, x in zip(table.blocks, losses, strict=True)
+        )
+        for n in table.thread_counts
+    }
     fixed = {
         n: (
             sum(s.options[0].memory_bytes for s in table.fixed),
@@ -184,12 +195,22 @@ def charge_of(model: Model, now: Composition | None, choice: Choices, threads: I
     return total
 
 
-def _rows(block: BlockRows, threads: int, loss_scale: float) -> Rows:
+def _losses(table: ModelTable) -> list[Floats]:
+    """By block, the loss of each option after each option of the block before; one row for the first block."""
+    before, found = 1, []
+    for block in table.blocks:
+        own = np.array([o.loss for o in block.options])
+        found.append(own + (np.array(block.interaction) if block.interaction else np.zeros((before, 1))))
+        before = len(own)
+    return found
+
+
+def _rows(block: BlockRows, threads: int, loss: Ints) -> Rows:
     options = block.options
     return Rows(
         memory=np.array([o.memory_bytes for o in options], dtype=np.int64),
         latency=np.array([round(o.latency_ms[threads] * NS_PER_MS) for o in options], dtype=np.int64),
-        loss=np.array([round(o.loss * loss_scale) for o in options], dtype=np.int64),
+        loss=loss,
     )
 
 
@@ -227,7 +248,7 @@ def compose(model: Model, choice: Sequence[int], threads: int) -> Composition:
     memory, latency = model.fixed[threads]
     memory += sum(int(r.memory[o]) for r, o in zip(rows, choice, strict=True))
     latency += sum(int(r.latency[o]) for r, o in zip(rows, choice, strict=True))
-    loss = sum(int(r.loss[o]) for r, o in zip(rows, choice, strict=True))
+    loss = sum(int(r.loss[before, o]) for r, before, o in zip(rows, (0, *choice), choice, strict=False))
     accuracy = float(model.accuracy(np.array([loss]))[0])
     return Composition(tuple(choice), threads, memory, latency, accuracy)
 

@@ -12,8 +12,9 @@ dominated in all three. So the search goes back to the blocks, with bounds:
 
         r(x) <= a - s L(x) - charge(x) - p . w(x) + q (limit - T(x))
 
-    is a sum over blocks, whose best completion is the sum of each block's best. Every edge of the link's concave
-    envelope gives such a line, and each its own best q. U_m is found by the same search, from the best r known.
+    is a sum over blocks and neighbours, whose best completion is found from the last block backwards: one number for
+    each option that the next block may come after. Every edge of the link's concave envelope gives such a line, and
+    each a good q of its own. U_m is found by the same search, from the best r known.
 """
 
 from __future__ import annotations
@@ -153,15 +154,17 @@ class _Search:
         best = np.array([[b.top + constant + off] for b in bounds])
         spent = np.array([latency])
         choice = np.zeros((1, 0), dtype=np.uint16)
+        last = np.zeros(1, dtype=np.intp)
         for i, row in enumerate(rows):
             rest -= int(row.latency.min())
             drops = np.array([b.drops[i] for b in bounds])
-            best = (best[:, :, None] - drops[:, None, :]).reshape(len(bounds), -1)
+            best = (best[:, :, None] - drops[:, last]).reshape(len(bounds), -1)
             spent = (spent[:, None] + row.latency).ravel()
             kept = np.flatnonzero((best >= floor).all(axis=0) & (spent <= limit - rest))
             best, spent = best[:, kept], spent[kept]
             parent, option = np.divmod(kept, len(row.latency))
             choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
+            last = option
         return choice
 
 
@@ -173,31 +176,43 @@ def _sums(model: Model, threads: int, choice: Choices) -> tuple[Ints, Ints, Ints
     for b, row in enumerate(model.rows[threads]):
         memory += row.memory[choice[:, b]]
         latency += row.latency[choice[:, b]]
-        loss += row.loss[choice[:, b]]
+        loss += row.loss[choice[:, b - 1] if b else 0, choice[:, b]]
     return memory, latency, loss
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """An upper bound of reduced values: `top` for any composition, less the `drops` of the options it has."""
+    """An upper bound of reduced values: `top` for any composition, less the `drops` of the options it has.
+
+    `drops` are by block (options of the block before, options), one row for the first block; none is negative, and
+    after any option one is 0.
+    """
 
     top: float
     drops: tuple[Floats, ...]
 
 
 def _bound(line: tuple[float, float], rows: Sequence[Rows], costs: Sequence[Floats], room: int) -> _Bound:
-    """The bound of one line a - s L, with the best price of the latency that there is room for."""
+    """The bound of one line a - s L, with a price of the latency that there is room for.
+
+    The price is the best one where nothing interacts; any price that is not negative gives a bound.
+    """
     a, s = line
     scores = [-s * row.loss - cost for row, cost in zip(rows, costs, strict=True)]
     latencies = [row.latency for row in rows]
     price = rounding = 0.0
     if rows:
-        items = padded(scores, [latencies], [room])
+        items = padded([score.max(axis=0) for score in scores], [latencies], [room])
         (price,), _ = one_price(items, np.array([int(t.argmin()) for t in latencies]))
         rounding = items.rounding((price,))
-    reduced = [score - price * t for score, t in zip(scores, latencies, strict=True)]
-    top = a + price * room + sum(float(r.max()) for r in reduced) + rounding
-    return _Bound(top, tuple(r.max() - r for r in reduced))
+    drops: list[Floats] = []
+    ahead = np.zeros(1)  # what the best completion adds, after each option
+    for score, t in zip(reversed(scores), reversed(latencies), strict=True):
+        reduced = score - price * t + ahead
+        ahead = reduced.max(axis=1)
+        drops.insert(0, ahead[:, None] - reduced)
+    top = a + price * room + float(np.max(ahead)) + rounding
+    return _Bound(top, tuple(drops))
 
 
 def _lines_above(model: Model, rows: Sequence[Rows]) -> list[tuple[float, float]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from legodnn.errors import WorkloadError
 from legodnn.profile import OptionProfile, Profile
-from legodnn.store import Link, Segment, Store
+from legodnn.store import Link, Option, Store
 from legodnn.workload import WorkloadModel
 
 # Far beyond any device, and small enough that sums of them are exact in 64-bit integers.
@@ -43,10 +43,18 @@ class OptionRow:
 
 @dataclass(frozen=True)
 class BlockRows:
-    """A segment and its options: several for a block, one for a fixed segment."""
+    """A segment and its options: several for a block, one for a fixed segment.
+
+    Attributes:
+        name: as in the store.
+        options: at least one.
+        interaction: what each option adds to the loss beyond its own, by the option of the block before it (rows:
+            options there, columns: options here); empty where nothing is known, and for the first block.
+    """
 
     name: str
     options: tuple[OptionRow, ...]
+    interaction: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,10 @@ class ModelTable:
         _distinct([s.name for s in segments], f"model {self.name!r} has two segments called")
         for segment in segments:
             _check_segment(f"{self.name}/{segment.name}", segment)
+        for before, block in zip((None, *self.blocks), self.blocks, strict=False):
+            _check_interaction(f"{self.name}/{block.name}", before, block)
         for one in self.fixed:
+            _check_interaction(f"{self.name}/{one.name}", None, one)
             if len(one.options) > 1:
                 raise WorkloadError(f"{self.name}/{one.name}: a fixed segment has one option, not {len(one.options)}")
         _check(self.weight, f"{self.name}: weight", above=0)
@@ -140,12 +151,11 @@ class ModelTable:
             WorkloadError: a figure makes no sense.
         """
         profile.check_store(store)
-        measured = {(o.segment, o.option): o for o in profile.options}
-        segments = [(s.kind, _rows(s, measured)) for s in store.manifest.segments]
+        blocks, fixed = _segments(store, profile)
         return cls(
             name=name or store.name,
-            blocks=tuple(rows for kind, rows in segments if kind == "block"),
-            fixed=tuple(rows for kind, rows in segments if kind == "fixed"),
+            blocks=tuple(blocks),
+            fixed=tuple(fixed),
             link=store.manifest.accuracy.link,
             accuracy_error=store.manifest.accuracy.error,
             overhead_ms=profile.overhead_ms,
@@ -173,15 +183,26 @@ class ModelTable:
         )
 
 
-def _rows(segment: Segment, measured: Mapping[tuple[str, str], OptionProfile]) -> BlockRows:
-    rows = []
-    for option in segment.options:
-        figures = measured.get((segment.name, option.name))
-        if figures is None:  # skipped, as check_store has seen to
+def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[BlockRows]]:
+    """Blocks and fixed segments of a store, without the options that the profile skipped (`check_store` saw to it)."""
+    measured = {(o.segment, o.option): o for o in profile.options}
+    blocks, fixed = [], []
+    before: list[int] = []
+    for segment in store.manifest.segments:
+        kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
+        rows = tuple(_row(segment.options[i], measured[segment.name, segment.options[i].name]) for i in kept)
+        if segment.kind == "fixed":
+            fixed.append(BlockRows(segment.name, rows))
             continue
-        latency = {entry.threads: entry.median_ms for entry in figures.latency}
-        rows.append(OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms))
-    return BlockRows(segment.name, tuple(rows))
+        interaction = tuple(tuple(segment.interaction[j][i] for i in kept) for j in before if segment.interaction)
+        blocks.append(BlockRows(segment.name, rows, interaction))
+        before = kept
+    return blocks, fixed
+
+
+def _row(option: Option, figures: OptionProfile) -> OptionRow:
+    latency = {entry.threads: entry.median_ms for entry in figures.latency}
+    return OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
 
 
 def _check_segment(where: str, segment: BlockRows) -> None:
@@ -200,6 +221,19 @@ def _check_segment(where: str, segment: BlockRows) -> None:
             if threads < 1:
                 raise WorkloadError(f"{place}: thread count {threads} is less than 1")
             _check(latency, f"{place}: latency_ms with {threads} threads", least=0, most=_MOST_MS)
+
+
+def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:
+    if not block.interaction:
+        return
+    shape = [len(row) for row in block.interaction]
+    if before is None or shape != [len(block.options)] * len(before.options):
+        raise WorkloadError(
+            f"{where}: interaction must have a row for each option of the block before and a column for each option"
+        )
+    for row in block.interaction:
+        for value in row:
+            _check(value, f"{where}: interaction")
 
 
 def _check(value: float, what: str, *, least: float = -math.inf, above: float = -math.inf, most: float = 1e12) -> None:

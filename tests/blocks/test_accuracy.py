@@ -122,15 +122,13 @@ levels = (0.0, 0.1, 0.2, 0.4, 0.7)
 
 def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(validation: Split) -> None:
     swapped = chain(levels)
-    model, losses = measure(swapped, validation, "made up", samples=48, seed=0)
+    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0)
     assert (model.metric, model.data, model.samples) == ("top1", "made up", 16)
     assert model.original == top1([validation.x], validation.y)
     assert model.error < 0.02
     unseen = draw(swapped.sizes, 30, seed=7)
     known = dict(evaluate(swapped, unseen, validation))
-    sums = [sum(loss[i] for loss, i in zip(losses, c, strict=True)) for c in unseen]
-    predicted = np.interp(sums, model.link.x, model.link.y)
-    assert np.abs(predicted - [known[c].metric for c in unseen]).mean() < 0.025
+    assert np.abs(fitted.predict(unseen) - [known[c].metric for c in unseen]).mean() < 0.025
 
 
 def test_the_report_names_every_level_and_the_held_out_error(validation: Split) -> None:
@@ -163,8 +161,9 @@ def test_the_held_out_compositions_are_not_fitted(validation: Split) -> None:
 
 
 def test_segments_with_one_option_lose_nothing(validation: Split) -> None:
-    model, losses = measure(chain_of([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0)
-    assert losses == [[0.0], [0.0]]
+    model, fitted = measure(chain_of([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0)
+    assert fitted.losses == [[0.0], [0.0]]
+    assert fitted.interactions == [[], []]
     assert set(model.link.y) == {model.original}
     assert model.error == 0
 

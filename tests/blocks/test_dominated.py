@@ -31,6 +31,10 @@ def option(number: int, precision: Precision, size: int, macs: int, loss: float)
     )
 
 
+def dominated(options: list[Option]) -> list[bool]:
+    return [o.dominated for o in mark_dominated(options, [o.loss for o in options])]
+
+
 def does_as_well(a: Option, b: Option) -> bool:
     """Nowhere worse: size, work, kind of arithmetic, loss."""
     arithmetic = a.precision == "int8" or b.precision != "int8"
@@ -42,7 +46,7 @@ def test_every_marked_option_has_an_unmarked_one_that_does_as_well_and_no_unmark
     original: tuple[int, int], others: list[tuple[Precision, int, int, float]]
 ) -> None:
     options = [option(0, "float32", *original, 0.0), *(option(i, *o) for i, o in enumerate(others, start=1))]
-    marked = mark_dominated(options)
+    marked = mark_dominated(options, [o.loss for o in options])
     assert [o.model_copy(update={"dominated": False}) for o in marked] == options
     assert not marked[0].dominated
     kept = [o for o in marked if not o.dominated]
@@ -55,11 +59,11 @@ def test_every_marked_option_has_an_unmarked_one_that_does_as_well_and_no_unmark
 
 def test_of_equals_the_first_is_kept_and_the_original_though_it_is_beaten() -> None:
     options = [option(0, "float32", 9, 9, 0.0), option(1, "int8", 5, 5, 0.0), option(2, "int8", 5, 5, 0.0)]
-    assert [o.dominated for o in mark_dominated(options)] == [False, False, True]
+    assert dominated(options) == [False, False, True]
 
 
 def test_float_arithmetic_that_is_smaller_does_not_replace_int8() -> None:
     options = [option(0, "float32", 9, 9, 0.0), option(1, "int8", 5, 5, 0.1), option(2, "float32", 4, 4, 0.0)]
-    assert [o.dominated for o in mark_dominated(options)] == [False, False, False]
+    assert dominated(options) == [False, False, False]
     turned = [options[0], options[2], options[1].model_copy(update={"precision": "float16"})]
-    assert [o.dominated for o in mark_dominated(turned)] == [False, False, True]
+    assert dominated(turned) == [False, False, True]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -63,6 +63,14 @@ def random_table(
             )
         return BlockRows(label, tuple(rows))
 
+    def interacting(segments: list[BlockRows]) -> Iterator[BlockRows]:
+        yield segments[0]
+        for before, block in itertools.pairwise(segments):
+            shape = (len(before.options), len(block.options))
+            found = np.round(rng.normal(0, rng.choice([0.01, 0.1]), shape), 4)
+            yield replace(block, interaction=tuple(map(tuple, found.tolist()))) if rng.random() < 0.8 else block
+
+    segments = [segment(f"b{b}", int(rng.integers(1, options + 1))) for b in range(blocks)]
     knots = int(rng.integers(2, 5))
     x = np.round(np.cumsum(rng.uniform(0.05, 0.5, knots)) - 0.1, 3)
     y = np.round(np.sort(rng.uniform(0, 1, knots))[::-1], 3)
@@ -70,7 +78,7 @@ def random_table(
         y[1] = y[0]  # a flat piece: different losses, equal accuracy
     return ModelTable(
         name=name,
-        blocks=tuple(segment(f"b{b}", int(rng.integers(1, options + 1))) for b in range(blocks)),
+        blocks=tuple(interacting(segments) if rng.random() < 0.5 else segments),
         fixed=(segment("stem", 1),) if rng.random() < 0.5 else (),
         link=Link(x=tuple(map(float, x)), y=tuple(map(float, y))),
         weight=float(np.round(rng.uniform(0.2, 3), 2)),
@@ -93,7 +101,7 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
             *(f.options[0] for f in table.fixed),
         ]
         latency = sum(o.latency_ms[n] for o in pick) * slowdown.get(table.name, 1.0)
-        loss = sum(o.loss for o in pick)
+        loss = loss_of(table, pick)
         memory += sum(o.memory_bytes for o in pick)
         cores += (table.rate_hz or 0) * n * latency / 1000
         accuracy = float(np.interp(loss, table.link.x, table.link.y))
@@ -121,6 +129,17 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
         return Case(tuple(tables), budget, slowdown)
     charge = SwitchCharge(per_mb=float(rng.choice([0.0, 0.01, 0.1])), per_ms=float(rng.choice([0.0, 0.002, 0.02])))
     return Case(tuple(tables), budget, slowdown, charge, Plan(models=tuple(running), budget=budget, objective=0.0))
+
+
+def loss_of(table: ModelTable, options: Sequence[OptionRow]) -> float:
+    """The loss of one option for each segment, blocks first, interactions included."""
+    numbers = [b.options.index(o) for b, o in zip(table.blocks, options, strict=False)]
+    interactions = (
+        block.interaction[i][j]
+        for block, (i, j) in zip(table.blocks[1:], itertools.pairwise(numbers), strict=True)
+        if block.interaction
+    )
+    return math.fsum((*(o.loss for o in options), *interactions))
 
 
 def latency_limit(case: Case, table: ModelTable) -> float | None:
@@ -207,24 +226,36 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
             p.row([(out, 1)], 0, 0)
         slow = case.slowdown.get(table.name, 1.0)
         columns: list[tuple[int, int, str, OptionRow]] = []
+        interacting: list[tuple[int, float]] = []
         switches = []
         for n in table.thread_counts:
             on = p.column(sum(objective * case.load_charge(table, f.name, n, f.options[0]) for f in table.fixed))
             switches.append(on)
             columns += [(on, n, f.name, f.options[0]) for f in table.fixed]
+            before: list[int] = []
             for block in table.blocks:
                 xs = [p.column(objective * case.load_charge(table, block.name, n, o)) for o in block.options]
                 p.row([*((x, 1) for x in xs), (on, -1)], 0, 0)
                 columns += [(x, n, block.name, o) for x, o in zip(xs, block.options, strict=True)]
+                if block.interaction:  # a column for each pair, 1 where both of it are
+                    pairs = [[p.column(integer=False) for _ in xs] for _ in before]
+                    for x, row in zip(before, pairs, strict=True):
+                        p.row([*((y, 1) for y in row), (x, -1)], 0, 0)
+                    for j, x in enumerate(xs):
+                        p.row([*((row[j], 1) for row in pairs), (x, -1)], 0, 0)
+                    for row, values in zip(pairs, block.interaction, strict=True):
+                        interacting += zip(row, values, strict=True)
+                before = xs
         p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
         chosen.append(columns)
         rate = table.rate_hz or 0
         latency = [(x, o.latency_ms[n] * slow) for x, n, _, o in columns]
         cores += [(x, o.latency_ms[n] * slow * n * rate / 1000) for x, n, _, o in columns]
         memory += [(x, o.memory_bytes / 1e6) for x, _, _, o in columns]
-        loss = [(x, o.loss) for x, _, _, o in columns]
+        loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
         # The link: a point on it as a mixture of two neighbouring knots.
         reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1
+        reach += sum(max(map(abs, row)) for b in table.blocks for row in b.interaction)
         x = [min(-reach, table.link.x[0] - 1), *table.link.x, max(reach, table.link.x[-1] + 1)]
         y = [table.link.y[0], *table.link.y, table.link.y[-1]]
         mix = [p.column(cost=-objective * table.weight * v, integer=False) for v in y]
@@ -260,11 +291,18 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
     return Answer(worth_of(case, picks), holds(case, picks), abs(found[0]))
 
 
+def picked_loss(table: ModelTable, picked: list[tuple[int, str, OptionRow]]) -> float:
+    options = {segment: option for _, segment, option in picked}
+    return loss_of(table, [options[s.name] for s in (*table.blocks, *table.fixed)])
+
+
 def worth_of(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> float:
     total = 0.0
     for table, picked in zip(case.tables, picks, strict=True):
-        accuracy = float(np.interp(math.fsum(o.loss for _, _, o in picked), table.link.x, table.link.y))
-        total += table.weight * accuracy if picked else -suspension(case)
+        if not picked:
+            total -= suspension(case)
+            continue
+        total += table.weight * float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
         total -= math.fsum(case.load_charge(table, b, n, o) for n, b, o in picked)
     return total
 
@@ -276,7 +314,7 @@ def holds(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> bool:
             continue
         latency = math.fsum(o.latency_ms[n] for n, _, o in picked) * case.slowdown.get(table.name, 1.0)
         limit = latency_limit(case, table)
-        accuracy = float(np.interp(math.fsum(o.loss for _, _, o in picked), table.link.x, table.link.y))
+        accuracy = float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
         if limit is not None and latency > limit:
             return False
         if table.min_accuracy is not None and accuracy < table.min_accuracy:
@@ -301,7 +339,7 @@ def compositions(case: Case, table: ModelTable) -> Iterator[tuple[float, int, fl
         segments = (*table.blocks, *table.fixed)
         for picked in itertools.product(*(b.options for b in segments)):
             latency = math.fsum(o.latency_ms[n] for o in picked) * slow
-            accuracy = float(np.interp(math.fsum(o.loss for o in picked), table.link.x, table.link.y))
+            accuracy = float(np.interp(loss_of(table, picked), table.link.x, table.link.y))
             if limit is not None and latency > limit + 1e-9:
                 continue
             if table.min_accuracy is not None and accuracy < table.min_accuracy - 1e-12:
@@ -337,7 +375,7 @@ def check_plan(case: Case, plan: Plan) -> None:
         assert model.memory_bytes == sum(o.memory_bytes for o in picked)
         latency = sum(o.latency_ms[model.threads] for o in picked) * case.slowdown.get(table.name, 1.0)
         assert model.latency_ms == pytest.approx(latency, abs=1e-5)
-        accuracy = np.interp(sum(o.loss for o in picked), table.link.x, table.link.y)
+        accuracy = np.interp(loss_of(table, picked), table.link.x, table.link.y)
         assert model.accuracy == pytest.approx(accuracy, abs=1e-9)
         limit = latency_limit(case, table)
         assert limit is None or model.latency_ms <= limit

@@ -21,35 +21,44 @@ def test_earlier_min_is_what_it_says(pairs: list[tuple[int, int]]) -> None:
     assert earlier_min(key.astype(np.float64), value).tolist() == expected
 
 
-def random_blocks(rng: np.random.Generator, blocks: int, options: int, most: int) -> list[tuple[Ints, Ints, Ints]]:
+def random_blocks(
+    rng: np.random.Generator, blocks: int, options: int, most: int, interactions: float = 0.0
+) -> list[tuple[Ints, Ints, Ints]]:
+    """Memory, latency and loss; interactions up to a share of the greatest loss, between most neighbours."""
     sparsity = np.linspace(0, 0.9, options)
 
     def falling() -> Ints:
         return np.rint(most * (1 - sparsity) * rng.uniform(0.8, 1.2, options)).astype(np.int64)
 
-    return [
-        (falling(), falling(), np.rint(most * sparsity**2 * rng.uniform(0.8, 1.2, options)).astype(np.int64))
-        for _ in range(blocks)
-    ]
+    def loss(before: int) -> Ints:
+        share = interactions * most * rng.integers(0, 4) / 3
+        own = most * sparsity**2 * rng.uniform(0.8, 1.2, options)
+        return np.rint(own + rng.uniform(-share, share, (before, options))).astype(np.int64)
+
+    return [(falling(), falling(), loss(options if b else 1)) for b in range(blocks)]
 
 
-def all_compositions(blocks: list[tuple[Ints, Ints, Ints]]) -> np.ndarray:
+def sums(blocks: list[tuple[Ints, Ints, Ints]], choice: np.ndarray) -> np.ndarray:
     """(compositions, 3): memory, latency, loss."""
-    total = np.zeros((1, 3), dtype=np.int64)
-    for block in blocks:
-        total = (total[:, None] + np.stack(block, axis=1)).reshape(-1, 3)
+    total = np.zeros((len(choice), 3), dtype=np.int64)
+    last = np.zeros(len(choice), dtype=np.intp)
+    for (memory, latency, loss), option in zip(blocks, choice.T, strict=True):
+        total += np.stack([memory[option], latency[option], loss[last, option]], axis=1)
+        last = option
     return total
 
 
+@pytest.mark.parametrize("interactions", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize(("blocks", "options", "most"), [(3, 4, 50), (4, 6, 10), (5, 6, 1000), (5, 9, 10_000)])
-def test_a_frontier_holds_every_composition_that_is_not_dominated(blocks: int, options: int, most: int) -> None:
-    rows = random_blocks(np.random.default_rng(blocks), blocks, options, most)
+def test_a_frontier_holds_every_composition_that_is_not_dominated(
+    blocks: int, options: int, most: int, interactions: float
+) -> None:
+    rows = random_blocks(np.random.default_rng(blocks), blocks, options, most, interactions)
     found = build(rows, lambda loss: -loss.astype(np.float64), 1, 0, 0)
-    everything = all_compositions(rows)
+    everything = sums(rows, np.indices((options,) * blocks).reshape(blocks, -1).T)
     assert (np.diff(found.memory) >= 0).all()
     points = np.stack([found.memory, found.latency, -found.accuracy.astype(np.int64)], axis=1)
-    chosen = sum(np.stack(row, axis=1)[found.choice[:, b]] for b, row in enumerate(rows))
-    assert (points == chosen).all()
+    assert (points == sums(rows, found.choice.astype(np.intp))).all()
     have = {tuple(p) for p in points.tolist()}
     order = np.lexsort((everything[:, 2], everything[:, 1], everything[:, 0]))
     ranked = everything[order]

@@ -27,6 +27,28 @@ def noise() -> Json:
     return {"name": "a", "blocks": [[f"b{b}", [row(f"o{k}") for k in range(12)]] for b in range(8)]}
 
 
+def interactions() -> Json:
+    """Two blocks that interact, as they may and as they may not."""
+    first, second = [option("o", 2, 2, 0), option("p", 1, 1, 0.25)], [option("o", 1, 1, 0)]
+
+    def pair(found: Json) -> Json:
+        return {"name": "a", "blocks": [["b", first], ["c", second, found]]}
+
+    cases = {f"interaction {x}": pair([[0.0], [x]]) for x in (-0.5, 1e12, -1.1e12, "NaN", "Infinity")}
+    return cases | {
+        "interaction of the first block": {"name": "a", "blocks": [["b", first, [[0.0, 0.0]]]]},
+        "interaction of a fixed segment": {
+            "name": "a",
+            "blocks": [["b", first]],
+            "fixed": [["f", second, [[0.0], [0]]]],
+        },
+        "interaction of too few rows": pair([[0.0]]),
+        "interaction of too many rows": pair([[0.0]] * 3),
+        "interaction of too many columns": pair([[0.0], [0.0, 0.0]]),
+        "interaction of empty rows": pair([[], []]),
+    }
+
+
 def tables() -> Json:
     """Tables with a figure that is wrong, or as great or small as may be."""
     good = one_block("a", option("o", 20, 2.0, 0.0), option("p", 10, 1.0, 0.25))
@@ -66,6 +88,7 @@ def tables() -> Json:
             "threads": 1,
         },
         "noise": noise(),
+        **interactions(),
         "only fixed": {"name": "a", "blocks": [], "fixed": [["f", [option("o", 1, {"2": 1.0}, 0)]]]},
     }
     listed = [{"name": name, "table": table} for name, table in cases.items()]

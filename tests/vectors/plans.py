@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -115,11 +116,11 @@ def running_plan(rng: random.Random, tables: list[Json]) -> Json:
     """A plan that may run of some models; at times one that does not fit a table."""
     models = []
     for t in tables:
-        counts = sorted({n for _, options in t["blocks"] for o in options for n in o[2]}) or ["1"]
+        counts = sorted({n for _, options, *_ in t["blocks"] for o in options for n in o[2]}) or ["1"]
         if rng.random() < 0.1:
             models.append({"name": t["name"], "suspended": True})
             continue
-        options = {label: rng.choice(rows)[0] for label, rows in t["blocks"]}
+        options = {label: rng.choice(rows)[0] for label, rows, *_ in t["blocks"]}
         models.append({"name": t["name"], "threads": int(rng.choice(counts)), "options": options})
     if rng.random() < 0.05:
         models[0]["name"] = "another"
@@ -171,15 +172,33 @@ def random_workload(rng: random.Random, kind: str, models: int, blocks: int, opt
     return workload
 
 
+def interacting(rng: random.Random, workload: Json) -> Json:
+    """The workload with interactions of most neighbours: small, large, or few values so that there are ties."""
+    tables = []
+    for table in workload["models"]:
+        blocks = table["blocks"][:1]
+        spread = rng.choice([0.003, 0.03, 0.3, None])
+        for (_, before, *_), (label, rows) in itertools.pairwise(table["blocks"]):
+            found = [
+                [
+                    rng.choice([0.0, 0.0, 0.25, -0.25]) if spread is None else round(rng.gauss(0, spread), 4)
+                    for _ in rows
+                ]
+                for _ in before
+            ]
+            blocks.append([label, rows, found] if rng.random() < 0.8 else [label, rows])
+        tables.append({**table, "blocks": blocks})
+    return {**workload, "models": tables}
+
+
 def relaxed(workload: Json) -> Json:
     """The workload without limits of its models' own."""
     limits = ("min_accuracy", "latency_ms")
     return {**workload, "models": [{k: v for k, v in t.items() if k not in limits} for t in workload["models"]]}
 
 
-def random_case(rng: random.Random, name: str, kind: str, models: int, blocks: int, options: int) -> tuple[Json, Json]:
+def random_case(rng: random.Random, name: str, workload: Json) -> tuple[Json, Json]:
     """A workload, and some questions about it."""
-    workload = random_workload(rng, kind, models, blocks, options)
     scheduler = vectors.scheduler_of(relaxed(workload))
     steps = []
     for i in range(rng.randint(1, 3)):
@@ -231,7 +250,15 @@ def asked() -> Json:
         rng = random.Random(f"plan {i}")
         kind = rng.choice(["smooth", "smooth", "tied", "tied", "tied", "huge"])
         name = f"{kind} {i}"
-        workloads[name], case = random_case(rng, name, kind, rng.randint(1, 3), 3, 4)
+        workloads[name], case = random_case(rng, name, random_workload(rng, kind, rng.randint(1, 3), 3, 4))
+        cases.append(case)
+    for i in range(90):
+        rng = random.Random(f"interacting {i}")
+        kind = rng.choice(["smooth", "smooth", "tied"])
+        name = f"interacting {kind} {i}"
+        models, blocks = rng.choice([(3, 3), (2, 4), (1, 5)])
+        workload = interacting(rng, random_workload(rng, kind, models, blocks, 4))
+        workloads[name], case = random_case(rng, name, workload)
         cases.append(case)
     for i in range(30):
         rng = random.Random(f"exact {i}")
@@ -239,9 +266,16 @@ def asked() -> Json:
         name = f"exact {kind} {i}"
         workloads[name], case = exact_case(rng, name, kind)
         cases.append(case)
-    for i, (models, blocks, options, charge) in enumerate([(4, 8, 10, 0.0), (2, 6, 8, 0.02), (6, 4, 6, 0.0)]):
+    large = [
+        (4, 8, 10, 0.0, False),
+        (2, 6, 8, 0.02, False),
+        (6, 4, 6, 0.0, False),
+        (2, 8, 8, 0.0, True),
+        (2, 5, 6, 0.02, True),
+    ]
+    for i, (models, blocks, options, charge, interact) in enumerate(large):
         rng = random.Random(f"large {i}")
-        name = f"{models} x {blocks} x {options}"
+        name = f"{models} x {blocks} x {options}" + " interacting" * interact
         tables = []
         for m in range(models):
             table = smooth(rng, f"m{m}", blocks, options)
@@ -259,7 +293,8 @@ def asked() -> Json:
                     rows.append(more)
                 assert label
             tables.append(table)
-        workloads[name] = {"models": tables, "charge": {"per_mb": charge}}
+        workload = {"models": tables, "charge": {"per_mb": charge}}
+        workloads[name] = interacting(rng, workload) if interact else workload
         scheduler = vectors.scheduler_of(workloads[name])
         budgets = [{k: v for k, v in random_budget(rng, scheduler).items() if k != "cores"} for _ in range(12)]
         steps = [{"budget": b, **({"running": "last"} if k % 2 else {})} for k, b in enumerate(budgets)]

@@ -158,6 +158,13 @@ def measured() -> Json:
             cases.append(
                 {"name": f"{name}: {what}", "base": name, "profile": {**profile, "options": options}, "budget": {}}
             )
+        kept = [e for e in entries if e["option"] != "s0-int8" or e["segment"] not in ("block1", "down")]
+        gone = [
+            {"segment": e["segment"], "option": e["option"], "reason": "dominated"} for e in entries if e not in kept
+        ]
+        skips = {**profile, "options": kept, "skipped": gone}
+        for budget in ({}, {"memory_bytes": 3_100_000}, {"memory_bytes": 2_200_000}):
+            cases.append({"name": f"{name} skips {budget}", "base": name, "profile": skips, "budget": budget})
         cases.append(
             {"name": f"{name}: another store", "base": name, "profile": {**profile, "store_id": "0" * 64}, "budget": {}}
         )

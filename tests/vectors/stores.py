@@ -85,6 +85,7 @@ CHAIN = manifest_of(
     [("t1", [2, 2, 4]), ("t2", [8]), ("y", [10])],
     [("block1", "block", ["x"], ["t1"]), ("block2", "block", ["t1"], ["t2"]), ("head", "fixed", ["t2"], ["y"])],
 )
+CHAIN["segments"][1]["interaction"] = [[0.0, 0.0, 0.0], [0.0, -0.004, 0.001], [0.0, 0.02, 0.0015]]
 GRAPH = manifest_of(
     [("a", [4, 4, 2]), ("b", [2, 2, 2]), ("c", [4, 4, 2]), ("y", [])],
     [
@@ -371,6 +372,22 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
     yield "a fixed segment with options", put("segments", wide, "kind", value="fixed")
     yield "a block with one option", put("segments", -1, "kind", value="block")
     yield "another kind", put("segments", 0, "kind", value="piece")
+    rows = [[0.0, 0.1, 0.2]] * 3
+    for what, value in {
+        "right": rows,
+        "of too few rows": rows[1:],
+        "of too many columns": [[*row, 0.0] for row in rows],
+        "of no columns": [[], [], []],
+        "of integers": [[0, 1, 2]] * 3,
+        "of text": [["0"] * 3] * 3,
+        "of nothing": [[None] * 3] * 3,
+        "that is no list": 0.0,
+        "that is null": None,
+        "that is empty": [],
+    }.items():
+        yield f"an interaction {what}", put("segments", 2 - (document is CHAIN), "interaction", value=value)
+        yield f"an interaction {what} of the first block", put("segments", wide, "interaction", value=value)
+        yield f"an interaction {what} of a fixed segment", put("segments", -1, "interaction", value=value)
     options = document["segments"][wide]["options"]
     yield "no original", put("segments", wide, "options", value=options[1:])
     yield "options in another order", put("segments", wide, "options", value=options[::-1])

@@ -52,7 +52,11 @@ def number(value: Json) -> Json:
 
 
 def table_of(data: Mapping[str, Json]) -> ModelTable:
-    """A model table. An option is [name, memory bytes, {threads: ms}, loss, file bytes, load ms]."""
+    """A model table.
+
+    A segment is [name, options] or [name, options, interaction], an option [name, memory bytes, {threads: ms}, loss,
+    file bytes, load ms].
+    """
     rest = {key: number(value) for key, value in data.items() if key not in ("name", "blocks", "fixed", "link")}
     link = {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
     return ModelTable(
@@ -64,7 +68,7 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
     )
 
 
-def _segment(name: str, options: list[Json]) -> BlockRows:
+def _segment(name: str, options: list[Json], interaction: list[Json] | None = None) -> BlockRows:
     return BlockRows(
         name,
         tuple(
@@ -78,6 +82,7 @@ def _segment(name: str, options: list[Json]) -> BlockRows:
             )
             for o in options
         ),
+        tuple(tuple(number(x) for x in row) for row in interaction or ()),
     )
 
 
@@ -235,6 +240,7 @@ def _store(store: Store) -> Json:
                 list(s.inputs),
                 list(s.outputs),
                 [[o.name, o.precision, o.loss, o.bytes] for o in s.options],
+                [list(row) for row in s.interaction],
             ]
             for s in m.segments
         ],

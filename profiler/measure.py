@@ -53,9 +53,15 @@ class Effort:
     def __post_init__(self) -> None:
         counts = self.threads
         if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
-            raise ProfileError(f"thread counts must be different and positive, not {counts}")
-        if not 0 < self.seconds < math.inf or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
-            raise ProfileError("seconds, precision (a fraction) and processes must be positive, plans not negative")
+            raise ProfileError(f"threads must be different positive counts, not {' '.join(map(str, counts)) or 'none'}")
+        if not 0 < self.seconds < math.inf:
+            raise ProfileError(f"seconds must be positive and finite, not {self.seconds:g}")
+        if not 0 < self.precision < 1:
+            raise ProfileError(f"precision must be a fraction between 0 and 1, not {self.precision:g}")
+        if self.processes < 1:
+            raise ProfileError(f"processes must be at least 1, not {self.processes}")
+        if self.plans < 0:
+            raise ProfileError(f"plans must not be negative, but are {self.plans}")
 
 
 QUICK = Effort(seconds=8.0, precision=0.03, processes=1, plans=8, dominated=False)

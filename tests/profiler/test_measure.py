@@ -91,8 +91,11 @@ def test_the_shared_stores_profiles_fit_them(tiny_store: Store, tiny_store2: Sto
     ],
 )
 def test_efforts_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ProfileError, match="must be"):
+    ((name, value),) = arguments.items()
+    with pytest.raises(ProfileError, match=rf"^{name} must ") as caught:
         Effort(**arguments)
+    shown = " ".join(map(str, value)) or "none" if name == "threads" else f"{value:g}"
+    assert str(caught.value).endswith(f" {shown}")
 
 
 # --- options that are left out when time is short --------------------------------------------------------------------

@@ -202,5 +202,5 @@ def summary(profile: Profile) -> str:
     if profile.skipped:
         names = ", ".join(f"{s.segment}/{s.option}" for s in profile.skipped[:4])
         more = f" and {len(profile.skipped) - 4} more" if len(profile.skipped) > 4 else ""
-        lines.append(f"not measured: {names}{more}: {profile.skipped[0].reason}")
+        lines.append(f"left out, and never chosen: {names}{more}: {profile.skipped[0].reason}")
     return "\n".join(lines)

@@ -80,7 +80,7 @@ def test_quick_says_what_it_left_out(store_copy: Path, capfd: pytest.CaptureFixt
     status, out, _ = run(capfd, "profile", store_copy, *SHORT)
     assert status == 0
     names = "block1/s0.5, block1/s0.75, block2/s0.5, block2/s0.75"
-    assert f"not measured: {names}: dominated by another option" in out
+    assert f"left out, and never chosen: {names}: dominated by another option" in out
 
 
 def test_several_stores_are_also_run_beside_each_other(

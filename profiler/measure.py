@@ -22,7 +22,8 @@ from legodnn.profiler.latency import Bench, Timings
 from legodnn.profiler.validation import validate
 from legodnn.profiler.work import Work
 from legodnn.runtime.device import fingerprint
-from legodnn.runtime.executor import open_executor
+from legodnn.runtime.executor import executor_kind, open_executor
+from legodnn.runtime.packed import is_packed
 from legodnn.store import Option, Store
 
 
@@ -154,15 +155,19 @@ def _spare(store: Store, option: Option) -> bool:
     return option.dominated and all(option is not s.original for s in store.manifest.segments)
 
 
-def _packed(store: Store, work: Work) -> float:
-    """Milliseconds that the first opening took, which packs weights where that has not been done; 0 where it had."""
+def _packed(store: Store, work: Work) -> float | None:
+    """Milliseconds that the first opening took to pack weights; None where they had been packed, or cannot be."""
     if found := work.get("pack"):
         return float(found["ms"])
+    if executor_kind() != "capi" or is_packed(store):
+        return None
     start = time.monotonic()
     open_executor(store).close()
     first = time.monotonic()
     open_executor(store).close()
     took = max(0.0, (first - start) - (time.monotonic() - first)) * 1e3
+    if not is_packed(store):
+        return None
     work.put("pack", {"ms": np.array(took)})
     return took
 

@@ -54,7 +54,6 @@ def test_it_says_what_the_chain_takes_how_well_it_predicts_and_under_which_condi
     assert [c.threads for c in profile.chain] == [2, 1, 3]
     assert [(v.threads, v.plans) for v in profile.validation] == [(2, 3), (1, 3), (3, 3)]
     assert profile.skipped == profile.contention == ()
-    assert profile.pack_ms is not None
     assert profile.conditions is not None
     assert profile.conditions.kernel
 
@@ -131,6 +130,35 @@ def test_without_hurry_everything_is_measured(store_copy: Path) -> None:
     assert profile_store(marked(store_copy, (0, 1)), SHORT).skipped == ()
 
 
+# --- packing ---------------------------------------------------------------------------------------------------------
+
+
+def test_packing_is_timed_once_and_not_where_it_was_done_before(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
+    first, again = (profile_store(tiny_store2, SHORT).pack_ms for _ in range(2))
+    assert first is not None
+    assert first > 0
+    assert again is None
+    (weights,) = (tmp_path / "cache").glob("*/weights.packed")
+    weights.chmod(0o600)
+    weights.write_bytes(b"damaged")
+    assert profile_store(tiny_store2, SHORT).pack_ms is not None
+
+
+def test_packing_is_not_timed_where_nothing_is_or_can_be_packed(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "1")
+    assert profile_store(tiny_store2, SHORT).pack_ms is None
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "interpreter")
+    monkeypatch.delenv("LEGODNN_CACHE_LIMIT")
+    assert profile_store(tiny_store2, SHORT).pack_ms is None
+    assert not list((tmp_path / "cache").glob("*/weights.packed"))
+
+
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
@@ -142,8 +170,9 @@ class Broken(CpuSeconds):
 
 
 def test_what_was_measured_before_an_error_is_gone_on_with(
-    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
     work = tmp_path / "p.work"
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, SHORT, Broken(1.0), work)

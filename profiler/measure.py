@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from legodnn.errors import ProfileError
-from legodnn.profile import OptionProfile, Profile, Skipped
+from legodnn.profile import OptionProfile, Profile, Skipped, Validation
 from legodnn.profiler import latency, memory
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.contention import measure_contention
@@ -107,8 +108,15 @@ def profile_store(
     )
     after = moment()
     figures, chain = latency.summary(bench, timings), latency.chain(bench, timings)
-    checked = validate(bench, figures, chain, effort.plans, 0.15 * effort.seconds) if effort.plans else ()
-    energies, energy = measure_energy(bench, meter) if meter else ({}, None)
+    checked: tuple[Validation, ...] = ()
+    if effort.plans:
+        seconds, save = 0.15 * effort.seconds, partial(kept.put, "validation")
+        checked = validate(bench, figures, chain, effort.plans, seconds, done=kept.get("validation"), save=save)
+    energies: dict[tuple[str, str], float] = {}
+    energy = None
+    if meter:
+        stage = f"energy by {meter.name}"
+        energies, energy = measure_energy(bench, meter, kept.get(stage), partial(kept.put, stage))
     bench.close()
     profile = Profile(
         store_id=store.id,

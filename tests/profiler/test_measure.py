@@ -190,6 +190,51 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     assert profile.pack_ms == float(kept["pack|ms"])
 
 
+def test_validation_is_kept_for_as_many_plans(
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work, effort = tmp_path / "p.work", replace(SHORT, plans=3, threads=(1, 2))
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, effort, Broken(1.0), work)
+    assert all(len(read_arrays(work, ProfileError, "")[f"validation|{n}"]) == 3 for n in (1, 2))
+    assert "validating tiny2" in capfd.readouterr().err
+    found = profile_store(tiny_store2, effort, None, work).validation
+    assert [(v.threads, v.plans) for v in found] == [(1, 3), (2, 3)]
+    assert "validating tiny2" not in capfd.readouterr().err
+    found = profile_store(tiny_store2, replace(effort, plans=4), None, work).validation
+    assert [(v.threads, v.plans) for v in found] == [(1, 4), (2, 4)]
+    assert "validating tiny2" in capfd.readouterr().err
+
+
+class Failing(CpuSeconds):
+    """A meter that measures three times and then fails."""
+
+    window_s, left = 0.05, 3
+
+    def joules(self, work: Callable[[], None]) -> float:
+        if not self.left:
+            raise ProfileError("the meter was unplugged")
+        self.left -= 1
+        return super().joules(work)
+
+
+def test_energy_is_kept_for_the_same_meter(tiny_store2: Store, tmp_path: Path) -> None:
+    work = tmp_path / "p.work"
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, SHORT, Failing(2.0), work)
+    arrays = read_arrays(work, ProfileError, "")
+    kept = [float(v) for k, v in arrays.items() if k.startswith("energy by CPU seconds x 2 W|")]
+    assert len(kept) == 3
+    same, other = CpuSeconds(2.0), CpuSeconds(100.0)
+    same.window_s = other.window_s = 0.05
+    found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, other, work).options]
+    assert not set(found) & set(kept)
+    found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, same, work).options]
+    assert found[:3] == kept
+    assert len(found) > 3
+    assert all(found)
+
+
 @pytest.mark.parametrize("effort", [replace(SHORT, threads=(2,)), replace(SHORT, threads=(1, 2))])
 def test_another_question_starts_anew(
     tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], effort: Effort

@@ -71,7 +71,7 @@ class OptionProfile(Schema):
 
 
 class Skipped(Schema):
-    """An option that was not measured, and so is never chosen, and why."""
+    """An option that was not measured, or not with all thread counts, and so is never chosen, and why."""
 
     segment: str
     option: str
@@ -203,6 +203,8 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     """One profile of several of the same store and device: their thread counts, options and contention together.
 
     Where two measured the same, the one that comes later in the sequence holds, as it does for energy and conditions.
+    A thread count can be used if all options were measured with it. So that none is lost, an option that one of the
+    profiles skips is kept only if others measured it with every thread count of the options that none skips.
 
     Raises:
         ProfileError: there is none, or they are of different stores or devices.
@@ -212,7 +214,11 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     first, last = profiles[0], profiles[-1]
     for other in profiles[1:]:
         if other.store_id != first.store_id:
-            raise ProfileError(f"profiles of different stores cannot be merged ({first.model!r} and {other.model!r})")
+            raise ProfileError(
+                "profiles of different stores cannot be merged: "
+                f"model {first.model!r}, store id {first.store_id[:12]}, and "
+                f"model {other.model!r}, store id {other.store_id[:12]}"
+            )
         other.check_device(first.device)
     options: dict[tuple[str, str], OptionProfile] = {}
     for entry in (o for p in profiles for o in p.options):
@@ -222,6 +228,10 @@ def merge(profiles: Sequence[Profile]) -> Profile:
         merged = entry.model_copy(update={"latency": tuple(latency.values()), "energy_mj": energy})
         options[entry.segment, entry.option] = merged
     skipped = {(s.segment, s.option): s for p in profiles for s in p.skipped}
+    threads = {key: {e.threads for e in o.latency} for key, o in options.items()}
+    never_skipped = [counts for key, counts in threads.items() if key not in skipped]
+    needed = set[int]().union(*never_skipped).intersection(*never_skipped)
+    options = {key: o for key, o in options.items() if key not in skipped or threads[key] >= needed}
     return last.model_copy(
         update={
             "options": tuple(options.values()),

@@ -154,9 +154,13 @@ def load_workload(paths: Sequence[str | Path]) -> Workload:
     if not paths:
         raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
     files = [Path(p) for p in paths]
-    if files[0].suffix == ".toml":
+    if workloads := [f for f in files if f.suffix == ".toml"]:
         if len(files) > 1:
-            raise WorkloadError(f"give one workload file or several stores, not {files[0]} and {files[1]}")
+            other = next(f for f in files if f is not workloads[0])
+            raise WorkloadError(
+                f"{workloads[0]} is a workload file, which is given alone, not with {other}; "
+                "its stores are named in it, as [[models]]"
+            )
         return _read_toml(files[0])
     return Workload(
         models=tuple(WorkloadModel(name=n, store=str(f)) for n, f in zip(_names(files), files, strict=True))

@@ -12,7 +12,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -247,11 +247,22 @@ def open_meter(name: str, root: Path = Path("/")) -> Meter:
     raise ProfileError(f"no meter {name!r}; there are {', '.join(METERS)}, csv:FILE and watts:NUMBER")
 
 
-def measure_energy(bench: Bench, meter: Meter) -> tuple[dict[tuple[str, str], float], Energy]:
+def measure_energy(
+    bench: Bench,
+    meter: Meter,
+    done: Mapping[str, np.ndarray] | None = None,
+    save: Callable[[dict[str, np.ndarray]], None] = lambda found: None,
+) -> tuple[dict[tuple[str, str], float], Energy]:
     """Millijoules of a run of each option, beyond what the idle device takes; and of a switch.
 
     At the first of the bench's thread counts. Each option runs on its own, with whatever its inputs hold: what weights
     and activations say does not matter to the time it takes. The bench cannot be used afterwards, for switches let go.
+
+    Args:
+        bench: what is run.
+        meter: what measures.
+        done: what an interrupted measurement with this meter had, by `segment number/option number`.
+        save: is given all that has been measured after each option.
     """
     threads, window = bench.threads[0], meter.window_s
     idle_w = 0.0 if meter.estimate else meter.joules(lambda: time.sleep(window)) / window
@@ -272,19 +283,27 @@ def measure_energy(bench: Bench, meter: Meter) -> tuple[dict[tuple[str, str], fl
         joules = meter.joules(repeat)
         return max(0.0, joules - idle_w * start) / count * 1e3
 
-    found = {}
-    with Progress(f"energy of {bench.store.name}", sum(map(len, bench.options))) as progress:
+    found = dict(done or {})
+    with Progress(f"energy of {bench.store.name}", sum(map(len, bench.options)), len(found)) as progress:
         for s, options in enumerate(bench.options):
-            for i, option in enumerate(options):
+            for i in range(len(options)):
+                if f"{s}/{i}" in found:
+                    continue
                 numbers = [0] * len(bench.segments)
                 numbers[s] = i
-                found[bench.segments[s].name, option.name] = each(bench.composition(numbers, threads).steps[s])
+                found[f"{s}/{i}"] = np.array(each(bench.composition(numbers, threads).steps[s]))
+                save(found)
                 progress.step()
     ends = [tuple(n % len(o) for o in bench.options) for n in (0, -1)]
     runs = [bench.composition(numbers, threads) for numbers in ends]
     run_mj = each(lambda: _each(lambda c: c.run(bench.input), runs))
     both_mj = each(lambda: _each(lambda numbers: bench.switch_and_run(numbers, threads), ends))
-    return found, Energy(
+    names = {
+        (segment.name, option.name): float(found[f"{s}/{i}"])
+        for s, (segment, options) in enumerate(zip(bench.segments, bench.options, strict=True))
+        for i, option in enumerate(options)
+    }
+    return names, Energy(
         meter=meter.name, estimate=meter.estimate, idle_w=idle_w, switch_mj=max(0.0, both_mj - run_mj) / 2
     )
 

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from legodnn.errors import ProfileError
-from legodnn.profile import OptionProfile, Profile, Skipped
+from legodnn.profile import OptionProfile, Profile, Skipped, Validation
 from legodnn.profiler import latency, memory
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.contention import measure_contention
@@ -22,7 +23,8 @@ from legodnn.profiler.latency import Bench, Timings
 from legodnn.profiler.validation import validate
 from legodnn.profiler.work import Work
 from legodnn.runtime.device import fingerprint
-from legodnn.runtime.executor import open_executor
+from legodnn.runtime.executor import executor_kind, open_executor
+from legodnn.runtime.packed import is_packed
 from legodnn.store import Option, Store
 
 
@@ -53,9 +55,15 @@ class Effort:
     def __post_init__(self) -> None:
         counts = self.threads
         if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
-            raise ProfileError(f"thread counts must be different and positive, not {counts}")
-        if not 0 < self.seconds < math.inf or not 0 < self.precision < 1 or self.processes < 1 or self.plans < 0:
-            raise ProfileError("seconds, precision (a fraction) and processes must be positive, plans not negative")
+            raise ProfileError(f"threads must be different positive counts, not {' '.join(map(str, counts)) or 'none'}")
+        if not 0 < self.seconds < math.inf:
+            raise ProfileError(f"seconds must be positive and finite, not {self.seconds:g}")
+        if not 0 < self.precision < 1:
+            raise ProfileError(f"precision must be a fraction between 0 and 1, not {self.precision:g}")
+        if self.processes < 1:
+            raise ProfileError(f"processes must be at least 1, not {self.processes}")
+        if self.plans < 0:
+            raise ProfileError(f"plans must not be negative, but are {self.plans}")
 
 
 QUICK = Effort(seconds=8.0, precision=0.03, processes=1, plans=8, dominated=False)
@@ -100,8 +108,15 @@ def profile_store(
     )
     after = moment()
     figures, chain = latency.summary(bench, timings), latency.chain(bench, timings)
-    checked = validate(bench, figures, chain, effort.plans, 0.15 * effort.seconds) if effort.plans else ()
-    energies, energy = measure_energy(bench, meter) if meter else ({}, None)
+    checked: tuple[Validation, ...] = ()
+    if effort.plans:
+        seconds, save = 0.15 * effort.seconds, partial(kept.put, "validation")
+        checked = validate(bench, figures, chain, effort.plans, seconds, done=kept.get("validation"), save=save)
+    energies: dict[tuple[str, str], float] = {}
+    energy = None
+    if meter:
+        stage = f"energy by {meter.name}"
+        energies, energy = measure_energy(bench, meter, kept.get(stage), partial(kept.put, stage))
     bench.close()
     profile = Profile(
         store_id=store.id,
@@ -148,15 +163,19 @@ def _spare(store: Store, option: Option) -> bool:
     return option.dominated and all(option is not s.original for s in store.manifest.segments)
 
 
-def _packed(store: Store, work: Work) -> float:
-    """Milliseconds that the first opening took, which packs weights where that has not been done; 0 where it had."""
+def _packed(store: Store, work: Work) -> float | None:
+    """Milliseconds that the first opening took to pack weights; None where they had been packed, or cannot be."""
     if found := work.get("pack"):
         return float(found["ms"])
+    if executor_kind() != "capi" or is_packed(store):
+        return None
     start = time.monotonic()
     open_executor(store).close()
     first = time.monotonic()
     open_executor(store).close()
     took = max(0.0, (first - start) - (time.monotonic() - first)) * 1e3
+    if not is_packed(store):
+        return None
     work.put("pack", {"ms": np.array(took)})
     return took
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -56,13 +56,29 @@ def validate(
     plans: int,
     seconds: float,
     seed: int = 1,
+    done: Mapping[str, np.ndarray] | None = None,
+    save: Callable[[dict[str, np.ndarray]], None] = lambda times: None,
 ) -> tuple[Validation, ...]:
-    """Errors of prediction at every thread count, over so many random compositions and so many seconds each."""
+    """Errors of prediction at every thread count, over so many random compositions and so many seconds each.
+
+    Args:
+        bench: what is run.
+        latency, chain: what predictions are made of.
+        plans: how many.
+        seconds: for each thread count.
+        seed: of the compositions.
+        done: what an interrupted validation had measured of as many plans, by thread count.
+        save: is given all that has been measured after each thread count.
+    """
     rng = random.Random(seed)
     drawn = [bench.draw(rng) for _ in range(plans)]
+    times = {threads: ms for threads, ms in (done or {}).items() if len(ms) == plans}
     found = []
     for threads in bench.threads:
-        measured = np.array(measure_plans(bench, drawn, threads, seconds))
+        if str(threads) not in times:
+            times[str(threads)] = np.array(measure_plans(bench, drawn, threads, seconds))
+            save(times)
+        measured = times[str(threads)]
         errors = np.abs(np.array(predict(bench, drawn, threads, latency, chain)) / measured - 1)
         p50, p95 = np.percentile(errors, [50, 95])
         found.append(Validation(threads=threads, plans=plans, median_error=float(p50), p95_error=float(p95)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,10 @@ from legodnn.errors import DependencyError, InputError
 from legodnn.runtime.executor import Array
 from legodnn.runtime.inputs import Inputs, as_model_takes
 from legodnn.store import InputSpec
+
+# Read by OpenCV and its FFmpeg when they are loaded: they print nothing, for what goes wrong is said here, once. Where
+# the user has set them otherwise, that holds.
+_SILENCE = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
 class Camera:
@@ -26,6 +31,8 @@ class Camera:
     """
 
     def __init__(self, source: str) -> None:
+        for variable, level in _SILENCE.items():
+            os.environ.setdefault(variable, level)
         try:
             import cv2
         except ImportError:

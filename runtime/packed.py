@@ -111,6 +111,17 @@ def open_packed(store: Store) -> Packed:
     return found
 
 
+def is_packed(store: Store) -> bool:
+    """Whether a store's packed weights are there, and not damaged, so that `open_packed` need not make them."""
+    try:
+        found = _opened(folder() / entry_name(store))
+    except PackingError:
+        return False
+    if found:
+        found.close()
+    return found is not None
+
+
 def _opened(path: Path) -> Packed | None:
     """An entry, verified; None if there is none, or none that can be used."""
     fds: list[int] = []

@@ -24,6 +24,12 @@ def add_budget_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def budget_flags(args: argparse.Namespace) -> list[str]:
+    """Which of these flags were given."""
+    given = {"--memory": args.memory is not None, "--latency": bool(args.latency), "--cores": args.cores is not None}
+    return [flag for flag, is_given in given.items() if is_given]
+
+
 def budget_from(args: argparse.Namespace, given: Budget) -> Budget:
     """The workload's own budget, replaced where the command line says something."""
     latency_ms = given.latency_ms

@@ -38,7 +38,10 @@ def add_parser(subparsers: Any) -> None:
     add_budget_flags(parser)
     parser.add_argument("--sweep", action="store_true", help="draw accuracy against memory")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="where --sweep draws (.svg, .png, .pdf; default plan.svg)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="where --sweep draws (.svg, .png, .pdf; default plan.svg); only with it",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
@@ -46,6 +49,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and print the plan or why there is none (exit status 1)."""
+    if args.output and not args.sweep:
+        raise WorkloadError("--output is where --sweep draws; add --sweep, or write the plan with --json > FILE")
     workload = load_workload(args.workload)
     budget = budget_from(args, workload.budget)
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]

@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("stores", nargs="*", metavar="STORE", help="folder of a store")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts to time (default: 1)")
+    parser.add_argument("--threads", type=int, nargs="+", metavar="N", help="thread counts to time (default: 1)")
     parser.add_argument(
         "--seconds", type=float, metavar="S", help="most that timing one store takes (default: 60; 8 with --quick)"
     )
@@ -49,7 +49,10 @@ def add_parser(subparsers: Any) -> None:
         help="stop timing when all medians are known to this relative half-width (default: .01; .03 with --quick)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="under half a minute for 50 options: leaves out dominated ones"
+        "--quick",
+        action="store_true",
+        default=None,
+        help="under half a minute for 50 options: leaves out dominated ones",
     )
     parser.add_argument(
         "--energy",
@@ -57,7 +60,12 @@ def add_parser(subparsers: Any) -> None:
         help="also measure energy: rapl, pmic (Raspberry Pi 5), battery, csv:FILE of an external meter (unix "
         "seconds,watts), or watts:N for an estimate, CPU seconds x N watts",
     )
-    parser.add_argument("--merge", nargs="+", metavar="FILE", help="put profiles of one store and device together")
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        metavar="FILE",
+        help="put profiles of one store and device together; takes --out and --json beside it, no flag of measuring",
+    )
     parser.add_argument("--out", metavar="FILE", help="where to write the profile (one store only)")
     parser.add_argument("--plot", metavar="FILE", help="draw latency and memory against sparsity (one store only)")
     parser.add_argument("--json", action="store_true", help="print the profiles as JSON")
@@ -108,9 +116,11 @@ def run(args: argparse.Namespace) -> int:
 def _effort(args: argparse.Namespace) -> Effort:
     from legodnn.profiler import QUICK, Effort
 
-    effort = replace(QUICK if args.quick else Effort(), threads=tuple(args.threads))
     given = {name: value for name in ("seconds", "precision") if (value := getattr(args, name)) is not None}
-    return replace(effort, **given)
+    try:
+        return replace(QUICK if args.quick else Effort(), threads=tuple(args.threads or (1,)), **given)
+    except ProfileError as e:  # which begins with the attribute's name: the flag's
+        raise ProfileError(f"--{e}") from None
 
 
 def _check_writable(path: Path) -> None:
@@ -136,8 +146,11 @@ def _check_plot(path: Path) -> None:
 def _merge(args: argparse.Namespace) -> int:
     if not args.out:
         raise ProfileError("--merge needs --out, the file to write")
-    if args.plot:
-        raise ProfileError("--plot draws a store that is being measured, and cannot be used with --merge")
+    measuring = ("threads", "seconds", "precision", "quick", "energy", "plot")
+    if given := [f"--{name}" for name in measuring if getattr(args, name) is not None]:
+        raise ProfileError(
+            f"--merge measures nothing; leave out {', '.join(given)}, or measure a STORE without --merge"
+        )
     profile = merge([Profile.load(file) for file in args.merge])
     _check_writable(Path(args.out))
     profile.save(args.out)
@@ -189,5 +202,5 @@ def summary(profile: Profile) -> str:
     if profile.skipped:
         names = ", ".join(f"{s.segment}/{s.option}" for s in profile.skipped[:4])
         more = f" and {len(profile.skipped) - 4} more" if len(profile.skipped) > 4 else ""
-        lines.append(f"not measured: {names}{more}: {profile.skipped[0].reason}")
+        lines.append(f"left out, and never chosen: {names}{more}: {profile.skipped[0].reason}")
     return "\n".join(lines)

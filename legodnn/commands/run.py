@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
 from legodnn.console import size, table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
@@ -57,7 +57,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--trace",
         metavar="FILE",
-        help='JSON list of budgets: [{"memory_bytes": 10000000, "latency_ms": 1.5}, ...]',
+        help="JSON list of budgets, instead of --memory, --latency and --cores: "
+        '[{"memory_bytes": 10000000, "latency_ms": 1.5}, ...]',
     )
     parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
@@ -76,6 +77,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.frames < 1:
         raise InputError("--frames must be at least 1")
+    if args.trace and (flags := budget_flags(args)):
+        raise WorkloadError(
+            f"--trace and {flags[0]} do not go together: the trace's file says every budget; write the limit there"
+        )
     workload = load_workload(args.workload)
     budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
     for budget in budgets:  # refuses, before anything runs, one that limits a model which is none of these

@@ -103,6 +103,17 @@ def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
     assert "replaying" not in printed
 
 
+@pytest.mark.parametrize("flag", [["--memory", "10MB"], ["--latency", "5"], ["--latency", "tiny=5"], ["--cores", "2"]])
+def test_a_trace_and_a_budget_are_refused_before_anything_is_read(
+    flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "nowhere", "--input", "nowhere.npy", "--trace", "nowhere.json", *flag]) == 1
+    assert capsys.readouterr().err == (
+        f"legodnn: --trace and {flag[0]} do not go together: the trace's file says every budget; "
+        "write the limit there\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -74,6 +74,27 @@ def test_bad_flags_are_errors_in_one_line(capsys: pytest.CaptureFixture[str], wo
         assert err.count("\n") == 1
 
 
+def test_output_without_sweep_is_refused_not_ignored(
+    capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path
+) -> None:
+    status, out, err = run(capsys, "plan", workload, "--output", tmp_path / "plan.svg")
+    assert (status, out) == (1, "")
+    assert err == "legodnn: --output is where --sweep draws; add --sweep, or write the plan with --json > FILE\n"
+    assert not (tmp_path / "plan.svg").exists()
+
+
+def test_a_store_and_a_workload_file_mixed_up_are_named(
+    capsys: pytest.CaptureFixture[str], tiny_store: Store, workload: Path
+) -> None:
+    for paths in ([tiny_store.path, workload], [workload, tiny_store.path]):
+        status, out, err = run(capsys, "plan", *paths)
+        assert (status, out) == (1, "")
+        assert err == (
+            f"legodnn: {workload} is a workload file, which is given alone, not with {tiny_store.path}; "
+            "its stores are named in it, as [[models]]\n"
+        )
+
+
 def test_sweep_draws_a_rising_curve(capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     output = tmp_path / "sweep.svg"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from legodnn.errors import ProfileError
@@ -27,6 +27,7 @@ from legodnn.profile import (
     merge,
 )
 from legodnn.runtime.device import fingerprint
+from legodnn.runtime.tables import ModelTable
 from legodnn.store import Store
 
 
@@ -303,9 +304,27 @@ def test_merging_one_or_the_same_twice_changes_nothing(one: Profile) -> None:
     assert merge([one, one]) == one
 
 
+def measured(profiles: list[Profile]) -> set[tuple[str, str]]:
+    return {(o.segment, o.option) for p in profiles for o in p.options}
+
+
+def usable(profile: Profile) -> set[int]:
+    """Thread counts that all options have."""
+    return set.intersection(*({e.threads for e in o.latency} for o in profile.options))
+
+
+@given(some_profiles)
+def test_no_thread_count_and_nothing_that_all_measured_is_lost_by_merging(some: list[Profile]) -> None:
+    found = merge(some)
+    assert usable(found) == set.union(*map(usable, some))
+    assert measured([found]) >= set.intersection(*(measured([p]) for p in some))
+
+
 @given(some_profiles, some_profiles)
-def test_merging_in_steps_is_merging_at_once(some: list[Profile], more: list[Profile]) -> None:
-    at_once = contents(merge([*some, *more]))
+def test_merging_in_steps_is_merging_at_once_where_no_option_is_lost(some: list[Profile], more: list[Profile]) -> None:
+    together = [*some, *more]
+    assume(all(measured([merge(profiles)]) == measured(profiles) for profiles in (some, more, together)))
+    at_once = contents(merge(together))
     assert contents(merge([merge(some), *more])) == at_once
     assert contents(merge([*some, merge(more)])) == at_once
 
@@ -314,7 +333,10 @@ def test_merging_in_steps_is_merging_at_once(some: list[Profile], more: list[Pro
 def test_everything_measured_is_there_and_the_later_holds(some: list[Profile]) -> None:
     found = contents(merge(some))
     plain = [contents(p) for p in some]
-    assert found["options"].keys() == {key for p in plain for key in p["options"]}
+    counts = {n for p in plain for n in p["chain"]}
+    for key in measured(some):
+        of = [p["options"][key]["latency"] for p in plain if key in p["options"]]
+        assert (key in found["options"]) == ({n for latency in of for n in latency} == counts)
     for key, option in found["options"].items():
         of = [p["options"][key] for p in plain if key in p["options"]]
         assert option["memory_bytes"] == of[-1]["memory_bytes"]
@@ -328,10 +350,9 @@ def test_everything_measured_is_there_and_the_later_holds(some: list[Profile]) -
 
 
 @given(some_profiles)
-def test_skipped_is_what_none_of_them_measured(some: list[Profile]) -> None:
+def test_skipped_is_what_is_not_kept(some: list[Profile]) -> None:
     found = merge(some)
-    measured = {(o.segment, o.option) for o in found.options}
-    assert {(s.segment, s.option) for s in found.skipped} == set(KEYS) - measured
+    assert {(s.segment, s.option) for s in found.skipped} == set(KEYS) - measured([found])
 
 
 @given(some_profiles, profiles(), st.sampled_from(["store", *Fingerprint.model_fields]), st.data())
@@ -351,6 +372,15 @@ def test_other_stores_and_devices_are_refused(
     assert ("different stores" if what == "store" else f"another device ({what}: ") in str(caught.value)
 
 
+def test_other_stores_are_named_by_model_and_store_id(profile: Profile) -> None:
+    rebuilt = profile.model_copy(update={"store_id": "b" * 64})
+    with pytest.raises(ProfileError) as caught:
+        merge([profile, rebuilt])
+    assert str(caught.value).endswith(
+        f"model 'tiny', store id {profile.store_id[:12]}, and model 'tiny', store id bbbbbbbbbbbb"
+    )
+
+
 def test_nothing_cannot_be_merged() -> None:
     with pytest.raises(ProfileError, match="no profiles to merge"):
         merge([])
@@ -361,3 +391,30 @@ def test_a_merged_profile_fits_its_store(profile: Profile, tiny_store: Store) ->
     found = merge(halves)
     found.check_store(tiny_store)
     assert found.skipped == ()
+
+
+def at(profile: Profile, threads: int) -> Profile:
+    """What a profile says of one thread count."""
+    options = (
+        o.model_copy(update={"latency": tuple(e for e in o.latency if e.threads == threads)}) for o in profile.options
+    )
+    chain = tuple(c for c in profile.chain if c.threads == threads)
+    return profile.model_copy(update={"options": tuple(options), "chain": chain})
+
+
+def test_thread_counts_of_profiles_that_skip_different_options_can_all_be_used(
+    profile: Profile, tiny_store: Store
+) -> None:
+    one = at(without(profile, ("block1", "s0.5")), 1)
+    two = at(without(profile, ("block2", "s0.5")), 2)
+    found = merge([one, two])
+    assert ModelTable.from_store(tiny_store, found).thread_counts == (1, 2)
+    assert [(s.segment, s.option) for s in found.skipped] == [("block1", "s0.5"), ("block2", "s0.5")]
+    assert merge([one, two, profile]).skipped == ()
+
+
+def test_a_profile_whose_options_have_different_thread_counts_is_not_made_worse(profile: Profile) -> None:
+    first, *rest = profile.options
+    ragged = profile.model_copy(update={"options": (first.model_copy(update={"latency": first.latency[:1]}), *rest)})
+    assert merge([ragged]) == ragged
+    assert merge([ragged, at(profile, 1)]).skipped == ()

@@ -80,7 +80,7 @@ def test_quick_says_what_it_left_out(store_copy: Path, capfd: pytest.CaptureFixt
     status, out, _ = run(capfd, "profile", store_copy, *SHORT)
     assert status == 0
     names = "block1/s0.5, block1/s0.75, block2/s0.5, block2/s0.75"
-    assert f"not measured: {names}: dominated by another option" in out
+    assert f"left out, and never chosen: {names}: dominated by another option" in out
 
 
 def test_several_stores_are_also_run_beside_each_other(
@@ -175,7 +175,16 @@ def test_merging_puts_thread_counts_together(
         ([], "give the folders of stores to measure, or --merge and the files"),
         (["STORE", "--merge", "ONE"], "give the folders of stores to measure, or --merge and the files"),
         (["--merge", "ONE", "TWO"], "--merge needs --out"),
-        (["--merge", "ONE", "TWO", "--out", "OUT", "--plot", "p.svg"], "cannot be used with --merge"),
+        (["--merge", "ONE", "TWO", "--out", "OUT", "--plot", "p.svg"], "measures nothing; leave out --plot, or"),
+        (["--merge", "ONE", "--out", "OUT", "--seconds", "1"], "measures nothing; leave out --seconds, or"),
+        (["--merge", "ONE", "--out", "OUT", "--precision", ".1"], "measures nothing; leave out --precision, or"),
+        (["--merge", "ONE", "--out", "OUT", "--quick"], "measures nothing; leave out --quick, or"),
+        (["--merge", "ONE", "--out", "OUT", "--energy", "watts:1"], "measures nothing; leave out --energy, or"),
+        (
+            ["--merge", "ONE", "--out", "OUT", "--threads", "1", "--quick"],
+            "measures nothing; leave out --threads, --quick, or",
+        ),
+        (["--merge", "ONE", "--out", "OUT", "--seconds", "0"], "measures nothing; leave out --seconds, or"),
         (["--merge", "ONE", "OTHER", "--out", "OUT"], "profiles of different stores cannot be merged"),
         (["--merge", "ONE", "nowhere.json", "--out", "OUT"], "cannot read nowhere.json"),
         (["--merge", "ONE", "TWO", "--out", "FOLDER"], "Is a directory; name another file"),
@@ -185,12 +194,12 @@ def test_merging_puts_thread_counts_together(
         (["STORE", "--out", "ONE/p.json"], "name another file"),
         (["STORE", "--plot", "OUT.gif"], "--plot draws .svg, .png or .pdf, not"),
         (["STORE", "--plot", "ONE/p.svg"], "name another file"),
-        (["STORE", "--threads", "0"], "thread counts must be different and positive"),
-        (["STORE", "--threads", "1", "1"], "thread counts must be different and positive"),
-        (["STORE", "--seconds", "-1"], "must be positive"),
-        (["STORE", "--seconds", "inf"], "must be positive"),
-        (["STORE", "--seconds", "nan"], "must be positive"),
-        (["STORE", "--precision", "2"], "must be positive"),
+        (["STORE", "--threads", "0"], "--threads must be different positive counts, not 0"),
+        (["STORE", "--threads", "1", "1"], "--threads must be different positive counts, not 1 1"),
+        (["STORE", "--seconds", "-1"], "--seconds must be positive and finite, not -1"),
+        (["STORE", "--seconds", "inf"], "--seconds must be positive and finite, not inf"),
+        (["STORE", "--seconds", "nan"], "--seconds must be positive and finite, not nan"),
+        (["STORE", "--precision", "2"], "--precision must be a fraction between 0 and 1, not 2"),
         (["STORE", "--energy", "sun"], "no meter 'sun'; there are rapl, pmic, battery, csv:FILE and watts:NUMBER"),
         (["STORE", "--energy", "csv:nowhere.csv"], "cannot read nowhere.csv"),
         (["STORE", "--energy", "watts:0"], "make no sense"),

@@ -105,8 +105,11 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WorkloadError, match="not TOML"):
         load_workload([binary])
-    with pytest.raises(WorkloadError, match="one workload file or several stores"):
-        load_workload([write(tmp_path, TOML), "store"])
+    for paths in ([write(tmp_path, TOML), "store"], ["store", write(tmp_path, TOML)]):
+        with pytest.raises(WorkloadError, match=r"workload\.toml is a workload file, .* not with store;"):
+            load_workload(paths)
+    with pytest.raises(WorkloadError, match=r"a\.toml is a workload file, .* not with b\.toml;"):
+        load_workload(["a.toml", "b.toml"])
     with pytest.raises(WorkloadError, match="no workload"):
         load_workload([])
 

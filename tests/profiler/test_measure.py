@@ -54,7 +54,6 @@ def test_it_says_what_the_chain_takes_how_well_it_predicts_and_under_which_condi
     assert [c.threads for c in profile.chain] == [2, 1, 3]
     assert [(v.threads, v.plans) for v in profile.validation] == [(2, 3), (1, 3), (3, 3)]
     assert profile.skipped == profile.contention == ()
-    assert profile.pack_ms is not None
     assert profile.conditions is not None
     assert profile.conditions.kernel
 
@@ -91,8 +90,11 @@ def test_the_shared_stores_profiles_fit_them(tiny_store: Store, tiny_store2: Sto
     ],
 )
 def test_efforts_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ProfileError, match="must be"):
+    ((name, value),) = arguments.items()
+    with pytest.raises(ProfileError, match=rf"^{name} must ") as caught:
         Effort(**arguments)
+    shown = " ".join(map(str, value)) or "none" if name == "threads" else f"{value:g}"
+    assert str(caught.value).endswith(f" {shown}")
 
 
 # --- options that are left out when time is short --------------------------------------------------------------------
@@ -128,6 +130,35 @@ def test_without_hurry_everything_is_measured(store_copy: Path) -> None:
     assert profile_store(marked(store_copy, (0, 1)), SHORT).skipped == ()
 
 
+# --- packing ---------------------------------------------------------------------------------------------------------
+
+
+def test_packing_is_timed_once_and_not_where_it_was_done_before(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
+    first, again = (profile_store(tiny_store2, SHORT).pack_ms for _ in range(2))
+    assert first is not None
+    assert first > 0
+    assert again is None
+    (weights,) = (tmp_path / "cache").glob("*/weights.packed")
+    weights.chmod(0o600)
+    weights.write_bytes(b"damaged")
+    assert profile_store(tiny_store2, SHORT).pack_ms is not None
+
+
+def test_packing_is_not_timed_where_nothing_is_or_can_be_packed(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "1")
+    assert profile_store(tiny_store2, SHORT).pack_ms is None
+    monkeypatch.setenv("LEGODNN_EXECUTOR", "interpreter")
+    monkeypatch.delenv("LEGODNN_CACHE_LIMIT")
+    assert profile_store(tiny_store2, SHORT).pack_ms is None
+    assert not list((tmp_path / "cache").glob("*/weights.packed"))
+
+
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
@@ -139,8 +170,9 @@ class Broken(CpuSeconds):
 
 
 def test_what_was_measured_before_an_error_is_gone_on_with(
-    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
     work = tmp_path / "p.work"
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, SHORT, Broken(1.0), work)
@@ -156,6 +188,51 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     runs = len(kept["latency|warm/1/0/0"])
     assert runs < profile.options[0].latency[0].runs <= runs + 9
     assert profile.pack_ms == float(kept["pack|ms"])
+
+
+def test_validation_is_kept_for_as_many_plans(
+    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    work, effort = tmp_path / "p.work", replace(SHORT, plans=3, threads=(1, 2))
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, effort, Broken(1.0), work)
+    assert all(len(read_arrays(work, ProfileError, "")[f"validation|{n}"]) == 3 for n in (1, 2))
+    assert "validating tiny2" in capfd.readouterr().err
+    found = profile_store(tiny_store2, effort, None, work).validation
+    assert [(v.threads, v.plans) for v in found] == [(1, 3), (2, 3)]
+    assert "validating tiny2" not in capfd.readouterr().err
+    found = profile_store(tiny_store2, replace(effort, plans=4), None, work).validation
+    assert [(v.threads, v.plans) for v in found] == [(1, 4), (2, 4)]
+    assert "validating tiny2" in capfd.readouterr().err
+
+
+class Failing(CpuSeconds):
+    """A meter that measures three times and then fails."""
+
+    window_s, left = 0.05, 3
+
+    def joules(self, work: Callable[[], None]) -> float:
+        if not self.left:
+            raise ProfileError("the meter was unplugged")
+        self.left -= 1
+        return super().joules(work)
+
+
+def test_energy_is_kept_for_the_same_meter(tiny_store2: Store, tmp_path: Path) -> None:
+    work = tmp_path / "p.work"
+    with pytest.raises(ProfileError, match="unplugged"):
+        profile_store(tiny_store2, SHORT, Failing(2.0), work)
+    arrays = read_arrays(work, ProfileError, "")
+    kept = [float(v) for k, v in arrays.items() if k.startswith("energy by CPU seconds x 2 W|")]
+    assert len(kept) == 3
+    same, other = CpuSeconds(2.0), CpuSeconds(100.0)
+    same.window_s = other.window_s = 0.05
+    found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, other, work).options]
+    assert not set(found) & set(kept)
+    found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, same, work).options]
+    assert found[:3] == kept
+    assert len(found) > 3
+    assert all(found)
 
 
 @pytest.mark.parametrize("effort", [replace(SHORT, threads=(2,)), replace(SHORT, threads=(1, 2))])

@@ -180,5 +180,5 @@ def test_stores_are_sent_profiled_there_and_the_profiles_fetched(
     before = folders[1].with_name("tiny2.profile.json").read_text()
     done = flags(folders[1], "--", "--threads", "0")
     assert done.returncode != 0
-    assert "thread counts must be different and positive" in done.stderr
+    assert "--threads must be different positive counts, not 0" in done.stderr
     assert folders[1].with_name("tiny2.profile.json").read_text() == before

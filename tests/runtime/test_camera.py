@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,17 @@ def test_what_is_no_camera_or_video_is_refused(tmp_path: Path, video: Path) -> N
             Camera(source)
     with pytest.raises(InputError, match="gives pictures"):
         Camera(str(video)).inputs(InputSpec(name="x", shape=(10,)), 1)
+
+
+def test_our_error_is_all_that_is_printed_where_there_is_no_camera_or_video(tiny_store: Store, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    for source in ("camera", "camera:99", tmp_path / "text.mp4", tmp_path / "none.avi"):
+        command = [sys.executable, "-m", "legodnn", "run", str(tiny_store.path), "--input", str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if source == "camera" and done.returncode == 0:
+            continue  # there is one
+        assert done.returncode == 1
+        assert done.stderr == f"legodnn: cannot open {source}; is it there, and used by nothing else?\n"
 
 
 def test_models_run_on_a_video(video: Path, tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,8 +28,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from report import bar, json_line
@@ -44,6 +45,9 @@ from solvers import (
     solve_highs,
     solve_legodnn,
 )
+
+if TYPE_CHECKING:
+    from legodnn.runtime.tables import ModelTable
 
 SOLVERS = ("legodnn", "cbc", "highs", "cpsat")
 SIZES = {
@@ -102,6 +106,37 @@ def variants(instance: Instance, count: int) -> dict[str, list[float]]:
     return seconds
 
 
+def interactions(instance: Instance, count: int) -> dict[str, list[float]]:
+    """Seconds to build frontiers, and of re-plans, in turn without and with interactions as large as fitted ones."""
+    from legodnn.runtime.scheduler import Scheduler
+
+    rng = np.random.default_rng(0)
+    tables = {"additive": model_tables(instance), "interacting": [interacting(t, rng) for t in model_tables(instance)]}
+    seconds: dict[str, list[float]] = {f"{name}_{step}": [] for name in tables for step in ("build", "warm")}
+    for _ in range(count):
+        budget = budget_of(instance, rng.uniform(1, 1.25))
+        for name, each in tables.items():
+            start = time.perf_counter()
+            scheduler = Scheduler(each)
+            seconds[f"{name}_build"].append(time.perf_counter() - start)
+            plan = scheduler.plan(budget_of(instance))
+            start = time.perf_counter()
+            scheduler.plan(budget, running=plan)
+            seconds[f"{name}_warm"].append(time.perf_counter() - start)
+    return seconds
+
+
+def interacting(table: ModelTable, rng: np.random.Generator) -> ModelTable:
+    """A table whose neighbours interact: by a share of the geometric mean of their losses, and deviations from it."""
+    blocks = [table.blocks[0]]
+    for block in table.blocks[1:]:
+        before, here = ([max(o.loss, 0.0) for o in b.options] for b in (blocks[-1], block))
+        share = rng.normal(0, 0.3) + rng.normal(0, 0.12, (len(before), len(here)))
+        found = share * np.sqrt(np.outer(before, here))
+        blocks.append(replace(block, interaction=tuple(map(tuple, found.tolist()))))
+    return replace(table, blocks=tuple(blocks))
+
+
 def endurance(instance: Instance, count: int) -> dict[str, Any]:
     """Re-plans under wild random budgets in one process: time, failures, and how memory grows.
 
@@ -153,7 +188,8 @@ def endurance(instance: Instance, count: int) -> dict[str, Any]:
 
 def serve(solver: str) -> None:
     """A worker: one JSON request a line on stdin, one JSON answer a line on stdout, after the marker that is ours."""
-    tasks: dict[str, Callable[..., Any]] = {"warm": warm, "variants": variants, "endurance": endurance}
+    listed: tuple[Callable[..., Any], ...] = (warm, variants, interactions, endurance)
+    tasks = {task.__name__: task for task in listed}
     solve = {"legodnn": solve_legodnn, "cbc": solve_cbc, "highs": solve_highs, "cpsat": solve_cpsat}[solver]
     for line in sys.stdin:
         request = json.loads(line)
@@ -292,6 +328,7 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
         figures["endurance"] = ours.ask("endurance", draw(4, 8, 10, seed=0), 2_000 if args.quick else 100_000)
         for size in ("4x8x10",) if args.quick else ("4x8x10", "4x8x18", "8x8x10"):
             found = ours.ask("variants", draw(*SIZES[size], seed=0), 10 if args.quick else 200)
+            found |= ours.ask("interactions", draw(*SIZES[size], seed=0), 3 if args.quick else 30)
             figures[f"variants {size}"] = {name: spread(seconds) for name, seconds in found.items()}
     for worker in workers.values():
         worker.process.kill()

@@ -89,7 +89,7 @@ def fit(
         metrics: what each composition measured.
         best: what the original measured.
     """
-    problem = _Problem(errors, compositions, np.asarray(metrics, np.float64), best)
+    problem = Problem(errors, compositions, np.asarray(metrics, np.float64), best)
     if not problem.places:
         return Fit([[0.0] * len(row) for row in errors], [[] for _ in errors], Link(x=(0.0, 1.0), y=(best, best)))
     p = least_squares(problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, max_nfev=200).x
@@ -103,7 +103,7 @@ def fit(
     return Fit(losses, interactions, Link(x=tuple(x.tolist()), y=tuple(y.tolist())))
 
 
-class _Problem:
+class Problem:
     """The least-squares problem. Parameters: shared numbers, then deviations of blocks, options, shares and pairs."""
 
     def __init__(
@@ -200,7 +200,7 @@ class _Problem:
         return found
 
 
-def _matrices(problem: _Problem, sizes: Sequence[int], found: Floats) -> list[list[list[float]]]:
+def _matrices(problem: Problem, sizes: Sequence[int], found: Floats) -> list[list[list[float]]]:
     """Interactions by segment; options that change nothing have none."""
     matrices: list[list[list[float]]] = [[] for _ in sizes]
     place_of = list(problem.places)

@@ -61,8 +61,8 @@ class Option(Schema):
 
     `precision` is what weights are stored in; int8 computes in int8 too. Inputs and outputs are float32 in any case.
     `loss` is what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
-    `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and no
-    less accurate.
+    `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and, in
+    the mean over what its neighbours may be, no less accurate.
     """
 
     name: Name

@@ -12,7 +12,7 @@ not be perfect for that, only cheap: a dominated point that stays is never chose
 What an option loses may depend on the option of the block before it. Two sums that end in different options do not then
 lose the same with the same next option; one is dominated where its loss is no less even if the next option is the best
 for it and the worst for the other. (What a next option loses after any option at all does not count in that: centred,
-interactions are small beside losses, and few sums more than without them are kept.)
+interactions are small beside losses.) Two sums that end in the same option compare as ever.
 
 Under a latency limit t, what matters of the frontier is its *staircase*: by ascending memory, the points with T <= t
 that are worth more than all before them. An index by latency leaves few points to look at.
@@ -205,10 +205,7 @@ def _ascending(m: Ints, work: Ints) -> Indices:
 def _undominated(
     sums: tuple[Ints, Ints], block: tuple[Ints, Ints], losses: Ints, least_ahead: Ints, most_ahead: Ints
 ) -> tuple[Indices, Indices]:
-    """Which options to add to which sums (memory, latency): all that give a non-dominated sum, and few others.
-
-    Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss. Sums of
-    one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an exact answer.
+    """Which options to add to which sums: all that give a non-dominated sum, and few others.
 
     Args:
         sums: memory and latency of what is there, (n,) each.
@@ -216,11 +213,31 @@ def _undominated(
         losses: of an option with a sum, (options, n).
         least_ahead, most_ahead: what an option may add to the loss of what comes next, (options,).
     """
-    count = len(sums[0])
-    n = losses.size
+    count, options = losses.shape[1], len(losses)
+    kept = _kept(sums, block, losses + least_ahead[:, None], losses + most_ahead[:, None])
+    if (least_ahead < most_ahead).any():  # but with one last option, all lose the same next
+        by_option = np.split(kept, np.searchsorted(kept, count * np.arange(1, options)))
+        nothing = np.zeros(1, dtype=np.int64)
+        for o, numbers in enumerate(by_option):
+            parents = numbers - o * count
+            loss = losses[o : o + 1, parents]
+            same = _kept((sums[0][parents], sums[1][parents]), (nothing, nothing), loss, loss)
+            by_option[o] = numbers[same]
+        kept = np.concatenate(by_option)
+    option, parent = np.divmod(kept, count)
+    return parent, option
+
+
+def _kept(sums: tuple[Ints, Ints], block: tuple[Ints, Ints], at_least: Ints, at_most: Ints) -> Indices:
+    """The numbers (option x sums + sum) of all that are not dominated, and of a few others.
+
+    Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both loses at most what it loses
+    at least. Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of
+    an exact answer.
+    """
+    n = at_least.size
     if n < _FEW:
-        option, parent = np.divmod(np.arange(n), count)
-        return parent, option
+        return np.arange(n)
     cells = min(_CELLS, int(n**0.5))
     width = cells + 1
     cell = _cells(sums[0], block[0], cells)
@@ -228,13 +245,12 @@ def _undominated(
     cell += _cells(sums[1], block[1], cells)
     least = np.full((width, width), NEVER)
     flat = least.reshape(-1)
-    at_most = (losses + most_ahead[:, None]).ravel()
-    np.minimum.at(flat[width + 1 :], cell, at_most)  # one row and column on, so that `cell` finds what is below it
+    np.minimum.at(
+        flat[width + 1 :], cell, at_most.ravel()
+    )  # a row and column on, so that `cell` finds what is below it
     np.minimum.accumulate(least, axis=0, out=least)
     np.minimum.accumulate(least, axis=1, out=least)
-    at_least = (losses + least_ahead[:, None]).ravel()
-    option, parent = np.divmod(np.flatnonzero(flat[cell] > at_least), count)
-    return parent, option
+    return np.flatnonzero(flat[cell] > at_least.ravel())
 
 
 def _cells(x: Ints, y: Ints, cells: int) -> Indices:

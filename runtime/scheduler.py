@@ -1,11 +1,11 @@
 """The scheduler: which option every block of every running model should be, exactly, within a frame's time.
 
-Models m have blocks b with options o; option o adds loss l, memory w and, with n threads, latency t. Choose for every
-model a thread count n_m and one option x_mb for each of its blocks:
+Models m have blocks b with options o; option o adds loss l, memory w and, with n threads, latency t, and loss i with
+the option of the block before. Choose for every model a thread count n_m and one option x_mb for each of its blocks:
 
     maximise    sum_m weight_m a_m  -  charge(x, running plan)  -  S x (number of suspended models)
 
-    where       a_m   = link_m(sum_b l(x_mb))                       predicted accuracy; link_m non-increasing
+    where       a_m   = link_m(sum_b l(x_mb) + i(x_m,b-1, x_mb))    predicted accuracy; link_m non-increasing
                 t_m   = slowdown_m x sum_b t(x_mb, n_m)             latency; segments without options are constants
 
     subject to  sum_m sum_b w(x_mb)          <= memory              one limit for all

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from legodnn.blocks.accuracy import (
     Chain,
@@ -22,7 +20,6 @@ from legodnn.blocks.accuracy import (
     swaps,
 )
 from legodnn.blocks.data import Split
-from legodnn.blocks.lossfit import fit
 from legodnn.blocks.metrics import r2, top1
 
 Array = np.ndarray
@@ -166,33 +163,3 @@ def test_segments_with_one_option_lose_nothing(validation: Split) -> None:
     assert fitted.interactions == [[], []]
     assert set(model.link.y) == {model.original}
     assert model.error == 0
-
-
-@settings(max_examples=25, deadline=None)
-@given(data=st.data(), best=st.floats(-2, 1), blocks=st.integers(1, 4), options=st.integers(1, 4))
-def test_losses_are_not_negative_and_the_link_falls_from_the_original_whatever_it_is_fitted_to(
-    data: st.DataObject, best: float, blocks: int, options: int
-) -> None:
-    errors = [[0.0, *data.draw(st.lists(st.floats(0, 10), min_size=options, max_size=options))] for _ in range(blocks)]
-    sample = draw([options + 1] * blocks, 12, seed=0)
-    metrics = data.draw(st.lists(st.floats(-3, 1), min_size=len(sample), max_size=len(sample)))
-    found = fit(errors, sample, metrics, best)
-    assert all(loss[0] == 0 and min(loss) >= 0 for loss in found.losses)
-    assert found.link.x[0] == 0
-    assert found.link.y[0] == best
-    assert all(b <= a for a, b in zip(found.link.y, found.link.y[1:], strict=False))
-    assert found.predict([[0] * blocks])[0] == best
-
-
-@pytest.mark.parametrize(
-    "curve",
-    [lambda u: 0.1 + 0.8 / (1 + u**2), lambda u: 0.1 + 0.8 * np.exp(-u), lambda u: np.maximum(0.1, 0.9 - u / 3)],
-)
-def test_a_fit_finds_falling_curves_of_sums_that_single_swaps_tell_little_of(curve: Callable[[Array], Array]) -> None:
-    rng = np.random.default_rng(0)
-    losses = np.concatenate([np.zeros((6, 1)), np.cumsum(rng.uniform(0, 0.15, (6, 4)), axis=1)], axis=1)
-    errors = losses**1.3 * rng.lognormal(0, 0.3, losses.shape)
-    drawn = draw([5] * 6, 160, seed=2)
-    values = [float(curve(np.array(sum(losses[b, o] for b, o in enumerate(c))))) for c in drawn]
-    found = fit(errors.tolist(), drawn[:80], values[:80], 0.9)
-    assert np.abs(found.predict(drawn[80:]) - values[80:]).mean() < 0.015

@@ -79,6 +79,9 @@ def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store:
     assert manifest.accuracy.original == pytest.approx(float((x.argmax(axis=1) == val.y).mean()), abs=1e-6)
     assert manifest.accuracy.original > 0.6
     assert manifest.accuracy.data == "digits, 120 validation images"
+    first, *others = manifest.blocks
+    assert first.interaction == ()
+    assert all(np.shape(b.interaction) == (len(first.options), len(b.options)) for b in others)
 
 
 def test_the_recipe_in_the_manifest_makes_the_store_again(tiny_store: Store, tmp_path: Path) -> None:

@@ -10,13 +10,43 @@ public final class BlockRows {
     public final String name;
     /** At least one. */
     public final List<OptionRow> options;
+    /**
+     * What each option adds to the loss beyond its own, by the option of the block before it (rows: options there,
+     * columns: options here); empty where nothing is known, and for the first block.
+     */
+    public final List<List<Double>> interaction;
 
     /**
+     * A segment without interaction.
+     *
      * @param name unique in the model
      * @param options at least one
      */
     public BlockRows(String name, List<OptionRow> options) {
+        this(name, options, Collections.<List<Double>>emptyList());
+    }
+
+    /**
+     * @param name unique in the model
+     * @param options at least one
+     * @param interaction see {@link #interaction}
+     */
+    public BlockRows(String name, List<OptionRow> options, List<List<Double>> interaction) {
         this.name = name;
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
+        List<List<Double>> rows = new ArrayList<>();
+        for (List<Double> row : interaction) {
+            rows.add(Collections.unmodifiableList(new ArrayList<>(row)));
+        }
+        this.interaction = Collections.unmodifiableList(rows);
+    }
+
+    /** Whether an interaction is empty, or has a row for each of `before` options and a column for each of its own. */
+    static boolean isInteraction(List<List<Double>> interaction, int before, int options) {
+        boolean sound = interaction.isEmpty() || interaction.size() == before;
+        for (List<Double> row : interaction) {
+            sound &= row.size() == options;
+        }
+        return sound;
     }
 }

@@ -1,6 +1,6 @@
 package org.legodnn;
 
-/** A non-increasing, piecewise linear function from summed losses to the metric; constant outside its knots. */
+/** A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots. */
 public final class Link {
     /** 1 - loss, for losses from 0 to 1. */
     public static final Link IDENTITY = new Link(new double[] {0, 1}, new double[] {1, 0});

@@ -39,7 +39,7 @@ public final class Manifest {
     public final String data;
     /** The undivided model's accuracy. */
     public final double originalAccuracy;
-    /** Summed losses -> accuracy. */
+    /** Summed losses and interactions -> accuracy. */
     public final Link link;
     /** Mean absolute error of the prediction on compositions outside the fit; {@link #samples} of them. */
     public final double accuracyError;
@@ -149,6 +149,8 @@ public final class Manifest {
                 names.add(options.get(options.size() - 1).name);
                 original |= options.get(options.size() - 1).isOriginal();
             }
+            List<List<Double>> interaction = fields.has("interaction") ? fields.rows("interaction")
+                    : Collections.<List<Double>>emptyList();
             fields.end();
             if (names.size() < options.size()) {
                 throw fields.error("segment " + name + " has two options of the same name");
@@ -159,7 +161,8 @@ public final class Manifest {
             if (!original) {
                 throw fields.error("segment " + name + " lacks its original (sparsity 0, float32)");
             }
-            found.add(new Segment(name, block, reads, writes, Collections.unmodifiableList(options)));
+            found.add(
+                    new Segment(name, block, reads, writes, Collections.unmodifiableList(options), interaction));
         }
         return Collections.unmodifiableList(found);
     }
@@ -239,6 +242,15 @@ public final class Manifest {
             if (!ready.contains(output)) {
                 throw document.error("no segment writes the output '" + output + "'");
             }
+        }
+        int before = 0;
+        for (Segment segment : segments) {
+            int options = segment.options.size();
+            if (!BlockRows.isInteraction(segment.interaction, segment.block ? before : 0, options)) {
+                throw document.error("the interaction of segment " + segment.name + " must have a row for each option"
+                        + " of the block before it and a column for each option");
+            }
+            before = segment.block ? options : before;
         }
         Set<String> described = new HashSet<>();
         for (TensorSpec tensor : tensors) {

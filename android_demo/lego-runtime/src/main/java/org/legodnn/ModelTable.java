@@ -129,21 +129,24 @@ public final class ModelTable {
         }
         List<BlockRows> blocks = new ArrayList<>();
         List<BlockRows> fixed = new ArrayList<>();
+        List<Integer> before = Collections.emptyList();
         for (Segment segment : store.manifest().segments) {
             List<OptionRow> rows = new ArrayList<>();
-            for (Option option : segment.options) {
+            List<Integer> kept = new ArrayList<>();
+            for (int o = 0; o < segment.options.size(); o++) {
+                Option option = segment.options.get(o);
                 OptionProfile figures = measured.get(Profile.key(segment.name, option.name));
-                if (figures == null) {
-                    continue; // skipped, as checkStore has seen to
+                if (figures != null) { // else skipped, as checkStore has seen to
+                    rows.add(row(option, figures));
+                    kept.add(o);
                 }
-                Map<Integer, Double> latency = new TreeMap<>();
-                for (Latency entry : figures.latency) {
-                    latency.put(entry.threads, entry.medianMs);
-                }
-                rows.add(new OptionRow(
-                        option.name, figures.memoryBytes, latency, option.loss, option.bytes, figures.loadMs));
             }
-            (segment.block ? blocks : fixed).add(new BlockRows(segment.name, rows));
+            if (segment.block) {
+                blocks.add(new BlockRows(segment.name, rows, interaction(segment, before, kept)));
+                before = kept;
+            } else {
+                fixed.add(new BlockRows(segment.name, rows));
+            }
         }
         Draft draft = new Draft(
                 store.name(), blocks, fixed, store.manifest().link, store.manifest().accuracyError);
@@ -151,6 +154,30 @@ public final class ModelTable {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
         return new ModelTable(draft);
+    }
+
+    private static OptionRow row(Option option, OptionProfile figures) {
+        Map<Integer, Double> latency = new TreeMap<>();
+        for (Latency entry : figures.latency) {
+            latency.put(entry.threads, entry.medianMs);
+        }
+        return new OptionRow(option.name, figures.memoryBytes, latency, option.loss, option.bytes, figures.loadMs);
+    }
+
+    /** A segment's interaction, of some options of the block before it and some of its own. */
+    private static List<List<Double>> interaction(Segment segment, List<Integer> before, List<Integer> kept) {
+        List<List<Double>> found = new ArrayList<>();
+        if (segment.interaction.isEmpty()) {
+            return found;
+        }
+        for (int j : before) {
+            List<Double> row = new ArrayList<>();
+            for (int o : kept) {
+                row.add(segment.interaction.get(j).get(o));
+            }
+            found.add(row);
+        }
+        return found;
     }
 
     /** The same under another name. */
@@ -220,7 +247,13 @@ public final class ModelTable {
         for (BlockRows segment : segments) {
             checkSegment(name + "/" + segment.name, segment);
         }
+        int before = 0;
+        for (BlockRows block : blocks) {
+            checkInteraction(name + "/" + block.name, before, block);
+            before = block.options.size();
+        }
         for (BlockRows one : fixed) {
+            checkInteraction(name + "/" + one.name, 0, one);
             if (one.options.size() > 1) {
                 throw new WorkloadException(name + "/" + one.name + ": a fixed segment has one option, not "
                         + one.options.size());
@@ -290,6 +323,18 @@ public final class ModelTable {
                     throw new WorkloadException(place + ": thread count " + entry.getKey() + " is less than 1");
                 }
                 checkRange(entry.getValue(), place + ": latency_ms with " + entry.getKey() + " threads", MOST_MS);
+            }
+        }
+    }
+
+    private static void checkInteraction(String where, int before, BlockRows block) {
+        if (!BlockRows.isInteraction(block.interaction, before, block.options.size())) {
+            throw new WorkloadException(where + ": interaction must have a row for each option of the block before and"
+                    + " a column for each option");
+        }
+        for (List<Double> row : block.interaction) {
+            for (double value : row) {
+                checkFinite(value, where + ": interaction");
             }
         }
     }

@@ -17,13 +17,20 @@ public final class Segment {
     public final List<String> outputs;
     /** At least one. */
     public final List<Option> options;
+    /**
+     * What each option adds to the loss beyond its own, by the option of the block before it (rows: options there,
+     * columns: options here); empty where there is none, as for the first block.
+     */
+    public final List<List<Double>> interaction;
 
-    Segment(String name, boolean block, List<String> inputs, List<String> outputs, List<Option> options) {
+    Segment(String name, boolean block, List<String> inputs, List<String> outputs, List<Option> options,
+            List<List<Double>> interaction) {
         this.name = name;
         this.block = block;
         this.inputs = inputs;
         this.outputs = outputs;
         this.options = options;
+        this.interaction = interaction;
     }
 
     /** The option at sparsity 0 in float32. */

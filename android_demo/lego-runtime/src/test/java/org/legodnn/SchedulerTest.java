@@ -52,7 +52,8 @@ public class SchedulerTest {
                 options.add(new OptionRow("o" + o, memory + (long) (random.nextDouble() * spread), latency,
                         random.nextInt(8) / 16.0, random.nextInt(2_000_000), random.nextInt(4)));
             }
-            blocks.add(new BlockRows("b" + b, options));
+            int before = b == 0 || random.nextInt(3) == 0 ? 0 : blocks.get(b - 1).options.size();
+            blocks.add(new BlockRows("b" + b, options, interaction(random, before, some)));
         }
         Link link = random.nextInt(3) == 0 ? new Link(new double[] {0, 0.4, 1}, new double[] {0.9, 0.9, 0.2})
                 : Link.IDENTITY;
@@ -65,6 +66,18 @@ public class SchedulerTest {
             table = table.withMinAccuracy(random.nextDouble() * 0.7);
         }
         return table.withCritical(random.nextInt(4) > 0);
+    }
+
+    private static List<List<Double>> interaction(Random random, int before, int options) {
+        List<List<Double>> rows = new ArrayList<>();
+        for (int i = 0; i < before; i++) {
+            List<Double> row = new ArrayList<>();
+            for (int o = 0; o < options; o++) {
+                row.add((random.nextInt(9) - 4) / 16.0);
+            }
+            rows.add(row);
+        }
+        return rows;
     }
 
     private static Case random(Random random) {
@@ -149,12 +162,13 @@ public class SchedulerTest {
         double loss = 0;
         double charge = 0;
         for (int b = 0; b < choice.length; b++) {
-            OptionRow option = table.blocks.get(b).options.get(choice[b]);
+            BlockRows block = table.blocks.get(b);
+            OptionRow option = block.options.get(choice[b]);
             bytes += option.memoryBytes;
             ns += Math.round(option.latencyMs.get(threads) * 1e6);
             loss += option.loss;
-            boolean kept = now != null && now.threads == threads
-                    && option.name.equals(now.options.get(table.blocks.get(b).name));
+            loss += block.interaction.isEmpty() ? 0 : block.interaction.get(choice[b - 1]).get(choice[b]);
+            boolean kept = now != null && now.threads == threads && option.name.equals(now.options.get(block.name));
             charge += now == null || kept ? 0 : one.charge.of(option);
         }
         double accuracy = table.link.at(loss);

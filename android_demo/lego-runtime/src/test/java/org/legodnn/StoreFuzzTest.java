@@ -127,7 +127,7 @@ public class StoreFuzzTest {
             Random random = new Random(seed);
             byte[] content = damaged(manifest, random);
             if (seed % 3 == 0) {
-                Object other = changed(document, random, new int[] {random.nextInt(330)});
+                Object other = changed(document, random, new int[] {random.nextInt(340)});
                 content = Json.write(other).getBytes(StandardCharsets.UTF_8);
             }
             Files.write(new File(folder, "manifest.json").toPath(), content);
@@ -160,6 +160,7 @@ public class StoreFuzzTest {
             assertEquals(where, segments.get(s).get("kind"), segment.block ? "block" : "fixed");
             assertEquals(where, segments.get(s).get("inputs"), segment.inputs);
             assertEquals(where, segments.get(s).get("outputs"), segment.outputs);
+            assertEquals(where, Vectors.interaction(Vectors.list(segments.get(s), "interaction")), segment.interaction);
             List<JsonObject> options = Vectors.list(segments.get(s), "options");
             assertEquals(where, options.size(), segment.options.size());
             for (int o = 0; o < options.size(); o++) {
@@ -182,6 +183,20 @@ public class StoreFuzzTest {
             if (!spec.toString().contains(String.valueOf(Integer.MAX_VALUE))) { // read so where it is out of range
                 assertEquals(where, shapes.get(spec.name), spec.toString());
             }
+        }
+    }
+
+    @Test
+    public void aFixedSegmentMayNotInteract() throws IOException {
+        JsonObject document = (JsonObject) Json.parse(new String(manifest, StandardCharsets.UTF_8));
+        JsonObject head = Vectors.<JsonObject>list(document, "segments").get(3);
+        head.put("interaction", Collections.nCopies(3, Collections.singletonList(0)));
+        Files.write(new File(folder, "manifest.json").toPath(), Json.write(document).getBytes(StandardCharsets.UTF_8));
+        try {
+            Store.open(folder);
+            fail("it was taken");
+        } catch (StoreException e) {
+            assertTrue(e.getMessage().contains("the interaction of segment head must have a row"));
         }
     }
 

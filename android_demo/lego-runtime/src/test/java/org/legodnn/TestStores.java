@@ -26,12 +26,16 @@ final class TestStores {
                 Arrays.asList(tensor("t1", 4), tensor("t2", 3), tensor("y", 2)), 6);
     }
 
-    /** A graph: stem, down, up (which reads stem's output as well), head (which reads the input as well). */
+    /**
+     * A graph: stem, down, up (which reads stem's output as well and interacts with down), head (which reads
+     * the input as well).
+     */
     static Store graph(File folder, String name) throws IOException {
         return write(folder, name, Arrays.asList(
                 segment(folder, "stem", false, Arrays.asList("x"), "a", 1),
                 segment(folder, "down", true, Arrays.asList("a"), "b", 2),
-                segment(folder, "up", true, Arrays.asList("b", "a"), "c", 3),
+                segment(folder, "up", true, Arrays.asList("b", "a"), "c", 3).put("interaction", Arrays.asList(
+                        Arrays.asList(0, 0, 0), Arrays.asList(0, 0.001, 0), Arrays.asList(0, 0.002, -0.001))),
                 segment(folder, "head", false, Arrays.asList("c", "x"), "y", 4)),
                 Arrays.asList(tensor("a", 4), tensor("b", 2), tensor("c", 4), tensor("y", 2)), 6);
     }

@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -108,7 +109,20 @@ final class Vectors {
                 rows.add(new OptionRow((String) o.get(0), whole(o.get(1)), latency, number(o.get(3)), whole(o.get(4)),
                         number(o.get(5))));
             }
-            found.add(new BlockRows((String) segment.get(0), rows));
+            List<?> interaction = segment.size() > 2 ? (List<?>) segment.get(2) : Collections.emptyList();
+            found.add(new BlockRows((String) segment.get(0), rows, interaction(interaction)));
+        }
+        return found;
+    }
+
+    static List<List<Double>> interaction(List<?> rows) {
+        List<List<Double>> found = new ArrayList<>();
+        for (Object row : rows) {
+            List<Double> numbers = new ArrayList<>();
+            for (double value : doubles((List<?>) row)) {
+                numbers.add(value);
+            }
+            found.add(numbers);
         }
         return found;
     }

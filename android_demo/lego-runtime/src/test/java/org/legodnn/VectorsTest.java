@@ -216,7 +216,8 @@ public class VectorsTest {
                 .put("tensors", map(m.specs.values(), t -> Arrays.asList(t.name, numbers(t.shape())), m.inputs.size()))
                 .put("outputs", m.outputs)
                 .put("segments", map(m.segments, s -> Arrays.asList(s.name, s.block ? "block" : "fixed", s.inputs,
-                        s.outputs, map(s.options, o -> Arrays.asList(o.name, o.precision, o.loss, o.bytes)))))
+                        s.outputs, map(s.options, o -> Arrays.asList(o.name, o.precision, o.loss, o.bytes)),
+                        s.interaction)))
                 .put("accuracy", Arrays.asList(
                         m.originalAccuracy, m.accuracyError, numbers(m.link.x()), numbers(m.link.y())));
     }

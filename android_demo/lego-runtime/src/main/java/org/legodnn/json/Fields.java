@@ -203,6 +203,22 @@ public final class Fields {
         return numbers;
     }
 
+    /** A list of lists of finite numbers. */
+    public List<List<Double>> rows(String key) {
+        List<List<Double>> rows = new ArrayList<>();
+        for (Object row : list(key)) {
+            if (!(row instanceof List)) {
+                throw wrong(key, "must be a list of lists");
+            }
+            List<Double> numbers = new ArrayList<>();
+            for (Object value : (List<?>) row) {
+                numbers.add(toNumber(value, key));
+            }
+            rows.add(Collections.unmodifiableList(numbers));
+        }
+        return Collections.unmodifiableList(rows);
+    }
+
     /** A list of integers, each at least `least`; the greatest int for those out of range. */
     public int[] counts(String key, int least) {
         List<?> found = list(key);

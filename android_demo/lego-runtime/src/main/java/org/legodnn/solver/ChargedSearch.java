@@ -17,8 +17,9 @@ import java.util.List;
  * r(x) &lt;= a - s L(x) - charge(x) - p . w(x) + q (limit - T(x))
  * </pre>
  *
- * is a sum over blocks, whose best completion is the sum of each block's best. Every edge of the link's concave
- * envelope gives such a line, and each its own best q.
+ * is a sum over blocks and neighbours, whose best completion is found from the last block backwards: one number for
+ * each option that the next block may come after. Every edge of the link's concave envelope gives such a line, and each
+ * a good q of its own.
  */
 final class ChargedSearch {
     /** Lines above the link that are used as bounds: those that bound best. */
@@ -160,6 +161,7 @@ final class ChargedSearch {
             best[line][0] = bounds.get(line).top + constant + Items.ROUNDING_OF_PRICED * most;
         }
         long[] spent = {latency};
+        int[] last = {0};
         char[] choice = {};
         for (int b = 0; b < rows.length; b++) {
             int options = rows[b].size();
@@ -169,7 +171,8 @@ final class ChargedSearch {
             for (int i = 0; i < kept.length; i++) {
                 boolean keep = spent[i / options] + rows[b].latency[i % options] <= limit - rest;
                 for (int line = 0; line < lines && keep; line++) {
-                    keep = best[line][i / options] - bounds.get(line).drops[b][i % options] >= floor;
+                    double drop = bounds.get(line).drops[b][rows[b].rowAfter(last[i / options])][i % options];
+                    keep = best[line][i / options] - drop >= floor;
                 }
                 if (keep) {
                     kept[count++] = i;
@@ -177,31 +180,38 @@ final class ChargedSearch {
             }
             double[][] nextBest = new double[lines][count];
             long[] nextSpent = new long[count];
+            int[] nextLast = new int[count];
             char[] longer = new char[count * (b + 1)];
             for (int i = 0; i < count; i++) {
                 int before = kept[i] / options;
                 int option = kept[i] % options;
                 for (int line = 0; line < lines; line++) {
-                    nextBest[line][i] = best[line][before] - bounds.get(line).drops[b][option];
+                    double drop = bounds.get(line).drops[b][rows[b].rowAfter(last[before])][option];
+                    nextBest[line][i] = best[line][before] - drop;
                 }
                 nextSpent[i] = spent[before] + rows[b].latency[option];
+                nextLast[i] = option;
                 System.arraycopy(choice, before * b, longer, i * (b + 1), b);
                 longer[i * (b + 1) + b] = (char) option;
             }
             best = nextBest;
             spent = nextSpent;
+            last = nextLast;
             choice = longer;
             size = count;
         }
         return new Partial(size, choice);
     }
 
-    /** An upper bound of reduced values: `top` for any composition, less the `drops` of the options it has. */
+    /**
+     * An upper bound of reduced values: `top` for any composition, less the `drops` of the options it has. These are by
+     * block, row of its losses and option; none is negative, and one in each row is 0.
+     */
     private static final class Bound {
         final double top;
-        final double[][] drops;
+        final double[][][] drops;
 
-        Bound(double top, double[][] drops) {
+        Bound(double top, double[][][] drops) {
             this.top = top;
             this.drops = drops;
         }
@@ -221,31 +231,46 @@ final class ChargedSearch {
         return bounds.size() > MOST_LINES ? bounds.subList(0, MOST_LINES) : bounds;
     }
 
-    /** The bound of one line a - s L, with the best price of the latency that there is room for. */
+    /**
+     * The bound of one line a - s L, with a price of the latency that there is room for: the best one where nothing
+     * interacts, and any that is not negative gives a bound.
+     */
     private static Bound bound(double a, double s, Rows[] rows, double[][] costs, long room) {
         double[][] scores = new double[rows.length][];
         long[][][] latencies = new long[1][rows.length][];
         int[] fastest = new int[rows.length];
         for (int b = 0; b < rows.length; b++) {
             scores[b] = new double[rows[b].size()];
+            long[] least = rows[b].leastLoss();
             for (int o = 0; o < scores[b].length; o++) {
-                scores[b][o] = -s * rows[b].loss[o] - costs[b][o];
+                scores[b][o] = -s * least[o] - costs[b][o];
             }
             latencies[0][b] = rows[b].latency;
             fastest[b] = Numbers.firstLeast(rows[b].latency);
         }
         Items items = new Items(scores, latencies, new long[] {room});
         double[] prices = rows.length == 0 ? new double[1] : Pricing.one(items, fastest).prices;
-        double[][] reduced = items.reduced(prices);
-        double top = a + prices[0] * room + (rows.length == 0 ? 0 : items.rounding(prices));
-        for (int b = 0; b < rows.length; b++) {
-            double most = greatest(reduced[b]);
-            for (int o = 0; o < scores[b].length; o++) {
-                reduced[b][o] = most - reduced[b][o];
+        double[][][] drops = new double[rows.length][][];
+        double[] ahead = {0}; // what the best completion adds, after each option or after any
+        for (int b = rows.length - 1; b >= 0; b--) {
+            Rows row = rows[b];
+            double[] most = new double[row.loss.length];
+            drops[b] = new double[most.length][row.size()];
+            for (int before = 0; before < most.length; before++) {
+                double[] reduced = drops[b][before];
+                for (int o = 0; o < reduced.length; o++) {
+                    reduced[o] = -s * row.loss[before][o] - costs[b][o] - prices[0] * row.latency[o]
+                            + ahead[o % ahead.length];
+                }
+                most[before] = greatest(reduced);
+                for (int o = 0; o < reduced.length; o++) {
+                    reduced[o] = most[before] - reduced[o];
+                }
             }
-            top += most;
+            ahead = most;
         }
-        return new Bound(top, reduced);
+        double top = a + prices[0] * room + ahead[0] + (rows.length == 0 ? 0 : items.rounding(prices));
+        return new Bound(top, drops);
     }
 
     private static double greatest(double[] values) {
@@ -261,8 +286,8 @@ final class ChargedSearch {
         long low = 0;
         long high = 0;
         for (Rows row : rows) {
-            low += Numbers.least(row.loss);
-            high += Numbers.greatest(row.loss);
+            low += Numbers.least(row.leastLoss());
+            high += Numbers.greatest(row.greatestLoss());
         }
         double[] knots = model.table.link.x();
         double[] x = new double[knots.length + 2];

@@ -51,17 +51,17 @@ public final class CompiledModel {
         this.table = table;
         this.scale = scale;
         int blocks = table.blocks.size();
+        double[][][] blockLosses = new double[blocks][][];
         double greatest = 0;
         loads = new long[blocks][];
         for (int b = 0; b < blocks; b++) {
             List<OptionRow> options = table.blocks.get(b).options;
-            double most = 0;
             loads[b] = new long[options.size()];
             for (int o = 0; o < options.size(); o++) {
-                most = Math.max(most, Math.abs(options.get(o).loss));
                 loads[b][o] = scale.value(charge.of(options.get(o)));
             }
-            greatest += most;
+            blockLosses[b] = losses(table.blocks.get(b));
+            greatest += greatest(blockLosses[b]);
         }
         lossScale = greatest == 0 ? 1 : Math.scalb(1.0, Math.min(39 - Math.getExponent(greatest), 1000));
         double load = 0;
@@ -88,7 +88,7 @@ public final class CompiledModel {
         for (int n = 0; n < counts; n++) {
             threadCounts[n] = table.threadCounts.get(n);
             for (int b = 0; b < blocks; b++) {
-                rows[n][b] = rows(table.blocks.get(b), threadCounts[n]);
+                rows[n][b] = rows(table.blocks.get(b), threadCounts[n], blockLosses[b]);
             }
             for (BlockRows one : table.fixed) {
                 fixedMemory[n] += one.options.get(0).memoryBytes;
@@ -115,14 +115,38 @@ public final class CompiledModel {
         return (long) Math.rint(ms * NS);
     }
 
-    private Rows rows(BlockRows block, int threads) {
+    /** As {@link Rows#loss}, in units of loss. */
+    private static double[][] losses(BlockRows block) {
+        double[][] found = new double[Math.max(1, block.interaction.size())][block.options.size()];
+        for (int before = 0; before < found.length; before++) {
+            for (int o = 0; o < found[before].length; o++) {
+                double more = block.interaction.isEmpty() ? 0 : block.interaction.get(before).get(o);
+                found[before][o] = block.options.get(o).loss + more;
+            }
+        }
+        return found;
+    }
+
+    private static double greatest(double[][] losses) {
+        double greatest = 0;
+        for (double[] after : losses) {
+            for (double loss : after) {
+                greatest = Math.max(greatest, Math.abs(loss));
+            }
+        }
+        return greatest;
+    }
+
+    private Rows rows(BlockRows block, int threads, double[][] loss) {
         int n = block.options.size();
-        Rows found = new Rows(new long[n], new long[n], new long[n]);
+        Rows found = new Rows(new long[n], new long[n], new long[loss.length][n]);
         for (int o = 0; o < n; o++) {
             OptionRow option = block.options.get(o);
             found.memory[o] = option.memoryBytes;
             found.latency[o] = nanoseconds(option.latencyMs.get(threads));
-            found.loss[o] = (long) Math.rint(option.loss * lossScale);
+            for (int before = 0; before < loss.length; before++) {
+                found.loss[before][o] = (long) Math.rint(loss[before][o] * lossScale);
+            }
         }
         return found;
     }
@@ -176,7 +200,7 @@ public final class CompiledModel {
         for (int b = 0; b < choice.length; b++) {
             memory += rows[n][b].memory[choice[b]];
             latency += rows[n][b].latency[choice[b]];
-            loss += rows[n][b].loss[choice[b]];
+            loss += rows[n][b].lossAfter(b == 0 ? 0 : choice[b - 1])[choice[b]];
         }
         return new Composition(choice, threadCounts[n], memory, latency, accuracy(loss));
     }

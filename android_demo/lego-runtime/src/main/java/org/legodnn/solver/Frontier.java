@@ -10,6 +10,11 @@ import java.util.function.LongToDoubleFunction;
  * three no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what
  * is dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be
  * perfect for that: a dominated point that stays is never chosen.
+ *
+ * <p>What an option loses may depend on the option of the block before it. Two sums that end in different options do
+ * not then lose the same with the same next option; one is dominated where its loss is no less even if the next option
+ * is the best for it and the worst for the other. (What a next option loses after any option at all does not count in
+ * that: centred, interactions are small beside losses, and few sums more than without them are kept.)
  */
 final class Frontier {
     static final long NEVER = Long.MAX_VALUE;
@@ -77,6 +82,7 @@ final class Frontier {
         long[] m = {memory};
         long[] t = {latency};
         long[] loss = {0};
+        int[] last = {0};
         char[] choice = {};
         for (int k = 0; k < order.length; k++) {
             Rows block = rows[order[k]];
@@ -84,18 +90,26 @@ final class Frontier {
             if ((long) count * block.size() > MOST) {
                 return null;
             }
-            int[] sums = undominated(m, t, loss, block);
+            long[][] ahead = ahead(block, k + 1 < order.length ? rows[order[k + 1]] : null);
+            int[] sums = undominated(m, t, loss, last, block, ahead);
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
             char[] longer = new char[sums.length * (k + 1)];
+            long[] lost = new long[sums.length];
+            int[] chosen = new int[sums.length];
             for (int i = 0; i < sums.length; i++) {
-                System.arraycopy(choice, sums[i] % count * k, longer, i * (k + 1), k);
-                longer[i * (k + 1) + k] = (char) (sums[i] / count);
+                int sum = sums[i] % count;
+                int option = sums[i] / count;
+                System.arraycopy(choice, sum * k, longer, i * (k + 1), k);
+                longer[i * (k + 1) + k] = (char) option;
+                lost[i] = loss[sum] + block.lossAfter(last[sum])[option];
+                chosen[i] = option;
             }
             choice = longer;
             m = added(m, block.memory, sums);
             t = added(t, block.latency, sums);
-            loss = added(loss, block.loss, sums);
+            loss = lost;
+            last = chosen;
         }
         int n = m.length;
         char[] inOrder = new char[choice.length];
@@ -111,12 +125,20 @@ final class Frontier {
         return new Frontier(m, t, accuracy, counts, order.length, inOrder);
     }
 
-    /** Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer. */
+    /**
+     * The order of the chain where blocks interact. Else those that trade memory for latency at a like rate come one
+     * after the other: sums stay few for longer.
+     */
     private static int[] processingOrder(Rows[] rows) {
+        boolean interact = false;
+        for (Rows block : rows) {
+            interact |= block.loss.length > 1;
+        }
         double[] rate = new double[rows.length];
         for (int b = 0; b < rows.length; b++) {
             long memory = Numbers.greatest(rows[b].memory) - Numbers.least(rows[b].memory);
-            rate[b] = memory / (Numbers.greatest(rows[b].latency) - Numbers.least(rows[b].latency) + 1.0);
+            rate[b] = interact ? b
+                    : memory / (Numbers.greatest(rows[b].latency) - Numbers.least(rows[b].latency) + 1.0);
         }
         return Numbers.order(Numbers.ordered(rate));
     }
@@ -160,6 +182,26 @@ final class Frontier {
         return Numbers.order(memory, work);
     }
 
+    /** For each option of a block, the least and the most that interaction with the next block (null: none) adds. */
+    private static long[][] ahead(Rows block, Rows following) {
+        long[] least = new long[block.size()];
+        long[] most = new long[block.size()];
+        if (following == null || following.loss.length == 1) {
+            return new long[][] {least, most};
+        }
+        long[] low = following.leastLoss();
+        long[] high = following.greatestLoss();
+        for (int o = 0; o < least.length; o++) {
+            long[] centred = new long[low.length];
+            for (int next = 0; next < centred.length; next++) {
+                centred[next] = following.loss[o][next] - ((low[next] + high[next]) >> 1);
+            }
+            least[o] = Numbers.least(centred);
+            most[o] = Numbers.greatest(centred);
+        }
+        return new long[][] {least, most};
+    }
+
     /** Sums, each given by its number: option x number of sums before + sum before. */
     private static long[] added(long[] before, long[] options, int[] sums) {
         long[] found = new long[sums.length];
@@ -176,8 +218,11 @@ final class Frontier {
      * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss.
      * Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an
      * exact answer.
+     *
+     * @param last the option that each sum ends in
+     * @param ahead the least and the most that each option may add to the loss of what comes next
      */
-    private static int[] undominated(long[] m, long[] t, long[] loss, Rows block) {
+    private static int[] undominated(long[] m, long[] t, long[] loss, int[] last, Rows block, long[][] ahead) {
         int n = m.length * block.size();
         int[] found = new int[n];
         if (n < FEW) {
@@ -194,7 +239,9 @@ final class Frontier {
         Arrays.fill(least, NEVER);
         for (int i = 0; i < n; i++) {
             int at = (row[i] + 1) * width + column[i] + 1;
-            least[at] = Math.min(least[at], loss[i % m.length] + block.loss[i / m.length]);
+            int sum = i % m.length;
+            int option = i / m.length;
+            least[at] = Math.min(least[at], loss[sum] + block.lossAfter(last[sum])[option] + ahead[1][option]);
         }
         for (int r = 0; r < width; r++) {
             for (int c = 0; c < width; c++) {
@@ -206,7 +253,10 @@ final class Frontier {
         }
         int count = 0;
         for (int i = 0; i < n; i++) {
-            if (least[row[i] * width + column[i]] > loss[i % m.length] + block.loss[i / m.length]) {
+            int sum = i % m.length;
+            int option = i / m.length;
+            long atLeast = loss[sum] + block.lossAfter(last[sum])[option] + ahead[0][option];
+            if (least[row[i] * width + column[i]] > atLeast) {
                 found[count++] = i;
             }
         }

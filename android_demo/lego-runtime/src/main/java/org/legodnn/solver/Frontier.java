@@ -90,26 +90,22 @@ final class Frontier {
             if ((long) count * block.size() > MOST) {
                 return null;
             }
+            long[] losses = losses(loss, last, block);
             long[][] ahead = ahead(block, k + 1 < order.length ? rows[order[k + 1]] : null);
-            int[] sums = undominated(m, t, loss, last, block, ahead);
+            int[] sums = undominated(m, t, block, losses, ahead);
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
             char[] longer = new char[sums.length * (k + 1)];
-            long[] lost = new long[sums.length];
-            int[] chosen = new int[sums.length];
+            last = new int[sums.length];
             for (int i = 0; i < sums.length; i++) {
-                int sum = sums[i] % count;
-                int option = sums[i] / count;
-                System.arraycopy(choice, sum * k, longer, i * (k + 1), k);
-                longer[i * (k + 1) + k] = (char) option;
-                lost[i] = loss[sum] + block.lossAfter(last[sum])[option];
-                chosen[i] = option;
+                System.arraycopy(choice, sums[i] % count * k, longer, i * (k + 1), k);
+                last[i] = sums[i] / count;
+                longer[i * (k + 1) + k] = (char) last[i];
             }
             choice = longer;
             m = added(m, block.memory, sums);
             t = added(t, block.latency, sums);
-            loss = lost;
-            last = chosen;
+            loss = Numbers.take(losses, sums);
         }
         int n = m.length;
         char[] inOrder = new char[choice.length];
@@ -211,19 +207,70 @@ final class Frontier {
         return found;
     }
 
+    /** The losses of all sums with all options, by number (see {@link #added}); `last` is what each sum ends in. */
+    private static long[] losses(long[] loss, int[] last, Rows block) {
+        long[] found = new long[loss.length * block.size()];
+        for (int i = 0; i < loss.length; i++) {
+            long[] after = block.lossAfter(last[i]);
+            for (int o = 0; o < after.length; o++) {
+                found[o * loss.length + i] = loss[i] + after[o];
+            }
+        }
+        return found;
+    }
+
     /**
-     * Which options to add to which sums, as numbers (see {@link #added}): all that give a non-dominated sum, few
-     * others.
+     * Which options to add to which sums, as numbers (see {@link #added}), ascending: all that give a non-dominated
+     * sum, few others.
      *
-     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both has no more loss.
-     * Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of an
-     * exact answer.
+     * <p>Sums that end in different options need not lose the same next: one falls only if it does whatever comes next.
+     * Those that end in one option compare as ever.
      *
-     * @param last the option that each sum ends in
+     * @param losses by number
      * @param ahead the least and the most that each option may add to the loss of what comes next
      */
-    private static int[] undominated(long[] m, long[] t, long[] loss, int[] last, Rows block, long[][] ahead) {
-        int n = m.length * block.size();
+    private static int[] undominated(long[] m, long[] t, Rows block, long[] losses, long[][] ahead) {
+        long[] atLeast = new long[losses.length];
+        long[] atMost = new long[losses.length];
+        for (int i = 0; i < losses.length; i++) {
+            atLeast[i] = losses[i] + ahead[0][i / m.length];
+            atMost[i] = losses[i] + ahead[1][i / m.length];
+        }
+        int[] found = kept(m, t, block.memory, block.latency, atLeast, atMost);
+        if (Arrays.equals(ahead[0], ahead[1])) {
+            return found;
+        }
+        long[] nothing = {0};
+        int count = 0;
+        for (int from = 0, to; from < found.length; from = to) {
+            int option = found[from] / m.length;
+            to = from;
+            while (to < found.length && found[to] / m.length == option) {
+                to++;
+            }
+            int[] numbers = Arrays.copyOfRange(found, from, to);
+            long[] loss = Numbers.take(losses, numbers);
+            int[] parents = new int[numbers.length];
+            for (int i = 0; i < parents.length; i++) {
+                parents[i] = numbers[i] % m.length;
+            }
+            for (int i : kept(Numbers.take(m, parents), Numbers.take(t, parents), nothing, nothing, loss, loss)) {
+                found[count++] = numbers[i]; // never beyond what has been read
+            }
+        }
+        return Arrays.copyOf(found, count);
+    }
+
+    /**
+     * The numbers of all sums that are not dominated, and of a few others.
+     *
+     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both loses at most what it
+     * loses at least. Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the
+     * cost of an exact answer.
+     */
+    private static int[] kept(
+            long[] m, long[] t, long[] memory, long[] latency, long[] atLeast, long[] atMost) {
+        int n = atLeast.length;
         int[] found = new int[n];
         if (n < FEW) {
             for (int i = 0; i < n; i++) {
@@ -233,15 +280,13 @@ final class Frontier {
         }
         int cells = Math.min(CELLS, (int) Math.sqrt(n));
         int width = cells + 1;
-        int[] row = cells(m, block.memory, cells);
-        int[] column = cells(t, block.latency, cells);
+        int[] row = cells(m, memory, cells);
+        int[] column = cells(t, latency, cells);
         long[] least = new long[width * width]; // one row and column on, so that a sum's cell holds what is below it
         Arrays.fill(least, NEVER);
         for (int i = 0; i < n; i++) {
             int at = (row[i] + 1) * width + column[i] + 1;
-            int sum = i % m.length;
-            int option = i / m.length;
-            least[at] = Math.min(least[at], loss[sum] + block.lossAfter(last[sum])[option] + ahead[1][option]);
+            least[at] = Math.min(least[at], atMost[i]);
         }
         for (int r = 0; r < width; r++) {
             for (int c = 0; c < width; c++) {
@@ -253,10 +298,7 @@ final class Frontier {
         }
         int count = 0;
         for (int i = 0; i < n; i++) {
-            int sum = i % m.length;
-            int option = i / m.length;
-            long atLeast = loss[sum] + block.lossAfter(last[sum])[option] + ahead[0][option];
-            if (least[row[i] * width + column[i]] > atLeast) {
+            if (least[row[i] * width + column[i]] > atLeast[i]) {
                 found[count++] = i;
             }
         }

@@ -59,7 +59,7 @@ def with_limits(name: str, tables: list[Any], rng: np.random.Generator) -> Insta
 
 
 def of_stores(paths: list[str]) -> Instance:
-    """The tables of a workload's stores, one thread, losses instead of linked accuracy."""
+    """The tables of a workload's stores, one thread, losses instead of linked accuracy, without interactions."""
     from legodnn.profile import Profile
     from legodnn.runtime.tables import ModelTable
     from legodnn.store import Store

@@ -1,8 +1,8 @@
 """What compositions are worth: evaluating them, and predicting those that were not evaluated.
 
 A composition's metric is predicted as link(sum of its options' losses and of its neighbours' interactions). These are
-fitted (`lossfit`) to a small sample of compositions that are really evaluated, and tested on others. The paper instead
-adds up the drops that single swaps cause; that estimate is here as `summed_drops`, for comparison.
+fitted (`lossfit`) to a small sample of compositions that are really evaluated, and tested by cross-validation. The
+paper adds up the drops that single swaps cause; that estimate is here as `summed_drops`, for comparison.
 
 In a store everything is evaluated on the exported files, so that what a plan promises is what a device runs.
 """
@@ -29,6 +29,7 @@ Composition = tuple[int, ...]
 # those of one image are large.
 _BATCH, _FEATURE_BYTES = 250, 500_000_000
 _GROUP = 32  # compositions whose outputs for all images are kept
+_FOLDS = 3  # parts of the sample, each of which tests a fit to the others
 
 
 class Measured(NamedTuple):
@@ -177,7 +178,8 @@ def measure(
         chain: options of every segment, the original first.
         split: inputs and labels that nothing was trained on; see `evaluate`.
         data: what `split` is, for the record.
-        samples: random compositions to evaluate besides single swaps; two thirds are fitted, the rest tests the fit.
+        samples: random compositions to evaluate and fit besides single swaps; each in turn, with a third of the others,
+            also tests a fit to the rest.
         seed: of the sample.
         metric: see `legodnn.blocks.metrics`.
         known: what has been measured already; what is measured now is added.
@@ -187,17 +189,24 @@ def measure(
     """
     known = {} if known is None else known
     singles, sample = swaps(chain.sizes), draw(chain.sizes, samples, seed)
+    sample = [c for c in sample if c not in singles]
     wanted = {*singles, *uniform(chain.sizes), *sample} - set(known)
     for composition, found in evaluate(chain, wanted, split, metric, "measuring accuracy"):
         known[composition] = found
-    fitted = [c for i, c in enumerate(sample) if i % 3 != 2]
-    tested = [c for i, c in enumerate(sample) if i % 3 == 2]
-    result = fit_measured(chain.sizes, known, fitted)
-    values = np.array([known[c].metric for c in tested])
-    error = float(np.abs(result.predict(tested) - values).mean()) if tested else 0.0
-    name = getattr(metric, "__name__", type(metric).__name__)
-    original = known[singles[0]].metric
-    model = AccuracyModel(metric=name, data=data, original=original, link=result.link, error=error, samples=len(tested))
+    errors: list[float] = []
+    for i in range(_FOLDS):
+        fitted = fit_measured(chain.sizes, known, [c for j, c in enumerate(sample) if j % _FOLDS != i])
+        held_out = sample[i::_FOLDS]
+        errors += [abs(p - known[c].metric) for p, c in zip(fitted.predict(held_out), held_out, strict=True)]
+    result = fit_measured(chain.sizes, known, sample)
+    model = AccuracyModel(
+        metric=getattr(metric, "__name__", type(metric).__name__),
+        data=data,
+        original=known[singles[0]].metric,
+        link=result.link,
+        error=float(np.mean(errors)) if errors else 0.0,
+        samples=len(sample),
+    )
     return model, result
 
 

@@ -145,9 +145,8 @@ class Link(Schema):
 class AccuracyModel(Schema):
     """Predicts a composition's metric: `link(sum of the chosen options' losses and of neighbours' interactions)`.
 
-    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error on `samples`
-    compositions that losses, interactions and link were not fitted to. Both were measured on the data set named in
-    `data`.
+    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error for `samples`
+    compositions, each predicted by a fit to others. Both were measured on the data set named in `data`.
     """
 
     metric: Name

@@ -388,6 +388,7 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
         yield f"an interaction {what}", put("segments", 2 - (document is CHAIN), "interaction", value=value)
         yield f"an interaction {what} of the first block", put("segments", wide, "interaction", value=value)
         yield f"an interaction {what} of a fixed segment", put("segments", -1, "interaction", value=value)
+    yield "a fixed segment that interacts", put("segments", -1, "interaction", value=[[0.0]] * 3)
     options = document["segments"][wide]["options"]
     yield "no original", put("segments", wide, "options", value=options[1:])
     yield "options in another order", put("segments", wide, "options", value=options[::-1])

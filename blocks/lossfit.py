@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.optimize import least_squares
 
 from legodnn.store import Link
@@ -92,7 +94,9 @@ def fit(
     problem = Problem(errors, compositions, np.asarray(metrics, np.float64), best)
     if not problem.places:
         return Fit([[0.0] * len(row) for row in errors], [[] for _ in errors], Link(x=(0.0, 1.0), y=(best, best)))
-    p = least_squares(problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, max_nfev=200).x
+    p = least_squares(
+        problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, tr_solver="lsmr", max_nfev=200
+    ).x
     found = problem.losses(p)
     losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
               for b, row in enumerate(errors)]  # fmt: skip
@@ -167,8 +171,8 @@ class Problem:
         found = self.curve(p, np.maximum(self._sums(p, self.losses(p)), _LEAST_SUM))
         return np.concatenate([(found - self.metrics) / self._noise, (p - self.mean) / self.spread])
 
-    def jacobian(self, p: Floats) -> Floats:
-        """Of `residuals`, (residuals, parameters)."""
+    def jacobian(self, p: Floats) -> Any:
+        """Of `residuals`, (residuals, parameters), sparse: a composition has few pairs of the many."""
         shared, blocks, options, shares, _ = self._ends
         losses = self.losses(p)
         sums = self._sums(p, losses)
@@ -185,8 +189,7 @@ class Problem:
         np.add.at(by_log.T, self._other, paired.T)
         by_log *= by_sum[:, None]
         by_pair = self._paired * np.sqrt(losses[self._one] * losses[self._other]) * by_sum[:, None]
-        found = np.zeros((len(u) + len(p), len(p)))
-        data = found[: len(u)]
+        data = np.zeros((len(u), len(p)))
         data[:, 0] = by_log.sum(axis=1)
         data[:, 1] = by_log @ (np.exp(p[1]) * self._logs)
         data[:, 2] = steepness * np.log(u)
@@ -195,9 +198,7 @@ class Problem:
         data[:, blocks:options] = by_log
         np.add.at(data[:, options:shares].T, self._share, by_pair.T)
         data[:, shares:] = by_pair
-        data /= self._noise
-        found[len(u) :][np.diag_indices(len(p))] = 1 / self.spread
-        return found
+        return sparse.vstack([sparse.csr_array(data / self._noise), sparse.diags(1 / self.spread)]).tocsr()
 
 
 def _matrices(problem: Problem, sizes: Sequence[int], found: Floats) -> list[list[list[float]]]:

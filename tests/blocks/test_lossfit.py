@@ -98,4 +98,4 @@ def test_the_jacobian_is_that_of_the_residuals() -> None:
         p = problem.mean + 0.5 * rng.normal(size=len(problem.mean)) * problem.spread
         ways = step * np.eye(len(p))
         expected = [(problem.residuals(p + w) - problem.residuals(p - w)) / (2 * step) for w in ways]
-        np.testing.assert_allclose(problem.jacobian(p), np.stack(expected, axis=1), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(problem.jacobian(p).toarray(), np.stack(expected, axis=1), rtol=1e-5, atol=1e-5)

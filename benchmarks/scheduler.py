@@ -107,7 +107,7 @@ def variants(instance: Instance, count: int) -> dict[str, list[float]]:
 
 
 def interactions(instance: Instance, count: int) -> dict[str, list[float]]:
-    """Seconds to build frontiers, and of re-plans, in turn without and with interactions as large as fitted ones."""
+    """Seconds to build frontiers, and of re-plans: in turn without interactions, and with more than most fits find."""
     from legodnn.runtime.scheduler import Scheduler
 
     rng = np.random.default_rng(0)

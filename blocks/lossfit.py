@@ -28,7 +28,6 @@ from scipy.optimize import least_squares
 from legodnn.store import Link
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 # Standard deviations of the priors. The noise is that of a metric over some thousand images together with what the
 # model cannot express; the deviations say how far single swaps may mislead.
@@ -41,14 +40,19 @@ _KNOTS = 33
 _LEAST_SUM = 1e-12  # of losses: interactions must not make it negative
 
 
+def neighbours(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """The pairs of segments that interact: each that has several options, and the next one that has."""
+    return list(pairwise(i for i, size in enumerate(sizes) if size > 1))
+
+
 @dataclass(frozen=True)
 class Fit:
     """What was fitted.
 
     Attributes:
         losses: by segment the loss of each option.
-        interactions: by segment, what its option adds to that by the option of the last segment before it that has a
-            choice (rows: options there, columns: options here); empty for the first such one, and where there is none.
+        interactions: by segment, what its option adds to that by the option of the neighbour before it (rows: options
+            there, columns: options here); empty where there is none.
         link: summed losses and interactions -> metric.
     """
 
@@ -60,24 +64,23 @@ class Fit:
     def mean_losses(self) -> list[list[float]]:
         """By segment the loss of each option, with its interactions in the mean over the neighbours' options."""
         means = [np.array(row) for row in self.losses]
-        before = 0
-        for i, interaction in enumerate(self.interactions):
-            if interaction:
-                means[i] += np.mean(interaction, axis=0)
-                means[before] += np.mean(interaction, axis=1)
-            before = i if len(self.losses[i]) > 1 else before
+        for first, second in self._neighbours:
+            means[first] += np.mean(self.interactions[second], axis=1)
+            means[second] += np.mean(self.interactions[second], axis=0)
         return [row.tolist() for row in means]
 
     def predict(self, compositions: Sequence[Sequence[int]]) -> Floats:
         """The predicted metric of compositions, each with one option number for every segment."""
-        return np.interp([self._sum(c) for c in compositions], self.link.x, self.link.y)
+        return np.interp([self.loss(c) for c in compositions], self.link.x, self.link.y)
 
-    def _sum(self, composition: Sequence[int]) -> float:
-        total, before = 0.0, 0
-        for loss, interaction, option in zip(self.losses, self.interactions, composition, strict=True):
-            total += loss[option] + (interaction[before][option] if interaction else 0.0)
-            before = option if len(loss) > 1 else before
-        return total
+    def loss(self, composition: Sequence[int]) -> float:
+        """The summed loss of a composition, interactions included."""
+        own = sum(loss[option] for loss, option in zip(self.losses, composition, strict=True))
+        return own + sum(self.interactions[b][composition[a]][composition[b]] for a, b in self._neighbours)
+
+    @property
+    def _neighbours(self) -> list[tuple[int, int]]:
+        return neighbours([len(row) for row in self.losses])
 
 
 def fit(
@@ -91,16 +94,21 @@ def fit(
         metrics: what each composition measured.
         best: what the original measured.
     """
+    sizes = [len(row) for row in errors]
+    if not any(e > 0 for row in errors for e in row):
+        return Fit([[0.0] * n for n in sizes], _matrices(sizes), Link(x=(0.0, 1.0), y=(best, best)))
     problem = Problem(errors, compositions, np.asarray(metrics, np.float64), best)
-    if not problem.places:
-        return Fit([[0.0] * len(row) for row in errors], [[] for _ in errors], Link(x=(0.0, 1.0), y=(best, best)))
     p = least_squares(
         problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, tr_solver="lsmr", max_nfev=200
     ).x
     found = problem.losses(p)
     losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
               for b, row in enumerate(errors)]  # fmt: skip
-    interactions = _matrices(problem, [len(row) for row in errors], problem.interactions(p, found))
+    interactions = _matrices(sizes)
+    place_of = list(problem.places)
+    for (_, one, other), value in zip(problem.pairs, problem.interactions(p, found), strict=True):
+        (_, i), (second, j) = place_of[one], place_of[other]
+        interactions[second][i][j] = float(value)
     largest = max(sum(max(row) for row in losses) + sum(max(map(max, m), default=0.0) for m in interactions), 1e-9)
     x = np.concatenate([[0.0], np.geomspace(largest / 1000, largest, _KNOTS - 1)])
     y = np.minimum.accumulate(np.concatenate([[best], problem.curve(p, x[1:])]))
@@ -120,10 +128,10 @@ class Problem:
         self.places = {place: i for i, place in enumerate(
             (b, o) for b, row in enumerate(errors) for o, e in enumerate(row) if e > 0
         )}  # fmt: skip
-        self.neighbours = list(pairwise(b for b, row in enumerate(errors) if len(row) > 1))
+        shares = neighbours([len(row) for row in errors])
         self.pairs = [
             (share, self.places[first, i], self.places[second, j])
-            for share, (first, second) in enumerate(self.neighbours)
+            for share, (first, second) in enumerate(shares)
             for i in range(len(errors[first]))
             for j in range(len(errors[second]))
             if (first, i) in self.places and (second, j) in self.places
@@ -136,9 +144,9 @@ class Problem:
                 if place in self.places:
                     self._chosen[n, self.places[place]] = 1
         self._paired = self._chosen[:, self._one] * self._chosen[:, self._other]
-        logs = np.log([errors[b][o] for b, o in self.places] or [1.0])
+        logs = np.log([errors[b][o] for b, o in self.places])
         self._logs = logs - np.median(logs)
-        sizes = (len(errors), len(self.places), len(self.neighbours), len(self.pairs))
+        sizes = (len(errors), len(self.places), len(shares), len(self.pairs))
         self._ends = np.cumsum([len(_SHARED), *sizes])
         self.mean = np.concatenate([_SHARED[:, 0], np.zeros(sum(sizes))])
         self.spread = np.concatenate([_SHARED[:, 1], np.repeat([_BLOCK, _OPTION, _SHARE, _PAIR], sizes)])
@@ -201,13 +209,9 @@ class Problem:
         return sparse.vstack([sparse.csr_array(data / self._noise), sparse.diags(1 / self.spread)]).tocsr()
 
 
-def _matrices(problem: Problem, sizes: Sequence[int], found: Floats) -> list[list[list[float]]]:
-    """Interactions by segment; options that change nothing have none."""
+def _matrices(sizes: Sequence[int]) -> list[list[list[float]]]:
+    """Interactions of nothing, by segment."""
     matrices: list[list[list[float]]] = [[] for _ in sizes]
-    place_of = list(problem.places)
-    for first, second in problem.neighbours:
+    for first, second in neighbours(sizes):
         matrices[second] = [[0.0] * sizes[second] for _ in range(sizes[first])]
-    for (_, one, other), value in zip(problem.pairs, found, strict=True):
-        (_, i), (second, j) = place_of[one], place_of[other]
-        matrices[second][i][j] = float(value)
     return matrices

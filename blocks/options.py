@@ -118,7 +118,7 @@ def _convert(
 
 
 def mark_dominated(options: Sequence[Option], losses: Sequence[float]) -> tuple[Option, ...]:
-    """The options, those marked that no device needs: another one is no larger, no slower and no less accurate.
+    """The options, those marked that hardly a plan needs: another one is no larger, no slower and no less accurate.
 
     Without having been measured on a device, an option counts as no slower than another if it has no more
     multiply-accumulates, and computes in int8 if the other does. Of two equals the later one is marked, of all the

@@ -27,7 +27,7 @@ class ModelPlan(Schema):
         threads: thread count of every segment.
         options: block name -> option name, in topological order.
         accuracy: predicted metric; `accuracy_error` is the mean absolute error of such predictions, as the store
-            measured it on compositions that the prediction was not fitted to.
+            found it by cross-validation.
         latency_ms: predicted latency of an inference, slow-down included.
         latency_limit_ms: the limit that held for this model; None for none.
         memory_bytes: predicted memory, fixed segments included.

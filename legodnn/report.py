@@ -69,7 +69,7 @@ def _model_line(name: str, store: Store) -> str:
     return (
         f"<b>{html.escape(name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
         f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
-        f"predictions were off by {accuracy.error:.3f} on average on {accuracy.samples} compositions outside the fit"
+        f"predictions were off by {accuracy.error:.3f} on average, cross-validated on {accuracy.samples} compositions"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
@@ -125,6 +126,19 @@ class Segment(Schema):
         )
 
 
+def interaction_problem(interaction: Sequence[Sequence[float]], before: int, options: int) -> str | None:
+    """What is wrong with an interaction's shape; None if nothing is.
+
+    Args:
+        interaction: empty for none.
+        before: how many options the block before has; 0 if there is none, or the segment is fixed.
+        options: how many the segment has.
+    """
+    if not interaction or [len(row) for row in interaction] == [options] * before:
+        return None
+    return "interaction must have a row for each option of the block before and a column for each option"
+
+
 class Link(Schema):
     """A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots."""
 
@@ -204,14 +218,10 @@ class Manifest(Schema):
             raise ValueError(f"no segment writes the output {missing.pop()!r}")
         before = 0
         for segment in self.segments:
-            if segment.interaction and (
-                segment.kind == "fixed" or [len(row) for row in segment.interaction] != [len(segment.options)] * before
-            ):
-                raise ValueError(
-                    f"the interaction of segment {segment.name} must have a row for each option of the block before it "
-                    "and a column for each option"
-                )
-            before = len(segment.options) if segment.kind == "block" else before
+            block = segment.kind == "block"
+            if problem := interaction_problem(segment.interaction, before * block, len(segment.options)):
+                raise ValueError(f"segment {segment.name}: {problem}")
+            before = len(segment.options) if block else before
         described = [t.name for t in self.tensors]
         if sorted(described) != sorted(ready - {i.name for i in self.inputs}):
             raise ValueError("`tensors` must describe exactly the tensors that segments write")

@@ -38,8 +38,8 @@ class Effort:
         precision: half-width of the medians' 95 % confidence intervals, relative, at which timing ends.
         processes: fresh processes in which memory is measured.
         plans: random compositions on which predicted latency is validated; 0 for none.
-        dominated: also measure options that the store marks as dominated (no smaller, no faster, no more accurate than
-            another); without these a scheduler still finds what it would have chosen.
+        dominated: also measure options that the store marks as dominated (no smaller, no faster and, in the mean over
+            their neighbours, no more accurate than another); without these a plan loses little, if anything.
 
     Raises:
         ProfileError: the figures make no sense.

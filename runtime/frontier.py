@@ -245,9 +245,8 @@ def _kept(sums: tuple[Ints, Ints], block: tuple[Ints, Ints], at_least: Ints, at_
     cell += _cells(sums[1], block[1], cells)
     least = np.full((width, width), NEVER)
     flat = least.reshape(-1)
-    np.minimum.at(
-        flat[width + 1 :], cell, at_most.ravel()
-    )  # a row and column on, so that `cell` finds what is below it
+    # A row and a column on, so that `cell` finds what is below it.
+    np.minimum.at(flat[width + 1 :], cell, at_most.ravel())
     np.minimum.accumulate(least, axis=0, out=least)
     np.minimum.accumulate(least, axis=1, out=least)
     return np.flatnonzero(flat[cell] > at_least.ravel())

@@ -139,7 +139,7 @@ class Model:
 
 
 def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) -> Model:
-    """Build a model's frontiers; some three milliseconds for eight blocks of ten options.
+    """Build a model's frontiers; some three milliseconds for eight blocks of ten options, ten where they interact.
 
     Raises:
         WorkloadError: its figures are noise, so that its frontiers would be immense.
@@ -173,8 +173,8 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     except OverflowError:
         raise WorkloadError(
             f"{table.name}: as it was measured, millions of combinations of its options are each the best at "
-            "something, as where figures are mostly noise; measure again with `legodnn profile` while nothing else "
-            "runs, or build fewer options"
+            "something, as may be where figures are mostly noise; measure again with `legodnn profile` while nothing "
+            "else runs, or build fewer options"
         ) from None
     return replace(model, frontier=side_by_side(frontiers) if len(frontiers) > 1 else frontiers[0])
 

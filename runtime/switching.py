@@ -211,7 +211,7 @@ def _bound(line: tuple[float, float], rows: Sequence[Rows], costs: Sequence[Floa
         reduced = score - price * t + ahead
         ahead = reduced.max(axis=1)
         drops.insert(0, ahead[:, None] - reduced)
-    top = a + price * room + float(np.max(ahead)) + rounding
+    top = a + price * room + float(ahead[0]) + rounding
     return _Bound(top, tuple(drops))
 
 

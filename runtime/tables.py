@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from legodnn.errors import WorkloadError
 from legodnn.profile import OptionProfile, Profile
-from legodnn.store import Link, Option, Store
+from legodnn.store import Link, Option, Store, interaction_problem
 from legodnn.workload import WorkloadModel
 
 # Far beyond any device, and small enough that sums of them are exact in 64-bit integers.
@@ -224,13 +224,8 @@ def _check_segment(where: str, segment: BlockRows) -> None:
 
 
 def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:
-    if not block.interaction:
-        return
-    shape = [len(row) for row in block.interaction]
-    if before is None or shape != [len(block.options)] * len(before.options):
-        raise WorkloadError(
-            f"{where}: interaction must have a row for each option of the block before and a column for each option"
-        )
+    if problem := interaction_problem(block.interaction, len(before.options) if before else 0, len(block.options)):
+        raise WorkloadError(f"{where}: {problem}")
     for row in block.interaction:
         for value in row:
             _check(value, f"{where}: interaction")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from legodnn.blocks import accuracy
 from legodnn.blocks.accuracy import (
     Chain,
     Composition,
@@ -14,12 +15,14 @@ from legodnn.blocks.accuracy import (
     Stage,
     draw,
     evaluate,
+    fit_measured,
     measure,
     report,
     summed_drops,
     swaps,
 )
 from legodnn.blocks.data import Split
+from legodnn.blocks.lossfit import Fit
 from legodnn.blocks.metrics import r2, top1
 
 Array = np.ndarray
@@ -150,8 +153,34 @@ def test_what_is_known_is_not_measured_again(validation: Split) -> None:
     assert measure(chain_of(broken), few, "made up", 12, seed=3, known=known) == first
 
 
-def test_the_held_out_compositions_are_not_fitted(validation: Split) -> None:
-    # Accuracy falls at random, so nothing can be predicted: an honest error is large.
+def test_every_composition_is_held_out_of_one_fit_and_the_last_fit_is_to_all(
+    validation: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swapped, fitted = chain((0.0, 0.2, 0.6)), list[set[Composition]]()
+
+    def fitting(sizes: list[int], known: dict[Composition, Measured], sample: list[Composition]) -> Fit:
+        fitted.append(set(sample))
+        return fit_measured(sizes, known, sample)
+
+    monkeypatch.setattr(accuracy, "fit_measured", fitting)
+    known: dict[Composition, Measured] = {}
+    model, result = measure(swapped, validation, "made up", samples=12, seed=0, known=known)
+    *folds, everything = fitted
+    assert len(everything) == model.samples
+    held_out = [everything - fold for fold in folds]
+    assert sorted(c for part in held_out for c in part) == sorted(everything)
+    assert result == fit_measured(swapped.sizes, known, [c for c in draw(swapped.sizes, 12, 0) if c in everything])
+    errors = [
+        abs(p - known[c].metric)
+        for fold, part in zip(folds, held_out, strict=True)
+        for c in part
+        for p in fit_measured(swapped.sizes, known, [d for d in draw(swapped.sizes, 12, 0) if d in fold]).predict([c])
+    ]
+    assert model.error == pytest.approx(np.mean(errors))
+
+
+def test_what_cannot_be_predicted_has_a_large_error(validation: Split) -> None:
+    # Accuracy falls at random.
     rng = np.random.default_rng(0)
     chaotic = chain_of([[lambda x: [x], lambda x: [x if rng.random() < 0.5 else -x]] for _ in range(6)])
     model, _ = measure(chaotic, validation, "made up", samples=48, seed=0)

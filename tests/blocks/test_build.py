@@ -24,7 +24,9 @@ from legodnn.blocks import training as training_module
 from legodnn.blocks.build import build
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.export import Runner
+from legodnn.blocks.lossfit import Fit
 from legodnn.blocks.models import model_of
+from legodnn.blocks.options import mark_dominated
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.work import Checkpoint, Work
 from legodnn.errors import DataError, ModelError, StoreError
@@ -82,6 +84,11 @@ def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store:
     first, *others = manifest.blocks
     assert first.interaction == ()
     assert all(np.shape(b.interaction) == (len(first.options), len(b.options)) for b in others)
+    segments = manifest.segments
+    losses = [[o.loss for o in s.options] for s in segments]
+    fit = Fit(losses, [[list(row) for row in s.interaction] for s in segments], manifest.accuracy.link)
+    for segment, mean in zip(segments, fit.mean_losses, strict=True):
+        assert segment.options == mark_dominated(segment.options, mean)
 
 
 def test_the_recipe_in_the_manifest_makes_the_store_again(tiny_store: Store, tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_of_equals_the_first_is_kept_and_the_original_though_it_is_beaten() -> N
     assert dominated(options) == [False, False, True]
 
 
+def test_what_options_lose_beside_their_neighbours_counts() -> None:
+    options = [option(0, "float32", 9, 9, 0.0), option(1, "int8", 5, 5, 0.1), option(2, "int8", 5, 5, 0.2)]
+    assert dominated(options) == [False, False, True]
+    assert [o.dominated for o in mark_dominated(options, [0.0, 0.2, 0.1])] == [False, True, False]
+
+
 def test_float_arithmetic_that_is_smaller_does_not_replace_int8() -> None:
     options = [option(0, "float32", 9, 9, 0.0), option(1, "int8", 5, 5, 0.1), option(2, "float32", 4, 4, 0.0)]
     assert dominated(options) == [False, False, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -87,6 +88,24 @@ def test_a_mean_loss_is_a_loss_with_its_interactions_averaged_over_neighbours() 
     third = [x + np.mean(found.interactions[4][o]) for o, x in enumerate(third)]
     assert found.mean_losses[3] == pytest.approx(third)
     assert found.mean_losses[2] == [0.0]
+
+
+def test_the_link_reaches_as_far_as_the_heaviest_composition() -> None:
+    errors, _, worth = interacting(2)
+    drawn = draw([len(row) for row in errors], 200, seed=3)
+    found = fit(errors, drawn, [worth(c) for c in drawn], 0.9)
+    everything = itertools.product(*(range(len(row)) for row in errors))
+    assert max(found.loss(c) for c in everything) <= found.link.x[-1]
+
+
+def test_a_small_noisy_sample_of_what_does_not_interact_shows_hardly_any_interaction() -> None:
+    rng = np.random.default_rng(0)
+    losses = np.concatenate([np.zeros((8, 1)), np.cumsum(rng.uniform(0, 0.1, (8, 5)), axis=1)], axis=1)
+    drawn = draw([6] * 8, 40, seed=2)
+    values = [0.1 + 0.8 / (1 + sum(losses[b, o] for b, o in enumerate(c)) ** 1.5) + rng.normal(0, 0.01) for c in drawn]
+    found = fit(losses.tolist(), drawn, values, 0.9)
+    interactions = np.concatenate([np.ravel(m) for m in found.interactions if m])
+    assert np.abs(interactions).mean() < 0.06 * np.mean(found.losses)
 
 
 def test_the_jacobian_is_that_of_the_residuals() -> None:

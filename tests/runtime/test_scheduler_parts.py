@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.runtime import knapsack
+from legodnn.runtime import frontier, knapsack
 from legodnn.runtime.dominance import earlier_min
 from legodnn.runtime.frontier import NEVER, Ints, Staircases, build
 
@@ -65,6 +65,13 @@ def test_a_frontier_holds_every_composition_that_is_not_dominated(
     optimal = ranked[earlier_min(ranked[:, 1].astype(np.float64), ranked[:, 2]) > ranked[:, 2]]
     assert {tuple(p) for p in optimal.tolist()} <= have
     assert len(everything) < 1000 or len(have) < len(everything)
+
+
+@pytest.mark.parametrize("interactions", [0.03, 0.3])
+def test_interactions_do_not_make_frontiers_grow_much(interactions: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = random_blocks(np.random.default_rng(1), 6, 9, 1_000_000, interactions)
+    monkeypatch.setattr(frontier, "_MOST", 8500)  # some 7000 are looked at; 10,000 or more by coarser comparison
+    assert len(build(rows, lambda loss: -loss.astype(np.float64), 1, 0, 0))
 
 
 @pytest.mark.parametrize(("blocks", "opposed"), [(1, False), (3, False), (5, False), (5, True)])

@@ -32,6 +32,12 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             {"budget": {"memory_bytes": 1}},
         ],
     )
+    great = [[0.0, 0.0], [0.0, 1e12]]
+    yield (
+        "an interaction that dwarfs all losses",
+        {"models": [{"name": "a", "blocks": [["b", [big, small]], ["c", [big, small], great]]}]},
+        [{"budget": b} for b in ({}, {"memory_bytes": 30}, {"memory_bytes": 29}, {"latency_ms": 2.0})],
+    )
     one = {"models": [one_block("a", big, small, rate_hz=100.0)]}
     runs = {
         "schema": "legodnn.plan/1",

@@ -173,11 +173,11 @@ def random_workload(rng: random.Random, kind: str, models: int, blocks: int, opt
 
 
 def interacting(rng: random.Random, workload: Json) -> Json:
-    """The workload with interactions of most neighbours: small, large, or few values so that there are ties."""
+    """The workload with interactions of most neighbours: none, small, large, or few values so that there are ties."""
     tables = []
     for table in workload["models"]:
         blocks = table["blocks"][:1]
-        spread = rng.choice([0.003, 0.03, 0.3, None])
+        spread = rng.choice([0.0, 0.003, 0.03, 0.3, None])
         for (_, before, *_), (label, rows) in itertools.pairwise(table["blocks"]):
             found = [
                 [

@@ -41,7 +41,7 @@ public final class Manifest {
     public final double originalAccuracy;
     /** Summed losses and interactions -> accuracy. */
     public final Link link;
-    /** Mean absolute error of the prediction on compositions outside the fit; {@link #samples} of them. */
+    /** Mean absolute error of the prediction, cross-validated on {@link #samples} compositions. */
     public final double accuracyError;
     /** See {@link #accuracyError}. */
     public final long samples;

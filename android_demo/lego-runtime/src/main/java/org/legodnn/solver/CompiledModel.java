@@ -99,7 +99,7 @@ public final class CompiledModel {
             frontiers[n] = Frontier.build(rows[n], link, threadCounts[n], fixedMemory[n], fixedLatency[n]);
             if (frontiers[n] == null) {
                 throw new WorkloadException(table.name + ": as it was measured, millions of combinations of its options"
-                        + " are each the best at something, as where figures are mostly noise; measure again with"
+                        + " are each the best at something, as may be where figures are mostly noise; measure again with"
                         + " `legodnn profile` or Profiler while nothing else runs, or build fewer options");
             }
         }
@@ -137,18 +137,24 @@ public final class CompiledModel {
         return greatest;
     }
 
-    private Rows rows(BlockRows block, int threads, double[][] loss) {
+    private Rows rows(BlockRows block, int threads, double[][] losses) {
         int n = block.options.size();
-        Rows found = new Rows(new long[n], new long[n], new long[loss.length][n]);
+        long[] memory = new long[n];
+        long[] latency = new long[n];
         for (int o = 0; o < n; o++) {
             OptionRow option = block.options.get(o);
-            found.memory[o] = option.memoryBytes;
-            found.latency[o] = nanoseconds(option.latencyMs.get(threads));
-            for (int before = 0; before < loss.length; before++) {
-                found.loss[before][o] = (long) Math.rint(loss[before][o] * lossScale);
-            }
+            memory[o] = option.memoryBytes;
+            latency[o] = nanoseconds(option.latencyMs.get(threads));
         }
-        return found;
+        long[][] loss = new long[losses.length][n];
+        boolean same = true;
+        for (int before = 0; before < loss.length; before++) {
+            for (int o = 0; o < n; o++) {
+                loss[before][o] = (long) Math.rint(losses[before][o] * lossScale);
+            }
+            same &= Arrays.equals(loss[before], loss[0]);
+        }
+        return new Rows(memory, latency, same ? new long[][] {loss[0]} : loss);
     }
 
     /** The link of summed fixed-point losses. */

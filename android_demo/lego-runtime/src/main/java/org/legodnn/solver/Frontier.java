@@ -14,7 +14,7 @@ import java.util.function.LongToDoubleFunction;
  * <p>What an option loses may depend on the option of the block before it. Two sums that end in different options do
  * not then lose the same with the same next option; one is dominated where its loss is no less even if the next option
  * is the best for it and the worst for the other. (What a next option loses after any option at all does not count in
- * that: centred, interactions are small beside losses, and few sums more than without them are kept.)
+ * that: centred, interactions are small beside losses.) Two sums that end in the same option compare as ever.
  */
 final class Frontier {
     static final long NEVER = Long.MAX_VALUE;

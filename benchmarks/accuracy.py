@@ -287,7 +287,7 @@ def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[Composit
         cases["test_images_fit_on_others"] = (on_first, bench.measure(unseen, test, "test", slice(1, None)))
     for name, (seen, known) in cases.items():
         measured = [known[c].metric for c in unseen]
-        fitted = fit_measured(bench.sizes, seen, sample)
+        fitted, _ = fit_measured(bench.sizes, seen, sample)
         results[name] = {
             "fitted": quality(fitted.predict(unseen), measured),
             "summed_drops": quality(summed_drops(bench.sizes, seen, unseen), measured),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Split
-from legodnn.blocks.lossfit import Fit, fit
+from legodnn.blocks.lossfit import NOISES, Fit, fit
 from legodnn.blocks.metrics import Metric, r2, top1
 from legodnn.console import Progress, table
 from legodnn.store import AccuracyModel
@@ -193,32 +193,49 @@ def measure(
     wanted = {*singles, *uniform(chain.sizes), *sample} - set(known)
     for composition, found in evaluate(chain, wanted, split, metric, "measuring accuracy"):
         known[composition] = found
-    errors: list[float] = []
-    for i in range(_FOLDS):
-        fitted = fit_measured(chain.sizes, known, [c for j, c in enumerate(sample) if j % _FOLDS != i])
-        held_out = sample[i::_FOLDS]
-        errors += [abs(p - known[c].metric) for p, c in zip(fitted.predict(held_out), held_out, strict=True)]
-    result = fit_measured(chain.sizes, known, sample)
+    result, error = fit_measured(chain.sizes, known, sample)
     model = AccuracyModel(
         metric=getattr(metric, "__name__", type(metric).__name__),
         data=data,
         original=known[singles[0]].metric,
         link=result.link,
-        error=float(np.mean(errors)) if errors else 0.0,
+        error=error,
         samples=len(sample),
     )
     return model, result
 
 
-def fit_measured(sizes: Sequence[int], known: Mapping[Composition, Measured], sample: Sequence[Composition]) -> Fit:
-    """Fit losses, interactions and link to a sample and to single swaps, all of which have been measured."""
+def fit_measured(
+    sizes: Sequence[int], known: Mapping[Composition, Measured], sample: Sequence[Composition]
+) -> tuple[Fit, float]:
+    """Fit losses, interactions and link to a sample and to single swaps, all of which have been measured.
+
+    Returns:
+        The fit, and the mean absolute error of predictions in cross-validation: each composition of the sample by a fit
+        to others. The noise that the fit expects is the one with the least such error.
+    """
     original, *singles = swaps(sizes)
-    errors = [[0.0] for _ in sizes]
+    causes = [[0.0] for _ in sizes]
     for composition in singles:
         segment = next(i for i, option in enumerate(composition) if option)
-        errors[segment].append(known[composition].error)
-    fitted = [*singles, *sample]
-    return fit(errors, fitted, [known[c].metric for c in fitted], known[original].metric)
+        causes[segment].append(known[composition].error)
+
+    def fitted(part: Sequence[Composition], noise: float) -> Fit:
+        compositions = [*singles, *part]
+        return fit(causes, compositions, [known[c].metric for c in compositions], known[original].metric, noise)
+
+    def error(noise: float) -> float:
+        errors: list[float] = []
+        for i in range(_FOLDS):
+            held_out = sample[i::_FOLDS]
+            others = [c for j, c in enumerate(sample) if j % _FOLDS != i]
+            predicted = fitted(others, noise).predict(held_out)
+            errors += [abs(p - known[c].metric) for p, c in zip(predicted, held_out, strict=True)]
+        return float(np.mean(errors)) if errors else 0.0
+
+    found = {noise: error(noise) for noise in NOISES}
+    best = min(found, key=lambda noise: found[noise])
+    return fitted(sample, best), found[best]
 
 
 def report(

@@ -5,12 +5,15 @@ The model: a composition is worth curve(sum of its options' losses and of its ne
     curve(u) = floor + (best - floor) / (1 + u ** power)
     loss of an option = scale x error ** exponent x exp(deviation of its block + deviation of the option)
     interaction of two options of neighbouring blocks
-                      = (share of the two blocks + deviation of the two options) x sqrt(loss of one x loss of the other)
+                      = (exp(share of the two blocks + deviation of the two options) - 1)
+                        x sqrt(loss of one x loss of the other)
 
 `error` is what the option does to the model's output when it alone replaces its original; it is the prior that lets a
 small sample do. Shares are positive where two blocks spoil each other's input, negative where they spoil the same
-things. All deviations, and the few numbers that all options share, are found by regularised least squares (the most
-probable values under normal priors), so losses are never negative, and 0 for what changes nothing.
+things. Losses are never negative, and 0 for what changes nothing; an interaction takes away less than the geometric
+mean of the two losses, so that sums are not negative either. All deviations, and the few numbers that all options
+share, are found by regularised least squares (the most probable values under normal priors): without interactions
+first, for from far off they can lead astray.
 """
 
 from __future__ import annotations
@@ -29,15 +32,16 @@ from legodnn.store import Link
 
 Floats = NDArray[np.float64]
 
-# Standard deviations of the priors. The noise is that of a metric over some thousand images together with what the
-# model cannot express; the deviations say how far single swaps may mislead.
-_NOISE = 0.012
+# What predictions may be off by, relative to the range of the metric: with some thousand images, some hundred, and few.
+# It is the noise of the metric together with what the model cannot express.
+NOISES = (0.012, 0.04, 0.12)
+# Standard deviations of the priors: how far single swaps may mislead, and how much neighbours interact.
 _BLOCK, _OPTION = 0.7, 0.3
 _SHARE, _PAIR = 0.15, 0.12
 # Prior of the shared numbers: log scale, log exponent, log power, log of how far the floor is below all seen.
 _SHARED = np.array([[-1.5, 3.0], [np.log(0.6), 0.5], [np.log(1.5), 0.5], [np.log(0.2), 1.0]])
 _KNOTS = 33
-_LEAST_SUM = 1e-12  # of losses: interactions must not make it negative
+_LEAST_SUM = 1e-12  # of losses: of the original it is 0, and has no logarithm
 
 
 def neighbours(sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -84,7 +88,11 @@ class Fit:
 
 
 def fit(
-    errors: Sequence[Sequence[float]], compositions: Sequence[Sequence[int]], metrics: Sequence[float], best: float
+    errors: Sequence[Sequence[float]],
+    compositions: Sequence[Sequence[int]],
+    metrics: Sequence[float],
+    best: float,
+    noise: float = NOISES[0],
 ) -> Fit:
     """Fit losses, interactions and link.
 
@@ -93,14 +101,16 @@ def fit(
         compositions: option numbers, one for each segment.
         metrics: what each composition measured.
         best: what the original measured.
+        noise: standard deviation of measurements from the model, relative to the range of the metric; see `NOISES`.
     """
     sizes = [len(row) for row in errors]
     if not any(e > 0 for row in errors for e in row):
         return Fit([[0.0] * n for n in sizes], _matrices(sizes), Link(x=(0.0, 1.0), y=(best, best)))
-    problem = Problem(errors, compositions, np.asarray(metrics, np.float64), best)
-    p = least_squares(
-        problem.residuals, problem.mean, problem.jacobian, x_scale=problem.spread, tr_solver="lsmr", max_nfev=200
-    ).x
+    known = np.asarray(metrics, np.float64)
+    additive = Problem(errors, compositions, known, best, noise, [])
+    problem = Problem(errors, compositions, known, best, noise, neighbours(sizes))
+    start = additive.solved(additive.mean)
+    p = problem.solved(np.concatenate([start, problem.mean[len(start) :]]))
     found = problem.losses(p)
     losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
               for b, row in enumerate(errors)]  # fmt: skip
@@ -116,22 +126,30 @@ def fit(
 
 
 class Problem:
-    """The least-squares problem. Parameters: shared numbers, then deviations of blocks, options, shares and pairs."""
+    """The least-squares problem. Parameters: shared numbers, deviations of blocks and options, shares, and of pairs.
+
+    `interacting` are the pairs of segments that interact; the rest is as for `fit`.
+    """
 
     def __init__(
-        self, errors: Sequence[Sequence[float]], compositions: Sequence[Sequence[int]], metrics: Floats, best: float
+        self,
+        errors: Sequence[Sequence[float]],
+        compositions: Sequence[Sequence[int]],
+        metrics: Floats,
+        best: float,
+        noise: float,
+        interacting: Sequence[tuple[int, int]],
     ) -> None:
         self.metrics, self.best = metrics, best
         self.span = max(best - float(metrics.min(initial=best)), 1e-6)
-        self._noise = _NOISE * max(self.span, 0.1)
+        self._noise = noise * max(self.span, 0.1)
         # Columns of options that change something, by (segment, option), and of pairs of such options of neighbours.
         self.places = {place: i for i, place in enumerate(
             (b, o) for b, row in enumerate(errors) for o, e in enumerate(row) if e > 0
         )}  # fmt: skip
-        shares = neighbours([len(row) for row in errors])
         self.pairs = [
             (share, self.places[first, i], self.places[second, j])
-            for share, (first, second) in enumerate(shares)
+            for share, (first, second) in enumerate(interacting)
             for i in range(len(errors[first]))
             for j in range(len(errors[second]))
             if (first, i) in self.places and (second, j) in self.places
@@ -146,10 +164,15 @@ class Problem:
         self._paired = self._chosen[:, self._one] * self._chosen[:, self._other]
         logs = np.log([errors[b][o] for b, o in self.places])
         self._logs = logs - np.median(logs)
-        sizes = (len(errors), len(self.places), len(shares), len(self.pairs))
+        sizes = (len(errors), len(self.places), len(interacting), len(self.pairs))
         self._ends = np.cumsum([len(_SHARED), *sizes])
         self.mean = np.concatenate([_SHARED[:, 0], np.zeros(sum(sizes))])
         self.spread = np.concatenate([_SHARED[:, 1], np.repeat([_BLOCK, _OPTION, _SHARE, _PAIR], sizes)])
+
+    def solved(self, start: Floats) -> Floats:
+        """The most probable parameters, from a start."""
+        found = least_squares(self.residuals, start, self.jacobian, x_scale=self.spread, tr_solver="lsmr", max_nfev=200)
+        return np.asarray(found.x)
 
     def losses(self, p: Floats) -> Floats:
         """Of the options in `places`."""
@@ -159,11 +182,11 @@ class Problem:
 
     def interactions(self, p: Floats, losses: Floats) -> Floats:
         """Of the options in `pairs`."""
-        return np.asarray(self._shares(p) * np.sqrt(losses[self._one] * losses[self._other]))
+        return np.asarray((self._factors(p) - 1) * np.sqrt(losses[self._one] * losses[self._other]))
 
-    def _shares(self, p: Floats) -> Floats:
+    def _factors(self, p: Floats) -> Floats:
         options, shares = self._ends[2:4]
-        return np.asarray(p[options:shares][self._share] + p[shares:])
+        return np.asarray(np.exp(np.clip(p[options:shares][self._share] + p[shares:], -60, 60)))
 
     def curve(self, p: Floats, u: Floats) -> Floats:
         """The metric at sums u > 0."""
@@ -196,7 +219,8 @@ class Problem:
         np.add.at(by_log.T, self._one, paired.T)
         np.add.at(by_log.T, self._other, paired.T)
         by_log *= by_sum[:, None]
-        by_pair = self._paired * np.sqrt(losses[self._one] * losses[self._other]) * by_sum[:, None]
+        means = np.sqrt(losses[self._one] * losses[self._other])
+        by_pair = self._paired * (self._factors(p) * means) * by_sum[:, None]
         data = np.zeros((len(u), len(p)))
         data[:, 0] = by_log.sum(axis=1)
         data[:, 1] = by_log @ (np.exp(p[1]) * self._logs)

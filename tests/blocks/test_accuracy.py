@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +16,13 @@ from legodnn.blocks.accuracy import (
     Stage,
     draw,
     evaluate,
-    fit_measured,
     measure,
     report,
     summed_drops,
     swaps,
 )
 from legodnn.blocks.data import Split
-from legodnn.blocks.lossfit import Fit
+from legodnn.blocks.lossfit import NOISES, Fit, fit
 from legodnn.blocks.metrics import r2, top1
 
 Array = np.ndarray
@@ -156,27 +156,27 @@ def test_what_is_known_is_not_measured_again(validation: Split) -> None:
 def test_every_composition_is_held_out_of_one_fit_and_the_last_fit_is_to_all(
     validation: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swapped, fitted = chain((0.0, 0.2, 0.6)), list[set[Composition]]()
+    swapped, fits = chain((0.0, 0.2, 0.6)), list[tuple[float, set[Composition], Fit]]()
 
-    def fitting(sizes: list[int], known: dict[Composition, Measured], sample: list[Composition]) -> Fit:
-        fitted.append(set(sample))
-        return fit_measured(sizes, known, sample)
+    def recorded(errors: Any, compositions: list[Composition], metrics: Any, best: float, noise: float) -> Fit:
+        found = fit(errors, compositions, metrics, best, noise)
+        fits.append((noise, set(compositions), found))
+        return found
 
-    monkeypatch.setattr(accuracy, "fit_measured", fitting)
+    monkeypatch.setattr(accuracy, "fit", recorded)
     known: dict[Composition, Measured] = {}
     model, result = measure(swapped, validation, "made up", samples=12, seed=0, known=known)
-    *folds, everything = fitted
-    assert len(everything) == model.samples
-    held_out = [everything - fold for fold in folds]
-    assert sorted(c for part in held_out for c in part) == sorted(everything)
-    assert result == fit_measured(swapped.sizes, known, [c for c in draw(swapped.sizes, 12, 0) if c in everything])
-    errors = [
-        abs(p - known[c].metric)
-        for fold, part in zip(folds, held_out, strict=True)
-        for c in part
-        for p in fit_measured(swapped.sizes, known, [d for d in draw(swapped.sizes, 12, 0) if d in fold]).predict([c])
-    ]
-    assert model.error == pytest.approx(np.mean(errors))
+    *folds, (chosen, everything, last) = fits
+    assert last == result
+    sample = everything - set(swaps(swapped.sizes))
+    assert len(sample) == model.samples
+    mean_errors = {}
+    for noise in NOISES:
+        held_out = [(c, found) for n, fitted, found in folds if n == noise for c in sample - fitted]
+        assert sorted(c for c, _ in held_out) == sorted(sample)
+        mean_errors[noise] = np.mean([abs(found.predict([c])[0] - known[c].metric) for c, found in held_out])
+    assert model.error == pytest.approx(min(mean_errors.values()))
+    assert mean_errors[chosen] == pytest.approx(model.error)
 
 
 def test_what_cannot_be_predicted_has_a_large_error(validation: Split) -> None:

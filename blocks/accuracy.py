@@ -188,8 +188,8 @@ def measure(
         The accuracy model, and the fit that it comes from.
     """
     known = {} if known is None else known
-    singles, sample = swaps(chain.sizes), draw(chain.sizes, samples, seed)
-    sample = [c for c in sample if c not in singles]
+    singles = swaps(chain.sizes)
+    sample = [c for c in draw(chain.sizes, samples, seed) if c not in singles]
     wanted = {*singles, *uniform(chain.sizes), *sample} - set(known)
     for composition, found in evaluate(chain, wanted, split, metric, "measuring accuracy"):
         known[composition] = found

@@ -162,8 +162,9 @@ def build(
     for i, (memory_of, latency_of, after) in enumerate(blocks):
         if len(m) * len(memory_of) > _MOST:
             raise OverflowError(f"{len(m) * len(memory_of)} sums")
-        losses = after.T[:, last % len(after)] + loss  # one row: whatever came before
-        parent, option = _undominated((m, t), (memory_of, latency_of), losses, *_ahead(blocks, i))
+        losses = (after.T if len(after) == 1 else after.T[:, last]) + loss
+        ahead = _ahead(blocks[i + 1][2]) if i + 1 < len(blocks) and _interacts(blocks[i + 1][2]) else None
+        parent, option = _undominated((m, t), (memory_of, latency_of), losses, ahead)
         ascending = _ascending(m[parent] + memory_of[option], t[parent] + latency_of[option])
         parent, option = parent[ascending], option[ascending]
         m, t, loss, last = m[parent] + memory_of[option], t[parent] + latency_of[option], losses[option, parent], option
@@ -177,12 +178,8 @@ def _interacts(after: Ints) -> bool:
     return bool(np.ptp(after, axis=0).any())
 
 
-def _ahead(blocks: Sequence[tuple[Ints, Ints, Ints]], i: int) -> tuple[Ints, Ints]:
+def _ahead(following: Ints) -> tuple[Ints, Ints]:
     """For each option of a block, the least and the most that the next block's interaction with it adds to the loss."""
-    following = blocks[i + 1][2] if i + 1 < len(blocks) else np.zeros((1, 1), dtype=np.int64)
-    if len(following) == 1:
-        nothing = np.zeros(len(blocks[i][0]), dtype=np.int64)
-        return nothing, nothing
     centred = following - (following.max(axis=0) + following.min(axis=0)) // 2
     return centred.min(axis=1), centred.max(axis=1)
 
@@ -203,7 +200,7 @@ def _ascending(m: Ints, work: Ints) -> Indices:
 
 
 def _undominated(
-    sums: tuple[Ints, Ints], block: tuple[Ints, Ints], losses: Ints, least_ahead: Ints, most_ahead: Ints
+    sums: tuple[Ints, Ints], block: tuple[Ints, Ints], losses: Ints, ahead: tuple[Ints, Ints] | None
 ) -> tuple[Indices, Indices]:
     """Which options to add to which sums: all that give a non-dominated sum, and few others.
 
@@ -211,11 +208,15 @@ def _undominated(
         sums: memory and latency of what is there, (n,) each.
         block: memory and latency of the options to add, (options,) each.
         losses: of an option with a sum, (options, n).
-        least_ahead, most_ahead: what an option may add to the loss of what comes next, (options,).
+        ahead: the least and the most that an option may add to the loss of what comes next, (options,) each; None for
+            the same whichever it is.
     """
     count, options = losses.shape[1], len(losses)
-    kept = _kept(sums, block, losses + least_ahead[:, None], losses + most_ahead[:, None])
-    if (least_ahead < most_ahead).any():  # but with one last option, all lose the same next
+    if ahead is None:
+        kept = _kept(sums, block, losses, losses)
+    else:
+        kept = _kept(sums, block, losses + ahead[0][:, None], losses + ahead[1][:, None])
+        # But with one last option, all lose the same next.
         by_option = np.split(kept, np.searchsorted(kept, count * np.arange(1, options)))
         nothing = np.zeros(1, dtype=np.int64)
         for o, numbers in enumerate(by_option):

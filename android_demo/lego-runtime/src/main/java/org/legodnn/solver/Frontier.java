@@ -91,8 +91,9 @@ final class Frontier {
                 return null;
             }
             long[] losses = losses(loss, last, block);
-            long[][] ahead = ahead(block, k + 1 < order.length ? rows[order[k + 1]] : null);
-            int[] sums = undominated(m, t, block, losses, ahead);
+            Rows following = k + 1 < order.length ? rows[order[k + 1]] : null;
+            boolean interacts = following != null && following.loss.length > 1;
+            int[] sums = undominated(m, t, block, losses, interacts ? ahead(following) : null);
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
             char[] longer = new char[sums.length * (k + 1)];
@@ -178,13 +179,10 @@ final class Frontier {
         return Numbers.order(memory, work);
     }
 
-    /** For each option of a block, the least and the most that interaction with the next block (null: none) adds. */
-    private static long[][] ahead(Rows block, Rows following) {
-        long[] least = new long[block.size()];
-        long[] most = new long[block.size()];
-        if (following == null || following.loss.length == 1) {
-            return new long[][] {least, most};
-        }
+    /** For each option of a block, the least and the most that the next block's interaction with it adds to the loss. */
+    private static long[][] ahead(Rows following) {
+        long[] least = new long[following.loss.length];
+        long[] most = new long[following.loss.length];
         long[] low = following.leastLoss();
         long[] high = following.greatestLoss();
         for (int o = 0; o < least.length; o++) {
@@ -227,9 +225,13 @@ final class Frontier {
      * Those that end in one option compare as ever.
      *
      * @param losses by number
-     * @param ahead the least and the most that each option may add to the loss of what comes next
+     * @param ahead the least and the most that each option may add to the loss of what comes next; null for the same
+     *     whichever it is
      */
     private static int[] undominated(long[] m, long[] t, Rows block, long[] losses, long[][] ahead) {
+        if (ahead == null) {
+            return kept(m, t, block.memory, block.latency, losses, losses);
+        }
         long[] atLeast = new long[losses.length];
         long[] atMost = new long[losses.length];
         for (int i = 0; i < losses.length; i++) {
@@ -237,9 +239,6 @@ final class Frontier {
             atMost[i] = losses[i] + ahead[1][i / m.length];
         }
         int[] found = kept(m, t, block.memory, block.latency, atLeast, atMost);
-        if (Arrays.equals(ahead[0], ahead[1])) {
-            return found;
-        }
         long[] nothing = {0};
         int count = 0;
         for (int from = 0, to; from < found.length; from = to) {

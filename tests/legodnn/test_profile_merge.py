@@ -1,0 +1,213 @@
+"""Merging profiles of one store and device: nothing that all measured is lost, and the later holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from skipping import without
+
+from legodnn.errors import ProfileError
+from legodnn.profile import (
+    Chain,
+    Conditions,
+    Contention,
+    Energy,
+    Fingerprint,
+    Latency,
+    OptionProfile,
+    Profile,
+    Skipped,
+    Validation,
+    merge,
+)
+from legodnn.runtime.tables import ModelTable
+from legodnn.store import Store
+
+KEYS = [("block1", "s0"), ("block1", "s0.5"), ("block2", "s0"), ("block2", "s0.5")]
+figures = st.integers(1, 1000).map(float)
+counts = st.lists(st.sampled_from([1, 2, 4]), unique=True)
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> Profile:
+    """Any profile of one store and device: of some options, at some thread counts."""
+    threads = draw(counts.filter(bool))
+    skipped = draw(st.lists(st.sampled_from([k for k in KEYS if k[1] != "s0"]), unique=True))
+
+    def entry(n: int) -> Latency:
+        ms = draw(figures)
+        return Latency(threads=n, runs=9, min_ms=ms / 2, median_ms=ms, p95_ms=2 * ms)
+
+    return Profile(
+        store_id="a" * 64,
+        model="tiny",
+        device=Fingerprint(machine="x", cpu="y", cores=4, executor="z"),
+        created=f"2025-01-01T00:00:{draw(st.integers(10, 59))}",
+        options=tuple(
+            OptionProfile(
+                segment=s,
+                option=o,
+                memory_bytes=draw(st.integers(0, 9999)),
+                load_ms=draw(figures),
+                energy_mj=draw(st.none() | figures),
+                latency=tuple(entry(n) for n in threads),
+            )
+            for s, o in KEYS
+            if (s, o) not in skipped
+        ),
+        skipped=tuple(Skipped(segment=s, option=o, reason=draw(st.sampled_from(["a", "b"]))) for s, o in skipped),
+        chain=tuple(Chain(threads=n, overhead_ms=draw(figures)) for n in threads),
+        pack_ms=draw(st.none() | figures),
+        validation=tuple(
+            Validation(threads=n, plans=2, median_error=draw(figures), p95_error=draw(figures)) for n in draw(counts)
+        ),
+        contention=tuple(
+            Contention(store_id=name, model=name, slowdown=draw(figures))
+            for name in draw(st.lists(st.sampled_from(["b", "c"]), unique=True))
+        ),
+        energy=draw(
+            st.none()
+            | st.builds(Energy, meter=st.just("rapl"), estimate=st.booleans(), idle_w=figures, switch_mj=figures)
+        ),
+        conditions=draw(st.none() | st.builds(Conditions, kernel=st.sampled_from(["6.1", "6.6"]))),
+    )
+
+
+def contents(profile: Profile) -> dict[str, Any]:
+    """A profile as mappings: in which order things stand does not matter."""
+    plain = profile.model_dump()
+    plain["options"] = {
+        (o["segment"], o["option"]): {**o, "latency": {e["threads"]: e for e in o["latency"]}} for o in plain["options"]
+    }
+    plain["skipped"] = {(s["segment"], s["option"]): s for s in plain["skipped"]}
+    for name, key in (("chain", "threads"), ("validation", "threads"), ("contention", "store_id")):
+        plain[name] = {e[key]: e for e in plain[name]}
+    return plain
+
+
+some_profiles = st.lists(profiles(), min_size=1, max_size=4)
+
+
+@given(profiles())
+def test_merging_one_or_the_same_twice_changes_nothing(one: Profile) -> None:
+    assert merge([one]) == one
+    assert merge([one, one]) == one
+
+
+def measured(profiles: list[Profile]) -> set[tuple[str, str]]:
+    return {(o.segment, o.option) for p in profiles for o in p.options}
+
+
+def usable(profile: Profile) -> set[int]:
+    """Thread counts that all options have."""
+    return set.intersection(*({e.threads for e in o.latency} for o in profile.options))
+
+
+@given(some_profiles)
+def test_no_thread_count_and_nothing_that_all_measured_is_lost_by_merging(some: list[Profile]) -> None:
+    found = merge(some)
+    assert usable(found) == set.union(*map(usable, some))
+    assert measured([found]) >= set.intersection(*(measured([p]) for p in some))
+
+
+@given(some_profiles, some_profiles)
+def test_merging_in_steps_is_merging_at_once_where_no_option_is_lost(some: list[Profile], more: list[Profile]) -> None:
+    together = [*some, *more]
+    assume(all(measured([merge(profiles)]) == measured(profiles) for profiles in (some, more, together)))
+    at_once = contents(merge(together))
+    assert contents(merge([merge(some), *more])) == at_once
+    assert contents(merge([*some, merge(more)])) == at_once
+
+
+@given(some_profiles)
+def test_everything_measured_is_there_and_the_later_holds(some: list[Profile]) -> None:
+    found = contents(merge(some))
+    plain = [contents(p) for p in some]
+    counts = {n for p in plain for n in p["chain"]}
+    for key in measured(some):
+        of = [p["options"][key]["latency"] for p in plain if key in p["options"]]
+        assert (key in found["options"]) == ({n for latency in of for n in latency} == counts)
+    for key, option in found["options"].items():
+        of = [p["options"][key] for p in plain if key in p["options"]]
+        assert option["memory_bytes"] == of[-1]["memory_bytes"]
+        assert option["load_ms"] == of[-1]["load_ms"]
+        assert option["latency"] == {n: e for o in of for n, e in o["latency"].items()}
+        assert option["energy_mj"] == next((o["energy_mj"] for o in reversed(of) if o["energy_mj"] is not None), None)
+    for name in ("chain", "validation", "contention"):
+        assert found[name] == {key: e for p in plain for key, e in p[name].items()}
+    assert found["created"] == plain[-1]["created"]
+    assert found["energy"] == next((p["energy"] for p in reversed(plain) if p["energy"]), None)
+
+
+@given(some_profiles)
+def test_skipped_is_what_is_not_kept(some: list[Profile]) -> None:
+    found = merge(some)
+    assert {(s.segment, s.option) for s in found.skipped} == set(KEYS) - measured([found])
+
+
+@given(some_profiles, profiles(), st.sampled_from(["store", *Fingerprint.model_fields]), st.data())
+def test_other_stores_and_devices_are_refused(
+    some: list[Profile], other: Profile, what: str, data: st.DataObject
+) -> None:
+    if what == "store":
+        other = other.model_copy(update={"store_id": "b" * 64})
+    else:
+        value = 99 if what == "cores" else "other"
+        other = other.model_copy(update={"device": other.device.model_copy(update={what: value})})
+    mixed = list(some)
+    mixed.insert(data.draw(st.integers(0, len(some))), other)
+    with pytest.raises(ProfileError) as caught:
+        merge(mixed)
+    assert len(str(caught.value).splitlines()) == 1
+    assert ("different stores" if what == "store" else f"another device ({what}: ") in str(caught.value)
+
+
+def test_other_stores_are_named_by_model_and_store_id(profile: Profile) -> None:
+    rebuilt = profile.model_copy(update={"store_id": "b" * 64})
+    with pytest.raises(ProfileError) as caught:
+        merge([profile, rebuilt])
+    assert str(caught.value).endswith(
+        f"model 'tiny', store id {profile.store_id[:12]}, and model 'tiny', store id bbbbbbbbbbbb"
+    )
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(ProfileError, match="no profiles to merge"):
+        merge([])
+
+
+def test_a_merged_profile_fits_its_store(profile: Profile, tiny_store: Store) -> None:
+    halves = [without(profile, ("block1", "s0.5")), without(profile, ("block1", "s0.75"), ("block2", "s0.5"))]
+    found = merge(halves)
+    found.check_store(tiny_store)
+    assert found.skipped == ()
+
+
+def at(profile: Profile, threads: int) -> Profile:
+    """What a profile says of one thread count."""
+    options = (
+        o.model_copy(update={"latency": tuple(e for e in o.latency if e.threads == threads)}) for o in profile.options
+    )
+    chain = tuple(c for c in profile.chain if c.threads == threads)
+    return profile.model_copy(update={"options": tuple(options), "chain": chain})
+
+
+def test_thread_counts_of_profiles_that_skip_different_options_can_all_be_used(
+    profile: Profile, tiny_store: Store
+) -> None:
+    one = at(without(profile, ("block1", "s0.5")), 1)
+    two = at(without(profile, ("block2", "s0.5")), 2)
+    found = merge([one, two])
+    assert ModelTable.from_store(tiny_store, found).thread_counts == (1, 2)
+    assert [(s.segment, s.option) for s in found.skipped] == [("block1", "s0.5"), ("block2", "s0.5")]
+    assert merge([one, two, profile]).skipped == ()
+
+
+def test_a_profile_whose_options_have_different_thread_counts_is_not_made_worse(profile: Profile) -> None:
+    first, *rest = profile.options
+    ragged = profile.model_copy(update={"options": (first.model_copy(update={"latency": first.latency[:1]}), *rest)})
+    assert merge([ragged]) == ragged
+    assert merge([ragged, at(profile, 1)]).skipped == ()

@@ -46,6 +46,7 @@ from legodnn.blocks.data import Dataset, Split, load
 from legodnn.blocks.distill import distill
 from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.heads import Head
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.reconstruct import descendants, features
 from legodnn.blocks.work import Arrays, Checkpoint
@@ -145,7 +146,7 @@ def together(
         n["joint_epochs"],
         64,
         learning_rate=5e-4,
-        soft_targets=True,
+        heads=[Head("classes", "top1", "linear")],
         checkpoint=checkpoint,
     )
     return checkpoint.spent

@@ -9,6 +9,7 @@ In a store everything is evaluated on the exported files, so that what a plan pr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.data import Split
 from legodnn.blocks.lossfit import NOISES, Fit, fit
-from legodnn.blocks.metrics import Metric, r2, top1
+from legodnn.blocks.metrics import Metric, top1
 from legodnn.console import Progress, table
+from legodnn.errors import DataError
 from legodnn.store import AccuracyModel
 
 Array = NDArray[np.float32]
@@ -138,7 +140,21 @@ def evaluate(
         for start in range(0, len(todo), _GROUP):
             group = todo[start : start + _GROUP]
             for composition, outputs in zip(group, outputs_of(group), strict=True):
-                yield composition, Measured(metric(outputs, labels), 1 - r2(outputs, original))
+                found = metric(outputs, labels)
+                if not math.isfinite(found):
+                    raise DataError(
+                        f"metric {getattr(metric, '__name__', '')} gave {found} for composition {composition}, not a "
+                        "number; it must give one for any outputs"
+                    )
+                yield composition, Measured(found, _relative_error(outputs, original))
+
+
+def _relative_error(outputs: Sequence[Array], original: Sequence[Array]) -> float:
+    """Mean over the outputs of the squared error over the variance of the original's."""
+    errors = [
+        float(np.square(o - t).mean()) / max(float(np.var(t)), 1e-12) for o, t in zip(outputs, original, strict=True)
+    ]
+    return sum(errors) / len(errors)
 
 
 def swaps(sizes: Sequence[int]) -> list[Composition]:
@@ -146,11 +162,6 @@ def swaps(sizes: Sequence[int]) -> list[Composition]:
     original = (0,) * len(sizes)
     singles = [(*original[:i], o, *original[i + 1 :]) for i, n in enumerate(sizes) for o in range(1, n)]
     return [original, *singles]
-
-
-def uniform(sizes: Sequence[int]) -> list[Composition]:
-    """Compositions in which every segment runs its option of the same number, or its last one: the original first."""
-    return [tuple(min(level, n - 1) for n in sizes) for level in range(max(sizes))]
 
 
 def draw(sizes: Sequence[int], count: int, seed: int) -> list[Composition]:
@@ -171,8 +182,9 @@ def measure(
     seed: int,
     metric: Metric = top1,
     known: dict[Composition, Measured] | None = None,
+    further: Iterable[Composition] = (),
 ) -> tuple[AccuracyModel, Fit]:
-    """Evaluate single swaps, uniform compositions and a random sample, and fit the accuracy model.
+    """Evaluate single swaps and a random sample, and fit the accuracy model.
 
     Args:
         chain: options of every segment, the original first.
@@ -183,6 +195,7 @@ def measure(
         seed: of the sample.
         metric: see `legodnn.blocks.metrics`.
         known: what has been measured already; what is measured now is added.
+        further: compositions to measure besides, for the record.
 
     Returns:
         The accuracy model, and the fit that it comes from.
@@ -190,7 +203,7 @@ def measure(
     known = {} if known is None else known
     singles = swaps(chain.sizes)
     sample = [c for c in draw(chain.sizes, samples, seed) if c not in singles]
-    wanted = {*singles, *uniform(chain.sizes), *sample} - set(known)
+    wanted = {*singles, *further, *sample} - set(known)
     for composition, found in evaluate(chain, wanted, split, metric, "measuring accuracy"):
         known[composition] = found
     result, error = fit_measured(chain.sizes, known, sample)
@@ -239,8 +252,7 @@ def fit_measured(
 
 
 def report(
-    sizes: Sequence[int],
-    levels: Sequence[str],
+    levels: Mapping[str, Composition],
     known: Mapping[Composition, Measured],
     sample: Sequence[Composition],
     model: AccuracyModel,
@@ -248,8 +260,7 @@ def report(
     """A table for people: the original, uniform compositions, random ones, and how true predictions are.
 
     Args:
-        sizes: how many options each segment has.
-        levels: names of the options, the original's first.
+        levels: uniform compositions by the name of the option.
         known: what was measured, uniform compositions and the sample included.
         sample: random compositions.
         model: the fitted accuracy model.
@@ -257,11 +268,7 @@ def report(
     values = np.array([known[c].metric for c in sample])
     rows = [
         ("original", f"{model.original:.3f}"),
-        *(
-            (f"all {level}", f"{known[c].metric:.3f}")
-            for level, c in zip(levels, uniform(sizes), strict=True)
-            if any(c)
-        ),
+        *((f"all {level}", f"{known[c].metric:.3f}") for level, c in levels.items() if any(c)),
         (f"{len(values)} random: mean", f"{values.mean():.3f}"),
         ("random: 5th percentile", f"{np.percentile(values, 5):.3f}"),
         ("random: 95th percentile", f"{np.percentile(values, 95):.3f}"),

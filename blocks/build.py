@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-import datetime
 import json
-import platform
 import sys
 import time
-from collections.abc import Sequence
-from importlib import metadata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-import legodnn
 from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
-from legodnn.blocks.data import Dataset, data_of
-from legodnn.blocks.export import check_convertible, convert
+from legodnn.blocks.chance import Standing, check_clear, outputs_of, standing
+from legodnn.blocks.data import Dataset, Split, data_of
 from legodnn.blocks.extract import Piece, extract, output_names
-from legodnn.blocks.graph import as_list
+from legodnn.blocks.heads import Head
 from legodnn.blocks.jobs import Students, read_original, train
-from legodnn.blocks.metrics import Metric, metric_of, top1
-from legodnn.blocks.models import model_of
-from legodnn.blocks.options import convert_all, mark_dominated, option_name
-from legodnn.blocks.prune import descendant
+from legodnn.blocks.manifest import manifest_of
+from legodnn.blocks.metrics import Metric, distilled_heads, metric_of
+from legodnn.blocks.models import makes_classifier, model_of
+from legodnn.blocks.options import convert_all, levels, mark_dominated
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.training import assign, check_labels, gives_probabilities, scalars_to, train_original, values
+from legodnn.blocks.rehearsal import check_undivided, rehearse
+from legodnn.blocks.training import assign, scalars_to, train_original, values
 from legodnn.blocks.work import Work
-from legodnn.console import Progress
-from legodnn.errors import ModelError, StoreError
+from legodnn.errors import StoreError
 from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
-from legodnn.store import (
-    MANIFEST,
-    BuildInfo,
-    InputSpec,
-    Manifest,
-    ModelInfo,
-    Segment,
-    Store,
-    TensorSpec,
-)
+from legodnn.store import MANIFEST, Manifest, Store
 
 _UNDIVIDED_IMAGES = 256
 _KEEP_EVERY_S = 30.0
-_TASKS = {"top1": "classification", "mean_iou": "segmentation"}
 
 
-def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | None = None) -> Store:
+def build(
+    recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | None = None, allow_chance: bool = False
+) -> Store:
     """Train, cut, prune, distil, quantise and export one model.
 
     Args:
@@ -59,11 +47,13 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
         jobs: processes that train at a time; the store is the same but for the last bits of its weights, since sums
             depend on the number of threads that each process gets.
         tensorboard: a folder for logs of training.
+        allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
 
     Raises:
-        StoreError: something is at `path` already, or another build is under way.
+        StoreError: something is at `path` already, another build is under way, or files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.
-        DataError: the data cannot be used.
+        DataError: the data cannot be used, the metric cannot tell good outputs from bad ones, or the original is at
+            chance level.
     """
     path = Path(path)
     if path.exists():
@@ -71,21 +61,44 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
     data = data_of(recipe)
     model = model_of(recipe, data)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
-    metric = metric_of(recipe.metric, data, model)
-    _check_early(recipe, data, model, pieces)
+    try:
+        return _build(recipe, path, data, model, pieces, jobs, tensorboard, allow_chance)
+    except OSError as e:
+        raise StoreError(
+            f"cannot write {e.filename or path}: {e.strerror or e}; put that right and run the same command again, it "
+            "goes on where it was"
+        ) from e
+
+
+def _build(
+    recipe: Recipe,
+    path: Path,
+    data: Dataset,
+    model: keras.Model,
+    pieces: Sequence[Piece],
+    jobs: int,
+    tensorboard: str | None,
+    allow_chance: bool,
+) -> Store:
+    classifier = makes_classifier(recipe.model)
+    metric = metric_of(recipe.metric, data, model, classifier)
+    heads = distilled_heads(recipe.metric, data, model, classifier)
+    val = data.val.first(recipe.evaluated_images)
+    described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
+    left_out = rehearse(recipe, data, model, pieces, metric.__name__, described)
+    found = standing(metric, outputs_of(model, val.x), val)
+    if not recipe.train_epochs:
+        _tell(found, metric, model, described, allow_chance)
     with Work(path, recipe) as work:
-        if recipe.train_epochs and not read_original(work, model):
-            checkpoint = work.checkpoint("original")
-            log = scalars_to(tensorboard)
-            train_original(
-                model, data, recipe.train_epochs, recipe.batch_size, seed=recipe.seed, checkpoint=checkpoint, log=log
-            )
-            work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
-            checkpoint.discard()
+        left_out = work.left_out(left_out)
+        if recipe.train_epochs:
+            if not read_original(work, model):
+                _train_original(work, model, data, tensorboard)
+            _tell(standing(metric, outputs_of(model, val.x), val), metric, model, described, allow_chance)
+        _announce(left_out)
         descendants = train(work, pieces, data, jobs, tensorboard)
-        scores = metric is top1 and not gives_probabilities(model)
-        _train_jointly(work, pieces, descendants, data, scores)
-        manifest = _export(work, data, model, pieces, descendants, metric)
+        _train_jointly(work, pieces, descendants, data, heads)
+        manifest = _export(work, data, model, pieces, descendants, metric, val, described, left_out)
         try:
             with new_folder(path) as folder:
                 for segment in manifest.segments:
@@ -98,21 +111,44 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
     return Store(path)
 
 
-def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequence[Piece]) -> None:
-    """What would fail after hours of training fails now: labels, operators, cutting, pruning."""
-    if recipe.train_epochs:
-        check_labels(model, data)
-    blocks = [p for p in pieces if p.kind == "block"]
-    with Progress("checking", len(pieces) + len(blocks)) as progress:
-        for piece in pieces:
-            check_convertible(piece)
-            progress.step(piece.name)
-        for piece in blocks:
-            convert(descendant(piece.model, recipe.sparsities[-1]))
-            progress.step(piece.name)
+def _tell(found: Standing, metric: Metric, model: keras.Model, described: str, allow_chance: bool) -> None:
+    """Say how good the original is, before anything is made of it; DataError if that is no better than chance."""
+    name = metric.__name__
+    warning = check_clear(found, name, model.name, described, allow_chance)
+    print(
+        warning or f"{model.name}: {name} {found.original:.3f} on {described}; without looking {found.chance:.3f}",
+        file=sys.stderr,
+    )
 
 
-def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, scores: bool) -> None:
+def _announce(left_out: Mapping[str, str]) -> None:
+    """A line for each block and reason."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for place, reason in left_out.items():
+        block, _, option = place.partition("/")
+        together.setdefault((block, reason), []).append(option)
+    for (block, reason), options in together.items():
+        print(f"{block}: left out {', '.join(options)}: {reason}", file=sys.stderr)
+
+
+def _train_original(work: Work, model: keras.Model, data: Dataset, tensorboard: str | None) -> None:
+    recipe, checkpoint = work.recipe, work.checkpoint("original")
+    train_original(
+        model,
+        data,
+        recipe.train_epochs,
+        recipe.batch_size,
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        log=scalars_to(tensorboard),
+    )
+    work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
+    checkpoint.discard()
+
+
+def _train_jointly(
+    work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, heads: Sequence[Head]
+) -> None:
     """Train descendants in random compositions, in place, as far as that is not done already."""
     recipe = work.recipe
     if not recipe.joint_epochs:
@@ -129,7 +165,7 @@ def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, d
         recipe.joint_epochs,
         recipe.batch_size,
         recipe.seed,
-        soft_targets=scores,
+        heads=heads,
         checkpoint=checkpoint,
     )
     work.write("joint", {str(i): w for i, w in enumerate(values(variables))})
@@ -137,51 +173,38 @@ def _train_jointly(work: Work, pieces: Sequence[Piece], descendants: Students, d
 
 
 def _export(
-    work: Work, data: Dataset, model: keras.Model, pieces: Sequence[Piece], descendants: Students, metric: Metric
+    work: Work,
+    data: Dataset,
+    model: keras.Model,
+    pieces: Sequence[Piece],
+    descendants: Students,
+    metric: Metric,
+    val: Split,
+    described: str,
+    left_out: dict[str, str],
 ) -> Manifest:
     """Write every option's file into the work folder, measure accuracy, and return the manifest."""
-    recipe = work.recipe
-    exported = convert_all(work, data, pieces, descendants)
+    recipe, known = work.recipe, dict(left_out)
+    exported = convert_all(work, data, pieces, descendants, left_out)
+    work.leave_out(left_out)
+    _announce({place: reason for place, reason in left_out.items() if place not in known})
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
-    chain, val = Chain(stages, output_names(pieces)), data.val.first(recipe.evaluated_images)
-    _check_undivided(chain, model, val.x)
+    chain = Chain(stages, output_names(pieces))
+    check_undivided(chain, model, val.x[:_UNDIVIDED_IMAGES])
     evaluated = _Evaluated(work)
-    described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
-    accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
-    levels = [option_name(s, p) for p in recipe.precisions for s in (0.0, *recipe.sparsities)]
-    sample = draw(chain.sizes, recipe.samples, recipe.seed)
-    print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
-    segments = [
-        Segment(
-            name=piece.name,
-            kind=piece.kind,
-            inputs=piece.inputs,
-            outputs=piece.outputs,
-            options=mark_dominated(
-                [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], losses, strict=True)], mean
-            ),
-            interaction=tuple(tuple(row) for row in interaction),
+    uniform = levels(recipe, [exported[p.name] for p in pieces])
+    accuracy, fit = measure(
+        chain, val, described, recipe.samples, recipe.seed, metric, evaluated, further=uniform.values()
+    )
+    print(report(uniform, evaluated, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
+    options = {
+        piece.name: mark_dominated(
+            [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], losses, strict=True)], mean
         )
-        for piece, losses, mean, interaction in zip(pieces, fit.losses, fit.mean_losses, fit.interactions, strict=True)
-    ]
-    written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
-    scaling = data.scaling
-    spec = InputSpec(
-        name=pieces[0].inputs[0],
-        shape=data.image_shape,
-        range=scaling.range,
-        mean=scaling.mean,
-        std=scaling.std,
-    )
-    return Manifest(
-        model=ModelInfo(name=recipe.name, task=_TASKS.get(accuracy.metric, "other"), labels=data.labels),
-        inputs=(spec,),
-        outputs=output_names(pieces),
-        tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
-        segments=tuple(segments),
-        accuracy=accuracy,
-        built=_build_info(recipe),
-    )
+        for piece, losses, mean in zip(pieces, fit.losses, fit.mean_losses, strict=True)
+    }
+    interactions = {piece.name: rows for piece, rows in zip(pieces, fit.interactions, strict=True)}
+    return manifest_of(recipe, data, pieces, options, interactions, accuracy, left_out)
 
 
 class _Evaluated(dict[Composition, Measured]):
@@ -200,24 +223,3 @@ class _Evaluated(dict[Composition, Measured]):
         if time.monotonic() - self._kept > _KEEP_EVERY_S:
             write_atomic(self._file, json.dumps([[list(c), list(m)] for c, m in self.items()]))
             self._kept = time.monotonic()
-
-
-def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
-    x = x[:_UNDIVIDED_IMAGES]
-    composed = next(chain.walk([(0,) * len(chain.stages)], x))
-    for found, whole in zip(composed, as_list(model.predict(x, verbose=0)), strict=True):
-        difference = float(np.abs(found - whole).max() / max(1.0, float(np.abs(whole).max())))
-        if not difference < 1e-4:
-            raise ModelError(
-                f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
-            )
-
-
-def _build_info(recipe: Recipe) -> BuildInfo:
-    versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
-    return BuildInfo(
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        versions={"legodnn": legodnn.__version__, "python": platform.python_version(), **versions},
-        seed=recipe.seed,
-        recipe=recipe.model_dump(mode="json"),
-    )

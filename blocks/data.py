@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.users import user_function
+from legodnn.blocks.users import call_user, user_function
 from legodnn.errors import DataError, DependencyError
 from legodnn.files import read_arrays
 
@@ -34,19 +34,20 @@ _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 class Split:
     """Images, shape (n, height, width, channels), float32 as the model takes them, and what is known of each.
 
-    `y` has n rows: class numbers, shape (n,), int64, or whatever the metric in use compares outputs with; None if
-    there are no labels.
+    `y` has n rows: class numbers, shape (n,), int64, or whatever the metric in use compares outputs with; a tuple of
+    such arrays, one for each output, where a model has several; None if there are no labels.
     """
 
     x: Array
-    y: NDArray[Any] | None
+    y: NDArray[Any] | tuple[NDArray[Any], ...] | None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def first(self, count: int) -> Split:
         """The first `count` images (they are in random order)."""
-        return Split(self.x[:count], None if self.y is None else self.y[:count])
+        y = tuple(part[:count] for part in self.y) if isinstance(self.y, tuple) else self.y
+        return Split(self.x[:count], y[:count] if isinstance(y, np.ndarray) else y)
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,9 @@ def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None
         raise DataError(f"{source} leaves only {len(split)} {name} images; at least 10 are needed")
     if split.x.shape[1:] != shape or split.x.dtype != np.float32:
         raise DataError(f"{source}: {name} images are {split.x.dtype} {split.x.shape[1:]}, not float32 {shape}")
-    if split.y is not None and len(split.y) != len(split):
-        raise DataError(f"{source}: {len(split)} {name} images, but {len(split.y)} labels")
+    for y in split.y if isinstance(split.y, tuple) else [] if split.y is None else [split.y]:
+        if len(y) != len(split):
+            raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")
     if not np.isfinite(split.x).all():
         raise DataError(f"{source}: some {name} images hold NaN or infinity")
 
@@ -256,6 +258,7 @@ def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
 
     if "x" in arrays:
         whole = part("")
+        assert not isinstance(whole.y, tuple)
         train, val, test = _splits(whole.x, whole.y, seed, test=0.2, val=0.15)
     elif missing := [f"x_{name}" for name in _SPLITS if f"x_{name}" not in arrays]:
         raise DataError(f"{path} holds neither x nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}")
@@ -265,7 +268,7 @@ def _npz(path: Path, seed: int, scaling: Scaling | None) -> Dataset:
 
 
 def _function(source: str) -> Dataset:
-    data = user_function(source, DataError, f"use {_SOURCES}")()
+    data = call_user(source, user_function(source, DataError, f"use {_SOURCES}"), DataError)
     if not isinstance(data, Dataset):
         raise DataError(f"{source} gave {type(data).__name__}, not a legodnn.blocks.data.Dataset")
     return data

@@ -48,13 +48,22 @@ def convert(
     Raises:
         ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form.
     """
+    return converted(concrete(model, batch), model.name, batch, precision, calibration)
+
+
+def concrete(model: keras.Model, batch: int) -> Any:
+    """The model in inference mode as a TensorFlow function of inputs with this batch size."""
     specs = [tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=f"x{i}") for i, t in enumerate(model.inputs)]
 
     def forward(*xs: Any) -> Any:
         return model(alone(xs), training=False)
 
-    graph = tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
+    return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
+
+
+def converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+    """The file of a TensorFlow function; see `convert`. `name` is what messages call it."""
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -69,8 +78,8 @@ def convert(
             warnings.simplefilter("ignore")
             content: bytes = converter.convert()
     except Exception as e:  # the converter has no error type of its own
-        reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e)[:200])
-        raise ModelError(f"{model.name} cannot be converted to TensorFlow Lite: {reason.strip()}") from e
+        reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e
     return _plain(content)
 
 
@@ -102,10 +111,10 @@ def _drop_unused_buffers(model: flat.ModelT) -> None:
             tensor.buffer = place[tensor.buffer]
 
 
-def check_convertible(piece: Piece) -> None:
-    """Raise ModelError, naming segment and layer, if a segment cannot be exported."""
+def check_convertible(piece: Piece) -> bytes:
+    """A segment's file; ModelError, naming segment and layer, if it cannot be exported."""
     try:
-        convert(piece.model)
+        return convert(piece.model)
     except ModelError as e:
         for call in calls(piece.model):
             try:

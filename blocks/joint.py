@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.extract import Piece, output_names
+from legodnn.blocks.heads import Head
 from legodnn.blocks.training import assign, compile_for, values
 from legodnn.blocks.work import Arrays, Checkpoint
 from legodnn.console import Progress
@@ -35,6 +36,8 @@ Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
 _TEMPERATURE = 4.0
+_EPSILON = 1e-7  # keeps the logarithm of a probability finite
+_NUMBERS = Head("numbers", "r2", "linear")
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 
@@ -65,10 +68,10 @@ class Composer(keras.Model):  # type: ignore[misc]
     """
 
     def __init__(
-        self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], soft_targets: bool = False
+        self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], heads: Sequence[Head] = ()
     ) -> None:
         super().__init__(name="composer")
-        self._output_error = self._divergence if soft_targets else self._relative
+        self._heads = tuple(heads) or (_NUMBERS,) * len(output_names(pieces))
         self._pieces = list(pieces)
         self._originals = [piece.model for piece in pieces]  # here for Keras to find their variables
         for original in self._originals:
@@ -79,7 +82,8 @@ class Composer(keras.Model):  # type: ignore[misc]
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
         """Loss of every path: mean of the errors at the outputs of blocks, plus mean of the errors at the model's."""
         wanted, found, features = self.compose(*arguments)
-        last = [self._output_error(found[name], wanted[name]) for name in output_names(self._pieces)]
+        names = output_names(self._pieces)
+        last = [self._output_error(h, found[name], wanted[name]) for h, name in zip(self._heads, names, strict=True)]
         return sum(features) / len(features) + sum(last) / len(last)
 
     def compose(self, inputs: Mapping[str, Any], paths: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
@@ -126,12 +130,20 @@ class Composer(keras.Model):  # type: ignore[misc]
         squares = ops.reshape(ops.square(y - target), (self.slots, -1))
         return ops.mean(squares, axis=1) / ops.maximum(ops.var(target), 1e-6)
 
-    def _divergence(self, y: Any, target: Any) -> Any:
-        """Kullback-Leibler divergence of softened class scores of each chunk (Hinton et al. 2015), shape (slots,)."""
-        wanted = ops.stop_gradient(target) / _TEMPERATURE
-        surprise = ops.log_softmax(wanted, axis=-1) - ops.log_softmax(y / _TEMPERATURE, axis=-1)
-        each = ops.sum(ops.softmax(wanted, axis=-1) * surprise, axis=-1)
-        return _TEMPERATURE**2 * ops.mean(ops.reshape(each, (self.slots, -1)), axis=1)
+    def _output_error(self, head: Head, y: Any, target: Any) -> Any:
+        """What an output is off the original's, by what it holds: numbers, or softened distributions."""
+        if head.kind == "numbers":
+            return self._relative(y, target)
+        soft = [_logits(head, values) / _TEMPERATURE for values in (y, ops.stop_gradient(target))]
+        return _TEMPERATURE**2 * self._divergence(*(_log_probabilities(head, values) for values in soft))
+
+    def _divergence(self, found: Any, wanted: Any) -> Any:
+        """Kullback-Leibler divergence of each chunk (Hinton et al. 2015), shape (slots,).
+
+        Both are logarithms of probabilities; the last axis holds what is one distribution.
+        """
+        each = ops.sum(ops.exp(wanted) * (wanted - found), axis=-1)
+        return ops.mean(ops.reshape(each, (self.slots, -1)), axis=1)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -151,7 +163,7 @@ def train(
     batch_size: int = 64,
     seed: int = 0,
     learning_rate: float = 5e-4,
-    soft_targets: bool = False,
+    heads: Sequence[Head] = (),
     checkpoint: Checkpoint | None = None,
 ) -> float:
     """Train all descendants in place, inside random compositions (no labels).
@@ -164,8 +176,8 @@ def train(
         batch_size: images a step, rounded to a multiple of the number of options.
         seed: of the order of images and the paths. With the same seed, stopping and resuming changes nothing.
         learning_rate: Adam's, decaying by a cosine to 1 %.
-        soft_targets: the model's outputs are class scores (logits): compare them as softened distributions, not as
-            numbers.
+        heads: how each output of the model is read: those of classes, and of yes or no, are compared as softened
+            distributions, others by squared error. None given: all are numbers.
         checkpoint: where training is saved after an epoch, if it is time, and goes on from.
 
     Returns:
@@ -176,7 +188,7 @@ def train(
         ModelError: training diverged.
     """
     checkpoint = checkpoint or Checkpoint()
-    composer = Composer(pieces, students, soft_targets)
+    composer = Composer(pieces, students, heads)
     given: Any = data.train.x
     x: dict[str, Array] = dict(given) if isinstance(given, Mapping) else {pieces[0].inputs[0]: given}
     count = len(next(iter(x.values())))
@@ -218,6 +230,21 @@ def _restore(variables: Sequence[Any], state: Arrays) -> int:
         raise ModelError("this state is of other descendants: start again, or with the models it was made of")
     assign(variables, arrays)
     return int(state["epoch"])
+
+
+def _logits(head: Head, values: Any) -> Any:
+    """Logits again, where an output was turned into probabilities."""
+    if head.scale == "linear":
+        return values
+    logits = ops.log(values + _EPSILON)
+    return logits if head.scale == "softmax" and head.kind == "classes" else logits - ops.log(1 - values + _EPSILON)
+
+
+def _log_probabilities(head: Head, logits: Any) -> Any:
+    """By a last axis of classes, or of yes and no."""
+    if head.kind == "classes":
+        return ops.log_softmax(logits, axis=-1)
+    return ops.stack([ops.log_sigmoid(logits), ops.log_sigmoid(-logits)], axis=-1)
 
 
 def _joined(chunks: Sequence[Any]) -> Any:

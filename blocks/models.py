@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import zipfile
 from typing import Any
 
@@ -12,10 +13,13 @@ from legodnn.blocks import zoo
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.graph import functional
 from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.users import user_function
+from legodnn.blocks.users import call_user, user_function
 from legodnn.errors import DataError, ModelError
+from legodnn.model_names import FILES, check_model_name, unknown_model
 
 Shape = tuple[int, int, int]
+
+_MOST_CHARACTERS = 300
 
 
 def open_model(
@@ -31,7 +35,7 @@ def open_model(
         spec: one of
             - `vgg16`, `resnet18`, `resnet20`, `resnet56`: ours (`legodnn.blocks.zoo`);
             - a name in keras.applications, such as `MobileNetV2`;
-            - the path of a `.keras` file; code in it is not run;
+            - the path of a `.keras`, `.h5` or `.hdf5` file of a whole model; code in it is not run;
             - `module:function`: called without arguments, gives a Keras model. The module is looked for in the current
               folder too. This is the way for models with layers of your own.
         image_shape: height, width and channels for models that are made here; None: each one's own default.
@@ -43,20 +47,17 @@ def open_model(
     Raises:
         ModelError: not found, not readable, or without a graph.
     """
+    check_model_name(spec)
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
-    elif spec.endswith(".keras"):
+    elif spec.lower().endswith(FILES):
         model = _keras_file(spec)
     elif ":" in spec:
         model = _function(spec)
     elif spec in applications():
         model = _application(spec, image_shape, classes, weights)
     else:
-        ours = ", ".join(zoo.MODELS)
-        raise ModelError(
-            f"unknown model {spec!r}; use a .keras file, module:function, one of {ours}, or a name in "
-            "keras.applications"
-        )
+        raise unknown_model(spec)
     model = functional(model)
     if weights and not (spec in applications() and weights == "imagenet"):
         _load_weights(model, weights, spec)
@@ -83,6 +84,11 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
     return model
 
 
+def makes_classifier(spec: str) -> bool:
+    """Whether a model is made here, and so gives scores of classes."""
+    return spec in zoo.MODELS or spec in applications()
+
+
 def applications() -> list[str]:
     """The names of the models in keras.applications."""
     return [name for name in dir(keras.applications) if name[0].isupper()]
@@ -90,13 +96,37 @@ def applications() -> list[str]:
 
 def _keras_file(path: str) -> keras.Model:
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as e:
-        raise ModelError(f"cannot load {path}: {_first_line(e)}") from None
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as e:  # a damaged or foreign file can make Keras raise any
+        raise ModelError(f"cannot load {path}: {_brief(e)}{_remedy(path, e)}") from e
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
+    return model
+
+
+def _remedy(path: str, error: Exception) -> str:
+    """What helps with a file that Keras cannot load."""
+    if "Lambda" in str(error):
+        return "; it holds code (a Lambda layer), which is not run: build the model in a function, module:function"
+    version = _saved_by(path)
+    if version.startswith("2."):
+        return f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
+    if "custom" in str(error) or "registered" in str(error):
+        return "; for layers of your own build the model in a function, module:function"
+    return ""
+
+
+def _saved_by(path: str) -> str:
+    """The version of Keras that saved a .keras file; empty if that cannot be told."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as f:
+            return str(json.loads(f.read(1 << 16))["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return ""
 
 
 def _function(spec: str) -> keras.Model:
-    model = user_function(spec, ModelError)()
+    model = call_user(spec, user_function(spec, ModelError), ModelError)
     if not isinstance(model, keras.Model):
         raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
     return model
@@ -112,12 +142,12 @@ def _application(name: str, image_shape: Shape | None, classes: int, weights: st
     try:
         return make(**arguments)
     except (ValueError, OSError) as e:  # OSError: the weights could not be downloaded
-        raise ModelError(f"keras.applications.{name} cannot be made: {_first_line(e)}") from None
+        raise ModelError(f"keras.applications.{name} cannot be made: {_brief(e)}") from None
     except Exception as e:
         # Keras reports a failed download of weights as a bare Exception.
         if weights != "imagenet" or type(e) is not Exception:
             raise
-        raise ModelError(f"cannot download the weights of {name}: {_first_line(e)}") from None
+        raise ModelError(f"cannot download the weights of {name}: {_brief(e)}") from None
 
 
 def _load_weights(model: keras.Model, path: str, spec: str) -> None:
@@ -130,8 +160,10 @@ def _load_weights(model: keras.Model, path: str, spec: str) -> None:
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as e:
-        raise ModelError(f"cannot load {path} into {spec}: {_first_line(e)}") from None
+        raise ModelError(f"cannot load {path} into {spec}: {_brief(e)}") from None
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+def _brief(error: BaseException) -> str:
+    """The beginning of what Keras says: it goes on with whole configurations, tables and tracebacks."""
+    line = str(error).strip().partition("\n")[0].partition("Full object config")[0].strip()
+    return (line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}...") or type(error).__name__

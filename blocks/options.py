@@ -10,12 +10,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from legodnn.blocks.apart import Apart
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.export import Runner, check, convert
 from legodnn.blocks.extract import Piece
 from legodnn.blocks.graph import calls, macs
+from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.work import Work
 from legodnn.console import Progress
+from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
 from legodnn.store import Option, Precision
 
@@ -48,7 +51,7 @@ class Exported:
             name=self.name,
             sparsity=self.sparsity,
             precision=self.precision,
-            file=f"{segment}/{self.name}.tflite",
+            file=file_of(segment, self.name),
             sha256=sha256_bytes(content),
             bytes=len(content),
             params=self.params,
@@ -62,27 +65,59 @@ def option_name(sparsity: float, precision: Precision) -> str:
     return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
 
 
+def asked(recipe: Recipe, piece: Piece) -> list[tuple[float, Precision]]:
+    """Sparsity and precision of every option that a segment is to have, the original first."""
+    if piece.kind == "fixed":
+        return [(0.0, "float32")]
+    return [(sparsity, precision) for precision in recipe.precisions for sparsity in (0.0, *recipe.sparsities)]
+
+
+def file_of(segment: str, option: str) -> str:
+    """Where a store has the file of an option."""
+    return f"{segment}/{option}.tflite"
+
+
 def convert_all(
-    work: Work, data: Dataset, pieces: Sequence[Piece], descendants: Mapping[str, Sequence[keras.Model]]
+    work: Work,
+    data: Dataset,
+    pieces: Sequence[Piece],
+    descendants: Mapping[str, Sequence[keras.Model]],
+    left_out: dict[str, str],
 ) -> dict[str, list[Exported]]:
-    """Every option of every piece; float32 ones are checked against their Keras twins on real features."""
+    """Every option of every piece; float32 ones are checked against their Keras twins on real features.
+
+    Args:
+        work: where files are written, and are if they are there.
+        data: supplies the images.
+        pieces: the segments.
+        descendants: of every block, in the order of the recipe's sparsities.
+        left_out: options that are not tried, and why, by 'segment/option'; what cannot be converted is added.
+
+    Raises:
+        ModelError: an original cannot be converted to float32.
+    """
     recipe = work.recipe
     exported: dict[str, list[Exported]] = {}
     batch = evaluation_batch(pieces)
-    calibration = data.train.x[: max(recipe.calibration_images, batch)]
-    tensors = {pieces[0].inputs[0]: calibration}
-    options = len(recipe.sparsities) + 1
-    total = sum(options * len(recipe.precisions) if p.kind == "block" else 1 for p in pieces)
-    with Progress("exporting", total) as progress:
+    calibration = np.arange(max(min(recipe.calibration_images, len(data.train)), batch)) % len(data.train)
+    tensors = {pieces[0].inputs[0]: data.train.x[calibration]}
+    with Progress("exporting", sum(len(asked(recipe, p)) for p in pieces)) as progress, Apart() as apart:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
-            models = [piece.model, *descendants.get(piece.name, ())]
+            models = dict(zip((0.0, *recipe.sparsities), (piece.model, *descendants.get(piece.name, ())), strict=False))
             exported[piece.name] = []
-            for precision in recipe.precisions if piece.kind == "block" else recipe.precisions[:1]:
-                for sparsity, variant in zip((0.0, *recipe.sparsities), models, strict=False):
-                    option = _convert(work, piece, variant, sparsity, precision, features, batch)
+            for sparsity, precision in asked(recipe, piece):
+                name = option_name(sparsity, precision)
+                progress.step(f"{piece.name} {name}")
+                if f"{piece.name}/{name}" in left_out:
+                    continue
+                try:
+                    option = _convert(work, apart, piece, models[sparsity], sparsity, precision, features, batch)
                     exported[piece.name].append(option)
-                    progress.step(f"{piece.name} {option.name}")
+                except ModelError as e:
+                    if name == option_name(0.0, "float32"):
+                        raise
+                    left_out[f"{piece.name}/{name}"] = str(e)
             outputs = exported[piece.name][0].runner(*features)
             tensors.update(zip(piece.outputs, outputs, strict=True))
     return exported
@@ -95,8 +130,18 @@ def evaluation_batch(pieces: Sequence[Piece]) -> int:
     return max(1, min(_MOST_IMAGES, _TENSOR_BYTES // largest))
 
 
+def convert_apart(
+    apart: Apart, model: keras.Model, batch: int, precision: Precision, features: Sequence[np.ndarray]
+) -> bytes:
+    """A file's content: what can end the process that converts it is converted in another one."""
+    if precision == "int8":
+        return apart.convert(model, batch, precision, features)
+    return convert(model, batch, precision, features)
+
+
 def _convert(
     work: Work,
+    apart: Apart,
     piece: Piece,
     model: keras.Model,
     sparsity: float,
@@ -109,12 +154,25 @@ def _convert(
     files = [work.path / "files" / piece.name / f"{name}{suffix}.tflite" for suffix in ("", ".many")]
     for file, images in zip(files, (1, batch), strict=True):
         if not file.exists():
-            content = convert(model, images, precision, features)
+            content = convert_apart(apart, model, images, precision, features)
             if precision == "float32" and file == files[0]:
                 check(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
             write_atomic(file, content)
     runner = Runner(files[1].read_bytes())
     return Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
+
+
+def levels(recipe: Recipe, exported: Sequence[Sequence[Exported]]) -> dict[str, tuple[int, ...]]:
+    """For each option's name the composition of it in every segment that has it; the others run its float32 twin, or
+    the original."""
+    places = [{option.name: i for i, option in enumerate(options)} for options in exported]
+    found = {}
+    for precision in recipe.precisions:
+        for sparsity in (0.0, *recipe.sparsities):
+            name, twin = option_name(sparsity, precision), option_name(sparsity, "float32")
+            if any(name in place for place in places):
+                found[name] = tuple(place.get(name, place.get(twin, 0)) for place in places)
+    return found
 
 
 def mark_dominated(options: Sequence[Option], losses: Sequence[float]) -> tuple[Option, ...]:

@@ -15,8 +15,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.data import Dataset, Split
-from legodnn.blocks.graph import calls, functional
+from legodnn.blocks.data import Dataset
+from legodnn.blocks.graph import as_list
+from legodnn.blocks.heads import Head, heads_of
 from legodnn.blocks.work import Checkpoint
 from legodnn.console import Progress
 from legodnn.errors import DataError, DependencyError, ModelError
@@ -111,12 +112,12 @@ def train_original(
     checkpoint: Checkpoint | None = None,
     log: Log = silent,
 ) -> None:
-    """Train a classifier by cross-entropy, in place.
+    """Train a model with one output vector on its labels, in place.
 
-    Its outputs are taken as logits, unless its last layer is a softmax.
+    The loss is what fits output and labels (`heads`): cross-entropy of classes, of yes or no, or the squared error.
 
     Args:
-        model: gives one vector of class scores.
+        model: gives one vector: class scores, answers of yes or no, or numbers.
         data: supplies images and labels.
         epochs: passes over the training images.
         batch_size: images a step.
@@ -127,16 +128,14 @@ def train_original(
 
     Raises:
         DataError: there are no labels, or they do not fit the outputs.
-        ModelError: training diverged.
+        ModelError: several outputs or no vector; training diverged.
     """
-    if len(model.outputs) != 1 or len(model.output_shape) != 2:
-        raise ModelError(f"{model.name} is not a classifier: train it elsewhere, and give it with train_epochs = 0")
-    check_labels(model, data)
+    head = check_labels(model, data)
     checkpoint = checkpoint or Checkpoint()
     split = data.train
     per_epoch = steps_per_epoch(len(split), batch_size)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=not gives_probabilities(model))
-    compile_for(model, learning_rate, epochs * per_epoch, loss)
+    compile_for(model, learning_rate, epochs * per_epoch, _loss(head))
+    targets = _targets(head, np.asarray(as_list(split.y)[0]), model.output_shape)
     variables = [*model.variables, *model.optimizer.variables]
     first, total = 0, 0.0
     if state := checkpoint.read():
@@ -145,8 +144,7 @@ def train_original(
     with Progress(f"training {model.name}", epochs * per_epoch, first) as progress:
         for step in range(first, epochs * per_epoch):
             batch = batch_of(step, len(split), batch_size, seed)
-            assert split.y is not None
-            found = float(model.train_on_batch(split.x[batch], split.y[batch]))
+            found = float(model.train_on_batch(split.x[batch], targets[batch]))
             if not np.isfinite(found):
                 raise ModelError(f"training {model.name} diverged; lower the learning rate or look at the data")
             total += found
@@ -159,25 +157,34 @@ def train_original(
                 checkpoint.write({"step": np.array(step + 1), "loss": np.array(total), **arrays})
 
 
-def gives_probabilities(model: keras.Model) -> bool:
-    """Whether a model ends in a softmax."""
-    last = calls(functional(model))[-1]
-    activation = getattr(last.operation, "activation", None)
-    return last.kind == "Softmax" or activation is keras.activations.softmax
+def _loss(head: Head) -> keras.losses.Loss:
+    if head.kind == "numbers":
+        return keras.losses.MeanSquaredError()
+    logits = head.scale == "linear"
+    if head.kind == "binary":
+        return keras.losses.BinaryCrossentropy(from_logits=logits)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
 
 
-def check_labels(model: keras.Model, data: Dataset) -> None:
-    """Raise DataError unless every split has class numbers that are outputs of a classifier."""
-    classes = model.output_shape[-1]
+def _targets(head: Head, y: NDArray[Any], shape: Sequence[int | None]) -> NDArray[Any]:
+    """Labels as the loss takes them: class numbers, shape (n,), or values of the output's shape."""
+    if head.kind == "classes":
+        return y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1).astype(np.int64)
+    return y.reshape(-1, *shape[1:]).astype(np.float32)
+
+
+def check_labels(model: keras.Model, data: Dataset) -> Head:
+    """How the output of a model that is to be trained is read.
+
+    Raises:
+        DataError: a split has no labels, or labels that do not fit.
+        ModelError: several outputs, or no vector.
+    """
     for name, split in (("training", data.train), ("validation", data.val), ("test", data.test)):
-        _check_split(f"{data.name}, {name} images", split, classes, model.name)
-
-
-def _check_split(where: str, split: Split, classes: int, name: str) -> None:
-    y = split.y
-    if y is None:
-        raise DataError(f"{where} have no labels, which {name} needs to be trained")
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        raise DataError(f"{where}: labels are {y.dtype} of shape {y.shape}, not one class number for each")
-    if y.min() < 0 or y.max() >= classes:
-        raise DataError(f"{where}: labels run from {y.min()} to {y.max()}, but {name} has {classes} outputs")
+        if split.y is None:
+            raise DataError(f"{data.name}, {name} images have no labels, which {model.name} needs to be trained")
+    if len(model.outputs) != 1 or len(model.outputs[0].shape) != 2:
+        raise ModelError(
+            f"{model.name} does not give one vector for an image: train it elsewhere, and give it with train_epochs = 0"
+        )
+    return heads_of(model, data)[0]

@@ -8,6 +8,7 @@ any moment and the same command goes on.
       original.npz           weights of the original, where it was trained here
       block1.npz ...         the finished descendants of a block
       *.state.npz            training that runs: as of the last checkpoint
+      left_out.json          options that cannot be made, and why
       files/block1/s0.4.tflite ...
       evaluated.json         accuracy of compositions evaluated so far
 
@@ -17,6 +18,7 @@ Every file is written beside its place and renamed, so it is whole or absent.
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from legodnn.blocks.recipe import Recipe
@@ -91,6 +94,20 @@ class Work:
     def write(self, name: str, arrays: Arrays) -> None:
         """Save arrays under a name, in place of what was there."""
         write_arrays(self._file(name), arrays)
+
+    def left_out(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Why options are left out, by 'segment/option': as this build found when it began, or what is `found` now."""
+        file = self.path / "left_out.json"
+        if not file.exists():
+            self.leave_out(found)
+        try:
+            return TypeAdapter(dict[str, str]).validate_json(file.read_bytes(), strict=True)
+        except ValidationError:
+            raise StoreError(f"{file} is damaged; remove {self.path} and build again") from None
+
+    def leave_out(self, found: Mapping[str, str]) -> None:
+        """Keep why options are left out."""
+        write_atomic(self.path / "left_out.json", json.dumps(found) + "\n")
 
     def checkpoint(self, name: str) -> Checkpoint:
         """Where the training of this name is saved."""

@@ -47,10 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if args.debug:
             raise
-        print(
-            "\nlegodnn: interrupted; nothing half-written was left, the same command starts again",
-            file=sys.stderr,
-        )
+        told = getattr(args, "interrupted", "nothing half-written was left, the same command starts again")
+        print(f"\nlegodnn: interrupted; {told}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone: end quietly, and keep Python from flushing into the closed pipe.

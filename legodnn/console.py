@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ _UNITS = {
     "MIB": 1 << 20,
     "GIB": 1 << 30,
 }
+
+_LINE_EVERY_S = 30.0
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
@@ -54,8 +57,17 @@ def parse_size(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2] or ""])
 
 
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 13 min, 2 h 5 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 class Progress:
-    """A progress line on stderr: `label  [####....]  12/40  3 s left`. Silent lines when stderr is no terminal.
+    """A progress line on stderr: `label  [####....]  12/40  3 s left`; where stderr is no terminal, a line of its own
+    every half minute.
 
     Use as a context manager; call `step()` after each unit of work.
     """
@@ -65,8 +77,9 @@ class Progress:
         self.label, self.total, self.done = label, total, done
         self._before = done
         self._start = time.monotonic()
-        self._drawn = 0.0
         self._terminal = sys.stderr.isatty()
+        self._drawn = 0.0 if self._terminal else self._start
+        self._width = 0
 
     def step(self, note: str = "") -> None:
         """One more unit is done; `note` is shown at the end of the line."""
@@ -76,13 +89,24 @@ class Progress:
         """So many units are done; for work that is counted by something else than calls, such as time."""
         self.done = round(done)
         now = time.monotonic()
-        if self._terminal and (now - self._drawn > 0.1 or self.done >= self.total):
-            self._drawn = now
-            left = (now - self._start) / max(1, self.done - self._before) * (self.total - self.done)
+        if now - self._drawn <= (0.1 if self._terminal else _LINE_EVERY_S) and not (
+            self._terminal and self.done >= self.total
+        ):
+            return
+        self._drawn = now
+        left = duration((now - self._start) / max(1, self.done - self._before) * (self.total - self.done))
+        if self._terminal:
             filled = round(24 * self.done / self.total)
             bar = "#" * filled + "." * (24 - filled)
-            text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {note}"
-            print(f"{text:<110}", end="", file=sys.stderr, flush=True)
+            self._draw(f"{self.label:<32} [{bar}] {self.done}/{self.total}  {left} left  {note}")
+        else:
+            print(f"{self.label:<32} {self.done}/{self.total}  {left} left  {note}", file=sys.stderr, flush=True)
+
+    def _draw(self, text: str, end: str = "") -> None:
+        """Over what stands in the terminal's line; a line that is longer than the terminal could not be drawn over."""
+        text = text[: shutil.get_terminal_size((110, 24)).columns - 1].rstrip()
+        print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
+        self._width = len(text) + 2  # Ctrl-C puts two characters behind it
 
     def __enter__(self) -> Progress:
         return self
@@ -90,7 +114,10 @@ class Progress:
     def __exit__(self, kind: object, *_: object) -> None:
         end = "interrupted" if kind else f"{time.monotonic() - self._start:.1f} s"
         text = f"{self.label:<32} {self.done}/{self.total}  {end}"
-        print(f"\r{text:<110}".rstrip() if self._terminal else text, file=sys.stderr, flush=True)
+        if self._terminal:
+            self._draw(text, end="\n")
+        else:
+            print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

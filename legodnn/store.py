@@ -180,12 +180,16 @@ class ModelInfo(Schema):
 
 
 class BuildInfo(Schema):
-    """How the store was made: package versions, seed, and the whole recipe."""
+    """How the store was made: package versions, seed, and the whole recipe.
+
+    `left_out` tells, by 'segment/option', why an option that the recipe asks for is not there.
+    """
 
     created: str
     versions: dict[str, str]
     seed: int
     recipe: dict[str, Any]
+    left_out: dict[str, str] = Field(default={})
 
 
 class Manifest(Schema):

@@ -65,9 +65,9 @@ class Packed:
 
 def folder() -> Path:
     """The cache folder, made if it is not there; PackingError unless it is this user's alone."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    path = Path(os.environ.get("LEGODNN_CACHE") or Path(base) / "legodnn")
+    path = Path(os.environ.get("LEGODNN_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "legodnn")
     try:
+        path = path.expanduser()  # RuntimeError for a user that has no home folder
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
     except (OSError, RuntimeError) as e:

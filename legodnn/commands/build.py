@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from legodnn.model_names import check_model_name
+
 # Flags that set the field of the recipe of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
@@ -19,7 +21,12 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("patience", int, "N", "a descendant is done after N epochs without progress (default: 3)"),
     ("batch_size", int, "N", "images a training step (default: 64)"),
     ("criterion", str, "NAME", "which channels go: l1, l2, batch_norm_scale, reconstruction (default: l1)"),
-    ("metric", str, "NAME", "top1, mean_iou, r2 or module:function (default: what fits labels and outputs)"),
+    (
+        "metric",
+        str,
+        "NAME",
+        "top1, binary_accuracy, mean_iou, r2 or module:function (default: what fits labels and outputs)",
+    ),
     ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16)"),
     ("seed", int, "N", "of everything random (default: 0)"),
 )
@@ -45,8 +52,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a .keras file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, resnet56; "
-        "may stand in the recipe instead",
+        help="a .keras or .h5 file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, "
+        "resnet56; may stand in the recipe instead",
     )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the store's folder; must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
@@ -65,9 +72,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--jobs", type=_count, default=1, metavar="N", help="processes that train at a time (default: 1)"
     )
+    parser.add_argument(
+        "--allow-chance", action="store_true", help="go on with an original that is no better than chance"
+    )
     parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of training for TensorBoard")
     parser.add_argument("--json", action="store_true", help="print the store's summary as JSON")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, interrupted="what is finished is kept, the same command goes on where it was")
 
 
 def _count(text: str) -> int:
@@ -78,13 +88,15 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Build, print the store, and say what to do next."""
+    if args.model is not None:
+        check_model_name(args.model)
     from legodnn.blocks.build import build
     from legodnn.blocks.recipe import Recipe, resolve
     from legodnn.commands.inspect import store_summary, store_table
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}
     recipe = resolve(args.recipe, Path(args.out).name, **given)
-    store = build(recipe, args.out, args.jobs, args.tensorboard)
+    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance)
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

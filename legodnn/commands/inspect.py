@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from legodnn.console import size, table
 from legodnn.errors import ModelError
 from legodnn.files import write_atomic
+from legodnn.model_names import check_model_name
 from legodnn.store import Store
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras file, module:function, a name in keras.applications, or vgg16, "
-        "resnet18, resnet20, resnet56",
+        help="folder of a store, or a model: a .keras or .h5 file, module:function, a name in keras.applications, or "
+        "vgg16, resnet18, resnet20, resnet56",
     )
     parser.add_argument(
         "--max-blocks", type=int, default=16, help="for a model: at most this many blocks (default: 16)"
@@ -93,6 +94,7 @@ def store_table(store: Store) -> str:
 def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) -> str:
     if drawing and drawing.suffix not in (".svg", ".html"):
         raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
+    check_model_name(target)
     from legodnn.blocks.extract import extract
     from legodnn.blocks.models import open_model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras import layers, ops
 
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.extract import Piece, compose, extract, output_names
+from legodnn.blocks.heads import Head
 from legodnn.blocks.joint import Composer, draw_paths, slot_options, train
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.training import train_original
@@ -196,3 +198,52 @@ def test_fewer_images_than_options_are_refused(weights: list[np.ndarray], digits
 def test_training_that_diverges_is_refused(weights: list[np.ndarray], digits: Dataset) -> None:
     with pytest.raises(ModelError, match="training of compositions diverged; lower the learning rate"):
         train(*cut(weights, EVEN), digits, epochs=1, batch_size=32, learning_rate=float("inf"))
+
+
+def heads_of_kind(kind: str) -> tuple[Head, Any]:
+    """How an output is read, and a function that makes it of logits."""
+    return {
+        "logits of classes": (Head("classes", "top1", "linear"), lambda z: z),
+        "probabilities of classes": (Head("classes", "top1", "softmax"), ops.softmax),
+        "logit": (Head("binary", "binary_accuracy", "linear"), lambda z: z[:, :1]),
+        "probability": (Head("binary", "binary_accuracy", "sigmoid"), lambda z: ops.sigmoid(z[:, :1])),
+        "numbers": (Head("numbers", "r2", "linear"), lambda z: z),
+    }[kind]
+
+
+def test_probabilities_are_compared_as_the_logits_that_they_were_made_of() -> None:
+    x = image = keras.Input((4, 4, 1))
+    for _ in range(2):
+        x = layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+    model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    pieces = extract(model)
+    composer = Composer(pieces, {p.name: [descendant(p.model, 0.5)] for p in pieces if p.kind == "block"})
+    rng = np.random.default_rng(0)
+    y, target = (ops.convert_to_tensor(rng.normal(0, 2, (8, 3)).astype(np.float32)) for _ in range(2))
+    errors = {}
+    for kind in ("logits of classes", "probabilities of classes", "logit", "probability", "numbers"):
+        head, made = heads_of_kind(kind)
+        errors[kind] = np.asarray(composer._output_error(head, made(y), made(target)))
+        assert (errors[kind] > 0.01).all(), kind
+        np.testing.assert_allclose(composer._output_error(head, made(target), made(target)), 0, atol=1e-5)
+    np.testing.assert_allclose(errors["logits of classes"], errors["probabilities of classes"], rtol=1e-4)
+    np.testing.assert_allclose(errors["logit"], errors["probability"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+def test_descendants_of_a_model_with_one_answer_learn_from_it(digits: Dataset, activation: str | None) -> None:
+    def output_error(heads: list[Head]) -> float:
+        keras.utils.set_random_seed(0)
+        x = image = keras.Input((8, 8, 1))
+        for _ in range(2):
+            x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)
+        model = keras.Model(image, layers.Dense(1, activation)(layers.GlobalAveragePooling2D()(x)))
+        model.layers[-1].kernel.assign(8 * model.layers[-1].kernel)
+        pieces = extract(model)
+        students = {p.name: [descendant(p.model, s) for s in (0.5, 0.75)] for p in pieces if p.kind == "block"}
+        before = error(pieces, students, digits.val.x)
+        train(pieces, students, digits, 6, 32, learning_rate=3e-3, heads=heads)
+        return error(pieces, students, digits.val.x) / before
+
+    head = Head("binary", "binary_accuracy", "sigmoid" if activation else "linear")
+    assert output_error([head]) < 0.7

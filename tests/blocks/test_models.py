@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from legodnn.blocks.data import Dataset, Split
 from legodnn.blocks.models import applications, model_of, open_model
 from legodnn.blocks.recipe import Recipe
 from legodnn.errors import DataError, ModelError
+from legodnn.model_names import OURS
 
 MINE = """
 import keras
@@ -44,6 +47,9 @@ def pair():
 class Subclassed(keras.Model):
     def call(self, x):
         return x
+
+def broken():
+    return 1 / 0
 
 def nothing():
     return None
@@ -124,7 +130,7 @@ def test_weights_are_loaded_from_a_file_of_the_same_model(mine: str, tmp_path: P
     [
         (
             "vgg17",
-            "unknown model 'vgg17'; use a .keras file, module:function, one of vgg16, resnet18, ",
+            "unknown model 'vgg17'; use a .keras or .h5 file, module:function, one of vgg16, resnet18, ",
         ),
         ("", "unknown model ''"),
         ("nowhere:model", "cannot find 'nowhere:model' .No module named 'nowhere'.; write module:function"),
@@ -141,6 +147,53 @@ def test_weights_are_loaded_from_a_file_of_the_same_model(mine: str, tmp_path: P
 def test_a_model_that_cannot_be_had_is_refused_in_a_line(mine: str, spec: str, message: str) -> None:
     with pytest.raises(ModelError, match=message.replace("MINE", mine)) as caught:
         open_model(spec.replace("MINE", mine))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_names_known_without_keras_are_our_models() -> None:
+    assert tuple(zoo.MODELS) == OURS
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("ending", [".h5", ".hdf5", ".H5"])
+def test_a_whole_model_in_an_hdf5_file_is_read(mine: str, tmp_path: Path, ending: str) -> None:
+    model = open_model(f"{mine}:small")
+    model.save(tmp_path / "small.h5")
+    (tmp_path / "small.h5").rename(tmp_path / f"small{ending}")
+    x = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(open_model(str(tmp_path / f"small{ending}"))(x), model(x))
+
+
+def keras_file(path: Path, version: str, config: dict[str, Any]) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", b"")
+    return str(path)
+
+
+def test_a_file_of_keras_2_is_refused_in_a_line_that_says_what_to_do(tmp_path: Path) -> None:
+    layers = [{"class_name": "Conv2D", "config": {"name": f"conv{i}", "filters": 64}} for i in range(2000)]
+    config = {"module": "keras.src.engine.functional", "class_name": "Functional", "config": {"layers": layers}}
+    file = keras_file(tmp_path / "old.keras", "2.15.0", config)
+    with pytest.raises(ModelError, match=r"cannot load .*Keras 2.15.0 saved it: .* save it as .h5, and give") as caught:
+        open_model(file)
+    assert len(str(caught.value)) < 600
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_function_that_fails_is_told_with_the_line(mine: str) -> None:
+    with pytest.raises(
+        ModelError, match=rf"{mine}:broken failed: ZeroDivisionError: .* \(.*{mine}.py, line \d+\); --d"
+    ):
+        open_model(f"{mine}:broken")
+
+
+@pytest.mark.parametrize("content", ["def model(:", "import nothing_of_the_kind", "1 / 0", "raise SystemError('x')"])
+def test_a_module_that_cannot_be_imported_is_told_in_a_line(tmp_path: Path, mine: str, content: str) -> None:
+    (tmp_path / f"bad{mine}.py").write_text(content)
+    with pytest.raises(ModelError, match=f"cannot (import|find) 'bad{mine}") as caught:
+        open_model(f"bad{mine}:model")
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.blocks.chance import standing
 from legodnn.blocks.data import Dataset, Split, load
+from legodnn.blocks.metrics import metric_of
 from legodnn.blocks.training import batch_of, scalars_to, steps_per_epoch, train_original
 from legodnn.errors import DataError, ModelError
 
@@ -68,10 +70,33 @@ def test_an_original_that_gives_probabilities_learns_as_well_as_one_that_gives_l
     assert losses("softmax") == pytest.approx(losses(None), rel=1e-3)
 
 
-def test_an_original_that_is_no_classifier_is_refused(few: Dataset) -> None:
+HEADS = {
+    "classes, a column of labels": (10, None, lambda y: y[:, None]),
+    "classes, one-hot": (10, None, lambda y: np.eye(10)[y]),
+    "yes or no": (1, "sigmoid", lambda y: y > 4),
+    "yes or no, logits": (1, None, lambda y: (y > 4)[:, None] * 1.0),
+    "tags": (2, "sigmoid", lambda y: np.stack([y > 4, y % 2], axis=1)),
+    "numbers": (1, None, lambda y: y / 3),
+}
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -> None:
+    columns, activation, labels = HEADS[kind]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 12, 1))
+    model = keras.Model(inputs, keras.layers.Dense(columns, activation)(keras.layers.Flatten()(inputs)))
+    parts = {name: Split(s.x, labels(s.y)) for name in ("train", "val", "test") for s in [getattr(few, name)]}
+    data = replace(few, **parts)
+    train_original(model, data, 8, 32)
+    found = standing(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
+    assert found.original > found.chance + 0.1
+
+
+def test_an_original_that_gives_no_vector_is_refused(few: Dataset) -> None:
     inputs = keras.Input((12, 12, 1))
     model = keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs), name="mapper")
-    with pytest.raises(ModelError, match="mapper is not a classifier: train it elsewhere"):
+    with pytest.raises(ModelError, match="mapper does not give one vector for an image: train it elsewhere"):
         train_original(model, few, epochs=1)
 
 

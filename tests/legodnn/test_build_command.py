@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import legodnn
 from legodnn.blocks import build as build_module
 from legodnn.blocks.recipe import Recipe
 from legodnn.cli import main
@@ -19,8 +21,8 @@ def asked(tiny_store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the command asks to be built; it gets a store that was built before."""
     found: dict[str, Any] = {}
 
-    def build(recipe: Recipe, path: str, jobs: int, tensorboard: str | None) -> Store:
-        found.update(recipe=recipe, path=path, jobs=jobs, tensorboard=tensorboard)
+    def build(recipe: Recipe, path: str, jobs: int, tensorboard: str | None, allow_chance: bool) -> Store:
+        found.update(recipe=recipe, path=path, jobs=jobs, tensorboard=tensorboard, allow_chance=allow_chance)
         return tiny_store
 
     monkeypatch.setattr(build_module, "build", build)
@@ -48,17 +50,17 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
 
 def test_without_flags_the_defaults_are_built_under_the_folders_name(asked: dict[str, Any]) -> None:
     assert main(["build", "vgg16", "--out", "stores/mine"]) == 0
-    expected = {"recipe": Recipe(model="vgg16", name="mine"), "path": "stores/mine", "jobs": 1, "tensorboard": None}
-    assert asked == expected
+    settings = {"path": "stores/mine", "jobs": 1, "tensorboard": None, "allow_chance": False}
+    assert asked == {"recipe": Recipe(model="vgg16", name="mine"), **settings}
 
 
 def test_every_flag_sets_its_field(asked: dict[str, Any]) -> None:
-    line = ["build", "vgg16", "--out", "mine", "--jobs", "2", "--tensorboard", "logs"]
+    line = ["build", "vgg16", "--out", "mine", "--jobs", "2", "--tensorboard", "logs", "--allow-chance"]
     for name, (words, _) in FLAGS.items():
         line += [f"--{name.replace('_', '-')}", *words]
     assert main(line) == 0
     assert asked["recipe"] == Recipe(model="vgg16", **{name: value for name, (_, value) in FLAGS.items()})
-    assert (asked["jobs"], asked["tensorboard"]) == (2, "logs")
+    assert (asked["jobs"], asked["tensorboard"], asked["allow_chance"]) == (2, "logs", True)
 
 
 def test_a_file_gives_what_no_flag_does(asked: dict[str, Any], tmp_path: Path) -> None:
@@ -88,6 +90,17 @@ def test_the_store_is_shown_and_what_to_do_next(
         (["--out", "OUT"], "legodnn: the recipe makes no sense: model: Field required"),
         (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
         (["vgg16", "--out", "OUT", "--criterion", "l3"], "legodnn: the recipe makes no sense: criterion: Input should"),
+        (
+            (
+                ["vgg17", "--out", "OUT"],
+                "legodnn: unknown model 'vgg17'; use a .keras or .h5 file, module:function, one",
+            ),
+            "legodnn: net.tflite is a finished TensorFlow Lite file, which keeps no layers",
+        ),
+        (
+            ["vgg17", "--out", "OUT"],
+            "legodnn: unknown model 'vgg17'; use a .keras or .h5 file, module:function, one of",
+        ),
         (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: String should match"),
         (["vgg16", "--out", "OUT", "--precisions", "int8"], "precisions must start with float32"),
     ],
@@ -121,3 +134,32 @@ def test_a_line_that_is_wrong_is_told_with_the_usage(
     assert message in error
     assert "usage: legodnn build" in error
     assert not asked
+
+
+@pytest.mark.parametrize("command", ["build", "inspect"])
+@pytest.mark.parametrize("model", ["net.tflite", "gone.keras", "vgg17", "net.weights.h5", "net.onnx", "gone.h5"])
+def test_what_cannot_be_a_model_is_refused_before_keras_is_imported(
+    command: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("keras", "tensorflow")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("legodnn.blocks")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(legodnn, "blocks", None)
+    assert main([command, model, *(["--out", "store"] if command == "build" else [])]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("legodnn: ")
+    assert model in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_an_interrupted_build_says_that_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(*args: Any) -> Store:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_module, "build", build)
+    assert main(["build", "vgg16", "--out", "mine"]) == 130
+    assert "interrupted; what is finished is kept, the same command goes on where it was" in capsys.readouterr().err

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import sys
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.console import Progress, native_stderr_silenced, parse_size, size, table
+from legodnn.console import Progress, duration, native_stderr_silenced, parse_size, size, table
 from legodnn.errors import WorkloadError
 
 
@@ -76,6 +79,50 @@ def test_progress_without_a_terminal_is_one_line_at_the_end(capfd: pytest.Captur
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert captured.err.split()[:2] == ["training", "3/3"]
+
+
+def test_progress_without_a_terminal_tells_now_and_then(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with Progress("training", 1000) as progress:
+        for _ in range(100):
+            now += 1
+            progress.step("loss 0.5")
+    lines = [" ".join(line.split()) for line in capfd.readouterr().err.splitlines()]
+    assert lines == [
+        "training 31/1000 16 min left loss 0.5",
+        "training 62/1000 16 min left loss 0.5",
+        "training 93/1000 15 min left loss 0.5",
+        "training 100/1000 100.0 s",
+    ]
+
+
+@pytest.mark.parametrize("columns", [40, 110])
+def test_on_a_terminal_the_last_line_covers_the_bar_and_none_is_longer_than_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := io.StringIO())
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with contextlib.suppress(KeyboardInterrupt), Progress("training", 30) as progress:
+        progress.at(10, "a note that is rather long, longer than there is room for in a line of a terminal, as it is")
+        raise KeyboardInterrupt
+    first, bar, last = terminal.getvalue().split("\r")
+    assert first == ""
+    assert "[########................]" in bar or columns == 40
+    assert len(bar) < columns
+    assert last.endswith("\n")
+    assert len(last.rstrip("\n")) == len(bar) + 2
+    assert last.split()[:2] == ["training", "10/30"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (99, "99 s"), (120, "2 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")]
+)
+def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_interrupted_progress_says_so(capfd: pytest.CaptureFixture[str]) -> None:

@@ -206,6 +206,13 @@ public final class Manifest {
         }
         fields.integer("seed", Long.MIN_VALUE);
         fields.object("recipe");
+        if (fields.has("left_out")) {
+            for (Object reason : fields.object("left_out").raw().all()) {
+                if (!(reason instanceof String)) {
+                    throw fields.error("left_out must hold strings");
+                }
+            }
+        }
         fields.end();
         return fields.raw();
     }

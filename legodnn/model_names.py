@@ -1,0 +1,48 @@
+"""What a model can be called, told apart without Keras, which takes seconds to import: files, functions, names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from legodnn.errors import ModelError
+
+OURS = ("vgg16", "resnet18", "resnet20", "resnet56")
+FILES = (".keras", ".h5", ".hdf5")
+
+_FINISHED = "keeps no layers that could be cut: give the Keras model that it was made of, saved as .keras or .h5"
+_OTHERS = {
+    ".tflite": f"is a finished TensorFlow Lite file, which {_FINISHED}",
+    ".pb": f"is a TensorFlow graph, which {_FINISHED}",
+    ".onnx": "is an ONNX file; models are cut in Keras: give a .keras or .h5 file, or module:function",
+    ".pt": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
+    ".pth": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
+}
+
+
+def check_model_name(spec: str) -> None:
+    """Raise ModelError, with what to do, for what cannot be a model: another kind of file, a missing one, a typo.
+
+    A name that begins with a capital may be one in keras.applications; only Keras can tell.
+    """
+    ending = Path(spec).suffix.lower()
+    if spec.endswith(".weights.h5"):
+        raise ModelError(
+            f"{spec} holds weights alone: give the model as module:function, a file or a name, and these with --weights"
+        )
+    if ending in FILES:
+        if not Path(spec).is_file():
+            raise ModelError(f"cannot load {spec}: {'it is a folder' if Path(spec).is_dir() else 'File not found'}")
+    elif ending in _OTHERS:
+        raise ModelError(f"{spec} {_OTHERS[ending]}")
+    elif (Path(spec) / "saved_model.pb").is_file():
+        raise ModelError(f"{spec} is a SavedModel, which {_FINISHED}")
+    elif ":" not in spec and spec not in OURS and not (spec[:1].isupper() and spec.isidentifier()):
+        raise unknown_model(spec)
+
+
+def unknown_model(spec: str) -> ModelError:
+    """The error for a name that no model has."""
+    return ModelError(
+        f"unknown model {spec!r:.200}; use a .keras or .h5 file, module:function, one of {', '.join(OURS)}, or a name "
+        "in keras.applications"
+    )

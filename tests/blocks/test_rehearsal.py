@@ -117,6 +117,7 @@ def test_the_original_is_rated_before_training_and_chance_is_let_through_where_t
     assert warning < next(i for i, line in enumerate(lines) if line.startswith("distilling"))
 
 
+@pytest.mark.slow
 def test_options_whose_conversion_crashes_are_left_out_with_a_line_and_the_rest_is_built(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
 from legodnn.blocks.chance import Standing, check_clear, outputs_of, standing
 from legodnn.blocks.data import Dataset, Split, data_of
+from legodnn.blocks.estimate import build_seconds, seconds_per_image
 from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.heads import Head
 from legodnn.blocks.jobs import Students, read_original, train
@@ -25,6 +26,7 @@ from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.rehearsal import check_undivided, rehearse
 from legodnn.blocks.training import assign, scalars_to, train_original, values
 from legodnn.blocks.work import Work
+from legodnn.console import duration
 from legodnn.errors import StoreError
 from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
@@ -95,6 +97,10 @@ def _build(
                 _train_original(work, model, data, tensorboard)
             _tell(standing(metric, outputs_of(model, val.x), val), metric, model, described, allow_chance)
         _announce(left_out)
+        if work.fresh:
+            image_s = seconds_per_image(model, data.train.x, recipe.batch_size)
+            total = build_seconds(recipe, pieces, len(data.train), len(val), image_s)
+            print(f"the build takes about {duration(total)} from here, less where blocks learn fast", file=sys.stderr)
         descendants = train(work, pieces, data, jobs, tensorboard)
         _train_jointly(work, pieces, descendants, data, heads)
         manifest = _export(work, data, model, pieces, descendants, metric, val, described, left_out)

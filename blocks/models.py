@@ -50,7 +50,7 @@ def open_model(
     check_model_name(spec)
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
-    elif spec.lower().endswith(FILES):
+    elif spec.endswith(FILES):
         model = _keras_file(spec)
     elif ":" in spec:
         model = _function(spec)

@@ -61,8 +61,8 @@ class Recipe(Schema):
         mixed_precision: compute in bfloat16 while training; weights stay float32.
         batch_size: images a training step.
         max_blocks, min_share: see `legodnn.blocks.extract.extract`.
-        metric: what accuracy means: `top1`, `mean_iou`, `r2`, or `module:function`, see `legodnn.blocks.metrics`. None:
-            what fits labels and outputs; without labels, agreement with the original.
+        metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
+            `legodnn.blocks.metrics`. None: what fits labels and outputs; without labels, agreement with the original.
         samples: compositions evaluated to fit and test the accuracy model.
         evaluated_images: at most this many validation images are used for it.
         calibration_images: training images that int8 options are calibrated on.

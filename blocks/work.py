@@ -43,6 +43,7 @@ class Work:
     Attributes:
         path: the folder, NAME.work beside the store NAME.
         recipe: what is being built.
+        fresh: nothing was there yet.
     """
 
     def __init__(self, store: Path, recipe: Recipe) -> None:
@@ -54,6 +55,7 @@ class Work:
         self.path = store.with_name(f"{store.name}.work")
         self.recipe = recipe
         file, text = self.path / "recipe.json", to_json(recipe)
+        self.fresh = not file.exists()
         if file.exists() and (found := file.read_text(encoding="utf-8")) != text:
             old, new = (t.splitlines() for t in (found, text))
             other = next((a.strip() for a, b in zip(old, new, strict=False) if a != b), "another version's")

@@ -29,6 +29,8 @@ def check_model_name(spec: str) -> None:
         raise ModelError(
             f"{spec} holds weights alone: give the model as module:function, a file or a name, and these with --weights"
         )
+    if ending in FILES and not spec.endswith(ending):
+        raise ModelError(f"{spec}: Keras reads files whose names end in {ending}; rename it")
     if ending in FILES:
         if not Path(spec).is_file():
             raise ModelError(f"cannot load {spec}: {'it is a folder' if Path(spec).is_dir() else 'File not found'}")

@@ -17,13 +17,14 @@ import numpy as np
 import legodnn
 from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
-from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.data import Dataset
 from legodnn.blocks.export import check_convertible, convert
 from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.graph import as_list
 from legodnn.blocks.jobs import Students, read_original, train
+from legodnn.blocks.labels import check_classes
 from legodnn.blocks.metrics import Metric, metric_of, top1
-from legodnn.blocks.models import model_of
+from legodnn.blocks.models import data_and_model
 from legodnn.blocks.options import convert_all, mark_dominated, option_name
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
@@ -68,8 +69,8 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    data = data_of(recipe)
-    model = model_of(recipe, data)
+    data, model = data_and_model(recipe)
+    check_classes(model, data, recipe.metric)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
     metric = metric_of(recipe.metric, data, model)
     _check_early(recipe, data, model, pieces)
@@ -144,7 +145,7 @@ def _export(
     exported = convert_all(work, data, pieces, descendants)
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
     chain, val = Chain(stages, output_names(pieces)), data.val.first(recipe.evaluated_images)
-    _check_undivided(chain, model, val.x)
+    _check_undivided(chain, model, val.x[:_UNDIVIDED_IMAGES])
     evaluated = _Evaluated(work)
     described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
     accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
@@ -165,23 +166,21 @@ def _export(
         for piece, losses, mean, interaction in zip(pieces, fit.losses, fit.mean_losses, fit.interactions, strict=True)
     ]
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
-    scaling = data.scaling
-    spec = InputSpec(
-        name=pieces[0].inputs[0],
-        shape=data.image_shape,
-        range=scaling.range,
-        mean=scaling.mean,
-        std=scaling.std,
-    )
     return Manifest(
         model=ModelInfo(name=recipe.name, task=_TASKS.get(accuracy.metric, "other"), labels=data.labels),
-        inputs=(spec,),
+        inputs=(input_spec(pieces[0].inputs[0], data),),
         outputs=output_names(pieces),
         tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
         segments=tuple(segments),
         accuracy=accuracy,
         built=_build_info(recipe),
     )
+
+
+def input_spec(name: str, data: Dataset) -> InputSpec:
+    """What a device must know to make the model's input as the data set does."""
+    scaling = data.scaling
+    return InputSpec(name=name, shape=data.image_shape, range=scaling.range, mean=scaling.mean, std=scaling.std)
 
 
 class _Evaluated(dict[Composition, Measured]):
@@ -203,7 +202,6 @@ class _Evaluated(dict[Composition, Measured]):
 
 
 def _check_undivided(chain: Chain, model: keras.Model, x: np.ndarray) -> None:
-    x = x[:_UNDIVIDED_IMAGES]
     composed = next(chain.walk([(0,) * len(chain.stages)], x))
     for found, whole in zip(composed, as_list(model.predict(x, verbose=0)), strict=True):
         difference = float(np.abs(found - whole).max() / max(1.0, float(np.abs(whole).max())))

@@ -27,10 +27,11 @@ class Images(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images for one model, each as the model takes it, and labels where they are known."""
+    """Images for one model, each as the model takes it, and labels where they are known: n class numbers, maps of them
+    (int64), or numbers (see `scores`)."""
 
     x: Images
-    y: NDArray[np.int64] | None = None
+    y: NDArray[Any] | None = None
 
 
 def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -> Inputs:
@@ -52,8 +53,12 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
     x, y = _folder(Path(path), spec, labels) if Path(path).is_dir() else _arrays(path)
     if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
-    if y is not None and y.shape != (len(x),):
+    if y is not None and (y.ndim == 0 or len(y) != len(x)):
         raise InputError(f"{path} holds {len(x)} images but labels of shape {y.shape}")
+    if y is not None and y.dtype.kind not in "biuf":
+        raise InputError(f"{path} holds labels of type {y.dtype}; give numbers, or leave y out")
+    if y is not None and y.dtype.kind in "biu":
+        y = y.astype(np.int64)
     return Inputs(Pixels(x, spec.scaling) if x.dtype == np.uint8 else as_input(x, spec.scaling), y)
 
 
@@ -62,11 +67,11 @@ def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
     return np.ascontiguousarray(spec.scaling(pixels))
 
 
-def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     try:
         content = np.load(path, allow_pickle=False)
         x = content if isinstance(content, np.ndarray) else content["x"]
-        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"].astype(np.int64)
+        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"]
     except (OSError, ValueError, KeyError, EOFError) as e:
         raise InputError(
             f"cannot read inputs from {path} ({e}); give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
@@ -74,7 +79,7 @@ def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     return x, y
 
 
-def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     files = image_files(path, InputError)
     if not files:
         raise InputError(f"{path} holds 0 images; the model takes arrays of shape {spec.shape}")

@@ -124,12 +124,13 @@ def evaluate(
     if not todo:
         return
     size = min(_BATCH, max(1, _FEATURE_BYTES // chain.feature_bytes({k: v[:1] for k, v in inputs.items()})))
-    batches = [{k: v[i : i + size] for k, v in inputs.items()} for i in range(0, count, size)]
+    batches = range(0, count, size)
     with Progress(label, (len(todo) + 1) * len(batches)) as progress:
 
         def outputs_of(group: Sequence[Composition]) -> Iterator[list[Array]]:
             parts: list[list[list[Array]]] = [[] for _ in group]
-            for batch in batches:
+            for i in batches:
+                batch = {k: v[i : i + size] for k, v in inputs.items()}
                 for part, outputs in zip(parts, chain.walk(group, batch), strict=True):
                     part.append(outputs)
                     progress.step()

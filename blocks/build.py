@@ -13,14 +13,15 @@ import keras
 from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
 from legodnn.blocks.chance import Standing, check_clear, outputs_of, standing
-from legodnn.blocks.data import Dataset, Split, data_of
+from legodnn.blocks.data import Dataset, Split
 from legodnn.blocks.estimate import build_seconds, seconds_per_image
 from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.heads import Head
 from legodnn.blocks.jobs import Students, read_original, train
+from legodnn.blocks.labels import check_classes
 from legodnn.blocks.manifest import manifest_of
 from legodnn.blocks.metrics import Metric, distilled_heads, metric_of
-from legodnn.blocks.models import makes_classifier, model_of
+from legodnn.blocks.models import data_and_model, makes_classifier
 from legodnn.blocks.options import convert_all, levels, mark_dominated
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.rehearsal import check_undivided, rehearse
@@ -59,8 +60,8 @@ def build(
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    data = data_of(recipe)
-    model = model_of(recipe, data)
+    data, model = data_and_model(recipe)
+    check_classes(model, data, recipe.metric)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
     try:
         return _build(recipe, path, data, model, pieces, jobs, tensorboard, allow_chance)

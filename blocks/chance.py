@@ -21,6 +21,7 @@ from legodnn.blocks.graph import as_list
 from legodnn.blocks.heads import MEASURES
 from legodnn.blocks.metrics import Metric
 from legodnn.errors import DataError
+from legodnn.pixels import Images
 
 Array = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ class Standing:
         return self.original > self.chance + 1e-9
 
 
-def outputs_of(model: keras.Model, x: Array) -> list[Array]:
+def outputs_of(model: keras.Model, x: Images) -> list[Array]:
     """A model's outputs for any number of images, a batch at a time."""
     parts = [as_list(model.predict_on_batch(x[i : i + _BATCH])) for i in range(0, len(x), _BATCH)]
     return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]

@@ -229,10 +229,10 @@ class _Run:
                 checkpoint.write(self._state())
 
     def _errors(self, distiller: Distiller) -> list[float]:
-        x = self.data.val.x[:_WATCHED_IMAGES]
-        whole = len(x) // self.batch_size * self.batch_size or len(x)  # another shape would be compiled anew
-        batches = [x[start : start + self.batch_size] for start in range(0, whole, self.batch_size)]
-        errors = [np.asarray(distiller.predict_on_batch(batch), np.float64) for batch in batches]
+        x, count = self.data.val.x, min(len(self.data.val), _WATCHED_IMAGES)
+        size = min(self.batch_size, count)
+        starts = range(0, count // size * size, size)  # another shape would be compiled anew
+        errors = [np.asarray(distiller.predict_on_batch(x[i : i + size]), np.float64) for i in starts]
         return [float(e) for e in np.mean(errors, axis=0)]
 
     def _pays(self, live: Sequence[Student], times: Sequence[float]) -> bool:

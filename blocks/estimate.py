@@ -12,6 +12,7 @@ from legodnn.blocks.extract import Piece
 from legodnn.blocks.graph import macs
 from legodnn.blocks.options import asked
 from legodnn.blocks.recipe import Recipe
+from legodnn.pixels import Images
 
 # Forward, and backward at twice its cost.
 _TRAINED = 3.0
@@ -19,7 +20,7 @@ _TRAINED = 3.0
 _CONVERSION_S, _COMPILATION_S = 1.5, 10.0
 
 
-def seconds_per_image(model: keras.Model, x: np.ndarray, batch: int) -> float:
+def seconds_per_image(model: keras.Model, x: Images, batch: int) -> float:
     """What the model takes for an image, in batches as training has them."""
     part = x[np.arange(batch) % len(x)]
     model.predict_on_batch(part)  # compiles

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.graph import Call, as_list, calls, functional
 from legodnn.errors import DataError
+from legodnn.pixels import Images
 
 Kind = Literal["classes", "binary", "numbers"]
 Scale = Literal["softmax", "sigmoid", "linear"]
@@ -225,7 +226,7 @@ def _few_values(labels: Sequence[Labels]) -> set[int] | None:
     return found
 
 
-def scale_of(model: keras.Model, number: int, x: NDArray[Any]) -> Scale:
+def scale_of(model: keras.Model, number: int, x: Images) -> Scale:
     """What the values of an output are, by the last activation before it.
 
     Args:
@@ -262,7 +263,7 @@ def _module(thing: Any) -> str:
     return str(getattr(thing, "__module__", None) or type(thing).__module__)
 
 
-def _seen(model: keras.Model, number: int, x: NDArray[Any]) -> Scale:
+def _seen(model: keras.Model, number: int, x: Images) -> Scale:
     values = np.asarray(as_list(model.predict_on_batch(x[:_SEEN_IMAGES]))[number], np.float64)
     if not ((values >= 0).all() and (values <= 1).all()):
         return "linear"

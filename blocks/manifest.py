@@ -61,19 +61,10 @@ def manifest_of(
         ModelError: it would not be a manifest.
     """
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
-    scaling = data.scaling
     with _valid(recipe):
         return Manifest(
             model=ModelInfo(name=recipe.name, task=_TASKS.get(accuracy.metric, "other"), labels=data.labels),
-            inputs=(
-                InputSpec(
-                    name=pieces[0].inputs[0],
-                    shape=data.image_shape,
-                    range=scaling.range,
-                    mean=scaling.mean,
-                    std=scaling.std,
-                ),
-            ),
+            inputs=(input_spec(pieces[0].inputs[0], data),),
             outputs=output_names(pieces),
             tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
             segments=tuple(
@@ -90,6 +81,12 @@ def manifest_of(
             accuracy=accuracy,
             built=_build_info(recipe, left_out),
         )
+
+
+def input_spec(name: str, data: Dataset) -> InputSpec:
+    """What a device must know to make the model's input as the data set does."""
+    scaling = data.scaling
+    return InputSpec(name=name, shape=data.image_shape, range=scaling.range, mean=scaling.mean, std=scaling.std)
 
 
 def check_manifest(

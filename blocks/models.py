@@ -8,9 +8,10 @@ import zipfile
 from typing import Any
 
 import keras
+import numpy as np
 
 from legodnn.blocks import zoo
-from legodnn.blocks.data import Dataset
+from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.graph import functional
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import call_user, user_function
@@ -64,6 +65,25 @@ def open_model(
     return model
 
 
+def data_and_model(recipe: Recipe) -> tuple[Dataset, keras.Model]:
+    """The data set and the model that a recipe asks for: whichever is there first decides on the other's shape.
+
+    A model that comes with weights, or is the user's own, decides on size and channels of images; one that is made here
+    is made for the data.
+
+    Raises:
+        ModelError: as `model_of`.
+        DataError: as `data_of` and `model_of`.
+    """
+    if _made_here(recipe):
+        data = data_of(recipe)
+        return data, model_of(recipe, data)
+    model = _opened(recipe, None, 10)
+    data = data_of(recipe, model.input_shape[1:])
+    _check_shape(recipe, data, model)
+    return data, model
+
+
 def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
     """The model that a recipe asks for; what is made here gets the data's image shape and number of classes.
 
@@ -71,22 +91,43 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
         ModelError: as `open_model`, or several inputs, or no weights and no training.
         DataError: it takes other images than the data has.
     """
+    model = _opened(recipe, data.image_shape, _classes(data))
+    _check_shape(recipe, data, model)
+    return model
+
+
+def _made_here(recipe: Recipe) -> bool:
+    return recipe.model in zoo.MODELS or (recipe.model in applications() and recipe.weights != "imagenet")
+
+
+def _opened(recipe: Recipe, shape: Shape | None, classes: int) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     spec = recipe.model
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
         raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
-    model = open_model(spec, data.image_shape, len(data.labels) or 10, recipe.width, recipe.weights)
+    model = open_model(spec, shape, classes, recipe.width, recipe.weights)
     inputs = [tuple(t.shape[1:]) for t in model.inputs]
     if len(inputs) != 1:
         raise ModelError(f"{spec} has inputs of shape {inputs}; a store is built of a model that takes one image")
-    if inputs[0] != data.image_shape:
-        raise DataError(f"{spec} takes images of shape {inputs[0]}, {data.name} has {data.image_shape}")
     return model
 
 
 def makes_classifier(spec: str) -> bool:
     """Whether a model is made here, and so gives scores of classes."""
     return spec in zoo.MODELS or spec in applications()
+
+
+def _classes(data: Dataset) -> int:
+    """How many the data has, by names or by numbers; 10 where it tells neither."""
+    y = data.train.y
+    numbered = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"
+    return len(data.labels) or (max(int(np.max(y)) + 1, 2) if y is not None and numbered else 10)
+
+
+def _check_shape(recipe: Recipe, data: Dataset, model: keras.Model) -> None:
+    takes = tuple(model.inputs[0].shape[1:])
+    if takes != data.image_shape:
+        raise DataError(f"{recipe.model} takes images of shape {takes}, {data.name} has {data.image_shape}")
 
 
 def applications() -> list[str]:

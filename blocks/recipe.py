@@ -44,9 +44,11 @@ class Recipe(Schema):
         name: what the model is called in the store.
         data: see `legodnn.blocks.data.load`.
         width: channel multiplier of a zoo model.
-        image_size: height and width that digits and image folders are scaled to.
+        image_size: height and width that digits and image folders are scaled to; None: what the model takes, 32 for
+            those that are made here.
         input_range, input_mean, input_std: what the model takes: pixels scaled from 0..255 to the range, minus mean,
-            over std; None: as the data set says ((0, 1) for digits and image folders).
+            over std, both one value for each channel or one for all. Where one of the three is given, the others are
+            (0, 1), 0 and 1; where none is, what the data set says ((0, 1) for digits and image folders).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: of the descendants of each block; the original (0) is always there.
@@ -73,7 +75,7 @@ class Recipe(Schema):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     data: str = "digits"
     width: Annotated[float, Field(gt=0)] = 1.0
-    image_size: Annotated[int, Field(ge=8)] = 32
+    image_size: Annotated[int, Field(ge=8)] | None = None
     input_range: tuple[float, float] | None = None
     input_mean: tuple[float, ...] | None = None
     input_std: tuple[Annotated[float, Field(gt=0)], ...] | None = None

@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 from legodnn.errors import StoreError
 from legodnn.files import sha256_file
+from legodnn.pixels import Scaling
 from legodnn.schema import Schema, parse_document
 
 VERSION = "legodnn.store/1"
@@ -39,22 +40,28 @@ class TensorSpec(Schema):
 
 
 class InputSpec(TensorSpec):
-    """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`."""
+    """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`.
+
+    `mean` and `std` have one value for each channel, or one for all; empty: 0 and 1. `resize` is how image files become
+    pixels of this shape (`legodnn.images`).
+    """
 
     layout: Literal["HWC"] = "HWC"
+    resize: Literal["bilinear-antialias"] = "bilinear-antialias"
     range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        if not self.range[0] < self.range[1]:
-            raise ValueError(f"range of {self.name} must increase")
-        if any(v and len(v) != (self.shape or (0,))[-1] for v in (self.mean, self.std)):
-            raise ValueError(f"mean and std of {self.name} must have one value for each channel")
-        if any(v <= 0 for v in self.std):
-            raise ValueError(f"std of {self.name} must be positive")
+        if problem := self.scaling.problem((self.shape or (0,))[-1]):
+            raise ValueError(f"{self.name}: {problem}")
         return self
+
+    @property
+    def scaling(self) -> Scaling:
+        """How it is made from pixels."""
+        return Scaling(self.range, self.mean, self.std)
 
 
 class Option(Schema):

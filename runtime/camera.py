@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.errors import DependencyError, InputError
-from legodnn.runtime.executor import Array
+from legodnn.images import check_pillow, fit_array, shape_problem
+from legodnn.pixels import Array
 from legodnn.runtime.inputs import Inputs, as_model_takes
 from legodnn.store import InputSpec
 
@@ -68,9 +68,11 @@ class Camera:
 
         Raises:
             InputError: the model does not take pictures.
+            DependencyError: Pillow is not installed.
         """
-        if len(spec.shape) != 3 or spec.shape[-1] not in (1, 3):
-            raise InputError(f"{self.source} gives pictures; the model takes arrays of shape {spec.shape}")
+        check_pillow()
+        if problem := shape_problem(spec.shape):
+            raise InputError(f"{self.source} gives pictures; {problem}")
         return Inputs(_Frames(self, spec, frames))
 
     def close(self) -> None:
@@ -88,12 +90,7 @@ class _Frames:
         return self._count
 
     def __getitem__(self, turn: int) -> Array:
-        cv2: Any = self._camera._cv2
-        height, width, channels = self._spec.shape
-        picture = cv2.resize(self._camera.picture(turn, self), (width, height), interpolation=cv2.INTER_AREA)
-        if channels == 1:
-            picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[:, :, None]
-        return as_model_takes(picture, self._spec)
+        return as_model_takes(fit_array(self._camera.picture(turn, self), self._spec.shape), self._spec)
 
 
 def is_camera(source: str) -> bool:

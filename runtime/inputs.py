@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.errors import DependencyError, InputError
-from legodnn.runtime.executor import Array
+from legodnn.errors import InputError
+from legodnn.folders import image_files, labels_of
+from legodnn.images import read_images
+from legodnn.pixels import Array, Pixels, as_input
 from legodnn.store import InputSpec
-
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm")
 
 
 class Images(Protocol):
@@ -27,17 +27,19 @@ class Images(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images for one model, each as the model takes it, and labels where they are known."""
+    """Images for one model, each as the model takes it, and labels where they are known: n class numbers, maps of them
+    (int64), or numbers (see `scores`)."""
 
     x: Images
-    y: NDArray[np.int64] | None = None
+    y: NDArray[Any] | None = None
 
 
 def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -> Inputs:
     """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
 
-    uint8 images are scaled and normalised as the input specification says, and files of images resized. If all images
-    lie in folders that are called as labels are, that is what they show.
+    Files of images become pixels as they did when the store was built. uint8 is pixels, which are scaled as the input
+    specification says; other numbers are taken as they are. If all images lie in folders that are called as labels
+    are, that is what they show.
 
     Args:
         path: the file or folder.
@@ -49,29 +51,27 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
         DependencyError: a folder of images is given and Pillow is not installed.
     """
     x, y = _folder(Path(path), spec, labels) if Path(path).is_dir() else _arrays(path)
-    if x.dtype == np.uint8:
-        x = as_model_takes(x, spec)
-    if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "fiu":
+    if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
-    if y is not None and y.shape != (len(x),):
+    if y is not None and (y.ndim == 0 or len(y) != len(x)):
         raise InputError(f"{path} holds {len(x)} images but labels of shape {y.shape}")
-    return Inputs(np.ascontiguousarray(x, np.float32), y)
+    if y is not None and y.dtype.kind not in "biuf":
+        raise InputError(f"{path} holds labels of type {y.dtype}; give numbers, or leave y out")
+    if y is not None and y.dtype.kind in "biu":
+        y = y.astype(np.int64)
+    return Inputs(Pixels(x, spec.scaling) if x.dtype == np.uint8 else as_input(x, spec.scaling), y)
 
 
 def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
     """Pixels 0..255, scaled and normalised as the input specification says."""
-    low, high = spec.range
-    x = low + pixels.astype(np.float32) * np.float32((high - low) / 255)
-    if spec.mean:
-        x = (x - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
-    return np.ascontiguousarray(x, np.float32)
+    return np.ascontiguousarray(spec.scaling(pixels))
 
 
-def _arrays(path: str | Path) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
+def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     try:
         content = np.load(path, allow_pickle=False)
         x = content if isinstance(content, np.ndarray) else content["x"]
-        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"].astype(np.int64)
+        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"]
     except (OSError, ValueError, KeyError, EOFError) as e:
         raise InputError(
             f"cannot read inputs from {path} ({e}); give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
@@ -79,23 +79,10 @@ def _arrays(path: str | Path) -> tuple[NDArray[np.generic], NDArray[np.int64] | 
     return x, y
 
 
-def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise DependencyError("reading images needs Pillow; pip install 'legodnn[images]'") from None
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _IMAGES)
-    if not files or len(spec.shape) != 3 or spec.shape[-1] not in (1, 3):
-        raise InputError(f"{path} holds {len(files)} images; the model takes arrays of shape {spec.shape}")
-    height, width, channels = spec.shape
-    pixels = []
-    for file in files:
-        try:
-            with Image.open(file) as image:
-                small = image.convert("L" if channels == 1 else "RGB").resize((width, height))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as e:
-            raise InputError(f"cannot read {file} ({e}); replace or remove it") from None
-        pixels.append(np.asarray(small, np.uint8).reshape(spec.shape))
-    numbers = {label: i for i, label in enumerate(labels)}
-    known = all(file.parent.name in numbers for file in files)
-    return np.stack(pixels), np.array([numbers[f.parent.name] for f in files], np.int64) if known else None
+def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    files = image_files(path, InputError)
+    if not files:
+        raise InputError(f"{path} holds 0 images; the model takes arrays of shape {spec.shape}")
+    numbers = labels_of(path, files, labels)
+    pixels = read_images(files, spec.shape, InputError)
+    return pixels, None if numbers is None else np.array(numbers, np.int64)

@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from legodnn.console import Progress
-from legodnn.errors import InfeasibleError
+from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
 from legodnn.runtime.inputs import Inputs
 from legodnn.runtime.runtime import Runtime
+from legodnn.runtime.scores import Score, score_for
 from legodnn.schema import Schema
 from legodnn.workload import Budget
 
 
 class Measured(Schema):
-    """What was measured of one model under one budget; accuracy (top-1) only where labels are known."""
+    """What was measured of one model under one budget; accuracy (see `scores`) only where labels are known."""
 
     inferences: int
     accuracy: float | None
@@ -95,7 +96,7 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None
     """Run every input through every model that is not suspended, the models in turn."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times: dict[str, list[float]] = {name: [] for name in running}
-    hits: dict[str, list[bool]] = {name: [] for name in running}
+    scores: dict[str, Score | None] = {}
     for i in range(max((len(inputs[name].x) for name in running), default=0)):
         for name in running:
             if i >= len(inputs[name].x):
@@ -107,11 +108,17 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None
                 watch(runtime, times)
             labels = inputs[name].y
             if labels is not None and isinstance(output, np.ndarray):
-                hits[name].append(int(output.argmax()) == int(labels[i]))
+                score = scores.setdefault(name, score_for(output, labels))
+                if score is None:
+                    raise InputError(
+                        f"each label of {name} has shape {labels.shape[1:]}, its output has {output.shape}: "
+                        "give class numbers, or what the output should be, or leave y out"
+                    )
+                score.add(output, labels[i])
     return {
         name: Measured(
             inferences=len(times[name]),
-            accuracy=statistics.fmean(hits[name]) if hits[name] else None,
+            accuracy=score.value() if (score := scores.get(name)) else None,
             median_ms=statistics.median(times[name]),
             p95_ms=sorted(times[name])[int(0.95 * len(times[name]))],
         )

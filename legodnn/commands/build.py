@@ -12,7 +12,7 @@ from legodnn.model_names import check_model_name
 # Flags that set the field of the recipe of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
-    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: 32)"),
+    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
     ("width", float, "FACTOR", "multiplies the channels of vgg16 ... resnet56 (default: 1)"),
     ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),

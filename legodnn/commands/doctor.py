@@ -22,7 +22,7 @@ _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 _OPTIONAL = (
     ("tensorflow", "building stores (not needed on a device)", "train"),
     ("matplotlib", "reports and plots", "plot"),
-    ("PIL", "folders of images as input", "images"),
+    ("PIL", "folders of images and cameras as input", "images"),
     ("cv2", "cameras and video files as input", "camera"),
     ("rich", "`legodnn run --live`", "live"),
     ("prometheus_client", "figures for Prometheus", "metrics"),

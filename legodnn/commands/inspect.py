@@ -13,7 +13,7 @@ from legodnn.console import size, table
 from legodnn.errors import ModelError
 from legodnn.files import write_atomic
 from legodnn.model_names import check_model_name
-from legodnn.store import Store
+from legodnn.store import InputSpec, Store
 
 if TYPE_CHECKING:
     from legodnn.blocks.extract import Piece
@@ -83,12 +83,23 @@ def store_table(store: Store) -> str:
         for i, o in enumerate(s.options)
     ]
     accuracy, blocks = store.manifest.accuracy, store.manifest.blocks
+    inputs = "\n".join(input_line(spec) for spec in store.manifest.inputs)
     return (
-        f"{table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n"
+        f"{table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
         f"{store.name}: {len(blocks)} blocks, {store.manifest.compositions:,} compositions; the original's "
         f"{accuracy.metric} is {accuracy.original:.4f} on {accuracy.data}; predictions of a composition's "
         f"{accuracy.metric} are off by {accuracy.error:.4f} on average"
     )
+
+
+def input_line(spec: InputSpec) -> str:
+    """What a model takes, and how that is made from pixels."""
+    steps = [f"pixels 0..255 become {spec.range[0]:g}..{spec.range[1]:g}"]
+    for word, values in (("minus mean", spec.mean), ("over std", spec.std)):
+        if values:
+            steps.append(f"{word} {', '.join(f'{value:g}' for value in values)}")
+    shape = " x ".join(map(str, spec.shape))
+    return f"input {spec.name}: {shape}, {spec.dtype}; {', '.join(steps)}; image files are resized {spec.resize}"
 
 
 def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) -> str:

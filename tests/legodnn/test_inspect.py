@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from legodnn.cli import main
-from legodnn.store import Store
+from legodnn.commands.inspect import input_line
+from legodnn.store import InputSpec, Store
 
 
 def test_the_table_tells_each_blocks_share(tiny_keras_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,3 +48,11 @@ def test_what_cannot_be_drawn_is_said_in_one_line(
 def test_a_store_is_not_drawn(tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tiny_store.path), "--draw", str(tmp_path / "x.svg")]) == 1
     assert "is a store" in capsys.readouterr().err
+
+
+def test_a_stores_table_tells_what_its_input_is_made_of(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_store.path)]) == 0
+    wanted = "input image: 12 x 12 x 1, float32; pixels 0..255 become 0..1; image files are resized bilinear-antialias"
+    assert wanted in capsys.readouterr().out.splitlines()
+    spec = InputSpec(name="x", shape=(8, 8, 3), range=(-1.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.25,))
+    assert "become -1..1, minus mean 0.485, 0.456, 0.406, over std 0.25;" in input_line(spec)

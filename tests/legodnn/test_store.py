@@ -159,9 +159,12 @@ def test_a_path_that_leaves_the_store_is_refused(store_copy: Path, path: str) ->
         (lambda d: d.update(outputs=["nothing"]), "no segment writes the output 'nothing'"),
         (lambda d: d["tensors"].pop(), "`tensors` must describe exactly"),
         (lambda d: d["tensors"][0].update(shape=[0]), "tensors.0.shape.0"),
-        (lambda d: d["inputs"][0].update(range=[1.0, 1.0]), "range of image must increase"),
-        (lambda d: d["inputs"][0].update(mean=[0.5, 0.5]), "must have one value for each channel"),
-        (lambda d: d["inputs"][0].update(std=[0.0]), "std of image must be positive"),
+        (lambda d: d["inputs"][0].update(range=[1.0, 1.0]), "image: range must be two numbers that increase"),
+        (
+            lambda d: d["inputs"][0].update(mean=[0.5, 0.5]),
+            "image: mean has 2 values for 1 channel: give one for each, or one for all",
+        ),
+        (lambda d: d["inputs"][0].update(std=[0.0]), "image: std must be positive"),
         (lambda d: d["accuracy"]["link"].update(x=[0.0, 1.0]), "x and y differ in length"),
     ],
 )

@@ -50,3 +50,24 @@ def test_a_folder_without_images_or_with_a_damaged_one_is_an_input_error(tmp_pat
         (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(InputError, match=r"holds 0 images|x\.png"):
         read_inputs(tmp_path, GREY)
+
+
+def test_labels_may_be_maps_or_numbers_and_must_be_as_many_as_images(tmp_path: Path) -> None:
+    x = np.zeros((5, 4, 6, 1), np.float32)
+    for y in (np.arange(5), np.zeros((5, 4, 6), np.uint8), np.full((5, 3), 0.5), np.zeros((5, 4, 6), bool)):
+        np.savez(tmp_path / "d.npz", x=x, y=y)
+        found = read_inputs(tmp_path / "d.npz", GREY).y
+        np.testing.assert_array_equal(found, y)
+        assert found.dtype == (np.float64 if y.dtype.kind == "f" else np.int64)
+    for y in (np.arange(4), np.array(3), np.array(["a"] * 5)):
+        np.savez(tmp_path / "d.npz", x=x, y=y)
+        with pytest.raises(InputError, match=r"labels of (shape|type)"):
+            read_inputs(tmp_path / "d.npz", GREY)
+
+
+def test_images_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", (255, 0, 0))
+    with pytest.raises(InputError, match="the model takes arrays of shape"):
+        read_inputs(tmp_path, InputSpec(name="x", shape=(10,)))
+    with pytest.raises(InputError, match=r"have 1 .gray., 3 .RGB. or 4 .RGBA. channels, .* shape .4, 6, 2."):
+        read_inputs(tmp_path, InputSpec(name="x", shape=(4, 6, 2)))

@@ -80,3 +80,8 @@ def test_plans_of_stores_and_profiles() -> None:
 
 def test_hysteresis() -> None:
     assert differing("hysteresis", vectors.hysteresis_answer) == []
+
+
+def test_pictures() -> None:
+    pytest.importorskip("PIL")
+    assert differing("pictures", vectors.picture_answer) == []

@@ -5,6 +5,7 @@ What is asked is in `plans`, `stores`, `profiles` and here; the answers are the 
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 
@@ -181,6 +182,25 @@ def hysteresis() -> Json:
     return {"cases": [{**case, "answer": vectors.hysteresis_answer(case)} for case in cases]}
 
 
+def pictures() -> Json:
+    """Pictures that are shrunk, grown and kept, of all channels and scalings."""
+    sizes = ((12, 9), (6, 8), (1, 1), (2, 3), (7, 5), (24, 32), (37, 20), (5, 60), (61, 47))
+    hows: list[Json] = [
+        {"range": [0.0, 1.0], "mean": [], "std": []},
+        {"range": [-1.0, 1.0], "mean": [], "std": []},
+        {"range": [0.0, 255.0], "mean": [103.939, 116.779, 123.68], "std": []},
+        {"range": [0.0, 255.0], "mean": [], "std": [127.5]},
+        {"range": [0.0, 1.0], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+        {"range": [0.0, 1.0], "mean": [0.5], "std": [0.25]},
+    ]
+    cases: list[Json] = []
+    for number, (size, how) in enumerate(itertools.product(sizes, hows)):
+        channels = 3 if 3 in (len(how["mean"]), len(how["std"])) else (1, 3, 4)[number % 3]
+        name = f"{size} to {channels} channels, {how}"
+        cases.append({"name": name, "shape": [6, 8, channels], "size": size, "seed": number, **how})
+    return {"cases": [{**case, "answer": vectors.picture_answer(case)} for case in cases]}
+
+
 def write(name: str, content: Json) -> None:
     """One file, a case a line."""
     cases = content.pop("cases")
@@ -210,6 +230,7 @@ def main() -> None:
     write("profiles", profiles.asked())
     write("measured", profiles.measured())
     write("hysteresis", hysteresis())
+    write("pictures", pictures())
 
 
 if __name__ == "__main__":

@@ -325,6 +325,8 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
     for values in ([], [1.0], [1.0, 2.0, 3.0], [1, 2, 0], [1, 2, -3.0], [1, 2, 3, 4]):
         yield f"mean {values}", put("inputs", 0, "mean", value=values)
         yield f"std {values}", put("inputs", 0, "std", value=values)
+    for value in ("bilinear-antialias", "bilinear", "", None):
+        yield f"resize {value}", dumped(changed(document, ("inputs", 0), lambda c, k, v=value: c[k].update(resize=v)))
     for x, y in (
         ([0.0], [1.0]),
         ([0.0, 0.0], [1.0, 0.0]),

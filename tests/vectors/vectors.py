@@ -17,19 +17,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from legodnn.errors import InfeasibleError, LegoError, WorkloadError
+from legodnn.images import fit_array
 from legodnn.plan import VERSION as PLAN_VERSION
 from legodnn.plan import Infeasible, Plan
 from legodnn.profile import Fingerprint, Profile
 from legodnn.runtime.hysteresis import Hysteresis, Level, follow
+from legodnn.runtime.inputs import as_model_takes
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
 from legodnn.schema import parse_document
-from legodnn.store import Link, Store, TensorSpec
+from legodnn.store import InputSpec, Link, Store, TensorSpec
 from legodnn.workload import Budget, SwitchCharge
 
 FOLDER = Path(__file__).parent
-FILES = ("plans", "tables", "budgets", "stores", "profiles", "measured", "hysteresis")
+FILES = ("plans", "tables", "budgets", "stores", "profiles", "measured", "hysteresis", "pictures")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 # Java reads greater counts as these.
@@ -250,6 +254,16 @@ def _store(store: Store) -> Json:
 
 def _dims(spec: TensorSpec) -> list[int]:
     return [min(dim, MOST_INT) for dim in spec.shape]
+
+
+def picture_answer(case: Mapping[str, Json]) -> Json:
+    """What a model's input is made of: a picture of a size, with pixels that a formula gives."""
+    shape, (height, width) = tuple(case["shape"]), case["size"]
+    i = np.arange(height * width * shape[-1], dtype=np.int64)
+    pixels = ((i * i * 7 + i * case["seed"] + i * 31 % 17 * 11) % 256).astype(np.uint8)
+    how = {key: tuple(case[key]) for key in ("range", "mean", "std")}
+    spec = InputSpec(name="x", shape=shape, **how)
+    return [float(v) for v in as_model_takes(fit_array(pixels.reshape(height, width, -1), shape), spec).ravel()]
 
 
 def profile_answer(case: Mapping[str, Json], bases: Mapping[str, Json]) -> Json:

@@ -2,7 +2,7 @@ package org.legodnn;
 
 /**
  * A model input, layout HWC, and how to make it from pixels: scale 0..255 to {@code low..high}, subtract the mean,
- * divide by the standard deviation (empty: not done).
+ * divide by the standard deviation (empty: 0 and 1; one value stands for all channels).
  */
 public final class InputSpec extends TensorSpec {
     /** What 0 and 255 become. */
@@ -19,18 +19,37 @@ public final class InputSpec extends TensorSpec {
         this.std = std.clone();
     }
 
-    /** One value for each channel, or none. */
+    /** One value for each channel, one for all, or none. */
     public double[] mean() {
         return mean.clone();
     }
 
-    /** One value for each channel, or none. */
+    /** One value for each channel, one for all, or none. */
     public double[] std() {
         return std.clone();
     }
 
     /**
-     * The input that 8-bit pixels make.
+     * The input that a picture of any size makes: resized as the store says (bilinear-antialias, see docs/store.md), then
+     * as {@link #fromPixels}.
+     *
+     * @param pixels 0..255, height x width x as many channels as the model takes
+     * @throws InputException another number of pixels, or the model takes no pictures
+     */
+    public float[] fromPicture(int[] pixels, int height, int width) {
+        int[] shape = shape();
+        if (shape.length != 3) {
+            throw new InputException(this + " is no picture");
+        }
+        if (height < 1 || width < 1 || pixels.length != (long) height * width * shape[2]) {
+            throw new InputException(this + " takes " + shape[2] + " values for each of " + height + " x " + width
+                    + " pixels, got " + pixels.length);
+        }
+        return fromPixels(Resize.resize(pixels, height, width, shape[2], shape[0], shape[1]));
+    }
+
+    /**
+     * The input that 8-bit pixels of the model's size make.
      *
      * @param pixels 0..255, height x width x channels, as many as {@link #elements}
      * @throws InputException another number of pixels

@@ -100,6 +100,9 @@ public final class Manifest {
             if (fields.has("layout")) {
                 fields.word("layout", "HWC");
             }
+            if (fields.has("resize")) {
+                fields.word("resize", "bilinear-antialias");
+            }
             double[] range = fields.has("range") ? fields.numbers("range", 2) : new double[] {0, 1};
             double[] mean = fields.has("mean") ? fields.numbers("mean", 0) : new double[0];
             double[] std = fields.has("std") ? fields.numbers("std", 0) : new double[0];
@@ -108,8 +111,8 @@ public final class Manifest {
                 throw fields.error("range of " + name + " must be two numbers that increase");
             }
             int channels = shape.length == 0 ? 0 : shape[shape.length - 1];
-            if (mean.length > 0 && mean.length != channels || std.length > 0 && std.length != channels) {
-                throw fields.error("mean and std of " + name + " must have one value for each channel");
+            if (mean.length > 1 && mean.length != channels || std.length > 1 && std.length != channels) {
+                throw fields.error("mean and std of " + name + " must have one value, or one for each channel");
             }
             for (double value : std) {
                 if (value <= 0) {

@@ -95,6 +95,15 @@ final class Vectors {
         return found;
     }
 
+    static int[] ints(JsonObject object, String key) {
+        List<Object> values = list(object, key);
+        int[] found = new int[values.size()];
+        for (int i = 0; i < found.length; i++) {
+            found[i] = (int) number(values.get(i));
+        }
+        return found;
+    }
+
     private static List<BlockRows> segments(List<List<Object>> segments) {
         List<BlockRows> found = new ArrayList<>();
         for (List<Object> segment : segments) {

@@ -196,6 +196,27 @@ public class VectorsTest {
     }
 
     @Test
+    public void picturesBecomeTheSameInputs() throws Exception {
+        check("pictures", 50, one -> {
+            int[] shape = Vectors.ints(one, "shape");
+            int[] size = Vectors.ints(one, "size");
+            double[] range = Vectors.doubles(Vectors.list(one, "range"));
+            InputSpec spec = new InputSpec("x", shape, range[0], range[1], Vectors.doubles(Vectors.list(one, "mean")),
+                    Vectors.doubles(Vectors.list(one, "std")));
+            int[] pixels = new int[size[0] * size[1] * shape[2]];
+            long seed = (long) Vectors.number(one.get("seed"));
+            for (int i = 0; i < pixels.length; i++) {
+                pixels[i] = (int) ((7L * i * i + i * seed + 31L * i % 17 * 11) % 256);
+            }
+            List<Object> found = new ArrayList<>();
+            for (float value : spec.fromPicture(pixels, size[0], size[1])) {
+                found.add((double) value);
+            }
+            return found;
+        });
+    }
+
+    @Test
     public void storesAreTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("stores"), "bases");
         check("stores", 600, one -> {

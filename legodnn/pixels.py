@@ -1,0 +1,118 @@
+"""From pixels to what a model takes: one meaning of range, mean and std, for building, for devices and for the store.
+
+How image files become pixels is in `legodnn.images`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a model's input is made from pixels: 0..255 to `range`, minus `mean`, over `std`.
+
+    `mean` and `std` have one value for each channel, or one that stands for all; empty: 0 and 1.
+    """
+
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("range", "mean", "std"):
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+
+    def __call__(self, pixels: NDArray[Any]) -> Array:
+        """The model's input for pixels from 0 to 255, shape (..., channels); ValueError where `problem` sees one."""
+        if problem := self.problem(pixels.shape[-1]):
+            raise ValueError(problem)
+        low, high = self.range
+        x: Array = pixels.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+        if self.mean:
+            x -= np.array(self.mean, np.float32)
+        if self.std:
+            x /= np.array(self.std, np.float32)
+        return x
+
+    def problem(self, channels: int) -> str | None:
+        """What is wrong with it for images of so many channels; None if nothing is."""
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (0, 1, channels):
+                return (
+                    f"{name} has {len(values)} values for {channels} channel{'s' * (channels != 1)}: give one for "
+                    "each, or one for all"
+                )
+        if not all(map(math.isfinite, (*self.range, *self.mean, *self.std))):
+            return "range, mean and std must be finite"
+        if len(self.range) != 2 or not self.range[0] < self.range[1]:
+            return "range must be two numbers that increase"
+        if any(value <= 0 for value in self.std):
+            return "std must be positive"
+        return None
+
+
+def as_input(x: NDArray[Any], scaling: Scaling) -> Array:
+    """Images as the model takes them, float32: uint8 are pixels and scaled, other numbers are taken as they are."""
+    return np.ascontiguousarray(scaling(x) if x.dtype == np.uint8 else x, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Images that are kept as uint8, and scaled only when they are asked for: a quarter of the memory.
+
+    Stands where an array of float32 would: it has a length and a shape, indexing gives float32 arrays, and
+    `np.asarray` the whole.
+
+    Attributes:
+        raw: shape (n, height, width, channels), uint8.
+        scaling: what is made of it.
+        rows: which of its images, in this order; None: all. Parts of one data set share `raw`.
+    """
+
+    raw: NDArray[np.uint8]
+    scaling: Scaling
+    rows: NDArray[np.int64] | None = None
+
+    def take(self, rows: NDArray[np.int64] | slice) -> Pixels:
+        """Some of the images, as pixels still."""
+        before = np.arange(len(self.raw)) if self.rows is None else self.rows
+        return Pixels(self.raw, self.scaling, before[rows])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return (len(self), *self.raw.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Of what indexing gives."""
+        return np.dtype(np.float32)
+
+    @property
+    def ndim(self) -> int:
+        """As an array's."""
+        return self.raw.ndim
+
+    def __len__(self) -> int:
+        return len(self.raw if self.rows is None else self.rows)
+
+    def __getitem__(self, key: Any) -> Array:
+        images, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        chosen = images if self.rows is None else self.rows[images]
+        x = as_input(self.raw[chosen], self.scaling)
+        return x[rest if x.ndim < self.ndim else (slice(None), *rest)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[:].astype(dtype or np.float32, copy=False)
+
+
+# Images for a model, float32: an array, or pixels that become one.
+Images = Array | Pixels

@@ -2,7 +2,7 @@
 
 Calls release the GIL, and the arrays given as tensors are the ones that are read and written. The API is not declared
 stable: what is assumed of it (struct layouts, call sequence) is tried out once in each process on a small model, and
-`problem` says why it cannot be used.
+`problem` says why it cannot be used. As a program this module makes that trial alone.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import ctypes
 import functools
 import importlib.util
 import os
-import subprocess
-import sys
 import weakref
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
@@ -24,8 +22,8 @@ import numpy as np
 
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import ExecutionError
+from legodnn.runtime import processes
 from legodnn.runtime.executor import Array, log
-from legodnn.runtime.processes import child_environment
 
 _PACKAGE = "ai-edge-litert"
 _TRIED = ("2.3.",)  # versions whose self-test need not first be run in a process of its own
@@ -95,8 +93,7 @@ def problem() -> str | None:
 
 def _try_outside() -> None:
     """The self-test in a process of its own: with another version's layouts it might crash."""
-    command = [sys.executable, "-c", "from legodnn.runtime import capi; capi.self_test()"]
-    done = subprocess.run(command, capture_output=True, check=False, env=child_environment())
+    done = processes.run("legodnn.runtime.capi")
     if done.returncode:
         raise CApiError(f"the self-test ended with status {done.returncode}")
 
@@ -245,3 +242,7 @@ class Model:
             _library().functions.LiteRtDestroyCompiledModel(self.handle)
             _library().functions.LiteRtDestroyModel(self._model)
             self.handle = None
+
+
+if __name__ == "__main__":
+    self_test()

@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -26,8 +25,8 @@ import numpy as np
 
 from legodnn import errors
 from legodnn.errors import ExecutionError, LegoError
+from legodnn.runtime import processes
 from legodnn.runtime.executor import Array, Choice
-from legodnn.runtime.processes import child_environment
 from legodnn.store import Manifest, Store, TensorSpec
 
 _TIMEOUT_S = 60.0
@@ -160,12 +159,10 @@ class IsolatedExecutor:
         self._end()
         ours, theirs = socket.socketpair()
         with ours, theirs:
-            command = [sys.executable, "-m", "legodnn.runtime.worker", str(self._store.path), self._kind or "auto"]
             fds = (theirs.fileno(), self._shared)
+            arguments = (str(self._store.path), self._kind or "auto", *map(str, fds))
             try:
-                self._process = subprocess.Popen(
-                    [*command, *map(str, fds)], pass_fds=fds, stdin=subprocess.DEVNULL, env=child_environment()
-                )
+                self._process = processes.start("legodnn.runtime.worker", *arguments, pass_fds=fds)
             except OSError as e:
                 raise ExecutionError(f"no process can be started for {self._store.name!r}: {e.strerror}") from None
             self._connection = Connection(ours.detach())

@@ -8,9 +8,7 @@ read-only and never written again. Entries that were not used for longest go whe
     LEGODNN_CACHE        the folder; else $XDG_CACHE_HOME/legodnn, else ~/.cache/legodnn
     LEGODNN_CACHE_LIMIT  what all entries may take, such as 500MB; 2GB unless said otherwise
 
-    python -m legodnn.runtime.packed STORE FOLDER
-
-makes the files of one entry.
+As a program, with STORE and FOLDER, this module makes the files of one entry.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,8 +28,7 @@ from pathlib import Path
 
 from legodnn.console import parse_size
 from legodnn.errors import LegoError, StoreError
-from legodnn.runtime import capi, linking
-from legodnn.runtime.processes import child_environment
+from legodnn.runtime import capi, linking, processes
 from legodnn.store import Store
 
 FORMAT = "4"
@@ -189,8 +185,7 @@ def _make(store: Store, path: Path) -> None:
 
 def _pack_outside(store: Store, target: Path) -> None:
     """Run this module in a process of its own: what packing takes, or a crash, stays there."""
-    command = [sys.executable, "-m", "legodnn.runtime.packed", str(store.path), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=child_environment())
+    done = processes.run("legodnn.runtime.packed", str(store.path), str(target))
     if done.returncode:
         answer = done.stdout.strip().splitlines()
         kind, _, message = (answer[-1] if answer else "").partition(": ")

@@ -7,8 +7,11 @@ interpreter is opened, so planning needs none of them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
+import os
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +23,8 @@ from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError, ExecutionError, StoreError
 from legodnn.runtime import buffers
 from legodnn.runtime.device import release_freed_memory
-from legodnn.runtime.executor import Array, Choice, Composition
+from legodnn.runtime.executor import Array, Choice, Composition, check_choices
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store, TensorSpec
 
 _PACKAGES = (
@@ -31,6 +35,7 @@ _PACKAGES = (
 
 
 _greeted = False
+_opened: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @functools.cache
@@ -56,27 +61,41 @@ def open_interpreter(threads: int = 1, **source: Any) -> Any:
         _greeted = True
         interpreter = _backend()[0](num_threads=threads, **source)
         interpreter.allocate_tensors()
+    _opened.add(interpreter)
     return interpreter
+
+
+def _abandon() -> None:
+    """In a process forked off, never destroy what was opened before: that would wait for threads that are not here."""
+    for interpreter in list(_opened):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(interpreter))
+
+
+os.register_at_fork(after_in_child=_abandon)
 
 
 class InterpreterExecutor:
     """See `Executor`: an `Interpreter` for each choice, which packs its weights whenever it is loaded."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        """Open a store; ExecutionError if there is no memory for its tensors."""
+        self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         self._tensors = buffers.allocate(store.manifest)
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """See `Executor.to_load`."""
+        self._life.check()
         return tuple(c for c in choices if c not in self._loaded)
 
     def compose(self, choices: tuple[Choice, ...]) -> Composition:
         """See `Executor.compose`."""
+        self._life.check()
+        check_choices(self._store, choices)
         new = {choice: self._load(choice) for choice in self.to_load(choices)}
         self._loaded.update(new)
         steps = [self._loaded[choice] for choice in choices]
-        return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+        return Composition(choices, steps, self._tensors, self._store.manifest.outputs, self._life)
 
     def _load(self, choice: Choice) -> Callable[[], None]:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
@@ -113,6 +132,7 @@ class InterpreterExecutor:
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""
+        self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
         if len(self._loaded) < before:  # else the C library would keep the holes
@@ -120,8 +140,10 @@ class InterpreterExecutor:
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
+        self._life.check()
         return 0
 
     def close(self) -> None:
         """See `Executor.close`."""
-        self._loaded.clear()
+        if self._life.end():
+            self._loaded.clear()

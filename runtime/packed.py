@@ -23,12 +23,12 @@ import shutil
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from legodnn.console import parse_size
 from legodnn.errors import LegoError, StoreError
 from legodnn.runtime import capi, linking, processes
+from legodnn.runtime.lifetime import release_with
 from legodnn.store import Store
 
 FORMAT = "4"
@@ -42,21 +42,18 @@ class PackingError(LegoError):
     """Packed weights cannot be made or kept; models run without them, slower to load and to switch."""
 
 
-@dataclass(frozen=True)
 class Packed:
     """An entry that was verified.
 
     Attributes:
         head: see `linking`.
-        weights: file descriptor of the packed weights, read only.
+        weights: file descriptor of the packed weights, read only; closed when this is closed or dropped.
+        close: closes it, unless that has been done.
     """
 
-    head: bytes
-    weights: int
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.weights)
+    def __init__(self, head: bytes, weights: int) -> None:
+        self.head, self.weights = head, weights
+        self.close = release_with(self, os.close, weights)
 
 
 def folder() -> Path:

@@ -23,7 +23,7 @@ from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError, ExecutionError, StoreError
 from legodnn.runtime import buffers
 from legodnn.runtime.device import release_freed_memory
-from legodnn.runtime.executor import Array, Choice, Composition, check_choices
+from legodnn.runtime.executor import Array, Choice, Composition, check_choices, log
 from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store, TensorSpec
 
@@ -40,12 +40,37 @@ _opened: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @functools.cache
 def _backend() -> tuple[Any, str]:
+    broken: list[str] = []
     for package, module in _PACKAGES:
         try:
-            return importlib.import_module(module).Interpreter, f"{package} {metadata.version(package)}"
-        except (ImportError, metadata.PackageNotFoundError):
+            found = importlib.import_module(module).Interpreter
+        except Exception as e:  # of whatever kind its libraries raise
+            if not _absent(e, module):
+                broken.append(f"{package} is installed but cannot be loaded: {_first_line(e)}")
             continue
+        for problem in broken:
+            log.warning("%s; %s is used instead", problem, package)
+        return found, f"{package} {_version(package)}"
+    if broken:
+        raise DependencyError(f"{'; '.join(broken)}; install what it lacks, or another TensorFlow Lite runtime")
     raise DependencyError("no TensorFlow Lite runtime is installed; pip install ai-edge-litert (or tflite-runtime)")
+
+
+def _absent(error: Exception, module: str) -> bool:
+    """Whether a module cannot be imported because its package is not there, not for something that it needs."""
+    package = module.partition(".")[0]
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a distribution's own, say
+        return "of unknown version"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def name() -> str:
@@ -102,8 +127,10 @@ class InterpreterExecutor:
         file = self._store.verified_file(segment.option(choice.option))
         try:
             interpreter = open_interpreter(choice.threads, model_path=str(file))
-        except (ValueError, RuntimeError, OSError) as e:
-            raise StoreError(f"{file} cannot be loaded ({str(e).splitlines()[0]}); build the store again") from None
+        except (ValueError, RuntimeError) as e:
+            raise StoreError(f"{file} cannot be loaded ({_first_line(e)}); build the store again") from None
+        except (OSError, MemoryError) as e:  # the file is in order, but there is no room for what runs it
+            raise ExecutionError(f"{file} cannot be loaded: {_first_line(e)}") from None
         specs = self._store.manifest.specs
         sources = self._bound(file, interpreter.get_input_details(), [specs[n] for n in segment.inputs])
         targets = self._bound(file, interpreter.get_output_details(), [specs[n] for n in segment.outputs])
@@ -114,7 +141,7 @@ class InterpreterExecutor:
             try:
                 interpreter.invoke()
             except RuntimeError as e:
-                raise ExecutionError(f"{file} failed while it ran: {str(e).splitlines()[0]}") from None
+                raise ExecutionError(f"{file} failed while it ran: {_first_line(e)}") from None
             for index, array in targets:
                 array[...] = interpreter.get_tensor(index)
 

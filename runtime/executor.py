@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.console import shown
 from legodnn.errors import DependencyError, WorkloadError
 from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store
@@ -132,9 +133,9 @@ def executor_kind(kind: str | None = None) -> Kind:
     """
     from legodnn.runtime import capi
 
-    asked = kind or os.environ.get(VARIABLE) or "auto"
-    if asked not in ("auto", "capi", "interpreter"):
-        raise WorkloadError(f"no executor {asked!r}; {VARIABLE} takes auto, capi or interpreter")
+    asked = (os.environ.get(VARIABLE) or "auto") if kind is None else kind
+    if not isinstance(asked, str) or asked not in ("auto", "capi", "interpreter"):
+        raise WorkloadError(f"no executor {shown(asked)}; {VARIABLE} takes auto, capi or interpreter")
     problem = None if asked == "interpreter" else capi.problem()
     if problem and asked == "capi":
         raise DependencyError(f"LiteRT's C API cannot be used: {problem}; unset {VARIABLE} to run without it")
@@ -179,7 +180,7 @@ def check_choices(store: Store, choices: Sequence[Choice]) -> None:
         )
     threads = {c.threads for c in choices}
     if len(threads) > 1 or not all(isinstance(n, int) and 1 <= n <= MOST_THREADS for n in threads):
-        counts = ", ".join(str(n) for n in threads)
+        counts = ", ".join(map(shown, threads))
         raise WorkloadError(
             f"all segments of {store.name!r} run on one number of threads, 1 to {MOST_THREADS}; got {counts}"
         )

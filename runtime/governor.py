@@ -23,6 +23,7 @@ from typing import Protocol
 import psutil
 from typing_extensions import Self
 
+from legodnn.console import shown
 from legodnn.errors import ClosedError, InfeasibleError, LegoError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.lifetime import Lifetime
@@ -82,7 +83,7 @@ class Governor:
             ClosedError: the runtime has been closed.
         """
         if not (isinstance(interval_s, int | float) and 0 < interval_s <= threading.TIMEOUT_MAX):
-            raise WorkloadError(f"interval_s must be a positive number of seconds, not {interval_s!r:.40}")
+            raise WorkloadError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
         self._life = Lifetime("this governor")
         self.runtime = runtime
         self.policy = policy or Policy()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from legodnn.console import shown
 from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executor import Array, Executor, Runnable
@@ -160,7 +161,7 @@ def checked(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[st
     specs = store.manifest.inputs
     given = x if isinstance(x, dict) else dict(x) if isinstance(x, Mapping) else {specs[0].name: x}
     if given.keys() != {s.name for s in specs}:
-        got = ", ".join(f"{name!s:.40}" for name in given) or "none"
+        got = ", ".join(map(shown, given)) or "none"
         raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {got}")
     for spec in specs:
         array = given[spec.name]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
+from legodnn.console import shown
 from legodnn.errors import InputError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
@@ -245,7 +246,7 @@ class Runtime:
         """Like `infer`; the answer says also what ran and how long."""
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
-            raise InputError(f"no model {model!r:.60} in this runtime; it has {', '.join(self._models)}")
+            raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
         running = self._models[model]
         inference = running.infer(checked(running.store, model, x))
         if (told := self.on_inference) is not None:  # looked at once: a governor may end meanwhile

@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from legodnn.console import shown
 from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, ModelPlan, Plan
 from legodnn.runtime.candidates import Instance
@@ -167,7 +168,7 @@ class Scheduler:
         for name, factor in slowdown.items():
             if not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
-                    f"the slow-down of {name!r} is {factor!r}; it must be a positive number, 1 for none"
+                    f"the slow-down of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
                 )
         return tuple(Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables)
 

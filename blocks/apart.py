@@ -4,9 +4,8 @@ The process gets a frozen graph, which needs no Python of the user's, and the da
 the file once, and writes it. So what crashes there, or at the first run of the file, costs this one file and is told
 as a ModelError.
 
-    python -m legodnn.blocks.apart FOLDER
-
-converts what FOLDER holds for every line on its standard input, and ends when that is closed.
+As a program, with FOLDER, this module converts what FOLDER holds for every line on its standard input, and ends when
+that is closed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from typing_extensions import Self
 
 from legodnn.blocks.export import Runner, concrete, converted
 from legodnn.errors import ModelError
-from legodnn.runtime.processes import child_environment
+from legodnn.runtime.processes import start
 from legodnn.store import Precision
 
 Array = NDArray[np.float32]
@@ -84,15 +83,14 @@ class Apart:
         return (folder / _FILE).read_bytes()
 
     def _start(self, folder: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "legodnn.blocks.apart", str(folder)]
         with (folder / "log").open("w") as log:
-            process = subprocess.Popen(
-                command,
+            process = start(
+                "legodnn.blocks.apart",
+                str(folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=child_environment(),
             )
         self._process = process
         assert process.stdout is not None
@@ -161,7 +159,4 @@ def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        _serve(Path(sys.argv[1]))
-    except KeyboardInterrupt:  # the process that asks is interrupted too, and tells
-        sys.exit(130)
+    _serve(Path(sys.argv[1]))

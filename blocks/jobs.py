@@ -5,8 +5,7 @@ that sees the folder can run it:
 
     python -m legodnn.blocks.jobs WORK NUMBER
 
-runs job NUMBER of jobs.json, prints a line for every step, and ends when its standard input is closed, so that it does
-not outlive the build that started it.
+runs job NUMBER of jobs.json and prints a line for every step.
 """
 
 from __future__ import annotations
@@ -42,6 +41,7 @@ from legodnn.blocks.work import Work
 from legodnn.console import Progress
 from legodnn.errors import LegoError, ModelError, StoreError
 from legodnn.files import write_atomic
+from legodnn.runtime.processes import start
 
 Students = Mapping[str, Sequence[keras.Model]]
 
@@ -232,11 +232,11 @@ def _failure(log: Path, status: int) -> ModelError:
 
 def _start(work: Work, number: int, processes: int, tensorboard: str | None) -> subprocess.Popen[str]:
     threads = str(max(1, (os.cpu_count() or 1) // processes))
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
-    command = [sys.executable, "-m", "legodnn.blocks.jobs", str(work.path), str(number), tensorboard or ""]
+    environment = {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
+    arguments = (str(work.path), str(number), tensorboard or "")
     with (work.path / f"job{number}.log").open("w") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        return start(
+            "legodnn.blocks.jobs", *arguments, environment=environment, stdout=subprocess.PIPE, stderr=log, text=True
         )
 
 
@@ -257,12 +257,7 @@ class _Lines:
         return
 
 
-def _main(folder: str, number: str, tensorboard: str) -> int:
-    def end_with_parent() -> None:
-        sys.stdin.read()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+def _main(folder: str, number: str, tensorboard: str = "") -> int:
     work = Work.of(Path(folder))
     try:
         data, model = data_and_model(work.recipe)
@@ -286,8 +281,7 @@ def read_original(work: Work, model: keras.Model) -> bool:
 
 
 if __name__ == "__main__":
-    # A thread that blocks on standard input keeps Python from ending by itself.
     status = _main(*sys.argv[1:4])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(status)  # Python's own end has been seen to wait for TensorFlow's threads for ever

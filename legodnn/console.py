@@ -65,6 +65,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: in one line of at most 60 characters."""
+    try:
+        return f"{' '.join(repr(value).split()):.60}"
+    except ValueError:  # an integer of thousands of digits
+        return type(value).__name__
+
+
 class Progress:
     """A progress line on stderr: `label  [####....]  12/40  3 s left`; where stderr is no terminal, a line of its own
     every half minute.

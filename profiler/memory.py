@@ -9,9 +9,8 @@ there, and what options left behind that may be needed again.
 
 Memory is what `runtime.device.process_memory_bytes` says. Several processes do this in different orders.
 
-    python -m legodnn.profiler.memory STORE SEED [SKIPPED FILE...]
-
-prints the measurements of one process as JSON.
+As a program, with STORE, SEED and the files of skipped options, this module prints the measurements of one process as
+JSON.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import gc
 import json
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,6 +30,7 @@ from legodnn.console import Progress
 from legodnn.errors import ProfileError
 from legodnn.runtime.device import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executor import Array, Choice, Executor, open_executor, try_out
+from legodnn.runtime.processes import run
 from legodnn.store import Option, Store
 
 Key = tuple[str, str]
@@ -64,9 +63,11 @@ def measure_memory(
         for seed in range(processes):
             if seed in results:
                 continue
-            command = [sys.executable, "-m", "legodnn.profiler.memory", str(store.path), str(seed)]
-            command += [o.file for o in skipped]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            arguments = (str(store.path), str(seed), *(o.file for o in skipped))
+            try:
+                ended = run("legodnn.profiler.memory", *arguments)
+            except OSError as e:
+                raise ProfileError(f"the process that measures memory cannot be started: {e.strerror or e}") from None
             if ended.returncode:
                 last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
                 raise ProfileError(f"the process that measures memory failed: {last}")

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from legodnn.errors import StoreError
+from legodnn.runtime.lifetime import release_with
 from legodnn.store import Option, Segment, Store
 
 # Operators whose second input XNNPACK packs: those weights are not read again and may stay in the options' files.
@@ -160,7 +161,10 @@ def _signature(schema: Any, number: int, segment: Segment, option: Option, graph
 
 
 class Placed:
-    """A linked model in this process's address space: the head, and the options' files mapped behind it."""
+    """A linked model in this process's address space: the head, and the options' files mapped behind it.
+
+    It is unmapped when it is closed or dropped.
+    """
 
     def __init__(self, head: bytes, files: list[tuple[Path, int]]) -> None:
         """Map `files` (path, size in bytes) behind `head`, which is in whole pages; OSError if that cannot be done."""
@@ -168,7 +172,6 @@ class Placed:
         library.mmap.restype = ctypes.c_void_p
         library.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
         library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        self._unmap = library.munmap
         self.size = len(head) + sum(rounded(size) for _, size in files)
 
         def mapped(address: int | None, size: int, access: int, flags: int, fd: int) -> int:
@@ -179,6 +182,7 @@ class Placed:
 
         write = mmap.PROT_READ | mmap.PROT_WRITE
         self.address = mapped(None, self.size, write, mmap.MAP_ANONYMOUS | _RESERVE, -1)
+        self._unmap = release_with(self, library.munmap, self.address, self.size)
         try:
             ctypes.memmove(self.address, head, len(head))
             place = self.address + len(head)
@@ -191,13 +195,13 @@ class Placed:
                 finally:
                     os.close(fd)
                 place += rounded(size)
-        except (OSError, StoreError):
+        except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Unmap it; models made of it must have been closed."""
-        self._unmap(self.address, self.size)
+        """Unmap it, unless that has been done; models made of it must have been closed."""
+        self._unmap()
 
 
 def place(store: Store, head: bytes) -> Placed:

@@ -1,6 +1,6 @@
 """The process behind an `IsolatedExecutor`.
 
-    python -m legodnn.runtime.worker STORE EXECUTOR SOCKET MEMORY
+    worker STORE EXECUTOR SOCKET MEMORY
 
 answers the messages that come through a socket until it is closed; SOCKET and MEMORY are inherited file descriptors.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import signal
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
@@ -68,9 +67,13 @@ def serve(connection: Connection, worker: _Worker) -> None:
             answer = {"value": getattr(worker, message.pop("do"))(**message)}
         except LegoError as e:
             answer = {"error": type(e).__name__, "message": str(e)}
-        connection.send_bytes(json.dumps(answer).encode())
+        except Exception as e:  # said where it is asked for, and not in the terminal
+            answer = {"error": "ExecutionError", "message": f"{type(e).__name__}: {e}"}
+        try:
+            connection.send_bytes(json.dumps(answer).encode())
+        except ConnectionError:
+            return
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the application's; it closes the socket
     serve(Connection(int(sys.argv[3])), _Worker(sys.argv[1], sys.argv[2], int(sys.argv[4])))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from legodnn.commands.run import steps_json, steps_table
 from legodnn.errors import DependencyError, InfeasibleError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
+from legodnn.runtime import processes
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.tables import ModelTable
 from legodnn.store import Store
@@ -209,7 +209,7 @@ def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
 
 def _legodnn(*arguments: str) -> str:
     """What a command prints, run in a process of its own, without TensorFlow, as on a device."""
-    done = subprocess.run([sys.executable, "-m", "legodnn", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    done = processes.run("legodnn", *arguments, stderr=None)
     if done.returncode:
         raise LegoError(f"`legodnn {arguments[0]}` failed with status {done.returncode}; see the message above")
     return done.stdout

@@ -252,15 +252,14 @@ def test_a_worker_that_fails_tells_the_user(recipe: Recipe, digits: Dataset, tmp
 
 
 @pytest.mark.slow
-def test_a_worker_ends_with_the_process_that_started_it(recipe: Recipe, tmp_path: Path) -> None:
-    work = Work(tmp_path / "store", recipe.model_copy(update={"distill_epochs": 10_000, "patience": 10_000}))
-    (work.path / "jobs.json").write_text('[["block1", "block2"]]')
-    with jobs_module._start(work, 0, 1, None) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "step\n"
-        process.stdin.close()
-        assert process.wait(timeout=60) == 1
+def test_a_job_is_also_a_program_without_a_build_beside_it(recipe: Recipe, tmp_path: Path) -> None:
+    """As docs/build.md has it run by hand: no standard input, no folder for logs."""
+    work = Work(tmp_path / "store", recipe.model_copy(update={"data": f"npz:{tmp_path}/gone.npz"}))
+    (work.path / "jobs.json").write_text('[["block1"], ["block2"]]')
+    command = [sys.executable, "-m", "legodnn.blocks.jobs", str(work.path), "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("cannot read arrays from")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import numpy as np
 
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import ClosedError, ExecutionError
-from legodnn.runtime import processes
+from legodnn.runtime import pages, processes
 from legodnn.runtime.executor import Array, log
 from legodnn.runtime.lifetime import release_with
 
@@ -217,6 +217,7 @@ class Model:
         self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
     ) -> None:
         library = _library()
+        pages.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):
             options.append(f'weight_cache_file_path = "{weights}"')

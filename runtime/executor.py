@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Kind = Literal["capi", "interpreter"]
 VARIABLE = "LEGODNN_EXECUTOR"
-MOST_THREADS = 256  # more than any device of this kind has cores; LiteRT ends the process when it cannot start a thread
+MOST_THREADS = 256  # more than such devices have cores; with some 100,000 LiteRT ends the process
 log = logging.getLogger("legodnn.runtime")
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError, ExecutionError, StoreError
-from legodnn.runtime import buffers
+from legodnn.runtime import buffers, pages
 from legodnn.runtime.device import release_freed_memory
 from legodnn.runtime.executor import Array, Choice, Composition, check_choices, log
 from legodnn.runtime.lifetime import Lifetime
@@ -124,7 +124,9 @@ class InterpreterExecutor:
 
     def _load(self, choice: Choice) -> Callable[[], None]:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
-        file = self._store.verified_file(segment.option(choice.option))
+        option = segment.option(choice.option)
+        file = self._store.verified_file(option)
+        pages.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
         try:
             interpreter = open_interpreter(choice.threads, model_path=str(file))
         except (ValueError, RuntimeError) as e:

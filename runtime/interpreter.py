@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -80,11 +81,15 @@ class InterpreterExecutor:
 
     def _load(self, choice: Choice) -> Callable[[], None]:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
-        file = self._store.verified_file(segment.option(choice.option))
+        option = segment.option(choice.option)
+        file = self._store.path / option.file
+        fd = self._store.open_file(option)
         try:
-            interpreter = open_interpreter(choice.threads, model_path=str(file))
+            interpreter = open_interpreter(choice.threads, model_path=f"/proc/self/fd/{fd}")
         except (ValueError, RuntimeError, OSError) as e:
             raise StoreError(f"{file} cannot be loaded ({str(e).splitlines()[0]}); build the store again") from None
+        finally:
+            os.close(fd)
         specs = self._store.manifest.specs
         sources = self._bound(file, interpreter.get_input_details(), [specs[n] for n in segment.inputs])
         targets = self._bound(file, interpreter.get_output_details(), [specs[n] for n in segment.outputs])

@@ -26,7 +26,7 @@ import numpy as np
 from legodnn import errors
 from legodnn.errors import ExecutionError, LegoError
 from legodnn.runtime import processes
-from legodnn.runtime.executor import Array, Choice
+from legodnn.runtime.executor import Array, Choice, prepare
 from legodnn.store import Manifest, Store, TensorSpec
 
 _TIMEOUT_S = 60.0
@@ -59,6 +59,7 @@ class IsolatedExecutor:
 
     def __init__(self, store: Store, kind: str | None = None) -> None:
         """Start a worker for a store; errors as `open_executor` raises them, and ExecutionError if it cannot start."""
+        prepare(store, kind)  # a worker that takes its time to answer is ended
         self._store, self._kind = store, kind
         _, _, size = slots(store.manifest)
         self._shared = os.memfd_create("legodnn", os.MFD_CLOEXEC)

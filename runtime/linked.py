@@ -30,7 +30,7 @@ class LinkedExecutor:
         """
         self._store = store
         self._packed = open_packed(store)
-        self._placed = linking.place(store, self._packed.head)
+        self._placed = linking.Placed(store, self._packed.head)
         self._tensors = buffers.allocate(store.manifest)
         self._handles = {name: capi.Tensor(array) for name, array in self._tensors.items()}
         self._signatures = {(s.name, o.name): i for i, (s, o) in enumerate(linking.options(store))}

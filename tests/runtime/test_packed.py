@@ -63,7 +63,7 @@ def test_stores_with_other_weights_have_other_entries(cache: Path, store_copy: P
     swapped = Store(store_copy)
     for store in (tiny_store, swapped):
         np.testing.assert_allclose(answer(store), answer(store, "interpreter"), atol=1e-5)
-    assert len(entries(cache)) == 2
+    assert {packed.entry_name(s) for s in (tiny_store, swapped)} <= {p.name for p in entries(cache)}
 
 
 def truncate(path: Path) -> None:

@@ -28,8 +28,9 @@ from legodnn.errors import ExecutionError, LegoError, StoreError
 from legodnn.runtime import processes
 from legodnn.store import Option, Segment, Store
 
-# Time: a fixed part, and what the slowest processors need for multiplications and for bytes read.
-_SECONDS, _MACS_PER_S, _BYTES_PER_S, _MOST_S = 60, 1e8, 2e6, 1800
+# Processor time: a fixed part, and what the slowest processors need for multiplications and bytes read. Elapsed time
+# may be a multiple, for the machine may have other work.
+_SECONDS, _MACS_PER_S, _BYTES_PER_S, _MOST_S, _ELAPSED = 60, 1e8, 2e6, 1800, 4
 # Memory beyond what the process has before it begins: a fixed part, and multiples of files and of computed tensors.
 _MEMORY_BYTES, _PER_FILE_BYTE, _PER_TENSOR_BYTE = 1 << 30, 6, 2
 # What others end processes with: the system when memory is short, a service that is stopped.
@@ -65,6 +66,8 @@ def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
         raise StoreError(f"{place} took more than {seconds} s to try out; build the store again")
     if status > 0:
         raise TrialError(f"{store.path} could not be tried out: the process ended with status {status}")
+    if status == -signal.SIGABRT and _memory_is_limited():
+        raise TrialError(f"{store.path} could not be tried out in the address space that this process is limited to")
     if -status in _FROM_OUTSIDE:
         raise TrialError(
             f"{store.path} could not be tried out: the process was ended by {signal.Signals(-status).name} "
@@ -88,7 +91,7 @@ def _run(
     """What the child was doing last, the error that it told, and its status (None if it took too long)."""
     arguments = (str(store.path), store.id, executor, str(seconds), *([str(folder)] if folder else []))
     try:
-        done = processes.run("legodnn.runtime.trial", *arguments, timeout_s=seconds)
+        done = processes.run("legodnn.runtime.trial", *arguments, timeout_s=seconds * _ELAPSED)
     except subprocess.TimeoutExpired as e:
         return *told((e.stdout or b"").decode(errors="replace")), None
     except OSError as e:
@@ -106,6 +109,8 @@ def told(output: str) -> tuple[dict[str, str], tuple[str, str] | None]:
     for line in output.splitlines():
         with contextlib.suppress(ValueError):  # whatever else was printed
             message = json.loads(line)
+            if not isinstance(message, dict):
+                continue
             if "error" in message:
                 error = (message["error"], message["message"])
             else:
@@ -128,19 +133,26 @@ def steps(store: Store) -> Iterator[tuple[Segment, Option]]:
 
 def _limit(resource_kind: int, value: int) -> None:
     """Lower a limit of this process, as far as it has not been set lower."""
-    _, hard = resource.getrlimit(resource_kind)
-    resource.setrlimit(resource_kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    soft, hard = resource.getrlimit(resource_kind)
+    resource.setrlimit(resource_kind, (value if soft == resource.RLIM_INFINITY else min(value, soft), hard))
+
+
+def _memory_is_limited() -> bool:
+    """Whether there is a limit of address space that is not ours; then memory that is short is no store's fault."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def child(path: str, identity: str, executor: str, seconds: int, folder: str | None) -> int:
     """What the child does; its exit status."""
+    limited = _memory_is_limited()
     try:
         _try(path, identity, executor, seconds, folder)
     except (LegoError, OSError) as e:
         _tell(error="StoreError" if isinstance(e, StoreError) else "TrialError", message=str(e))
         return 1
     except MemoryError:
-        _tell(error="StoreError", message=f"{path} takes more memory than a store of its size may")
+        kind = "TrialError" if limited else "StoreError"
+        _tell(error=kind, message=f"{path} takes more memory than a store of its size may, or than there is")
         return 1
     return 0
 

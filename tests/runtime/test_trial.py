@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,15 +127,10 @@ def replaced(text: str) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(module: str, *arguments: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
         told = """print('{"option": "block2/s0.5", "file": "block2/s0.5.tflite"}', flush=True); import os, time; """
-        return processes_run("-c", told + text, timeout_s=timeout_s)
+        command = [sys.executable, "-c", told + text]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
 
     return run
-
-
-def processes_run(*arguments: str, timeout_s: float | None) -> subprocess.CompletedProcess[str]:
-    import sys
-
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=timeout_s)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,6 +149,7 @@ def test_a_signal_is_the_files_fault_and_no_reason_to_run_it_otherwise(
 @pytest.mark.parametrize("kind", KINDS)
 def test_taking_too_long_is_the_files_fault(tiny_store: Store, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(trial, "_seconds", lambda store: 2)
+    monkeypatch.setattr(trial, "_ELAPSED", 1)
     monkeypatch.setattr(processes, "run", replaced("time.sleep(60)"))
     with pytest.raises(StoreError, match=r"block2/s0\.5\) took more than 2 s to try out"):
         open_executor(tiny_store, kind)
@@ -164,6 +162,19 @@ def test_a_process_that_others_end_is_not_the_stores_fault_and_the_store_is_not_
     monkeypatch.setattr(processes, "run", replaced("os.kill(os.getpid(), 9)"))
     with pytest.raises(ExecutionError, match="could not be tried out: the process was ended by SIGKILL from outside"):
         open_executor(tiny_store, kind)
+
+
+def test_too_little_address_space_of_this_process_is_not_the_stores_fault(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "run", replaced("os.abort()"))
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 46, before[1]))
+    try:
+        with pytest.raises(ExecutionError, match="in the address space that this process is limited to"):
+            open_executor(tiny_store, "interpreter")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_a_store_that_is_replaced_meanwhile_is_not_taken_for_the_one_that_was_opened(tiny_store: Store) -> None:

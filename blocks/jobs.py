@@ -282,4 +282,7 @@ def read_original(work: Work, model: keras.Model) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:4]))
+    status = _main(*sys.argv[1:4])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # Python's own end has been seen to wait for TensorFlow's threads for ever

@@ -54,6 +54,14 @@ def parse_size(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2] or ""])
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: in one line of at most 60 characters."""
+    try:
+        return f"{' '.join(repr(value).split()):.60}"
+    except ValueError:  # an integer of thousands of digits
+        return type(value).__name__
+
+
 class Progress:
     """A progress line on stderr: `label  [####....]  12/40  3 s left`. Silent lines when stderr is no terminal.
 

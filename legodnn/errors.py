@@ -6,6 +6,7 @@
     ├── WorkloadError       a workload or a budget makes no sense
     │   └── InfeasibleError no combination of blocks holds the limits
     ├── InputError          an inference request the model cannot take
+    ├── ClosedError         what is used was closed, or opened by a process that this one was forked off
     ├── SuspendedError      the plan has no room for this model at the moment
     ├── ExecutionError      an inference failed while it ran, or the process that ran it ended
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
@@ -50,6 +51,10 @@ class InfeasibleError(WorkloadError):
 
 class InputError(LegoError):
     """An inference request that the model cannot take: unknown model, wrong shape or dtype."""
+
+
+class ClosedError(LegoError):
+    """What is used has been closed, or was opened by a process that this one was forked off."""
 
 
 class SuspendedError(LegoError):

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from legodnn.console import parse_size
+from legodnn.console import parse_size, shown
 from legodnn.errors import WorkloadError
 from legodnn.profile import default_path
 from legodnn.schema import Schema, explain
@@ -151,6 +151,8 @@ def load_workload(paths: Sequence[str | Path]) -> Workload:
     Raises:
         WorkloadError: unreadable, not TOML, or not a workload.
     """
+    if not isinstance(paths, list | tuple) or not all(isinstance(p, str | Path) for p in paths):
+        raise WorkloadError(f"a workload is opened by a list of paths, such as ['stores/faces'], not {shown(paths)}")
     if not paths:
         raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
     files = [Path(p) for p in paths]

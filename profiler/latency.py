@@ -13,7 +13,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Bench:
             for i in range(max(map(len, self.options))):
                 composition = self._executor.compose(self.choices(tuple(i % len(o) for o in self.options), count))
                 self._steps.update(zip(composition.choices, composition.steps, strict=True))
-        self._tensors, self._outputs = composition.tensors, composition.outputs
+        self._composition = composition
         self.input = input_of(store)
 
     def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:
@@ -102,7 +102,7 @@ class Bench:
     def composition(self, numbers: Sequence[int], threads: int) -> Composition:
         """One ready to run."""
         choices = self.choices(numbers, threads)
-        return Composition(choices, [self._steps[c] for c in choices], self._tensors, self._outputs)
+        return replace(self._composition, choices=choices, steps=[self._steps[c] for c in choices])
 
     def draw(self, rng: random.Random) -> tuple[int, ...]:
         """A random composition."""

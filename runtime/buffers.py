@@ -6,10 +6,13 @@ Arrays are what segments read and write directly, so they are aligned and padded
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
+from legodnn.console import size
+from legodnn.errors import ExecutionError
 from legodnn.runtime.executor import Array
 from legodnn.store import Manifest
 
@@ -18,10 +21,13 @@ _PADDING = 128  # kernels read, and ignore, a few bytes past the end of a tensor
 
 
 def allocate(manifest: Manifest) -> dict[str, Array]:
-    """An array for every input and interface tensor, with the batch dimension."""
-    sizes = {name: int(np.prod(spec.shape, dtype=np.int64)) * 4 for name, spec in manifest.specs.items()}
+    """An array for every input and interface tensor, with the batch dimension; ExecutionError if memory is short."""
+    sizes = {name: math.prod(spec.shape) * 4 for name, spec in manifest.specs.items()}
     places, total = layout(lifetimes(manifest), sizes)
-    memory = np.zeros(total + ALIGNMENT, np.uint8)
+    try:
+        memory = np.zeros(total + ALIGNMENT, np.uint8)
+    except (MemoryError, ValueError, OverflowError):  # the last two where it exceeds all address space
+        raise ExecutionError(f"no memory is left for {size(total)} of tensors between segments") from None
     start = -memory.ctypes.data % ALIGNMENT
     return {
         name: memory[start + places[name] :][: sizes[name]].view(np.float32).reshape(1, *spec.shape)
@@ -51,7 +57,7 @@ def layout(lives: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) -> tu
         Offsets in bytes, multiples of `ALIGNMENT`; and the size of the whole.
     """
     places: dict[str, int] = {}
-    room = {name: -(-(size + _PADDING) // ALIGNMENT) * ALIGNMENT for name, size in sizes.items()}
+    room = {name: -(-(count + _PADDING) // ALIGNMENT) * ALIGNMENT for name, count in sizes.items()}
     for name in sorted(sizes, key=lambda n: (-sizes[n], lives[n])):
         first, last = lives[name]
         taken = sorted(

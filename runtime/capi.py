@@ -11,7 +11,6 @@ import ctypes
 import functools
 import importlib.util
 import os
-import weakref
 from collections.abc import Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from importlib import metadata
@@ -21,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from legodnn.console import native_stderr_silenced
-from legodnn.errors import ExecutionError
-from legodnn.runtime import processes
+from legodnn.errors import ClosedError, ExecutionError
+from legodnn.runtime import pages, processes
 from legodnn.runtime.executor import Array, log
+from legodnn.runtime.lifetime import release_with
 
 _PACKAGE = "ai-edge-litert"
 _TRIED = ("2.3.",)  # versions whose self-test need not first be run in a process of its own
@@ -175,14 +175,14 @@ class Tensor:
         address = c_void_p(array.ctypes.data)
         library = _library()
         self.handle = library.made("LiteRtCreateTensorBufferFromHostMemory", byref(kind), address, array.nbytes, None)
-        weakref.finalize(self, library.functions.LiteRtDestroyTensorBuffer, self.handle)
+        release_with(self, library.functions.LiteRtDestroyTensorBuffer, self.handle)
 
 
 class Call:
     """One signature of a model, bound to its tensors. Calls of one model must not overlap."""
 
     def __init__(self, model: Model, signature: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        self._kept = (model, inputs, outputs)
+        self._model, self._kept = model, (inputs, outputs)
         self._run = _library().functions.LiteRtRunCompiledModel
         self._arguments = (
             model.handle,
@@ -194,13 +194,15 @@ class Call:
         )
 
     def __call__(self) -> None:
-        """Run it; CApiError if it fails."""
+        """Run it; CApiError if it fails, ClosedError if the model has been closed."""
+        if self._model.handle is None:
+            raise ClosedError("this composition's model is closed; compose again")
         if status := self._run(*self._arguments):
             raise CApiError(f"LiteRtRunCompiledModel failed with status {status}")
 
 
 class Model:
-    """A compiled model.
+    """A compiled model; destroyed when it is closed or dropped.
 
     Args:
         address: where its content lies; it must stay there.
@@ -208,40 +210,68 @@ class Model:
         threads: of XNNPACK.
         weights: file descriptor of its packed weights, which is duplicated; or the path of a file to be written with
             them; None packs into memory.
+        content: what keeps the content where it is; lasts as long as the model.
     """
 
-    def __init__(self, address: int, size: int, threads: int, weights: int | Path | None = None) -> None:
+    def __init__(
+        self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
+    ) -> None:
         library = _library()
+        pages.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):
             options.append(f'weight_cache_file_path = "{weights}"')
-        elif weights is not None:
-            options.append(f"weight_cache_file_descriptor = {os.dup(weights)}")  # the library closes it
-        self.handle: c_void_p | None = None
-        self._model = library.made("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
-        settings = library.made("LiteRtCreateOptions")
+        model = library.made("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
         try:
-            library.check("LiteRtSetOptionsHardwareAccelerators", settings, _CPU)
-            text = library.text("\n".join(options) + "\n")
-            opaque = library.made("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
-            library.check("LiteRtAddOpaqueOptions", settings, opaque)
-            self.handle = library.made("LiteRtCreateCompiledModel", library.environment, self._model, settings)
-        except CApiError:
-            library.functions.LiteRtDestroyModel(self._model)
+            descriptor = weights if isinstance(weights, int) else None
+            self.handle: c_void_p | None = _compiled(library, model, options, descriptor)
+        except BaseException:
+            library.functions.LiteRtDestroyModel(model)
             raise
-        finally:
-            library.functions.LiteRtDestroyOptions(settings)
+        self._destroy = release_with(self, _destroyed, library, self.handle, model, content)
 
     def call(self, signature: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Call:
         """Bind a signature, by its number, to tensors in the order of its inputs and outputs."""
         return Call(self, signature, inputs, outputs)
 
     def close(self) -> None:
-        """Destroy it; its calls must not be run again."""
-        if self.handle is not None:
-            _library().functions.LiteRtDestroyCompiledModel(self.handle)
-            _library().functions.LiteRtDestroyModel(self._model)
-            self.handle = None
+        """Destroy it, unless that has been done; its calls cannot be run again."""
+        self.handle = None
+        self._destroy()
+
+
+def _compiled(library: _Library, model: c_void_p, options: Sequence[str], weights: int | None) -> c_void_p:
+    """The handle of a compiled model; `weights` is the descriptor of its packed weights."""
+    settings = library.made("LiteRtCreateOptions")
+    descriptor = None
+    try:
+        library.check("LiteRtSetOptionsHardwareAccelerators", settings, _CPU)
+        if weights is not None:
+            descriptor = os.dup(weights)  # the library closes it, if it gets so far
+            options = [*options, f"weight_cache_file_descriptor = {descriptor}"]
+        text = library.text("\n".join(options) + "\n")
+        opaque = library.made("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
+        library.check("LiteRtAddOpaqueOptions", settings, opaque)
+        return library.made("LiteRtCreateCompiledModel", library.environment, model, settings)
+    except CApiError:
+        if descriptor is not None and weights is not None and _same_file(descriptor, weights):
+            os.close(descriptor)
+        raise
+    finally:
+        library.functions.LiteRtDestroyOptions(settings)
+
+
+def _same_file(one: int, other: int) -> bool:
+    """Whether both descriptors are open, on one file."""
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False
+
+
+def _destroyed(library: _Library, handle: c_void_p, model: c_void_p, _: object) -> None:
+    library.functions.LiteRtDestroyCompiledModel(handle)
+    library.functions.LiteRtDestroyModel(model)
 
 
 if __name__ == "__main__":

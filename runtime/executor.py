@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.console import shown
 from legodnn.errors import DependencyError, WorkloadError
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Kind = Literal["capi", "interpreter"]
 VARIABLE = "LEGODNN_EXECUTOR"
+MOST_THREADS = 256  # more than such devices have cores; with some 100,000 LiteRT ends the process
 log = logging.getLogger("legodnn.runtime")
 
 
@@ -42,7 +46,12 @@ class Runnable(Protocol):
     """A model that can be run. Not safe for use by two threads at once."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's outputs by name. Arrays have the shapes of the manifest, without the batch dimension."""
+        """The model's outputs by name. Arrays have the shapes of the manifest, without the batch dimension.
+
+        Raises:
+            ExecutionError: it failed while it ran.
+            ClosedError: its executor has been closed, or belongs to another process.
+        """
         ...
 
 
@@ -55,12 +64,14 @@ class Composition:
         steps: what runs each segment, from tensors to tensors.
         tensors: every input and interface tensor by name, with the batch dimension; shared with other compositions.
         outputs: names of the model's outputs.
+        life: of the executor.
     """
 
     choices: tuple[Choice, ...]
     steps: Sequence[Callable[[], None]]
     tensors: Mapping[str, Array]
     outputs: Sequence[str]
+    life: Lifetime
 
     def put(self, inputs: Mapping[str, Array]) -> None:
         """Set the inputs; running the steps may overwrite them."""
@@ -69,6 +80,7 @@ class Composition:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runnable.run`."""
+        self.life.check()
         self.put(inputs)
         for step in self.steps:
             step()
@@ -76,7 +88,11 @@ class Composition:
 
 
 class Executor(Protocol):
-    """One store, of which any options can be composed."""
+    """One store, of which any options can be composed.
+
+    Used by one thread at a time, in the process that opened it; ClosedError otherwise, and when it has been closed.
+    What is dropped without being closed lets go of everything as well.
+    """
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """Those of the choices for which `compose` would take memory now, before anything runs."""
@@ -85,8 +101,13 @@ class Executor(Protocol):
     def compose(self, choices: tuple[Choice, ...]) -> Runnable:
         """Load what is not loaded and compose it; earlier compositions stay as they are.
 
+        Args:
+            choices: one for each segment, in topological order, all with one thread count (see `check_choices`).
+
         Raises:
             StoreError: a file is damaged, or not what the manifest says.
+            WorkloadError: that is no composition of this store.
+            ExecutionError: memory or other means are short.
         """
         ...
 
@@ -99,7 +120,7 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back everything; nothing may be run again."""
+        """Give back everything, unless that has been done; nothing can be run again."""
         ...
 
 
@@ -112,9 +133,9 @@ def executor_kind(kind: str | None = None) -> Kind:
     """
     from legodnn.runtime import capi
 
-    asked = kind or os.environ.get(VARIABLE) or "auto"
-    if asked not in ("auto", "capi", "interpreter"):
-        raise WorkloadError(f"no executor {asked!r}; {VARIABLE} takes auto, capi or interpreter")
+    asked = (os.environ.get(VARIABLE) or "auto") if kind is None else kind
+    if not isinstance(asked, str) or asked not in ("auto", "capi", "interpreter"):
+        raise WorkloadError(f"no executor {shown(asked)}; {VARIABLE} takes auto, capi or interpreter")
     problem = None if asked == "interpreter" else capi.problem()
     if problem and asked == "capi":
         raise DependencyError(f"LiteRT's C API cannot be used: {problem}; unset {VARIABLE} to run without it")
@@ -170,6 +191,21 @@ def prepare(store: Store, kind: str | None = None) -> None:
     packed.see_tried(store)
 
 
+def check_choices(store: Store, choices: Sequence[Choice]) -> None:
+    """WorkloadError unless these are one option for each segment of a store, in order, with one usable thread count."""
+    segments = [s.name for s in store.manifest.segments]
+    if [c.segment for c in choices] != segments:
+        raise WorkloadError(
+            f"a composition of {store.name!r} is one choice for each of {', '.join(segments)}, in order"
+        )
+    threads = {c.threads for c in choices}
+    if len(threads) > 1 or not all(isinstance(n, int) and 1 <= n <= MOST_THREADS for n in threads):
+        counts = ", ".join(map(shown, threads))
+        raise WorkloadError(
+            f"all segments of {store.name!r} run on one number of threads, 1 to {MOST_THREADS}; got {counts}"
+        )
+
+
 def compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:
     """As many compositions of a store as its widest block has options, in which every option is at least once."""
     segments = store.manifest.segments
@@ -182,8 +218,7 @@ def try_out(store: Store, kind: str | None = None) -> None:
 
     The process then holds the library's own code and pools, which are no model's memory.
     """
-    executor = open_executor(store, kind)
-    smallest = ((s, min(s.options, key=lambda option: option.bytes)) for s in store.manifest.segments)
-    composition = executor.compose(tuple(Choice(s.name, option.name, 1) for s, option in smallest))
-    composition.run({spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs})
-    executor.close()
+    with closing(open_executor(store, kind)) as executor:
+        smallest = ((s, min(s.options, key=lambda option: option.bytes)) for s in store.manifest.segments)
+        composition = executor.compose(tuple(Choice(s.name, option.name, 1) for s, option in smallest))
+        composition.run({spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs})

@@ -23,8 +23,10 @@ from typing import Protocol
 import psutil
 from typing_extensions import Self
 
-from legodnn.errors import InfeasibleError, InputError, LegoError
+from legodnn.console import shown
+from legodnn.errors import ClosedError, InfeasibleError, LegoError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.runtime.metrics import LOGGER, Metrics, log_decision
 from legodnn.runtime.monitor import Monitor, Readings
 from legodnn.runtime.observed import Observed
@@ -75,7 +77,14 @@ class Governor:
             monitor: what reads the device; a `Monitor` of this one if None.
             metrics: figures to keep; none if None.
             interval_s: time between readings.
+
+        Raises:
+            WorkloadError: the interval is no time.
+            ClosedError: the runtime has been closed.
         """
+        if not (isinstance(interval_s, int | float) and 0 < interval_s <= threading.TIMEOUT_MAX):
+            raise WorkloadError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
+        self._life = Lifetime("this governor")
         self.runtime = runtime
         self.policy = policy or Policy()
         self.task = task_of(runtime.scheduler, runtime.plan.budget)
@@ -95,7 +104,11 @@ class Governor:
             self._metrics.inferred(plan.name, latency_ms)
 
     def step(self) -> Decision:
-        """Read, decide, and do what is decided; the thread does nothing else."""
+        """Read, decide, and do what is decided; the thread does nothing else.
+
+        ClosedError if this or the runtime has been closed, or was made before this process was forked off.
+        """
+        self._life.check()
         readings = self._monitor.read()
         held, ratios = self.runtime.plan.memory_bytes, self._observed.ratios(self.policy.observations)
         self._state, decision = decide(self.policy, self.task, self._state, Situation(readings, held, ratios))
@@ -133,22 +146,27 @@ class Governor:
             return "kept", f"{wrong}\n{e}"
 
     def start(self) -> None:
-        """Start watching inferences, and the thread; the first decision is taken at once."""
-        self.runtime.on_inference = self.observe
-        self._thread.start()
+        """Start watching inferences, and the thread, unless that has been done; the first decision is taken at once."""
+        self._life.check()
+        if not self._thread.is_alive():
+            self.runtime.on_inference = self.observe
+            self._thread.start()
 
     def close(self) -> None:
-        """End both; the runtime keeps the budget that it has."""
+        """End both, unless that has been done; the runtime keeps the budget that it has."""
+        if not self._life.end():
+            return
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.runtime.on_inference = None
+        if self.runtime.on_inference == self.observe:
+            self.runtime.on_inference = None
 
     def _loop(self) -> None:
         while not self._ended.is_set():
             try:
                 self.step()
-            except InputError:  # the runtime has been closed
+            except ClosedError:
                 return
             except (OSError, psutil.Error) as e:  # such as no file descriptors left: perhaps the next time
                 LOGGER.warning(json.dumps({"event": "unread", "message": f"the device could not be read: {e}"}))

@@ -7,9 +7,11 @@ interpreter is opened, so planning needs none of them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import os
+import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -19,9 +21,10 @@ import numpy as np
 
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError, ExecutionError, StoreError
-from legodnn.runtime import buffers
+from legodnn.runtime import buffers, pages
 from legodnn.runtime.device import release_freed_memory
-from legodnn.runtime.executor import Array, Choice, Composition
+from legodnn.runtime.executor import Array, Choice, Composition, check_choices, log
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store, TensorSpec
 
 _PACKAGES = (
@@ -32,16 +35,42 @@ _PACKAGES = (
 
 
 _greeted = False
+_opened: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 @functools.cache
 def _backend() -> tuple[Any, str]:
+    broken: list[str] = []
     for package, module in _PACKAGES:
         try:
-            return importlib.import_module(module).Interpreter, f"{package} {metadata.version(package)}"
-        except (ImportError, metadata.PackageNotFoundError):
+            found = importlib.import_module(module).Interpreter
+        except Exception as e:  # of whatever kind its libraries raise
+            if not _absent(e, module):
+                broken.append(f"{package} is installed but cannot be loaded: {_first_line(e)}")
             continue
+        for problem in broken:
+            log.warning("%s; %s is used instead", problem, package)
+        return found, f"{package} {_version(package)}"
+    if broken:
+        raise DependencyError(f"{'; '.join(broken)}; install what it lacks, or another TensorFlow Lite runtime")
     raise DependencyError("no TensorFlow Lite runtime is installed; pip install ai-edge-litert (or tflite-runtime)")
+
+
+def _absent(error: Exception, module: str) -> bool:
+    """Whether a module cannot be imported because its package is not there, not for something that it needs."""
+    package = module.partition(".")[0]
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a distribution's own, say
+        return "of unknown version"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def name() -> str:
@@ -57,37 +86,54 @@ def open_interpreter(threads: int = 1, **source: Any) -> Any:
         _greeted = True
         interpreter = _backend()[0](num_threads=threads, **source)
         interpreter.allocate_tensors()
+    _opened.add(interpreter)
     return interpreter
+
+
+def _abandon() -> None:
+    """In a process forked off, never destroy what was opened before: that would wait for threads that are not here."""
+    for interpreter in list(_opened):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(interpreter))
+
+
+os.register_at_fork(after_in_child=_abandon)
 
 
 class InterpreterExecutor:
     """See `Executor`: an `Interpreter` for each choice, which packs its weights whenever it is loaded."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        """Open a store; ExecutionError if there is no memory for its tensors."""
+        self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         self._tensors = buffers.allocate(store.manifest)
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """See `Executor.to_load`."""
+        self._life.check()
         return tuple(c for c in choices if c not in self._loaded)
 
     def compose(self, choices: tuple[Choice, ...]) -> Composition:
         """See `Executor.compose`."""
+        self._life.check()
+        check_choices(self._store, choices)
         new = {choice: self._load(choice) for choice in self.to_load(choices)}
         self._loaded.update(new)
         steps = [self._loaded[choice] for choice in choices]
-        return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+        return Composition(choices, steps, self._tensors, self._store.manifest.outputs, self._life)
 
     def _load(self, choice: Choice) -> Callable[[], None]:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
         file = self._store.path / option.file
+        pages.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
         fd = self._store.open_file(option)
         try:
             interpreter = open_interpreter(choice.threads, model_path=f"/proc/self/fd/{fd}")
-        except (ValueError, RuntimeError, OSError) as e:
-            raise StoreError(f"{file} cannot be loaded ({str(e).splitlines()[0]}); build the store again") from None
+        except (ValueError, RuntimeError) as e:
+            raise StoreError(f"{file} cannot be loaded ({_first_line(e)}); build the store again") from None
+        except (OSError, MemoryError) as e:  # the file is in order, but there is no room for what runs it
+            raise ExecutionError(f"{file} cannot be loaded: {_first_line(e)}") from None
         finally:
             os.close(fd)
         specs = self._store.manifest.specs
@@ -100,7 +146,7 @@ class InterpreterExecutor:
             try:
                 interpreter.invoke()
             except RuntimeError as e:
-                raise ExecutionError(f"{file} failed while it ran: {str(e).splitlines()[0]}") from None
+                raise ExecutionError(f"{file} failed while it ran: {_first_line(e)}") from None
             for index, array in targets:
                 array[...] = interpreter.get_tensor(index)
 
@@ -118,6 +164,7 @@ class InterpreterExecutor:
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""
+        self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
         if len(self._loaded) < before:  # else the C library would keep the holes
@@ -125,8 +172,10 @@ class InterpreterExecutor:
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
+        self._life.check()
         return 0
 
     def close(self) -> None:
         """See `Executor.close`."""
-        self._loaded.clear()
+        if self._life.end():
+            self._loaded.clear()

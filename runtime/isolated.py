@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import mmap
 import os
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -24,9 +25,10 @@ from typing import Any
 import numpy as np
 
 from legodnn import errors
-from legodnn.errors import ExecutionError, LegoError
+from legodnn.errors import ClosedError, ExecutionError, LegoError
 from legodnn.runtime import processes
-from legodnn.runtime.executor import Array, Choice, prepare
+from legodnn.runtime.executor import Array, Choice, check_choices, prepare
+from legodnn.runtime.lifetime import Lifetime, release_with
 from legodnn.store import Manifest, Store, TensorSpec
 
 _TIMEOUT_S = 60.0
@@ -37,7 +39,7 @@ def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
     specs = [*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)]
     places = [0]
     for spec in specs:
-        places.append(places[-1] + -(-int(np.prod(spec.shape, dtype=np.int64)) * 4 // 64) * 64)
+        places.append(places[-1] + -(-math.prod(spec.shape) * 4 // 64) * 64)
     return specs, places[:-1], max(places[-1], mmap.PAGESIZE)
 
 
@@ -45,9 +47,7 @@ def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Arra
     """The model's inputs and outputs as arrays in shared memory."""
     specs, places, _ = slots(manifest)
     arrays = {
-        spec.name: np.frombuffer(memory, np.float32, int(np.prod(spec.shape, dtype=np.int64)), place).reshape(
-            spec.shape
-        )
+        spec.name: np.frombuffer(memory, np.float32, math.prod(spec.shape), place).reshape(spec.shape)
         for spec, place in zip(specs, places, strict=True)
     }
     names = [spec.name for spec in manifest.inputs]
@@ -55,35 +55,44 @@ def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Arra
 
 
 class IsolatedExecutor:
-    """See `Executor`."""
+    """See `Executor`. May be used by several threads."""
 
     def __init__(self, store: Store, kind: str | None = None) -> None:
         """Start a worker for a store; errors as `open_executor` raises them, and ExecutionError if it cannot start."""
         prepare(store, kind)  # a worker that takes its time to answer is ended
-        self._store, self._kind = store, kind
-        _, _, size = slots(store.manifest)
-        self._shared = os.memfd_create("legodnn", os.MFD_CLOEXEC)
-        os.ftruncate(self._shared, size)
-        self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._shared, size))
+        self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
         self._lock = threading.Lock()
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: Connection | None = None
+        self._worker: _Worker | None = None
+        self._inputs: dict[str, Array] = {}
+        self._outputs: dict[str, Array] = {}
+        self._close_memory: Callable[[], Any] | None = None
+        size = slots(store.manifest)[2]
         try:
+            self._memory = os.memfd_create("legodnn", os.MFD_CLOEXEC)
+            self._close_memory = release_with(self, os.close, self._memory)
+            os.ftruncate(self._memory, size)
+            self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, size))
             self._start()
-        except LegoError:
+        except (OSError, OverflowError, ValueError) as e:
+            self.close()
+            problem = getattr(e, "strerror", None) or e
+            raise ExecutionError(f"{store.name!r} cannot be given memory of its own: {problem}") from None
+        except BaseException:
             self.close()
             raise
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """See `Executor.to_load`."""
         wanted = sorted(choices, key=lambda c: c.segment)
-        return tuple(Choice(**c) for c in self._ask({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
+        with self._turn():
+            return tuple(Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
 
     def compose(self, choices: tuple[Choice, ...]) -> IsolatedComposition:
         """See `Executor.compose`."""
-        with self._lock:
+        with self._turn():
+            check_choices(self._store, choices)
             self._next += 1
             number = self._next
             self._answer({"do": "compose", "number": number, "choices": [asdict(c) for c in choices]})
@@ -92,7 +101,9 @@ class IsolatedExecutor:
 
     def run(self, number: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run a composition; see `Runnable.run`."""
-        with self._lock:
+        with self._turn():
+            if number not in self._live:
+                raise ClosedError("this composition was let go; compose again")
             for name, value in inputs.items():
                 self._inputs[name][...] = value
             self._answer({"do": "run", "number": number})
@@ -100,30 +111,36 @@ class IsolatedExecutor:
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""
-        with self._lock:
+        with self._turn():
             self._live = {number: live for number, live in self._live.items() if set(live) <= set(choices)}
             self._answer({"do": "retain", "numbers": [*self._live], "choices": [asdict(c) for c in choices]})
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
-        return int(self._ask({"do": "memory"}))
+        with self._turn():
+            return int(self._answer({"do": "memory"}))
 
     def close(self) -> None:
         """See `Executor.close`."""
-        with self._lock:
-            self._end()
-            if self._shared >= 0:
-                os.close(self._shared)
-                self._shared = -1
+        if self._life.end():
+            with self._lock:
+                self._end()
+                self._inputs, self._outputs = {}, {}  # the last that refers to the memory
+                if self._close_memory:
+                    self._close_memory()
 
     @property
     def pid(self) -> int | None:
         """The worker's process number."""
-        return self._process.pid if self._process else None
+        return self._worker.process.pid if self._worker else None
 
-    def _ask(self, message: dict[str, Any]) -> Any:
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The worker, for one thread; ClosedError if it is no longer there to be asked."""
+        self._life.check()
         with self._lock:
-            return self._answer(message)
+            self._life.check()
+            yield
 
     def _answer(self, message: dict[str, Any]) -> Any:
         """The worker's answer; one that has ended since its last answer is first started again.
@@ -132,69 +149,87 @@ class IsolatedExecutor:
             ExecutionError: it ended, or did not answer; it was started again where that could be done.
             LegoError: what it raised.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        worker = self._worker
+        if worker is None or worker.process.poll() is not None:
+            worker = self._start()
         try:
-            return self._exchange(message)
+            return worker.answer(message)
         except (EOFError, OSError, TimeoutError):
             how = self._end()
+        except LegoError:
+            raise
+        except BaseException:  # such as Ctrl-C: the answer that is still to come must not be taken for another's
+            self._end()
+            raise
         self._start()
         raise ExecutionError(
             f"the process that ran {self._store.name!r} {how}; it was started again and only this request is lost"
         )
 
-    def _exchange(self, message: dict[str, Any]) -> Any:
-        connection = self._connection
-        if connection is None:
-            raise EOFError
-        connection.send_bytes(json.dumps(message).encode())
-        if not connection.poll(_TIMEOUT_S):
+    def _start(self) -> _Worker:
+        """A worker on everything that is live."""
+        self._end()
+        self._worker = worker = _Worker(self._store, self._kind, self._memory)
+        try:
+            worker.answer({"do": "open"})
+            for number, choices in self._live.items():
+                worker.answer({"do": "compose", "number": number, "choices": [asdict(c) for c in choices]})
+        except (EOFError, OSError, TimeoutError):
+            how = self._end()
+            raise ExecutionError(f"the process that was to run {self._store.name!r} {how} at its start") from None
+        except BaseException:
+            self._end()
+            raise
+        return worker
+
+    def _end(self) -> str:
+        """End the worker if there is one; how it ended."""
+        worker, self._worker = self._worker, None
+        return worker.end() if worker else "was not there"
+
+
+class _Worker:
+    """A process that runs a store, and the socket to it; ended when this is dropped, at the latest."""
+
+    def __init__(self, store: Store, kind: str | None, memory: int) -> None:
+        """Start one; `memory` is the file descriptor of what is shared. ExecutionError if that cannot be done."""
+        try:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                fds = (theirs.fileno(), memory)
+                arguments = (str(store.path), kind or "auto", *map(str, fds))
+                self.process = processes.start("legodnn.runtime.worker", *arguments, pass_fds=fds)
+                self._connection = Connection(ours.detach())
+        except OSError as e:
+            raise ExecutionError(f"no process can be started for {store.name!r}: {e.strerror or e}") from None
+        self._ended = release_with(self, _ended, self.process, self._connection)
+
+    def answer(self, message: dict[str, Any]) -> Any:
+        """What it answers, or the LegoError that it raised; EOFError, OSError or TimeoutError if it does not."""
+        self._connection.send_bytes(json.dumps(message).encode())
+        if not self._connection.poll(_TIMEOUT_S):
             raise TimeoutError
-        answer = json.loads(connection.recv_bytes())
+        answer = json.loads(self._connection.recv_bytes())
         if "error" in answer:
             raise getattr(errors, answer["error"], ExecutionError)(answer["message"])
         return answer["value"]
 
-    def _start(self) -> None:
-        """Start a worker on everything that is live."""
-        self._end()
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            fds = (theirs.fileno(), self._shared)
-            arguments = (str(self._store.path), self._kind or "auto", *map(str, fds))
-            try:
-                self._process = processes.start("legodnn.runtime.worker", *arguments, pass_fds=fds)
-            except OSError as e:
-                raise ExecutionError(f"no process can be started for {self._store.name!r}: {e.strerror}") from None
-            self._connection = Connection(ours.detach())
-        try:
-            self._exchange({"do": "open"})
-            for number, choices in self._live.items():
-                self._exchange({"do": "compose", "number": number, "choices": [asdict(c) for c in choices]})
-        except (EOFError, OSError, TimeoutError):
-            how = self._end()
-            raise ExecutionError(f"the process that was to run {self._store.name!r} {how} at its start") from None
-        except LegoError:
-            self._end()
-            raise
+    def end(self) -> str:
+        """End it, unless that has been done; how it ended."""
+        return str(self._ended())
 
-    def _end(self) -> str:
-        """End the worker if there is one; how it ended."""
-        process, self._process = self._process, None
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-        if process is None:
-            return "was not there"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        asked = process.poll() is None
-        if asked:
-            process.kill()
-        code = process.wait()
-        if asked:
-            return "did not answer and was ended"
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+
+def _ended(process: subprocess.Popen[bytes], connection: Connection) -> str:
+    connection.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    asked = process.poll() is None
+    if asked:
+        process.kill()
+    code = process.wait()
+    if asked:
+        return "did not answer and was ended"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,13 @@ uses is handed back by `retain`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack
 
 from legodnn.errors import ExecutionError
 from legodnn.runtime import buffers, capi, linking, pages
 from legodnn.runtime.device import release_freed_memory
-from legodnn.runtime.executor import Choice, Composition
+from legodnn.runtime.executor import Choice, Composition, check_choices
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.runtime.packed import open_packed
 from legodnn.store import Store
 
@@ -27,22 +29,33 @@ class LinkedExecutor:
         Raises:
             StoreError: a file is damaged or not what the manifest says.
             PackingError: packed weights cannot be made or kept.
+            ExecutionError: memory or address space is short.
         """
-        self._store = store
-        self._packed = open_packed(store)
-        self._placed = linking.Placed(store, self._packed.head)
-        self._tensors = buffers.allocate(store.manifest)
-        self._handles = {name: capi.Tensor(array) for name, array in self._tensors.items()}
+        self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
+        with ExitStack() as opened:
+            self._packed = open_packed(store)
+            opened.callback(self._packed.close)
+            try:
+                self._placed = linking.Placed(store, self._packed.head)
+            except OSError as e:
+                raise ExecutionError(f"{store.name!r} cannot be opened: {e.strerror or e}") from None
+            opened.callback(self._placed.close)
+            self._tensors = buffers.allocate(store.manifest)
+            self._handles = {name: capi.Tensor(array) for name, array in self._tensors.items()}
+            self._opened = opened.pop_all()
         self._signatures = {(s.name, o.name): i for i, (s, o) in enumerate(linking.options(store))}
         self._models: dict[int, _Loaded] = {}
         self._retired: list[_Loaded] = []
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """See `Executor.to_load`: weights take memory only when they are used."""
+        self._life.check()
         return ()
 
     def compose(self, choices: tuple[Choice, ...]) -> Composition:
         """See `Executor.compose`."""
+        self._life.check()
+        check_choices(self._store, choices)
         threads = choices[0].threads
         loaded = self._models.get(threads)
         if loaded is None or not loaded.weights or len(loaded.dropped - set(choices)) > len(choices):
@@ -59,14 +72,15 @@ class LinkedExecutor:
             steps.append(loaded.model.call(signature, inputs, outputs))
         loaded.live |= set(choices)
         loaded.dropped -= set(choices)
-        return Composition(choices, steps, self._tensors, self._store.manifest.outputs)
+        return Composition(choices, steps, self._tensors, self._store.manifest.outputs, self._life)
 
     def _load(self, threads: int) -> _Loaded:
         """A compiled model, and where its packed weights have been mapped."""
         model = None
         try:
             before = pages.mapped(self._packed.weights)
-            model = capi.Model(self._placed.address, self._placed.size, threads, self._packed.weights)
+            placed = self._placed
+            model = capi.Model(placed.address, placed.size, threads, self._packed.weights, content=placed)
             return _Loaded(model, pages.mapped(self._packed.weights) - before)
         except OSError as e:  # no file descriptors left, say
             if model:
@@ -75,6 +89,7 @@ class LinkedExecutor:
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""
+        self._life.check()
         kept = {c.threads for c in choices}
         unused = [*self._retired, *(m for threads, m in self._models.items() if threads not in kept)]
         for loaded in unused:
@@ -93,17 +108,20 @@ class LinkedExecutor:
 
     def elsewhere_bytes(self) -> int:
         """See `Executor.elsewhere_bytes`."""
+        self._life.check()
         return 0
 
     def close(self) -> None:
         """See `Executor.close`."""
+        if not self._life.end():
+            return
         for loaded in (*self._retired, *self._models.values()):
             loaded.model.close()
         self._retired.clear()
         self._models.clear()
         self._handles.clear()
-        self._placed.close()
-        self._packed.close()
+        self._tensors.clear()
+        self._opened.close()
 
 
 class _Loaded:

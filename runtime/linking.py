@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.errors import StoreError
+from legodnn.runtime.lifetime import release_with
 from legodnn.store import Option, Segment, Store
 
 # Operators whose second input XNNPACK packs: those weights are not read again and may stay in the options' files.
@@ -132,7 +132,10 @@ def _signature(schema: Any, number: int, segment: Segment, option: Option, graph
 
 
 class Placed:
-    """A linked model in this process's address space: the head, and the options' files mapped behind it."""
+    """A linked model in this process's address space: the head, and the options' files mapped behind it.
+
+    It is unmapped when it is closed or dropped.
+    """
 
     def __init__(self, store: Store, head: bytes) -> None:
         """Map a store's files behind `head`, which is in whole pages.
@@ -145,7 +148,6 @@ class Placed:
         library.mmap.restype = ctypes.c_void_p
         library.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
         library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        self._unmap = library.munmap
         self.size = len(head) + sum(rounded(option.bytes) for _, option in options(store))
 
         def mapped(address: int | None, size: int, access: int, flags: int, fd: int) -> int:
@@ -156,6 +158,7 @@ class Placed:
 
         write = mmap.PROT_READ | mmap.PROT_WRITE
         self.address = mapped(None, self.size, write, mmap.MAP_ANONYMOUS | _RESERVE, -1)
+        self._unmap = release_with(self, library.munmap, self.address, self.size)
         try:
             ctypes.memmove(self.address, head, len(head))
             place = self.address + len(head)
@@ -166,10 +169,10 @@ class Placed:
                 finally:
                     os.close(fd)
                 place += rounded(option.bytes)
-        except (OSError, StoreError):
+        except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        """Unmap it; models made of it must have been closed."""
-        self._unmap(self.address, self.size)
+        """Unmap it, unless that has been done; models made of it must have been closed."""
+        self._unmap()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from legodnn.errors import InputError, LegoError, SuspendedError, WorkloadError
+from legodnn.console import shown
+from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executor import Array, Executor, Runnable
 from legodnn.runtime.switcher import Choices
@@ -35,7 +36,14 @@ class Inference:
 class RunningModel:
     """Inference and replacing the composition exclude each other; loading goes on beside inference where it may."""
 
-    def __init__(self, name: str, store: Store, sizes: Mapping[tuple[str, str], int], executor: Executor) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        sizes: Mapping[tuple[str, str], int],
+        executor: Executor,
+        threads: Collection[int] = (1,),
+    ) -> None:
         """A model that runs nothing yet.
 
         Args:
@@ -43,9 +51,11 @@ class RunningModel:
             store: its store.
             sizes: memory in bytes of each (segment, option).
             executor: of the store; it is closed with the model.
+            threads: thread counts that its options were measured with.
         """
         self.name, self.store, self.executor = name, store, executor
-        self._sizes = sizes
+        self._sizes, self._threads = sizes, threads
+        self._closed = False
         self._lock = threading.Lock()
         self._running: tuple[Runnable, Choices, ModelPlan] | None = None
         self._reason = "has not been started"
@@ -62,6 +72,11 @@ class RunningModel:
     def check(self, choices: Choices) -> None:
         """WorkloadError unless all of these were measured."""
         for choice in choices:
+            if choice.threads not in self._threads:
+                raise WorkloadError(
+                    f"the plan runs {self.name!r} with {choice.threads} threads; it was profiled with "
+                    f"{', '.join(map(str, sorted(self._threads)))}; `legodnn profile --threads` measures others"
+                )
             if (choice.segment, choice.option) not in self._sizes:
                 raise WorkloadError(
                     f"the plan gives {self.name}/{choice.segment} the option {choice.option!r}, which its profile does "
@@ -73,9 +88,12 @@ class RunningModel:
 
         Raises:
             SuspendedError: it runs nothing at the moment.
+            ClosedError: it has been closed.
             ExecutionError: it failed; only this request is lost.
         """
         with self._lock:
+            if self._closed:
+                raise ClosedError(f"{self.name!r} belongs to a runtime that is closed; open a new one")
             if self._running is None:
                 raise SuspendedError(f"{self.name!r} {self._reason}")
             composition, _, plan = self._running
@@ -104,7 +122,7 @@ class RunningModel:
                 try:
                     self.executor.retain(set(before) & set(after))
                     self._running = self._composed(after, plan)
-                except LegoError:
+                except BaseException:
                     self._restore(before, old)
                     raise
         self._reason = "is suspended under the current budget; give it more room and try again"
@@ -130,21 +148,25 @@ class RunningModel:
     def close(self) -> None:
         """Let go of everything; an inference that runs is waited for."""
         with self._lock:
-            self._running, self._reason = None, "belongs to a runtime that is closed; open a new one"
+            self._running, self._closed = None, True
             self.executor.close()
 
 
 def checked(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
     """An inference's inputs by name; InputError unless they are finite, and of the shapes and types the model takes.
 
-    NaN is refused because a network may well turn it into an ordinary answer: ReLU makes zeros of it.
+    NaN is refused because a network may well turn it into an ordinary answer: ReLU makes zeros of it. A masked array is
+    refused because what its mask hides would be computed with.
     """
     specs = store.manifest.inputs
     given = x if isinstance(x, dict) else dict(x) if isinstance(x, Mapping) else {specs[0].name: x}
     if given.keys() != {s.name for s in specs}:
-        raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {', '.join(given)}")
+        got = ", ".join(map(shown, given)) or "none"
+        raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {got}")
     for spec in specs:
         array = given[spec.name]
+        if isinstance(array, np.ma.MaskedArray):
+            raise InputError(f"{model!r} got a masked array as {spec.name!r}; fill what is masked: x.filled(value)")
         if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != np.float32:
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
             raise InputError(

@@ -14,6 +14,7 @@ Entries are made by the process that tries a store out (`trial`), so one that is
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -21,41 +22,37 @@ import os
 import platform
 import shutil
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from legodnn.console import parse_size
 from legodnn.errors import LegoError, StoreError
 from legodnn.runtime import buffers, capi, interpreter, linking, trial
+from legodnn.runtime.lifetime import release_with
 from legodnn.store import Store
 
 FORMAT = "5"
 _HEAD, _WEIGHTS, _SUMS = "head.tflite", "weights.packed", "sums.json"
 _LIMIT = "2GB"
 _SPARE_BYTES = 32_000_000
-_ABANDONED_S = 3600
+_MAKING = ".making-"
 
 
 class PackingError(LegoError):
     """Packed weights cannot be made or kept; models run without them, slower to load and to switch."""
 
 
-@dataclass(frozen=True)
 class Packed:
     """An entry that was verified.
 
     Attributes:
         head: see `linking`.
-        weights: file descriptor of the packed weights, read only.
+        weights: file descriptor of the packed weights, read only; closed when this is closed or dropped.
+        close: closes it, unless that has been done.
     """
 
-    head: bytes
-    weights: int
-
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.weights)
+    def __init__(self, head: bytes, weights: int) -> None:
+        self.head, self.weights = head, weights
+        self.close = release_with(self, os.close, weights)
 
 
 def folder() -> Path:
@@ -193,12 +190,12 @@ def _make(store: Store, path: Path) -> None:
     limit = parse_size(os.environ.get("LEGODNN_CACHE_LIMIT") or _LIMIT)
     if needed - _SPARE_BYTES > limit:
         raise PackingError(f"its packed weights take more than the cache may (LEGODNN_CACHE_LIMIT is {limit} bytes)")
-    temporary = None
+    temporary, lock = None, -1
     try:
         _evict(path.parent, limit - needed, keep=path.name)
         if shutil.disk_usage(path.parent).free < needed:
             raise PackingError(f"there is no room for packed weights in {path.parent}")
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".making-"))
+        temporary, lock = _unfinished(path.parent)
         try:
             trial.run_trial(store, "capi", temporary)
         except trial.TrialError as e:
@@ -213,7 +210,39 @@ def _make(store: Store, path: Path) -> None:
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
     shutil.rmtree(path / "damaged", ignore_errors=True)
+
+
+def _unfinished(cache: Path) -> tuple[Path, int]:
+    """A new folder for an entry that is being made, and the descriptor that holds its lock: made as long as it does.
+
+    A lock ends with its process, and no clock that jumps does harm.
+    """
+    while True:
+        path = Path(tempfile.mkdtemp(dir=cache, prefix=_MAKING))
+        with contextlib.suppress(FileNotFoundError):  # taken for abandoned between the two
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with contextlib.suppress(OSError):  # where files cannot be locked, nothing is ever taken for abandoned
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.exists():
+                return path, lock
+            os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove an unfinished entry, unless the process that makes it is still there."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except OSError:  # it is being made
+        return
+    finally:
+        os.close(lock)
 
 
 def _evict(cache: Path, limit: int, keep: str) -> None:
@@ -222,12 +251,11 @@ def _evict(cache: Path, limit: int, keep: str) -> None:
     for path in cache.iterdir():
         if not path.is_dir() or path.name == keep:
             continue
-        used = path.stat().st_mtime
-        if path.name.startswith(".making-"):
-            if time.time() - used > _ABANDONED_S:
-                shutil.rmtree(path, ignore_errors=True)
+        if path.name.startswith(_MAKING):
+            _remove_abandoned(path)
         elif len(path.name) == 40:
-            entries.append((used, path, sum(f.stat().st_size for f in path.iterdir())))
+            with contextlib.suppress(FileNotFoundError):  # another process removes it as well
+                entries.append((path.stat().st_mtime, path, sum(f.stat().st_size for f in path.iterdir())))
     total = sum(size for _, _, size in entries)
     for _, path, size in sorted(entries):
         if total <= limit:

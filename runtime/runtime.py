@@ -14,19 +14,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from typing_extensions import Self
 
-from legodnn.errors import InputError, LegoError, WorkloadError
+from legodnn.console import shown
+from legodnn.errors import InputError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import Profile
 from legodnn.runtime import switcher
 from legodnn.runtime.contention import workload_tables
 from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Array, open_executor, try_out
+from legodnn.runtime.executor import Array, executor_kind, open_executor, try_out
 from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.runtime.model import Inference, RunningModel, checked
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.switcher import Change, Choices
@@ -72,10 +75,15 @@ class Runtime:
 
         Raises:
             StoreError, ProfileError: a store or profile is damaged, or does not fit the other or this device.
+            WorkloadError: workload, budget or executor are none.
             InfeasibleError: no combination of blocks holds the budget.
+            ExecutionError: memory or other means are short.
         """
-        self.workload = workload
-        budget = budget or workload.budget
+        if not isinstance(workload, Workload):
+            raise WorkloadError(f"a runtime is opened with a legodnn.Workload, not {type(workload).__name__}")
+        executor_kind(executor)
+        self.workload, self._life = workload, Lifetime("this runtime")
+        budget = workload.budget if budget is None else _budget(budget)
         profiles: dict[str, tuple[Store, Profile]] = {}
         for entry in workload.models:
             store, profile = Store(entry.store), Profile.load(entry.profile_path)
@@ -100,7 +108,8 @@ class Runtime:
             for name, (store, profile) in profiles.items():
                 opened = IsolatedExecutor(store, executor) if isolated else open_executor(store, executor)
                 sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
-                self._models[name] = RunningModel(name, store, sizes, opened)
+                threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
+                self._models[name] = RunningModel(name, store, sizes, opened, threads)
             self._go_to(self.scheduler.plan(budget), time.perf_counter())
         except BaseException:
             self.close()
@@ -119,22 +128,32 @@ class Runtime:
 
     @property
     def plan(self) -> Plan:
-        """The running plan. Setting it switches to a plan made elsewhere; if that fails nothing changes."""
-        if self._plan is None:
-            raise InputError("this runtime is closed; open a new one")
+        """The running plan. Setting it switches to a plan made elsewhere; if that fails nothing changes.
+
+        ClosedError if this runtime has been closed, or was opened before this process was forked off.
+        """
+        self._life.check()
+        assert self._plan is not None, "an open runtime has a plan"
         return self._plan
 
     @plan.setter
     def plan(self, plan: Plan) -> None:
+        self._life.check()
+        if not isinstance(plan, Plan):
+            raise WorkloadError(f"a plan is a legodnn.Plan, not {type(plan).__name__}")
+        if sorted(m.name for m in plan.models) != sorted(self._models):
+            raise WorkloadError(
+                f"this plan is for {', '.join(m.name for m in plan.models)}; this runtime has {', '.join(self._models)}"
+            )
         with self._changing:
-            _ = self.plan
-            blocks = {m.name: [] if m.suspended else sorted(m.options) for m in plan.models}
+            self._life.check()
             for name, model in self._models.items():
-                if blocks.get(name) not in ([], sorted(b.name for b in model.store.manifest.blocks)):
+                planned, blocks = plan[name], sorted(b.name for b in model.store.manifest.blocks)
+                if not planned.suspended and sorted(planned.options) != blocks:
                     raise WorkloadError(
                         f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
                     )
-                model.check(switcher.choices(model.store, plan[name]))
+                model.check(switcher.choices(model.store, planned))
             self._go_to(plan, time.perf_counter())
 
     @property
@@ -143,7 +162,9 @@ class Runtime:
 
         See `legodnn.runtime.device.process_memory_bytes`. Whatever else the application allocates meanwhile counts too;
         what it has freed is given back first. Isolated models' processes are added.
+        ClosedError if this runtime has been closed, or was opened before this process was forked off.
         """
+        self._life.check()
         release_freed_memory()
         elsewhere = sum(model.executor.elsewhere_bytes() for model in self._models.values())
         return max(0, process_memory_bytes() - self._base_memory_bytes) + elsewhere
@@ -159,6 +180,12 @@ class Runtime:
 
     def replan(self, budget: Budget, slowdown: Mapping[str, float]) -> None:
         """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes."""
+        self._life.check()
+        budget = _budget(budget)
+        if not isinstance(slowdown, Mapping):
+            raise WorkloadError(
+                f"slow-downs are numbers by model, such as {{'faces': 1.5}}, not {type(slowdown).__name__}"
+            )
         with self._changing:
             running, start = self.plan, time.perf_counter()
             self._go_to(self.scheduler.plan(budget, running=running, slowdown=slowdown), start)
@@ -173,9 +200,10 @@ class Runtime:
             for change in changes:
                 self._models[change.model].change(change.after, plan[change.model], change.beside)
                 done.append(change)
-        except LegoError:
-            for change in reversed(done) if self._plan else ():
-                self._models[change.model].change(change.before, self.plan[change.model], change.beside)
+        except BaseException:
+            if (running := self._plan) is not None:
+                for change in reversed(done):
+                    self._models[change.model].change(change.before, running[change.model], change.beside)
             raise
         for name, model in self._models.items():
             model.claim(plan[name])
@@ -207,6 +235,7 @@ class Runtime:
 
         Raises:
             InputError: unknown model, wrong shape or dtype, NaN.
+            ClosedError: this runtime has been closed, or was opened before this process was forked off.
             SuspendedError: the plan has no room for this model at the moment.
             ExecutionError: it failed while it ran; the next may well do.
         """
@@ -215,25 +244,34 @@ class Runtime:
 
     def run(self, model: str, x: Array | Mapping[str, Array]) -> Inference:
         """Like `infer`; the answer says also what ran and how long."""
-        if model not in self._models:
-            raise InputError(f"no model {model!r} in this runtime; it has {', '.join(self._models)}")
-        if self._plan is None:
-            raise InputError("this runtime is closed; open a new one")
+        self._life.check()
+        if not isinstance(model, str) or model not in self._models:
+            raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
         running = self._models[model]
         inference = running.infer(checked(running.store, model, x))
-        if self.on_inference is not None:
-            self.on_inference(inference.plan, inference.latency_ms)
+        if (told := self.on_inference) is not None:  # looked at once: a governor may end meanwhile
+            told(inference.plan, inference.latency_ms)
         return inference
 
     def close(self) -> None:
-        """Let go of all segments; inferences that run are waited for."""
-        with self._changing:
-            self._plan = None
-            for model in self._models.values():
-                model.close()
+        """Let go of all segments, unless that has been done; inferences that run are waited for.
+
+        In a process that was forked off nothing happens: it is the first process's to do.
+        """
+        if self._life.end():
+            with self._changing, ExitStack() as models:
+                for model in self._models.values():
+                    models.callback(model.close)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _budget(budget: Budget) -> Budget:
+    """WorkloadError unless it is one."""
+    if not isinstance(budget, Budget):
+        raise WorkloadError(f"a budget is a legodnn.Budget, not {type(budget).__name__}; Budget() sets no limits")
+    return budget

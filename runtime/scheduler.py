@@ -36,6 +36,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from legodnn.console import shown
 from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, ModelPlan, Plan
 from legodnn.runtime.candidates import Instance
@@ -165,11 +166,11 @@ class Scheduler:
     def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:
         self._check_names(slowdown, "a slow-down was given for")
         for name, factor in slowdown.items():
-            if not (math.isfinite(factor) and 0 < factor <= 1e6):
+            if not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
-                    f"the slow-down of {name!r} is {factor!r}; it must be a positive number, 1 for none"
+                    f"the slow-down of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
                 )
-        return tuple(Fraction(slowdown.get(t.name, t.slowdown)) for t in self.tables)
+        return tuple(Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables)
 
     def _running(self, running: Plan | None) -> tuple[Composition | None, ...]:
         if running is None:
@@ -183,7 +184,7 @@ class Scheduler:
 
     def _check_names(self, names: Mapping[str, float], what: str) -> None:
         known = [t.name for t in self.tables]
-        if unknown := sorted(set(names) - set(known)):
+        if unknown := sorted(set(names) - set(known), key=str):
             raise WorkloadError(f"{what} {unknown[0]!r}, which is none of {', '.join(known)}")
 
     def _plan(self, instance: Instance, limits: Limits, budget: Budget, chosen: Sequence[Composition | None]) -> Plan:

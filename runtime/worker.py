@@ -67,7 +67,12 @@ def serve(connection: Connection, worker: _Worker) -> None:
             answer = {"value": getattr(worker, message.pop("do"))(**message)}
         except LegoError as e:
             answer = {"error": type(e).__name__, "message": str(e)}
-        connection.send_bytes(json.dumps(answer).encode())
+        except Exception as e:  # said where it is asked for, and not in the terminal
+            answer = {"error": "ExecutionError", "message": f"{type(e).__name__}: {e}"}
+        try:
+            connection.send_bytes(json.dumps(answer).encode())
+        except ConnectionError:
+            return
 
 
 if __name__ == "__main__":

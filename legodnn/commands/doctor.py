@@ -97,9 +97,13 @@ def _executors() -> Iterator[Finding]:
 
     try:
         yield Finding("Interpreter", "ok", interpreter.name())
-    except DependencyError:
+    except DependencyError as e:
         package = "tflite-runtime 'numpy<2'" if platform.machine() == "armv7l" else "ai-edge-litert"
-        yield Finding("Interpreter", "missing", "no TensorFlow Lite runtime", f"pip install {package}")
+        if str(e).startswith("no TensorFlow Lite runtime"):
+            yield Finding("Interpreter", "missing", "no TensorFlow Lite runtime", f"pip install {package}")
+        else:
+            lacking, _, remedy = str(e).rpartition("; ")
+            yield Finding("Interpreter", "missing", lacking, remedy)
         return
     if problem := capi.problem():
         remedy = "" if platform.machine() == "armv7l" else "pip install -U 'ai-edge-litert>=2.1,<3'"

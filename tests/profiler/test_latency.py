@@ -29,6 +29,7 @@ from legodnn.profiler.latency import (
     summary,
 )
 from legodnn.runtime.executor import Composition, open_executor
+from legodnn.runtime.lifetime import Lifetime
 from legodnn.store import Store
 
 THREADS = (1, 2)
@@ -103,7 +104,7 @@ def test_skipped_options_are_not_timed(tiny_store: Store) -> None:
 
 def test_a_run_tells_what_each_segment_takes() -> None:
     pauses = (0.002, 0.02, 0.006)
-    composition = Composition((), [lambda s=s: time.sleep(s) for s in pauses], {}, ())  # type: ignore[misc]
+    composition = Composition((), [lambda s=s: time.sleep(s) for s in pauses], {}, (), Lifetime("it"))  # type: ignore[misc]
     for found, pause in zip(latency._run(composition, {}), pauses, strict=True):
         assert pause * 1e3 <= found < pause * 1e3 + 10
 

@@ -6,6 +6,7 @@ stores and budgets that nothing fits in test_runtime, kills in test_isolated.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -21,6 +22,7 @@ import pytest
 
 from legodnn import Runtime, Store
 from legodnn.errors import ExecutionError
+from legodnn.files import sha256_bytes
 from legodnn.plan import Plan
 from legodnn.runtime import isolated
 from legodnn.runtime.executor import Choice, open_executor
@@ -107,6 +109,84 @@ def test_no_file_descriptors_are_left(tiny_store: Store, tiny_store2: Store, tmp
     assert lines[0].startswith("ExecutionError")
     assert lines[1].split()[0] in ("StoreError", "ProfileError")
     assert lines[-1] == "well"
+
+
+@pytest.fixture(scope="module")
+def heavy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One dense layer with 16 MB of weights."""
+    import keras
+
+    from legodnn.blocks.export import convert
+
+    inputs = keras.Input((64,), name="image")
+    content = convert(keras.Model(inputs, keras.layers.Dense(1 << 16)(inputs)))
+    option = {"name": "s0", "sparsity": 0.0, "file": "whole.tflite", "sha256": sha256_bytes(content), "macs": 1 << 22}
+    document = {
+        "schema": "legodnn.store/1",
+        "model": {"name": "heavy", "task": "test"},
+        "inputs": [{"name": "image", "shape": [64]}],
+        "outputs": ["y"],
+        "tensors": [{"name": "y", "shape": [1 << 16]}],
+        "segments": [
+            {
+                "name": "whole",
+                "kind": "fixed",
+                "inputs": ["image"],
+                "outputs": ["y"],
+                "options": [{**option, "bytes": len(content), "params": 1 << 22}],
+            }
+        ],
+        "accuracy": {
+            "metric": "top1",
+            "data": "none",
+            "original": 1.0,
+            "link": {"x": [0.0, 1.0], "y": [1.0, 0.0]},
+            "error": 0.0,
+            "samples": 0,
+        },
+        "built": {"created": "now", "versions": {}, "seed": 0, "recipe": {}},
+    }
+    folder = tmp_path_factory.mktemp("heavy")
+    (folder / "whole.tflite").write_bytes(content)
+    (folder / "manifest.json").write_text(json.dumps(document))
+    return Store(folder)
+
+
+_SHORT = """
+import os
+open_executor(store).close()  # packed
+x = {{"image": np.zeros(64, np.float32)}}
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+for kind in ("capi", "interpreter"):
+    for left in range(0, 176, 8):
+        pid = os.fork()
+        if not pid:
+            resource.setrlimit(resource.RLIMIT_AS, (used + left * 1_000_000,) * 2)
+            try:
+                executor = open_executor(store, kind)
+                for threads in (1, 2):
+                    executor.compose(compositions(store, threads)[0]).run(x)
+                os._exit(0)
+            except LegoError as e:
+                os._exit(1 if "StoreError" not in type(e).__name__ else 3)
+            finally:
+                os._exit(2)
+        print(kind, left, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_address_space_that_runs_out_is_an_error_whatever_is_left(heavy_store: Store, tmp_path: Path) -> None:
+    """LiteRT itself ends the process where the weights cannot be mapped."""
+    printed = program(_OPEN.format(store=str(heavy_store.path)) + _SHORT.format(), tmp_path / "cache")
+    ends = {}
+    for line in printed.splitlines():
+        if line.startswith(("capi ", "interpreter ")):
+            kind, _, code = line.split()
+            ends.setdefault(kind, []).append(int(code))
+    for codes in ends.values():
+        assert set(codes) == {0, 1}, printed
+        assert codes == sorted(codes, reverse=True), "more room, and yet an error"
+    assert len(ends) == 2
 
 
 def test_packed_weights_cut_short_in_place_end_only_a_worker(

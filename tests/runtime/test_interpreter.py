@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from legodnn.runtime.interpreter import name
 
@@ -36,3 +40,50 @@ def test_without_any_runtime_the_message_names_the_command() -> None:
     )
     last = isolated(program).splitlines()[-1]
     assert last.startswith("legodnn.errors.DependencyError: no TensorFlow Lite runtime is installed; pip install")
+
+
+def broken_package(folder: Path, name: str, text: str) -> None:
+    package = folder / name
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "interpreter.py").write_text(text)
+
+
+BROKEN = "raise ImportError('libstdc++.so.6: cannot open shared object file: No such file or directory')"
+
+
+def test_a_runtime_that_is_there_but_cannot_be_loaded_says_what_it_lacks(tmp_path: Path) -> None:
+    broken_package(tmp_path, "tflite_runtime", BROKEN)
+    program = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "for name in ('ai_edge_litert', 'tensorflow'): sys.modules[name] = None\n"
+        "from legodnn.cli import main\n"
+        "status = main(['doctor'])\n"
+        "from legodnn.runtime.interpreter import name\n"
+        "try: name()\n"
+        "except Exception as e: print(type(e).__name__, e, status)"
+    )
+    printed = isolated(program)
+    problem = "tflite-runtime is installed but cannot be loaded: libstdc++.so.6: cannot open shared object file"
+    assert re.search(rf"MISS  Interpreter +{re.escape(problem)}", printed)
+    assert "no TensorFlow Lite runtime" not in printed
+    assert printed.splitlines()[-1].startswith(f"DependencyError {problem}")
+    assert printed.endswith("install what it lacks, or another TensorFlow Lite runtime 1")
+
+
+@pytest.mark.parametrize(
+    "raised", [BROKEN, "raise AttributeError('_ARRAY_API not found')", "import nothing_of_the_sort"]
+)
+def test_another_runtime_that_works_is_used_with_a_warning(tmp_path: Path, raised: str) -> None:
+    broken_package(tmp_path, "ai_edge_litert", raised)
+    broken_package(tmp_path, "tflite_runtime", "Interpreter = 'it'")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from legodnn.runtime.interpreter import _backend\n"
+        "print(*_backend())"
+    )
+    *said, last = isolated(program).splitlines()[::-1]
+    assert last == "it tflite-runtime of unknown version"
+    assert said[0].startswith("ai-edge-litert is installed but cannot be loaded: ")
+    assert said[0].endswith("; tflite-runtime is used instead")

@@ -150,14 +150,36 @@ def test_what_was_not_used_for_longest_goes_first(
     assert [p.name for p in entries(cache)] == kept
 
 
-def test_what_a_killed_process_left_goes_when_it_is_old(cache: Path, tiny_store: Store) -> None:
-    for name, age in ((".making-old", 7200), (".making-new", 0)):
-        (cache / name).mkdir(parents=True, mode=0o700)
-        when = (cache / name).stat().st_mtime - age
-        os.utime(cache / name, (when, when))
-    cache.chmod(0o700)
+MAKING = """
+import sys, time
+from pathlib import Path
+from legodnn.runtime import packed
+from legodnn.store import Store
+def stop(store, executor, target):
+    print(target, flush=True)
+    time.sleep(60)
+packed.trial.run_trial = stop
+packed.open_packed(Store(sys.argv[1]))
+"""
+
+
+def test_an_unfinished_entry_goes_with_the_process_that_makes_it_and_not_before(
+    cache: Path, tiny_store: Store, tiny_store2: Store
+) -> None:
+    """Whatever clocks say: to this process it looks a year old, then a year too new."""
+    command = [sys.executable, "-c", MAKING, str(tiny_store2.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
+        unfinished = Path(maker.stdout.readline().strip())
+        now = unfinished.stat().st_mtime
+        for age in (365 * 86400, -365 * 86400):
+            os.utime(unfinished, (now - age, now - age))
+            answer(tiny_store)
+            assert unfinished.is_dir()
+            shutil.rmtree(cache / packed.entry_name(tiny_store))
+        maker.kill()
     answer(tiny_store)
-    assert [p.name for p in entries(cache)] == sorted([".making-new", packed.entry_name(tiny_store)])
+    assert [p.name for p in entries(cache)] == [packed.entry_name(tiny_store)]
 
 
 @pytest.mark.parametrize("obstacle", ["limit", "others may write", "a file"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from legodnn import Budget, InfeasibleError, Runtime, Store
-from legodnn.errors import InputError, ProfileError, StoreError, SuspendedError, WorkloadError
+from legodnn.errors import ClosedError, InputError, ProfileError, StoreError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.profile import Chain, Profile, Skipped, default_path
 from legodnn.runtime import interpreter
@@ -289,9 +289,9 @@ def test_a_best_effort_model_is_suspended_and_says_so_and_comes_back(tiny_store:
 def test_a_closed_runtime_says_so(tiny_store: Store) -> None:
     with Runtime.open([tiny_store.path]) as runtime:
         pass
-    with pytest.raises(InputError, match="closed"):
+    with pytest.raises(ClosedError, match="closed"):
         runtime.infer(tiny_store.path.name, image(tiny_store))
-    with pytest.raises(InputError, match="closed"):
+    with pytest.raises(ClosedError, match="closed"):
         runtime.budget = Budget()
 
 

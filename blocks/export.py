@@ -25,6 +25,8 @@ from legodnn.blocks.graph import alone, as_list, calls, submodel
 from legodnn.console import native_stderr_silenced
 from legodnn.errors import ModelError
 from legodnn.runtime.interpreter import open_interpreter
+from legodnn.runtime.tflite.check import check_graph
+from legodnn.runtime.tflite.graph import Refused, parse
 from legodnn.store import Precision
 
 Array = NDArray[np.float32]
@@ -46,7 +48,8 @@ def convert(
             from.
 
     Raises:
-        ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form.
+        ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form, or a device
+            would refuse the file (`legodnn.runtime.tflite`).
     """
     return converted(concrete(model, batch), model.name, batch, precision, calibration)
 
@@ -80,7 +83,12 @@ def converted(function: Any, name: str, batch: int, precision: Precision, calibr
     except Exception as e:  # the converter has no error type of its own
         reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
         raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e
-    return _plain(content)
+    content = _plain(content)
+    try:
+        check_graph(parse(content))
+    except Refused as e:
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
+    return content
 
 
 def _batches(calibration: Sequence[Array], batch: int) -> Iterator[list[Array]]:
@@ -122,7 +130,7 @@ def check_convertible(piece: Piece) -> bytes:
             except ModelError:
                 raise ModelError(
                     f"{piece.name}: layer {call.name} ({call.kind}) cannot be converted to TensorFlow Lite: its "
-                    "operators are not builtin; replace the layer"
+                    "operators are not builtin, or it loops; replace the layer (or unroll it, if it is recurrent)"
                 ) from e
         raise ModelError(f"{piece.name}: {e}") from e
 

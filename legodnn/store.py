@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -284,7 +285,7 @@ class Store:
             raise StoreError(f"{file} is not UTF-8 text; {_REMEDY}") from None
         self.id = hashlib.sha256(content).hexdigest()
         self.manifest = parse_document(text, str(file), Manifest, VERSION, StoreError, _REMEDY)
-        self._seen: dict[Option, tuple[int, int]] = {}
+        self._seen: dict[Option, tuple[int, ...]] = {}
         for segment in self.manifest.segments:
             for option in segment.options:
                 self.verified_file(option)
@@ -307,7 +308,7 @@ class Store:
                 problem = "is missing" if inside else "leads out of the store"
                 raise StoreError(f"{path} {problem}; {_REMEDY}")
             status = path.stat()
-            state = (status.st_size, status.st_mtime_ns)
+            state = _state(status)
             if self._seen.get(option) == state:
                 return path
             if status.st_size != option.bytes:
@@ -319,7 +320,29 @@ class Store:
         self._seen[option] = state
         return path
 
+    def open_file(self, option: Option) -> int:
+        """A descriptor of an option's `.tflite`, to be read and closed: of the very file that was verified, whatever
+        takes its place meanwhile.
+
+        Raises:
+            StoreError: as `verified_file`.
+        """
+        path = self.verified_file(option)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as e:
+            raise StoreError(f"cannot read {path}: {e.strerror}; {_REMEDY}") from None
+        if _state(os.fstat(fd)) != self._seen[option]:
+            os.close(fd)
+            raise StoreError(f"{path} was altered while it was opened; {_REMEDY}")
+        return fd
+
     def __repr__(self) -> str:
         blocks = self.manifest.blocks
         options = sum(len(b.options) for b in blocks)
         return f"Store({self.name!r}, {len(blocks)} blocks, {options} options, {str(self.path)!r})"
+
+
+def _state(status: os.stat_result) -> tuple[int, ...]:
+    """What changes when another file takes a file's place or its content is changed; times of change cannot be set."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -150,25 +150,45 @@ def executor_name(kind: str | None = None) -> str:
 
 
 def open_executor(store: Store, kind: str | None = None) -> LinkedExecutor | InterpreterExecutor:
-    """An executor for a store. Packs the store's weights if that has not been done on this device.
+    """An executor for a store. Tries the store out, and packs its weights, if that has not been done on this device.
 
     Where packed weights cannot be kept (a full disk, say), the store is run by the Interpreter, with a warning.
 
     Raises:
-        StoreError: a file is damaged, or not what the manifest says.
+        StoreError: a file is damaged, not what the manifest says, or ended the process that tried it out.
+        ExecutionError: it could not be tried out.
         WorkloadError, DependencyError: see `executor_kind`.
     """
+    from legodnn.runtime import packed
     from legodnn.runtime.interpreter import InterpreterExecutor
 
     if executor_kind(kind) == "capi":
         from legodnn.runtime.linked import LinkedExecutor
-        from legodnn.runtime.packed import PackingError
 
         try:
             return LinkedExecutor(store)
-        except PackingError as e:
+        except packed.PackingError as e:
             log.warning("%s runs without packed weights, slower to switch: %s", store.name, e)
+    packed.see_tried(store)
     return InterpreterExecutor(store)
+
+
+def prepare(store: Store, kind: str | None = None) -> None:
+    """Do what may take long and has to be done but once on a device: try a store out, and pack its weights.
+
+    Raises:
+        As `open_executor`.
+    """
+    from legodnn.runtime import packed
+
+    if executor_kind(kind) == "capi":
+        try:
+            if not packed.is_made(store):
+                packed.open_packed(store).close()
+            return
+        except packed.PackingError:  # `open_executor` says so
+            pass
+    packed.see_tried(store)
 
 
 def check_choices(store: Store, choices: Sequence[Choice]) -> None:

@@ -125,14 +125,17 @@ class InterpreterExecutor:
     def _load(self, choice: Choice) -> Callable[[], None]:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
-        file = self._store.verified_file(option)
+        file = self._store.path / option.file
         pages.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
+        fd = self._store.open_file(option)
         try:
-            interpreter = open_interpreter(choice.threads, model_path=str(file))
+            interpreter = open_interpreter(choice.threads, model_path=f"/proc/self/fd/{fd}")
         except (ValueError, RuntimeError) as e:
             raise StoreError(f"{file} cannot be loaded ({_first_line(e)}); build the store again") from None
         except (OSError, MemoryError) as e:  # the file is in order, but there is no room for what runs it
             raise ExecutionError(f"{file} cannot be loaded: {_first_line(e)}") from None
+        finally:
+            os.close(fd)
         specs = self._store.manifest.specs
         sources = self._bound(file, interpreter.get_input_details(), [specs[n] for n in segment.inputs])
         targets = self._bound(file, interpreter.get_output_details(), [specs[n] for n in segment.outputs])

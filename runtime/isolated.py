@@ -27,7 +27,7 @@ import numpy as np
 from legodnn import errors
 from legodnn.errors import ClosedError, ExecutionError, LegoError
 from legodnn.runtime import processes
-from legodnn.runtime.executor import Array, Choice, check_choices
+from legodnn.runtime.executor import Array, Choice, check_choices, prepare
 from legodnn.runtime.lifetime import Lifetime, release_with
 from legodnn.store import Manifest, Store, TensorSpec
 
@@ -59,6 +59,7 @@ class IsolatedExecutor:
 
     def __init__(self, store: Store, kind: str | None = None) -> None:
         """Start a worker for a store; errors as `open_executor` raises them, and ExecutionError if it cannot start."""
+        prepare(store, kind)  # a worker that takes its time to answer is ended
         self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
         self._lock = threading.Lock()
         self._live: dict[int, tuple[Choice, ...]] = {}

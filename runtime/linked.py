@@ -36,7 +36,7 @@ class LinkedExecutor:
             self._packed = open_packed(store)
             opened.callback(self._packed.close)
             try:
-                self._placed = linking.place(store, self._packed.head)
+                self._placed = linking.Placed(store, self._packed.head)
             except OSError as e:
                 raise ExecutionError(f"{store.name!r} cannot be opened: {e.strerror or e}") from None
             opened.callback(self._placed.close)

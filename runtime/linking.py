@@ -2,8 +2,8 @@
 threads, its workspace, and one file of packed weights. Switching is then calling another signature.
 
 No weights are copied. The linked model is a *head*, which describes all graphs and holds everything small, followed in
-memory by the options' files as they are (`place`); the head's tables point into them. Heads are made once
-for each store and device (see `packed`), which needs ai-edge-litert's schema; `place` does not.
+memory by the options' files as they are (`Placed`); the head's tables point into them. Heads are made once
+for each store and device (see `packed`), which needs ai-edge-litert's schema; `Placed` does not.
 """
 
 from __future__ import annotations
@@ -12,25 +12,18 @@ import ctypes
 import mmap
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from legodnn.errors import StoreError
 from legodnn.runtime.lifetime import release_with
 from legodnn.store import Option, Segment, Store
 
 # Operators whose second input XNNPACK packs: those weights are not read again and may stay in the options' files.
 _PACKED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _INLINE_BYTES = 1024
-_TYPES = {"float32": 0}  # TensorType, by a manifest's dtype
 _RESERVE = 0x4000 if os.name == "posix" else 0  # MAP_NORESERVE
 _FIXED = 0x10
-
-
-class LinkError(Exception):
-    """These files cannot be linked, though each alone may run."""
 
 
 def options(store: Store) -> Iterator[tuple[Segment, Option]]:
@@ -46,9 +39,7 @@ def rounded(size: int) -> int:
 def link(store: Store) -> bytes:
     """The head of a store's linked model, in whole pages.
 
-    Raises:
-        StoreError: a file is not what the manifest says.
-        LinkError: a file has control flow or other means beyond a single graph.
+    The options' files must have been checked (`tflite.check`). StoreError if one was altered since.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
@@ -60,17 +51,13 @@ def link(store: Store) -> bytes:
     outside: list[tuple[Any, int]] = []  # buffers that stay in the files, and where, counted from the head's end
     start = 0
     for segment, option in options(store):
-        content = np.fromfile(store.verified_file(option), np.uint8)
+        with os.fdopen(store.open_file(option), "rb") as file:
+            content = np.fromfile(file, np.uint8)
         table = schema.Model.GetRootAs(content, 0)
         model = schema.ModelT.InitFromObj(table)
-        if len(model.subgraphs) != 1:
-            raise LinkError(f"{segment.name}/{option.name} has {len(model.subgraphs)} graphs")
-        graph = model.subgraphs[0]
-        _check(store, segment, option, graph)
+        (graph,) = model.subgraphs
         numbers = []
         for code in model.operatorCodes:
-            if code.customCode:
-                raise LinkError(f"{segment.name}/{option.name} has the custom operator {code.customCode!r}")
             key = (max(code.deprecatedBuiltinCode, code.builtinCode), code.version)
             if key not in codes:
                 codes[key] = len(linked.operatorCodes)
@@ -109,19 +96,6 @@ def link(store: Store) -> bytes:
     return packed_bytes().ljust(head, b"\0")
 
 
-def _check(store: Store, segment: Segment, option: Option, graph: Any) -> None:
-    """StoreError unless a graph has the tensors that the manifest says."""
-    specs = store.manifest.specs
-    for indices, names in ((graph.inputs, segment.inputs), (graph.outputs, segment.outputs)):
-        found = [(tuple(int(d) for d in graph.tensors[i].shape), graph.tensors[i].type) for i in indices]
-        if found != [((1, *specs[n].shape), _TYPES[specs[n].dtype]) for n in names]:
-            shapes = ", ".join(str(shape) for shape, _ in found)
-            raise StoreError(
-                f"{store.path / option.file} has tensors of shape {shapes} where the manifest says "
-                f"{', '.join(str((1, *specs[n].shape)) for n in names)} float32; build the store again"
-            )
-
-
 def _packed(graph: Any, codes: list[Any], schema: Any) -> set[int]:
     """The tensors that are read as weights to be packed, and by nothing else."""
     kinds = {getattr(schema.BuiltinOperator, name) for name in _PACKED}
@@ -137,9 +111,6 @@ def _packed(graph: Any, codes: list[Any], schema: Any) -> set[int]:
 
 def _data(buffer: Any, content: Any) -> tuple[int, Any]:
     """Where a buffer's bytes lie in a file's content, and the bytes."""
-    if buffer.Offset() > 1:
-        place, size = buffer.Offset(), buffer.Size()
-        return place, content[place : place + size]
     data = buffer.DataAsNumpy() if buffer.DataLength() else content[:0]
     return int(data.ctypes.data - content.ctypes.data), data
 
@@ -166,13 +137,18 @@ class Placed:
     It is unmapped when it is closed or dropped.
     """
 
-    def __init__(self, head: bytes, files: list[tuple[Path, int]]) -> None:
-        """Map `files` (path, size in bytes) behind `head`, which is in whole pages; OSError if that cannot be done."""
+    def __init__(self, store: Store, head: bytes) -> None:
+        """Map a store's files behind `head`, which is in whole pages.
+
+        Raises:
+            StoreError: a file was altered.
+            OSError: there is no room for them, or there are no descriptors left.
+        """
         library = ctypes.CDLL(None, use_errno=True)
         library.mmap.restype = ctypes.c_void_p
         library.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
         library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        self.size = len(head) + sum(rounded(size) for _, size in files)
+        self.size = len(head) + sum(rounded(option.bytes) for _, option in options(store))
 
         def mapped(address: int | None, size: int, access: int, flags: int, fd: int) -> int:
             found = library.mmap(address, size, access, flags | mmap.MAP_PRIVATE, fd, 0)
@@ -186,15 +162,13 @@ class Placed:
         try:
             ctypes.memmove(self.address, head, len(head))
             place = self.address + len(head)
-            for path, size in files:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            for _, option in options(store):
+                fd = store.open_file(option)
                 try:
-                    if os.fstat(fd).st_size != size:
-                        raise StoreError(f"{path} was altered while it was opened; build the store again")
-                    mapped(place, size, mmap.PROT_READ, _FIXED, fd)
+                    mapped(place, option.bytes, mmap.PROT_READ, _FIXED, fd)
                 finally:
                     os.close(fd)
-                place += rounded(size)
+                place += rounded(option.bytes)
         except BaseException:
             self.close()
             raise
@@ -202,8 +176,3 @@ class Placed:
     def close(self) -> None:
         """Unmap it, unless that has been done; models made of it must have been closed."""
         self._unmap()
-
-
-def place(store: Store, head: bytes) -> Placed:
-    """Map a store's linked model. StoreError if a file was altered."""
-    return Placed(head, [(store.verified_file(option), option.bytes) for _, option in options(store)])

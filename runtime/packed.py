@@ -2,13 +2,13 @@
 head, made once for each store and device.
 
 An entry is a folder named by what it depends on: the store's content, LiteRT's version, the CPU. It is made under a
-temporary name in a process of its own and renamed; its checksums are verified before it is used; its files are
-read-only and never written again. Entries that were not used for longest go when all together exceed a limit.
+temporary name and renamed; its checksums are verified before it is used; its files are read-only and never written
+again. Entries that were not used for longest go when all together exceed a limit.
 
     LEGODNN_CACHE        the folder; else $XDG_CACHE_HOME/legodnn, else ~/.cache/legodnn
     LEGODNN_CACHE_LIMIT  what all entries may take, such as 500MB; 2GB unless said otherwise
 
-As a program, with STORE and FOLDER, this module makes the files of one entry.
+Entries are made by the process that tries a store out (`trial`), so one that is there says that its store may be run.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from legodnn.console import parse_size
 from legodnn.errors import LegoError, StoreError
-from legodnn.runtime import capi, linking, processes
+from legodnn.runtime import buffers, capi, interpreter, linking, trial
 from legodnn.runtime.lifetime import release_with
 from legodnn.store import Store
 
-FORMAT = "4"
+FORMAT = "5"
 _HEAD, _WEIGHTS, _SUMS = "head.tflite", "weights.packed", "sums.json"
 _LIMIT = "2GB"
 _SPARE_BYTES = 32_000_000
@@ -70,9 +69,14 @@ def folder() -> Path:
     return path
 
 
-def entry_name(store: Store) -> str:
-    """What an entry is called: a hash of everything that packed weights depend on."""
-    parts = (FORMAT, store.id, capi.version(), platform.machine(), _cpu())
+def entry_name(store: Store, executor: str = "") -> str:
+    """What an entry is called: a hash of everything that packed weights depend on.
+
+    Args:
+        store: the store.
+        executor: of the entry that says only that a store was tried out with this.
+    """
+    parts = (FORMAT, store.id, executor or capi.version(), platform.machine(), _cpu())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40]
 
 
@@ -102,6 +106,32 @@ def open_packed(store: Store) -> Packed:
     if found is None:
         raise PackingError(f"{path} is damaged again as soon as it is made; is the disk in order?")
     return found
+
+
+def see_tried(store: Store) -> None:
+    """Have a store tried out with the Interpreter, unless that was done on this device before (`trial.run_trial`)."""
+    name = entry_name(store, interpreter.name())
+    if name in _tried:
+        return
+    try:
+        path = folder() / name
+    except PackingError:  # then it is done by every process
+        path = None
+    if path is None or not path.is_dir():
+        trial.run_trial(store, "interpreter")
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.mkdir(mode=0o700, exist_ok=True)
+            os.utime(path)
+    _tried.add(name)
+
+
+_tried: set[str] = set()
+
+
+def is_made(store: Store) -> bool:
+    """Whether a store has an entry, damaged or not: if so, opening it takes little time."""
+    return (folder() / entry_name(store)).is_dir()
 
 
 def is_packed(store: Store) -> bool:
@@ -166,7 +196,10 @@ def _make(store: Store, path: Path) -> None:
         if shutil.disk_usage(path.parent).free < needed:
             raise PackingError(f"there is no room for packed weights in {path.parent}")
         temporary, lock = _unfinished(path.parent)
-        _pack_outside(store, temporary)
+        try:
+            trial.run_trial(store, "capi", temporary)
+        except trial.TrialError as e:
+            raise PackingError(str(e)) from None
         if path.exists() and _opened(path) is None:
             path.rename(temporary / "damaged")
         if not path.exists():  # another process may have been faster
@@ -212,17 +245,6 @@ def _remove_abandoned(path: Path) -> None:
         os.close(lock)
 
 
-def _pack_outside(store: Store, target: Path) -> None:
-    """Run this module in a process of its own: what packing takes, or a crash, stays there."""
-    done = processes.run("legodnn.runtime.packed", str(store.path), str(target))
-    if done.returncode:
-        answer = done.stdout.strip().splitlines()
-        kind, _, message = (answer[-1] if answer else "").partition(": ")
-        if kind == "StoreError":
-            raise StoreError(message)
-        raise PackingError(message or f"packing ended with status {done.returncode}")
-
-
 def _evict(cache: Path, limit: int, keep: str) -> None:
     """Remove what was not used for longest until the rest takes at most `limit` bytes, and what was abandoned."""
     entries = []
@@ -243,27 +265,48 @@ def _evict(cache: Path, limit: int, keep: str) -> None:
 
 
 def pack(store: Store, target: Path) -> None:
-    """Write the files of an entry into a folder."""
+    """Write the files of an entry into a folder, and run every option once with them.
+
+    Raises:
+        StoreError: LiteRT cannot compile or run the store's options.
+        PackingError: their packed weights cannot be written.
+    """
     head = linking.link(store)
     (target / _HEAD).write_bytes(head)
-    placed = linking.place(store, head)
+    placed = linking.Placed(store, head)
     try:
-        capi.Model(placed.address, placed.size, 1, target / _WEIGHTS).close()
+        _write_weights(store, placed, target / _WEIGHTS)
+        sums = {}
+        for name in (_HEAD, _WEIGHTS):
+            (target / name).chmod(0o400)
+            fd = os.open(target / name, os.O_RDONLY)
+            sums[name] = _digest(fd)
+            if name == _WEIGHTS:
+                _run_all(store, capi.Model(placed.address, placed.size, 1, fd))
+            os.close(fd)
     finally:
         placed.close()
-    sums = {}
-    for name in (_HEAD, _WEIGHTS):
-        (target / name).chmod(0o400)
-        fd = os.open(target / name, os.O_RDONLY)
-        sums[name] = _digest(fd)
-        os.close(fd)
     (target / _SUMS).write_text(json.dumps(sums))
 
 
-if __name__ == "__main__":
+def _write_weights(store: Store, placed: linking.Placed, path: Path) -> None:
     try:
-        pack(Store(sys.argv[1]), Path(sys.argv[2]))
-    except (LegoError, linking.LinkError, OSError) as e:
-        kind = "StoreError" if isinstance(e, StoreError) else "PackingError"
-        print(f"{kind}: {e}")
-        sys.exit(1)
+        capi.Model(placed.address, placed.size, 1, path).close()
+    except capi.CApiError as e:
+        try:
+            capi.Model(placed.address, placed.size, 1).close()
+        except capi.CApiError:
+            raise StoreError(f"{store.path} cannot be compiled ({e}); build the store again") from None
+        raise PackingError(f"packed weights cannot be written ({e})") from None
+
+
+def _run_all(store: Store, model: capi.Model) -> None:
+    """Run every option once, as `linked` does."""
+    tensors = buffers.allocate(store.manifest)
+    handles = {name: capi.Tensor(array) for name, array in tensors.items()}
+    try:
+        for i, (segment, option) in enumerate(trial.steps(store)):
+            inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
+            trial.run(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
+    finally:
+        model.close()

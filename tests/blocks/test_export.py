@@ -223,6 +223,25 @@ def test_nothing_in_a_file_tells_of_keras_or_of_the_machine(
         assert word not in content
 
 
+def test_a_layer_that_loops_is_refused_and_unrolled_it_is_not() -> None:
+    """Loops are control flow, of which a device knows neither the end nor the memory."""
+    inputs = keras.Input((4, 3), name="sequence")
+    for unroll in (False, True):
+        model = keras.Model(inputs, layers.LSTM(2, unroll=unroll)(inputs), name="recurrent")
+        if unroll:
+            convert(model)
+        else:
+            with pytest.raises(ModelError, match=r"recurrent .* no device would run it: .* unroll=True"):
+                convert(model)
+
+
+def test_a_segment_that_only_passes_on_is_refused() -> None:
+    """LiteRT's C API would leave its output as it was, without an error."""
+    inputs = keras.Input((4,))
+    with pytest.raises(ModelError, match="no device would run it: an output is given twice, or nothing writes it"):
+        convert(keras.Model(inputs, layers.Activation("linear")(inputs)))
+
+
 def test_a_segment_that_cannot_be_converted_is_refused_with_the_layer() -> None:
     x = inputs = keras.Input((4, 4))
     x = Orthogonal(name="mine")(layers.Dense(4, name="before")(x))

@@ -259,6 +259,36 @@ def test_a_file_altered_after_opening_is_noticed(store_copy: Path) -> None:
         store.verified_file(chosen)
 
 
+def test_a_file_in_the_place_of_another_is_noticed_whatever_its_size_and_time(store_copy: Path) -> None:
+    store = Store(store_copy)
+    chosen = store.manifest.segments[0].options[0]
+    file = store.verified_file(chosen)
+    status, other = file.stat(), store_copy / "other"
+    other.write_bytes(b"x" * status.st_size)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.rename(file)
+    with pytest.raises(StoreError, match="does not have the hash"):
+        store.verified_file(chosen)
+
+
+def test_what_is_read_is_what_was_verified(store_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file that takes the place between check and opening is noticed; after it, it is not read."""
+    store = Store(store_copy)
+    chosen = store.manifest.segments[0].options[0]
+    file = store_copy / chosen.file
+    content = file.read_bytes()
+    other = store_copy / "other"
+    other.write_bytes(b"x")
+    with os.fdopen(store.open_file(chosen), "rb") as opened:
+        os.link(file, store_copy / "kept")
+        other.rename(file)
+        assert opened.read() == content
+    other.write_bytes(b"x")
+    monkeypatch.setattr(store, "verified_file", lambda option: file)  # as if the file had been replaced just after it
+    with pytest.raises(StoreError, match="was altered while it was opened"):
+        store.open_file(chosen)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [

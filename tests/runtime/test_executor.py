@@ -147,7 +147,7 @@ def test_a_store_whose_file_is_no_model_is_refused(store_copy: Path, kind: str, 
 def test_a_file_of_another_segment_is_refused(store_copy: Path, kind: str) -> None:
     other = (store_copy / "block1" / "s0.5.tflite").read_bytes()
     with pytest.raises(
-        StoreError, match=r"s0\.5\.tflite has tensors .* where the manifest says .*; build the store again"
+        StoreError, match=r"s0\.5\.tflite .* it has tensors .* where the manifest says .*; build the store again"
     ):
         use(forged(store_copy, other), kind)
 

@@ -63,7 +63,7 @@ def test_stores_with_other_weights_have_other_entries(cache: Path, store_copy: P
     swapped = Store(store_copy)
     for store in (tiny_store, swapped):
         np.testing.assert_allclose(answer(store), answer(store, "interpreter"), atol=1e-5)
-    assert len(entries(cache)) == 2
+    assert {packed.entry_name(s) for s in (tiny_store, swapped)} <= {p.name for p in entries(cache)}
 
 
 def truncate(path: Path) -> None:
@@ -155,10 +155,10 @@ import sys, time
 from pathlib import Path
 from legodnn.runtime import packed
 from legodnn.store import Store
-def stop(store, target):
+def stop(store, executor, target):
     print(target, flush=True)
     time.sleep(60)
-packed._pack_outside = stop
+packed.trial.run_trial = stop
 packed.open_packed(Store(sys.argv[1]))
 """
 

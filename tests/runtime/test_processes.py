@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from legodnn import Store
-from legodnn.runtime import processes
+from legodnn.runtime import processes, trial
 from legodnn.runtime.executor import compositions
 from legodnn.runtime.isolated import IsolatedExecutor
 
@@ -25,7 +25,7 @@ X = {"image": np.random.default_rng(0).random((12, 12, 1), np.float32)}
 
 
 def packing(store: Store, folder: Path) -> str:
-    return ended("legodnn.runtime.packed", str(store.path), str(folder))
+    return ended("legodnn.runtime.trial", str(store.path), store.id, "capi", "60", str(folder))
 
 
 def weighing(store: Store, folder: Path) -> str:
@@ -159,9 +159,12 @@ def test_what_only_the_current_folder_holds_is_missed_in_one_line(
 
 def test_messages_may_hold_any_bytes(tmp_path: Path) -> None:
     path = os.fsdecode(bytes(tmp_path) + b"/\xff\xe9")
-    done = processes.run("legodnn.runtime.packed", path, str(tmp_path))
+    done = processes.run("legodnn.runtime.trial", path, "", "capi", "60", str(tmp_path))
     assert done.returncode == 1
-    assert done.stdout.startswith(f"StoreError: {path} is not a folder")
+    _, error = trial.told(done.stdout)
+    assert error is not None
+    assert error[0] == "StoreError"
+    assert error[1].startswith(f"{path} is not a folder")
 
 
 def test_a_child_that_takes_too_long_is_ended() -> None:
@@ -220,8 +223,9 @@ def test_a_worker_ends_with_its_parent_and_says_nothing(tiny_store: Store, end: 
 def test_a_child_that_is_starting_is_not_interrupted(tiny_store: Store, tmp_path: Path) -> None:
     """From its first moment on, when Python would answer Ctrl-C with a traceback."""
     for delay in (0, 0.01, 0.05):
+        arguments = (str(tiny_store.path), tiny_store.id, "capi", "60", str(tmp_path))
         with processes.start(
-            "legodnn.runtime.packed", str(tiny_store.path), str(tmp_path), stderr=subprocess.PIPE, text=True
+            *("legodnn.runtime.trial", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as child:
             time.sleep(delay)
             child.send_signal(signal.SIGINT)

@@ -1,0 +1,155 @@
+"""Reading flatbuffers that may be damaged or forged: no offset is followed before it is known to lead to something that
+lies inside the file, and no part of a file is read twice, so that reading takes time in proportion to the file.
+
+Knows the wire format and nothing of what tables mean. Fields that a schema does not have must be absent, for another
+reader might make something of them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+_SCALARS = {
+    "bool": "?",
+    **{f"{sign}int{8 * size}": letter for size, letters in zip((1, 2, 4, 8), ("bB", "hH", "iI", "qQ"), strict=True)
+       for sign, letter in zip(("", "u"), letters, strict=True)},
+    "float": "f",
+}  # fmt: skip
+
+
+class Damaged(Exception):
+    """A file is no flatbuffer of the schema; the message says where it goes wrong."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a table.
+
+    Attributes:
+        name: the key in what is read.
+        kind: a scalar such as `int32`; `[int32]`, a vector of them; `string`; `table`; `[table]`; `union`, a table of
+            the kind that the field before it says (None if that is not known); or `none`, a vector that has to be
+            absent or empty.
+        default: what an absent scalar is.
+        table: the schema of `table` and `[table]`.
+        union: the schemas of `union`.
+    """
+
+    name: str
+    kind: str
+    default: float = 0
+    table: Table = ()
+    union: Mapping[int, Table] = field(default_factory=dict)
+
+
+Table = tuple[Field, ...]
+Record = Mapping[str, Any]
+
+
+def table(text: str, **below: Table | Mapping[int, Table]) -> Table:
+    """A schema from its fields in order, as `name:kind` or `name:kind=default`; those of the tables and unions below it
+    are arguments of their fields' names."""
+    fields = []
+    for part in text.split():
+        name, _, kind = part.partition(":")
+        kind, _, default = kind.partition("=")
+        schema = below.get(name, ())
+        if isinstance(schema, tuple):
+            fields.append(Field(name, kind, int(default or 0), table=schema))
+        else:
+            fields.append(Field(name, kind, union=schema))
+    return tuple(fields)
+
+
+def read(content: bytes, identifier: bytes, schema: Table) -> Record:
+    """The root table of a file, with everything below it.
+
+    Absent vectors, strings and tables are None; vectors of scalars are arrays over the file's own bytes.
+
+    Raises:
+        Damaged: it is something else, or damaged.
+    """
+    reader = _Reader(content)
+    if content[4:8] != identifier:
+        raise Damaged("it does not begin as such a file does")
+    return reader.table(reader.target(0, "the root"), schema, "the root")
+
+
+class _Reader:
+    def __init__(self, content: bytes) -> None:
+        self._content, self._size = content, len(content)
+        self._left = len(content)  # bytes of tables and vectors that may still be read
+
+    def _number(self, place: int, letter: str, where: str) -> Any:
+        size = struct.calcsize(letter)
+        if not 0 <= place <= self._size - size or place % size:
+            raise Damaged(f"{where} does not lie inside the file")
+        return struct.unpack_from("<" + letter, self._content, place)[0]
+
+    def _spend(self, size: int, where: str) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise Damaged(f"{where} has parts that lie over one another")
+
+    def target(self, place: int, where: str) -> int:
+        """Where the offset at a place leads to."""
+        return place + int(self._number(place, "I", where))
+
+    def table(self, place: int, schema: Table, where: str) -> Record:
+        """The table at a place."""
+        vtable = place - int(self._number(place, "i", where))
+        length, size = (int(self._number(vtable + at, "H", where)) for at in (0, 2))
+        if length < 4 or length % 2 or vtable + length > self._size or size < 4 or place + size > self._size:
+            raise Damaged(f"{where} does not lie inside the file")
+        self._spend(size, where)
+        slots = [int(self._number(vtable + at, "H", where)) for at in range(4, length, 2)]
+        if any(slots[len(schema) :]):
+            raise Damaged(f"{where} has fields that are not known")
+        values: dict[str, Any] = {}
+        for wanted, slot in zip(schema, slots + [0] * (len(schema) - len(slots)), strict=False):
+            inside = f"{where}, {wanted.name}"
+            scalar = _SCALARS.get(wanted.kind)
+            width = struct.calcsize(scalar) if scalar else 4
+            if slot and not 4 <= slot <= size - width:
+                raise Damaged(f"{inside} does not lie inside its table")
+            if scalar:
+                values[wanted.name] = self._number(place + slot, scalar, inside) if slot else wanted.default
+            elif not slot:
+                values[wanted.name] = None
+            elif wanted.kind == "union":
+                found = wanted.union.get(next(reversed(values.values())))
+                at = self.target(place + slot, inside)
+                values[wanted.name] = None if found is None else self.table(at, found, inside)
+            else:
+                values[wanted.name] = self._behind(place + slot, wanted, inside)
+        return values
+
+    def _behind(self, place: int, field: Field, where: str) -> Any:
+        """What the offset of a field leads to."""
+        target = self.target(place, where)
+        if field.kind == "table":
+            return self.table(target, field.table, where)
+        count = int(self._number(target, "I", where))
+        start = target + 4
+        if field.kind == "none":
+            if count:
+                raise Damaged(f"{where} is not used by anything that is known")
+            return None
+        if field.kind == "[table]":
+            self._spend(4 * count, where)
+            return [self.table(self.target(start + 4 * i, where), field.table, f"{where}[{i}]") for i in range(count)]
+        if field.kind == "string":
+            self._spend(count, where)
+            if start + count > self._size:
+                raise Damaged(f"{where} does not lie inside the file")
+            return self._content[start : start + count]
+        dtype = np.dtype(_SCALARS[field.kind[1:-1]]).newbyteorder("<")
+        self._spend(count * dtype.itemsize, where)
+        if start % dtype.itemsize or start + count * dtype.itemsize > self._size:
+            raise Damaged(f"{where} does not lie inside the file")
+        return np.frombuffer(self._content, dtype, count, start)

@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old content or the new, never half of either; reading arrays; and hashing."""
+"""Reading regular files of bounded size; writing so that a crash leaves the old content or the new; and hashing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import tempfile
 import tokenize
 import zipfile
@@ -39,6 +40,44 @@ def sha256_file(path: Path) -> str:
 def sha256_bytes(content: bytes) -> str:
     """Hex SHA-256 of bytes."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, within: Path | None = None) -> bytes:
+    """The content of a regular file; never waits for a pipe, and never reads without end.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        error: the type to raise.
+        remedy: the end of the message: what the user can do.
+        within: a folder that the file must lie in when all symbolic links are followed; None: anywhere.
+
+    Raises:
+        error: it cannot be opened or read, is a folder, pipe or device, is larger, or lies elsewhere.
+    """
+    try:
+        if within is not None:
+            real = path.resolve()
+            if not real.is_relative_to(within.resolve()):
+                raise error(f"{path} leads out of {within}; {remedy}")
+            path = real
+        # Without O_NONBLOCK opening a pipe waits for who writes into it.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+                raise error(f"cannot read {path}: it is {kind}, not a file; {remedy}")
+            with os.fdopen(fd, "rb", closefd=False) as f:  # size 0 is what /proc says of files that have content
+                content = b"" if status.st_size > most else f.read(most + 1)
+            size = max(status.st_size, len(content))
+        finally:
+            os.close(fd)
+    except (OSError, ValueError, RuntimeError) as e:  # NUL in a path; a loop of links before Python 3.13
+        raise error(f"cannot read {path}: {getattr(e, 'strerror', None) or e}; {remedy}") from None
+    if size > most:
+        raise error(f"{path} has {size:,} bytes or more, at most {most:,} are read; {remedy}")
+    return content
 
 
 def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, NDArray[Any]]:

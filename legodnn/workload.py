@@ -28,26 +28,66 @@ each is worth, how often it is called. Written as TOML:
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import Self
 
 from legodnn.console import parse_size
 from legodnn.errors import WorkloadError
 from legodnn.profile import default_path
-from legodnn.schema import Schema, explain
-from legodnn.store import Name
+from legodnn.schema import (
+    LEAST_WEIGHT,
+    MOST_CHARGE,
+    MOST_MEMORY,
+    MOST_MODELS,
+    MOST_NAME,
+    MOST_PATH,
+    MOST_RATE,
+    MOST_SUM,
+    MOST_WEIGHT,
+    Many,
+    Metric,
+    Name,
+    Schema,
+    Threads,
+    explain,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
+Place = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
+
+
+def _limit(value: object) -> float:
+    """A limit of latency: a number above 0. (Of a union's members pydantic would tell all and name none.)"""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SUM:
+        raise ValueError(f"must be a number of milliseconds greater than 0 and at most {MOST_SUM:g}")
+    return float(value)
+
+
+def _limits(value: object) -> float | dict[str, float] | None:
+    """One limit of latency, or one by model."""
+    if value is None or not isinstance(value, dict):
+        return value if value is None else _limit(value)
+    limits: dict[str, float] = {}
+    if len(value) > MOST_MODELS:
+        raise ValueError(f"limits at most {MOST_MODELS} models")
+    for name, limit in value.items():
+        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+            raise ValueError(f"names must have 1 to {MOST_NAME} characters")
+        try:
+            limits[name] = _limit(limit)
+        except ValueError as e:
+            raise ValueError(f"that of {name!r} {e}, got {limit!r:.60}") from None
+    return limits
 
 
 class _Request(Schema):
@@ -72,9 +112,9 @@ class Budget(_Request):
         cores: CPU cores' worth of compute: sum over models of rate x threads x latency.
     """
 
-    memory_bytes: int | None = Field(default=None, gt=0, lt=1 << 62)
-    latency_ms: Positive | dict[str, Positive] | None = None
-    cores: Positive | None = None
+    memory_bytes: int | None = Field(default=None, gt=0, le=MOST_MEMORY)
+    latency_ms: Annotated[float | dict[str, float] | None, PlainValidator(_limits)] = None
+    cores: float | None = Field(default=None, gt=0, le=MOST_SUM)
 
 
 class SwitchCharge(_Request):
@@ -85,8 +125,8 @@ class SwitchCharge(_Request):
         per_ms: for each millisecond of loading, as the profile measured it.
     """
 
-    per_mb: NotNegative = 0.0
-    per_ms: NotNegative = 0.0
+    per_mb: Charge = 0.0
+    per_ms: Charge = 0.0
 
 
 class WorkloadModel(_Request):
@@ -105,14 +145,14 @@ class WorkloadModel(_Request):
     """
 
     name: Name
-    store: str = Field(min_length=1)
-    profile: str | None = Field(default=None, min_length=1)
-    weight: Positive = 1.0
-    rate_hz: NotNegative | None = None
-    latency_ms: Positive | None = None
-    min_accuracy: float | None = None
+    store: Place
+    profile: Place | None = None
+    weight: float = Field(default=1.0, ge=LEAST_WEIGHT, le=MOST_WEIGHT)
+    rate_hz: float | None = Field(default=None, ge=0, le=MOST_RATE)
+    latency_ms: float | None = Field(default=None, gt=0, le=MOST_SUM)
+    min_accuracy: Metric | None = None
     critical: bool = True
-    threads: int | None = Field(default=None, gt=0)
+    threads: Threads | None = None
 
     @property
     def profile_path(self) -> Path:
@@ -123,7 +163,7 @@ class WorkloadModel(_Request):
 class Workload(Schema):
     """The models that run together, and their budget unless another is given."""
 
-    models: tuple[WorkloadModel, ...] = Field(min_length=1)
+    models: Many[WorkloadModel] = Field(min_length=1, max_length=MOST_MODELS)
     budget: Budget = Budget()
     switch_charge: SwitchCharge = SwitchCharge()
 
@@ -137,20 +177,22 @@ class Workload(Schema):
 
     @model_validator(mode="after")
     def _names_make_sense(self) -> Self:
-        names = [m.name for m in self.models]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
+        counts = Counter(m.name for m in self.models)
+        if twice := sorted(name for name, count in counts.items() if count > 1):
             raise ValueError(f"two models are called {twice[0]!r}; give each a name of its own")
-        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(names))):
-            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(names)}")
+        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(counts))):
+            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(counts)}")
         return self
 
 
-def load_workload(paths: Sequence[str | Path]) -> Workload:
+def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
     """A workload from one `.toml` file, or from the folders of one or more stores (weight 1, no limits).
 
     Raises:
         WorkloadError: unreadable, not TOML, or not a workload.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     if not paths:
         raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
     files = [Path(p) for p in paths]
@@ -171,7 +213,7 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Folder names, numbered where they repeat: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = store.resolve().name or "model"
+        base = name = (store.resolve().name or "model")[: MOST_NAME - 10]
         number = 1
         while name in names:
             number += 1

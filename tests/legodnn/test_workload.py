@@ -76,8 +76,11 @@ def test_makes_a_workload_of_stores() -> None:
         ("[[models]", "not TOML"),
         ('[[models]]\nname = "a"', "store: Field required"),
         ('[[models]]\nname = "a"\nstore = ""', "store"),
-        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: Extra inputs"),
-        ('[[models]]\nname = "a"\nstore = "s"\nweight = 0', "greater than 0"),
+        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: unknown field"),
+        (
+            '[[models]]\nname = "a"\nstore = "s"\nweight = 0',
+            "weight: Input should be greater than or equal to 0.000001",
+        ),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = -1', "rate_hz"),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = nan', "rate_hz"),
         ('[[models]]\nname = "a"\nstore = "s"\nthreads = 0', "threads"),

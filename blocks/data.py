@@ -17,10 +17,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import read_arrays
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, DependencyError
-from legodnn.files import read_arrays
 
 Array = NDArray[np.float32]
 

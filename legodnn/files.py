@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import stat
 import tempfile
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import BinaryIO
 
 from legodnn.errors import LegoError
-
-# What NumPy and zipfile raise for archives that are not, or not whole.
-_DAMAGED = (
-    *(OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
 
 
 def sha256_file(path: Path) -> str:
@@ -42,18 +29,18 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, within: Path | None = None) -> bytes:
-    """The content of a regular file; never waits for a pipe, and never reads without end.
+@contextmanager
+def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path | None = None) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; never waits for a pipe.
 
     Args:
         path: the file.
-        most: bytes that it may have.
         error: the type to raise.
         remedy: the end of the message: what the user can do.
         within: a folder that the file must lie in when all symbolic links are followed; None: anywhere.
 
     Raises:
-        error: it cannot be opened or read, is a folder, pipe or device, is larger, or lies elsewhere.
+        error: it cannot be opened, is a folder, pipe or device, or lies elsewhere.
     """
     try:
         if within is not None:
@@ -63,46 +50,30 @@ def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, wit
             path = real
         # Without O_NONBLOCK opening a pipe waits for who writes into it.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-                raise error(f"cannot read {path}: it is {kind}, not a file; {remedy}")
-            with os.fdopen(fd, "rb", closefd=False) as f:  # size 0 is what /proc says of files that have content
-                content = b"" if status.st_size > most else f.read(most + 1)
-            size = max(status.st_size, len(content))
-        finally:
-            os.close(fd)
+        mode = os.fstat(fd).st_mode
     except (OSError, ValueError, RuntimeError) as e:  # NUL in a path; a loop of links before Python 3.13
         raise error(f"cannot read {path}: {getattr(e, 'strerror', None) or e}; {remedy}") from None
-    if size > most:
-        raise error(f"{path} has {size:,} bytes or more, at most {most:,} are read; {remedy}")
-    return content
-
-
-def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file by name, never Python objects.
-
-    Args:
-        path: the file.
-        error: the type to raise if it cannot be read, or is something else.
-        remedy: the end of the message: what the user can do.
-    """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _DAMAGED as e:
-        # What NumPy says of other files is advice to load pickles.
-        reason = getattr(e, "strerror", None) or ("it is no .npz file" if isinstance(e, ValueError) else str(e))
-        reason = reason or "it ends too early"
-        raise error(f"cannot read arrays from {path}: {reason}; {remedy}") from None
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise error(f"cannot read {path}: it is {kind}, not a file; {remedy}")
+        with os.fdopen(fd, "rb", closefd=False) as f:
+            yield f
+    finally:
+        os.close(fd)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an .npz file, as `write_atomic` does."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_atomic(path, content.getvalue())
+def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, within: Path | None = None) -> bytes:
+    """The content of a regular file of at most `most` bytes; for the rest see `open_regular`."""
+    with open_regular(path, error, remedy, within) as f:
+        size = os.fstat(f.fileno()).st_size
+        try:
+            content = b"" if size > most else f.read(most + 1)  # size 0 is what /proc says of files that have content
+        except OSError as e:
+            raise error(f"cannot read {path}: {e.strerror or e}; {remedy}") from None
+    if max(size, len(content)) > most:
+        raise error(f"{path} has {max(size, len(content)):,} bytes or more, at most {most:,} are read; {remedy}")
+    return content
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -155,6 +155,8 @@ def parse_document(
         return schema.model_validate_json(text)
     except ValidationError as e:
         raise error(f"{name}: {explain(e)}; {remedy}") from None
+    except LegoError as e:  # of a part that applications construct themselves, such as a budget
+        raise error(f"{name}: {e}; {remedy}") from None
 
 
 def check_extent(text: str, name: str, error: type[LegoError], remedy: str) -> None:

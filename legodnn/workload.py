@@ -27,7 +27,7 @@ each is worth, how often it is called. Written as TOML:
 
 from __future__ import annotations
 
-import sys
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,9 +38,11 @@ from typing_extensions import Self
 
 from legodnn.console import parse_size
 from legodnn.errors import WorkloadError
+from legodnn.files import read_regular
 from legodnn.profile import default_path
 from legodnn.schema import (
     LEAST_WEIGHT,
+    MOST_BYTES_OF_DOCUMENT,
     MOST_CHARGE,
     MOST_MEMORY,
     MOST_MODELS,
@@ -54,13 +56,11 @@ from legodnn.schema import (
     Name,
     Schema,
     Threads,
+    check_extent,
+    decode,
     explain,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from legodnn.toml import read_toml
 
 Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
 Place = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
@@ -185,6 +185,31 @@ class Workload(Schema):
         return self
 
 
+def read_trace(path: str | Path) -> list[Budget]:
+    """The budgets of a trace, a JSON list of them; `memory` may stand for memory_bytes as in a workload's file.
+
+    Raises:
+        WorkloadError: unreadable, or not a list of budgets.
+    """
+    remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
+    content = read_regular(Path(path), MOST_BYTES_OF_DOCUMENT, WorkloadError, remedy)
+    text = decode(content, Path(path), WorkloadError, remedy)
+    check_extent(text, str(path), WorkloadError, remedy)
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise WorkloadError(f"{path} is not JSON ({e}); {remedy}") from None
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise WorkloadError(f"{path} is not a JSON list of budgets; {remedy}")
+    budgets = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            budgets.append(Budget(**_with_memory(entry)))
+        except WorkloadError as e:
+            raise WorkloadError(f"{path}, budget {number}: {e}; {remedy}") from None
+    return budgets
+
+
 def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
     """A workload from one `.toml` file, or from the folders of one or more stores (weight 1, no limits).
 
@@ -223,13 +248,7 @@ def _names(stores: Sequence[Path]) -> list[str]:
 
 
 def _read_toml(path: Path) -> Workload:
-    try:
-        with path.open("rb") as f:
-            document = tomllib.load(f)
-    except OSError as e:
-        raise WorkloadError(f"cannot read {path}: {e.strerror or e}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise WorkloadError(f"{path} is not TOML: {e}") from None
+    document = read_toml(path, WorkloadError, "it needs one [[models]] table for each model, with a name and a store")
     try:
         entries = document.pop("models", None)
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):

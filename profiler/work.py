@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from legodnn.arrays import read_arrays, write_arrays
 from legodnn.errors import ProfileError
-from legodnn.files import read_arrays, write_arrays
 
 
 class Work:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import read_arrays
 from legodnn.errors import DependencyError, InputError
 from legodnn.runtime.executor import Array
 from legodnn.store import InputSpec
@@ -68,15 +69,18 @@ def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
 
 
 def _arrays(path: str | Path) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        x = content if isinstance(content, np.ndarray) else content["x"]
-        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"].astype(np.int64)
-    except (OSError, ValueError, KeyError, EOFError) as e:
-        raise InputError(
-            f"cannot read inputs from {path} ({e}); give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
-        ) from None
-    return x, y
+    remedy = "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
+    content = read_arrays(Path(path), InputError, remedy, names=("x", "y"), lone="x")
+    if "x" not in content:
+        raise InputError(f"cannot read inputs from {path}: it has no `x`; {remedy}")
+    y = content.get("y")
+    if y is None:
+        return content["x"], None
+    with np.errstate(invalid="ignore"):
+        whole = y.astype(np.int64) if y.dtype.kind in "biuf" else None
+    if whole is None or not np.array_equal(whole, y):
+        raise InputError(f"the labels `y` in {path} are {y.dtype}, not whole numbers, the classes")
+    return content["x"], whole
 
 
 def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:

@@ -29,7 +29,7 @@ from legodnn.blocks.prune import descendant
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.training import assign, check_labels, gives_probabilities, scalars_to, train_original, values
 from legodnn.blocks.work import Work
-from legodnn.console import Progress
+from legodnn.console import Progress, say
 from legodnn.errors import ModelError, StoreError
 from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
@@ -150,7 +150,7 @@ def _export(
     accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
     levels = [option_name(s, p) for p in recipe.precisions for s in (0.0, *recipe.sparsities)]
     sample = draw(chain.sizes, recipe.samples, recipe.seed)
-    print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
+    say(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)
     segments = [
         Segment(
             name=piece.name,

@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from legodnn.errors import WorkloadError
+from legodnn.printable import printable
 
 _UNITS = {
     "": 1,
@@ -23,9 +25,14 @@ _UNITS = {
 }
 
 
+def say(text: object, file: TextIO | None = None) -> None:
+    """Print for people: names that come from elsewhere cannot steer the terminal."""
+    print(printable(str(text)), file=file)
+
+
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     """Rows under a header, columns aligned: numbers to the right, text to the left."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     numeric = [
         all(re.fullmatch(r"[-+]?[\d.,]+( ?[%a-zA-Z]{1,3})?|-?", row[i]) for row in cells) for i in range(len(header))
@@ -62,7 +69,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, done: int = 0) -> None:
         """A line for `total` units of work, of which `done` were done by an earlier run."""
-        self.label, self.total, self.done = label, total, done
+        self.label, self.total, self.done = printable(label), total, done
         self._before = done
         self._start = time.monotonic()
         self._drawn = 0.0
@@ -81,7 +88,7 @@ class Progress:
             left = (now - self._start) / max(1, self.done - self._before) * (self.total - self.done)
             filled = round(24 * self.done / self.total)
             bar = "#" * filled + "." * (24 - filled)
-            text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {note}"
+            text = f"\r{self.label:<32} [{bar}] {self.done}/{self.total}  {left:.0f} s left  {printable(note)}"
             print(f"{text:<110}", end="", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Progress:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from legodnn.errors import LegoError
+from legodnn.errors import LegoError, WriteError
 
 
 def sha256_file(path: Path) -> str:
@@ -77,21 +77,26 @@ def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, wit
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content`: temporary file beside it, fsync, rename."""
+    """Replace `path` by `content`: temporary file beside it, fsync, rename.
+
+    Raises:
+        WriteError: the disk is full, the folder cannot be written, or a folder stands at `path`.
+    """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _fsync_folder(path.parent)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
+        try:
+            with os.fdopen(fd, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _fsync_folder(path.parent)
 
 
 @contextmanager
@@ -103,19 +108,22 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: something other than an empty folder stands at `path`.
+        WriteError: the disk is full, or the folder around it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp"))
     try:
         yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as f:
-                    os.fsync(f.fileno())
-            else:
-                _fsync_folder(file)
-        _fsync_folder(temporary)
+        with _writing(path):
+            temporary.chmod(0o755)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as f:
+                        os.fsync(f.fileno())
+                else:
+                    _fsync_folder(file)
+            _fsync_folder(temporary)
         try:
             temporary.rename(path)
         except OSError as e:
@@ -124,6 +132,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _fsync_folder(path.parent)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as e:  # a NUL in a path
+        reason = getattr(e, "strerror", None) or e
+        raise WriteError(f"cannot write {path}: {reason}; make room there, or name another place") from None
 
 
 def _fsync_folder(path: Path) -> None:

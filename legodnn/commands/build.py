@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from legodnn.console import say
+
 # Flags that set the field of the recipe of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
@@ -88,5 +90,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(store_summary(store)))
     else:
-        print(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+        say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
     return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
-from legodnn.console import size, table
+from legodnn.console import say, size, table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
 from legodnn.store import Store
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(steps_json(steps))
     else:
-        print(steps_table(steps))
+        say(steps_table(steps))
     return 0
 
 
@@ -120,7 +120,7 @@ def report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
 
     stores = {model.name: Store(model.store) for model in workload.models}
     profiles = [Profile.load(model.profile_path) for model in workload.models]
-    print(f"report: {write_report(folder, stores, profiles, steps)} (opens offline)", file=sys.stderr)
+    say(f"report: {write_report(folder, stores, profiles, steps)} (opens offline)", file=sys.stderr)
 
 
 def _files(arguments: list[str], workload: Workload) -> dict[str, str]:

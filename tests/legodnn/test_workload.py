@@ -106,7 +106,7 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
         load_workload([tmp_path / "missing.toml"])
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(WorkloadError, match="not TOML"):
+    with pytest.raises(WorkloadError, match="is not UTF-8 text"):
         load_workload([binary])
     for paths in ([write(tmp_path, TOML), "store"], ["store", write(tmp_path, TOML)]):
         with pytest.raises(WorkloadError, match=r"workload\.toml is a workload file, .* not with store;"):

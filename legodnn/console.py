@@ -61,6 +61,14 @@ def parse_size(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2] or ""])
 
 
+def parse_memory(text: str) -> int:
+    """Like `parse_size`, for limits of memory: so few bytes without a unit were meant to be megabytes."""
+    count = parse_size(text)
+    if count < 10_000 and text.strip().isdigit():
+        raise WorkloadError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
+    return count
+
+
 class Progress:
     """A progress line on stderr: `label  [####....]  12/40  3 s left`. Silent lines when stderr is no terminal.
 

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import Self
 
-from legodnn.console import parse_size
+from legodnn.console import parse_memory
 from legodnn.errors import WorkloadError
 from legodnn.files import read_regular
 from legodnn.profile import default_path
@@ -283,4 +283,4 @@ def _with_memory(entry: dict[str, Any]) -> dict[str, Any]:
     if "memory_bytes" in entry:
         raise WorkloadError("the budget has both memory and memory_bytes; give one of them")
     rest = {key: value for key, value in entry.items() if key != "memory"}
-    return {**rest, "memory_bytes": parse_size(str(entry["memory"]))}
+    return {**rest, "memory_bytes": parse_memory(str(entry["memory"]))}

@@ -85,7 +85,7 @@ def _arrays(path: str | Path) -> tuple[NDArray[np.generic], NDArray[np.int64] | 
 
 def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise DependencyError("reading images needs Pillow; pip install 'legodnn[images]'") from None
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _IMAGES)
@@ -97,7 +97,7 @@ def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray
         try:
             with Image.open(file) as image:
                 small = image.convert("L" if channels == 1 else "RGB").resize((width, height))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as e:
+        except Exception as e:  # decoders of damaged files raise anything
             raise InputError(f"cannot read {file} ({e}); replace or remove it") from None
         pixels.append(np.asarray(small, np.uint8).reshape(spec.shape))
     numbers = {label: i for i, label in enumerate(labels)}

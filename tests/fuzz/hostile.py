@@ -123,13 +123,13 @@ def places(document: Json, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ..
 def mutated(document: Json, rng: random.Random) -> Json:
     """A copy with one to three things changed: replaced, gone, added, repeated, renamed, or swapped with another."""
     document = copy.deepcopy(document)
-    for _ in range(rng.choice((1, 1, 2, 3))):
+    for _ in range(rng.choice((1, 1, 1, 1, 2, 3))):
         paths = list(places(document))
         if not paths:
             break
         path = rng.choice(paths)
         inside = _at(document, path[:-1])
-        key, how = path[-1], rng.randrange(10)
+        key, how = path[-1], rng.randrange(14)
         if how < 5:
             inside[key] = value(rng)
         elif how == 5:
@@ -141,8 +141,8 @@ def mutated(document: Json, rng: random.Random) -> Json:
         elif how == 8 and isinstance(inside, list):
             inside.extend([inside[key]] * rng.choice((1, 2, 30, 1100)))
         elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool):
-            inside[key] = inside[key] * rng.choice((-1, 0, 2, 1e-6, 1e6, 1e12, 1 + 1e-15))
-        elif isinstance(inside, dict):
+            inside[key] = inside[key] * rng.choice((-1, 0, 2, 3, 1000, 1e-6, 1e6, 1e12, 1 + 1e-15))
+        elif isinstance(inside, dict) and how < 11:
             inside[rng.choice(("more", "", "schema", "schema_", "__class__", key + "_"))] = value(rng)
     return document
 

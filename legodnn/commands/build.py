@@ -41,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/blocks/recipe.py lists "
-        "all. Flags come before it.",
+        "all. Flags come before it. module:function runs that module's code, as a recipe does that names one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

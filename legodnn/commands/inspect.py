@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras file, module:function, a name in keras.applications, or vgg16, "
+        help="folder of a store, or a model: a .keras file, module:function (which runs it), a name in keras.applications, or vgg16, "
         "resnet18, resnet20, resnet56",
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Whatever a file holds: only errors of ours, in a line or two, within a second and 200 MB.
 
-A few hundred cases in `make test`; in `make test-all` as many as LEGODNN_FUZZ_CASES says (default 10,000). What was found
-is in the ordinary tests, made small.
+A few hundred cases in `make test`; in `make test-all` as many as LEGODNN_FUZZ_CASES says (default 10,000). What was
+found is in the ordinary tests, made small.
 """
 
 from __future__ import annotations

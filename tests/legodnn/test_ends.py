@@ -1,4 +1,4 @@
-"""How the command ends when it is interrupted, or nobody reads what it prints: an exit status and a line, no traceback."""
+"""How the command ends when it is interrupted, or nobody reads what it prints: a status and a line, no traceback."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras file, module:function (which runs it), a name in keras.applications, or vgg16, "
-        "resnet18, resnet20, resnet56",
+        help="folder of a store, or a model: a .keras file, module:function (runs it), a name in keras.applications, "
+        "or vgg16, resnet18, resnet20, resnet56",
     )
     parser.add_argument(
         "--max-blocks", type=int, default=16, help="for a model: at most this many blocks (default: 16)"

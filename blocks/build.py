@@ -27,7 +27,7 @@ from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.rehearsal import check_undivided, rehearse
 from legodnn.blocks.training import assign, scalars_to, train_original, values
 from legodnn.blocks.work import Work
-from legodnn.console import duration
+from legodnn.console import duration, say
 from legodnn.errors import StoreError
 from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
@@ -202,7 +202,7 @@ def _export(
     accuracy, fit = measure(
         chain, val, described, recipe.samples, recipe.seed, metric, evaluated, further=uniform.values()
     )
-    print(report(uniform, evaluated, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
+    say(report(uniform, evaluated, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
     options = {
         piece.name: mark_dominated(
             [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], losses, strict=True)], mean

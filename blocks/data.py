@@ -18,10 +18,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import read_arrays
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import call_user, user_function
 from legodnn.errors import DataError, DependencyError
-from legodnn.files import read_arrays
 from legodnn.folders import ImageFolder, class_folders, split_folders
 from legodnn.images import read_images
 from legodnn.pixels import Array, Images, Pixels, as_input

@@ -17,7 +17,6 @@ What does not change the result (number of processes, logs) is an argument of `l
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,14 +24,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.schema import Schema, explain
-from legodnn.store import Precision
+from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
+from legodnn.store import Precision, Scale
+from legodnn.toml import read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
+# Of an image's side, and channels.
+_MOST_PIXELS = 16_384
+Place = Annotated[str, Field(max_length=MOST_PATH)]
 Criterion = Literal["l1", "l2", "batch_norm_scale", "reconstruction"]
 
 
@@ -71,31 +69,33 @@ class Recipe(Schema):
         seed: of everything random.
     """
 
-    model: str
+    model: Place
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    data: str = "digits"
-    width: Annotated[float, Field(gt=0)] = 1.0
-    image_size: Annotated[int, Field(ge=8)] | None = None
-    input_range: tuple[float, float] | None = None
-    input_mean: tuple[float, ...] | None = None
-    input_std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
-    weights: str | None = None
-    train_epochs: Annotated[int, Field(ge=0)] = 0
-    sparsities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.2, 0.4, 0.6, 0.8, 0.9)
-    precisions: tuple[Precision, ...] = ("float32", "float16", "int8")
+    data: Place = "digits"
+    width: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    image_size: Annotated[int, Field(ge=8, le=_MOST_PIXELS)] | None = None
+    input_range: tuple[Scale, Scale] | None = None
+    input_mean: tuple[Scale, ...] | None = Field(default=None, max_length=_MOST_PIXELS)
+    input_std: tuple[Annotated[float, Field(ge=1e-9, le=1e9)], ...] | None = Field(
+        default=None, max_length=_MOST_PIXELS
+    )
+    weights: Place | None = None
+    train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
+    sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
+    precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)
     criterion: Criterion = "l1"
-    distill_epochs: Annotated[int, Field(gt=0)] = 10
-    joint_epochs: Annotated[int, Field(ge=0)] = 20
-    patience: Annotated[int, Field(gt=0)] = 3
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
+    joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
+    patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3
+    learning_rate: Annotated[float, Field(gt=0, le=MOST_LOSS)] = 1e-3
     mixed_precision: bool = False
-    batch_size: Annotated[int, Field(gt=0)] = 64
-    max_blocks: Annotated[int, Field(gt=0)] = 16
+    batch_size: Annotated[int, Field(gt=0, le=MOST_INT)] = 64
+    max_blocks: Annotated[int, Field(gt=0, le=MOST_SEGMENTS)] = 16
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    metric: str | None = None
-    samples: Annotated[int, Field(ge=6)] = 120
-    evaluated_images: Annotated[int, Field(ge=10)] = 2000
-    calibration_images: Annotated[int, Field(gt=0)] = 128
+    metric: Place | None = None
+    samples: Annotated[int, Field(ge=6, le=MOST_INT)] = 120
+    evaluated_images: Annotated[int, Field(ge=10, le=MOST_INT)] = 2000
+    calibration_images: Annotated[int, Field(gt=0, le=MOST_INT)] = 128
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @field_validator("sparsities")
@@ -134,13 +134,7 @@ def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
     """
     document: dict[str, Any] = {}
     if file is not None:
-        try:
-            with Path(file).open("rb") as f:
-                document = tomllib.load(f)
-        except OSError as e:
-            raise ModelError(f"cannot read {file}: {e.strerror or e}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-            raise ModelError(f"{file} is not TOML: {e}") from None
+        document = read_toml(Path(file), ModelError, "docs/build.md shows a recipe")
     document = {"name": default_name, **document, **given}
     lists = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
     try:

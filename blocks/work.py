@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Self
 
+from legodnn.arrays import read_arrays, write_arrays
 from legodnn.blocks.recipe import Recipe
 from legodnn.errors import StoreError
-from legodnn.files import read_arrays, write_arrays, write_atomic
+from legodnn.files import write_atomic
 from legodnn.schema import to_json
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from legodnn.arrays import read_arrays
 from legodnn.errors import ModelError
-from legodnn.files import read_arrays
 
 Shape = tuple[int, int, int]
 

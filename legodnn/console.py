@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from legodnn.errors import WorkloadError
+from legodnn.printable import printable
 
 _UNITS = {
     "": 1,
@@ -26,9 +28,14 @@ _UNITS = {
 _LINE_EVERY_S = 30.0
 
 
+def say(text: object, file: TextIO | None = None) -> None:
+    """Print for people: names that come from elsewhere cannot steer the terminal."""
+    print(printable(str(text)), file=file)
+
+
 def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     """Rows under a header, columns aligned: numbers to the right, text to the left."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     numeric = [
         all(re.fullmatch(r"[-+]?[\d.,]+( ?[%a-zA-Z]{1,3})?|-?", row[i]) for row in cells) for i in range(len(header))
@@ -73,6 +80,14 @@ def shown(value: object) -> str:
         return type(value).__name__
 
 
+def parse_memory(text: str) -> int:
+    """Like `parse_size`, for limits of memory: so few bytes without a unit were meant to be megabytes."""
+    count = parse_size(text)
+    if count < 10_000 and text.strip().isdigit():
+        raise WorkloadError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
+    return count
+
+
 class Progress:
     """A progress line on stderr: `label  [####....]  12/40  3 s left`; where stderr is no terminal, a line of its own
     every half minute.
@@ -82,7 +97,7 @@ class Progress:
 
     def __init__(self, label: str, total: int, done: int = 0) -> None:
         """A line for `total` units of work, of which `done` were done by an earlier run."""
-        self.label, self.total, self.done = label, total, done
+        self.label, self.total, self.done = printable(label), total, done
         self._before = done
         self._start = time.monotonic()
         self._terminal = sys.stderr.isatty()
@@ -106,9 +121,9 @@ class Progress:
         if self._terminal:
             filled = round(24 * self.done / self.total)
             bar = "#" * filled + "." * (24 - filled)
-            self._draw(f"{self.label:<32} [{bar}] {self.done}/{self.total}  {left} left  {note}")
+            self._draw(f"{self.label:<32} [{bar}] {self.done}/{self.total}  {left} left  {printable(note)}")
         else:
-            print(f"{self.label:<32} {self.done}/{self.total}  {left} left  {note}", file=sys.stderr, flush=True)
+            say(f"{self.label:<32} {self.done}/{self.total}  {left} left  {note}", sys.stderr)
 
     def _draw(self, text: str, end: str = "") -> None:
         """Over what stands in the terminal's line; a line that is longer than the terminal could not be drawn over."""

@@ -11,15 +11,18 @@
     ├── ExecutionError      an inference failed while it ran, or the process that ran it ended
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
     ├── DataError           (offline) training data cannot be used
+    ├── WriteError          a file cannot be written: the disk is full, or it is not allowed
     └── DependencyError     an optional package is not installed
 
 A message is one or two lines: what is wrong, where, and what to do. When an error is raised nothing has been
-written and the running plan is untouched.
+written and the running plan is untouched. Control characters in names are shown as escapes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from legodnn.printable import printable
 
 if TYPE_CHECKING:
     from legodnn.plan import Infeasible
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 class LegoError(Exception):
     """Base of all errors that this package raises on purpose."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class StoreError(LegoError):
@@ -71,6 +77,10 @@ class ModelError(LegoError):
 
 class DataError(LegoError):
     """Training data is missing or cannot be used."""
+
+
+class WriteError(LegoError):
+    """A file cannot be written: the disk is full, or it is not allowed. What was there before is unchanged."""
 
 
 class DependencyError(LegoError):

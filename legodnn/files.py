@@ -1,30 +1,18 @@
-"""Writing so that a crash leaves the old content or the new, never half of either; reading arrays; and hashing."""
+"""Reading regular files of bounded size; writing so that a crash leaves the old content or the new; and hashing."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
+import stat
 import tempfile
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from legodnn.errors import LegoError
-
-# What NumPy and zipfile raise for archives that are not, or not whole.
-_DAMAGED = (
-    *(OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError),
-    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
+from legodnn.errors import LegoError, WriteError
 
 
 def sha256_file(path: Path) -> str:
@@ -41,47 +29,74 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def read_arrays(path: Path, error: type[LegoError], remedy: str) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file by name, never Python objects.
+@contextmanager
+def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path | None = None) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; never waits for a pipe.
 
     Args:
         path: the file.
-        error: the type to raise if it cannot be read, or is something else.
+        error: the type to raise.
         remedy: the end of the message: what the user can do.
+        within: a folder that the file must lie in when all symbolic links are followed; None: anywhere.
+
+    Raises:
+        error: it cannot be opened, is a folder, pipe or device, or lies elsewhere.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except _DAMAGED as e:
-        # What NumPy says of other files is advice to load pickles.
-        reason = getattr(e, "strerror", None) or ("it is no .npz file" if isinstance(e, ValueError) else str(e))
-        reason = reason or "it ends too early"
-        raise error(f"cannot read arrays from {path}: {reason}; {remedy}") from None
+        if within is not None:
+            real = path.resolve()
+            if not real.is_relative_to(within.resolve()):
+                raise error(f"{path} leads out of {within}; {remedy}")
+            path = real
+        # Without O_NONBLOCK opening a pipe waits for who writes into it.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        mode = os.fstat(fd).st_mode
+    except (OSError, ValueError, RuntimeError) as e:  # NUL in a path; a loop of links before Python 3.13
+        raise error(f"cannot read {path}: {getattr(e, 'strerror', None) or e}; {remedy}") from None
+    try:
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise error(f"cannot read {path}: it is {kind}, not a file; {remedy}")
+        with os.fdopen(fd, "rb", closefd=False) as f:
+            yield f
+    finally:
+        os.close(fd)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an .npz file, as `write_atomic` does."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_atomic(path, content.getvalue())
+def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, within: Path | None = None) -> bytes:
+    """The content of a regular file of at most `most` bytes; for the rest see `open_regular`."""
+    with open_regular(path, error, remedy, within) as f:
+        size = os.fstat(f.fileno()).st_size
+        try:
+            content = b"" if size > most else f.read(most + 1)  # size 0 is what /proc says of files that have content
+        except OSError as e:
+            raise error(f"cannot read {path}: {e.strerror or e}; {remedy}") from None
+    if max(size, len(content)) > most:
+        raise error(f"{path} has {max(size, len(content)):,} bytes or more, at most {most:,} are read; {remedy}")
+    return content
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content`: temporary file beside it, fsync, rename."""
+    """Replace `path` by `content`: temporary file beside it, fsync, rename.
+
+    Raises:
+        WriteError: the disk is full, the folder cannot be written, or a folder stands at `path`.
+    """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(fd, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _fsync_folder(path.parent)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
+        try:
+            with os.fdopen(fd, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _fsync_folder(path.parent)
 
 
 @contextmanager
@@ -93,19 +108,22 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: something other than an empty folder stands at `path`.
+        WriteError: the disk is full, or the folder around it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp"))
     try:
         yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as f:
-                    os.fsync(f.fileno())
-            else:
-                _fsync_folder(file)
-        _fsync_folder(temporary)
+        with _writing(path):
+            temporary.chmod(0o755)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as f:
+                        os.fsync(f.fileno())
+                else:
+                    _fsync_folder(file)
+            _fsync_folder(temporary)
         try:
             temporary.rename(path)
         except OSError as e:
@@ -114,6 +132,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _fsync_folder(path.parent)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as e:  # a NUL in a path
+        reason = getattr(e, "strerror", None) or e
+        raise WriteError(f"cannot write {path}: {reason}; make room there, or name another place") from None
 
 
 def _fsync_folder(path: Path) -> None:

@@ -11,8 +11,21 @@ from typing_extensions import Self
 from legodnn.console import size
 from legodnn.errors import WorkloadError
 from legodnn.files import write_atomic
-from legodnn.schema import Schema, read_document, to_json
-from legodnn.store import Name
+from legodnn.schema import (
+    MOST_METRIC,
+    MOST_MODELS,
+    MOST_SEGMENTS,
+    MOST_SUM,
+    Many,
+    Memory,
+    Metric,
+    Name,
+    Schema,
+    Sum,
+    Threads,
+    read_document,
+    to_json,
+)
 from legodnn.workload import Budget
 
 VERSION = "legodnn.plan/1"
@@ -36,14 +49,14 @@ class ModelPlan(Schema):
 
     name: Name
     suspended: bool = False
-    threads: int = Field(default=1, gt=0)
-    options: dict[str, str] = Field(default_factory=dict)
-    accuracy: float = 0.0
-    accuracy_error: float = Field(default=0.0, ge=0)
-    latency_ms: float = Field(default=0.0, ge=0)
-    latency_limit_ms: float | None = None
-    memory_bytes: int = Field(default=0, ge=0)
-    cores: float = Field(default=0.0, ge=0)
+    threads: Threads = 1
+    options: dict[Name, Name] = Field(default_factory=dict, max_length=MOST_SEGMENTS)
+    accuracy: Metric = 0.0
+    accuracy_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
+    latency_ms: Sum = 0.0
+    latency_limit_ms: Sum | None = None
+    memory_bytes: Memory = 0
+    cores: Sum = 0.0
 
     def __str__(self) -> str:
         if self.suspended:
@@ -65,10 +78,10 @@ class Plan(Schema):
     """
 
     schema_: Literal["legodnn.plan/1"] = Field(default="legodnn.plan/1", alias="schema")
-    models: tuple[ModelPlan, ...] = Field(min_length=1)
+    models: Many[ModelPlan] = Field(min_length=1, max_length=MOST_MODELS)
     budget: Budget
-    objective: float
-    switch_charge: float = Field(default=0.0, ge=0)
+    objective: float = Field(ge=-MOST_SUM, le=MOST_SUM)
+    switch_charge: Sum = 0.0
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -5,6 +5,7 @@ Times are in milliseconds, memory in bytes. A profile fits one store and one dev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,23 +15,39 @@ from typing_extensions import Self
 
 from legodnn.errors import ProfileError
 from legodnn.files import write_atomic
-from legodnn.schema import Schema, read_document, to_json
+from legodnn.schema import (
+    MOST_CONTAINERS,
+    MOST_INT,
+    MOST_METRIC,
+    MOST_MODELS,
+    MOST_NOTES,
+    MOST_SLOWDOWN,
+    MOST_THREADS,
+    Bytes,
+    Many,
+    Milliseconds,
+    Name,
+    Schema,
+    Text,
+    Threads,
+    read_document,
+    to_json,
+)
 from legodnn.store import Store
 
 VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
 
-NotNegative = Annotated[float, Field(ge=0)]
-Milliseconds = NotNegative
+NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 
 
 class Fingerprint(Schema):
     """What the measurements hold for: another CPU, core count, architecture or executor needs another profile."""
 
-    machine: str
-    cpu: str
-    cores: int = Field(gt=0)
-    executor: str
+    machine: Text
+    cpu: Text
+    cores: int = Field(gt=0, le=MOST_INT)
+    executor: Text
 
 
 class Latency(Schema):
@@ -39,8 +56,8 @@ class Latency(Schema):
     `first_ms` is the median of first runs after another option ran in its place; the others are of runs after these.
     """
 
-    threads: int = Field(gt=0)
-    runs: int = Field(gt=0)
+    threads: Threads
+    runs: int = Field(gt=0, le=MOST_INT)
     first_ms: Milliseconds | None = None
     min_ms: Milliseconds
     median_ms: Milliseconds
@@ -55,12 +72,12 @@ class OptionProfile(Schema):
     `energy_mj` what one run takes in millijoules, where energy was measured.
     """
 
-    segment: str
-    option: str
-    memory_bytes: int = Field(ge=0)
+    segment: Name
+    option: Name
+    memory_bytes: Bytes
     load_ms: Milliseconds
     energy_mj: NotNegative | None = None
-    latency: tuple[Latency, ...] = Field(min_length=1)
+    latency: Many[Latency] = Field(min_length=1, max_length=MOST_THREADS)
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:
@@ -73,23 +90,23 @@ class OptionProfile(Schema):
 class Skipped(Schema):
     """An option that was not measured, or not with all thread counts, and so is never chosen, and why."""
 
-    segment: str
-    option: str
-    reason: str
+    segment: Name
+    option: Name
+    reason: Text
 
 
 class Chain(Schema):
     """What a run of a whole composition takes beyond its segments' medians, at one thread count."""
 
-    threads: int = Field(gt=0)
+    threads: Threads
     overhead_ms: Milliseconds
 
 
 class Validation(Schema):
     """How far predicted latencies were from measured ones, for random compositions; relative errors."""
 
-    threads: int = Field(gt=0)
-    plans: int = Field(gt=0)
+    threads: Threads
+    plans: int = Field(gt=0, le=MOST_INT)
     median_error: NotNegative
     p95_error: NotNegative
 
@@ -97,9 +114,9 @@ class Validation(Schema):
 class Contention(Schema):
     """How many times longer an inference takes while another model runs without pause; one thread each."""
 
-    store_id: str
-    model: str
-    slowdown: float = Field(ge=1)
+    store_id: Name
+    model: Name
+    slowdown: float = Field(ge=1, le=MOST_SLOWDOWN)
 
 
 class Energy(Schema):
@@ -109,7 +126,7 @@ class Energy(Schema):
     from one composition to another with other options takes, its first run's extra included.
     """
 
-    meter: str
+    meter: Text
     estimate: bool
     idle_w: NotNegative
     switch_mj: NotNegative
@@ -125,28 +142,28 @@ class Conditions(Schema):
         warnings: what may have disturbed the measurements.
     """
 
-    kernel: str
-    cpu_features: tuple[str, ...] = ()
-    governor: str | None = None
-    mhz: tuple[float | None, float | None] = (None, None)
-    throttled: tuple[str, str] = ("", "")
-    warnings: tuple[str, ...] = ()
+    kernel: Text
+    cpu_features: Many[Text] = Field(default=(), max_length=MOST_NOTES)
+    governor: Text | None = None
+    mhz: tuple[NotNegative | None, NotNegative | None] = (None, None)
+    throttled: tuple[Text, Text] = ("", "")
+    warnings: Many[Text] = Field(default=(), max_length=MOST_NOTES)
 
 
 class Profile(Schema):
     """The measurements of a store's options on one device."""
 
     schema_: Literal["legodnn.profile/1"] = Field(default="legodnn.profile/1", alias="schema")
-    store_id: str
-    model: str
+    store_id: Name
+    model: Name
     device: Fingerprint
-    created: str
-    options: tuple[OptionProfile, ...] = Field(min_length=1)
-    skipped: tuple[Skipped, ...] = ()
-    chain: tuple[Chain, ...] = ()
+    created: Text
+    options: Many[OptionProfile] = Field(min_length=1, max_length=MOST_CONTAINERS)
+    skipped: Many[Skipped] = Field(default=(), max_length=MOST_CONTAINERS)
+    chain: Many[Chain] = Field(default=(), max_length=MOST_THREADS)
     pack_ms: Milliseconds | None = None
-    validation: tuple[Validation, ...] = ()
-    contention: tuple[Contention, ...] = ()
+    validation: Many[Validation] = Field(default=(), max_length=MOST_THREADS)
+    contention: Many[Contention] = Field(default=(), max_length=MOST_MODELS)
     energy: Energy | None = None
     conditions: Conditions | None = None
 
@@ -173,14 +190,15 @@ class Profile(Schema):
                 f"{self.store_id[:12]} instead of {store.id[:12]}); run `legodnn profile {store.path}`"
             )
         skipped = [(o.segment, o.option) for o in self.skipped]
-        have = [*((o.segment, o.option) for o in self.options), *skipped]
-        want = [(s.name, o.name) for s in store.manifest.segments for o in s.options]
-        if sorted(have) != sorted(want):
-            odd = next(key for key in (*want, *have) if have.count(key) != want.count(key))
+        have = Counter([*((o.segment, o.option) for o in self.options), *skipped])
+        want = Counter((s.name, o.name) for s in store.manifest.segments for o in s.options)
+        if have != want:
+            odd = next(key for key in (*want, *have) if have[key] != want[key])
             what = "/".join(odd)
             raise ProfileError(f"the profile of {store.path} does not have exactly one entry for {what}; {_REMEDY}")
+        never = set(skipped)
         for segment in store.manifest.segments:
-            if (segment.name, segment.original.name) in skipped:
+            if (segment.name, segment.original.name) in never:
                 raise ProfileError(f"the profile of {store.path} skips the original of {segment.name}; {_REMEDY}")
 
     def check_device(self, device: Fingerprint) -> None:
@@ -246,6 +264,14 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 
 def default_path(store: str | Path) -> Path:
-    """Where a store's profile lies unless said otherwise: beside the store's folder, as NAME.profile.json."""
+    """Where a store's profile lies unless said otherwise: beside the store's folder, as NAME.profile.json.
+
+    Raises:
+        ProfileError: the folder has no name and nothing beside it, as `/`.
+    """
     path = Path(store)
+    if path.name in ("", ".."):  # `.` and the like have a name only once they are looked up
+        path = path.resolve()
+    if not path.name:
+        raise ProfileError(f"{path} has no name of its own, as the folder of a store has")
     return path.with_name(path.name + ".profile.json")

@@ -1,5 +1,9 @@
 """What all the JSON documents of this project share: strict, frozen pydantic models and one way to read them.
 
+Every number, text and list of a document has a bound, of which the names below say why it is what it is. What is within
+them is planned exactly and cannot overflow; what is beyond them comes from no device, and is refused with the bound in
+the message. Java's reader has the same (org.legodnn.json.Bounds).
+
 Knows nothing of stores, profiles or plans: those are in the modules of these names.
 """
 
@@ -7,11 +11,65 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from legodnn.errors import LegoError
+from legodnn.files import read_regular
+
+# What a document may hold. A store of 50 blocks with 30 options each, with their interactions, takes 2 MB.
+MOST_BYTES_OF_DOCUMENT = 4 << 20
+# Lists and objects, and values of any kind: what is read of them takes many times their text's room.
+MOST_CONTAINERS = 100_000
+MOST_VALUES = 500_000
+MOST_DEPTH = 200
+
+MOST_NAME = 200  # characters; names are shown in tables, and are parts of files' names
+MOST_TEXT = 10_000  # characters of reasons, warnings and the like
+MOST_NOTES = 1000  # warnings, features of a processor
+MOST_PATH = 4096  # characters; Linux opens no longer ones
+MOST_OPTIONS = 1024  # of a segment; the solvers count them in 16 bits
+MOST_SEGMENTS = 4096
+MOST_TENSORS = 16_384
+MOST_MODELS = 1024  # of a workload
+MOST_LABELS = 100_000  # the greatest public data sets of images have some 20,000
+MOST_KNOTS = 10_000  # of a link
+MOST_THREADS = 1024
+MOST_RANK = 8  # of tensors in LiteRT
+MOST_INT = (1 << 31) - 1  # of sizes in TensorFlow Lite and Java
+MOST_ELEMENTS = 1 << 29  # of a tensor, whose 2 GiB are as much as one array of Java holds
+# So much more than any device has, and so little that the sum over all segments is exact in 64-bit integers: bytes, and
+# milliseconds in nanoseconds (10^7 are almost three hours).
+MOST_BYTES = 1 << 48
+MOST_MS = 1e7
+# Limits and predictions are sums of such figures, times the number of threads, rates and slow-downs.
+MOST_SUM = 1e21
+MOST_MEMORY = (1 << 62) - 1
+MOST_COUNT = 10**18  # parameters, multiply-accumulates
+# Losses are sums that the link turns into the metric, where about 1 halves it; metrics are mostly shares.
+MOST_LOSS = 1e6
+MOST_METRIC = 1e9
+LEAST_KNOT = 1e-15  # between two knots of a link: its slope stays a number
+# A model may be worth a million times as much as another: what is lost in their sum is below a billionth of either.
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
+MOST_RATE = 1e6
+MOST_SLOWDOWN = 1e6
+MOST_CHARGE = 1e9
+
+T = TypeVar("T")
+# Any number of something. The first error in it ends the search: a million of them would take gigabytes to tell.
+Many = Annotated[tuple[T, ...], FailFast()]
+Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
+Text = Annotated[str, Field(max_length=MOST_TEXT)]
+Loss = Annotated[float, Field(ge=-MOST_LOSS, le=MOST_LOSS)]
+Metric = Annotated[float, Field(ge=-MOST_METRIC, le=MOST_METRIC)]
+Bytes = Annotated[int, Field(ge=0, le=MOST_BYTES)]
+Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
+Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
+Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
+Sum = Annotated[float, Field(ge=0, le=MOST_SUM)]
+Memory = Annotated[int, Field(ge=0, le=MOST_MEMORY)]
 
 
 class Schema(BaseModel):
@@ -22,14 +80,37 @@ class Schema(BaseModel):
 
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
+# How many problems are told, and from how many on it is no use to look at them one by one.
+_SHOWN, _HOPELESS = 3, 1000
+
 
 def explain(error: ValidationError) -> str:
-    """The first problem of a validation error in one line: where, what, and what was there instead."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "document"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    got = "" if isinstance(first["input"], dict | list | tuple) else f", got {first['input']!r:.60}"
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}{got}{more}"
+    """The first problems of a validation error in one line: where, what, and what was there instead.
+
+    Fields that are unknown come first: a misspelt name is why another field is missing.
+    """
+    count = error.error_count()
+    if count > _HOPELESS:
+        return f"{count:,} fields are wrong or unknown"
+    problems = error.errors(include_url=False, include_context=False)
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    more = f" (and {count - _SHOWN} more)" if count > _SHOWN else ""
+    return ", and ".join(_problem(problem) for problem in problems[:_SHOWN]) + more
+
+
+def _problem(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "document"
+    what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+    return f"{where:.200}: {what:.400}{_got(problem['input'])}"
+
+
+def _got(value: object) -> str:
+    if isinstance(value, dict | list | tuple | BaseModel):
+        return ""
+    try:
+        return f", got {value!r:.60}"
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return ", got a longer number"
 
 
 def read_document(path: Path, schema: type[SchemaT], version: str, error: type[LegoError], remedy: str) -> SchemaT:
@@ -43,32 +124,48 @@ def read_document(path: Path, schema: type[SchemaT], version: str, error: type[L
         remedy: the end of every message: what the user can do.
 
     Raises:
-        error: unreadable, not JSON, another version, or not of the schema.
+        error: unreadable, no regular file, too large, not JSON, another version, or not of the schema.
     """
+    content = read_regular(path, MOST_BYTES_OF_DOCUMENT, error, remedy)
+    return parse_document(decode(content, path, error, remedy), str(path), schema, version, error, remedy)
+
+
+def decode(content: bytes, path: Path, error: type[LegoError], remedy: str) -> str:
+    """The text of a document; `error` if it is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise error(f"cannot read {path}: {e.strerror or e}; {remedy}") from None
+        return content.decode("utf-8")
     except UnicodeDecodeError:
         raise error(f"{path} is not UTF-8 text; {remedy}") from None
-    return parse_document(text, str(path), schema, version, error, remedy)
 
 
 def parse_document(
     text: str, name: str, schema: type[SchemaT], version: str, error: type[LegoError], remedy: str
 ) -> SchemaT:
     """Like `read_document`, from text that has been read; `name` stands for the path in messages."""
+    check_extent(text, name, error, remedy)
     try:
         document = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as e:
         raise error(f"{name} is not JSON ({e}); {remedy}") from None
     found = document.get("schema") if isinstance(document, dict) else None
+    del document  # it may take more room than what is made of the text below
     if found != version:
         raise error(f"{name} has schema {found!r:.60}, this version of legodnn reads {version!r}; {remedy}")
     try:
         return schema.model_validate_json(text)
     except ValidationError as e:
         raise error(f"{name}: {explain(e)}; {remedy}") from None
+    except LegoError as e:  # of a part that applications construct themselves, such as a budget
+        raise error(f"{name}: {e}; {remedy}") from None
+
+
+def check_extent(text: str, name: str, error: type[LegoError], remedy: str) -> None:
+    """Raise `error` if a JSON text holds more than a reader has room for; brackets and commas in strings count too."""
+    containers = text.count("[") + text.count("{")
+    if containers > MOST_CONTAINERS:
+        raise error(f"{name} holds {containers:,} lists and objects, at most {MOST_CONTAINERS:,} are read; {remedy}")
+    if (values := containers + text.count(",")) > MOST_VALUES:
+        raise error(f"{name} holds {values:,} values, at most {MOST_VALUES:,} are read; {remedy}")
 
 
 def _refuse(constant: str) -> None:

@@ -18,17 +18,40 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import StoreError
-from legodnn.files import sha256_file
+from legodnn.files import read_regular, sha256_file
 from legodnn.pixels import Scaling
-from legodnn.schema import Schema, parse_document
+from legodnn.schema import (
+    LEAST_KNOT,
+    MOST_BYTES,
+    MOST_BYTES_OF_DOCUMENT,
+    MOST_COUNT,
+    MOST_ELEMENTS,
+    MOST_INT,
+    MOST_KNOTS,
+    MOST_LABELS,
+    MOST_METRIC,
+    MOST_OPTIONS,
+    MOST_RANK,
+    MOST_SEGMENTS,
+    MOST_TENSORS,
+    Count,
+    Loss,
+    Many,
+    Metric,
+    Name,
+    Schema,
+    Text,
+    decode,
+    parse_document,
+)
 
 VERSION = "legodnn.store/1"
 MANIFEST = "manifest.json"
 _REMEDY = "build the store again with `legodnn build`, or copy it again from where it was built"
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Dim = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Dim = Annotated[int, Field(gt=0, le=MOST_INT)]
+Scale = Annotated[float, Field(ge=-1e9, le=1e9)]  # of what a model takes for pixels
+Names = Annotated[Many[Name], Field(min_length=1, max_length=MOST_TENSORS)]
 Precision = Literal["float32", "float16", "int8"]
 
 
@@ -36,8 +59,15 @@ class TensorSpec(Schema):
     """A tensor between segments. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
 
     name: Name
-    shape: tuple[Dim, ...]
+    shape: Many[Dim] = Field(max_length=MOST_RANK)
     dtype: Literal["float32"] = "float32"
+
+    @field_validator("shape")
+    @classmethod
+    def _fits(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise ValueError(f"must be of at most {MOST_ELEMENTS} elements in all")
+        return shape
 
 
 class InputSpec(TensorSpec):
@@ -49,9 +79,9 @@ class InputSpec(TensorSpec):
 
     layout: Literal["HWC"] = "HWC"
     resize: Literal["bilinear-antialias"] = "bilinear-antialias"
-    range: tuple[float, float] = (0.0, 1.0)
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    range: tuple[Scale, Scale] = (0.0, 1.0)
+    mean: Many[Scale] = ()
+    std: Many[Annotated[float, Field(ge=1e-9, le=1e9)]] = ()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -79,10 +109,10 @@ class Option(Schema):
     precision: Precision = "float32"
     file: Name
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    bytes: Annotated[int, Field(gt=0)]
+    bytes: Annotated[int, Field(gt=0, le=MOST_BYTES)]
     params: Count
     macs: Count
-    loss: float = 0.0
+    loss: Loss = 0.0
     dominated: bool = False
 
     @field_validator("file")
@@ -103,10 +133,12 @@ class Segment(Schema):
 
     name: Name
     kind: Literal["block", "fixed"]
-    inputs: tuple[Name, ...] = Field(min_length=1)
-    outputs: tuple[Name, ...] = Field(min_length=1)
-    options: tuple[Option, ...] = Field(min_length=1)
-    interaction: tuple[tuple[float, ...], ...] = ()
+    inputs: Names
+    outputs: Names
+    options: Many[Option] = Field(min_length=1, max_length=MOST_OPTIONS)
+    interaction: Many[Annotated[Many[Loss], Field(max_length=MOST_OPTIONS)]] = Field(
+        default=(), max_length=MOST_OPTIONS
+    )
 
     @model_validator(mode="after")
     def _options_make_sense(self) -> Self:
@@ -150,15 +182,15 @@ def interaction_problem(interaction: Sequence[Sequence[float]], before: int, opt
 class Link(Schema):
     """A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots."""
 
-    x: tuple[float, ...] = Field(min_length=2)
-    y: tuple[float, ...] = Field(min_length=2)
+    x: Many[Loss] = Field(min_length=2, max_length=MOST_KNOTS)
+    y: Many[Metric] = Field(min_length=2, max_length=MOST_KNOTS)
 
     @model_validator(mode="after")
     def _monotone(self) -> Self:
         if len(self.x) != len(self.y):
             raise ValueError("x and y differ in length")
-        if any(b <= a for a, b in zip(self.x, self.x[1:], strict=False)):
-            raise ValueError("x must increase")
+        if any(b <= a or b - a < LEAST_KNOT for a, b in zip(self.x, self.x[1:], strict=False)):
+            raise ValueError(f"x must increase, by at least {LEAST_KNOT:g} each time")
         if any(b > a for a, b in zip(self.y, self.y[1:], strict=False)):
             raise ValueError("y must not increase")
         return self
@@ -172,10 +204,10 @@ class AccuracyModel(Schema):
     """
 
     metric: Name
-    data: str
-    original: float
+    data: Text
+    original: Metric
     link: Link
-    error: float = Field(ge=0)
+    error: float = Field(ge=0, le=MOST_METRIC)
     samples: Count
 
 
@@ -184,7 +216,7 @@ class ModelInfo(Schema):
 
     name: Name
     task: Name
-    labels: tuple[str, ...] = ()
+    labels: Many[Text] = Field(default=(), max_length=MOST_LABELS)
 
 
 class BuildInfo(Schema):
@@ -193,11 +225,11 @@ class BuildInfo(Schema):
     `left_out` tells, by 'segment/option', why an option that the recipe asks for is not there.
     """
 
-    created: str
-    versions: dict[str, str]
-    seed: int
+    created: Text
+    versions: dict[Text, Text]
+    seed: int = Field(ge=-MOST_COUNT, le=MOST_COUNT)
     recipe: dict[str, Any]
-    left_out: dict[str, str] = Field(default={})
+    left_out: dict[Text, Text] = Field(default={})
 
 
 class Manifest(Schema):
@@ -205,10 +237,10 @@ class Manifest(Schema):
 
     schema_: Literal["legodnn.store/1"] = Field(default="legodnn.store/1", alias="schema")
     model: ModelInfo
-    inputs: tuple[InputSpec, ...] = Field(min_length=1)
-    outputs: tuple[Name, ...] = Field(min_length=1)
-    tensors: tuple[TensorSpec, ...]
-    segments: tuple[Segment, ...] = Field(min_length=1)
+    inputs: Many[InputSpec] = Field(min_length=1, max_length=MOST_TENSORS)
+    outputs: Names
+    tensors: Many[TensorSpec] = Field(max_length=MOST_TENSORS)
+    segments: Many[Segment] = Field(min_length=1, max_length=MOST_SEGMENTS)
     accuracy: AccuracyModel
     built: BuildInfo
 
@@ -274,15 +306,10 @@ class Store:
         if not self.path.is_dir():
             raise StoreError(f"{self.path} is not a folder; `legodnn build --help` shows how to build a store")
         file = self.path / MANIFEST
-        try:
-            content = file.read_bytes()
-            text = content.decode("utf-8")
-        except OSError as e:
-            raise StoreError(
-                f"{self.path} is not a store: cannot read {MANIFEST} ({e.strerror or e}); {_REMEDY}"
-            ) from None
-        except UnicodeDecodeError:
-            raise StoreError(f"{file} is not UTF-8 text; {_REMEDY}") from None
+        if not os.path.lexists(file):
+            raise StoreError(f"{self.path} is not a store: it has no {MANIFEST}; {_REMEDY}")
+        content = read_regular(file, MOST_BYTES_OF_DOCUMENT, StoreError, _REMEDY, within=self.path)
+        text = decode(content, file, StoreError, _REMEDY)
         self.id = hashlib.sha256(content).hexdigest()
         self.manifest = parse_document(text, str(file), Manifest, VERSION, StoreError, _REMEDY)
         self._seen: dict[Option, tuple[int, ...]] = {}

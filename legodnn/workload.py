@@ -27,27 +27,67 @@ each is worth, how often it is called. Written as TOML:
 
 from __future__ import annotations
 
-import sys
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import Self
 
-from legodnn.console import parse_size, shown
+from legodnn.console import parse_memory, shown
 from legodnn.errors import WorkloadError
+from legodnn.files import read_regular
 from legodnn.profile import default_path
-from legodnn.schema import Schema, explain
-from legodnn.store import Name
+from legodnn.schema import (
+    LEAST_WEIGHT,
+    MOST_BYTES_OF_DOCUMENT,
+    MOST_CHARGE,
+    MOST_MEMORY,
+    MOST_MODELS,
+    MOST_NAME,
+    MOST_PATH,
+    MOST_RATE,
+    MOST_SUM,
+    MOST_WEIGHT,
+    Many,
+    Metric,
+    Name,
+    Schema,
+    Threads,
+    check_extent,
+    decode,
+    explain,
+)
+from legodnn.toml import read_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
+Place = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+
+def _limit(value: object) -> float:
+    """A limit of latency: a number above 0. (Of a union's members pydantic would tell all and name none.)"""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SUM:
+        raise ValueError(f"must be a number of milliseconds greater than 0 and at most {MOST_SUM:g}")
+    return float(value)
+
+
+def _limits(value: object) -> float | dict[str, float] | None:
+    """One limit of latency, or one by model."""
+    if value is None or not isinstance(value, dict):
+        return value if value is None else _limit(value)
+    limits: dict[str, float] = {}
+    if len(value) > MOST_MODELS:
+        raise ValueError(f"limits at most {MOST_MODELS} models")
+    for name, limit in value.items():
+        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
+            raise ValueError(f"names must have 1 to {MOST_NAME} characters")
+        try:
+            limits[name] = _limit(limit)
+        except ValueError as e:
+            raise ValueError(f"that of {name!r} {e}, got {limit!r:.60}") from None
+    return limits
 
 
 class _Request(Schema):
@@ -72,9 +112,9 @@ class Budget(_Request):
         cores: CPU cores' worth of compute: sum over models of rate x threads x latency.
     """
 
-    memory_bytes: int | None = Field(default=None, gt=0, lt=1 << 62)
-    latency_ms: Positive | dict[str, Positive] | None = None
-    cores: Positive | None = None
+    memory_bytes: int | None = Field(default=None, gt=0, le=MOST_MEMORY)
+    latency_ms: Annotated[float | dict[str, float] | None, PlainValidator(_limits)] = None
+    cores: float | None = Field(default=None, gt=0, le=MOST_SUM)
 
 
 class SwitchCharge(_Request):
@@ -85,8 +125,8 @@ class SwitchCharge(_Request):
         per_ms: for each millisecond of loading, as the profile measured it.
     """
 
-    per_mb: NotNegative = 0.0
-    per_ms: NotNegative = 0.0
+    per_mb: Charge = 0.0
+    per_ms: Charge = 0.0
 
 
 class WorkloadModel(_Request):
@@ -105,14 +145,14 @@ class WorkloadModel(_Request):
     """
 
     name: Name
-    store: str = Field(min_length=1)
-    profile: str | None = Field(default=None, min_length=1)
-    weight: Positive = 1.0
-    rate_hz: NotNegative | None = None
-    latency_ms: Positive | None = None
-    min_accuracy: float | None = None
+    store: Place
+    profile: Place | None = None
+    weight: float = Field(default=1.0, ge=LEAST_WEIGHT, le=MOST_WEIGHT)
+    rate_hz: float | None = Field(default=None, ge=0, le=MOST_RATE)
+    latency_ms: float | None = Field(default=None, gt=0, le=MOST_SUM)
+    min_accuracy: Metric | None = None
     critical: bool = True
-    threads: int | None = Field(default=None, gt=0)
+    threads: Threads | None = None
 
     @property
     def profile_path(self) -> Path:
@@ -123,7 +163,7 @@ class WorkloadModel(_Request):
 class Workload(Schema):
     """The models that run together, and their budget unless another is given."""
 
-    models: tuple[WorkloadModel, ...] = Field(min_length=1)
+    models: Many[WorkloadModel] = Field(min_length=1, max_length=MOST_MODELS)
     budget: Budget = Budget()
     switch_charge: SwitchCharge = SwitchCharge()
 
@@ -137,22 +177,51 @@ class Workload(Schema):
 
     @model_validator(mode="after")
     def _names_make_sense(self) -> Self:
-        names = [m.name for m in self.models]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
+        counts = Counter(m.name for m in self.models)
+        if twice := sorted(name for name, count in counts.items() if count > 1):
             raise ValueError(f"two models are called {twice[0]!r}; give each a name of its own")
-        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(names))):
-            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(names)}")
+        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(counts))):
+            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(counts)}")
         return self
 
 
-def load_workload(paths: Sequence[str | Path]) -> Workload:
+def read_trace(path: str | Path) -> list[Budget]:
+    """The budgets of a trace, a JSON list of them; `memory` may stand for memory_bytes as in a workload's file.
+
+    Raises:
+        WorkloadError: unreadable, or not a list of budgets.
+    """
+    remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
+    content = read_regular(Path(path), MOST_BYTES_OF_DOCUMENT, WorkloadError, remedy)
+    text = decode(content, Path(path), WorkloadError, remedy)
+    check_extent(text, str(path), WorkloadError, remedy)
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise WorkloadError(f"{path} is not JSON ({e}); {remedy}") from None
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise WorkloadError(f"{path} is not a JSON list of budgets; {remedy}")
+    budgets = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            budgets.append(Budget(**_with_memory(entry)))
+        except WorkloadError as e:
+            raise WorkloadError(f"{path}, budget {number}: {e}; {remedy}") from None
+    return budgets
+
+
+def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
     """A workload from one `.toml` file, or from the folders of one or more stores (weight 1, no limits).
 
     Raises:
         WorkloadError: unreadable, not TOML, or not a workload.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     if not isinstance(paths, list | tuple) or not all(isinstance(p, str | Path) for p in paths):
-        raise WorkloadError(f"a workload is opened by a list of paths, such as ['stores/faces'], not {shown(paths)}")
+        raise WorkloadError(
+            f"a workload is opened by a path or a list of them, such as 'stores/faces', not {shown(paths)}"
+        )
     if not paths:
         raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
     files = [Path(p) for p in paths]
@@ -173,7 +242,7 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Folder names, numbered where they repeat: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = store.resolve().name or "model"
+        base = name = (store.resolve().name or "model")[: MOST_NAME - 10]
         number = 1
         while name in names:
             number += 1
@@ -183,13 +252,7 @@ def _names(stores: Sequence[Path]) -> list[str]:
 
 
 def _read_toml(path: Path) -> Workload:
-    try:
-        with path.open("rb") as f:
-            document = tomllib.load(f)
-    except OSError as e:
-        raise WorkloadError(f"cannot read {path}: {e.strerror or e}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise WorkloadError(f"{path} is not TOML: {e}") from None
+    document = read_toml(path, WorkloadError, "it needs one [[models]] table for each model, with a name and a store")
     try:
         entries = document.pop("models", None)
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
@@ -224,4 +287,4 @@ def _with_memory(entry: dict[str, Any]) -> dict[str, Any]:
     if "memory_bytes" in entry:
         raise WorkloadError("the budget has both memory and memory_bytes; give one of them")
     rest = {key: value for key, value in entry.items() if key != "memory"}
-    return {**rest, "memory_bytes": parse_size(str(entry["memory"]))}
+    return {**rest, "memory_bytes": parse_memory(str(entry["memory"]))}

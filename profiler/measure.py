@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from legodnn.console import say
 from legodnn.errors import ProfileError
 from legodnn.profile import OptionProfile, Profile, Skipped, Validation
 from legodnn.profiler import latency, memory
@@ -149,7 +150,7 @@ def profile_store(
         conditions=conditions(before, after, busy),
     )
     for warning in profile.conditions.warnings if profile.conditions else ():
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}", file=sys.stderr)
     return profile
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from legodnn.arrays import read_arrays, write_arrays
+from legodnn.console import say
 from legodnn.errors import ProfileError
-from legodnn.files import read_arrays, write_arrays
 
 
 class Work:
@@ -33,13 +34,13 @@ class Work:
             try:
                 arrays = read_arrays(path, ProfileError, "measuring starts anew")
             except ProfileError as e:
-                print(e, file=sys.stderr)
+                say(e, file=sys.stderr)
                 return
             if str(arrays.pop("terms", "")) == self._terms:
                 self._arrays = arrays
-                print(f"going on with what {path} has", file=sys.stderr)
+                say(f"going on with what {path} has", file=sys.stderr)
             else:
-                print(f"{path} was measured elsewhere or otherwise: measuring starts anew", file=sys.stderr)
+                say(f"{path} was measured elsewhere or otherwise: measuring starts anew", file=sys.stderr)
 
     def get(self, stage: str) -> dict[str, np.ndarray]:
         """The arrays of a stage; empty if it has none."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import read_arrays
 from legodnn.errors import InputError
 from legodnn.folders import image_files, labels_of
 from legodnn.images import read_images
@@ -68,15 +69,11 @@ def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
 
 
 def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        x = content if isinstance(content, np.ndarray) else content["x"]
-        y = None if isinstance(content, np.ndarray) or "y" not in content else content["y"]
-    except (OSError, ValueError, KeyError, EOFError) as e:
-        raise InputError(
-            f"cannot read inputs from {path} ({e}); give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
-        ) from None
-    return x, y
+    remedy = "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
+    content = read_arrays(Path(path), InputError, remedy, names=("x", "y"), lone="x")
+    if "x" not in content:
+        raise InputError(f"cannot read inputs from {path}: it has no `x`; {remedy}")
+    return content["x"], content.get("y")
 
 
 def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from legodnn.console import size
 from legodnn.errors import DependencyError
+from legodnn.printable import printable
 from legodnn.runtime.runtime import Runtime
 
 _REFRESH_S = 0.2
@@ -49,6 +50,7 @@ class LiveTable:
 
 
 def _table(runtime: Runtime, times: Mapping[str, Sequence[float]], switches: int) -> object:
+    from rich.markup import escape
     from rich.table import Table
 
     plan, switch = runtime.plan, runtime.last_switch
@@ -65,5 +67,8 @@ def _table(runtime: Runtime, times: Mapping[str, Sequence[float]], switches: int
         measured = [f"{value:.3f}" for value in np.percentile(recent, [50, 95])] if recent else ["", ""]
         blocks = "suspended" if model.suspended else " ".join(model.options.values())
         limit = "" if model.latency_limit_ms is None else f"{model.latency_limit_ms:.3f}"
-        table.add_row(model.name, blocks, f"{model.accuracy:.3f}", limit, f"{model.latency_ms:.3f}", *measured)
+        name = escape(printable(model.name))
+        table.add_row(
+            name, escape(printable(blocks)), f"{model.accuracy:.3f}", limit, f"{model.latency_ms:.3f}", *measured
+        )
     return table

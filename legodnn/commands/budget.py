@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from legodnn.console import parse_size
+from legodnn.console import parse_memory
 from legodnn.errors import WorkloadError
 from legodnn.workload import Budget
 
@@ -51,7 +51,7 @@ def budget_from(args: argparse.Namespace, given: Budget) -> Budget:
             raise WorkloadError("--latency for all models and --latency NAME=MS do not go together; name each model")
         latency_ms = {**(latency_ms or {}), **named}
     return Budget(
-        memory_bytes=given.memory_bytes if args.memory is None else parse_size(args.memory),
+        memory_bytes=given.memory_bytes if args.memory is None else parse_memory(args.memory),
         latency_ms=latency_ms,
         cores=given.cores if args.cores is None else args.cores,
     )

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from legodnn.console import say
 from legodnn.model_names import check_model_name
 
 # Flags that set the field of the recipe of the same name: (name, type, metavar, help).
@@ -46,7 +47,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/blocks/recipe.py lists "
-        "all. Flags come before it.",
+        "all. Flags come before it. module:function runs that module's code, as a recipe does that names one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -100,5 +101,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(store_summary(store)))
     else:
-        print(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+        say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
     return 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from legodnn.commands.run import steps_json, steps_table
+from legodnn.console import say
 from legodnn.errors import DependencyError, InfeasibleError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
@@ -98,9 +99,9 @@ def run(args: argparse.Namespace) -> int:
         print(steps_json(steps))
     else:
         _print(stores, steps)
-        print(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
+        say(f"\nreport: {report} (opens offline), plot: {out / 'plot.svg'}")
         names = " ".join(str(s.path) for s in stores)
-        print(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 10MB")
+        say(f"next:   legodnn inspect {stores[0].path}\n        legodnn plan {names} --memory 10MB")
     return 0
 
 
@@ -108,11 +109,11 @@ def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
     for store in stores:
         accuracy = store.manifest.accuracy
         measured = steps[0].models[store.name].accuracy
-        print(
+        say(
             f"{store.name}: {len(store.manifest.blocks)} blocks; the original classifies {measured:.1%} of the "
             f"held-out test digits ({accuracy.original:.1%} of the validation digits)"
         )
-    print(f"\n{steps_table(steps)}")
+    say(f"\n{steps_table(steps)}")
 
 
 def _store(path: Path, recipe: Recipe) -> Store:
@@ -124,7 +125,7 @@ def _store(path: Path, recipe: Recipe) -> Store:
     store = Store(path)
     if store.manifest.built.recipe != recipe.model_dump(mode="json"):
         raise StoreError(f"{path} was built by another recipe; remove it or choose another folder with --out")
-    print(f"using the store {path}", file=sys.stderr)
+    say(f"using the store {path}", file=sys.stderr)
     return store
 
 
@@ -140,7 +141,7 @@ def _profile(store: Store) -> Profile:
             profile.check_device(fingerprint())
             return profile
         except ProfileError as e:
-            print(f"profiling again: {e}", file=sys.stderr)
+            say(f"profiling again: {e}", file=sys.stderr)
     _legodnn("profile", str(store.path), "--seconds", "20")
     return Profile.load(path)
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from legodnn.console import size
+from legodnn.console import say, size
 from legodnn.errors import DependencyError, LegoError
 
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         width = max(len(finding.what) for finding in findings)
         for f in findings:
-            print(f"{_MARKS[f.state]}  {f.what:<{width}}  {f.found}")
+            say(f"{_MARKS[f.state]}  {f.what:<{width}}  {f.found}")
             if f.remedy:
-                print(f"      {'':<{width}}  -> {f.remedy}")
+                say(f"      {'':<{width}}  -> {f.remedy}")
     return int(any(finding.state == "missing" for finding in findings))
 
 

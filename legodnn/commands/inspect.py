@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import size, table
+from legodnn.console import say, size, table
 from legodnn.errors import ModelError
 from legodnn.files import write_atomic
 from legodnn.model_names import check_model_name
@@ -34,8 +34,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras or .h5 file, module:function, a name in keras.applications, or "
-        "vgg16, resnet18, resnet20, resnet56",
+        help="folder of a store, or a model: a .keras or .h5 file, module:function (runs it), a name in "
+        "keras.applications, or vgg16, resnet18, resnet20, resnet56",
     )
     parser.add_argument(
         "--max-blocks", type=int, default=16, help="for a model: at most this many blocks (default: 16)"
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
         if args.draw:
             raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
         store = Store(args.target)
-        print(json.dumps(store_summary(store)) if args.json else store_table(store))
+        say(json.dumps(store_summary(store)) if args.json else store_table(store))
     else:
-        print(_model(args.target, args.max_blocks, args.draw, args.json))
+        say(_model(args.target, args.max_blocks, args.draw, args.json))
     return 0
 
 
@@ -126,10 +126,7 @@ def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
     if path.suffix == ".html":
         page = f'<!doctype html><meta charset="utf-8"><title>{escape(name)}</title><body style="margin:0">'
         svg = f'{page}<div style="overflow-x:auto">\n{svg}</div>\n'
-    try:
-        write_atomic(path, svg)
-    except OSError as e:
-        raise ModelError(f"cannot draw into {path}: {e.strerror or e}") from None
+    write_atomic(path, svg)
 
 
 def _summary(piece: Piece) -> dict[str, Any]:

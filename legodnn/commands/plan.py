@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
-from legodnn.console import size, table
+from legodnn.console import say, size, table
 from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
-        print(_table(plan))
-        print(_summary(plan, gains, scheduler))
+        say(_table(plan))
+        say(_summary(plan, gains, scheduler))
     return 0
 
 
@@ -125,12 +125,12 @@ def _gain(gain: Gain) -> str:
 
 def _print_infeasible(report: Infeasible, as_json: bool) -> None:
     if as_json:
-        print(report.model_dump_json(by_alias=True, indent=1))
+        print(json.dumps(report.model_dump(mode="json", by_alias=True), indent=1))
         return
-    print(report)
+    say(report)
     if report.nearest is not None:
         wider = 1 + (report.excess or 0)
-        print(f"the nearest plan, with every limit {wider:.4g} times as wide:\n{_table(report.nearest)}")
+        say(f"the nearest plan, with every limit {wider:.4g} times as wide:\n{_table(report.nearest)}")
 
 
 def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
@@ -178,8 +178,8 @@ def _sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) ->
         print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
     else:
         ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
-        print("  ...  ".join(ends))
-        print(f"drew {output}")
+        say("  ...  ".join(ends))
+        say(f"drew {output}")
     return 0
 
 

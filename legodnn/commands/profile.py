@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import size, table
+from legodnn.console import say, size, table
 from legodnn.errors import DependencyError, ProfileError
 from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
@@ -98,18 +98,18 @@ def run(args: argparse.Namespace) -> int:
     for profile, path in zip(profiles, paths, strict=True):
         profile.save(path)
         if not args.json:
-            print(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {path}\n")
+            say(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {path}\n")
     for work in works:  # only now that nothing is left to do
         work.unlink(missing_ok=True)
     if args.plot:
         from legodnn.profiler.plot import draw
 
         draw(stores[0], profiles[0], Path(args.plot))
-        print(f"drew {args.plot}", file=sys.stderr)
+        say(f"drew {args.plot}", file=sys.stderr)
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     else:
-        print(f"next: legodnn plan {' '.join(str(s.path) for s in stores)}")
+        say(f"next: legodnn plan {' '.join(str(s.path) for s in stores)}")
     return 0
 
 
@@ -157,7 +157,7 @@ def _merge(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([profile.model_dump(mode="json", by_alias=True)]))
     else:
-        print(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {args.out}")
+        say(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {args.out}")
     return 0
 
 

@@ -11,15 +11,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
-from legodnn.console import size, table
+from legodnn.console import say, size, table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
-from legodnn.schema import explain
 from legodnn.store import Store
-from legodnn.workload import Budget, Workload, load_workload
+from legodnn.workload import Workload, load_workload, read_trace
 
 if TYPE_CHECKING:
     from legodnn.runtime.replay import Step
@@ -107,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(steps_json(steps))
     else:
-        print(steps_table(steps))
+        say(steps_table(steps))
     return 0
 
 
@@ -123,7 +120,7 @@ def report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
 
     stores = {model.name: Store(model.store) for model in workload.models}
     profiles = [Profile.load(model.profile_path) for model in workload.models]
-    print(f"report: {write_report(folder, stores, profiles, steps)} (opens offline)", file=sys.stderr)
+    say(f"report: {write_report(folder, stores, profiles, steps)} (opens offline)", file=sys.stderr)
 
 
 def _files(arguments: list[str], workload: Workload) -> dict[str, str]:
@@ -139,19 +136,6 @@ def _files(arguments: list[str], workload: Workload) -> dict[str, str]:
     if missing := [n for n in names if n not in files]:
         raise InputError(f"no input for {missing[0]}; give --input {missing[0]}=FILE")
     return files
-
-
-def read_trace(path: Path) -> list[Budget]:
-    """The budgets of a trace file; WorkloadError if it is not a list of budgets."""
-    try:
-        budgets = TypeAdapter(list[Budget]).validate_json(path.read_bytes(), strict=True)
-    except OSError as e:
-        raise WorkloadError(f"cannot read {path}: {e.strerror or e}") from None
-    except ValidationError as e:
-        raise WorkloadError(f"{path} is not a JSON list of budgets: {explain(e)}") from None
-    if not budgets:
-        raise WorkloadError(f'{path} holds no budget; write at least one, such as [{{"memory_bytes": 3000000}}]')
-    return budgets
 
 
 def steps_json(steps: Sequence[Step]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.console import Progress, duration, native_stderr_silenced, parse_size, size, table
+from legodnn.console import Progress, duration, native_stderr_silenced, parse_memory, parse_size, say, size, table
 from legodnn.errors import WorkloadError
 
 
@@ -146,3 +146,20 @@ def test_native_chatter_is_dropped_only_within(capfd: pytest.CaptureFixture[str]
         chat()
     os.write(2, b"kept\n")
     assert capfd.readouterr().err == "kept\n"
+
+
+def test_memory_of_a_few_bytes_asks_for_the_unit() -> None:
+    with pytest.raises(WorkloadError, match="'20' without a unit is 20 bytes; write 20MB for megabytes, or 20B"):
+        parse_memory("20")
+    assert parse_memory("20B") == 20
+    assert parse_memory("300000") == 300_000
+
+
+def test_control_characters_never_reach_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[31mb\x9bc\u202ed\ne\tf")
+    assert capfd.readouterr().out == "a\\x1b[31mb\\x9bc\\u202ed\ne\tf\n"
+    assert table([["a\nb\x07", 1]], ["name", "count"]).splitlines()[-1] == "a\\nb\\x07      1"
+    assert str(WorkloadError("no model '\x1b]0;x\x07'")) == "no model '\\x1b]0;x\\x07'"
+    with Progress("\x1b[2Jx", 1):
+        pass
+    assert "\x1b" not in capfd.readouterr().err

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from legodnn.errors import WriteError
 from legodnn.files import new_folder, sha256_bytes, sha256_file, write_atomic
 
 
@@ -53,7 +54,7 @@ def test_ctrl_c_while_writing_leaves_the_old_file_and_no_temporary(
 
 def test_a_file_is_not_put_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(WriteError, match=r"cannot write .*folder: Is a directory"):
         write_atomic(tmp_path / "folder", b"new")
     assert names(tmp_path) == ["folder"]
 

@@ -100,7 +100,7 @@ def first_latency(document: dict[str, Any]) -> dict[str, Any]:
         (lambda d: first_latency(d).update(median_ms=-0.1), "options.0.latency.0.median_ms"),
         (lambda d: first_latency(d).update(threads=0), "options.0.latency.0.threads"),
         (lambda d: first_latency(d).update(threads=2), "block1/s0 has two latencies for one thread count"),
-        (lambda d: d.update(note="hello"), "note: Extra inputs"),
+        (lambda d: d.update(note="hello"), "note: unknown field"),
     ],
 )
 def test_a_damaged_profile_is_refused(
@@ -215,3 +215,12 @@ def test_what_makes_no_sense_of_these_is_refused_too(
     change(document)
     (tmp_path / "p.json").write_text(json.dumps(document))
     assert message in refusal(lambda: Profile.load(tmp_path / "p.json"))
+
+
+def test_the_profile_of_the_current_folder_lies_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "faces/deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "faces")
+    assert default_path(".") == default_path("") == tmp_path / "faces.profile.json"
+    assert default_path("deeper/..") == tmp_path / "faces.profile.json"
+    with pytest.raises(ProfileError, match="no name of its own"):
+        default_path("/")

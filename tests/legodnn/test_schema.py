@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -13,14 +14,14 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from legodnn.errors import LegoError, ProfileError
-from legodnn.schema import Schema, explain, parse_document, read_document, to_json
+from legodnn.schema import MOST_CONTAINERS, MOST_VALUES, Many, Schema, explain, parse_document, read_document, to_json
 
 
 class Note(Schema):
     schema_: Literal["note/1"] = Field(default="note/1", alias="schema")
     title: str
     weight: float = 1.0
-    tags: tuple[str, ...] = ()
+    tags: Many[str] = ()
 
 
 def parse(text: str) -> Note:
@@ -62,7 +63,7 @@ def test_the_version_is_written_under_its_alias() -> None:
         ('{"schema": "note/1", "title": "a", "weight": "1"}', "weight: Input should be a valid number, got '1'"),
         ('{"schema": "note/1", "title": "a", "weight": 1e999}', "weight: Input should be a finite number"),
         ('{"schema": "note/1", "title": "a", "tags": ["a", 2]}', "tags.1: Input should be a valid string"),
-        ('{"schema": "note/1", "title": "a", "colour": "red"}', "colour: Extra inputs are not permitted"),
+        ('{"schema": "note/1", "title": "a", "colour": "red"}', "colour: unknown field"),
         ('{"schema": "note/1", "title": "\\ud800"}', "note.json"),
     ],
 )
@@ -94,10 +95,71 @@ def test_an_unreadable_file_raises_the_callers_error(
     assert str(caught.value).endswith("; measure again")
 
 
-def test_only_the_first_problem_is_explained_and_the_others_are_counted() -> None:
+def test_a_misspelt_field_is_told_before_what_it_is_missed_as() -> None:
     with pytest.raises(ValidationError) as caught:
-        Note.model_validate({"schema": "note/1", "title": 1, "weight": "x", "more": 2})
-    assert explain(caught.value) == "title: Input should be a valid string, got 1 (and 2 more)"
+        Note.model_validate({"schema": "note/1", "titel": "a"})
+    assert explain(caught.value) == "titel: unknown field, got 'a', and title: Field required"
+
+
+def test_three_problems_are_explained_and_the_others_are_counted() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Note.model_validate({"schema": 5, "title": 1, "weight": "x", "more": 2, "less": 3})
+    assert explain(caught.value) == (
+        "more: unknown field, got 2, and less: unknown field, got 3, "
+        "and schema: Input should be 'note/1', got 5 (and 2 more)"
+    )
+
+
+def test_thousands_of_problems_are_counted_only() -> None:
+    with pytest.raises(LegoError, match="30,001 fields are wrong or unknown"):
+        parse(json.dumps({"schema": "note/1", **{f"k{i}": i for i in range(30_000)}}))
+
+
+def test_the_first_wrong_entry_of_a_list_ends_the_search() -> None:
+    with pytest.raises(LegoError, match=r"tags.0: Input should be a valid string, got 0; write") as caught:
+        parse(json.dumps({"schema": "note/1", "title": "a", "tags": [0] * 400_000}))
+    assert "more" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("element", "count", "message"),
+    [
+        ("[]", MOST_CONTAINERS, "100,001 lists and objects, at most 100,000 are read"),
+        ("{}", MOST_CONTAINERS + 1, "100,002 lists and objects"),
+        ("1", MOST_VALUES + 1, "500,002 values, at most 500,000 are read"),
+    ],
+)
+def test_what_would_take_much_more_room_than_its_text_is_not_parsed(element: str, count: int, message: str) -> None:
+    with pytest.raises(LegoError, match=message):
+        parse('{"schema": "note/1", "tags": [' + ",".join([element] * (count - 1)) + "]}")
+
+
+def test_a_document_of_more_than_four_mebibytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    with path.open("wb") as f:
+        f.truncate(1 << 40)
+    with pytest.raises(ProfileError, match=r"1,099,511,627,776 bytes or more, at most 4,194,304 are read; measure"):
+        read_document(path, Note, "note/1", ProfileError, "measure again")
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/tty", "/proc/self/mem"])
+def test_devices_are_not_read(tmp_path: Path, target: str) -> None:
+    path = tmp_path / "note.json"
+    path.symlink_to(target)
+    with pytest.raises(ProfileError, match="cannot read"):
+        read_document(path, Note, "note/1", ProfileError, "measure again")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    os.mkfifo(path)
+    with pytest.raises(ProfileError, match="it is a pipe or a device, not a file"):
+        read_document(path, Note, "note/1", ProfileError, "measure again")
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    with pytest.raises(ProfileError, match="cannot read a"):
+        read_document(Path("a\0b"), Note, "note/1", ProfileError, "measure again")
 
 
 def test_a_long_value_is_cut_in_the_explanation() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -139,9 +140,9 @@ def test_a_path_that_leaves_the_store_is_refused(store_copy: Path, path: str) ->
         (lambda d: d.pop("schema"), f"has schema None, this version of legodnn reads {VERSION!r}"),
         (lambda d: d.update(schema="legodnn.store/2"), "has schema 'legodnn.store/2'"),
         (lambda d: d.pop("segments"), "segments: Field required"),
-        (lambda d: d.update(extra=1), "extra: Extra inputs"),
+        (lambda d: d.update(extra=1), "extra: unknown field"),
         (lambda d: d.update(segments=[]), "segments: "),
-        (lambda d: option()(d).update(extra=1), "segments.0.options.0.extra: Extra inputs"),
+        (lambda d: option()(d).update(extra=1), "segments.0.options.0.extra: unknown field"),
         (lambda d: option()(d).pop("sha256"), "segments.0.options.0.sha256: Field required"),
         (lambda d: option()(d).update(sha256="0" * 63), "segments.0.options.0.sha256"),
         (lambda d: option()(d).update(sparsity=1), "segments.0.options.0.sparsity"),
@@ -164,7 +165,7 @@ def test_a_path_that_leaves_the_store_is_refused(store_copy: Path, path: str) ->
             lambda d: d["inputs"][0].update(mean=[0.5, 0.5]),
             "image: mean has 2 values for 1 channel: give one for each, or one for all",
         ),
-        (lambda d: d["inputs"][0].update(std=[0.0]), "image: std must be positive"),
+        (lambda d: d["inputs"][0].update(std=[0.0]), "inputs.0.std.0: Input should be greater than"),
         (lambda d: d["accuracy"]["link"].update(x=[0.0, 1.0]), "x and y differ in length"),
     ],
 )
@@ -185,8 +186,8 @@ def test_two_options_cannot_share_a_file_under_different_hashes(store_copy: Path
     [
         (lambda folder: shutil.rmtree(folder), "is not a folder; `legodnn build --help`"),
         (lambda folder: (shutil.rmtree(folder), folder.write_text("x")), "is not a folder"),
-        (lambda folder: (folder / MANIFEST).unlink(), "is not a store: cannot read manifest.json"),
-        (lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()), "is not a store"),
+        (lambda folder: (folder / MANIFEST).unlink(), "is not a store: it has no manifest.json"),
+        (lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()), "it is a folder, not a file"),
         (lambda folder: (folder / MANIFEST).write_bytes(b"\x80\x81"), "is not UTF-8"),
         (lambda folder: (folder / MANIFEST).write_bytes(b"{"), "is not JSON"),
         (lambda folder: (folder / MANIFEST).write_bytes(b""), "is not JSON"),
@@ -307,3 +308,55 @@ def test_an_accuracy_model_holds_no_negative_error() -> None:
     link = Link(x=(0.0, 1.0), y=(1.0, 0.0))
     with pytest.raises(ValueError, match="error"):
         AccuracyModel(metric="top1", data="digits", original=1.0, link=link, error=-0.1, samples=3)
+
+
+def test_a_manifest_that_leads_out_of_the_store_is_refused(store_copy: Path, tmp_path: Path) -> None:
+    shutil.move(store_copy / MANIFEST, tmp_path / "elsewhere.json")
+    (store_copy / MANIFEST).symlink_to(tmp_path / "elsewhere.json")
+    assert "leads out of" in refusal(store_copy)
+
+
+def test_a_manifest_that_is_linked_inside_the_store_is_read(store_copy: Path) -> None:
+    (store_copy / MANIFEST).rename(store_copy / "first.json")
+    (store_copy / MANIFEST).symlink_to("first.json")
+    assert Store(store_copy).name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: os.mkfifo(file),
+        lambda file: file.symlink_to("/dev/zero"),
+        lambda file: file.symlink_to(file.name),
+    ],
+)
+def test_a_manifest_that_is_no_file_is_neither_waited_for_nor_read(
+    store_copy: Path, damage: Callable[[Path], object]
+) -> None:
+    (store_copy / MANIFEST).unlink()
+    damage(store_copy / MANIFEST)
+    refusal(store_copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: segment()(d)["options"][0].update(loss=1e7), "options.0.loss: Input should be less than or equal"),
+        (lambda d: segment()(d)["options"][0].update(bytes=10**400), "options.0.bytes: Input should be less than"),
+        (lambda d: segment()(d).update(options=segment()(d)["options"] * 400), "options: .* at most 1024 items"),
+        (lambda d: d["tensors"][0].update(shape=[2**31 - 1] * 2), "at most 536870912 elements"),
+        (lambda d: d["tensors"][0].update(shape=[1] * 9), "at most 8 items"),
+        (lambda d: d["accuracy"]["link"].update(y=[1e308, -1e308]), "link.y.0: Input should be less than or equal"),
+        (lambda d: d["accuracy"].update(link={"x": [0.0, 5e-324], "y": [1.0, 0.0]}), "x must increase, by at least"),
+        (lambda d: d["built"]["recipe"].update(deep=nested(300)), "is not JSON|recursion"),
+    ],
+)
+def test_figures_beyond_their_bounds_are_refused_with_the_bound(
+    store_copy: Path, change: Callable[[Document], object], message: str
+) -> None:
+    edit(store_copy, change)
+    assert re.search(message, refusal(store_copy))
+
+
+def nested(depth: int) -> list[Any]:
+    return [nested(depth - 1)] if depth else []

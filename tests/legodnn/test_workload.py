@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from legodnn.errors import WorkloadError
-from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload
+from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload, read_trace
 
 TOML = """
 [budget]
@@ -76,8 +76,11 @@ def test_makes_a_workload_of_stores() -> None:
         ("[[models]", "not TOML"),
         ('[[models]]\nname = "a"', "store: Field required"),
         ('[[models]]\nname = "a"\nstore = ""', "store"),
-        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: Extra inputs"),
-        ('[[models]]\nname = "a"\nstore = "s"\nweight = 0', "greater than 0"),
+        ('[[models]]\nname = "a"\nstore = "s"\nwieght = 2', "wieght: unknown field"),
+        (
+            '[[models]]\nname = "a"\nstore = "s"\nweight = 0',
+            "weight: Input should be greater than or equal to 0.000001",
+        ),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = -1', "rate_hz"),
         ('[[models]]\nname = "a"\nstore = "s"\nrate_hz = nan', "rate_hz"),
         ('[[models]]\nname = "a"\nstore = "s"\nthreads = 0', "threads"),
@@ -103,7 +106,7 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
         load_workload([tmp_path / "missing.toml"])
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(WorkloadError, match="not TOML"):
+    with pytest.raises(WorkloadError, match="is not UTF-8 text"):
         load_workload([binary])
     for paths in ([write(tmp_path, TOML), "store"], ["store", write(tmp_path, TOML)]):
         with pytest.raises(WorkloadError, match=r"workload\.toml is a workload file, .* not with store;"):
@@ -151,3 +154,71 @@ def test_bad_models_and_charges_are_workload_errors() -> None:
 def test_budgets_survive_json() -> None:
     budget = Budget(memory_bytes=5, latency_ms={"a": 1.5}, cores=0.5)
     assert Budget.model_validate_json(budget.model_dump_json()) == budget
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = " + "[" * 5000, "too many lists and tables inside one another"),
+        ("a = " + "9" * 4301, "4300 digits"),
+        ("a" + ".a" * 20_000 + " = 1", "line 1 has more than 50 dots"),
+        ("# " + "x" * 70_000, "at most 65,536 are read"),
+        ("a = 1\n\x00", "not TOML"),
+    ],
+)
+def test_refuses_what_the_parser_chokes_on(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(WorkloadError, match=problem):
+        load_workload([write(tmp_path, text)])
+
+
+def test_one_folder_needs_no_list() -> None:
+    assert [m.name for m in load_workload("a/faces").models] == ["faces"]
+    assert [m.name for m in load_workload(Path("a/faces")).models] == ["faces"]
+
+
+def test_a_limit_of_latency_that_is_none_is_named_with_its_model() -> None:
+    with pytest.raises(WorkloadError, match=r"^Budget: latency_ms: that of 'faces' must be a number of milliseconds"):
+        Budget(latency_ms={"faces": 0.0})
+    with pytest.raises(WorkloadError, match=r"^Budget: latency_ms: must be a number of milliseconds greater than 0"):
+        Budget(latency_ms="5")
+
+
+@pytest.mark.parametrize("huge", [10**400, 10**5000, 1e308, -(10**400)], ids=["400", "5000", "1e308", "-400"])
+def test_numbers_beyond_all_bounds_are_refused(huge: Any) -> None:
+    for field in ("memory_bytes", "latency_ms", "cores"):
+        with pytest.raises(WorkloadError, match=field):
+            Budget(**{field: huge})
+
+
+def test_reads_a_trace(tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    path.write_text('[{}, {"memory": "3MB", "latency_ms": {"a": 2}}, {"memory_bytes": 5, "cores": 0.5}]')
+    assert read_trace(path) == [
+        Budget(),
+        Budget(memory_bytes=3_000_000, latency_ms={"a": 2.0}),
+        Budget(memory_bytes=5, cores=0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("{}", "is not a JSON list of budgets"),
+        ("[]", "is not a JSON list of budgets"),
+        ("[5]", "is not a JSON list of budgets"),
+        ('[{}, {"memry": 5}]', "budget 2: Budget: memry: unknown field, got 5"),
+        ('[{"memory_bytes": NaN}]', "budget 1: Budget: memory_bytes"),
+        ('[{"memory_bytes": ' + "9" * 4301 + "}]", "is not JSON"),
+        ('[{"memory_bytes": ' + "9" * 400 + "}]", "budget 1: Budget: memory_bytes"),
+        ('[{"cores": ' + "9" * 400 + "}]", "budget 1: Budget: cores"),
+        ('[{"memory": "lots"}]', "budget 1: 'lots' is not a size"),
+    ],
+)
+def test_refuses_a_trace_that_is_none_and_names_its_file(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "trace.json"
+    path.write_text(text)
+    with pytest.raises(WorkloadError, match=problem) as caught:
+        read_trace(path)
+    assert str(caught.value).startswith(str(path))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.arrays import read_arrays, write_arrays
 from legodnn.errors import ProfileError, StoreError
-from legodnn.files import read_arrays, write_arrays
 from legodnn.profiler import latency
 from legodnn.profiler.latency import (
     LEAST_ROUNDS,

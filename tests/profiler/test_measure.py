@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from legodnn.arrays import read_arrays
 from legodnn.errors import ProfileError, StoreError
-from legodnn.files import read_arrays
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import QUICK, Effort, profile_store
 from legodnn.profiler.energy import CpuSeconds

@@ -100,7 +100,7 @@ def huge(rng: random.Random, name: str, blocks: int, options: int, threads: tupl
             for b in range(blocks)
         ],
         "fixed": [],
-        "link": [[-1e12, 0.0, 1e12], [1e6, 0.5, -1e6]],
+        "link": [[-1e6, 0.0, 1e6], [1e6, 0.5, -1e6]],
         "weight": 1e6,
         "rate_hz": rng.choice([0.0, 1e-3, 1e6]),
     }

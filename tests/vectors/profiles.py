@@ -63,20 +63,20 @@ def asked() -> Json:
     for key in document["options"][0]:
         texts[f"option without {key}"] = dumped(changed(document, (*option, key), lambda c, k: c.__delitem__(k)))
     for key, values in {
-        "memory_bytes": (0, -1, 1.0, 10**30, "1", None),
-        "load_ms": (0, -0.001, 1e308, None, "1"),
+        "memory_bytes": (0, -1, 1.0, 10**30, "1", None, 1 << 48, (1 << 48) + 1),
+        "load_ms": (0, -0.001, 1e308, None, "1", 1e7, 1.1e7),
         "segment": ("", 5, "x" * 300),
         "latency": ([], None, [1]),
         "more": (1,),
     }.items():
         for value in values:
-            texts[f"{key} {json.dumps(value):.20}"] = put(*option, key, value=value)
+            texts[f"{key} {json.dumps(value):.25}"] = put(*option, key, value=value)
     entry = ("options", 0, "latency", 0)
     for key, values in {
-        "threads": (0, 1, 2, 3, -1, 1.0, 10**12),
-        "runs": (0, 1, 1.5),
+        "threads": (0, 1, 2, 3, -1, 1.0, 10**12, 1024, 1025),
+        "runs": (0, 1, 1.5, 2**31 - 1, 2**31),
         "min_ms": (-1, 0, 1e400),
-        "median_ms": (-1, 0, None, True),
+        "median_ms": (-1, 0, None, True, 1e7, 1.1e7),
         "p95_ms": (-0.5, 3),
         "more": (1,),
     }.items():

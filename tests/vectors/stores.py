@@ -338,6 +338,27 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
         ([0.0, 1e308], [1e308, -1e308]),
     ):
         yield f"link {x} {y}", put("accuracy", "link", value={"x": x, "y": y})
+    for what, path, values in (
+        ("loss", (*block, "loss"), (1e6, 1000000.5, -1e6, -1e7)),
+        ("file's bytes", (*block, "bytes"), (1 << 48, (1 << 48) + 1)),
+        ("params", (*block, "params"), (10**18, 10**18 + 1)),
+        ("macs", (*block, "macs"), (10**18, 10**18 + 1)),
+        ("seed", ("built", "seed"), (10**18, 10**18 + 1, -(10**18), -(10**18) - 1)),
+        ("original", ("accuracy", "original"), (1e9, 1.5e9, -1e9, -1e300)),
+        ("error", ("accuracy", "error"), (1e9, 1.5e9)),
+        ("range", ("inputs", 0, "range"), ([0.0, 1e9], [0.0, 2e9], [-1e9, 0.0], [-2e9, 0.0])),
+        ("mean", ("inputs", 0, "mean"), ([1e9] * 3, [-2e9] * 3)),
+        ("std", ("inputs", 0, "std"), ([1e-9] * 3, [1e-10] * 3, [1e9] * 3, [2e9] * 3)),
+        ("data's length", ("accuracy", "data"), ("x" * 10_000, "x" * 10_001)),
+        ("labels' length", ("model", "labels"), (["x" * 10_000], ["x" * 10_001])),
+        ("rank", ("tensors", 0, "shape"), ([1] * 8, [1] * 9)),
+        ("elements", ("tensors", 0, "shape"), ([1 << 29], [1 << 29, 2], [1 << 15, 1 << 14], [1 << 15, 1 << 15])),
+        ("knots", ("accuracy", "link"), ({"x": [0.0, 1e-15], "y": [1.0, 0.0]}, {"x": [0.0, 9e-16], "y": [1.0, 0.0]})),
+        ("link", ("accuracy", "link"), ({"x": [-1e6, 1e6], "y": [1e9, -1e9]}, {"x": [0.0, 2e6], "y": [1.0, 0.0]})),
+        ("link's metric", ("accuracy", "link"), ({"x": [0.0, 1.0], "y": [2e9, 0.0]},)),
+    ):
+        for i, value in enumerate(values):
+            yield f"the {what}, bound {i}", put(*path, value=value)
     yield "error below zero", put("accuracy", "error", value=-0.1)
     yield "samples below zero", put("accuracy", "samples", value=-1)
     yield "name of 200 characters", put("model", "name", value="\U0001d54f" * 200)

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.Json;
 import org.legodnn.json.JsonException;
@@ -41,7 +42,7 @@ public final class Budget {
      * @throws WorkloadException not positive, or 2^62 and more
      */
     public Budget withMemoryBytes(long limit) {
-        if (limit <= 0 || limit >= 1L << 62) {
+        if (limit <= 0 || limit > Bounds.MEMORY) {
             throw new WorkloadException("Budget: memory_bytes must be greater than 0 and less than 2^62, got " + limit);
         }
         return new Budget(limit, latencyMs, latencyByModel, cores);
@@ -55,7 +56,7 @@ public final class Budget {
     /**
      * The same with one limit of latency for every model, instead of any that was set before.
      *
-     * @throws WorkloadException not a positive number
+     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
      */
     public Budget withLatencyMs(double limit) {
         return new Budget(memoryBytes, positive(limit, "latency_ms"), Collections.<String, Double>emptyMap(), cores);
@@ -64,7 +65,7 @@ public final class Budget {
     /**
      * The same with a limit of latency for one model; it replaces one for every model.
      *
-     * @throws WorkloadException not a positive number
+     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
      */
     public Budget withLatencyMs(String model, double limit) {
         Map<String, Double> limits = new LinkedHashMap<>(latencyByModel);
@@ -80,7 +81,7 @@ public final class Budget {
     /**
      * The same with a limit of compute: CPU cores' worth, sum over models of rate x threads x latency.
      *
-     * @throws WorkloadException not a positive number
+     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
      */
     public Budget withCores(double limit) {
         return new Budget(memoryBytes, latencyMs, latencyByModel, positive(limit, "cores"));
@@ -92,8 +93,9 @@ public final class Budget {
     }
 
     private static double positive(double value, String what) {
-        if (!(value > 0) || Double.isInfinite(value)) {
-            throw new WorkloadException("Budget: " + what + " must be a number greater than 0, got " + value);
+        if (!(value > 0 && value <= Bounds.SUM)) {
+            throw new WorkloadException("Budget: " + what + " must be a number greater than 0 and at most " + Bounds.SUM
+                    + ", got " + value);
         }
         return value;
     }
@@ -134,17 +136,19 @@ public final class Budget {
     static Budget read(Fields fields) {
         Budget budget = none();
         if (fields.hasValue("memory_bytes")) {
-            long limit = fields.integer("memory_bytes", 1);
-            if (limit >= 1L << 62) {
-                throw fields.error("memory_bytes must be less than 2^62, got " + limit);
-            }
-            budget = budget.withMemoryBytes(limit);
+            budget = budget.withMemoryBytes(fields.integer("memory_bytes", 1, Bounds.MEMORY));
         }
         if (fields.hasValue("latency_ms") && fields.any("latency_ms") instanceof JsonNumber) {
             budget = budget.withLatencyMs(fields.positive("latency_ms"));
         } else if (fields.hasValue("latency_ms")) {
             Fields limits = fields.object("latency_ms");
+            if (limits.raw().keys().size() > Bounds.MODELS) {
+                throw fields.error("latency_ms limits more than " + Bounds.MODELS + " models");
+            }
             for (String model : limits.raw().keys()) {
+                if (model.isEmpty() || model.codePointCount(0, model.length()) > Bounds.NAME) {
+                    throw fields.error("latency_ms: names must have 1 to " + Bounds.NAME + " characters");
+                }
                 budget = budget.withLatencyMs(model, limits.positive(model));
             }
         }

@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Json;
 import org.legodnn.json.JsonException;
 import org.legodnn.json.JsonNumber;
@@ -51,7 +52,15 @@ final class Documents {
         return hex(digest.digest());
     }
 
+    /** A regular file's content; others are never opened, for a pipe would be waited for. */
     static byte[] read(File file) throws IOException {
+        if (!file.isFile()) {
+            throw new IOException(file.exists() ? "it is no regular file" : "there is no such file");
+        }
+        if (file.length() > Bounds.DOCUMENT) {
+            throw new IOException(
+                    "it has " + file.length() + " bytes, at most " + Bounds.DOCUMENT + " are read");
+        }
         ByteArrayOutputStream content = new ByteArrayOutputStream();
         byte[] chunk = new byte[1 << 16];
         try (InputStream in = new FileInputStream(file)) {

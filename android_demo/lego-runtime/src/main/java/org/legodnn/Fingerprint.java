@@ -29,7 +29,8 @@ public final class Fingerprint {
 
     static Fingerprint read(Fields fields) {
         Fingerprint found = new Fingerprint(
-                fields.string("machine"), fields.string("cpu"), fields.count("cores", 1), fields.string("executor"));
+                fields.text("machine"), fields.text("cpu"),
+                fields.count("cores", 1, Integer.MAX_VALUE), fields.text("executor"));
         fields.end();
         return found;
     }

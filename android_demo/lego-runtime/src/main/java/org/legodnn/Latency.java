@@ -1,5 +1,6 @@
 package org.legodnn;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.JsonObject;
 
@@ -28,9 +29,10 @@ public final class Latency {
     }
 
     static Latency read(Fields fields) {
-        Latency found = new Latency(fields.count("threads", 1), fields.count("runs", 1), fields.number("min_ms", 0),
-                fields.number("median_ms", 0), fields.number("p95_ms", 0),
-                fields.hasValue("first_ms") ? fields.number("first_ms", 0) : null);
+        Latency found = new Latency(fields.count("threads", 1, Bounds.THREADS),
+                fields.count("runs", 1, Integer.MAX_VALUE), fields.number("min_ms", 0, Bounds.MS),
+                fields.number("median_ms", 0, Bounds.MS), fields.number("p95_ms", 0, Bounds.MS),
+                fields.hasValue("first_ms") ? fields.number("first_ms", 0, Bounds.MS) : null);
         fields.end();
         return found;
     }

@@ -1,5 +1,7 @@
 package org.legodnn;
 
+import org.legodnn.json.Bounds;
+
 /** A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots. */
 public final class Link {
     /** 1 - loss, for losses from 0 to 1. */
@@ -31,8 +33,8 @@ public final class Link {
             if (Double.isNaN(x[i] + y[i]) || Double.isInfinite(x[i]) || Double.isInfinite(y[i])) {
                 return "its knots must be finite";
             }
-            if (i > 0 && x[i] <= x[i - 1]) {
-                return "x must increase";
+            if (i > 0 && !(x[i] - x[i - 1] >= Bounds.LEAST_KNOT)) {
+                return "x must increase, by at least " + Bounds.LEAST_KNOT + " each time";
             }
             if (i > 0 && y[i] > y[i - 1]) {
                 return "y must not increase";

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.JsonException;
 import org.legodnn.json.JsonObject;
@@ -62,19 +63,19 @@ public final class Manifest {
         Fields model = document.object("model");
         name = model.name("name");
         task = model.name("task");
-        labels = model.has("labels") ? model.strings("labels") : Collections.<String>emptyList();
+        labels = model.has("labels") ? model.strings("labels", Bounds.LABELS) : Collections.<String>emptyList();
         model.end();
         inputs = inputs(document);
-        outputs = document.names("outputs", 1);
+        outputs = document.names("outputs", 1, Bounds.TENSORS);
         List<TensorSpec> tensors = tensors(document);
         segments = segments(document);
         Fields accuracy = document.object("accuracy");
         metric = accuracy.name("metric");
-        data = accuracy.string("data");
-        originalAccuracy = accuracy.number("original");
+        data = accuracy.text("data");
+        originalAccuracy = accuracy.number("original", -Bounds.METRIC, Bounds.METRIC);
         link = link(accuracy.object("link"));
-        accuracyError = accuracy.number("error", 0);
-        samples = accuracy.integer("samples", 0);
+        accuracyError = accuracy.number("error", 0, Bounds.METRIC);
+        samples = accuracy.integer("samples", 0, Bounds.COUNT);
         accuracy.end();
         built = built(document.object("built"));
         document.end();
@@ -91,9 +92,9 @@ public final class Manifest {
 
     private static List<InputSpec> inputs(Fields document) {
         List<InputSpec> found = new ArrayList<>();
-        for (Fields fields : document.objects("inputs", 1)) {
+        for (Fields fields : document.objects("inputs", 1, Bounds.TENSORS)) {
             String name = fields.name("name");
-            int[] shape = fields.counts("shape", 1);
+            int[] shape = shape(fields);
             if (fields.has("dtype")) {
                 fields.word("dtype", "float32");
             }
@@ -103,31 +104,38 @@ public final class Manifest {
             if (fields.has("resize")) {
                 fields.word("resize", "bilinear-antialias");
             }
-            double[] range = fields.has("range") ? fields.numbers("range", 2) : new double[] {0, 1};
-            double[] mean = fields.has("mean") ? fields.numbers("mean", 0) : new double[0];
-            double[] std = fields.has("std") ? fields.numbers("std", 0) : new double[0];
+            double[] range = fields.has("range") ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
+            double[] mean = fields.has("mean") ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
+            double[] std = fields.has("std") ? fields.numbers("std", 0, Bounds.ELEMENTS, Bounds.LEAST_STD, Bounds.SCALE) : new double[0];
             fields.end();
-            if (range.length != 2 || !(range[0] < range[1])) {
+            if (!(range[0] < range[1])) {
                 throw fields.error("range of " + name + " must be two numbers that increase");
             }
             int channels = shape.length == 0 ? 0 : shape[shape.length - 1];
             if (mean.length > 1 && mean.length != channels || std.length > 1 && std.length != channels) {
                 throw fields.error("mean and std of " + name + " must have one value, or one for each channel");
             }
-            for (double value : std) {
-                if (value <= 0) {
-                    throw fields.error("std of " + name + " must be positive");
-                }
-            }
             found.add(new InputSpec(name, shape, range[0], range[1], mean, std));
         }
         return Collections.unmodifiableList(found);
     }
 
+    private static int[] shape(Fields fields) {
+        int[] shape = fields.counts("shape", 1, Bounds.RANK);
+        long elements = 1;
+        for (int dim : shape) {
+            elements *= dim;
+            if (elements > Bounds.ELEMENTS) {
+                throw fields.error("shape must be of at most " + Bounds.ELEMENTS + " elements in all");
+            }
+        }
+        return shape;
+    }
+
     private static List<TensorSpec> tensors(Fields document) {
         List<TensorSpec> found = new ArrayList<>();
-        for (Fields fields : document.objects("tensors", 0)) {
-            TensorSpec spec = new TensorSpec(fields.name("name"), fields.counts("shape", 1));
+        for (Fields fields : document.objects("tensors", 0, Bounds.TENSORS)) {
+            TensorSpec spec = new TensorSpec(fields.name("name"), shape(fields));
             if (fields.has("dtype")) {
                 fields.word("dtype", "float32");
             }
@@ -139,20 +147,20 @@ public final class Manifest {
 
     private static List<Segment> segments(Fields document) {
         List<Segment> found = new ArrayList<>();
-        for (Fields fields : document.objects("segments", 1)) {
+        for (Fields fields : document.objects("segments", 1, Bounds.SEGMENTS)) {
             String name = fields.name("name");
             boolean block = fields.word("kind", "block", "fixed").equals("block");
-            List<String> reads = fields.names("inputs", 1);
-            List<String> writes = fields.names("outputs", 1);
+            List<String> reads = fields.names("inputs", 1, Bounds.TENSORS);
+            List<String> writes = fields.names("outputs", 1, Bounds.TENSORS);
             List<Option> options = new ArrayList<>();
             Set<String> names = new HashSet<>();
             boolean original = false;
-            for (Fields option : fields.objects("options", 1)) {
+            for (Fields option : fields.objects("options", 1, Bounds.OPTIONS)) {
                 options.add(option(option));
                 names.add(options.get(options.size() - 1).name);
                 original |= options.get(options.size() - 1).isOriginal();
             }
-            List<List<Double>> interaction = fields.has("interaction") ? fields.rows("interaction")
+            List<List<Double>> interaction = fields.has("interaction") ? fields.rows("interaction", Bounds.OPTIONS, Bounds.LOSS)
                     : Collections.<List<Double>>emptyList();
             fields.end();
             if (names.size() < options.size()) {
@@ -172,12 +180,14 @@ public final class Manifest {
 
     private static Option option(Fields fields) {
         String name = fields.name("name");
-        double sparsity = fields.number("sparsity", 0);
+        double sparsity = fields.number("sparsity", 0, 1);
         String precision = fields.has("precision") ? fields.word("precision", "float32", "float16", "int8") : "float32";
         String file = fields.name("file");
         Option option = new Option(name, sparsity, precision, file, fields.string("sha256", HASH),
-                fields.integer("bytes", 1), fields.integer("params", 0), fields.integer("macs", 0),
-                fields.has("loss") ? fields.number("loss") : 0, fields.has("dominated") && fields.flag("dominated"));
+                fields.integer("bytes", 1, Bounds.BYTES), fields.integer("params", 0, Bounds.COUNT),
+                fields.integer("macs", 0, Bounds.COUNT),
+                fields.has("loss") ? fields.number("loss", -Bounds.LOSS, Bounds.LOSS) : 0,
+                fields.has("dominated") && fields.flag("dominated"));
         fields.end();
         if (sparsity >= 1) {
             throw fields.error("sparsity must be less than 1");
@@ -190,8 +200,8 @@ public final class Manifest {
     }
 
     private static Link link(Fields fields) {
-        double[] x = fields.numbers("x", 2);
-        double[] y = fields.numbers("y", 2);
+        double[] x = fields.numbers("x", 2, Bounds.KNOTS, -Bounds.LOSS, Bounds.LOSS);
+        double[] y = fields.numbers("y", 2, Bounds.KNOTS, -Bounds.METRIC, Bounds.METRIC);
         fields.end();
         String problem = Link.problem(x, y);
         if (problem != null) {
@@ -201,18 +211,19 @@ public final class Manifest {
     }
 
     private static JsonObject built(Fields fields) {
-        fields.string("created");
-        for (Object version : fields.object("versions").raw().all()) {
-            if (!(version instanceof String)) {
-                throw fields.error("versions must be strings");
+        fields.text("created");
+        Fields versions = fields.object("versions");
+        for (Object version : versions.raw().all()) {
+            if (!(version instanceof String) || ((String) version).length() > Bounds.TEXT) {
+                throw fields.error("versions must be strings of at most " + Bounds.TEXT + " characters");
             }
         }
-        fields.integer("seed", Long.MIN_VALUE);
+        fields.integer("seed", -Bounds.COUNT, Bounds.COUNT);
         fields.object("recipe");
         if (fields.has("left_out")) {
             for (Object reason : fields.object("left_out").raw().all()) {
-                if (!(reason instanceof String)) {
-                    throw fields.error("left_out must hold strings");
+                if (!(reason instanceof String) || ((String) reason).length() > Bounds.TEXT) {
+                    throw fields.error("left_out must hold strings of at most " + Bounds.TEXT + " characters");
                 }
             }
         }

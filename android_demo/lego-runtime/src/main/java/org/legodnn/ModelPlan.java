@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.JsonObject;
 
@@ -54,17 +55,17 @@ public final class ModelPlan {
         if (fields.has("options")) {
             Fields chosen = fields.object("options");
             for (String block : chosen.raw().keys()) {
-                options.put(block, chosen.string(block));
+                options.put(block, chosen.name(block));
             }
         }
         ModelPlan plan = new ModelPlan(fields.name("name"), fields.has("suspended") && fields.flag("suspended"),
-                fields.has("threads") ? fields.count("threads", 1) : 1, options,
-                fields.has("accuracy") ? fields.number("accuracy") : 0,
-                fields.has("accuracy_error") ? fields.number("accuracy_error", 0) : 0,
-                fields.has("latency_ms") ? fields.number("latency_ms", 0) : 0,
-                fields.hasValue("latency_limit_ms") ? fields.number("latency_limit_ms") : null,
-                fields.has("memory_bytes") ? fields.integer("memory_bytes", 0) : 0,
-                fields.has("cores") ? fields.number("cores", 0) : 0);
+                fields.has("threads") ? fields.count("threads", 1, Bounds.THREADS) : 1, options,
+                fields.has("accuracy") ? fields.number("accuracy", -Bounds.METRIC, Bounds.METRIC) : 0,
+                fields.has("accuracy_error") ? fields.number("accuracy_error", 0, Bounds.METRIC) : 0,
+                fields.has("latency_ms") ? fields.number("latency_ms", 0, Bounds.SUM) : 0,
+                fields.hasValue("latency_limit_ms") ? fields.number("latency_limit_ms", 0, Bounds.SUM) : null,
+                fields.has("memory_bytes") ? fields.integer("memory_bytes", 0, Bounds.MEMORY) : 0,
+                fields.has("cores") ? fields.number("cores", 0, Bounds.SUM) : 0);
         fields.end();
         return plan;
     }

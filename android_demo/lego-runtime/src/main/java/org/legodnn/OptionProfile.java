@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.JsonObject;
 
@@ -37,15 +38,15 @@ public final class OptionProfile {
     static OptionProfile read(Fields fields) {
         List<Latency> latency = new ArrayList<>();
         Set<Integer> threads = new HashSet<>();
-        for (Fields entry : fields.objects("latency", 1)) {
+        for (Fields entry : fields.objects("latency", 1, Bounds.THREADS)) {
             latency.add(Latency.read(entry));
             if (!threads.add(latency.get(latency.size() - 1).threads)) {
                 throw fields.error("two latencies for one thread count");
             }
         }
-        OptionProfile found = new OptionProfile(fields.string("segment"), fields.string("option"),
-                fields.integer("memory_bytes", 0), fields.number("load_ms", 0), latency,
-                fields.hasValue("energy_mj") ? fields.number("energy_mj", 0) : null);
+        OptionProfile found = new OptionProfile(fields.name("segment"), fields.name("option"),
+                fields.integer("memory_bytes", 0, Bounds.BYTES), fields.number("load_ms", 0, Bounds.MS), latency,
+                fields.hasValue("energy_mj") ? fields.number("energy_mj", 0, Bounds.METRIC) : null);
         fields.end();
         return found;
     }

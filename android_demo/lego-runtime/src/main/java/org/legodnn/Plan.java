@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.Json;
 import org.legodnn.json.JsonException;
@@ -38,14 +39,14 @@ public final class Plan {
             document.any("schema");
             List<ModelPlan> models = new ArrayList<>();
             Set<String> names = new HashSet<>();
-            for (Fields model : document.objects("models", 1)) {
+            for (Fields model : document.objects("models", 1, Bounds.MODELS)) {
                 models.add(ModelPlan.read(model));
                 if (!names.add(models.get(models.size() - 1).name)) {
                     throw document.error("two models have the same name");
                 }
             }
-            Plan plan = new Plan(models, Budget.read(document.object("budget")), document.number("objective"),
-                    document.has("switch_charge") ? document.number("switch_charge", 0) : 0);
+            Plan plan = new Plan(models, Budget.read(document.object("budget")), document.number("objective", -Bounds.SUM, Bounds.SUM),
+                    document.has("switch_charge") ? document.number("switch_charge", 0, Bounds.SUM) : 0);
             document.end();
             return plan;
         } catch (JsonException e) {

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.legodnn.json.Bounds;
 import org.legodnn.json.Fields;
 import org.legodnn.json.Json;
 import org.legodnn.json.JsonException;
@@ -56,12 +57,12 @@ public final class Profile {
 
     private Profile(Fields document) {
         document.any("schema");
-        storeId = document.string("store_id");
-        model = document.string("model");
+        storeId = document.name("store_id");
+        model = document.name("model");
         device = Fingerprint.read(document.object("device"));
-        created = document.string("created");
+        created = document.text("created");
         List<OptionProfile> entries = new ArrayList<>();
-        for (Fields entry : document.objects("options", 1)) {
+        for (Fields entry : document.objects("options", 1, Bounds.CONTAINERS)) {
             entries.add(OptionProfile.read(entry));
         }
         options = Collections.unmodifiableList(entries);
@@ -70,12 +71,12 @@ public final class Profile {
         more = new LinkedHashMap<>();
         for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
             if (document.has(key)) {
-                document.objects(key, 0);
+                document.objects(key, 0, most(key));
                 more.put(key, document.any(key));
             }
         }
         if (document.hasValue("pack_ms")) {
-            more.put("pack_ms", document.number("pack_ms", 0));
+            more.put("pack_ms", document.number("pack_ms", 0, Bounds.MS));
         }
         for (String key : new String[] {"energy", "conditions"}) {
             if (document.hasValue(key)) {
@@ -86,12 +87,16 @@ public final class Profile {
         document.end();
     }
 
+    private static int most(String key) {
+        return key.equals("skipped") ? Bounds.CONTAINERS : key.equals("contention") ? Bounds.MODELS : Bounds.THREADS;
+    }
+
     private static SortedMap<Integer, Double> chain(Fields document) {
         SortedMap<Integer, Double> found = new TreeMap<>();
         if (document.has("chain")) {
-            for (Fields entry : document.objects("chain", 0)) {
-                int threads = entry.count("threads", 1);
-                if (found.put(threads, entry.number("overhead_ms", 0)) != null) {
+            for (Fields entry : document.objects("chain", 0, Bounds.THREADS)) {
+                int threads = entry.count("threads", 1, Bounds.THREADS);
+                if (found.put(threads, entry.number("overhead_ms", 0, Bounds.MS)) != null) {
                     throw entry.error("two overheads for " + threads + " threads");
                 }
             }
@@ -102,9 +107,9 @@ public final class Profile {
     private static Set<String> skipped(Fields document) {
         Set<String> found = new HashSet<>();
         if (document.has("skipped")) {
-            for (Fields entry : document.objects("skipped", 0)) {
-                entry.string("reason");
-                found.add(key(entry.string("segment"), entry.string("option")));
+            for (Fields entry : document.objects("skipped", 0, Bounds.CONTAINERS)) {
+                entry.text("reason");
+                found.add(key(entry.name("segment"), entry.name("option")));
             }
         }
         return found;

@@ -43,6 +43,9 @@ public final class Store {
         byte[] content;
         String text;
         try {
+            if (!file.getCanonicalPath().startsWith(folder.getCanonicalPath() + File.separator)) {
+                throw new StoreException(file + " leads out of the store; " + REMEDY);
+            }
             content = Documents.read(file);
         } catch (IOException e) {
             throw new StoreException(folder + " is not a store: cannot read " + MANIFEST + " (" + e.getMessage() + "); "

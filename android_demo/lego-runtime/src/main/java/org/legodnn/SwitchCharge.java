@@ -1,5 +1,7 @@
 package org.legodnn;
 
+import org.legodnn.json.Bounds;
+
 /** What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded. */
 public final class SwitchCharge {
     /** Nothing. */
@@ -13,12 +15,13 @@ public final class SwitchCharge {
     /**
      * @param perMb for each 10^6 bytes of the options' files that must be loaded
      * @param perMs for each millisecond of loading, as the profile measured it
-     * @throws WorkloadException negative, NaN or infinite
+     * @throws WorkloadException negative, NaN, or beyond {@link Bounds#CHARGE}
      */
     public SwitchCharge(double perMb, double perMs) {
-        if (!(perMb >= 0 && perMs >= 0 && perMb + perMs < Double.POSITIVE_INFINITY)) {
+        if (!(perMb >= 0 && perMs >= 0 && perMb <= Bounds.CHARGE && perMs <= Bounds.CHARGE)) {
             throw new WorkloadException(
-                    "SwitchCharge: per_mb and per_ms must be numbers, at least 0; got " + perMb + " and " + perMs);
+                    "SwitchCharge: per_mb and per_ms must be numbers from 0 to " + Bounds.CHARGE + "; got " + perMb + " and "
+                            + perMs);
         }
         this.perMb = perMb;
         this.perMs = perMs;

@@ -81,6 +81,18 @@ public final class Fields {
         return (String) value;
     }
 
+    /** Text of at most {@link Bounds#TEXT} characters. */
+    public String text(String key) {
+        return checkText(string(key), key);
+    }
+
+    private String checkText(String value, String key) {
+        if (value.codePointCount(0, value.length()) > Bounds.TEXT) {
+            throw wrong(key, "must have at most " + Bounds.TEXT + " characters");
+        }
+        return value;
+    }
+
     /** Text of 1 to 200 characters. */
     public String name(String key) {
         return checkName(string(key), key);
@@ -88,8 +100,8 @@ public final class Fields {
 
     private String checkName(String value, String key) {
         int length = value.codePointCount(0, value.length());
-        if (length < 1 || length > 200) {
-            throw wrong(key, "must have 1 to 200 characters");
+        if (length < 1 || length > Bounds.NAME) {
+            throw wrong(key, "must have 1 to " + Bounds.NAME + " characters");
         }
         return value;
     }
@@ -137,43 +149,47 @@ public final class Fields {
         return number;
     }
 
-    /** A finite number, at least `least`. */
-    public double number(String key, double least) {
-        double value = number(key);
-        if (!(value >= least)) {
-            throw wrong(key, "must be at least " + least);
-        }
-        return value;
+    /** A number from `least` to `most`. */
+    public double number(String key, double least, double most) {
+        return toNumber(any(key), key, least, most);
     }
 
-    /** A finite number above zero. */
-    public double positive(String key) {
-        double value = number(key);
-        if (!(value > 0)) {
-            throw wrong(key, "must be greater than 0");
-        }
-        return value;
-    }
-
-    /** An integer, at least `least`; the nearest long if it is out of range. */
-    public long integer(String key, long least) {
-        return toInteger(any(key), key, least);
-    }
-
-    private long toInteger(Object value, String key, long least) {
-        if (!(value instanceof JsonNumber) || !((JsonNumber) value).isInteger()) {
-            throw wrong(key, "must be an integer");
-        }
-        long number = ((JsonNumber) value).longValue();
-        if (number < least) {
-            throw wrong(key, "must be at least " + least);
+    private double toNumber(Object value, String key, double least, double most) {
+        double number = toNumber(value, key);
+        if (!(number >= least && number <= most)) {
+            throw wrong(key, "must be from " + least + " to " + most);
         }
         return number;
     }
 
-    /** The same as an int; the greatest int if it is out of range. */
-    public int count(String key, int least) {
-        return (int) Math.min(integer(key, least), Integer.MAX_VALUE);
+    /** A number above zero, at most {@link Bounds#SUM}. */
+    public double positive(String key) {
+        double value = number(key);
+        if (!(value > 0 && value <= Bounds.SUM)) {
+            throw wrong(key, "must be greater than 0 and at most " + Bounds.SUM);
+        }
+        return value;
+    }
+
+    /** An integer from `least` to `most`. */
+    public long integer(String key, long least, long most) {
+        return toInteger(any(key), key, least, most);
+    }
+
+    private long toInteger(Object value, String key, long least, long most) {
+        if (!(value instanceof JsonNumber) || !((JsonNumber) value).isInteger()) {
+            throw wrong(key, "must be an integer");
+        }
+        long number = ((JsonNumber) value).longValue();
+        if (number < least || number > most) {
+            throw wrong(key, "must be from " + least + " to " + most);
+        }
+        return number;
+    }
+
+    /** The same as an int. */
+    public int count(String key, int least, int most) {
+        return (int) integer(key, least, most);
     }
 
     /** A list. */
@@ -185,66 +201,66 @@ public final class Fields {
         return (List<?>) value;
     }
 
-    private List<?> list(String key, int fewest) {
+    private List<?> list(String key, int fewest, int most) {
         List<?> found = list(key);
-        if (found.size() < fewest) {
-            throw wrong(key, "must have at least " + fewest + " entries");
+        if (found.size() < fewest || found.size() > most) {
+            throw wrong(key, "must have " + fewest + " to " + most + " entries");
         }
         return found;
     }
 
-    /** A list of finite numbers. */
-    public double[] numbers(String key, int fewest) {
-        List<?> found = list(key, fewest);
+    /** A list of `fewest` to `longest` numbers from `least` to `most`. */
+    public double[] numbers(String key, int fewest, int longest, double least, double most) {
+        List<?> found = list(key, fewest, longest);
         double[] numbers = new double[found.size()];
         for (int i = 0; i < numbers.length; i++) {
-            numbers[i] = toNumber(found.get(i), key);
+            numbers[i] = toNumber(found.get(i), key, least, most);
         }
         return numbers;
     }
 
-    /** A list of lists of finite numbers. */
-    public List<List<Double>> rows(String key) {
+    /** A list of lists of at most `longest` numbers, from -`most` to `most`. */
+    public List<List<Double>> rows(String key, int longest, double most) {
         List<List<Double>> rows = new ArrayList<>();
-        for (Object row : list(key)) {
-            if (!(row instanceof List)) {
-                throw wrong(key, "must be a list of lists");
+        for (Object row : list(key, 0, longest)) {
+            if (!(row instanceof List) || ((List<?>) row).size() > longest) {
+                throw wrong(key, "must be a list of lists of at most " + longest + " numbers");
             }
             List<Double> numbers = new ArrayList<>();
             for (Object value : (List<?>) row) {
-                numbers.add(toNumber(value, key));
+                numbers.add(toNumber(value, key, -most, most));
             }
             rows.add(Collections.unmodifiableList(numbers));
         }
         return Collections.unmodifiableList(rows);
     }
 
-    /** A list of integers, each at least `least`; the greatest int for those out of range. */
-    public int[] counts(String key, int least) {
-        List<?> found = list(key);
+    /** A list of at most `longest` integers, each at least `least`. */
+    public int[] counts(String key, int least, int longest) {
+        List<?> found = list(key, 0, longest);
         int[] counts = new int[found.size()];
         for (int i = 0; i < counts.length; i++) {
-            counts[i] = (int) Math.min(toInteger(found.get(i), key, least), Integer.MAX_VALUE);
+            counts[i] = (int) toInteger(found.get(i), key, least, Integer.MAX_VALUE);
         }
         return counts;
     }
 
-    /** A list of texts. */
-    public List<String> strings(String key) {
+    /** A list of at most `most` texts. */
+    public List<String> strings(String key, int most) {
         List<String> strings = new ArrayList<>();
-        for (Object value : list(key)) {
+        for (Object value : list(key, 0, most)) {
             if (!(value instanceof String)) {
                 throw wrong(key, "must be a list of strings");
             }
-            strings.add((String) value);
+            strings.add(checkText((String) value, key));
         }
         return Collections.unmodifiableList(strings);
     }
 
     /** A list of texts of 1 to 200 characters. */
-    public List<String> names(String key, int fewest) {
-        list(key, fewest);
-        List<String> names = strings(key);
+    public List<String> names(String key, int fewest, int most) {
+        list(key, fewest, most);
+        List<String> names = strings(key, most);
         for (String name : names) {
             checkName(name, key);
         }
@@ -256,10 +272,10 @@ public final class Fields {
         return new Fields(any(key), where.isEmpty() ? key : where + "." + key);
     }
 
-    /** A list of objects. */
-    public List<Fields> objects(String key, int fewest) {
+    /** A list of `fewest` to `most` objects. */
+    public List<Fields> objects(String key, int fewest, int most) {
         List<Fields> objects = new ArrayList<>();
-        for (Object value : list(key, fewest)) {
+        for (Object value : list(key, fewest, most)) {
             objects.add(new Fields(value, (where.isEmpty() ? key : where + "." + key) + "." + objects.size()));
         }
         return objects;

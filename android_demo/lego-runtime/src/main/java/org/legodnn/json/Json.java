@@ -7,13 +7,12 @@ import java.util.Map;
 
 /**
  * JSON as RFC 8259 has it, and no more: no NaN, no comments, no text after the document, no unpaired surrogates, at
- * most 200 containers inside one another. What Python's reader of the same documents refuses is refused, and what it
+ * most 200 containers inside one another, and within {@link Bounds}. What Python's reader of the same documents refuses is refused, and what it
  * takes is taken.
  *
  * <p>Values are null, String, Boolean, {@link JsonNumber}, List and {@link JsonObject}.
  */
 public final class Json {
-    private static final int MOST_DEPTH = 200;
     /** Python converts no longer ones. */
     private static final int MOST_DIGITS = 4300;
 
@@ -30,6 +29,7 @@ public final class Json {
      * @throws JsonException it is no JSON
      */
     public static Object parse(String text) {
+        checkExtent(text);
         Json reader = new Json(text);
         reader.space();
         Object value = reader.value(0);
@@ -38,6 +38,22 @@ public final class Json {
             throw reader.error("text after the document");
         }
         return value;
+    }
+
+    private static void checkExtent(String text) {
+        int containers = 0;
+        int commas = 0;
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            containers += c == '[' || c == '{' ? 1 : 0;
+            commas += c == ',' ? 1 : 0;
+        }
+        if (containers > Bounds.CONTAINERS) {
+            throw new JsonException("more than " + Bounds.CONTAINERS + " lists and objects");
+        }
+        if (containers + commas > Bounds.VALUES) {
+            throw new JsonException("more than " + Bounds.VALUES + " values");
+        }
     }
 
     private Object value(int depth) {
@@ -110,8 +126,8 @@ public final class Json {
     }
 
     private void checkDepth(int depth) {
-        if (depth >= MOST_DEPTH) {
-            throw error("more than " + MOST_DEPTH + " objects and lists inside one another");
+        if (depth >= Bounds.DEPTH) {
+            throw error("more than " + Bounds.DEPTH + " objects and lists inside one another");
         }
     }
 

@@ -1,0 +1,13 @@
+"""What may be written to a terminal: names come from stores, profiles and file systems, and it obeys escapes."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    """The text with what is not printable as escapes: control characters, turns of direction, half characters.
+
+    Tabs and newlines stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

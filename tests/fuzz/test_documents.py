@@ -1,0 +1,60 @@
+"""Whatever a file holds: only errors of ours, in a line or two, within a second and 200 MB.
+
+A few hundred cases in `make test`; in `make test-all` as many as LEGODNN_FUZZ_CASES says (default 10,000). What was
+found is in the ordinary tests, made small.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+from pathlib import Path
+
+import cases
+import hostile
+import pytest
+
+_SPEC = importlib.util.spec_from_file_location("fuzz_run", Path(__file__).with_name("run.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+fuzz_run = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(fuzz_run)
+LIGHT = [kind for kind in cases.KINDS if kind != "recipe"]  # of which each process imports TensorFlow
+
+
+def test_a_few_cases_of_every_kind() -> None:
+    figures = fuzz_run.fuzz(25 * len(LIGHT), 0, LIGHT)
+    assert figures["problems"] == {}
+    assert figures["cases"] == 25 * len(LIGHT)
+    accepted = {kind: found["outcomes"].get("accepted", 0) for kind, found in figures["kinds"].items()}
+    assert sum(accepted.values()) > 10, "cases that are all refused at once test nothing behind the door"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(6 * 3600)
+def test_many_cases_of_every_kind() -> None:
+    figures = fuzz_run.fuzz(int(os.environ.get("LEGODNN_FUZZ_CASES", "10000")), 1_000_000, list(cases.KINDS))
+    print(json.dumps(figures))
+    assert figures["problems"] == {}
+
+
+def test_undamaged_files_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostile, "mutated", lambda document, _: document)
+    monkeypatch.setattr(hostile, "damaged", lambda content, _: content)
+    monkeypatch.setattr(cases, "_budget", lambda _: cases.Budget())
+    ground = cases.Ground(tmp_path)
+    for kind in ("manifest", "profile", "plan", "trace", "workload"):
+        for number in range(100):  # one whose text is not damaged by its writer
+            if random.Random(number).random() > 0.2:
+                cases.KINDS[kind](ground, random.Random(number))
+                break
+
+
+def test_a_case_is_the_same_every_time() -> None:
+    def made(number: int) -> str:
+        return hostile.to_json(hostile.mutated(cases.manifest(), random.Random(number)), random.Random(number))
+
+    assert [made(n) for n in range(20)] == [made(n) for n in range(20)]
+    assert len({made(n) for n in range(20)}) > 15

@@ -20,7 +20,7 @@ from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError, ExecutionError, StoreError
 from legodnn.runtime import buffers
 from legodnn.runtime.device import release_freed_memory
-from legodnn.runtime.executor import Array, Choice, Composition
+from legodnn.runtime.executor import Array, Choice, Composition, log
 from legodnn.store import Store, TensorSpec
 
 _PACKAGES = (
@@ -35,12 +35,28 @@ _greeted = False
 
 @functools.cache
 def _backend() -> tuple[Any, str]:
+    broken = []
     for package, module in _PACKAGES:
         try:
-            return importlib.import_module(module).Interpreter, f"{package} {metadata.version(package)}"
-        except (ImportError, metadata.PackageNotFoundError):
+            found = importlib.import_module(module).Interpreter
+        except ImportError as e:  # not installed, or something that it stands on is not there or does not fit
+            if not (isinstance(e, ModuleNotFoundError) and e.name and module.startswith(e.name)):
+                broken.append(f"{package} is installed but cannot be imported: {str(e).splitlines()[0]}")
             continue
+        for line in broken:
+            log.warning("%s; %s serves instead", line, package)
+        return found, f"{package} {_version(package, module)}"
+    if broken:
+        raise DependencyError("; ".join(broken))
     raise DependencyError("no TensorFlow Lite runtime is installed; pip install ai-edge-litert (or tflite-runtime)")
+
+
+def _version(package: str, module: str) -> str:
+    """Of a package that was imported; packages may come under other names, such as tensorflow-cpu."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(module.partition(".")[0]), "__version__", "unknown"))
 
 
 def name() -> str:

@@ -25,7 +25,10 @@ Milliseconds = NotNegative
 
 
 class Fingerprint(Schema):
-    """What the measurements hold for: another CPU, core count, architecture or executor needs another profile."""
+    """What the measurements hold for: another CPU, core count, architecture or executor needs another profile.
+
+    `cpu` is what `legodnn.runtime.processor.cpu_name` says, on ARM with the board and the kinds of cores.
+    """
 
     machine: str
     cpu: str

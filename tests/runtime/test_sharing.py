@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.runtime.monitor import Monitor
+from legodnn.runtime.monitor import _between, _Spent
 from legodnn.runtime.sharing import FIRST, Competitor, Process, fair_cores, family, read_processes
 
 competitors = st.lists(
@@ -98,36 +98,53 @@ BUSY = "import os, sys\nos.nice(int(sys.argv[1]))\nwhile True: pass"
 
 
 @pytest.fixture
-def hog(request: pytest.FixtureRequest) -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-c", BUSY, "19"], start_new_session=True)
+def hog() -> Iterator[int]:
+    """A child of low priority that computes."""
+    process = subprocess.Popen([sys.executable, "-c", BUSY, "13"])
     yield process.pid
     process.kill()
     process.wait()
 
 
-def test_a_child_that_computes_is_no_competitor(hog: int) -> None:
-    monitor = Monitor()
-    monitor.read()
-    time.sleep(0.5)
-    readings = monitor.read()
-    assert readings.own_cores is not None
-    assert readings.own_cores > 0.01
-    assert all(c.weight > 0.02 for c in readings.competing)  # others of nice value 19 but this would be a coincidence
-    assert any(key[0] == hog for key in family(read_processes(), os.getpid()))
+def test_a_child_belongs_to_this_process_and_has_the_weight_of_its_priority(hog: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        processes = read_processes()
+        (child,) = (p for (pid, _), p in family(processes, os.getpid()).items() if pid == hog)
+        if child.seconds > 0 and child.weight < 1:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    mine = next(p for (pid, _), p in processes.items() if pid == os.getpid())
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    assert child.weight / mine.weight == pytest.approx(1.25 ** (nice - min(19, nice + 13)))
 
 
-def test_a_low_priority_process_that_computes_competes_with_a_low_weight() -> None:
-    """Seen from another process than its parent."""
-    program = (
-        "import time\nfrom legodnn.runtime.monitor import Monitor\n"
-        "monitor = Monitor(); monitor.read(); time.sleep(1)\n"
-        "print(*(f'{c.cores} {c.weight}' for c in monitor.read().competing), sep='\\n')"
-    )
-    process = subprocess.Popen([sys.executable, "-c", BUSY, "13"])
-    try:
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    finally:
-        process.kill()
-        process.wait()
-    found = [tuple(map(float, line.split())) for line in done.stdout.splitlines()]
-    assert any(weight == pytest.approx(1.25**-13) and cores > 0 for cores, weight in found)
+# --- between two readings --------------------------------------------------------------------------------------------
+
+
+def spent(time_s: float, busy: float | None, first: float, **seconds: float) -> _Spent:
+    """What processes 1 (this one), 2 (its child), 3 (of low priority) and 4 have spent until a moment."""
+    parents, weights = {1: 0, 2: 1, 3: 0, 4: 0}, {3: 0.25}
+    numbers = {int(name.removeprefix("p")): s for name, s in seconds.items()}
+    processes = {(n, 7): Process(parents[n], s, 0.5 * weights.get(n, 1.0)) for n, s in numbers.items()}
+    return _Spent(time_s, busy, first, processes)
+
+
+def test_what_others_spend_is_told_apart_by_weight_beside_this_process() -> None:
+    before = spent(10.0, 100.0, 5.0, p1=1.0, p2=2.0, p3=3.0)
+    now = spent(12.0, 103.0, 5.2, p1=1.5, p2=2.1, p3=4.0, p4=0.5)  # the fourth is new
+    busy, own, competing = _between(before, now, family(now.processes, 1))
+    assert busy == pytest.approx(1.5)
+    assert own == pytest.approx(0.3)
+    assert [(pytest.approx(c.cores), c.weight) for c in competing] == [(0.5, 0.25), (0.25, 1.0), (0.1, FIRST)]
+
+
+def test_what_cannot_be_told_is_none() -> None:
+    now = spent(12.0, 103.0, 5.2, p1=1.5)
+    nothing = (None, None, ())
+    own = family(now.processes, 1)
+    assert _between(None, now, own) == nothing
+    assert _between(spent(12.0, 100.0, 5.0, p1=1.0), now, own) == nothing  # no time has passed
+    assert _between(spent(10.0, None, 5.0, p1=1.0), now, own) == nothing
+    assert _between(spent(10.0, 100.0, 5.0, p1=1.0), now, {}) == nothing  # this process is not to be seen

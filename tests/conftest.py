@@ -30,6 +30,16 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["LEGODNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests of what goes through LiteRT's C API are skipped where it cannot be called, as on 32-bit ARM."""
+    callspec = getattr(item, "callspec", None)
+    if item.get_closest_marker("capi") or (callspec and "capi" in callspec.params.values()):
+        from legodnn.runtime import capi
+
+        if problem := capi.problem():
+            pytest.skip(f"LiteRT's C API cannot be called: {problem}")
+
+
 # Examples run Keras and file systems on shared machines: no deadline, and the same examples every time.
 settings.register_profile("legodnn", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("legodnn")

@@ -209,6 +209,7 @@ def test_a_model_whose_old_blocks_cannot_be_loaded_again_stands_still_and_says_s
     model.close()
 
 
+@pytest.mark.capi
 def test_a_store_that_is_altered_while_it_runs_changes_nothing(
     store_copy: Path, tiny_store: Store, tmp_path: Path
 ) -> None:
@@ -259,6 +260,7 @@ def test_an_inference_says_what_it_ran(runtime: Runtime, tiny_store: Store) -> N
     np.testing.assert_array_equal(inference.outputs["head"], runtime.infer("tiny", x))
 
 
+@pytest.mark.capi
 def test_a_profile_of_another_executor_is_refused(tiny_store: Store) -> None:
     with pytest.raises(ProfileError, match=r"another device \(executor"):
         Runtime.open([tiny_store.path], executor="interpreter")

@@ -42,7 +42,10 @@ NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 
 
 class Fingerprint(Schema):
-    """What the measurements hold for: another CPU, core count, architecture or executor needs another profile."""
+    """What the measurements hold for: another CPU, core count, architecture or executor needs another profile.
+
+    `cpu` is what `legodnn.runtime.processor.cpu_name` says, on ARM with the board and the kinds of cores.
+    """
 
     machine: Text
     cpu: Text

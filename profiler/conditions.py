@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,19 +39,28 @@ def moment(root: Path = Path("/")) -> Moment:
 
 
 def busy_elsewhere(seconds: float = 0.3) -> float:
-    """Share of this machine's cores that other processes keep busy, watched for so long while this one sleeps."""
-    return float(psutil.cpu_percent(seconds)) / 100
+    """Share of this machine's cores that other processes keep busy, watched for so long while this one sleeps.
+
+    0 where the system does not let this process know.
+    """
+    try:
+        return float(psutil.cpu_percent(seconds)) / 100
+    except (OSError, ValueError):
+        return 0.0
 
 
 def conditions(before: Moment, after: Moment, busy: float = 0.0, root: Path = Path("/")) -> Conditions:
     """All of it, with a warning for what may have disturbed the measurements."""
-    governor = text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None
-    warnings = []
+    clocks = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"))
+    # Big and little cores may have different ones, and the first core none.
+    governors = dict.fromkeys(name for clock in clocks if (name := text(clock / "scaling_governor").strip()))
+    governor = ", ".join(governors) or None
+    warnings = [f"the clock is limited to {now / 1000:.0f} of {most / 1000:.0f} MHz" for now, most in _limited(clocks)]
     if before.mhz and after.mhz and abs(after.mhz / before.mhz - 1) > _DRIFT:
         warnings.append(f"the clock went from {before.mhz:.0f} to {after.mhz:.0f} MHz while measuring")
     if before.throttled or after.throttled:
         warnings.append(f"the processor was held back: {after.throttled or before.throttled}")
-    if governor and governor not in ("performance", "schedutil"):
+    if governor and not {"performance", "schedutil"} >= set(governors):
         warnings.append(f"the clock's governor is {governor!r}; `cpupower frequency-set -g performance` steadies it")
     if busy > _BUSY:
         warnings.append(f"other processes kept {busy:.0%} of the processor busy when measuring began")
@@ -62,6 +72,12 @@ def conditions(before: Moment, after: Moment, busy: float = 0.0, root: Path = Pa
         throttled=(before.throttled, after.throttled),
         warnings=tuple(warnings),
     )
+
+
+def _limited(clocks: Sequence[Path]) -> list[tuple[int, int]]:
+    """Clocks, in kHz, that are held below what the hardware can, and that; by a power mode, a user, or heat."""
+    found = ((number(clock / "scaling_max_freq"), number(clock / "cpuinfo_max_freq")) for clock in clocks)
+    return sorted({(now, most) for now, most in found if now and most and now < most})
 
 
 def cpu_features(root: Path = Path("/")) -> tuple[str, ...]:

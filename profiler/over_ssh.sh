@@ -4,7 +4,7 @@
 #     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1 2 4
 #
 # What stands after -- goes to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. The first time, legodnn is
-# installed there into ~/.legodnn/venv, by pip, from the package index or from the wheel that $LEGODNN_WHEEL names.
+# installed there by install_on_device.sh, from the package index or from the wheel that $LEGODNN_WHEEL names.
 # $SSH_OPTIONS goes to ssh. Interrupted, the same command goes on where the device was.
 set -euo pipefail
 
@@ -13,18 +13,33 @@ usage() {
     exit "$1"
 }
 
+# Whether all of a text is as a pattern says, in ASCII, whatever the locale takes for letters.
+matches() {
+    local LC_ALL=C
+    [[ $1 =~ ^$2$ ]]
+}
+
+# A text as one word of any POSIX shell; printf's %q makes words that only bash understands.
+quoted() {
+    printf "'%s'" "${1//\'/\'\\\'\'}"
+}
+
 [[ ${1:-} == -h || ${1:-} == --help ]] && usage 0
 [[ $# -ge 2 ]] || usage 2
 host=$1
 shift
+# ssh would take it for an option, or a ProxyCommand for words of a shell.
+matches "$host" '[A-Za-z0-9_[][]A-Za-z0-9_.@:/%+~[-]*' && [[ $host != *@-* ]] ||
+    { echo "${host@Q} is no host: give USER@HOST, a name of ~/.ssh/config, or ssh://USER@HOST:PORT" >&2; exit 1; }
 stores=()
 names=()
 while [[ $# -gt 0 && $1 != -- ]]; do
+    [[ $1 != -* ]] || set -- "./$@"
     [[ -f $1/manifest.json ]] || { echo "$1 is not a store: it has no manifest.json" >&2; exit 1; }
     store=${1%/}
-    name=$(basename "$store")
+    name=$(basename -- "$store")
     # Names are folders there, in commands of a shell.
-    [[ $name =~ ^[A-Za-z0-9_][A-Za-z0-9_.+-]*$ ]] ||
+    matches "$name" '[A-Za-z0-9_][A-Za-z0-9_.+-]*' ||
         { echo "$1 cannot be sent: its name may have letters, digits and _ . + - only" >&2; exit 1; }
     [[ " ${names[*]-} " != *" $name "* ]] || { echo "two stores are called $name; profile them one by one" >&2; exit 1; }
     stores+=("$store")
@@ -36,31 +51,38 @@ done
 arguments=
 for argument in "$@"; do
     case $argument in
-    --out | --out=* | --plot | --plot=* | --merge | --merge=*)
+    --o* | --pl* | --m*) # --out, --plot and --merge, which may be abbreviated
         echo "$argument cannot be used over SSH; profiles are fetched beside the stores" >&2
         exit 1
         ;;
     esac
-    arguments+=" $(printf %q "$argument")"
+    arguments+=" $(quoted "$argument")"
 done
+wheel=${LEGODNN_WHEEL:-}
+if [[ -n $wheel ]]; then
+    [[ -f $wheel ]] || { echo "LEGODNN_WHEEL names ${wheel@Q}, which is no file" >&2; exit 1; }
+    matches "$(basename -- "$wheel")" '[A-Za-z0-9_][A-Za-z0-9_.+!-]*[.]whl' ||
+        { echo "LEGODNN_WHEEL names ${wheel@Q}, which is not called as a wheel is: legodnn-VERSION-py3-none-any.whl" >&2; exit 1; }
+fi
 
+# A command there, by sh, whatever shell one is greeted by.
 # shellcheck disable=SC2086  # options are words
-remote() { ssh ${SSH_OPTIONS:-} "$host" "$@"; }
+remote() { ssh ${SSH_OPTIONS:-} "$host" "exec sh -c $(quoted "$1")"; }
 
 remote 'mkdir -p ~/.legodnn/stores'
 if ! remote '~/.legodnn/venv/bin/legodnn --version' >/dev/null 2>&1; then
     echo "installing legodnn on $host" >&2
     package=legodnn
-    if [[ -n ${LEGODNN_WHEEL:-} ]]; then
-        package=".legodnn/$(basename "$LEGODNN_WHEEL")"
-        remote "cat > '$package'" <"$LEGODNN_WHEEL"
+    if [[ -n $wheel ]]; then
+        package=.legodnn/$(basename -- "$wheel")
+        remote "cat > $(quoted "$package")" <"$wheel"
     fi
-    remote "python3 -m venv ~/.legodnn/venv && ~/.legodnn/venv/bin/pip install --quiet '$package'"
+    remote "sh -s $(quoted "$package") >&2" <"$(dirname -- "$0")/install_on_device.sh"
 fi
 
 folders=
 for store in "${stores[@]}"; do
-    name=$(basename "$store")
+    name=$(basename -- "$store")
     folder=.legodnn/stores/$name
     sum=$(sha256sum <"$store/manifest.json")
     if [[ $(remote "sha256sum <$folder/manifest.json 2>/dev/null" || true) != "$sum" ]]; then
@@ -73,7 +95,7 @@ for store in "${stores[@]}"; do
 done
 remote "~/.legodnn/venv/bin/legodnn profile$folders$arguments"
 for store in "${stores[@]}"; do
-    remote "cat .legodnn/stores/$(basename "$store").profile.json" >"$store.profile.json.tmp"
+    remote "cat .legodnn/stores/$(basename -- "$store").profile.json" >"$store.profile.json.tmp"
     mv "$store.profile.json.tmp" "$store.profile.json"
     echo "fetched $store.profile.json" >&2
 done

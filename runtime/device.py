@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import platform
 import re
 from pathlib import Path
 
 import psutil
 
+from legodnn.errors import DependencyError
 from legodnn.profile import Fingerprint
 from legodnn.runtime.executor import executor_name
+from legodnn.runtime.processor import cpu_name, usable_cores
 
 _C_LIBRARY = ctypes.CDLL(None)
 # Of a mapping in smaps: whether it may be executed, its file, and its proportional set size.
@@ -27,21 +28,22 @@ def fingerprint(executor: str | None = None) -> Fingerprint:
     )
 
 
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def process_memory_bytes(pid: int | str = "self") -> int:
     """What a process holds besides program code: its proportional set size (PSS) without executable files' mappings.
 
     Private pages count whole, shared ones by share. Code is left out because its share changes whenever some other
     process that uses the same libraries starts or ends: by megabytes that are no model's. Where the system does not
     tell PSS, it is the resident size.
+
+    Raises:
+        DependencyError: there is no /proc.
+        psutil.NoSuchProcess: another process than this one has ended.
     """
     try:
         text = Path(f"/proc/{pid}/smaps").read_bytes()
     except OSError:
+        if not Path("/proc/self").exists():
+            raise DependencyError("what a process holds is not known without /proc; mount it here") from None
         return int(psutil.Process(None if pid == "self" else int(pid)).memory_info().rss)
     by_path: dict[bytes, int] = {}
     code = set()
@@ -56,15 +58,3 @@ def release_freed_memory() -> None:
     """Have the C library give freed memory back to the system, where it can (glibc); elsewhere nothing happens."""
     if trim := getattr(_C_LIBRARY, "malloc_trim", None):
         trim(0)
-
-
-def cpu_name(root: Path = Path("/")) -> str:
-    """The processor's name: 'model name' on x86, the board's 'Model' on a Raspberry Pi."""
-    try:
-        text = (root / "proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor() or "unknown"
-    for key in ("model name", "Model", "Hardware"):
-        if match := re.search(rf"^{key}\s*:\s*(.+)$", text, re.MULTILINE):
-            return match[1].strip()
-    return platform.processor() or "unknown"

@@ -24,13 +24,13 @@ import psutil
 from typing_extensions import Self
 
 from legodnn.console import shown
-from legodnn.errors import ClosedError, InfeasibleError, LegoError, WorkloadError
-from legodnn.plan import ModelPlan, Plan
+from legodnn.errors import ClosedError, LegoError, WorkloadError
+from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.runtime.lifetime import Lifetime
 from legodnn.runtime.metrics import LOGGER, Metrics, log_decision
 from legodnn.runtime.monitor import Monitor, Readings
 from legodnn.runtime.observed import Observed
-from legodnn.runtime.policy import Decision, Policy, Situation, State, Task, decide, relaxed
+from legodnn.runtime.policy import Decision, Policy, Situation, State, Task, decide
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.workload import Budget
 
@@ -47,8 +47,8 @@ class Governed(Protocol):
     def plan(self) -> Plan:
         """What runs."""
 
-    def replan(self, budget: Budget, slowdown: Mapping[str, float]) -> None:
-        """Plan and switch, or raise and change nothing."""
+    def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
+        """See `Runtime.replan`."""
 
 
 class Reads(Protocol):
@@ -131,19 +131,10 @@ class Governor:
     def _applied(self, decision: Decision) -> tuple[str, str]:
         """Go to a decision as far as that is possible: what came of it, and what was wrong."""
         try:
-            self.runtime.replan(decision.budget, decision.slowdown)
-            return "applied", ""
-        except InfeasibleError as e:
-            nearest, wrong = relaxed(e.report), str(e)
+            why = self.runtime.replan(decision.budget, decision.slowdown, nearest=True)
         except LegoError as e:
             return "kept", str(e)
-        if nearest is None:
-            return "kept", wrong
-        try:
-            self.runtime.replan(nearest, decision.slowdown)
-            return "nearest", wrong
-        except LegoError as e:
-            return "kept", f"{wrong}\n{e}"
+        return ("applied", "") if why is None else ("nearest", str(why))
 
     def start(self) -> None:
         """Start watching inferences, and the thread, unless that has been done; the first decision is taken at once."""

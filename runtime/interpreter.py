@@ -50,7 +50,7 @@ def _backend() -> tuple[Any, str]:
             continue
         for problem in broken:
             log.warning("%s; %s is used instead", problem, package)
-        return found, f"{package} {_version(package)}"
+        return found, f"{package} {_version(package, module)}"
     if broken:
         raise DependencyError(f"{'; '.join(broken)}; install what it lacks, or another TensorFlow Lite runtime")
     raise DependencyError("no TensorFlow Lite runtime is installed; pip install ai-edge-litert (or tflite-runtime)")
@@ -62,11 +62,12 @@ def _absent(error: Exception, module: str) -> bool:
     return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
 
 
-def _version(package: str) -> str:
+def _version(package: str, module: str) -> str:
+    """Of a package that was imported; packages may come under other names, such as tensorflow-cpu."""
     try:
         return metadata.version(package)
-    except metadata.PackageNotFoundError:  # a distribution's own, say
-        return "of unknown version"
+    except metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(module.partition(".")[0]), "__version__", "of unknown version"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ It only looks. What should follow from it is for `legodnn.runtime.policy` to say
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -17,8 +18,12 @@ from typing import Any
 
 import psutil
 
-from legodnn.runtime.cgroup import pressure, read_group
+from legodnn.runtime.cgroup import pressure, read_group, text
+from legodnn.runtime.processor import usable_cores
+from legodnn.runtime.sharing import FIRST, Competitor, Processes, family, read_processes
 from legodnn.runtime.thermal import read_thermal
+
+_LEAST_CORES = 0.02  # a process that uses less is no competitor
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Readings:
         cores_allowed: those that this process may use, or less if its group has a quota of time.
         busy_cores: processor seconds spent in each second by all processes since the reading before.
         own_cores: the same by this process and its children.
+        competing: what others spend of `busy_cores`, and with what weight beside this process; what is not among them
+            (processes that cannot be seen or hardly do anything) counts as ordinary.
         throttled: why the processor is held back (heat, power); "" if it is not.
         temperature_c: of the hottest zone.
         clock: of the fastest core, as a fraction of the most it can.
@@ -51,13 +58,25 @@ class Readings:
     cores_allowed: float = 1.0
     busy_cores: float | None = None
     own_cores: float | None = None
+    competing: tuple[Competitor, ...] = ()
     throttled: str = ""
     temperature_c: float | None = None
     clock: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For log lines."""
-        return {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(self).items()}
+        found = {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(self).items()}
+        return found | {"competing": [[round(c.cores, 3), float(f"{c.weight:.3g}")] for c in self.competing]}
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """Processor seconds spent until a moment: by all, by what comes before every process, and by each that is seen."""
+
+    time_s: float
+    busy: float | None
+    first: float
+    processes: Processes
 
 
 class Monitor:
@@ -67,67 +86,83 @@ class Monitor:
         """A monitor of this device.
 
         Args:
-            root: where the kernel's files (`proc`, `sys`) are.
+            root: where the kernel's files (`proc`, `sys`) are; processes and the system's memory are this one's always.
             vcgencmd: the Raspberry Pi's command; looked for if None.
         """
         self._root = root
         self._vcgencmd = vcgencmd or shutil.which("vcgencmd")
-        self._process = psutil.Process()
-        self._last: tuple[float, float, float] | None = None
+        self._last: _Spent | None = None
 
     def read(self) -> Readings:
-        """What is so now. Takes a few milliseconds."""
-        now, memory, group = time.monotonic(), psutil.virtual_memory(), read_group(self._root)
+        """What is so now. Takes a few milliseconds.
+
+        Raises:
+            OSError: the system does not even tell its memory.
+        """
+        memory, group = psutil.virtual_memory(), read_group(self._root)
         thermal = read_thermal(self._root, self._vcgencmd)
-        own, mapped = self._own()
-        busy = _busy_seconds()
-        busy_cores = own_cores = None
-        if self._last is not None and now > self._last[0]:
-            seconds = now - self._last[0]
-            busy_cores = max(0.0, (busy - self._last[1]) / seconds)
-            own_cores = max(0.0, (own - self._last[2]) / seconds)
-        self._last = now, busy, own
+        last, now = self._last, _spent()
+        self._last = now
+        own = family(now.processes, os.getpid())
+        busy_cores, own_cores, competing = _between(last, now, own)
         available = _least(memory.available, group.memory_available_bytes)
         total = float(psutil.cpu_count() or 1)
         return Readings(
-            time_s=now,
+            time_s=now.time_s,
             memory_total_bytes=_least(memory.total, group.memory_limit_bytes),
-            memory_available_bytes=max(0, available - mapped),
+            memory_available_bytes=max(0, available - _mapped(own)),
             memory_pressure=_greatest(pressure(self._root / "proc/pressure/memory"), group.memory_pressure),
             cpu_pressure=_greatest(pressure(self._root / "proc/pressure/cpu"), group.cpu_pressure),
             cores_total=total,
-            cores_allowed=min(_usable_cores(total), total if group.cores is None else group.cores),
+            cores_allowed=min(float(usable_cores()), total if group.cores is None else group.cores),
             busy_cores=busy_cores,
             own_cores=own_cores,
+            competing=competing,
             throttled=thermal.throttled,
             temperature_c=thermal.temperature_c,
             clock=thermal.clock,
         )
 
-    def _own(self) -> tuple[float, int]:
-        """Processor seconds that this process and its children have spent, and bytes of files that they have mapped."""
-        seconds, mapped = 0.0, 0
-        for process in (self._process, *self._process.children(recursive=True)):
-            try:
-                times, memory = process.cpu_times(), process.memory_info()
-            except psutil.NoSuchProcess:  # ended since it was listed
-                continue
-            seconds += times.user + times.system
-            mapped = max(mapped, getattr(memory, "shared", 0))  # children map much the same files
-        return seconds, mapped
 
-
-def _busy_seconds() -> float:
-    """Processor seconds that all processes have spent since the system started."""
-    times = psutil.cpu_times()
+def _spent() -> _Spent:
+    try:
+        times = psutil.cpu_times()
+    except (OSError, ValueError):  # not for this process to know, as on Android
+        return _Spent(time.monotonic(), None, 0.0, read_processes())
     idle = times.idle + getattr(times, "iowait", 0.0)
     # A guest's time is part of user and nice. What other machines stole counts: it is not to be had either.
     counted = sum(times) - sum(getattr(times, name, 0.0) for name in ("guest", "guest_nice"))
-    return float(counted - idle)
+    first = sum(getattr(times, name, 0.0) for name in ("irq", "softirq", "steal"))
+    return _Spent(time.monotonic(), float(counted - idle), first, read_processes())
 
 
-def _usable_cores(total: float) -> float:
-    return float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else total
+def _between(
+    last: _Spent | None, now: _Spent, own: Processes
+) -> tuple[float | None, float | None, tuple[Competitor, ...]]:
+    """Processors kept busy between two moments, by all and by this process's family, and who else did."""
+    if last is None or last.busy is None or now.busy is None or not own or now.time_s <= last.time_s:
+        return None, None, ()
+    seconds = now.time_s - last.time_s
+
+    def cores(key: tuple[int, int]) -> float:
+        before = last.processes[key].seconds if key in last.processes else 0.0
+        return max(0.0, now.processes[key].seconds - before) / seconds
+
+    mine = now.processes[next(iter(own))].weight
+    first = Competitor(max(0.0, now.first - last.first) / seconds, FIRST)
+    others = [Competitor(cores(key), now.processes[key].weight / mine) for key in now.processes if key not in own]
+    competing = sorted((c for c in (first, *others) if c.cores >= _LEAST_CORES), key=lambda c: -c.cores)
+    busy = max(0.0, (now.busy - last.busy) / seconds)
+    return busy, sum(cores(key) for key in own), tuple(competing)
+
+
+def _mapped(own: Processes) -> int:
+    """Bytes of files that this process and its children have mapped and in memory.
+
+    Shared memory is not among them: it is no file page, and the system does not count it as available.
+    """
+    found = (re.search(r"^RssFile:\s*(\d+) kB", text(Path(f"/proc/{pid}/status")), re.M) for pid, _ in own)
+    return max((int(m[1]) * 1024 for m in found if m), default=0)  # children map much the same files
 
 
 def _least(value: int, bound: int | None) -> int:

@@ -57,13 +57,14 @@ class Packed:
 
 def folder() -> Path:
     """The cache folder, made if it is not there; PackingError unless it is this user's alone."""
-    path = Path(os.environ.get("LEGODNN_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "legodnn")
+    chosen, base = os.environ.get("LEGODNN_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    path = Path(chosen) if chosen else Path(base or "~/.cache") / "legodnn"
     try:
-        path = path.expanduser()  # RuntimeError for a user that has no home folder
+        path = path if chosen or base else path.expanduser()  # a user of a container may have no home
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
     except (OSError, RuntimeError) as e:
-        raise PackingError(f"cannot use the cache folder {path} ({e})") from None
+        raise PackingError(f"cannot use the cache folder {path} ({e}); set LEGODNN_CACHE to one of yours") from None
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise PackingError(f"{path} can be written by others; make it yours alone (chmod 700) or set LEGODNN_CACHE")
     return path

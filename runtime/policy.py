@@ -15,14 +15,15 @@ from typing import Any
 
 from legodnn.console import size
 from legodnn.errors import WorkloadError
-from legodnn.plan import Infeasible
 from legodnn.runtime.hysteresis import Hysteresis, Level, follow
 from legodnn.runtime.monitor import Readings
+from legodnn.runtime.sharing import Competitor, fair_cores
 from legodnn.workload import Budget
 
 # After relief, pressure is not believed for as long as the average reaches back that the system reports.
 _PRESSURE_MEMORY_S = 10.0
 _SLOWEST, _FASTEST = 0.01, 100.0
+_LEAST_CORES = 0.01
 
 
 @dataclass(frozen=True)
@@ -147,26 +148,6 @@ def decide(policy: Policy, task: Task, state: State, situation: Situation) -> tu
     return new, Decision(budget, slowdown, _changes(task, state, new, situation, pressed))
 
 
-def relaxed(report: Infeasible) -> Budget | None:
-    """The budget that lets the nearest plan of an infeasibility report run; None if there is no such plan.
-
-    Limits that the nearest plan breaks become what it takes. Least accuracies and a model's own latency limit are not
-    the budget's to relax: where they clash this budget is infeasible too.
-    """
-    nearest, budget = report.nearest, report.budget
-    if nearest is None:
-        return None
-    latency = budget.latency_ms
-    if latency is not None:
-        limits = latency if isinstance(latency, dict) else {m.name: latency for m in nearest.models}
-        latency = {name: max(limit, nearest[name].latency_ms) for name, limit in limits.items()}
-    return Budget(
-        memory_bytes=None if budget.memory_bytes is None else max(budget.memory_bytes, nearest.memory_bytes),
-        latency_ms=latency,
-        cores=None if budget.cores is None else max(budget.cores, nearest.cores * (1 + 1e-9)),
-    )
-
-
 def _pressed(policy: Policy, state: State, now_s: float, situation: Situation) -> bool:
     pressure = situation.readings.memory_pressure
     return pressure is not None and pressure >= policy.pressure and now_s - state.relieved_s >= _PRESSURE_MEMORY_S
@@ -185,12 +166,20 @@ def _memory(policy: Policy, state: State, situation: Situation, pressed: bool) -
 
 
 def _cores(policy: Policy, task: Task, readings: Readings) -> float | None:
-    """The processor seconds for each second that are left to models; None if that is not known."""
+    """The processor seconds for each second that models could have; None if that is not known."""
     if task.most_cores is None or readings.busy_cores is None or readings.own_cores is None:
         return None
-    others = max(0.0, readings.busy_cores - readings.own_cores)
     allowed = readings.cores_allowed * (policy.relief if readings.throttled else 1.0)
-    return max(0.01, min(allowed, readings.cores_total - others))
+    free = readings.cores_total - max(0.0, readings.busy_cores - readings.own_cores)
+    return max(_LEAST_CORES, min(allowed, max(free, _share(task.most_cores, readings))))
+
+
+def _share(most_cores: float, readings: Readings) -> float:
+    """The processor seconds for each second that models would get if they wanted all that they can use."""
+    others = max(0.0, (readings.busy_cores or 0.0) - (readings.own_cores or 0.0))
+    unseen = max(0.0, others - sum(c.cores for c in readings.competing))
+    wanted = min(most_cores, readings.cores_allowed)
+    return fair_cores(readings.cores_total, (*readings.competing, Competitor(unseen, 1.0)), wanted)
 
 
 def _asked(task: Task, state: State) -> tuple[Budget, dict[str, float]]:
@@ -227,6 +216,7 @@ def _changes(task: Task, before: State, after: State, situation: Situation, pres
     if was.cores != now.cores:
         busy, own = readings.busy_cores or 0.0, readings.own_cores or 0.0
         why = f"others keep {max(0.0, busy - own):.2f} of {readings.cores_total:g} processors busy"
+        why += f"; models would get {_share(task.most_cores or 0.0, readings):.2f} of them"
         why = f"held back ({readings.throttled}); {why}" if readings.throttled else why
         changes.append(Change("cores", was.cores, now.cores, why))
     for name in sorted(now_slow.keys() | was_slow.keys()):

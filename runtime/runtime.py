@@ -21,8 +21,8 @@ from pathlib import Path
 from typing_extensions import Self
 
 from legodnn.console import shown
-from legodnn.errors import InputError, WorkloadError
-from legodnn.plan import ModelPlan, Plan
+from legodnn.errors import InfeasibleError, InputError, WorkloadError
+from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.profile import Profile
 from legodnn.runtime import switcher
 from legodnn.runtime.contention import workload_tables
@@ -178,8 +178,20 @@ class Runtime:
     def budget(self, budget: Budget) -> None:
         self.replan(budget, self._slowdown)
 
-    def replan(self, budget: Budget, slowdown: Mapping[str, float]) -> None:
-        """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes."""
+    def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
+        """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes.
+
+        Args:
+            budget: the limits.
+            slowdown: by model, latency over what was profiled; as profiled for models not named.
+            nearest: where no plan holds the budget, go to the plan that comes nearest instead of raising.
+
+        Returns:
+            None if the plan that now runs holds the budget, else the report of why none does, whose nearest plan runs.
+
+        Raises:
+            InfeasibleError: nothing holds the budget, and the nearest plan was not asked for or there is none.
+        """
         self._life.check()
         budget = _budget(budget)
         if not isinstance(slowdown, Mapping):
@@ -187,9 +199,16 @@ class Runtime:
                 f"slow-downs are numbers by model, such as {{'faces': 1.5}}, not {type(slowdown).__name__}"
             )
         with self._changing:
-            running, start = self.plan, time.perf_counter()
-            self._go_to(self.scheduler.plan(budget, running=running, slowdown=slowdown), start)
+            running, start, why = self.plan, time.perf_counter(), None
+            try:
+                plan = self.scheduler.plan(budget, running=running, slowdown=slowdown)
+            except InfeasibleError as e:
+                if not nearest or e.report.nearest is None:
+                    raise
+                why, plan = e.report, e.report.nearest
+            self._go_to(plan, start)
             self._slowdown = slowdown
+            return why
 
     def _go_to(self, plan: Plan, start: float) -> None:
         """Switch to a plan that was sought since `start`; if that fails everything is put back."""

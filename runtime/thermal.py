@@ -15,7 +15,7 @@ from legodnn.runtime.cgroup import number, text
 
 # Bits of the Pi's `get_throttled` that hold at this moment; those above 16 are a memory of the same.
 _PI_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-_PI_FILE = "sys/devices/platform/soc/soc:firmware/get_throttled"
+_PI_FILES = ("soc*/*firmware/get_throttled", "*firmware/get_throttled")  # where it is differs from model to model
 _TIMEOUT_S = 1.0
 # Sensors that are not connected report nonsense.
 _LEAST_C, _MOST_C = -40.0, 150.0
@@ -53,7 +53,8 @@ def read_thermal(root: Path, vcgencmd: str | None = None) -> Thermal:
 
 
 def _firmware(root: Path, vcgencmd: str | None) -> list[str]:
-    found = text(root / _PI_FILE).strip()
+    files = (file for pattern in _PI_FILES for file in (root / "sys/devices/platform").glob(pattern))
+    found = text(next(files, root / "none")).strip()
     if not found and vcgencmd:
         try:
             done = subprocess.run([vcgencmd, "get_throttled"], capture_output=True, text=True, timeout=_TIMEOUT_S)

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from legodnn.console import say, size
 from legodnn.errors import DependencyError, LegoError
 
+_BITS = struct.calcsize("P") * 8  # of this Python, whatever the kernel calls the machine
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 # What is used when it is there: module, what for, and the extra that brings it.
 _OPTIONAL = (
@@ -80,7 +82,10 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     """All findings; `root` is where `proc` and `sys` are."""
     version = platform.python_version()
     supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
-    yield Finding("Python", "ok" if supported else "note", version, "" if supported else "3.10 to 3.13 are tested")
+    bits = f", {_BITS} bits" if _BITS != 64 else ""
+    yield Finding(
+        "Python", "ok" if supported else "note", version + bits, "" if supported else "3.10 to 3.13 are tested"
+    )
     yield from _executors()
     yield from _processor(root)
     yield from _memory(root)
@@ -92,21 +97,27 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
         yield Finding(module, "ok" if there else "note", f"{'for' if there else 'missing, for'} {purpose}", remedy)
 
 
+def _runtime(bits: int, version: tuple[int, int] = sys.version_info[:2]) -> str:
+    """How to get a TensorFlow Lite runtime; a 32-bit Python may well run under a 64-bit kernel."""
+    if bits == 64:
+        return "pip install ai-edge-litert"
+    if version <= (3, 11):
+        return f"sh {Path(__file__).parents[1] / 'profiler' / 'install_on_device.sh'} WHEEL"
+    return "there is none for 32 bits and this Python: use a 64-bit system, or Python 3.11"
+
+
 def _executors() -> Iterator[Finding]:
     from legodnn.runtime import capi, interpreter
 
     try:
         yield Finding("Interpreter", "ok", interpreter.name())
     except DependencyError as e:
-        package = "tflite-runtime 'numpy<2'" if platform.machine() == "armv7l" else "ai-edge-litert"
-        if str(e).startswith("no TensorFlow Lite runtime"):
-            yield Finding("Interpreter", "missing", "no TensorFlow Lite runtime", f"pip install {package}")
-        else:
-            lacking, _, remedy = str(e).rpartition("; ")
-            yield Finding("Interpreter", "missing", lacking, remedy)
+        lacking, _, remedy = str(e).rpartition("; ")
+        absent = str(e).startswith("no TensorFlow Lite runtime")
+        yield Finding("Interpreter", "missing", lacking, _runtime(_BITS) if absent else remedy)
         return
     if problem := capi.problem():
-        remedy = "" if platform.machine() == "armv7l" else "pip install -U 'ai-edge-litert>=2.1,<3'"
+        remedy = "pip install -U 'ai-edge-litert>=2.1,<3'" if _BITS == 64 else ""
         yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
     else:
         yield Finding("LiteRT C API", "ok", capi.name())
@@ -117,7 +128,7 @@ def _executors() -> Iterator[Finding]:
 def _processor(root: Path) -> Iterator[Finding]:
     from legodnn.profiler.conditions import conditions, cpu_features, moment
     from legodnn.runtime.cgroup import read_group
-    from legodnn.runtime.device import cpu_name, usable_cores
+    from legodnn.runtime.processor import cpu_name, usable_cores
 
     features = " ".join(cpu_features(root)) or "none that matter"
     yield Finding("processor", "ok", f"{cpu_name(root)} ({platform.machine()}); {features}")
@@ -135,22 +146,33 @@ def _processor(root: Path) -> Iterator[Finding]:
 def _memory(root: Path) -> Iterator[Finding]:
     import psutil
 
-    from legodnn.runtime.cgroup import read_group
+    from legodnn.runtime.cgroup import pressure, read_group, text
 
-    memory, group = psutil.virtual_memory(), read_group(root)
-    found = f"{size(memory.total)}, available {size(memory.available)}"
+    group = read_group(root)
+    try:
+        memory = psutil.virtual_memory()
+        found = f"{size(memory.total)}, available {size(memory.available)}"
+    except (OSError, ValueError, LookupError) as e:
+        found = f"the system does not tell ({e})"
     if group.memory_limit_bytes is not None:
         found += f"; the control group allows {size(group.memory_limit_bytes)}"
-    yield Finding("memory", "ok", found)
-    pss = (root / "proc/self/smaps").exists()
+    yield Finding("memory", "ok" if found[0].isdigit() else "note", found)
+    pss = text(root / "proc/self/smaps") != ""
     yield Finding(
         "measuring memory",
         "ok" if pss else "note",
         "proportional set size" if pss else "resident size only: the kernel does not tell proportional set size",
     )
-    pressure = group.memory_pressure is not None or (root / "proc/pressure/memory").exists()
-    if not pressure:
-        yield Finding("memory pressure", "note", "the kernel does not tell it (PSI)", "boot with psi=1")
+    if group.memory_pressure is None and pressure(root / "proc/pressure/memory") is None:
+        yield Finding("memory pressure", "note", "the kernel does not tell it (PSI)", _pressure_remedy(root))
+
+
+def _pressure_remedy(root: Path) -> str:
+    """How to have the kernel tell how long processes wait for memory; Raspberry Pis keep its parameters in a file."""
+    files = ("boot/firmware/cmdline.txt", "boot/cmdline.txt")
+    line = next((root / name for name in files if (root / name).is_file()), None)
+    where = f"add psi=1 to the line in {line}" if line else "add psi=1 to the kernel's parameters"
+    return f"{where}, and boot again; without it available memory alone decides"
 
 
 def _cache() -> Finding:

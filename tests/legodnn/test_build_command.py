@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 import legodnn
-from legodnn.blocks import build as build_module
-from legodnn.blocks.recipe import Recipe
 from legodnn.cli import main
 from legodnn.store import Store
+
+pytest.importorskip("keras")
+
+from legodnn.blocks import build as build_module
+from legodnn.blocks.recipe import Recipe
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: p
 
 
 def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("keras")
     assert main(["inspect", "resnet20"]) == 0
     text = capsys.readouterr().out
     assert "16 channels made by layer1_0_conv1" in text
@@ -84,6 +85,8 @@ def test_run_replays_a_trace_and_measures(
     assert steps[0]["models"]["tiny"]["inferences"] == 6
     assert 0 <= steps[0]["models"]["tiny"]["accuracy"] <= 1
     assert steps[0]["models"]["tiny2"]["accuracy"] is None
+    for name in ("matplotlib", "rich"):
+        pytest.importorskip(name)
     assert main([*command, "--report", str(tmp_path / "report"), "--live"]) == 0
     printed = capsys.readouterr()
     assert "refused" in printed.out

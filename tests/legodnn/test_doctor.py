@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+import legodnn
 from legodnn.cli import main
-from legodnn.commands.doctor import Finding, examine
+from legodnn.commands.doctor import Finding, _runtime, examine
+
+INSTALL = Path(legodnn.__file__).parent / "profiler" / "install_on_device.sh"
 
 
 def write(root: Path, files: dict[str, object]) -> Path:
@@ -28,7 +35,8 @@ def board(tmp_path: Path) -> Path:
     return write(
         tmp_path,
         {
-            "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nModel\t\t: Raspberry Pi 5 Model B",
+            "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer: 0x41\nCPU part: 0xd0b",
+            "proc/device-tree/model": "Raspberry Pi 5 Model B",
             "proc/self/cgroup": "0::/",
             "proc/self/smaps": "",
             f"{group}/cgroup.controllers": "cpu memory",
@@ -55,7 +63,7 @@ def by_name(root: Path) -> dict[str, Finding]:
 def test_a_device_is_described_as_its_kernel_does(board: Path) -> None:
     found = by_name(board)
     assert found["Python"].state == "ok"
-    assert found["processor"].found.startswith("Raspberry Pi 5 Model B (")
+    assert found["processor"].found.startswith("Raspberry Pi 5 Model B; 1 x Cortex-A76 (")
     assert found["processor"].found.endswith("; asimd asimddp")
     assert found["cores"].found.endswith(", of which the control group allows 1.5")
     assert found["clock and heat"].found == "1800 MHz, governor ondemand"
@@ -74,8 +82,47 @@ def test_a_device_that_tells_nothing_is_described_too(tmp_path: Path) -> None:
     found = by_name(tmp_path)
     assert found["clock and heat"] == Finding("clock and heat", "ok", "the system tells no clock")
     assert found["measuring memory"].state == "note"
-    assert found["memory pressure"].remedy == "boot with psi=1"
+    assert found["memory pressure"].remedy.startswith("add psi=1 to the kernel's parameters, and boot again")
     assert found["energy: battery"].state == "note"
+
+
+@pytest.mark.parametrize("name", ["boot/firmware/cmdline.txt", "boot/cmdline.txt"])
+def test_a_raspberry_pi_is_told_where_its_kernels_parameters_are(tmp_path: Path, name: str) -> None:
+    found = by_name(write(tmp_path, {name: "console=serial0,115200 root=PARTUUID=1-2 rootwait"}))["memory pressure"]
+    assert found.state == "note"
+    assert found.remedy.startswith(f"add psi=1 to the line in {tmp_path / name}, and boot again")
+
+
+def test_pressure_that_is_there_but_switched_off_is_none(tmp_path: Path) -> None:
+    (tmp_path / "proc/pressure/memory").mkdir(parents=True)  # exists, and cannot be read
+    assert "psi=1" in by_name(tmp_path)["memory pressure"].remedy
+    write(tmp_path / "on", {"proc/pressure/memory": "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"})
+    assert "memory pressure" not in by_name(tmp_path / "on")
+
+
+def test_a_system_that_does_not_tell_its_memory_is_described_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "none"))
+    found = by_name(tmp_path)
+    assert found["memory"].state == "note"
+    assert found["memory"].found.startswith("the system does not tell (")
+
+
+@pytest.mark.parametrize(
+    ("bits", "version", "remedy"),
+    [
+        (64, (3, 13), "pip install ai-edge-litert"),
+        (32, (3, 11), f"sh {INSTALL} WHEEL"),
+        (32, (3, 12), "there is none for 32 bits and this Python"),
+    ],
+)
+def test_which_runtime_there_is_depends_on_the_size_of_a_pointer(
+    bits: int, version: tuple[int, int], remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's name is that of the kernel: aarch64 also for a 32-bit system."""
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert _runtime(bits, version).startswith(remedy)
 
 
 def test_this_device_can_run_models_and_every_remedy_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +142,9 @@ def test_json_is_a_list_of_findings(capfd: pytest.CaptureFixture[str]) -> None:
     assert {"Python", "Interpreter", "processor", "memory", "packed weights"} <= {f["what"] for f in findings}
 
 
-def doctor_without(*modules: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def doctor_without(
+    *modules: str, flags: tuple[str, ...] = (), path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     program = (
         "import sys\n"
         "from importlib.machinery import PathFinder\n"
@@ -108,15 +157,29 @@ def doctor_without(*modules: str, flags: tuple[str, ...] = ()) -> subprocess.Com
         "from legodnn.cli import main\n"
         f"sys.exit(main(['doctor', *{flags!r}]))"
     )
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    environment = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_without_a_runtime_models_cannot_run_and_the_command_that_adds_it_is_named() -> None:
     done = doctor_without("ai_edge_litert", "tflite_runtime", "tensorflow", flags=("--json",))
     assert done.returncode == 1, done.stderr
     missing = [f for f in json.loads(done.stdout) if f["state"] == "missing"]
-    assert [(f["what"], f["found"]) for f in missing] == [("Interpreter", "no TensorFlow Lite runtime")]
-    assert missing[0]["remedy"].startswith("pip install ")
+    assert [(f["what"], f["found"]) for f in missing] == [("Interpreter", "no TensorFlow Lite runtime is installed")]
+    assert missing[0]["remedy"] == _runtime(8 * struct.calcsize("P"))
+
+
+def test_a_runtime_that_is_there_and_cannot_be_imported_is_described(tmp_path: Path) -> None:
+    (tmp_path / "tflite_runtime").mkdir()
+    (tmp_path / "tflite_runtime/__init__.py").write_text("")
+    why = "libstdc++.so.6: cannot open shared object file: No such file or directory"
+    (tmp_path / "tflite_runtime/interpreter.py").write_text(f"raise ImportError({why!r})\n")
+    done = doctor_without("ai_edge_litert", "tensorflow", flags=("--json",), path=tmp_path)
+    assert done.returncode == 1, done.stderr
+    (missing,) = (f for f in json.loads(done.stdout) if f["state"] == "missing")
+    assert missing["found"] == f"tflite-runtime is installed but cannot be imported: {why}"
+    assert "pip install" not in missing["remedy"]
 
 
 def test_what_is_optional_is_no_fault() -> None:

@@ -215,6 +215,8 @@ def test_refusals_are_a_line_and_nothing_is_measured_or_written(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    if "--plot" in arguments:
+        pytest.importorskip("matplotlib")
     (tmp_path / "folder").mkdir()
     names = {
         "OTHER": default_path(tiny_store2.path),

@@ -6,6 +6,7 @@ import platform
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from legodnn.profiler.conditions import Moment, busy_elsewhere, conditions, cpu_features, moment
@@ -61,6 +62,38 @@ def test_what_may_have_disturbed_is_a_warning(
     assert found.governor == governor
     assert found.mhz == (before.mhz, after.mhz)
     assert found.throttled == (before.throttled, after.throttled)
+
+
+def clusters(root: Path, *found: tuple[str, int, int]) -> Path:
+    """Cores with a governor, what it may give at the most, and what the hardware can, in kHz; the first has none."""
+    files: dict[str, object] = {"sys/devices/system/cpu/cpu0/online": 1}
+    for core, (governor, limit, most) in enumerate(found, 1):
+        folder = f"sys/devices/system/cpu/cpu{core}/cpufreq"
+        files |= {f"{folder}/scaling_governor": governor, f"{folder}/scaling_max_freq": limit}
+        files[f"{folder}/cpuinfo_max_freq"] = most
+    return write(root, files)
+
+
+def test_the_governors_of_all_cores_count(tmp_path: Path) -> None:
+    board = clusters(tmp_path / "a", ("schedutil", 1_800_000, 1_800_000), ("powersave", 2_400_000, 2_400_000))
+    found = conditions(CALM, CALM, root=board)
+    assert found.governor == "schedutil, powersave"
+    (warning,) = found.warnings
+    assert warning.startswith("the clock's governor is 'schedutil, powersave'")
+    same = clusters(tmp_path / "b", ("schedutil", 1_800_000, 1_800_000), ("performance", 2_400_000, 2_400_000))
+    assert conditions(CALM, CALM, root=same).warnings == ()
+
+
+def test_a_clock_that_is_held_below_what_the_hardware_can_is_a_warning(tmp_path: Path) -> None:
+    board = clusters(tmp_path, *[("schedutil", 918_000, 1_479_000)] * 4, ("schedutil", 2_400_000, 2_400_000))
+    assert conditions(CALM, CALM, root=board).warnings == ("the clock is limited to 918 of 1479 MHz",)
+
+
+def test_where_others_cannot_be_watched_nothing_is_said_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    assert busy_elsewhere(0.01) == 0.0
 
 
 def test_small_changes_are_none(tmp_path: Path) -> None:

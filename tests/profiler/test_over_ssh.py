@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import socket
@@ -65,6 +66,8 @@ def strange(store_copy: Path) -> dict[str, Path]:
         (["STORE", "--", "--out", "x.json"], "--out cannot be used over SSH"),
         (["STORE", "--", "--quick", "--plot=x.svg"], "--plot=x.svg cannot be used over SSH"),
         (["STORE", "--", "--merge", "a", "b"], "--merge cannot be used over SSH"),
+        (["STORE", "--", "--ou", "x.json"], "--ou cannot be used over SSH"),  # argparse takes abbreviations
+        (["STORE", "--", "--plo=x.svg"], "--plo=x.svg cannot be used over SSH"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_host_is_asked(
@@ -74,6 +77,133 @@ def test_what_cannot_work_is_refused_before_the_host_is_asked(
     assert done.returncode == 1
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+# --- hostile names, and a device of which only the shell is real ------------------------------------------------------
+
+SSH = """#!/bin/bash
+# As ssh: options, a host, and the rest as one line for the login shell there, which is as plain as shells get.
+printf '%s\\0' "$@" >> "$FAKE/asked"
+[[ $1 == -* ]] && { touch "$FAKE/option"; exit 255; }
+shift
+cd "$FAKE/home" && HOME="$FAKE/home" exec {shell} -c "$*"
+"""
+LEGODNN = """#!{python}
+import json, pathlib, sys
+if sys.argv[1:] != ["--version"]:
+    pathlib.Path({said!r}).write_text(json.dumps(sys.argv[1:]))
+    for store in (a for a in sys.argv[2:] if a.startswith(".legodnn/stores/")):
+        pathlib.Path(store + ".profile.json").write_text("{{}}")
+"""
+
+
+class Fake:
+    """A host whose ssh is a shell in a folder, and what came to be there."""
+
+    def __init__(self, folder: Path, shell: str) -> None:
+        self.folder, self.said = folder, folder / "said.json"
+        legodnn = folder / "home/.legodnn/venv/bin/legodnn"
+        for file, content in (
+            (folder / "bin/ssh", SSH.replace("{shell}", shell)),
+            (legodnn, LEGODNN.format(python=sys.executable, said=str(self.said))),
+        ):
+            file.parent.mkdir(parents=True)
+            file.write_text(content)
+            file.chmod(0o755)
+        self.legodnn = legodnn
+
+    def run(self, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return run(*arguments, PATH=path, FAKE=str(self.folder), **more)
+
+    @property
+    def was_asked(self) -> bool:
+        return (self.folder / "asked").exists()
+
+
+@pytest.fixture(params=["dash", "bash"])
+def fake(request: pytest.FixtureRequest, tmp_path: Path) -> Fake:
+    if shutil.which(request.param) is None:
+        pytest.skip(f"no {request.param} here")
+    return Fake(tmp_path / "fake", request.param)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("-oProxyCommand=touch hacked", "-V", "user@-oProxyCommand=x", "", " ", "a b", "a;touch hacked", "$(x)"),
+        *("`x`", "a'b", "a\nb", "a|b", "ä"),
+    ],
+)
+def test_what_is_no_host_is_refused_before_ssh_runs(fake: Fake, store_copy: Path, host: str) -> None:
+    done = fake.run(host, store_copy)
+    assert done.returncode == 1
+    assert "is no host: give USER@HOST" in done.stderr
+    assert not fake.was_asked
+
+
+@pytest.mark.parametrize("host", ["pi@raspberrypi.local", "10.0.0.7", "u@fe80::1%eth0", "ssh://pi@board:2222", "a_b-c"])
+def test_hosts_are_hosts(fake: Fake, store_copy: Path, host: str) -> None:
+    done = fake.run(host, store_copy)
+    assert done.returncode == 0, done.stderr
+    assert (store_copy.parent / "copy.profile.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "name", ["a'; touch hacked; '.whl", 'a"$(touch hacked)".whl', "-rf.whl", "a b.whl", "ä.whl", "a.txt", "a\n.whl"]
+)
+def test_what_is_not_called_as_a_wheel_is_refused(fake: Fake, store_copy: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    done = fake.run("board", store_copy, LEGODNN_WHEEL=str(tmp_path / name))
+    assert done.returncode == 1
+    assert "is not called as a wheel is" in done.stderr
+    assert not fake.was_asked
+    assert "is no file" in fake.run("board", store_copy, LEGODNN_WHEEL=str(tmp_path / "none.whl")).stderr
+
+
+def test_a_store_whose_path_looks_like_an_option_is_a_store(fake: Fake, store_copy: Path, tmp_path: Path) -> None:
+    shutil.copytree(store_copy, tmp_path / "-t x" / "tiny")
+    done = subprocess.run(
+        ["bash", str(SCRIPT), "board", "-t x/tiny"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{fake.folder / 'bin'}:{os.environ['PATH']}", "FAKE": str(fake.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "-t x" / "tiny.profile.json").read_text() == "{}"
+
+
+def test_arguments_arrive_as_they_were_given_whatever_the_shell_there(fake: Fake, store_copy: Path) -> None:
+    given = ["--energy", "csv:a\tb ü'\"$HOME `touch hacked`\\n&*?~", "", "two\nlines", "'", "''", "\\", "&", "!x"]
+    done = fake.run("board", store_copy, "--", *given)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(fake.said.read_text()) == ["profile", ".legodnn/stores/copy", *given]
+    assert not list(fake.folder.rglob("hacked"))
+
+
+def test_a_device_without_legodnn_gets_it_by_the_installing_script(
+    fake: Fake, store_copy: Path, tmp_path: Path
+) -> None:
+    ready = fake.legodnn.read_text()
+    fake.legodnn.unlink()
+    # The device's python3 makes an environment whose pip is this script.
+    pip = '#!/bin/sh\necho "$@" >> "$HOME/pip"\n'
+    python = (
+        "#!/bin/bash\nif [[ $1 == -c ]]; then echo 64; exit; fi\n"
+        '[[ $2 == venv ]] && cp "$FAKE/legodnn" "$3/bin/legodnn" && cp "$FAKE/pip" "$3/bin/python"\n'
+    )
+    for name, content in (("legodnn", ready), ("pip", pip), ("bin/python3", python)):
+        (fake.folder / name).write_text(content)
+        (fake.folder / name).chmod(0o755)
+    wheel = tmp_path / "legodnn-0.1.0-py3-none-any.whl"
+    wheel.write_text("a wheel")
+    done = fake.run("board", store_copy, LEGODNN_WHEEL=str(wheel))
+    assert done.returncode == 0, done.stderr
+    home = fake.folder / "home"
+    assert (home / ".legodnn" / wheel.name).read_text() == "a wheel"
+    assert (home / "pip").read_text() == f"-m pip install --quiet -- .legodnn/{wheel.name}\n"
 
 
 # --- a device --------------------------------------------------------------------------------------------------------

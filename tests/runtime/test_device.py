@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from legodnn.runtime.device import fingerprint, process_memory_bytes, usable_cores
+from legodnn.runtime.device import fingerprint, process_memory_bytes
 from legodnn.runtime.executor import executor_name
+from legodnn.runtime.processor import usable_cores
 
 
 def test_the_fingerprint_is_the_same_in_another_process() -> None:
@@ -32,7 +33,7 @@ def test_the_fingerprint_names_machine_cores_and_executor() -> None:
 def test_only_the_cores_this_process_may_use_count() -> None:
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from legodnn.runtime.device import usable_cores; print(usable_cores())"
+        "from legodnn.runtime.processor import usable_cores; print(usable_cores())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"

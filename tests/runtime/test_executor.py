@@ -102,6 +102,7 @@ def test_the_interpreter_loads_what_is_new_and_keeps_what_stays(tiny_store: Stor
     assert executor.to_load(before) == (Choice("block2", "s0", 1),)
 
 
+@pytest.mark.capi
 def test_both_executors_give_the_same_bits(tiny_store2: Store) -> None:
     one, other = (open_executor(tiny_store2, kind) for kind in KINDS)
     x = {i.name: np.random.default_rng(3).random(i.shape, np.float32) for i in tiny_store2.manifest.inputs}
@@ -152,6 +153,7 @@ def test_a_file_of_another_segment_is_refused(store_copy: Path, kind: str) -> No
         use(forged(store_copy, other), kind)
 
 
+@pytest.mark.capi
 def test_the_name_says_how_the_library_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LEGODNN_EXECUTOR", raising=False)
     assert executor_kind() == "capi"
@@ -169,6 +171,7 @@ def program(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.capi
 def test_a_library_that_fails_its_self_test_is_replaced_with_a_warning() -> None:
     done = program(
         "from legodnn.runtime import capi\n"
@@ -182,6 +185,7 @@ def test_a_library_that_fails_its_self_test_is_replaced_with_a_warning() -> None
     assert "DependencyError: LiteRT's C API cannot be used" in done.stderr
 
 
+@pytest.mark.capi
 def test_an_untried_version_is_first_tried_in_a_process_of_its_own() -> None:
     text = "from legodnn.runtime import capi\ncapi._TRIED = ()\n{}print(capi.problem())"
     assert program(text.format("")).stdout.strip() == "None"

@@ -116,6 +116,34 @@ def test_where_nothing_fits_the_nearest_plan_runs_and_the_log_says_so(
     assert runtime.plan.memory_bytes == least(runtime)
 
 
+def test_a_slow_model_with_a_latency_limit_of_its_own_runs_the_nearest_plan(
+    tiny_store: Store, device: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit is the workload's, not the budget's: no wider budget would let a plan exist."""
+    asked = workload("tiny", tiny_store, tiny_store, tmp_path)
+    with Runtime(asked) as runtime:
+        heavy = runtime.plan["tiny"]
+    (entry,) = asked.models
+    limited = asked.model_copy(update={"models": (entry.model_copy(update={"latency_ms": heavy.latency_ms * 1.05}),)})
+    with Runtime(limited) as runtime:
+        governor = Governor(runtime, Policy(observations=1), device)
+        assert runtime.plan["tiny"].options == heavy.options
+        for _ in range(64):
+            governor.observe(runtime.plan["tiny"], heavy.latency_ms * 100)
+        governor.step()
+        (line,) = lines(caplog)
+        assert line["outcome"] == "nearest"
+        assert "no plan holds latency of tiny at most" in line["message"]
+        expected = pytest.raises(InfeasibleError)
+        with expected as error:
+            runtime.scheduler.plan(runtime.budget, slowdown={"tiny": 100.0})
+        assert error.value.report.nearest is not None
+        assert runtime.plan["tiny"].options == error.value.report.nearest["tiny"].options
+        assert runtime.plan["tiny"].latency_ms < 100 * heavy.latency_ms
+        assert governor.step().changes == ()  # and stays
+        assert runtime.infer("tiny", np.zeros(tiny_store.manifest.inputs[0].shape, np.float32)).shape
+
+
 def test_a_block_that_cannot_be_loaded_leaves_the_old_plan_and_is_tried_again(
     store_copy: Path, tiny_store: Store, device: Scripted, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from legodnn.runtime.cgroup import Group, pressure, read_group
 from legodnn.runtime.monitor import Monitor
@@ -60,6 +64,72 @@ def test_a_group_over_its_limit_has_nothing_left(service: Path) -> None:
     assert read_group(service).memory_available_bytes == 0
 
 
+@pytest.fixture
+def old_service(tmp_path: Path) -> Path:
+    """The same with groups of version 1; processor time and accounting share a tree, as systemd mounts them."""
+    memory, cpu = "sys/fs/cgroup/memory/app.slice", "sys/fs/cgroup/cpu,cpuacct/app.slice"
+    write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "9:cpu,cpuacct:/app.slice/vision\n8:memory:/app.slice/vision\n1:name=x:/a:b\n0::/",
+            f"{memory}/memory.limit_in_bytes": 400 * MB,
+            f"{memory}/memory.usage_in_bytes": 350 * MB,
+            f"{memory}/memory.stat": f"inactive_file 1\ntotal_inactive_file {20 * MB}\ntotal_active_file {10 * MB}",
+            f"{memory}/vision/memory.limit_in_bytes": 9223372036854771712,
+            f"{memory}/vision/memory.usage_in_bytes": 300 * MB,
+            f"{cpu}/cpu.cfs_quota_us": 150_000,
+            f"{cpu}/cpu.cfs_period_us": 100_000,
+            f"{cpu}/vision/cpu.cfs_quota_us": -1,
+            f"{cpu}/vision/cpu.cfs_period_us": 100_000,
+        },
+    )
+    (tmp_path / "sys/fs/cgroup/cpu").symlink_to("cpu,cpuacct")
+    return tmp_path
+
+
+def test_groups_of_version_1_are_limits_too(old_service: Path) -> None:
+    assert read_group(old_service) == Group(memory_limit_bytes=400 * MB, memory_available_bytes=80 * MB, cores=1.5)
+
+
+def test_of_groups_of_both_versions_the_tightest_counts(old_service: Path) -> None:
+    group = "sys/fs/cgroup/unified"
+    write(
+        old_service, {f"{group}/cgroup.controllers": "", f"{group}/memory.max": 90 * MB, f"{group}/memory.current": 0}
+    )
+    found = read_group(old_service)
+    assert (found.memory_limit_bytes, found.memory_available_bytes, found.cores) == (90 * MB, 80 * MB, 1.5)
+
+
+def test_a_container_sees_its_own_group_where_the_outermost_would_be(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "8:memory:/docker/0123456789ab",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": 100 * MB,
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": 60 * MB,
+    }
+    assert read_group(write(tmp_path, files)) == Group(memory_limit_bytes=100 * MB, memory_available_bytes=40 * MB)
+
+
+@given(
+    st.lists(st.sampled_from(["max", "-1", "--1", "1 2", "0 0", "x", "", "9" * 5000, "1e3", "\0", "٣", "0::/a", "::"]))
+)
+def test_files_that_say_anything_at_all_are_no_traceback(
+    tmp_path_factory: pytest.TempPathFactory, said: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("odd")
+    names = ["proc/self/cgroup", "sys/fs/cgroup/cgroup.controllers"]
+    names += [f"sys/fs/cgroup/{n}" for n in ("memory.max", "memory.current", "memory.stat", "cpu.max")]
+    names += [f"sys/fs/cgroup/memory/memory.{n}_in_bytes" for n in ("limit", "usage")]
+    names += [f"sys/fs/cgroup/cpu/cpu.cfs_{n}_us" for n in ("quota", "period")]
+    names += [
+        f"sys/class/thermal/thermal_zone0/{n}" for n in ("temp", "type", "trip_point_0_type", "trip_point_0_temp")
+    ]
+    names += [f"sys/devices/system/cpu/cpu0/cpufreq/{n}" for n in ("scaling_cur_freq", "cpuinfo_max_freq")]
+    write(root, dict(zip(names, said, strict=False)))
+    group = read_group(root)
+    assert group.cores is None or group.cores > 0
+    read_thermal(root)
+
+
 def test_no_groups_no_limits(tmp_path: Path) -> None:
     assert read_group(tmp_path) == Group()
     hybrid = {"proc/self/cgroup": "0::/", "sys/fs/cgroup/unified/cgroup.controllers": "", "sys/fs/cgroup/cpu.max": "x"}
@@ -87,8 +157,9 @@ def test_a_device_that_tells_nothing_is_not_throttled(tmp_path: Path) -> None:
     [("50000", ""), ("50005", "under-voltage, throttled"), ("80008", "soft temperature limit"), ("?", "")],
 )
 def test_a_raspberry_pi_says_why_it_is_held_back(tmp_path: Path, bits: str, why: str) -> None:
-    file = "sys/devices/platform/soc/soc:firmware/get_throttled"
-    assert read_thermal(write(tmp_path / "new", {file: bits})).throttled == why
+    for file in ("soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware", "soc@107c000000:firmware"):
+        root = write(tmp_path / file, {f"sys/devices/platform/{file}/get_throttled": bits})
+        assert read_thermal(root).throttled == why
     script = tmp_path / "vcgencmd"
     script.write_text(f'#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x{bits}\n')
     script.chmod(0o700)
@@ -149,3 +220,43 @@ def test_without_groups_the_system_itself_counts(tmp_path: Path) -> None:
     assert readings.memory_total_bytes == psutil.virtual_memory().total
     assert 0 < readings.memory_available_bytes < readings.memory_total_bytes
     assert readings.memory_pressure is None
+
+
+SHARING = """
+import mmap, os, time
+held = mmap.mmap(-1, 64 << 20)  # shared memory, as that between a runtime and its isolated models
+held.write(b"x" * (64 << 20))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def test_shared_memory_is_not_taken_off_twice(tmp_path: Path) -> None:
+    """It is no file page: what the system counts as available is without it already."""
+    before = psutil.virtual_memory().available - Monitor(tmp_path).read().memory_available_bytes
+    child = subprocess.Popen([sys.executable, "-c", SHARING], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        shared = psutil.Process(child.pid).memory_info().shared
+        taken = min(
+            psutil.virtual_memory().available - Monitor(tmp_path).read().memory_available_bytes for _ in range(5)
+        )
+    finally:
+        child.kill()
+        child.wait()
+    assert shared >= 64 << 20
+    assert taken < before + (32 << 20)
+
+
+def test_a_system_that_does_not_tell_processor_time_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meminfo = Path("/proc/meminfo").read_text().rstrip()
+    write(tmp_path / "proc", {"meminfo": meminfo, "zoneinfo": ""})
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
+    monitor = Monitor(tmp_path)
+    monitor.read()
+    readings = monitor.read()
+    assert (readings.busy_cores, readings.own_cores, readings.competing) == (None, None, ())
+    assert readings.memory_total_bytes > 0

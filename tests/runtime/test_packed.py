@@ -182,6 +182,19 @@ def test_an_unfinished_entry_goes_with_the_process_that_makes_it_and_not_before(
     assert [p.name for p in entries(cache)] == [packed.entry_name(tiny_store)]
 
 
+def test_a_user_without_a_home_is_told_to_name_a_folder() -> None:
+    """As in a container that runs under a number that no user has."""
+    program = (
+        "import os, pwd\nfrom legodnn.runtime.packed import PackingError, folder\n"
+        "pwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\n"
+        "for name in ('HOME', 'XDG_CACHE_HOME', 'LEGODNN_CACHE'): os.environ.pop(name, None)\n"
+        "try: folder()\nexcept PackingError as e: print(e)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "home directory" in done.stdout
+    assert "set LEGODNN_CACHE" in done.stdout
+
+
 @pytest.mark.parametrize("obstacle", ["limit", "others may write", "a file"])
 def test_without_a_cache_models_run_by_the_interpreter_with_a_warning(
     cache: Path,

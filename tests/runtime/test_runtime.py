@@ -11,12 +11,12 @@ import pytest
 from legodnn import Budget, InfeasibleError, Runtime, Store
 from legodnn.errors import ClosedError, InputError, ProfileError, StoreError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.profile import Chain, Profile, Skipped, default_path
+from legodnn.profile import Chain, Latency, Profile, Skipped, default_path
 from legodnn.runtime import interpreter
 from legodnn.runtime.executor import executor_name, open_executor
 from legodnn.runtime.model import RunningModel
 from legodnn.runtime.switcher import choices
-from legodnn.workload import Workload, WorkloadModel
+from legodnn.workload import SwitchCharge, Workload, WorkloadModel
 
 
 @pytest.fixture
@@ -73,17 +73,27 @@ def least_memory(runtime: Runtime) -> int:
 
 
 def with_one_cheap_option(store: Store, measured: Store, folder: Path, executor: str) -> Workload:
-    """A workload whose profile says that one option of the last block is far smaller than everything else."""
+    """A workload with one thread whose profile says that one option of the last block is far smaller than all others.
+
+    All take equally long, whatever was measured, and every file that is loaded costs more than all accuracy is worth:
+    a plan changes what memory makes it change, and no more, whatever the tiny models have learnt.
+    """
     profile = Profile.load(default_path(measured.path))
     block = store.manifest.blocks[-1]
+    alike = (Latency(threads=1, runs=1, min_ms=1.0, median_ms=1.0, p95_ms=1.0),)
     entries = tuple(
-        o.model_copy(update={"memory_bytes": 1_000 if (o.segment, o.option) == (block.name, "s0.5") else 1_000_000})
+        o.model_copy(
+            update={"memory_bytes": 1_000 if (o.segment, o.option) == (block.name, "s0.5") else 1_000_000}
+        ).model_copy(update={"latency": alike})
         for o in profile.options
     )
     device = profile.device.model_copy(update={"executor": executor_name(executor)})
     path = folder / "profile.json"
     profile.model_copy(update={"options": entries, "device": device}).save(path)
-    return Workload(models=(WorkloadModel(name="tiny", store=str(store.path), profile=str(path)),))
+    return Workload(
+        models=(WorkloadModel(name="tiny", store=str(store.path), profile=str(path), threads=1),),
+        switch_charge=SwitchCharge(per_mb=1e4),
+    )
 
 
 def test_changing_one_blocks_option_opens_exactly_one_file(
@@ -199,6 +209,7 @@ def test_a_model_whose_old_blocks_cannot_be_loaded_again_stands_still_and_says_s
     model.close()
 
 
+@pytest.mark.capi
 def test_a_store_that_is_altered_while_it_runs_changes_nothing(
     store_copy: Path, tiny_store: Store, tmp_path: Path
 ) -> None:
@@ -249,6 +260,7 @@ def test_an_inference_says_what_it_ran(runtime: Runtime, tiny_store: Store) -> N
     np.testing.assert_array_equal(inference.outputs["head"], runtime.infer("tiny", x))
 
 
+@pytest.mark.capi
 def test_a_profile_of_another_executor_is_refused(tiny_store: Store) -> None:
     with pytest.raises(ProfileError, match=r"another device \(executor"):
         Runtime.open([tiny_store.path], executor="interpreter")

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from random_cases import Case, latency_limit, loss_of, random_case, suspension, worth
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
 
 from legodnn.errors import InfeasibleError
 from legodnn.plan import Infeasible, Plan
 from legodnn.runtime.scheduler import Scheduler
 from legodnn.runtime.tables import ModelTable, OptionRow
 from legodnn.workload import Budget, SwitchCharge
+
+optimize, sparse = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.sparse")
 
 # --- HiGHS -----------------------------------------------------------------------------------------------------------
 
@@ -48,13 +48,13 @@ class Programme:
 
     def solve(self) -> tuple[float, np.ndarray] | None:
         rows, columns, values = zip(*self.entries, strict=True)
-        matrix = coo_array((values, (rows, columns)), shape=(len(self.bounds), len(self.cost))).tocsr()
+        matrix = sparse.coo_array((values, (rows, columns)), shape=(len(self.bounds), len(self.cost))).tocsr()
         low, high = zip(*self.bounds, strict=True)
-        found = milp(
+        found = optimize.milp(
             self.cost,
             integrality=self.integer,
-            bounds=Bounds(0, self.upper),
-            constraints=LinearConstraint(matrix, low, high),
+            bounds=optimize.Bounds(0, self.upper),
+            constraints=optimize.LinearConstraint(matrix, low, high),
             options={"mip_rel_gap": 0, "time_limit": 120},
         )
         if found.status == 2:

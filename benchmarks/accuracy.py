@@ -32,7 +32,6 @@ from scipy.stats import kendalltau
 from legodnn.blocks import joint, zoo
 from legodnn.blocks.accuracy import (
     Chain,
-    Composition,
     Measured,
     Stage,
     draw,
@@ -46,6 +45,7 @@ from legodnn.blocks.data import Dataset, Split, load
 from legodnn.blocks.distill import distill
 from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import Piece, extract
+from legodnn.blocks.lossfit import Composition
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.reconstruct import descendants, features
 from legodnn.blocks.work import Arrays, Checkpoint

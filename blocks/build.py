@@ -16,12 +16,13 @@ import numpy as np
 
 import legodnn
 from legodnn.blocks import joint
-from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
+from legodnn.blocks.accuracy import Chain, Measured, Stage, draw, measure, report
 from legodnn.blocks.data import Dataset, data_of
 from legodnn.blocks.export import check_convertible, convert
 from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.graph import as_list
 from legodnn.blocks.jobs import Students, read_original, train
+from legodnn.blocks.lossfit import Composition
 from legodnn.blocks.metrics import Metric, metric_of, top1
 from legodnn.blocks.models import model_of
 from legodnn.blocks.options import convert_all, mark_dominated, option_name
@@ -147,7 +148,8 @@ def _export(
     _check_undivided(chain, model, val.x)
     evaluated = _Evaluated(work)
     described = f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels")
-    accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated)
+    costs = [np.array([e.costs for e in exported[p.name]], np.float64) for p in pieces]
+    accuracy, fit = measure(chain, val, described, recipe.samples, recipe.seed, metric, evaluated, costs)
     levels = [option_name(s, p) for p in recipe.precisions for s in (0.0, *recipe.sparsities)]
     sample = draw(chain.sizes, recipe.samples, recipe.seed)
     print(report(chain.sizes, levels, evaluated, sample, accuracy), file=sys.stderr)

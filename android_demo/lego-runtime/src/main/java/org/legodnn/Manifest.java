@@ -41,10 +41,11 @@ public final class Manifest {
     public final double originalAccuracy;
     /** Summed losses and interactions -> accuracy. */
     public final Link link;
-    /** Mean absolute error of the prediction, cross-validated on {@link #samples} compositions. */
+    /**
+     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation); where
+     * none were measured, the mean absolute error for random ones.
+     */
     public final double accuracyError;
-    /** See {@link #accuracyError}. */
-    public final long samples;
     /** How the store was made: versions, seed, the whole recipe. */
     public final JsonObject built;
 
@@ -73,8 +74,10 @@ public final class Manifest {
         data = accuracy.string("data");
         originalAccuracy = accuracy.number("original");
         link = link(accuracy.object("link"));
-        accuracyError = accuracy.number("error", 0);
-        samples = accuracy.integer("samples", 0);
+        double ofRandom = accuracy.number("error", 0);
+        accuracy.integer("samples", 0);
+        double ofPlans = accuracy.has("plan_error") ? accuracy.number("plan_error", 0) : 0;
+        accuracyError = accuracy.has("plan_samples") && accuracy.integer("plan_samples", 0) > 0 ? ofPlans : ofRandom;
         accuracy.end();
         built = built(document.object("built"));
         document.end();

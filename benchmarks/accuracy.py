@@ -32,7 +32,6 @@ from scipy.stats import kendalltau
 from legodnn.blocks import joint, zoo
 from legodnn.blocks.accuracy import (
     Chain,
-    Composition,
     Measured,
     Stage,
     draw,
@@ -47,6 +46,7 @@ from legodnn.blocks.distill import distill
 from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.heads import Head
+from legodnn.blocks.lossfit import Composition
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.reconstruct import descendants, features
 from legodnn.blocks.work import Arrays, Checkpoint

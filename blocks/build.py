@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from legodnn.blocks import joint
-from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
+from legodnn.blocks.accuracy import Chain, Measured, Stage, draw, measure, report
 from legodnn.blocks.chance import Standing, check_clear, outputs_of, standing
 from legodnn.blocks.data import Dataset, Split
 from legodnn.blocks.estimate import build_seconds, seconds_per_image
@@ -19,6 +20,7 @@ from legodnn.blocks.extract import Piece, extract, output_names
 from legodnn.blocks.heads import Head
 from legodnn.blocks.jobs import Students, read_original, train
 from legodnn.blocks.labels import check_classes
+from legodnn.blocks.lossfit import Composition
 from legodnn.blocks.manifest import manifest_of
 from legodnn.blocks.metrics import Metric, distilled_heads, metric_of
 from legodnn.blocks.models import data_and_model, makes_classifier
@@ -199,8 +201,9 @@ def _export(
     check_undivided(chain, model, val.x[:_UNDIVIDED_IMAGES])
     evaluated = _Evaluated(work)
     uniform = levels(recipe, [exported[p.name] for p in pieces])
+    costs = [np.array([e.costs for e in exported[p.name]], np.float64) for p in pieces]
     accuracy, fit = measure(
-        chain, val, described, recipe.samples, recipe.seed, metric, evaluated, further=uniform.values()
+        chain, val, described, recipe.samples, recipe.seed, metric, evaluated, uniform.values(), costs
     )
     say(report(uniform, evaluated, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
     options = {

@@ -22,6 +22,7 @@ from legodnn.blocks.heads import MEASURES
 from legodnn.blocks.metrics import Metric
 from legodnn.errors import DataError
 from legodnn.pixels import Images
+from legodnn.schema import MOST_METRIC
 
 Array = NDArray[np.float32]
 
@@ -75,8 +76,10 @@ def standing(metric: Metric, outputs: Sequence[Array], split: Split, seed: int =
 
     def rated(found: Sequence[Array]) -> float:
         value = float(metric(found, labels))
-        if not math.isfinite(value):
-            raise DataError(f"metric {name} gave {value}, not a number; it must give one for any outputs")
+        if not math.isfinite(value) or value > MOST_METRIC:
+            raise DataError(
+                f"metric {name} gave {value}, not a number of at most {MOST_METRIC:g}; it must give one for any outputs"
+            )
         return value
 
     original = rated(outputs)

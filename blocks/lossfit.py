@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import least_squares
 
+from legodnn.schema import MOST_LOSS
 from legodnn.store import Link
 
 Floats = NDArray[np.float64]
+Composition = tuple[int, ...]  # one option number for each segment
 
 # What predictions may be off by, relative to the range of the metric: with some thousand images, some hundred, and few.
 # It is the noise of the metric together with what the model cannot express.
@@ -40,7 +42,8 @@ _BLOCK, _OPTION = 0.7, 0.3
 _SHARE, _PAIR = 0.15, 0.12
 # Prior of the shared numbers: log scale, log exponent, log power, log of how far the floor is below all seen.
 _SHARED = np.array([[-1.5, 3.0], [np.log(0.6), 0.5], [np.log(1.5), 0.5], [np.log(0.2), 1.0]])
-_KNOTS = 33
+# Knots of the link, at equal steps of the metric and at equal ratios of the loss.
+_LEVELS, _RATIOS = 33, 16
 _LEAST_SUM = 1e-12  # of losses: of the original it is 0, and has no logarithm
 
 
@@ -120,9 +123,13 @@ def fit(
         (_, i), (second, j) = place_of[one], place_of[other]
         interactions[second][i][j] = float(value)
     largest = max(sum(max(row) for row in losses) + sum(max(map(max, m), default=0.0) for m in interactions), 1e-9)
-    x = np.concatenate([[0.0], np.geomspace(largest / 1000, largest, _KNOTS - 1)])
+    x = problem.knots(p, largest)
     y = np.minimum.accumulate(np.concatenate([[best], problem.curve(p, x[1:])]))
-    return Fit(losses, interactions, Link(x=tuple(x.tolist()), y=tuple(y.tolist())))
+    # Only ratios of losses mean something: where one option ruins everything, all are told in a larger unit.
+    unit = max(1.0, largest / (MOST_LOSS / 2))
+    losses = [[loss / unit for loss in row] for row in losses]
+    interactions = [[[value / unit for value in row] for row in matrix] for matrix in interactions]
+    return Fit(losses, interactions, Link(x=tuple((x / unit).tolist()), y=tuple(y.tolist())))
 
 
 class Problem:
@@ -190,9 +197,27 @@ class Problem:
 
     def curve(self, p: Floats, u: Floats) -> Floats:
         """The metric at sums u > 0."""
-        floor = self.best - self.span * (1 + np.exp(p[3]))
+        height = self.span * (1 + np.exp(p[3]))
         with np.errstate(over="ignore"):
-            return np.asarray(floor + (self.best - floor) / (1 + u ** np.exp(p[2])))
+            return np.asarray(self.best - height + height / (1 + u ** np.exp(p[2])))
+
+    def knots(self, p: Floats, largest: float) -> Floats:
+        """Sums between which the curve may be taken for straight, ascending from 0 to the largest.
+
+        At equal steps of the metric, because all that matters may lie near 0 where some options lose far more than
+        others; and at equal ratios, for where the curve is flat.
+        """
+        power = np.exp(p[2])
+        with np.errstate(over="ignore"):
+            fallen = 1 - 1 / (1 + largest**power)  # share of the height
+        shares = fallen * np.arange(1, _LEVELS) / _LEVELS
+        with np.errstate(under="ignore"):
+            at_levels = (shares / (1 - shares)) ** (1 / power)
+        at_ratios = np.geomspace(largest / 1000, largest, _RATIOS)
+        least = largest * 1e-9  # closer ones are the same
+        inside = np.unique([u for u in (*at_levels, *at_ratios) if least < u < largest - least])
+        apart = np.diff(inside, prepend=0.0) > least
+        return np.concatenate([[0.0], inside[apart], [largest]])
 
     def _sums(self, p: Floats, losses: Floats) -> Floats:
         return np.asarray(self._chosen @ losses + self._paired @ self.interactions(p, losses))

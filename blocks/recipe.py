@@ -63,7 +63,8 @@ class Recipe(Schema):
         max_blocks, min_share: see `legodnn.blocks.extract.extract`.
         metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
             `legodnn.blocks.metrics`. None: what fits labels and outputs; without labels, agreement with the original.
-        samples: compositions evaluated to fit and test the accuracy model.
+        samples: random compositions evaluated to fit and test the accuracy model; up to half as many that plans are
+            likely to choose come on top.
         evaluated_images: at most this many validation images are used for it.
         calibration_images: training images that int8 options are calibrated on.
         seed: of everything random.

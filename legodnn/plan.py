@@ -39,8 +39,8 @@ class ModelPlan(Schema):
         suspended: a best-effort model for which there is no room: not loaded, no options; all figures are 0.
         threads: thread count of every segment.
         options: block name -> option name, in topological order.
-        accuracy: predicted metric; `accuracy_error` is the mean absolute error of such predictions, as the store
-            found it by cross-validation.
+        accuracy: predicted metric; nine in ten such predictions are within `accuracy_error`, as the store found by
+            cross-validation (in a store that measured no likely plans it is the mean error of random compositions).
         latency_ms: predicted latency of an inference, slow-down included.
         latency_limit_ms: the limit that held for this model; None for none.
         memory_bytes: predicted memory, fixed segments included.

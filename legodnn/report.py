@@ -70,6 +70,7 @@ def _model_line(name: str, store: Store) -> str:
         f"<b>{html.escape(name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
         f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
         f"predictions were off by {accuracy.error:.3f} on average, cross-validated on {accuracy.samples} compositions"
+        + (f", and nine in ten of likely plans by at most {accuracy.plan_error:.3f}" if accuracy.plan_samples else "")
     )
 
 

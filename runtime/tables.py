@@ -66,7 +66,7 @@ class ModelTable:
         blocks: segments with a choice, in topological order; one option each is allowed, and so is no block.
         fixed: segments without a choice.
         link: summed loss -> accuracy, non-increasing, piecewise linear, constant outside its knots.
-        accuracy_error: mean absolute error of predicted accuracy.
+        accuracy_error: nine in ten predicted accuracies of plans are within it.
         overhead_ms: by thread count, what a composition takes beyond its segments; 0 where not given.
         slowdown: how many times slower than profiled it is expected to run, where a plan is told nothing else.
         weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
@@ -152,12 +152,13 @@ class ModelTable:
         """
         profile.check_store(store)
         blocks, fixed = _segments(store, profile)
+        accuracy = store.manifest.accuracy
         return cls(
             name=name or store.name,
             blocks=tuple(blocks),
             fixed=tuple(fixed),
-            link=store.manifest.accuracy.link,
-            accuracy_error=store.manifest.accuracy.error,
+            link=accuracy.link,
+            accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
             weight=weight,
             rate_hz=rate_hz,

@@ -89,6 +89,7 @@ def store_table(store: Store) -> str:
         f"{store.name}: {len(blocks)} blocks, {store.manifest.compositions:,} compositions; the original's "
         f"{accuracy.metric} is {accuracy.original:.4f} on {accuracy.data}; predictions of a composition's "
         f"{accuracy.metric} are off by {accuracy.error:.4f} on average"
+        + (f", of likely plans nine in ten by at most {accuracy.plan_error:.4f}" if accuracy.plan_samples else "")
     )
 
 

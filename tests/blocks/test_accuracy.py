@@ -11,7 +11,6 @@ import pytest
 from legodnn.blocks import accuracy
 from legodnn.blocks.accuracy import (
     Chain,
-    Composition,
     Measured,
     Stage,
     draw,
@@ -22,7 +21,8 @@ from legodnn.blocks.accuracy import (
     swaps,
 )
 from legodnn.blocks.data import Split
-from legodnn.blocks.lossfit import NOISES, Fit, fit
+from legodnn.blocks.likely import likely
+from legodnn.blocks.lossfit import NOISES, Composition, Fit, fit
 from legodnn.blocks.metrics import r2, top1
 
 Array = np.ndarray
@@ -130,6 +130,25 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
     unseen = draw(swapped.sizes, 30, seed=7)
     known = dict(evaluate(swapped, unseen, validation))
     assert np.abs(fitted.predict(unseen) - [known[c].metric for c in unseen]).mean() < 0.025
+
+
+def test_what_plans_are_likely_to_choose_is_measured_and_predicted_as_closely_as_promised(validation: Split) -> None:
+    swapped, known = chain(levels), dict[Composition, Measured]()
+    rng = np.random.default_rng(0)
+    costs = [np.sort(rng.uniform(1, 100, (5, 2)), axis=0)[::-1] / (1 + 4 * np.arange(5))[:, None] for _ in range(4)]
+    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0, known=known, costs=costs)
+    assert 3 < model.plan_samples <= 24
+    plans = likely(fitted, costs, 12)
+    assert sum(c in known for c in plans) >= 0.7 * len(plans)
+    found = dict(evaluate(swapped, plans, validation))
+    wrong = np.abs(fitted.predict(plans) - [found[c].metric for c in plans])
+    assert np.mean(wrong <= model.plan_error) >= 0.8
+    assert model.plan_error < 0.04
+
+
+def test_without_costs_no_plan_counts_as_likely(validation: Split) -> None:
+    model, _ = measure(chain((0.0, 0.4)), validation, "made up", samples=6, seed=0)
+    assert (model.plan_samples, model.plan_error) == (0, 0.0)
 
 
 def test_the_report_names_every_level_and_the_held_out_error(validation: Split) -> None:

@@ -115,6 +115,21 @@ def test_the_link_reaches_as_far_as_the_heaviest_composition() -> None:
     assert max(found.loss(c) for c in everything) <= found.link.x[-1]
 
 
+@pytest.mark.parametrize("worst", [1.0, 300.0])
+@pytest.mark.parametrize("power", [0.5, 1.5, 3.0])
+def test_a_link_follows_its_curve_also_where_some_options_lose_far_more_than_others(worst: float, power: float) -> None:
+    errors = [[0.0, 0.02, 0.1, worst], [0.0, 0.05, 0.2, worst]]
+    drawn = list(itertools.product(range(4), repeat=2))
+    values = [0.1 + 0.8 / (1 + (errors[0][a] + errors[1][b]) ** power) for a, b in drawn]
+    problem = Problem(errors, drawn, np.array(values), 0.9, 0.012, [])
+    p = problem.solved(problem.mean)
+    largest = float(problem.losses(p).max()) * 2
+    x = problem.knots(p, largest)
+    y = np.concatenate([[0.9], problem.curve(p, x[1:])])
+    between = np.concatenate([largest * np.linspace(1e-6, 1, 500), np.geomspace(largest * 1e-6, largest, 500)])
+    assert np.abs(np.interp(between, x, y) - problem.curve(p, between)).max() < 0.02 * problem.span
+
+
 def test_a_small_noisy_sample_of_what_does_not_interact_shows_hardly_any_interaction() -> None:
     rng = np.random.default_rng(0)
     losses = np.concatenate([np.zeros((8, 1)), np.cumsum(rng.uniform(0, 0.1, (8, 5)), axis=1)], axis=1)

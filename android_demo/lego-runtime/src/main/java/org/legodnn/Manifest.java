@@ -42,10 +42,11 @@ public final class Manifest {
     public final double originalAccuracy;
     /** Summed losses and interactions -> accuracy. */
     public final Link link;
-    /** Mean absolute error of the prediction, cross-validated on {@link #samples} compositions. */
+    /**
+     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation); where
+     * none were measured, the mean absolute error for random ones.
+     */
     public final double accuracyError;
-    /** See {@link #accuracyError}. */
-    public final long samples;
     /** How the store was made: versions, seed, the whole recipe. */
     public final JsonObject built;
 
@@ -74,8 +75,11 @@ public final class Manifest {
         data = accuracy.text("data");
         originalAccuracy = accuracy.number("original", -Bounds.METRIC, Bounds.METRIC);
         link = link(accuracy.object("link"));
-        accuracyError = accuracy.number("error", 0, Bounds.METRIC);
-        samples = accuracy.integer("samples", 0, Bounds.COUNT);
+        double ofRandom = accuracy.number("error", 0, Bounds.METRIC);
+        accuracy.integer("samples", 0, Bounds.COUNT);
+        double ofPlans = accuracy.has("plan_error") ? accuracy.number("plan_error", 0, Bounds.METRIC) : 0;
+        boolean measured = accuracy.has("plan_samples") && accuracy.integer("plan_samples", 0, Bounds.COUNT) > 0;
+        accuracyError = measured ? ofPlans : ofRandom;
         accuracy.end();
         built = built(document.object("built"));
         document.end();

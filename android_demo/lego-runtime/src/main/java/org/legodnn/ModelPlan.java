@@ -20,7 +20,7 @@ public final class ModelPlan {
     public final Map<String, String> options;
     /** Predicted metric. */
     public final double accuracy;
-    /** Mean absolute error of such predictions. */
+    /** Nine in ten such predictions are within it; see {@link Manifest#accuracyError}. */
     public final double accuracyError;
     /** Predicted latency of an inference, slow-down included. */
     public final double latencyMs;

@@ -29,7 +29,7 @@ public final class ModelTable {
     public final List<BlockRows> fixed;
     /** Summed loss -> accuracy. */
     public final Link link;
-    /** Mean absolute error of predicted accuracy. */
+    /** Nine in ten predicted accuracies of plans are within it. */
     public final double accuracyError;
     /** What a whole inference takes more than its segments, by thread count; 0 where none is given. */
     public final SortedMap<Integer, Double> overheadMs;
@@ -55,7 +55,7 @@ public final class ModelTable {
      * @param blocks segments with a choice, in topological order; may be empty
      * @param fixed segments of one option each
      * @param link summed loss -> accuracy
-     * @param accuracyError mean absolute error of predicted accuracy
+     * @param accuracyError nine in ten predicted accuracies of plans are within it
      * @throws WorkloadException a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice,
      *     or the options have no thread count in common
      */

@@ -44,6 +44,7 @@ _SHARE, _PAIR = 0.15, 0.12
 _SHARED = np.array([[-1.5, 3.0], [np.log(0.6), 0.5], [np.log(1.5), 0.5], [np.log(0.2), 1.0]])
 # Knots of the link, at equal steps of the metric and at equal ratios of the loss.
 _LEVELS, _RATIOS = 33, 16
+_LEAST_LARGEST = 1e-3  # sum of losses of the heaviest composition
 _LEAST_SUM = 1e-12  # of losses: of the original it is 0, and has no logarithm
 
 
@@ -125,8 +126,8 @@ def fit(
     largest = max(sum(max(row) for row in losses) + sum(max(map(max, m), default=0.0) for m in interactions), 1e-9)
     x = problem.knots(p, largest)
     y = np.minimum.accumulate(np.concatenate([[best], problem.curve(p, x[1:])]))
-    # Only ratios of losses mean something: where one option ruins everything, all are told in a larger unit.
-    unit = max(1.0, largest / (MOST_LOSS / 2))
+    # Only ratios of losses mean something: what a store could not hold is told in another unit.
+    unit = largest / min(max(largest, _LEAST_LARGEST), MOST_LOSS / 2)
     losses = [[loss / unit for loss in row] for row in losses]
     interactions = [[[value / unit for value in row] for row in matrix] for matrix in interactions]
     return Fit(losses, interactions, Link(x=tuple((x / unit).tolist()), y=tuple(y.tolist())))

@@ -194,12 +194,12 @@ def prepare(store: Store, kind: str | None = None) -> None:
 def check_choices(store: Store, choices: Sequence[Choice]) -> None:
     """WorkloadError unless these are one option for each segment of a store, in order, with one usable thread count."""
     segments = [s.name for s in store.manifest.segments]
-    if [c.segment for c in choices] != segments:
+    if not all(isinstance(c, Choice) for c in choices) or [c.segment for c in choices] != segments:
         raise WorkloadError(
             f"a composition of {store.name!r} is one choice for each of {', '.join(segments)}, in order"
         )
     threads = {c.threads for c in choices}
-    if len(threads) > 1 or not all(isinstance(n, int) and 1 <= n <= MOST_THREADS for n in threads):
+    if len(threads) > 1 or not all(type(n) is int and 1 <= n <= MOST_THREADS for n in threads):
         counts = ", ".join(map(shown, threads))
         raise WorkloadError(
             f"all segments of {store.name!r} run on one number of threads, 1 to {MOST_THREADS}; got {counts}"

@@ -20,7 +20,8 @@ from typing import Any
 
 import legodnn
 
-_PROGRAM = Path(__file__).with_name("child.py")
+_PROGRAM = Path(__file__).absolute().with_name("child.py")
+_PACKAGE = Path(legodnn.__file__).absolute()
 
 
 def start(
@@ -34,15 +35,16 @@ def start(
         environment: variables that it has beside this process's.
         options: of `subprocess.Popen`; standard input is empty unless they say otherwise.
     """
-    package, paths = str(Path(legodnn.__file__).absolute()), search_path()
-    command = [sys.executable, str(_PROGRAM), str(os.getpid()), package, str(len(paths)), *paths, module, *arguments]
+    paths = search_path()
+    command = [sys.executable, str(_PROGRAM), str(os.getpid()), str(_PACKAGE), str(len(paths)), *paths]
     # Python itself would take more folders from PYTHONPATH, the current one for an empty entry.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # Blocked signals stay blocked in the new process: it cannot be interrupted before it says how.
+    # What is blocked here while it starts stays blocked in it, from its first moment on.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(
-            command, **{"stdin": subprocess.DEVNULL, "env": {**inherited, **(environment or {})}, **options}
+            [*command, module, *arguments],
+            **{"stdin": subprocess.DEVNULL, "env": {**inherited, **(environment or {})}, **options},
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

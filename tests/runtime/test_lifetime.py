@@ -5,49 +5,21 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from opened import KINDS, X, calls, executor_of, open_runtime
 
 from legodnn import Budget, Runtime, Store
-from legodnn.errors import ClosedError, ExecutionError, LegoError, StoreError
-from legodnn.profile import Profile, default_path
+from legodnn.errors import ClosedError, ExecutionError, StoreError
 from legodnn.runtime import buffers, capi, isolated, linked, linking, packed
-from legodnn.runtime.executor import Executor, compositions, executor_name, open_executor, try_out
+from legodnn.runtime.executor import compositions, try_out
 from legodnn.runtime.governor import Governor
 from legodnn.runtime.isolated import IsolatedExecutor
 from legodnn.runtime.lifetime import Lifetime, release_with
-from legodnn.workload import Workload, WorkloadModel
-
-X = np.random.default_rng(0).random((12, 12, 1), np.float32)
-KINDS = ["capi", "interpreter", "isolated"]
-
-
-def workload(store: Store, kind: str, folder: Path) -> Workload:
-    """Of a profile that says it was measured with this executor."""
-    profile = Profile.load(default_path(store.path))
-    name = executor_name("capi" if kind == "isolated" else kind)
-    path = folder / f"{kind}.json"
-    profile.model_copy(update={"device": profile.device.model_copy(update={"executor": name})}).save(path)
-    return Workload(models=(WorkloadModel(name="tiny", store=str(store.path), profile=str(path)),))
-
-
-def open_runtime(store: Store, kind: str, folder: Path) -> Runtime:
-    isolated = kind == "isolated"
-    return Runtime(workload(store, kind, folder), executor=None if isolated else kind, isolated=isolated)
-
-
-def executor_of(store: Store, kind: str) -> Executor:
-    return IsolatedExecutor(store) if kind == "isolated" else open_executor(store, kind)
 
 
 def held(store: Store) -> tuple[list[str], list[str], int]:
@@ -134,20 +106,6 @@ def test_nothing_can_be_done_with_what_is_closed(kind: str, tiny_store: Store, t
     for call in [*calls(runtime, plan), governor.step, lambda: Governor(runtime)]:
         with pytest.raises(ClosedError, match="this runtime is closed; open a new one"):
             call()
-
-
-def calls(runtime: Runtime, plan: Any) -> list[Callable[[], Any]]:
-    """Everything that a runtime can be asked."""
-    return [
-        lambda: runtime.infer("tiny", X),
-        lambda: runtime.run("tiny", X),
-        lambda: runtime.plan,
-        lambda: runtime.budget,
-        lambda: runtime.memory_bytes,
-        lambda: setattr(runtime, "plan", plan),
-        lambda: setattr(runtime, "budget", Budget()),
-        lambda: runtime.replan(Budget(), {}),
-    ]
 
 
 def test_a_composition_that_was_let_go_is_refused_not_run(tiny_store: Store) -> None:
@@ -253,148 +211,3 @@ def test_release_happens_once_and_not_while_it_is_used() -> None:
     assert done == ["released"]
     life = Lifetime("it")
     assert [life.end() for _ in range(3)] == [True, False, False]
-
-
-def forked(work: Callable[[], None], seconds: float = 60) -> None:
-    """Do something in a process that is forked off, and leave it as any program ends."""
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException as e:
-            os.write(2, f"in the forked process: {e!r}\n".encode())
-        finally:
-            os._exit(status)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            assert status == 0
-            return
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    pytest.fail("the forked process hangs")
-
-
-@pytest.fixture(params=KINDS)
-def busy(request: pytest.FixtureRequest, tiny_store: Store, tmp_path: Path) -> Iterator[tuple[Runtime, Governor]]:
-    """A runtime that is governed, and used by a thread, whose locks are so held at any moment."""
-    runtime = open_runtime(tiny_store, request.param, tmp_path)
-    runtime.plan = with_threads(runtime.plan, 2)
-    stop = threading.Event()
-
-    def infer() -> None:
-        while not stop.is_set():
-            runtime.infer("tiny", X)
-
-    thread = threading.Thread(target=infer)
-    thread.start()
-    with Governor(runtime, interval_s=0.01) as governor:
-        yield runtime, governor
-    stop.set()
-    thread.join()
-    runtime.close()
-
-
-def with_threads(plan: Any, threads: int) -> Any:
-    return plan.model_copy(update={"models": tuple(m.model_copy(update={"threads": threads}) for m in plan.models)})
-
-
-def test_in_a_forked_process_every_call_says_to_open_one_there(busy: tuple[Runtime, Governor]) -> None:
-    """And closing, dropping and ending there does nothing to the first process's."""
-    runtime, governor = busy
-    plan, expected = runtime.plan, runtime.infer("tiny", X)
-    executor = runtime._models["tiny"].executor
-
-    def work() -> None:
-        for call in [*calls(runtime, plan), governor.step, governor.start, executor.elsewhere_bytes]:
-            with pytest.raises(ClosedError, match="forked off, and cannot be used here; open one in this process"):
-                call()
-        governor.close()
-        with runtime:
-            pass
-        executor.close()
-        runtime._models.clear()
-        gc.collect()
-
-    for _ in range(3):
-        forked(work)
-        np.testing.assert_allclose(runtime.infer("tiny", X), expected, atol=1e-5)
-
-
-def test_a_forked_process_opens_a_runtime_of_its_own(
-    busy: tuple[Runtime, Governor], tiny_store: Store, tmp_path: Path
-) -> None:
-    runtime, _ = busy
-    expected = runtime.infer("tiny", X)
-    kind = "isolated" if isinstance(runtime._models["tiny"].executor, IsolatedExecutor) else None
-
-    def work() -> None:
-        with Runtime.open([tiny_store.path], isolated=kind is not None) as own:
-            np.testing.assert_allclose(own.infer(tiny_store.path.name, X), expected, atol=1e-5)
-            own.budget = Budget(memory_bytes=own.plan.memory_bytes)
-
-    forked(work)
-    np.testing.assert_allclose(runtime.infer("tiny", X), expected, atol=1e-5)
-
-
-ENDS = """
-import os, sys
-import numpy as np
-from legodnn.runtime.executor import compositions, open_executor
-from legodnn.runtime.isolated import IsolatedExecutor
-from legodnn.store import Store
-store, kind = Store(sys.argv[1]), sys.argv[2]
-executor = IsolatedExecutor(store) if kind == "isolated" else open_executor(store, kind)
-composition = executor.compose(compositions(store, 2)[0])
-x = {"image": np.zeros((12, 12, 1), np.float32)}
-y = composition.run(x)["head"]
-pid = os.fork()
-if pid:
-    print("child", os.waitpid(pid, 0)[1])
-    assert np.array_equal(composition.run(x)["head"], y)
-    executor.close()
-"""
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_forked_process_ends_as_any_does(kind: str, tiny_store: Store) -> None:
-    """Through Python's own end, which drops everything that was opened before."""
-    done = subprocess.run(
-        [sys.executable, "-c", ENDS, str(tiny_store.path), kind],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "child 0\n"
-
-
-def test_two_processes_never_get_each_others_answers(tiny_store: Store, tmp_path: Path) -> None:
-    """As web servers do it: opened before forking, used in the parent and in four children."""
-    with open_runtime(tiny_store, "isolated", tmp_path) as runtime:
-        images = np.random.default_rng(1).random((8, 12, 12, 1), np.float32)
-        expected = [runtime.infer("tiny", x) for x in images]
-
-        def use() -> list[int]:
-            wrong = []
-            for turn in range(40):
-                try:
-                    if not np.array_equal(runtime.infer("tiny", images[turn % 8]), expected[turn % 8]):
-                        wrong.append(turn)
-                except LegoError:
-                    continue
-            return wrong
-
-        children = []
-        for _ in range(4):
-            pid = os.fork()
-            if not pid:
-                os._exit(len(use()))
-            children.append(pid)
-        assert use() == []
-        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4

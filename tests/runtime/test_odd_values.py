@@ -160,10 +160,10 @@ choices = st.lists(
 def test_compositions(executor: Executor, tiny_store: Store, drawn: list[Choice], threads: Any) -> None:
     refused_or_done(lambda: executor.compose(tuple(drawn)))
     right = compositions(tiny_store)[0]
-    if not (isinstance(threads, int) and 1 <= threads <= 256):
+    if not (type(threads) is int and 1 <= threads <= 256):
         with pytest.raises(WorkloadError, match="1 to 256"):
             executor.compose(tuple(Choice(c.segment, c.option, threads) for c in right))
-    for wrong in (right[:-1], right[::-1], (*right, right[0]), ()):
+    for wrong in (right[:-1], right[::-1], (*right, right[0]), (), (1, None)):
         with pytest.raises(WorkloadError, match="one choice for each of"):
             executor.compose(wrong)
     assert executor.compose(right).run({"image": X})["head"].shape == (10,)

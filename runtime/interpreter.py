@@ -106,7 +106,7 @@ class InterpreterExecutor:
     def __init__(self, store: Store) -> None:
         """Open a store; ExecutionError if there is no memory for its tensors."""
         self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
-        self._tensors = buffers.allocate(store.manifest)
+        self.tensors = buffers.allocate(store.manifest)
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
@@ -118,12 +118,13 @@ class InterpreterExecutor:
         """See `Executor.compose`."""
         self._life.check()
         check_choices(self._store, choices)
-        new = {choice: self._load(choice) for choice in self.to_load(choices)}
+        new = {choice: self.load(choice) for choice in self.to_load(choices)}
         self._loaded.update(new)
         steps = [self._loaded[choice] for choice in choices]
-        return Composition(choices, steps, self._tensors, self._store.manifest.outputs, self._life)
+        return Composition(choices, steps, self.tensors, self._store.manifest.outputs, self._life)
 
-    def _load(self, choice: Choice) -> Callable[[], None]:
+    def load(self, choice: Choice) -> Callable[[], None]:
+        """What runs one option on `tensors`, loaded anew."""
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
         file = self._store.path / option.file
@@ -161,7 +162,7 @@ class InterpreterExecutor:
         wanted = [((1, *spec.shape), spec.dtype) for spec in specs]
         if found != wanted:
             raise StoreError(f"{file} has tensors {found} where the manifest says {wanted}; build the store again")
-        return [(int(t["index"]), self._tensors[spec.name]) for spec, t in zip(specs, details, strict=True)]
+        return [(int(t["index"]), self.tensors[spec.name]) for spec, t in zip(specs, details, strict=True)]
 
     def retain(self, choices: Collection[Choice]) -> None:
         """See `Executor.retain`."""

@@ -178,10 +178,10 @@ def _try(path: str, identity: str, executor: str, seconds: int, folder: str | No
     if executor == "capi":
         packed.pack(store, Path(folder or "."))
     else:
+        opened = interpreter.InterpreterExecutor(store)
         for segment, option in steps(store):
-            opened = interpreter.InterpreterExecutor(store)
-            composition = opened.compose((Choice(segment.name, option.name, 1),))
-            run(store, option, composition.steps[0], [composition.tensors[name] for name in segment.inputs])
+            step = opened.load(Choice(segment.name, option.name, 1))
+            run(store, option, step, [opened.tensors[name] for name in segment.inputs])
 
 
 def run(store: Store, option: Option, step: Callable[[], None], inputs: Sequence[NDArray[np.float32]]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import read_arrays
 from legodnn.errors import DependencyError, InputError
+from legodnn.files import is_folder
 from legodnn.runtime.executor import Array
 from legodnn.store import InputSpec
 
@@ -49,7 +50,7 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
         InputError: unreadable, or not arrays of the model's input shape.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
-    x, y = _folder(Path(path), spec, labels) if Path(path).is_dir() else _arrays(path)
+    x, y = _folder(Path(path), spec, labels) if is_folder(Path(path)) else _arrays(path)
     if x.dtype == np.uint8:
         x = as_model_takes(x, spec)
     if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "fiu":

@@ -29,6 +29,14 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; not where that cannot be looked up: no permission, or no path at all."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path | None = None) -> Iterator[BinaryIO]:
     """A regular file, open for reading; never waits for a pipe.

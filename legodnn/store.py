@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import StoreError
-from legodnn.files import read_regular, sha256_file
+from legodnn.files import is_folder, read_regular, sha256_file
 from legodnn.pixels import Scaling
 from legodnn.schema import (
     LEAST_KNOT,
@@ -307,7 +307,7 @@ class Store:
             StoreError: the folder is no store, or any file is missing, truncated, altered or outside it.
         """
         self.path = Path(path)
-        if not self.path.is_dir():
+        if not is_folder(self.path):
             raise StoreError(f"{self.path} is not a folder; `legodnn build --help` shows how to build a store")
         file = self.path / MANIFEST
         if not os.path.lexists(file):

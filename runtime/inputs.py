@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import read_arrays
 from legodnn.errors import InputError
+from legodnn.files import is_folder
 from legodnn.folders import image_files, labels_of
 from legodnn.images import read_images
 from legodnn.pixels import Array, Pixels, as_input
@@ -51,7 +52,7 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
         InputError: unreadable, or not arrays of the model's input shape.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
-    x, y = _folder(Path(path), spec, labels) if Path(path).is_dir() else _arrays(path)
+    x, y = _folder(Path(path), spec, labels) if is_folder(Path(path)) else _arrays(path)
     if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
     if y is not None and (y.ndim == 0 or len(y) != len(x)):

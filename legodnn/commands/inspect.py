@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from legodnn.console import say, size, table
 from legodnn.errors import ModelError
-from legodnn.files import write_atomic
+from legodnn.files import is_folder, write_atomic
 from legodnn.model_names import check_model_name
 from legodnn.store import InputSpec, Store
 
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
-    if Path(args.target).is_dir():
+    if is_folder(Path(args.target)):
         if args.draw:
             raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
         store = Store(args.target)

@@ -66,6 +66,8 @@ def child(kind: str, first: int, count: int) -> None:
     import cases
 
     warnings.simplefilter("ignore")
+    if kind == "recipe":
+        import legodnn.blocks.recipe  # noqa: F401 - takes many seconds, which are no case's
     with tempfile.TemporaryDirectory() as folder:
         ground = cases.Ground(Path(folder))
         for number in range(first, first + count):

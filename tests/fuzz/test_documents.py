@@ -25,11 +25,11 @@ LIGHT = [kind for kind in cases.KINDS if kind != "recipe"]  # of which each proc
 
 
 def test_a_few_cases_of_every_kind() -> None:
-    figures = fuzz_run.fuzz(25 * len(LIGHT), 0, LIGHT)
+    figures = fuzz_run.fuzz(15 * len(LIGHT), 0, LIGHT)
     assert figures["problems"] == {}
-    assert figures["cases"] == 25 * len(LIGHT)
+    assert figures["cases"] == 15 * len(LIGHT)
     accepted = {kind: found["outcomes"].get("accepted", 0) for kind, found in figures["kinds"].items()}
-    assert sum(accepted.values()) > 10, "cases that are all refused at once test nothing behind the door"
+    assert sum(accepted.values()) > 5, "cases that are all refused at once test nothing behind the door"
 
 
 @pytest.mark.slow

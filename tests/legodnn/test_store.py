@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.errors import StoreError
+from legodnn.cli import main
+from legodnn.errors import LegoError, StoreError
 from legodnn.files import sha256_file
+from legodnn.runtime.inputs import read_inputs
 from legodnn.schema import to_json
-from legodnn.store import MANIFEST, VERSION, AccuracyModel, Link, Manifest, Option, Store
+from legodnn.store import MANIFEST, VERSION, AccuracyModel, InputSpec, Link, Manifest, Option, Store
 
 Document = dict[str, Any]
 
@@ -360,3 +362,12 @@ def test_figures_beyond_their_bounds_are_refused_with_the_bound(
 
 def nested(depth: int) -> list[Any]:
     return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "x" * 5000])
+def test_what_cannot_even_be_looked_up_is_no_store(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="is not a folder"):
+        Store(tmp_path / name)
+    with pytest.raises(LegoError):
+        read_inputs(tmp_path / name, InputSpec(name="x", shape=(2,)))
+    assert main(["inspect", str(tmp_path / name)]) == 1

@@ -1,12 +1,13 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
 In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from,
-`users` finds functions of the user's own). `graph`, `division` and `extract` cut a model into blocks, which `draw`
-shows; `channels` finds which channels hang together (by the `rules` of each operation, with `numbering`), `criteria`
-says which matter, `prune` removes the others (with `cuts`), `reconstruct` refits what is left. `training` and
-`distill` train block by block, divided into `jobs`, and `joint` trains compositions. `options` writes every option as
-a file (`export` converts and checks), `accuracy` measures what they cost (by `metrics`, fitted by `lossfit`), and
-`build` does all of it, keeping what is finished in a folder (`work`).
+`users` finds functions of the user's own; `opening` makes one flat float32 graph of a model). `graph`, `division` and
+`extract` cut a model into blocks, which `draw` shows; `channels` finds which channels hang together (by the `rules` of
+each operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with `cuts` and `copies` of
+layers), `reconstruct` refits what is left. `training` and `distill` train block by block, divided into `jobs`, and
+`joint` trains compositions. `options` writes every option as a file (`export` converts and checks), `accuracy` measures
+what they cost (by `metrics`, fitted by `lossfit`), and `build` does all of it, keeping what is finished in a folder
+(`work`).
 
 Training runs on any backend of Keras; only `export` needs TensorFlow.
 """

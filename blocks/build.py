@@ -17,15 +17,16 @@ import numpy as np
 import legodnn
 from legodnn.blocks import joint
 from legodnn.blocks.accuracy import Chain, Composition, Measured, Stage, draw, measure, report
-from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.data import Dataset
 from legodnn.blocks.export import check_convertible, convert
-from legodnn.blocks.extract import Piece, extract, output_names
+from legodnn.blocks.extract import Piece, check_composed, extract, output_names
 from legodnn.blocks.graph import as_list
 from legodnn.blocks.jobs import Students, read_original, train
 from legodnn.blocks.metrics import Metric, metric_of, top1
-from legodnn.blocks.models import model_of
+from legodnn.blocks.models import data_and_model
+from legodnn.blocks.opening import in_float32
 from legodnn.blocks.options import convert_all, mark_dominated, option_name
-from legodnn.blocks.prune import descendant
+from legodnn.blocks.prune import check_copy, descendant
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.training import assign, check_labels, gives_probabilities, scalars_to, train_original, values
 from legodnn.blocks.work import Work
@@ -68,8 +69,12 @@ def build(recipe: Recipe, path: str | Path, jobs: int = 1, tensorboard: str | No
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    data = data_of(recipe)
-    model = model_of(recipe, data)
+    with in_float32():
+        return _build(recipe, path, jobs, tensorboard)
+
+
+def _build(recipe: Recipe, path: Path, jobs: int, tensorboard: str | None) -> Store:
+    data, model = data_and_model(recipe)
     pieces = extract(model, recipe.max_blocks, recipe.min_share)
     metric = metric_of(recipe.metric, data, model)
     _check_early(recipe, data, model, pieces)
@@ -103,11 +108,13 @@ def _check_early(recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequ
     if recipe.train_epochs:
         check_labels(model, data)
     blocks = [p for p in pieces if p.kind == "block"]
+    check_composed(model, pieces)
     with Progress("checking", len(pieces) + len(blocks)) as progress:
         for piece in pieces:
             check_convertible(piece)
             progress.step(piece.name)
         for piece in blocks:
+            check_copy(piece.model)
             convert(descendant(piece.model, recipe.sparsities[-1]))
             progress.step(piece.name)
 

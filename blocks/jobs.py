@@ -29,11 +29,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from legodnn.blocks.channels import analyse
 from legodnn.blocks.criteria import CRITERIA
-from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.data import Dataset
 from legodnn.blocks.distill import distill
 from legodnn.blocks.extract import Piece, extract
 from legodnn.blocks.graph import calls, macs
-from legodnn.blocks.models import model_of
+from legodnn.blocks.models import data_and_model
 from legodnn.blocks.prune import remove
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.reconstruct import descendants, features
@@ -265,8 +265,7 @@ def _main(folder: str, number: str, tensorboard: str) -> int:
     threading.Thread(target=end_with_parent, daemon=True).start()
     work = Work.of(Path(folder))
     try:
-        data = data_of(work.recipe)
-        model = model_of(work.recipe, data)
+        data, model = data_and_model(work.recipe)
         read_original(work, model)
         pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
         names = read_jobs(work, pieces)[int(number)]

@@ -67,7 +67,7 @@ class Composer(keras.Model):  # type: ignore[misc]
     def __init__(
         self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], soft_targets: bool = False
     ) -> None:
-        super().__init__(name="composer")
+        super().__init__(name="composer", dtype="float32")
         self._output_error = self._divergence if soft_targets else self._relative
         self._pieces = list(pieces)
         self._originals = [piece.model for piece in pieces]  # here for Keras to find their variables

@@ -9,13 +9,14 @@ from typing import Any
 import keras
 
 from legodnn.blocks import zoo
-from legodnn.blocks.data import Dataset
-from legodnn.blocks.graph import functional
+from legodnn.blocks.data import Dataset, data_of
+from legodnn.blocks.opening import functional, in_float32, is_whole
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, ModelError
 
 Shape = tuple[int, int, int]
+PIXELS = (0.0, 255.0)  # what an input of whole numbers takes
 
 
 def open_model(
@@ -41,8 +42,15 @@ def open_model(
             shape and classes), or a `.weights.h5` file.
 
     Raises:
-        ModelError: not found, not readable, or without a graph.
+        ModelError: not found, not readable, or nothing that `legodnn.blocks.opening.functional` takes.
     """
+    return functional(_own_model(spec, image_shape, classes, width, weights))
+
+
+def _own_model(
+    spec: str, image_shape: Shape | None, classes: int, width: float = 1.0, weights: str | None = None
+) -> keras.Model:
+    """The model as it is made or saved, with its weights."""
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
     elif spec.endswith(".keras"):
@@ -57,10 +65,24 @@ def open_model(
             f"unknown model {spec!r}; use a .keras file, module:function, one of {ours}, or a name in "
             "keras.applications"
         )
-    model = functional(model)
     if weights and not (spec in applications() and weights == "imagenet"):
         _load_weights(model, weights, spec)
     return model
+
+
+def data_and_model(recipe: Recipe) -> tuple[Dataset, keras.Model]:
+    """The data set and the model that a recipe asks for.
+
+    A model whose input holds whole numbers gets pixels as they are (0 to 255), if the recipe says nothing of them.
+
+    Raises:
+        LegoError: as `legodnn.blocks.data.data_of` and `model_of`.
+    """
+    data = data_of(recipe)
+    own = _own_model_of(recipe, data)
+    if _takes_pixels(own) and not (recipe.input_range or recipe.input_mean or recipe.input_std):
+        data = data_of(recipe.model_copy(update={"input_range": PIXELS}))
+    return data, _checked(recipe, data, own)
 
 
 def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
@@ -70,17 +92,48 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
         ModelError: as `open_model`, or several inputs, or no weights and no training.
         DataError: it takes other images than the data has.
     """
+    return _checked(recipe, data, _own_model_of(recipe, data))
+
+
+def _own_model_of(recipe: Recipe, data: Dataset) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     spec = recipe.model
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
         raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
-    model = open_model(spec, data.image_shape, len(data.labels) or 10, recipe.width, recipe.weights)
+    return _own_model(spec, data.image_shape, len(data.labels) or 10, recipe.width, recipe.weights)
+
+
+def _takes_pixels(own: keras.Model) -> bool:
+    """Whether a user's model has an input of whole numbers."""
+    return own.built and any(is_whole(t.dtype) for t in getattr(own, "inputs", None) or ())
+
+
+def _checked(recipe: Recipe, data: Dataset, own: keras.Model) -> keras.Model:
+    """A user's model, opened, if it takes the images of the data."""
+    spec, model = recipe.model, functional(own)
     inputs = [tuple(t.shape[1:]) for t in model.inputs]
     if len(inputs) != 1:
         raise ModelError(f"{spec} has inputs of shape {inputs}; a store is built of a model that takes one image")
     if inputs[0] != data.image_shape:
         raise DataError(f"{spec} takes images of shape {inputs[0]}, {data.name} has {data.image_shape}")
+    if _takes_pixels(own):
+        _check_pixels(f"{spec} takes {own.inputs[0].dtype} images", data)
     return model
+
+
+def _check_pixels(who: str, data: Dataset) -> None:
+    """Raise DataError unless images are pixels as they are."""
+    scaling = data.scaling
+    if scaling.range != PIXELS or scaling.mean or scaling.std:
+        made = f"scaled to {scaling.range[0]:g}..{scaling.range[1]:g}"
+        made += (", less a mean" if scaling.mean else "") + (", over a std" if scaling.std else "")
+        raise DataError(
+            f"{who}, pixels from 0 to 255, but those of {data.name} are {made}: leave out input_range, input_mean and "
+            "input_std, or give the Dataset that your function makes scaling=Scaling((0, 255))"
+        )
+    low, high = float(data.train.x.min()), float(data.train.x.max())
+    if low < 0 or high > 255 or high <= 1:
+        raise DataError(f"{who}, pixels from 0 to 255, but those of {data.name} run from {low:g} to {high:g}")
 
 
 def applications() -> list[str]:
@@ -92,11 +145,17 @@ def _keras_file(path: str) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as e:
-        raise ModelError(f"cannot load {path}: {_first_line(e)}") from None
+        code = "Lambda" in str(e)
+        remedy = (
+            "it has a Lambda layer, which is Python code, and code in a file is not run; put the function that makes "
+            "the model, or loads it, into a module and give it as module:function"
+        )
+        raise ModelError(f"cannot load {path}: {remedy if code else _first_line(e)}") from None
 
 
 def _function(spec: str) -> keras.Model:
-    model = user_function(spec, ModelError)()
+    with in_float32():  # what the function sets for layers of its own is not to last
+        model = user_function(spec, ModelError)()
     if not isinstance(model, keras.Model):
         raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
     return model

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset, Split
-from legodnn.blocks.graph import calls, functional
+from legodnn.blocks.graph import calls
+from legodnn.blocks.opening import functional
 from legodnn.blocks.work import Checkpoint
 from legodnn.console import Progress
 from legodnn.errors import DataError, DependencyError, ModelError

@@ -26,8 +26,9 @@ from report import bar, json_line
 from legodnn.blocks.data import Dataset, load
 from legodnn.blocks.distill import Distiller, Student
 from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import functional, macs
+from legodnn.blocks.graph import macs
 from legodnn.blocks.models import open_model
+from legodnn.blocks.opening import functional
 from legodnn.blocks.prune import descendant
 from legodnn.blocks.training import compile_for
 

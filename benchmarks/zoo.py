@@ -26,9 +26,11 @@ import numpy as np
 from report import bar, json_line
 
 from legodnn.blocks import zoo
+from legodnn.blocks.copies import blank_copy, give_state
 from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import Piece, compose, extract, output_names
-from legodnn.blocks.graph import Call, alone, as_list, functional, macs, rebuild
+from legodnn.blocks.graph import Call, alone, as_list, macs, rebuild
+from legodnn.blocks.opening import functional
 from legodnn.blocks.prune import descendant
 from legodnn.console import size
 from legodnn.errors import LegoError
@@ -187,12 +189,12 @@ def in_float64(model: keras.Model) -> keras.Model:
         if not isinstance(layer, layers.Layer):
             return layer
         if id(layer) not in copies:
-            copies[id(layer)] = (layer, type(layer).from_config({**layer.get_config(), "dtype": "float64"}))
+            copies[id(layer)] = (layer, blank_copy(layer, {"dtype": "float64"}))
         return copies[id(layer)][1]
 
     twin = rebuild(functional(model), double)
     for layer, copy in copies.values():
-        copy.set_weights(layer.get_weights())
+        give_state(layer, copy)
     return twin
 
 

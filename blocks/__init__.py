@@ -1,14 +1,16 @@
 """The offline stage: from a Keras model and data to a store. The only room that imports Keras and TensorFlow.
 
 In the order of the work: `recipe` says what to build, `models` and `data` open it (`zoo` holds models to start from,
-`users` finds functions of the user's own). `graph`, `division` and `extract` cut a model into blocks, which `draw`
-shows; `channels` finds which channels hang together (by the `rules` of each operation, with `numbering`), `criteria`
-says which matter, `prune` removes the others (with `cuts`), `reconstruct` refits what is left. `heads` tells what
-outputs and labels mean, `metrics` what they are worth, `chance` whether that is more than nothing, and `rehearsal`
-tries the end of a build at its beginning. `training` and `distill` train block by block, divided into `jobs`, and
-`joint` trains compositions. `options` writes every option as a file (`export` converts and checks, `apart` in a
-process of its own), `accuracy` measures what they cost (fitted by `lossfit`), `manifest` describes it, and `build`
-does all of it, keeping what is finished in a folder (`work`).
+`users` finds functions of the user's own; `opening` makes one flat float32 graph of a model). `graph`, `division` and
+`extract` cut a model into blocks, which `draw` shows; `channels` finds which channels hang together (by the `rules`
+of each operation, with `numbering`), `criteria` says which matter, `prune` removes the others (with `cuts` and
+`copies` of layers), `reconstruct` refits what is left. `heads` tells what outputs and labels mean (`labels` refuses
+those that cannot be), `metrics` what they are worth, `chance` whether that is more than nothing, `estimate` how long
+all will take, and `rehearsal` tries the end of a build at its beginning. `training` and `distill` train block by
+block, divided into `jobs`, and `joint` trains compositions. `options` writes every option as a file (`export`
+converts and checks, `apart` in a process of its own), `accuracy` measures what they cost (fitted by `lossfit`, with
+what plans are `likely` to choose), `manifest` describes it, and `build` does all of it, keeping what is finished in a
+folder (`work`).
 
 Training runs on any backend of Keras; only `export` needs TensorFlow.
 """

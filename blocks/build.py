@@ -24,6 +24,7 @@ from legodnn.blocks.lossfit import Composition
 from legodnn.blocks.manifest import manifest_of
 from legodnn.blocks.metrics import Metric, distilled_heads, metric_of
 from legodnn.blocks.models import data_and_model, makes_classifier
+from legodnn.blocks.opening import in_float32
 from legodnn.blocks.options import convert_all, levels, mark_dominated
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.rehearsal import check_undivided, rehearse
@@ -62,16 +63,17 @@ def build(
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    data, model = data_and_model(recipe)
-    check_classes(model, data, recipe.metric)
-    pieces = extract(model, recipe.max_blocks, recipe.min_share)
-    try:
-        return _build(recipe, path, data, model, pieces, jobs, tensorboard, allow_chance)
-    except OSError as e:
-        raise StoreError(
-            f"cannot write {e.filename or path}: {e.strerror or e}; put that right and run the same command again, it "
-            "goes on where it was"
-        ) from e
+    with in_float32():
+        data, model = data_and_model(recipe)
+        check_classes(model, data, recipe.metric)
+        pieces = extract(model, recipe.max_blocks, recipe.min_share)
+        try:
+            return _build(recipe, path, data, model, pieces, jobs, tensorboard, allow_chance)
+        except OSError as e:
+            raise StoreError(
+                f"cannot write {e.filename or path}: {e.strerror or e}; put that right and run the same command again, "
+                "it goes on where it was"
+            ) from e
 
 
 def _build(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.extract import Piece
-from legodnn.blocks.graph import macs
+from legodnn.blocks.graph import macs, run
 from legodnn.blocks.training import (
     Log,
     assign,
@@ -77,7 +77,7 @@ class Distiller(keras.Model):  # type: ignore[misc]
     """Teacher and students as one trainable Keras model; its output is each student's relative error, shape (n,)."""
 
     def __init__(self, pieces: Sequence[Piece], students: Sequence[Student]) -> None:
-        super().__init__(name="distiller")
+        super().__init__(name="distiller", dtype="float32")
         names = [p.name for p in pieces]
         last = max((names.index(s.block) for s in students), default=-1)
         self._pieces = list(pieces)[: last + 1]
@@ -93,7 +93,9 @@ class Distiller(keras.Model):  # type: ignore[misc]
         for piece in self._pieces:
             targets = piece.run(tensors)
             for student in self._students[piece.name]:
-                errors.append(relative_error(piece.run(tensors, student, training), targets))
+                read = [tensors[name] for name in piece.inputs]
+                outputs = run(student, read, training)
+                errors.append(relative_error(outputs, targets))
             tensors.update(zip(piece.outputs, targets, strict=True))
         return ops.stack(errors)
 

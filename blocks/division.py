@@ -51,8 +51,9 @@ class Division:
         parts: list[list[Call]] = [[]]
         for call in run:
             parts[-1].append(call)
-            live = [t for t in self._live[self._place[id(call)]] if id(t) not in passing]
-            if len(live) == 1 and live[0] is call.outputs[0]:
+            known = self._live[self._place[id(call)]]
+            live = [t for t in known if id(t) not in passing]
+            if len(live) == 1 and live[0] is call.outputs[0] and all(map(_can_pass, known)):
                 parts.append([])
         return [part for part in parts if part]
 
@@ -83,6 +84,11 @@ class Division:
     def removable(self, run: Sequence[Call]) -> int:
         """How many classes of channels can be removed from a run of calls that is a piece of its own."""
         return sum(len(group.classes) for group in analyse(self.submodel(run)).groups)
+
+
+def _can_pass(tensor: Tensor) -> bool:
+    """Whether segments can exchange a tensor: floats without a mask of time steps."""
+    return tensor.dtype == "float32" and getattr(tensor, "_keras_mask", None) is None
 
 
 def _resolution(tensor: Tensor) -> tuple[int, ...]:

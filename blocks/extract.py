@@ -25,6 +25,7 @@ between poolings, and 8 in ResNet-18, its residual blocks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -32,9 +33,14 @@ from typing import Any, Literal
 
 import keras
 
+from legodnn.blocks.channels import analyse
+from legodnn.blocks.copies import blank_copy, has_state
 from legodnn.blocks.division import Division, scales
-from legodnn.blocks.graph import Call, alone, as_list, check_shapes, check_weights, functional, macs, submodel
+from legodnn.blocks.graph import Call, alone, as_list, check_shapes, check_weights, macs, run, submodel
+from legodnn.blocks.opening import functional, same, samples
 from legodnn.errors import ModelError
+
+_REASONS = 6  # at most as many are listed why there is no block
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +53,8 @@ class Piece:
         model: the piece as a Functional model, sharing its layers with the whole model.
         inputs: names of the tensors it reads, in the order of the model's inputs: the whole model's inputs by their
             names, others by the segment that writes them.
-        outputs: names of the tensors it writes: the segment's name, or NAME.0, NAME.1, ... if there are several.
+        outputs: names of the tensors it writes: the segment's name, or NAME.0, NAME.1, ... if there are several; those
+            that are among several outputs of the whole model have the names that it gives them.
         calls: names of the layers in it.
         finals: which of the whole model's outputs it writes: (number of the output, name of the tensor).
     """
@@ -60,10 +67,10 @@ class Piece:
     calls: tuple[str, ...]
     finals: tuple[tuple[int, str], ...] = ()
 
-    def run(self, tensors: dict[str, Any], model: keras.Model | None = None, training: bool = False) -> list[Any]:
-        """Outputs of the piece, or of another `model` in its place, for the tensors it reads."""
+    def run(self, tensors: dict[str, Any], model: keras.Model | None = None) -> list[Any]:
+        """Outputs of the piece, or of another `model` in its place, for the tensors it reads, in inference mode."""
         values = [tensors[name] for name in self.inputs]
-        return as_list((model or self.model)(alone(values), training=training))
+        return as_list((model or self.model)(alone(values), training=False))
 
 
 def output_names(pieces: Sequence[Piece]) -> tuple[str, ...]:
@@ -91,6 +98,22 @@ def compose(
     return tensors
 
 
+def check_composed(model: keras.Model, pieces: Sequence[Piece]) -> None:
+    """Run all pieces on sample inputs, as a device does.
+
+    Raises:
+        ModelError: a layer gives another shape in inference than the graph has, or the composed pieces are another
+            function than the model.
+    """
+    xs = samples(model)
+    tensors = dict(zip((str(t.name) for t in model.inputs), xs, strict=True))
+    for piece in pieces:
+        outputs = run(piece.model, [tensors[name] for name in piece.inputs], training=False)
+        tensors.update(zip(piece.outputs, (keras.ops.convert_to_numpy(y) for y in outputs), strict=True))
+    if not same([tensors[name] for name in output_names(pieces)], as_list(model(alone(xs), training=False))):
+        raise ModelError(f"the segments of {model.name!r}, one after another, are another function than the model")
+
+
 @dataclass
 class _Draft:
     calls: list[Call]
@@ -111,7 +134,7 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
 
     Raises:
         ModelError: the model has no graph, a tensor of unknown shape, weights that are not finite, an output that
-            no layer computes, or no block at all.
+            no layer computes or that is given twice, a layer in a block that cannot be copied, or no block at all.
     """
     if max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")
@@ -123,11 +146,29 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
     for d in drafts:
         d.work = macs(division.submodel(d.calls))
     total = sum(d.work for d in drafts)
+    largest = max((d for d in drafts if d.block), key=lambda d: d.work, default=None)
     drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
     if not any(d.block for d in drafts):
         share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
-        raise ModelError(f"model {model.name!r} has no block whose inner channels could be removed{share}")
+        why = _why_fixed(division) if largest is None else _too_small(largest, total)
+        raise ModelError(f"model {model.name!r} has no block whose inner channels could be removed{share}: {why}")
+    for call in (call for d in drafts if d.block for call in d.calls if has_state(call.operation)):
+        blank_copy(call.operation, {})  # descendants need copies
     return _pieces(drafts, division)
+
+
+def _too_small(draft: _Draft, total: int) -> str:
+    share, first, last = draft.work / max(total, 1), draft.calls[0].name, draft.calls[-1].name
+    return f"the largest candidate, {first} to {last}, holds {share:.2g} of them; lower min_share"
+
+
+def _why_fixed(division: Division) -> str:
+    """What keeps the channels of each layer, for a model in which nothing can be removed."""
+    channels = analyse(division.model)
+    reasons = {name: "its channels leave its segment" for name in channels.made} | channels.kept_whole
+    listed = [f"{name}: {why}" for name, why in reasons.items()]
+    more = [f"and {len(listed) - _REASONS} more"] if len(listed) > _REASONS else []
+    return "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
 
 
 def _drafts(atoms: Sequence[list[Call]], division: Division) -> list[_Draft]:
@@ -214,15 +255,10 @@ def _join_fixed(drafts: Sequence[_Draft]) -> list[_Draft]:
 
 def _pieces(drafts: Sequence[_Draft], division: Division) -> list[Piece]:
     pieces: list[Piece] = []
-    names = {id(t): str(t.name) for t in division.model.inputs}
-    given = set(names.values())
+    names = _tensor_names(drafts, division)
     for d, name in zip(drafts, _names(drafts), strict=True):
         kind: Literal["block", "fixed"] = "block" if d.block else "fixed"
         inputs, outputs = division.inputs(d.calls), division.outputs(d.calls)
-        for i, t in enumerate(outputs):
-            names[id(t)] = name if len(outputs) == 1 else f"{name}.{i}"
-            if names[id(t)] in given:
-                raise ModelError(f"input {names[id(t)]!r} has the name of a segment; give keras.Input another name")
         model = submodel(inputs, outputs, name)
         read, written = (tuple(names[id(t)] for t in tensors) for tensors in (inputs, outputs))
         finals = tuple(
@@ -232,6 +268,30 @@ def _pieces(drafts: Sequence[_Draft], division: Division) -> list[Piece]:
         )
         pieces.append(Piece(name, kind, model, read, written, tuple(c.name for c in d.calls), finals))
     return pieces
+
+
+def _tensor_names(drafts: Sequence[_Draft], division: Division) -> dict[int, str]:
+    """Names of a model's inputs and of all tensors that its segments write, by their id()."""
+    model = division.model
+    inputs, written = {id(t): str(t.name) for t in model.inputs}, dict[int, str]()
+    for d, name in zip(drafts, _names(drafts), strict=True):
+        outputs = division.outputs(d.calls)
+        for i, t in enumerate(outputs):
+            written[id(t)] = name if len(outputs) == 1 else f"{name}.{i}"
+            if written[id(t)] in inputs.values():
+                raise ModelError(f"input {written[id(t)]!r} has the name of a segment; give keras.Input another name")
+    if len(model.outputs) > 1:
+        given = zip(model.outputs, model.output_names, strict=True)
+        named = written | {id(t): str(name) for t, name in given if _is_users(str(name), t)}
+        if len({*named.values(), *inputs.values()}) == len(named) + len(inputs):
+            written = named
+    return inputs | written
+
+
+def _is_users(name: str, output: Any) -> bool:
+    """Whether an output's name is no automatic one (dense_3), which changes from run to run, and fit for a store."""
+    automatic = re.sub(r"_\d+$", "", name).replace("_", "") == type(output._keras_history.operation).__name__.lower()
+    return not automatic and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", name) is not None
 
 
 def _names(drafts: Sequence[_Draft]) -> list[str]:

@@ -6,6 +6,7 @@ This is the one place that touches Keras' node objects; it knows nothing of bloc
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,60 +39,6 @@ class Call:
         return str(self.operation.name)
 
 
-def functional(model: keras.Model) -> keras.Model:
-    """The model as one Functional graph, nested models put in place of their calls (layers are shared, not copied).
-
-    Raises:
-        ModelError: the model has no graph (subclassed or not built).
-    """
-    if isinstance(model, keras.Sequential):
-        if not model.built or not model.layers:
-            raise ModelError(f"model {model.name!r} is not built: give its first layer an input shape (keras.Input)")
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
-    if not hasattr(model, "_nodes_by_depth"):
-        raise ModelError(
-            f"model {model.name!r} ({type(model).__name__}) has no graph of layers: rebuild it with Keras' functional "
-            "API, keras.Model(inputs, outputs)"
-        )
-    if isinstance(model._outputs_struct, dict) or isinstance(model._inputs_struct, dict):
-        model = submodel(model.inputs, model.outputs, model.name)  # from here on tensors are known by their order
-    if not any(_is_nested(call) for call in calls(model)):
-        return model
-    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
-    return submodel(inputs, _inline(model, inputs, {}), model.name)
-
-
-def _is_nested(call: Call) -> bool:
-    return isinstance(call.operation, keras.Model)
-
-
-def _inline(model: keras.Model, inputs: Sequence[Tensor], used: dict[str, Any]) -> list[Tensor]:
-    """Call a model's layers on other inputs, nested models opened; `used` holds the layers that have a name."""
-    new = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
-    for call in calls(model):
-        if _is_nested(call):
-            inner = functional(call.operation)
-            results = _inline(inner, [new[id(t)] for t in call.inputs], used)
-        else:
-            args, kwargs = call.node.arguments.fill_in(new)
-            results = keras.tree.flatten(_named(call.operation, model, used)(*args, **kwargs))
-        new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
-    return [new[id(t)] for t in model.outputs]
-
-
-def _named(operation: Any, model: keras.Model, used: dict[str, Any]) -> Any:
-    """The operation, or a copy with the model's name before its own where another one already has that name."""
-    if used.setdefault(operation.name, operation) is operation or not isinstance(operation, keras.layers.Layer):
-        return operation
-    name = f"{model.name}_{operation.name}"
-    if name not in used:
-        copy = type(operation).from_config({**operation.get_config(), "name": name})
-        copy.build_from_config(operation.get_build_config())
-        copy.set_weights(operation.get_weights())
-        used[name] = copy
-    return used[name]
-
-
 def calls(model: keras.Model) -> list[Call]:
     """Every operation call of a Functional model in topological order, input layers left out."""
     found = []
@@ -103,7 +50,7 @@ def calls(model: keras.Model) -> list[Call]:
 
 
 def check_shapes(model: keras.Model) -> None:
-    """Refuse a Functional model in which a tensor's shape is not known, or which passes an input on as an output.
+    """Refuse a Functional model in which a tensor's shape is not known, or whose outputs are not tensors of their own.
 
     Raises:
         ModelError: naming the input or the layer.
@@ -116,6 +63,12 @@ def check_shapes(model: keras.Model) -> None:
             )
         if any(t is output for output in model.outputs):
             raise ModelError(f"model {model.name!r} gives its input {t.name!r} as an output; leave that output out")
+    for number, t in enumerate(model.outputs):
+        if any(t is other for other in model.outputs[:number]):
+            raise ModelError(
+                f"model {model.name!r} gives the output of {model.output_names[number]!r} twice (output {number + 1}); "
+                "leave one of them out"
+            )
     for call in calls(model):
         for t in call.outputs:
             if None in t.shape[1:] or t.shape[:1] not in [(n,) for n in images]:
@@ -168,6 +121,9 @@ def rebuild(model: keras.Model, replace: Callable[[Call], Any]) -> keras.Model:
     """A new model of the same graph in which each call's operation is `replace(call)`.
 
     `replace` may return the operation itself, to share it.
+
+    Raises:
+        ModelError: a replacement cannot be called where the operation was.
     """
     new: dict[int, Tensor] = {
         id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=f"input_{i}") for i, t in enumerate(model.inputs)
@@ -175,9 +131,39 @@ def rebuild(model: keras.Model, replace: Callable[[Call], Any]) -> keras.Model:
     inputs = list(new.values())
     for call in calls(model):
         args, kwargs = call.node.arguments.fill_in(new)
-        results = keras.tree.flatten(replace(call)(*args, **kwargs))
+        replacement = replace(call)
+        try:
+            results = keras.tree.flatten(replacement(*args, **kwargs))
+        except (TypeError, ValueError) as e:
+            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
+            raise ModelError(f"layer {call.name} ({call.kind}) cannot be called again: {reason}") from None
         new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
     return submodel(inputs, [new[id(t)] for t in model.outputs], model.name)
+
+
+def run(model: keras.Model, values: Sequence[Any], training: bool) -> list[Any]:
+    """Outputs of a Functional model, in inference or while it is trained to give another model's outputs.
+
+    In training, layers that keep statistics of batches (batch norms) do so; random ones (augmentation, dropout, noise)
+    do what they do in inference: the outputs wanted are those for the image as it is.
+
+    Raises:
+        ModelError: a layer gives another shape in inference than when the graph was made.
+    """
+    known = {id(t): keras.ops.cast(x, t.dtype) for t, x in zip(model.inputs, values, strict=True)}
+    for call in calls(model):
+        args, kwargs = call.node.arguments.fill_in(known)
+        if isinstance(call.operation, keras.layers.Layer):
+            kwargs["training"] = training and any(not v.trainable for v in call.operation.weights)
+        results = keras.tree.flatten(call.operation(*args, **kwargs))
+        for t, result in zip(call.outputs, results, strict=True):
+            if None not in result.shape[1:] and tuple(result.shape[1:]) != t.shape[1:]:
+                raise ModelError(
+                    f"layer {call.name} ({call.kind}) gives {tuple(result.shape[1:])} in inference, where the model's "
+                    f"graph has {t.shape[1:]}: take it out of the model (augmentation belongs to the data)"
+                )
+            known[id(t)] = result
+    return [known[id(t)] for t in model.outputs]
 
 
 def as_list(values: Any) -> list[Any]:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.blocks.data import Dataset
-from legodnn.blocks.graph import Call, as_list, calls, functional
+from legodnn.blocks.graph import Call, as_list, calls
+from legodnn.blocks.opening import functional
 from legodnn.errors import DataError
 from legodnn.pixels import Images
 

@@ -70,7 +70,7 @@ class Composer(keras.Model):  # type: ignore[misc]
     def __init__(
         self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], heads: Sequence[Head] = ()
     ) -> None:
-        super().__init__(name="composer")
+        super().__init__(name="composer", dtype="float32")
         self._heads = tuple(heads) or (_NUMBERS,) * len(output_names(pieces))
         self._pieces = list(pieces)
         self._originals = [piece.model for piece in pieces]  # here for Keras to find their variables

@@ -12,13 +12,15 @@ import numpy as np
 
 from legodnn.blocks import zoo
 from legodnn.blocks.data import Dataset, data_of
-from legodnn.blocks.graph import functional
+from legodnn.blocks.opening import functional, in_float32, is_whole
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.users import call_user, user_function
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import FILES, check_model_name, unknown_model
+from legodnn.pixels import Pixels
 
 Shape = tuple[int, int, int]
+PIXELS = (0.0, 255.0)  # what an input of whole numbers takes
 
 _MOST_CHARACTERS = 300
 
@@ -46,8 +48,15 @@ def open_model(
             shape and classes), or a `.weights.h5` file.
 
     Raises:
-        ModelError: not found, not readable, or without a graph.
+        ModelError: not found, not readable, or nothing that `legodnn.blocks.opening.functional` takes.
     """
+    return functional(_own_model(spec, image_shape, classes, width, weights))
+
+
+def _own_model(
+    spec: str, image_shape: Shape | None, classes: int, width: float = 1.0, weights: str | None = None
+) -> keras.Model:
+    """The model as it is made or saved, with its weights."""
     check_model_name(spec)
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
@@ -59,7 +68,6 @@ def open_model(
         model = _application(spec, image_shape, classes, weights)
     else:
         raise unknown_model(spec)
-    model = functional(model)
     if weights and not (spec in applications() and weights == "imagenet"):
         _load_weights(model, weights, spec)
     return model
@@ -69,7 +77,8 @@ def data_and_model(recipe: Recipe) -> tuple[Dataset, keras.Model]:
     """The data set and the model that a recipe asks for: whichever is there first decides on the other's shape.
 
     A model that comes with weights, or is the user's own, decides on size and channels of images; one that is made here
-    is made for the data.
+    is made for the data. A model whose input holds whole numbers gets pixels as they are (0 to 255), if the recipe says
+    nothing of them.
 
     Raises:
         ModelError: as `model_of`.
@@ -78,9 +87,12 @@ def data_and_model(recipe: Recipe) -> tuple[Dataset, keras.Model]:
     if _made_here(recipe):
         data = data_of(recipe)
         return data, model_of(recipe, data)
-    model = _opened(recipe, None, 10)
+    own = _own_model_of(recipe, None, 10)
+    model = _opened(recipe, own)
+    if _takes_pixels(own) and not (recipe.input_range or recipe.input_mean or recipe.input_std):
+        recipe = recipe.model_copy(update={"input_range": PIXELS})
     data = data_of(recipe, model.input_shape[1:])
-    _check_shape(recipe, data, model)
+    _check_images(recipe, data, own, model)
     return data, model
 
 
@@ -91,8 +103,9 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
         ModelError: as `open_model`, or several inputs, or no weights and no training.
         DataError: it takes other images than the data has.
     """
-    model = _opened(recipe, data.image_shape, _classes(data))
-    _check_shape(recipe, data, model)
+    own = _own_model_of(recipe, data.image_shape, _classes(data))
+    model = _opened(recipe, own)
+    _check_images(recipe, data, own, model)
     return model
 
 
@@ -100,15 +113,22 @@ def _made_here(recipe: Recipe) -> bool:
     return recipe.model in zoo.MODELS or (recipe.model in applications() and recipe.weights != "imagenet")
 
 
-def _opened(recipe: Recipe, shape: Shape | None, classes: int) -> keras.Model:
+def _own_model_of(recipe: Recipe, shape: Shape | None, classes: int) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     spec = recipe.model
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
         raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
-    model = open_model(spec, shape, classes, recipe.width, recipe.weights)
+    return _own_model(spec, shape, classes, recipe.width, recipe.weights)
+
+
+def _opened(recipe: Recipe, own: keras.Model) -> keras.Model:
+    """A user's model, opened; ModelError unless it takes one image."""
+    model = functional(own)
     inputs = [tuple(t.shape[1:]) for t in model.inputs]
     if len(inputs) != 1:
-        raise ModelError(f"{spec} has inputs of shape {inputs}; a store is built of a model that takes one image")
+        raise ModelError(
+            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image"
+        )
     return model
 
 
@@ -124,10 +144,35 @@ def _classes(data: Dataset) -> int:
     return len(data.labels) or (max(int(np.max(y)) + 1, 2) if y is not None and numbered else 10)
 
 
-def _check_shape(recipe: Recipe, data: Dataset, model: keras.Model) -> None:
+def _check_images(recipe: Recipe, data: Dataset, own: keras.Model, model: keras.Model) -> None:
+    """Raise DataError unless the data's images are what the user's model takes."""
     takes = tuple(model.inputs[0].shape[1:])
     if takes != data.image_shape:
         raise DataError(f"{recipe.model} takes images of shape {takes}, {data.name} has {data.image_shape}")
+    if _takes_pixels(own):
+        _check_pixels(f"{recipe.model} takes {own.inputs[0].dtype} images", data)
+
+
+def _takes_pixels(own: keras.Model) -> bool:
+    """Whether a user's model has an input of whole numbers."""
+    return own.built and any(is_whole(t.dtype) for t in getattr(own, "inputs", None) or ())
+
+
+def _check_pixels(who: str, data: Dataset) -> None:
+    """Raise DataError unless images are pixels as they are."""
+    scaling = data.scaling
+    if scaling.range != PIXELS or scaling.mean or scaling.std:
+        made = f"scaled to {scaling.range[0]:g}..{scaling.range[1]:g}"
+        made += (", less a mean" if scaling.mean else "") + (", over a std" if scaling.std else "")
+        raise DataError(
+            f"{who}, pixels from 0 to 255, but those of {data.name} are {made}: leave out input_range, input_mean and "
+            "input_std, or give the Dataset that your function makes scaling=Scaling((0, 255))"
+        )
+    if isinstance(data.train.x, Pixels):
+        return
+    low, high = float(data.train.x.min()), float(data.train.x.max())
+    if low < 0 or high > 255 or high <= 1:
+        raise DataError(f"{who}, pixels from 0 to 255, but those of {data.name} run from {low:g} to {high:g}")
 
 
 def applications() -> list[str]:
@@ -148,7 +193,10 @@ def _keras_file(path: str) -> keras.Model:
 def _remedy(path: str, error: Exception) -> str:
     """What helps with a file that Keras cannot load."""
     if "Lambda" in str(error):
-        return "; it holds code (a Lambda layer), which is not run: build the model in a function, module:function"
+        return (
+            "; it has a Lambda layer, which is Python code, and code in a file is not run: put the function that makes "
+            "the model, or loads it, into a module and give it as module:function"
+        )
     version = _saved_by(path)
     if version.startswith("2."):
         return f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
@@ -167,7 +215,8 @@ def _saved_by(path: str) -> str:
 
 
 def _function(spec: str) -> keras.Model:
-    model = call_user(spec, user_function(spec, ModelError), ModelError)
+    with in_float32():  # what the function sets for layers of its own is not to last
+        model = call_user(spec, user_function(spec, ModelError), ModelError)
     if not isinstance(model, keras.Model):
         raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
     return model

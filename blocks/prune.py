@@ -12,10 +12,12 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels import Channels, Group, analyse
+from legodnn.blocks.copies import blank_copy, give_state, has_state
 from legodnn.blocks.criteria import Criterion, Importance, l1
 from legodnn.blocks.cuts import Array, Mask
-from legodnn.blocks.graph import Call, rebuild
+from legodnn.blocks.graph import Call, alone, as_list, calls, rebuild, submodel
 from legodnn.blocks.numbering import Ids
+from legodnn.blocks.opening import same, samples
 from legodnn.blocks.rules import rule
 from legodnn.errors import ModelError
 
@@ -49,43 +51,60 @@ def remove(block: keras.Model, channels: Channels, removed: Ids) -> keras.Model:
     It computes what `block` computes when every reader of the removed channels gets zeros for them.
     """
     keep = {key: ~np.isin(ids, removed) for key, ids in channels.of.items()}
-    copies: dict[int, tuple[Any, list[Array]]] = {}
+    copies: dict[int, tuple[Any, list[Array] | None]] = {}
 
     def replace(call: Call) -> Any:
         operation, keep_in, keep_out = call.operation, keep[id(call.inputs[0])], keep[id(call.outputs[0])]
-        whole = call.name in channels.kept_whole
-        if not isinstance(operation, keras.layers.Layer) and (whole or (keep_in.all() and keep_out.all())):
-            return operation  # a keras.ops call: no weights, nothing to change
+        whole = call.name in channels.kept_whole or bool(keep_in.all() and keep_out.all())
         if id(operation) not in copies:
             copies[id(operation)] = _copy(call, keep_in, keep_out, whole)
-        return copies[id(operation)][0]
+        copy = copies[id(operation)][0]
+        if not isinstance(operation, keras.layers.Layer) and not whole:
+            del copies[id(operation)]  # a keras.ops call may stand in the graph again, with other channels
+        return copy
 
     pruned = rebuild(block, replace)
-    for layer, weights in copies.values():
-        if isinstance(layer, keras.layers.Layer):
+    originals = {id(call.operation): call.operation for call in calls(block)}
+    for key, (layer, weights) in copies.items():
+        if weights is not None:
             layer.set_weights(weights)
+        elif layer is not originals[key]:
+            give_state(originals[key], layer)
     return pruned
 
 
-def _copy(call: Call, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[Any, list[Array]]:
-    """An operation with the kept channels only, a layer not yet built, and the weights it shall get."""
+def check_copy(block: keras.Model) -> None:
+    """Compare a copy of a block that has lost nothing with the block itself, on sample inputs.
+
+    Raises:
+        ModelError: naming the layer whose copy computes something else, or cannot be made.
+    """
+    copy = remove(block, analyse(block), np.empty(0, np.int64))
+    x = alone(samples(block))
+    if same(as_list(copy(x, training=False)), as_list(block(x, training=False))):
+        return
+    for mine, own in zip(calls(copy), calls(block), strict=True):
+        pair = (submodel(m.inputs, c.outputs, "until")(x, training=False) for m, c in ((copy, mine), (block, own)))
+        if not same(*map(as_list, pair)):
+            raise ModelError(
+                f"layer {own.name} ({own.kind}) cannot be copied: its copy computes something else; it must restore "
+                "all its state in load_own_variables and from its configuration, and give the same for the same input"
+            )
+    raise ModelError(f"{block.name} gives other outputs for the same input each time it is run")
+
+
+def _copy(call: Call, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[Any, list[Array] | None]:
+    """An operation with the kept channels only, not yet built, and the weights it shall get; None: the original's."""
     operation: Any = call.operation
     known = None if whole else rule(call)
     cut = None if known is None or isinstance(known, str) else known.cut
-    if cut:
-        changes, weights = cut(call, keep_in, keep_out)
-    elif isinstance(operation, keras.layers.Layer):
-        changes, weights = {}, operation.get_weights()
-    else:
-        return operation, []
-    try:
-        copy = type(operation).from_config({**operation.get_config(), **changes})
-    except (TypeError, ValueError, NotImplementedError) as e:
-        reason = str(e).strip().partition("\n")[0]
-        raise ModelError(f"layer {call.name} ({call.kind}) cannot be copied from its configuration: {reason}") from None
+    changes, weights = cut(call, keep_in, keep_out) if cut else ({}, None)
+    if not changes and weights is None and not has_state(operation):
+        return operation, None
+    copy = blank_copy(operation, changes)
     if isinstance(copy, keras.layers.Layer):
         copy.trainable = True  # the original may be frozen, descendants are there to be trained
-    return copy, weights
+    return copy, weights if has_state(operation) else None
 
 
 def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x: Any = None) -> keras.Model:

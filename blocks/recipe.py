@@ -46,7 +46,8 @@ class Recipe(Schema):
             those that are made here.
         input_range, input_mean, input_std: what the model takes: pixels scaled from 0..255 to the range, minus mean,
             over std, both one value for each channel or one for all. Where one of the three is given, the others are
-            (0, 1), 0 and 1; where none is, what the data set says ((0, 1) for digits and image folders).
+            (0, 1), 0 and 1; where none is, what the data set says ((0, 1) for digits and image folders), and 0 to 255
+            for a model whose input holds whole numbers (uint8).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: of the descendants of each block; the original (0) is always there.

@@ -18,10 +18,10 @@ from legodnn.blocks.apart import Apart
 from legodnn.blocks.chance import outputs_of
 from legodnn.blocks.data import Dataset
 from legodnn.blocks.export import Runner, check, check_convertible, convert
-from legodnn.blocks.extract import Piece, compose, output_names
+from legodnn.blocks.extract import Piece, check_composed, compose, output_names
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.options import convert_apart, evaluation_batch, option_name
-from legodnn.blocks.prune import descendant
+from legodnn.blocks.prune import check_copy, descendant
 from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.training import check_labels
 from legodnn.console import Progress
@@ -57,6 +57,7 @@ def rehearse(
         raise ModelError(
             f"{model.name} gives one tensor as two of its outputs; leave one out, or pass it through an Identity layer"
         )
+    check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.x[np.arange(batch) % len(data.train)]
     tensors = {name: np.asarray(t) for name, t in compose(pieces, {pieces[0].inputs[0]: x}).items()}
@@ -72,6 +73,7 @@ def rehearse(
             progress.step(piece.name)
         for piece in blocks:
             features = [tensors[name] for name in piece.inputs]
+            check_copy(piece.model)
             pruned = descendant(piece.model, recipe.sparsities[-1])
             for precision in recipe.precisions:
                 try:

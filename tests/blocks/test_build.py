@@ -279,6 +279,26 @@ def run_files(store: Store, options: dict[str, str], images: np.ndarray) -> np.n
     return tensors[store.manifest.outputs[0]]
 
 
+def test_a_model_of_pixels_in_mixed_precision_becomes_a_store_of_the_same_function(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (80, 12, 12, 3), dtype=np.uint8)
+    norm = layers.Normalization(dtype="float32")
+    norm.adapt(x)
+    image = keras.Input((12, 12, 3), dtype="uint8", name="picture")
+    y = layers.RandomRotation(0.2)(norm(image))
+    for width in (8, 8):
+        y = layers.Dropout(0.2)(layers.Conv2D(width, 3, activation="relu", dtype="mixed_float16")(y))
+    y = layers.GlobalAveragePooling2D(dtype="mixed_float16")(y)
+    model = keras.Model(image, {"kind": layers.Dense(3)(y), "box": layers.Dense(4)(y)})
+    model.save(tmp_path / "mixed.keras")
+    np.savez(tmp_path / "pixels.npz", x=x)
+    recipe = quick(tmp_path / "mixed.keras", data=f"npz:{tmp_path / 'pixels.npz'}", joint_epochs=1, batch_size=16)
+    store = build(recipe, tmp_path / "mixed")
+    assert store.manifest.outputs == ("kind", "box")
+    assert store.manifest.inputs[0].range == (0.0, 255.0)
+    found = run_files(store, {}, x[:5].astype(np.float32))
+    np.testing.assert_allclose(found, model(x[:5], training=False)["kind"], rtol=0.02, atol=0.02)
+
+
 def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path: Path) -> None:
     def conv(width: int, x: Any) -> Any:
         return layers.Conv2D(width, 3, padding="same", activation="relu")(x)

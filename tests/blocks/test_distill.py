@@ -125,13 +125,13 @@ def test_an_original_learns_the_digits(model_file: Path, digits: Dataset) -> Non
 def test_targets_are_the_originals_features_as_at_inference() -> None:
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Conv2D(4, 3, padding="same")(inputs)
-    x = keras.layers.BatchNormalization()(keras.layers.Dropout(0.5)(x))
+    x = keras.layers.BatchNormalization()(x)
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(x))
     pieces = extract(model)
     image = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype(np.float32)
-    student = Student("block1", 0, pieces[0].model)  # the original itself: no error, unless features are dropped
+    student = Student("block1", 0, descendant(pieces[0].model, 0))  # no error, unless a batch has its own statistics
     assert float(Distiller(pieces, [student])(image, training=False)[0]) < 1e-9
-    assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.1
+    assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.01
 
 
 class Interrupted(BaseException):

@@ -62,8 +62,23 @@ def named_like_a_segment() -> keras.Model:
     [
         (lambda: Subclassed(), "has no graph of layers"),
         (lambda: keras.Sequential([layers.Dense(3)]), "is not built"),
-        (lambda: model_of(lambda x: conv(3)(x)), "no block whose inner channels could be removed"),
-        (lambda: model_of(lambda x: layers.Dense(3)(layers.Flatten()(x))), "no block whose inner channels"),
+        (
+            lambda: model_of(lambda x: conv(3, name="only")(x)),
+            "no block whose inner channels could be removed .*: only: its channels leave its segment$",
+        ),
+        (
+            lambda: model_of(lambda x: layers.Dense(3, name="d")(layers.Flatten(name="f")(x))),
+            "no block whose inner channels .*: d: its channels leave its segment$",
+        ),
+        (
+            lambda: model_of(lambda x: layers.LayerNormalization(name="n")(conv(4, activation="softmax", name="c")(x))),
+            "no block .*: c: its activation softmax is not known to keep channels apart; n: it normalises over the ch",
+        ),
+        (lambda: model_of(lambda x: layers.MaxPooling2D()(x)), "no block .*: no layer in it makes channels, as conv"),
+        (
+            lambda: model_of(lambda x: layers.Concatenate()([conv(2, name=f"c{i}")(x) for i in range(9)])),
+            "no block .*: c0: its .*; c5: its channels leave its segment; and 3 more$",
+        ),
         (lambda: model_of(lambda x: conv(3)(conv(4)(x)), (None, None, 3)), "give keras.Input a fixed shape"),
         (lambda: model_of(lambda x: conv(3)(Unpredictable(name="odd")(conv(4)(x)))), r"layer 'odd' .Unpredictable."),
         (
@@ -85,5 +100,6 @@ def test_a_model_that_cannot_be_cut_is_refused(make: Callable[[], keras.Model], 
 def test_limits_that_leave_no_block_are_refused() -> None:
     with pytest.raises(ModelError, match="max_blocks must be at least 1, got 0"):
         extract(zoo.vgg16(0.05), max_blocks=0)
-    with pytest.raises(ModelError, match=r"no block .* that holds 0.995 of its"):
+    too_small = r"no block .* that holds 0.995 of its.*: the largest candidate, .* to .*, holds 0.\d+ of them; lower"
+    with pytest.raises(ModelError, match=too_small):
         extract(zoo.resnet20(), min_share=0.995)

@@ -10,7 +10,8 @@ import pytest
 from keras import layers, ops
 
 from legodnn.blocks import zoo
-from legodnn.blocks.graph import calls, functional, live_after, macs, rebuild, submodel
+from legodnn.blocks.graph import calls, live_after, macs, rebuild, submodel
+from legodnn.blocks.opening import functional
 from legodnn.errors import ModelError
 
 

@@ -18,8 +18,9 @@ import pytest
 
 from legodnn.blocks import zoo
 from legodnn.blocks.data import Dataset, Split
-from legodnn.blocks.models import applications, model_of, open_model
+from legodnn.blocks.models import applications, data_and_model, model_of, open_model
 from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.users import user_function
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import OURS
 
@@ -50,6 +51,14 @@ class Subclassed(keras.Model):
 
 def broken():
     return 1 / 0
+
+def pixels():
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    return keras.Sequential([inputs, keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3)])
+
+def mixed():
+    keras.config.set_dtype_policy("mixed_float16")
+    return small()
 
 def nothing():
     return None
@@ -123,6 +132,76 @@ def test_weights_are_loaded_from_a_file_of_the_same_model(mine: str, tmp_path: P
     loaded = model_of(recipe(f"{mine}:small", weights=str(tmp_path / "trained.weights.h5")), images((8, 8, 3)))
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_weights_of_a_model_that_is_opened_are_those_of_the_users_own_model(mine: str, tmp_path: Path) -> None:
+    own = user_function(f"{mine}:nested", ModelError)()
+    own.save_weights(tmp_path / "own.weights.h5")
+    loaded = open_model(f"{mine}:nested", weights=str(tmp_path / "own.weights.h5"))
+    for a, b in zip(own.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_a_function_sets_for_its_layers_does_not_last(mine: str) -> None:
+    model = open_model(f"{mine}:mixed")
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+
+
+def saved_pixels(folder: Path, dtype: str = "uint8") -> dict[str, Any]:
+    """A recipe's model and data: whole numbers from 0 to 255 in, as pixels and as what the model takes."""
+    rng = np.random.default_rng(0)
+    inputs = keras.Input((8, 8, 3), dtype=dtype)
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(inputs))
+    keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))).save(folder / "m.keras")
+    x, y = rng.integers(0, 256, (100, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, 100)
+    np.savez(folder / "pixels.npz", x=x, y=y)
+    np.savez(folder / "floats.npz", x=x.astype(np.float32), y=y)
+    np.savez(folder / "scaled.npz", x=x.astype(np.float32) / 255, y=y)
+    return {"model": str(folder / "m.keras"), "data": f"npz:{folder / 'pixels.npz'}"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"input_range": (0.0, 255.0)}])
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_an_input_of_whole_numbers_takes_pixels_as_they_are(
+    tmp_path: Path, dtype: str, changes: dict[str, Any]
+) -> None:
+    given = saved_pixels(tmp_path, dtype)
+    for file in ("pixels", "floats"):
+        data, model = data_and_model(recipe(**{**given, **changes, "data": f"npz:{tmp_path / file}.npz"}))
+        assert data.scaling.range == (0.0, 255.0)
+        assert model.inputs[0].dtype == "float32"
+        np.testing.assert_array_equal(data.train.x, np.round(data.train.x))
+        assert data.train.x.max() == 255
+    own = keras.saving.load_model(given["model"])
+    x = data.val.x
+    np.testing.assert_allclose(model(x, training=False), own(x.astype(dtype), training=False), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"input_range": (0.0, 1.0)},
+            "takes uint8 images, pixels from 0 to 255, but those of pixels are scaled to 0..1:",
+        ),
+        ({"input_mean": (0.5,)}, "scaled to 0..1, less a mean: leave out input_range, input_mean and input_std"),
+        ({"input_range": (0.0, 255.0), "input_std": (2.0,)}, "scaled to 0..255, over a std"),
+        ({"data": "scaled"}, "but those of scaled run from 0 to 1"),
+    ],
+)
+def test_an_input_of_whole_numbers_takes_nothing_else(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    given = saved_pixels(tmp_path) | changes
+    given["data"] = f"npz:{tmp_path / 'scaled.npz'}" if given["data"] == "scaled" else given["data"]
+    with pytest.raises(DataError, match=message):
+        data_and_model(recipe(**given))
+
+
+def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "m.keras")
+    with pytest.raises(ModelError, match=r"m.keras: it has a Lambda layer, .*into a module and give it as module:fun"):
+        open_model(str(tmp_path / "m.keras"))
 
 
 @pytest.mark.parametrize(

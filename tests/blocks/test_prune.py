@@ -172,10 +172,3 @@ def test_a_block_with_nothing_to_remove_is_refused_with_the_reason() -> None:
     block = keras.Model(inputs, conv(3)(Ramp(name="ramp")(conv(6)(inputs))), name="mine")
     with pytest.raises(ModelError, match=r"'mine' has no inner channels.*\(ramp: Ramp is not known"):
         descendant(block, 0.5)
-
-
-def test_a_layer_that_cannot_be_copied_is_refused_by_name() -> None:
-    inputs = keras.Input((4, 4, 2))
-    block = keras.Model(inputs, conv(3)(conv(6)(layers.Lambda(lambda x: x * 2, name="double")(inputs))))
-    with pytest.raises(ModelError, match=r"layer double .Lambda. cannot be copied from its configuration"):
-        descendant(block, 0.5)

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.graph import calls, functional
+from legodnn.blocks.graph import calls
+from legodnn.blocks.opening import functional
 from legodnn.blocks.rules import rule
 
 

@@ -72,14 +72,40 @@ class MeanIou:
     def value(self) -> float:
         """From 0 to 1."""
         assert self._pairs is not None
-        size = round(len(self._pairs) ** 0.5)
-        pairs = self._pairs.reshape(size, size)
-        both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
-        return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+        return _iou(self._pairs)
+
+
+class MaskIou:
+    """`MeanIou` of the two classes of a mask, with `Binary`'s threshold; labels other than 0 and `yes` do not count."""
+
+    def __init__(self, yes: int) -> None:
+        self._yes = yes
+        self._pairs = {threshold: np.zeros(4, np.int64) for threshold in (0.5, 0.0)}
+        self._low, self._high = np.inf, -np.inf
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output of shape (..., 1), labels (...) or (..., 1)."""
+        truth = np.reshape(label, output.shape)
+        counted = (truth == 0) | (truth == self._yes)
+        said = 2 * (truth == self._yes)[counted].astype(np.int64)
+        for threshold, pairs in self._pairs.items():
+            pairs += np.bincount(said + (output > threshold)[counted], minlength=4)
+        self._low, self._high = min(self._low, float(output.min())), max(self._high, float(output.max()))
+
+    def value(self) -> float:
+        """From 0 to 1."""
+        return _iou(self._pairs[0.5 if self._low >= 0 and self._high <= 1 else 0.0])
+
+
+def _iou(pairs: NDArray[np.int64]) -> float:
+    """Mean intersection over union of counts by true and found class, (classes x classes,)."""
+    pairs = pairs.reshape(round(len(pairs) ** 0.5), -1)
+    both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
+    return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
 
 
 class R2:
-    """One minus the squared error over the variance of the labels."""
+    """One minus the squared error over that of the labels' mean."""
 
     def __init__(self) -> None:
         self._errors: list[float] = []
@@ -92,7 +118,7 @@ class R2:
 
     def value(self) -> float:
         """At most 1; 0 is as good as a constant."""
-        return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels)), 1e-12)
+        return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
 
 
 def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None:
@@ -100,6 +126,10 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None
     one = labels.shape[1:]
     if output.shape == (1,) and one in ((), (1,)):
         return Binary() if labels.dtype.kind in "iu" and set(np.unique(labels)) <= {0, 1} else R2()
-    if labels.dtype.kind in "iu" and one == output.shape[:-1]:
+    whole = labels.dtype.kind in "iu"
+    if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
+        values = set(np.unique(labels).tolist())
+        return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
+    if whole and one == output.shape[:-1]:
         return Top1() if labels.ndim == 1 else MeanIou()
     return R2() if one == output.shape else None

@@ -31,6 +31,19 @@ def test_they_are_the_metrics(seed: int) -> None:
     assert scored(scores[:, :1], numbers[:, 0]) == pytest.approx(r2([scores[:, :1]], numbers[:, :1]))
 
 
+@pytest.mark.parametrize(("yes", "void"), [(1, 255), (255, 255), (1, 1)])
+def test_masks_of_one_channel_are_two_classes(yes: int, void: int) -> None:
+    rng = np.random.default_rng(0)
+    masks = rng.uniform(size=(6, 5, 4, 1)).astype(np.float32)
+    truth = rng.choice(np.array([0, yes, void]), (6, 5, 4))
+    counted = truth != void if void != yes else np.ones_like(truth, bool)
+    sure = np.concatenate([1 - masks, masks], axis=-1)
+    expected = mean_iou([sure], np.where(counted, truth == yes, -1))
+    assert scored(masks, truth) == scored(masks, truth[..., None]) == pytest.approx(expected)
+    assert scored(20 * (masks - 0.5), truth) == pytest.approx(expected)  # logits
+    assert scored(np.full_like(masks, 0.9), truth) < 0.5
+
+
 def test_one_output_has_a_threshold() -> None:
     yes = np.array([0, 0, 1, 1])
     assert scored(np.array([[0.1], [0.6], [0.7], [0.9]], np.float32), yes) == 0.75

@@ -29,7 +29,7 @@ def read_toml(path: Path, error: type[LegoError], remedy: str) -> dict[str, Any]
     text = decode(read_regular(path, MOST_BYTES_OF_TOML, error, remedy), path, error, remedy)
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS:
-            raise error(f"{path}: line {number} has more than {MOST_DOTS} dots; divide it, or {remedy}")
+            raise error(f"{path}: line {number} has more than {MOST_DOTS} dots; divide it; {remedy}")
     try:
         document: dict[str, Any] = tomllib.loads(text)
         return document

@@ -140,7 +140,7 @@ def mutated(document: Json, rng: random.Random) -> Json:
             inside[rng.choice(TEXTS)] = inside.pop(key)
         elif how == 8 and isinstance(inside, list):
             inside.extend([inside[key]] * rng.choice((1, 2, 30, 1100)))
-        elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool):
+        elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool) and abs(inside[key]) < 1e300:
             inside[key] = inside[key] * rng.choice((-1, 0, 2, 3, 1000, 1e-6, 1e6, 1e12, 1 + 1e-15))
         elif isinstance(inside, dict) and how < 11:
             inside[rng.choice(("more", "", "schema", "schema_", "__class__", key + "_"))] = value(rng)

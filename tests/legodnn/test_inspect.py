@@ -40,7 +40,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(
     (tmp_path / "file").write_text("in the way")
     assert main(["inspect", str(tiny_keras_file), "--draw", str(path)]) == 1
     error = capsys.readouterr().err
-    assert "cannot draw into" in error
+    assert "cannot draw into" in error or "cannot write" in error
     assert len(error[error.index("legodnn: ") :].strip().splitlines()) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file"]
 

@@ -107,17 +107,15 @@ def hog() -> Iterator[int]:
 
 
 def test_a_child_belongs_to_this_process_and_has_the_weight_of_its_priority(hog: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        processes = read_processes()
-        (child,) = (p for (pid, _), p in family(processes, os.getpid()).items() if pid == hog)
-        if child.seconds > 0 and child.weight < 1:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    mine = next(p for (pid, _), p in processes.items() if pid == os.getpid())
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    assert child.weight / mine.weight == pytest.approx(1.25 ** (nice - min(19, nice + 13)))
+    expected = pytest.approx(1.25 ** -min(19, nice + 13))
+    deadline = time.monotonic() + 30
+    while True:  # until it has lowered its priority
+        (child,) = (p for (pid, _), p in family(read_processes(), os.getpid()).items() if pid == hog)
+        if child.weight == expected and child.seconds > 0:
+            return
+        assert time.monotonic() < deadline, child
+        time.sleep(0.01)
 
 
 # --- between two readings --------------------------------------------------------------------------------------------

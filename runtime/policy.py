@@ -159,7 +159,9 @@ def relaxed(report: Infeasible) -> Budget | None:
     latency = budget.latency_ms
     if latency is not None:
         limits = latency if isinstance(latency, dict) else {m.name: latency for m in nearest.models}
-        latency = {name: max(limit, nearest[name].latency_ms) for name, limit in limits.items()}
+        # What it takes was rounded, perhaps down: the next number is no less.
+        taken = {m.name: math.nextafter(m.latency_ms, math.inf) for m in nearest.models if not m.suspended}
+        latency = {name: max(limit, taken.get(name, 0.0)) for name, limit in limits.items()}
     return Budget(
         memory_bytes=None if budget.memory_bytes is None else max(budget.memory_bytes, nearest.memory_bytes),
         latency_ms=latency,

@@ -273,5 +273,5 @@ def test_the_nearest_plans_budget_widens_only_what_it_breaks() -> None:
         objective=0.0,
     )
     report = Infeasible(budget=budget, limits=(Limit(kind="memory", limit=10),), nearest=plan)
-    assert relaxed(report) == Budget(memory_bytes=12, latency_ms={"a": 6.0, "b": 5.0}, cores=1.0)
+    assert relaxed(report) == Budget(memory_bytes=12, latency_ms={"a": math.nextafter(6.0, 7.0), "b": 5.0}, cores=1.0)
     assert relaxed(report.model_copy(update={"nearest": None})) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +76,8 @@ class Plan(Schema):
     Attributes:
         objective: sum over running models of weight x accuracy.
         switch_charge: what was charged for leaving the running plan, in the objective's units.
+        gap: no plan that holds the budget is worth more than this one by more than so much (objective less charge); 0
+            where it is proven to be the best. More than 0 where time was up before that was proven.
     """
 
     schema_: Literal["legodnn.plan/1"] = Field(default="legodnn.plan/1", alias="schema")
@@ -82,6 +85,7 @@ class Plan(Schema):
     budget: Budget
     objective: float = Field(ge=-MOST_SUM, le=MOST_SUM)
     switch_charge: Sum = 0.0
+    gap: Sum = 0.0
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -136,9 +140,10 @@ class Gain(Schema):
 
 
 class Gains(Schema):
-    """What one more megabyte would buy, or one more millisecond for one model; for limits that are set."""
+    """What one more megabyte, a tenth of a core, or one more millisecond for one model would buy; for limits set."""
 
     memory: Gain | None = None
+    cores: Gain | None = None
     latency: dict[str, Gain] = Field(default_factory=dict)
 
 
@@ -171,6 +176,18 @@ class Limit(Schema):
             return f"{size(value)} ({value:.0f} B)" if value >= 1000 else size(value)
         return {"cores": f"{value:.6g} cores", "latency": f"{value:.9g} ms", "accuracy": f"{value:.6g}"}[self.kind]
 
+    @property
+    def remedy(self) -> str:
+        """`needed` with its unit, rounded to the side on which it will do as it stands; empty where nothing will."""
+        if self.needed is None:
+            return ""
+        if self.kind == "memory":
+            unit, scale = next((u for u in (("GB", 9), ("MB", 6), ("kB", 3)) if self.needed >= 10 ** u[1]), ("B", 0))
+            return f"{_rounded(Decimal(self.needed).scaleb(-scale), 5, ROUND_CEILING)} {unit}"
+        if self.kind == "accuracy":
+            return _rounded(Decimal(self.needed), 6, ROUND_FLOOR)
+        return f"{_rounded(Decimal(self.needed), 6, ROUND_CEILING)} {'ms' if self.kind == 'latency' else 'cores'}"
+
 
 class Infeasible(Schema):
     """Why there is no plan.
@@ -198,7 +215,7 @@ class Infeasible(Schema):
 
     def __str__(self) -> str:
         limits = " and ".join(f"{c.title} {_sense(c)} {c.show(c.limit)}" for c in self.clash)
-        remedies = [f"{c.title} {c.show(c.needed)}" for c in self.limits if c.needed is not None]
+        remedies = [f"{c.title} {c.remedy}" for c in self.limits if c.needed is not None]
         even = f" even with {', '.join(self.suspended)} suspended" if self.suspended else ""
         remedy = (
             f"any one of these would do: {'; '.join(remedies)}"
@@ -210,3 +227,12 @@ class Infeasible(Schema):
 
 def _sense(limit: Limit) -> str:
     return "at least" if limit.kind == "accuracy" else "at most"
+
+
+def _rounded(value: Decimal, digits: int, rounding: str) -> str:
+    """A number in so many significant digits, without zeros at its end."""
+    if not value:
+        return "0"
+    places = value.adjusted() - digits + 1
+    text = f"{value.quantize(Decimal(1).scaleb(places), rounding=rounding):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

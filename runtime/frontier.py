@@ -37,8 +37,9 @@ Choices = npt.NDArray[np.uint16]
 NEVER = int(np.iinfo(np.int64).max)
 # So few points are not pruned; and the greatest grid, in cells along a side.
 _FEW, _CELLS = 128, 1024
-# Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another.
-_MOST = 1 << 24
+# Where so many sums would have to be looked at, or so many after a block at which most of them had to be kept, figures
+# are noise: pruned blocks trade one thing for another.
+_MOST, _MOST_AFTER_NOISE = 1 << 22, 1 << 17
 # Fixed point of cells: _CELLS << _SHIFT is below 2^63.
 _SHIFT = 52
 # A frontier of N points gets sqrt(N) / 8 intervals of latency, between quantiles of so many samples for each.
@@ -75,6 +76,11 @@ class Frontier:
             threads=self.threads[points],
             choice=self.choice[points],
         )
+
+    def beside(self, other: Frontier) -> Frontier:
+        """The points of both, these first."""
+        keys = ("memory", "latency", "accuracy", "threads", "choice")
+        return Frontier(*(np.concatenate([getattr(self, key), getattr(other, key)]) for key in keys))
 
 
 _NONE = np.zeros(0, dtype=np.int64)
@@ -154,17 +160,19 @@ def build(
     m, t, loss = np.array([memory]), np.array([latency]), np.zeros(1, dtype=np.int64)
     last = np.zeros(1, dtype=np.intp)
     choice = np.zeros((1, 0), dtype=np.uint16)
-    order = list(range(len(blocks)))
-    if not any(_interacts(after) for _, _, after in blocks):
+    order, noisy = list(range(len(blocks))), False
+    if not any(interacts(after) for _, _, after in blocks):
         # Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer.
         order.sort(key=lambda b: np.ptp(blocks[b][0]) / (np.ptp(blocks[b][1]) + 1.0))
         blocks = [(memory_of, latency_of, after[:1]) for memory_of, latency_of, after in (blocks[b] for b in order)]
     for i, (memory_of, latency_of, after) in enumerate(blocks):
-        if len(m) * len(memory_of) > _MOST:
-            raise OverflowError(f"{len(m) * len(memory_of)} sums")
+        looked_at = len(m) * len(memory_of)
+        if looked_at > (_MOST_AFTER_NOISE if noisy else _MOST):
+            raise OverflowError(f"{looked_at} sums")
         losses = (after.T if len(after) == 1 else after.T[:, last]) + loss
-        ahead = _ahead(blocks[i + 1][2]) if i + 1 < len(blocks) and _interacts(blocks[i + 1][2]) else None
+        ahead = _ahead(blocks[i + 1][2]) if i + 1 < len(blocks) and interacts(blocks[i + 1][2]) else None
         parent, option = _undominated((m, t), (memory_of, latency_of), losses, ahead)
+        noisy = looked_at > _MOST_AFTER_NOISE // 32 and 2 * len(parent) > looked_at
         ascending = _ascending(m[parent] + memory_of[option], t[parent] + latency_of[option])
         parent, option = parent[ascending], option[ascending]
         m, t, loss, last = m[parent] + memory_of[option], t[parent] + latency_of[option], losses[option, parent], option
@@ -174,7 +182,8 @@ def build(
     return Frontier(m, t, link(loss), np.full(len(m), threads), choice)
 
 
-def _interacts(after: Ints) -> bool:
+def interacts(after: Ints) -> bool:
+    """Whether what options lose depends on the option of the block before."""
     return bool(np.ptp(after, axis=0).any())
 
 

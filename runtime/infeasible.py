@@ -18,11 +18,12 @@ import numpy as np
 
 from legodnn.plan import Infeasible, Limit, Plan
 from legodnn.runtime.candidates import Instance
-from legodnn.runtime.optimum import feasible, least_cores, least_memory, optimum
-from legodnn.runtime.problem import NANO, NS_PER_MS, Composition, Limits
+from legodnn.runtime.clock import Clock
+from legodnn.runtime.optimum import Optimum, feasible, least_cores, least_memory, optimum
+from legodnn.runtime.problem import NANO, NS_PER_MS, Limits
 from legodnn.workload import Budget
 
-MakePlan = Callable[[Instance, Limits, Budget, Sequence[Composition | None]], Plan]
+MakePlan = Callable[[Instance, Limits, Budget, Optimum], Plan]
 
 # The common relaxation of the nearest plan is found to this fraction of itself.
 _NEAREST_STEPS = 80
@@ -37,8 +38,8 @@ class _Key:
     model: int = -1
 
 
-def report(instance: Instance, limits: Limits, budget: Budget, make_plan: MakePlan) -> Infeasible:
-    """The report on limits that no plan holds."""
+def report(instance: Instance, limits: Limits, budget: Budget, make_plan: MakePlan, clock: Clock) -> Infeasible:
+    """The report on limits that no plan holds; the nearest plan is improved until the clock is over."""
     keys = _set_limits(instance, limits)
     clashing = _clash(instance, limits, keys)
     names = [m.table.name for m in instance.models]
@@ -54,7 +55,7 @@ def report(instance: Instance, limits: Limits, budget: Budget, make_plan: MakePl
     )
     excess, relaxed = _nearest(instance, limits)
     nearest = None
-    if relaxed is not None and (chosen := optimum(instance, relaxed)) is not None:
+    if relaxed is not None and (chosen := optimum(instance, relaxed, clock)) is not None:
         nearest = make_plan(instance, limits, budget, chosen)
     return Infeasible(
         budget=budget,

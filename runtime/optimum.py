@@ -6,33 +6,48 @@ The optimum without the compute limit is tried first: if it happens to hold the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from legodnn.runtime import knapsack
 from legodnn.runtime.candidates import Candidates, Instance, compositions, in_space, on_staircase
+from legodnn.runtime.clock import NO_END, Clock
 from legodnn.runtime.problem import Composition, Limits
-from legodnn.runtime.switching import charged_classes
+from legodnn.runtime.switching import charged_answer
 
 UNLIMITED = 1 << 60
 
 
-def optimum(instance: Instance, limits: Limits) -> list[Composition | None] | None:
-    """What each model runs in the optimal plan (None: suspended); None if no plan holds the limits."""
-    caps = [UNLIMITED if limits.memory is None else limits.memory]
+@dataclass(frozen=True)
+class Optimum:
+    """What each model runs (None: suspended), what that is worth, and what no plan is worth more than."""
+
+    chosen: list[Composition | None]
+    value: int
+    bound: float
+
+
+def optimum(instance: Instance, limits: Limits, clock: Clock = NO_END) -> Optimum | None:
+    """The optimal plan, or the best that is found in time; None if no plan holds the limits."""
+    caps = [_cap(limits.memory)]
     if instance.charged:
-        caps += [] if limits.cores is None else [limits.cores]
+        caps += [] if limits.cores is None else [_cap(limits.cores)]
         classes = _all(on_staircase if limits.cores is None else in_space, instance, limits)
-        charged = classes and charged_classes(instance, limits, classes, caps)
-        return None if not charged else _choose(instance, charged, caps)
+        charged = classes and charged_answer(instance, limits, classes, caps, clock)
+        return None if not charged else _optimum(instance, *charged)
     classes = _all(on_staircase, instance, limits)
     if classes is None:
         return None
-    found = _choose(instance, classes, caps)
-    if found is None or limits.cores is None or _cores(instance, found) <= limits.cores:
+    found = _choose(instance, classes, caps, clock)
+    if found is None or limits.cores is None or _cores(instance, found.chosen) <= limits.cores:
         return found
     classes = _all(in_space, instance, limits)
-    return None if classes is None else _choose(instance, classes, [*caps, limits.cores])
+    return None if classes is None else _choose(instance, classes, [*caps, _cap(limits.cores)], clock)
+
+
+def _cap(limit: int | None) -> int:
+    return UNLIMITED if limit is None else min(limit, UNLIMITED)
 
 
 def _all(
@@ -43,10 +58,14 @@ def _all(
     return None if any(len(c.value) == 0 for c in classes) else classes
 
 
-def _choose(instance: Instance, classes: Sequence[Candidates], caps: Sequence[int]) -> list[Composition | None] | None:
+def _choose(instance: Instance, classes: Sequence[Candidates], caps: Sequence[int], clock: Clock) -> Optimum | None:
     weights = [[c.memory for c in classes], [c.cores for c in classes]][: len(caps)]
-    chosen = knapsack.solve([c.value for c in classes], weights, caps)
-    return None if chosen is None else compositions(instance, classes, chosen)
+    answer = knapsack.solve([c.value for c in classes], weights, caps, clock)
+    return None if answer is None else _optimum(instance, classes, answer)
+
+
+def _optimum(instance: Instance, classes: Sequence[Candidates], answer: knapsack.Answer) -> Optimum:
+    return Optimum(compositions(instance, classes, answer.chosen), answer.value, answer.bound)
 
 
 def _cores(instance: Instance, chosen: Sequence[Composition | None]) -> int:
@@ -65,7 +84,7 @@ def least_memory(instance: Instance, limits: Limits) -> int | None:
         return None
     if limits.cores is None:
         return sum(int(c.memory.min()) for c in classes)
-    return knapsack.least([c.memory for c in classes], [c.cores for c in classes], limits.cores)
+    return knapsack.least([c.memory for c in classes], [c.cores for c in classes], _cap(limits.cores))
 
 
 def least_cores(instance: Instance, limits: Limits) -> int | None:
@@ -73,14 +92,20 @@ def least_cores(instance: Instance, limits: Limits) -> int | None:
     classes = _critical(instance, limits)
     if classes is None:
         return None
-    memory = UNLIMITED if limits.memory is None else limits.memory
-    return knapsack.least([c.cores for c in classes], [c.memory for c in classes], memory)
+    return knapsack.least([c.cores for c in classes], [c.memory for c in classes], _cap(limits.memory))
 
 
 def feasible(instance: Instance, limits: Limits) -> bool:
     """Whether any plan holds the limits."""
-    least = least_memory(instance, limits)
-    return least is not None and (limits.memory is None or least <= limits.memory)
+    classes = _critical(instance, limits)
+    if classes is None:
+        return False
+    memory, cores = [c.memory for c in classes], [c.cores for c in classes]
+    if sum(int(c.min()) for c in memory) > _cap(limits.memory):
+        return False
+    if limits.cores is None:
+        return True
+    return knapsack.within(cores, memory, _cap(limits.cores), _cap(limits.memory)) is not None
 
 
 def _critical(instance: Instance, limits: Limits) -> list[Candidates] | None:

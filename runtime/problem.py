@@ -35,9 +35,12 @@ from legodnn.workload import SwitchCharge
 
 # Greatest sum of values, so that they and their products with prices stay exact enough in float64.
 _VALUE_RANGE = 2.0**51
+_MEET = 2.0**14
 # No unit is finer, however little there is to be won.
 _FINEST = 1e300
 _MOST_CORES = 1 << 50
+# Sums of losses in fixed point have so many bits: few enough to be exact in float64.
+_LOSS_BITS = 50
 _REMEDY = "was its store replaced? plan without `running`"
 NS_PER_MS = 1_000_000
 NANO = 1_000_000_000
@@ -64,6 +67,10 @@ class Scale:
         room = _VALUE_RANGE / (step * (len(tables) + 2))
         unit = 2.0 ** math.floor(math.log2(min(room / span, _FINEST))) if span else 1.0
         return cls(unit=unit, step=step, suspension=(math.ceil(span * unit) + len(tables)) * step)
+
+    def gap(self, value: int, bound: float) -> float:
+        """How much more than a value a bound is, as an objective value; bounds are rounded up: so near, they meet."""
+        return 0.0 if bound - value <= _MEET else (bound - value) / (self.unit * self.step)
 
     def values(self, objective: Floats) -> Ints:
         """Objective values -> integers, rounded to a step."""
@@ -146,7 +153,7 @@ def compile_model(table: ModelTable, scale: Scale, switch_charge: SwitchCharge) 
     """
     losses = _losses(table)
     greatest = sum(float(np.abs(after).max()) for after in losses)
-    loss_scale = 2.0 ** min(40 - math.frexp(greatest)[1], 1000) if greatest else 1.0
+    loss_scale = 2.0 ** min(_LOSS_BITS - math.frexp(greatest)[1], 1000) if greatest else 1.0
     rows = {
         n: tuple(
             _rows(b, n, np.rint(x * loss_scale).astype(np.int64)) for b, x in zip(table.blocks, losses, strict=True)
@@ -196,13 +203,23 @@ def charge_of(model: Model, now: Composition | None, choice: Choices, threads: I
 
 
 def _losses(table: ModelTable) -> list[Floats]:
-    """By block, the loss of each option after each option of the block before; one row for the first block."""
+    """By block, the loss of each option after each option of the block before; one row for the first block.
+
+    A loss with which any sum is beyond the link's last knot, whatever the other blocks have, need be no greater than
+    that takes, nor one with which any sum is before the first knot any less: so fixed point need not reach that far.
+    """
     before, found = 1, []
     for block in table.blocks:
         own = np.array([o.loss for o in block.options])
         found.append(own + (np.array(block.interaction) if block.interaction else np.zeros((before, 1))))
         before = len(own)
-    return found
+    constant = math.fsum(s.options[0].loss for s in table.fixed)
+    least, most = [float(x.min()) for x in found], [float(x.max()) for x in found]
+    first, last = table.link.x[0] - constant - math.fsum(most), table.link.x[-1] - constant - math.fsum(least)
+    return [
+        np.clip(x, min(first + high, high), max(last + low, low))
+        for x, low, high in zip(found, least, most, strict=True)
+    ]
 
 
 def _rows(block: BlockRows, threads: int, loss: Ints) -> Rows:

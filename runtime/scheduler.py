@@ -26,7 +26,8 @@ with one limit or two (`knapsack`), solved exactly.
 
 Ties are broken, in this order: for the plan that leaves the most models exactly as they run; for less memory in all;
 where compute was limiting, for less compute in all; and for each model, for less work (threads x latency). The same
-question always gets the same answer.
+question always gets the same answer if that is proven to be the best; a search that a deadline ends says how far from
+the best its plan may be (`Plan.gap`).
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from legodnn.console import shown
 from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, ModelPlan, Plan
 from legodnn.runtime.candidates import Instance
+from legodnn.runtime.clock import Clock
 from legodnn.runtime.infeasible import report
-from legodnn.runtime.optimum import optimum
+from legodnn.runtime.optimum import Optimum, optimum
 from legodnn.runtime.problem import (
     NANO,
     NS_PER_MS,
@@ -54,9 +56,13 @@ from legodnn.runtime.problem import (
     load_charge,
 )
 from legodnn.runtime.tables import ModelTable
+from legodnn.schema import MOST_MODELS
 from legodnn.workload import Budget, SwitchCharge
 
 __all__ = ["ModelTable", "Scheduler"]
+
+# A re-plan goes on improving for so long, unless it is told otherwise.
+DEADLINE_MS = 100.0
 
 
 class Scheduler:
@@ -82,6 +88,8 @@ class Scheduler:
         """
         if not tables:
             raise WorkloadError("there is nothing to schedule: no models were given")
+        if len(tables) > MOST_MODELS:
+            raise WorkloadError(f"{len(tables)} models are too many: at most {MOST_MODELS} are planned together")
         names = [t.name for t in tables]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise WorkloadError(f"two models are called {twice[0]!r}; give each a name of its own")
@@ -93,36 +101,44 @@ class Scheduler:
             for table in self.tables
             for segment in (*table.blocks, *table.fixed)
         )
-        scale = Scale.of(self.tables, most)
+        scale = self._scale = Scale.of(self.tables, most)
         self._charges = most > 0
         self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
         self._last: tuple[Plan, tuple[Composition | None, ...]] | None = None
 
-    def plan(self, budget: Budget, running: Plan | None = None, slowdown: Mapping[str, float] | None = None) -> Plan:
-        """The optimal plan.
+    def plan(
+        self,
+        budget: Budget,
+        running: Plan | None = None,
+        slowdown: Mapping[str, float] | None = None,
+        deadline_ms: float | None = DEADLINE_MS,
+    ) -> Plan:
+        """The optimal plan; or, where it cannot be proven in time, the best that was found, with its `gap`.
 
         Args:
             budget: the limits of the moment. A model's own limits, in its table, hold as well.
             running: the plan that runs now, for ties and the switch charge; models it does not know do not run yet.
             slowdown: by model, how many times slower it runs than it was profiled; if not named, as its table expects.
+            deadline_ms: when to stop improving; None for never. Whether anything fits is found out in any case.
 
         Raises:
             InfeasibleError: no plan holds the limits; its `report` says which, and what would do.
             WorkloadError: the budget or slow-down names an unknown model, cores are limited but a model has no rate,
                 or the running plan is of other stores.
         """
+        clock = Clock.of(deadline_ms)
         limits = self._limits(budget)
         charged = self._charges and running is not None
         instance = Instance(self._models, self._slowdowns(slowdown or {}), self._running(running), charged)
-        chosen = optimum(instance, limits)
-        if chosen is None:
-            raise InfeasibleError(report(instance, limits, budget, self._plan))
-        plan = self._plan(instance, limits, budget, chosen)
-        self._last = (plan, tuple(chosen))
+        found = optimum(instance, limits, clock)
+        if found is None:
+            raise InfeasibleError(report(instance, limits, budget, self._plan, Clock.of(deadline_ms)))
+        plan = self._plan(instance, limits, budget, found)
+        self._last = (plan, tuple(found.chosen))
         return plan
 
     def gains(self, plan: Plan, slowdown: Mapping[str, float] | None = None) -> Gains:
-        """What one more megabyte, or one more millisecond for a model that has a limit, would buy.
+        """What one more megabyte, a tenth of a core, or one more millisecond for a model that has a limit, would buy.
 
         Args:
             plan: the plan for the budget in question, made without a running plan.
@@ -132,9 +148,9 @@ class Scheduler:
         instance = Instance(self._models, self._slowdowns(slowdown or {}), (None,) * len(self.tables))
 
         def gain(wider: Limits) -> Gain:
-            chosen = optimum(instance, wider)
-            assert chosen is not None, "wider limits admit whatever the narrower ones did"
-            other = self._plan(instance, wider, plan.budget, chosen)
+            found = optimum(instance, wider, Clock.of(DEADLINE_MS))
+            assert found is not None, "wider limits admit whatever the narrower ones did"
+            other = self._plan(instance, wider, plan.budget, found)
             resumes = tuple(name for name in plan.suspended if name not in other.suspended)
             return Gain(objective=other.objective - plan.objective, resumes=resumes)
 
@@ -144,7 +160,8 @@ class Scheduler:
                 row = (*limits.latency[:i], limit + 1, *limits.latency[i + 1 :])
                 latency[table.name] = gain(replace(limits, latency=row))
         memory = None if limits.memory is None else gain(replace(limits, memory=limits.memory + 1_000_000))
-        return Gains(memory=memory, latency=latency)
+        cores = None if limits.cores is None else gain(replace(limits, cores=limits.cores + NANO // 10))
+        return Gains(memory=memory, cores=cores, latency=latency)
 
     def _limits(self, budget: Budget) -> Limits:
         by_name = budget.latency_ms if isinstance(budget.latency_ms, dict) else {}
@@ -187,9 +204,9 @@ class Scheduler:
         if unknown := sorted(set(names) - set(known), key=str):
             raise WorkloadError(f"{what} {unknown[0]!r}, which is none of {', '.join(known)}")
 
-    def _plan(self, instance: Instance, limits: Limits, budget: Budget, chosen: Sequence[Composition | None]) -> Plan:
+    def _plan(self, instance: Instance, limits: Limits, budget: Budget, found: Optimum) -> Plan:
         models = []
-        for i, (model, composition) in enumerate(zip(instance.models, chosen, strict=True)):
+        for i, (model, composition) in enumerate(zip(instance.models, found.chosen, strict=True)):
             limit = limits.latency[i]
             models.append(
                 _model_plan(model, composition, instance.slowdown[i], None if limit is None else float(limit))
@@ -197,11 +214,12 @@ class Scheduler:
         weights = [t.weight for t in self.tables]
         objective = math.fsum(w * m.accuracy for w, m in zip(weights, models, strict=True) if not m.suspended)
         charge = (
-            math.fsum(self._charge(i, instance.running[i], c) for i, c in enumerate(chosen))
+            math.fsum(self._charge(i, instance.running[i], c) for i, c in enumerate(found.chosen))
             if instance.charged
             else 0.0
         )
-        return Plan(models=tuple(models), budget=budget, objective=objective, switch_charge=charge)
+        gap = self._scale.gap(found.value, found.bound)
+        return Plan(models=tuple(models), budget=budget, objective=objective, switch_charge=charge, gap=gap)
 
     def _charge(self, i: int, now: Composition | None, then: Composition | None) -> float:
         """What a model's change is charged, in the objective's units."""

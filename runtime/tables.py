@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from legodnn.errors import WorkloadError
 from legodnn.profile import OptionProfile, Profile
+from legodnn.schema import MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Link, Option, Store, interaction_problem
 from legodnn.workload import WorkloadModel
 
@@ -93,6 +94,10 @@ class ModelTable:
 
     def __post_init__(self) -> None:
         segments = (*self.blocks, *self.fixed)
+        if len(segments) > MOST_SEGMENTS:
+            raise WorkloadError(
+                f"{self.name}: {len(segments)} segments are too many: at most {MOST_SEGMENTS} are planned"
+            )
         _distinct([s.name for s in segments], f"model {self.name!r} has two segments called")
         for segment in segments:
             _check_segment(f"{self.name}/{segment.name}", segment)
@@ -107,6 +112,9 @@ class ModelTable:
         _check(self.accuracy_error, f"{self.name}: accuracy_error", least=0)
         for overhead in self.overhead_ms.values():
             _check(overhead, f"{self.name}: overhead_ms", least=0, most=_MOST_MS)
+        for x, y in zip(self.link.x, self.link.y, strict=True):
+            _check(x, f"{self.name}: a knot of its link")
+            _check(y, f"{self.name}: a value of its link")
         if self.rate_hz is not None:
             _check(self.rate_hz, f"{self.name}: rate_hz", least=0)
         if self.latency_ms is not None:
@@ -209,6 +217,8 @@ def _row(option: Option, figures: OptionProfile) -> OptionRow:
 def _check_segment(where: str, segment: BlockRows) -> None:
     if not segment.options:
         raise WorkloadError(f"{where} has no options")
+    if len(segment.options) > MOST_OPTIONS:
+        raise WorkloadError(f"{where} has {len(segment.options)} options; at most {MOST_OPTIONS} are planned")
     _distinct([o.name for o in segment.options], f"{where} has two options called")
     for option in segment.options:
         place = f"{where}/{option.name}"
@@ -237,7 +247,7 @@ def _check(value: float, what: str, *, least: float = -math.inf, above: float = 
         wanted = (
             f"greater than {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else "finite"
         )
-        raise WorkloadError(f"{what} is {value!r}; it must be a number {wanted} and at most {most:g}")
+        raise WorkloadError(f"{what} is {value!r:.40}; it must be a number {wanted} and at most {most:g}")
 
 
 def _distinct(names: list[str], problem: str) -> None:

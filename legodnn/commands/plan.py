@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 
 _SWEEP_POINTS = 400
+# Who asks here would rather wait for the proof than take the best of a tenth of a second.
+_DEADLINE_MS = 10_000.0
 
 
 def add_parser(subparsers: Any) -> None:
@@ -58,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.sweep:
         return _sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
     try:
-        plan = scheduler.plan(budget)
+        plan = scheduler.plan(budget, deadline_ms=_DEADLINE_MS)
     except InfeasibleError as e:
         _print_infeasible(e.report, args.json)
         return 1
@@ -101,6 +104,8 @@ def _table(plan: Plan) -> str:
 def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:
     budget = plan.budget
     lines = [f"objective  {plan.objective:.4f} (sum of weight x accuracy)"]
+    if plan.gap > 0:
+        lines.append(f"gap        {plan.gap:.2g}: the best plan may be worth so much more; proving it takes longer")
     spare = (
         ""
         if budget.memory_bytes is None
@@ -115,6 +120,8 @@ def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:
         lines.append(f"accuracy of {name}: {spare_accuracy:.4f} above its least")
     if gains.memory is not None:
         lines.append(f"1 MB more would buy {_gain(gains.memory)}")
+    if gains.cores is not None:
+        lines.append(f"0.1 core more would buy {_gain(gains.cores)}")
     lines += [f"1 ms more for {name} would buy {_gain(gain)}" for name, gain in gains.latency.items()]
     return "\n".join(lines)
 
@@ -129,8 +136,8 @@ def _print_infeasible(report: Infeasible, as_json: bool) -> None:
         return
     say(report)
     if report.nearest is not None:
-        wider = 1 + (report.excess or 0)
-        say(f"the nearest plan, with every limit {wider:.4g} times as wide:\n{_table(report.nearest)}")
+        wider = math.ceil((1 + (report.excess or 0)) * 1e4 * (1 + 1e-12)) / 1e4
+        say(f"the nearest plan, with every limit {wider:.10g} times as wide:\n{_table(report.nearest)}")
 
 
 def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:

@@ -249,7 +249,7 @@ def check_plan(case: Case, plan: Plan) -> None:
 
 def scheduled(case: Case) -> float | Infeasible:
     try:
-        plan = Scheduler(case.tables, case.charge).plan(case.budget, case.running, case.slowdown)
+        plan = Scheduler(case.tables, case.charge).plan(case.budget, case.running, case.slowdown, None)
     except InfeasibleError as e:
         return e.report
     check_plan(case, plan)

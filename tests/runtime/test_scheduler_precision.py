@@ -83,7 +83,7 @@ def test_a_plan_is_optimal_even_where_the_last_byte_decides(memory: int, latency
             running = Plan(models=models, budget=Budget(), objective=0.0)
         wanted = best_worth(tables, budget, per_mb, running)
         try:
-            plan = Scheduler(tables, SwitchCharge(per_mb=per_mb)).plan(budget, running)
+            plan = Scheduler(tables, SwitchCharge(per_mb=per_mb)).plan(budget, running, deadline_ms=None)
         except InfeasibleError:
             assert wanted is None, seed
         else:

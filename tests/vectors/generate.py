@@ -18,12 +18,12 @@ from vectors import Json
 
 
 def noise() -> Json:
-    """Eight blocks of twelve options, each of which is the best at something."""
+    """Eight blocks of twelve options, each of which is the best at something; their losses stay within the link."""
     rng = random.Random("noise")
 
     def row(name: str) -> Json:
         memory, ms = rng.random(), rng.random()
-        return option(name, int(memory * 10**6), round(ms, 6), round(2 - memory - ms, 6))
+        return option(name, int(memory * 10**6), round(ms, 6), round((2 - memory - ms) / 16, 6))
 
     return {"name": "a", "blocks": [[f"b{b}", [row(f"o{k}") for k in range(12)]] for b in range(8)]}
 

@@ -108,7 +108,7 @@ def planned(scheduler: Scheduler, step: Mapping[str, Json], last: Plan | None) -
         elif running is not None:
             running = parse_document(json.dumps(running), "plan", Plan, PLAN_VERSION, WorkloadError, "make it again")
         slowdown = {name: number(x) for name, x in step.get("slowdown", {}).items()}
-        plan = scheduler.plan(Budget(**step["budget"]), running, slowdown)
+        plan = scheduler.plan(Budget(**step["budget"]), running, slowdown, deadline_ms=None)
     except InfeasibleError as e:
         return {"error": "InfeasibleError", **_report(e.report)}, None
     except LegoError as e:

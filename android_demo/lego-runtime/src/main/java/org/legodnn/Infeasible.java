@@ -86,7 +86,7 @@ public final class Infeasible {
             }
             if (limit.needed != null) {
                 remedies.append(remedies.length() == 0 ? "" : "; ").append(limit.title()).append(' ')
-                        .append(limit.show(limit.needed));
+                        .append(limit.remedy());
             }
         }
         String even = suspended.isEmpty() ? "" : " even with " + Text.list(suspended) + " suspended";

@@ -1,5 +1,7 @@
 package org.legodnn;
 
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.util.Locale;
 
 import org.legodnn.json.JsonObject;
@@ -58,6 +60,23 @@ public final class Limit {
             default:
                 return Text.significant(value, 6);
         }
+    }
+
+    /** `needed` with its unit, rounded to the side on which it will do as it stands; empty where nothing will. */
+    public String remedy() {
+        if (needed == null) {
+            return "";
+        }
+        if (kind == Kind.ACCURACY) {
+            return Text.rounded(needed, 6, RoundingMode.FLOOR);
+        }
+        if (kind != Kind.MEMORY) {
+            return Text.rounded(needed, 6, RoundingMode.CEILING) + (kind == Kind.CORES ? " cores" : " ms");
+        }
+        String[] units = {"B", "kB", "MB", "GB"};
+        int power = needed >= 1e9 ? 3 : needed >= 1e6 ? 2 : needed >= 1e3 ? 1 : 0;
+        BigDecimal count = new BigDecimal(needed).movePointLeft(3 * power);
+        return Text.rounded(count, 5, RoundingMode.CEILING) + " " + units[power];
     }
 
     JsonObject toJson() {

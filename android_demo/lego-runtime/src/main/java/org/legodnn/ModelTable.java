@@ -10,6 +10,8 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
+import org.legodnn.json.Bounds;
+
 /**
  * One model of a workload as the scheduler sees it: the figures of every option, as plain data. Made of a store and its
  * profile, or by hand; immutable, and checked whenever one is made.
@@ -243,6 +245,10 @@ public final class ModelTable {
         for (BlockRows segment : segments) {
             names.add(segment.name);
         }
+        if (segments.size() > Bounds.SEGMENTS) {
+            throw new WorkloadException(name + ": " + segments.size() + " segments are too many: at most "
+                    + Bounds.SEGMENTS + " are planned");
+        }
         distinct(names, "model '" + name + "' has two segments called");
         for (BlockRows segment : segments) {
             checkSegment(name + "/" + segment.name, segment);
@@ -263,6 +269,12 @@ public final class ModelTable {
         checkRange(accuracyError, name + ": accuracy_error", MOST);
         for (double overhead : overheadMs.values()) {
             checkRange(overhead, name + ": overhead_ms", MOST_MS);
+        }
+        for (double x : link.x()) {
+            checkFinite(x, name + ": a knot of its link");
+        }
+        for (double y : link.y()) {
+            checkFinite(y, name + ": a value of its link");
         }
         if (rateHz != null) {
             checkRange(rateHz, name + ": rate_hz", MOST);
@@ -303,6 +315,10 @@ public final class ModelTable {
     private static void checkSegment(String where, BlockRows segment) {
         if (segment.options.isEmpty()) {
             throw new WorkloadException(where + " has no options");
+        }
+        if (segment.options.size() > Bounds.OPTIONS) {
+            throw new WorkloadException(where + " has " + segment.options.size() + " options; at most "
+                    + Bounds.OPTIONS + " are planned");
         }
         List<String> names = new ArrayList<>();
         for (OptionRow option : segment.options) {

@@ -20,12 +20,14 @@ public final class Plan {
     private final Budget budget;
     private final double objective;
     private final double switchCharge;
+    private final double gap;
 
-    Plan(List<ModelPlan> models, Budget budget, double objective, double switchCharge) {
+    Plan(List<ModelPlan> models, Budget budget, double objective, double switchCharge, double gap) {
         this.models = Collections.unmodifiableList(models);
         this.budget = budget;
         this.objective = objective;
         this.switchCharge = switchCharge;
+        this.gap = gap;
     }
 
     /**
@@ -45,8 +47,10 @@ public final class Plan {
                     throw document.error("two models have the same name");
                 }
             }
-            Plan plan = new Plan(models, Budget.read(document.object("budget")), document.number("objective", -Bounds.SUM, Bounds.SUM),
-                    document.has("switch_charge") ? document.number("switch_charge", 0, Bounds.SUM) : 0);
+            Plan plan = new Plan(models, Budget.read(document.object("budget")),
+                    document.number("objective", -Bounds.SUM, Bounds.SUM),
+                    document.has("switch_charge") ? document.number("switch_charge", 0, Bounds.SUM) : 0,
+                    document.has("gap") ? document.number("gap", 0, Bounds.SUM) : 0);
             document.end();
             return plan;
         } catch (JsonException e) {
@@ -98,6 +102,14 @@ public final class Plan {
         return switchCharge;
     }
 
+    /**
+     * No plan that holds the budget is worth more than this one by more than so much (objective less charge); 0 where it
+     * is proven to be the best. More than 0 where time was up before that was proven.
+     */
+    public double gap() {
+        return gap;
+    }
+
     /** Predicted memory of all models together. */
     public long memoryBytes() {
         long sum = 0;
@@ -138,7 +150,7 @@ public final class Plan {
             parts.add(model.toJson());
         }
         return new JsonObject().put("schema", VERSION).put("models", parts).put("budget", budget.toJsonObject())
-                .put("objective", objective).put("switch_charge", switchCharge);
+                .put("objective", objective).put("switch_charge", switchCharge).put("gap", gap);
     }
 
     /** One line for each model. */

@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
+import org.legodnn.json.Bounds;
+import org.legodnn.solver.Clock;
 import org.legodnn.solver.CompiledModel;
 import org.legodnn.solver.Composition;
 import org.legodnn.solver.Explanation;
@@ -30,11 +32,15 @@ import org.legodnn.solver.Scale;
  * threads.
  */
 public final class Scheduler {
+    /** A re-plan goes on improving for so long, unless it is told otherwise. */
+    public static final double DEADLINE_MS = 100;
+
     private static final double NANO = 1e9;
 
     private final List<ModelTable> tables;
     private final SwitchCharge charge;
     private final boolean charges;
+    private final Scale scale;
     private final CompiledModel[] models;
     /** The last plan and what it is of, so that it need not be looked up when it comes back as the running one. */
     private volatile Last last;
@@ -60,6 +66,10 @@ public final class Scheduler {
         if (tables.isEmpty()) {
             throw new WorkloadException("there is nothing to schedule: no models were given");
         }
+        if (tables.size() > Bounds.MODELS) {
+            throw new WorkloadException(
+                    tables.size() + " models are too many: at most " + Bounds.MODELS + " are planned together");
+        }
         this.tables = Collections.unmodifiableList(new ArrayList<>(tables));
         this.charge = charge;
         List<String> names = names();
@@ -78,7 +88,7 @@ public final class Scheduler {
             most += greatestCharge(table.blocks) + greatestCharge(table.fixed);
         }
         charges = most > 0;
-        Scale scale = new Scale(accuracy, most, tables.size());
+        scale = new Scale(accuracy, most, tables.size());
         models = new CompiledModel[tables.size()];
         for (int m = 0; m < models.length; m++) {
             models[m] = new CompiledModel(tables.get(m), scale, charge);
@@ -120,27 +130,35 @@ public final class Scheduler {
         return plan(budget, running, null);
     }
 
+    /** The optimal plan; see {@link #plan(Budget, Plan, Map, double)}. */
+    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown) {
+        return plan(budget, running, slowdown, DEADLINE_MS);
+    }
+
     /**
-     * The optimal plan.
+     * The optimal plan; or, where it cannot be proven in time, the best that was found, with its {@link Plan#gap}.
      *
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
      * @param running the plan that runs now, for ties and the switch charge; models it does not know do not run yet;
      *     may be null
      * @param slowdown by model, how many times slower it runs than it was profiled; 1 for models not named; may be null
+     * @param deadlineMs when to stop improving, in milliseconds; infinity for never. Whether anything fits is found out
+     *     in any case
      * @throws InfeasibleException no plan holds the limits; its report says which, and what would do
      * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no
      *     rate, or the running plan is of other stores
      */
-    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown) {
+    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs) {
+        Clock clock = Clock.of(deadlineMs);
         Limits limits = limits(budget);
         Fraction[] slow = slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown);
         Instance instance = new Instance(models, slow, running(running), charges && running != null);
-        Composition[] chosen = Optimum.of(instance, limits);
-        if (chosen == null) {
-            throw new InfeasibleException(report(instance, limits, budget, slow));
+        Optimum found = Optimum.of(instance, limits, clock);
+        if (found == null) {
+            throw new InfeasibleException(report(instance, limits, budget, slow, Clock.of(deadlineMs)));
         }
-        Plan plan = plan(budget, chosen, slow, instance);
-        last = new Last(plan, chosen);
+        Plan plan = plan(budget, found, slow, instance);
+        last = new Last(plan, found.chosen);
         return plan;
     }
 
@@ -215,7 +233,8 @@ public final class Scheduler {
         }
     }
 
-    private Plan plan(Budget budget, Composition[] chosen, Fraction[] slow, Instance instance) {
+    private Plan plan(Budget budget, Optimum found, Fraction[] slow, Instance instance) {
+        Composition[] chosen = found.chosen;
         List<ModelPlan> parts = new ArrayList<>();
         double[] worth = new double[chosen.length];
         double[] charged = new double[chosen.length];
@@ -225,7 +244,8 @@ public final class Scheduler {
             worth[m] = chosen[m] == null ? 0 : table.weight * parts.get(m).accuracy;
             charged[m] = instance.isCharged() ? chargeOf(table, instance.running(m), chosen[m]) : 0;
         }
-        return new Plan(parts, budget, Numbers.exactSum(worth), Numbers.exactSum(charged));
+        return new Plan(parts, budget, Numbers.exactSum(worth), Numbers.exactSum(charged),
+                scale.gap(found.value, found.bound));
     }
 
     /** What a model's change is charged, in the objective's units. */
@@ -263,8 +283,8 @@ public final class Scheduler {
                 latencyMs, limitMs, chosen.memory, Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
     }
 
-    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow) {
-        Explanation why = new Explanation(instance, limits);
+    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow, Clock clock) {
+        Explanation why = new Explanation(instance, limits, clock);
         List<Limit> entries = new ArrayList<>();
         for (Explanation.Entry entry : why.entries) {
             String model = entry.model < 0 ? null : tables.get(entry.model).name;

@@ -32,6 +32,15 @@ final class Text {
         return mantissa + String.format(Locale.ROOT, "e%+03d", exponent);
     }
 
+    /** A number in so many significant digits, rounded to one side, without zeros at its end. */
+    static String rounded(double value, int digits, RoundingMode mode) {
+        return rounded(new BigDecimal(value), digits, mode);
+    }
+
+    static String rounded(BigDecimal value, int digits, RoundingMode mode) {
+        return value.signum() == 0 ? "0" : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
+    }
+
     /** Bytes for people: 1234567 -> "1.23 MB" (decimal units). */
     static String size(double bytes) {
         String[] units = {"GB", "MB", "kB"};

@@ -111,7 +111,7 @@ public class SchedulerTest {
                 }
                 parts.add(new ModelPlan(table.name, false, 1, options, 0, 0, 0, null, 0, 0));
             }
-            one.running = new Plan(parts, Budget.none(), 0, 0);
+            one.running = new Plan(parts, Budget.none(), 0, 0, 0);
             one.charge = new SwitchCharge(random.nextInt(3) * 0.05, random.nextInt(3) * 0.01);
         }
         return one;
@@ -188,7 +188,7 @@ public class SchedulerTest {
             Case one = random(new Random(seed));
             double wanted = best(one, 0, 0, 0);
             try {
-                Plan plan = new Scheduler(one.tables, one.charge).plan(one.budget, one.running, one.slowdown);
+                Plan plan = new Scheduler(one.tables, one.charge).plan(one.budget, one.running, one.slowdown, Double.POSITIVE_INFINITY);
                 double found = plan.objective() - plan.switchCharge() - 1000 * plan.suspended().size();
                 assertEquals("seed " + seed, wanted, found, NEAR);
                 plans++;
@@ -210,7 +210,7 @@ public class SchedulerTest {
             Scheduler scheduler = new Scheduler(one.tables, one.charge);
             Infeasible report;
             try {
-                scheduler.plan(one.budget, one.running, one.slowdown);
+                scheduler.plan(one.budget, one.running, one.slowdown, Double.POSITIVE_INFINITY);
                 continue;
             } catch (InfeasibleException e) {
                 report = e.report();

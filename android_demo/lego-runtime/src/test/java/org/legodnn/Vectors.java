@@ -165,7 +165,8 @@ final class Vectors {
                 slowdown.put(name, number(object(step, "slowdown").get(name)));
             }
         }
-        return scheduler.plan(Budget.parse(step.get("budget").toString()), plan, slowdown);
+        return scheduler.plan(Budget.parse(step.get("budget").toString()), plan, slowdown,
+                Double.POSITIVE_INFINITY);
     }
 
     // --- stores ---

@@ -1,5 +1,7 @@
 package org.legodnn.solver;
 
+import java.util.Arrays;
+
 /**
  * One model's class of items under given limits, by ascending memory: value, memory, cores, and where each comes from.
  *
@@ -104,6 +106,40 @@ final class Candidates {
         }
         return new Composition(origin.choiceOf(point), origin.threads[point], origin.memory[point],
                 origin.latency[point], origin.accuracy[point]);
+    }
+
+    /** The same, worth something else. */
+    Candidates worth(long[] values) {
+        return new Candidates(values, memory, cores, source, origin);
+    }
+
+    /** The greatest reduced value at prices of memory and compute. */
+    double most(double[] prices) {
+        double most = Double.NEGATIVE_INFINITY;
+        for (int i = 0; i < value.length; i++) {
+            most = Math.max(most, value[i] - prices[0] * memory[i] - prices[1] * cores[i]);
+        }
+        return most;
+    }
+
+    /** What is worth having of these and others, by ascending memory. */
+    Candidates with(Candidates more, int limits) {
+        int n = size();
+        int total = n + more.size();
+        long[][] joined = new long[3][total];
+        int[] sources = Arrays.copyOf(source, total);
+        for (int i = 0; i < total; i++) {
+            Candidates from = i < n ? this : more;
+            int at = i < n ? i : i - n;
+            joined[0][i] = from.value[at];
+            joined[1][i] = from.memory[at];
+            joined[2][i] = from.cores[at];
+            sources[i] = from.source[at] + (i < n ? 0 : origin.size());
+        }
+        long[][] weights = limits > 1 ? new long[][] {joined[1], joined[2]} : new long[][] {joined[1]};
+        int[] kept = Dominance.undominated(joined[0], weights);
+        return new Candidates(Numbers.take(joined[0], kept), Numbers.take(joined[1], kept),
+                Numbers.take(joined[2], kept), Numbers.take(sources, kept), origin.beside(more.origin));
     }
 
     /** The classes' weights: memory, and cores where they are limited. */

@@ -7,328 +7,423 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * The search for the compositions of one model that are worth most, charge included, at given prices of memory and
- * compute.
+ * The search for the compositions of one model that can be part of a plan worth a given value, charge included.
  *
- * <p>Compositions are put together block by block. A partial one is dropped when even its best completion is below the
- * floor: with a line a - s L that is nowhere below the link, and a price q of latency,
- *
- * <pre>
- * r(x) &lt;= a - s L(x) - charge(x) - p . w(x) + q (limit - T(x))
- * </pre>
- *
- * is a sum over blocks and neighbours, whose best completion is found from the last block backwards: one number for
- * each option that the next block may come after. Every edge of the link's concave envelope gives such a line, and each
- * a good q of its own.
+ * <p>A plan with composition x is worth at most r(x) + rest at any prices p of memory and compute, where the reduced
+ * value is r(x) = v(x) - charge(x) - p . w(x), and `rest` what limits and other models add. Compositions are put
+ * together block by block. A partial one is dropped when even its best completion is not worth enough; that is known
+ * from bounds ({@link Ceiling}), each for a line above the link and a price of latency. No more than `width` partial
+ * compositions go on to the next block, those of the greatest bounds.
  */
 final class ChargedSearch {
-    /** Lines above the link that are used as bounds: those that bound best. */
-    private static final int MOST_LINES = 4;
+    /** Lines above the link that are used as bounds at the same prices: those that bound best. */
+    private static final int MOST_LINES = 2;
+    /** What latency is worth may be less to a partial composition than to the whole. */
+    private static final double[] SHARES = {1, 0};
+    /** So few partial compositions are not compared; and with so many, the most promising, the others are. */
+    private static final int FEW = 128;
+    private static final int COMPARED = 256;
+    /** Where all blocks together have more options, two of them are not changed at a time. */
+    private static final int MOST_CHANGED = 200;
+    /** Pairs of a partial composition and an option that are looked at, at most. */
+    private static final int PAIRS = 1 << 18;
+    /** Sums of a partial composition: memory, latency, loss, charge. */
+    private static final int SUMS = 4;
 
     private final Instance instance;
     private final Limits limits;
     private final int m;
-    /** Of memory and compute. */
-    private final double[] prices;
     /** What reduced values may be off by. */
     private final double rounding;
     private final CompiledModel model;
     private final Composition now;
+    private final long limit;
 
-    ChargedSearch(Instance instance, Limits limits, int m, double[] prices, double rounding) {
+    ChargedSearch(Instance instance, Limits limits, int m, double rounding) {
         this.instance = instance;
         this.limits = limits;
         this.m = m;
-        this.prices = prices;
         this.rounding = rounding;
         this.model = instance.models[m];
         this.now = instance.running[m];
+        this.limit = limits.latencyNs(m, instance.slowdown[m]);
     }
 
-    /** Compositions, as a frontier's arrays, with their charged and their reduced values. */
-    final class Found {
-        private final Frontier points;
-        private final long[] value;
-        private final long[] cores;
-        private final double[] reduced;
+    /** Prices of memory and compute, and what limits and other models add to a model's reduced value. */
+    static final class Prices {
+        final double memory;
+        final double cores;
+        final double rest;
 
-        Found(Frontier points, long[] value, long[] cores, double[] reduced) {
-            this.points = points;
-            this.value = value;
+        Prices(double memory, double cores, double rest) {
+            this.memory = memory;
             this.cores = cores;
-            this.reduced = reduced;
-        }
-
-        /** The greatest reduced value; minus infinity if there is none. */
-        double most() {
-            return greatest(reduced);
-        }
-
-        /** By ascending memory, then descending value, with the choices to suspend the model and to leave it. */
-        Candidates candidates() {
-            int[] order = Numbers.order(points.memory, Numbers.negated(value));
-            return new Candidates(Numbers.take(value, order), Numbers.take(points.memory, order),
-                    Numbers.take(cores, order), order, points).withPresent(instance, limits, m);
+            this.rest = rest;
         }
     }
 
-    /** All compositions within the model's own limits whose reduced value is at least `floor`. */
-    Found above(double floor) {
+    /** Compositions found, and what a plan with one that was not looked at may be worth. */
+    static final class Found {
+        final Candidates candidates;
+        final double lost;
+
+        Found(Candidates candidates, double lost) {
+            this.candidates = candidates;
+            this.lost = lost;
+        }
+    }
+
+    /** Compositions at one thread count: their options, one after the other, and four sums of each. */
+    private static final class Part {
+        final int n;
+        final char[] choice;
+        final long[][] sums;
+        double lost = Double.NEGATIVE_INFINITY;
+
+        Part(int n, char[] choice, long[][] sums) {
+            this.n = n;
+            this.choice = choice;
+            this.sums = sums;
+        }
+    }
+
+    private double slack() {
+        return model.scale.step + rounding;
+    }
+
+    /** No less than the greatest reduced value, quickly. */
+    double highest(Prices prices) {
+        double most = Double.NEGATIVE_INFINITY;
+        for (int n = 0; n < model.threadCounts.length; n++) {
+            most = Math.max(most, least(ceilings(n, Collections.singletonList(prices))));
+        }
+        return most + slack();
+    }
+
+    private static double least(List<Ceiling> ceilings) {
+        double least = ceilings.isEmpty() ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY;
+        for (Ceiling ceiling : ceilings) {
+            least = Math.min(least, ceiling.top);
+        }
+        return least;
+    }
+
+    /** Compositions within the model's own limits and `room` of memory that may be in a plan worth `floor`. */
+    Found compositions(List<Prices> prices, double floor, long room, int width, Clock clock) {
+        List<Part> parts = new ArrayList<>();
+        double lost = clock.over() ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
+        for (int n = 0; n < model.threadCounts.length; n++) {
+            Part part = clock.over() ? none(n) : search(n, prices, floor - slack(), room, width, clock);
+            if (part == null) {
+                part = none(n);
+                lost = Double.POSITIVE_INFINITY;
+            }
+            parts.add(part);
+            lost = Math.max(lost, part.lost + slack());
+        }
+        return new Found(candidates(parts, room), lost);
+    }
+
+    /** What runs, and that with an option or two changed, as far as it is within the model's limits and `room`. */
+    Candidates around(long room) {
+        if (now == null) {
+            return candidates(Collections.singletonList(none(0)), room);
+        }
         int blocks = model.loads.length;
-        int counts = model.threadCounts.length;
-        char[][] parts = new char[counts][];
-        int[] sizes = new int[counts];
+        int options = 0;
+        for (long[] load : model.loads) {
+            options += load.length;
+        }
+        List<char[]> choices = new ArrayList<>();
+        char[] runs = new char[blocks];
+        for (int b = 0; b < blocks; b++) {
+            runs[b] = (char) now.option(b);
+        }
+        choices.add(runs);
+        for (int b = 0; b < blocks; b++) {
+            addChanged(choices, runs, b, b);
+        }
+        for (int b = 0; b < blocks && options <= MOST_CHANGED; b++) {
+            for (int c = b + 1; c < blocks; c++) {
+                addChanged(choices, runs, b, c);
+            }
+        }
+        int n = model.threadIndex(now.threads);
+        long[][] charges = charges(n);
+        long[][] sums = new long[SUMS][choices.size()];
+        char[] joined = new char[choices.size() * blocks];
+        for (int i = 0; i < choices.size(); i++) {
+            char[] choice = choices.get(i);
+            sums[0][i] = model.fixedMemory[n];
+            sums[1][i] = model.fixedLatency[n];
+            for (int b = 0; b < blocks; b++) {
+                addOption(sums, i, model.rows[n][b], charges[b], b == 0 ? 0 : choice[b - 1], choice[b]);
+            }
+            System.arraycopy(choice, 0, joined, i * blocks, blocks);
+        }
+        return candidates(Collections.singletonList(new Part(n, joined, sums)), room);
+    }
+
+    /** All choices of options for blocks b and c, which may be the same one; elsewhere what runs. */
+    private void addChanged(List<char[]> choices, char[] runs, int b, int c) {
+        for (int o = 0; o < model.loads[b].length; o++) {
+            for (int p = 0; p < (b == c ? 1 : model.loads[c].length); p++) {
+                char[] choice = runs.clone();
+                choice[c] = (char) p;
+                choice[b] = (char) o;
+                choices.add(choice);
+            }
+        }
+    }
+
+    private static void addOption(long[][] sums, int i, Rows row, long[] charge, int before, int option) {
+        sums[0][i] += row.memory[option];
+        sums[1][i] += row.latency[option];
+        sums[2][i] += row.lossAfter(before)[option];
+        sums[3][i] += charge[option];
+    }
+
+    private static Part none(int n) {
+        return new Part(n, new char[0], new long[SUMS][0]);
+    }
+
+    /** Compositions within the model's own limits and some memory, by ascending memory, then descending value. */
+    private Candidates candidates(List<Part> parts, long room) {
+        int blocks = model.loads.length;
         int total = 0;
-        for (int n = 0; n < counts; n++) {
-            Partial found = choices(n, floor - model.scale.step - rounding);
-            parts[n] = found.choice;
-            sizes[n] = found.size;
-            total += found.size;
+        for (Part part : parts) {
+            total += part.sums[0].length;
         }
         Frontier all = new Frontier(new long[total], new long[total], new double[total], new int[total], blocks,
                 new char[total * blocks]);
         long[] value = new long[total];
         long[] cores = new long[total];
-        double[] reduced = new double[total];
-        int[] kept = new int[total];
-        int count = 0;
         int at = 0;
         Double least = limits.accuracy[m];
-        for (int n = 0; n < counts; n++) {
-            System.arraycopy(parts[n], 0, all.choice, at * blocks, sizes[n] * blocks);
-            for (int end = at + sizes[n]; at < end; at++) {
-                Composition sums = model.compose(all.choiceOf(at), n);
-                all.memory[at] = sums.memory;
-                all.latency[at] = sums.latency;
-                all.accuracy[at] = sums.accuracy;
-                all.threads[at] = sums.threads;
-                value[at] = model.valueOf(sums.accuracy) - model.chargeOf(now, all.choice, at, sums.threads);
-                cores[at] = instance.cores(m, sums);
-                reduced[at] = value[at] - prices[0] * sums.memory - prices[1] * cores[at];
-                if (reduced[at] >= floor && (least == null || sums.accuracy >= least)) {
-                    kept[count++] = at;
+        for (Part part : parts) {
+            for (int i = 0; i < part.sums[0].length; i++) {
+                double accuracy = model.accuracy(part.sums[2][i]);
+                if (part.sums[0][i] > room || part.sums[1][i] > limit || least != null && accuracy < least) {
+                    continue;
                 }
+                all.memory[at] = part.sums[0][i];
+                all.latency[at] = part.sums[1][i];
+                all.accuracy[at] = accuracy;
+                all.threads[at] = model.threadCounts[part.n];
+                System.arraycopy(part.choice, i * blocks, all.choice, at * blocks, blocks);
+                value[at] = model.valueOf(accuracy) - part.sums[3][i];
+                cores[at] = model.cores(all.latency[at], all.threads[at], instance.slowdownFactor[m]);
+                at++;
             }
         }
-        kept = Arrays.copyOf(kept, count);
-        return new Found(all.take(kept), Numbers.take(value, kept), Numbers.take(cores, kept),
-                Numbers.take(reduced, kept));
+        int[] first = new int[at];
+        for (int i = 0; i < at; i++) {
+            first[i] = i;
+        }
+        Frontier points = all.take(first);
+        value = Numbers.take(value, first);
+        cores = Numbers.take(cores, first);
+        int[] order = Numbers.order(points.memory, Numbers.negated(value));
+        return new Candidates(Numbers.take(value, order), Numbers.take(points.memory, order),
+                Numbers.take(cores, order), order, points);
     }
 
-    /** Choices of options for the first blocks, those of one after the other. */
-    private static final class Partial {
-        final int size;
-        final char[] choice;
-
-        Partial(int size, char[] choice) {
-            this.size = size;
-            this.choice = choice;
+    /** What each block's options are charged at a thread count. */
+    private long[][] charges(int n) {
+        boolean reload = reload(n);
+        long[][] charges = new long[model.loads.length][];
+        for (int b = 0; b < charges.length; b++) {
+            charges[b] = model.loads[b].clone();
+            if (!reload) {
+                charges[b][now.option(b)] = 0;
+            }
         }
+        return charges;
+    }
+
+    private boolean reload(int n) {
+        return now == null || now.threads != model.threadCounts[n];
     }
 
     /** The compositions at one thread count that no bound puts below the floor. */
-    private Partial choices(int n, double floor) {
+    private Part search(int n, List<Prices> prices, double floor, long room, int width, Clock clock) {
         Rows[] rows = model.rows[n];
-        int threads = model.threadCounts[n];
-        long limit = limits.latencyNs(m, instance.slowdown[m]);
-        long latency = model.fixedLatency[n];
-        long rest = 0;
+        long restMemory = 0;
+        long restLatency = 0;
+        long restLoss = 0;
         for (Rows row : rows) {
-            rest += Numbers.least(row.latency);
+            restMemory += Numbers.least(row.memory);
+            restLatency += Numbers.least(row.latency);
+            restLoss += Numbers.least(row.leastLoss());
         }
-        if (latency + rest > limit) {
-            return new Partial(0, new char[0]);
+        List<Ceiling> ceilings = ceilings(n, prices);
+        if (model.fixedMemory[n] + restMemory > room || least(ceilings) < floor) {
+            return none(n);
         }
-        boolean reload = now == null || now.threads != threads;
-        double perNs = prices[1] * model.rate(instance.slowdownFactor[m]) * threads;
-        double constant = -prices[0] * model.fixedMemory[n] - perNs * latency - (reload ? model.fixedLoad : 0);
-        double[][] costs = new double[rows.length][];
-        double most = Math.abs(constant);
-        for (int b = 0; b < rows.length; b++) {
-            costs[b] = new double[rows[b].size()];
-            for (int o = 0; o < costs[b].length; o++) {
-                double charge = reload || o != now.option(b) ? model.loads[b][o] : 0;
-                costs[b][o] = charge + prices[0] * rows[b].memory[o] + perNs * rows[b].latency[o];
-            }
-            most += greatest(costs[b]);
-        }
-        List<Bound> bounds = bounds(rows, costs, limit - latency);
-
-        int lines = bounds.size();
+        long[][] charges = charges(n);
+        Double accuracy = limits.accuracy[m];
+        double lost = Double.NEGATIVE_INFINITY;
+        int lines = ceilings.size();
         int size = 1;
-        double[][] best = new double[lines][1];
+        double[][] each = new double[lines][1];
         for (int line = 0; line < lines; line++) {
-            best[line][0] = bounds.get(line).top + constant + Items.ROUNDING_OF_PRICED * most;
+            each[line][0] = ceilings.get(line).top;
         }
-        long[] spent = {latency};
+        long[][] sums = {{model.fixedMemory[n]}, {model.fixedLatency[n]}, {0}, {reload(n) ? model.fixedLoad : 0}};
         int[] last = {0};
         char[] choice = {};
         for (int b = 0; b < rows.length; b++) {
-            int options = rows[b].size();
-            rest -= Numbers.least(rows[b].latency);
+            if (clock.over()) {
+                return null;
+            }
+            Rows row = rows[b];
+            int options = row.size();
+            restMemory -= Numbers.least(row.memory);
+            restLatency -= Numbers.least(row.latency);
+            restLoss -= Numbers.least(row.leastLoss());
             int[] kept = new int[size * options];
+            double[] best = new double[kept.length];
             int count = 0;
             for (int i = 0; i < kept.length; i++) {
-                boolean keep = spent[i / options] + rows[b].latency[i % options] <= limit - rest;
+                int before = i / options;
+                int option = i % options;
+                boolean keep = sums[0][before] + row.memory[option] <= room - restMemory
+                        && sums[1][before] + row.latency[option] <= limit - restLatency;
+                double bound = Double.POSITIVE_INFINITY;
                 for (int line = 0; line < lines && keep; line++) {
-                    double drop = bounds.get(line).drops[b][rows[b].rowAfter(last[i / options])][i % options];
-                    keep = best[line][i / options] - drop >= floor;
+                    double drop = ceilings.get(line).drops[b][row.rowAfter(last[before])][option];
+                    bound = Math.min(bound, each[line][before] - drop);
+                    keep = bound >= floor;
+                }
+                if (keep && accuracy != null) {
+                    long loss = sums[2][before] + row.lossAfter(last[before])[option];
+                    keep = model.accuracy(loss + restLoss) >= accuracy;
                 }
                 if (keep) {
+                    best[count] = bound;
                     kept[count++] = i;
                 }
             }
-            double[][] nextBest = new double[lines][count];
-            long[] nextSpent = new long[count];
+            kept = Arrays.copyOf(kept, count);
+            long[][] longer = new long[SUMS][count];
+            for (int i = 0; i < count; i++) {
+                for (int k = 0; k < SUMS; k++) {
+                    longer[k][i] = sums[k][kept[i] / options];
+                }
+                addOption(longer, i, row, charges[b], last[kept[i] / options], kept[i] % options);
+            }
+            if (count > FEW && b + 1 < rows.length) {
+                int most = Math.min(width, 1 + PAIRS / rows[b + 1].size());
+                int[] ranked = Numbers.order(Numbers.negated(Numbers.ordered(Arrays.copyOf(best, count))));
+                if (count > 2 * most) {
+                    lost = Math.max(lost, best[ranked[2 * most]]);
+                    ranked = Arrays.copyOf(ranked, 2 * most);
+                }
+                ranked = undominated(longer, ranked, kept, rows[b + 1].loss.length == 1 ? 0 : options);
+                if (ranked.length > most) {
+                    lost = Math.max(lost, best[ranked[most]]);
+                    ranked = Arrays.copyOf(ranked, most);
+                }
+                Arrays.sort(ranked);
+                kept = Numbers.take(kept, ranked);
+                for (int k = 0; k < SUMS; k++) {
+                    longer[k] = Numbers.take(longer[k], ranked);
+                }
+                count = kept.length;
+            }
+            double[][] next = new double[lines][count];
             int[] nextLast = new int[count];
-            char[] longer = new char[count * (b + 1)];
+            char[] extended = new char[count * (b + 1)];
             for (int i = 0; i < count; i++) {
                 int before = kept[i] / options;
                 int option = kept[i] % options;
                 for (int line = 0; line < lines; line++) {
-                    double drop = bounds.get(line).drops[b][rows[b].rowAfter(last[before])][option];
-                    nextBest[line][i] = best[line][before] - drop;
+                    next[line][i] = each[line][before]
+                            - ceilings.get(line).drops[b][row.rowAfter(last[before])][option];
                 }
-                nextSpent[i] = spent[before] + rows[b].latency[option];
                 nextLast[i] = option;
-                System.arraycopy(choice, before * b, longer, i * (b + 1), b);
-                longer[i * (b + 1) + b] = (char) option;
+                System.arraycopy(choice, before * b, extended, i * (b + 1), b);
+                extended[i * (b + 1) + b] = (char) option;
             }
-            best = nextBest;
-            spent = nextSpent;
+            each = next;
+            sums = longer;
             last = nextLast;
-            choice = longer;
+            choice = extended;
             size = count;
         }
-        return new Partial(size, choice);
+        Part part = new Part(n, choice, sums);
+        part.lost = lost;
+        return part;
     }
 
     /**
-     * An upper bound of reduced values: `top` for any composition, less the `drops` of the options it has. These are by
-     * block, row of its losses and option; none is negative, and one in each row is 0.
+     * Those of the ranked partial compositions that none of the first of them undercuts in all sums; both must end in the
+     * same option, where there are any `options` to be told apart.
      */
-    private static final class Bound {
-        final double top;
-        final double[][][] drops;
-
-        Bound(double top, double[][][] drops) {
-            this.top = top;
-            this.drops = drops;
-        }
-    }
-
-    private List<Bound> bounds(Rows[] rows, double[][] costs, long room) {
-        List<Bound> bounds = new ArrayList<>();
-        for (double[] line : linesAbove(rows)) {
-            bounds.add(bound(line[0], line[1], rows, costs, room));
-        }
-        Collections.sort(bounds, new Comparator<Bound>() {
-            @Override
-            public int compare(Bound a, Bound b) {
-                return Double.compare(a.top, b.top);
-            }
-        });
-        return bounds.size() > MOST_LINES ? bounds.subList(0, MOST_LINES) : bounds;
-    }
-
-    /**
-     * The bound of one line a - s L, with a price of the latency that there is room for: the best one where nothing
-     * interacts, and any that is not negative gives a bound.
-     */
-    private static Bound bound(double a, double s, Rows[] rows, double[][] costs, long room) {
-        double[][] scores = new double[rows.length][];
-        long[][][] latencies = new long[1][rows.length][];
-        int[] fastest = new int[rows.length];
-        for (int b = 0; b < rows.length; b++) {
-            scores[b] = new double[rows[b].size()];
-            long[] least = rows[b].leastLoss();
-            for (int o = 0; o < scores[b].length; o++) {
-                scores[b][o] = -s * least[o] - costs[b][o];
-            }
-            latencies[0][b] = rows[b].latency;
-            fastest[b] = Numbers.firstLeast(rows[b].latency);
-        }
-        Items items = new Items(scores, latencies, new long[] {room});
-        double[] prices = rows.length == 0 ? new double[1] : Pricing.one(items, fastest).prices;
-        double[][][] drops = new double[rows.length][][];
-        double[] ahead = {0}; // what the best completion adds, after each option or after any
-        for (int b = rows.length - 1; b >= 0; b--) {
-            Rows row = rows[b];
-            double[] most = new double[row.loss.length];
-            drops[b] = new double[most.length][row.size()];
-            for (int before = 0; before < most.length; before++) {
-                double[] reduced = drops[b][before];
-                for (int o = 0; o < reduced.length; o++) {
-                    reduced[o] = -s * row.loss[before][o] - costs[b][o] - prices[0] * row.latency[o]
-                            + ahead[o % ahead.length];
-                }
-                most[before] = greatest(reduced);
-                for (int o = 0; o < reduced.length; o++) {
-                    reduced[o] = most[before] - reduced[o];
-                }
-            }
-            ahead = most;
-        }
-        double top = a + prices[0] * room + ahead[0] + (rows.length == 0 ? 0 : items.rounding(prices));
-        return new Bound(top, drops);
-    }
-
-    private static double greatest(double[] values) {
-        double greatest = Double.NEGATIVE_INFINITY;
-        for (double value : values) {
-            greatest = Math.max(greatest, value);
-        }
-        return greatest;
-    }
-
-    /** Lines (a, s), value <= a - s x loss: the edges of the link's concave envelope over the losses there can be. */
-    private List<double[]> linesAbove(Rows[] rows) {
-        long low = 0;
-        long high = 0;
-        for (Rows row : rows) {
-            low += Numbers.least(row.leastLoss());
-            high += Numbers.greatest(row.greatestLoss());
-        }
-        double[] knots = model.table.link.x();
-        double[] x = new double[knots.length + 2];
+    private static int[] undominated(long[][] sums, int[] ranked, int[] kept, int options) {
+        int[] found = new int[ranked.length];
         int count = 0;
-        x[count++] = low;
-        for (double knot : knots) {
-            double scaled = (knot - model.constantLoss) * model.lossScale;
-            if (scaled > low && scaled < high) {
-                x[count++] = scaled;
+        for (int i = 0; i < ranked.length; i++) {
+            boolean beaten = false;
+            for (int j = 0; j < Math.min(i, COMPARED) && !beaten; j++) {
+                beaten = options == 0 || kept[ranked[i]] % options == kept[ranked[j]] % options;
+                for (int k = 0; k < SUMS && beaten; k++) {
+                    beaten = sums[k][ranked[j]] <= sums[k][ranked[i]];
+                }
+            }
+            if (!beaten) {
+                found[count++] = ranked[i];
             }
         }
-        x[count++] = high;
-        double[] y = new double[count];
-        for (int i = 0; i < count; i++) {
-            y[i] = model.table.weight * model.accuracy(x[i]) * (model.scale.unit * model.scale.step);
-        }
-        int[] hull = new int[count];
-        int size = 0;
-        for (int i = 0; i < count; i++) {
-            while (size > 1 && isBelow(x, y, hull[size - 2], hull[size - 1], i)) {
-                size--;
-            }
-            hull[size++] = i;
-        }
-        List<double[]> lines = new ArrayList<>();
-        for (int k = 1; k < size; k++) {
-            int i = hull[k - 1];
-            int j = hull[k];
-            if (x[j] > x[i]) {
-                double s = (y[i] - y[j]) / (x[j] - x[i]);
-                lines.add(new double[] {y[i] + s * x[i], s});
-            }
-        }
-        if (lines.isEmpty()) {
-            lines.add(new double[] {Math.max(y[0], y[count - 1]), 0});
-        }
-        return lines;
+        return Arrays.copyOf(found, count);
     }
 
-    /** Whether point j lies on or below the segment from i to k. */
-    private static boolean isBelow(double[] x, double[] y, int i, int j, int k) {
-        return (y[j] - y[i]) * (x[k] - x[i]) <= (y[k] - y[i]) * (x[j] - x[i]);
+    /** Bounds of what a plan with a composition at one thread count is worth; none if all are too slow. */
+    private List<Ceiling> ceilings(int n, List<Prices> prices) {
+        Rows[] rows = model.rows[n];
+        long latency = model.fixedLatency[n];
+        long least = latency;
+        for (Rows row : rows) {
+            least += Numbers.least(row.latency);
+        }
+        List<Ceiling> found = new ArrayList<>();
+        if (least > limit) {
+            return found;
+        }
+        long[][] charges = charges(n);
+        List<double[]> lines = Ceiling.linesAbove(model, rows);
+        for (Prices p : prices) {
+            double perNs = p.cores * model.rate(instance.slowdownFactor[m]) * model.threadCounts[n];
+            double constant = p.rest - p.memory * model.fixedMemory[n] - perNs * latency
+                    - (reload(n) ? model.fixedLoad : 0);
+            double[][] costs = new double[rows.length][];
+            double off = Math.abs(constant);
+            for (int b = 0; b < rows.length; b++) {
+                costs[b] = new double[rows[b].size()];
+                double most = 0;
+                for (int o = 0; o < costs[b].length; o++) {
+                    costs[b][o] = charges[b][o] + p.memory * rows[b].memory[o] + perNs * rows[b].latency[o];
+                    most = Math.max(most, costs[b][o]);
+                }
+                off += most;
+            }
+            off *= Items.ROUNDING_OF_PRICED;
+            for (double share : limit < Frontier.NEVER - 1 ? SHARES : new double[] {1}) {
+                List<Ceiling> some = new ArrayList<>();
+                for (double[] line : lines) {
+                    some.add(Ceiling.of(line, rows, costs, limit - latency, share));
+                }
+                Collections.sort(some, new Comparator<Ceiling>() {
+                    @Override
+                    public int compare(Ceiling a, Ceiling b) {
+                        return Double.compare(a.top, b.top);
+                    }
+                });
+                for (Ceiling c : some.subList(0, Math.min(MOST_LINES, some.size()))) {
+                    found.add(new Ceiling(c.top + constant + off, c.drops));
+                }
+            }
+        }
+        return found;
     }
 }

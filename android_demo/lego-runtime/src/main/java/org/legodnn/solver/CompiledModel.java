@@ -18,6 +18,8 @@ import org.legodnn.WorkloadException;
 public final class CompiledModel {
     static final Fraction NS_PER_MS = Fraction.of(1_000_000L);
     private static final double NS = 1e6;
+    /** Sums of losses in fixed point have so many bits: few enough to be exact in doubles. */
+    private static final int LOSS_BITS = 50;
     private static final double MOST_CORES = 1L << 50;
     private static final String REMEDY = "was its store replaced? plan without a running plan";
 
@@ -61,9 +63,7 @@ public final class CompiledModel {
                 loads[b][o] = scale.value(charge.of(options.get(o)));
             }
             blockLosses[b] = losses(table.blocks.get(b));
-            greatest += greatest(blockLosses[b]);
         }
-        lossScale = greatest == 0 ? 1 : Math.scalb(1.0, Math.min(39 - Math.getExponent(greatest), 1000));
         double load = 0;
         double[] losses = new double[table.fixed.size()];
         for (int f = 0; f < losses.length; f++) {
@@ -72,6 +72,12 @@ public final class CompiledModel {
         }
         fixedLoad = scale.value(load);
         constantLoss = Numbers.exactSum(losses);
+        clip(blockLosses);
+        for (double[][] block : blockLosses) {
+            greatest += greatest(block);
+        }
+        lossScale = greatest == 0 ? 1
+                : Math.scalb(1.0, Math.min(LOSS_BITS - 1 - Math.getExponent(greatest), 1000));
 
         int counts = table.threadCounts.size();
         threadCounts = new int[counts];
@@ -125,6 +131,37 @@ public final class CompiledModel {
             }
         }
         return found;
+    }
+
+    /**
+     * A loss with which any sum is beyond the link's last knot, whatever the other blocks have, need be no greater than
+     * that takes, nor one with which any sum is before the first knot any less: so fixed point need not reach that far.
+     */
+    private void clip(double[][][] losses) {
+        double[] least = new double[losses.length];
+        double[] most = new double[losses.length];
+        for (int b = 0; b < losses.length; b++) {
+            least[b] = Double.POSITIVE_INFINITY;
+            most[b] = Double.NEGATIVE_INFINITY;
+            for (double[] after : losses[b]) {
+                for (double loss : after) {
+                    least[b] = Math.min(least[b], loss);
+                    most[b] = Math.max(most[b], loss);
+                }
+            }
+        }
+        double[] knots = table.link.x();
+        double first = knots[0] - constantLoss - Numbers.exactSum(most);
+        double last = knots[knots.length - 1] - constantLoss - Numbers.exactSum(least);
+        for (int b = 0; b < losses.length; b++) {
+            double low = Math.min(first + most[b], most[b]);
+            double high = Math.max(last + least[b], least[b]);
+            for (double[] after : losses[b]) {
+                for (int o = 0; o < after.length; o++) {
+                    after[o] = Math.min(Math.max(after[o], low), high);
+                }
+            }
+        }
     }
 
     private static double greatest(double[][] losses) {

@@ -31,7 +31,7 @@ public final class Explanation {
     /** The fraction by which all limits must be relaxed at once for a plan to exist; null if none does it. */
     public final Double excess;
     /** What each model runs in the best plan under limits relaxed by that; null if there is none. */
-    public final Composition[] nearest;
+    public final Optimum nearest;
 
     /** One limit. */
     public static final class Entry {
@@ -55,8 +55,8 @@ public final class Explanation {
         }
     }
 
-    /** Find out why nothing fits. */
-    public Explanation(Instance instance, Limits limits) {
+    /** Find out why nothing fits; the nearest plan is improved until the clock is over. */
+    public Explanation(Instance instance, Limits limits, Clock clock) {
         this.instance = instance;
         this.limits = limits;
         List<Entry> keys = setLimits();
@@ -66,9 +66,8 @@ public final class Explanation {
             entries.add(new Entry(key.kind, key.model, key.value, clashes, clashes ? needed(key) : null));
         }
         Fraction found = leastExcess();
-        Composition[] chosen = found == null ? null : Optimum.of(instance, relaxed(found));
-        nearest = chosen;
-        excess = chosen == null ? null : found.doubleValue();
+        nearest = found == null ? null : Optimum.of(instance, relaxed(found), clock);
+        excess = nearest == null ? null : found.doubleValue();
     }
 
     private List<Entry> setLimits() {

@@ -26,6 +26,8 @@ final class Frontier {
      * quarter of what Python looks at, for a phone gives a process less memory.
      */
     private static final int MOST = 1 << 22;
+    /** Or so many after a block at which most of them had to be kept. */
+    private static final int MOST_AFTER_NOISE = 1 << 17;
     /** Fixed point of cells: CELLS << SHIFT is below 2^63. */
     private static final int SHIFT = 52;
 
@@ -84,16 +86,19 @@ final class Frontier {
         long[] loss = {0};
         int[] last = {0};
         char[] choice = {};
+        boolean noisy = false;
         for (int k = 0; k < order.length; k++) {
             Rows block = rows[order[k]];
             int count = m.length;
-            if ((long) count * block.size() > MOST) {
+            long lookedAt = (long) count * block.size();
+            if (lookedAt > (noisy ? MOST_AFTER_NOISE : MOST)) {
                 return null;
             }
             long[] losses = losses(loss, last, block);
             Rows following = k + 1 < order.length ? rows[order[k + 1]] : null;
             boolean interacts = following != null && following.loss.length > 1;
             int[] sums = undominated(m, t, block, losses, interacts ? ahead(following) : null);
+            noisy = lookedAt > MOST_AFTER_NOISE / 32 && 2L * sums.length > lookedAt;
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
             char[] longer = new char[sums.length * (k + 1)];
@@ -140,8 +145,12 @@ final class Frontier {
         return Numbers.order(Numbers.ordered(rate));
     }
 
-    /** The points of several frontiers of one model (its thread counts), in order. */
-    static Frontier sideBySide(Frontier[] frontiers) {
+    /** The points of both, these first. */
+    Frontier beside(Frontier other) {
+        return joined(this, other);
+    }
+
+    private static Frontier joined(Frontier... frontiers) {
         int n = 0;
         for (Frontier f : frontiers) {
             n += f.size();
@@ -158,6 +167,13 @@ final class Frontier {
             System.arraycopy(f.choice, 0, joined.choice, at * blocks, f.choice.length);
             at += f.size();
         }
+        return joined;
+    }
+
+    /** The points of several frontiers of one model (its thread counts), in order. */
+    static Frontier sideBySide(Frontier[] frontiers) {
+        Frontier joined = joined(frontiers);
+        int n = joined.size();
         long[] work = new long[n];
         for (int i = 0; i < n; i++) {
             work[i] = joined.latency[i] * joined.threads[i];

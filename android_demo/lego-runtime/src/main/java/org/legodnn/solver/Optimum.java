@@ -7,27 +7,45 @@ package org.legodnn.solver;
 public final class Optimum {
     private static final long UNLIMITED = 1L << 60;
 
-    private Optimum() {}
+    /** What each model runs; null where it is suspended. */
+    public final Composition[] chosen;
+    /** What that is worth. */
+    public final long value;
+    /** What no plan is worth more than. */
+    public final double bound;
 
-    /** What each model runs in the optimal plan (null: suspended); null if no plan holds the limits. */
-    public static Composition[] of(Instance instance, Limits limits) {
-        long memory = limits.memory == null ? UNLIMITED : limits.memory;
-        long[] caps = limits.cores == null ? new long[] {memory} : new long[] {memory, limits.cores};
+    private Optimum(Instance instance, Candidates[] classes, Knapsack.Answer answer) {
+        chosen = new Composition[classes.length];
+        for (int m = 0; m < chosen.length; m++) {
+            chosen[m] = classes[m].composition(instance, m, answer.chosen[m]);
+        }
+        value = answer.value;
+        bound = answer.bound;
+    }
+
+    /** The optimal plan, or the best that is found in time; null if no plan holds the limits. */
+    public static Optimum of(Instance instance, Limits limits, Clock clock) {
+        long memory = cap(limits.memory);
+        long[] caps = limits.cores == null ? new long[] {memory} : new long[] {memory, cap(limits.cores)};
         if (instance.charged) {
             Candidates[] classes = all(instance, limits, limits.cores != null);
-            Candidates[] charged = classes == null ? null : Switching.chargedClasses(instance, limits, classes, caps);
-            return charged == null ? null : choose(instance, charged, caps);
+            Switching charged = classes == null ? null : Switching.of(instance, limits, classes, caps, clock);
+            return charged == null ? null : new Optimum(instance, charged.chosen, charged.best);
         }
         Candidates[] classes = all(instance, limits, false);
         if (classes == null) {
             return null;
         }
-        Composition[] found = choose(instance, classes, new long[] {memory});
-        if (found == null || limits.cores == null || cores(instance, found) <= limits.cores) {
+        Optimum found = choose(instance, classes, new long[] {memory}, clock);
+        if (found == null || limits.cores == null || cores(instance, found.chosen) <= limits.cores) {
             return found;
         }
         classes = all(instance, limits, true);
-        return classes == null ? null : choose(instance, classes, caps);
+        return classes == null ? null : choose(instance, classes, caps, clock);
+    }
+
+    private static long cap(Long limit) {
+        return limit == null ? UNLIMITED : Math.min(limit, UNLIMITED);
     }
 
     /** Every model's candidates; null if one has none. */
@@ -43,16 +61,10 @@ public final class Optimum {
         return classes;
     }
 
-    private static Composition[] choose(Instance instance, Candidates[] classes, long[] caps) {
-        int[] chosen = Knapsack.solve(Candidates.values(classes), Candidates.weights(classes, caps.length), caps);
-        if (chosen == null) {
-            return null;
-        }
-        Composition[] found = new Composition[chosen.length];
-        for (int m = 0; m < found.length; m++) {
-            found[m] = classes[m].composition(instance, m, chosen[m]);
-        }
-        return found;
+    private static Optimum choose(Instance instance, Candidates[] classes, long[] caps, Clock clock) {
+        long[][][] weights = Candidates.weights(classes, caps.length);
+        Knapsack.Answer answer = Knapsack.solve(Candidates.values(classes), weights, caps, clock);
+        return answer == null ? null : new Optimum(instance, classes, answer);
     }
 
     /** Billionths of a core that a plan takes. */
@@ -78,7 +90,7 @@ public final class Optimum {
             return sum;
         }
         long[][][] weights = Candidates.weights(classes, 2);
-        return Knapsack.least(weights[0], weights[1], limits.cores);
+        return Knapsack.least(weights[0], weights[1], cap(limits.cores));
     }
 
     /** The least compute (billionths of a core) of any plan that holds the other limits; null if no plan does. */
@@ -88,13 +100,24 @@ public final class Optimum {
             return null;
         }
         long[][][] weights = Candidates.weights(classes, 2);
-        return Knapsack.least(weights[1], weights[0], limits.memory == null ? UNLIMITED : limits.memory);
+        return Knapsack.least(weights[1], weights[0], cap(limits.memory));
     }
 
     /** Whether any plan holds the limits. */
     static boolean feasible(Instance instance, Limits limits) {
-        Long least = leastMemory(instance, limits);
-        return least != null && (limits.memory == null || least <= limits.memory);
+        Candidates[] classes = critical(instance, limits);
+        if (classes == null) {
+            return false;
+        }
+        long least = 0;
+        for (Candidates c : classes) {
+            least += Numbers.least(c.memory);
+        }
+        if (least > cap(limits.memory) || limits.cores == null) {
+            return least <= cap(limits.memory);
+        }
+        long[][][] weights = Candidates.weights(classes, 2);
+        return Knapsack.within(weights[1], weights[0], cap(limits.cores), cap(limits.memory)) != null;
     }
 
     /** The candidates of the models that must run (all others can be suspended); null if one has none. */

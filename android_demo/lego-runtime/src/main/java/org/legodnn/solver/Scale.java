@@ -12,6 +12,8 @@ public final class Scale {
     /** Greatest sum of values, so that they and their products with prices stay exact enough in doubles. */
     private static final double VALUE_RANGE = 0x1p51;
 
+    private static final double MEET = 0x1p14;
+
     /** No unit is finer, however little there is to be won. */
     private static final double FINEST = 1e300;
 
@@ -32,6 +34,11 @@ public final class Scale {
         double room = VALUE_RANGE / (step * (models + 2));
         unit = span == 0 ? 1 : Math.scalb(1.0, Math.getExponent(Math.min(room / span, FINEST)));
         suspension = ((long) Math.ceil(span * unit) + models) * step;
+    }
+
+    /** How much more than a value a bound is, as an objective value; bounds are rounded up: so near, they meet. */
+    public double gap(long value, double bound) {
+        return bound - value <= MEET ? 0 : (bound - value) / (unit * step);
     }
 
     /** An objective value as an integer, rounded to a step. */

@@ -5,89 +5,111 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Sums of one item of each class, kept only while they can still be the best: the last step of {@link Knapsack}, whose
- * documentation has the terms (gap, price, margin). Small classes are added up all at once; then class by class,
- * dropping what the margin, the limits or dominance rule out.
+ * Sums of one item of each class, kept only while they can still be the best: the search of {@link Knapsack}, whose
+ * documentation has the terms (gap, price, margin).
+ *
+ * <p>Small classes are added up all at once; then class by class, dropping what the limits, a bound or dominance rule
+ * out. No more than `width` sums go on to the next class: those of the greatest bounds. What the others could have
+ * become is known from their bounds, so that a search that could not look at everything still says how far from the
+ * optimum it may be.
  */
 final class Sums {
     /** So many combinations are simply added up. */
     static final int AT_ONCE = 4096;
-    /** So many sums are looked at before the first pruning. */
-    private static final int START = 1 << 12;
+    /** For each sum that may go on, so many are looked at. */
+    private static final int PAIRS = 8;
+    private static final int BISECTIONS = 20;
 
+    /** By class and item: values and gaps; weights for each limit first; no class is empty. */
+    private final long[][] values;
+    private final long[][][] weights;
+    private final double[][] gaps;
     private final long[] limits;
     private final double[] prices;
-    private final double margin;
-    /** Least and greatest weights of the classes to come, by limit. */
-    private final long[] restLeast;
-    private final long[] restMost;
-    private int later;
+    /** Less the gaps of a sum's items and the priced slack of limits, bounds what the sum can be part of. */
+    private final double bound;
 
-    /** The partial sums: how many, and their value, gap, and every weight; and what each is the sum of. */
-    private int count;
+    private final int[] order;
+    private final long[] sizes;
+    private double floor;
+    private int width;
+    private Tangents tangents;
+    /** What a choice that was left out may be worth. */
+    private double lost = Double.NEGATIVE_INFINITY;
+
+    /** The partial sums: their value, gap, and every weight; and what each is the sum of. */
     private long[] value;
     private double[] gap;
-    private final long[][] weights;
+    private final long[][] weight;
     private int[] parent;
     private int[] option;
 
-    private Sums(long[] limits, double[] prices, double margin) {
+    /** The best choice, null if none was found; and minus infinity if nothing was left out that may be worth more. */
+    static final class Found {
+        final int[] chosen;
+        final double lost;
+
+        Found(int[] chosen, double lost) {
+            this.chosen = chosen;
+            this.lost = lost;
+        }
+    }
+
+    Sums(long[][] values, long[][][] weights, double[][] gaps, long[] limits, double[] prices, double bound) {
+        this.values = values;
+        this.weights = weights;
+        this.gaps = gaps;
         this.limits = limits;
         this.prices = prices;
-        this.margin = margin;
-        this.restLeast = new long[limits.length];
-        this.restMost = new long[limits.length];
-        this.weights = new long[limits.length][];
+        this.bound = bound;
+        sizes = new long[values.length];
+        for (int c = 0; c < sizes.length; c++) {
+            sizes[c] = values[c].length;
+        }
+        order = Numbers.order(sizes);
+        weight = new long[limits.length][];
     }
 
     /**
-     * The best choice that holds the limits among those whose gaps and priced slack add up to at most the margin.
+     * The best choice that holds the limits, of those that may be worth `floor`.
      *
-     * @param values by class and item; no class is empty
-     * @param weights by limit, class and item
-     * @param gaps by class and item
-     * @param limits the greatest total of each weight
-     * @param prices one for each limit
-     * @param margin null is returned if nothing feasible lies within it
+     * @param floor a choice worth less is of no use
+     * @param width so many sums go on to the next class
+     * @param tangents better bounds of what is to come than gaps are, at some cost; may be null
+     * @param clock the search ends when it is over
      */
-    static int[] best(long[][] values, long[][][] weights, double[][] gaps, long[] limits, double[] prices,
-            double margin) {
-        return new Sums(limits, prices, margin).best(values, weights, gaps);
-    }
-
-    private int[] best(long[][] values, long[][][] ws, double[][] gaps) {
+    Found best(double floor, int width, Tangents tangents, Clock clock) {
+        this.floor = floor;
+        this.width = width;
+        this.tangents = tangents;
         int classes = values.length;
-        long[] sizes = new long[classes];
-        for (int c = 0; c < classes; c++) {
-            sizes[c] = values[c].length;
-        }
-        int[] order = Numbers.order(sizes);
         int first = 1;
         double combinations = sizes[order[0]];
         while (first < classes && combinations * sizes[order[first]] <= AT_ONCE) {
             combinations *= sizes[order[first++]];
         }
-        later = classes - first;
-        for (int i = 0; i < limits.length; i++) {
-            for (int k = first; k < classes; k++) {
-                restLeast[i] += Numbers.least(ws[i][order[k]]);
-                restMost[i] += Numbers.greatest(ws[i][order[k]]);
-            }
-        }
-        addUp(values, ws, gaps, Arrays.copyOf(order, first));
-        prune();
+        addUp(first);
+        prune(first);
         int[] start = parent;
         List<int[]> parents = new ArrayList<>();
         List<int[]> options = new ArrayList<>();
         for (int k = first; k < classes; k++) {
-            add(values[order[k]], column(ws, order[k]), gaps[order[k]]);
+            if (clock.over()) {
+                double least = Double.POSITIVE_INFINITY;
+                for (double g : gap) {
+                    least = Math.min(least, g);
+                }
+                return new Found(null, Math.max(lost, bound - least));
+            }
+            add(order[k]);
+            prune(k + 1);
             parents.add(parent);
             options.add(option);
         }
         if (value.length == 0) {
-            return null;
+            return new Found(null, lost);
         }
-        int at = 0; // of the last class only the best was kept
+        int at = bestOf();
         int[] answer = new int[classes];
         for (int k = classes - 1; k >= first; k--) {
             answer[order[k]] = options.get(k - first)[at];
@@ -98,50 +120,34 @@ final class Sums {
             answer[order[k]] = (int) (combination % sizes[order[k]]);
             combination /= (int) sizes[order[k]];
         }
-        return answer;
+        return new Found(answer, lost);
     }
 
-    private static long[][] column(long[][][] ws, int c) {
-        long[][] found = new long[ws.length][];
-        for (int i = 0; i < ws.length; i++) {
-            found[i] = ws[i][c];
-        }
-        return found;
-    }
-
-    /** All sums over the first classes that are possible, numbered so that the last class's items are fastest. */
-    private void addUp(long[][] values, long[][][] ws, double[][] gaps, int[] first) {
+    /** All sums over the first classes, numbered so that the last class's items are fastest. */
+    private void addUp(int first) {
         value = new long[] {0};
         gap = new double[] {0};
-        for (int i = 0; i < ws.length; i++) {
-            weights[i] = new long[] {0};
+        for (int i = 0; i < limits.length; i++) {
+            weight[i] = new long[] {0};
         }
-        for (int c : first) {
+        for (int f = 0; f < first; f++) {
+            int c = order[f];
             int n = values[c].length;
-            value = outer(value, values[c]);
             double[] longer = new double[gap.length * n];
             for (int k = 0; k < longer.length; k++) {
                 longer[k] = gap[k / n] + gaps[c][k % n];
             }
             gap = longer;
-            for (int i = 0; i < ws.length; i++) {
-                weights[i] = outer(weights[i], ws[i][c]);
+            value = outer(value, values[c]);
+            for (int i = 0; i < limits.length; i++) {
+                weight[i] = outer(weight[i], weights[i][c]);
             }
         }
-        parent = numbered(value.length);
+        parent = new int[value.length];
+        for (int k = 0; k < parent.length; k++) {
+            parent[k] = k;
+        }
         option = new int[value.length];
-        int[] kept = new int[value.length];
-        int possible = 0;
-        long[] weight = new long[ws.length];
-        for (int k = 0; k < kept.length; k++) {
-            for (int i = 0; i < ws.length; i++) {
-                weight[i] = weights[i][k];
-            }
-            if (isPossible(gap[k], weight)) {
-                kept[possible++] = k;
-            }
-        }
-        take(Arrays.copyOf(kept, possible));
     }
 
     private static long[] outer(long[] sums, long[] items) {
@@ -155,99 +161,72 @@ final class Sums {
         return found;
     }
 
-    /** Add one class; of what can still be the best, note which sum and which item it came from. */
-    private void add(long[] values, long[][] ws, double[] gaps) {
-        later--;
-        for (int i = 0; i < ws.length; i++) {
-            restLeast[i] -= Numbers.least(ws[i]);
-            restMost[i] -= Numbers.greatest(ws[i]);
-        }
-        int[] order = Numbers.order(Numbers.ordered(gap));
-        double[] ascending = Numbers.take(gap, order);
-        Sums next = new Sums(limits, prices, margin);
-        System.arraycopy(restLeast, 0, next.restLeast, 0, limits.length);
-        System.arraycopy(restMost, 0, next.restMost, 0, limits.length);
-        next.later = later;
-        next.clear();
-        // All pairs whose gaps add up to at most the margin; pruned now and then, so that they never are many.
-        long[] weight = new long[ws.length];
-        for (int k = 0; k < gaps.length; k++) {
-            int count = countUpTo(ascending, margin - gaps[k]);
-            for (int s = 0; s < count; s++) {
-                int before = order[s];
-                for (int i = 0; i < ws.length; i++) {
-                    weight[i] = weights[i][before] + ws[i][k];
+    /** Add one class: all pairs of a sum and an item whose gaps leave them above the floor, as far as they are few. */
+    private void add(int c) {
+        int[] byGap = Numbers.order(Numbers.ordered(gap));
+        double[] ascending = Numbers.take(gap, byGap);
+        int items = gaps[c].length;
+        long most = (long) PAIRS * width;
+        double margin = bound - floor;
+        if (pairs(ascending, gaps[c], margin) > most) {
+            double low = Double.POSITIVE_INFINITY;
+            for (double g : gaps[c]) {
+                low = Math.min(low, ascending[0] + g);
+            }
+            double high = margin;
+            for (int step = 0; step < BISECTIONS; step++) {
+                double middle = (low + high) / 2;
+                if (pairs(ascending, gaps[c], middle) <= most) {
+                    low = middle;
+                } else {
+                    high = middle;
                 }
-                next.put(value[before] + values[k], gap[before] + gaps[k], weight, before, k);
+            }
+            margin = low;
+            lost = Math.max(lost, bound - low);
+        }
+        int[] counts = new int[items];
+        long sum = 0;
+        for (int k = 0; k < items; k++) {
+            counts[k] = countUpTo(ascending, margin - gaps[c][k]);
+            sum += counts[k];
+        }
+        int total = 0;
+        for (int k = 0; k < items; k++) {
+            if (sum > 2 * most) { // so many are equal
+                counts[k] = (int) Math.min(counts[k], 1 + most / items);
+            }
+            total += counts[k];
+        }
+        long[] newValue = new long[total];
+        double[] newGap = new double[total];
+        long[][] newWeight = new long[limits.length][total];
+        parent = new int[total];
+        option = new int[total];
+        int at = 0;
+        for (int k = 0; k < items; k++) {
+            for (int s = 0; s < counts[k]; s++, at++) {
+                int before = byGap[s];
+                newValue[at] = value[before] + values[c][k];
+                newGap[at] = gap[before] + gaps[c][k];
+                for (int i = 0; i < limits.length; i++) {
+                    newWeight[i][at] = weight[i][before] + weights[i][c][k];
+                }
+                parent[at] = before;
+                option[at] = k;
             }
         }
-        next.prune();
-        value = next.value;
-        gap = next.gap;
-        parent = next.parent;
-        option = next.option;
-        System.arraycopy(next.weights, 0, weights, 0, weights.length);
+        value = newValue;
+        gap = newGap;
+        System.arraycopy(newWeight, 0, weight, 0, limits.length);
     }
 
-    /** Hold no sums, with room for some. */
-    private void clear() {
-        value = new long[START];
-        gap = new double[START];
-        parent = new int[START];
-        option = new int[START];
-        for (int i = 0; i < weights.length; i++) {
-            weights[i] = new long[START];
+    private static long pairs(double[] ascending, double[] gaps, double margin) {
+        long count = 0;
+        for (double g : gaps) {
+            count += countUpTo(ascending, margin - g);
         }
-    }
-
-    /** Note a sum, unless it is out of the question. */
-    private void put(long v, double g, long[] ws, int from, int item) {
-        if (!isPossible(g, ws)) {
-            return;
-        }
-        if (count == value.length) {
-            makeRoom();
-        }
-        value[count] = v;
-        gap[count] = g;
-        parent[count] = from;
-        option[count] = item;
-        for (int i = 0; i < ws.length; i++) {
-            weights[i][count] = ws[i];
-        }
-        count++;
-    }
-
-    /** Whether a sum may hold the limits once all classes are added, within the margin. */
-    private boolean isPossible(double g, long[] ws) {
-        double waste = g;
-        for (int i = 0; i < limits.length; i++) {
-            if (ws[i] > limits[i] - restLeast[i]) {
-                return false;
-            }
-            waste += prices[i] * Math.max(0, limits[i] - restMost[i] - ws[i]);
-        }
-        return later == 0 || waste <= margin; // of the last ones all that hold the limits count
-    }
-
-    private void makeRoom() {
-        prune();
-        int length = Math.max(START, 2 * count);
-        value = Arrays.copyOf(value, length);
-        gap = Arrays.copyOf(gap, length);
-        parent = Arrays.copyOf(parent, length);
-        option = Arrays.copyOf(option, length);
-        for (int i = 0; i < weights.length; i++) {
-            weights[i] = Arrays.copyOf(weights[i], length);
-        }
-    }
-
-    private static int[] numbered(int count) {
-        int[] numbers = new int[count];
-        for (int i = 0; i < count; i++) {
-            numbers[i] = i;
-        }
-        return numbers;
+        return count;
     }
 
     private static int countUpTo(double[] ascending, double most) {
@@ -264,24 +243,69 @@ final class Sums {
         return low;
     }
 
+    /** Keep only those that go on, where the classes from order[next] are to come; of the last all within the limits. */
+    private void prune(int next) {
+        boolean last = next == order.length;
+        long[] least = new long[limits.length];
+        long[] most = new long[limits.length];
+        for (int i = 0; i < limits.length; i++) {
+            for (int k = next; k < order.length; k++) {
+                least[i] += Numbers.least(weights[i][order[k]]);
+                most[i] += Numbers.greatest(weights[i][order[k]]);
+            }
+        }
+        if (tangents != null && !last) {
+            tangents.lookAhead(order, next);
+        }
+        int[] kept = new int[value.length];
+        double[] bounds = new double[value.length];
+        int count = 0;
+        long[] own = new long[limits.length];
+        for (int k = 0; k < kept.length; k++) {
+            boolean fits = true;
+            double best = bound - gap[k];
+            for (int i = 0; i < limits.length; i++) {
+                own[i] = weight[i][k];
+                fits &= own[i] <= limits[i] - least[i];
+                best -= prices[i] * Math.max(0, limits[i] - most[i] - own[i]);
+            }
+            if (fits && !last) {
+                bounds[count] = tangents == null ? best : tangents.bound(value[k], own);
+            }
+            if (fits && (last || bounds[count] >= floor)) {
+                kept[count++] = k;
+            }
+        }
+        take(Arrays.copyOf(kept, count));
+        if (last) {
+            return;
+        }
+        bounds = cut(Arrays.copyOf(bounds, count), 2 * width);
+        int[] best = Dominance.undominated(value, weight);
+        take(best);
+        cut(Numbers.take(bounds, best), width);
+    }
+
+    /** Keep the `most` of greatest bounds, and note what the others may be worth; the bounds of those kept. */
+    private double[] cut(double[] bounds, int most) {
+        if (bounds.length <= most) {
+            return bounds;
+        }
+        int[] falling = Numbers.order(Numbers.negated(Numbers.ordered(bounds)));
+        lost = Math.max(lost, bounds[falling[most]]);
+        int[] kept = Arrays.copyOf(falling, most);
+        Arrays.sort(kept);
+        take(kept);
+        return Numbers.take(bounds, kept);
+    }
+
     private void take(int[] kept) {
         value = Numbers.take(value, kept);
         gap = Numbers.take(gap, kept);
         parent = Numbers.take(parent, kept);
         option = Numbers.take(option, kept);
-        for (int i = 0; i < weights.length; i++) {
-            weights[i] = Numbers.take(weights[i], kept);
-        }
-        count = kept.length;
-    }
-
-    /** Keep only sums that can still be the best; of the last ones the best alone. */
-    private void prune() {
-        take(numbered(count)); // arrays have room for more
-        if (later > 0) {
-            take(Dominance.undominated(value, weights));
-        } else if (count > 0) {
-            take(new int[] {bestOf()});
+        for (int i = 0; i < weight.length; i++) {
+            weight[i] = Numbers.take(weight[i], kept);
         }
     }
 
@@ -290,8 +314,8 @@ final class Sums {
         int best = 0;
         for (int k = 1; k < value.length; k++) {
             int better = Long.compare(value[k], value[best]);
-            for (int i = 0; i < weights.length && better == 0; i++) {
-                better = Long.compare(weights[i][best], weights[i][k]);
+            for (int i = 0; i < weight.length && better == 0; i++) {
+                better = Long.compare(weight[i][best], weight[i][k]);
             }
             if (better > 0) {
                 best = k;

@@ -1,0 +1,262 @@
+"""Hard re-plans by a deadline: how long they take, in what memory, how many are proven, beside HiGHS and CP-SAT.
+
+    python benchmarks/deadline.py --json > benchmarks/results/deadline.json
+    python benchmarks/deadline.py --quick
+    python benchmarks/deadline.py --state parts.jsonl --replans 10000     (killed, it goes on)
+
+Four kinds of problems, drawn at random; each question changes the limits, and the plan before it is the one that runs:
+
+    charged 4x8x18   four models of eight blocks with 18 options; charges for switching, memory, latency
+    charged demo     two models of 5 and 8 blocks with 18 options, as in the demo; charges, memory, cores
+    cores 20-40      20 to 40 models of 4 blocks with 6 options; memory and cores
+    mmkp 10-40       10 to 40 models of one block with 30 options worth what they weigh; memory and cores
+
+Everyone gets the same integers and 100 ms of processor time: our deadline's clock is set to count that, so that what
+else runs on the machine does not matter. Solvers get one binary for each option, the charge in its cost, and run in
+processes of their own on every 20th question, building the model not counted; what they have proven in 100 ms counts,
+of each core where they use several. Accuracy is linear in the losses.
+
+Needs: pip install ortools highspy
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deadline_solvers import DEADLINE_MS, Problem, solve_cpsat, solve_highs
+from report import bar, json_line
+from solvers import LOSS_UNITS, draw
+
+FAMILIES = ("charged 4x8x18", "charged demo", "cores 20-40", "mmkp 10-40")
+QUESTIONS_EACH = 25
+
+
+# --- problems --------------------------------------------------------------------------------------------------------
+
+
+def problem(family: str, seed: int) -> Problem:
+    """Tables of integers (memory, latency in nanoseconds, loss in millionths), a charge, and questions' limits."""
+    rng = np.random.default_rng([FAMILIES.index(family), seed])
+    per_mb = float(10 ** rng.uniform(-3.5, -1)) if family.startswith("charged") else 0.0
+    if family == "mmkp 10-40":
+        tables = [[_near_proportional(rng)] for _ in range(int(rng.integers(10, 41)))]
+    elif family == "charged demo":
+        tables = draw(1, 5, 6, 3, seed=2 * seed)["tables"] + draw(1, 8, 6, 3, seed=2 * seed + 1)["tables"]
+    elif family == "charged 4x8x18":
+        tables = draw(4, 8, 6, 3, seed=seed)["tables"]
+    else:
+        tables = draw(int(rng.integers(20, 41)), 4, 6, seed=seed)["tables"]
+    questions = []
+    for _ in range(QUESTIONS_EACH):
+        memory = _between([b for t in tables for b in t], 0, rng.uniform(0.2, 0.8))
+        latency = [_between(t, 1, rng.uniform(0.5, 1.0)) for t in tables] if family == "charged 4x8x18" else None
+        cores = None if latency else _between([b for t in tables for b in t], 1, rng.uniform(0.3, 0.8))
+        questions.append({"memory": memory, "latency": latency, "busy": cores})
+    return {"family": family, "seed": seed, "tables": tables, "per_mb": per_mb, "questions": questions}
+
+
+def _between(blocks: list[Any], figure: int, share: float) -> int:
+    least, most = sum(min(b[figure]) for b in blocks), sum(max(b[figure]) for b in blocks)
+    return int(least + share * (most - least))
+
+
+def _near_proportional(rng: np.random.Generator, options: int = 30) -> list[list[int]]:
+    memory, latency = rng.integers(1, 1000, (2, options)) * 1000
+    value = (memory + latency) / 2e6 * rng.uniform(0.8, 1.2, options)
+    return [memory.tolist(), latency.tolist(), np.rint((1.2 - value) * LOSS_UNITS).astype(int).tolist()]
+
+
+# --- this package ----------------------------------------------------------------------------------------------------
+
+
+def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
+    """Answers to all questions; each holds what solvers need to answer the same one."""
+    from legodnn.errors import InfeasibleError
+    from legodnn.runtime import clock
+    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
+    from legodnn.store import Link
+    from legodnn.workload import Budget, SwitchCharge
+
+    clock.now = time.process_time
+    tables = [
+        ModelTable(
+            f"m{i}",
+            tuple(
+                BlockRows(
+                    f"b{j}",
+                    tuple(
+                        OptionRow(f"{k}", m, {1: t / 1e6}, loss / LOSS_UNITS, bytes=m)
+                        for k, (m, t, loss) in enumerate(zip(*block, strict=True))
+                    ),
+                )
+                for j, block in enumerate(table)
+            ),
+            link=Link(x=(-100.0, 100.0), y=(100.0, -100.0)),
+            rate_hz=1.0,
+        )
+        for i, table in enumerate(given["tables"])
+    ]
+    scheduler = Scheduler(tables, SwitchCharge(per_mb=given["per_mb"]))
+    plan = scheduler.plan(Budget())
+    answers = []
+    for number, question in enumerate(given["questions"]):
+        limits = {f"m{i}": ns / 1e6 for i, ns in enumerate(question["latency"] or [])} or None
+        cores = None if question["busy"] is None else question["busy"] / 1e9
+        budget = Budget(memory_bytes=question["memory"], latency_ms=limits, cores=cores)
+        running = [[int(o) for o in m.options.values()] for m in plan.models] if given["per_mb"] else None
+        held = _peak(reset=True)
+        start = time.process_time()
+        try:
+            found = scheduler.plan(budget, running=plan, deadline_ms=DEADLINE_MS)
+        except InfeasibleError:
+            continue
+        answer: dict[str, Any] = {
+            "ms": 1e3 * (time.process_time() - start),
+            "mb": (_peak() - held) / 1e6,
+            "worth": found.objective - found.switch_charge,
+            "gap": found.gap,
+        }
+        if number % every == 0:
+            answer["asked"] = {**question, "running": running}
+        answers.append(answer)
+        plan = found
+    return answers
+
+
+def _peak(reset: bool = False) -> int:
+    """Bytes: the most that was resident since it was last reset; what is resident now, after a reset."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
+
+
+# --- processes and figures -------------------------------------------------------------------------------------------
+
+
+def serve(solver: str) -> None:
+    """A worker: one JSON request a line on stdin, one JSON answer a line on stdout, after the marker that is ours."""
+    solve = {"legodnn": solve_legodnn, "highs": solve_highs, "cpsat": solve_cpsat}[solver]
+    for line in sys.stdin:
+        print("\n#" + json.dumps(solve(*json.loads(line))), flush=True)
+
+
+class Worker:
+    """A solver in a process of its own."""
+
+    def __init__(self, solver: str) -> None:
+        command = [sys.executable, __file__, "--worker", solver]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *request: Any) -> Any:
+        """Have it answer one request."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line.startswith("#"):
+                return json.loads(line[1:])
+        raise RuntimeError("the worker ended; its message is above")
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of one kind of problems: times, memory, gaps; and the solvers on those questions that they were asked."""
+    ours = [a for row in rows for a in row["legodnn"]]
+    ms = np.array([a["ms"] for a in ours])
+    gaps = np.array([a["gap"] for a in ours])
+    figures: dict[str, Any] = {
+        "replans": len(ours),
+        "proven": float((gaps == 0).mean()),
+        "ms": {"median": float(np.median(ms)), "p99": float(np.percentile(ms, 99)), "max": float(ms.max())},
+        "most_mb": max(a["mb"] for a in ours),
+        "gap": {"p99": float(np.percentile(gaps, 99)), "max": float(gaps.max())},
+    }
+    both = [
+        (a, s) for row in rows for a, s in zip([a for a in row["legodnn"] if "asked" in a], row["solvers"], strict=True)
+    ]
+    figures["asked_of_all"] = len(both)
+    figures["proven_of_these"] = float(np.mean([a["gap"] == 0 for a, _ in both]))
+    for name in both[0][1] if both else ():
+        worth = [(a["worth"], s[name]["worth"]) for a, s in both]
+        figures[name] = {
+            "proven": float(np.mean([s[name]["proven"] for _, s in both])),
+            "ms": float(np.median([s[name]["ms"] for _, s in both])),
+            "without_a_plan": sum(theirs is None for _, theirs in worth),
+            "worse_than_ours": sum(theirs is None or theirs < ours - 1e-6 for ours, theirs in worth),
+            "better_than_ours": sum(theirs is not None and theirs > ours + 1e-6 for ours, theirs in worth),
+            "beyond_our_bound": sum(
+                s[name]["worth"] is not None and s[name]["worth"] > a["worth"] + a["gap"] + 1e-6 for a, s in both
+            ),
+        }
+    return figures
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    parser.add_argument("--quick", action="store_true", help="a few of each kind: proves that it works")
+    parser.add_argument("--replans", type=int, default=10_000, help="in all (default 10000)")
+    parser.add_argument("--state", type=Path, help="a file to which each answer is added, and from which a run goes on")
+    parser.add_argument("--only-legodnn", action="store_true", help="without the solvers")
+    parser.add_argument("--worker", choices=("legodnn", "highs", "cpsat"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        return serve(args.worker)
+    each = 1 if args.quick else -(-args.replans // (len(FAMILIES) * QUESTIONS_EACH))
+    rows = (
+        [json.loads(line) for line in args.state.read_text().splitlines()] if args.state and args.state.exists() else []
+    )
+    done = {(row["family"], row["seed"]) for row in rows}
+    others = {} if args.only_legodnn else {name: Worker(name) for name in ("highs", "cpsat")}
+    ours = Worker("legodnn")
+    for seed in range(each):
+        for family in FAMILIES:
+            if (family, seed) in done:
+                continue
+            given = problem(family, seed)
+            answers = ours.ask(given, 20)
+            asked = [a["asked"] for a in answers if "asked" in a]
+            row = {
+                "family": family,
+                "seed": seed,
+                "legodnn": answers,
+                "solvers": [{name: w.ask(given, question) for name, w in others.items()} for question in asked],
+            }
+            rows.append(row)
+            if args.state:
+                with args.state.open("a") as f:
+                    f.write(json.dumps(row) + "\n")
+            proven = sum(a["gap"] == 0 for a in answers)
+            worst = max(a["ms"] for a in answers)
+            print(
+                f"{family} {seed}: {proven} of {len(answers)} proven, worst {worst:.0f} ms", file=sys.stderr, flush=True
+            )
+    for worker in (ours, *others.values()):
+        worker.process.kill()
+    figures = {family: summary([r for r in rows if r["family"] == family]) for family in FAMILIES}
+    bars = []
+    for family, found in figures.items():
+        bars.append(bar(f"{family}: the slowest re-plan, ms", found["ms"]["max"], 1.1 * DEADLINE_MS))
+        bars.append(bar(f"{family}: most memory, MB", found["most_mb"], 50.0))
+        beyond = max((found[name]["beyond_our_bound"] for name in ("highs", "cpsat") if name in found), default=0)
+        bars.append(bar(f"{family}: plans of solvers beyond our bound", beyond, 0))
+    if not args.json:
+        for b in bars:
+            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
+    print(json_line("deadline", figures, bars, ["numpy", "highspy", "ortools"]))
+
+
+if __name__ == "__main__":
+    main()

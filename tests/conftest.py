@@ -32,10 +32,8 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of what goes through LiteRT's C API are skipped where it cannot be called, as on 32-bit ARM."""
-    callspec = getattr(item, "callspec", None)
-    if item.get_closest_marker("capi") or (
-        callspec and any(isinstance(v, str) and v == "capi" for v in callspec.params.values())
-    ):
+    params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    if item.get_closest_marker("capi") or any(isinstance(p, str) and p == "capi" for p in params):
         from legodnn.runtime import capi
 
         if problem := capi.problem():

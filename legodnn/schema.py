@@ -20,8 +20,10 @@ from legodnn.files import read_regular
 
 # What a document may hold. A store of 50 blocks with 30 options each, with their interactions, takes 2 MB.
 MOST_BYTES_OF_DOCUMENT = 4 << 20
-# Lists and objects, and values of any kind: what is read of them takes many times their text's room.
+# Lists and objects, named fields, and values of any kind: what is read of them, or told of wrong ones, takes many times
+# their text's room.
 MOST_CONTAINERS = 100_000
+MOST_FIELDS = 100_000
 MOST_VALUES = 500_000
 MOST_DEPTH = 200
 
@@ -160,10 +162,12 @@ def parse_document(
 
 
 def check_extent(text: str, name: str, error: type[LegoError], remedy: str) -> None:
-    """Raise `error` if a JSON text holds more than a reader has room for; brackets and commas in strings count too."""
+    """Raise `error` if a JSON text holds more than a reader has room for; marks that stand in strings count too."""
     containers = text.count("[") + text.count("{")
     if containers > MOST_CONTAINERS:
         raise error(f"{name} holds {containers:,} lists and objects, at most {MOST_CONTAINERS:,} are read; {remedy}")
+    if (fields := text.count(":")) > MOST_FIELDS:
+        raise error(f"{name} holds {fields:,} named fields, at most {MOST_FIELDS:,} are read; {remedy}")
     if (values := containers + text.count(",")) > MOST_VALUES:
         raise error(f"{name} holds {values:,} values, at most {MOST_VALUES:,} are read; {remedy}")
 

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from legodnn.errors import LegoError, ProfileError
-from legodnn.schema import MOST_CONTAINERS, MOST_VALUES, Many, Schema, explain, parse_document, read_document, to_json
+from legodnn.schema import (
+    MOST_CONTAINERS,
+    MOST_FIELDS,
+    MOST_VALUES,
+    Many,
+    Schema,
+    explain,
+    parse_document,
+    read_document,
+    to_json,
+)
 
 
 class Note(Schema):
@@ -132,6 +142,12 @@ def test_the_first_wrong_entry_of_a_list_ends_the_search() -> None:
 def test_what_would_take_much_more_room_than_its_text_is_not_parsed(element: str, count: int, message: str) -> None:
     with pytest.raises(LegoError, match=message):
         parse('{"schema": "note/1", "tags": [' + ",".join([element] * (count - 1)) + "]}")
+
+
+def test_no_more_fields_are_told_to_be_wrong_than_there_is_room_for() -> None:
+    unknown = ",".join(f'"{i}":0' for i in range(MOST_FIELDS))
+    with pytest.raises(LegoError, match="100,001 named fields, at most 100,000 are read; write"):
+        parse('{"schema":"note/1",' + unknown + "}")
 
 
 def test_a_document_of_more_than_four_mebibytes_is_not_read(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ public final class Bounds {
     public static final int DOCUMENT = 4 << 20;
     /** Lists and objects in a document; brackets in strings count too. */
     public static final int CONTAINERS = 100_000;
-    /** Those, and commas. */
+    /** Named fields in a document; colons in strings count too. */
+    static final int FIELDS = 100_000;
+    /** Lists and objects, and commas. */
     static final int VALUES = 500_000;
     /** Lists and objects inside one another. */
     static final int DEPTH = 200;

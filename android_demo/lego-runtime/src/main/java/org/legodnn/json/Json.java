@@ -43,13 +43,18 @@ public final class Json {
     private static void checkExtent(String text) {
         int containers = 0;
         int commas = 0;
+        int colons = 0;
         for (int i = 0; i < text.length(); i++) {
             char c = text.charAt(i);
             containers += c == '[' || c == '{' ? 1 : 0;
             commas += c == ',' ? 1 : 0;
+            colons += c == ':' ? 1 : 0;
         }
         if (containers > Bounds.CONTAINERS) {
             throw new JsonException("more than " + Bounds.CONTAINERS + " lists and objects");
+        }
+        if (colons > Bounds.FIELDS) {
+            throw new JsonException("more than " + Bounds.FIELDS + " named fields");
         }
         if (containers + commas > Bounds.VALUES) {
             throw new JsonException("more than " + Bounds.VALUES + " values");

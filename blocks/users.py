@@ -13,7 +13,8 @@ from legodnn.errors import LegoError
 
 
 def user_function(name: str, error: type[LegoError], remedy: str = "write module:function") -> Callable[..., Any]:
-    """The function of this name; the current folder is searched too, as Python does for scripts.
+    """The function of this name. The current folder is searched too: first for its module and what that imports, as
+    Python does for scripts, and last for whatever is imported later.
 
     Args:
         name: `module:function`.
@@ -26,14 +27,20 @@ def user_function(name: str, error: type[LegoError], remedy: str = "write module
     module_name, colon, function_name = name.partition(":")
     if not colon or not module_name or module_name.startswith("."):
         raise error(f"cannot find {name!r}; {remedy}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    known = here in sys.path
+    if not known:
+        sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as e:
         raise error(f"cannot find {name!r} ({e}); {remedy}") from None
     except Exception as e:  # the user's code may raise any
         raise error(f"cannot import {module_name!r}: {_told(e)}") from e
+    finally:
+        if not known:  # a file that is called as a module of a library must not be taken for it
+            sys.path.remove(here)
+            sys.path.append(here)
     if not hasattr(module, function_name):
         raise error(f"cannot find {name!r} (module {module_name!r} has no attribute {function_name!r}); {remedy}")
     function = getattr(module, function_name)

@@ -31,7 +31,7 @@ from legodnn.blocks.rehearsal import check_undivided, rehearse
 from legodnn.blocks.training import assign, scalars_to, train_original, values
 from legodnn.blocks.work import Work
 from legodnn.console import duration, say
-from legodnn.errors import StoreError
+from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
 from legodnn.schema import to_json
 from legodnn.store import MANIFEST, Manifest, Store
@@ -69,11 +69,9 @@ def build(
         pieces = extract(model, recipe.max_blocks, recipe.min_share)
         try:
             return _build(recipe, path, data, model, pieces, jobs, tensorboard, allow_chance)
-        except OSError as e:
-            raise StoreError(
-                f"cannot write {e.filename or path}: {e.strerror or e}; put that right and run the same command again, "
-                "it goes on where it was"
-            ) from e
+        except (OSError, WriteError) as e:
+            told = f"cannot write {e.filename or path}: {e.strerror or e}" if isinstance(e, OSError) else str(e)
+            raise WriteError(f"{told}, and run the same command again: it goes on where it was") from e
 
 
 def _build(

@@ -184,25 +184,25 @@ def _keras_file(path: str) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:  # a damaged or foreign file can make Keras raise any
-        raise ModelError(f"cannot load {path}: {_brief(e)}{_remedy(path, e)}") from e
+        raise ModelError(f"cannot load {path}: {_reason(path, e)}") from e
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
     return model
 
 
-def _remedy(path: str, error: Exception) -> str:
-    """What helps with a file that Keras cannot load."""
+def _reason(path: str, error: Exception) -> str:
+    """Why Keras cannot load a file, and what helps."""
     if "Lambda" in str(error):
         return (
-            "; it has a Lambda layer, which is Python code, and code in a file is not run: put the function that makes "
+            "it has a Lambda layer, which is Python code, and code in a file is not run; put the function that makes "
             "the model, or loads it, into a module and give it as module:function"
         )
-    version = _saved_by(path)
+    version, remedy = _saved_by(path), ""
     if version.startswith("2."):
-        return f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
-    if "custom" in str(error) or "registered" in str(error):
-        return "; for layers of your own build the model in a function, module:function"
-    return ""
+        remedy = f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
+    elif "custom" in str(error) or "registered" in str(error):
+        remedy = "; for layers of your own build the model in a function, module:function"
+    return _brief(error) + remedy
 
 
 def _saved_by(path: str) -> str:

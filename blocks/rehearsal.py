@@ -53,10 +53,6 @@ def rehearse(
     if recipe.train_epochs:
         check_labels(model, data)
     names = output_names(pieces)
-    if len(set(names)) < len(names):
-        raise ModelError(
-            f"{model.name} gives one tensor as two of its outputs; leave one out, or pass it through an Identity layer"
-        )
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.x[np.arange(batch) % len(data.train)]

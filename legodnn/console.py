@@ -76,8 +76,8 @@ def shown(value: object) -> str:
     """A value as messages show it: in one line of at most 60 characters."""
     try:
         return f"{' '.join(repr(value).split()):.60}"
-    except ValueError:  # an integer of thousands of digits
-        return type(value).__name__
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a longer number" if isinstance(value, int) else type(value).__name__
 
 
 def parse_memory(text: str) -> int:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
+from legodnn.console import shown
 from legodnn.errors import LegoError
 from legodnn.files import read_regular
 
@@ -107,12 +108,7 @@ def _problem(problem: Any) -> str:
 
 
 def _got(value: object) -> str:
-    if isinstance(value, dict | list | tuple | BaseModel):
-        return ""
-    try:
-        return f", got {value!r:.60}"
-    except ValueError:  # Python writes no integer of more than 4,300 digits
-        return ", got a longer number"
+    return "" if isinstance(value, dict | list | tuple | BaseModel) else f", got {shown(value)}"
 
 
 def read_document(path: Path, schema: type[SchemaT], version: str, error: type[LegoError], remedy: str) -> SchemaT:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A cache of packed weights of the tests' own."""
     os.environ["LEGODNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+# Where the tests run in the background of a shell, Ctrl-C is ignored, and would be by every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -221,7 +221,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
         ),
         ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file or some train_epochs"),
         ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),
-        ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read arrays from missing.npz"),
+        ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read missing.npz: No such file"),
     ],
 )
 def test_a_model_that_is_not_there_is_refused(

@@ -16,7 +16,7 @@ from keras import layers
 from legodnn.blocks import build as build_module
 from legodnn.blocks.build import build
 from legodnn.blocks.recipe import Recipe
-from legodnn.errors import DataError, LegoError, ModelError, StoreError
+from legodnn.errors import DataError, LegoError, ModelError, WriteError
 from legodnn.store import Store
 
 X = np.random.default_rng(0).random((90, 8, 8, 3), dtype=np.float32)
@@ -79,7 +79,7 @@ def broken(outputs, labels):
 @pytest.mark.parametrize(
     ("model", "labels", "changes", "error", "message"),
     [
-        (twice, None, {}, ModelError, "net gives one tensor as two of its outputs; leave one out, or pass it through"),
+        (twice, None, {}, ModelError, "gives the output of .* twice .output 2.; leave one of them out"),
         (classifier, None, {"input_mean": (0.1, 0.2)}, LegoError, "mean"),
         (classifier, None, {"metric": "OWN:constant"}, DataError, "metric constant is 0.500 whatever the outputs are"),
         (classifier, None, {"metric": "OWN:sometimes"}, DataError, "metric OWN:sometimes gave nan, not a number"),
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_is_told_in_a_line_and_the_same_build_goes_on(tmp
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))  # as on a full disk, writing fails
     try:
-        with pytest.raises(StoreError, match=r"cannot write .*: File too large; put that right and run the same comm"):
+        with pytest.raises(WriteError, match=r"cannot write .*: File too large; make room there, .*, and run the same"):
             build(recipe, tmp_path / "store")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

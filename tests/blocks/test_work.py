@@ -111,7 +111,7 @@ def content() -> bytes:
 @pytest.mark.parametrize("damaged", [b"", b"text", content()[:100], content()[:-1], content().replace(b"F", b"T")])
 def test_a_damaged_state_is_refused_with_what_to_do(work: Work, damaged: bytes) -> None:
     (work.path / "job0.state.npz").write_bytes(damaged)
-    with pytest.raises(StoreError, match=r"cannot read arrays from .*job0.state.npz: .+; remove it and run the same"):
+    with pytest.raises(StoreError, match=r"cannot read .*job0.state.npz: .+; remove it and run the same"):
         work.checkpoint("job0").read()
 
 

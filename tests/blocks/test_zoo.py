@@ -142,7 +142,7 @@ def test_a_weights_file_that_cannot_be_read_is_refused(tmp_path: Path, kind: str
     else:
         content[200:300] = b"\xff" * 100
         path.write_bytes({"empty": b"", "text": b"hello", "truncated": content[:999], "corrupt": content}[kind])
-    with pytest.raises(ModelError, match="cannot read arrays from"):
+    with pytest.raises(ModelError, match="cannot read "):
         zoo.load_cifar_resnet_weights(zoo.resnet20(0.1), path)
 
 

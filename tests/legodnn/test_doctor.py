@@ -178,7 +178,7 @@ def test_a_runtime_that_is_there_and_cannot_be_imported_is_described(tmp_path: P
     done = doctor_without("ai_edge_litert", "tensorflow", flags=("--json",), path=tmp_path)
     assert done.returncode == 1, done.stderr
     (missing,) = (f for f in json.loads(done.stdout) if f["state"] == "missing")
-    assert missing["found"] == f"tflite-runtime is installed but cannot be imported: {why}"
+    assert missing["found"] == f"tflite-runtime is installed but cannot be loaded: {why}"
     assert "pip install" not in missing["remedy"]
 
 

@@ -131,7 +131,7 @@ def test_an_opening_that_fails_half_way_holds_nothing(
     def fail(*_: object, **__: object) -> None:
         raise OSError(12, "Cannot allocate memory") if broken == "place" else ExecutionError("broken")
 
-    place = {"place": (linking, "place"), "allocate": (buffers, "allocate"), "Tensor": (capi, "Tensor")}
+    place = {"place": (linking, "Placed"), "allocate": (buffers, "allocate"), "Tensor": (capi, "Tensor")}
     if broken in place:
         monkeypatch.setattr(*place[broken], fail)
     elif broken == "map":

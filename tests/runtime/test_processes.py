@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from legodnn import Store
+from legodnn.printable import printable
 from legodnn.runtime import processes, trial
 from legodnn.runtime.executor import compositions
 from legodnn.runtime.isolated import IsolatedExecutor
@@ -164,7 +165,7 @@ def test_messages_may_hold_any_bytes(tmp_path: Path) -> None:
     _, error = trial.told(done.stdout)
     assert error is not None
     assert error[0] == "StoreError"
-    assert error[1].startswith(f"{path} is not a folder")
+    assert error[1].startswith(f"{printable(path)} is not a folder")
 
 
 def test_a_child_that_takes_too_long_is_ended() -> None:

@@ -35,7 +35,7 @@ def loaded_files(runtime: Runtime, monkeypatch: pytest.MonkeyPatch, budget: Budg
     opening = interpreter.open_interpreter
 
     def counting(threads: int, model_path: str) -> object:
-        opened.append(model_path)
+        opened.append(str(Path(model_path).readlink()))
         return opening(threads, model_path=model_path)
 
     monkeypatch.setattr(interpreter, "open_interpreter", counting)

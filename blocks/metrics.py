@@ -23,6 +23,7 @@ from legodnn.blocks.data import Dataset, Split
 from legodnn.blocks.graph import as_list
 from legodnn.blocks.heads import MEASURES, Head, heads_of
 from legodnn.blocks.users import call_user, user_function
+from legodnn.console import shown
 from legodnn.errors import DataError
 
 Array = NDArray[np.float32]
@@ -117,7 +118,7 @@ def _own(name: str, function: Callable[..., Any]) -> Metric:
         except (TypeError, ValueError):
             value = math.nan
         if not math.isfinite(value):
-            raise DataError(f"metric {name} gave {found!r:.60}, not a number; it must give one for any outputs")
+            raise DataError(f"metric {name} gave {shown(found)}, not a number; it must give one for any outputs")
         return value
 
     metric.__name__ = getattr(function, "__name__", name)

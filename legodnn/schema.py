@@ -148,7 +148,7 @@ def parse_document(
     found = document.get("schema") if isinstance(document, dict) else None
     del document  # it may take more room than what is made of the text below
     if found != version:
-        raise error(f"{name} has schema {found!r:.60}, this version of legodnn reads {version!r}; {remedy}")
+        raise error(f"{name} has schema {shown(found)}, this version of legodnn reads {version!r}; {remedy}")
     try:
         return schema.model_validate_json(text)
     except ValidationError as e:

@@ -86,7 +86,7 @@ def _limits(value: object) -> float | dict[str, float] | None:
         try:
             limits[name] = _limit(limit)
         except ValueError as e:
-            raise ValueError(f"that of {name!r} {e}, got {limit!r:.60}") from None
+            raise ValueError(f"that of {name!r} {e}, got {shown(limit)}") from None
     return limits
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from legodnn.console import shown
 from legodnn.errors import WorkloadError
 from legodnn.profile import OptionProfile, Profile
 from legodnn.schema import MOST_OPTIONS, MOST_SEGMENTS
@@ -247,7 +248,7 @@ def _check(value: float, what: str, *, least: float = -math.inf, above: float = 
         wanted = (
             f"greater than {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else "finite"
         )
-        raise WorkloadError(f"{what} is {value!r:.40}; it must be a number {wanted} and at most {most:g}")
+        raise WorkloadError(f"{what} is {shown(value)}; it must be a number {wanted} and at most {most:g}")
 
 
 def _distinct(names: list[str], problem: str) -> None:

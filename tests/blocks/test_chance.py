@@ -69,7 +69,7 @@ def test_a_metric_that_is_no_number_for_some_outputs_is_refused() -> None:
             return float(np.float64(outputs[0].std(axis=0).sum() > 1e-3) / (outputs[0].std(axis=0).sum() > 1e-3))
 
     with pytest.raises(
-        DataError, match="metric ratio gave nan, not a number of at most 1e.09; it must give one for any outputs"
+        DataError, match=r"metric ratio gave nan, not a number of at most 1e.09; it must give one for any outputs"
     ):
         standing(ratio, [SCORES], of(CLASS))
 

@@ -139,7 +139,10 @@ def mutated(document: Json, rng: random.Random) -> Json:
         elif how == 7 and isinstance(inside, dict):
             inside[rng.choice(TEXTS)] = inside.pop(key)
         elif how == 8 and isinstance(inside, list):
-            inside.extend([inside[key]] * rng.choice((1, 2, 30, 1100)))
+            times = rng.choice((1, 2, 30, 1100))
+            inside.extend(
+                [inside[key]] * (times if len(str(inside[key])) < 10_000 else 1)
+            )  # writing is no reader's time
         elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool) and abs(inside[key]) < 1e300:
             inside[key] = inside[key] * rng.choice((-1, 0, 2, 3, 1000, 1e-6, 1e6, 1e12, 1 + 1e-15))
         elif isinstance(inside, dict) and how < 11:

@@ -139,10 +139,9 @@ def mutated(document: Json, rng: random.Random) -> Json:
         elif how == 7 and isinstance(inside, dict):
             inside[rng.choice(TEXTS)] = inside.pop(key)
         elif how == 8 and isinstance(inside, list):
-            times = rng.choice((1, 2, 30, 1100))
-            inside.extend(
-                [inside[key]] * (times if len(str(inside[key])) < 10_000 else 1)
-            )  # writing is no reader's time
+            # Copies, so that what is put into one of them is not in all: writing gigabytes is no reader's time.
+            times = rng.choice((1, 2, 30, 1100)) if len(str(inside[key])) < 10_000 else 1
+            inside.extend(copy.deepcopy(inside[key]) for _ in range(times))
         elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool) and abs(inside[key]) < 1e300:
             inside[key] = inside[key] * rng.choice((-1, 0, 2, 3, 1000, 1e-6, 1e6, 1e12, 1 + 1e-15))
         elif isinstance(inside, dict) and how < 11:

@@ -24,8 +24,9 @@ from legodnn.console import Progress
 from legodnn.errors import DependencyError, LegoError
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
-# Tens of a photo's size: beyond this a small file may be made to take all memory.
-_MOST_PIXELS = 100_000_000
+# Tens of a photo's size; and, beyond what a screen shows, so many for each byte of the file, of which photos have some
+# twenty: a small file could be made to take all memory.
+_MOST_PIXELS, _SMALL, _MOST_FOR_A_BYTE = 100_000_000, 16_000_000, 200
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # From this number on, reading is worth a progress line.
 _MANY = 500
@@ -136,6 +137,8 @@ def _read(file: Path, shape: tuple[int, ...], error: type[LegoError]) -> NDArray
         with Image.open(file, formats=_FORMATS) as image:
             if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"its {image.width} x {image.height} pixels are more than {_MOST_PIXELS:,}")
+            if image.width * image.height > max(_SMALL, _MOST_FOR_A_BYTE * (size := file.stat().st_size)):
+                raise ValueError(f"its {image.width} x {image.height} pixels cannot be in {size:,} bytes")
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
             small = _eight_bits(image)
             return _fit(small.transpose(Image.Transpose[turn]) if turn else small, shape)

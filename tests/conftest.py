@@ -31,8 +31,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["LEGODNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-# Where the tests run in the background of a shell, Ctrl-C is ignored, and would be by every process that they start.
+# In the background of a shell Ctrl-C is ignored, under nohup a hang-up is, and would be by every process started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -169,6 +169,7 @@ DAMAGED = {
     "text.png": (b"no image", "none of BMP"),
     "bomb.png": (png(40_000, 40_000), "pixels"),
     "large.png": (png(20_000, 6_000), "20000 x 6000 pixels are more than 100,000,000"),
+    "small.png": (png(8_000, 4_000), "8000 x 4000 pixels cannot be in .* bytes"),
     "cut.png": (png(64, 64, rows=b"\0" * 100), "truncated"),
     "postscript.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of BMP"),
     "float.ppm": (b"Pf 2 2 -1.0\n" + b"\0" * 16, "floating point"),

@@ -1,8 +1,8 @@
 """A user's model as what the rest of the offline stage works on: one flat Functional graph that computes in float32.
 
 Nested models are put in place of their calls, policies such as mixed_float16 are cast to float32, and so are inputs of
-whole numbers (`Input(dtype="uint8")`), which then take the same values as floats. Layers that need none of this are
-shared with the user's model. What comes out is compared with the user's own model on sample inputs, so that nothing
+whole numbers (`Input(dtype="uint8")`), which then take the same values as floats. Recurrent layers are unrolled, for a
+loop is nothing that a device runs. Layers that need none of this are shared with the user's model. What comes out is compared with the user's own model on sample inputs, so that nothing
 that gets lost on the way goes into a store.
 """
 
@@ -92,7 +92,7 @@ def _is_dict(model: keras.Model) -> bool:
 
 def _is_flat(model: keras.Model) -> bool:
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
-    return floats and not any(isinstance(c.operation, keras.Model) or _is_cast(c.operation) for c in calls(model))
+    return floats and not any(isinstance(c.operation, keras.Model) or _is_remade(c.operation) for c in calls(model))
 
 
 def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
@@ -108,6 +108,14 @@ def _is_cast(operation: Any) -> bool:
     if not isinstance(operation, keras.layers.Layer) or operation.quantization_mode:
         return False
     return any(p.compute_dtype in _CAST or p.variable_dtype in _CAST for p in operation._flatten_layers())
+
+
+def _is_remade(operation: Any) -> bool:
+    """Whether a copy stands in for a layer: one of another type, or unrolled."""
+    return _is_cast(operation) or (
+        isinstance(operation, keras.layers.Layer)
+        and any(getattr(part, "unroll", None) is False for part in operation._flatten_layers())
+    )
 
 
 def _float(model: keras.Model, tensor: Tensor, name: str) -> Tensor:
@@ -139,8 +147,8 @@ class _Copies:
                 number += 1
                 free = f"{name}_{number}"
             self._names.add(free)
-            plain = free == operation.name and not _is_cast(operation)
-            copy = operation if plain else blank_copy(operation, {**_cast(operation.get_config()), "name": free})
+            plain = free == operation.name and not _is_remade(operation)
+            copy = operation if plain else blank_copy(operation, {**_remade(operation.get_config()), "name": free})
             self._of[id(operation)] = operation, copy
         return self._of[id(operation)][1]
 
@@ -153,19 +161,19 @@ class _Copies:
         return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer, c in self._of.values() if c is not layer)
 
 
-def _cast(config: Any) -> Any:
-    """A layer's configuration with every policy that is to be cast replaced, those of layers inside it too."""
+def _remade(config: Any) -> Any:
+    """A layer's configuration unrolled, and with every policy that is to be cast replaced, as are layers inside it."""
     if isinstance(config, list | tuple):
-        return type(config)(_cast(entry) for entry in config)
+        return type(config)(_remade(entry) for entry in config)
     if not isinstance(config, dict):
         return config
     if config.get("class_name") in _POLICIES:
         named = config.get("config", {})
         return "float32" if "name" not in named or named["name"] in _CAST_POLICIES else config
-    return {
-        key: "float32" if key == "dtype" and isinstance(value, str) and value in _CAST_POLICIES else _cast(value)
-        for key, value in config.items()
-    }
+    changed = {key: _remade(value) for key, value in config.items()}
+    if isinstance(config.get("dtype"), str) and config["dtype"] in _CAST_POLICIES:
+        changed["dtype"] = "float32"
+    return {**changed, "unroll": True} if config.get("unroll") is False else changed
 
 
 def _inline(model: keras.Model, outputs: Sequence[Tensor], inputs: Sequence[Tensor], copies: _Copies) -> list[Tensor]:

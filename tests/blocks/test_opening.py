@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from legodnn.blocks.export import Runner, convert
 from legodnn.blocks.extract import compose, extract, output_names
 from legodnn.blocks.graph import as_list
 from legodnn.blocks.opening import functional
@@ -180,3 +181,22 @@ def test_a_mask_does_not_cross_segments() -> None:
     model = keras.Model(series, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
     for piece in extract(model, min_share=0):
         assert all(getattr(t, "_keras_mask", None) is None for t in (*piece.model.inputs, *piece.model.outputs))
+
+
+@pytest.mark.parametrize(
+    "recurrent",
+    [
+        lambda: layers.LSTM(3, return_sequences=True),
+        lambda: layers.GRU(3, reset_after=False),
+        lambda: layers.Bidirectional(layers.SimpleRNN(3)),
+        lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]),
+    ],
+)
+def test_recurrent_layers_are_unrolled_so_that_devices_run_them(recurrent: Any) -> None:
+    inputs = keras.Input((6, 4, 2))
+    model = keras.Model(inputs, recurrent()(layers.Reshape((6, 8))(inputs)))
+    opened = functional(model)
+    x = np.random.default_rng(0).normal(size=(5, 6, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(opened(x), model(x), atol=1e-5)
+    content = convert(opened)  # refused if it had a loop
+    np.testing.assert_allclose(Runner(content)(x[:1])[0], np.asarray(model(x[:1])), atol=1e-5)

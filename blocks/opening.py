@@ -1,9 +1,10 @@
 """A user's model as what the rest of the offline stage works on: one flat Functional graph that computes in float32.
 
-Nested models are put in place of their calls, policies such as mixed_float16 are cast to float32, and so are inputs of
-whole numbers (`Input(dtype="uint8")`), which then take the same values as floats. Recurrent layers are unrolled, for a
-loop is nothing that a device runs. Layers that need none of this are shared with the user's model. What comes out is compared with the user's own model on sample inputs, so that nothing
-that gets lost on the way goes into a store.
+Nested models are put in place of their calls, policies such as mixed_float16 are cast to float32, and so are inputs
+of whole numbers (`Input(dtype="uint8")`), which then take the same values as floats. Recurrent layers are unrolled,
+for a loop is nothing that a device runs. Layers that need none of this are shared with the user's model. What comes
+out is compared with the user's own model on sample inputs, so that nothing that gets lost on the way goes into a
+store.
 """
 
 from __future__ import annotations

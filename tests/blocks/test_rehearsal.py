@@ -14,6 +14,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks import build as build_module
+from legodnn.blocks.apart import Apart
 from legodnn.blocks.build import build
 from legodnn.blocks.recipe import Recipe
 from legodnn.errors import DataError, LegoError, ModelError, WriteError
@@ -118,13 +119,25 @@ def test_the_original_is_rated_before_training_and_chance_is_let_through_where_t
 
 
 @pytest.mark.slow
-def test_options_whose_conversion_crashes_are_left_out_with_a_line_and_the_rest_is_built(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_reads_columns_with_an_lstm_becomes_a_store_in_every_precision(tmp_path: Path) -> None:
     image = keras.Input((8, 8, 3))
     x = layers.Reshape((8, 32))(conv(conv(image)))
     model = keras.Model(image, layers.Dense(3, activation="softmax")(layers.LSTM(4, return_sequences=True)(x)))
     store = build(recipe_of(tmp_path, model, precisions=("float32", "int8")), tmp_path / "store")
+    [block] = store.manifest.blocks
+    assert [o.name for o in block.options] == ["s0", "s0.5", "s0-int8", "s0.5-int8"]
+    assert store.manifest.built.left_out == {}
+
+
+@pytest.mark.slow
+def test_options_whose_conversion_crashes_are_left_out_with_a_line_and_the_rest_is_built(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(self: Apart, model: keras.Model, *_: object) -> bytes:  # what a crash becomes is in test_apart
+        raise ModelError(f"converting {model.name} to int8 ended the process that did it (SIGSEGV)")
+
+    monkeypatch.setattr(Apart, "convert", crash)
+    store = build(recipe_of(tmp_path, classifier(), precisions=("float32", "int8")), tmp_path / "store")
     told = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
     [block] = store.manifest.blocks
     assert [o.name for o in block.options] == ["s0", "s0.5"]

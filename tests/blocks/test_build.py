@@ -118,7 +118,10 @@ def without_date(store: Store) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize("moment", ["training", "distilling", "composing", "exporting", "measuring", "at the end"])
+SLOW = [pytest.param(moment, marks=pytest.mark.slow) for moment in ("training", "composing", "measuring")]
+
+
+@pytest.mark.parametrize("moment", ["distilling", "exporting", "at the end", *SLOW])
 def test_an_interrupted_build_goes_on_to_the_same_store(
     tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

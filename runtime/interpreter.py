@@ -132,6 +132,7 @@ class InterpreterExecutor:
         fd = self._store.open_file(option)
         try:
             interpreter = open_interpreter(choice.threads, model_path=f"/proc/self/fd/{fd}")
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         except (ValueError, RuntimeError) as e:
             raise StoreError(f"{file} cannot be loaded ({_first_line(e)}); build the store again") from None
         except (OSError, MemoryError) as e:  # the file is in order, but there is no room for what runs it
@@ -139,8 +140,8 @@ class InterpreterExecutor:
         finally:
             os.close(fd)
         specs = self._store.manifest.specs
-        sources = self._bound(file, interpreter.get_input_details(), [specs[n] for n in segment.inputs])
-        targets = self._bound(file, interpreter.get_output_details(), [specs[n] for n in segment.outputs])
+        sources = self._bound(file, inputs, [specs[n] for n in segment.inputs])
+        targets = self._bound(file, outputs, [specs[n] for n in segment.outputs])
 
         def step() -> None:
             for index, array in sources:

@@ -88,6 +88,15 @@ def test_a_file_that_would_end_or_hang_this_process_is_an_error_that_names_it(
     assert not [p for p in cache.glob("*") if not p.name.startswith(".")]
 
 
+def test_names_that_are_no_text_are_the_files_fault(store_copy: Path) -> None:
+    def rename(model: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.tensors[int(graph.inputs[0])].name = b"x\xd3"
+
+    with pytest.raises(StoreError, match=r"s0\.5\.tflite cannot be loaded .*decode.*; build the store again"):
+        open_executor(forged(store_copy, rename), "interpreter")
+
+
 def test_isolated_models_are_refused_as_well(store_copy: Path) -> None:
     with pytest.raises(StoreError, match=r"stride_w is 0"):
         IsolatedExecutor(forged(store_copy, without_stride))

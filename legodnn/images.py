@@ -135,9 +135,10 @@ def _read(file: Path, shape: tuple[int, ...], error: type[LegoError]) -> NDArray
         if not file.is_file():
             raise ValueError("it is no regular file")  # opening a pipe would wait for whoever writes to it
         with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
+            pixels, size = image.width * image.height, file.stat().st_size
+            if pixels > _MOST_PIXELS:
                 raise ValueError(f"its {image.width} x {image.height} pixels are more than {_MOST_PIXELS:,}")
-            if image.width * image.height > max(_SMALL, _MOST_FOR_A_BYTE * (size := file.stat().st_size)):
+            if pixels > max(_SMALL, _MOST_FOR_A_BYTE * size):
                 raise ValueError(f"its {image.width} x {image.height} pixels cannot be in {size:,} bytes")
             turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
             small = _eight_bits(image)

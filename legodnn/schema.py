@@ -26,7 +26,7 @@ MOST_BYTES_OF_DOCUMENT = 4 << 20
 MOST_CONTAINERS = 100_000
 MOST_FIELDS = 100_000
 MOST_VALUES = 500_000
-MOST_DEPTH = 200
+# Lists and objects stand at most 200 deep: there pydantic's parser of JSON stops by itself.
 
 MOST_NAME = 200  # characters; names are shown in tables, and are parts of files' names
 MOST_TEXT = 10_000  # characters of reasons, warnings and the like

@@ -29,27 +29,28 @@ import numpy as np
 from report import bar, json_line
 from scipy.stats import kendalltau
 
-from legodnn.blocks import joint, zoo
-from legodnn.blocks.accuracy import (
-    Chain,
-    Measured,
+from legodnn.blocks.accuracy.compositions import (
+    MeasuredComposition,
+    OptionChain,
     Stage,
-    draw,
+    draw_compositions,
     evaluate,
     fit_measured,
     summed_drops,
     swaps,
 )
-from legodnn.blocks.criteria import l1
-from legodnn.blocks.data import Dataset, Split, load
-from legodnn.blocks.distill import distill
-from legodnn.blocks.export import Runner, convert
-from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.heads import Head
-from legodnn.blocks.lossfit import Composition
-from legodnn.blocks.prune import descendant
-from legodnn.blocks.reconstruct import descendants, features
-from legodnn.blocks.work import Arrays, Checkpoint
+from legodnn.blocks.accuracy.loss_fit import OptionNumbers
+from legodnn.blocks.build_state import Arrays, Checkpoint
+from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.export.convert import Runner, convert
+from legodnn.blocks.importing import zoo
+from legodnn.blocks.importing.data import Dataset, Split, load
+from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.pruning.criteria import l1
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.pruning.reconstruct import descendants, features
+from legodnn.blocks.training import joint
+from legodnn.blocks.training.distill import distill
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
@@ -57,7 +58,7 @@ SPARSITIES = (0.25, 0.5, 0.75, 0.875)
 SLICE = 1000  # test images at a time
 Students = dict[str, list[keras.Model]]
 Seconds = dict[str, tuple[float, float]]  # of each stage: by the clock, and of processor time
-Known = dict[Composition, Measured]
+Known = dict[OptionNumbers, MeasuredComposition]
 
 
 def resnet20(weights: Path) -> keras.Model:
@@ -139,7 +140,7 @@ def together(
     """Joint training, epoch by epoch where a work folder keeps them."""
     n = sizes_of(args)
     checkpoint = _Timed(args.work and args.work / f"{name}-joint.npz")
-    joint.train(
+    joint.train_jointly(
         pieces,
         students,
         replace(data, train=data.train.first(n["images"])),
@@ -204,11 +205,11 @@ def load_students(file: Path, students: Students) -> tuple[float, float]:
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
-def exported(pieces: Sequence[Piece], students: Students) -> Chain:
+def exported(pieces: Sequence[Piece], students: Students) -> OptionChain:
     """Every option converted for the device."""
     options = [[p.model, *students.get(p.name, [])] for p in pieces]
     runners = [[Runner(convert(model, 50)) for model in models] for models in options]
-    return Chain([Stage(p.inputs, p.outputs, r) for p, r in zip(pieces, runners, strict=True)])
+    return OptionChain([Stage(p.inputs, p.outputs, r) for p, r in zip(pieces, runners, strict=True)])
 
 
 class Bench:
@@ -216,7 +217,7 @@ class Bench:
 
     def __init__(self, key: str, pieces: Sequence[Piece], students: Students, work: Path | None) -> None:
         self._make = lambda: exported(pieces, students)
-        self._chain: Chain | None = None
+        self._chain: OptionChain | None = None
         self._file = work and work / f"{key}.json"
         self._known: dict[str, dict[str, list[float]]] = {}
         if self._file and self._file.exists():
@@ -224,19 +225,19 @@ class Bench:
         self.blocks = [i for i, p in enumerate(pieces) if p.kind == "block"]
         self.sizes = [1 + len(students.get(p.name, [])) for p in pieces]
 
-    def full(self, composition: Sequence[int]) -> Composition:
+    def full(self, composition: Sequence[int]) -> OptionNumbers:
         """Option numbers for every segment, of those for every block."""
         row = dict(zip(self.blocks, composition, strict=True))
         return tuple(row.get(i, 0) for i in range(len(self.sizes)))
 
     def measure(
-        self, compositions: Sequence[Composition], split: Split, where: str, take: slice = slice(None)
+        self, compositions: Sequence[OptionNumbers], split: Split, where: str, take: slice = slice(None)
     ) -> Known:
         """All of these, in slices of the images, of which `take` are taken."""
         starts = range(0, len(split), SLICE)
         parts = [(i, Split(split.x[s : s + SLICE], split.y[s : s + SLICE])) for i, s in enumerate(starts)][take]
         images = sum(len(part) for _, part in parts)
-        found: dict[Composition, list[float]] = {c: [0.0, 0.0] for c in compositions}
+        found: dict[OptionNumbers, list[float]] = {c: [0.0, 0.0] for c in compositions}
         for number, part in parts:
             kept = self._known.setdefault(f"{where} {number} {len(part)}", {})
             missing = [c for c in compositions if str(c) not in kept]
@@ -249,10 +250,10 @@ class Bench:
             for composition, row in found.items():
                 for i, value in enumerate(kept[str(composition)]):
                     row[i] += value * len(part) / images
-        return {c: Measured(*row) for c, row in found.items()}
+        return {c: MeasuredComposition(*row) for c, row in found.items()}
 
 
-def summary(known: Known, uniform: Sequence[Composition], random: Sequence[Composition]) -> dict[str, Any]:
+def summary(known: Known, uniform: Sequence[OptionNumbers], random: Sequence[OptionNumbers]) -> dict[str, Any]:
     """Percent: the original, uniform compositions, random ones."""
     values = 100 * np.array([known[c].metric for c in random])
     return {
@@ -275,10 +276,12 @@ def quality(predicted: Any, measured: Any) -> dict[str, float]:
     }
 
 
-def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[Composition], n: dict[str, int]) -> Any:
+def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[OptionNumbers], n: dict[str, int]) -> Any:
     """The fitted accuracy model and the paper's estimate against what unseen compositions measure."""
     singles = swaps(bench.sizes)
-    sample = [c for c in draw(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][: n["fit"]]
+    sample = [c for c in draw_compositions(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][
+        : n["fit"]
+    ]
     results: dict[str, Any] = {"single_swaps": len(singles) - 1, "fit_sample": len(sample), "unseen": len(unseen)}
     on_val = bench.measure([*singles, *sample, *unseen], val, "val")
     on_test = bench.measure(unseen, test, "test")
@@ -306,7 +309,7 @@ def run(name: str, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
     for how, (students, stages) in both.items():
         bench = Bench(f"{name}-{how}", pieces, students, args.work)
         uniform = [bench.full([i] * len(bench.blocks)) for i in range(1 + len(SPARSITIES))]
-        unseen = draw(bench.sizes, n["unseen"], seed=0)
+        unseen = draw_compositions(bench.sizes, n["unseen"], seed=0)
         test = data.test.first(n["test"])
         known = {
             **bench.measure(unseen, data.test.first(n["random_test"]), "test"),

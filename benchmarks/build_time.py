@@ -23,14 +23,14 @@ from typing import Any
 import numpy as np
 from report import bar, json_line
 
-from legodnn.blocks.data import Dataset, load
-from legodnn.blocks.distill import Distiller, Student
-from legodnn.blocks.extract import Piece, extract
-from legodnn.blocks.graph import macs
-from legodnn.blocks.models import open_model
-from legodnn.blocks.opening import functional
-from legodnn.blocks.prune import descendant
-from legodnn.blocks.training import compile_for
+from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.training.distill import Distiller, Student
+from legodnn.blocks.training.training import compile_for
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 

@@ -80,13 +80,13 @@ def _near_proportional(rng: np.random.Generator, options: int = 30) -> list[list
 def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
     """Answers to all questions; each holds what solvers need to answer the same one."""
     from legodnn.errors import InfeasibleError
-    from legodnn.runtime import clock
-    from legodnn.runtime.scheduler import Scheduler
-    from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
-    from legodnn.store import Link
+    from legodnn.manifest import Link
+    from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+    from legodnn.runtime.planning.scheduler import Scheduler
+    from legodnn.runtime.planning.solver import deadline
     from legodnn.workload import Budget, SwitchCharge
 
-    clock.now = time.process_time
+    deadline.now = time.process_time
     tables = [
         ModelTable(
             f"m{i}",

@@ -23,9 +23,9 @@ import untrained
 from report import Bars, Figures, bar, run, spread
 
 from legodnn.plan import ModelPlan
-from legodnn.runtime.executor import compositions, open_executor
-from legodnn.runtime.interpreter import open_interpreter
-from legodnn.runtime.model import RunningModel, checked
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.running_model import RunningModel, checked
 from legodnn.store import Store
 
 LIMITS = {1: 1.03, 2: 1.05}
@@ -42,7 +42,7 @@ def running(store: Store, threads: int = 1) -> RunningModel:
     """A store's originals in a runtime's model."""
     sizes = {(s.name, o.name): o.bytes for s in store.manifest.segments for o in s.options}
     model = RunningModel(store.name, store, sizes, open_executor(store))
-    model.change(compositions(store, threads)[0], ModelPlan(name="model", threads=threads))
+    model.change(covering_compositions(store, threads)[0], ModelPlan(name="model", threads=threads))
     return model
 
 
@@ -65,7 +65,7 @@ def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures
     """One model at one thread count."""
     x = image(store)
     model = running(store, threads)
-    parts, undivided = (open_executor(s).compose(compositions(s, threads)[0]) for s in (store, whole))
+    parts, undivided = (open_executor(s).compose(covering_compositions(s, threads)[0]) for s in (store, whole))
     interpreter = open_interpreter(threads, model_path=str(whole.path / "whole.tflite"))
     source, target = (d[0]["index"] for d in (interpreter.get_input_details(), interpreter.get_output_details()))
     (pixels,) = x.values()

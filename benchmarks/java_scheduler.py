@@ -26,7 +26,7 @@ from report import bar, json_line
 from scheduler import SIZES, Instance, budget_of, draw, model_tables, spread
 
 from legodnn.errors import InfeasibleError
-from legodnn.runtime.scheduler import Scheduler
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
 
 LIBRARY = Path(__file__).parents[1] / "android_demo/lego-runtime"

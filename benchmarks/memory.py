@@ -35,7 +35,7 @@ MODELS = ("resnet18", "vgg16-half")
 # closed.
 _SAMPLER = """
 import sys, threading, time
-from legodnn.runtime.device import process_memory_bytes
+from legodnn.runtime.device.memory import process_memory_bytes
 done = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
 samples = []

@@ -21,14 +21,14 @@ from typing import Any
 
 from report import bar, json_line
 
-from legodnn.blocks.data import load
-from legodnn.blocks.distill import distill
-from legodnn.blocks.export import Runner, convert
-from legodnn.blocks.extract import extract
-from legodnn.blocks.models import open_model
-from legodnn.blocks.prune import descendant
-from legodnn.console import Progress, table
-from legodnn.runtime.interpreter import open_interpreter
+from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.export.convert import Runner, convert
+from legodnn.blocks.importing.data import load
+from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.training.distill import distill
+from legodnn.console import ProgressLine, text_table
+from legodnn.runtime.executors.interpreter import open_interpreter
 
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)
 PRECISIONS = ("float32", "float16", "int8")
@@ -61,7 +61,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     originals = [Runner(convert(p.model, BATCH)) for p in pieces]
     before, features = {pieces[0].inputs[0]: test.x}, {pieces[0].inputs[0]: data.train.x[:CALIBRATION]}
     rows = []
-    with Progress("evaluating", len(students) * (len(sparsities) + 1)) as progress:
+    with ProgressLine("evaluating", len(students) * (len(sparsities) + 1)) as progress:
         for i, piece in enumerate(pieces):
             calibration = [features[name] for name in piece.inputs]
             if piece.kind == "block":
@@ -120,7 +120,7 @@ def main() -> int:
             )
             for r in rows
         ]
-        print(table(cells, ("block", "sparsity", *PRECISIONS, *(f"bytes {p}" for p in PRECISIONS))))
+        print(text_table(cells, ("block", "sparsity", *PRECISIONS, *(f"bytes {p}" for p in PRECISIONS))))
     found = figures["int8"]
     bars = [
         bar("int8: points lost, median", found["points_lost_median"], 1.0, "lower"),

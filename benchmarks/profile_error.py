@@ -28,7 +28,7 @@ from legodnn.profile import Profile
 from legodnn.profiler import Effort, profile_store
 from legodnn.profiler.latency import Bench
 from legodnn.profiler.validation import measure_plans, predict
-from legodnn.runtime.interpreter import open_interpreter
+from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.store import Store
 
 MODELS = ("resnet18", "vgg16-half")
@@ -38,8 +38,9 @@ THREADS = (1, 2)
 _WEIGH = """
 import gc, json, sys
 import numpy as np
-from legodnn.runtime.device import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Choice, open_executor, try_out
+from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
+from legodnn.runtime.executors.base import (Choice)
+from legodnn.runtime.executors.select import (open_executor, try_out)
 from legodnn.store import Store
 
 store = Store(sys.argv[1])

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.runtime.device import fingerprint
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.executors.select import executor_name
 
 Figures = dict[str, Any]
 Bars = list[dict[str, Any]]
@@ -35,7 +36,7 @@ def json_line(name: str, figures: Any, bars: Bars, packages: Sequence[str]) -> s
         bars: see `bar`.
         packages: those whose versions tell something.
     """
-    device = fingerprint()
+    device = fingerprint(executor_name())
     machine = {"cpu": device.cpu, "cores": device.cores, "executor": device.executor}
     machine |= {"python": platform.python_version(), **{name: version(name) for name in packages}}
     return json.dumps({"name": name, "machine": machine, "figures": figures, "bars": bars})

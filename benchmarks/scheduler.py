@@ -47,7 +47,7 @@ from solvers import (
 )
 
 if TYPE_CHECKING:
-    from legodnn.runtime.tables import ModelTable
+    from legodnn.runtime.planning.model_table import ModelTable
 
 SOLVERS = ("legodnn", "cbc", "highs", "cpsat")
 SIZES = {
@@ -63,7 +63,7 @@ SIZES = {
 def warm(instance: Instance, count: int, seed: int = 0) -> list[float]:
     """Seconds of re-plans under random memory and latency limits, each with the plan before it as the running one."""
     from legodnn.errors import InfeasibleError
-    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.planning.scheduler import Scheduler
 
     scheduler = Scheduler(model_tables(instance))
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def warm(instance: Instance, count: int, seed: int = 0) -> list[float]:
 
 def variants(instance: Instance, count: int) -> dict[str, list[float]]:
     """Seconds of re-plans with a limit of compute, and with a charge for switching."""
-    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.planning.scheduler import Scheduler
     from legodnn.workload import Budget, SwitchCharge
 
     rng = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def variants(instance: Instance, count: int) -> dict[str, list[float]]:
 
 def interactions(instance: Instance, count: int) -> dict[str, list[float]]:
     """Seconds to build frontiers, and of re-plans: in turn without interactions, and with more than most fits find."""
-    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.planning.scheduler import Scheduler
 
     rng = np.random.default_rng(0)
     tables = {"additive": model_tables(instance), "interacting": [interacting(t, rng) for t in model_tables(instance)]}
@@ -145,8 +145,8 @@ def endurance(instance: Instance, count: int) -> dict[str, Any]:
     import psutil
 
     from legodnn.errors import InfeasibleError
-    from legodnn.runtime.device import release_freed_memory
-    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.device.memory import release_freed_memory
+    from legodnn.runtime.planning.scheduler import Scheduler
 
     scheduler = Scheduler(model_tables(instance))
     rng = np.random.default_rng(1)

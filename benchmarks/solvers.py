@@ -61,7 +61,7 @@ def with_limits(name: str, tables: list[Any], rng: np.random.Generator) -> Insta
 def of_stores(paths: list[str]) -> Instance:
     """The tables of a workload's stores, one thread, losses instead of linked accuracy, without interactions."""
     from legodnn.profile import Profile
-    from legodnn.runtime.tables import ModelTable
+    from legodnn.runtime.planning.model_table import ModelTable
     from legodnn.store import Store
     from legodnn.workload import load_workload
 
@@ -97,8 +97,8 @@ def of_stores(paths: list[str]) -> Instance:
 
 def model_tables(instance: Instance) -> list[Any]:
     """The instance as the scheduler takes it."""
-    from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
-    from legodnn.store import Link
+    from legodnn.manifest import Link
+    from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 
     tables = []
     for i, table in enumerate(instance["tables"]):
@@ -134,7 +134,7 @@ def answer(begin: float, start: float, loss: float, proven: bool) -> dict[str, A
 
 def solve_legodnn(instance: Instance) -> dict[str, Any]:
     """This scheduler, cold."""
-    from legodnn.runtime.scheduler import Scheduler
+    from legodnn.runtime.planning.scheduler import Scheduler
 
     begin = time.perf_counter()
     tables, budget = model_tables(instance), budget_of(instance)

@@ -29,10 +29,11 @@ from inference import image, running
 from report import Bars, Figures, bar, run, spread
 
 from legodnn.plan import ModelPlan
-from legodnn.runtime.executor import Choice, compositions
-from legodnn.runtime.interpreter import open_interpreter
-from legodnn.runtime.packed import entry_name
-from legodnn.runtime.packed import folder as cache_folder
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.executors.select import covering_compositions
+from legodnn.runtime.executors.weight_cache import cache_folder as cache_folder
+from legodnn.runtime.executors.weight_cache import entry_name
 from legodnn.store import Store
 
 _PLAN = ModelPlan(name="model")
@@ -81,7 +82,7 @@ def compare(store: Store, whole: Store, rounds: int) -> Figures:
     """One model: switches of one, half and all blocks, and reloading, in turns."""
     x, model = image(store), running(store)
     (pixels,) = x.values()
-    originals = compositions(store)[0]
+    originals = covering_compositions(store)[0]
     blocks = [b.name for b in store.manifest.blocks]
     kinds = {"one block": blocks[len(blocks) // 2 :][:1], "half": blocks[::2], "all blocks": blocks}
     packed = cache_folder() / entry_name(store) / "weights.packed"
@@ -125,7 +126,7 @@ def compare(store: Store, whole: Store, rounds: int) -> Figures:
 
 _OPEN = """
 import json, sys, time
-from legodnn.runtime.executor import executor_name, open_executor
+from legodnn.runtime.executors.select import (executor_name, open_executor)
 from legodnn.store import Store
 times = [time.perf_counter()]
 store = Store(sys.argv[1]); times.append(time.perf_counter())

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.files import new_folder, sha256_bytes, write_atomic
-from legodnn.schema import to_json
-from legodnn.store import (
+from legodnn.manifest import (
     MANIFEST,
     AccuracyModel,
     BuildInfo,
@@ -27,9 +26,10 @@ from legodnn.store import (
     ModelInfo,
     Option,
     Segment,
-    Store,
     TensorSpec,
 )
+from legodnn.schema import to_json
+from legodnn.store import Store
 
 if TYPE_CHECKING:
     import keras
@@ -42,7 +42,7 @@ def model(name: str) -> keras.Model:
     """ResNet-18, VGG16 and VGG16 of half width for 32x32 images; ResNet-50 for 224x224. Random weights."""
     import keras
 
-    from legodnn.blocks.zoo import resnet18, vgg16
+    from legodnn.blocks.importing.zoo import resnet18, vgg16
 
     keras.utils.set_random_seed(0)
     if name == "resnet50":
@@ -60,10 +60,10 @@ def build(name: str, path: Path) -> Store:
     if path.exists():
         return Store(path)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from legodnn.blocks.export import convert
-    from legodnn.blocks.extract import extract
-    from legodnn.blocks.graph import macs
-    from legodnn.blocks.prune import descendant
+    from legodnn.blocks.cutting.extract import extract
+    from legodnn.blocks.export.convert import convert
+    from legodnn.blocks.importing.graph import macs
+    from legodnn.blocks.pruning.prune import descendant
 
     whole = model(name)
     pieces = extract(whole)

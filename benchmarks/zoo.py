@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 from report import bar, json_line
 
-from legodnn.blocks import zoo
-from legodnn.blocks.copies import blank_copy, give_state
-from legodnn.blocks.export import Runner, convert
-from legodnn.blocks.extract import Piece, compose, extract, output_names
-from legodnn.blocks.graph import Call, alone, as_list, macs, rebuild
-from legodnn.blocks.opening import functional
-from legodnn.blocks.prune import descendant
-from legodnn.console import size
+from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
+from legodnn.blocks.export.convert import Runner, convert
+from legodnn.blocks.importing import zoo
+from legodnn.blocks.importing.graph import LayerCall, alone, as_list, macs, rebuild
+from legodnn.blocks.importing.layer_copies import blank_copy, give_state
+from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError
-from legodnn.runtime.interpreter import open_interpreter
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.units import size
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 from keras import layers  # isort: skip
@@ -184,7 +184,7 @@ def in_float64(model: keras.Model) -> keras.Model:
     """The same model in double precision, which tells how much of a difference is rounding."""
     copies: dict[int, tuple[Any, Any]] = {}
 
-    def double(call: Call) -> Any:
+    def double(call: LayerCall) -> Any:
         layer = call.operation
         if not isinstance(layer, layers.Layer):
             return layer
@@ -241,7 +241,7 @@ def examine(model: keras.Model, sparsities: Sequence[float] = SPARSITIES) -> dic
     originals = {p.name: convert(p.model) for p in pieces}
     kinds = {p.name: operators(originals[p.name]) for p in blocks}
     runners = {name: Runner(content) for name, content in originals.items()}
-    composed, by_files = compose(pieces, inputs), run_files(pieces, runners, inputs)
+    composed, by_files = compose_pieces(pieces, inputs), run_files(pieces, runners, inputs)
     total_macs, total_params = macs(model), model.count_params()
     row: dict[str, Any] = {
         "blocks": len(blocks),
@@ -262,7 +262,7 @@ def examine(model: keras.Model, sparsities: Sequence[float] = SPARSITIES) -> dic
         variants = {p.name: descendant(p.model, sparsity) for p in blocks}
         files = {name: convert(variant) for name, variant in variants.items()}
         pruned_runners = {**runners, **{name: Runner(content) for name, content in files.items()}}
-        twin, found = compose(pieces, inputs, variants), run_files(pieces, pruned_runners, inputs)
+        twin, found = compose_pieces(pieces, inputs, variants), run_files(pieces, pruned_runners, inputs)
         row["pruned"][f"{sparsity:g}"] = {
             "bytes": sum(map(len, {**originals, **files}.values())),
             "macs": total_macs - sum(macs(p.model) - macs(variants[p.name]) for p in blocks),

@@ -23,8 +23,8 @@ import os
 import sys
 import warnings
 
-from legodnn.console import native_stderr_silenced
 from legodnn.errors import DependencyError
+from legodnn.native_stderr import native_stderr_silenced
 
 # TensorFlow's start-up chatter would bury what the commands print; whoever wants it sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ

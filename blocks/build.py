@@ -11,30 +11,39 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from legodnn.blocks import joint
-from legodnn.blocks.accuracy import Chain, Measured, Stage, draw, measure, report
-from legodnn.blocks.chance import Standing, check_clear, outputs_of, standing
-from legodnn.blocks.data import Dataset, Split
+from legodnn.blocks.accuracy.chance import Standing, check_clear, outputs_of, standing
+from legodnn.blocks.accuracy.compositions import (
+    MeasuredComposition,
+    OptionChain,
+    Stage,
+    draw_compositions,
+    measure,
+    measurement_report,
+)
+from legodnn.blocks.accuracy.loss_fit import OptionNumbers
+from legodnn.blocks.accuracy.metrics import Metric, distilled_heads, metric_of
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.cutting.extract import Piece, extract, output_names
 from legodnn.blocks.estimate import build_seconds, seconds_per_image
-from legodnn.blocks.extract import Piece, extract, output_names
-from legodnn.blocks.heads import Head
-from legodnn.blocks.jobs import Students, read_original, train
-from legodnn.blocks.labels import check_classes
-from legodnn.blocks.lossfit import Composition
+from legodnn.blocks.export.options import convert_all, levels, mark_dominated
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.importing.labels import check_classes
+from legodnn.blocks.importing.models import data_and_model, makes_classifier
+from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.manifest import manifest_of
-from legodnn.blocks.metrics import Metric, distilled_heads, metric_of
-from legodnn.blocks.models import data_and_model, makes_classifier
-from legodnn.blocks.opening import in_float32
-from legodnn.blocks.options import convert_all, levels, mark_dominated
-from legodnn.blocks.recipe import Recipe
 from legodnn.blocks.rehearsal import check_undivided, rehearse
-from legodnn.blocks.training import assign, scalars_to, train_original, values
-from legodnn.blocks.work import Work
-from legodnn.console import duration, say
+from legodnn.blocks.training import joint
+from legodnn.blocks.training.jobs import Students, read_original, train_job
+from legodnn.blocks.training.training import assign, scalars_to, train_original, values
+from legodnn.console import say
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
+from legodnn.manifest import MANIFEST, Manifest
+from legodnn.recipe import Recipe
 from legodnn.schema import to_json
-from legodnn.store import MANIFEST, Manifest, Store
+from legodnn.store import Store
+from legodnn.units import duration
 
 _UNDIVIDED_IMAGES = 256
 _KEEP_EVERY_S = 30.0
@@ -93,7 +102,7 @@ def _build(
     found = standing(metric, outputs_of(model, val.x), val)
     if not recipe.train_epochs:
         _tell(found, metric, model, described, allow_chance)
-    with Work(path, recipe) as work:
+    with BuildState(path, recipe) as work:
         left_out = work.left_out(left_out)
         if recipe.train_epochs:
             if not read_original(work, model):
@@ -104,7 +113,7 @@ def _build(
             image_s = seconds_per_image(model, data.train.x, recipe.batch_size)
             total = build_seconds(recipe, pieces, len(data.train), len(val), image_s)
             print(f"the build takes about {duration(total)} from here, less where blocks learn fast", file=sys.stderr)
-        descendants = train(work, pieces, data, jobs, tensorboard)
+        descendants = train_job(work, pieces, data, jobs, tensorboard)
         _train_jointly(work, pieces, descendants, data, heads)
         manifest = _export(work, data, model, pieces, descendants, metric, val, described, left_out)
         try:
@@ -139,7 +148,7 @@ def _announce(left_out: Mapping[str, str]) -> None:
         print(f"{block}: left out {', '.join(options)}: {reason}", file=sys.stderr)
 
 
-def _train_original(work: Work, model: keras.Model, data: Dataset, tensorboard: str | None) -> None:
+def _train_original(work: BuildState, model: keras.Model, data: Dataset, tensorboard: str | None) -> None:
     recipe, checkpoint = work.recipe, work.checkpoint("original")
     train_original(
         model,
@@ -155,7 +164,7 @@ def _train_original(work: Work, model: keras.Model, data: Dataset, tensorboard: 
 
 
 def _train_jointly(
-    work: Work, pieces: Sequence[Piece], descendants: Students, data: Dataset, heads: Sequence[Head]
+    work: BuildState, pieces: Sequence[Piece], descendants: Students, data: Dataset, heads: Sequence[Head]
 ) -> None:
     """Train descendants in random compositions, in place, as far as that is not done already."""
     recipe = work.recipe
@@ -166,7 +175,7 @@ def _train_jointly(
         assign(variables, [done[str(i)] for i in range(len(variables))])
         return
     checkpoint = work.checkpoint("joint")
-    joint.train(
+    joint.train_jointly(
         pieces,
         descendants,
         data,
@@ -181,7 +190,7 @@ def _train_jointly(
 
 
 def _export(
-    work: Work,
+    work: BuildState,
     data: Dataset,
     model: keras.Model,
     pieces: Sequence[Piece],
@@ -197,7 +206,7 @@ def _export(
     work.leave_out(left_out)
     _announce({place: reason for place, reason in left_out.items() if place not in known})
     stages = [Stage(p.inputs, p.outputs, [e.runner for e in exported[p.name]]) for p in pieces]
-    chain = Chain(stages, output_names(pieces))
+    chain = OptionChain(stages, output_names(pieces))
     check_undivided(chain, model, val.x[:_UNDIVIDED_IMAGES])
     evaluated = _Evaluated(work)
     uniform = levels(recipe, [exported[p.name] for p in pieces])
@@ -205,7 +214,10 @@ def _export(
     accuracy, fit = measure(
         chain, val, described, recipe.samples, recipe.seed, metric, evaluated, uniform.values(), costs
     )
-    say(report(uniform, evaluated, draw(chain.sizes, recipe.samples, recipe.seed), accuracy), file=sys.stderr)
+    say(
+        measurement_report(uniform, evaluated, draw_compositions(chain.sizes, recipe.samples, recipe.seed), accuracy),
+        file=sys.stderr,
+    )
     options = {
         piece.name: mark_dominated(
             [e.described(piece.name, loss) for e, loss in zip(exported[piece.name], losses, strict=True)], mean
@@ -216,18 +228,18 @@ def _export(
     return manifest_of(recipe, data, pieces, options, interactions, accuracy, left_out)
 
 
-class _Evaluated(dict[Composition, Measured]):
+class _Evaluated(dict[OptionNumbers, MeasuredComposition]):
     """What compositions were measured to be worth, kept in the work folder as it grows."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: BuildState) -> None:
         super().__init__()
         self._file = work.path / "evaluated.json"
         self._kept = time.monotonic()
         if self._file.exists():
             for composition, found in json.loads(self._file.read_text(encoding="utf-8")):
-                super().__setitem__(tuple(composition), Measured(*found))
+                super().__setitem__(tuple(composition), MeasuredComposition(*found))
 
-    def __setitem__(self, composition: Composition, found: Measured) -> None:
+    def __setitem__(self, composition: OptionNumbers, found: MeasuredComposition) -> None:
         super().__setitem__(composition, found)
         if time.monotonic() - self._kept > _KEEP_EVERY_S:
             write_atomic(self._file, json.dumps([[list(c), list(m)] for c, m in self.items()]))

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from legodnn.blocks.extract import Piece
-from legodnn.blocks.graph import macs
-from legodnn.blocks.options import asked
-from legodnn.blocks.recipe import Recipe
-from legodnn.pixels import Images
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.export.options import asked
+from legodnn.blocks.importing.graph import macs
+from legodnn.pixels import PixelArrays
+from legodnn.recipe import Recipe
 
 # Forward, and backward at twice its cost.
 _TRAINED = 3.0
@@ -20,7 +20,7 @@ _TRAINED = 3.0
 _CONVERSION_S, _COMPILATION_S = 1.5, 10.0
 
 
-def seconds_per_image(model: keras.Model, x: Images, batch: int) -> float:
+def seconds_per_image(model: keras.Model, x: PixelArrays, batch: int) -> float:
     """What the model takes for an image, in batches as training has them."""
     part = x[np.arange(batch) % len(x)]
     model.predict_on_batch(part)  # compiles

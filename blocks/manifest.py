@@ -15,13 +15,11 @@ from importlib import metadata
 from pydantic import ValidationError
 
 import legodnn
-from legodnn.blocks.data import Dataset
-from legodnn.blocks.extract import Piece, output_names
-from legodnn.blocks.options import asked, file_of, option_name
-from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.cutting.extract import Piece, output_names
+from legodnn.blocks.export.options import asked, file_of, option_name
+from legodnn.blocks.importing.data import Dataset
 from legodnn.errors import ModelError
-from legodnn.schema import explain
-from legodnn.store import (
+from legodnn.manifest import (
     AccuracyModel,
     BuildInfo,
     InputSpec,
@@ -33,6 +31,8 @@ from legodnn.store import (
     Segment,
     TensorSpec,
 )
+from legodnn.recipe import Recipe
+from legodnn.schema import explain
 
 _TASKS = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
 

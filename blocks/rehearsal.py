@@ -13,19 +13,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.accuracy import Chain, Stage
-from legodnn.blocks.apart import Apart
-from legodnn.blocks.chance import outputs_of
-from legodnn.blocks.data import Dataset
-from legodnn.blocks.export import Runner, check, check_convertible, convert
-from legodnn.blocks.extract import Piece, check_composed, compose, output_names
+from legodnn.blocks.accuracy.chance import outputs_of
+from legodnn.blocks.accuracy.compositions import OptionChain, Stage
+from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
+from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
+from legodnn.blocks.export.isolated_conversion import Apart
+from legodnn.blocks.export.options import convert_apart, evaluation_batch, option_name
+from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.manifest import check_manifest
-from legodnn.blocks.options import convert_apart, evaluation_batch, option_name
-from legodnn.blocks.prune import check_copy, descendant
-from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.training import check_labels
-from legodnn.console import Progress
+from legodnn.blocks.pruning.prune import check_copy, descendant
+from legodnn.blocks.training.training import check_labels
+from legodnn.console import ProgressLine
 from legodnn.errors import ModelError
+from legodnn.recipe import Recipe
 
 _CHECKED_IMAGES = 4
 
@@ -56,15 +56,17 @@ def rehearse(
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.x[np.arange(batch) % len(data.train)]
-    tensors = {name: np.asarray(t) for name, t in compose(pieces, {pieces[0].inputs[0]: x}).items()}
+    tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, {pieces[0].inputs[0]: x}).items()}
     blocks = [p for p in pieces if p.kind == "block"]
     left_out: dict[str, str] = {}
     stages = []
-    with Progress("checking", len(pieces) + len(blocks) * len(recipe.precisions)) as progress, Apart() as apart:
+    with ProgressLine("checking", len(pieces) + len(blocks) * len(recipe.precisions)) as progress, Apart() as apart:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             content = check_convertible(piece)
-            check(content, piece.model, [v[:_CHECKED_IMAGES] for v in features], f"{piece.name}, the original")
+            check_converted(
+                content, piece.model, [v[:_CHECKED_IMAGES] for v in features], f"{piece.name}, the original"
+            )
             stages.append(Stage(piece.inputs, piece.outputs, [Runner(convert(piece.model, batch))]))
             progress.step(piece.name)
         for piece in blocks:
@@ -80,12 +82,12 @@ def rehearse(
                     sparsities = (0.0, *recipe.sparsities)
                     left_out |= {f"{piece.name}/{option_name(s, precision)}": str(e) for s in sparsities}
                 progress.step(f"{piece.name} {precision}")
-    check_undivided(Chain(stages, names), model, x)
+    check_undivided(OptionChain(stages, names), model, x)
     check_manifest(recipe, data, pieces, metric, described, left_out)
     return left_out
 
 
-def check_undivided(chain: Chain, model: keras.Model, x: NDArray[np.float32]) -> None:
+def check_undivided(chain: OptionChain, model: keras.Model, x: NDArray[np.float32]) -> None:
     """Raise ModelError unless the files of the originals, one after another, compute what the model computes."""
     composed = next(chain.walk([(0,) * len(chain.stages)], x))
     for found, whole in zip(composed, outputs_of(model, x), strict=True):

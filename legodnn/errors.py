@@ -5,6 +5,7 @@
     ├── ProfileError        a profile is damaged, incomplete, or of another store or device
     ├── WorkloadError       a workload or a budget makes no sense
     │   └── InfeasibleError no combination of blocks holds the limits
+    ├── ConfigError         a setting makes no sense: of a policy, or an environment variable
     ├── InputError          an inference request the model cannot take
     ├── ClosedError         what is used was closed, or opened by a process that this one was forked off
     ├── SuspendedError      the plan has no room for this model at the moment
@@ -53,6 +54,10 @@ class InfeasibleError(WorkloadError):
     def __init__(self, report: Infeasible) -> None:
         super().__init__(str(report))
         self.report = report
+
+
+class ConfigError(LegoError):
+    """A setting makes no sense: a field of a policy, or an environment variable."""
 
 
 class InputError(LegoError):

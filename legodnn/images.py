@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.console import Progress
+from legodnn.console import ProgressLine
 from legodnn.errors import DependencyError, LegoError
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
@@ -74,7 +74,7 @@ def read_images(files: Sequence[Path], shape: tuple[int, ...], error: type[LegoE
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # what Pillow finds odd about files that it reads
-        progress = stack.enter_context(Progress("reading images", len(files))) if len(files) >= _MANY else None
+        progress = stack.enter_context(ProgressLine("reading images", len(files))) if len(files) >= _MANY else None
         pool = stack.enter_context(ThreadPoolExecutor(min(8, os.cpu_count() or 1)))
         try:
             for _ in pool.map(read, range(len(files))):

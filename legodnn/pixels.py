@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from legodnn.arrays import Array
 
 
 @dataclass(frozen=True)
@@ -115,4 +115,4 @@ class Pixels:
 
 
 # Images for a model, float32: an array, or pixels that become one.
-Images = Array | Pixels
+PixelArrays = Array | Pixels

@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from legodnn.console import size
 from legodnn.errors import WorkloadError
 from legodnn.files import write_atomic
 from legodnn.schema import (
@@ -19,7 +18,7 @@ from legodnn.schema import (
     MOST_SUM,
     Many,
     Memory,
-    Metric,
+    MetricValue,
     Name,
     Schema,
     Sum,
@@ -27,9 +26,10 @@ from legodnn.schema import (
     read_document,
     to_json,
 )
+from legodnn.units import size
 from legodnn.workload import Budget
 
-VERSION = "legodnn.plan/1"
+PLAN_VERSION = "legodnn.plan/1"
 
 
 class ModelPlan(Schema):
@@ -52,7 +52,7 @@ class ModelPlan(Schema):
     suspended: bool = False
     threads: Threads = 1
     options: dict[Name, Name] = Field(default_factory=dict, max_length=MOST_SEGMENTS)
-    accuracy: Metric = 0.0
+    accuracy: MetricValue = 0.0
     accuracy_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
     latency_ms: Sum = 0.0
     latency_limit_ms: Sum | None = None
@@ -117,7 +117,7 @@ class Plan(Schema):
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan; WorkloadError if it is damaged or of another version."""
-        return read_document(Path(path), cls, VERSION, WorkloadError, "make it again with `legodnn plan --json`")
+        return read_document(Path(path), cls, PLAN_VERSION, WorkloadError, "make it again with `legodnn plan --json`")
 
     def save(self, path: str | Path) -> None:
         """Write the plan atomically."""

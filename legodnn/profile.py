@@ -21,8 +21,8 @@ from legodnn.schema import (
     MOST_METRIC,
     MOST_MODELS,
     MOST_NOTES,
+    MOST_PROFILED_THREADS,
     MOST_SLOWDOWN,
-    MOST_THREADS,
     Bytes,
     Many,
     Milliseconds,
@@ -35,7 +35,7 @@ from legodnn.schema import (
 )
 from legodnn.store import Store
 
-VERSION = "legodnn.profile/1"
+PROFILE_VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
 
 NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
@@ -44,7 +44,7 @@ NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 class Fingerprint(Schema):
     """What the measurements hold for: another CPU, core count, architecture or executor needs another profile.
 
-    `cpu` is what `legodnn.runtime.processor.cpu_name` says, on ARM with the board and the kinds of cores.
+    `cpu` is what `legodnn.runtime.device.processor.cpu_name` says, on ARM with the board and the kinds of cores.
     """
 
     machine: Text
@@ -80,7 +80,7 @@ class OptionProfile(Schema):
     memory_bytes: Bytes
     load_ms: Milliseconds
     energy_mj: NotNegative | None = None
-    latency: Many[Latency] = Field(min_length=1, max_length=MOST_THREADS)
+    latency: Many[Latency] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
 
     @model_validator(mode="after")
     def _one_each(self) -> Self:
@@ -98,7 +98,7 @@ class Skipped(Schema):
     reason: Text
 
 
-class Chain(Schema):
+class ChainOverhead(Schema):
     """What a run of a whole composition takes beyond its segments' medians, at one thread count."""
 
     threads: Threads
@@ -163,9 +163,9 @@ class Profile(Schema):
     created: Text
     options: Many[OptionProfile] = Field(min_length=1, max_length=MOST_CONTAINERS)
     skipped: Many[Skipped] = Field(default=(), max_length=MOST_CONTAINERS)
-    chain: Many[Chain] = Field(default=(), max_length=MOST_THREADS)
+    chain: Many[ChainOverhead] = Field(default=(), max_length=MOST_PROFILED_THREADS)
     pack_ms: Milliseconds | None = None
-    validation: Many[Validation] = Field(default=(), max_length=MOST_THREADS)
+    validation: Many[Validation] = Field(default=(), max_length=MOST_PROFILED_THREADS)
     contention: Many[Contention] = Field(default=(), max_length=MOST_MODELS)
     energy: Energy | None = None
     conditions: Conditions | None = None
@@ -179,7 +179,7 @@ class Profile(Schema):
     @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read a profile; ProfileError if it is damaged or of another version."""
-        return read_document(Path(path), cls, VERSION, ProfileError, _REMEDY)
+        return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, _REMEDY)
 
     def save(self, path: str | Path) -> None:
         """Write the profile atomically."""

@@ -15,9 +15,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
-from legodnn.console import shown
 from legodnn.errors import LegoError
 from legodnn.files import read_regular
+from legodnn.printable import shown
 
 # What a document may hold. A store of 50 blocks with 30 options each, with their interactions, takes 2 MB.
 MOST_BYTES_OF_DOCUMENT = 4 << 20
@@ -38,7 +38,7 @@ MOST_TENSORS = 16_384
 MOST_MODELS = 1024  # of a workload
 MOST_LABELS = 100_000  # the greatest public data sets of images have some 20,000
 MOST_KNOTS = 10_000  # of a link
-MOST_THREADS = 1024
+MOST_PROFILED_THREADS = 1024
 MOST_RANK = 8  # of tensors in LiteRT
 MOST_INT = (1 << 31) - 1  # of sizes in TensorFlow Lite and Java
 MOST_ELEMENTS = 1 << 29  # of a tensor, whose 2 GiB are as much as one array of Java holds
@@ -66,11 +66,11 @@ Many = Annotated[tuple[T, ...], FailFast()]
 Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
 Loss = Annotated[float, Field(ge=-MOST_LOSS, le=MOST_LOSS)]
-Metric = Annotated[float, Field(ge=-MOST_METRIC, le=MOST_METRIC)]
+MetricValue = Annotated[float, Field(ge=-MOST_METRIC, le=MOST_METRIC)]
 Bytes = Annotated[int, Field(ge=0, le=MOST_BYTES)]
 Count = Annotated[int, Field(ge=0, le=MOST_COUNT)]
 Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
-Threads = Annotated[int, Field(gt=0, le=MOST_THREADS)]
+Threads = Annotated[int, Field(gt=0, le=MOST_PROFILED_THREADS)]
 Sum = Annotated[float, Field(ge=0, le=MOST_SUM)]
 Memory = Annotated[int, Field(ge=0, le=MOST_MEMORY)]
 

@@ -36,9 +36,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import Self
 
-from legodnn.console import parse_memory, shown
 from legodnn.errors import WorkloadError
 from legodnn.files import read_regular
+from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
     LEAST_WEIGHT,
@@ -52,7 +52,7 @@ from legodnn.schema import (
     MOST_SUM,
     MOST_WEIGHT,
     Many,
-    Metric,
+    MetricValue,
     Name,
     Schema,
     Threads,
@@ -61,9 +61,10 @@ from legodnn.schema import (
     explain,
 )
 from legodnn.toml import read_toml
+from legodnn.units import parse_memory
 
 Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
-Place = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
+StorePlace = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
 
 
 def _limit(value: object) -> float:
@@ -145,12 +146,12 @@ class WorkloadModel(_Request):
     """
 
     name: Name
-    store: Place
-    profile: Place | None = None
+    store: StorePlace
+    profile: StorePlace | None = None
     weight: float = Field(default=1.0, ge=LEAST_WEIGHT, le=MOST_WEIGHT)
     rate_hz: float | None = Field(default=None, ge=0, le=MOST_RATE)
     latency_ms: float | None = Field(default=None, gt=0, le=MOST_SUM)
-    min_accuracy: Metric | None = None
+    min_accuracy: MetricValue | None = None
     critical: bool = True
     threads: Threads | None = None
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 
 from legodnn.profile import Conditions
-from legodnn.runtime.cgroup import number, text
-from legodnn.runtime.thermal import read_thermal
+from legodnn.runtime.device.cgroup import number, text
+from legodnn.runtime.device.thermal import read_thermal
 
 # Of /proc/cpuinfo, those that XNNPACK has kernels for.
 _FEATURES = (

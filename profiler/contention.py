@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from legodnn.console import Progress
+from legodnn.console import ProgressLine
 from legodnn.profile import Contention
 from legodnn.profiler.latency import input_of
-from legodnn.runtime.executor import Choice, Composition, open_executor
+from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 _TURNS = 6
@@ -34,7 +35,7 @@ def measure_contention(stores: Sequence[Store], seconds: float) -> list[tuple[Co
     ]
     images = [input_of(store) for store in stores]
     found: list[tuple[Contention, ...]] = []
-    with Progress("contention", len(stores) * (len(stores) - 1)) as progress:
+    with ProgressLine("contention", len(stores) * (len(stores) - 1)) as progress:
         for i in range(len(stores)):
             row = []
             for j, other in enumerate(stores):
@@ -55,7 +56,7 @@ def measure_contention(stores: Sequence[Store], seconds: float) -> list[tuple[Co
     return found
 
 
-def _run(composition: Composition, image: dict[str, np.ndarray], seconds: float, times: list[float]) -> None:
+def _run(composition: ComposedModel, image: dict[str, np.ndarray], seconds: float, times: list[float]) -> None:
     """Time runs for so long, after one that warms up."""
     composition.run(image)
     end = time.perf_counter() + seconds
@@ -70,7 +71,7 @@ def _run(composition: Composition, image: dict[str, np.ndarray], seconds: float,
 class _Running:
     """A model that runs without pause in a thread of its own; if it fails, that is raised when it is to end."""
 
-    def __init__(self, composition: Composition, image: dict[str, np.ndarray]) -> None:
+    def __init__(self, composition: ComposedModel, image: dict[str, np.ndarray]) -> None:
         self._work = (composition, image)
         self._ended = threading.Event()
         self._began = threading.Event()

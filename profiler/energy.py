@@ -19,13 +19,13 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from legodnn.console import Progress
+from legodnn.console import ProgressLine
 from legodnn.errors import ProfileError
 from legodnn.profile import Energy
 from legodnn.profiler.latency import Bench
-from legodnn.runtime.cgroup import number, text
+from legodnn.runtime.device.cgroup import number, text
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 METERS = ("rapl", "pmic", "battery")
 _SAMPLE_S = 0.1
 _TIMEOUT_S = 2.0
@@ -284,7 +284,7 @@ def measure_energy(
         return max(0.0, joules - idle_w * start) / count * 1e3
 
     found = dict(done or {})
-    with Progress(f"energy of {bench.store.name}", sum(map(len, bench.options)), len(found)) as progress:
+    with ProgressLine(f"energy of {bench.store.name}", sum(map(len, bench.options)), len(found)) as progress:
         for s, options in enumerate(bench.options):
             for i in range(len(options)):
                 if f"{s}/{i}" in found:
@@ -308,7 +308,7 @@ def measure_energy(
     )
 
 
-def _each(work: Callable[[T], object], things: Sequence[T]) -> None:
+def _each(work: Callable[[_T], object], things: Sequence[_T]) -> None:
     for thing in things:
         work(thing)
 

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from legodnn.console import Progress
-from legodnn.profile import Chain, Latency
-from legodnn.runtime.executor import Array, Choice, Composition, open_executor
-from legodnn.store import Option, Segment, Store
+from legodnn.arrays import Array
+from legodnn.console import ProgressLine
+from legodnn.manifest import Option, Segment
+from legodnn.profile import ChainOverhead, Latency
+from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.select import open_executor
+from legodnn.store import Store
 
 WARM_RUNS = 3
 LEAST_ROUNDS = 5
@@ -99,7 +102,7 @@ class Bench:
         chosen = (options[i] for options, i in zip(self.options, numbers, strict=True))
         return tuple(Choice(s.name, o.name, threads) for s, o in zip(self.segments, chosen, strict=True))
 
-    def composition(self, numbers: Sequence[int], threads: int) -> Composition:
+    def composition(self, numbers: Sequence[int], threads: int) -> ComposedModel:
         """One ready to run."""
         choices = self.choices(numbers, threads)
         return replace(self._composition, choices=choices, steps=[self._steps[c] for c in choices])
@@ -145,7 +148,7 @@ def sample_round(bench: Bench, timings: Timings, rng: random.Random) -> None:
             timings.choices.setdefault(str(threads), []).append(numbers)
 
 
-def _run(composition: Composition, image: Mapping[str, Array]) -> list[float]:
+def _run(composition: ComposedModel, image: Mapping[str, Array]) -> list[float]:
     """Milliseconds of each segment in one run."""
     composition.put(image)
     marks = [time.perf_counter_ns()]
@@ -178,7 +181,7 @@ def measure_latency(
     rng = random.Random(seed * 1_000_003 + rounds)
     saved = checked = time.monotonic()
     start = saved - timings.seconds
-    with Progress(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as progress:
+    with ProgressLine(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as progress:
         sample_round(bench, Timings(), rng)  # to warm up
         while True:
             sample_round(bench, timings, rng)
@@ -212,7 +215,7 @@ def half_width(values: Sequence[float]) -> float:
     return (ordered[high] - ordered[low]) / 2 / ordered[count // 2]
 
 
-def summary(bench: Bench, timings: Timings) -> dict[tuple[str, str], tuple[Latency, ...]]:
+def latency_summary(bench: Bench, timings: Timings) -> dict[tuple[str, str], tuple[Latency, ...]]:
     """By (segment, option), its latency at each thread count."""
     return {
         (segment.name, option.name): tuple(_latency(timings, f"{n}/{s}/{i}", n) for n in bench.threads)
@@ -234,12 +237,12 @@ def _latency(timings: Timings, key: str, threads: int) -> Latency:
     )
 
 
-def chain(bench: Bench, timings: Timings) -> tuple[Chain, ...]:
+def chain(bench: Bench, timings: Timings) -> tuple[ChainOverhead, ...]:
     """What whole compositions take beyond their segments' medians."""
     medians = {key: float(np.median(values)) for key, values in timings.warm.items()}
     found = []
     for n in bench.threads:
         parts = [sum(medians[f"{n}/{s}/{i}"] for s, i in enumerate(row)) for row in timings.choices[str(n)]]
         beyond = np.median(np.array(timings.whole[str(n)]) - np.array(parts))
-        found.append(Chain(threads=n, overhead_ms=max(0.0, float(beyond))))
+        found.append(ChainOverhead(threads=n, overhead_ms=max(0.0, float(beyond))))
     return tuple(found)

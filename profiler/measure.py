@@ -15,18 +15,19 @@ import numpy as np
 
 from legodnn.console import say
 from legodnn.errors import ProfileError
+from legodnn.manifest import Option
 from legodnn.profile import OptionProfile, Profile, Skipped, Validation
 from legodnn.profiler import latency, memory
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.contention import measure_contention
 from legodnn.profiler.energy import Meter, measure_energy
 from legodnn.profiler.latency import Bench, Timings
+from legodnn.profiler.profiling_state import ProfilingState
 from legodnn.profiler.validation import validate
-from legodnn.profiler.work import Work
-from legodnn.runtime.device import fingerprint
-from legodnn.runtime.executor import executor_kind, open_executor
-from legodnn.runtime.packed import is_packed
-from legodnn.store import Option, Store
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor
+from legodnn.runtime.executors.weight_cache import is_packed
+from legodnn.store import Store
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def profile_store(
         StoreError: the store is damaged.
     """
     effort = effort or Effort()
-    device, busy = fingerprint(), busy_elsewhere()
+    device, busy = fingerprint(executor_name()), busy_elsewhere()
     skipped = [] if effort.dominated else [o for s in store.manifest.segments for o in s.options if _spare(store, o)]
     terms = {
         "store": store.id,
@@ -95,7 +96,7 @@ def profile_store(
         "skipped": [o.file for o in skipped],
         "format": 1,
     }
-    kept = Work(work, terms)
+    kept = ProfilingState(work, terms)
     pack_ms = _packed(store, kept)
     weights = _weighed(store, effort, skipped, kept)
     bench = Bench(store, effort.threads, skipped)
@@ -108,7 +109,7 @@ def profile_store(
         lambda t: kept.put("latency", t.arrays()),
     )
     after = moment()
-    figures, chain = latency.summary(bench, timings), latency.chain(bench, timings)
+    figures, chain = latency.latency_summary(bench, timings), latency.chain(bench, timings)
     checked: tuple[Validation, ...] = ()
     if effort.plans:
         seconds, save = 0.15 * effort.seconds, partial(kept.put, "validation")
@@ -164,7 +165,7 @@ def _spare(store: Store, option: Option) -> bool:
     return option.dominated and all(option is not s.original for s in store.manifest.segments)
 
 
-def _packed(store: Store, work: Work) -> float | None:
+def _packed(store: Store, work: ProfilingState) -> float | None:
     """Milliseconds that the first opening took to pack weights; None where they had been packed, or cannot be."""
     if found := work.get("pack"):
         return float(found["ms"])
@@ -182,7 +183,7 @@ def _packed(store: Store, work: Work) -> float | None:
 
 
 def _weighed(
-    store: Store, effort: Effort, skipped: Sequence[Option], work: Work
+    store: Store, effort: Effort, skipped: Sequence[Option], work: ProfilingState
 ) -> dict[tuple[str, str], tuple[int, float]]:
     """Memory and load time, by (segment, option)."""
     found = work.get("memory")

@@ -7,7 +7,7 @@ the sum over any composition's options is, up to what is not additive, what that
 includes what a process that has switched many times holds beyond one that has not: pieces of the heap in use here and
 there, and what options left behind that may be needed again.
 
-Memory is what `runtime.device.process_memory_bytes` says. Several processes do this in different orders.
+Memory is what `legodnn.runtime.device.memory.process_memory_bytes` says. Several processes do this in different orders.
 
 As a program, with STORE, SEED and the files of skipped options, this module prints the measurements of one process as
 JSON.
@@ -24,26 +24,27 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from legodnn.console import Progress
+from legodnn.arrays import Array, Floats
+from legodnn.console import ProgressLine
 from legodnn.errors import ProfileError
-from legodnn.runtime.device import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Array, Choice, Executor, open_executor, try_out
-from legodnn.runtime.processes import run
-from legodnn.store import Option, Store
+from legodnn.manifest import Option
+from legodnn.processes import run_module
+from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
+from legodnn.runtime.executors.base import Choice, Executor
+from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.store import Store
 
 Key = tuple[str, str]
 _SWITCHES, _READ_EVERY = 60, 10
-Rows = NDArray[np.float64]
 
 
 def measure_memory(
     store: Store,
     processes: int = 3,
     skipped: Collection[Option] = (),
-    done: Mapping[int, Rows] | None = None,
-    save: Callable[[int, Rows], None] = lambda seed, rows: None,
+    done: Mapping[int, Floats] | None = None,
+    save: Callable[[int, Floats], None] = lambda seed, rows: None,
 ) -> dict[Key, tuple[int, float]]:
     """Memory (bytes) and load time (ms) of every option: the median over several fresh processes.
 
@@ -59,13 +60,13 @@ def measure_memory(
     """
     keys = [(s.name, o.name) for s in store.manifest.segments for o in s.options if o not in skipped]
     results = dict(done or {})
-    with Progress(f"weighing {store.name}", processes, min(processes, len(results))) as progress:
+    with ProgressLine(f"weighing {store.name}", processes, min(processes, len(results))) as progress:
         for seed in range(processes):
             if seed in results:
                 continue
             arguments = (str(store.path), str(seed), *(o.file for o in skipped))
             try:
-                ended = run("legodnn.profiler.memory", *arguments)
+                ended = run_module("legodnn.profiler.memory", *arguments)
             except OSError as e:
                 raise ProfileError(f"the process that measures memory cannot be started: {e.strerror or e}") from None
             if ended.returncode:

@@ -12,7 +12,7 @@ from legodnn.store import Store
 _MARKS = {"float32": "o-", "float16": "s--", "int8": "^:"}
 
 
-def draw(store: Store, profile: Profile, path: Path) -> None:
+def draw_profile(store: Store, profile: Profile, path: Path) -> None:
     """Write the picture (.svg, .png or .pdf). One panel for latency at the first thread count and one for memory."""
     import matplotlib as mpl
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from legodnn.console import Progress
-from legodnn.profile import Chain, Latency, Validation
+from legodnn.console import ProgressLine
+from legodnn.profile import ChainOverhead, Latency, Validation
 from legodnn.profiler.latency import Bench
 
 _RUNS = 4  # timed in a row, after one that is not
@@ -21,7 +21,9 @@ def measure_plans(bench: Bench, plans: Sequence[tuple[int, ...]], threads: int, 
     compositions = [bench.composition(numbers, threads) for numbers in plans]
     times: list[list[float]] = [[] for _ in plans]
     end, turns = time.monotonic() + seconds, 0
-    with Progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", round(seconds)) as progress:
+    with ProgressLine(
+        f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", round(seconds)
+    ) as progress:
         while turns < _LEAST_TURNS or time.monotonic() < end:
             for composition, values in zip(compositions, times, strict=True):
                 composition.run(bench.input)
@@ -39,7 +41,7 @@ def predict(
     plans: Sequence[tuple[int, ...]],
     threads: int,
     latency: Mapping[tuple[str, str], Sequence[Latency]],
-    chain: Sequence[Chain],
+    chain: Sequence[ChainOverhead],
 ) -> list[float]:
     """Milliseconds that compositions are predicted to take: their segments' medians and the chain's overhead."""
     medians = {
@@ -52,7 +54,7 @@ def predict(
 def validate(
     bench: Bench,
     latency: Mapping[tuple[str, str], Sequence[Latency]],
-    chain: Sequence[Chain],
+    chain: Sequence[ChainOverhead],
     plans: int,
     seconds: float,
     seed: int = 1,

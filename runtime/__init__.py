@@ -6,10 +6,10 @@ Planning alone (`Scheduler`, `ModelTable`) loads no TensorFlow Lite runtime.
 
 from __future__ import annotations
 
-from legodnn.runtime.governor import Governor
-from legodnn.runtime.policy import Policy
+from legodnn.runtime.governing.governor import Governor
+from legodnn.runtime.governing.policy import Policy
+from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.runtime import Runtime
-from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.tables import ModelTable
 
 __all__ = ["Governor", "ModelTable", "Policy", "Runtime", "Scheduler"]

@@ -20,19 +20,21 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from legodnn.console import shown
+from legodnn.arrays import Array
 from legodnn.errors import InfeasibleError, InputError, WorkloadError
+from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan
+from legodnn.printable import shown
 from legodnn.profile import Profile
-from legodnn.runtime import switcher
-from legodnn.runtime.contention import workload_tables
-from legodnn.runtime.device import fingerprint, process_memory_bytes, release_freed_memory
-from legodnn.runtime.executor import Array, executor_kind, open_executor, try_out
-from legodnn.runtime.isolated import IsolatedExecutor
-from legodnn.runtime.lifetime import Lifetime
-from legodnn.runtime.model import Inference, RunningModel, checked
-from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.switcher import Change, Choices
+from legodnn.runtime import switch
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor, try_out
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.runtime.running_model import Inference, RunningModel, checked
+from legodnn.runtime.switch import Choices, ModelChange
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
 
@@ -70,8 +72,8 @@ class Runtime:
         Args:
             workload: the models.
             budget: the first budget; the workload's own if None.
-            executor: 'capi' or 'interpreter'; the best there is if None (see `legodnn.runtime.executor`).
-            isolated: each model in a process of its own (see `legodnn.runtime.isolated`).
+            executor: 'capi' or 'interpreter'; the best there is if None (see `legodnn.runtime.executors.base`).
+            isolated: each model in a process of its own (see `legodnn.runtime.executors.isolated`).
 
         Raises:
             StoreError, ProfileError: a store or profile is damaged, or does not fit the other or this device.
@@ -88,7 +90,7 @@ class Runtime:
         for entry in workload.models:
             store, profile = Store(entry.store), Profile.load(entry.profile_path)
             profile.check_store(store)
-            profile.check_device(fingerprint(executor))
+            profile.check_device(fingerprint(executor_name(executor)))
             profiles[entry.name] = store, profile
         self.scheduler = Scheduler(workload_tables(workload, list(profiles.values())), workload.switch_charge)
         # Planned and tried out before the base is taken: what planner and library hold is no model's memory.
@@ -153,14 +155,14 @@ class Runtime:
                     raise WorkloadError(
                         f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
                     )
-                model.check(switcher.choices(model.store, planned))
+                model.check(switch.choices(model.store, planned))
             self._go_to(plan, time.perf_counter())
 
     @property
     def memory_bytes(self) -> int:
         """Measured memory of the models: what this process grew by since the runtime had everything but them.
 
-        See `legodnn.runtime.device.process_memory_bytes`. Whatever else the application allocates meanwhile counts too;
+        See `device.memory.process_memory_bytes`. Whatever else the application allocates meanwhile counts too;
         what it has freed is given back first. Isolated models' processes are added.
         ClosedError if this runtime has been closed, or was opened before this process was forked off.
         """
@@ -214,7 +216,7 @@ class Runtime:
         """Switch to a plan that was sought since `start`; if that fails everything is put back."""
         planned = time.perf_counter()
         changes = self._changes(plan)
-        done: list[Change] = []
+        done: list[ModelChange] = []
         try:
             for change in changes:
                 self._models[change.model].change(change.after, plan[change.model], change.beside)
@@ -230,16 +232,16 @@ class Runtime:
         end = time.perf_counter()
         self.last_switch = Switch({c.model: c.new for c in changes}, (planned - start) * 1e3, (end - planned) * 1e3)
 
-    def _changes(self, plan: Plan) -> list[Change]:
+    def _changes(self, plan: Plan) -> list[ModelChange]:
         """What a plan changes, in the order in which it is done."""
         changes = []
         for name, model in self._models.items():
-            before, after = model.choices, switcher.choices(model.store, plan[name])
+            before, after = model.choices, switch.choices(model.store, plan[name])
             if before != after:
                 growth = model.bytes(after) - model.bytes(before)
-                changes.append(Change(name, before, after, growth, model.bytes(model.executor.to_load(after))))
+                changes.append(ModelChange(name, before, after, growth, model.bytes(model.executor.to_load(after))))
         used = sum(model.bytes(model.choices) for model in self._models.values())
-        return switcher.in_order(changes, used, plan.budget.memory_bytes)
+        return switch.in_order(changes, used, plan.budget.memory_bytes)
 
     def infer(self, model: str, x: Array | Mapping[str, Array]) -> Array | dict[str, Array]:
         """Run one inference.

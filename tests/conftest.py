@@ -13,11 +13,11 @@ import signal
 from pathlib import Path
 
 import pytest
-import tiny_stores
 from hypothesis import HealthCheck, settings
 
 from legodnn.profile import default_path
 from legodnn.store import Store
+from tests.data import tiny_stores
 
 KERAS = all(importlib.util.find_spec(name) for name in ("keras", "tensorflow"))
 # Before any test module imports TensorFlow, as `legodnn.blocks` sets them.
@@ -40,9 +40,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests of what goes through LiteRT's C API are skipped where it cannot be called, as on 32-bit ARM."""
     params = item.callspec.params.values() if hasattr(item, "callspec") else ()
     if item.get_closest_marker("capi") or any(isinstance(p, str) and p == "capi" for p in params):
-        from legodnn.runtime import capi
+        from legodnn.runtime.executors import litert_capi
 
-        if problem := capi.problem():
+        if problem := litert_capi.capi_problem():
             pytest.skip(f"LiteRT's C API cannot be called: {problem}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from legodnn.console import parse_memory
 from legodnn.errors import WorkloadError
+from legodnn.units import parse_memory
 from legodnn.workload import Budget
 
 

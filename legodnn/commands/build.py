@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
-        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/blocks/recipe.py lists "
+        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists "
         "all. Flags come before it. module:function runs that module's code, as a recipe does that names one.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,8 +92,8 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         check_model_name(args.model)
     from legodnn.blocks.build import build
-    from legodnn.blocks.recipe import Recipe, resolve
     from legodnn.commands.inspect import store_summary, store_table
+    from legodnn.recipe import Recipe, resolve
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}
     recipe = resolve(args.recipe, Path(args.out).name, **given)

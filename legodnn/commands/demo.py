@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from legodnn import processes
 from legodnn.commands.run import steps_json, steps_table
 from legodnn.console import say
 from legodnn.errors import DependencyError, InfeasibleError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
-from legodnn.runtime import processes
-from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.tables import ModelTable
+from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.store import Store
 from legodnn.workload import Budget
 
 if TYPE_CHECKING:
-    from legodnn.blocks.recipe import Recipe
-    from legodnn.runtime.replay import Step
+    from legodnn.recipe import Recipe
+    from legodnn.runtime.feeds.replay import Step
 
 # Shares of the way from the smallest composition (0) to the originals (1) that each budget of the trace allows;
 # None is no limit.
@@ -68,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
 
 def recipes(quick: bool) -> list[Recipe]:
     """The two models of the demo."""
-    from legodnn.blocks.recipe import Recipe
+    from legodnn.recipe import Recipe
 
     effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
     if quick:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         import matplotlib  # noqa: F401
     except ImportError:
         raise DependencyError("the demo's report needs matplotlib; pip install 'legodnn[train,plot]'") from None
-    from legodnn.report import write_report
+    from legodnn.runtime.feeds.report import write_report
 
     out = Path(args.out)
     wanted = recipes(args.quick)
@@ -131,14 +131,15 @@ def _store(path: Path, recipe: Recipe) -> Store:
 
 def _profile(store: Store) -> Profile:
     """The store's profile if it was measured here; otherwise a new one."""
-    from legodnn.runtime.device import fingerprint
+    from legodnn.runtime.device.fingerprint import fingerprint
+    from legodnn.runtime.executors.select import executor_name
 
     path = default_path(store.path)
     if path.exists():
         try:
             profile = Profile.load(path)
             profile.check_store(store)
-            profile.check_device(fingerprint())
+            profile.check_device(fingerprint(executor_name()))
             return profile
         except ProfileError as e:
             say(f"profiling again: {e}", file=sys.stderr)
@@ -150,7 +151,7 @@ def _write_inputs(path: Path, recipe: Recipe) -> None:
     """The test digits, which nothing was trained or fitted on, for the process that runs the models."""
     import numpy as np
 
-    from legodnn.blocks.data import data_of
+    from legodnn.blocks.importing.data import data_of
 
     test = data_of(recipe).test
     assert test.y is not None
@@ -200,7 +201,7 @@ def _held(scheduler: Scheduler, budget: dict[str, Any]) -> dict[str, Any]:
 
 def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
     """Run the trace."""
-    from legodnn.runtime.replay import Step
+    from legodnn.runtime.feeds.replay import Step
 
     paths = [str(s.path) for s in stores]
     trace_file, inputs = str(out / "trace.json"), str(out / "digits.npz")
@@ -210,7 +211,7 @@ def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
 
 def _legodnn(*arguments: str) -> str:
     """What a command prints, run in a process of its own, without TensorFlow, as on a device."""
-    done = processes.run("legodnn", *arguments, stderr=None)
+    done = processes.run_module("legodnn", *arguments, stderr=None)
     if done.returncode:
         raise LegoError(f"`legodnn {arguments[0]}` failed with status {done.returncode}; see the message above")
     return done.stdout

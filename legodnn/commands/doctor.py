@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from legodnn.console import say, size
+from legodnn.console import say
 from legodnn.errors import DependencyError, LegoError
+from legodnn.units import size
 
 _BITS = struct.calcsize("P") * 8  # of this Python, whatever the kernel calls the machine
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
@@ -107,28 +108,28 @@ def _runtime(bits: int, version: tuple[int, int] = sys.version_info[:2]) -> str:
 
 
 def _executors() -> Iterator[Finding]:
-    from legodnn.runtime import capi, interpreter
+    from legodnn.runtime.executors import interpreter, litert_capi
 
     try:
-        yield Finding("Interpreter", "ok", interpreter.name())
+        yield Finding("Interpreter", "ok", interpreter.interpreter_name())
     except DependencyError as e:
         lacking, _, remedy = str(e).rpartition("; ")
         absent = str(e).startswith("no TensorFlow Lite runtime")
         yield Finding("Interpreter", "missing", lacking, _runtime(_BITS) if absent else remedy)
         return
-    if problem := capi.problem():
+    if problem := litert_capi.capi_problem():
         remedy = "pip install -U 'ai-edge-litert>=2.1,<3'" if _BITS == 64 else ""
         yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
     else:
-        yield Finding("LiteRT C API", "ok", capi.name())
+        yield Finding("LiteRT C API", "ok", litert_capi.capi_name())
     if os.environ.get("LEGODNN_EXECUTOR"):
         yield Finding("LEGODNN_EXECUTOR", "note", os.environ["LEGODNN_EXECUTOR"], "unset it for the best there is")
 
 
 def _processor(root: Path) -> Iterator[Finding]:
     from legodnn.profiler.conditions import conditions, cpu_features, moment
-    from legodnn.runtime.cgroup import read_group
-    from legodnn.runtime.processor import cpu_name, usable_cores
+    from legodnn.runtime.device.cgroup import read_group
+    from legodnn.runtime.device.processor import cpu_name, usable_cores
 
     features = " ".join(cpu_features(root)) or "none that matter"
     yield Finding("processor", "ok", f"{cpu_name(root)} ({platform.machine()}); {features}")
@@ -146,7 +147,7 @@ def _processor(root: Path) -> Iterator[Finding]:
 def _memory(root: Path) -> Iterator[Finding]:
     import psutil
 
-    from legodnn.runtime.cgroup import pressure, read_group, text
+    from legodnn.runtime.device.cgroup import pressure, read_group, text
 
     group = read_group(root)
     try:
@@ -176,10 +177,10 @@ def _pressure_remedy(root: Path) -> str:
 
 
 def _cache() -> Finding:
-    from legodnn.runtime.packed import PackingError, folder
+    from legodnn.runtime.executors.weight_cache import PackingError, cache_folder
 
     try:
-        path = folder()
+        path = cache_folder()
     except PackingError as e:
         return Finding("packed weights", "note", f"cannot be kept: {e}")
     free = shutil.disk_usage(path).free

@@ -9,14 +9,16 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import say, size, table
+from legodnn.console import say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import is_folder, write_atomic
+from legodnn.manifest import InputSpec
 from legodnn.model_names import check_model_name
-from legodnn.store import InputSpec, Store
+from legodnn.store import Store
+from legodnn.units import size
 
 if TYPE_CHECKING:
-    from legodnn.blocks.extract import Piece
+    from legodnn.blocks.cutting.extract import Piece
 
 
 def add_parser(subparsers: Any) -> None:
@@ -85,7 +87,7 @@ def store_table(store: Store) -> str:
     accuracy, blocks = store.manifest.accuracy, store.manifest.blocks
     inputs = "\n".join(input_line(spec) for spec in store.manifest.inputs)
     return (
-        f"{table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
+        f"{text_table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
         f"{store.name}: {len(blocks)} blocks, {store.manifest.compositions:,} compositions; the original's "
         f"{accuracy.metric} is {accuracy.original:.4f} on {accuracy.data}; predictions of a composition's "
         f"{accuracy.metric} are off by {accuracy.error:.4f} on average"
@@ -107,8 +109,8 @@ def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) ->
     if drawing and drawing.suffix not in (".svg", ".html"):
         raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
     check_model_name(target)
-    from legodnn.blocks.extract import extract
-    from legodnn.blocks.models import open_model
+    from legodnn.blocks.cutting.extract import extract
+    from legodnn.blocks.importing.models import open_model
 
     model = open_model(target)
     pieces = extract(model, max_blocks)
@@ -121,9 +123,9 @@ def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) ->
 
 
 def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
-    from legodnn.blocks.draw import draw
+    from legodnn.blocks.cutting.draw import draw_model
 
-    svg = draw(name, pieces)
+    svg = draw_model(name, pieces)
     if path.suffix == ".html":
         page = f'<!doctype html><meta charset="utf-8"><title>{escape(name)}</title><body style="margin:0">'
         svg = f'{page}<div style="overflow-x:auto">\n{svg}</div>\n'
@@ -132,8 +134,8 @@ def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
 
 def _summary(piece: Piece) -> dict[str, Any]:
     """A segment of a model as plain data."""
-    from legodnn.blocks.channels import analyse
-    from legodnn.blocks.graph import macs
+    from legodnn.blocks.channels.analysis import analyse
+    from legodnn.blocks.importing.graph import macs
 
     channels = analyse(piece.model)
     return {
@@ -176,4 +178,4 @@ def _segments_table(segments: Sequence[dict[str, Any]]) -> str:
     kept = [
         f"{s['segment']}: {call} keeps its channels: {why}" for s in segments for call, why in s["kept_whole"].items()
     ]
-    return "\n".join([table(rows, header), "", total, *(["", *kept] if kept else [])])
+    return "\n".join([text_table(rows, header), "", total, *(["", *kept] if kept else [])])

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
-from legodnn.console import say, size, table
+from legodnn.console import say, text_table
 from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
-from legodnn.runtime.contention import workload_tables
-from legodnn.runtime.scheduler import Scheduler
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
+from legodnn.units import size
 from legodnn.workload import Budget, load_workload
 
 _SWEEP_POINTS = 400
@@ -98,7 +99,7 @@ def _table(plan: Plan) -> str:
                 options,
             ]
         )
-    return table(rows, ["model", "accuracy", "latency", "slack", "threads", "memory", "options"])
+    return text_table(rows, ["model", "accuracy", "latency", "slack", "threads", "memory", "options"])
 
 
 def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import say, size, table
+from legodnn.console import say, text_table
 from legodnn.errors import DependencyError, ProfileError
 from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
+from legodnn.units import size
 
 if TYPE_CHECKING:
     from legodnn.profiler import Effort
@@ -98,13 +99,13 @@ def run(args: argparse.Namespace) -> int:
     for profile, path in zip(profiles, paths, strict=True):
         profile.save(path)
         if not args.json:
-            say(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {path}\n")
+            say(f"{profile_table(profile)}\n\n{profile_summary(profile)}\nwrote {path}\n")
     for work in works:  # only now that nothing is left to do
         work.unlink(missing_ok=True)
     if args.plot:
-        from legodnn.profiler.plot import draw
+        from legodnn.profiler.plot import draw_profile
 
-        draw(stores[0], profiles[0], Path(args.plot))
+        draw_profile(stores[0], profiles[0], Path(args.plot))
         say(f"drew {args.plot}", file=sys.stderr)
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
@@ -157,7 +158,7 @@ def _merge(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([profile.model_dump(mode="json", by_alias=True)]))
     else:
-        say(f"{profile_table(profile)}\n\n{summary(profile)}\nwrote {args.out}")
+        say(f"{profile_table(profile)}\n\n{profile_summary(profile)}\nwrote {args.out}")
     return 0
 
 
@@ -181,10 +182,10 @@ def profile_table(profile: Profile) -> str:
             )]  # fmt: skip
         rows.append(row)
     device = profile.device
-    return f"{profile.model} on {device.cpu}, {device.cores} cores, {device.executor}\n{table(rows, header)}"
+    return f"{profile.model} on {device.cpu}, {device.cores} cores, {device.executor}\n{text_table(rows, header)}"
 
 
-def summary(profile: Profile) -> str:
+def profile_summary(profile: Profile) -> str:
     """What else a profile says, in lines."""
     lines = []
     for chain in profile.chain:

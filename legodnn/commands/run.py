@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
-from legodnn.console import say, size, table
+from legodnn.console import say, text_table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
 from legodnn.store import Store
+from legodnn.units import size
 from legodnn.workload import Workload, load_workload, read_trace
 
 if TYPE_CHECKING:
-    from legodnn.runtime.replay import Step
+    from legodnn.runtime.feeds.replay import Step
 
 
 def add_parser(subparsers: Any) -> None:
@@ -66,10 +67,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print a table."""
-    from legodnn.runtime.camera import Camera, is_live
-    from legodnn.runtime.inputs import read_inputs
-    from legodnn.runtime.live import LiveTable
-    from legodnn.runtime.replay import replay
+    from legodnn.runtime.feeds.camera import Camera, is_live
+    from legodnn.runtime.feeds.inputs import read_inputs
+    from legodnn.runtime.feeds.live import LiveTable
+    from legodnn.runtime.feeds.replay import replay
     from legodnn.runtime.runtime import Runtime
 
     if args.frames < 1:
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
         steps = replay(runtime, inputs, budgets, live)
     if args.report:
-        report(Path(args.report), workload, steps)
+        trace_report(Path(args.report), workload, steps)
     if args.json:
         print(steps_json(steps))
     else:
@@ -114,9 +115,9 @@ def check_report() -> None:
         raise DependencyError("the report needs matplotlib; pip install 'legodnn[plot]'")
 
 
-def report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
+def trace_report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
     """Write the report of what ran."""
-    from legodnn.report import write_report
+    from legodnn.runtime.feeds.report import write_report
 
     stores = {model.name: Store(model.store) for model in workload.models}
     profiles = [Profile.load(model.profile_path) for model in workload.models]
@@ -170,7 +171,7 @@ def steps_table(steps: Sequence[Step]) -> str:
             )
     header = ["#", "memory", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "memory used"]
     header += ["switched", "plan + switch ms"]
-    return table(rows, header) + "\n\naccuracy, latency and memory: predicted / measured"
+    return text_table(rows, header) + "\n\naccuracy, latency and memory: predicted / measured"
 
 
 def _pair(predicted: float, measured: float | None, form: str) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from legodnn.errors import StoreError
-from legodnn.runtime.tflite.graph import Graph, Refused, Tensor, parse
-from legodnn.runtime.tflite.kinds import KINDS
+from legodnn.manifest import Option, Segment, TensorSpec
+from legodnn.runtime.tflite.model_file import FileGraph, FileTensor, Refused, parse_model_file
+from legodnn.runtime.tflite.operator_kinds import KINDS
 from legodnn.runtime.tflite.operators import outputs
-from legodnn.store import Option, Segment, Store, TensorSpec
+from legodnn.store import Store
 
 # What a tensor may take, and all that a graph computes together; kernels reckon in 32 bits.
 LARGEST_TENSOR_BYTES = 1 << 30
@@ -35,13 +36,13 @@ def check_option(store: Store, segment: Segment, option: Option) -> int:
     with os.fdopen(store.open_file(option), "rb") as file:
         content = file.read()
     try:
-        return check(content, inputs, outputs)
+        return check_file(content, inputs, outputs)
     except Refused as e:
         path = store.path / option.file
         raise StoreError(f"{path} ({segment.name}/{option.name}) is refused: {e}; build the store again") from None
 
 
-def check(content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> int:
+def check_file(content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> int:
     """Check the content of a file.
 
     Args:
@@ -55,7 +56,7 @@ def check(content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[Tensor
     Raises:
         Refused: it is damaged, has what no store needs, or contradicts itself or the specs.
     """
-    graph = parse(content)
+    graph = parse_model_file(content)
     for indices, specs in ((graph.inputs, inputs), (graph.outputs, outputs)):
         found = [(graph.tensors[i].shape, graph.tensors[i].dtype) for i in indices]
         wanted = [((1, *spec.shape), spec.dtype) for spec in specs]
@@ -68,14 +69,14 @@ def _listed(found: Sequence[tuple[tuple[int, ...], str]]) -> str:
     return ", ".join(f"{dtype} {shape}" for shape, dtype in found[:8])
 
 
-def check_graph(graph: Graph) -> int:
+def check_graph(graph: FileGraph) -> int:
     """Check a graph by itself; returns and raises as `check` does."""
     for i, tensor in enumerate(graph.tensors):
         _check_tensor(tensor, f"tensor {i}")
     return _check_order(graph)
 
 
-def _check_tensor(tensor: Tensor, where: str) -> None:
+def _check_tensor(tensor: FileTensor, where: str) -> None:
     """Refused unless a tensor's size is within bounds, its constant data fill it, and its quantisation fits it."""
     if len(tensor.shape) > MOST_DIMENSIONS or tensor.bytes > LARGEST_TENSOR_BYTES:
         raise Refused(f"{where} has the shape {tensor.shape}, which is too large")
@@ -99,7 +100,7 @@ def _check_tensor(tensor: Tensor, where: str) -> None:
         raise Refused(f"{where} of shape {tensor.shape} has {len(scales)} scales along axis {tensor.axis}")
 
 
-def _check_order(graph: Graph) -> int:
+def _check_order(graph: FileGraph) -> int:
     """Refused unless every operator reads what is there before it, and writes what its rule says, once."""
     ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
     for i in graph.inputs:

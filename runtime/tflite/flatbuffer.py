@@ -51,22 +51,22 @@ Table = tuple[Field, ...]
 Record = Mapping[str, Any]
 
 
-def table(text: str, **below: Table | Mapping[int, Table]) -> Table:
+def fields(text: str, **below: Table | Mapping[int, Table]) -> Table:
     """A schema from its fields in order, as `name:kind` or `name:kind=default`; those of the tables and unions below it
     are arguments of their fields' names."""
-    fields = []
+    found = []
     for part in text.split():
         name, _, kind = part.partition(":")
         kind, _, default = kind.partition("=")
         schema = below.get(name, ())
         if isinstance(schema, tuple):
-            fields.append(Field(name, kind, int(default or 0), table=schema))
+            found.append(Field(name, kind, int(default or 0), table=schema))
         else:
-            fields.append(Field(name, kind, union=schema))
-    return tuple(fields)
+            found.append(Field(name, kind, union=schema))
+    return tuple(found)
 
 
-def read(content: bytes, identifier: bytes, schema: Table) -> Record:
+def read_flatbuffer(content: bytes, identifier: bytes, schema: Table) -> Record:
     """The root table of a file, with everything below it.
 
     Absent vectors, strings and tables are None; vectors of scalars are arrays over the file's own bytes.

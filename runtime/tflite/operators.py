@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.runtime.tflite.graph import Graph, Operator, Refused, Tensor
+from legodnn.arrays import Shape
+from legodnn.runtime.tflite.model_file import FileGraph, FileOperator, FileTensor, Refused
 
-Shape = tuple[int, ...]
 Result = tuple[Shape, str]  # of one output: shape and type
 
 NUMBERS = ("float32", "int8")  # in floating point, or quantised
@@ -30,13 +30,13 @@ _ACTIVATIONS = 4  # none, ReLU, ReLU from -1 to 1, ReLU6
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class OperatorCall:
     """An operator with its tensors at hand, of which a rule asks what it needs and is refused what is not there."""
 
     name: str
-    operator: Operator
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
+    operator: FileOperator
+    inputs: tuple[FileTensor | None, ...]
+    outputs: tuple[FileTensor, ...]
 
     def refuse(self, problem: str) -> Refused:
         """The error for a rule to raise."""
@@ -47,7 +47,7 @@ class Call:
         if not holds:
             raise self.refuse(problem)
 
-    def tensor(self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7)) -> Tensor:
+    def tensor(self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7)) -> FileTensor:
         """An input of one of some types and ranks."""
         found = self.inputs[i] if i < len(self.inputs) else None
         if found is None:
@@ -56,12 +56,12 @@ class Call:
         self.need(len(found.shape) in ranks, f"input {i} has {len(found.shape)} dimensions")
         return found
 
-    def output(self, i: int) -> Tensor:
+    def output(self, i: int) -> FileTensor:
         """An output as the file has it, quantised if its inputs are."""
         self.need(i < len(self.outputs) and len(self.outputs[i].scales) > 0, f"output {i} is missing or has no scale")
         return self.outputs[i]
 
-    def alike(self, types: Collection[str] = NUMBERS) -> list[Tensor]:
+    def alike(self, types: Collection[str] = NUMBERS) -> list[FileTensor]:
         """All inputs, of the same type."""
         found = [self.tensor(i, types) for i in range(len(self.inputs))]
         self.need(len({t.dtype for t in found}) == 1, "its inputs are of different types")
@@ -96,11 +96,11 @@ class Call:
         return value % rank
 
 
-Rule = Callable[[Call], list[Result]]
+OperatorRule = Callable[[OperatorCall], list[Result]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class OperatorKind:
     """A kind of operator.
 
     Attributes:
@@ -115,24 +115,24 @@ class Kind:
     options: int
     version: int
     inputs: tuple[int, int]
-    rule: Rule
+    rule: OperatorRule
 
 
-def outputs(graph: Graph, operator: Operator, kinds: dict[int, Kind], number: int) -> list[Result]:
+def outputs(graph: FileGraph, operator: FileOperator, kinds: dict[int, OperatorKind], number: int) -> list[Result]:
     """What an operator's outputs must be; Refused if it is none that is allowed, or cannot have these inputs."""
     kind = kinds.get(operator.code)
     if kind is None:
         raise Refused(f"operator {number} is of kind {operator.code}, which no store needs")
     inputs = tuple(graph.tensors[i] if i >= 0 else None for i in operator.inputs)
     results = tuple(graph.tensors[i] for i in operator.outputs)
-    call = Call(f"operator {number} ({kind.name})", operator, inputs, results)
+    call = OperatorCall(f"operator {number} ({kind.name})", operator, inputs, results)
     call.need(1 <= operator.version <= kind.version, f"version {operator.version} is not known")
     call.need(kind.inputs[0] <= len(inputs) <= kind.inputs[1], f"it has {len(inputs)} inputs")
     _check_options(call, kind)
     return kind.rule(call)
 
 
-def _check_options(call: Call, kind: Kind) -> None:
+def _check_options(call: OperatorCall, kind: OperatorKind) -> None:
     """Refused unless the options are the kind's own, and each in the range that all operators have in common."""
     found = call.operator.options
     if call.operator.options_type not in (kind.options, 0) or (call.operator.options_type and found is None):
@@ -149,7 +149,7 @@ def _check_options(call: Call, kind: Kind) -> None:
             call.need(bool(np.isfinite(value)), f"{name} is {value}")
 
 
-def window(call: Call, size: int, filter_size: int, stride: int, dilation: int = 1) -> int:
+def window(call: OperatorCall, size: int, filter_size: int, stride: int, dilation: int = 1) -> int:
     """How many places a window has along a dimension, with the padding that the options say."""
     spread = (filter_size - 1) * dilation + 1
     places = -(-size // stride) if call.option("padding") == 0 else (size - spread) // stride + 1
@@ -157,7 +157,7 @@ def window(call: Call, size: int, filter_size: int, stride: int, dilation: int =
     return places
 
 
-def broadcast(call: Call, shapes: list[Shape], most: int) -> Shape:
+def broadcast(call: OperatorCall, shapes: list[Shape], most: int) -> Shape:
     """The shape that others are broadcast to; the same shape may have any rank, else there are at most `most`."""
     if len(set(shapes)) == 1:
         return shapes[0]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from legodnn.blocks.channels import Channels, analyse
-from legodnn.blocks.graph import calls, macs
-from legodnn.blocks.prune import choose, remove
+from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.pruning.prune import choose, remove
 
 # Layers that sum over channels: they can be given zeros for some.
 READERS = (

@@ -15,24 +15,25 @@ from keras import layers
 from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
-from legodnn.blocks import accuracy as accuracy_module
 from legodnn.blocks import build as build_module
-from legodnn.blocks import distill as distill_module
-from legodnn.blocks import joint as joint_module
-from legodnn.blocks import options as options_module
-from legodnn.blocks import training as training_module
+from legodnn.blocks.accuracy import compositions as accuracy_module
+from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.build import build
-from legodnn.blocks.data import Dataset, load
-from legodnn.blocks.export import Runner
-from legodnn.blocks.lossfit import Fit
-from legodnn.blocks.models import model_of
-from legodnn.blocks.options import mark_dominated
-from legodnn.blocks.recipe import Recipe
-from legodnn.blocks.work import Checkpoint, Work
+from legodnn.blocks.build_state import BuildState, Checkpoint
+from legodnn.blocks.export import options as options_module
+from legodnn.blocks.export.convert import Runner
+from legodnn.blocks.export.options import mark_dominated
+from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.models import model_of
+from legodnn.blocks.training import distill as distill_module
+from legodnn.blocks.training import joint as joint_module
+from legodnn.blocks.training import training as training_module
 from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.manifest import MANIFEST, Manifest
 from legodnn.profile import default_path
 from legodnn.profiler import Effort, profile_store
-from legodnn.store import MANIFEST, Manifest, Store
+from legodnn.recipe import Recipe
+from legodnn.store import Store
 
 
 def recipe_of(store: Store) -> Recipe:
@@ -159,14 +160,17 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
 
 
 def test_the_unfinished_build_of_another_recipe_is_not_gone_on_with(tiny_keras_file: Path, tmp_path: Path) -> None:
-    Work(tmp_path / "store", quick(tiny_keras_file))
+    BuildState(tmp_path / "store", quick(tiny_keras_file))
     with pytest.raises(StoreError, match=r"unfinished build of another recipe \(\"distill_epochs\": 1,\); finish it"):
         build(quick(tiny_keras_file, distill_epochs=2), tmp_path / "store", allow_chance=True)
 
 
 def test_two_builds_of_one_store_at_a_time_are_refused(tiny_keras_file: Path, tmp_path: Path) -> None:
     recipe = quick(tiny_keras_file)
-    with Work(tmp_path / "store", recipe), pytest.raises(StoreError, match="another process is building this store"):
+    with (
+        BuildState(tmp_path / "store", recipe),
+        pytest.raises(StoreError, match="another process is building this store"),
+    ):
         build(recipe, tmp_path / "store", allow_chance=True)
 
 

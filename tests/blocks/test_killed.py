@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from legodnn.store import MANIFEST
+from legodnn.manifest import MANIFEST
 
 # The command, saving its training after every step and not once a minute.
 COMMAND = """
 import sys
-from legodnn.blocks.work import Checkpoint
+from legodnn.blocks.build_state import Checkpoint
 from legodnn.cli import main
 Checkpoint.__init__.__defaults__ = (None, "training", 0.0)
 sys.exit(main(["build", *sys.argv[1:]]))

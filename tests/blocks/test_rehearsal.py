@@ -14,10 +14,10 @@ import pytest
 from keras import layers
 
 from legodnn.blocks import build as build_module
-from legodnn.blocks.apart import Apart
 from legodnn.blocks.build import build
-from legodnn.blocks.recipe import Recipe
+from legodnn.blocks.export.isolated_conversion import Apart
 from legodnn.errors import DataError, LegoError, ModelError, WriteError
+from legodnn.recipe import Recipe
 from legodnn.store import Store
 
 X = np.random.default_rng(0).random((90, 8, 8, 3), dtype=np.float32)
@@ -48,7 +48,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def train(*args: Any) -> None:
         raise AssertionError("trained before everything was tried")
 
-    monkeypatch.setattr(build_module, "train", train)
+    monkeypatch.setattr(build_module, "train_job", train)
     return
 
 

@@ -63,7 +63,7 @@ def _model(size: int, width: int, residual: bool) -> Any:
 
 def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) -> Store:
     from legodnn.blocks.build import build
-    from legodnn.blocks.recipe import Recipe
+    from legodnn.recipe import Recipe
 
     recipe = Recipe(
         model=str(model),

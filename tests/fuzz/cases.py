@@ -15,20 +15,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hostile
 import numpy as np
 from PIL import Image
 
 from legodnn.commands.inspect import store_summary, store_table
-from legodnn.commands.profile import profile_table, summary
-from legodnn.console import parse_memory
+from legodnn.commands.profile import profile_summary, profile_table
+from legodnn.manifest import InputSpec
 from legodnn.plan import Plan
 from legodnn.profile import Profile, default_path, merge
-from legodnn.runtime.contention import workload_tables
-from legodnn.runtime.inputs import read_inputs
-from legodnn.runtime.scheduler import ModelTable, Scheduler
-from legodnn.store import InputSpec, Store
+from legodnn.runtime.feeds.inputs import read_inputs
+from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
+from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.store import Store
+from legodnn.units import parse_memory
 from legodnn.workload import Budget, Workload, WorkloadModel, load_workload, read_trace
+from tests.fuzz import hostile
 
 Json = Any
 SPEC = InputSpec(name="image", shape=(8, 8, 3), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
@@ -213,7 +214,7 @@ def case_profile(ground: Ground, rng: random.Random) -> None:
     path.write_bytes(_text(ground.profile_json, rng, hostile.to_json))
     profile = Profile.load(path)
     profile_table(profile)
-    summary(profile)
+    profile_summary(profile)
     merge([ground.profile, profile]).save(ground.folder / "merged.json")
     profile.check_device(ground.profile.device)
     Scheduler([ModelTable.from_store(ground.store, profile)]).plan(_budget(rng))
@@ -237,7 +238,7 @@ def case_plan(ground: Ground, rng: random.Random) -> None:
 
 
 def case_recipe(ground: Ground, rng: random.Random) -> None:
-    from legodnn.blocks.recipe import resolve  # imports TensorFlow, which the other kinds do without
+    from legodnn.recipe import resolve  # imports TensorFlow, which the other kinds do without
 
     path = ground.folder / "recipe.toml"
     path.write_bytes(_text(RECIPE, rng, hostile.to_toml))

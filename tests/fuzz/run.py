@@ -33,9 +33,8 @@ def status(field: str) -> int:
 
 def run_case(ground: Any, kind: str, number: int) -> dict[str, Any]:
     """One case: its outcome, time and peak memory."""
-    import cases
-
     from legodnn.errors import LegoError
+    from tests.fuzz import cases
 
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
     before, cpu, wall = status("VmRSS"), time.process_time(), time.perf_counter()
@@ -63,7 +62,7 @@ def run_case(ground: Any, kind: str, number: int) -> dict[str, Any]:
 
 def child(kind: str, first: int, count: int) -> None:
     """A batch of cases, each printed when it begins and when it has ended."""
-    import cases
+    from tests.fuzz import cases
 
     warnings.simplefilter("ignore")
     if kind == "recipe":
@@ -105,7 +104,7 @@ def main() -> int:
     if args.child:
         child(args.child[0], int(args.child[1]), int(args.child[2]))
         return 0
-    import cases
+    from tests.fuzz import cases
 
     if args.only:
         kind, _, number = args.only.partition(":")

@@ -12,9 +12,9 @@ import os
 import random
 from pathlib import Path
 
-import cases
-import hostile
 import pytest
+
+from tests.fuzz import cases, hostile
 
 _SPEC = importlib.util.spec_from_file_location("fuzz_run", Path(__file__).with_name("run.py"))
 assert _SPEC is not None

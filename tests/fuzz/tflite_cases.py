@@ -31,16 +31,17 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from tflite_damage import damaged
 
 from legodnn.errors import ExecutionError, LegoError
 from legodnn.files import sha256_bytes
-from legodnn.runtime import capi, interpreter, linked, packed, trial
-from legodnn.runtime.executor import Choice, open_executor
-from legodnn.runtime.interpreter import open_interpreter
+from legodnn.runtime.executors import capi_executor, interpreter, litert_capi, trial, trial_child, weight_cache
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.tflite import check
-from legodnn.runtime.tflite.graph import Refused
+from legodnn.runtime.tflite.model_file import Refused
 from legodnn.store import Store
+from tests.fuzz.tflite_damage import damaged
 
 _HANGS_S, _SLOW_S, _LARGE_BYTES = 30, 2.0, 200_000_000
 
@@ -86,7 +87,7 @@ def tried_by_fork(
         status = 1
         try:
             os.dup2(writing, 1)
-            status = trial.child(str(store.path), store.id, executor, seconds, str(folder) if folder else None)
+            status = trial_child.child(str(store.path), store.id, executor, seconds, str(folder) if folder else None)
         finally:
             sys.stdout.flush()
             os._exit(status)
@@ -137,7 +138,7 @@ def answers(store: Path, inputs: list[np.ndarray]) -> list[list[float]]:
 def refused(content: bytes, specs: tuple[list[Any], list[Any]]) -> bool:
     """Whether a file does not even pass the check; then most cases end here, which spares processes."""
     try:
-        check.check(content, *specs)
+        check.check_file(content, *specs)
     except Refused:
         return True
     except Exception:  # a fault of the check, which the whole case will show
@@ -148,7 +149,15 @@ def refused(content: bytes, specs: tuple[list[Any], list[Any]]) -> bool:
 def run(seeds: Path, first: int, cases: int, seed: int, out: Path | None = None, until: float = 0) -> dict[str, Any]:
     """Run cases; their counts by outcome, those that are wrong, and figures."""
     trial._run = tried_by_fork
-    _ = capi.problem(), interpreter.name(), linked, packed, check, flatbuffers, schema  # not again by every process
+    _ = (
+        litert_capi.capi_problem(),
+        interpreter.interpreter_name(),
+        capi_executor,
+        weight_cache,
+        check,
+        flatbuffers,
+        schema,
+    )  # not again by every process
     drawn = np.random.default_rng(0)
     inputs = [np.zeros((8, 8, 4), np.float32), *(drawn.standard_normal((8, 8, 4), np.float32) * s for s in (1, 100))]
     stores = sorted(p for p in seeds.iterdir() if p.is_dir())

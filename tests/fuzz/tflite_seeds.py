@@ -82,7 +82,7 @@ def write(folder: Path, only: Iterable[str] | None = None) -> None:
     """Write the stores, each in a folder of its name, all or some."""
     import keras
 
-    from legodnn.blocks.export import convert
+    from legodnn.blocks.export.convert import convert
 
     keras.utils.set_random_seed(0)
     for name, body in bodies().items():

@@ -16,7 +16,7 @@ from legodnn.store import Store
 pytest.importorskip("keras")
 
 from legodnn.blocks import build as build_module
-from legodnn.blocks.recipe import Recipe
+from legodnn.recipe import Recipe
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.console import Progress, duration, native_stderr_silenced, parse_memory, parse_size, say, size, table
+from legodnn.console import ProgressLine, say, text_table
 from legodnn.errors import WorkloadError
+from legodnn.native_stderr import native_stderr_silenced
+from legodnn.units import duration, parse_memory, parse_size, size
 
 
 def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:
     rows = [("stem", 5, "1.2 MB", 0.5), ("block10", 12345, "900 kB", "-")]
-    assert table(rows, ("segment", "params", "size", "loss")).splitlines() == [
+    assert text_table(rows, ("segment", "params", "size", "loss")).splitlines() == [
         "segment  params    size  loss",
         "-------  ------  ------  ----",
         "stem          5  1.2 MB   0.5",
@@ -27,7 +29,7 @@ def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:
 
 
 def test_a_table_without_rows_is_its_header() -> None:
-    assert table([], ("a", "bc")).splitlines() == ["a  bc", "-  --"]
+    assert text_table([], ("a", "bc")).splitlines() == ["a  bc", "-  --"]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_a_printed_size_reads_back_to_three_digits(count: float) -> None:
 
 
 def test_progress_without_a_terminal_is_one_line_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
-    with Progress("training", 3) as progress:
+    with ProgressLine("training", 3) as progress:
         for _ in range(3):
             progress.step("note")
     captured = capfd.readouterr()
@@ -86,7 +88,7 @@ def test_progress_without_a_terminal_tells_now_and_then(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with Progress("training", 1000) as progress:
+    with ProgressLine("training", 1000) as progress:
         for _ in range(100):
             now += 1
             progress.step("loss 0.5")
@@ -106,7 +108,7 @@ def test_on_a_terminal_the_last_line_covers_the_bar_and_none_is_longer_than_the_
     monkeypatch.setattr(sys, "stderr", terminal := io.StringIO())
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", str(columns))
-    with contextlib.suppress(KeyboardInterrupt), Progress("training", 30) as progress:
+    with contextlib.suppress(KeyboardInterrupt), ProgressLine("training", 30) as progress:
         progress.at(10, "a note that is rather long, longer than there is room for in a line of a terminal, as it is")
         raise KeyboardInterrupt
     first, bar, last = terminal.getvalue().split("\r")
@@ -127,7 +129,7 @@ def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
 
 def test_interrupted_progress_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
-        with Progress("training", 3) as progress:
+        with ProgressLine("training", 3) as progress:
             progress.step()
             raise KeyboardInterrupt
 
@@ -158,8 +160,8 @@ def test_memory_of_a_few_bytes_asks_for_the_unit() -> None:
 def test_control_characters_never_reach_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     say("a\x1b[31mb\x9bc\u202ed\ne\tf")
     assert capfd.readouterr().out == "a\\x1b[31mb\\x9bc\\u202ed\ne\tf\n"
-    assert table([["a\nb\x07", 1]], ["name", "count"]).splitlines()[-1] == "a\\nb\\x07      1"
+    assert text_table([["a\nb\x07", 1]], ["name", "count"]).splitlines()[-1] == "a\\nb\\x07      1"
     assert str(WorkloadError("no model '\x1b]0;x\x07'")) == "no model '\\x1b]0;x\\x07'"
-    with Progress("\x1b[2Jx", 1):
+    with ProgressLine("\x1b[2Jx", 1):
         pass
     assert "\x1b" not in capfd.readouterr().err

@@ -9,7 +9,8 @@ import pytest
 
 from legodnn.cli import main
 from legodnn.commands.inspect import input_line
-from legodnn.store import InputSpec, Store
+from legodnn.manifest import InputSpec
+from legodnn.store import Store
 
 
 def test_the_table_tells_each_blocks_share(tiny_keras_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

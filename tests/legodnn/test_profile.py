@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skipping import without
 
 from legodnn.errors import ProfileError
 from legodnn.profile import (
-    Chain,
+    ChainOverhead,
     Conditions,
     Contention,
     Energy,
@@ -24,8 +23,10 @@ from legodnn.profile import (
     Validation,
     default_path,
 )
-from legodnn.runtime.device import fingerprint
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.executors.select import executor_name
 from legodnn.store import Store
+from tests.legodnn.skipping import without
 
 
 def refusal(work: Callable[[], object]) -> str:
@@ -43,7 +44,7 @@ def test_a_profile_lies_beside_its_store() -> None:
 
 def test_a_profile_fits_what_it_was_measured_on(profile: Profile, tiny_store: Store) -> None:
     profile.check_store(tiny_store)
-    profile.check_device(fingerprint())
+    profile.check_device(fingerprint(executor_name()))
 
 
 def test_a_profile_survives_a_round_trip(profile: Profile, tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_everything_that_a_profile_may_say_survives_a_round_trip(profile: Profil
     full = profile.model_copy(
         update={
             "options": tuple(o.model_copy(update={"energy_mj": 0.25}) for o in profile.options),
-            "chain": (Chain(threads=1, overhead_ms=0.01), Chain(threads=2, overhead_ms=0.0)),
+            "chain": (ChainOverhead(threads=1, overhead_ms=0.01), ChainOverhead(threads=2, overhead_ms=0.0)),
             "pack_ms": 12.5,
             "validation": (Validation(threads=1, plans=20, median_error=0.01, p95_error=0.05),),
             "contention": (Contention(store_id="a" * 64, model="other", slowdown=1.25),),

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import main
+from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile, default_path
-from legodnn.store import MANIFEST, Store
+from legodnn.store import Store
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from skipping import without
 
 from legodnn.errors import ProfileError
 from legodnn.profile import (
-    Chain,
+    ChainOverhead,
     Conditions,
     Contention,
     Energy,
@@ -23,8 +22,9 @@ from legodnn.profile import (
     Validation,
     merge,
 )
-from legodnn.runtime.tables import ModelTable
+from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.store import Store
+from tests.legodnn.skipping import without
 
 KEYS = [("block1", "s0"), ("block1", "s0.5"), ("block2", "s0"), ("block2", "s0.5")]
 figures = st.integers(1, 1000).map(float)
@@ -59,7 +59,7 @@ def profiles(draw: st.DrawFn) -> Profile:
             if (s, o) not in skipped
         ),
         skipped=tuple(Skipped(segment=s, option=o, reason=draw(st.sampled_from(["a", "b"]))) for s, o in skipped),
-        chain=tuple(Chain(threads=n, overhead_ms=draw(figures)) for n in threads),
+        chain=tuple(ChainOverhead(threads=n, overhead_ms=draw(figures)) for n in threads),
         pack_ms=draw(st.none() | figures),
         validation=tuple(
             Validation(threads=n, plans=2, median_error=draw(figures), p95_error=draw(figures)) for n in draw(counts)

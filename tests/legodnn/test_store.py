@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from legodnn.cli import main
 from legodnn.errors import LegoError, StoreError
 from legodnn.files import sha256_file
-from legodnn.runtime.inputs import read_inputs
+from legodnn.manifest import MANIFEST, STORE_VERSION, AccuracyModel, InputSpec, Link, Manifest, Option
+from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.schema import to_json
-from legodnn.store import MANIFEST, VERSION, AccuracyModel, InputSpec, Link, Manifest, Option, Store
+from legodnn.store import Store
 
 Document = dict[str, Any]
 
@@ -139,7 +140,7 @@ def test_a_path_that_leaves_the_store_is_refused(store_copy: Path, path: str) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.pop("schema"), f"has schema None, this version of legodnn reads {VERSION!r}"),
+        (lambda d: d.pop("schema"), f"has schema None, this version of legodnn reads {STORE_VERSION!r}"),
         (lambda d: d.update(schema="legodnn.store/2"), "has schema 'legodnn.store/2'"),
         (lambda d: d.pop("segments"), "segments: Field required"),
         (lambda d: d.update(extra=1), "extra: unknown field"),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import tiny_stores
 
 from legodnn.store import Store
+from tests.data import tiny_stores
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny2"])

@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pytest
 
+from legodnn.lifetime import Lifetime
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import with_contention
 from legodnn.profiler.contention import _run, _Running, measure_contention
-from legodnn.runtime.executor import Composition
-from legodnn.runtime.lifetime import Lifetime
+from legodnn.runtime.executors.base import ComposedModel
 from legodnn.store import Store
 
 
@@ -36,8 +36,8 @@ def test_profiles_get_it_and_keep_the_rest(tiny_store: Store, tiny_store2: Store
         assert after.model_copy(update={"contention": before.contention}) == before
 
 
-def composition(*steps: object) -> Composition:
-    return Composition((), steps, {}, (), Lifetime("it"))  # type: ignore[arg-type]
+def composition(*steps: object) -> ComposedModel:
+    return ComposedModel((), steps, {}, (), Lifetime("it"))  # type: ignore[arg-type]
 
 
 def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.arrays import read_arrays, write_arrays
+from legodnn.array_files import read_arrays, write_arrays
 from legodnn.errors import ProfileError, StoreError
+from legodnn.lifetime import Lifetime
 from legodnn.profiler import latency
 from legodnn.profiler.latency import (
     LEAST_ROUNDS,
@@ -24,12 +25,12 @@ from legodnn.profiler.latency import (
     chain,
     half_width,
     input_of,
+    latency_summary,
     measure_latency,
     sample_round,
-    summary,
 )
-from legodnn.runtime.executor import Composition, open_executor
-from legodnn.runtime.lifetime import Lifetime
+from legodnn.runtime.executors.base import ComposedModel
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 THREADS = (1, 2)
@@ -98,13 +99,13 @@ def test_skipped_options_are_not_timed(tiny_store: Store) -> None:
     sample_round(opened, timings, random.Random(0))
     assert {key for key in timings.warm if key.startswith("1/0/")} == {"1/0/0", "1/0/1"}
     assert [c.option for c in opened.choices((1, 1, 0), 1)] == ["s0.75", "s0.5", "s0"]
-    assert (block.name, "s0.5") not in summary(opened, timings)
+    assert (block.name, "s0.5") not in latency_summary(opened, timings)
     opened.close()
 
 
 def test_a_run_tells_what_each_segment_takes() -> None:
     pauses = (0.002, 0.02, 0.006)
-    composition = Composition((), [lambda s=s: time.sleep(s) for s in pauses], {}, (), Lifetime("it"))  # type: ignore[misc]
+    composition = ComposedModel((), [lambda s=s: time.sleep(s) for s in pauses], {}, (), Lifetime("it"))  # type: ignore[misc]
     for found, pause in zip(latency._run(composition, {}), pauses, strict=True):
         assert pause * 1e3 <= found < pause * 1e3 + 10
 
@@ -256,7 +257,7 @@ def test_a_chain_is_never_said_to_take_less_than_its_parts(bench: Bench) -> None
 
 def test_a_summary_has_the_figures_of_every_option(bench: Bench) -> None:
     timings, medians = made_up(bench, 0.0)
-    found = summary(bench, timings)
+    found = latency_summary(bench, timings)
     assert list(found) == [
         (s.name, o.name) for s, options in zip(bench.segments, bench.options, strict=True) for o in options
     ]

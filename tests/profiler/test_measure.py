@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from legodnn.arrays import read_arrays
+from legodnn.array_files import read_arrays
 from legodnn.errors import ProfileError, StoreError
+from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import QUICK, Effort, profile_store
 from legodnn.profiler.energy import CpuSeconds
-from legodnn.runtime.device import fingerprint
-from legodnn.store import MANIFEST, Store
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.executors.select import executor_name
+from legodnn.store import Store
 
 SHORT = Effort(seconds=0.3, processes=1, plans=0)
 
@@ -44,7 +46,7 @@ def test_every_option_has_memory_and_latency_at_every_thread_count(profile: Prof
 
 def test_the_profile_fits_its_store_and_this_device(profile: Profile, tiny_store: Store, tiny_store2: Store) -> None:
     profile.check_store(tiny_store2)
-    profile.check_device(fingerprint())
+    profile.check_device(fingerprint(executor_name()))
     assert profile.model == "tiny2"
     with pytest.raises(ProfileError):
         profile.check_store(tiny_store)

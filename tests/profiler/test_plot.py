@@ -11,7 +11,7 @@ from legodnn.store import Store
 
 pytest.importorskip("matplotlib")
 
-from legodnn.profiler.plot import draw
+from legodnn.profiler.plot import draw_profile
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def _text_as_text() -> None:
 def test_latency_and_memory_of_every_block_stand_side_by_side(
     tiny_store: Store, profile: Profile, tmp_path: Path
 ) -> None:
-    draw(tiny_store, profile, tmp_path / "new" / "p.svg")
+    draw_profile(tiny_store, profile, tmp_path / "new" / "p.svg")
     svg = (tmp_path / "new" / "p.svg").read_text()
     for words in ("block1", "block2", "latency, ms (1 thread)", "memory, MB", "sparsity", "tiny on "):
         assert words in svg
@@ -38,7 +38,7 @@ def test_latency_and_memory_of_every_block_stand_side_by_side(
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
 def test_other_kinds_of_picture(tiny_store: Store, profile: Profile, tmp_path: Path, suffix: str, magic: bytes) -> None:
-    draw(tiny_store, profile, tmp_path / f"p{suffix}")
+    draw_profile(tiny_store, profile, tmp_path / f"p{suffix}")
     assert (tmp_path / f"p{suffix}").read_bytes().startswith(magic)
 
 
@@ -53,6 +53,6 @@ def test_points_are_the_measured_options(tiny_store: Store, profile: Profile, tm
         }
     )
     for p in (profile, fewer):
-        draw(tiny_store, p, tmp_path / "p.svg")
+        draw_profile(tiny_store, p, tmp_path / "p.svg")
         marks.append((tmp_path / "p.svg").read_text().count("<use "))
     assert marks[0] - marks[1] == 2

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from legodnn.profile import Chain, Latency
-from legodnn.profiler.latency import Bench, chain, measure_latency, summary
+from legodnn.profile import ChainOverhead, Latency
+from legodnn.profiler.latency import Bench, chain, latency_summary, measure_latency
 from legodnn.profiler.validation import measure_plans, predict, validate
 from legodnn.store import Store
 
@@ -22,9 +22,9 @@ def bench(tiny_store: Store) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def measured(bench: Bench) -> tuple[Figures, tuple[Chain, ...]]:
+def measured(bench: Bench) -> tuple[Figures, tuple[ChainOverhead, ...]]:
     timings = measure_latency(bench, 1.0, 0.05)
-    return summary(bench, timings), chain(bench, timings)
+    return latency_summary(bench, timings), chain(bench, timings)
 
 
 def figure(threads: int, ms: float) -> Latency:
@@ -42,7 +42,7 @@ def test_a_prediction_is_the_sum_of_medians_and_what_the_chain_takes(bench: Benc
         ("head", "s0"): 0.5,
     }
     figures = {key: (figure(1, v), figure(2, v * 3)) for key, v in ms.items()}
-    overheads = (Chain(threads=1, overhead_ms=0.125), Chain(threads=2, overhead_ms=0.25))
+    overheads = (ChainOverhead(threads=1, overhead_ms=0.125), ChainOverhead(threads=2, overhead_ms=0.25))
     plans = [(0, 0, 0), (1, 2, 0), (2, 1, 0)]
     assert predict(bench, plans, 1, figures, overheads) == [44.625, 12.625, 21.625]
     assert predict(bench, plans, 2, figures, overheads) == [133.75, 37.75, 64.75]
@@ -55,7 +55,9 @@ def test_plans_take_turns_at_least_some_times(bench: Bench) -> None:
     assert min(times) > 0
 
 
-def test_validation_covers_every_thread_count(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+def test_validation_covers_every_thread_count(
+    bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]
+) -> None:
     found = validate(bench, *measured, plans=6, seconds=0.3)
     assert [(v.threads, v.plans) for v in found] == [(1, 6), (2, 6)]
     for v in found:
@@ -64,7 +66,7 @@ def test_validation_covers_every_thread_count(bench: Bench, measured: tuple[Figu
     assert found[0].median_error < 0.5
 
 
-def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:
     figures, overheads = measured
     wrong = {
         key: tuple(e.model_copy(update={"median_ms": 4 * e.median_ms}) for e in entries)
@@ -73,7 +75,7 @@ def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tupl
     assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)) > 0.8
 
 
-def test_what_the_chain_takes_counts(bench: Bench, measured: tuple[Figures, tuple[Chain, ...]]) -> None:
+def test_what_the_chain_takes_counts(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:
     figures, _ = measured
-    slow = (Chain(threads=1, overhead_ms=1000.0), Chain(threads=2, overhead_ms=1000.0))
+    slow = (ChainOverhead(threads=1, overhead_ms=1000.0), ChainOverhead(threads=2, overhead_ms=1000.0))
     assert min(v.median_error for v in validate(bench, figures, slow, plans=4, seconds=0.2)) > 10

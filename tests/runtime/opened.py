@@ -10,8 +10,9 @@ import numpy as np
 
 from legodnn import Budget, Runtime, Store
 from legodnn.profile import Profile, default_path
-from legodnn.runtime.executor import Executor, executor_name, open_executor
-from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.executors.base import Executor
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import executor_name, open_executor
 from legodnn.workload import Workload, WorkloadModel
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)

@@ -24,10 +24,11 @@ from legodnn import Runtime, Store
 from legodnn.errors import ExecutionError
 from legodnn.files import sha256_bytes
 from legodnn.plan import Plan
-from legodnn.runtime import isolated
-from legodnn.runtime.executor import Choice, open_executor
-from legodnn.runtime.isolated import IsolatedExecutor
-from legodnn.runtime.switcher import choices
+from legodnn.runtime.executors import isolated
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import open_executor
+from legodnn.runtime.switch import choices
 
 pytestmark = pytest.mark.faults
 
@@ -47,7 +48,7 @@ import resource
 import numpy as np
 from legodnn import Budget, Runtime
 from legodnn.errors import LegoError
-from legodnn.runtime.executor import open_executor, compositions
+from legodnn.runtime.executors.select import (open_executor, compositions)
 from legodnn.store import Store
 store = Store({store!r})
 x = {{"image": np.zeros((12, 12, 1), np.float32)}}
@@ -116,7 +117,7 @@ def heavy_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """One dense layer with 16 MB of weights."""
     import keras
 
-    from legodnn.blocks.export import convert
+    from legodnn.blocks.export.convert import convert
 
     inputs = keras.Input((64,), name="image")
     content = convert(keras.Model(inputs, keras.layers.Dense(1 << 16)(inputs)))

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opened import KINDS, X, calls, open_runtime
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ClosedError, LegoError
-from legodnn.runtime.governor import Governor
-from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.governing.governor import Governor
+from tests.runtime.opened import KINDS, X, calls, open_runtime
 
 
 def forked(work: Callable[[], None], seconds: float = 60) -> None:
@@ -112,8 +112,8 @@ def test_a_forked_process_opens_a_runtime_of_its_own(
 ENDS = """
 import os, sys
 import numpy as np
-from legodnn.runtime.executor import compositions, open_executor
-from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import (compositions, open_executor)
+from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.store import Store
 store, kind = Store(sys.argv[1]), sys.argv[2]
 executor = IsolatedExecutor(store) if kind == "isolated" else open_executor(store, kind)

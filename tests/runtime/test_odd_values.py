@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from legodnn import Budget, Plan, Runtime, Store
 from legodnn.errors import InputError, LegoError, WorkloadError
-from legodnn.runtime.executor import Choice, Executor, compositions, open_executor
-from legodnn.runtime.governor import Governor
-from legodnn.runtime.isolated import IsolatedExecutor
+from legodnn.runtime.executors.base import Choice, Executor
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.governing.governor import Governor
 from legodnn.workload import Workload
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
@@ -159,7 +160,7 @@ choices = st.lists(
 @given(drawn=choices, threads=numbers)
 def test_compositions(executor: Executor, tiny_store: Store, drawn: list[Choice], threads: Any) -> None:
     refused_or_done(lambda: executor.compose(tuple(drawn)))
-    right = compositions(tiny_store)[0]
+    right = covering_compositions(tiny_store)[0]
     if not (type(threads) is int and 1 <= threads <= 256):
         with pytest.raises(WorkloadError, match="1 to 256"):
             executor.compose(tuple(Choice(c.segment, c.option, threads) for c in right))

@@ -11,11 +11,11 @@ import pytest
 from legodnn import Budget, InfeasibleError, Runtime, Store
 from legodnn.errors import ClosedError, InputError, ProfileError, StoreError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.profile import Chain, Latency, Profile, Skipped, default_path
-from legodnn.runtime import interpreter
-from legodnn.runtime.executor import executor_name, open_executor
-from legodnn.runtime.model import RunningModel
-from legodnn.runtime.switcher import choices
+from legodnn.profile import ChainOverhead, Latency, Profile, Skipped, default_path
+from legodnn.runtime.executors import interpreter
+from legodnn.runtime.executors.select import executor_name, open_executor
+from legodnn.runtime.running_model import RunningModel
+from legodnn.runtime.switch import choices
 from legodnn.workload import SwitchCharge, Workload, WorkloadModel
 
 
@@ -148,7 +148,7 @@ def test_an_option_that_was_not_measured_is_never_planned_and_refused_in_a_plan_
 def test_a_runtime_plans_with_what_its_profile_says_of_the_chain(tiny_store: Store, tmp_path: Path) -> None:
     latency = []
     for ms in (0.0, 250.0):
-        chain = tuple(Chain(threads=n, overhead_ms=ms) for n in (1, 2))
+        chain = tuple(ChainOverhead(threads=n, overhead_ms=ms) for n in (1, 2))
         with Runtime(with_one_option_skipped(tiny_store, tmp_path, chain=chain)) as runtime:
             latency.append(runtime.plan["tiny"].latency_ms)
     assert latency[1] - latency[0] == pytest.approx(250.0)

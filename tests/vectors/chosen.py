@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vectors import Json
+from tests.vectors.vectors import Json
 
 
 def option(name: str, memory: int, ms: Json, loss: float, size: int = 0, load: float = 0.0) -> Json:

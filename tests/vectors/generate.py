@@ -9,12 +9,9 @@ import itertools
 import json
 import random
 
-import plans
-import profiles
-import stores
-import vectors
-from chosen import one_block, option
-from vectors import Json
+from tests.vectors import plans, profiles, stores, vectors
+from tests.vectors.chosen import one_block, option
+from tests.vectors.vectors import Json
 
 
 def noise() -> Json:

@@ -7,13 +7,12 @@ import math
 import random
 from collections.abc import Callable
 
-import vectors
-from chosen import chosen_cases, option
-from vectors import Json
-
 from legodnn.errors import InfeasibleError
-from legodnn.runtime.scheduler import Scheduler
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
+from tests.vectors import vectors
+from tests.vectors.chosen import chosen_cases, option
+from tests.vectors.vectors import Json
 
 # --- models --------------------------------------------------------------------------------------------------------
 

@@ -6,9 +6,9 @@ import json
 import random
 from typing import Any
 
-import vectors
-from stores import CHAIN, GRAPH, changed, difference, dumped, mutations
-from vectors import Json
+from tests.vectors import vectors
+from tests.vectors.stores import CHAIN, GRAPH, changed, difference, dumped, mutations
+from tests.vectors.vectors import Json
 
 
 def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:

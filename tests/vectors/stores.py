@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import vectors
-from vectors import Json
+from tests.vectors import vectors
+from tests.vectors.vectors import Json
 
 
 def store_option(segment: str, name: str, sparsity: float, precision: str, loss: float) -> Json:

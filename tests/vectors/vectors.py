@@ -21,15 +21,16 @@ import numpy as np
 
 from legodnn.errors import InfeasibleError, LegoError, WorkloadError
 from legodnn.images import fit_array
-from legodnn.plan import VERSION as PLAN_VERSION
+from legodnn.manifest import InputSpec, Link, TensorSpec
+from legodnn.plan import PLAN_VERSION as PLAN_VERSION
 from legodnn.plan import Infeasible, Plan
 from legodnn.profile import Fingerprint, Profile
-from legodnn.runtime.hysteresis import Hysteresis, Level, follow
-from legodnn.runtime.inputs import as_model_takes
-from legodnn.runtime.scheduler import Scheduler
-from legodnn.runtime.tables import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.feeds.inputs import as_model_takes
+from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.schema import parse_document
-from legodnn.store import InputSpec, Link, Store, TensorSpec
+from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge
 
 FOLDER = Path(__file__).parent

@@ -8,7 +8,7 @@ import keras
 import pytest
 from keras import layers
 
-from legodnn.blocks.rules import _ELEMENTWISE
+from legodnn.blocks.channels.rules import _ELEMENTWISE
 
 
 def between(middle: Any, **options: Any) -> Any:

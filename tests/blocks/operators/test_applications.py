@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.graph import calls
-from legodnn.blocks.opening import functional
-from legodnn.blocks.rules import rule
+from legodnn.blocks.channels.rules import rule
+from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.importing.opening import functional
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import keras
 import pytest
 from keras import layers
 
-from legodnn.blocks.graph import macs
+from legodnn.blocks.importing.graph import macs
 
 
 @pytest.mark.parametrize(

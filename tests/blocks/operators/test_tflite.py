@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from legodnn.blocks.export import check, convert
-from legodnn.blocks.graph import macs
-from legodnn.blocks.prune import descendant
-from legodnn.runtime.interpreter import open_interpreter
+from legodnn.blocks.export.convert import check_converted, convert
+from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.runtime.executors.interpreter import open_interpreter
 
 
 def conv(filters: int, **options: Any) -> Any:
@@ -62,4 +62,6 @@ def test_the_file_of_half_a_block_is_smaller_and_has_no_other_operator(random_we
     assert macs(pruned) < macs(block)
     assert len(after) < len(before)
     assert operators(after) <= operators(before)
-    check(after, pruned, [np.random.default_rng(0).normal(size=(3, 8, 8, 8)).astype(np.float32)], "half a block")
+    check_converted(
+        after, pruned, [np.random.default_rng(0).normal(size=(3, 8, 8, 8)).astype(np.float32)], "half a block"
+    )

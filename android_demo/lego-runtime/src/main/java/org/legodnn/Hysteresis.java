@@ -3,7 +3,7 @@ package org.legodnn;
 /**
  * How a limit follows what is available without flapping: down at once; up only after the target has been well above
  * for a while, and then no further than the least target of that while. What was given and had to be taken back soon
- * after is given more and more slowly. The rule is the Python package's ({@code legodnn.runtime.hysteresis}).
+ * after is given more and more slowly. The rule is the Python package's ({@code legodnn.runtime.governing.hysteresis}).
  */
 public final class Hysteresis {
     /** The fraction that the target may be below the level before the level follows. */

@@ -14,7 +14,7 @@ import org.legodnn.json.JsonObject;
 
 /**
  * Profiles a store by TensorFlow Lite, plans for shares of its memory, and runs the plans, for
- * tests/runtime/test_java.py.
+ * tests/runtime/planning/test_java.py.
  *
  * <pre>RunStore STORE PROFILE INPUT SHARE...</pre>
  *

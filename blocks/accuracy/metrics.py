@@ -1,0 +1,201 @@
+"""What a model's outputs are worth: a metric for each kind of output, or any function that a user gives.
+
+A metric takes the model's outputs and the labels, and gives a number, the larger the better. Where there are no
+labels, the undivided original's outputs stand in for them, so that every metric here then says how far a composition
+agrees with the original: share of equal classes, overlap of equal regions, one minus the relative squared error.
+
+What outputs and labels mean is decided in `heads`; whether a metric tells a model from noise is tried in `chance`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.arrays import Array
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.graph import as_list
+from legodnn.blocks.importing.heads import MEASURES, Head, heads_of
+from legodnn.blocks.importing.user_function import call_user, user_function
+from legodnn.errors import DataError
+from legodnn.printable import shown
+
+Metric = Callable[[Sequence[Array], Any], float]
+
+
+def top1(outputs: Sequence[Array], labels: Any) -> float:
+    """Share of images (or places) whose largest score is the label's.
+
+    Args:
+        outputs: each of shape (n, ..., classes).
+        labels: of each output: class numbers, shape (n, ...) or (n, ..., 1); one-hot, or another model's outputs, whose
+            largest scores then count. An array, or a list of them. Mean over the outputs.
+    """
+    return _mean(_top1, outputs, labels)
+
+
+def binary_accuracy(outputs: Sequence[Array], labels: Any, threshold: float = 0.5) -> float:
+    """Share of values that say yes where the label does, and no where it does not.
+
+    Args:
+        outputs: each of shape (n, ...).
+        labels: 0 and 1, of the same shapes, the last axis left out where it has length 1.
+        threshold: above it a value says yes: .5 for probabilities, 0 for logits.
+    """
+    return _mean(functools.partial(_binary_accuracy, threshold), outputs, labels)
+
+
+def mean_iou(outputs: Sequence[Array], labels: Any) -> float:
+    """Mean over classes of intersection over union; classes that occur in neither are left out.
+
+    Args:
+        outputs: each of shape (n, ..., classes).
+        labels: see `top1`. Numbers below 0, or from the number of classes on, mark what does not count ("void").
+    """
+    return _mean(_mean_iou, outputs, labels)
+
+
+def r2(outputs: Sequence[Array], labels: Any) -> float:
+    """One minus the squared error over that of the labels' mean: 1 is perfect, 0 as good as a constant.
+
+    Args:
+        outputs: each of shape (n, ...).
+        labels: what they should be: an array or a list of them. Mean over the outputs.
+    """
+    return _mean(_r2, outputs, labels)
+
+
+def metric_of(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
+    """A metric by name, or what fits labels and outputs.
+
+    Args:
+        name: of `heads.MEASURES`; `module:function`, looked for in the current folder too; or None.
+        data: whose labels (of the validation images) are compared with.
+        model: whose outputs are.
+        classifier: see `heads.heads_of`.
+
+    Raises:
+        DataError: there is no such metric, or labels and outputs do not go together.
+    """
+    if name is not None and name not in MEASURES:
+        remedy = f"a metric is one of {', '.join(MEASURES)}, or module:function"
+        return _own(name, user_function(name, DataError, remedy))
+    heads = heads_of(model, data, name, classifier)
+    parts = [_part(head, data.val.y is not None) for head in heads]
+
+    def metric(outputs: Sequence[Array], labels: Any) -> float:
+        pairs = zip(parts, outputs, as_list(labels), strict=True)
+        return sum(part(found, np.asarray(wanted)) for part, found, wanted in pairs) / len(parts)
+
+    metric.__name__ = ", ".join(dict.fromkeys(head.measure for head in heads))
+    return metric
+
+
+def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> list[Head]:
+    """How outputs are compared in training: as the metric reads them, or, for a user's own, as they are without labels.
+
+    Args and errors: see `metric_of`.
+    """
+    if name is None or name in MEASURES:
+        return heads_of(model, data, name, classifier)
+    return heads_of(model, replace(data, val=Split(data.val.x, None)), None, classifier)
+
+
+def _own(name: str, function: Callable[..., Any]) -> Metric:
+    """The user's function, its result checked."""
+
+    def metric(outputs: Sequence[Array], labels: Any) -> float:
+        found = call_user(name, function, DataError, outputs, labels)
+        try:
+            value = float(found)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise DataError(f"metric {name} gave {shown(found)}, not a number; it must give one for any outputs")
+        return value
+
+    metric.__name__ = getattr(function, "__name__", name)
+    return metric
+
+
+def _part(head: Head, labelled: bool) -> Callable[[Array, NDArray[Any]], float]:
+    """What one output is measured by."""
+    if head.kind == "classes":
+        return _top1 if head.measure == "top1" else _mean_iou
+    if head.kind == "numbers":
+        return _r2
+    yes = head.yes if labelled else None
+    measure = _binary_accuracy if head.measure == "binary_accuracy" else _binary_iou
+    return functools.partial(measure, head.threshold, yes=yes)
+
+
+def _mean(part: Callable[[Array, NDArray[Any]], float], outputs: Sequence[Array], labels: Any) -> float:
+    pairs = zip(outputs, as_list(labels), strict=True)
+    return sum(part(found, np.asarray(wanted)) for found, wanted in pairs) / len(outputs)
+
+
+def _top1(scores: Array, labels: NDArray[Any]) -> float:
+    return float((scores.argmax(axis=-1) == _classes(scores, labels)).mean())
+
+
+def _classes(scores: Array, labels: NDArray[Any]) -> NDArray[Any]:
+    """Class numbers for scores of shape (n, ..., classes); DataError if the labels are of another shape."""
+    if labels.shape == scores.shape:
+        return labels.argmax(axis=-1)  # type: ignore[no-any-return]
+    if labels.shape not in (scores.shape[:-1], (*scores.shape[:-1], 1)):
+        raise DataError(
+            f"labels of shape {labels.shape} for scores of shape {scores.shape}; give one class number each"
+        )
+    return labels.reshape(scores.shape[:-1])
+
+
+def _mean_iou(scores: Array, labels: NDArray[Any]) -> float:
+    truth = _classes(scores, labels).astype(np.int64)
+    return _iou(scores.argmax(axis=-1), truth, (truth >= 0) & (truth < scores.shape[-1]), scores.shape[-1])
+
+
+def _iou(found: NDArray[Any], truth: NDArray[Any], counted: NDArray[Any], classes: int) -> float:
+    pairs = np.bincount(truth[counted] * classes + found[counted], minlength=classes * classes)
+    pairs = pairs.reshape(classes, classes)
+    both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
+    return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+
+
+def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
+    found, truth, counted = _said(threshold, values, labels, yes)
+    return float((found == truth)[counted].mean()) if counted.any() else 0.0
+
+
+def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
+    found, truth, counted = _said(threshold, values, labels, yes)
+    return _iou(found.astype(np.int64), truth.astype(np.int64), counted, 2)
+
+
+def _said(
+    threshold: float, values: Array, labels: NDArray[Any], yes: int | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Where values and labels say yes, and which labels count; `yes` is the label for it, None for other outputs."""
+    truth = _like(values, labels)
+    if yes is None:
+        return values > threshold, truth > threshold, np.ones(values.shape, bool)
+    return values > threshold, truth == yes, (truth == 0) | (truth == yes)
+
+
+def _r2(values: Array, labels: NDArray[Any]) -> float:
+    truth = _like(values, labels).astype(np.float64)
+    spread = float(np.square(truth - truth.mean(axis=0)).mean())
+    return 1 - float(np.square(values - truth).mean()) / max(spread, 1e-12)
+
+
+def _like(values: Array, labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels in the outputs' shape, a last axis of length 1 added or taken away; DataError if they have another."""
+    if labels.shape in (values.shape, (*values.shape, 1)) or (*labels.shape, 1) == values.shape:
+        return labels.reshape(values.shape)
+    raise DataError(f"labels of shape {labels.shape} for outputs of shape {values.shape}; give one for each value")

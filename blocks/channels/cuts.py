@@ -1,0 +1,73 @@
+"""What a layer loses with its channels: changes of its configuration, and its remaining weights.
+
+Each cut is a function (call, keep_in, keep_out), the masks saying which channels of the call's first input and of its
+output stay, shapes (c_in,) and (c_out,). The copy that gets them is made by `prune`, which knows nothing of layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from legodnn.arrays import Array, Mask
+from legodnn.blocks.importing.graph import LayerCall
+
+Parts = tuple[dict[str, Any], list[Array]]
+Cut = Callable[[LayerCall, Mask, Mask], Parts]
+
+
+def cut_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Kernel (..., c_in / groups, c_out), bias (c_out,)."""
+    layer: Any = call.operation
+    kernel, *bias = layer.get_weights()
+    if call.kind == "Dense":
+        changes = {"units": int(keep_out.sum())}
+    else:
+        changes = {"filters": int(keep_out.sum())}
+        if 1 < layer.groups == len(keep_in):
+            changes["groups"] = int(keep_in.sum())
+            keep_in = np.ones(1, bool)
+    rows = keep_in[: kernel.shape[-2]]  # the same in every group
+    return changes, [kernel[..., rows, :][..., keep_out], *(b[keep_out] for b in bias)]
+
+
+def cut_transposed_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Kernel (..., c_out, c_in), bias (c_out,)."""
+    kernel, *bias = call.operation.get_weights()
+    return {"filters": int(keep_out.sum())}, [kernel[..., keep_out, :][..., keep_in], *(b[keep_out] for b in bias)]
+
+
+def cut_depthwise_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Kernel (..., c_in, multiplier), bias (c_in * multiplier,)."""
+    kernel, *bias = call.operation.get_weights()
+    return {}, [kernel[..., keep_in, :], *(b[keep_out] for b in bias)]
+
+
+def cut_separable_kernels(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Depthwise kernel (..., c_in, multiplier), pointwise (..., c_in * multiplier, c_out), bias (c_out,)."""
+    depthwise, pointwise, *bias = call.operation.get_weights()
+    middle = np.repeat(keep_in, call.operation.depth_multiplier)
+    pointwise = pointwise[..., middle, :][..., keep_out]
+    return {"filters": int(keep_out.sum())}, [depthwise[..., keep_in, :], pointwise, *(b[keep_out] for b in bias)]
+
+
+def cut_last_axis(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Weights (..., c), or (..., 1) where all channels share them."""
+    return {}, [w[..., keep_in] if w.shape[-1] == len(keep_in) else w for w in call.operation.get_weights()]
+
+
+def cut_and_count(entry: str) -> Cut:
+    """Weights (..., c), and the number of channels in the configuration."""
+
+    def cut(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+        return {entry: int(keep_in.sum())}, cut_last_axis(call, keep_in, keep_out)[1]
+
+    return cut
+
+
+def cut_shape(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """No weights; the shape that a Reshape layer or keras.ops.reshape gives its output, (..., c_out)."""
+    shape = (*call.outputs[0].shape[1:-1], int(keep_out.sum()))
+    return {"target_shape": shape} if hasattr(call.operation, "target_shape") else {"newshape": (-1, *shape)}, []

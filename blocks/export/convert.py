@@ -1,0 +1,186 @@
+"""From Keras blocks to `.tflite` files with builtin operators only, each checked against its Keras twin.
+
+Quantised options are made by TensorFlow's own converter after training: it comes with what the offline stage needs
+anyway, keeps float interfaces, quantises weights per channel, and costs a fifth of a second for an option. (Google's
+ai-edge-quantizer works on finished files; its static recipe quantises the interfaces too, and it is one more
+dependency.)
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as flat
+from tensorflow.lite.tools import flatbuffer_utils
+
+from legodnn.arrays import Array
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
+from legodnn.errors import ModelError
+from legodnn.manifest import Precision
+from legodnn.native_stderr import native_stderr_silenced
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.tflite.check import check_graph
+from legodnn.runtime.tflite.model_file import Refused, parse_model_file
+
+
+def convert(
+    model: keras.Model, batch: int = 1, precision: Precision = "float32", calibration: Sequence[Array] = ()
+) -> bytes:
+    """The content of a `.tflite` file that computes `model` for a fixed batch size.
+
+    Weights become constants, so batch norms are folded into convolutions. Inputs and outputs keep their order and are
+    float32 in every precision. The same model gives the same bytes.
+
+    Args:
+        model: a Functional model.
+        batch: images in one run of the file.
+        precision: float32; float16 (weights only); or int8 (weights and arithmetic).
+        calibration: for int8, samples of each input, shape (n, ...) with n at least `batch`, which ranges are taken
+            from.
+
+    Raises:
+        ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form, or a device
+            would refuse the file (`legodnn.runtime.tflite`).
+    """
+    return converted(concrete(model, batch), model.name, batch, precision, calibration)
+
+
+def concrete(model: keras.Model, batch: int) -> Any:
+    """The model in inference mode as a TensorFlow function of inputs with this batch size."""
+    specs = [tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=f"x{i}") for i, t in enumerate(model.inputs)]
+
+    def forward(*xs: Any) -> Any:
+        return model(alone(xs), training=False)
+
+    return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
+
+
+def converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+    """The file of a TensorFlow function; see `convert`. `name` is what messages call it."""
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: _batches(calibration, batch)
+    try:
+        # The quantiser announces itself for every file, and warns of what is meant: float interfaces.
+        with native_stderr_silenced(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content: bytes = converter.convert()
+    except Exception as e:  # the converter has no error type of its own
+        reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e
+    content = _plain(content)
+    try:
+        check_graph(parse_model_file(content))
+    except Refused as e:
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
+    return content
+
+
+def _batches(calibration: Sequence[Array], batch: int) -> Iterator[list[Array]]:
+    for start in range(0, len(calibration[0]) - batch + 1, batch):
+        yield [x[start : start + batch] for x in calibration]
+
+
+def _plain(content: bytes) -> bytes:
+    """The file without what does not compute: long tensor names, which differ from run to run, and metadata."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    model.metadata, model.metadataBuffer, model.signatureDefs, model.description = [], None, [], ""
+    for number, graph in enumerate(model.subgraphs):
+        graph.name = f"graph{number}" if number else "main"
+        inputs = {int(index): f"x{i}" for i, index in enumerate(graph.inputs)}
+        outputs = {int(index): f"y{i}" for i, index in enumerate(graph.outputs)}
+        for index, tensor in enumerate(graph.tensors):
+            tensor.name = inputs.get(index) or outputs.get(index) or f"t{index}"
+    _drop_unused_buffers(model)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _drop_unused_buffers(model: flat.ModelT) -> None:
+    used = sorted({0} | {t.buffer for graph in model.subgraphs for t in graph.tensors})
+    place = {old: new for new, old in enumerate(used)}
+    model.buffers = [model.buffers[old] for old in used]
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.buffer = place[tensor.buffer]
+
+
+def check_convertible(piece: Piece) -> bytes:
+    """A segment's file; ModelError, naming segment and layer, if it cannot be exported."""
+    try:
+        return convert(piece.model)
+    except ModelError as e:
+        for call in calls(piece.model):
+            try:
+                convert(submodel(call.inputs, call.outputs, call.name))
+            except ModelError:
+                raise ModelError(
+                    f"{piece.name}: layer {call.name} ({call.kind}) cannot be converted to TensorFlow Lite: its "
+                    "operators are not builtin, or it loops; replace the layer (or unroll it, if it is recurrent)"
+                ) from e
+        raise ModelError(f"{piece.name}: {e}") from e
+
+
+class Runner:
+    """A converted model that takes any number of images.
+
+    Its own batch size divides the work; the last batch is padded.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._interpreter = open_interpreter(model_content=content, threads=os.cpu_count() or 1)
+        self._sources = self._interpreter.get_input_details()
+        self._targets = [t["index"] for t in self._interpreter.get_output_details()]
+
+    def __call__(self, *xs: Array) -> list[Array]:
+        """The model's outputs for its inputs, each of shape (n, ...)."""
+        batch, parts = int(self._sources[0]["shape"][0]), []
+        for start in range(0, len(xs[0]), batch):
+            for source, x in zip(self._sources, xs, strict=True):
+                part = x[start : start + batch]
+                padded = np.concatenate([part, np.repeat(part[:1], batch - len(part), axis=0)])
+                self._interpreter.set_tensor(source["index"], padded)
+            self._interpreter.invoke()
+            count = min(batch, len(xs[0]) - start)
+            parts.append([self._interpreter.get_tensor(index)[:count] for index in self._targets])
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def check_converted(
+    content: bytes, model: keras.Model, xs: Sequence[Array], where: str, tolerance: float = 1e-4
+) -> list[Array]:
+    """Compare a converted model with its Keras twin on real inputs.
+
+    Args:
+        content: the `.tflite` file.
+        model: what it was converted from.
+        xs: the model's inputs, each of shape (n, ...).
+        where: names segment and option in the message.
+        tolerance: largest difference allowed, relative to the largest value.
+
+    Returns:
+        The outputs of the Keras model.
+
+    Raises:
+        ModelError: they differ.
+    """
+    expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
+    for found, wanted in zip(Runner(content)(*xs), expected, strict=True):
+        difference = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+        if not difference <= tolerance:
+            raise ModelError(
+                f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}"
+            )
+    return expected

@@ -1,0 +1,220 @@
+"""Models to start from: VGG16, ResNet-18 and the CIFAR ResNets, with width, input shape and classes as arguments.
+
+All take inputs of shape (batch, height, width, channels) and give logits of shape (batch, classes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers
+
+from legodnn.array_files import read_arrays
+from legodnn.arrays import ImageShape
+from legodnn.errors import ModelError
+
+
+def _width(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _conv_bn(x: Any, filters: int, kernel: int, name: str, stride: int = 1, relu: bool = True) -> Any:
+    # A strided convolution pads 1 on both sides, as PyTorch does, so that published weights give their accuracy.
+    if stride > 1 and kernel > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    padding = "same" if stride == 1 else "valid"
+    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name)(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def _classifier(x: Any, classes: int) -> Any:
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return layers.Dense(classes, name="logits")(x)
+
+
+def vgg16(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
+    """VGG16 (Simonyan and Zisserman 2015) with batch norm and one dense layer: 13 convolutions in 5 stages.
+
+    Args:
+        width: multiplies the channels of every layer.
+        input_shape: height and width of at least 32.
+        classes: number of logits.
+    """
+    if min(input_shape[:2]) < 32:
+        raise ModelError(f"vgg16 halves its input five times and needs at least 32x32 pixels, got {input_shape[:2]}")
+    x = inputs = keras.Input(input_shape, name="image")
+    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
+        for i in range(1, depth + 1):
+            x = _conv_bn(x, _width(channels, width), 3, f"conv{stage}_{i}")
+        x = layers.MaxPooling2D(name=f"pool{stage}")(x)
+    return keras.Model(inputs, _classifier(x, classes), name="vgg16")
+
+
+def _residual(x: Any, filters: int, stride: int, name: str, shortcut: Callable[[Any], Any]) -> Any:
+    y = _conv_bn(x, filters, 3, f"{name}_conv1", stride)
+    y = _conv_bn(y, filters, 3, f"{name}_conv2", relu=False)
+    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([y, shortcut(x)]))
+
+
+def resnet18(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
+    """ResNet-18 (He et al. 2016): 8 residual blocks, projection shortcuts.
+
+    The stem is 7x7 with pooling from 128 pixels on, 3x3 below (as usual for small images).
+
+    Args:
+        width: multiplies the channels of every layer.
+        input_shape: height, width, channels.
+        classes: number of logits.
+    """
+    inputs = keras.Input(input_shape, name="image")
+    if min(input_shape[:2]) >= 128:
+        x = _conv_bn(inputs, _width(64, width), 7, "stem", stride=2)
+        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+    else:
+        x = _conv_bn(inputs, _width(64, width), 3, "stem")
+    for stage, channels in enumerate([64, 128, 256, 512], start=1):
+        for i in (1, 2):
+            name, stride, filters = (
+                f"layer{stage}_{i}",
+                2 if stage > 1 and i == 1 else 1,
+                _width(channels, width),
+            )
+
+            def shortcut(x: Any, name: str = name, stride: int = stride, filters: int = filters) -> Any:
+                same = stride == 1 and x.shape[-1] == filters
+                return x if same else _conv_bn(x, filters, 1, f"{name}_shortcut", stride, relu=False)
+
+            x = _residual(x, filters, stride, name, shortcut)
+    return keras.Model(inputs, _classifier(x, classes), name="resnet18")
+
+
+def _cifar_resnet(depth: int, width: float, input_shape: ImageShape, classes: int) -> keras.Model:
+    inputs = keras.Input(input_shape, name="image")
+    x = _conv_bn(inputs, _width(16, width), 3, "conv1")
+    for stage, channels in enumerate([16, 32, 64], start=1):
+        for i in range((depth - 2) // 6):
+            filters, stride = _width(channels, width), 2 if stage > 1 and i == 0 else 1
+
+            def shortcut(x: Any, stride: int = stride, filters: int = filters) -> Any:
+                if stride == 1:
+                    return x
+                before = (filters - x.shape[-1]) // 2
+                after = filters - x.shape[-1] - before
+                return keras.ops.pad(x[:, ::2, ::2, :], [(0, 0), (0, 0), (0, 0), (before, after)])
+
+            x = _residual(x, filters, stride, f"layer{stage}_{i}", shortcut)
+    return keras.Model(inputs, _classifier(x, classes), name=f"resnet{depth}")
+
+
+def resnet20(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
+    """The CIFAR ResNet with n = 3 (He et al. 2016, section 4.2), parameter-free shortcuts: 9 residual blocks."""
+    return _cifar_resnet(20, width, input_shape, classes)
+
+
+def resnet56(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
+    """The CIFAR ResNet with n = 9 (He et al. 2016, section 4.2), parameter-free shortcuts: 27 residual blocks."""
+    return _cifar_resnet(56, width, input_shape, classes)
+
+
+MODELS: dict[str, Callable[..., keras.Model]] = {
+    "vgg16": vgg16,
+    "resnet18": resnet18,
+    "resnet20": resnet20,
+    "resnet56": resnet56,
+}
+
+
+def load_cifar_resnet_weights(model: keras.Model, path: str | Path) -> None:
+    """Fill a resnet20 or resnet56 with published PyTorch weights saved as .npz.
+
+    Args:
+        model: from `resnet20()` or `resnet56()` at width 1.
+        path: an .npz with arrays named conv1.weight, bn1.*, layerL.B.{conv1,bn1,conv2,bn2}.*, linear.*; kernels in
+            OIHW order, running statistics of batch norms included.
+
+    Raises:
+        ModelError: unreadable, a weight is missing, left over, or has another shape.
+    """
+    arrays = _arrays(path)
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        names, transpose = _published_names(layer)
+        weights = _taken(arrays, names, layer, model, path)
+        if transpose:
+            weights[0] = weights[0].transpose(transpose)
+        _set(layer, weights, names, model, path)
+    _check_nothing_left(arrays, model, path)
+
+
+def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
+    """Fill a vgg16 with weights saved as .npz, Keras' layout.
+
+    Args:
+        model: from `vgg16()` at the width that the weights have.
+        path: an .npz with arrays conv1/kernel to conv13/kernel, bn1/ to bn13/{gamma,beta,moving_mean,moving_variance},
+            for batch norms with Keras' default epsilon of 1e-3, and dense/{kernel,bias}.
+
+    Raises:
+        ModelError: unreadable, a weight is missing, left over, or has another shape.
+    """
+    arrays = _arrays(path)
+    number = 0
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        if layer.name == "logits":
+            names = ["dense/kernel", "dense/bias"]
+        elif layer.name.endswith("_bn"):
+            names = [f"bn{number}/{part}" for part in ("gamma", "beta", "moving_mean", "moving_variance")]
+        else:
+            number += 1
+            names = [f"conv{number}/kernel"]
+        weights = _taken(arrays, names, layer, model, path)
+        if layer.name.endswith("_bn"):  # what counts is variance + epsilon
+            weights[3] = weights[3] + 1e-3 - layer.epsilon
+        _set(layer, weights, names, model, path)
+    _check_nothing_left(arrays, model, path)
+
+
+def _arrays(path: str | Path) -> dict[str, Any]:
+    arrays = read_arrays(Path(path), ModelError, "it must be an .npz file of arrays")
+    return {k: a for k, a in arrays.items() if not k.endswith("num_batches_tracked")}
+
+
+def _taken(arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path) -> list[Any]:
+    missing = [n for n in names if n not in arrays]
+    if missing:
+        raise ModelError(f"{path} lacks {missing[0]}, which layer {layer.name} of {model.name} needs")
+    return [arrays.pop(n) for n in names]
+
+
+def _set(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+    for name, found, wanted in zip(names, weights, layer.weights, strict=True):
+        if found.shape != tuple(wanted.shape):
+            raise ModelError(f"{path}: {name} has shape {found.shape}, {model.name} needs {tuple(wanted.shape)}")
+    layer.set_weights(weights)
+
+
+def _check_nothing_left(arrays: dict[str, Any], model: keras.Model, path: str | Path) -> None:
+    if arrays:
+        raise ModelError(f"{path} holds {next(iter(arrays))}, which {model.name} does not have")
+
+
+def _published_names(layer: Any) -> tuple[list[str], tuple[int, ...] | None]:
+    """Names of a layer's weights in the published files, and the transposition of the first."""
+    if layer.name == "logits":
+        return ["linear.weight", "linear.bias"], (1, 0)
+    name, prefix = layer.name, ""
+    if name.startswith("layer"):  # layer1_0_conv1 is layer1.0.conv1 there
+        stage, index, name = name.split("_", 2)
+        prefix = f"{stage}.{index}."
+    if name.endswith("_bn"):
+        name = prefix + name.removesuffix("_bn").replace("conv", "bn")
+        return [f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var")], None
+    return [f"{prefix}{name}.weight"], (2, 3, 1, 0)

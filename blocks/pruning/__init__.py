@@ -1,0 +1,1 @@
+"""Pruning: descendants of a block, with whole channels removed and the remaining weights fitted again."""

@@ -1,0 +1,1 @@
+"""Training: originals, descendants block by block, and descendants together in random compositions."""

@@ -1,0 +1,283 @@
+"""The manifest of a store: one model as segments in topological order, each with its options, and how it was built.
+
+The schema of `manifest.json`, which docs/store.md documents and which Python and Java read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
+
+from legodnn.errors import StoreError
+from legodnn.pixels import Scaling
+from legodnn.schema import (
+    LEAST_KNOT,
+    MOST_BYTES,
+    MOST_COUNT,
+    MOST_ELEMENTS,
+    MOST_INT,
+    MOST_KNOTS,
+    MOST_LABELS,
+    MOST_METRIC,
+    MOST_OPTIONS,
+    MOST_RANK,
+    MOST_SEGMENTS,
+    MOST_TENSORS,
+    Count,
+    Loss,
+    Many,
+    MetricValue,
+    Name,
+    Schema,
+    Text,
+)
+
+STORE_VERSION = "legodnn.store/1"
+MANIFEST = "manifest.json"
+
+Dim = Annotated[int, Field(gt=0, le=MOST_INT)]
+PixelNumber = Annotated[float, Field(ge=-1e9, le=1e9)]  # of what a model takes for pixels
+Names = Annotated[Many[Name], Field(min_length=1, max_length=MOST_TENSORS)]
+Precision = Literal["float32", "float16", "int8"]
+
+
+class TensorSpec(Schema):
+    """A tensor between segments. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
+
+    name: Name
+    shape: Many[Dim] = Field(max_length=MOST_RANK)
+    dtype: Literal["float32"] = "float32"
+
+    @field_validator("shape")
+    @classmethod
+    def _fits(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if math.prod(shape) > MOST_ELEMENTS:
+            raise ValueError(f"must be of at most {MOST_ELEMENTS} elements in all")
+        return shape
+
+
+class InputSpec(TensorSpec):
+    """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`.
+
+    `mean` and `std` have one value for each channel, or one for all; empty: 0 and 1. `resize` is how image files become
+    pixels of this shape (`legodnn.images`).
+    """
+
+    layout: Literal["HWC"] = "HWC"
+    resize: Literal["bilinear-antialias"] = "bilinear-antialias"
+    range: tuple[PixelNumber, PixelNumber] = (0.0, 1.0)
+    mean: Many[PixelNumber] = ()
+    std: Many[Annotated[float, Field(ge=1e-9, le=1e9)]] = ()
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if problem := self.scaling.problem((self.shape or (0,))[-1]):
+            raise ValueError(f"{self.name}: {problem}")
+        return self
+
+    @property
+    def scaling(self) -> Scaling:
+        """How it is made from pixels."""
+        return Scaling(self.range, self.mean, self.std)
+
+
+class Option(Schema):
+    """One variant of a segment: one `.tflite` file.
+
+    `precision` is what weights are stored in; int8 computes in int8 too. Inputs and outputs are float32 in any case.
+    `loss` is what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
+    `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and, in
+    the mean over what its neighbours may be, no less accurate.
+    """
+
+    name: Name
+    sparsity: float = Field(ge=0, lt=1)
+    precision: Precision = "float32"
+    file: Name
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: Annotated[int, Field(gt=0, le=MOST_BYTES)]
+    params: Count
+    macs: Count
+    loss: Loss = 0.0
+    dominated: bool = False
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file or "\0" in file:
+            raise ValueError("must be a relative path inside the store")
+        return file
+
+
+class Segment(Schema):
+    """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one.
+
+    `interaction` is what each option adds to the loss beyond its own, by the option of the block before it (rows:
+    options there, columns: options here); empty where there is none, as for the first block.
+    """
+
+    name: Name
+    kind: Literal["block", "fixed"]
+    inputs: Names
+    outputs: Names
+    options: Many[Option] = Field(min_length=1, max_length=MOST_OPTIONS)
+    interaction: Many[Annotated[Many[Loss], Field(max_length=MOST_OPTIONS)]] = Field(
+        default=(), max_length=MOST_OPTIONS
+    )
+
+    @model_validator(mode="after")
+    def _options_make_sense(self) -> Self:
+        names = [o.name for o in self.options]
+        if len(set(names)) != len(names):
+            raise ValueError(f"segment {self.name} has two options of the same name")
+        if self.kind == "fixed" and len(self.options) > 1:
+            raise ValueError(f"fixed segment {self.name} has more than one option")
+        if not any(o.sparsity == 0 and o.precision == "float32" for o in self.options):
+            raise ValueError(f"segment {self.name} lacks its original (sparsity 0, float32)")
+        return self
+
+    @property
+    def original(self) -> Option:
+        """The option at sparsity 0 in float32."""
+        return next(o for o in self.options if o.sparsity == 0 and o.precision == "float32")
+
+    def option(self, name: str) -> Option:
+        """The option of this name; StoreError if there is none."""
+        for option in self.options:
+            if option.name == name:
+                return option
+        raise StoreError(
+            f"segment {self.name} has no option {name!r}; it has {', '.join(o.name for o in self.options)}"
+        )
+
+
+def interaction_problem(interaction: Sequence[Sequence[float]], before: int, options: int) -> str | None:
+    """What is wrong with an interaction's shape; None if nothing is.
+
+    Args:
+        interaction: empty for none.
+        before: how many options the block before has; 0 if there is none, or the segment is fixed.
+        options: how many the segment has.
+    """
+    if not interaction or [len(row) for row in interaction] == [options] * before:
+        return None
+    return "interaction must have a row for each option of the block before and a column for each option"
+
+
+class Link(Schema):
+    """A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots."""
+
+    x: Many[Loss] = Field(min_length=2, max_length=MOST_KNOTS)
+    y: Many[MetricValue] = Field(min_length=2, max_length=MOST_KNOTS)
+
+    @model_validator(mode="after")
+    def _monotone(self) -> Self:
+        if len(self.x) != len(self.y):
+            raise ValueError("x and y differ in length")
+        if any(b <= a or b - a < LEAST_KNOT for a, b in zip(self.x, self.x[1:], strict=False)):
+            raise ValueError(f"x must increase, by at least {LEAST_KNOT:g} each time")
+        if any(b > a for a, b in zip(self.y, self.y[1:], strict=False)):
+            raise ValueError("y must not increase")
+        return self
+
+
+class AccuracyModel(Schema):
+    """Predicts a composition's metric: `link(sum of the chosen options' losses and of neighbours' interactions)`.
+
+    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error for `samples`
+    random compositions, each predicted by a fit to others. Of `plan_samples` compositions that plans are likely to
+    choose, so predicted, nine in ten were within `plan_error`. All were measured on the data set named in `data`.
+    `plan_samples` is 0 where no such compositions were measured.
+    """
+
+    metric: Name
+    data: Text
+    original: MetricValue
+    link: Link
+    error: float = Field(ge=0, le=MOST_METRIC)
+    samples: Count
+    plan_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
+    plan_samples: Count = 0
+
+
+class ModelInfo(Schema):
+    """What the model is for."""
+
+    name: Name
+    task: Name
+    labels: Many[Text] = Field(default=(), max_length=MOST_LABELS)
+
+
+class BuildInfo(Schema):
+    """How the store was made: package versions, seed, and the whole recipe.
+
+    `left_out` tells, by 'segment/option', why an option that the recipe asks for is not there.
+    """
+
+    created: Text
+    versions: dict[Text, Text]
+    seed: int = Field(ge=-MOST_COUNT, le=MOST_COUNT)
+    recipe: dict[str, Any]
+    left_out: dict[Text, Text] = Field(default={})
+
+
+class Manifest(Schema):
+    """The content of manifest.json."""
+
+    schema_: Literal["legodnn.store/1"] = Field(default="legodnn.store/1", alias="schema")
+    model: ModelInfo
+    inputs: Many[InputSpec] = Field(min_length=1, max_length=MOST_TENSORS)
+    outputs: Names
+    tensors: Many[TensorSpec] = Field(max_length=MOST_TENSORS)
+    segments: Many[Segment] = Field(min_length=1, max_length=MOST_SEGMENTS)
+    accuracy: AccuracyModel
+    built: BuildInfo
+
+    @model_validator(mode="after")
+    def _graph_makes_sense(self) -> Self:
+        names = [s.name for s in self.segments]
+        if len(set(names)) != len(names):
+            raise ValueError("two segments have the same name")
+        ready = {i.name for i in self.inputs}
+        if len(ready) < len(self.inputs) or len(set(self.outputs)) < len(self.outputs):
+            raise ValueError("two inputs or two outputs have the same name")
+        for segment in self.segments:
+            if missing := set(segment.inputs) - ready:
+                raise ValueError(f"segment {segment.name} reads {missing.pop()!r}, which no earlier segment writes")
+            if again := set(segment.outputs) & ready:
+                raise ValueError(f"segment {segment.name} writes {again.pop()!r} again")
+            ready |= set(segment.outputs)
+        if missing := set(self.outputs) - ready:
+            raise ValueError(f"no segment writes the output {missing.pop()!r}")
+        before = 0
+        for segment in self.segments:
+            block = segment.kind == "block"
+            if problem := interaction_problem(segment.interaction, before * block, len(segment.options)):
+                raise ValueError(f"segment {segment.name}: {problem}")
+            before = len(segment.options) if block else before
+        described = [t.name for t in self.tensors]
+        if sorted(described) != sorted(ready - {i.name for i in self.inputs}):
+            raise ValueError("`tensors` must describe exactly the tensors that segments write")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Segment, ...]:
+        """The segments that have options to choose from, in topological order."""
+        return tuple(s for s in self.segments if s.kind == "block")
+
+    @property
+    def compositions(self) -> int:
+        """How many models the options give: one option for every block, in every combination."""
+        return math.prod(len(b.options) for b in self.blocks)
+
+    @cached_property
+    def specs(self) -> dict[str, TensorSpec]:
+        """Every input and interface tensor by name."""
+        return {t.name: t for t in (*self.inputs, *self.tensors)}

@@ -1,0 +1,23 @@
+"""Silencing what C++ libraries write to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def native_stderr_silenced() -> Iterator[None]:
+    """Drop what C++ libraries write to file descriptor 2 meanwhile. Meant for their first few milliseconds."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)

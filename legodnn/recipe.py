@@ -1,0 +1,148 @@
+"""The recipe: everything a store depends on, and nothing else. It is kept in the store's manifest.
+
+As a TOML file, for `legodnn build --recipe`; every field may be left out but `model` and `name`, which the command
+line can give:
+
+    model = "MobileNetV2"              # of keras.applications
+    data = "images:photos"
+    image_size = 96
+    input_range = [-1.0, 1.0]
+    train_epochs = 30
+    sparsities = [0.25, 0.5, 0.75]
+    precisions = ["float32", "int8"]
+    criterion = "l2"
+
+What does not change the result (number of processes, logs) is an argument of `legodnn.blocks.build.build`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from typing_extensions import Self
+
+from legodnn.errors import ModelError
+from legodnn.manifest import PixelNumber, Precision
+from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
+from legodnn.toml import read_toml
+
+# Of an image's side, and channels.
+_MOST_PIXELS = 16_384
+RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
+CriterionName = Literal["l1", "l2", "batch_norm_scale", "reconstruction"]
+
+
+class Recipe(Schema):
+    """Everything a store depends on.
+
+    Attributes:
+        model: see `legodnn.blocks.importing.models.open_model`.
+        name: what the model is called in the store.
+        data: see `legodnn.blocks.importing.data.load`.
+        width: channel multiplier of a zoo model.
+        image_size: height and width that digits and image folders are scaled to; None: what the model takes, 32 for
+            those that are made here.
+        input_range, input_mean, input_std: what the model takes: pixels scaled from 0..255 to the range, minus mean,
+            over std, both one value for each channel or one for all. Where one of the three is given, the others are
+            (0, 1), 0 and 1; where none is, what the data set says ((0, 1) for digits and image folders), and 0 to 255
+            for a model whose input holds whole numbers (uint8).
+        weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
+        train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
+        sparsities: of the descendants of each block; the original (0) is always there.
+        precisions: of every option; float32 is always there. The others are quantised after training.
+        criterion: which channels go first, a name in `legodnn.blocks.pruning.criteria.CRITERIA`.
+        distill_epochs: most epochs of block-wise distillation.
+        joint_epochs: epochs of training in random compositions after that; 0 for the paper's own training, which is
+            plain pruning and block-wise distillation alone. Otherwise descendants also start refitted (`reconstruct`).
+        patience: a descendant is done after this many epochs in which its error on the validation images did not
+            fall by 1 %.
+        learning_rate: Adam's in distillation, decaying by a cosine to 1 %.
+        mixed_precision: compute in bfloat16 while training; weights stay float32.
+        batch_size: images a training step.
+        max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
+        metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
+            `legodnn.blocks.accuracy.metrics`. None: what fits labels and outputs; without labels, agreement with the
+            original.
+        samples: random compositions evaluated to fit and test the accuracy model; up to half as many that plans are
+            likely to choose come on top.
+        evaluated_images: at most this many validation images are used for it.
+        calibration_images: training images that int8 options are calibrated on.
+        seed: of everything random.
+    """
+
+    model: RecipePlace
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    data: RecipePlace = "digits"
+    width: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    image_size: Annotated[int, Field(ge=8, le=_MOST_PIXELS)] | None = None
+    input_range: tuple[PixelNumber, PixelNumber] | None = None
+    input_mean: tuple[PixelNumber, ...] | None = Field(default=None, max_length=_MOST_PIXELS)
+    input_std: tuple[Annotated[float, Field(ge=1e-9, le=1e9)], ...] | None = Field(
+        default=None, max_length=_MOST_PIXELS
+    )
+    weights: RecipePlace | None = None
+    train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
+    sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
+    precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)
+    criterion: CriterionName = "l1"
+    distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
+    joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
+    patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3
+    learning_rate: Annotated[float, Field(gt=0, le=MOST_LOSS)] = 1e-3
+    mixed_precision: bool = False
+    batch_size: Annotated[int, Field(gt=0, le=MOST_INT)] = 64
+    max_blocks: Annotated[int, Field(gt=0, le=MOST_SEGMENTS)] = 16
+    min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    metric: RecipePlace | None = None
+    samples: Annotated[int, Field(ge=6, le=MOST_INT)] = 120
+    evaluated_images: Annotated[int, Field(ge=10, le=MOST_INT)] = 2000
+    calibration_images: Annotated[int, Field(gt=0, le=MOST_INT)] = 128
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @field_validator("sparsities")
+    @classmethod
+    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or sorted(set(value)) != list(value):
+            raise ValueError("sparsities must increase and be at least one")
+        if len({f"{sparsity:g}" for sparsity in value}) < len(value):
+            raise ValueError("sparsities must differ in their first six digits, which name their options")
+        return value
+
+    @field_validator("precisions")
+    @classmethod
+    def _float32_first(cls, value: tuple[Precision, ...]) -> tuple[Precision, ...]:
+        if value[:1] != ("float32",) or len(set(value)) < len(value):
+            raise ValueError("precisions must start with float32, each given once")
+        return value
+
+    @model_validator(mode="after")
+    def _range_increases(self) -> Self:
+        if self.input_range and not self.input_range[0] < self.input_range[1]:
+            raise ValueError("input_range must increase")
+        return self
+
+
+def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
+    """A recipe from a TOML file, if there is one, with what is `given` in place of what the file says.
+
+    Args:
+        file: the TOML file.
+        default_name: the model's name where nothing else names it.
+        given: fields of the recipe.
+
+    Raises:
+        ModelError: the file cannot be read, or the recipe makes no sense.
+    """
+    document: dict[str, Any] = {}
+    if file is not None:
+        document = read_toml(Path(file), ModelError, "docs/build.md shows a recipe")
+    document = {"name": default_name, **document, **given}
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
+    try:
+        return Recipe.model_validate(lists)
+    except (ValidationError, TypeError) as e:
+        reason = explain(e) if isinstance(e, ValidationError) else str(e)
+        where = f"{file}: " if file is not None else ""
+        raise ModelError(f"{where}the recipe makes no sense: {reason}") from None

@@ -1,0 +1,246 @@
+"""An executor in a process of its own: should it crash, one request is lost and nothing else.
+
+The process (`worker`) is started with the executor and started again on the same compositions whenever it has ended.
+Inputs and outputs are copied through memory that both map; requests and answers are short JSON messages.
+An inference takes some 0.1 ms more than in the application's own process, and each worker the memory of a Python
+process with NumPy (some 30 MB), which is not counted as the model's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from legodnn import errors, processes
+from legodnn.arrays import Array
+from legodnn.errors import ClosedError, ExecutionError, LegoError
+from legodnn.lifetime import Lifetime, release_with
+from legodnn.manifest import Manifest, TensorSpec
+from legodnn.runtime.executors.base import Choice, check_choices
+from legodnn.runtime.executors.select import prepare
+from legodnn.store import Store
+
+_TIMEOUT_S = 60.0
+
+
+def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
+    """What is passed through shared memory: the model's inputs and outputs, where each lies, and bytes of the whole."""
+    specs = [*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)]
+    places = [0]
+    for spec in specs:
+        places.append(places[-1] + -(-math.prod(spec.shape) * 4 // 64) * 64)
+    return specs, places[:-1], max(places[-1], mmap.PAGESIZE)
+
+
+def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The model's inputs and outputs as arrays in shared memory."""
+    specs, places, _ = slots(manifest)
+    arrays = {
+        spec.name: np.frombuffer(memory, np.float32, math.prod(spec.shape), place).reshape(spec.shape)
+        for spec, place in zip(specs, places, strict=True)
+    }
+    names = [spec.name for spec in manifest.inputs]
+    return {n: arrays[n] for n in names}, {n: arrays[n] for n in manifest.outputs}
+
+
+class IsolatedExecutor:
+    """See `Executor`. May be used by several threads."""
+
+    def __init__(self, store: Store, kind: str | None = None) -> None:
+        """Start a worker for a store; errors as `open_executor` raises them, and ExecutionError if it cannot start."""
+        prepare(store, kind)  # a worker that takes its time to answer is ended
+        self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
+        self._lock = threading.Lock()
+        self._live: dict[int, tuple[Choice, ...]] = {}
+        self._next = 0
+        self._worker: _Worker | None = None
+        self._inputs: dict[str, Array] = {}
+        self._outputs: dict[str, Array] = {}
+        self._close_memory: Callable[[], Any] | None = None
+        size = slots(store.manifest)[2]
+        try:
+            self._memory = os.memfd_create("legodnn", os.MFD_CLOEXEC)
+            self._close_memory = release_with(self, os.close, self._memory)
+            os.ftruncate(self._memory, size)
+            self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, size))
+            self._start()
+        except (OSError, OverflowError, ValueError) as e:
+            self.close()
+            problem = getattr(e, "strerror", None) or e
+            raise ExecutionError(f"{store.name!r} cannot be given memory of its own: {problem}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
+        """See `Executor.to_load`."""
+        wanted = sorted(choices, key=lambda c: c.segment)
+        with self._turn():
+            return tuple(Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
+
+    def compose(self, choices: tuple[Choice, ...]) -> IsolatedComposition:
+        """See `Executor.compose`."""
+        with self._turn():
+            check_choices(self._store, choices)
+            self._next += 1
+            number = self._next
+            self._answer({"do": "compose", "number": number, "choices": [asdict(c) for c in choices]})
+            self._live[number] = choices
+        return IsolatedComposition(self, number)
+
+    def run(self, number: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run a composition; see `Runnable.run`."""
+        with self._turn():
+            if number not in self._live:
+                raise ClosedError("this composition was let go; compose again")
+            for name, value in inputs.items():
+                self._inputs[name][...] = value
+            self._answer({"do": "run", "number": number})
+            return {name: value.copy() for name, value in self._outputs.items()}
+
+    def retain(self, choices: Collection[Choice]) -> None:
+        """See `Executor.retain`."""
+        with self._turn():
+            self._live = {number: live for number, live in self._live.items() if set(live) <= set(choices)}
+            self._answer({"do": "retain", "numbers": [*self._live], "choices": [asdict(c) for c in choices]})
+
+    def elsewhere_bytes(self) -> int:
+        """See `Executor.elsewhere_bytes`."""
+        with self._turn():
+            return int(self._answer({"do": "memory"}))
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        if self._life.end():
+            with self._lock:
+                self._end()
+                self._inputs, self._outputs = {}, {}  # the last that refers to the memory
+                if self._close_memory:
+                    self._close_memory()
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process number."""
+        return self._worker.process.pid if self._worker else None
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The worker, for one thread; ClosedError if it is no longer there to be asked."""
+        self._life.check()
+        with self._lock:
+            self._life.check()
+            yield
+
+    def _answer(self, message: dict[str, Any]) -> Any:
+        """The worker's answer; one that has ended since its last answer is first started again.
+
+        Raises:
+            ExecutionError: it ended, or did not answer; it was started again where that could be done.
+            LegoError: what it raised.
+        """
+        worker = self._worker
+        if worker is None or worker.process.poll() is not None:
+            worker = self._start()
+        try:
+            return worker.answer(message)
+        except (EOFError, OSError, TimeoutError):
+            how = self._end()
+        except LegoError:
+            raise
+        except BaseException:  # such as Ctrl-C: the answer that is still to come must not be taken for another's
+            self._end()
+            raise
+        self._start()
+        raise ExecutionError(
+            f"the process that ran {self._store.name!r} {how}; it was started again and only this request is lost"
+        )
+
+    def _start(self) -> _Worker:
+        """A worker on everything that is live."""
+        self._end()
+        self._worker = worker = _Worker(self._store, self._kind, self._memory)
+        try:
+            worker.answer({"do": "open"})
+            for number, choices in self._live.items():
+                worker.answer({"do": "compose", "number": number, "choices": [asdict(c) for c in choices]})
+        except (EOFError, OSError, TimeoutError):
+            how = self._end()
+            raise ExecutionError(f"the process that was to run {self._store.name!r} {how} at its start") from None
+        except BaseException:
+            self._end()
+            raise
+        return worker
+
+    def _end(self) -> str:
+        """End the worker if there is one; how it ended."""
+        worker, self._worker = self._worker, None
+        return worker.end() if worker else "was not there"
+
+
+class _Worker:
+    """A process that runs a store, and the socket to it; ended when this is dropped, at the latest."""
+
+    def __init__(self, store: Store, kind: str | None, memory: int) -> None:
+        """Start one; `memory` is the file descriptor of what is shared. ExecutionError if that cannot be done."""
+        try:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                fds = (theirs.fileno(), memory)
+                arguments = (str(store.path), kind or "auto", *map(str, fds))
+                self.process = processes.start_module("legodnn.runtime.executors.worker", *arguments, pass_fds=fds)
+                self._connection = Connection(ours.detach())
+        except OSError as e:
+            raise ExecutionError(f"no process can be started for {store.name!r}: {e.strerror or e}") from None
+        self._ended = release_with(self, _ended, self.process, self._connection)
+
+    def answer(self, message: dict[str, Any]) -> Any:
+        """What it answers, or the LegoError that it raised; EOFError, OSError or TimeoutError if it does not."""
+        self._connection.send_bytes(json.dumps(message).encode())
+        if not self._connection.poll(_TIMEOUT_S):
+            raise TimeoutError
+        answer = json.loads(self._connection.recv_bytes())
+        if "error" in answer:
+            raise getattr(errors, answer["error"], ExecutionError)(answer["message"])
+        return answer["value"]
+
+    def end(self) -> str:
+        """End it, unless that has been done; how it ended."""
+        return str(self._ended())
+
+
+def _ended(process: subprocess.Popen[bytes], connection: Connection) -> str:
+    connection.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    asked = process.poll() is None
+    if asked:
+        process.kill()
+    code = process.wait()
+    if asked:
+        return "did not answer and was ended"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+
+
+@dataclass(frozen=True, eq=False)
+class IsolatedComposition:
+    """See `Runnable`."""
+
+    executor: IsolatedExecutor
+    number: int
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runnable.run`."""
+        return self.executor.run(self.number, inputs)

@@ -1,0 +1,282 @@
+"""LiteRT's C API, called through ctypes from the library inside the ai-edge-litert package.
+
+Calls release the GIL, and the arrays given as tensors are the ones that are read and written. The API is not declared
+stable: what is assumed of it (struct layouts, call sequence) is tried out once in each process on a small model, and
+`problem` says why it cannot be used. As a program this module makes that trial alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import os
+from collections.abc import Sequence
+from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legodnn import processes
+from legodnn.arrays import Array
+from legodnn.errors import ClosedError, ExecutionError
+from legodnn.lifetime import release_with
+from legodnn.native_stderr import native_stderr_silenced
+from legodnn.runtime.executors import mapped_pages
+from legodnn.runtime.executors.base import log
+
+_PACKAGE = "ai-edge-litert"
+_TRIED = ("2.3.",)  # versions whose self-test need not first be run in a process of its own
+_CPU = 1  # kLiteRtHwAcceleratorCpu
+_REGISTER, _SEVERITY, _SILENT, _INT = 24, 25, 4, 2  # tags and values of environment options
+_FLOAT32 = 1
+
+
+class _Value(ctypes.Structure):
+    _fields_ = (("type", c_int32), ("value", c_int64))
+
+
+class _EnvironmentOption(ctypes.Structure):
+    _fields_ = (("tag", c_int32), ("value", _Value))
+
+
+class _TensorType(ctypes.Structure):
+    _fields_ = (("element", c_int32), ("rank", c_uint32), ("dims", c_int32 * 8), ("strides", c_uint32 * 8))
+
+
+_SIZES = {_EnvironmentOption: 24, _TensorType: 72}
+
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
+    "LiteRtCreateEnvironment": (c_int, POINTER(_EnvironmentOption), POINTER(c_void_p)),
+    "LiteRtCreateModelFromBuffer": (c_void_p, c_void_p, c_size_t, POINTER(c_void_p)),
+    "LiteRtCreateOptions": (POINTER(c_void_p),),
+    "LiteRtSetOptionsHardwareAccelerators": (c_void_p, c_int),
+    "LiteRtCreateOpaqueOptions": (c_char_p, c_void_p, c_void_p, POINTER(c_void_p)),
+    "LiteRtAddOpaqueOptions": (c_void_p, c_void_p),
+    "LiteRtCreateCompiledModel": (c_void_p, c_void_p, c_void_p, POINTER(c_void_p)),
+    "LiteRtCreateTensorBufferFromHostMemory": (POINTER(_TensorType), c_void_p, c_size_t, c_void_p, POINTER(c_void_p)),
+    "LiteRtRunCompiledModel": (c_void_p, c_size_t, c_size_t, POINTER(c_void_p), c_size_t, POINTER(c_void_p)),
+}
+_DESTROYERS = ("LiteRtDestroyCompiledModel", "LiteRtDestroyModel", "LiteRtDestroyOptions", "LiteRtDestroyTensorBuffer")
+
+
+class CApiError(ExecutionError):
+    """A call failed; the message names it."""
+
+
+def capi_version() -> str:
+    """Version of the package; PackageNotFoundError if it is not installed."""
+    return metadata.version(_PACKAGE)
+
+
+def capi_name() -> str:
+    """What fingerprints call this executor."""
+    return f"{_PACKAGE} {capi_version()} C API"
+
+
+@functools.cache
+def capi_problem() -> str | None:
+    """Why the C API cannot be used here; None if it can. A library that is there and does not work is a warning."""
+    try:
+        found = capi_version()
+    except metadata.PackageNotFoundError:
+        return f"{_PACKAGE} is not installed"
+    try:
+        if not found.startswith(_TRIED):
+            _try_outside()
+        self_test()
+    except (OSError, AttributeError, CApiError) as e:
+        log.warning("%s %s is called through the Interpreter, slower to switch: %s", _PACKAGE, found, e)
+        return f"{_PACKAGE} {found}: {e}"
+    return None
+
+
+def _try_outside() -> None:
+    """The self-test in a process of its own: with another version's layouts it might crash."""
+    done = processes.run_module("legodnn.runtime.executors.litert_capi")
+    if done.returncode:
+        raise CApiError(f"the self-test ended with status {done.returncode}")
+
+
+def self_test() -> None:
+    """Run a small model (1x1 convolution and ReLU) and compare with NumPy; CApiError if anything is unexpected."""
+    for struct, size in _SIZES.items():
+        if ctypes.sizeof(struct) != size:
+            raise CApiError(f"{struct.__name__} has {ctypes.sizeof(struct)} bytes instead of {size}")
+    content = np.fromfile(Path(__file__).with_name("selftest.tflite"), np.uint8)
+    memory = np.zeros(1024, np.float32)
+    aligned = memory[-memory.ctypes.data % 64 // 4 :]
+    x, y = aligned[:32].reshape(1, 4, 4, 2), aligned[64:112].reshape(1, 4, 4, 3)
+    x[:] = np.linspace(-1, 1, 32).reshape(x.shape)
+    with native_stderr_silenced():  # the first delegate of a process announces itself
+        model = CApiModel(content.ctypes.data, len(content), threads=1)
+    try:
+        tensors = [CApiTensor(x), CApiTensor(y)]
+        model.call(0, tensors[:1], tensors[1:])()
+        expected = np.maximum(
+            x @ np.array([[1, -2, 3], [-4, 5, -6]], np.float32) + np.array([0.5, -0.25, 0.125], np.float32), 0
+        )
+        if not np.allclose(y, expected, atol=1e-5):
+            raise CApiError("the self-test's result is wrong")
+    finally:
+        model.close()
+
+
+class _Library:
+    """The loaded library, its functions, and its one environment, which lasts as long as the process."""
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        self.functions = ctypes.CDLL(str(Path(folders[0] if folders else ".") / "libLiteRt.so"))
+        for function, arguments in _FUNCTIONS.items():
+            getattr(self.functions, function).argtypes = arguments
+        for function in _DESTROYERS:
+            getattr(self.functions, function).argtypes, getattr(self.functions, function).restype = (c_void_p,), None
+        c = ctypes.CDLL(None)
+        self.malloc, self.free = c.malloc, ctypes.cast(c.free, c_void_p)
+        self.malloc.restype, self.malloc.argtypes = c_void_p, (c_size_t,)
+        options = (_EnvironmentOption * 2)()
+        for option, (tag, value) in zip(options, ((_REGISTER, _CPU), (_SEVERITY, _SILENT)), strict=True):
+            option.tag, option.value.type, option.value.value = tag, _INT, value
+        self.environment = self.made("LiteRtCreateEnvironment", len(options), options)
+
+    def check(self, function: str, *arguments: Any) -> None:
+        """Call a function; CApiError unless its status is 0."""
+        if status := getattr(self.functions, function)(*arguments):
+            raise CApiError(f"{function} failed with status {status}")
+
+    def made(self, function: str, *arguments: Any) -> c_void_p:
+        """What a function creates through its last argument."""
+        handle = c_void_p()
+        self.check(function, *arguments, byref(handle))
+        return handle
+
+    def text(self, value: str) -> c_void_p:
+        """A C string that the library frees."""
+        data = value.encode() + b"\0"
+        address = self.malloc(len(data))
+        ctypes.memmove(address, data, len(data))
+        return c_void_p(address)
+
+
+@functools.cache
+def _library() -> _Library:
+    return _Library()
+
+
+class CApiTensor:
+    """An array that models read and write: C-contiguous float32, 64-byte aligned."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        kind = _TensorType(element=_FLOAT32, rank=array.ndim)
+        kind.dims[: array.ndim] = array.shape
+        address = c_void_p(array.ctypes.data)
+        library = _library()
+        self.handle = library.made("LiteRtCreateTensorBufferFromHostMemory", byref(kind), address, array.nbytes, None)
+        release_with(self, library.functions.LiteRtDestroyTensorBuffer, self.handle)
+
+
+class SignatureCall:
+    """One signature of a model, bound to its tensors. Calls of one model must not overlap."""
+
+    def __init__(
+        self, model: CApiModel, signature: int, inputs: Sequence[CApiTensor], outputs: Sequence[CApiTensor]
+    ) -> None:
+        self._model, self._kept = model, (inputs, outputs)
+        self._run = _library().functions.LiteRtRunCompiledModel
+        self._arguments = (
+            model.handle,
+            signature,
+            len(inputs),
+            (c_void_p * len(inputs))(*(t.handle for t in inputs)),
+            len(outputs),
+            (c_void_p * len(outputs))(*(t.handle for t in outputs)),
+        )
+
+    def __call__(self) -> None:
+        """Run it; CApiError if it fails, ClosedError if the model has been closed."""
+        if self._model.handle is None:
+            raise ClosedError("this composition's model is closed; compose again")
+        if status := self._run(*self._arguments):
+            raise CApiError(f"LiteRtRunCompiledModel failed with status {status}")
+
+
+class CApiModel:
+    """A compiled model; destroyed when it is closed or dropped.
+
+    Args:
+        address: where its content lies; it must stay there.
+        size: in bytes.
+        threads: of XNNPACK.
+        weights: file descriptor of its packed weights, which is duplicated; or the path of a file to be written with
+            them; None packs into memory.
+        content: what keeps the content where it is; lasts as long as the model.
+    """
+
+    def __init__(
+        self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
+    ) -> None:
+        library = _library()
+        mapped_pages.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
+        options = [f"num_threads = {threads}"]
+        if isinstance(weights, Path):
+            options.append(f'weight_cache_file_path = "{weights}"')
+        model = library.made("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
+        try:
+            descriptor = weights if isinstance(weights, int) else None
+            self.handle: c_void_p | None = _compiled(library, model, options, descriptor)
+        except BaseException:
+            library.functions.LiteRtDestroyModel(model)
+            raise
+        self._destroy = release_with(self, _destroyed, library, self.handle, model, content)
+
+    def call(self, signature: int, inputs: Sequence[CApiTensor], outputs: Sequence[CApiTensor]) -> SignatureCall:
+        """Bind a signature, by its number, to tensors in the order of its inputs and outputs."""
+        return SignatureCall(self, signature, inputs, outputs)
+
+    def close(self) -> None:
+        """Destroy it, unless that has been done; its calls cannot be run again."""
+        self.handle = None
+        self._destroy()
+
+
+def _compiled(library: _Library, model: c_void_p, options: Sequence[str], weights: int | None) -> c_void_p:
+    """The handle of a compiled model; `weights` is the descriptor of its packed weights."""
+    settings = library.made("LiteRtCreateOptions")
+    descriptor = None
+    try:
+        library.check("LiteRtSetOptionsHardwareAccelerators", settings, _CPU)
+        if weights is not None:
+            descriptor = os.dup(weights)  # the library closes it, if it gets so far
+            options = [*options, f"weight_cache_file_descriptor = {descriptor}"]
+        text = library.text("\n".join(options) + "\n")
+        opaque = library.made("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
+        library.check("LiteRtAddOpaqueOptions", settings, opaque)
+        return library.made("LiteRtCreateCompiledModel", library.environment, model, settings)
+    except CApiError:
+        if descriptor is not None and weights is not None and _same_file(descriptor, weights):
+            os.close(descriptor)
+        raise
+    finally:
+        library.functions.LiteRtDestroyOptions(settings)
+
+
+def _same_file(one: int, other: int) -> bool:
+    """Whether both descriptors are open, on one file."""
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False
+
+
+def _destroyed(library: _Library, handle: c_void_p, model: c_void_p, _: object) -> None:
+    library.functions.LiteRtDestroyCompiledModel(handle)
+    library.functions.LiteRtDestroyModel(model)
+
+
+if __name__ == "__main__":
+    self_test()

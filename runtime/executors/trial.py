@@ -1,0 +1,114 @@
+"""Trying a store out in a process of its own, before any other process hands its files to TensorFlow Lite.
+
+A store may come from anywhere, and a file that is well formed may still end the process that runs it. So each file is
+checked (`tflite.check`), and every option is run once in a child with limits of time and memory: through LiteRT's C API
+while weights are packed (`weight_cache`), or through the Interpreter where that is to run. A child that a signal ends,
+that takes too long or fails is the store's fault and never a reason to run its files in another way.
+
+The child is `trial_child`; it imports everything that runs a store, and this module nothing of that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import signal
+import subprocess
+from pathlib import Path
+
+from legodnn import processes
+from legodnn.errors import ExecutionError, StoreError
+from legodnn.store import Store
+
+# Processor time: a fixed part, and what the slowest processors need for multiplications and bytes read. Elapsed time
+# may be a multiple, for the machine may have other work.
+_SECONDS, _MACS_PER_S, _BYTES_PER_S, _MOST_S, _ELAPSED = 60, 1e8, 2e6, 1800, 4
+# What others end processes with: the system when memory is short, a service that is stopped.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class TrialError(ExecutionError):
+    """A store could not be tried out, for no fault of its own; it is not run."""
+
+
+def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
+    """Check a store's files and run every option once, in a child.
+
+    Args:
+        store: the store.
+        executor: `capi` or `interpreter`.
+        folder: for `capi`, where packed weights are written (see `weight_cache`).
+
+    Raises:
+        StoreError: a file is refused, or ended the child, or took more time or memory than a store of its size may.
+        TrialError: it could not be tried out.
+    """
+    seconds = _seconds(store)
+    where, error, status = _run(store, executor, seconds, folder)
+    if error:
+        raise (StoreError if error[0] == "StoreError" else TrialError)(error[1])
+    if status == 0:
+        return
+    if executor == "capi" and not where and status is not None and -status not in _FROM_OUTSIDE:
+        run_trial(store, "interpreter")  # one option at a time, so that the error can name it
+    place = f"{store.path / where['file']} ({where['option']})" if where else f"{store.path}, as a whole,"
+    if status is None or -status == signal.SIGXCPU:
+        raise StoreError(f"{place} took more than {seconds} s to try out; build the store again")
+    if status > 0:
+        raise TrialError(f"{store.path} could not be tried out: the process ended with status {status}")
+    if status == -signal.SIGABRT and memory_is_limited():
+        raise TrialError(f"{store.path} could not be tried out in the address space that this process is limited to")
+    if -status in _FROM_OUTSIDE:
+        raise TrialError(
+            f"{store.path} could not be tried out: the process was ended by {signal.Signals(-status).name} "
+            "from outside (is memory short?)"
+        )
+    raise StoreError(
+        f"{place} ended the process that tried it out by {signal.Signals(-status).name}, so it is not run; build the "
+        "store again, and beware of where this one came from"
+    )
+
+
+def _seconds(store: Store) -> int:
+    options = [o for s in store.manifest.segments for o in s.options]
+    needed = sum(o.macs for o in options) / _MACS_PER_S + sum(o.bytes for o in options) / _BYTES_PER_S
+    return int(min(_MOST_S, _SECONDS + needed))
+
+
+def _run(
+    store: Store, executor: str, seconds: int, folder: Path | None
+) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
+    """What the child was doing last, the error that it told, and its status (None if it took too long)."""
+    arguments = (str(store.path), store.id, executor, str(seconds), *([str(folder)] if folder else []))
+    try:
+        done = processes.run_module("legodnn.runtime.executors.trial_child", *arguments, timeout_s=seconds * _ELAPSED)
+    except subprocess.TimeoutExpired as e:
+        return *told((e.stdout or b"").decode(errors="replace")), None
+    except OSError as e:
+        raise TrialError(f"no process can be started to try {store.path} out: {e.strerror}") from None
+    where, error = told(done.stdout)
+    if done.returncode > 0 and error is None and done.stderr.strip():
+        error = ("TrialError", f"{store.path} could not be tried out: {done.stderr.strip().splitlines()[-1]}")
+    return where, error, done.returncode
+
+
+def told(output: str) -> tuple[dict[str, str], tuple[str, str] | None]:
+    """What a child said it was doing last, and the type and message of the error that ended it."""
+    where: dict[str, str] = {}
+    error = None
+    for line in output.splitlines():
+        with contextlib.suppress(ValueError):  # whatever else was printed
+            message = json.loads(line)
+            if not isinstance(message, dict):
+                continue
+            if "error" in message:
+                error = (message["error"], message["message"])
+            else:
+                where = message
+    return where, error
+
+
+def memory_is_limited() -> bool:
+    """Whether there is a limit of address space that is not ours; then memory that is short is no store's fault."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

@@ -1,0 +1,80 @@
+"""The process behind an `IsolatedExecutor`.
+
+    worker STORE EXECUTOR SOCKET MEMORY
+
+answers the messages that come through a socket until it is closed; SOCKET and MEMORY are inherited file descriptors.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from legodnn.errors import LegoError
+from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
+from legodnn.runtime.executors.base import Choice, Executor, Runnable
+from legodnn.runtime.executors.isolated import shared_arrays, slots
+from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.store import Store
+
+
+class _Worker:
+    def __init__(self, path: str, kind: str, memory: int) -> None:
+        self._path, self._kind, self._memory = path, None if kind == "auto" else kind, memory
+        self._composed: dict[int, Runnable] = {}
+
+    def open(self) -> None:
+        store = Store(self._path)
+        self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, slots(store.manifest)[2]))
+        try_out(store, self._kind)
+        release_freed_memory()
+        self._base = process_memory_bytes()
+        self._executor: Executor = open_executor(store, self._kind)
+
+    def to_load(self, choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [vars(c) for c in self._executor.to_load(_choices(choices))]
+
+    def compose(self, number: int, choices: list[dict[str, Any]]) -> None:
+        self._composed[number] = self._executor.compose(_choices(choices))
+
+    def retain(self, numbers: list[int], choices: list[dict[str, Any]]) -> None:
+        self._composed = {n: c for n, c in self._composed.items() if n in numbers}
+        self._executor.retain(_choices(choices))
+
+    def run(self, number: int) -> None:
+        for name, value in self._composed[number].run(self._inputs).items():
+            self._outputs[name][...] = value
+
+    def memory(self) -> int:
+        release_freed_memory()
+        return max(0, process_memory_bytes() - self._base)
+
+
+def _choices(entries: list[dict[str, Any]]) -> tuple[Choice, ...]:
+    return tuple(Choice(**entry) for entry in entries)
+
+
+def serve(connection: Connection, worker: _Worker) -> None:
+    """Answer until the other end is closed."""
+    while True:
+        try:
+            message = json.loads(connection.recv_bytes())
+        except (EOFError, ConnectionError):
+            return
+        try:
+            answer = {"value": getattr(worker, message.pop("do"))(**message)}
+        except LegoError as e:
+            answer = {"error": type(e).__name__, "message": str(e)}
+        except Exception as e:  # said where it is asked for, and not in the terminal
+            answer = {"error": "ExecutionError", "message": f"{type(e).__name__}: {e}"}
+        try:
+            connection.send_bytes(json.dumps(answer).encode())
+        except ConnectionError:
+            return
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[3])), _Worker(sys.argv[1], sys.argv[2], int(sys.argv[4])))

@@ -1,0 +1,200 @@
+"""The report of a replayed trace: one HTML file that opens offline, and the plot in it as SVG. Needs matplotlib."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from legodnn.files import write_atomic
+from legodnn.profile import Profile
+from legodnn.store import Store
+from legodnn.units import size
+
+if TYPE_CHECKING:
+    from legodnn.runtime.feeds.replay import Step
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
+h1 { margin-bottom: 0 } .lead { color: #566; margin-top: .2rem }
+table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
+th { border-bottom: 2px solid #8aa; vertical-align: bottom } td { border-bottom: 1px solid #dde }
+tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
+.option { display: inline-block; width: 2.3em; text-align: center; border-radius: 3px; margin-right: 2px; color: #fff }
+.loaded { outline: 2px solid #d9822b } svg { max-width: 100%; height: auto } .scroll { overflow-x: auto }
+"""
+
+
+def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Profile], steps: Sequence[Step]) -> Path:
+    """Write report.html and plot.svg into a folder.
+
+    Args:
+        out: the folder.
+        stores: the stores of the models that ran, by the names they have in the steps.
+        profiles: their profiles.
+        steps: the replayed trace.
+
+    Returns:
+        The path of report.html.
+    """
+    svg = _plot(stores, steps)
+    write_atomic(out / "plot.svg", svg)
+    inline = svg[svg.index("<svg") :]
+    device = profiles[0].device
+    models = "".join(f"<li>{_model_line(name, store)}</li>" for name, store in stores.items())
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>LegoDNN: {html.escape(" and ".join(stores))}</title><style>{_STYLE}</style></head><body>
+<h1>LegoDNN</h1>
+<p class="lead">{len(stores)} networks under {len(steps)} budgets on {html.escape(device.cpu)},
+{device.cores} cores, {html.escape(device.executor)}</p>
+<ul>{models}</ul>
+{inline}
+<h2>Every budget</h2>
+<p>One coloured box for each block, with the share of channels removed; an orange frame marks a block whose file was
+opened at this budget. Accuracy, latency and memory are given as predicted / measured; measured memory is the growth
+of the process since it held everything but the models.</p>
+<div class="scroll">{_table(stores, steps)}</div>
+</body></html>
+"""
+    write_atomic(out / "report.html", page)
+    return out / "report.html"
+
+
+def _model_line(name: str, store: Store) -> str:
+    manifest, accuracy = store.manifest, store.manifest.accuracy
+    return (
+        f"<b>{html.escape(name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
+        f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
+        f"predictions were off by {accuracy.error:.3f} on average, cross-validated on {accuracy.samples} compositions"
+        + (f", and nine in ten of likely plans by at most {accuracy.plan_error:.3f}" if accuracy.plan_samples else "")
+    )
+
+
+def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
+    names = (
+        "#",
+        "memory limit",
+        "latency limit",
+        "model",
+        "blocks",
+        "accuracy",
+        "latency ms",
+        "memory",
+        "switched",
+        "plan ms",
+        "switch ms",
+    )
+    rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"]
+    for number, step in enumerate(steps, start=1):
+        for i, (name, store) in enumerate(stores.items()):
+            shared = (
+                (
+                    str(number),
+                    "refused"
+                    if step.refused
+                    else size(step.budget.memory_bytes)
+                    if step.budget.memory_bytes
+                    else "none",
+                )
+                if i == 0
+                else ("", "")
+            )
+            totals = (
+                (
+                    f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}",
+                    str(len(step.loaded)),
+                    f"{step.plan_ms:.2f}",
+                    f"{step.switch_ms:.2f}",
+                )
+                if i == 0
+                else ("",) * 4
+            )
+            cells = (*shared, *_model_cells(name, store, step), *totals)
+            row = "".join(f'<td class="name">{c}</td>' if j in (3, 4) else f"<td>{c}</td>" for j, c in enumerate(cells))
+            rows.append(f"<tr{' class=first' if i == 0 else ''}>{row}</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
+    plan, measured = step.plan[name], step.models.get(name)
+    limit = "none" if plan.latency_limit_ms is None else f"{plan.latency_limit_ms:.3f}"
+    if plan.suspended or measured is None:
+        return (limit, html.escape(name), "suspended", "", "")
+    boxes = []
+    for block in store.manifest.blocks:
+        sparsity = block.option(plan.options[block.name]).sparsity
+        loaded = " loaded" if f"{name}/{block.name}" in step.loaded else ""
+        boxes.append(f'<span class="option{loaded}" style="background:{_colour(sparsity)}">{sparsity:g}</span>')
+    accuracy = (
+        f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
+    )
+    return (
+        limit,
+        html.escape(name),
+        "".join(boxes),
+        accuracy,
+        f"{plan.latency_ms:.3f} / {measured.median_ms:.3f}",
+    )
+
+
+def _colour(sparsity: float) -> str:
+    return f"hsl({205 - 190 * sparsity:.0f} 55% {38 + 8 * sparsity:.0f}%)"
+
+
+def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
+    """Memory, latency and accuracy over the budgets: limits, predictions and measurements."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(3, 1, figsize=(10, 8), sharex=True, constrained_layout=True)
+    x = list(range(1, len(steps) + 1))
+    colours = [f"C{i}" for i in range(len(stores))]
+
+    def series(value: Callable[[Step], float | None]) -> list[float]:
+        return [float("nan") if (v := value(step)) is None else v for step in steps]
+
+    def draw(
+        axis: Any, limit: list[float], predicted: list[float], measured: list[float], colour: str, label: str
+    ) -> None:
+        if any(value == value for value in limit):  # not all NaN
+            axis.step(x, limit, where="mid", color=colour, alpha=0.35, linewidth=6, label=f"{label}: limit")
+        axis.plot(x, predicted, "o--", color=colour, fillstyle="none", label=f"{label}: predicted")
+        axis.plot(x, measured, "x-", color=colour, label=f"{label}: measured")
+
+    memory_limit = series(lambda s: s.budget.memory_bytes and s.budget.memory_bytes / 1e6)
+    predicted = series(lambda s: s.plan.memory_bytes / 1e6)
+    draw(axes[0], memory_limit, predicted, series(lambda s: s.memory_bytes / 1e6), "0.3", "all models")
+    for name, colour in zip(stores, colours, strict=True):
+        draw(
+            axes[1],
+            series(lambda s, n=name: s.plan[n].latency_limit_ms),  # type: ignore[misc]
+            series(lambda s, n=name: s.plan[n].latency_ms or None),  # type: ignore[misc]
+            series(lambda s, n=name: s.models[n].median_ms if n in s.models else None),  # type: ignore[misc]
+            colour,
+            name,
+        )
+        draw(
+            axes[2],
+            [float("nan")] * len(steps),
+            series(lambda s, n=name: s.plan[n].accuracy or None),  # type: ignore[misc]
+            series(lambda s, n=name: s.models[n].accuracy if n in s.models else None),  # type: ignore[misc]
+            colour,
+            name,
+        )
+    for axis, title in zip(axes, ("memory (MB)", "latency (ms)", "accuracy"), strict=True):
+        axis.set_ylabel(title)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8, ncols=2, loc="best")
+    axes[2].set_xlabel("budget")
+    axes[2].set_xticks(x)
+    content = io.StringIO()
+    figure.savefig(content, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    return content.getvalue()

@@ -1,0 +1,135 @@
+"""How right a model's outputs are, image by image, by what its labels are: classes, maps of classes, or numbers.
+
+The same figures as `legodnn.blocks.accuracy.metrics` gives for all images at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Score(Protocol):
+    """What has been measured so far; the larger the better."""
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """One more image: the model's output, and what it should show."""
+
+    def value(self) -> float:
+        """Of all images that were added."""
+
+
+class Top1:
+    """Share of images whose largest score is the label's."""
+
+    def __init__(self) -> None:
+        self._hits = self._images = 0
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output of shape (classes,), label a class number."""
+        self._hits += int(output.argmax()) == int(label)
+        self._images += 1
+
+    def value(self) -> float:
+        """From 0 to 1."""
+        return self._hits / self._images
+
+
+class Binary:
+    """Share of images on the right side of the threshold: .5, or 0 where outputs are no probabilities."""
+
+    def __init__(self) -> None:
+        self._outputs: list[float] = []
+        self._labels: list[int] = []
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output of shape (1,), label 0 or 1."""
+        self._outputs.append(float(output.ravel()[0]))
+        self._labels.append(int(np.ravel(label)[0]))
+
+    def value(self) -> float:
+        """From 0 to 1."""
+        outputs = np.array(self._outputs)
+        threshold = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
+        return float(((outputs > threshold) == np.array(self._labels)).mean())
+
+
+class MeanIou:
+    """Mean over classes of intersection over union; classes in neither, and numbers that are no class, do not count."""
+
+    def __init__(self) -> None:
+        self._pairs: NDArray[np.int64] | None = None
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output of shape (..., classes), labels (...)."""
+        classes = output.shape[-1]
+        counted = (label >= 0) & (label < classes)
+        pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
+        self._pairs = pairs if self._pairs is None else self._pairs + pairs
+
+    def value(self) -> float:
+        """From 0 to 1."""
+        assert self._pairs is not None
+        return _iou(self._pairs)
+
+
+class MaskIou:
+    """`MeanIou` of the two classes of a mask, with `Binary`'s threshold; labels other than 0 and `yes` do not count."""
+
+    def __init__(self, yes: int) -> None:
+        self._yes = yes
+        self._pairs = {threshold: np.zeros(4, np.int64) for threshold in (0.5, 0.0)}
+        self._low, self._high = np.inf, -np.inf
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output of shape (..., 1), labels (...) or (..., 1)."""
+        truth = np.reshape(label, output.shape)
+        counted = (truth == 0) | (truth == self._yes)
+        said = 2 * (truth == self._yes)[counted].astype(np.int64)
+        for threshold, pairs in self._pairs.items():
+            pairs += np.bincount(said + (output > threshold)[counted], minlength=4)
+        self._low, self._high = min(self._low, float(output.min())), max(self._high, float(output.max()))
+
+    def value(self) -> float:
+        """From 0 to 1."""
+        return _iou(self._pairs[0.5 if self._low >= 0 and self._high <= 1 else 0.0])
+
+
+def _iou(pairs: NDArray[np.int64]) -> float:
+    """Mean intersection over union of counts by true and found class, (classes x classes,)."""
+    pairs = pairs.reshape(round(len(pairs) ** 0.5), -1)
+    both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
+    return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+
+
+class R2:
+    """One minus the squared error over that of the labels' mean."""
+
+    def __init__(self) -> None:
+        self._errors: list[float] = []
+        self._labels: list[NDArray[np.float64]] = []
+
+    def add(self, output: NDArray[np.float32], label: Any) -> None:
+        """Output and label of one shape."""
+        self._labels.append(np.asarray(label, np.float64).reshape(output.shape))
+        self._errors.append(float(np.square(output - self._labels[-1]).mean()))
+
+    def value(self) -> float:
+        """At most 1; 0 is as good as a constant."""
+        return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
+
+
+def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None:
+    """The score that fits one image's output and all images' labels; None if they do not go together."""
+    one = labels.shape[1:]
+    if output.shape == (1,) and one in ((), (1,)):
+        return Binary() if labels.dtype.kind in "iu" and set(np.unique(labels)) <= {0, 1} else R2()
+    whole = labels.dtype.kind in "iu"
+    if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
+        values = set(np.unique(labels).tolist())
+        return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
+    if whole and one == output.shape[:-1]:
+        return Top1() if labels.ndim == 1 else MeanIou()
+    return R2() if one == output.shape else None

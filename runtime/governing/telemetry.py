@@ -1,0 +1,134 @@
+"""What a governed runtime tells the outside: a JSON log line for every decision, and figures that Prometheus scrapes.
+
+Log lines go to the logger `legodnn.governor`, one JSON object each: what was decided and why, what was read, and what
+came of it. Nothing is configured here; an application attaches its own handlers. Figures need prometheus-client
+(`pip install 'legodnn[metrics]'`):
+
+    metrics = Metrics()
+    metrics.serve(9100)                                 # http://HOST:9100/metrics
+    with Governor(runtime, metrics=metrics): ...
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from legodnn.errors import DependencyError
+from legodnn.plan import Plan
+from legodnn.runtime.device.monitor import Readings
+from legodnn.runtime.governing.policy import Decision
+
+if TYPE_CHECKING:
+    from threading import Thread
+    from wsgiref.simple_server import WSGIServer
+
+    from prometheus_client import CollectorRegistry
+
+LOGGER = logging.getLogger("legodnn.governor")
+_LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_CHANGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
+
+
+def log_decision(decision: Decision, readings: Readings, outcome: str, message: str, plan: Plan) -> None:
+    """Write a decision's line.
+
+    Args:
+        decision: what was decided, with reasons.
+        readings: what it was decided on.
+        outcome: "applied"; "nearest" where nothing fitted and the nearest plan runs; "kept" where the plan before runs
+            on, because nothing fitted or something could not be loaded.
+        message: what was wrong, if anything.
+        plan: what runs now.
+    """
+    line = {
+        "event": "decision",
+        "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        "outcome": outcome,
+        **({"message": message} if message else {}),
+        **decision.as_dict(),
+        "readings": readings.as_dict(),
+        "plan": {m.name: None if m.suspended else m.options for m in plan.models},
+        "predicted": {
+            "objective": plan.objective,
+            "memory_bytes": plan.memory_bytes,
+            "accuracy": {m.name: m.accuracy for m in plan.models if not m.suspended},
+            "latency_ms": {m.name: m.latency_ms for m in plan.models if not m.suspended},
+        },
+    }
+    LOGGER.log(logging.INFO if outcome == "applied" else logging.WARNING, json.dumps(line, allow_nan=False))
+
+
+class Metrics:
+    """Counters, gauges and histograms under names that begin with `legodnn_`; seconds and bytes throughout."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Register the figures.
+
+        Args:
+            registry: where; prometheus-client's own if None.
+
+        Raises:
+            DependencyError: prometheus-client is not installed.
+        """
+        try:
+            import prometheus_client as prometheus
+        except ImportError:
+            raise DependencyError("metrics need prometheus-client: pip install 'legodnn[metrics]'") from None
+        self._registry = registry or prometheus.REGISTRY
+        here: dict[str, Any] = {"namespace": "legodnn", "registry": self._registry}
+        of_model: dict[str, Any] = {**here, "labelnames": ["model"]}
+        self._inference = prometheus.Histogram(
+            "inference_seconds", "Latency of inferences", buckets=_LATENCY_S, **of_model
+        )
+        self._decisions = prometheus.Counter(
+            "decisions", "Decisions by what came of them", labelnames=["outcome"], **here
+        )
+        self._changes = prometheus.Counter("changes", "Limits and speeds changed", labelnames=["what"], **here)
+        self._apply = prometheus.Histogram("apply_seconds", "Time to re-plan and switch", buckets=_CHANGE_S, **here)
+        self._available = prometheus.Gauge("memory_available_bytes", "Memory that the device can spare", **here)
+        self._pressure = prometheus.Gauge(
+            "memory_pressure_ratio", "Share of time some process waits for memory", **here
+        )
+        self._throttled = prometheus.Gauge("throttled", "1 while the processor is held back", **here)
+        self._limit = prometheus.Gauge("memory_limit_bytes", "What models may hold; infinite for no limit", **here)
+        self._planned = prometheus.Gauge("memory_planned_bytes", "What models are predicted to hold", **here)
+        self._accuracy = prometheus.Gauge("accuracy", "Predicted accuracy; 0 while suspended", **of_model)
+        self._slowdown = prometheus.Gauge(
+            "slowdown_ratio", "Latency over what was profiled, as planned for", **of_model
+        )
+
+    def serve(self, port: int, address: str = "127.0.0.1") -> tuple[WSGIServer, Thread]:
+        """Answer scrapes over HTTP, of this machine alone unless another address is given; server and its thread."""
+        from prometheus_client import start_http_server
+
+        return start_http_server(port, address, self._registry)
+
+    def inferred(self, model: str, latency_ms: float) -> None:
+        """Note an inference."""
+        self._inference.labels(model).observe(latency_ms / 1e3)
+
+    def read(self, readings: Readings) -> None:
+        """Note readings."""
+        self._available.set(readings.memory_available_bytes)
+        self._pressure.set(readings.memory_pressure or 0.0)
+        self._throttled.set(bool(readings.throttled))
+
+    def decided(self, decision: Decision, outcome: str, seconds: float) -> None:
+        """Note a decision and how long it took to re-plan and switch."""
+        self._decisions.labels(outcome).inc()
+        for change in decision.changes:
+            self._changes.labels(change.what.split()[0]).inc()
+        self._apply.observe(seconds)
+
+    def runs(self, plan: Plan, slowdown: Mapping[str, float]) -> None:
+        """Note what runs."""
+        limit = plan.budget.memory_bytes
+        self._limit.set(float("inf") if limit is None else limit)
+        self._planned.set(plan.memory_bytes)
+        for model in plan.models:
+            self._accuracy.labels(model.name).set(model.accuracy)
+            self._slowdown.labels(model.name).set(slowdown.get(model.name, 1.0))

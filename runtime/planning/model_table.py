@@ -1,0 +1,257 @@
+"""What the scheduler knows of one model: the figures of every option, as plain data.
+
+A table is made of a store and its profile, or by hand; the scheduler reads nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from legodnn.errors import WorkloadError
+from legodnn.manifest import Link, Option, interaction_problem
+from legodnn.printable import shown
+from legodnn.profile import OptionProfile, Profile
+from legodnn.schema import MOST_OPTIONS, MOST_SEGMENTS
+from legodnn.store import Store
+from legodnn.workload import WorkloadModel
+
+# Far beyond any device, and small enough that sums of them are exact in 64-bit integers.
+_MOST_BYTES = 1 << 48
+_MOST_MS = 1e9
+IDENTITY = Link(x=(0.0, 1.0), y=(1.0, 0.0))
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option of one segment.
+
+    Attributes:
+        name: as in the store.
+        memory_bytes: what it adds to the process's memory.
+        latency_ms: median latency by thread count.
+        loss: what it alone adds to the sum that the link turns into accuracy; may be negative.
+        bytes: size of its file, for the switch charge.
+        load_ms: time to load it, for the switch charge.
+    """
+
+    name: str
+    memory_bytes: int
+    latency_ms: Mapping[int, float]
+    loss: float = 0.0
+    bytes: int = 0
+    load_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class BlockRows:
+    """A segment and its options: several for a block, one for a fixed segment.
+
+    Attributes:
+        name: as in the store.
+        options: at least one.
+        interaction: what each option adds to the loss beyond its own, by the option of the block before it (rows:
+            options there, columns: options here); empty where nothing is known, and for the first block.
+    """
+
+    name: str
+    options: tuple[OptionRow, ...]
+    interaction: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """One model of a workload as the scheduler sees it.
+
+    Attributes:
+        name: unique in the workload.
+        blocks: segments with a choice, in topological order; one option each is allowed, and so is no block.
+        fixed: segments without a choice.
+        link: summed loss -> accuracy, non-increasing, piecewise linear, constant outside its knots.
+        accuracy_error: nine in ten predicted accuracies of plans are within it.
+        overhead_ms: by thread count, what a composition takes beyond its segments; 0 where not given.
+        slowdown: how many times slower than profiled it is expected to run, where a plan is told nothing else.
+        weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
+
+    Raises:
+        WorkloadError: a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice, or the
+            options have no thread count in common.
+    """
+
+    name: str
+    blocks: tuple[BlockRows, ...]
+    fixed: tuple[BlockRows, ...] = ()
+    link: Link = IDENTITY
+    accuracy_error: float = 0.0
+    overhead_ms: Mapping[int, float] = field(default_factory=dict)
+    slowdown: float = 1.0
+    weight: float = 1.0
+    rate_hz: float | None = None
+    latency_ms: float | None = None
+    min_accuracy: float | None = None
+    critical: bool = True
+    threads: int | None = None
+    thread_counts: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        segments = (*self.blocks, *self.fixed)
+        if len(segments) > MOST_SEGMENTS:
+            raise WorkloadError(
+                f"{self.name}: {len(segments)} segments are too many: at most {MOST_SEGMENTS} are planned"
+            )
+        _distinct([s.name for s in segments], f"model {self.name!r} has two segments called")
+        for segment in segments:
+            _check_segment(f"{self.name}/{segment.name}", segment)
+        for before, block in zip((None, *self.blocks), self.blocks, strict=False):
+            _check_interaction(f"{self.name}/{block.name}", before, block)
+        for one in self.fixed:
+            _check_interaction(f"{self.name}/{one.name}", None, one)
+            if len(one.options) > 1:
+                raise WorkloadError(f"{self.name}/{one.name}: a fixed segment has one option, not {len(one.options)}")
+        _check(self.weight, f"{self.name}: weight", above=0)
+        _check(self.slowdown, f"{self.name}: slowdown", above=0, most=1e6)
+        _check(self.accuracy_error, f"{self.name}: accuracy_error", least=0)
+        for overhead in self.overhead_ms.values():
+            _check(overhead, f"{self.name}: overhead_ms", least=0, most=_MOST_MS)
+        for x, y in zip(self.link.x, self.link.y, strict=True):
+            _check(x, f"{self.name}: a knot of its link")
+            _check(y, f"{self.name}: a value of its link")
+        if self.rate_hz is not None:
+            _check(self.rate_hz, f"{self.name}: rate_hz", least=0)
+        if self.latency_ms is not None:
+            _check(self.latency_ms, f"{self.name}: latency_ms", above=0)
+        if self.min_accuracy is not None:
+            _check(self.min_accuracy, f"{self.name}: min_accuracy")
+        object.__setattr__(self, "thread_counts", self._thread_counts(segments))
+
+    def _thread_counts(self, segments: tuple[BlockRows, ...]) -> tuple[int, ...]:
+        measured = [set(o.latency_ms) for s in segments for o in s.options]
+        common = sorted(set.intersection(*measured)) if measured else [1]
+        if not common:
+            raise WorkloadError(
+                f"{self.name}: its options have no thread count in common; measure again with `legodnn profile`"
+            )
+        if self.threads is None:
+            return tuple(common)
+        if self.threads not in common:
+            counts = ", ".join(str(c) for c in common)
+            raise WorkloadError(f"{self.name}: not measured with {self.threads} threads, but with {counts}; "
+                                "measure again with `legodnn profile`")  # fmt: skip
+        return (self.threads,)
+
+    @classmethod
+    def from_store(
+        cls,
+        store: Store,
+        profile: Profile,
+        name: str | None = None,
+        *,
+        weight: float = 1.0,
+        rate_hz: float | None = None,
+        latency_ms: float | None = None,
+        min_accuracy: float | None = None,
+        critical: bool = True,
+        threads: int | None = None,
+    ) -> ModelTable:
+        """The table of a store as a device measured it.
+
+        Raises:
+            ProfileError: the profile is of another store, or lacks a measurement.
+            WorkloadError: a figure makes no sense.
+        """
+        profile.check_store(store)
+        blocks, fixed = _segments(store, profile)
+        accuracy = store.manifest.accuracy
+        return cls(
+            name=name or store.name,
+            blocks=tuple(blocks),
+            fixed=tuple(fixed),
+            link=accuracy.link,
+            accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
+            overhead_ms=profile.overhead_ms,
+            weight=weight,
+            rate_hz=rate_hz,
+            latency_ms=latency_ms,
+            min_accuracy=min_accuracy,
+            critical=critical,
+            threads=threads,
+        )
+
+    @classmethod
+    def from_workload(cls, model: WorkloadModel, store: Store, profile: Profile) -> ModelTable:
+        """The table of a workload's model, given its store and profile; raises what `from_store` does."""
+        return cls.from_store(
+            store,
+            profile,
+            model.name,
+            weight=model.weight,
+            rate_hz=model.rate_hz,
+            latency_ms=model.latency_ms,
+            min_accuracy=model.min_accuracy,
+            critical=model.critical,
+            threads=model.threads,
+        )
+
+
+def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[BlockRows]]:
+    """Blocks and fixed segments of a store, without the options that the profile skipped (`check_store` saw to it)."""
+    measured = {(o.segment, o.option): o for o in profile.options}
+    blocks, fixed = [], []
+    before: list[int] = []
+    for segment in store.manifest.segments:
+        kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
+        rows = tuple(_row(segment.options[i], measured[segment.name, segment.options[i].name]) for i in kept)
+        if segment.kind == "fixed":
+            fixed.append(BlockRows(segment.name, rows))
+            continue
+        interaction = tuple(tuple(segment.interaction[j][i] for i in kept) for j in before if segment.interaction)
+        blocks.append(BlockRows(segment.name, rows, interaction))
+        before = kept
+    return blocks, fixed
+
+
+def _row(option: Option, figures: OptionProfile) -> OptionRow:
+    latency = {entry.threads: entry.median_ms for entry in figures.latency}
+    return OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
+
+
+def _check_segment(where: str, segment: BlockRows) -> None:
+    if not segment.options:
+        raise WorkloadError(f"{where} has no options")
+    if len(segment.options) > MOST_OPTIONS:
+        raise WorkloadError(f"{where} has {len(segment.options)} options; at most {MOST_OPTIONS} are planned")
+    _distinct([o.name for o in segment.options], f"{where} has two options called")
+    for option in segment.options:
+        place = f"{where}/{option.name}"
+        if not option.latency_ms:
+            raise WorkloadError(f"{place} has no latency; measure again with `legodnn profile`")
+        _check(option.memory_bytes, f"{place}: memory_bytes", least=0, most=_MOST_BYTES)
+        _check(option.loss, f"{place}: loss")
+        _check(option.bytes, f"{place}: bytes", least=0, most=_MOST_BYTES)
+        _check(option.load_ms, f"{place}: load_ms", least=0, most=_MOST_MS)
+        for threads, latency in option.latency_ms.items():
+            if threads < 1:
+                raise WorkloadError(f"{place}: thread count {threads} is less than 1")
+            _check(latency, f"{place}: latency_ms with {threads} threads", least=0, most=_MOST_MS)
+
+
+def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:
+    if problem := interaction_problem(block.interaction, len(before.options) if before else 0, len(block.options)):
+        raise WorkloadError(f"{where}: {problem}")
+    for row in block.interaction:
+        for value in row:
+            _check(value, f"{where}: interaction")
+
+
+def _check(value: float, what: str, *, least: float = -math.inf, above: float = -math.inf, most: float = 1e12) -> None:
+    if not math.isfinite(value) or value < least or value <= above or abs(value) > most:
+        wanted = (
+            f"greater than {above:g}" if above > -math.inf else f"at least {least:g}" if least > -math.inf else "finite"
+        )
+        raise WorkloadError(f"{what} is {shown(value)}; it must be a number {wanted} and at most {most:g}")
+
+
+def _distinct(names: list[str], problem: str) -> None:
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise WorkloadError(f"{problem} {twice[0]!r}")

@@ -1,0 +1,1 @@
+"""The exact solver behind the scheduler: Pareto frontiers of models, joined by a multiple-choice knapsack."""

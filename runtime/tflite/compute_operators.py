@@ -1,0 +1,298 @@
+"""Operators that compute: rules for their outputs (see `operators`)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from legodnn.runtime.tflite.model_file import FileTensor
+from legodnn.runtime.tflite.operators import (
+    ANY,
+    COUNTS,
+    FLOAT,
+    NUMBERS,
+    PLAIN,
+    OperatorCall,
+    OperatorRule,
+    Result,
+    broadcast,
+    window,
+)
+
+
+def same_shape(types: tuple[str, ...] = NUMBERS) -> OperatorRule:
+    """One tensor to another of its shape and type."""
+
+    def rule(op: OperatorCall) -> list[Result]:
+        x = op.tensor(0, types)
+        return [(x.shape, x.dtype)]
+
+    return rule
+
+
+def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> OperatorRule:
+    """Tensors of one type, broadcast; `result` is the type that comes out if it is another."""
+
+    def rule(op: OperatorCall) -> list[Result]:
+        xs = op.alike(types)
+        return [(broadcast(op, [x.shape for x in xs], most), result or xs[0].dtype)]
+
+    return rule
+
+
+def added(op: OperatorCall) -> list[Result]:
+    """Sums. What kernels multiply quantised ones by must be less than 1, or they end the process."""
+    (result,) = elementwise(PLAIN, 5)(op)
+    if result[1] == "int8":
+        _less_than_one(op, 2 * _largest_scale(op) / float(op.output(0).scales[0]) / 2**20)
+    return [result]
+
+
+def squared_difference(op: OperatorCall) -> list[Result]:
+    """Squared differences, of which the same holds."""
+    (result,) = elementwise(NUMBERS)(op)
+    if result[1] == "int8":
+        _less_than_one(op, (2 * _largest_scale(op)) ** 2 / float(op.output(0).scales[0]) / 2**14)
+    return [result]
+
+
+def comparison(op: OperatorCall) -> list[Result]:
+    """Comparisons, of which the same holds."""
+    (result,) = elementwise(PLAIN, 4, "bool")(op)
+    if op.tensor(0, PLAIN).dtype == "int8":
+        _less_than_one(op, _largest_scale(op))
+    return [result]
+
+
+def _largest_scale(op: OperatorCall) -> float:
+    return max(float(t.scales.max()) for t in op.inputs if t is not None)
+
+
+def _less_than_one(op: OperatorCall, multiplier: float) -> None:
+    op.need(multiplier < 1, f"its quantised inputs are multiplied by {multiplier:.3g}")
+
+
+def over_last(op: OperatorCall) -> list[Result]:
+    """Something over the last dimension."""
+    x = op.tensor(0, ranks=range(1, 5))
+    return [(x.shape, x.dtype)]
+
+
+def _bias(op: OperatorCall, i: int, x: FileTensor, channels: int) -> None:
+    if i < len(op.inputs) and op.inputs[i] is not None:
+        bias = op.tensor(i, ("float32",) if x.dtype == "float32" else ("int32",), (1,))
+        op.need(bias.shape == (channels,), f"a bias of {bias.size} for {channels} channels")
+
+
+def _weights(op: OperatorCall, i: int, x: FileTensor, rank: int, axis: int) -> FileTensor:
+    """Weights of a tensor's type; quantised ones are symmetric, by channels or as a whole."""
+    w = op.tensor(i, (x.dtype,), (rank,))
+    if w.dtype == "int8":
+        op.need(w.data is not None, "quantised weights are not constant")
+        op.need(not w.zero_points.any(), "quantised weights have a zero point")
+        op.need(len(w.scales) == 1 or w.axis == axis, f"weights are quantised along axis {w.axis}")
+    return w
+
+
+def conv(op: OperatorCall) -> list[Result]:
+    """Convolution, in groups too: weights (out, high, wide, in / groups)."""
+    x = op.tensor(0, ranks=(4,))
+    w = _weights(op, 1, x, 4, 0)
+    out, high, wide, depth = w.shape
+    op.need(x.shape[3] % depth == 0 and out % (x.shape[3] // depth) == 0, f"{x.shape[3]} channels, weights {w.shape}")
+    _bias(op, 2, x, out)
+    h = window(op, x.shape[1], high, op.option("stride_h"), op.option("dilation_h"))
+    return [
+        ((x.shape[0], h, window(op, x.shape[2], wide, op.option("stride_w"), op.option("dilation_w")), out), x.dtype)
+    ]
+
+
+def depthwise(op: OperatorCall) -> list[Result]:
+    """Depthwise convolution: weights (1, high, wide, in x multiplier)."""
+    x = op.tensor(0, ranks=(4,))
+    w = _weights(op, 1, x, 4, 3)
+    one, high, wide, out = w.shape
+    op.need(one == 1 and out == x.shape[3] * op.option("multiplier"), f"{x.shape[3]} channels, weights {w.shape}")
+    _bias(op, 2, x, out)
+    h = window(op, x.shape[1], high, op.option("stride_h"), op.option("dilation_h"))
+    return [
+        ((x.shape[0], h, window(op, x.shape[2], wide, op.option("stride_w"), op.option("dilation_w")), out), x.dtype)
+    ]
+
+
+def transposed_conv(op: OperatorCall) -> list[Result]:
+    """Transposed convolution, whose shape is an input: weights (out, high, wide, in)."""
+    shape = op.sizes(0)
+    x = op.tensor(2, ranks=(4,))
+    w = _weights(op, 1, x, 4, 0)
+    out, high, wide, depth = w.shape
+    op.need(len(shape) == 4 and shape[0] == x.shape[0] and shape[3] == out and depth == x.shape[3], f"shape {shape}")
+    back = [window(op, d, f, op.option(s)) for d, f, s in zip(shape[1:3], (high, wide), _STRIDES, strict=True) if d > 0]
+    op.need(tuple(back) == x.shape[1:3], f"shape {shape} from {x.shape}")
+    _bias(op, 3, x, out)
+    return [(tuple(shape), x.dtype)]
+
+
+_STRIDES = ("stride_h", "stride_w")
+
+
+def conv_3d(op: OperatorCall) -> list[Result]:
+    """Convolution in three dimensions, in floating point: weights (deep, high, wide, in, out)."""
+    x, w = op.tensor(0, FLOAT, (5,)), op.tensor(1, FLOAT, (5,))
+    op.need(w.shape[3] == x.shape[4], f"{x.shape[4]} channels, weights {w.shape}")
+    _bias(op, 2, x, w.shape[4])
+    places = (
+        window(op, x.shape[i + 1], w.shape[i], op.option(f"stride_{d}"), op.option(f"dilation_{d}"))
+        for i, d in enumerate("dhw")
+    )
+    return [((x.shape[0], *places, w.shape[4]), x.dtype)]
+
+
+def transposed_conv_3d(op: OperatorCall) -> list[Result]:
+    """Transposed convolution in three dimensions: weights (deep, high, wide, out, in)."""
+    shape, w, x = op.sizes(0), op.tensor(1, FLOAT, (5,)), op.tensor(2, FLOAT, (5,))
+    op.need(len(shape) == 5 and min(shape) > 0, f"shape {shape}")
+    op.need((shape[0], shape[4], w.shape[4]) == (x.shape[0], w.shape[3], x.shape[4]), f"shape {shape}")
+    back = [
+        window(op, shape[i + 1], w.shape[i], op.option(f"stride_{d}"), op.option(f"dilation_{d}"))
+        for i, d in enumerate("dhw")
+    ]
+    op.need(tuple(back) == x.shape[1:4], f"shape {shape} from {x.shape}")
+    _bias(op, 3, x, w.shape[3])
+    return [(tuple(shape), x.dtype)]
+
+
+def fully_connected(op: OperatorCall) -> list[Result]:
+    """A dense layer: weights (out, in)."""
+    x = op.tensor(0, ranks=range(1, 7))
+    w = _weights(op, 1, x, 2, 0)
+    out, depth = w.shape
+    op.need(op.option("format") == 0, "its weights are in a format of their own")
+    op.need(x.size % depth == 0, f"{x.shape} by weights {w.shape}")
+    _bias(op, 2, x, out)
+    if not op.option("keep_dims"):
+        return [((x.size // depth, out), x.dtype)]
+    op.need(x.shape[-1] == depth, f"{x.shape} by weights {w.shape}")
+    return [((*x.shape[:-1], out), x.dtype)]
+
+
+def matmul(op: OperatorCall) -> list[Result]:
+    """Products of matrices, either of which may be transposed."""
+    x, y = op.alike()
+    op.need(2 <= len(x.shape) == len(y.shape) <= 5, f"{x.shape} by {y.shape}")
+    rows, depth = x.shape[-2:][:: -1 if op.option("adjoint_x") else 1]
+    inner, columns = y.shape[-2:][:: -1 if op.option("adjoint_y") else 1]
+    op.need(depth == inner, f"{x.shape} by {y.shape}")
+    return [((*broadcast(op, [x.shape[:-2], y.shape[:-2]], 3), rows, columns), x.dtype)]
+
+
+def pool(op: OperatorCall) -> list[Result]:
+    """Pooling."""
+    x = op.tensor(0, ranks=(4,))
+    places = (
+        window(op, x.shape[i + 1], op.option(f"filter_{d}"), op.option(f"stride_{d}")) for i, d in enumerate("hw")
+    )
+    return [((x.shape[0], *places, x.shape[3]), x.dtype)]
+
+
+def resize(op: OperatorCall) -> list[Result]:
+    """Resizing, by either interpolation."""
+    x, size = op.tensor(0, ranks=(4,)), op.sizes(1)
+    op.need(len(size) == 2 and min(size) > 0, f"size {size}")
+    op.need(
+        not (op.option("align_corners") and op.option("half_pixel_centers")), "it aligns corners and pixels' centres"
+    )
+    return [((x.shape[0], *size, x.shape[3]), x.dtype)]
+
+
+def reduce(types: tuple[str, ...]) -> OperatorRule:
+    """A sum or the like over constant axes."""
+
+    def rule(op: OperatorCall) -> list[Result]:
+        x, given = op.tensor(0, types, range(1, 6)), op.tensor(1, ("int32",), (0, 1))
+        op.need(given.data is not None, "its axes are not constant")
+        axes = [op.axis(int(a), len(x.shape)) for a in given.values().ravel()]
+        op.need(len(set(axes)) == len(axes), f"axes {axes}")
+        if op.option("keep_dims"):
+            return [(tuple(1 if i in axes else d for i, d in enumerate(x.shape)), x.dtype)]
+        return [(tuple(d for i, d in enumerate(x.shape) if i not in axes), x.dtype)]
+
+    return rule
+
+
+def argument(op: OperatorCall) -> list[Result]:
+    """Where the largest or smallest is along an axis."""
+    x = op.tensor(0, ranks=range(1, 5))
+    at = op.axis(op.scalar(1), len(x.shape))
+    op.need(op.option("type") in (2, 4), f"it counts in type {op.option('type')}")
+    return [((*x.shape[:at], *x.shape[at + 1 :]), {2: "int32", 4: "int64"}[op.option("type")])]
+
+
+def top(op: OperatorCall) -> list[Result]:
+    """The largest along the last dimension, and where they are."""
+    x, k = op.tensor(0, ranks=range(1, 7)), op.scalar(1)
+    op.need(0 < k <= x.shape[-1], f"{k} of {x.shape[-1]}")
+    return [((*x.shape[:-1], k), x.dtype), ((*x.shape[:-1], k), "int32")]
+
+
+def cumulative(op: OperatorCall) -> list[Result]:
+    """A cumulative sum."""
+    x = op.tensor(0, FLOAT, range(1, 7))
+    op.axis(op.scalar(1), len(x.shape))
+    return [(x.shape, x.dtype)]
+
+
+def select(most: int) -> OperatorRule:
+    """One of two tensors by a condition; `most` as in `broadcast`."""
+
+    def rule(op: OperatorCall) -> list[Result]:
+        condition, x, y = op.tensor(0, ("bool",)), op.tensor(1, ANY), op.tensor(2, ANY)
+        op.need(x.dtype == y.dtype, "its inputs are of different types")
+        return [(broadcast(op, [condition.shape, x.shape, y.shape], most), x.dtype)]
+
+    return rule
+
+
+def prelu(op: OperatorCall) -> list[Result]:
+    """PReLU, whose slopes are broadcast."""
+    x, alpha = op.alike()
+    op.need(broadcast(op, [x.shape, alpha.shape], 4) == x.shape, f"{alpha.shape} for {x.shape}")
+    return [(x.shape, x.dtype)]
+
+
+def bucketise(op: OperatorCall) -> list[Result]:
+    """Between which of constant boundaries a number lies."""
+    boundaries = op.option("boundaries")
+    op.need(boundaries is not None and bool((np.diff(boundaries) >= 0).all()), "its boundaries")
+    return [(op.tensor(0, FLOAT).shape, "int32")]
+
+
+def one_hot(op: OperatorCall) -> list[Result]:
+    """Indices as vectors."""
+    indices, depth = op.tensor(0, COUNTS, range(6)), op.scalar(1)
+    on, off = op.tensor(2, ANY, (0,)), op.tensor(3, ANY, (0,))
+    at = op.option("axis")
+    at = len(indices.shape) if at == -1 else at
+    op.need(
+        0 < depth < 1 << 20 and 0 <= at <= len(indices.shape) and on.dtype == off.dtype, f"depth {depth}, axis {at}"
+    )
+    return [((*indices.shape[:at], depth, *indices.shape[at:]), on.dtype)]
+
+
+def cast(op: OperatorCall) -> list[Result]:
+    """From one type to another."""
+    x = op.tensor(0, ("float32", *COUNTS, "bool"))
+    kinds = {0: "float32", 2: "int32", 4: "int64", 6: "bool"}
+    if op.operator.options is None:  # then the type is that of the output, which is checked to be one of these
+        return [(x.shape, "float32|int32|int64|bool")]
+    op.need(op.option("to_type") in kinds, f"to type {op.option('to_type')}")
+    return [(x.shape, kinds[op.option("to_type")])]
+
+
+def quantise(op: OperatorCall) -> list[Result]:
+    """To int8, or to other scales of it."""
+    return [(op.tensor(0).shape, "int8")]
+
+
+def dequantise(op: OperatorCall) -> list[Result]:
+    """From int8 or float16 to float32."""
+    return [(op.tensor(0, ("int8", "float16")).shape, "float32")]

@@ -1,0 +1,133 @@
+"""A model is read as calls in order, cut and rebuilt without changing what it computes, and counted right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from legodnn.blocks.importing import zoo
+from legodnn.blocks.importing.graph import calls, live_after, macs, rebuild, submodel
+from legodnn.blocks.importing.opening import functional
+from legodnn.errors import ModelError
+
+
+def residual_model() -> keras.Model:
+    x = inputs = keras.Input((8, 8, 4), name="image")
+    y = layers.Conv2D(4, 3, padding="same", name="a")(x)
+    y = layers.BatchNormalization(name="bn")(y)
+    x = layers.Add(name="add")([y, x])
+    x = ops.relu(x) * 2.0
+    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling2D(name="pool")(x)))
+
+
+def images(model: keras.Model, count: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, *model.input_shape[1:])).astype(np.float32)
+
+
+def run(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(model(x, training=False)))
+
+
+def test_calls_come_in_topological_order_without_input_layers() -> None:
+    model = zoo.resnet18(0.05)
+    known = {id(t) for t in model.inputs}
+    for call in calls(model):
+        assert all(id(t) in known for t in call.inputs), call.name
+        known |= {id(t) for t in call.outputs}
+    assert {id(t) for t in model.outputs} <= known
+    assert "InputLayer" not in {call.kind for call in calls(model)}
+
+
+def test_a_call_tells_its_name_and_kind_of_layers_and_operations_alike() -> None:
+    kinds = [(call.kind, call.name) for call in calls(residual_model())]
+    assert kinds[:3] == [("Conv2D", "a"), ("BatchNormalization", "bn"), ("Add", "add")]
+    assert [kind for kind, _ in kinds[3:]] == ["Relu", "Multiply", "GlobalAveragePooling2D", "Dense"]
+
+
+def test_live_tensors_say_where_a_model_can_be_cut() -> None:
+    model = residual_model()
+    live = live_after(calls(model), model.inputs)
+    # The image is needed until the addition, so there is no cut before it.
+    assert [len(tensors) for tensors in live] == [2, 2, 1, 1, 1, 1, 0]
+    assert live[-2][0] is model.layers[-1].input
+
+
+def test_a_submodel_shares_its_layers_with_the_whole() -> None:
+    model = residual_model()
+    order = calls(model)
+    piece = submodel(order[0].inputs, order[2].outputs, "piece")
+    x = images(model)
+    before = run(piece, x)
+    model.get_layer("a").kernel.assign(model.get_layer("a").kernel * 2)
+    assert np.abs(run(piece, x) - before).max() > 0.01
+
+
+def test_rebuilding_with_the_same_operations_gives_the_same_model() -> None:
+    for model in (residual_model(), zoo.resnet20(0.25), zoo.vgg16(0.05)):
+        again = rebuild(model, lambda call: call.operation)
+        x = images(model)
+        np.testing.assert_array_equal(run(again, x), run(model, x))
+        assert again.name == model.name
+
+
+def test_rebuilding_puts_the_replacement_in_place() -> None:
+    model = residual_model()
+    other = rebuild(model, lambda call: layers.Dense(4) if call.name == "a" else call.operation)
+    assert [call.kind for call in calls(other)][:2] == ["Dense", "BatchNormalization"]
+    assert [call.kind for call in calls(model)][:2] == ["Conv2D", "BatchNormalization"]
+
+
+def test_a_sequential_model_has_the_same_calls_as_a_functional_one() -> None:
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4), layers.ReLU()])
+    assert [call.kind for call in calls(functional(model))] == ["Dense", "ReLU"]
+
+
+class Subclassed(keras.Model):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (Subclassed(name="mine"), "'mine' .Subclassed. has no graph of layers: rebuild it with Keras' functional API"),
+        (keras.Sequential([layers.Dense(3)], name="mine"), "'mine' is not built: give its first layer an input shape"),
+        (keras.Sequential([], name="mine"), "'mine' is not built"),
+    ],
+)
+def test_a_model_without_a_graph_is_refused_with_the_remedy(model: keras.Model, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        functional(model)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (layers.Conv2D(5, 3, padding="same"), (8, 8, 4), 8 * 8 * 5 * 3 * 3 * 4),
+        (layers.Conv2D(5, 3), (8, 8, 4), 6 * 6 * 5 * 3 * 3 * 4),
+        (layers.Conv2D(5, 3, strides=2, padding="same"), (8, 8, 4), 4 * 4 * 5 * 3 * 3 * 4),
+        (layers.Conv2D(6, 3, groups=2, padding="same"), (8, 8, 4), 8 * 8 * 6 * 3 * 3 * 2),
+        (layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2), (8, 8, 4), 8 * 8 * 4 * 2 * 3 * 3),
+        (layers.SeparableConv2D(6, 3, padding="same"), (8, 8, 4), 8 * 8 * (4 * 3 * 3 + 4 * 6)),
+        (layers.Conv2DTranspose(5, 2, strides=2), (8, 8, 4), 8 * 8 * 5 * 2 * 2 * 4),
+        (layers.Dense(10), (7,), 70),
+        (layers.Dense(10), (3, 7), 210),
+        (layers.BatchNormalization(), (8, 8, 4), 0),
+        (layers.MaxPooling2D(), (8, 8, 4), 0),
+    ],
+)
+def test_multiply_accumulates_of_a_layer(layer: keras.layers.Layer, shape: tuple[int, ...], expected: int) -> None:
+    inputs = keras.Input(shape)
+    assert macs(keras.Model(inputs, layer(inputs))) == expected
+
+
+def test_resnet20_has_the_published_40_6_million() -> None:
+    stem, head = 32 * 32 * 27 * 16, 64 * 10
+    stage1 = 6 * 32 * 32 * 9 * 16 * 16
+    stage2 = 16 * 16 * 9 * (16 * 32 + 5 * 32 * 32)
+    stage3 = 8 * 8 * 9 * (32 * 64 + 5 * 64 * 64)
+    assert macs(zoo.resnet20()) == stem + stage1 + stage2 + stage3 + head == 40_551_040

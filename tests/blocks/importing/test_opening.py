@@ -1,0 +1,202 @@
+"""A user's model is opened as the same function, in float32, or refused before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from legodnn.blocks.cutting.extract import compose_pieces, extract, output_names
+from legodnn.blocks.export.convert import Runner, convert
+from legodnn.blocks.importing.graph import as_list
+from legodnn.blocks.importing.opening import functional
+from legodnn.errors import ModelError
+
+SHAPE = (8, 8, 3)
+
+
+@pytest.fixture(autouse=True)
+def _policy() -> Iterator[None]:
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_floatx("float32")
+
+
+def pixels(count: int = 5) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE)).astype(np.uint8)
+
+
+def classifier(dtype: str = "float32", first: Any = None, **options: Any) -> keras.Model:
+    image = keras.Input(SHAPE, dtype=dtype, name="image")
+    x = (first or layers.Rescaling(1 / 255))(image)
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, activation="relu")(x))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(x))
+    return keras.Model(image, layers.Dense(4, name="scores", **options)(x), name="mine")
+
+
+def array(y: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(ops.cast(y, "float32")))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_every_policy_becomes_float32(policy: str, nested: bool) -> None:
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy(policy)
+    model = classifier()
+    if nested:
+        image = keras.Input(SHAPE, name="image")
+        x = layers.TimeDistributed(layers.Dense(2))(layers.Reshape((2, 2))(model(image)))
+        model = keras.Model(image, layers.Dense(3)(x[:, 0]))
+    wanted = array(model(pixels().astype("float32"), training=False))
+    opened = functional(model)
+    pieces = extract(model, min_share=0)
+    assert keras.config.dtype_policy().name == policy  # it is the user's
+    keras.config.set_dtype_policy("float32")
+    assert {v.dtype for v in opened.weights} == {"float32"}
+    for piece in pieces:
+        assert {t.dtype for t in (*piece.model.inputs, *piece.model.outputs)} == {"float32"}
+    found = opened(pixels().astype("float32"), training=False)
+    composed = compose_pieces(pieces, {"image": pixels().astype("float32")})[output_names(pieces)[0]]
+    tolerance = 0.05 if "bfloat16" in policy else 0.005
+    for y in (found, composed):
+        assert y.dtype == "float32"
+        np.testing.assert_allclose(array(y), wanted, atol=tolerance * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float16", "float64"])
+def test_an_input_of_another_type_takes_the_same_values_as_float32(dtype: str) -> None:
+    model = classifier(dtype)
+    x = pixels()
+    wanted = array(model(x.astype(dtype), training=False))
+    opened = functional(model)
+    assert opened.inputs[0].dtype == "float32"
+    np.testing.assert_allclose(array(opened(x.astype("float32"), training=False)), wanted, atol=1e-4)
+
+
+def test_a_model_in_float32_is_shared_as_it_is() -> None:
+    model = classifier()
+    assert functional(model) is model
+
+
+def test_a_model_that_counts_on_whole_numbers_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"another function .* 'scores' differs by .* count on whole numbers"):
+        functional(classifier("uint8", first=lambda x: ops.cast(x + x, "float32") / 100))  # overflows in uint8
+
+
+def two_outputs(make: Callable[[Any, Any], Any]) -> keras.Model:
+    image = keras.Input(SHAPE, name="image")
+    x = layers.Conv2D(4, 3)(layers.Conv2D(8, 3)(image))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, make(layers.Dense(3, name="cls")(x), layers.Dense(4, name="box")(x)), name="mine")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: two_outputs(lambda a, b: [ops.argmax(a, axis=-1), b]),
+            r"output '.*' of model 'mine' is int32.* scores",
+        ),
+        (
+            lambda: two_outputs(lambda a, b: {"klass": ops.argmax(a, axis=-1)}),
+            "output 'klass' of model 'mine' is int32",
+        ),
+        (lambda: two_outputs(lambda a, b: [a > 0, b]), "of model 'mine' is bool"),
+        (lambda: two_outputs(lambda a, b: [a, b, a]), r"gives the output of 'cls' twice \(output 3\); leave one"),
+        (lambda: two_outputs(lambda a, b: {"x": a, "y": a}), "gives the output of 'y' twice"),
+        (
+            lambda: keras.Model(i := keras.Input((1,), dtype="string"), layers.Hashing(4)(i)),
+            "takes strings; a store's inputs are numbers",
+        ),
+    ],
+)
+def test_outputs_that_no_store_can_hold_are_refused(make: Callable[[], keras.Model], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        extract(make(), min_share=0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [lambda a, b: [a, b], lambda a, b: [b, a], lambda a, b: {"cls": a, "box": b}])
+def test_outputs_keep_the_users_names_and_order(make: Callable[[Any, Any], Any]) -> None:
+    model = two_outputs(make)
+    names = list(model.output) if isinstance(model.output, dict) else model.output_names
+    pieces = extract(model, min_share=0)
+    assert list(output_names(pieces)) == names
+    x = pixels().astype("float32")
+    tensors, own = compose_pieces(pieces, {"image": x}), model(x, training=False)
+    for name, y in zip(names, own.values() if isinstance(own, dict) else as_list(own), strict=True):
+        np.testing.assert_allclose(array(tensors[name]), array(y), rtol=1e-4, atol=1e-3)
+
+
+def tower(name: str, low: float) -> keras.Model:
+    norm = layers.Normalization(name="norm")
+    norm.adapt(np.random.default_rng(0).uniform(low, low + 50, (20, *SHAPE)))
+    inner = keras.Sequential([keras.Input(SHAPE), norm, layers.Conv2D(6, 3, name="conv")], name="inner")
+    return keras.Sequential([keras.Input(SHAPE), inner, layers.ReLU()], name=name)
+
+
+def test_layers_of_the_same_name_in_nested_models_keep_their_own_state() -> None:
+    image = keras.Input(SHAPE, name="image")
+    parts = [tower(name, low)(image) for name, low in (("a", 0), ("b", 100), ("c", 200))]
+    model = keras.Model(image, layers.Conv2D(4, 3)(layers.Conv2D(8, 3)(layers.Concatenate()(parts))))
+    x = pixels().astype("float32")
+    wanted = array(model(x, training=False))
+    np.testing.assert_allclose(array(functional(model)(x, training=False)), wanted, rtol=1e-4, atol=1e-4)
+    pieces = extract(model, min_share=0)
+    composed = compose_pieces(pieces, {"image": x})[output_names(pieces)[0]]
+    np.testing.assert_allclose(array(composed), wanted, rtol=1e-4, atol=1e-4)
+
+
+class Forgetful(layers.Layer):
+    """Keeps a factor that neither its configuration nor its weights hold."""
+
+    factor = 1.0
+
+    def call(self, x: Any) -> Any:
+        return self.factor * x
+
+
+def test_a_model_that_is_another_function_when_opened_is_refused() -> None:
+    def nested(name: str) -> keras.Model:
+        layer = Forgetful(name="factor")
+        layer.factor = 2.0
+        return keras.Sequential([keras.Input(SHAPE), layer, layers.Conv2D(4, 3, name="conv")], name=name)
+
+    image = keras.Input(SHAPE)
+    model = keras.Model(image, layers.Add()([nested("a")(image), nested("b")(image)]), name="mine")
+    with pytest.raises(ModelError, match=r"'mine' is another function .*copied layers: factor .Forgetful., conv"):
+        functional(model)
+
+
+def test_a_mask_does_not_cross_segments() -> None:
+    x = series = keras.Input((6, 4), name="series")
+    x = layers.Conv1D(6, 1)(layers.Conv1D(8, 1)(x))
+    x = layers.LSTM(5, return_sequences=True)(layers.Dropout(0.1)(layers.Masking()(x)))
+    x = layers.Conv1D(6, 1)(layers.Conv1D(8, 1)(x))
+    model = keras.Model(series, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+    for piece in extract(model, min_share=0):
+        assert all(getattr(t, "_keras_mask", None) is None for t in (*piece.model.inputs, *piece.model.outputs))
+
+
+@pytest.mark.parametrize(
+    "recurrent",
+    [
+        lambda: layers.LSTM(3, return_sequences=True),
+        lambda: layers.GRU(3, reset_after=False),
+        lambda: layers.Bidirectional(layers.SimpleRNN(3)),
+        lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]),
+    ],
+)
+def test_recurrent_layers_are_unrolled_so_that_devices_run_them(recurrent: Any) -> None:
+    inputs = keras.Input((6, 4, 2))
+    model = keras.Model(inputs, recurrent()(layers.Reshape((6, 8))(inputs)))
+    opened = functional(model)
+    x = np.random.default_rng(0).normal(size=(5, 6, 4, 2)).astype(np.float32)
+    np.testing.assert_allclose(opened(x), model(x), atol=1e-5)
+    content = convert(opened)  # refused if it had a loop
+    np.testing.assert_allclose(Runner(content)(x[:1])[0], np.asarray(model(x[:1])), atol=1e-5)

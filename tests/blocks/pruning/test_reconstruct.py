@@ -1,0 +1,171 @@
+"""Refitted descendants start closer to the original's responses than what pruning leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from keras import layers, ops
+
+from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.graph import calls, submodel
+from legodnn.blocks.pruning.criteria import l1
+from legodnn.blocks.pruning.prune import choose, remove
+from legodnn.blocks.pruning.reconstruct import descendants, features, refit, split_images
+
+Body = Callable[[Any], Any]
+
+
+def convolutions(x: Any) -> Any:
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", use_bias=False)(x))
+    x = layers.Conv2D(8, 3, 2, padding="same", activation=None)(layers.ReLU()(x))
+    return layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(4, 1, use_bias=False)(x)))
+
+
+def residual(x: Any) -> Any:
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    y = layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same", use_bias=False)(y))
+    return layers.ReLU()(layers.Add()([x, y]))
+
+
+def dense(x: Any) -> Any:
+    return layers.Dense(5)(layers.Dense(12, activation="relu")(layers.Flatten()(x)))
+
+
+def block(body: Body) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, body(inputs))
+
+
+def images(count: int, seed: int) -> np.ndarray:
+    """Smooth ones: neighbouring values belong together, as in real features."""
+    noise = np.random.default_rng(seed).normal(size=(count, 10, 10, 3))
+    smooth = sum(noise[:, i : i + 8, j : j + 8] for i in range(3) for j in range(3)) / 3
+    return np.asarray(smooth, np.float32)
+
+
+@pytest.mark.parametrize("body", [convolutions, residual, dense])
+@pytest.mark.parametrize("sparsity", [0.25, 0.5])
+def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, sparsity: float) -> None:
+    original = block(body)
+    channels = analyse(original)
+    removed = choose(original, channels, sparsity)
+    plain, fitted = (remove(original, channels, removed) for _ in range(2))
+    refit(original, fitted, channels, removed, [images(300, 1)])
+    x = images(100, 2)
+    wanted = original(x, training=False)
+    before, after = (float(ops.mean(ops.square(m(x, training=False) - wanted))) for m in (plain, fitted))
+    assert after < 0.8 * before
+
+
+def test_the_kernel_is_the_least_squares_solution() -> None:
+    original = block(dense)
+    calls(original)[-1].operation.bias.assign(np.arange(5))
+    channels = analyse(original)
+    removed = choose(original, channels, 0.5)
+    fitted = remove(original, channels, removed)
+    x = images(400, 1)
+    refit(original, fitted, channels, removed, [x])
+    ([x], [held_out]) = split_images([x])
+    assert (len(x), len(held_out)) == (320, 80)
+    read = submodel(fitted.inputs, [calls(fitted)[-1].inputs[0]], "read")
+    a = np.column_stack([read(x), np.ones(len(x))])
+    expected = np.linalg.lstsq(a, ops.convert_to_numpy(original(x)), rcond=None)[0]
+    kernel, bias = calls(fitted)[-1].operation.get_weights()
+    np.testing.assert_allclose(kernel, expected[:-1], atol=2e-3)
+    np.testing.assert_allclose(bias, expected[-1], atol=2e-3)
+
+
+def test_nothing_changes_where_nothing_was_removed_and_the_original_never_does() -> None:
+    original = block(convolutions)
+    before = original.get_weights()
+    pieces = [Piece("block1", "block", original, ("x",), ("block1",), ())]
+    [(piece, x)] = features(pieces, images(50, 1))
+    (_, light), (_, heavy) = descendants(piece.model, (0.01, 0.5), l1, x)
+    for a, b, c in zip(before, original.get_weights(), light.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+    assert heavy.count_params() < original.count_params()
+
+
+Geometry = dict[str, Any]
+GEOMETRIES: list[tuple[type[keras.layers.Layer], Geometry]] = [
+    *(
+        (layers.Conv2D, {"kernel_size": kernel, "dilation_rate": dilation, "padding": padding})
+        for kernel, dilation in (
+            ((3, 3), (1, 1)), ((3, 3), (2, 2)), ((3, 3), (1, 3)), ((1, 3), (1, 2)), ((1, 3), (1, 4)), ((3, 1), (2, 1)),
+            ((2, 3), (3, 1)),
+        )
+        for padding in ("same", "valid")
+    ),
+    *(
+        (layers.Conv2D, {"kernel_size": (3, 2), "strides": strides, "padding": padding, "groups": groups})
+        for strides, padding, groups in ((2, "same", 1), ((1, 3), "valid", 1), (2, "same", 2), (1, "valid", 4))
+    ),
+    (layers.Conv2D, {"kernel_size": (2, 3), "dilation_rate": (1, 2), "padding": "same", "groups": 2}),
+    (layers.Conv1D, {"kernel_size": 3, "dilation_rate": 2, "padding": "causal"}),
+    (layers.Conv1D, {"kernel_size": 3, "strides": 2, "groups": 2}),
+    (layers.Conv3D, {"kernel_size": (1, 2, 3), "dilation_rate": (1, 2, 1), "padding": "same"}),
+]  # fmt: skip
+
+
+def with_geometry(kind: type[keras.layers.Layer], options: Geometry, seed: int = 0) -> keras.Model:
+    """ReLU between a convolution and one of this geometry, biases as after training."""
+    keras.utils.set_random_seed(seed)
+    size = {layers.Conv1D: (16, 3), layers.Conv2D: (9, 10, 3), layers.Conv3D: (3, 6, 6, 3)}[kind]
+    inputs = keras.Input(size)
+    model = keras.Model(inputs, kind(8, **options)(layers.ReLU()(kind(16, 1)(inputs))))
+    rng = np.random.default_rng(seed)
+    for call in calls(model):
+        if call.kind != "ReLU":
+            call.operation.bias.assign(rng.normal(size=call.operation.bias.shape))
+    return model
+
+
+def errors(original: keras.Model, sparsity: float, seen: np.ndarray, new: np.ndarray) -> list[float]:
+    """Relative errors for new images, pruned and refitted to those seen."""
+    found = (descendants(original, [sparsity], l1, [seen], fitted)[0][1] for fitted in (False, True))
+    return [float(relative_error([m(new, training=False)], [original(new, training=False)])) for m in found]
+
+
+@pytest.mark.parametrize(("kind", "options"), GEOMETRIES)
+def test_refitting_helps_whatever_a_convolutions_geometry(kind: type[keras.layers.Layer], options: Geometry) -> None:
+    original = with_geometry(kind, options)
+    x = np.random.default_rng(1).normal(size=(300, *original.input_shape[1:])).astype(np.float32)
+    pruned, refitted = errors(original, 0.25, x[:200], x[200:])
+    assert refitted < 0.95 * pruned
+
+
+@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(
+    geometry=st.sampled_from(GEOMETRIES),
+    sparsity=st.sampled_from([0.25, 0.5, 0.75]),
+    seed=st.integers(0, 99),
+    count=st.integers(1, 30),
+)
+def test_refitting_is_never_worse_on_images_held_out(
+    geometry: tuple[type[keras.layers.Layer], Geometry], sparsity: float, seed: int, count: int
+) -> None:
+    original = with_geometry(*geometry, seed)
+    x = np.random.default_rng(seed).normal(size=(count, *original.input_shape[1:])).astype(np.float32)
+    _, (held_out,) = split_images([x])
+    pruned, refitted = errors(original, sparsity, x, held_out)
+    assert refitted <= pruned
+
+
+@pytest.mark.parametrize("body", [convolutions, residual, dense])
+def test_a_refit_that_does_not_help_is_undone(body: Body) -> None:
+    original, x = block(body), images(60, 1)
+    x[:48] = 5 * x[:1]  # what it is fitted to is another kind of image than what is held out
+    (_, pruned), (_, refitted) = (descendants(original, [0.5], l1, [x], fitted)[0] for fitted in (False, True))
+    wanted = original(x[48:], training=False)
+    before, after = (float(ops.mean(ops.square(m(x[48:], training=False) - wanted))) for m in (pruned, refitted))
+    assert after <= before

@@ -1,0 +1,48 @@
+"""A fingerprint is what measurements depend on: the same here every time, another with other cores."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from legodnn.runtime.device.fingerprint import fingerprint
+from legodnn.runtime.device.memory import process_memory_bytes
+from legodnn.runtime.device.processor import usable_cores
+from legodnn.runtime.executors.select import executor_name
+
+
+def test_the_fingerprint_is_the_same_in_another_process() -> None:
+    program = "from legodnn.runtime.device.fingerprint import fingerprint; print(fingerprint('x').model_dump_json())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == fingerprint("x").model_dump_json()
+
+
+def test_the_fingerprint_names_machine_cores_and_executor() -> None:
+    here = fingerprint(executor_name())
+    assert here.machine == platform.machine()
+    assert here.cores == usable_cores() >= 1
+    assert here.executor == executor_name()
+    assert here.cpu.strip() == here.cpu != ""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot pin a process to cores")
+def test_only_the_cores_this_process_may_use_count() -> None:
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from legodnn.runtime.device.processor import usable_cores; print(usable_cores())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
+def test_memory_grows_by_what_is_allocated_and_touched() -> None:
+    before = process_memory_bytes()
+    block = np.ones(64 << 20, np.uint8)
+    grown = process_memory_bytes() - before
+    assert 60 << 20 <= grown <= 80 << 20
+    assert block[-1] == 1

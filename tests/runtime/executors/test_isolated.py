@@ -1,0 +1,102 @@
+"""A model in a process of its own gives the same answers, and its crash loses one request and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legodnn import Budget, Runtime, Store
+from legodnn.errors import ExecutionError, StoreError
+from legodnn.runtime.executors.isolated import IsolatedExecutor
+from legodnn.runtime.executors.select import covering_compositions, open_executor
+
+
+def image(seed: int = 0) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(seed).random((12, 12, 1), np.float32)}
+
+
+@pytest.fixture(params=["capi", "interpreter"])
+def executor(request: pytest.FixtureRequest, tiny_store: Store) -> Any:
+    opened = IsolatedExecutor(tiny_store, request.param)
+    yield opened
+    opened.close()
+
+
+def test_it_gives_what_the_same_executor_gives_in_this_process(executor: IsolatedExecutor, tiny_store: Store) -> None:
+    own = open_executor(tiny_store, executor._kind)
+    for choices in covering_compositions(tiny_store):
+        assert executor.to_load(choices) == own.to_load(sorted(choices, key=lambda c: c.segment))
+        expected = own.compose(choices).run(image())
+        found = executor.compose(choices).run(image())
+        executor.retain(choices)
+        assert list(found) == ["head"]
+        np.testing.assert_array_equal(found["head"], expected["head"])
+    assert executor.elsewhere_bytes() > 0
+
+
+def test_a_worker_killed_between_requests_is_not_even_noticed(executor: IsolatedExecutor, tiny_store: Store) -> None:
+    composition = executor.compose(covering_compositions(tiny_store)[1])
+    expected, pid = composition.run(image())["head"], executor.pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    np.testing.assert_array_equal(composition.run(image())["head"], expected)
+    assert executor.pid != pid
+
+
+def test_errors_come_back_as_what_they_are(executor: IsolatedExecutor, tiny_store: Store) -> None:
+    first, *rest = covering_compositions(tiny_store)[0]
+    with pytest.raises(StoreError, match=r"has no option 's0\.9'"):
+        executor.compose((type(first)(first.segment, "s0.9", 1), *rest))
+
+
+def test_a_store_that_is_damaged_when_it_is_opened_is_a_store_error(store_copy: Path) -> None:
+    store = Store(store_copy)
+    (store_copy / store.manifest.segments[0].original.file).write_bytes(b"x")
+    with pytest.raises(StoreError, match="has 1 bytes"):
+        IsolatedExecutor(store)
+
+
+def test_closing_ends_the_worker(tiny_store: Store) -> None:
+    executor = IsolatedExecutor(tiny_store)
+    pid = executor.pid
+    executor.close()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.faults
+def test_a_runtime_of_isolated_models_switches_and_survives_kills(tiny_store: Store, tiny_store2: Store) -> None:
+    """kill -9 while inferences run: each gives the right answer or an ExecutionError, and the plan stays."""
+    with Runtime.open([tiny_store.path, tiny_store2.path], isolated=True) as runtime:
+        runtime.budget = Budget(memory_bytes=runtime.plan.memory_bytes)
+        x, plan, worker = image()["image"], runtime.plan, runtime._models["tiny"].executor
+        assert isinstance(worker, IsolatedExecutor)
+        expected, lost, right, stop = runtime.infer("tiny", x), [], [], threading.Event()
+
+        def kill() -> None:
+            for _ in range(3):
+                time.sleep(0.3)
+                if worker.pid:
+                    os.kill(worker.pid, signal.SIGKILL)
+            stop.set()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        while not stop.is_set():
+            try:
+                np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
+                right.append(1)
+            except ExecutionError as e:
+                lost.append(e)
+        killer.join()
+        np.testing.assert_array_equal(runtime.infer("tiny", x), expected)
+        assert len(lost) <= 3
+        assert right
+        assert runtime.plan == plan

@@ -1,0 +1,55 @@
+"""Scores that are added up image by image are those of the offline stage's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legodnn.blocks.accuracy.metrics import mean_iou, r2, top1
+from legodnn.runtime.feeds.scores import score_for
+
+
+def scored(outputs: np.ndarray, labels: np.ndarray) -> float:
+    score = score_for(outputs[0], labels)
+    assert score is not None
+    for output, label in zip(outputs, labels, strict=True):
+        score.add(output, label)
+    return score.value()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_they_are_the_metrics(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, classes = rng.normal(size=(20, 5)).astype(np.float32), rng.integers(0, 5, 20)
+    assert scored(scores, classes) == pytest.approx(top1([scores], classes))
+    maps, regions = rng.normal(size=(6, 4, 3, 5)).astype(np.float32), rng.integers(-1, 7, (6, 4, 3))
+    assert scored(maps, regions) == pytest.approx(mean_iou([maps], regions))
+    numbers = scores + rng.normal(size=scores.shape)
+    assert scored(scores, numbers) == pytest.approx(r2([scores], numbers))
+    assert scored(scores[:, :1], numbers[:, 0]) == pytest.approx(r2([scores[:, :1]], numbers[:, :1]))
+
+
+@pytest.mark.parametrize(("yes", "void"), [(1, 255), (255, 255), (1, 1)])
+def test_masks_of_one_channel_are_two_classes(yes: int, void: int) -> None:
+    rng = np.random.default_rng(0)
+    masks = rng.uniform(size=(6, 5, 4, 1)).astype(np.float32)
+    truth = rng.choice(np.array([0, yes, void]), (6, 5, 4))
+    counted = truth != void if void != yes else np.ones_like(truth, bool)
+    sure = np.concatenate([1 - masks, masks], axis=-1)
+    expected = mean_iou([sure], np.where(counted, truth == yes, -1))
+    assert scored(masks, truth) == scored(masks, truth[..., None]) == pytest.approx(expected)
+    assert scored(20 * (masks - 0.5), truth) == pytest.approx(expected)  # logits
+    assert scored(np.full_like(masks, 0.9), truth) < 0.5
+
+
+def test_one_output_has_a_threshold() -> None:
+    yes = np.array([0, 0, 1, 1])
+    assert scored(np.array([[0.1], [0.6], [0.7], [0.9]], np.float32), yes) == 0.75
+    assert scored(np.array([[-2], [-0.1], [0.2], [3]], np.float32), yes[:, None]) == 1
+
+
+@pytest.mark.parametrize("labels", [np.zeros((4, 3)), np.zeros((4, 2, 2), int), np.zeros(4)])
+def test_what_does_not_go_together_has_no_score(labels: Any) -> None:
+    assert score_for(np.zeros(5, np.float32), labels) is None

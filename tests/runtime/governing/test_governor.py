@@ -1,0 +1,299 @@
+"""A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.errors import InfeasibleError
+from legodnn.plan import ModelPlan
+from legodnn.profile import Profile, default_path
+from legodnn.runtime import Governor, Runtime
+from legodnn.runtime.device.monitor import Monitor, Readings
+from legodnn.runtime.executors.select import executor_name
+from legodnn.runtime.governing.governor import task_of
+from legodnn.runtime.governing.policy import Policy
+from legodnn.runtime.governing.slowdown_tracker import Observed, profiled_ms
+from legodnn.runtime.governing.telemetry import Metrics
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.store import Store
+from legodnn.workload import Budget, Workload, WorkloadModel
+
+MB = 1_000_000
+TOTAL = 1000 * MB
+
+
+class Scripted:
+    """A device whose readings are given."""
+
+    def __init__(self) -> None:
+        self.available, self.second = TOTAL, 0.0
+
+    def read(self) -> Readings:
+        self.second += 1.0
+        return Readings(self.second, TOTAL, int(self.available))
+
+
+def workload(name: str, store: Store, measured: Store, folder: Path, executor: str | None = None) -> Workload:
+    """A model whose options take memory as their files do: what is measured of files of a few kB is noise of pages."""
+    profile = Profile.load(default_path(measured.path))
+    bytes_of = {(s.name, o.name): o.bytes for s in store.manifest.segments for o in s.options}
+    options = tuple(o.model_copy(update={"memory_bytes": 100 * bytes_of[o.segment, o.option]}) for o in profile.options)
+    device = profile.device.model_copy(update={"executor": executor_name(executor)})
+    path = folder / f"{name}.json"
+    profile.model_copy(update={"options": options, "device": device}).save(path)
+    return Workload(models=(WorkloadModel(name=name, store=str(store.path), profile=str(path)),))
+
+
+@pytest.fixture
+def runtime(tiny_store: Store, tmp_path: Path) -> Iterator[Runtime]:
+    with Runtime(workload("tiny", tiny_store, tiny_store, tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def device() -> Scripted:
+    return Scripted()
+
+
+def leave(device: Scripted, runtime: Runtime, memory_bytes: float) -> None:
+    """Have the device leave so much to models, reserve and margin taken off."""
+    device.available = memory_bytes / 0.95 - runtime.plan.memory_bytes + 0.1 * TOTAL + 1
+
+
+def least(runtime: Runtime) -> int:
+    with pytest.raises(InfeasibleError) as error:
+        runtime.scheduler.plan(Budget(memory_bytes=1))
+    return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
+    return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
+
+
+def test_models_shrink_when_memory_does_and_grow_back(
+    runtime: Runtime, device: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "legodnn.governor")
+    governor, full = Governor(runtime, monitor=device), runtime.plan
+    governor.step()
+    assert runtime.plan is full  # nothing new, nothing done
+    assert not lines(caplog)
+    leave(device, runtime, least(runtime) + 1)
+    governor.step()
+    small = runtime.plan
+    assert small.memory_bytes <= least(runtime) + 1
+    device.available = TOTAL
+    for _ in range(12):
+        governor.step()
+    assert runtime.plan.objective == full.objective
+    assert runtime.budget == Budget()
+    down, up = lines(caplog)
+    assert down["outcome"] == up["outcome"] == "applied"
+    assert down["plan"] == {"tiny": small["tiny"].options}
+    assert down["changes"][0]["what"] == "memory"
+    assert "available besides the models'" in down["changes"][0]["why"]
+    assert down["readings"]["memory_total_bytes"] == TOTAL
+
+
+def test_where_nothing_fits_the_nearest_plan_runs_and_the_log_says_so(
+    runtime: Runtime, device: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    governor = Governor(runtime, monitor=device)
+    device.available = 0
+    governor.step()
+    (line,) = lines(caplog)
+    assert line["outcome"] == "nearest"
+    assert "no plan holds memory at most" in line["message"]
+    assert runtime.plan.memory_bytes == least(runtime)
+
+
+def test_a_slow_model_with_a_latency_limit_of_its_own_runs_the_nearest_plan(
+    tiny_store: Store, device: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit is the workload's, not the budget's: no wider budget would let a plan exist."""
+    asked = workload("tiny", tiny_store, tiny_store, tmp_path)
+    with Runtime(asked) as runtime:
+        heavy = runtime.plan["tiny"]
+    (entry,) = asked.models
+    limited = asked.model_copy(update={"models": (entry.model_copy(update={"latency_ms": heavy.latency_ms * 1.05}),)})
+    with Runtime(limited) as runtime:
+        governor = Governor(runtime, Policy(observations=1), device)
+        assert runtime.plan["tiny"].options == heavy.options
+        for _ in range(64):
+            governor.observe(runtime.plan["tiny"], heavy.latency_ms * 100)
+        governor.step()
+        (line,) = lines(caplog)
+        assert line["outcome"] == "nearest"
+        assert "no plan holds latency of tiny at most" in line["message"]
+        expected = pytest.raises(InfeasibleError)
+        with expected as error:
+            runtime.scheduler.plan(runtime.budget, slowdown={"tiny": 100.0})
+        assert error.value.report.nearest is not None
+        assert runtime.plan["tiny"].options == error.value.report.nearest["tiny"].options
+        assert runtime.plan["tiny"].latency_ms < 100 * heavy.latency_ms
+        assert governor.step().changes == ()  # and stays
+        assert runtime.infer("tiny", np.zeros(tiny_store.manifest.inputs[0].shape, np.float32)).shape
+
+
+def test_a_block_that_cannot_be_loaded_leaves_the_old_plan_and_is_tried_again(
+    store_copy: Path, tiny_store: Store, device: Scripted, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    caplog.set_level(logging.INFO, "legodnn.governor")
+    store = Store(store_copy)
+    # An executor that opens files when it switches.
+    asked = workload("copy", store, tiny_store, tmp_path, "interpreter")
+    with Runtime(asked, executor="interpreter") as runtime:
+        before, governor = runtime.plan, Governor(runtime, monitor=device)
+        # Files of what runs stay: where memory has no room for both, the runtime has to go back to them.
+        moved = [store_copy / o.file for b in store.manifest.blocks for o in b.options if o != b.original]
+        for path in moved:
+            path.rename(path.with_suffix(".gone"))
+        leave(device, runtime, least(runtime) + 1)
+        governor.step()
+        assert runtime.plan == before
+        runtime.infer("copy", np.zeros(tiny_store.manifest.inputs[0].shape, np.float32))
+        for path in moved:
+            path.with_suffix(".gone").rename(path)
+        for _ in range(10):
+            leave(device, runtime, least(runtime) + 1)
+            governor.step()
+        assert runtime.plan.memory_bytes <= least(runtime) + 1
+    assert [line["outcome"] for line in lines(caplog)] == ["kept", "applied"]
+
+
+def test_the_thread_governs_while_inference_goes_on(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:
+    x = np.zeros(tiny_store.manifest.inputs[0].shape, np.float32)
+    leave(device, runtime, least(runtime) + 1)
+    done = threading.Event()
+
+    def infer() -> None:
+        while not done.is_set():
+            runtime.infer("tiny", x)
+
+    worker = threading.Thread(target=infer)
+    worker.start()
+    with Governor(runtime, Policy(observations=1), device, interval_s=0.01) as governor:
+        deadline = time.monotonic() + 30
+        while governor._observed.ratios(1) == {} or device.second < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    done.set()
+    worker.join()
+    assert runtime.plan.memory_bytes <= least(runtime) + 1
+    assert runtime.on_inference is None
+
+
+def test_a_runtime_that_is_closed_first_ends_the_thread(tiny_store: Store, device: Scripted) -> None:
+    runtime = Runtime.open([tiny_store.path])
+    with Governor(runtime, monitor=device, interval_s=0.01) as governor:
+        runtime.close()
+        governor._thread.join(30)
+        assert not governor._thread.is_alive()
+
+
+def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Scripted):
+        def read(self) -> Readings:
+            if super().read().time_s < 3:
+                raise OSError("too many open files")
+            return super().read()
+
+    device = Failing()
+    with Governor(runtime, monitor=device, interval_s=0.01):
+        deadline = time.monotonic() + 30
+        while device.second < 9:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert [line["event"] for line in lines(caplog)] == ["unread", "unread"]
+
+
+def test_a_container_that_fills_up_makes_models_shrink(runtime: Runtime, tmp_path: Path) -> None:
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/\n")
+    (group / "cgroup.controllers").write_text("memory\n")
+    (group / "memory.max").write_text(f"{TOTAL}\n")
+    governor, full = Governor(runtime, monitor=Monitor(tmp_path)), runtime.plan
+    (group / "memory.current").write_text("0\n")
+    assert governor.step().changes == ()
+    (group / "memory.current").write_text(f"{TOTAL}\n")
+    (change,) = governor.step().changes
+    assert change.what == "memory"
+    assert runtime.plan.memory_bytes < full.memory_bytes
+
+
+def test_this_device_is_governed(runtime: Runtime) -> None:
+    assert Governor(runtime).step().budget.latency_ms is None
+
+
+# --- what it is made of ----------------------------------------------------------------------------------------------
+
+
+def model(rate_hz: float | None) -> ModelTable:
+    def block(name: str, *options: tuple[int, float, float]) -> BlockRows:
+        rows = (OptionRow(f"o{i}", memory, {1: one, 2: two}) for i, (memory, one, two) in enumerate(options))
+        return BlockRows(name, tuple(rows))
+
+    return ModelTable(
+        "m",
+        blocks=(block("a", (5, 4.0, 3.0), (1, 2.0, 1.5)), block("b", (7, 1.0, 0.5))),
+        fixed=(block("stem", (1, 1.0, 1.0)),),
+        rate_hz=rate_hz,
+    )
+
+
+def test_a_task_knows_what_models_take_at_the_most() -> None:
+    from legodnn.runtime import Scheduler
+
+    task = task_of(Scheduler([model(100.0)]), Budget())
+    assert (task.most_memory_bytes, task.most_cores) == (13, 100 * 2 * 4.5 / 1e3)
+    assert task_of(Scheduler([model(None)]), Budget()).most_cores is None
+
+
+def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() -> None:
+    table = model(None)
+    fast = ModelPlan(name="m", threads=2, options={"a": "o1", "b": "o0"}, latency_ms=99.0)
+    assert profiled_ms(table, fast) == 3.0
+    observed = Observed([table], window=5)
+    for latency_ms in (6.0, 6.0, 600.0, 5.0):
+        observed.add(fast, latency_ms)
+    assert observed.ratios(5) == {}
+    slow = ModelPlan(name="m", threads=1, options={"a": "o0", "b": "o0"}, latency_ms=99.0)
+    observed.add(slow, 12.0)
+    assert observed.ratios(5) == {"m": 2.0}
+
+
+def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:
+    prometheus = pytest.importorskip("prometheus_client")
+    registry = prometheus.CollectorRegistry()
+    governor = Governor(runtime, monitor=device, metrics=Metrics(registry))
+    leave(device, runtime, least(runtime) + 1)
+    governor.step()
+    governor.observe(runtime.plan["tiny"], 3.0)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"legodnn_{name}", labels)
+
+    assert value("decisions_total", outcome="applied") == 1
+    assert value("changes_total", what="memory") == 1
+    assert value("memory_planned_bytes") == runtime.plan.memory_bytes
+    assert value("memory_limit_bytes") == runtime.budget.memory_bytes
+    assert value("inference_seconds_sum", model="tiny") == pytest.approx(0.003)
+    assert value("accuracy", model="tiny") == runtime.plan["tiny"].accuracy
+    server, thread = Metrics(prometheus.CollectorRegistry()).serve(0)
+    try:
+        page = urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10).read()
+    finally:
+        server.shutdown()
+        thread.join()
+    assert b"legodnn_memory_available_bytes" in page

@@ -1,0 +1,311 @@
+"""From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from legodnn.errors import WorkloadError
+from legodnn.runtime.device.fair_share import FIRST, Competitor
+from legodnn.runtime.device.monitor import Readings
+from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
+from legodnn.runtime.governing.policy import Decision, Policy, Situation, State, Task, decide
+from legodnn.workload import Budget
+
+MB = 1_000_000
+HOW = Hysteresis()
+
+targets = st.floats(1.0, 1000.0)
+hows = st.builds(
+    Hysteresis,
+    slack=st.sampled_from([0.0, 0.1]),
+    margin=st.sampled_from([0.0, 0.05]),
+    growth=st.sampled_from([0.1, 0.5]),
+    hold_s=st.sampled_from([1.0, 5.0]),
+)
+
+
+def levels(seen: list[float], how: Hysteresis) -> list[Level]:
+    """The levels that follow targets seen once a second, the first of them before any was seen."""
+    found = [Level()]
+    for second, target in enumerate(seen):
+        found.append(follow(found[-1], target, float(second), how))
+    return found
+
+
+@given(st.lists(targets, min_size=1, max_size=60), hows)
+def test_a_level_is_never_above_its_target_but_for_the_slack(seen: list[float], how: Hysteresis) -> None:
+    for level, target in zip(levels(seen, how)[1:], seen, strict=True):
+        assert level.value * (1 - how.slack) <= target
+
+
+@given(st.lists(targets, max_size=60), targets, targets, hows)
+def test_a_lower_target_is_never_a_higher_level(seen: list[float], a: float, b: float, how: Hysteresis) -> None:
+    level, now = levels(seen, how)[-1], float(len(seen))
+    low, high = sorted([a, b])
+    assert follow(level, low, now, how).value <= follow(level, high, now, how).value
+
+
+@given(st.lists(targets, min_size=2, max_size=60), hows)
+def test_rises_are_at_least_a_hold_apart_from_any_change_before(seen: list[float], how: Hysteresis) -> None:
+    values = [level.value for level in levels(seen, how)]
+    changes = [i for i in range(1, len(values)) if values[i] != values[i - 1]]
+    for before, after in pairwise(changes):
+        if values[after] > values[after - 1]:
+            assert after - before >= how.hold_s
+
+
+@given(targets, st.lists(st.floats(0, 1), min_size=1, max_size=60), hows)
+def test_targets_that_vary_within_the_band_never_make_a_level_rise(
+    least: float, shares: list[float], how: Hysteresis
+) -> None:
+    width = (1 - how.margin) * (1 + how.growth) * (1 - how.slack)
+    assume(width > 1)
+    seen = [least * (1 + share * (width - 1) * 0.99) for share in shares]
+    values = [level.value for level in levels(seen, how)]
+    assert values == sorted(values, reverse=True)
+
+
+@given(st.lists(targets, max_size=30), targets, hows)
+def test_a_target_that_stays_is_followed_once_and_for_all(seen: list[float], last: float, how: Hysteresis) -> None:
+    settled = [level.value for level in levels(seen + [last] * 400, how)][-50:]
+    assert len(set(settled)) == 1
+    assert last / (1 + how.growth) <= settled[0] <= last / (1 - how.slack)
+
+
+def test_a_rise_goes_no_further_than_the_least_target_of_the_hold() -> None:
+    seen = [100.0, *[200.0] * 5, 150.0, *[200.0] * 10]
+    assert levels(seen, Hysteresis(margin=0.05))[-1].value == pytest.approx(150 * 0.95)
+
+
+def test_a_break_makes_the_wait_for_a_rise_start_again() -> None:
+    for seen in ([100.0] + [200.0] * 10 + [100.0] + [200.0] * 10, [100.0] + [200.0] * 10 + [100.0] * 2):
+        assert {level.value for level in levels(seen, HOW)[1:]} == {95.0}
+    assert levels([100.0] + [200.0] * 11, HOW)[-1].value == 190.0
+
+
+def test_what_must_be_taken_back_again_and_again_is_given_more_and_more_slowly() -> None:
+    level, rises = follow(Level(), 100.0, 0.0, HOW), []
+    for second in range(1, 1000):
+        high = second - level.rose_s > 3  # the device has room until a few seconds after it was used
+        before = level.value
+        level = follow(level, 200.0 if high else 100.0, float(second), HOW)
+        if level.value > before:
+            rises.append(second)
+    gaps = [b - a for a, b in pairwise(rises)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > 8 * gaps[0]
+    assert len(rises) < 10
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"margin": 0.2}, {"growth": math.inf}, {"slack": 1.0}, {"hold_s": 0.0}, {"hold_s": 9e9}, {"margin": math.nan}],
+)
+def test_hysteresis_that_flaps_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(WorkloadError, match="flap"):
+        Hysteresis(**bad)
+
+
+@pytest.mark.parametrize("bad", [{"reserve": 1.0}, {"relief": 0.0}, {"pressure": 0.0}, {"observations": 0}])
+def test_nonsense_policies_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(WorkloadError, match="policy"):
+        Policy(**bad)
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+TASK = Task(Budget(memory_bytes=300 * MB), most_memory_bytes=400 * MB, most_cores=3.0)
+
+
+def device(second: float = 0.0, available: float = 1000 * MB, **more: Any) -> Readings:
+    return Readings(second, 1000 * MB, int(available), **{"cores_total": 4.0, "cores_allowed": 4.0, **more})
+
+
+def run(task: Task, situations: list[Situation], policy: Policy | None = None) -> list[Decision]:
+    state, decisions = State(), []
+    for situation in situations:
+        state, decision = decide(policy or Policy(), task, state, situation)
+        decisions.append(decision)
+    return decisions
+
+
+def test_where_there_is_plenty_the_budget_is_the_applications_own() -> None:
+    (decision,) = run(TASK, [Situation(device(busy_cores=1.0, own_cores=0.9), 200 * MB, {"a": 1.02})])
+    assert decision == Decision(TASK.budget, {})
+
+
+def test_models_may_hold_what_is_available_besides_theirs_less_the_reserve() -> None:
+    (decision,) = run(TASK, [Situation(device(available=120 * MB), 200 * MB)])
+    assert decision.budget.memory_bytes == int(220 * MB * 0.95)
+    (change,) = decision.changes
+    assert (change.what, change.before, change.after) == ("memory", 300 * MB, decision.budget.memory_bytes)
+    assert "120 MB of 1 GB available" in change.why
+
+
+def test_when_memory_is_free_again_it_is_given_back_after_a_while() -> None:
+    seen = [Situation(device(0, 120 * MB), 200 * MB)] + [Situation(device(s, 900 * MB), 200 * MB) for s in range(1, 20)]
+    budgets = [d.budget.memory_bytes for d in run(TASK, seen)]
+    assert budgets[1:11] == [budgets[0]] * 10
+    assert budgets[-1] == 300 * MB
+
+
+def test_waiting_for_memory_makes_models_give_some_back_once_in_ten_seconds() -> None:
+    held, found = 300 * MB, []
+    state = State()
+    for second in range(25):
+        situation = Situation(device(second, memory_pressure=0.4), held)
+        state, decision = decide(Policy(), TASK, state, situation)
+        held = min(held, decision.budget.memory_bytes or held)
+        found.append(held)
+    assert [found[0], found[9]] == [int(300 * MB * 0.8 * 0.95)] * 2
+    assert found[10] == found[19] == int(found[0] * 0.8 * 0.95)
+    assert found[20] < found[19]
+
+
+def test_compute_is_what_others_leave_and_less_under_heat() -> None:
+    modest = replace(TASK, most_cores=1.2)
+    busy = device(busy_cores=3.5, own_cores=0.5)
+    (decision,) = run(modest, [Situation(busy, 0)])
+    # One core is free; of four that 4.2 threads want, models get a little more than that.
+    assert decision.budget.cores == pytest.approx(4 * 1.2 / 4.2 * 0.95)
+    assert "others keep 3.00 of 4 processors busy" in decision.changes[0].why
+    hot = device(busy_cores=1.0, own_cores=1.0, throttled="throttled", cores_allowed=2.0)
+    (decision,) = run(TASK, [Situation(hot, 0)])
+    assert decision.budget.cores == pytest.approx(2.0 * 0.8 * 0.95)
+    assert "held back (throttled)" in decision.changes[0].why
+    without_rates = replace(TASK, most_cores=None)
+    assert run(without_rates, [Situation(busy, 0)])[0].budget.cores is None
+
+
+def governed(hogs: tuple[Competitor, ...], seconds: int, most_cores: float = 1.0, cores: float = 2.0) -> list[float]:
+    """The cores that models are given each second, where they use what they are given and hogs take all the rest.
+
+    What runs is never quite as much as is given: plans are combinations of options.
+    """
+    task = replace(TASK, most_cores=most_cores)
+    state, given, found = State(), most_cores, []
+    for second in range(seconds):
+        used = 0.8 * min(given, most_cores)
+        rest = (cores - used) / sum(h.cores for h in hogs)
+        seen = tuple(Competitor(h.cores * rest, h.weight) for h in hogs)
+        readings = device(
+            second, busy_cores=cores, own_cores=used, cores_total=cores, cores_allowed=cores, competing=seen
+        )
+        state, decision = decide(Policy(), task, state, Situation(readings, 0))
+        given = decision.budget.cores or most_cores
+        found.append(given)
+    return found
+
+
+def test_processes_that_take_all_there_is_do_not_starve_the_models() -> None:
+    """The kernel gives them their share whenever they want it: one of three threads that compute on two processors."""
+    given = governed((Competitor(1.0, 1.0), Competitor(1.0, 1.0)), 600)
+    assert min(given) >= 2 / 3 * 0.9
+    assert len(set(given)) <= 3
+    # A process with two such threads is no other thing.
+    assert governed((Competitor(2.0, 1.0),), 600)[-1] == pytest.approx(given[-1])
+
+
+def test_processes_of_low_priority_cost_the_models_nothing() -> None:
+    for weight in (1.25**-19, 3 / 1024):
+        assert min(governed((Competitor(1.0, weight), Competitor(1.0, weight)), 600)) >= 0.9
+
+
+def test_real_time_processes_come_first() -> None:
+    assert governed((Competitor(2.0, FIRST),), 600)[-1] <= 0.02
+
+
+def test_where_processes_cannot_be_seen_they_count_as_ordinary() -> None:
+    state, found = State(), 1.0
+    for second in range(600):
+        readings = device(second, busy_cores=2.0, own_cores=0.8 * found, cores_total=2.0, cores_allowed=2.0)
+        state, decision = decide(Policy(), replace(TASK, most_cores=1.0), state, Situation(readings, 0))
+        found = decision.budget.cores or 1.0
+    assert found > 0.5
+
+
+def test_a_model_that_runs_slower_than_profiled_is_planned_as_such() -> None:
+    slow = [Situation(device(s), 0, {"a": 1.5}) for s in range(3)]
+    first, *rest = run(TASK, slow)
+    assert first.slowdown == pytest.approx({"a": 1.5})
+    assert "1.50 times as long as profiled" in first.changes[0].why
+    assert not any(d.changes for d in rest)
+    back = run(TASK, slow + [Situation(device(s), 0, {"a": 1.0}) for s in range(3, 30)])
+    assert back[-1].slowdown == {}
+
+
+def test_what_is_observed_replaces_what_was_expected() -> None:
+    task = replace(TASK, expected={"a": 1.4})
+    as_expected = [Situation(device(s), 0, {"a": 1.45}) for s in range(30)]
+    assert not any(d.changes or d.slowdown for d in run(task, as_expected))
+    # Nobody slows it: also what is as profiled is said, for a plan that is told nothing expects 1.4.
+    alone = run(task, [Situation(device(s), 0, {"a": 1.0}) for s in range(30)])
+    assert alone[-1].slowdown == pytest.approx({"a": 1.0})
+    (change,) = (c for d in alone for c in d.changes)
+    assert (change.before, change.after) == pytest.approx((1.4, 1.0))
+    slower = run(task, [Situation(device(s), 0, {"a": 2.0}) for s in range(3)])
+    assert slower[0].slowdown == pytest.approx({"a": 2.0})
+
+
+situations = st.builds(
+    lambda available, pressure, held, busy, hot, ratio: Situation(
+        device(available=available, memory_pressure=pressure, busy_cores=busy, own_cores=0.0, throttled="hot" * hot),
+        held,
+        {"a": ratio},
+    ),
+    available=st.integers(0, 1000 * MB),
+    pressure=st.none() | st.floats(0, 1),
+    held=st.integers(0, 400 * MB),
+    busy=st.floats(0, 4),
+    hot=st.booleans(),
+    ratio=st.floats(0.5, 4),
+)
+
+
+def timed(seen: list[Situation]) -> list[Situation]:
+    return [replace(s, readings=replace(s.readings, time_s=float(i))) for i, s in enumerate(seen)]
+
+
+@given(st.lists(situations, min_size=1, max_size=30))
+def test_a_budget_is_valid_and_never_wider_than_the_applications_own(seen: list[Situation]) -> None:
+    before = Decision(TASK.budget, {})
+    for decision in run(TASK, timed(seen)):
+        assert decision.budget.memory_bytes is not None
+        assert 1 <= decision.budget.memory_bytes <= 300 * MB
+        assert decision.budget.cores is None or 0 < decision.budget.cores < 3.0
+        assert all(0 < factor < 1e6 for factor in decision.slowdown.values())
+        same = (decision.budget, decision.slowdown) == (before.budget, before.slowdown)
+        assert same != bool(decision.changes)
+        before = decision
+
+
+@given(st.lists(situations, max_size=20), situations, st.data())
+def test_a_worse_situation_is_never_a_wider_budget(seen: list[Situation], now: Situation, data: st.DataObject) -> None:
+    state = State()
+    seen = timed([*seen, now])
+    for situation in seen[:-1]:
+        state, _ = decide(Policy(), TASK, state, situation)
+    readings = seen[-1].readings
+    assert readings.busy_cores is not None
+    worse = replace(
+        seen[-1],
+        readings=replace(
+            readings,
+            memory_available_bytes=data.draw(st.integers(0, readings.memory_available_bytes)),
+            memory_pressure=data.draw(st.floats(readings.memory_pressure or 0.0, 1)),
+            busy_cores=data.draw(st.floats(readings.busy_cores, 4)),
+            throttled="hot",
+        ),
+        ratios={"a": data.draw(st.floats(now.ratios["a"], 4))},
+    )
+    good, bad = (decide(Policy(), TASK, state, s)[1] for s in (seen[-1], worse))
+    assert bad.budget.memory_bytes <= good.budget.memory_bytes  # type: ignore[operator]
+    assert (bad.budget.cores or 9) <= (good.budget.cores or 9)
+    assert bad.slowdown.get("a", 1.0) >= good.slowdown.get("a", 1.0)

@@ -1,0 +1,151 @@
+"""Random scheduling problems in plain figures, and what a plan for one is worth: what the oracles are asked."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from legodnn.manifest import Link
+from legodnn.plan import ModelPlan, Plan
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.workload import Budget, SwitchCharge
+
+
+@dataclass(frozen=True)
+class Case:
+    tables: tuple[ModelTable, ...]
+    budget: Budget
+    slowdown: dict[str, float]
+    charge: SwitchCharge = field(default_factory=SwitchCharge)
+    running: Plan | None = None
+
+    def load_charge(self, table: ModelTable, segment: str, threads: int, option: OptionRow) -> float:
+        """What having an option in the plan is charged: nothing if it runs already."""
+        if self.running is None:
+            return 0.0
+        now = self.running[table.name]
+        if not now.suspended and now.threads == threads and now.options.get(segment, option.name) == option.name:
+            return 0.0
+        return self.charge.per_mb * option.bytes / 1e6 + self.charge.per_ms * option.load_ms
+
+
+def random_table(
+    rng: np.random.Generator, name: str, blocks: int, options: int, threads: tuple[int, ...]
+) -> ModelTable:
+    def segment(label: str, count: int) -> BlockRows:
+        size, time = rng.integers(20, 400), rng.integers(100, 3000)
+        sparsity = np.linspace(0, 0.9, count)
+        rows = []
+        for k, s in enumerate(sparsity):
+            ms = max(1, int(time * (1 - s) * rng.uniform(0.9, 1.1)))
+            rows.append(
+                OptionRow(
+                    name=f"o{k}",
+                    memory_bytes=max(0, int(size * (1 - s) * rng.uniform(0.9, 1.1))) * 1000,
+                    latency_ms={n: round(ms / n ** rng.uniform(0.4, 0.9)) / 1000 for n in threads},
+                    bytes=int(size * (1 - s) * 4000) + 1,
+                    load_ms=float(np.round(rng.uniform(0.1, 2), 3)),
+                    loss=float(np.round(s ** rng.uniform(1, 3) * rng.uniform(0, 0.3) + rng.uniform(-0.01, 0.01), 4)),
+                )
+            )
+        return BlockRows(label, tuple(rows))
+
+    def interacting(segments: list[BlockRows]) -> Iterator[BlockRows]:
+        yield segments[0]
+        for before, block in itertools.pairwise(segments):
+            shape = (len(before.options), len(block.options))
+            found = np.round(rng.normal(0, rng.choice([0.01, 0.1]), shape), 4)
+            yield replace(block, interaction=tuple(map(tuple, found.tolist()))) if rng.random() < 0.8 else block
+
+    segments = [segment(f"b{b}", int(rng.integers(1, options + 1))) for b in range(blocks)]
+    knots = int(rng.integers(2, 5))
+    x = np.round(np.cumsum(rng.uniform(0.05, 0.5, knots)) - 0.1, 3)
+    y = np.round(np.sort(rng.uniform(0, 1, knots))[::-1], 3)
+    if knots > 2 and rng.random() < 0.3:
+        y[1] = y[0]  # a flat piece: different losses, equal accuracy
+    return ModelTable(
+        name=name,
+        blocks=tuple(interacting(segments) if rng.random() < 0.5 else segments),
+        fixed=(segment("stem", 1),) if rng.random() < 0.5 else (),
+        link=Link(x=tuple(map(float, x)), y=tuple(map(float, y))),
+        weight=float(np.round(rng.uniform(0.2, 3), 2)),
+        rate_hz=float(rng.integers(0, 60)),
+    )
+
+
+def random_case(rng: np.random.Generator, models: int, blocks: int, options: int) -> Case:
+    """Limits of every kind, each present or not, around what a random plan takes; at times another one runs."""
+    tables, memory, cores = [], 0, 0.0
+    running = []
+    slowdown = {f"m{i}": float(np.round(rng.uniform(0.7, 2), 2)) for i in range(models) if rng.random() < 0.3}
+    for i in range(models):
+        threads = (1, 2, 4) if rng.random() < 0.3 else (1,)
+        table = random_table(rng, f"m{i}", int(rng.integers(1, blocks + 1)), options, threads)
+        n = int(rng.choice(threads))
+        picks = [int(rng.integers(len(b.options))) for b in table.blocks]
+        pick = [
+            *(b.options[k] for b, k in zip(table.blocks, picks, strict=True)),
+            *(f.options[0] for f in table.fixed),
+        ]
+        latency = sum(o.latency_ms[n] for o in pick) * slowdown.get(table.name, 1.0)
+        loss = loss_of(table, pick)
+        memory += sum(o.memory_bytes for o in pick)
+        cores += (table.rate_hz or 0) * n * latency / 1000
+        accuracy = float(np.interp(loss, table.link.x, table.link.y))
+        now = {b.name: b.options[int(rng.integers(len(b.options)))].name for b in table.blocks}
+        if rng.random() < 0.5:  # near the plan that the limits are made around
+            now = {b.name: b.options[k].name for b, k in zip(table.blocks, picks, strict=True)}
+        running.append(ModelPlan(name=table.name, threads=int(rng.choice(threads)), options=now))
+        if rng.random() < 0.1:
+            running[-1] = ModelPlan(name=table.name, suspended=True)
+        tables.append(
+            replace(
+                table,
+                latency_ms=float(np.round(latency * rng.uniform(0.8, 1.3), 4)) + 0.001 if rng.random() < 0.6 else None,
+                min_accuracy=float(np.round(accuracy * rng.uniform(0.6, 1.02), 3)) if rng.random() < 0.3 else None,
+                critical=bool(rng.random() < 0.8),
+                threads=n if rng.random() < 0.2 else None,
+            )
+        )
+    budget = Budget(
+        memory_bytes=int(memory * rng.uniform(0.7, 1.2)) + 1 if rng.random() < 0.85 else None,
+        latency_ms={"m0": float(np.round(rng.uniform(0.5, 30), 3))} if rng.random() < 0.2 else None,
+        cores=cores * float(rng.uniform(0.6, 1.3)) + 1e-6 if rng.random() < 0.4 else None,
+    )
+    if rng.random() < 0.6:
+        return Case(tuple(tables), budget, slowdown)
+    charge = SwitchCharge(per_mb=float(rng.choice([0.0, 0.01, 0.1])), per_ms=float(rng.choice([0.0, 0.002, 0.02])))
+    return Case(tuple(tables), budget, slowdown, charge, Plan(models=tuple(running), budget=budget, objective=0.0))
+
+
+def loss_of(table: ModelTable, options: Sequence[OptionRow]) -> float:
+    """The loss of one option for each segment, blocks first, interactions included."""
+    numbers = [b.options.index(o) for b, o in zip(table.blocks, options, strict=False)]
+    interactions = (
+        block.interaction[i][j]
+        for block, (i, j) in zip(table.blocks[1:], itertools.pairwise(numbers), strict=True)
+        if block.interaction
+    )
+    return math.fsum((*(o.loss for o in options), *interactions))
+
+
+def latency_limit(case: Case, table: ModelTable) -> float | None:
+    named = case.budget.latency_ms
+    asked = named.get(table.name) if isinstance(named, dict) else named
+    limits = [x for x in (table.latency_ms, asked) if x is not None]
+    return min(limits) if limits else None
+
+
+def suspension(case: Case) -> float:
+    """More than all accuracy and all charges in play."""
+    options = [o for t in case.tables for b in (*t.blocks, *t.fixed) for o in b.options]
+    charges = sum(case.charge.per_mb * o.bytes / 1e6 + case.charge.per_ms * o.load_ms for o in options)
+    return 2 * sum(t.weight * max(map(abs, t.link.y)) for t in case.tables) + charges + 1
+
+
+def worth(case: Case, plan: Plan) -> float:
+    return plan.objective - plan.switch_charge - suspension(case) * len(plan.suspended)

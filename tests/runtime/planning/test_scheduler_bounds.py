@@ -1,0 +1,113 @@
+"""Searches that end before their time: their plan holds the limits, and the optimum is no further away than its gap."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.plan import Plan
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.solver import deadline, knapsack
+from legodnn.runtime.planning.solver.deadline import Clock
+from legodnn.workload import SwitchCharge
+from tests.runtime.planning.hard_cases import charged_question, many_small_models
+from tests.runtime.planning.random_cases import random_case, worth
+from tests.runtime.planning.test_scheduler_oracle import brute_force, check_plan
+from tests.runtime.planning.test_scheduler_parts import by_table, random_classes
+
+
+@pytest.fixture(params=[(), (1,), (4,), (1, 2, 4, 8, 64)], ids=str)
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches that keep next to nothing, so that small problems are cut as great ones are."""
+    monkeypatch.setattr(deadline, "_WIDTHS", request.param)
+    monkeypatch.setattr(knapsack, "_FEW", 1)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("seed", range(30))
+def test_the_optimum_of_a_knapsack_lies_between_value_and_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("legodnn.runtime.planning.solver.partial_sums.AT_ONCE", 8)
+    rng = np.random.default_rng(seed)
+    limits = 1 + seed % 2
+    values, weights = random_classes(rng, int(rng.integers(3, 8)), 12, limits, 300 if limits == 1 else 30)
+    values = [v << 30 for v in values]
+    caps = [int(sum(w.mean() for w in ws) * rng.uniform(0.4, 1.1)) for ws in weights]
+    expected = by_table(values, weights, caps)
+    if expected is None:
+        return
+    try:
+        found = knapsack.solve(values, weights, caps)
+    except WorkloadError:  # so little was looked at that not even that anything fits was found out
+        return
+    assert found is not None
+    totals = [sum(int(w[i]) for w, i in zip(ws, found.chosen, strict=True)) for ws in weights]
+    assert all(total <= cap for total, cap in zip(totals, caps, strict=True))
+    assert sum(int(v[i]) for v, i in zip(values, found.chosen, strict=True)) == found.value
+    assert found.value <= expected[0] <= found.bound
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("seed", range(40))
+def test_the_optimum_lies_within_the_gap_of_a_plan(seed: int) -> None:
+    rng = np.random.default_rng(7_000 + seed)
+    case = random_case(rng, models=2, blocks=4, options=3)
+    while case.running is None or case.charge == SwitchCharge():
+        case = random_case(rng, models=2, blocks=4, options=3)
+    best = brute_force(case)
+    scheduler = Scheduler(case.tables, case.charge)
+    if best is None:
+        with pytest.raises(InfeasibleError):
+            scheduler.plan(case.budget, case.running, case.slowdown)
+        return
+    plan = scheduler.plan(case.budget, case.running, case.slowdown, deadline_ms=None)
+    check_plan(case, plan)
+    assert worth(case, plan) - 1e-9 <= best <= worth(case, plan) + plan.gap + 1e-9
+
+
+@pytest.mark.parametrize("cores", [False, True])
+@pytest.mark.parametrize("seed", [1, 3])
+def test_hard_knapsacks_have_a_plan_by_the_deadline_and_the_optimum_is_within_its_gap(seed: int, cores: bool) -> None:
+    tables, budget = many_small_models(20, 30, seed, cores=cores)
+    scheduler = Scheduler(tables)
+    hurried, proven = scheduler.plan(budget, deadline_ms=20), scheduler.plan(budget, deadline_ms=None)
+    assert hurried.objective <= proven.objective <= hurried.objective + hurried.gap + 1e-9
+    assert hurried.memory_bytes <= (budget.memory_bytes or 0)
+    assert budget.cores is None or hurried.cores <= budget.cores + 1e-9
+    assert hurried.gap < 0.02 * abs(hurried.objective)
+
+
+@pytest.mark.parametrize("per_mb", [0.001, 0.01, 1.0])
+def test_switch_charges_of_a_deep_network_are_planned_with_by_the_deadline(per_mb: float) -> None:
+    """Eight blocks of eighteen options: without bounds from the blocks this took minutes and gigabytes."""
+    scheduler, budget, running = charged_question(models=1, per_mb=per_mb)
+    hurried, proven = (scheduler.plan(budget, running, deadline_ms=ms) for ms in (30, None))
+    assert proven.gap == 0
+    value, best = (p.objective - p.switch_charge for p in (hurried, proven))
+    assert value <= best + 1e-9
+    assert best <= value + hurried.gap + 1e-9
+
+
+def test_no_deadline_is_an_end_at_once() -> None:
+    tables, budget = many_small_models(20, 30, 1, cores=True)
+    plan = Scheduler(tables).plan(budget, deadline_ms=0)
+    assert plan.gap > 0
+    assert Plan.model_validate_json(plan.model_dump_json(by_alias=True)).gap == plan.gap
+
+
+def test_a_clock_is_over_when_it_is() -> None:
+    assert not Clock.of(None).over()
+    assert Clock.of(0).over()
+    soon = Clock.of(1)
+    time.sleep(0.002)
+    assert soon.over()
+
+
+def test_widths_grow_only_while_the_next_is_likely_to_end_in_time() -> None:
+    assert list(iter(deadline.Widening(Clock.of(None)).next, None)) == [256, 1024, 4096, 16384]
+    widening = deadline.Widening(Clock.of(50))
+    assert widening.next() == 256
+    time.sleep(0.03)
+    assert widening.next() is None

@@ -1,0 +1,381 @@
+"""The scheduler against two oracles that share nothing with it: trying everything, and HiGHS on the whole problem.
+
+HiGHS gets the problem as a mixed-integer programme with one binary for each (model, thread count, block, option), the
+links as piecewise linear functions with a binary for each piece, and no frontier, no dominance, no fixed point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from legodnn.errors import InfeasibleError
+from legodnn.plan import Infeasible, Plan
+from legodnn.runtime.planning.model_table import ModelTable, OptionRow
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.workload import Budget, SwitchCharge
+from tests.runtime.planning.random_cases import Case, latency_limit, loss_of, random_case, suspension, worth
+
+optimize, sparse = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.sparse")
+
+# --- HiGHS -----------------------------------------------------------------------------------------------------------
+
+
+class Programme:
+    """A mixed-integer programme being written down: columns with costs, rows with bounds."""
+
+    def __init__(self) -> None:
+        self.cost: list[float] = []
+        self.integer: list[int] = []
+        self.upper: list[float] = []
+        self.entries: list[tuple[int, int, float]] = []
+        self.bounds: list[tuple[float, float]] = []
+
+    def column(self, cost: float = 0.0, integer: bool = True, upper: float = 1.0) -> int:
+        self.cost.append(cost)
+        self.integer.append(int(integer))
+        self.upper.append(upper)
+        return len(self.cost) - 1
+
+    def row(self, terms: list[tuple[int, float]], low: float, high: float) -> None:
+        self.entries += [(len(self.bounds), c, v) for c, v in terms]
+        self.bounds.append((low, high))
+
+    def solve(self) -> tuple[float, np.ndarray] | None:
+        rows, columns, values = zip(*self.entries, strict=True)
+        matrix = sparse.coo_array((values, (rows, columns)), shape=(len(self.bounds), len(self.cost))).tocsr()
+        low, high = zip(*self.bounds, strict=True)
+        found = optimize.milp(
+            self.cost,
+            integrality=self.integer,
+            bounds=optimize.Bounds(0, self.upper),
+            constraints=optimize.LinearConstraint(matrix, low, high),
+            options={"mip_rel_gap": 0, "time_limit": 120},
+        )
+        if found.status == 2:
+            return None
+        assert found.status == 0, found.message
+        return float(found.fun), found.x
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What HiGHS found. Its tolerances may let a plan through that misses a limit by a millionth: `holds` is False.
+
+    `worth` is that of its plan, added up again without tolerances; `least` the relaxed limit's value, where asked for.
+    """
+
+    worth: float
+    holds: bool
+    least: float
+
+
+def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | None:
+    """The optimal plan, or with one limit (kind, model) freed, the least value of that limit; None if infeasible."""
+    p = Programme()
+    memory: list[tuple[int, float]] = []
+    cores: list[tuple[int, float]] = []
+    chosen: list[list[tuple[int, int, str, OptionRow]]] = []
+    objective = 1.0 if relax is None else 0.0
+    free = p.column(cost=0.0 if relax is None else -1.0 if relax[0] == "accuracy" else 1.0, integer=False, upper=np.inf)
+    for table in case.tables:
+        out = p.column(cost=objective * suspension(case))
+        if table.critical:
+            p.row([(out, 1)], 0, 0)
+        slow = case.slowdown.get(table.name, 1.0)
+        columns: list[tuple[int, int, str, OptionRow]] = []
+        interacting: list[tuple[int, float]] = []
+        switches = []
+        for n in table.thread_counts:
+            on = p.column(sum(objective * case.load_charge(table, f.name, n, f.options[0]) for f in table.fixed))
+            switches.append(on)
+            columns += [(on, n, f.name, f.options[0]) for f in table.fixed]
+            before: list[int] = []
+            for block in table.blocks:
+                xs = [p.column(objective * case.load_charge(table, block.name, n, o)) for o in block.options]
+                p.row([*((x, 1) for x in xs), (on, -1)], 0, 0)
+                columns += [(x, n, block.name, o) for x, o in zip(xs, block.options, strict=True)]
+                if block.interaction:  # a column for each pair, 1 where both of it are
+                    pairs = [[p.column(integer=False) for _ in xs] for _ in before]
+                    for x, row in zip(before, pairs, strict=True):
+                        p.row([*((y, 1) for y in row), (x, -1)], 0, 0)
+                    for j, x in enumerate(xs):
+                        p.row([*((row[j], 1) for row in pairs), (x, -1)], 0, 0)
+                    for row, values in zip(pairs, block.interaction, strict=True):
+                        interacting += zip(row, values, strict=True)
+                before = xs
+        p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
+        chosen.append(columns)
+        rate = table.rate_hz or 0
+        latency = [(x, o.latency_ms[n] * slow) for x, n, _, o in columns]
+        cores += [(x, o.latency_ms[n] * slow * n * rate / 1000) for x, n, _, o in columns]
+        memory += [(x, o.memory_bytes / 1e6) for x, _, _, o in columns]
+        loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
+        # The link: a point on it as a mixture of two neighbouring knots.
+        reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1
+        reach += sum(max(map(abs, row)) for b in table.blocks for row in b.interaction)
+        x = [min(-reach, table.link.x[0] - 1), *table.link.x, max(reach, table.link.x[-1] + 1)]
+        y = [table.link.y[0], *table.link.y, table.link.y[-1]]
+        mix = [p.column(cost=-objective * table.weight * v, integer=False) for v in y]
+        pieces = [p.column() for _ in x[1:]]
+        p.row([*((m, 1) for m in mix), (out, 1)], 1, 1)
+        p.row([*((z, 1) for z in pieces), (out, 1)], 1, 1)
+        for k, m in enumerate(mix):
+            p.row([(m, 1), *((z, -1) for z in pieces[max(0, k - 1) : k + 1])], -np.inf, 0)
+        p.row([*loss, *((m, -v) for m, v in zip(mix, x, strict=True))], 0, 0)
+        limit = latency_limit(case, table)
+        if relax == ("latency", table.name):
+            p.row([*latency, (free, -1)], -np.inf, 0)
+        elif limit is not None:
+            p.row(latency, -np.inf, limit)
+        accuracy = list(zip(mix, y, strict=True))
+        if relax == ("accuracy", table.name):
+            p.row([*accuracy, (free, -1)], 0, np.inf)
+        elif table.min_accuracy is not None:
+            p.row([*accuracy, (out, table.min_accuracy)], table.min_accuracy, np.inf)
+    if relax == ("memory", None):
+        p.row([*memory, (free, -1)], -np.inf, 0)
+    elif case.budget.memory_bytes is not None:
+        p.row(memory, -np.inf, case.budget.memory_bytes / 1e6)
+    if relax == ("cores", None):
+        p.row([*cores, (free, -1)], -np.inf, 0)
+    elif case.budget.cores is not None:
+        p.row(cores, -np.inf, case.budget.cores)
+    found = p.solve()
+    if found is None:
+        return None
+    x = found[1]
+    picks = [[(n, b, o) for column, n, b, o in columns if x[column] > 0.5] for columns in chosen]
+    return Answer(worth_of(case, picks), holds(case, picks), abs(found[0]))
+
+
+def picked_loss(table: ModelTable, picked: list[tuple[int, str, OptionRow]]) -> float:
+    options = {segment: option for _, segment, option in picked}
+    return loss_of(table, [options[s.name] for s in (*table.blocks, *table.fixed)])
+
+
+def worth_of(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> float:
+    total = 0.0
+    for table, picked in zip(case.tables, picks, strict=True):
+        if not picked:
+            total -= suspension(case)
+            continue
+        total += table.weight * float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
+        total -= math.fsum(case.load_charge(table, b, n, o) for n, b, o in picked)
+    return total
+
+
+def holds(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> bool:
+    memory, cores = 0, 0.0
+    for table, picked in zip(case.tables, picks, strict=True):
+        if not picked:
+            continue
+        latency = math.fsum(o.latency_ms[n] for n, _, o in picked) * case.slowdown.get(table.name, 1.0)
+        limit = latency_limit(case, table)
+        accuracy = float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
+        if limit is not None and latency > limit:
+            return False
+        if table.min_accuracy is not None and accuracy < table.min_accuracy:
+            return False
+        memory += sum(o.memory_bytes for _, _, o in picked)
+        cores += (table.rate_hz or 0) * picked[0][0] * latency / 1000
+    budget = case.budget
+    return (budget.memory_bytes is None or memory <= budget.memory_bytes) and (
+        budget.cores is None or cores <= budget.cores - 1e-8
+    )
+
+
+# --- trying everything -----------------------------------------------------------------------------------------------
+
+
+def compositions(case: Case, table: ModelTable) -> Iterator[tuple[float, int, float]]:
+    """(worth, memory, cores) of everything that one model may run, or not run."""
+    slow, limit = case.slowdown.get(table.name, 1.0), latency_limit(case, table)
+    if not table.critical:
+        yield -suspension(case), 0, 0.0
+    for n in table.thread_counts:
+        segments = (*table.blocks, *table.fixed)
+        for picked in itertools.product(*(b.options for b in segments)):
+            latency = math.fsum(o.latency_ms[n] for o in picked) * slow
+            accuracy = float(np.interp(loss_of(table, picked), table.link.x, table.link.y))
+            if limit is not None and latency > limit + 1e-9:
+                continue
+            if table.min_accuracy is not None and accuracy < table.min_accuracy - 1e-12:
+                continue
+            cores = (table.rate_hz or 0) * n * latency / 1000
+            charge = math.fsum(case.load_charge(table, b.name, n, o) for b, o in zip(segments, picked, strict=True))
+            yield table.weight * accuracy - charge, sum(o.memory_bytes for o in picked), cores
+
+
+def brute_force(case: Case) -> float | None:
+    best = None
+    for plan in itertools.product(*(list(compositions(case, t)) for t in case.tables)):
+        if case.budget.memory_bytes is not None and sum(p[1] for p in plan) > case.budget.memory_bytes:
+            continue
+        if case.budget.cores is not None and math.fsum(p[2] for p in plan) > case.budget.cores - 1e-8:
+            continue
+        value = math.fsum(p[0] for p in plan)
+        best = value if best is None else max(best, value)
+    return best
+
+
+# --- the scheduler ---------------------------------------------------------------------------------------------------
+
+
+def check_plan(case: Case, plan: Plan) -> None:
+    """A plan holds every limit and predicts what its options add up to."""
+    for table, model in zip(case.tables, plan.models, strict=True):
+        if model.suspended:
+            assert not table.critical
+            continue
+        picked = [next(o for o in b.options if o.name == model.options[b.name]) for b in table.blocks]
+        picked += [f.options[0] for f in table.fixed]
+        assert model.memory_bytes == sum(o.memory_bytes for o in picked)
+        latency = sum(o.latency_ms[model.threads] for o in picked) * case.slowdown.get(table.name, 1.0)
+        assert model.latency_ms == pytest.approx(latency, abs=1e-5)
+        accuracy = np.interp(loss_of(table, picked), table.link.x, table.link.y)
+        assert model.accuracy == pytest.approx(accuracy, abs=1e-9)
+        limit = latency_limit(case, table)
+        assert limit is None or model.latency_ms <= limit
+        assert table.min_accuracy is None or model.accuracy >= table.min_accuracy
+    assert case.budget.memory_bytes is None or plan.memory_bytes <= case.budget.memory_bytes
+    assert case.budget.cores is None or plan.cores <= case.budget.cores + 1e-9  # limits are in billionths
+
+
+def scheduled(case: Case) -> float | Infeasible:
+    try:
+        plan = Scheduler(case.tables, case.charge).plan(case.budget, case.running, case.slowdown, None)
+    except InfeasibleError as e:
+        return e.report
+    check_plan(case, plan)
+    return worth(case, plan)
+
+
+def compare(case: Case, answer: Answer | None) -> bool:
+    """The scheduler is never worse than HiGHS's plan, and better by no more than HiGHS's own tolerance."""
+    found = scheduled(case)
+    if answer is None:
+        assert isinstance(found, Infeasible)
+        return False
+    if not answer.holds:
+        assert isinstance(found, Infeasible) or found <= answer.worth + 1e-5
+        return False
+    assert not isinstance(found, Infeasible), str(found)
+    assert answer.worth - 1e-9 <= found <= answer.worth + 1e-5
+    return True
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_equals_brute_force(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = random_case(rng, models=int(rng.integers(1, 4)), blocks=2, options=3)
+    best, found = brute_force(case), scheduled(case)
+    if best is None:
+        assert isinstance(found, Infeasible)
+    else:
+        assert found == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_equals_brute_force_when_switching_is_charged(seed: int) -> None:
+    rng = np.random.default_rng(5_000 + seed)
+    case = random_case(rng, models=2, blocks=4, options=3)
+    while case.running is None or case.charge == SwitchCharge():
+        case = random_case(rng, models=2, blocks=4, options=3)
+    best, found = brute_force(case), scheduled(case)
+    if best is None:
+        assert isinstance(found, Infeasible)
+    else:
+        assert found == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_equals_highs_on_small_instances(seed: int) -> None:
+    rng = np.random.default_rng(10_000 + seed)
+    case = random_case(rng, models=int(rng.integers(1, 4)), blocks=4, options=5)
+    compare(case, highs(case))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_equals_highs_on_a_thousand_instances() -> None:
+    feasible = 0
+    for seed in range(1000):
+        rng = np.random.default_rng(20_000 + seed)
+        case = random_case(rng, models=int(rng.integers(1, 7)), blocks=8, options=10)
+        feasible += compare(case, highs(case))
+    assert 300 < feasible < 1000
+
+
+def infeasible_cases(
+    first: int, count: int, models: int, blocks: int, options: int
+) -> Iterator[tuple[Case, Infeasible]]:
+    """Cases in which nothing fits; mixtures of tight limits."""
+    seed = first
+    while count:
+        rng = np.random.default_rng(seed)
+        seed += 1
+        case = random_case(rng, int(rng.integers(1, models + 1)), blocks, options)
+        tight = Budget(
+            memory_bytes=max(1, int((case.budget.memory_bytes or 10**6) * rng.uniform(0.2, 0.9))),
+            latency_ms=case.budget.latency_ms,
+            cores=(case.budget.cores or 1.0) * float(rng.uniform(0.2, 1)) if rng.random() < 0.5 else None,
+        )
+        case = replace(case, budget=tight)
+        found = scheduled(case)
+        if isinstance(found, Infeasible):
+            count -= 1
+            yield case, found
+
+
+def relaxed_case(case: Case, kind: str, model: str | None, value: float) -> Case:
+    if kind in ("memory", "cores"):
+        memory = int(value) if kind == "memory" else case.budget.memory_bytes
+        cores = value if kind == "cores" else case.budget.cores
+        return replace(case, budget=Budget(memory_bytes=memory, latency_ms=case.budget.latency_ms, cores=cores))
+    named = case.budget.latency_ms if isinstance(case.budget.latency_ms, dict) else {}
+    budget = case.budget
+    if kind == "latency" and model in named:
+        rest = {k: v for k, v in named.items() if k != model} or None
+        budget = Budget(memory_bytes=budget.memory_bytes, latency_ms=rest, cores=budget.cores)
+    field = "latency_ms" if kind == "latency" else "min_accuracy"
+    tables = tuple(replace(t, **{field: value}) if t.name == model else t for t in case.tables)
+    return replace(case, tables=tables, budget=budget)
+
+
+def check_report(case: Case, report: Infeasible) -> None:
+    """Every relaxation named is the least: HiGHS finds the same, it lets a plan exist, and nothing less does."""
+    assert report.clash
+    assert highs(case) is None
+    for limit in report.limits:
+        answer = highs(case, relax=(limit.kind, limit.model))
+        if answer is None:
+            assert limit.needed is None
+            continue
+        assert limit.needed is not None
+        scale = 1e6 if limit.kind == "memory" else 1.0
+        assert limit.needed == pytest.approx(answer.least * scale, rel=1e-6, abs=1e-6 * scale)
+        assert limit.clashes
+        assert isinstance(scheduled(relaxed_case(case, limit.kind, limit.model, limit.needed)), float)
+        short = {"memory": -1.0, "cores": -2e-9, "latency": -2e-6, "accuracy": 1e-9}[limit.kind]
+        assert isinstance(scheduled(relaxed_case(case, limit.kind, limit.model, limit.needed + short)), Infeasible)
+    assert report.nearest is not None
+    assert report.excess is not None
+    assert report.excess > 0
+
+
+def test_infeasible_reports_name_the_least_relaxations() -> None:
+    for case, report in infeasible_cases(0, count=25, models=3, blocks=3, options=4):
+        check_report(case, report)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_infeasible_reports_on_many_instances() -> None:
+    for case, report in infeasible_cases(50_000, count=200, models=5, blocks=6, options=8):
+        check_report(case, report)

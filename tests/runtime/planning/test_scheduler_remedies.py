@@ -1,0 +1,42 @@
+"""What a report says would do does, typed in as it is printed."""
+
+from __future__ import annotations
+
+import re
+
+from legodnn.plan import Limit
+from legodnn.units import parse_size
+from tests.runtime.planning.test_scheduler_oracle import infeasible_cases, relaxed_case, scheduled
+
+
+def typed(text: str, kind: str) -> float:
+    """The number in a remedy as it is printed."""
+    if kind == "memory":
+        return parse_size(text)
+    return float(re.sub(r" (ms|cores)$", "", text))
+
+
+def test_what_is_printed_would_do() -> None:
+    tried = set()
+    for case, report in infeasible_cases(90_000, count=60, models=3, blocks=3, options=4):
+        printed = str(report).rpartition("would do: ")[2].split("; ")
+        remedies = [limit for limit in report.limits if limit.needed is not None]
+        assert len(printed) == max(1, len(remedies))
+        for limit, text in zip(remedies, printed, strict=bool(remedies)):
+            value = typed(text.removeprefix(limit.title + " "), limit.kind)
+            assert isinstance(scheduled(relaxed_case(case, limit.kind, limit.model, value)), float), text
+            tried.add(limit.kind)
+    assert tried == {"memory", "cores", "latency", "accuracy"}
+
+
+def test_remedies_are_short_and_on_the_safe_side() -> None:
+    def remedy(kind: str, needed: float) -> str:
+        return Limit(kind=kind, limit=1.0, needed=needed).remedy  # type: ignore[arg-type]
+
+    assert remedy("latency", 0.13818000000000003) == "0.138181 ms"
+    assert remedy("latency", 2.0) == "2 ms"
+    assert remedy("memory", 20_000_123.0) == "20.001 MB"
+    assert remedy("memory", 20.0) == "20 B"
+    assert remedy("cores", 0.1234560001) == "0.123457 cores"
+    assert remedy("accuracy", 0.9199999999) == "0.919999"
+    assert remedy("accuracy", -0.25) == "-0.25"

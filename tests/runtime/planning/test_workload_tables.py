@@ -1,0 +1,117 @@
+"""A workload's models are expected to be slowed by the share of time that the others run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from legodnn import Runtime
+from legodnn.errors import ProfileError
+from legodnn.plan import ModelPlan
+from legodnn.profile import ChainOverhead, Contention, Profile, default_path
+from legodnn.runtime.governing.slowdown_tracker import profiled_ms
+from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.store import Store
+from legodnn.workload import Workload, WorkloadModel
+
+
+def measured(store: Store, ms_of_each_segment: float, *others: tuple[Store, float]) -> Profile:
+    """A store's profile in which every option takes equally long, and others make it so many times slower."""
+    profile = Profile.load(default_path(store.path))
+    options = tuple(
+        o.model_copy(
+            update={"latency": tuple(e.model_copy(update={"median_ms": ms_of_each_segment}) for e in o.latency)}
+        )
+        for o in profile.options
+    )
+    contention = tuple(Contention(store_id=s.id, model=s.name, slowdown=factor) for s, factor in others)
+    return profile.model_copy(update={"options": options, "contention": contention, "chain": ()})
+
+
+def workload(*models: tuple[Store, float | None]) -> Workload:
+    return Workload(
+        models=tuple(
+            WorkloadModel(name=f"m{i}", store=str(store.path), rate_hz=rate) for i, (store, rate) in enumerate(models)
+        )
+    )
+
+
+@pytest.fixture
+def pair(tiny_store: Store, tiny_store2: Store) -> list[tuple[Store, Profile]]:
+    """The first takes 6 ms (three segments) and half as long again beside the second; that 3 ms, and twice as long."""
+    return [
+        (tiny_store, measured(tiny_store, 2.0, (tiny_store2, 1.5))),
+        (tiny_store2, measured(tiny_store2, 1.0, (tiny_store, 2.0))),
+    ]
+
+
+def slowdowns(pairs: list[tuple[Store, Profile]], *rates: float | None) -> list[float]:
+    asked = workload(*((store, rate) for (store, _), rate in zip(pairs, rates, strict=True)))
+    return [table.slowdown for table in workload_tables(asked, pairs)]
+
+
+def test_the_share_of_the_difference_is_rate_times_latency(pair: list[tuple[Store, Profile]]) -> None:
+    # The first runs 50 x 6 ms = 0.3 of the time, the second 100 x 3 ms = 0.3.
+    assert slowdowns(pair, 50, 100) == pytest.approx([1 + 0.5 * 0.3, 1 + 1.0 * 0.3])
+    assert slowdowns(pair, 25, 0) == pytest.approx([1.0, 1 + 1.0 * 0.15])
+
+
+def test_nobody_runs_more_than_all_the_time(pair: list[tuple[Store, Profile]]) -> None:
+    assert slowdowns(pair, 1000, 10_000) == pytest.approx([1.5, 2.0])
+
+
+def test_nothing_is_assumed_of_models_without_a_rate(pair: list[tuple[Store, Profile]]) -> None:
+    assert slowdowns(pair, None, None) == [1.0, 1.0]
+    assert slowdowns(pair, None, 100) == pytest.approx([1.15, 1.0])
+
+
+def test_nothing_is_assumed_where_nothing_was_measured(tiny_store: Store, tiny_store2: Store) -> None:
+    pairs = [(s, measured(s, 1.0)) for s in (tiny_store, tiny_store2)]
+    assert slowdowns(pairs, 100, 100) == [1.0, 1.0]
+
+
+def test_what_several_add_is_summed(pair: list[tuple[Store, Profile]]) -> None:
+    # A store twice: nothing was measured of it beside itself, but the second counts both.
+    assert slowdowns([*pair, pair[0]], 50, 100, 25) == pytest.approx([1.15, 1 + 0.3 + 0.15, 1.15])
+
+
+def test_one_model_alone_is_as_it_was_profiled(pair: list[tuple[Store, Profile]]) -> None:
+    assert slowdowns(pair[:1], 100) == [1.0]
+
+
+def test_the_rest_of_a_table_is_the_models_own(pair: list[tuple[Store, Profile]], tiny_store: Store) -> None:
+    first, second = workload_tables(workload((pair[0][0], 50), (pair[1][0], 100)), pair)
+    assert [t.name for t in (first, second)] == ["m0", "m1"]
+    assert first.rate_hz == 50
+    assert [b.name for b in first.blocks] == [b.name for b in tiny_store.manifest.blocks]
+
+
+def test_a_profile_of_another_store_is_refused(pair: list[tuple[Store, Profile]]) -> None:
+    swapped = [(pair[0][0], pair[1][1]), (pair[1][0], pair[0][1])]
+    with pytest.raises(ProfileError):
+        slowdowns(swapped, 1, 1)
+
+
+def test_a_runtime_expects_it(pair: list[tuple[Store, Profile]], tmp_path: Path) -> None:
+    models = []
+    for i, ((store, profile), rate) in enumerate(zip(pair, (50, 100), strict=True)):
+        path = tmp_path / f"{i}.json"
+        profile.save(path)
+        models.append(WorkloadModel(name=f"m{i}", store=str(store.path), profile=str(path), rate_hz=rate, threads=1))
+    with Runtime(Workload(models=tuple(models))) as runtime:
+        assert runtime.plan["m0"].latency_ms == pytest.approx(6 * 1.15)
+        assert runtime.plan["m1"].latency_ms == pytest.approx(3 * 1.3)
+        runtime.replan(runtime.budget, {"m0": 1.0})
+        assert runtime.plan["m0"].latency_ms == pytest.approx(6)
+        assert runtime.plan["m1"].latency_ms == pytest.approx(3 * 1.3)
+
+
+def test_what_inferences_are_held_against_has_the_chain_but_no_slow_down(pair: list[tuple[Store, Profile]]) -> None:
+    chain = (ChainOverhead(threads=1, overhead_ms=0.25), ChainOverhead(threads=2, overhead_ms=0.5))
+    pairs = [(store, profile.model_copy(update={"chain": chain})) for store, profile in pair]
+    table = workload_tables(workload((pair[0][0], 50), (pair[1][0], 100)), pairs)[0]
+    assert table.slowdown > 1
+    for threads, expected in ((1, 6.25), (2, 6.5)):
+        plan = ModelPlan(name="m0", threads=threads, options={b.name: "s0.5" for b in table.blocks})
+        assert profiled_ms(table, plan) == pytest.approx(expected)

@@ -1,0 +1,52 @@
+"""A switch is decided as a value: what changes, in which order, and what may stand beside the old."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.plan import ModelPlan
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.switch import ModelChange, choices, in_order
+from legodnn.store import Store
+
+
+def test_a_plan_gives_one_choice_for_every_segment_in_order(tiny_store: Store) -> None:
+    plan = ModelPlan(name="tiny", threads=2, options={"block1": "s0.5", "block2": "s0"})
+    assert choices(tiny_store, plan) == (
+        Choice("block1", "s0.5", 2),
+        Choice("block2", "s0", 2),
+        Choice("head", "s0", 2),
+    )
+
+
+def test_a_suspended_model_has_no_choices(tiny_store: Store) -> None:
+    assert choices(tiny_store, ModelPlan(name="tiny", suspended=True)) == ()
+
+
+def test_new_are_the_choices_that_did_not_run_before() -> None:
+    a, b, c = (Choice(name, "s0", 1) for name in "abc")
+    assert ModelChange("m", (a, b), (b, c)).new == (c,)
+
+
+change = st.builds(
+    ModelChange,
+    st.sampled_from("abc"),
+    st.just(()),
+    st.just(()),
+    growth=st.integers(-100, 100),
+    load=st.integers(0, 200),
+)
+
+
+@given(st.lists(change, max_size=5), st.integers(0, 500), st.integers(1, 800))
+def test_what_stands_beside_the_old_has_room(changes: list[ModelChange], used: int, limit: int) -> None:
+    ordered = in_order(changes, used, limit)
+    assert [c.growth for c in ordered] == sorted(c.growth for c in changes)
+    for c in ordered:
+        assert c.beside == (used + c.load <= limit)
+        used += c.growth
+
+
+def test_without_a_limit_everything_stands_beside_the_old() -> None:
+    assert in_order([ModelChange("a", (), (), 5, 100)], 1000, None) == [ModelChange("a", (), (), 5, 100, True)]

@@ -1,0 +1,167 @@
+"""How the rooms stand on one another: who may import whom, no circle, one meaning for each public name, short modules.
+
+Imports inside functions count as well. Those under `if TYPE_CHECKING` do not: they say what a type is called, and
+nothing is loaded for them.
+"""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("blocks", "profiler", "runtime")
+
+# Every room, and the rooms that its modules may import, itself apart. `legodnn` is the modules that all rooms share.
+MAY_IMPORT = {
+    "legodnn": [],
+    "legodnn.runtime.tflite": ["legodnn"],
+    "legodnn.runtime.device": ["legodnn"],
+    "legodnn.runtime.executors": ["legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device"],
+    "legodnn.runtime.planning.solver": ["legodnn", "legodnn.runtime.planning"],
+    "legodnn.runtime.planning": ["legodnn", "legodnn.runtime.planning.solver"],
+    "legodnn.runtime.governing": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.planning"],
+    "legodnn.runtime": [
+        *("legodnn", "legodnn.runtime.device", "legodnn.runtime.executors", "legodnn.runtime.planning"),
+        "legodnn.runtime.governing",
+    ],
+    "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
+    "legodnn.profiler": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.executors"],
+    "legodnn.blocks.importing": ["legodnn"],
+    "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
+    "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],
+    "legodnn.blocks.pruning": [
+        *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
+    ],
+    "legodnn.blocks.accuracy": ["legodnn", "legodnn.blocks.importing"],
+    "legodnn.blocks.training": [
+        *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
+        *("legodnn.blocks.pruning", "legodnn.blocks"),
+    ],
+    "legodnn.blocks.export": [
+        *("legodnn", "legodnn.runtime.executors", "legodnn.runtime.tflite", "legodnn.blocks.importing"),
+        *("legodnn.blocks.cutting", "legodnn.blocks"),
+    ],
+    "legodnn.blocks": [
+        *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
+        *("legodnn.blocks.pruning", "legodnn.blocks.accuracy", "legodnn.blocks.training", "legodnn.blocks.export"),
+    ],
+}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name; a folder's name is its `__init__`."""
+    found = {}
+    for folder in ("legodnn", *ROOMS):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            relative = path.relative_to(ROOT)
+            if relative.parts[0] == "legodnn" and relative.parts[1] in ROOMS:
+                continue  # the links to the rooms
+            parts = relative.with_suffix("").parts
+            parts = parts if parts[0] == "legodnn" else ("legodnn", *parts)
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
+    """The modules of the package that a module imports, wherever in it."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        if isinstance(node, ast.ImportFrom) and node.module in known:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in known else node.module
+
+
+MODULES = modules()
+IMPORTS = {name: set(imports(name, path, MODULES)) - {name} for name, path in MODULES.items()}
+
+
+def room(module: str) -> str:
+    """The innermost folder that a module is in."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    try:
+        TopologicalSorter(IMPORTS).prepare()
+    except CycleError as e:
+        pytest.fail(" -> ".join(e.args[1]))
+
+
+def test_rooms_import_only_what_stands_below_them() -> None:
+    wrong = [
+        f"{module} imports {other}"
+        for module, others in IMPORTS.items()
+        for other in others
+        if room(module) in MAY_IMPORT
+        and module != "legodnn.cli"
+        and room(other) not in (room(module), *MAY_IMPORT[room(module)])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_command_line_imports_commands_and_the_offline_stage() -> None:
+    for module, others in IMPORTS.items():
+        for other in others:
+            if other.startswith("legodnn.commands"):
+                assert module == "legodnn.cli" or module.startswith("legodnn.commands"), f"{module} imports {other}"
+            if other.startswith("legodnn.blocks"):
+                assert module.startswith(("legodnn.blocks", "legodnn.commands")), f"{module} imports {other}"
+
+
+def test_only_the_offline_stage_imports_keras_and_tensorflow() -> None:
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            heavy = [n for n in names if n.split(".")[0] in ("keras", "tensorflow")]
+            assert not heavy or module.startswith("legodnn.blocks"), f"{module} imports {heavy}"
+
+
+# What every command module has, by the protocol of `legodnn.commands`.
+OF_COMMANDS = {"add_parser", "run"}
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """The classes, functions, constants and aliases that a module defines for others."""
+    for node in ast.parse(path.read_text()).body:
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign):
+            targets = node.targets
+        elif isinstance(node, ast.AnnAssign):
+            targets = [node.target]
+        elif isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name
+        yield from (t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_"))
+
+
+def test_a_public_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for name in public_names(path):
+            if not (name in OF_COMMANDS and module.startswith("legodnn.commands.")):
+                homes.setdefault(name, []).append(module)
+    twice = {name: where for name, where in homes.items() if len(where) > 1 and name != "log"}
+    assert not twice
+
+
+def test_modules_are_short() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert max(lengths.values()) <= 320, max(lengths, key=lengths.__getitem__)
+    assert statistics.median(n for name, n in lengths.items() if MODULES[name].name != "__init__.py") <= 160

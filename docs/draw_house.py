@@ -39,7 +39,7 @@ COMMON_BOTTOM = ["legodnn"]
 WIDTH, MARGIN, GAP, PAD = 1180, 20, 12, 10
 LINE, SMALL_LINE, TITLE_LINE = 16, 15, 20
 # The docstring of the package tells what the product is; its folder holds what is shared.
-PURPOSES = {"legodnn": "What all folders share: schemas of stores, profiles, workloads, plans; errors; files; the command line"}
+PURPOSES = {"legodnn": "What all folders share: the schemas of stores, profiles, workloads and plans, errors, files"}
 COLOURS = {"legodnn": "#eef1f5", "blocks": "#fdf0dc", "profiler": "#e3f3e6", "runtime": "#e2eefb"}
 
 
@@ -121,11 +121,8 @@ def svg() -> str:
     body = "\n".join(drawing.parts)
     size = f'width="{WIDTH}" height="{y + MARGIN - GAP:.0f}"'
     background = '<rect width="100%" height="100%" fill="white"/>'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">
-{background}
-{body}
-</svg>
-'
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif">'
+    return "\n".join([opening, background, body, "</svg>", ""])
 
 
 if __name__ == "__main__":

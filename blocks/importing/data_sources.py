@@ -175,7 +175,7 @@ def _images(root: Path, seed: int, shape: tuple[int, int, int], scaling: Scaling
         start += len(part.files)
     from_train = {name: share for name, share in _SHARES.items() if name not in found}
     divided = _split(parts["train"], seed, **from_train)
-    given = {name: _split(parts[name], seed)["train"] for name in found if name != "train"}  # shuffled
+    given = {name: _split(parts[name], seed)["train"] for name in found if name != "train"}  # shuffled, whole
     return Dataset(root.name, classes, **divided, **given, scaling=scaling)
 
 

@@ -140,20 +140,20 @@ def load_cifar_resnet_weights(model: keras.Model, path: str | Path) -> None:
     Raises:
         ModelError: the file cannot be read, or a weight is missing, left over, or of another shape.
     """
-    arrays = _arrays(path)
+    arrays = _read_weights(path)
     for layer in model.layers:
         if not layer.weights:
             continue
         names, transpose = _published_names(layer)
-        weights = _taken(arrays, names, layer, model, path)
+        weights = _pop_weights(arrays, names, layer, model, path)
         if transpose:
             weights[0] = weights[0].transpose(transpose)
-        _set(layer, weights, names, model, path)
+        _set_weights(layer, weights, names, model, path)
     _check_nothing_left(arrays, model, path)
 
 
 def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
-    """Fill a vgg16 with weights saved as .npz, in the order of Keras.
+    """Fill a vgg16 with weights saved as .npz, laid out as in Keras.
 
     Args:
         model: what `vgg16()` returned, at the width of the weights.
@@ -163,7 +163,7 @@ def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
     Raises:
         ModelError: the file cannot be read, or a weight is missing, left over, or of another shape.
     """
-    arrays = _arrays(path)
+    arrays = _read_weights(path)
     number = 0
     for layer in model.layers:
         if not layer.weights:
@@ -175,26 +175,31 @@ def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
         else:
             number += 1
             names = [f"conv{number}/kernel"]
-        weights = _taken(arrays, names, layer, model, path)
+        weights = _pop_weights(arrays, names, layer, model, path)
         if layer.name.endswith("_bn"):  # A batch norm uses variance + epsilon alone.
             weights[3] = weights[3] + 1e-3 - layer.epsilon
-        _set(layer, weights, names, model, path)
+        _set_weights(layer, weights, names, model, path)
     _check_nothing_left(arrays, model, path)
 
 
-def _arrays(path: str | Path) -> dict[str, Any]:
+def _read_weights(path: str | Path) -> dict[str, Any]:
+    """Return the arrays of a file of weights, without the counters that PyTorch's batch norms keep."""
     arrays = read_arrays(Path(path), ModelError, "it must be an .npz file of arrays")
     return {k: a for k, a in arrays.items() if not k.endswith("num_batches_tracked")}
 
 
-def _taken(arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path) -> list[Any]:
+def _pop_weights(
+    arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path
+) -> list[Any]:
+    """Take a layer's weights out of a file's arrays; ModelError if one is missing."""
     missing = [n for n in names if n not in arrays]
     if missing:
         raise ModelError(f"{path} lacks {missing[0]}, which layer {layer.name} of {model.name} needs")
     return [arrays.pop(n) for n in names]
 
 
-def _set(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+def _set_weights(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+    """Give a layer its weights; ModelError if one has another shape."""
     for name, found, wanted in zip(names, weights, layer.weights, strict=True):
         if found.shape != tuple(wanted.shape):
             raise ModelError(f"{path}: {name} has shape {found.shape}, {model.name} needs {tuple(wanted.shape)}")

@@ -37,10 +37,10 @@ def choose(
     if not channels.groups:
         return np.empty(0, np.int64)
     importance = criterion(block, channels, x)
-    return np.concatenate([_least(group, importance, sparsity) for group in channels.groups])
+    return np.concatenate([_least_important(group, importance, sparsity) for group in channels.groups])
 
 
-def _least(group: ChannelGroup, importance: Importance, sparsity: float) -> IdArray:
+def _least_important(group: ChannelGroup, importance: Importance, sparsity: float) -> IdArray:
     count = len(group.coupled)
     drop = min(count - 1, round(sparsity * count))
     order = np.argsort([importance[ids].sum() for ids in group.coupled], kind="stable")

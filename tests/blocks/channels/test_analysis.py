@@ -1,6 +1,6 @@
 """Which channels of a block are coupled, by the rule of each operation, and which must stay.
 
-Covers also: blocks.channels.channel_ids, blocks.channels.reasons, blocks.channels.relations, blocks.channels.rules.
+Covers also: blocks.channels.reasons, blocks.channels.relations, blocks.channels.rules.
 """
 
 from __future__ import annotations

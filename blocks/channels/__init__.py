@@ -1,1 +1,1 @@
-"""Channels: which channels of a block can only be removed together, by a rule for each operation of Keras."""
+"""Channels: which channels of a block belong together, by a rule for each operation of Keras."""

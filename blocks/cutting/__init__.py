@@ -1,1 +1,1 @@
-"""Cutting: a model becomes a sequence of segments, among them the common blocks that get descendants."""
+"""Cutting: a model as a sequence of segments, the common blocks among them."""

@@ -1,1 +1,1 @@
-"""Importing: models and data sets as users have them become one float32 graph and arrays of images."""
+"""Importing: models and data as users have them, opened as one float32 graph and arrays of images."""

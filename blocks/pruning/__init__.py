@@ -1,1 +1,1 @@
-"""Pruning: descendants of a block lose whole channels, and their remaining weights are fitted again."""
+"""Pruning: descendants of a block, with whole channels removed and the remaining weights fitted again."""

@@ -44,7 +44,8 @@ from legodnn.blocks.build_state import Arrays, Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing import zoo
-from legodnn.blocks.importing.data import Dataset, Split, load
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.criteria import l1
 from legodnn.blocks.pruning.prune import descendant

@@ -24,7 +24,8 @@ import numpy as np
 from report import bar, json_line
 
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional

@@ -23,7 +23,7 @@ from report import bar, json_line
 
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing.data import load
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import distill

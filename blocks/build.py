@@ -36,7 +36,7 @@ from legodnn.blocks.rehearsal import check_undivided, rehearse
 from legodnn.blocks.training import joint
 from legodnn.blocks.training.jobs import Students, read_original, train_job
 from legodnn.blocks.training.training import assign, scalars_to, train_original, values
-from legodnn.console import say
+from legodnn.console import ProgressLine, say
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
 from legodnn.manifest import MANIFEST, Manifest
@@ -73,7 +73,7 @@ def build(
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
     with in_float32():
-        data, model = data_and_model(recipe)
+        data, model = data_and_model(recipe, ProgressLine)
         check_classes(model, data, recipe.metric)
         pieces = extract(model, recipe.max_blocks, recipe.min_share)
         try:

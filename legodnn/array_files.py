@@ -1,6 +1,7 @@
 """Reading and writing arrays: .npz and .npy files of numbers and texts, never of Python objects.
 
-What a file announces is compared with what it has before any room is made for it: a few bytes can announce terabytes.
+The sizes that a file announces are compared with the bytes that it has before any memory is allocated for them, because
+a few bytes can announce terabytes.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ from numpy.typing import NDArray
 from legodnn.errors import LegoError
 from legodnn.files import open_regular, write_atomic
 
-# What NumPy, zipfile and Python's parser, which reads NumPy's headers, raise for what is damaged.
+# What NumPy, zipfile, and Python's parser, which reads NumPy's headers, raise for damaged files.
 _DAMAGED = (
     *(OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError, LookupError, ArithmeticError),
     *(AttributeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
 )
 _MAGIC = b"\x93NUMPY"
-_MOST_HEADER = 10_000  # NumPy's own limit; its versions 2 and 3 could say 4 GB
-# Deflate packs at most 1032 : 1, pictures hardly above 100 : 1. What is small may be packed as it will.
+_MOST_HEADER = 10_000  # bytes: NumPy's own limit; headers of its versions 2 and 3 could announce 4 GB
+# Deflate packs at most 1032 : 1, and pictures hardly more than 100 : 1. Up to 64 MiB any ratio is read.
 _MOST_RATIO, _SMALL = 200, 64 << 20
-_MOST_DIRECTORY = 1 << 20  # of an archive: some ten thousand arrays
-_END, _END64 = 22, 20 + 56
+_MOST_DIRECTORY = 1 << 20  # bytes of an archive's directory, enough for some ten thousand arrays
+_END, _END64 = 22, 20 + 56  # bytes of the records at the end of an archive, with sizes of 32 and of 64 bits
 
 
 def read_arrays(
     path: Path, error: type[LegoError], remedy: str, names: Collection[str] | None = None, lone: str | None = None
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file by name.
+    """Return the arrays of an .npz file by name.
 
     Args:
         path: the file.
-        error: the type to raise if it cannot be read, or is something else.
-        remedy: the end of the message: what the user can do.
-        names: of arrays that are wanted, where they are there; None: all.
-        lone: what to call the array of an .npy file; None: it is no .npz file, and refused.
+        error: the type to raise if the file cannot be read, is damaged, or is something else.
+        remedy: what the user can do, for the end of the message.
+        names: the names of the arrays that are wanted; those that the file lacks are left out. None: all arrays.
+        lone: the name for the array of an .npy file; None: such a file is refused.
     """
     with open_regular(path, error, remedy) as f:
         try:
@@ -84,7 +85,7 @@ def _archive(f: IO[bytes], size: int, names: Collection[str] | None) -> dict[str
 
 
 def _directory_size(f: IO[bytes], size: int) -> int:
-    """The size of an archive's directory, which zipfile reads and keeps as a whole; 0 if none is found."""
+    """Return the bytes of an archive's directory, which zipfile keeps in memory as a whole; 0 if none is found."""
     tail = min(size, (1 << 16) + _END + _END64)
     f.seek(size - tail)
     content = f.read(tail)
@@ -92,13 +93,13 @@ def _directory_size(f: IO[bytes], size: int) -> int:
     if at < 0 or len(content) < at + _END:
         return 0
     directory: int = struct.unpack_from("<I", content, at + 12)[0]
-    if at >= _END64 and content[at - 20 : at - 16] == b"PK\6\7":  # sizes in 64 bits, in a record of its own
+    if at >= _END64 and content[at - 20 : at - 16] == b"PK\6\7":  # Sizes of 64 bits have a record of their own.
         directory = max(directory, struct.unpack_from("<Q", content, at - _END64 + 40)[0])
     return directory
 
 
 def _array(f: IO[bytes], size: int) -> NDArray[Any]:
-    """The array that a stream of `size` bytes holds in NumPy's format."""
+    """Return the array that a stream of `size` bytes holds in NumPy's format."""
     start = f.read(12)
     if start[:6] != _MAGIC or len(start) < 12 or start[6] not in (1, 2):
         raise ValueError("it holds something else than arrays of numbers")
@@ -120,7 +121,7 @@ def _array(f: IO[bytes], size: int) -> NDArray[Any]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an .npz file, as `write_atomic` does."""
+    """Write an .npz file, whole or not at all (see `write_atomic`)."""
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     write_atomic(path, content.getvalue())

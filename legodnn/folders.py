@@ -1,8 +1,8 @@
-"""What a folder of images holds: its files, its classes, its division into training, validation and test.
+"""What a folder of images holds: its files, its classes, and its division into training, validation and test.
 
-Building and devices see the same files: hidden ones and what file systems and tools leave behind are passed over, links
-are followed. A subfolder is a class, however deep its images lie; classes are numbered as Keras and torchvision do, in
-the order of their names. Knows nothing of pixels: reading files is left to `legodnn.images`.
+Building and devices see the same files. Hidden files are skipped, and so is what file systems and tools leave behind;
+links are followed. Every subfolder is a class, however deep its images lie, and classes are numbered in the order of
+their names, as by Keras and torchvision. This module knows nothing about pixels; `legodnn.images` reads the files.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from legodnn.errors import LegoError
 
 _READ = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".webp"})
-# Images too, but not for us: passing them over would lose a part of the data without a word.
+# Images of formats that are not read. They are refused, since skipping them would silently lose a part of the data.
 _UNREAD = frozenset({".avif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff"})
-# What file systems, archives and tools put beside images, apart from all that starts with a dot.
+# Folders that file systems, archives and tools put beside images; names that begin with a dot are skipped as well.
 _SERVICE = frozenset({"__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"})
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -28,12 +28,12 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Images of one folder.
+    """The images of one folder.
 
     Attributes:
-        files: in order, those of a class together.
-        classes: names of the classes, by number; empty if the images have none.
-        numbers: the class of each file; as many as files, or none.
+        files: the image files, those of one class together.
+        classes: the names of the classes, in the order of their numbers; empty if the images have no classes.
+        numbers: the class number of each file; empty if the images have no classes.
     """
 
     files: tuple[Path, ...]
@@ -42,7 +42,7 @@ class ImageFolder:
 
 
 def image_files(folder: Path, error: type[LegoError]) -> list[Path]:
-    """All image files in a folder and its subfolders, in the order of their paths.
+    """Return all image files in a folder and its subfolders, in the order of their paths.
 
     Raises:
         error: a folder cannot be read, leads into itself, or holds images of a format that is not read.
@@ -63,17 +63,17 @@ def image_files(folder: Path, error: type[LegoError]) -> list[Path]:
 
 
 def split_folders(folder: Path, error: type[LegoError]) -> dict[str, Path]:
-    """The subfolders for `train`, `val` and `test` of a data set's root, as far as there are any; empty if it is none.
+    """Return a data set's folders for 'train', 'val' and 'test', as far as it has them; empty if it is not divided.
 
-    Called train or training; val, valid or validation; test or testing, in capitals or not.
+    They are called train or training; val, valid or validation; test or testing, in capitals or not.
 
     Raises:
-        error: there are two for the same, or other folders or images beside them.
+        error: two folders are for the same split, or other folders or images lie beside them.
     """
     folders, files = _visible(folder, error)
     named = [(entry, _SPLITS[entry.name.lower()]) for entry in folders if entry.name.lower() in _SPLITS]
     kinds = [kind for _, kind in named]
-    # A class may be called train, or test; two such names, or that alone, are no coincidence.
+    # A class may be called train or test. But two such names, or a single folder of such a name, are the splits.
     if "train" not in kinds or (len(set(kinds)) == 1 and len(folders) > len(named)):
         return {}
     if len(set(kinds)) < len(kinds):
@@ -87,17 +87,19 @@ def split_folders(folder: Path, error: type[LegoError]) -> dict[str, Path]:
 
 
 def class_folders(folder: Path, error: type[LegoError], classes: tuple[str, ...] | None = None) -> ImageFolder:
-    """The images of a folder with the classes that its subfolders are; without subfolders, images alone.
+    """Return the images of a folder, with its subfolders as classes; without subfolders, images that have no class.
 
-    A subfolder without images is a class too, as it is for Keras: leaving it out would shift the numbers of the others.
+    A subfolder without images is a class too, as with Keras, because leaving it out would shift the others' numbers.
 
     Args:
-        folder: to look through.
+        folder: the folder.
         error: the type to raise.
-        classes: names in the order of their numbers, where another part of the data set has set them; () for none.
+        classes: the names of the classes in the order of their numbers, where another split of the data set has set
+            them; () if its images have none.
 
     Raises:
-        error: no images, images beside the subfolders, one class alone, parts inside of classes, or other classes.
+        error: there are no images, images beside the subfolders, a single class, splits inside of classes, or classes
+            that are not among `classes`.
     """
     folders, beside = _visible(folder, error)
     files = {entry.name: image_files(entry, error) for entry in folders}
@@ -125,9 +127,14 @@ def class_folders(folder: Path, error: type[LegoError], classes: tuple[str, ...]
 
 
 def labels_of(folder: Path, files: Sequence[Path], labels: Sequence[str]) -> list[int] | None:
-    """The class of each of a folder's files, if all lie in folders that are called as labels are; else None.
+    """Return the class number of each file, if all lie in folders that are named after labels; otherwise None.
 
-    The nearest folder counts, `folder` itself included: so it may be a whole data set, a part of it, or a class.
+    The nearest such folder counts, `folder` itself included. So `folder` may be a whole data set, a split, or a class.
+
+    Args:
+        folder: the folder that the files lie in, at any depth.
+        files: the files.
+        labels: the names of the classes, in the order of their numbers.
     """
     number = {label: i for i, label in enumerate(labels)}
     root, found = Path(os.path.realpath(folder)).name, []
@@ -152,7 +159,7 @@ def _check_classes(folder: Path, folders: list[Path], error: type[LegoError]) ->
 
 
 def _visible(folder: Path, error: type[LegoError]) -> tuple[list[Path], list[Path]]:
-    """The subfolders and the files that are to be seen in a folder, in the order of names."""
+    """Return the subfolders and the files of a folder that are not skipped, each in the order of names."""
     folders: list[Path] = []
     files: list[Path] = []
     try:
@@ -169,6 +176,6 @@ def _is_image(file: Path) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Names for a message, not all if they are many."""
+    """Return names for a message: the first ten, and how many more there are."""
     every = list(names)
     return ", ".join(every[:10]) + (f" and {len(every) - 10} more" if len(every) > 10 else "")

@@ -1,10 +1,12 @@
-"""Reading image files as pixels: the one way for building and for devices, `bilinear-antialias` in the store.
+"""Reading image files as pixels. Building and devices read them in the same way, `bilinear-antialias` in the store.
 
-A file is decoded (the first picture of several), turned as its EXIF orientation says, brought to 8 bits (of 16 the
-upper 8) and to the model's channels (gray, RGB or RGBA; transparency is left out where the model takes none), and
-resized, each channel for itself, by Pillow's bilinear filter, whose support grows with the scale: it averages what it
-shrinks.
-Needs Pillow. Which files a folder holds, and of which classes, is `legodnn.folders`' to say.
+1. The file is decoded; of several pictures in it, the first one is.
+2. The picture is turned as its EXIF orientation says.
+3. It gets 8 bits, the upper 8 of 16, and the model's channels: gray, RGB or RGBA. Transparency is dropped where the
+   model takes none.
+4. Each channel on its own is resized by Pillow's bilinear filter, which averages over more pixels the more it shrinks.
+
+This needs Pillow. Which files a folder holds, and of which classes they are, is left to `legodnn.folders`.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.console import ProgressLine
 from legodnn.errors import DependencyError, LegoError
+from legodnn.progress import Progress, no_progress
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
-# Tens of a photo's size; and, beyond what a screen shows, so many for each byte of the file, of which photos have some
-# twenty: a small file could be made to take all memory.
+# A small file can be made to decode to an image that takes all memory. So an image has at most 100 million pixels, ten
+# times as many as a photo, and above 16 million, more than a screen shows, at most 200 for each byte of its file, where
+# photos have some twenty.
 _MOST_PIXELS, _SMALL, _MOST_FOR_A_BYTE = 100_000_000, 16_000_000, 200
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-# From this number on, reading is worth a progress line.
+# From this number of files on, reading shows progress.
 _MANY = 500
-# What each EXIF orientation takes to stand upright, as names of `PIL.Image.Transpose`.
+# How to turn a picture of each EXIF orientation upright, as names of `PIL.Image.Transpose`.
 _UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -43,19 +46,22 @@ _UPRIGHT = {
 _ORIENTATION = 0x0112
 
 
-def read_images(files: Sequence[Path], shape: tuple[int, ...], error: type[LegoError]) -> NDArray[np.uint8]:
+def read_images(
+    files: Sequence[Path], shape: tuple[int, ...], error: type[LegoError], progress: Progress = no_progress
+) -> NDArray[np.uint8]:
     """Read image files.
 
     Args:
-        files: to read.
-        shape: height, width and channels (1: gray, 3: RGB, 4: RGBA) to bring them to.
+        files: the files.
+        shape: height, width and channels (1: gray, 3: RGB, 4: RGBA) that every image gets.
         error: the type to raise.
+        progress: shows how many of the files have been read, where they are many.
 
     Returns:
         Pixels, shape (files, height, width, channels).
 
     Raises:
-        error: a file is no image, damaged or too large, or the shape is none of pictures.
+        error: a file is not an image, is damaged or too large, or no picture has that shape.
         DependencyError: Pillow is not installed.
     """
     check_pillow()
@@ -74,12 +80,12 @@ def read_images(files: Sequence[Path], shape: tuple[int, ...], error: type[LegoE
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # what Pillow finds odd about files that it reads
-        progress = stack.enter_context(ProgressLine("reading images", len(files))) if len(files) >= _MANY else None
+        shown = progress if len(files) >= _MANY else no_progress
+        task = stack.enter_context(shown("reading images", len(files)))
         pool = stack.enter_context(ThreadPoolExecutor(min(8, os.cpu_count() or 1)))
         try:
             for _ in pool.map(read, range(len(files))):
-                if progress:
-                    progress.step()
+                task.step()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -87,14 +93,14 @@ def read_images(files: Sequence[Path], shape: tuple[int, ...], error: type[LegoE
 
 
 def shape_problem(shape: tuple[int, ...]) -> str | None:
-    """Why images cannot be brought to a shape; None if they can."""
+    """Return why images cannot have a shape (height, width, channels), or None if they can."""
     if len(shape) == 3 and shape[-1] in _MODES:
         return None
     return f"pictures have 1 (gray), 3 (RGB) or 4 (RGBA) channels, the model takes arrays of shape {shape}"
 
 
 def check_pillow() -> None:
-    """DependencyError unless images can be read here."""
+    """Raise DependencyError unless Pillow is installed."""
     try:
         import PIL.Image  # noqa: F401
     except ImportError as e:
@@ -102,11 +108,11 @@ def check_pillow() -> None:
 
 
 def fit_array(picture: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """A picture as an array, gray, RGB or RGBA, brought to height, width and channels as files are.
+    """Give a decoded picture the size and channels that a file's picture would get.
 
     Args:
-        picture: shape (height, width, 1, 3 or 4).
-        shape: to bring it to.
+        picture: pixels, shape (height, width, channels), with 1 (gray), 3 (RGB) or 4 (RGBA) channels.
+        shape: height, width and channels of the result.
     """
     from PIL import Image
 
@@ -118,11 +124,13 @@ def _fit(image: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
     height, width, channels = shape
     if "transparency" in image.info:
-        image = image.convert("RGBA")  # else the colour that is transparent is looked for among the converted
+        image = image.convert(
+            "RGBA"
+        )  # Otherwise Pillow would look for the transparent colour among the converted ones.
     small = []
     for band in image.convert(_MODES[channels]).split():
-        # Each band for itself: of RGBA as a whole Pillow would weigh colours by their opacity. One axis at a time, for
-        # which comes first differs between its versions, and with it the rounding.
+        # Each band is resized on its own, since Pillow weighs the colours of a whole RGBA picture by their opacity; and
+        # one axis at a time, since Pillow's versions differ in which axis comes first, and so in rounding.
         narrow = band.resize((width, band.height), Resampling.BILINEAR)
         small.append(np.asarray(narrow.resize((width, height), Resampling.BILINEAR)))
     return np.stack(small, axis=-1)
@@ -133,7 +141,7 @@ def _read(file: Path, shape: tuple[int, ...], error: type[LegoError]) -> NDArray
 
     try:
         if not file.is_file():
-            raise ValueError("it is no regular file")  # opening a pipe would wait for whoever writes to it
+            raise ValueError("it is no regular file")  # Opening a pipe would wait until somebody writes to it.
         with Image.open(file, formats=_FORMATS) as image:
             pixels, size = image.width * image.height, file.stat().st_size
             if pixels > _MOST_PIXELS:
@@ -151,7 +159,7 @@ def _read(file: Path, shape: tuple[int, ...], error: type[LegoError]) -> NDArray
 
 
 def _eight_bits(image: Any) -> Any:
-    """The picture with its pixels from 0 to 255; gray ones of 16 bits have more."""
+    """Return a picture with values from 0 to 255; those of 16-bit gray pictures are larger in the file."""
     from PIL import Image
 
     if image.mode == "F":

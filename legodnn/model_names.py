@@ -1,4 +1,4 @@
-"""What a model can be called, told apart without Keras, which takes seconds to import: files, functions, names."""
+"""Names of models: files, functions and known names, checked without Keras, which takes seconds to import."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _OTHERS = {
 
 
 def check_model_name(spec: str) -> None:
-    """Raise ModelError, with what to do, for what cannot be a model: another kind of file, a missing one, a typo.
+    """Raise ModelError, with what to do, for a text that cannot name a model: a missing or unsuitable file, or a typo.
 
-    A name that begins with a capital may be one in keras.applications; only Keras can tell.
+    A name that begins with a capital passes: it may be one in keras.applications, which only Keras can tell.
     """
     ending = Path(spec).suffix.lower()
     if spec.endswith(".weights.h5"):
@@ -43,7 +43,7 @@ def check_model_name(spec: str) -> None:
 
 
 def unknown_model(spec: str) -> ModelError:
-    """The error for a name that no model has."""
+    """Return the error for a name that no model has."""
     return ModelError(
         f"unknown model {spec!r:.200}; use a .keras or .h5 file, module:function, one of {', '.join(OURS)}, or a name "
         "in keras.applications"

@@ -1,6 +1,6 @@
-"""From pixels to what a model takes: one meaning of range, mean and std, for building, for devices and for the store.
+"""Scaling pixels to a model's input: range, mean and std mean the same in building, on devices, and in the store.
 
-How image files become pixels is in `legodnn.images`.
+How image files become pixels is told by `legodnn.images`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,16 @@ from legodnn.arrays import Array
 
 @dataclass(frozen=True)
 class Scaling:
-    """How a model's input is made from pixels: 0..255 to `range`, minus `mean`, over `std`.
+    """How a model's input is made from pixels: 0 to 255 becomes `range`, then `mean` is subtracted and `std` divides.
 
-    `mean` and `std` have one value for each channel, or one that stands for all; empty: 0 and 1.
+    Attributes:
+        range: what 0 and 255 become.
+        mean: one value for each channel, or one for all; empty means 0.
+        std: one value for each channel, or one for all; empty means 1.
+
+    Example:
+        >>> Scaling((-1, 1), mean=(0.5,))(np.array([[[0], [255]]])).tolist()
+        [[[-1.5], [0.5]]]
     """
 
     range: tuple[float, float] = (0.0, 1.0)
@@ -31,7 +38,11 @@ class Scaling:
             object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
 
     def __call__(self, pixels: NDArray[Any]) -> Array:
-        """The model's input for pixels from 0 to 255, shape (..., channels); ValueError where `problem` sees one."""
+        """Return the model's input, float32, for pixels from 0 to 255, shape (..., channels).
+
+        Raises:
+            ValueError: there is a `problem` with the scaling.
+        """
         if problem := self.problem(pixels.shape[-1]):
             raise ValueError(problem)
         low, high = self.range
@@ -43,7 +54,7 @@ class Scaling:
         return x
 
     def problem(self, channels: int) -> str | None:
-        """What is wrong with it for images of so many channels; None if nothing is."""
+        """Return what is wrong with this scaling for images of so many channels; None if nothing is."""
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, 1, channels):
                 return (
@@ -60,21 +71,21 @@ class Scaling:
 
 
 def as_input(x: NDArray[Any], scaling: Scaling) -> Array:
-    """Images as the model takes them, float32: uint8 are pixels and scaled, other numbers are taken as they are."""
+    """Return images as the model takes them, float32: uint8 is pixels and gets scaled, other types stay as they are."""
     return np.ascontiguousarray(scaling(x) if x.dtype == np.uint8 else x, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images that are kept as uint8, and scaled only when they are asked for: a quarter of the memory.
+    """Images that are kept as uint8 and scaled when they are read, which takes a quarter of the memory.
 
-    Stands where an array of float32 would: it has a length and a shape, indexing gives float32 arrays, and
-    `np.asarray` the whole.
+    They can stand for a float32 array: they have a length and a shape, indexing gives float32 arrays, and `np.asarray`
+    gives them all.
 
     Attributes:
-        raw: shape (n, height, width, channels), uint8.
-        scaling: what is made of it.
-        rows: which of its images, in this order; None: all. Parts of one data set share `raw`.
+        raw: pixels, shape (n, height, width, channels), uint8.
+        scaling: what becomes of them.
+        rows: the rows of `raw` that are meant, in this order; None: all. Splits of one data set share `raw`.
     """
 
     raw: NDArray[np.uint8]
@@ -82,23 +93,23 @@ class Pixels:
     rows: NDArray[np.int64] | None = None
 
     def take(self, rows: NDArray[np.int64] | slice) -> Pixels:
-        """Some of the images, as pixels still."""
+        """Return the images in these rows, unscaled still."""
         before = np.arange(len(self.raw)) if self.rows is None else self.rows
         return Pixels(self.raw, self.scaling, before[rows])
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As an array's."""
+        """The shape that the float32 array has."""
         return (len(self), *self.raw.shape[1:])
 
     @property
     def dtype(self) -> np.dtype[np.float32]:
-        """Of what indexing gives."""
+        """The type of the arrays that indexing gives: float32."""
         return np.dtype(np.float32)
 
     @property
     def ndim(self) -> int:
-        """As an array's."""
+        """The number of axes, which is 4."""
         return self.raw.ndim
 
     def __len__(self) -> int:
@@ -114,5 +125,5 @@ class Pixels:
         return self[:].astype(dtype or np.float32, copy=False)
 
 
-# Images for a model, float32: an array, or pixels that become one.
+# Images for a model: a float32 array, or pixels that become one.
 PixelArrays = Array | Pixels

@@ -40,7 +40,7 @@ class Recipe(Schema):
     Attributes:
         model: see `legodnn.blocks.importing.models.open_model`.
         name: what the model is called in the store.
-        data: see `legodnn.blocks.importing.data.load`.
+        data: see `legodnn.blocks.importing.data_sources.load`.
         width: channel multiplier of a zoo model.
         image_size: height and width that digits and image folders are scaled to; None: what the model takes, 32 for
             those that are made here.

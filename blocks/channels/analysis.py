@@ -1,10 +1,12 @@
-"""Which channels of a block hang together: every channel that must go when one goes.
+"""Which channels of a block depend on one another, so that they can only be removed together.
 
-Each channel of each tensor has a number. An operation says how its output channels relate to its input channels:
-the same ones (batch norm, pooling), the input's one after another (concatenate), one each united (add), or new ones
-that its own weights make (convolution, dense): `rules` says which. Numbers that are united form a *class*: its
-channels can only be removed together. Classes made by the same layers form a *group*, within which a sparsity
-applies. The block's inputs and outputs keep all their channels, and so does everything an unknown operation touches:
+Every channel of every tensor has an ID. The rule of each operation (`rules`) says how its output channels depend on its
+input channels: they are the same (batch norm, pooling), the inputs' one after another (concatenate), the inputs' united
+one by one (add), or new ones that its weights make (convolution, dense). Channels that are united are *coupled*: they
+are removed together or not at all. Sets of coupled channels that the same layers make form a *group*; a sparsity is the
+share of its sets that a group loses.
+
+The block's inputs and outputs keep all channels, and so does every tensor that an unknown operation reads or writes:
 that may cost compression, never correctness. The idea of dependency groups is DepGraph's (Fang et al., CVPR 2023).
 """
 
@@ -17,32 +19,38 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
-from legodnn.blocks.channels.rules import rule
+from legodnn.blocks.channels.rules import channel_rule
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls
 
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels made by the same layers, removable class by class.
+    """Channels that the same layers make, as sets of coupled channels.
 
     Attributes:
-        makers: names of the layers whose weights make these channels; a layer that puts several channels into
-            each class (a grouped convolution) is named as often.
-        classes: one array of channel numbers for each class; a class goes or stays whole.
+        makers: names of the layers whose weights make these channels. A layer that puts several channels into each set,
+            as a grouped convolution does, is named as often.
+        coupled: the channel IDs of each set of coupled channels; a set is removed as a whole or stays.
 
-    Example:
-        >>> a, b = Conv2D(6, 3, name="a"), Conv2D(6, 3, name="b")
-        >>> block = keras.Model(x, Conv2D(3, 3)(Add()([a(x), b(x)])))
-        >>> print(analyse(block).groups[0])
-        6 channels made by a + b
+    Example: two convolutions of three filters are added, so that filter i of one goes with filter i of the other. The
+    input has the channel IDs 0 and 1, and `a` and `b` make 2 to 4 and 5 to 7.
+        >>> from keras import Input, Model
+        >>> from keras.layers import Add, Conv2D
+        >>> x, a, b = Input((8, 8, 2)), Conv2D(3, 3, name="a"), Conv2D(3, 3, name="b")
+        >>> block = Model(x, Conv2D(4, 3)(Add()([a(x), b(x)])))
+        >>> (group,) = analyse(block).groups
+        >>> print(group)
+        3 channels made by a + b
+        >>> [ids.tolist() for ids in group.coupled]
+        [[2, 5], [3, 6], [4, 7]]
     """
 
     makers: tuple[str, ...]
-    classes: tuple[IdArray, ...]
+    coupled: tuple[IdArray, ...]
 
     def __str__(self) -> str:
         makers = (name if n == 1 else f"{name} x {n}" for name, n in Counter(self.makers).items())
-        return f"{len(self.classes)} channels made by {' + '.join(makers)}"
+        return f"{len(self.coupled)} channels made by {' + '.join(makers)}"
 
 
 @dataclass
@@ -50,11 +58,11 @@ class Channels:
     """The channels of one block.
 
     Attributes:
-        of: channel numbers of each tensor's last axis, by the tensor's id().
-        groups: what can be removed.
-        made: for each layer that makes channels, its output's numbers.
-        kept_whole: calls whose channels cannot be removed, with the reason.
-        count: how many numbers there are; they are 0 .. count - 1.
+        of: the channel IDs of each tensor's last axis, by the tensor's `id()`.
+        groups: the channels that can be removed.
+        made: the IDs of the output channels of each layer that makes channels, by the layer's name.
+        kept_whole: names of the calls whose channels cannot be removed, with the reason.
+        count: the number of channel IDs, which are 0 to count - 1.
     """
 
     of: dict[int, IdArray] = field(default_factory=dict)
@@ -65,66 +73,79 @@ class Channels:
 
 
 def analyse(block: keras.Model) -> Channels:
-    """Number the channels of a block (a Functional model) and find what can be removed from its inside."""
-    numbering, channels = ChannelIds(), Channels()
+    """Give every channel of a block (a Functional model) an ID, and find the groups that can be removed.
+
+    Example: what `Softmax` reads and writes stays, since each of its outputs depends on all channels.
+        >>> from keras import Input, Model
+        >>> from keras.layers import Conv2D, Softmax
+        >>> x = Input((8, 8, 2))
+        >>> block = Model(x, Conv2D(4, 3)(Softmax(name="gate")(Conv2D(3, 3)(Conv2D(5, 3, name="first")(x)))))
+        >>> channels = analyse(block)
+        >>> [str(group) for group in channels.groups]
+        ['5 channels made by first']
+        >>> channels.kept_whole
+        {'gate': 'it normalises over the channels, which depend on one another'}
+    """
+    ids, channels = ChannelIds(), Channels()
     uses = Counter(id(call.operation) for call in calls(block))
     for t in block.inputs:
-        channels.of[id(t)] = _fixed(t, numbering)
+        channels.of[id(t)] = _fixed(t, ids)
     for call in calls(block):
-        result = _relate(call, channels, numbering, uses[id(call.operation)] > 1)
+        result = _related(call, channels, ids, uses[id(call.operation)] > 1)
         if isinstance(result, str):
             channels.kept_whole[call.name] = result
             for t in call.inputs:
-                numbering.fix(channels.of[id(t)])
+                ids.fix(channels.of[id(t)])
             for t in call.outputs:
-                channels.of[id(t)] = _fixed(t, numbering)
+                channels.of[id(t)] = _fixed(t, ids)
         else:
             channels.of[id(call.outputs[0])] = result
     for t in block.outputs:
-        numbering.fix(channels.of[id(t)])
-    channels.made = {name: ids for name, ids in numbering.made.items() if name not in channels.kept_whole}
-    channels.count = len(numbering)
-    channels.groups = _groups(channels, numbering)
+        ids.fix(channels.of[id(t)])
+    channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
+    channels.count = len(ids)
+    channels.groups = _groups(channels, ids)
     return channels
 
 
-def _fixed(tensor: Tensor, numbering: ChannelIds) -> IdArray:
-    """Numbers of their own for a tensor's last axis, which must stay; none if it has no such axis of known length."""
+def _fixed(tensor: Tensor, ids: ChannelIds) -> IdArray:
+    """Return new IDs, which must stay, for a tensor's last axis; none if it has no such axis of known length."""
     known = len(tensor.shape) > 1 and tensor.shape[-1] is not None
-    ids = numbering.fresh(tensor.shape[-1] if known else 0)
-    numbering.fix(ids)
-    return ids
+    new = ids.fresh(tensor.shape[-1] if known else 0)
+    ids.fix(new)
+    return new
 
 
-def _relate(call: LayerCall, channels: Channels, numbering: ChannelIds, shared: bool) -> IdArray | str:
-    """The numbers of a call's output, or why they cannot be related to those of its inputs."""
-    known = rule(call)
-    if isinstance(known, str):
-        return known
-    # Each call would ask for a cut of its own. What has nothing to cut (an activation) may well be called again.
-    if shared and known.cut:
+def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool) -> IdArray | str:
+    """Return the IDs of a call's output channels, or why they cannot be told from those of its inputs."""
+    rule = channel_rule(call)
+    if isinstance(rule, str):
+        return rule
+    # Each call would ask for a cut of its own. A layer without a cut, such as an activation, may be called again.
+    if shared and rule.cut:
         return f"{call.name} is used more than once"
     inputs = [channels.of[id(t)] for t in call.inputs]
-    if not all(len(ids) for ids in inputs):
+    if not all(len(read) for read in inputs):
         return "it reads a tensor without channels"
-    result = known.relate(call, inputs, numbering)
+    result = rule.relation(call, inputs, ids)
     if not isinstance(result, str) and len(result) != call.outputs[0].shape[-1]:
         return "its output has other channels than its inputs together"
     return result
 
 
-def _groups(channels: Channels, numbering: ChannelIds) -> tuple[ChannelGroup, ...]:
-    fixed = {numbering.root(i) for i in numbering.fixed}
+def _groups(channels: Channels, ids: ChannelIds) -> tuple[ChannelGroup, ...]:
+    """Return the sets of coupled channels that need not stay, grouped by the layers that make them."""
+    fixed = {ids.root(i) for i in ids.fixed}
     members: dict[int, list[int]] = {}
     makers: dict[int, list[str]] = {}
-    for ids in channels.of.values():
-        for i in ids.tolist():
-            members.setdefault(numbering.root(i), []).append(i)
-    for layer, ids in channels.made.items():
-        for i in ids.tolist():
-            makers.setdefault(numbering.root(i), []).append(layer)
+    for of_tensor in channels.of.values():
+        for i in of_tensor.tolist():
+            members.setdefault(ids.root(i), []).append(i)
+    for layer, made in channels.made.items():
+        for i in made.tolist():
+            makers.setdefault(ids.root(i), []).append(layer)
     groups: dict[tuple[str, ...], list[IdArray]] = {}
     for root, layers in makers.items():
         if root not in fixed:
             groups.setdefault(tuple(layers), []).append(np.unique(members[root]))
-    return tuple(ChannelGroup(layers, tuple(classes)) for layers, classes in groups.items())
+    return tuple(ChannelGroup(layers, tuple(coupled)) for layers, coupled in groups.items())

@@ -1,4 +1,4 @@
-"""Numbers for channels, and which numbers stand or fall together: the bookkeeping under `channels` and `rules`."""
+"""IDs for the channels of a block, and which channels can only be removed together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ IdArray = NDArray[np.int64]
 
 
 class ChannelIds:
-    """Union-find over channel numbers, which remembers who made them and which must stay.
+    """A union-find over channel IDs that also records which layer made a channel, and which channels must stay.
 
     Attributes:
-        made: for each layer whose weights make channels, the numbers of its output.
-        fixed: numbers that must stay, and everything united with them.
+        made: for each layer whose weights make channels, the IDs of its output channels.
+        fixed: IDs of channels that must stay; every channel united with one of them must stay too.
+
+    Example: an addition unites the channels of two convolutions one by one.
+        >>> ids = ChannelIds()
+        >>> a, b = ids.make("a", 3), ids.make("b", 3)
+        >>> ids.unite(a, b)
+        >>> [ids.root(i) for i in [*a.tolist(), *b.tolist()]]
+        [0, 1, 2, 0, 1, 2]
     """
 
     def __init__(self) -> None:
@@ -25,33 +32,33 @@ class ChannelIds:
         return len(self._parent)
 
     def fresh(self, count: int) -> IdArray:
-        """New numbers, united with none."""
+        """Return `count` new IDs, united with no others."""
         start = len(self._parent)
         self._parent.extend(range(start, start + count))
         return np.arange(start, start + count)
 
     def make(self, layer: str, count: int) -> IdArray:
-        """New numbers for the channels that a layer's weights make."""
+        """Return new IDs for the `count` channels that the weights of `layer` make."""
         self.made[layer] = self.fresh(count)
         return self.made[layer]
 
     def root(self, i: int) -> int:
-        """The number that stands for everything united with i."""
+        """Return the ID that represents all channels united with channel `i`."""
         while self._parent[i] != i:
             self._parent[i] = self._parent[self._parent[i]]
             i = self._parent[i]
         return i
 
     def unite(self, a: IdArray, b: IdArray) -> None:
-        """Tie a[i] to b[i], for every i."""
+        """Unite channel a[i] with channel b[i], for every i."""
         for x, y in zip(a.tolist(), b.tolist(), strict=True):
             self._parent[self.root(y)] = self.root(x)
 
-    def unite_rows(self, ids: IdArray) -> None:
-        """Tie each column of a table of numbers, shape (rows, columns), together."""
-        for row in ids[1:]:
-            self.unite(ids[0], row)
+    def unite_rows(self, table: IdArray) -> None:
+        """Unite all channels in each column of a table of IDs, shape (rows, columns)."""
+        for row in table[1:]:
+            self.unite(table[0], row)
 
     def fix(self, ids: IdArray) -> None:
-        """These must stay."""
+        """Mark channels as ones that must stay."""
         self.fixed.extend(ids.tolist())

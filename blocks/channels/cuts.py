@@ -1,7 +1,8 @@
-"""What a layer loses with its channels: changes of its configuration, and its remaining weights.
+"""Cuts: what a copy of a layer changes when it keeps only some channels. They are the second half of channel rules.
 
-Each cut is a function (call, keep_in, keep_out), the masks saying which channels of the call's first input and of its
-output stay, shapes (c_in,) and (c_out,). The copy that gets them is made by `prune`, which knows nothing of layers.
+A cut is a function (call, keep_in, keep_out). The masks say which channels of the call's first input and of its output
+stay; their shapes are (c_in,) and (c_out,). It returns changed entries of the layer's configuration, and the weights
+that the copy gets. Making the copy is left to `legodnn.blocks.pruning.prune`, which knows nothing about layers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Cut = Callable[[LayerCall, Mask, Mask], Parts]
 
 
 def cut_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """Kernel (..., c_in / groups, c_out), bias (c_out,)."""
+    """Cut a kernel of shape (..., c_in / groups, c_out) and a bias of shape (c_out,)."""
     layer: Any = call.operation
     kernel, *bias = layer.get_weights()
     if call.kind == "Dense":
@@ -34,19 +35,23 @@ def cut_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
 
 
 def cut_transposed_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """Kernel (..., c_out, c_in), bias (c_out,)."""
+    """Cut the kernel of a transposed convolution, shape (..., c_out, c_in), and its bias, shape (c_out,)."""
     kernel, *bias = call.operation.get_weights()
     return {"filters": int(keep_out.sum())}, [kernel[..., keep_out, :][..., keep_in], *(b[keep_out] for b in bias)]
 
 
 def cut_depthwise_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """Kernel (..., c_in, multiplier), bias (c_in * multiplier,)."""
+    """Cut a depthwise kernel of shape (..., c_in, multiplier) and a bias of shape (c_in * multiplier,)."""
     kernel, *bias = call.operation.get_weights()
     return {}, [kernel[..., keep_in, :], *(b[keep_out] for b in bias)]
 
 
 def cut_separable_kernels(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """Depthwise kernel (..., c_in, multiplier), pointwise (..., c_in * multiplier, c_out), bias (c_out,)."""
+    """Cut the three weights of a separable convolution.
+
+    They are a depthwise kernel (..., c_in, multiplier), a pointwise one (..., c_in * multiplier, c_out), and a bias
+    (c_out,).
+    """
     depthwise, pointwise, *bias = call.operation.get_weights()
     middle = np.repeat(keep_in, call.operation.depth_multiplier)
     pointwise = pointwise[..., middle, :][..., keep_out]
@@ -54,12 +59,12 @@ def cut_separable_kernels(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Par
 
 
 def cut_last_axis(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """Weights (..., c), or (..., 1) where all channels share them."""
+    """Cut weights of shape (..., c), and leave those of shape (..., 1), which all channels share."""
     return {}, [w[..., keep_in] if w.shape[-1] == len(keep_in) else w for w in call.operation.get_weights()]
 
 
 def cut_and_count(entry: str) -> Cut:
-    """Weights (..., c), and the number of channels in the configuration."""
+    """Return a cut of weights of shape (..., c) that also writes the number of channels into a configuration entry."""
 
     def cut(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
         return {entry: int(keep_in.sum())}, cut_last_axis(call, keep_in, keep_out)[1]
@@ -68,6 +73,6 @@ def cut_and_count(entry: str) -> Cut:
 
 
 def cut_shape(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
-    """No weights; the shape that a Reshape layer or keras.ops.reshape gives its output, (..., c_out)."""
+    """Change the target shape of a Reshape layer or a `keras.ops.reshape` call, (..., c_out); it has no weights."""
     shape = (*call.outputs[0].shape[1:-1], int(keep_out.sum()))
     return {"target_shape": shape} if hasattr(call.operation, "target_shape") else {"newshape": (-1, *shape)}, []

@@ -1,4 +1,4 @@
-"""Where a model can be cut at all: rule 1 of `extract`, and what a run of calls reads and writes."""
+"""Places where a model can be cut (rule 1 of `common_blocks`), and the tensors that a run of calls reads and writes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import keras
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, live_after, submodel
 
-_LONG = 100  # calls in a branched piece, from which on it is divided
+_LONG = 100  # a branched run of this many calls is divided, whatever resolutions it works at
 
 
 class Division:
-    """A model's calls in order, and what crosses from one run of calls to others.
+    """A model's calls in order, and the tensors that pass from one run of calls to later ones.
+
+    A *run* is a list of calls that follow one another in topological order.
 
     Attributes:
         model: the model, a Functional one without nested models.
@@ -30,64 +32,68 @@ class Division:
         self._live = live_after(self.order, model.inputs)
 
     def atoms(self) -> list[list[LayerCall]]:
-        """Runs of calls, one after another, that are not divided further."""
+        """Return the shortest runs that rule 1 cuts the model into: single calls and branched runs, in order."""
         return self._divide(self.order, set(), always=True)
 
-    def _divide(self, run: list[LayerCall], passing: set[int], always: bool = False) -> list[list[LayerCall]]:
-        if not always and (len(run) == 1 or (scales(run) <= 2 and len(run) < _LONG)):
+    def _divide(self, run: list[LayerCall], skips: set[int], always: bool = False) -> list[list[LayerCall]]:
+        """Cut a run wherever one tensor carries everything, tensors in `skips` (by `id()`) apart.
+
+        Where there is no such place, the tensor that lives longest joins the skips, until there is one.
+        """
+        if not always and (len(run) == 1 or (resolutions(run) <= 2 and len(run) < _LONG)):
             return [run]
         for _ in range(len(run)):
-            parts = self._cut(run, passing)
+            parts = self._cut(run, skips)
             if len(parts) > 1:
-                return [atom for part in parts for atom in self._divide(part, passing)]
-            longest = max(self._inside(run, passing), key=self._span, default=None)
+                return [atom for part in parts for atom in self._divide(part, skips)]
+            longest = max(self._inside(run, skips), key=self._lifetime, default=None)
             if longest is None:
                 return [run]
-            passing = passing | {id(longest)}
+            skips = skips | {id(longest)}
         return [run]
 
-    def _cut(self, run: list[LayerCall], passing: set[int]) -> list[list[LayerCall]]:
-        """A run cut wherever a single tensor, those in `passing` aside, is live, and the last call has written it."""
+    def _cut(self, run: list[LayerCall], skips: set[int]) -> list[list[LayerCall]]:
+        """Cut a run behind every call whose output is the only live tensor, those in `skips` apart."""
         parts: list[list[LayerCall]] = [[]]
         for call in run:
             parts[-1].append(call)
-            known = self._live[self._place[id(call)]]
-            live = [t for t in known if id(t) not in passing]
-            if len(live) == 1 and live[0] is call.outputs[0] and all(map(_can_pass, known)):
+            crossing = self._live[self._place[id(call)]]
+            live = [t for t in crossing if id(t) not in skips]
+            if len(live) == 1 and live[0] is call.outputs[0] and all(map(_can_cross, crossing)):
                 parts.append([])
         return [part for part in parts if part]
 
-    def _inside(self, run: list[LayerCall], passing: set[int]) -> list[Tensor]:
-        """Tensors that are live inside a run, longer than to the next call."""
+    def _inside(self, run: list[LayerCall], skips: set[int]) -> list[Tensor]:
+        """Return the tensors that are live inside a run, and longer than to the next call."""
         found = {id(t): t for call in run[:-1] for t in self._live[self._place[id(call)]]}
-        return [t for key, t in found.items() if key not in passing and self._span(t) > 1]
+        return [t for key, t in found.items() if key not in skips and self._lifetime(t) > 1]
 
-    def _span(self, tensor: Tensor) -> int:
-        """How many calls long a tensor lives."""
+    def _lifetime(self, tensor: Tensor) -> int:
+        """Return the number of calls from the one that writes a tensor to the last one that reads it."""
         written = next((i for i, c in enumerate(self.order) if any(t is tensor for t in c.outputs)), -1)
         return self._last_use[id(tensor)] - written
 
     def inputs(self, run: Sequence[LayerCall]) -> list[Tensor]:
-        """The tensors that a run reads from outside, in the order of first use."""
+        """Return the tensors that a run reads from outside, in the order of first use."""
         inner = {id(t) for c in run for t in c.outputs}
         return list({id(t): t for c in run for t in c.inputs if id(t) not in inner}.values())
 
     def outputs(self, run: Sequence[LayerCall]) -> list[Tensor]:
-        """The tensors of a run that others read, or that are outputs of the model."""
+        """Return the tensors of a run that later calls read, or that are outputs of the model."""
         end = self._place[id(run[-1])]
         return [t for c in run for t in c.outputs if self._last_use.get(id(t), -1) > end]
 
     def submodel(self, run: Sequence[LayerCall], name: str = "piece") -> keras.Model:
-        """A run of calls as a model of its own."""
+        """Return a run of calls as a model of its own, which shares its layers with the whole model."""
         return submodel(self.inputs(run), self.outputs(run), name)
 
     def removable(self, run: Sequence[LayerCall]) -> int:
-        """How many classes of channels can be removed from a run of calls that is a piece of its own."""
-        return sum(len(group.classes) for group in analyse(self.submodel(run)).groups)
+        """Return how many sets of coupled channels could be removed from a run if it were a segment of its own."""
+        return sum(len(group.coupled) for group in analyse(self.submodel(run)).groups)
 
 
-def _can_pass(tensor: Tensor) -> bool:
-    """Whether segments can exchange a tensor: floats without a mask of time steps."""
+def _can_cross(tensor: Tensor) -> bool:
+    """Whether a tensor can pass between segments: it holds floats and has no mask of time steps."""
     return tensor.dtype == "float32" and getattr(tensor, "_keras_mask", None) is None
 
 
@@ -95,10 +101,10 @@ def _resolution(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[1:-1])
 
 
-def scales(run: Sequence[LayerCall]) -> int:
-    """How many resolutions a run of calls works at; 1x1 (squeeze-and-excite) does not count.
+def resolutions(run: Sequence[LayerCall]) -> int:
+    """Return how many resolutions a run of calls works at; 1x1 (squeeze-and-excite) does not count.
 
-    What padding and unpadded convolutions add or take away, less than a third, makes no other resolution.
+    Sides that differ by less than a factor of 1.5, as after padding or an unpadded convolution, count as one.
     """
     found = {_resolution(t) for call in run for t in (*call.inputs, *call.outputs)}
     sides = sorted({max(r) for r in found if r and max(r) > 1})

@@ -1,20 +1,66 @@
-"""How far tensors are from what is wanted, relative to what varies there."""
+"""How far outputs are from the outputs that are wanted, and inputs to compare two models on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
+
+from legodnn.blocks.importing.graph import holds_integers
+
+FLOAT32_TOLERANCE = 1e-3  # the largest `relative_difference` between two ways to compute one function in float32
 
 
 def relative_error(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
-    """Mean squared error over the variance of the target: 0 is perfect, 1 is what a constant has.
+    """Return the mean squared error over the variance of the target, a scalar tensor; the mean for several outputs.
 
-    Where a block has several outputs, their mean.
+    0 is perfect; 1 is what the best constant has.
     """
     parts = []
     for output, target in zip(outputs, targets, strict=True):
         output, target = ops.cast(output, "float32"), ops.cast(target, "float32")
         parts.append(ops.mean(ops.square(output - target)) / ops.maximum(ops.var(target), 1e-6))
     return sum(parts) / len(parts)
+
+
+def relative_difference(found: Any, wanted: Any) -> float:
+    """Return the root mean square of the difference over that of what is wanted, for the image where it is largest.
+
+    Args:
+        found: an output for a batch of images, shape (n, ...).
+        wanted: what it should be, of the same shape. Infinite or NaN values must stand in the same places in both.
+    """
+    a, b = (ops.convert_to_numpy(ops.cast(y, "float32")).astype(np.float64) for y in (found, wanted))
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    if (np.isfinite(a) != np.isfinite(b)).any():
+        return float("inf")
+    a, b = np.where(np.isfinite(a), a, 0), np.where(np.isfinite(b), b, 0)
+    scale = np.maximum(np.sqrt(np.square(b).mean(axis=1)), 1e-6)
+    return float((np.sqrt(np.square(a - b).mean(axis=1)) / scale).max())
+
+
+def same_function(found: Sequence[Any], wanted: Sequence[Any]) -> bool:
+    """Whether two lists of outputs for the same images can come from one function, computed in float32."""
+    return all(relative_difference(a, b) <= FLOAT32_TOLERANCE for a, b in zip(found, wanted, strict=True))
+
+
+def sample_inputs(model: keras.Model, largest: float = 255.0) -> list[Any]:
+    """Return random values for each input of a model, the same in every call: arrays of shape (4, ...).
+
+    Floats are about 1 in two of the images and about `largest` in the others, since a model may take scaled images or
+    pixels. Integers are pixels where the input is an image, and otherwise 0 and 1.
+    """
+    rng, found = np.random.default_rng(0), []
+    scale = np.array([1.0, 1.0, largest, largest])
+    for t in model.inputs:
+        shape = (len(scale), *t.shape[1:])
+        if holds_integers(t.dtype):
+            most = 255 if t.dtype != "int8" and len(shape) == 4 else 1
+            found.append(rng.integers(0, most + 1, shape).astype(t.dtype))
+        else:
+            x = rng.normal(size=shape) if len(shape) != 4 else rng.uniform(size=shape)
+            found.append((x * scale.reshape(-1, *[1] * (len(shape) - 1))).astype(np.float32))
+    return found

@@ -1,6 +1,6 @@
-"""A Keras model as a list of operation calls in topological order, and what each call costs.
+"""A Keras model as a list of operation calls in topological order: running it, rebuilding it, counting its work.
 
-This is the one place that touches Keras' node objects; it knows nothing of blocks or pruning.
+Only this module touches Keras' node objects. It knows nothing about blocks or pruning.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from legodnn.errors import ModelError
 
-Tensor = Any  # keras.KerasTensor: a symbolic tensor; identity matters, equality does not exist.
+Tensor = Any  # keras.KerasTensor: a symbolic tensor. Tensors are told apart by identity; they cannot be compared.
 
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:
-    """One call of a layer or Keras operation: what it reads and writes."""
+    """One call of a layer or Keras operation, with the tensors that it reads and writes."""
 
     operation: Any
     node: Any
@@ -40,7 +39,14 @@ class LayerCall:
 
 
 def calls(model: keras.Model) -> list[LayerCall]:
-    """Every operation call of a Functional model in topological order, input layers left out."""
+    """Return every operation call of a Functional model in topological order; input layers are left out.
+
+    Example:
+        >>> x = keras.Input((8, 8, 3))
+        >>> model = keras.Model(x, keras.layers.ReLU(name="r")(keras.layers.Conv2D(4, 3, name="c")(x)))
+        >>> [(call.name, call.kind, call.outputs[0].shape) for call in calls(model)]
+        [('c', 'Conv2D', (None, 6, 6, 4)), ('r', 'ReLU', (None, 6, 6, 4))]
+    """
     found = []
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
@@ -49,54 +55,14 @@ def calls(model: keras.Model) -> list[LayerCall]:
     return found
 
 
-def check_shapes(model: keras.Model) -> None:
-    """Refuse a Functional model in which a tensor's shape is not known, or whose outputs are not tensors of their own.
-
-    Raises:
-        ModelError: naming the input or the layer.
-    """
-    images = {t.shape[0] for t in model.inputs}
-    for t in model.inputs:
-        if None in t.shape[1:]:
-            raise ModelError(
-                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
-            )
-        if any(t is output for output in model.outputs):
-            raise ModelError(f"model {model.name!r} gives its input {t.name!r} as an output; leave that output out")
-    for number, t in enumerate(model.outputs):
-        if any(t is other for other in model.outputs[:number]):
-            raise ModelError(
-                f"model {model.name!r} gives the output of {model.output_names[number]!r} twice (output {number + 1}); "
-                "leave one of them out"
-            )
-    for call in calls(model):
-        for t in call.outputs:
-            if None in t.shape[1:] or t.shape[:1] not in [(n,) for n in images]:
-                raise ModelError(
-                    f"layer {call.name!r} ({call.kind}) of model {model.name!r} gives a tensor of shape {t.shape}; "
-                    "every size must be known but the first, which is the number of images"
-                )
-
-
-def check_weights(model: keras.Model) -> None:
-    """Refuse a model with weights that are not numbers.
-
-    Raises:
-        ModelError: naming the layer and the weight that hold NaN or infinity.
-    """
-    for layer in model.layers:
-        for variable in layer.weights:
-            if not np.isfinite(np.asarray(keras.ops.convert_to_numpy(variable), float)).all():
-                raise ModelError(
-                    f"layer {layer.name!r} of model {model.name!r} has NaN or infinity in its weights "
-                    f"({variable.name}): load or train it again"
-                )
-
-
 def live_after(order: Sequence[LayerCall], inputs: Sequence[Tensor]) -> list[list[Tensor]]:
-    """For each call of a model, the tensors known once it is done that later calls read.
+    """Return, for each call, the live tensors behind it: those known by then that later calls read.
 
-    Where that is one tensor, the model can be cut in two that share nothing but this tensor.
+    Where a single tensor is live, the model can be cut into two that share nothing but this tensor.
+
+    Args:
+        order: all calls of a model in topological order.
+        inputs: the model's inputs.
     """
     last_use = {id(t): i for i, call in enumerate(order) for t in call.inputs}
     known = list(inputs)
@@ -108,19 +74,21 @@ def live_after(order: Sequence[LayerCall], inputs: Sequence[Tensor]) -> list[lis
 
 
 def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> keras.Model:
-    """The piece of a model between tensors, with the same layer objects (weights are shared, not copied)."""
+    """Return the part of a model between two sets of tensors. It has the same layer objects, so weights are shared."""
     return keras.Model(alone(inputs), alone(outputs), name=name)
 
 
 def alone(values: Sequence[Any]) -> Any:
-    """What Keras wants for inputs and outputs: a single value as itself, several as a list."""
+    """Return inputs or outputs as Keras takes them: a single value as itself, several as a list."""
     return values[0] if len(values) == 1 else list(values)
 
 
 def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Model:
-    """A new model of the same graph in which each call's operation is `replace(call)`.
+    """Return a new model of the same graph in which `replace(call)` stands for the operation of each call.
 
-    `replace` may return the operation itself, to share it.
+    Args:
+        model: a Functional model.
+        replace: gives a new operation, or the call's own, which the two models then share.
 
     Raises:
         ModelError: a replacement cannot be called where the operation was.
@@ -142,10 +110,15 @@ def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Mo
 
 
 def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list[Any]:
-    """Outputs of a Functional model, in inference or while it is trained to give another model's outputs.
+    """Return the outputs of a Functional model, in inference or while it is trained towards another model's outputs.
 
-    In training, layers that keep statistics of batches (batch norms) do so; random ones (augmentation, dropout, noise)
-    do what they do in inference: the outputs wanted are those for the image as it is.
+    In training, layers that keep statistics of batches (batch norms) update them. Random layers (augmentation, dropout,
+    noise) do what they do in inference, because the wanted outputs are those for the image as it is.
+
+    Args:
+        model: the model.
+        values: its inputs, each of shape (n, ...).
+        training: whether this is a training step.
 
     Raises:
         ModelError: a layer gives another shape in inference than when the graph was made.
@@ -166,13 +139,18 @@ def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list
     return [known[id(t)] for t in model.outputs]
 
 
+def holds_integers(dtype: str) -> bool:
+    """Whether a tensor's type, such as 'uint8', holds integers (or booleans) only."""
+    return dtype.startswith(("int", "uint", "bool"))
+
+
 def as_list(values: Any) -> list[Any]:
-    """The way back: always a list."""
+    """Return inputs or outputs as a list, however many they are. This undoes `alone`."""
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
 def macs(model: keras.Model) -> int:
-    """Multiply-accumulates of one inference: convolutions and dense layers, counted from shapes."""
+    """Return the multiply-accumulates of one inference in convolutions, dense layers and attention."""
     return sum(_call_macs(call) for call in calls(model))
 
 
@@ -184,7 +162,7 @@ def _call_macs(call: LayerCall) -> int:
     kernel = getattr(layer, "depthwise_kernel" if separable else "kernel", None)
     if kernel is None:
         return 0
-    if call.kind == "EinsumDense":  # each output value sums over the kernel's axes that the output has not
+    if call.kind == "EinsumDense":  # Each output value is a sum over the kernel axes that the output does not have.
         _, of_kernel, of_output = layer.equation.replace("->", ",").split(",")
         summed = (n for letter, n in zip(of_kernel, kernel.shape, strict=True) if letter not in of_output)
         return int(math.prod(call.outputs[0].shape[1:]) * math.prod(summed))
@@ -198,7 +176,7 @@ def _call_macs(call: LayerCall) -> int:
 
 
 def _attention_macs(layer: Any, lengths: Sequence[int]) -> int:
-    """Of a MultiHeadAttention layer for inputs (query, value) or (query, value, key), each (batch, length, c)."""
+    """Count a MultiHeadAttention layer for inputs (query, value) or (query, value, key), each (batch, length, c)."""
     query, value = lengths[0], lengths[1]
     projections = (
         (query, layer._query_dense),

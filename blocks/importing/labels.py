@@ -1,24 +1,35 @@
-"""Whether labels can be what a model gives: refused before anything is trained or measured, with both counts."""
+"""What labels say about outputs, and whether they fit them; what does not fit is refused before anything is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.output_scale import OutputScale
 from legodnn.errors import DataError
+
+HeadKind = Literal["classes", "binary", "numbers"]
+Labels = NDArray[Any]
 
 
 def check_classes(model: keras.Model, data: Dataset, metric: str | None = None) -> None:
-    """Raise DataError if class numbers are no outputs of a classifier, or its outputs are not the classes there are.
+    """Compare a data set's classes with the outputs of a classifier.
 
-    Said nothing of: labels of another form than one class number for each image, which are the metric's to judge, and
-    those that are compared by a metric of the user's own.
+    Labels of another form than one class number for each image are left to the metric, and so are all labels that a
+    metric of the user's own reads.
 
     Args:
-        model: of one or several outputs, any of which may be meant.
-        data: whose labels are looked at.
-        metric: the recipe's.
+        model: a model of one or several outputs; the labels may be meant for any of them.
+        data: the data set.
+        metric: the recipe's metric.
+
+    Raises:
+        DataError: the model has another number of outputs than there are classes, or a class number is none of them.
     """
     given = [split.y for split in (data.train, data.val, data.test) if split.y is not None]
     y = [part for part in given if not isinstance(part, tuple) and part.ndim == 1 and part.dtype.kind in "iu"]
@@ -34,6 +45,92 @@ def check_classes(model: keras.Model, data: Dataset, metric: str | None = None) 
             f"{data.name} has {len(names)} classes ({which}), but {outputs}: there must be one for each, "
             "in the order of names" + (f"; no image shows {', '.join(empty[:20])}" if empty else "")
         )
-    # One output may be a number that is to be told, such as an age.
+    # A single output may stand for a number, such as an age.
     if numbers[0] < 0 or (max(scores) > 1 and numbers[-1] >= max(scores)):
         raise DataError(f"{data.name}: labels run from {numbers[0]} to {numbers[-1]}, but {outputs}")
+
+
+def kinds_by_labels(
+    shape: tuple[int, ...], scale: OutputScale, labels: Mapping[str, Labels], where: str
+) -> tuple[list[HeadKind], int]:
+    """Return what an output can be by its labels.
+
+    Args:
+        shape: the output's shape for one image.
+        scale: the output's scale.
+        labels: the labels of each split, shape (n, ...), by what messages call the split.
+        where: what messages call the output.
+
+    Returns:
+        The kinds that it can be, the likeliest first, and the label that says yes where the kind is 'binary'.
+
+    Raises:
+        DataError: labels are not finite numbers, or do not fit the output.
+    """
+    for name, y in labels.items():
+        if y.dtype.kind not in "biuf":
+            raise DataError(f"{name}: labels hold {y.dtype}, not numbers")
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise DataError(f"{name}: labels hold NaN or infinity")
+        if _fits(shape, y.shape[1:]) is None:
+            raise DataError(
+                f"{name}: labels of shape {y.shape[1:]} for each do not fit {where}, which gives {shape}: give a class "
+                "number for each (for each place), or labels of the outputs' shape; or name a metric of your own, "
+                "module:function"
+            )
+    fits = {_fits(shape, y.shape[1:]) for y in labels.values()}
+    if len(fits) > 1:
+        raise DataError(f"{', '.join(labels)}: labels of different shapes: {[y.shape for y in labels.values()]}")
+    if fits == {"number"}:
+        _check_class_numbers(shape, labels, where)
+        return ["classes"], 1
+    values = _few_values(list(labels.values()))
+    if len(shape) == 3 and shape[-1] == 1 and values and 255 in values and values <= {0, 1, 255}:
+        return ["binary", "numbers"], 1 if 1 in values else 255
+    columns = shape[-1] if shape else 1
+    if values and values <= {0, 1}:
+        one_hot = columns > 1 and all((y.sum(axis=-1) == 1).all() for y in labels.values())
+        return (["classes", "binary", "numbers"] if one_hot else ["binary", "numbers"]), 1
+    if scale != "linear" and any(y.min() < 0 or y.max() > 1 for y in labels.values()):
+        name, y = next((n, y) for n, y in labels.items() if y.min() < 0 or y.max() > 1)
+        raise DataError(
+            f"{name}: labels run from {y.min():g} to {y.max():g}, but {where} gives values from 0 to 1: label 0 and 1"
+        )
+    if columns > 1 and all((y >= 0).all() and np.allclose(y.sum(axis=-1), 1, atol=1e-3) for y in labels.values()):
+        return ["classes", "numbers"], 1  # smoothed one-hot labels
+    return ["numbers"], 1
+
+
+def _fits(shape: tuple[int, ...], label: tuple[int, ...]) -> Literal["value", "number"] | None:
+    """Return whether labels have a value for each value of the output, or a class number for each set of scores.
+
+    None: their shape fits neither.
+    """
+    columns, places = (shape[-1] if shape else 1), shape[:-1]
+    if label == shape or (columns == 1 and label in (places, (*places, 1))):
+        return "value"
+    return "number" if columns > 1 and label in (places, (*places, 1)) else None
+
+
+def _check_class_numbers(shape: tuple[int, ...], labels: Mapping[str, Labels], where: str) -> None:
+    """Refuse class numbers that are not whole, or outside the classes. In masks the latter mark ignored pixels."""
+    for name, y in labels.items():
+        if y.dtype.kind == "f" and (y != np.floor(y)).any():
+            raise DataError(
+                f"{name}: labels are {y.dtype} and not whole, but {where} gives scores of {shape[-1]} classes"
+            )
+        low, high = int(y.min()), int(y.max())
+        if len(shape) < 3 and (low < 0 or high >= shape[-1]):
+            raise DataError(f"{name}: labels run from {low} to {high}, but {where} has {shape[-1]} outputs")
+
+
+def _few_values(labels: Sequence[Labels]) -> set[int] | None:
+    """Return the values among 0, 1 and 255 that labels have; None if they have others too."""
+    found: set[int] = set()
+    for y in labels:
+        for value in (0, 1, 255):
+            if (y == value).any():
+                found.add(value)
+        if not np.isin(y, (0, 1, 255)).all():
+            return None
+    return found

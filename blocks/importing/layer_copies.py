@@ -1,7 +1,7 @@
-"""Copies of layers, with all of their state: weights, and what a layer derives from them when they are loaded.
+"""Copies of layers with all of their state: weights, and what a layer computes from them when it is loaded.
 
-A layer's own `load_own_variables` is what Keras calls when it reads a file, so a layer that keeps more than weights
-(the mean and variance of an adapted `Normalization`) restores it there.
+A copy gets its state through the layer's own `load_own_variables`, which Keras calls when it reads a file. So a layer
+that keeps more than weights, such as the mean and variance of an adapted `Normalization`, restores it there.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from legodnn.errors import ModelError
 
 
 def has_state(operation: Any) -> bool:
-    """Whether an operation is a layer with variables; what has none may be shared, whatever it is."""
+    """Whether an operation is a layer with variables. An operation without any can be shared rather than copied."""
     return isinstance(operation, keras.layers.Layer) and bool(operation.variables)
 
 
 def blank_copy(layer: Any, changes: Mapping[str, Any]) -> Any:
-    """A new layer of the same configuration but for some entries. It is not built, and has no state yet.
+    """Return a new layer of the same class and configuration, with some entries changed. It is not built yet.
+
+    Args:
+        layer: the original.
+        changes: entries of the configuration that the copy has instead of the original's.
 
     Raises:
         ModelError: the layer cannot be made from its configuration.
     """
-    if isinstance(layer, keras.layers.Lambda):  # a function goes into no configuration that is read again
+    if isinstance(layer, keras.layers.Lambda):  # A configuration cannot hold a function that could be read back.
         config = {"name": layer.name, "dtype": layer.dtype_policy, **changes}
         options = {"output_shape": layer._output_shape, "mask": layer.mask, "arguments": layer.arguments}
         return type(layer)(layer.function, **options, name=config["name"], dtype=config["dtype"])
@@ -41,7 +45,7 @@ def blank_copy(layer: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def give_state(layer: Any, copy: Any) -> None:
-    """Give a copy, which is built, the state of its original, layers inside of them included.
+    """Give a copy the state of its original, that of the layers inside them included. The copy must be built.
 
     Raises:
         ModelError: the copy holds other variables than the original.

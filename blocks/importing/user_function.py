@@ -1,4 +1,4 @@
-"""Functions of the user's own, named `module:function`: models, data sets, metrics."""
+"""Functions of the user's own, named `module:function`. They give models, data sets and metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from legodnn.errors import LegoError
 
 
 def user_function(name: str, error: type[LegoError], remedy: str = "write module:function") -> Callable[..., Any]:
-    """The function of this name. The current folder is searched too: first for its module and what that imports, as
-    Python does for scripts, and last for whatever is imported later.
+    """Import and return a function of the user's own.
+
+    The current folder is searched too. While the module is imported it comes first, as for Python's scripts; for what
+    is imported later it comes last, so that a file there is not taken for a library's module of the same name.
 
     Args:
         name: `module:function`.
         error: the type to raise.
-        remedy: the end of the message: what the user can do.
+        remedy: what the user can do, for the end of the message.
 
     Raises:
         error: there is no such module, or no such function in it.
@@ -36,9 +38,9 @@ def user_function(name: str, error: type[LegoError], remedy: str = "write module
     except ModuleNotFoundError as e:
         raise error(f"cannot find {name!r} ({e}); {remedy}") from None
     except Exception as e:  # the user's code may raise any
-        raise error(f"cannot import {module_name!r}: {_told(e)}") from e
+        raise error(f"cannot import {module_name!r}: {_one_line(e)}") from e
     finally:
-        if not known:  # a file that is called as a module of a library must not be taken for it
+        if not known:
             sys.path.remove(here)
             sys.path.append(here)
     if not hasattr(module, function_name):
@@ -50,27 +52,27 @@ def user_function(name: str, error: type[LegoError], remedy: str = "write module
 
 
 def call_user(name: str, function: Callable[..., Any], error: type[LegoError], *arguments: Any) -> Any:
-    """What a function of the user's own gives.
+    """Call a function of the user's own and return what it returns.
 
     Args:
-        name: of the function, for the message.
-        function: what `user_function` found.
+        name: the function's name, for the message.
+        function: the function that `user_function` returned.
         error: the type to raise.
-        arguments: of the function.
+        arguments: the function's arguments.
 
     Raises:
-        error: the function raised something: it says what and where.
+        error: the function raised an exception; the message says which, and where it was raised.
     """
     try:
         return function(*arguments)
     except LegoError:
         raise
     except Exception as e:  # the user's code may raise any
-        raise error(f"{name} failed: {_told(e)}; --debug shows the traceback") from e
+        raise error(f"{name} failed: {_one_line(e)}; --debug shows the traceback") from e
 
 
-def _told(error: Exception) -> str:
-    """An error of the user's code in a line: what, and where it was raised."""
+def _one_line(error: Exception) -> str:
+    """Return an error of the user's code as one line that says what it is and where it was raised."""
     what = str(error).strip().partition("\n")[0]
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError):

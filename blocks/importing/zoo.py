@@ -1,6 +1,6 @@
-"""Models to start from: VGG16, ResNet-18 and the CIFAR ResNets, with width, input shape and classes as arguments.
+"""Models to start from: VGG16, ResNet-18 and the CIFAR ResNets, and their published weights.
 
-All take inputs of shape (batch, height, width, channels) and give logits of shape (batch, classes).
+All of them take images of shape (batch, height, width, channels) and give logits of shape (batch, classes).
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def _classifier(x: Any, classes: int) -> Any:
 
 
 def vgg16(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
-    """VGG16 (Simonyan and Zisserman 2015) with batch norm and one dense layer: 13 convolutions in 5 stages.
+    """Return VGG16 (Simonyan and Zisserman 2015) with batch norm and one dense layer: 13 convolutions in 5 stages.
 
     Args:
-        width: multiplies the channels of every layer.
-        input_shape: height and width of at least 32.
-        classes: number of logits.
+        width: a factor for the channels of every layer.
+        input_shape: height, width and channels; height and width must be at least 32.
+        classes: the number of logits.
     """
     if min(input_shape[:2]) < 32:
         raise ModelError(f"vgg16 halves its input five times and needs at least 32x32 pixels, got {input_shape[:2]}")
@@ -61,14 +61,14 @@ def _residual(x: Any, filters: int, stride: int, name: str, shortcut: Callable[[
 
 
 def resnet18(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
-    """ResNet-18 (He et al. 2016): 8 residual blocks, projection shortcuts.
+    """Return ResNet-18 (He et al. 2016): 8 residual blocks with projection shortcuts.
 
-    The stem is 7x7 with pooling from 128 pixels on, 3x3 below (as usual for small images).
+    The stem is 7x7 with pooling for images of 128 pixels and more, and 3x3, as is usual, for smaller ones.
 
     Args:
-        width: multiplies the channels of every layer.
-        input_shape: height, width, channels.
-        classes: number of logits.
+        width: a factor for the channels of every layer.
+        input_shape: height, width and channels.
+        classes: the number of logits.
     """
     inputs = keras.Input(input_shape, name="image")
     if min(input_shape[:2]) >= 128:
@@ -112,12 +112,12 @@ def _cifar_resnet(depth: int, width: float, input_shape: ImageShape, classes: in
 
 
 def resnet20(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
-    """The CIFAR ResNet with n = 3 (He et al. 2016, section 4.2), parameter-free shortcuts: 9 residual blocks."""
+    """Return the CIFAR ResNet with n = 3 (He et al. 2016, section 4.2): 9 residual blocks, no weights in shortcuts."""
     return _cifar_resnet(20, width, input_shape, classes)
 
 
 def resnet56(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: int = 10) -> keras.Model:
-    """The CIFAR ResNet with n = 9 (He et al. 2016, section 4.2), parameter-free shortcuts: 27 residual blocks."""
+    """Return the CIFAR ResNet with n = 9 (He et al. 2016, section 4.2): 27 residual blocks, no weights in shortcuts."""
     return _cifar_resnet(56, width, input_shape, classes)
 
 
@@ -133,37 +133,37 @@ def load_cifar_resnet_weights(model: keras.Model, path: str | Path) -> None:
     """Fill a resnet20 or resnet56 with published PyTorch weights saved as .npz.
 
     Args:
-        model: from `resnet20()` or `resnet56()` at width 1.
-        path: an .npz with arrays named conv1.weight, bn1.*, layerL.B.{conv1,bn1,conv2,bn2}.*, linear.*; kernels in
-            OIHW order, running statistics of batch norms included.
+        model: what `resnet20()` or `resnet56()` returned, at width 1.
+        path: an .npz with arrays named conv1.weight, bn1.*, layerL.B.{conv1,bn1,conv2,bn2}.*, linear.*. Kernels are in
+            OIHW order, and batch norms come with their running statistics.
 
     Raises:
-        ModelError: unreadable, a weight is missing, left over, or has another shape.
+        ModelError: the file cannot be read, or a weight is missing, left over, or of another shape.
     """
-    arrays = _arrays(path)
+    arrays = _read_weights(path)
     for layer in model.layers:
         if not layer.weights:
             continue
         names, transpose = _published_names(layer)
-        weights = _taken(arrays, names, layer, model, path)
+        weights = _pop_weights(arrays, names, layer, model, path)
         if transpose:
             weights[0] = weights[0].transpose(transpose)
-        _set(layer, weights, names, model, path)
+        _set_weights(layer, weights, names, model, path)
     _check_nothing_left(arrays, model, path)
 
 
 def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
-    """Fill a vgg16 with weights saved as .npz, Keras' layout.
+    """Fill a vgg16 with weights saved as .npz, laid out as in Keras.
 
     Args:
-        model: from `vgg16()` at the width that the weights have.
+        model: what `vgg16()` returned, at the width of the weights.
         path: an .npz with arrays conv1/kernel to conv13/kernel, bn1/ to bn13/{gamma,beta,moving_mean,moving_variance},
-            for batch norms with Keras' default epsilon of 1e-3, and dense/{kernel,bias}.
+            and dense/{kernel,bias}. The batch norms were trained with Keras' default epsilon, 1e-3.
 
     Raises:
-        ModelError: unreadable, a weight is missing, left over, or has another shape.
+        ModelError: the file cannot be read, or a weight is missing, left over, or of another shape.
     """
-    arrays = _arrays(path)
+    arrays = _read_weights(path)
     number = 0
     for layer in model.layers:
         if not layer.weights:
@@ -175,26 +175,31 @@ def load_vgg16_weights(model: keras.Model, path: str | Path) -> None:
         else:
             number += 1
             names = [f"conv{number}/kernel"]
-        weights = _taken(arrays, names, layer, model, path)
-        if layer.name.endswith("_bn"):  # what counts is variance + epsilon
+        weights = _pop_weights(arrays, names, layer, model, path)
+        if layer.name.endswith("_bn"):  # A batch norm uses variance + epsilon alone.
             weights[3] = weights[3] + 1e-3 - layer.epsilon
-        _set(layer, weights, names, model, path)
+        _set_weights(layer, weights, names, model, path)
     _check_nothing_left(arrays, model, path)
 
 
-def _arrays(path: str | Path) -> dict[str, Any]:
+def _read_weights(path: str | Path) -> dict[str, Any]:
+    """Return the arrays of a file of weights, without the counters that PyTorch's batch norms keep."""
     arrays = read_arrays(Path(path), ModelError, "it must be an .npz file of arrays")
     return {k: a for k, a in arrays.items() if not k.endswith("num_batches_tracked")}
 
 
-def _taken(arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path) -> list[Any]:
+def _pop_weights(
+    arrays: dict[str, Any], names: list[str], layer: Any, model: keras.Model, path: str | Path
+) -> list[Any]:
+    """Take a layer's weights out of a file's arrays; ModelError if one is missing."""
     missing = [n for n in names if n not in arrays]
     if missing:
         raise ModelError(f"{path} lacks {missing[0]}, which layer {layer.name} of {model.name} needs")
     return [arrays.pop(n) for n in names]
 
 
-def _set(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+def _set_weights(layer: Any, weights: list[Any], names: list[str], model: keras.Model, path: str | Path) -> None:
+    """Give a layer its weights; ModelError if one has another shape."""
     for name, found, wanted in zip(names, weights, layer.weights, strict=True):
         if found.shape != tuple(wanted.shape):
             raise ModelError(f"{path}: {name} has shape {found.shape}, {model.name} needs {tuple(wanted.shape)}")
@@ -207,7 +212,7 @@ def _check_nothing_left(arrays: dict[str, Any], model: keras.Model, path: str | 
 
 
 def _published_names(layer: Any) -> tuple[list[str], tuple[int, ...] | None]:
-    """Names of a layer's weights in the published files, and the transposition of the first."""
+    """Return the names of a layer's weights in the published files, and how to transpose the first weight."""
     if layer.name == "logits":
         return ["linear.weight", "linear.bias"], (1, 0)
     name, prefix = layer.name, ""

@@ -1,7 +1,7 @@
-"""Making descendants: choose channels by a criterion, remove them, keep the interface.
+"""Making descendants: choose channels by a criterion and remove them; the block's inputs and outputs keep their shapes.
 
-What hangs together is found by `channels`, what an operation loses with a channel is in `rules`, which channels matter
-is said by `criteria`; training is left to `distill`.
+Which channels are coupled is told by `channels.analysis`, what an operation loses with a channel by `channels.rules`,
+and which channels matter by `criteria`. Training is left to `training.distill`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from legodnn.arrays import Array, Mask
 from legodnn.blocks.channels.analysis import ChannelGroup, Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
-from legodnn.blocks.channels.rules import rule
+from legodnn.blocks.channels.rules import channel_rule
+from legodnn.blocks.importing.difference import same_function, sample_inputs
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, rebuild, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state, has_state
-from legodnn.blocks.importing.opening import same_function, samples
 from legodnn.blocks.pruning.criteria import Criterion, Importance, l1
 from legodnn.errors import ModelError
 
@@ -25,32 +25,37 @@ from legodnn.errors import ModelError
 def choose(
     block: keras.Model, channels: Channels, sparsity: float, criterion: Criterion = l1, x: Any = None
 ) -> IdArray:
-    """The channel numbers to remove: in each group the least important share, but never the last class.
+    """Return the IDs of the channels to remove: the least important share of each group, but never all of it.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
-        sparsity: share of each group's channels to remove, in [0, 1).
-        criterion: importance of each channel number; a class counts the sum over its numbers.
+        sparsity: the share of each group's channels to remove, in [0, 1).
+        criterion: the importance of each channel; a set of coupled channels has the sum of theirs.
         x: sample inputs of the block, for criteria that look at activations.
     """
     if not channels.groups:
         return np.empty(0, np.int64)
     importance = criterion(block, channels, x)
-    return np.concatenate([_least(group, importance, sparsity) for group in channels.groups])
+    return np.concatenate([_least_important(group, importance, sparsity) for group in channels.groups])
 
 
-def _least(group: ChannelGroup, importance: Importance, sparsity: float) -> IdArray:
-    count = len(group.classes)
+def _least_important(group: ChannelGroup, importance: Importance, sparsity: float) -> IdArray:
+    count = len(group.coupled)
     drop = min(count - 1, round(sparsity * count))
-    order = np.argsort([importance[ids].sum() for ids in group.classes], kind="stable")
-    return np.concatenate([np.empty(0, np.int64), *(group.classes[i] for i in order[:drop])])
+    order = np.argsort([importance[ids].sum() for ids in group.coupled], kind="stable")
+    return np.concatenate([np.empty(0, np.int64), *(group.coupled[i] for i in order[:drop])])
 
 
 def remove(block: keras.Model, channels: Channels, removed: IdArray) -> keras.Model:
-    """A new model without these channels, with its own copies of the remaining weights.
+    """Return a new model without some channels, with its own copies of the remaining weights.
 
-    It computes what `block` computes when every reader of the removed channels gets zeros for them.
+    It computes what `block` computes when every layer that sums over removed channels reads zeros for them.
+
+    Args:
+        block: a Functional model.
+        channels: what `analyse(block)` returned.
+        removed: IDs of the channels to remove; coupled ones go together.
     """
     keep = {key: ~np.isin(ids, removed) for key, ids in channels.of.items()}
     copies: dict[int, tuple[Any, list[Array] | None]] = {}
@@ -62,7 +67,7 @@ def remove(block: keras.Model, channels: Channels, removed: IdArray) -> keras.Mo
             copies[id(operation)] = _copy(call, keep_in, keep_out, whole)
         copy = copies[id(operation)][0]
         if not isinstance(operation, keras.layers.Layer) and not whole:
-            del copies[id(operation)]  # a keras.ops call may stand in the graph again, with other channels
+            del copies[id(operation)]  # Another call of the same operation may have other channels.
         return copy
 
     pruned = rebuild(block, replace)
@@ -76,13 +81,13 @@ def remove(block: keras.Model, channels: Channels, removed: IdArray) -> keras.Mo
 
 
 def check_copy(block: keras.Model) -> None:
-    """Compare a copy of a block that has lost nothing with the block itself, on sample inputs.
+    """Copy a block with all of its channels, and compare the copy with the block on sample inputs.
 
     Raises:
-        ModelError: naming the layer whose copy computes something else, or cannot be made.
+        ModelError: a layer's copy cannot be made or computes something else; the message names the layer.
     """
     copy = remove(block, analyse(block), np.empty(0, np.int64))
-    x = alone(samples(block))
+    x = alone(sample_inputs(block))
     if same_function(as_list(copy(x, training=False)), as_list(block(x, training=False))):
         return
     for mine, own in zip(calls(copy), calls(block), strict=True):
@@ -96,35 +101,41 @@ def check_copy(block: keras.Model) -> None:
 
 
 def _copy(call: LayerCall, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[Any, list[Array] | None]:
-    """An operation with the kept channels only, not yet built, and the weights it shall get; None: the original's."""
+    """Return an operation with only the kept channels, not built yet, and its weights; None: the original's weights."""
     operation: Any = call.operation
-    known = None if whole else rule(call)
-    cut = None if known is None or isinstance(known, str) else known.cut
+    rule = None if whole else channel_rule(call)
+    cut = None if rule is None or isinstance(rule, str) else rule.cut
     changes, weights = cut(call, keep_in, keep_out) if cut else ({}, None)
     if not changes and weights is None and not has_state(operation):
         return operation, None
     copy = blank_copy(operation, changes)
     if isinstance(copy, keras.layers.Layer):
-        copy.trainable = True  # the original may be frozen, descendants are there to be trained
+        copy.trainable = True  # The original may be frozen, but a descendant is trained.
     return copy, weights if has_state(operation) else None
 
 
 def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x: Any = None) -> keras.Model:
-    """A copy of a block with a share of its inner channels removed; inputs and outputs keep their shapes.
+    """Return a copy of a block that has lost a share of its inner channels; inputs and outputs keep their shapes.
 
     Args:
         block: a Functional model.
-        sparsity: share of the channels of each group to remove, in [0, 1); 0 gives a plain copy.
+        sparsity: the share of each group's channels to remove, in [0, 1); 0 gives a plain copy.
         criterion: which channels go.
         x: sample inputs of the block, for criteria that look at activations.
 
     Raises:
-        ModelError: nothing in the block can be removed.
+        ModelError: the block has no channels that can be removed.
 
     Example:
+        >>> from keras import Input, Model
+        >>> from keras.layers import Conv2D
+        >>> x = Input((8, 8, 3))
+        >>> block = Model(x, Conv2D(6, 3)(Conv2D(4, 3)(x)))
         >>> smaller = descendant(block, 0.5)
-        >>> smaller.output_shape == block.output_shape
-        True
+        >>> [w.shape for w in block.get_weights()]
+        [(3, 3, 3, 4), (4,), (3, 3, 4, 6), (6,)]
+        >>> [w.shape for w in smaller.get_weights()]
+        [(3, 3, 3, 2), (2,), (3, 3, 2, 6), (6,)]
     """
     channels = analyse(block)
     if sparsity and not channels.groups:

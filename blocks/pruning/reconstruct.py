@@ -1,10 +1,10 @@
-"""Descendants that start close to their original: after channels are removed, remaining weights are fitted again.
+"""Refitting descendants: after channels are removed, the remaining weights are fitted to the original's responses.
 
 A convolution or dense layer that lost some of its input channels gets the kernel and bias that reproduce its original
 response best, in the least squares sense, from the inputs that are left (He et al., Channel Pruning for Accelerating
-Very Deep Neural Networks, ICCV 2017, section 3.1; here in closed form, one layer after another, for any block). It
-takes seconds, where reaching the same error by gradients takes minutes. What a layer gains is tested on images that it
-was not fitted to, and undone if it is nothing.
+Very Deep Neural Networks, ICCV 2017, section 3.1; here in closed form, one layer after another, for any block). This
+takes seconds, where gradient descent takes minutes to reach the same error. Every layer's new weights are tested on
+images that they were not fitted to, and dropped if they are no better there.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ from legodnn.blocks.importing.layer_copies import blank_copy
 from legodnn.blocks.pruning.criteria import Criterion
 from legodnn.blocks.pruning.prune import choose, remove
 
-# Columns of a layer's weights; what is multiplied with them, shape (n, inputs); what should come out, (n, columns).
+# A part of a least squares problem for a layer's weights, shape (inputs, outputs): the numbers of the outputs in it,
+# what is multiplied with their weights, shape (n, inputs), and the wanted results, shape (n, outputs in it).
 Equations = tuple[NDArray[np.int64], Floats, Floats]
 
 _BATCH = 250  # images at a time
-_RIDGE = 1e-4  # of the mean square of an input: keeps weights near their old values where the data say nothing
-_ROWS = 20_000  # equations for a layer, at least; four for every unknown where that is more
+_RIDGE = 1e-4  # of the mean square of the inputs; it keeps weights near their old values where the data say nothing
+_ROWS = 20_000  # equations for a layer, or four for each of its inputs if that is more
 
 
 def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Array]]]:
-    """Each segment of a model with what it reads when the original runs on some inputs.
+    """Run a model on some images, and yield each segment with the tensors that it reads.
 
     Args:
-        pieces: the segments, in order.
-        x: a few hundred of the model's inputs, shape (n, ...), or a dict of them by input name.
+        pieces: all segments of the model, in order.
+        x: a few hundred images, shape (n, ...); a dict of arrays by input name if the model has several inputs.
     """
     tensors: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {pieces[0].inputs[0]: x}
     for piece in pieces:
@@ -52,14 +53,14 @@ def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Arra
 def descendants(
     block: keras.Model, sparsities: Sequence[float], criterion: Criterion, x: Sequence[Array], fitted: bool = True
 ) -> list[tuple[IdArray, keras.Model]]:
-    """For each sparsity the channel numbers that go, and the descendant without them.
+    """Return, for each sparsity, the IDs of the removed channels and the descendant without them.
 
     Args:
         block: a Functional model.
-        sparsities: see `legodnn.blocks.pruning.prune.descendant`.
+        sparsities: the shares of channels to remove; see `legodnn.blocks.pruning.prune.descendant`.
         criterion: which channels go.
-        x: inputs of the block, each of shape (n, ...).
-        fitted: refit what is left to the original's responses.
+        x: sample inputs of the block, each of shape (n, ...).
+        fitted: whether the remaining weights are refitted to the original's responses.
     """
     channels, found = analyse(block), []
     for sparsity in sparsities:
@@ -74,18 +75,18 @@ def descendants(
 def refit(
     block: keras.Model, student: keras.Model, channels: Channels, removed: IdArray, inputs: Sequence[Array]
 ) -> None:
-    """Refit in place every convolution and dense layer of `student` that reads fewer channels than in `block`.
+    """Refit, in place, every convolution and dense layer of `student` that reads fewer channels than in `block`.
 
-    A fifth of the images is held out. A layer's refit is kept only if its response to them comes closer to the
-    original's; and of all states that the student goes through, that one stays whose outputs for them are closest: the
-    student as it was, if no other is.
+    A fifth of the images is held out. A layer's new weights are kept only if they bring its response to those images
+    closer to the original's. And the student gets the weights, among all that it had on the way, the old ones included,
+    with which its outputs for those images are closest to the original's.
 
     Args:
         block: the original.
         student: what `remove(block, channels, removed)` returned.
         channels: what `analyse(block)` returned.
-        removed: channel numbers that are gone.
-        inputs: the block's inputs, each of shape (n, ...); with a single image nothing is refitted.
+        removed: IDs of the removed channels.
+        inputs: sample inputs of the block, each of shape (n, ...); with a single image nothing is refitted.
     """
     seen, held_out = split_images(inputs)
     if not len(seen[0]):
@@ -106,7 +107,7 @@ def refit(
 
 
 def split_images(inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-    """Inputs that weights are fitted to, and the fifth of them, one at least, that is held out."""
+    """Divide inputs into those that weights are fitted to, and the last fifth, at least one image, that is held out."""
     fitted = len(inputs[0]) - max(1, len(inputs[0]) // 5)
     return [x[:fitted] for x in inputs], [x[fitted:] for x in inputs]
 
@@ -116,6 +117,7 @@ def _error(student: keras.Model, inputs: Sequence[Array], targets: Sequence[Arra
 
 
 def _is_linear(call: LayerCall) -> bool:
+    """Whether a call is a convolution or dense layer without an activation of its own."""
     known = call.kind in ("Dense", "Conv1D", "Conv2D", "Conv3D")
     return known and call.operation.activation is keras.activations.linear
 
@@ -128,10 +130,18 @@ def _fit(
     seen: Sequence[Array],
     held_out: Sequence[Array],
 ) -> bool:
-    """Give a layer of `student` the kernel and offset that come closest to the kept channels of what is wanted.
+    """Give a layer of `student` the kernel and offset whose response comes closest to the original's.
+
+    Args:
+        call: the layer's call in `student`.
+        student: the block that lost channels.
+        wanted: the original block up to the layer's response.
+        kept: which channels of that response the student still has.
+        seen: inputs of the block that the weights are fitted to.
+        held_out: inputs of the block that tell whether the new weights are better.
 
     Returns:
-        Whether they are closer than what the layer had on the images held out; otherwise it keeps what it had.
+        Whether the new weights are better on the inputs held out; otherwise the layer keeps its old ones.
     """
     layer: Any = call.operation
     kernel, shifted = ops.convert_to_numpy(layer.kernel), _shifted(call, student)
@@ -153,7 +163,7 @@ def _fit(
 
     new = _solved(old, equations(seen), shifted is not None)
     change = sum(_squared(a @ new[:, c] - b) - _squared(a @ old[:, c] - b) for c, a, b in equations(held_out))
-    if not change < 0:  # nor if it is no number
+    if not change < 0:  # also where it is NaN
         return False
     layer.kernel.assign(new[: kernel[..., 0].size].reshape(kernel.shape))
     if shifted is not None:
@@ -162,9 +172,12 @@ def _fit(
 
 
 def _solved(old: Floats, equations: Iterator[Equations], constant: bool) -> Floats:
-    """The weights, shape (inputs, outputs), that fit equations best and stay near the old ones where these say nothing.
+    """Return the weights, shape (inputs, outputs), that solve equations best in the least squares sense.
 
-    Groups of outputs have inputs of their own. `constant`: the last input is always 1, and its weight is free.
+    Args:
+        old: the weights that the new ones stay close to where the equations say nothing.
+        equations: parts of the problem; each group of a grouped convolution has inputs of its own.
+        constant: whether the last input is always 1; its weight may then go as far from the old one as it will.
     """
     new: Floats = old.copy()
     sums = dict[int, tuple[NDArray[np.int64], Floats, Floats]]()
@@ -186,7 +199,7 @@ def _squared(x: Floats) -> float:
 
 
 def _shifted(call: LayerCall, model: keras.Model) -> Any:
-    """The variable that shifts a layer's output: its bias, or the mean that its batch norm takes off; None if none."""
+    """Return the variable that shifts a layer's output: its bias, or the mean that its batch norm subtracts, if any."""
     if call.operation.use_bias:
         return call.operation.bias
     readers = [c for c in calls(model) if any(t is call.outputs[0] for t in c.inputs)]
@@ -194,9 +207,10 @@ def _shifted(call: LayerCall, model: keras.Model) -> Any:
 
 
 def _patches(layer: Any) -> Callable[[Any], list[Any]]:
-    """What a layer multiplies with its flattened kernel at every position, for its input: an array for each group.
+    """Return a function from a layer's input to what the layer multiplies with its flattened kernel at every position.
 
-    A layer of the same kind finds them, with an identity for its kernel, so strides, padding and dilation are its own.
+    That is one array for each group of a grouped convolution. A copy of the layer with an identity as its kernel
+    computes it, so that strides, padding and dilation are the layer's own.
     """
     if not hasattr(layer, "kernel_size"):
         return lambda x: [x]

@@ -267,7 +267,7 @@ class _Lines:
 def _main(folder: str, number: str, tensorboard: str = "") -> int:
     work = BuildState.of(Path(folder))
     try:
-        data, model = data_and_model(work.recipe)
+        data, model = data_and_model(work.recipe, ProgressLine)
         read_original(work, model)
         pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
         names = read_jobs(work, pieces)[int(number)]

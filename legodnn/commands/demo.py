@@ -151,7 +151,7 @@ def _write_inputs(path: Path, recipe: Recipe) -> None:
     """The test digits, which nothing was trained or fitted on, for the process that runs the models."""
     import numpy as np
 
-    from legodnn.blocks.importing.data import data_of
+    from legodnn.blocks.importing.data_sources import data_of
 
     test = data_of(recipe).test
     assert test.y is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
-from legodnn.console import say, text_table
+from legodnn.console import ProgressLine, say, text_table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
 from legodnn.store import Store
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         inputs = {
             name: cameras[files[name]].inputs(m.inputs[0], args.frames)
             if files[name] in cameras
-            else read_inputs(files[name], m.inputs[0], m.model.labels)
+            else read_inputs(files[name], m.inputs[0], m.model.labels, ProgressLine)
             for name, m in stores.items()
         }
         live = opened.enter_context(LiveTable()) if args.live else None

@@ -18,6 +18,7 @@ from legodnn.folders import image_files, labels_of
 from legodnn.images import read_images
 from legodnn.manifest import InputSpec
 from legodnn.pixels import Pixels, as_input
+from legodnn.progress import Progress, no_progress
 
 
 class ImageFiles(Protocol):
@@ -37,7 +38,9 @@ class Inputs:
     y: NDArray[Any] | None = None
 
 
-def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -> Inputs:
+def read_inputs(
+    path: str | Path, spec: InputSpec, labels: Sequence[str] = (), progress: Progress = no_progress
+) -> Inputs:
     """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
 
     Files of images become pixels as they did when the store was built. uint8 is pixels, which are scaled as the input
@@ -48,12 +51,13 @@ def read_inputs(path: str | Path, spec: InputSpec, labels: Sequence[str] = ()) -
         path: the file or folder.
         spec: the model's input.
         labels: names of the model's classes.
+        progress: shows how far a large folder of images has been read.
 
     Raises:
         InputError: unreadable, or not arrays of the model's input shape.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
-    x, y = _folder(Path(path), spec, labels) if is_folder(Path(path)) else _arrays(path)
+    x, y = _folder(Path(path), spec, labels, progress) if is_folder(Path(path)) else _arrays(path)
     if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
         raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
     if y is not None and (y.ndim == 0 or len(y) != len(x)):
@@ -78,10 +82,12 @@ def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     return content["x"], content.get("y")
 
 
-def _folder(path: Path, spec: InputSpec, labels: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _folder(
+    path: Path, spec: InputSpec, labels: Sequence[str], progress: Progress
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     files = image_files(path, InputError)
     if not files:
         raise InputError(f"{path} holds 0 images; the model takes arrays of shape {spec.shape}")
     numbers = labels_of(path, files, labels)
-    pixels = read_images(files, spec.shape, InputError)
+    pixels = read_images(files, spec.shape, InputError, progress)
     return pixels, None if numbers is None else np.array(numbers, np.int64)

@@ -74,7 +74,7 @@ def _check(model: keras.Model, sparsity: float) -> tuple[Channels, keras.Model]:
     assert all(not mask.all() for mask in gone.values())
     assert pruned.count_params() <= model.count_params()
     assert macs(pruned) <= macs(model)
-    if any(round(sparsity * len(group.classes)) and len(group.classes) > 1 for group in channels.groups):
+    if any(round(sparsity * len(group.coupled)) and len(group.coupled) > 1 for group in channels.groups):
         assert removed.size
         assert pruned.count_params() < model.count_params()
         assert macs(pruned) < macs(model)

@@ -23,7 +23,8 @@ from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.blocks.export import options as options_module
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.options import mark_dominated
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.training import distill as distill_module
 from legodnn.blocks.training import joint as joint_module

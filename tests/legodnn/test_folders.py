@@ -1,4 +1,4 @@
-"""A folder of images is read as people keep them: classes, parts, and what lies beside them by no one's will."""
+"""Folders of images are read as people keep them: with classes, splits, and files that tools leave behind."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from legodnn.errors import DataError, InputError
 from legodnn.images import fit_array, read_images
+from legodnn.progress import ProgressTask
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -226,3 +229,34 @@ def test_a_model_that_takes_no_pictures_is_told_so(shape: tuple[int, ...]) -> No
         InputError, match=r"pictures have 1 \(gray\), 3 \(RGB\) or 4 \(RGBA\) channels, the model takes"
     ):
         read_images([], shape, InputError)
+
+
+class Recorded:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, int]] = []
+        self.steps = 0
+
+    @contextmanager
+    def __call__(self, label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
+        self.opened.append((label, total))
+        yield self
+
+    def step(self, note: str = "") -> None:
+        self.steps += 1
+
+    def at(self, done: float, note: str = "") -> None:
+        self.steps = round(done)
+
+
+@pytest.mark.parametrize(("count", "shown"), [(3, False), (500, True)])
+def test_reading_many_files_tells_the_callers_progress_and_prints_nothing(
+    tmp_path: Path, count: int, shown: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file, progress = tmp_path / "x.png", Recorded()
+    Image.fromarray(photo(6, 8)).save(file)
+    assert len(read_images([file] * count, RGB, InputError, progress)) == count
+    assert progress.opened == ([("reading images", 500)] if shown else [])
+    assert progress.steps == (500 if shown else 0)
+    assert capfd.readouterr() == ("", "")

@@ -1,4 +1,7 @@
-"""Each operation's rule: which channels hang together, and which must stay."""
+"""Which channels of a block are coupled, by the rule of each operation, and which must stay.
+
+Covers also: blocks.channels.reasons, blocks.channels.relations, blocks.channels.rules.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def channels_of(body: Callable[[Any], Any], shape: tuple[int, ...] = (8, 8, 3)) 
     found = analyse(model)
     # Whatever is removed must be made inside: no number of an input or output is in any group.
     outer = {int(i) for t in (*model.inputs, *model.outputs) for i in found.of[id(t)]}
-    assert not outer & {int(i) for g in found.groups for ids in g.classes for i in ids}
+    assert not outer & {int(i) for g in found.groups for ids in g.coupled for i in ids}
     return found
 
 
@@ -150,7 +153,7 @@ def test_addition_ties_channels_one_by_one() -> None:
 
     (group,) = channels_of(body).groups
     assert str(group) == "6 channels made by a + b"
-    assert {len(ids) for ids in group.classes} == {2}
+    assert {len(ids) for ids in group.coupled} == {2}
 
 
 def test_concatenation_keeps_the_channels_of_its_parts_apart() -> None:

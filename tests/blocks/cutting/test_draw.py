@@ -1,4 +1,7 @@
-"""The drawing shows every call once, in its segment, and every connection."""
+"""The drawing shows every call once, in its segment, and every connection.
+
+Covers also: blocks.cutting.layout.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What cannot be cut is refused in one line that names the layer or the input."""
+"""What cannot be cut is refused in one line that names the layer or the input.
+
+Covers also: blocks.importing.checks.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from keras import layers
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
 from legodnn.blocks.importing import zoo
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -187,7 +188,7 @@ def test_int8_keeps_the_order_of_several_inputs_and_outputs() -> None:
 SAME = """
 import hashlib, sys
 import keras
-from legodnn.blocks.importing.data import load
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.export.convert import convert
 from legodnn.blocks.cutting.extract import extract
 

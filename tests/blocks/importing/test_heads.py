@@ -1,4 +1,4 @@
-"""What an output's values are is told by its last activation, wherever that stands, and by trying the user's own."""
+"""How outputs are read, row by row of the table in `heads`; refusals of labels are tested with the metrics."""
 
 from __future__ import annotations
 
@@ -7,69 +7,62 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras import layers, ops
+from keras import layers
 
-from legodnn.blocks.importing.heads import scale_of
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.heads import Head, heads_of
 
-
-@keras.saving.register_keras_serializable("tests")
-class Own(layers.Layer):
-    """A layer of the user's own."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-
-    def call(self, x: Any) -> Any:
-        return self.function(x)
+N = 12
 
 
-def own_softmax(x: Any) -> Any:
-    return ops.softmax(x)
+def vector(size: int, activation: str | None = None) -> keras.Model:
+    x = keras.Input((8, 8, 3))
+    return keras.Model(x, layers.Dense(size, activation)(layers.GlobalAveragePooling2D()(x)), name="mine")
 
 
-def flat(x: Any) -> Any:
-    return layers.Dense(4)(layers.Flatten()(x))
+def mask(size: int, activation: str | None = None) -> keras.Model:
+    x = keras.Input((8, 8, 3))
+    return keras.Model(x, layers.Conv2D(size, 1, activation=activation)(x), name="mine")
 
 
-CASES: dict[str, tuple[str, Any]] = {
-    "dense": ("linear", flat),
-    "relu": ("linear", lambda x: layers.ReLU()(flat(x))),
-    "softmax of a dense layer": ("softmax", lambda x: layers.Dense(4, "softmax")(flat(x))),
-    "softmax layer": ("softmax", lambda x: layers.Softmax()(flat(x))),
-    "activation layer": ("softmax", lambda x: layers.Activation("softmax")(flat(x))),
-    "softmax operation": ("softmax", lambda x: ops.softmax(flat(x))),
-    "softmax, then identity": ("softmax", lambda x: layers.Identity()(layers.Softmax()(flat(x)))),
-    "softmax, then linear": ("softmax", lambda x: layers.Activation("linear")(layers.Softmax()(flat(x)))),
-    "softmax, then reshape": ("softmax", lambda x: layers.Reshape((1, 4))(layers.Softmax()(flat(x)))),
-    "softmax, then another last axis": ("sigmoid", lambda x: layers.Reshape((4, 1))(layers.Softmax()(flat(x)))),
-    "softmax over places": ("sigmoid", lambda x: layers.Softmax(axis=1)(layers.Conv2D(3, 1)(x))),
-    "softmax, then pooling": (
-        "softmax",
-        lambda x: layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1, activation="softmax")(x)),
-    ),
-    "softmax, then dense": ("linear", lambda x: layers.Dense(3)(layers.Softmax()(flat(x)))),
-    "softmax function of the user's own": ("softmax", lambda x: layers.Dense(4, activation=own_softmax)(flat(x))),
-    "layer of the user's own": ("softmax", lambda x: Own(ops.softmax)(flat(x))),
-    "lambda": ("sigmoid", lambda x: layers.Lambda(ops.sigmoid)(flat(x))),
-    "linear layer of the user's own": ("linear", lambda x: Own(lambda v: 3 * v)(flat(x))),
-    "sigmoid": ("sigmoid", lambda x: layers.Dense(1, "sigmoid")(flat(x))),
-    "sigmoid operation": ("sigmoid", lambda x: ops.sigmoid(flat(x))),
-    "sigmoids together": (
-        "sigmoid",
-        lambda x: layers.Concatenate()([layers.Dense(1, "sigmoid")(flat(x)), layers.Dense(2, "sigmoid")(flat(x))]),
-    ),
-    "sigmoid and linear together": (
-        "linear",
-        lambda x: layers.Concatenate()([layers.Dense(1, "sigmoid")(flat(x)), layers.Dense(2)(flat(x))]),
-    ),
-}
+def data(y: Any, labels: tuple[str, ...] = ()) -> Dataset:
+    split = Split(np.zeros((N, 8, 8, 3), np.float32), y)
+    return Dataset("photos", labels, split, split, split)
 
 
-@pytest.mark.parametrize("case", list(CASES))
-def test_the_last_activation_tells_what_values_are(case: str) -> None:
-    keras.utils.set_random_seed(0)
-    scale, body = CASES[case]
-    image = keras.Input((4, 4, 2))
-    x = np.random.default_rng(0).normal(0, 3, (40, 4, 4, 2)).astype(np.float32)
-    assert scale_of(keras.Model(image, body(image)), 0, x) == scale
+ZEROS_AND_ONES = np.arange(N) % 2
+ONE_HOT = np.eye(3)[np.arange(N) % 3]
+SEVERAL_YES = np.random.default_rng(0).integers(0, 2, (N, 3))
+MASKS = np.zeros((N, 8, 8, 1), np.uint8)
+MASKS[:, :4] = 255
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "head"),
+    [
+        (vector(1, "sigmoid"), ZEROS_AND_ONES, Head("binary", "binary_accuracy", "sigmoid")),
+        (mask(1, "sigmoid"), MASKS, Head("binary", "mean_iou", "sigmoid", yes=255)),
+        (vector(1), np.linspace(0, 90, N), Head("numbers", "r2", "linear")),
+        (vector(3, "softmax"), np.arange(N) % 3, Head("classes", "top1", "softmax")),
+        (vector(3), ONE_HOT, Head("classes", "top1", "linear")),
+        (mask(3), np.arange(N * 64).reshape(N, 8, 8) % 3, Head("classes", "mean_iou", "linear")),
+        (vector(3, "sigmoid"), SEVERAL_YES, Head("binary", "binary_accuracy", "sigmoid")),
+        (vector(3), np.random.default_rng(0).normal(size=(N, 3)), Head("numbers", "r2", "linear")),
+        (vector(3, "softmax"), None, Head("classes", "top1", "softmax")),
+        (vector(3, "sigmoid"), None, Head("binary", "binary_accuracy", "sigmoid")),
+        (vector(3), None, Head("numbers", "r2", "linear")),
+    ],
+)
+def test_the_table_of_heads(model: keras.Model, y: Any, head: Head) -> None:
+    assert heads_of(model, data(y)) == [head]
+
+
+def test_without_labels_names_of_classes_or_the_caller_tell_that_outputs_are_scores() -> None:
+    scores = [Head("classes", "top1", "linear")]
+    assert heads_of(vector(3), data(None, ("ant", "bee", "cat"))) == scores
+    assert heads_of(vector(3), data(None), classifier=True) == scores
+
+
+def test_a_sigmoid_is_yes_from_a_half_and_a_logit_from_zero() -> None:
+    assert Head("binary", "binary_accuracy", "sigmoid").threshold == 0.5
+    assert Head("binary", "binary_accuracy", "linear").threshold == 0.0

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.importing.data import Dataset, Scaling, load
+from legodnn.blocks.importing.data import Dataset, Scaling
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.manifest import input_spec
 from legodnn.errors import DataError
 from legodnn.folders import class_folders

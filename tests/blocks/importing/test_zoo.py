@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.importing import zoo
-from legodnn.blocks.importing.data import load
+from legodnn.blocks.importing.data_sources import load
 from legodnn.errors import ModelError
 
 Arrays = dict[str, np.ndarray]

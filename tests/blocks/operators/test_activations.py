@@ -8,7 +8,7 @@ import keras
 import pytest
 from keras import layers
 
-from legodnn.blocks.channels.rules import _ELEMENTWISE
+from legodnn.blocks.channels.reasons import ELEMENTWISE_ACTIVATIONS
 
 
 def between(middle: Any, **options: Any) -> Any:
@@ -16,7 +16,7 @@ def between(middle: Any, **options: Any) -> Any:
     return lambda x: layers.Conv2D(3, 3)(middle(layers.Conv2D(6, 3, name="a", **options)(x)))
 
 
-@pytest.mark.parametrize("name", sorted(_ELEMENTWISE))
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE_ACTIVATIONS))
 def test_elementwise_activations_let_channels_go(check_body: Any, name: str) -> None:
     channels, pruned = check_body(between(layers.Activation(name)))
     assert [str(g) for g in channels.groups] == ["6 channels made by a"]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.channels.rules import rule
+from legodnn.blocks.channels.rules import channel_rule
 from legodnn.blocks.importing.graph import calls
 from legodnn.blocks.importing.opening import functional
 
@@ -38,7 +38,7 @@ def test_half_the_channels_of_a_network_can_go(check_pruned: Any, name: str, siz
     keras.utils.set_random_seed(0)
     make = getattr(keras.applications, name)
     model = functional(make(weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None))
-    assert not [call.name for call in calls(model) if isinstance(rule(call), str)]
+    assert not [call.name for call in calls(model) if isinstance(channel_rule(call), str)]
     # Untrained networks answer with tiny numbers; the comparison shall be of large ones.
     output = np.abs(model(np.random.default_rng(0).normal(size=(1, size, size, 3)), training=False)).max()
     last = next(layer for layer in reversed(model.layers) if layer.weights)

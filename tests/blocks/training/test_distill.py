@@ -17,7 +17,8 @@ import pytest
 
 from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training import distill as distill_module
@@ -321,7 +322,7 @@ JAX = """
 import json, sys
 
 import keras
-from legodnn.blocks.importing.data import load
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.training.distill import Distiller, Student, distill
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.pruning.prune import descendant

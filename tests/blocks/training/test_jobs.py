@@ -22,7 +22,8 @@ from legodnn.blocks.build import build
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.graph import calls, macs
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.pruning.criteria import reconstruction

@@ -15,7 +15,8 @@ from keras import layers, ops
 
 from legodnn.blocks.build_state import Arrays, Checkpoint
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.joint import Composer, draw_paths, slot_options, train_jointly

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from legodnn.blocks.accuracy.chance import standing
 from legodnn.blocks.accuracy.metrics import metric_of
-from legodnn.blocks.importing.data import Dataset, Split, load
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.training.training import batch_of, scalars_to, steps_per_epoch, train_original
 from legodnn.errors import DataError, ModelError
 

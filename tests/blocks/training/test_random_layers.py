@@ -11,7 +11,8 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.cutting.extract import Piece, check_composed, extract
-from legodnn.blocks.importing.data import Dataset, load
+from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import Distiller, Student, distill
 from legodnn.blocks.training.joint import Composer, draw_paths

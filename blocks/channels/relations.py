@@ -1,0 +1,99 @@
+"""Relations: how a call's output channels depend on its input channels. They are the first half of channel rules.
+
+A relation is a function (call, inputs, ids). `inputs` holds the channel IDs of each input tensor, and `ids` all IDs of
+the block, in which a relation may make new ones, unite some, or fix some. It returns the IDs of the output's channels;
+or, as a text, the reason why they cannot be told, and then all channels that the call reads and writes stay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
+from legodnn.blocks.channels.reasons import Reason, activation_mixes, is_last_axis
+from legodnn.blocks.importing.graph import LayerCall
+
+Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | str"]
+
+
+def same_channels(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Relate each output channel to the input channel in the same place, as pooling does."""
+    return inputs[0]
+
+
+def same_unless(reason: Reason) -> Relation:
+    """Return the relation `same_channels`, but for calls to which `reason` objects."""
+
+    def relation(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+        return reason(call) or inputs[0]
+
+    return relation
+
+
+def united(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Unite the channels of all inputs one by one, as an addition does."""
+    arguments = keras.tree.flatten([call.node.arguments.args, call.node.arguments.kwargs])
+    if any(np.size(a) > 1 for a in arguments if not isinstance(a, keras.KerasTensor)):
+        return "it reads a constant that is not a single number"
+    full = max(inputs, key=len)
+    for other in inputs:
+        if len(other) == len(full):
+            ids.unite(full, other)
+        elif len(other) == 1:  # It is broadcast over all channels, so it belongs to none of them.
+            ids.fix(other)
+        else:
+            return "its inputs have different numbers of channels"
+    return full
+
+
+def concatenated(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Put the inputs' channels one after another; along another axis than the last, unite them."""
+    if is_last_axis(call.operation.axis, len(call.inputs[0].shape)):
+        return np.concatenate(inputs)
+    return united(call, inputs, ids)
+
+
+def made_by_weights(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Make new channels, as a convolution or a dense layer does.
+
+    In a grouped convolution the i-th channels of all groups are united, on both sides, so that the groups that are left
+    have equal sizes again.
+    """
+    layer: Any = call.operation
+    if reason := activation_mixes(call):
+        return reason
+    groups = getattr(layer, "groups", 1)
+    if 1 < groups == len(inputs[0]):  # a depthwise convolution by another name
+        return np.repeat(inputs[0], layer.filters // groups)
+    made = ids.make(call.name, call.outputs[0].shape[-1])
+    ids.unite_rows(inputs[0].reshape(groups, -1))
+    ids.unite_rows(made.reshape(groups, -1))
+    return made
+
+
+def repeated(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Repeat each input channel `depth_multiplier` times, as a depthwise convolution does."""
+    return activation_mixes(call) or np.repeat(inputs[0], call.operation.depth_multiplier)
+
+
+def reshaped(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Follow channels through a reshape.
+
+    Positions that move into the last axis repeat its channels, as `Flatten` does. Channels that become positions are
+    united.
+    """
+    before, after = call.inputs[0].shape[1:], call.outputs[0].shape[1:]
+    if not after or None in (*before, *after) or math.prod(before) != math.prod(after):
+        return "it changes the number of images or has no fixed shape"
+    old, new = len(inputs[0]), after[-1]
+    if new % old == 0:
+        return np.tile(inputs[0], new // old)
+    if old % new == 0:
+        ids.unite_rows(inputs[0].reshape(-1, new))
+        return inputs[0][:new]
+    return "it divides channels among positions"

@@ -1,0 +1,178 @@
+"""The rule that finds a model's common blocks: which calls form a segment, and which segments are blocks.
+
+The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in VGG16, its stages between poolings, and
+8 in ResNet-18, its residual blocks.
+
+1. The model is cut wherever one tensor carries everything (`graph.live_after`). Between two such cuts lies a single
+   call or a *branched* run, from a fork to its join. A branched run is divided further only if it works at more than
+   two resolutions (1x1 apart), as an encoder-decoder does, or has a hundred calls, as in NASNet, where every cell reads
+   the two before it. Then the tensors that live longest are taken as skip connections, as few as needed, and the run is
+   cut wherever a single other tensor carries the rest (`division`).
+2. A branched run opens a block. Calls that follow it and have no kernel (activation, batch norm, pooling) belong to it.
+   A gate, which multiplies a tensor by something computed from it (squeeze-and-excite, swish), counts as a single call.
+3. Single calls form a block as long as they work at one resolution: a pooling or an up-sampling closes the block, and a
+   strided convolution opens the next. But a block stays open until it has channels that can be removed without
+   touching its interface. So single convolutions between poolings are joined in pairs, and the strided depthwise
+   convolution of an inverted residual stays with the convolutions that expand and project around it.
+4. All calls from the last change to tensors without spatial axes on (flatten, global pooling, classifier) are fixed.
+5. A segment without removable channels joins the segment before or after it if that makes channels removable that
+   neither had alone. Otherwise it is fixed, such as a stem of one convolution whose channels a residual carries on.
+6. While there are more than `max_blocks` blocks, the two neighbours with the fewest multiply-accumulates become one. A
+   block that holds less than `min_share` of the model's multiply-accumulates joins its smaller neighbour. Where no two
+   blocks are neighbours, the smallest block becomes fixed instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.cutting.division import Division, resolutions
+from legodnn.blocks.importing.graph import LayerCall, macs
+from legodnn.errors import ModelError
+
+_REASONS = 6  # how many layers, at most, the error for a model without a block lists
+
+
+@dataclass
+class Draft:
+    """A segment in the making.
+
+    Attributes:
+        calls: what it computes, in topological order.
+        block: whether it gets descendants; otherwise it is fixed.
+        spatial: whether it may join a neighbour; false for the end of the model that rule 4 fixes.
+        branched: whether a branched run opened it.
+        removable: how many sets of coupled channels can be removed from it.
+        macs: its multiply-accumulates.
+    """
+
+    calls: list[LayerCall]
+    block: bool
+    spatial: bool = True
+    branched: bool = False
+    removable: int = 0
+    macs: int = 0
+
+
+def draft_segments(division: Division, max_blocks: int, min_share: float) -> list[Draft]:
+    """Divide a model's calls into segments by the rules above, in topological order.
+
+    Args:
+        division: the model's calls.
+        max_blocks: the largest number of blocks.
+        min_share: the least share of the model's multiply-accumulates that a block must hold.
+
+    Raises:
+        ModelError: no segment is a block; the message says what keeps the channels.
+    """
+    drafts = _prunable(_opened(division.atoms(), division), division)
+    for d in drafts:
+        d.macs = macs(division.submodel(d.calls))
+    total = sum(d.macs for d in drafts)
+    largest = max((d for d in drafts if d.block), key=lambda d: d.macs, default=None)
+    drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
+    if not any(d.block for d in drafts):
+        share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
+        why = _why_fixed(division) if largest is None else _too_small(largest, total)
+        name = division.model.name
+        raise ModelError(f"model {name!r} has no block whose inner channels could be removed{share}: {why}")
+    return drafts
+
+
+def _too_small(draft: Draft, total: int) -> str:
+    share, first, last = draft.macs / max(total, 1), draft.calls[0].name, draft.calls[-1].name
+    return f"the largest candidate, {first} to {last}, holds {share:.2g} of them; lower min_share"
+
+
+def _why_fixed(division: Division) -> str:
+    """Return what keeps the channels of each layer, for a model from which none can be removed."""
+    channels = analyse(division.model)
+    reasons = {name: "its channels leave its segment" for name in channels.made} | channels.kept_whole
+    listed = [f"{name}: {why}" for name, why in reasons.items()]
+    more = [f"and {len(listed) - _REASONS} more"] if len(listed) > _REASONS else []
+    return "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
+
+
+def _opened(atoms: Sequence[list[LayerCall]], division: Division) -> list[Draft]:
+    """Apply rules 2 to 4: decide where segments begin."""
+    drafts: list[Draft] = []
+    closed, head = True, _head(atoms)
+    for atom in atoms[:head]:
+        branched, has_kernel = len(atom) > 1 and not _is_gate(atom), _has_kernel(atom[0])
+        resized = resolutions([*atom[:1], *atom[-1:]]) > 1
+        last = drafts[-1] if drafts else None
+        ends = last and (last.branched or ((closed or resized) and division.removable(last.calls)))
+        if last and not branched and not (has_kernel and ends):
+            last.calls.extend(atom)
+        else:
+            drafts.append(Draft(list(atom), block=True, branched=branched))
+        closed = not has_kernel and not branched and (resized or closed)
+    if head < len(atoms):
+        drafts.append(Draft([call for atom in atoms[head:] for call in atom], block=False, spatial=False))
+    return drafts
+
+
+def _head(atoms: Sequence[list[LayerCall]]) -> int:
+    """Return the number of the first atom that rule 4 fixes; len(atoms) if no tensor ever had spatial axes."""
+    flat = [len(atom[-1].outputs[0].shape) <= 2 for atom in atoms]
+    if len(atoms[0][0].inputs[0].shape) <= 2 and all(flat):
+        return len(atoms)
+    return next((i + 1 for i in reversed(range(len(atoms))) if not flat[i]), 0)
+
+
+def _has_kernel(call: LayerCall) -> bool:
+    return hasattr(call.operation, "kernel") or hasattr(call.operation, "depthwise_kernel")
+
+
+def _is_gate(atom: Sequence[LayerCall]) -> bool:
+    """Whether a branched run ends by multiplying its own input."""
+    return atom[-1].kind == "Multiply" and any(t is atom[0].inputs[0] for t in atom[-1].inputs)
+
+
+def _prunable(drafts: Sequence[Draft], division: Division) -> list[Draft]:
+    """Apply rule 5: join segments without removable channels to a neighbour, or fix them."""
+    found: list[Draft] = []
+    for d in drafts:
+        removable = division.removable(d.calls) if d.block else 0
+        d = replace(d, removable=removable, block=removable > 0)
+        last = found[-1] if found else None
+        if last and last.spatial and d.spatial and 0 in (last.removable, d.removable):
+            together = last.calls + d.calls
+            if (removable := division.removable(together)) > last.removable + d.removable:
+                found[-1] = Draft(together, block=True, removable=removable)
+                continue
+        found.append(d)
+    return found
+
+
+def _limit(drafts: list[Draft], max_blocks: int, least_macs: float) -> list[Draft]:
+    """Apply rule 6: join or fix blocks until there are at most `max_blocks`, each with at least `least_macs`."""
+    drafts = list(drafts)
+    while any(d.block for d in drafts):
+        smallest = min((d for d in drafts if d.block), key=lambda d: d.macs)
+        small = smallest.macs < least_macs
+        if not small and sum(d.block for d in drafts) <= max_blocks:
+            break
+        pairs = [(a.macs + b.macs, i) for i, (a, b) in enumerate(pairwise(drafts)) if a.block and b.block]
+        if small:
+            pairs = [(total, i) for total, i in pairs if smallest in (drafts[i], drafts[i + 1])]
+        if pairs:
+            total, i = min(pairs)
+            drafts[i : i + 2] = [Draft(drafts[i].calls + drafts[i + 1].calls, block=True, macs=total)]
+        else:  # it has no neighbour to join
+            smallest.block = False
+    return drafts
+
+
+def _join_fixed(drafts: Sequence[Draft]) -> list[Draft]:
+    """Make one segment of fixed neighbours."""
+    joined: list[Draft] = []
+    for d in drafts:
+        if joined and not d.block and not joined[-1].block:
+            joined[-1].calls.extend(d.calls)
+        else:
+            joined.append(d)
+    return joined

@@ -1,0 +1,56 @@
+"""Refusals of models that cannot be cut: unknown shapes, outputs that are no tensors of their own, NaN in weights.
+
+They look at a Functional model before anything is trained or measured. What `opening` refuses is no graph at all.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from legodnn.blocks.importing.graph import calls
+from legodnn.errors import ModelError
+
+
+def check_shapes(model: keras.Model) -> None:
+    """Refuse a Functional model in which a tensor's shape is unknown, or whose outputs are not tensors of their own.
+
+    Raises:
+        ModelError: naming the input, the output or the layer.
+    """
+    images = {t.shape[0] for t in model.inputs}
+    for t in model.inputs:
+        if None in t.shape[1:]:
+            raise ModelError(
+                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
+            )
+        if any(t is output for output in model.outputs):
+            raise ModelError(f"model {model.name!r} gives its input {t.name!r} as an output; leave that output out")
+    for number, t in enumerate(model.outputs):
+        if any(t is other for other in model.outputs[:number]):
+            raise ModelError(
+                f"model {model.name!r} gives the output of {model.output_names[number]!r} twice (output {number + 1}); "
+                "leave one of them out"
+            )
+    for call in calls(model):
+        for t in call.outputs:
+            if None in t.shape[1:] or t.shape[:1] not in [(n,) for n in images]:
+                raise ModelError(
+                    f"layer {call.name!r} ({call.kind}) of model {model.name!r} gives a tensor of shape {t.shape}; "
+                    "every size must be known but the first, which is the number of images"
+                )
+
+
+def check_weights(model: keras.Model) -> None:
+    """Refuse a model whose weights hold NaN or infinity.
+
+    Raises:
+        ModelError: naming the layer and the weight.
+    """
+    for layer in model.layers:
+        for variable in layer.weights:
+            if not np.isfinite(np.asarray(keras.ops.convert_to_numpy(variable), float)).all():
+                raise ModelError(
+                    f"layer {layer.name!r} of model {model.name!r} has NaN or infinity in its weights "
+                    f"({variable.name}): load or train it again"
+                )

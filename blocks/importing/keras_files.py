@@ -1,0 +1,81 @@
+"""Reading Keras files: whole models and weights, with the reason and the remedy where Keras cannot read them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import keras
+
+from legodnn.blocks.importing import zoo
+from legodnn.errors import ModelError
+
+_MOST_CHARACTERS = 300  # of what Keras says, in a message
+
+
+def load_model_file(path: str) -> keras.Model:
+    """Load a whole model from a `.keras`, `.h5` or `.hdf5` file; code in it is not run.
+
+    Raises:
+        ModelError: Keras cannot read the file, or it holds something else than a model.
+    """
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as e:  # a damaged or foreign file can make Keras raise any
+        raise ModelError(f"cannot load {path}: {_reason(path, e)}") from e
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
+    return model
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Return why Keras cannot load a file, and what helps."""
+    if "Lambda" in str(error):
+        return (
+            "it has a Lambda layer, which is Python code, and code in a file is not run; put the function that makes "
+            "the model, or loads it, into a module and give it as module:function"
+        )
+    version, remedy = _saved_by(path), ""
+    if version.startswith("2."):
+        remedy = f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
+    elif "custom" in str(error) or "registered" in str(error):
+        remedy = "; for layers of your own build the model in a function, module:function"
+    return brief(error) + remedy
+
+
+def _saved_by(path: str) -> str:
+    """Return the version of Keras that saved a .keras file; an empty text if the file does not tell."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("metadata.json") as f:
+            return str(json.loads(f.read(1 << 16))["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return ""
+
+
+def load_weights(model: keras.Model, path: str, spec: str) -> None:
+    """Load weights into a model.
+
+    Args:
+        model: the model.
+        path: a `.weights.h5` file; or an `.npz` of published weights, for models of `zoo`.
+        spec: what the user called the model.
+
+    Raises:
+        ModelError: the file cannot be read, or does not fit the model.
+    """
+    if path.endswith(".npz"):
+        load = zoo.load_vgg16_weights if spec == "vgg16" else zoo.load_cifar_resnet_weights
+        load(model, path)
+        return
+    if not path.endswith(".weights.h5"):
+        raise ModelError(f"cannot read weights from {path}: give an .npz or a .weights.h5 file")
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as e:
+        raise ModelError(f"cannot load {path} into {spec}: {brief(e)}") from None
+
+
+def brief(error: BaseException) -> str:
+    """Return the beginning of an error of Keras, which may go on with whole configurations, tables and tracebacks."""
+    line = str(error).strip().partition("\n")[0].partition("Full object config")[0].strip()
+    return (line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}...") or type(error).__name__

@@ -1,0 +1,61 @@
+"""Outputs are compared relative to what is wanted, and models on inputs that are the same each time."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.blocks.importing.difference import relative_difference, relative_error, same_function, sample_inputs
+
+WANTED = np.random.default_rng(0).normal(2, 3, (5, 4, 3)).astype(np.float32)
+
+
+@given(scale=st.floats(-0.5, 0.5))
+def test_the_difference_of_a_scaled_output_is_the_scale(scale: float) -> None:
+    assert relative_difference(WANTED * (1 + scale), WANTED) == pytest.approx(abs(scale), abs=1e-5)
+
+
+def test_the_worst_image_counts() -> None:
+    found = WANTED.copy()
+    found[3] *= 1.25
+    assert relative_difference(found, WANTED) == pytest.approx(0.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_must_stand_in_the_same_places(value: float) -> None:
+    wanted = WANTED.copy()
+    wanted[1, 2, 0] = value
+    assert relative_difference(wanted, wanted) == 0
+    assert relative_difference(WANTED, wanted) == float("inf")
+
+
+def test_outputs_of_one_function_differ_by_rounding_alone() -> None:
+    assert same_function([WANTED, WANTED * np.float32(1 + 1e-4)], [WANTED, WANTED])
+    assert not same_function([WANTED, WANTED * np.float32(1.01)], [WANTED, WANTED])
+
+
+def test_the_error_is_0_for_the_target_and_1_for_its_mean() -> None:
+    assert float(relative_error([WANTED], [WANTED])) == 0
+    constant = np.full_like(WANTED, WANTED.mean())
+    assert float(relative_error([constant], [WANTED])) == pytest.approx(1, rel=1e-5)
+    assert float(relative_error([constant, WANTED], [WANTED, WANTED])) == pytest.approx(0.5, rel=1e-5)
+
+
+def test_sample_inputs_hold_scaled_images_and_pixels_and_are_the_same_each_time() -> None:
+    image, numbers, flags = (
+        keras.Input((4, 4, 3)),
+        keras.Input((4, 4, 3), dtype="uint8"),
+        keras.Input((7,), dtype="int32"),
+    )
+    model = keras.Model([image, numbers, flags], [image, numbers, flags])
+    first, again = sample_inputs(model), sample_inputs(model)
+    for x, y, t in zip(first, again, model.inputs, strict=True):
+        np.testing.assert_array_equal(x, y)
+        assert x.dtype == t.dtype
+        assert x.shape == (4, *t.shape[1:])
+    assert first[0][:2].max() <= 1 < first[0][2:].max() <= 255
+    assert first[1].max() > 200
+    assert set(np.unique(first[2])) == {0, 1}

@@ -1,6 +1,6 @@
 """TensorFlow's oneDNN kernels write outside their memory in the weight gradient of a strided 1x1 convolution.
 
-    python docs/reports/onednn_strided_pointwise.py          # TensorFlow alone; ends by SIGSEGV or SIGABRT where the fault is
+    python docs/reports/onednn_strided_pointwise.py          # TensorFlow alone; ends by a signal where the fault is
     python docs/reports/onednn_strided_pointwise.py --all    # which shapes end a process, each in one of its own
 
 See onednn_strided_pointwise.md.

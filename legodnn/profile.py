@@ -40,6 +40,9 @@ _REMEDY = "measure again with `legodnn profile`"
 
 NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 
+# The names of a segment and of one of its options.
+OptionKey = tuple[str, str]
+
 
 class Fingerprint(Schema):
     """What the measurements hold for: another CPU, core count, architecture or executor needs another profile.

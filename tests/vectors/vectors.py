@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.errors import InfeasibleError, LegoError, WorkloadError
+from legodnn.errors import ConfigError, InfeasibleError, LegoError, WorkloadError
 from legodnn.images import fit_array
 from legodnn.manifest import InputSpec, Link, TensorSpec
 from legodnn.plan import PLAN_VERSION as PLAN_VERSION
@@ -316,7 +316,7 @@ def hysteresis_answer(case: Mapping[str, Json]) -> Json:
     """The levels after each of some targets [seconds, target]."""
     try:
         how = Hysteresis(**case.get("how", {}))
-    except WorkloadError as e:
+    except ConfigError as e:
         return {"error": type(e).__name__}
     level, values = Level(), []
     for now, target in case["targets"]:

@@ -1,4 +1,7 @@
-"""A profile covers every option at every thread count and fits the store and the device it was measured on."""
+"""A profile covers every option at every thread count and fits the store and the device it was measured on.
+
+Covers also: profiler.effort, profiler.packing.
+"""
 
 from __future__ import annotations
 

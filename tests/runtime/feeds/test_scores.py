@@ -10,6 +10,7 @@ import pytest
 from legodnn.runtime.feeds.scores import score_for
 
 pytest.importorskip("keras")
+
 from legodnn.blocks.accuracy.metrics import mean_iou, r2, top1
 
 

@@ -1,6 +1,6 @@
 """A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile.
 
-Covers also: slowdown_tracker, telemetry.
+Covers also: runtime.governing.slowdown_tracker, runtime.governing.telemetry.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Scripted:
     """A device whose readings are given."""
 
     def __init__(self) -> None:
-        self.available, self.second = TOTAL, 0.0
+        self.available, self.second = float(TOTAL), 0.0
 
     def read(self) -> Readings:
         self.second += 1.0
@@ -79,7 +79,7 @@ def least(runtime: Runtime) -> int:
     return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
 
 

@@ -1,6 +1,6 @@
 """From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons.
 
-Covers also: hysteresis.
+Covers also: runtime.governing.hysteresis.
 """
 
 from __future__ import annotations

@@ -57,8 +57,13 @@ def test_the_last_of_each_stage_is_kept(
 
 
 def test_keys_that_look_alike_are_told_apart(tmp_path: Path) -> None:
-    kept = {1: np.array(1.0), "1": np.array(2.0), (1,): np.array(3.0), ("a", "b/c"): np.array(4.0)}
-    kept[("a/b", "c")] = np.array(5.0)  # type: ignore[index]
+    kept: dict[Any, np.ndarray] = {
+        1: np.array(1.0),
+        "1": np.array(2.0),
+        (1,): np.array(3.0),
+        ("a", "b/c"): np.array(4.0),
+    }
+    kept["a/b", "c"] = np.array(5.0)
     ProfilingState(tmp_path / "p.work", TERMS).stage("energy").save(kept)
     assert same(ProfilingState(tmp_path / "p.work", TERMS).stage("energy").done, kept)
 

@@ -26,7 +26,7 @@ from report import Bars, Figures, bar, run, spread
 
 from legodnn.profile import Profile
 from legodnn.profiler import Effort, profile_store
-from legodnn.profiler.latency import Bench
+from legodnn.profiler.bench import Bench
 from legodnn.profiler.validation import measure_plans, predict
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.store import Store

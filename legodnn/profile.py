@@ -1,6 +1,7 @@
-"""The profile: what one device measured of one store. JSON, written by `legodnn profile` (the profiler package).
+"""The profile: what one device measured of one store. It is a JSON file that `legodnn profile` writes.
 
-Times are in milliseconds, memory in bytes. A profile fits one store and one device, and is refused for others.
+Times are in milliseconds, memory is in bytes. A profile holds for one store and one device, and is refused for others.
+Measuring is the task of `legodnn.profiler`.
 """
 
 from __future__ import annotations
@@ -40,11 +41,15 @@ _REMEDY = "measure again with `legodnn profile`"
 
 NotNegative = Annotated[float, Field(ge=0, le=MOST_METRIC)]
 
+# The names of a segment and of one of its options.
+OptionKey = tuple[str, str]
+
 
 class Fingerprint(Schema):
-    """What the measurements hold for: another CPU, core count, architecture or executor needs another profile.
+    """What the measurements hold for. Another architecture, CPU, number of cores or executor needs another profile.
 
-    `cpu` is what `legodnn.runtime.device.processor.cpu_name` says, on ARM with the board and the kinds of cores.
+    `cpu` is the name that `legodnn.runtime.device.processor.cpu_name` gives: on ARM it includes the board and the kinds
+    of cores.
     """
 
     machine: Text
@@ -54,9 +59,10 @@ class Fingerprint(Schema):
 
 
 class Latency(Schema):
-    """Latency of one option at one thread count, over `runs` runs spread over the whole profiling.
+    """The latency of one option at one thread count, over `runs` runs that are spread over the whole profiling.
 
-    `first_ms` is the median of first runs after another option ran in its place; the others are of runs after these.
+    `first_ms` is the median of runs right after another option ran in its place, with cold caches. The other figures
+    are of the runs that follow these.
     """
 
     threads: Threads
@@ -70,9 +76,9 @@ class Latency(Schema):
 class OptionProfile(Schema):
     """What was measured of one option of one segment.
 
-    `memory_bytes` is what the option adds to the process's proportional set size (PSS) in a running composition, its
-    share of what all segments need together included; `load_ms` the time from deciding for it to its being ready;
-    `energy_mj` what one run takes in millijoules, where energy was measured.
+    `memory_bytes` is what the option adds to the process's proportional set size (PSS) in a running composition,
+    including its share of what all segments need together. `load_ms` is the time to load the option until it is ready
+    to run. `energy_mj` is the energy of one run in millijoules, if energy was measured.
     """
 
     segment: Name
@@ -91,7 +97,7 @@ class OptionProfile(Schema):
 
 
 class Skipped(Schema):
-    """An option that was not measured, or not with all thread counts, and so is never chosen, and why."""
+    """An option that no plan chooses, because it was not measured, or not with all thread counts; and the reason."""
 
     segment: Name
     option: Name
@@ -99,14 +105,14 @@ class Skipped(Schema):
 
 
 class ChainOverhead(Schema):
-    """What a run of a whole composition takes beyond its segments' medians, at one thread count."""
+    """The time that a run of a whole composition takes beyond the sum of its segments' medians, at one thread count."""
 
     threads: Threads
     overhead_ms: Milliseconds
 
 
 class Validation(Schema):
-    """How far predicted latencies were from measured ones, for random compositions; relative errors."""
+    """The relative errors of predicted against measured latency, over `plans` random compositions."""
 
     threads: Threads
     plans: int = Field(gt=0, le=MOST_INT)
@@ -115,7 +121,7 @@ class Validation(Schema):
 
 
 class Contention(Schema):
-    """How many times longer an inference takes while another model runs without pause; one thread each."""
+    """How many times longer an inference takes while another model runs without pause, each on one thread."""
 
     store_id: Name
     model: Name
@@ -123,10 +129,11 @@ class Contention(Schema):
 
 
 class Energy(Schema):
-    """How energy was measured.
+    """How energy was measured, and what a switch takes.
 
-    `meter` names what told it; an `estimate` is CPU seconds times watts that the user gave. `switch_mj` is what going
-    from one composition to another with other options takes, its first run's extra included.
+    `meter` names the meter. An `estimate` is CPU seconds times the watts that the user gave. `idle_w` is the power of
+    the idle device, which no figure includes. `switch_mj` is the energy of a switch to a composition of other options,
+    including what its first run takes more than later ones.
     """
 
     meter: Text
@@ -136,12 +143,14 @@ class Energy(Schema):
 
 
 class Conditions(Schema):
-    """What else was so while measuring; a profile holds for other conditions too, but less well.
+    """The conditions under which a profile was measured. It holds under other conditions too, but less exactly.
 
     Attributes:
-        cpu_features: instruction set extensions that matter for neural networks.
-        mhz: clock of the fastest core, first and last, where the system tells.
-        throttled: why the processor was held back, first and last; empty if it was not.
+        kernel: the version of the operating system's kernel.
+        cpu_features: the processor's instruction set extensions that matter for neural networks.
+        governor: the policy by which the system sets the clock; None where it does not tell.
+        mhz: the clock of the fastest core before and after timing; None where the system does not tell.
+        throttled: why the processor was held back before and after timing; "" if it was not.
         warnings: what may have disturbed the measurements.
     """
 
@@ -154,7 +163,7 @@ class Conditions(Schema):
 
 
 class Profile(Schema):
-    """The measurements of a store's options on one device."""
+    """The measurements of a store's options on one device. docs/profiler.md describes the fields."""
 
     schema_: Literal["legodnn.profile/1"] = Field(default="legodnn.profile/1", alias="schema")
     store_id: Name
@@ -178,7 +187,7 @@ class Profile(Schema):
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
-        """Read a profile; ProfileError if it is damaged or of another version."""
+        """Read a profile. ProfileError if it is damaged or has another version."""
         return read_document(Path(path), cls, PROFILE_VERSION, ProfileError, _REMEDY)
 
     def save(self, path: str | Path) -> None:
@@ -186,7 +195,7 @@ class Profile(Schema):
         write_atomic(Path(path), to_json(self))
 
     def check_store(self, store: Store) -> None:
-        """Raise ProfileError unless this was measured on `store` and covers every option that is not `skipped`."""
+        """Raise ProfileError unless the profile is of `store` and has every option of it, measured or `skipped`."""
         if self.store_id != store.id:
             raise ProfileError(
                 f"this profile was measured on another store than {store.path} (model {self.model!r}, store id "
@@ -205,7 +214,7 @@ class Profile(Schema):
                 raise ProfileError(f"the profile of {store.path} skips the original of {segment.name}; {_REMEDY}")
 
     def check_device(self, device: Fingerprint) -> None:
-        """Raise ProfileError unless this profile was measured on such a device."""
+        """Raise ProfileError unless the profile was measured on a device with this fingerprint."""
         for field in Fingerprint.model_fields:
             mine, other = getattr(self.device, field), getattr(device, field)
             if mine != other:
@@ -216,19 +225,19 @@ class Profile(Schema):
 
     @property
     def overhead_ms(self) -> dict[int, float]:
-        """By thread count, what a composition takes beyond its segments."""
+        """By thread count, the milliseconds that a composition takes beyond its segments."""
         return {entry.threads: entry.overhead_ms for entry in self.chain}
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
-    """One profile of several of the same store and device: their thread counts, options and contention together.
+    """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where two measured the same, the one that comes later in the sequence holds, as it does for energy and conditions.
-    A thread count can be used if all options were measured with it. So that none is lost, an option that one of the
-    profiles skips is kept only if others measured it with every thread count of the options that none skips.
+    Where several measured the same, the last of them counts, as it does for energy and conditions. Plans can use a
+    thread count only if all options were measured with it. So that no thread count is lost, an option that one of the
+    profiles skips is kept only if the others measured it with every thread count that all other options have.
 
     Raises:
-        ProfileError: there is none, or they are of different stores or devices.
+        ProfileError: there is no profile, or they are of different stores or devices.
     """
     if not profiles:
         raise ProfileError("no profiles to merge; give the files of two or more")
@@ -267,13 +276,16 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 
 def default_path(store: str | Path) -> Path:
-    """Where a store's profile lies unless said otherwise: beside the store's folder, as NAME.profile.json.
+    """The path of a store's profile unless another is given: NAME.profile.json beside the store's folder NAME.
+
+    >>> default_path("stores/faces").as_posix()
+    'stores/faces.profile.json'
 
     Raises:
-        ProfileError: the folder has no name and nothing beside it, as `/`.
+        ProfileError: the folder has no name, as `/`.
     """
     path = Path(store)
-    if path.name in ("", ".."):  # `.` and the like have a name only once they are looked up
+    if path.name in ("", ".."):  # only the absolute path of `.` and `..` has a name
         path = path.resolve()
     if not path.name:
         raise ProfileError(f"{path} has no name of its own, as the folder of a store has")

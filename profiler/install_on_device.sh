@@ -1,14 +1,14 @@
 #!/bin/sh
-# Installs legodnn on a device, into ~/.legodnn/venv, and says what the device has:
+# Installs legodnn on a device, into ~/.legodnn/venv, and shows what `legodnn doctor` finds there:
 #
 #     sh install_on_device.sh legodnn-0.1.0-py3-none-any.whl
 #
-# A 32-bit Python (32-bit ARM, whatever its kernel calls the machine) has no ai-edge-litert, and no wheels of numpy and
-# psutil on the package index: there tflite-runtime serves, with the system's own numpy and psutil.
-# $PYTHON makes the environment (python3 if not set), $LEGODNN_VENV is another place for it.
+# For a 32-bit Python (32-bit ARM, whatever its kernel calls the machine) the package index has no ai-edge-litert, and no
+# wheels of numpy and psutil. There this installs tflite-runtime, and uses the system's own numpy and psutil.
+# $PYTHON is the Python that makes the environment (default: python3), $LEGODNN_VENV is where to make it.
 set -eu
 
-# All of it is read before anything runs: it may come from standard input.
+# The shell reads this whole function before it runs anything, since the script may come from standard input.
 main() {
     if [ $# -ne 1 ] || [ -z "$1" ]; then
         echo "usage: sh install_on_device.sh WHEEL" >&2

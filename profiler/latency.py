@@ -1,9 +1,9 @@
 """Latency of every option, timed where it will run: as a segment of a whole composition that runs again and again.
 
-In each round every option of every block is in one composition drawn at random, which runs a few times in a row, as it
-would in use: the first run, after other blocks, finds caches cold and is reported apart; the next are the option's
-latency. One more run of the whole, without a clock between its segments, tells what the chain costs beyond them. Thread
-counts take turns, so that all see the same drift of clock and temperature, and no order favours anyone.
+In each round every option of every segment is part of one composition drawn at random, which runs a few times in a
+row, as it would in use. The first run, after other compositions, finds caches cold and is reported apart; the next runs
+give the option's latency. One more run of the whole composition, without a clock between its segments, shows what it
+takes beyond them. Thread counts take turns, so that all of them see the same drift of clock and temperature.
 """
 
 from __future__ import annotations
@@ -12,145 +12,143 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.arrays import Array
-from legodnn.console import ProgressLine
-from legodnn.manifest import Option, Segment
-from legodnn.profile import ChainOverhead, Latency
+from legodnn.profile import ChainOverhead, Latency, OptionKey
+from legodnn.profiler.bench import Bench
+from legodnn.profiler.profiling_state import KeptArrays, StageState
+from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice, ComposedModel
-from legodnn.runtime.executors.select import open_executor
-from legodnn.store import Store
 
 WARM_RUNS = 3
 LEAST_ROUNDS = 5
 _SAVE_S = 5.0
+_CHECK_S = 1.0
 _NORMAL_95 = 1.96
 
-Samples = dict[str, list[float]]
+Samples = dict[Choice, list[float]]
 
 
 @dataclass
 class Timings:
-    """Milliseconds, by `threads/segment number/option number`, and of whole compositions.
+    """All times measured so far, in milliseconds.
 
     Attributes:
-        first, warm: first runs of an option after another, and the ones after these.
-        whole: runs of compositions, by thread count.
-        choices: the numbers of these compositions' options.
-        seconds: how long all this took.
+        first: runs of an option right after another one ran in its place, by option and thread count.
+        warm: the runs after these.
+        whole: runs of whole compositions, by thread count.
+        compositions: for each value of `whole`, the composition that ran, as `Bench` numbers it.
+        seconds: how long measuring took, earlier, interrupted measurements included.
     """
 
-    first: Samples = field(default_factory=dict)
-    warm: Samples = field(default_factory=dict)
-    whole: Samples = field(default_factory=dict)
-    choices: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+    first: Samples = field(default_factory=lambda: defaultdict(list))
+    warm: Samples = field(default_factory=lambda: defaultdict(list))
+    whole: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    compositions: dict[int, list[tuple[int, ...]]] = field(default_factory=lambda: defaultdict(list))
     seconds: float = 0.0
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """For a file."""
-        found = {f"{kind}/{k}": np.array(v) for kind in _KINDS for k, v in getattr(self, kind).items()}
-        found.update({f"choices/{k}": np.array(v, np.int32) for k, v in self.choices.items()})
-        return {**found, "seconds": np.array(self.seconds)}
+    def to_arrays(self) -> dict[tuple[str | int, ...], NDArray[np.generic]]:
+        """The timings as arrays by key, to be kept in a `ProfilingState`."""
+        arrays: dict[tuple[str | int, ...], NDArray[np.generic]] = {("seconds",): np.array(self.seconds)}
+        for kind, samples in (("first", self.first), ("warm", self.warm)):
+            for choice, values in samples.items():
+                arrays[kind, choice.segment, choice.option, choice.threads] = np.array(values)
+        for threads, values in self.whole.items():
+            arrays["whole", threads] = np.array(values)
+            arrays["compositions", threads] = np.array(self.compositions[threads], np.int32)
+        return arrays
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray]) -> Timings:
-        """What `arrays` gave."""
-        made = cls()
-        for name, values in arrays.items():
-            kind, _, key = name.partition("/")
-            if kind in _KINDS:
-                getattr(made, kind)[key] = values.tolist()
-            elif kind == "choices":
-                made.choices[key] = [tuple(row) for row in values.tolist()]
-            elif kind == "seconds":
-                made.seconds = float(values)
-        return made
+    def from_arrays(cls, arrays: KeptArrays) -> Timings:
+        """The timings that `to_arrays` made into arrays; none of no arrays."""
+        timings = cls()
+        for (kind, *key), values in arrays.items():
+            if kind == "seconds":
+                timings.seconds = float(values)
+            elif kind == "whole":
+                timings.whole[key[0]] = values.tolist()
+            elif kind == "compositions":
+                timings.compositions[key[0]] = [tuple(row) for row in values.tolist()]
+            else:
+                samples = timings.first if kind == "first" else timings.warm
+                samples[Choice(*key)] = values.tolist()
+        return timings
 
 
-_KINDS = ("first", "warm", "whole")
-
-
-class Bench:
-    """A store's options, loaded and ready to be timed.
+def measure_latency(
+    bench: Bench,
+    seconds: float,
+    precision: float,
+    stage: StageState | None = None,
+    progress: Progress = no_progress,
+    seed: int = 0,
+) -> Timings:
+    """Time every option until all medians are known well enough, or the time is up.
 
     Args:
-        store: the store.
-        threads: thread counts.
-        skipped: options that are not to be timed.
+        bench: the options.
+        seconds: the longest that this may take, an interrupted measurement's time included. But at least one round is
+            measured now, and `LEAST_ROUNDS` in all.
+        precision: the half-width of a median's 95 % confidence interval, relative to it, that is good enough.
+        stage: holds the arrays of an interrupted measurement's `Timings`, to which this one adds; all timings are saved
+            every few seconds.
+        progress: is told how many of the seconds are over.
+        seed: of the random compositions.
     """
-
-    def __init__(self, store: Store, threads: Sequence[int], skipped: Sequence[Option] = ()) -> None:
-        self.store, self.threads = store, tuple(threads)
-        self.segments: tuple[Segment, ...] = store.manifest.segments
-        self.options = tuple(tuple(o for o in s.options if o not in skipped) for s in self.segments)
-        self._executor = open_executor(store)
-        self._steps: dict[Choice, Callable[[], None]] = {}
-        for count in self.threads:
-            # Every option is in one of these; all stay loaded, for the executor is not told to let go of any.
-            for i in range(max(map(len, self.options))):
-                composition = self._executor.compose(self.choices(tuple(i % len(o) for o in self.options), count))
-                self._steps.update(zip(composition.choices, composition.steps, strict=True))
-        self._composition = composition
-        self.input = input_of(store)
-
-    def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:
-        """What a composition, given by the number of each segment's option, is to the executor."""
-        chosen = (options[i] for options, i in zip(self.options, numbers, strict=True))
-        return tuple(Choice(s.name, o.name, threads) for s, o in zip(self.segments, chosen, strict=True))
-
-    def composition(self, numbers: Sequence[int], threads: int) -> ComposedModel:
-        """One ready to run."""
-        choices = self.choices(numbers, threads)
-        return replace(self._composition, choices=choices, steps=[self._steps[c] for c in choices])
-
-    def draw(self, rng: random.Random) -> tuple[int, ...]:
-        """A random composition."""
-        return tuple(rng.randrange(len(options)) for options in self.options)
-
-    def switch_and_run(self, numbers: Sequence[int], threads: int) -> None:
-        """Go to a composition as a runtime does, letting go of the others, and run it once."""
-        choices = self.choices(numbers, threads)
-        composition = self._executor.compose(choices)
-        self._executor.retain(choices)
-        composition.run(self.input)
-
-    def close(self) -> None:
-        """Let go of everything."""
-        self._executor.close()
-
-
-def input_of(store: Store) -> dict[str, Array]:
-    """A random image by input name, of the range that the model takes."""
-    rng = np.random.default_rng(0)
-    return {s.name: rng.uniform(*s.range, s.shape).astype(np.float32) for s in store.manifest.inputs}
+    stage = stage or StageState()
+    timings = Timings.from_arrays(stage.done)
+    rounds = min((len(v) for v in timings.first.values()), default=0)
+    rng = random.Random(seed * 1_000_003 + rounds)
+    saved = checked = time.monotonic()
+    start = saved - timings.seconds
+    with progress(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as task:
+        sample_round(bench, Timings(), rng)  # a round that only warms up
+        while True:
+            sample_round(bench, timings, rng)
+            rounds += 1
+            now = time.monotonic()
+            timings.seconds = now - start
+            if now - saved >= _SAVE_S:
+                stage.save(timings.to_arrays())
+                saved = now
+            if now - checked >= _CHECK_S or timings.seconds >= seconds:
+                checked = now
+                widest = max(half_width(values) for values in timings.warm.values())
+                note = f"± {widest:.1%}" if math.isfinite(widest) else ""
+                task.at(min(timings.seconds, math.ceil(seconds)), note)
+                if rounds >= LEAST_ROUNDS and (widest <= precision or timings.seconds >= seconds):
+                    break
+    stage.save(timings.to_arrays())
+    return timings
 
 
 def sample_round(bench: Bench, timings: Timings, rng: random.Random) -> None:
-    """Time every option at every thread count, in as many compositions as the widest block has options."""
+    """Time every option at every thread count, in as many compositions as the widest segment has options."""
     for threads in rng.sample(bench.threads, len(bench.threads)):
         orders = [rng.sample(range(len(options)), len(options)) for options in bench.options]
         for turn in range(max(map(len, orders))):
             numbers = tuple(order[turn % len(order)] for order in orders)
             composition = bench.composition(numbers, threads)
-            times = [_run(composition, bench.input) for _ in range(1 + WARM_RUNS)]
+            runs = [_segment_ms(composition, bench.inputs) for _ in range(1 + WARM_RUNS)]
             start = time.perf_counter_ns()
-            composition.run(bench.input)
-            whole = (time.perf_counter_ns() - start) / 1e6
-            for s, i in enumerate(numbers):
-                key = f"{threads}/{s}/{i}"
-                timings.first.setdefault(key, []).append(times[0][s])
-                timings.warm.setdefault(key, []).extend(t[s] for t in times[1:])
-            timings.whole.setdefault(str(threads), []).append(whole)
-            timings.choices.setdefault(str(threads), []).append(numbers)
+            composition.run(bench.inputs)
+            whole_ms = (time.perf_counter_ns() - start) / 1e6
+            for s, choice in enumerate(composition.choices):
+                timings.first[choice].append(runs[0][s])
+                timings.warm[choice].extend(run[s] for run in runs[1:])
+            timings.whole[threads].append(whole_ms)
+            timings.compositions[threads].append(numbers)
 
 
-def _run(composition: ComposedModel, image: Mapping[str, Array]) -> list[float]:
-    """Milliseconds of each segment in one run."""
-    composition.put(image)
+def _segment_ms(composition: ComposedModel, inputs: Mapping[str, Array]) -> list[float]:
+    """Run a composition once; returns the milliseconds that each of its segments took."""
+    composition.put(inputs)
     marks = [time.perf_counter_ns()]
     for step in composition.steps:
         step()
@@ -158,53 +156,11 @@ def _run(composition: ComposedModel, image: Mapping[str, Array]) -> list[float]:
     return [(b - a) / 1e6 for a, b in itertools.pairwise(marks)]
 
 
-def measure_latency(
-    bench: Bench,
-    seconds: float,
-    precision: float,
-    timings: Timings | None = None,
-    save: Callable[[Timings], None] = lambda timings: None,
-    seed: int = 0,
-) -> Timings:
-    """Time every option until all medians are known well enough, or the time is up.
-
-    Args:
-        bench: what to time.
-        seconds: how long, at most, with what `timings` took; but at least `LEAST_ROUNDS` rounds, and one.
-        precision: the half-width of the median's 95 % confidence interval that is well enough, relative to it.
-        timings: what an interrupted measurement had; it is added to.
-        save: is given all timings every few seconds.
-        seed: of the compositions.
-    """
-    timings = timings or Timings()
-    rounds = min((len(v) for v in timings.first.values()), default=0)
-    rng = random.Random(seed * 1_000_003 + rounds)
-    saved = checked = time.monotonic()
-    start = saved - timings.seconds
-    with ProgressLine(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as progress:
-        sample_round(bench, Timings(), rng)  # to warm up
-        while True:
-            sample_round(bench, timings, rng)
-            rounds += 1
-            now = time.monotonic()
-            timings.seconds = now - start
-            if now - saved >= _SAVE_S:
-                save(timings)
-                saved = now
-            if now - checked >= 1.0 or timings.seconds >= seconds:
-                checked = now
-                widest = max(half_width(values) for values in timings.warm.values())
-                progress.at(min(timings.seconds, progress.total), f"± {widest:.1%}" if math.isfinite(widest) else "")
-                if rounds >= LEAST_ROUNDS and (widest <= precision or timings.seconds >= seconds):
-                    break
-    save(timings)
-    return timings
-
-
 def half_width(values: Sequence[float]) -> float:
-    """Half the width of the 95 % confidence interval of the median, relative to it; infinite for few values.
+    """Half the width of the 95 % confidence interval of the median, relative to the median; infinite for few values.
 
-    Values between two order statistics that hold the true median with that probability, whatever the distribution.
+    The interval lies between two order statistics, which hold the true median with that probability whatever the
+    distribution is.
     """
     count = len(values)
     reach = math.ceil(_NORMAL_95 * math.sqrt(count) / 2)
@@ -215,34 +171,36 @@ def half_width(values: Sequence[float]) -> float:
     return (ordered[high] - ordered[low]) / 2 / ordered[count // 2]
 
 
-def latency_summary(bench: Bench, timings: Timings) -> dict[tuple[str, str], tuple[Latency, ...]]:
-    """By (segment, option), its latency at each thread count."""
+def option_latencies(bench: Bench, timings: Timings) -> dict[OptionKey, tuple[Latency, ...]]:
+    """The latency of each option at each thread count, in the order of `bench.threads`."""
     return {
-        (segment.name, option.name): tuple(_latency(timings, f"{n}/{s}/{i}", n) for n in bench.threads)
-        for s, (segment, options) in enumerate(zip(bench.segments, bench.options, strict=True))
-        for i, option in enumerate(options)
+        (segment.name, option.name): tuple(
+            _latency(timings, Choice(segment.name, option.name, threads)) for threads in bench.threads
+        )
+        for segment, options in zip(bench.segments, bench.options, strict=True)
+        for option in options
     }
 
 
-def _latency(timings: Timings, key: str, threads: int) -> Latency:
-    values = timings.warm[key]
+def _latency(timings: Timings, choice: Choice) -> Latency:
+    values = timings.warm[choice]
     p50, p95 = np.percentile(values, [50, 95])
     return Latency(
-        threads=threads,
+        threads=choice.threads,
         runs=len(values),
-        first_ms=float(np.median(timings.first[key])),
+        first_ms=float(np.median(timings.first[choice])),
         min_ms=min(values),
         median_ms=float(p50),
         p95_ms=float(p95),
     )
 
 
-def chain(bench: Bench, timings: Timings) -> tuple[ChainOverhead, ...]:
-    """What whole compositions take beyond their segments' medians."""
-    medians = {key: float(np.median(values)) for key, values in timings.warm.items()}
+def chain_overheads(bench: Bench, timings: Timings) -> tuple[ChainOverhead, ...]:
+    """What runs of whole compositions take beyond the sum of their segments' medians: the median, at least 0."""
+    medians = {choice: float(np.median(values)) for choice, values in timings.warm.items()}
     found = []
-    for n in bench.threads:
-        parts = [sum(medians[f"{n}/{s}/{i}"] for s, i in enumerate(row)) for row in timings.choices[str(n)]]
-        beyond = np.median(np.array(timings.whole[str(n)]) - np.array(parts))
-        found.append(ChainOverhead(threads=n, overhead_ms=max(0.0, float(beyond))))
+    for threads in bench.threads:
+        sums = [sum(medians[c] for c in bench.choices(row, threads)) for row in timings.compositions[threads]]
+        beyond = np.median(np.array(timings.whole[threads]) - np.array(sums))
+        found.append(ChainOverhead(threads=threads, overhead_ms=max(0.0, float(beyond))))
     return tuple(found)

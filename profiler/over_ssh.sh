@@ -3,9 +3,9 @@
 #
 #     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1 2 4
 #
-# What stands after -- goes to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. The first time, legodnn is
-# installed there by install_on_device.sh, from the package index or from the wheel that $LEGODNN_WHEEL names.
-# $SSH_OPTIONS goes to ssh. Interrupted, the same command goes on where the device was.
+# Arguments after -- are passed to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. If legodnn is missing
+# there, install_on_device.sh installs it from the package index, or from the wheel that $LEGODNN_WHEEL names.
+# $SSH_OPTIONS is passed to ssh. After an interruption, the same command goes on where the device was.
 set -euo pipefail
 
 usage() {
@@ -13,13 +13,13 @@ usage() {
     exit "$1"
 }
 
-# Whether all of a text is as a pattern says, in ASCII, whatever the locale takes for letters.
+# Succeed if a pattern matches all of a text. Letters are those of ASCII, whatever the locale is.
 matches() {
     local LC_ALL=C
     [[ $1 =~ ^$2$ ]]
 }
 
-# A text as one word of any POSIX shell; printf's %q makes words that only bash understands.
+# Print a text as one word of any POSIX shell; printf's %q makes words that only bash understands.
 quoted() {
     printf "'%s'" "${1//\'/\'\\\'\'}"
 }
@@ -28,7 +28,7 @@ quoted() {
 [[ $# -ge 2 ]] || usage 2
 host=$1
 shift
-# ssh would take it for an option, or a ProxyCommand for words of a shell.
+# ssh would take another name for an option, and a ProxyCommand would take it for words of a shell command.
 matches "$host" '[A-Za-z0-9_[][]A-Za-z0-9_.@:/%+~[-]*' && [[ $host != *@-* ]] ||
     { echo "${host@Q} is no host: give USER@HOST, a name of ~/.ssh/config, or ssh://USER@HOST:PORT" >&2; exit 1; }
 stores=()
@@ -38,7 +38,7 @@ while [[ $# -gt 0 && $1 != -- ]]; do
     [[ -f $1/manifest.json ]] || { echo "$1 is not a store: it has no manifest.json" >&2; exit 1; }
     store=${1%/}
     name=$(basename -- "$store")
-    # Names are folders there, in commands of a shell.
+    # On the device the names are folders in shell commands.
     matches "$name" '[A-Za-z0-9_][A-Za-z0-9_.+-]*' ||
         { echo "$1 cannot be sent: its name may have letters, digits and _ . + - only" >&2; exit 1; }
     [[ " ${names[*]-} " != *" $name "* ]] || { echo "two stores are called $name; profile them one by one" >&2; exit 1; }
@@ -65,7 +65,7 @@ if [[ -n $wheel ]]; then
         { echo "LEGODNN_WHEEL names ${wheel@Q}, which is not called as a wheel is: legodnn-VERSION-py3-none-any.whl" >&2; exit 1; }
 fi
 
-# A command there, by sh, whatever shell one is greeted by.
+# Run a command on the device by sh, whatever the login shell is.
 # shellcheck disable=SC2086  # options are words
 remote() { ssh ${SSH_OPTIONS:-} "$host" "exec sh -c $(quoted "$1")"; }
 
@@ -87,7 +87,7 @@ for store in "${stores[@]}"; do
     sum=$(sha256sum <"$store/manifest.json")
     if [[ $(remote "sha256sum <$folder/manifest.json 2>/dev/null" || true) != "$sum" ]]; then
         echo "sending $store" >&2
-        # It gets its name when all of it has arrived.
+        # The folder gets its name only when all files have arrived.
         tar -C "$store" -cf - . |
             remote "rm -rf $folder $folder.part && mkdir $folder.part && tar -C $folder.part -xf - && mv $folder.part $folder"
     fi

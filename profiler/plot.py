@@ -1,4 +1,4 @@
-"""A picture of a profile: latency and memory of every block's options against their sparsity."""
+"""The plot of a profile: latency and memory of every block's options against their sparsity. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ _MARKS = {"float32": "o-", "float16": "s--", "int8": "^:"}
 
 
 def draw_profile(store: Store, profile: Profile, path: Path) -> None:
-    """Write the picture (.svg, .png or .pdf). One panel for latency at the first thread count and one for memory."""
+    """Write the plot: one panel for latency at the first thread count, and one for memory.
+
+    Args:
+        store: the store that was measured.
+        profile: its profile.
+        path: the file; its ending, .svg, .png or .pdf, says the format.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,38 +1,83 @@
-"""Whether plans take as long as predicted: random compositions, predicted from measurements, and measured whole."""
+"""How well latency is predicted: random compositions are predicted from their parts, and measured as wholes."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from legodnn.console import ProgressLine
-from legodnn.profile import ChainOverhead, Latency, Validation
-from legodnn.profiler.latency import Bench
+from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
+from legodnn.profiler.bench import Bench
+from legodnn.profiler.profiling_state import StageState
+from legodnn.progress import Progress, no_progress
 
-_RUNS = 4  # timed in a row, after one that is not
+_TIMED_RUNS = 4  # in a row, after one run that is not timed
 _LEAST_TURNS = 3
 
 
-def measure_plans(bench: Bench, plans: Sequence[tuple[int, ...]], threads: int, seconds: float) -> list[float]:
-    """Median milliseconds of compositions (see `Bench.composition`) that take turns until the time is up."""
+def validate(
+    bench: Bench,
+    latencies: Mapping[OptionKey, Sequence[Latency]],
+    overheads: Sequence[ChainOverhead],
+    plans: int,
+    seconds: float,
+    stage: StageState | None = None,
+    progress: Progress = no_progress,
+    seed: int = 1,
+) -> tuple[Validation, ...]:
+    """Measure random compositions at every thread count, and hold their predictions against that.
+
+    Args:
+        bench: the options.
+        latencies, overheads: what predictions are made of, see `predict`.
+        plans: number of compositions; nothing is validated if it is 0.
+        seconds: time for each thread count.
+        stage: holds, by thread count, the milliseconds that each composition took when an interrupted validation
+            measured it; all are saved after each thread count. Those of another number of compositions are not used.
+        progress: is told how many of the seconds are over.
+        seed: of the random compositions.
+    """
+    if not plans:
+        return ()
+    stage = stage or StageState()
+    rng = random.Random(seed)
+    drawn = [bench.draw(rng) for _ in range(plans)]
+    measured_ms = {threads: ms for threads, ms in stage.done.items() if len(ms) == plans}
+    found = []
+    for threads in bench.threads:
+        if threads not in measured_ms:
+            measured_ms[threads] = np.array(measure_plans(bench, drawn, threads, seconds, progress))
+            stage.save(measured_ms)
+        predicted_ms = np.array(predict(bench, drawn, threads, latencies, overheads))
+        p50, p95 = np.percentile(np.abs(predicted_ms / measured_ms[threads] - 1), [50, 95])
+        found.append(Validation(threads=threads, plans=plans, median_error=float(p50), p95_error=float(p95)))
+    return tuple(found)
+
+
+def measure_plans(
+    bench: Bench,
+    plans: Sequence[tuple[int, ...]],
+    threads: int,
+    seconds: float,
+    progress: Progress = no_progress,
+) -> list[float]:
+    """The median milliseconds of each of some compositions (see `Bench`), which take turns until the time is up."""
     compositions = [bench.composition(numbers, threads) for numbers in plans]
     times: list[list[float]] = [[] for _ in plans]
-    end, turns = time.monotonic() + seconds, 0
-    with ProgressLine(
-        f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", round(seconds)
-    ) as progress:
+    end, turns, total = time.monotonic() + seconds, 0, max(1, math.ceil(seconds))
+    with progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", total) as task:
         while turns < _LEAST_TURNS or time.monotonic() < end:
             for composition, values in zip(compositions, times, strict=True):
-                composition.run(bench.input)
-                for _ in range(_RUNS):
+                composition.run(bench.inputs)
+                for _ in range(_TIMED_RUNS):
                     start = time.perf_counter_ns()
-                    composition.run(bench.input)
+                    composition.run(bench.inputs)
                     values.append((time.perf_counter_ns() - start) / 1e6)
             turns += 1
-            progress.at(min(progress.total, seconds - max(0.0, end - time.monotonic())))
+            task.at(min(total, seconds - max(0.0, end - time.monotonic())))
     return [float(np.median(values)) for values in times]
 
 
@@ -40,48 +85,20 @@ def predict(
     bench: Bench,
     plans: Sequence[tuple[int, ...]],
     threads: int,
-    latency: Mapping[tuple[str, str], Sequence[Latency]],
-    chain: Sequence[ChainOverhead],
+    latencies: Mapping[OptionKey, Sequence[Latency]],
+    overheads: Sequence[ChainOverhead],
 ) -> list[float]:
-    """Milliseconds that compositions are predicted to take: their segments' medians and the chain's overhead."""
-    medians = {
-        key: entry.median_ms for key, entries in latency.items() for entry in entries if entry.threads == threads
-    }
-    overhead = sum(c.overhead_ms for c in chain if c.threads == threads)
-    return [sum(medians[c.segment, c.option] for c in bench.choices(plan, threads)) + overhead for plan in plans]
-
-
-def validate(
-    bench: Bench,
-    latency: Mapping[tuple[str, str], Sequence[Latency]],
-    chain: Sequence[ChainOverhead],
-    plans: int,
-    seconds: float,
-    seed: int = 1,
-    done: Mapping[str, np.ndarray] | None = None,
-    save: Callable[[dict[str, np.ndarray]], None] = lambda times: None,
-) -> tuple[Validation, ...]:
-    """Errors of prediction at every thread count, over so many random compositions and so many seconds each.
+    """The predicted milliseconds of each of some compositions: the sum of its segments' medians, and the overhead.
 
     Args:
-        bench: what is run.
-        latency, chain: what predictions are made of.
-        plans: how many.
-        seconds: for each thread count.
-        seed: of the compositions.
-        done: what an interrupted validation had measured of as many plans, by thread count.
-        save: is given all that has been measured after each thread count.
+        bench: the options.
+        plans: the compositions, see `Bench`.
+        threads: the thread count.
+        latencies: the latencies of each option, at this thread count and perhaps others.
+        overheads: what whole compositions take beyond their segments.
     """
-    rng = random.Random(seed)
-    drawn = [bench.draw(rng) for _ in range(plans)]
-    times = {threads: ms for threads, ms in (done or {}).items() if len(ms) == plans}
-    found = []
-    for threads in bench.threads:
-        if str(threads) not in times:
-            times[str(threads)] = np.array(measure_plans(bench, drawn, threads, seconds))
-            save(times)
-        measured = times[str(threads)]
-        errors = np.abs(np.array(predict(bench, drawn, threads, latency, chain)) / measured - 1)
-        p50, p95 = np.percentile(errors, [50, 95])
-        found.append(Validation(threads=threads, plans=plans, median_error=float(p50), p95_error=float(p95)))
-    return tuple(found)
+    medians = {
+        key: entry.median_ms for key, entries in latencies.items() for entry in entries if entry.threads == threads
+    }
+    overhead = sum(c.overhead_ms for c in overheads if c.threads == threads)
+    return [sum(medians[c.segment, c.option] for c in bench.choices(plan, threads)) + overhead for plan in plans]

@@ -188,9 +188,9 @@ def _cache() -> Finding:
 
 
 def _meters(root: Path) -> Iterator[Finding]:
-    from legodnn.profiler.energy import METERS, open_meter
+    from legodnn.profiler.meters import METERS, open_meter
 
-    for name in METERS:
+    for name in (name for name, meter in METERS.items() if not meter.argument):
         try:
             open_meter(name, root)
         except LegoError as e:

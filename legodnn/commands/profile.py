@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import say, text_table
-from legodnn.errors import DependencyError, ProfileError
+from legodnn.console import ProgressLine, say, text_table
+from legodnn.errors import ConfigError, DependencyError, ProfileError
 from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
 from legodnn.units import size
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.out or args.plot) and len(args.stores) > 1:
         raise ProfileError("--out and --plot name one file, but there are several stores; profile them one by one")
     from legodnn.profiler import profile_store, with_contention
-    from legodnn.profiler.energy import open_meter
+    from legodnn.profiler.meters import open_meter
 
     effort = _effort(args)
     meter = open_meter(args.energy) if args.energy else None
@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
     for path in (*paths, *map(Path, filter(None, [args.plot]))):
         _check_writable(path)
     works = [path.with_name(path.name + ".work") for path in paths]
-    profiles = [profile_store(s, effort, meter, work) for s, work in zip(stores, works, strict=True)]
+    profiles = [profile_store(s, effort, meter, work, ProgressLine) for s, work in zip(stores, works, strict=True)]
     if len({store.id for store in stores}) > 1:
-        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0)
+        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, ProgressLine)
     for profile, path in zip(profiles, paths, strict=True):
         profile.save(path)
         if not args.json:
@@ -120,8 +120,8 @@ def _effort(args: argparse.Namespace) -> Effort:
     given = {name: value for name in ("seconds", "precision") if (value := getattr(args, name)) is not None}
     try:
         return replace(QUICK if args.quick else Effort(), threads=tuple(args.threads or (1,)), **given)
-    except ProfileError as e:  # which begins with the attribute's name: the flag's
-        raise ProfileError(f"--{e}") from None
+    except ConfigError as e:  # its message begins with the attribute's name, which is the flag's, too
+        raise ConfigError(f"--{e}") from None
 
 
 def _check_writable(path: Path) -> None:

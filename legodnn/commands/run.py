@@ -15,6 +15,7 @@ from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
 from legodnn.console import ProgressLine, say, text_table
 from legodnn.errors import DependencyError, InputError, WorkloadError
 from legodnn.profile import Profile
+from legodnn.progress import no_progress
 from legodnn.store import Store
 from legodnn.units import size
 from legodnn.workload import Workload, load_workload, read_trace
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         }
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
-        steps = replay(runtime, inputs, budgets, live)
+        steps = replay(runtime, inputs, budgets, live, no_progress if live else ProgressLine)
     if args.report:
         trace_report(Path(args.report), workload, steps)
     if args.json:

@@ -1,1 +1,1 @@
-"""Feeds: where inputs come from when the command line runs models, and what is reported of it."""
+"""Feeds: where `legodnn run` takes its inputs from, how it runs models on them, and how it reports the results."""

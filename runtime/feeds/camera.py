@@ -1,4 +1,4 @@
-"""A camera, or a video file, as input: frames as they are when a model asks for them."""
+"""A camera or a video file as input. A frame is read at the moment when a model asks for it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from legodnn.images import check_pillow, fit_array, shape_problem
 from legodnn.manifest import InputSpec
 from legodnn.runtime.feeds.inputs import Inputs, as_model_takes
 
-# Read by OpenCV and its FFmpeg when they are loaded: they print nothing, for what goes wrong is said here, once. Where
-# the user has set them otherwise, that holds.
+# OpenCV and its FFmpeg read these variables when they are loaded, and then print nothing: what goes wrong is in the
+# errors raised here. What the user has set is left as it is.
 _SILENCE = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 
 
@@ -22,11 +22,11 @@ class Camera:
     """One camera for all models, so that they see the same picture in the same turn.
 
     Args:
-        source: `camera`, `camera:NUMBER` for another than the first, or the path of a video file, which is
-            played again when it ends.
+        source: `camera` for the first camera, `camera:NUMBER` for another one (0 is the first), or the path of a video
+            file, which starts again when it ends.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: the camera or the file cannot be opened.
         DependencyError: OpenCV is not installed.
     """
 
@@ -49,7 +49,17 @@ class Camera:
         self._picture: NDArray[np.uint8] | None = None
 
     def picture(self, turn: int, viewer: object) -> NDArray[np.uint8]:
-        """The picture of a turn, (height, width, 3), RGB: new in a new turn, and to a viewer who has seen this one."""
+        """Return the picture of a turn: RGB, shape (height, width, 3).
+
+        All viewers see the same picture in the same turn. A viewer who asks twice in one turn gets a new picture.
+
+        Args:
+            turn: the number of the turn.
+            viewer: who looks: a model's frames.
+
+        Raises:
+            InputError: the camera gives no more pictures.
+        """
         if self._picture is None or turn != self._turn or viewer in self._seen:
             self._seen.clear()
             there, frame = self._video.read()
@@ -64,7 +74,11 @@ class Camera:
         return self._picture
 
     def inputs(self, spec: InputSpec, frames: int) -> Inputs:
-        """So many frames for a model, resized and scaled as it takes them.
+        """Return frames for one model, resized and scaled as the model takes them.
+
+        Args:
+            spec: the model's input.
+            frames: number of frames.
 
         Raises:
             InputError: the model does not take pictures.
@@ -76,12 +90,12 @@ class Camera:
         return Inputs(_Frames(self, spec, frames))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the camera or the file."""
         self._video.release()
 
 
 class _Frames:
-    """What a camera shows to one model."""
+    """The frames of a camera for one model, read when they are asked for."""
 
     def __init__(self, camera: Camera, spec: InputSpec, count: int) -> None:
         self._camera, self._spec, self._count = camera, spec, count

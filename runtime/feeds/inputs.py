@@ -1,4 +1,4 @@
-"""Inputs for models, read from files: arrays, or a folder of images."""
+"""Inputs for models, read from files of arrays or from a folder of images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from legodnn.progress import Progress, no_progress
 
 
 class ImageFiles(Protocol):
-    """An array of images, or what gives them one by one."""
+    """A sequence of images, each as the model takes it: an array, or an object that makes them on demand."""
 
     def __len__(self) -> int: ...
 
@@ -31,8 +31,13 @@ class ImageFiles(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images for one model, each as the model takes it, and labels where they are known: n class numbers, maps of them
-    (int64), or numbers (see `scores`)."""
+    """Images for one model, and their labels.
+
+    Attributes:
+        x: the images, each as the model takes it.
+        y: one label for each image (see `scores`): a class number or a map of these, int64, or other numbers. None if
+            labels are not known.
+    """
 
     x: ImageFiles
     y: NDArray[Any] | None = None
@@ -43,9 +48,9 @@ def read_inputs(
 ) -> Inputs:
     """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
 
-    Files of images become pixels as they did when the store was built. uint8 is pixels, which are scaled as the input
-    specification says; other numbers are taken as they are. If all images lie in folders that are called as labels
-    are, that is what they show.
+    Image files are read as they were when the store was built. Arrays of uint8 are pixels and scaled as the input
+    specification says; other numbers are taken as they are. If all images lie in folders whose names are labels, these
+    are their labels.
 
     Args:
         path: the file or folder.
@@ -70,7 +75,7 @@ def read_inputs(
 
 
 def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
-    """Pixels 0..255, scaled and normalised as the input specification says."""
+    """Scale and normalise pixels, 0 to 255, as the input specification says."""
     return np.ascontiguousarray(spec.scaling(pixels))
 
 

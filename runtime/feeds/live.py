@@ -1,4 +1,4 @@
-"""A table in the terminal of what a runtime does at the moment. Needs rich."""
+"""A table in the terminal that shows what a runtime does at the moment. Needs rich."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from legodnn.runtime.runtime import Runtime
 from legodnn.units import size
 
 _REFRESH_S = 0.2
-_RECENT = 200  # inferences that percentiles are of
+_RECENT = 200  # percentiles are over this many inferences
 
 
 class LiveTable:
-    """Use as a context manager; call it after every inference (see `replay.Watch`)."""
+    """A live table: a `replay.Watch`, to be used as a context manager.
+
+    Raises:
+        DependencyError: rich is not installed.
+    """
 
     def __init__(self) -> None:
         try:
@@ -32,7 +36,12 @@ class LiveTable:
         self._switches = 0
 
     def __call__(self, runtime: Runtime, times: Mapping[str, Sequence[float]]) -> None:
-        """Draw, if that was not done a moment ago."""
+        """Draw the table, unless it was drawn less than a fifth of a second ago.
+
+        Args:
+            runtime: the runtime.
+            times: by model, the milliseconds of its inferences so far.
+        """
         if runtime.last_switch is not self._seen:
             self._switches += self._seen is not None
             self._seen = runtime.last_switch

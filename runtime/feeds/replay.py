@@ -1,20 +1,21 @@
-"""Replaying a trace of budgets on real inputs: at each budget re-plan, switch, run the inputs, and measure.
+"""Replaying a trace of budgets on real inputs: at each budget the runtime re-plans, switches and runs all inputs.
 
-This is what `legodnn run` and the demo do; an application that has its own inputs uses `Runtime` directly.
+`legodnn run` and the demo do this. An application that has its own inputs uses `Runtime` directly.
 """
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from legodnn.console import ProgressLine
 from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
+from legodnn.progress import Progress, no_progress
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.scores import Score, score_for
 from legodnn.runtime.runtime import Runtime
@@ -23,7 +24,7 @@ from legodnn.workload import Budget
 
 
 class MeasuredModel(Schema):
-    """What was measured of one model under one budget; accuracy (see `scores`) only where labels are known."""
+    """What was measured of one model under one budget. `accuracy` (see `scores`) is None if labels are not known."""
 
     inferences: int
     accuracy: float | None
@@ -32,10 +33,11 @@ class MeasuredModel(Schema):
 
 
 class Step(Schema):
-    """One budget of a trace.
+    """One budget of a trace, and what was measured under it.
 
-    `plan` is what ran (the old plan where the new budget was `refused`); `loaded` the blocks whose files were opened,
-    as MODEL/SEGMENT; `memory_bytes` the runtime's measured memory (`Runtime.memory_bytes`).
+    `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then. `loaded` are
+    the blocks whose files were opened, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see
+    `Runtime.memory_bytes`).
     """
 
     budget: Budget
@@ -48,55 +50,67 @@ class Step(Schema):
     models: dict[str, MeasuredModel]
 
 
-# What may watch a replay: it is called after every inference with the milliseconds of this step's by model.
+# Is called after every inference with the runtime and, by model, the milliseconds of its inferences under this budget.
 Watch = Callable[[Runtime, Mapping[str, Sequence[float]]], None]
 
 
 def replay(
-    runtime: Runtime, inputs: Mapping[str, Inputs], budgets: Sequence[Budget], watch: Watch | None = None
+    runtime: Runtime,
+    inputs: Mapping[str, Inputs],
+    budgets: Sequence[Budget],
+    watch: Watch | None = None,
+    progress: Progress = no_progress,
 ) -> list[Step]:
-    """Run a trace of budgets.
+    """Run all inputs under each budget of a trace.
 
     Args:
         runtime: an open runtime.
-        inputs: for each model of the workload.
-        budgets: one step each; a budget that nothing fits is refused and the old plan runs on.
-        watch: see `Watch`; if there is none, a progress line is shown.
+        inputs: the inputs of each model of the workload, by name.
+        budgets: the trace. A budget that no plan holds is refused, and the plan before still runs.
+        watch: is called after every inference.
+        progress: shows how many budgets have been replayed.
+
+    Raises:
+        InputError: inputs or labels do not fit their model.
     """
     steps: list[Step] = []
-    with contextlib.nullcontext() if watch else ProgressLine("replaying budgets", len(budgets)) as progress:
+    with progress("replaying budgets", len(budgets)) as task:
         for budget in budgets:
-            refused: str | None = None
-            loaded: tuple[str, ...] = ()
-            try:
-                if steps or runtime.budget != budget:  # the first budget is usually the one it was opened with
-                    runtime.budget = budget
-                loaded = tuple(f"{m}/{c.segment}" for m, chosen in runtime.last_switch.loaded.items() for c in chosen)
-            except InfeasibleError as e:
-                refused = str(e)
+            # The first budget is usually the one that the runtime was opened with.
+            refused = _go_to(runtime, budget) if steps or runtime.budget != budget else None
+            switch = runtime.last_switch
+            loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
             measured = _measure(runtime, inputs, watch)
             steps.append(
                 Step(
                     budget=budget,
                     plan=runtime.plan,
                     refused=refused,
-                    loaded=loaded,
-                    plan_ms=runtime.last_switch.plan_ms if refused is None else 0.0,
-                    switch_ms=runtime.last_switch.switch_ms if refused is None else 0.0,
+                    loaded=loaded if refused is None else (),
+                    plan_ms=switch.plan_ms if refused is None else 0.0,
+                    switch_ms=switch.switch_ms if refused is None else 0.0,
                     memory_bytes=runtime.memory_bytes,
                     models=measured,
                 )
             )
-            if progress:
-                progress.step()
+            task.step()
     return steps
 
 
+def _go_to(runtime: Runtime, budget: Budget) -> str | None:
+    """Set a runtime's budget; returns why no plan holds it, or None if one does."""
+    try:
+        runtime.budget = budget
+    except InfeasibleError as e:
+        return str(e)
+    return None
+
+
 def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None) -> dict[str, MeasuredModel]:
-    """Run every input through every model that is not suspended, the models in turn."""
+    """Run every input through every model that is not suspended; the models take turns."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times: dict[str, list[float]] = {name: [] for name in running}
-    scores: dict[str, Score | None] = {}
+    scores: dict[str, Score] = {}
     for i in range(max((len(inputs[name].x) for name in running), default=0)):
         for name in running:
             if i >= len(inputs[name].x):
@@ -108,19 +122,26 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None
                 watch(runtime, times)
             labels = inputs[name].y
             if labels is not None and isinstance(output, np.ndarray):
-                score = scores.setdefault(name, score_for(output, labels))
-                if score is None:
-                    raise InputError(
-                        f"each label of {name} has shape {labels.shape[1:]}, its output has {output.shape}: "
-                        "give class numbers, or what the output should be, or leave y out"
-                    )
-                score.add(output, labels[i])
+                if name not in scores:
+                    scores[name] = _score(name, output, labels)
+                scores[name].add(output, labels[i])
     return {
         name: MeasuredModel(
-            inferences=len(times[name]),
-            accuracy=score.value() if (score := scores.get(name)) else None,
-            median_ms=statistics.median(times[name]),
-            p95_ms=sorted(times[name])[int(0.95 * len(times[name]))],
+            inferences=len(values),
+            accuracy=scores[name].value() if name in scores else None,
+            median_ms=statistics.median(values),
+            p95_ms=sorted(values)[int(0.95 * len(values))],
         )
-        for name in running
+        for name, values in times.items()
     }
+
+
+def _score(name: str, output: NDArray[np.float32], labels: NDArray[Any]) -> Score:
+    """An empty score for a model's outputs and labels; InputError if these do not fit together."""
+    score = score_for(output, labels)
+    if score is None:
+        raise InputError(
+            f"each label of {name} has shape {labels.shape[1:]}, its output has {output.shape}: "
+            "give class numbers, or what the output should be, or leave y out"
+        )
+    return score

@@ -1,4 +1,4 @@
-"""The report of a replayed trace: one HTML file that opens offline, and the plot in it as SVG. Needs matplotlib."""
+"""The report of a replayed trace: one HTML file that opens offline, and its plot as SVG. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 
     Args:
         out: the folder.
-        stores: the stores of the models that ran, by the names they have in the steps.
-        profiles: their profiles.
+        stores: the stores of the models that ran, by the models' names.
+        profiles: the profiles of these stores.
         steps: the replayed trace.
 
     Returns:
@@ -74,49 +74,39 @@ def _model_line(name: str, store: Store) -> str:
     )
 
 
+_HEADER = (
+    *("#", "memory limit", "latency limit", "model", "blocks", "accuracy", "latency ms", "memory", "switched"),
+    *("plan ms", "switch ms"),
+)
+_LEFT_ALIGNED = (_HEADER.index("model"), _HEADER.index("blocks"))
+
+
 def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
-    names = (
-        "#",
-        "memory limit",
-        "latency limit",
-        "model",
-        "blocks",
-        "accuracy",
-        "latency ms",
-        "memory",
-        "switched",
-        "plan ms",
-        "switch ms",
-    )
-    rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"]
+    """An HTML table with one row for each model under each budget."""
+    rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in _HEADER)}</tr>"]
     for number, step in enumerate(steps, start=1):
         for i, (name, store) in enumerate(stores.items()):
-            shared = (
-                (
-                    str(number),
-                    "refused"
-                    if step.refused
-                    else size(step.budget.memory_bytes)
-                    if step.budget.memory_bytes
-                    else "none",
-                )
-                if i == 0
-                else ("", "")
-            )
-            totals = (
-                (
-                    f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}",
-                    str(len(step.loaded)),
-                    f"{step.plan_ms:.2f}",
-                    f"{step.switch_ms:.2f}",
-                )
-                if i == 0
-                else ("",) * 4
-            )
-            cells = (*shared, *_model_cells(name, store, step), *totals)
-            row = "".join(f'<td class="name">{c}</td>' if j in (3, 4) else f"<td>{c}</td>" for j, c in enumerate(cells))
+            # What belongs to the budget as a whole stands in the row of the first model alone.
+            budget, totals = (_budget_cells(number, step), _total_cells(step)) if i == 0 else (("",) * 2, ("",) * 4)
+            cells = enumerate((*budget, *_model_cells(name, store, step), *totals))
+            row = "".join(f'<td class="name">{c}</td>' if j in _LEFT_ALIGNED else f"<td>{c}</td>" for j, c in cells)
             rows.append(f"<tr{' class=first' if i == 0 else ''}>{row}</tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _budget_cells(number: int, step: Step) -> tuple[str, ...]:
+    if step.refused:
+        return str(number), "refused"
+    return str(number), size(step.budget.memory_bytes) if step.budget.memory_bytes else "none"
+
+
+def _total_cells(step: Step) -> tuple[str, ...]:
+    return (
+        f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}",
+        str(len(step.loaded)),
+        f"{step.plan_ms:.2f}",
+        f"{step.switch_ms:.2f}",
+    )
 
 
 def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
@@ -132,13 +122,8 @@ def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
     accuracy = (
         f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
     )
-    return (
-        limit,
-        html.escape(name),
-        "".join(boxes),
-        accuracy,
-        f"{plan.latency_ms:.3f} / {measured.median_ms:.3f}",
-    )
+    latency = f"{plan.latency_ms:.3f} / {measured.median_ms:.3f}"
+    return (limit, html.escape(name), "".join(boxes), accuracy, latency)
 
 
 def _colour(sparsity: float) -> str:
@@ -146,7 +131,7 @@ def _colour(sparsity: float) -> str:
 
 
 def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
-    """Memory, latency and accuracy over the budgets: limits, predictions and measurements."""
+    """Draw memory, latency and accuracy over the budgets, as limits, predictions and measurements; returns SVG."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,6 +1,7 @@
-"""How right a model's outputs are, image by image, by what its labels are: classes, maps of classes, or numbers.
+"""Scores of a model's outputs against labels, added up image by image: accuracy, intersection over union, R².
 
-The same figures as `legodnn.blocks.accuracy.metrics` gives for all images at once.
+Which score fits depends on what the labels are: classes, maps of classes, or numbers. The values are those that
+`legodnn.blocks.accuracy.metrics` gives for all images at once.
 """
 
 from __future__ import annotations
@@ -12,71 +13,83 @@ from numpy.typing import NDArray
 
 
 class Score(Protocol):
-    """What has been measured so far; the larger the better."""
+    """A score of all images that have been added; larger is better."""
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """One more image: the model's output, and what it should show."""
+        """Add one image.
+
+        Args:
+            output: what the model gave.
+            label: what it should have given.
+        """
 
     def value(self) -> float:
-        """Of all images that were added."""
+        """Return the score of all images that have been added, at least one."""
 
 
 class Top1:
-    """Share of images whose largest score is the label's."""
+    """The share of images whose largest output is at the label's class."""
 
     def __init__(self) -> None:
         self._hits = self._images = 0
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Output of shape (classes,), label a class number."""
+        """Add an image: output of shape (classes,), the label a class number."""
         self._hits += int(output.argmax()) == int(label)
         self._images += 1
 
     def value(self) -> float:
-        """From 0 to 1."""
+        """Return the score, 0 to 1."""
         return self._hits / self._images
 
 
 class Binary:
-    """Share of images on the right side of the threshold: .5, or 0 where outputs are no probabilities."""
+    """The share of images on the right side of a threshold: 0.5 if all outputs are probabilities, 0 if not (logits)."""
 
     def __init__(self) -> None:
         self._outputs: list[float] = []
         self._labels: list[int] = []
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Output of shape (1,), label 0 or 1."""
+        """Add an image: output of shape (1,), the label 0 or 1."""
         self._outputs.append(float(output.ravel()[0]))
         self._labels.append(int(np.ravel(label)[0]))
 
     def value(self) -> float:
-        """From 0 to 1."""
+        """Return the score, 0 to 1."""
         outputs = np.array(self._outputs)
         threshold = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
         return float(((outputs > threshold) == np.array(self._labels)).mean())
 
 
 class MeanIou:
-    """Mean over classes of intersection over union; classes in neither, and numbers that are no class, do not count."""
+    """The mean over classes of intersection over union, of maps of classes.
+
+    Classes that neither labels nor outputs have, and labels that are no class, do not count.
+    """
 
     def __init__(self) -> None:
         self._pairs: NDArray[np.int64] | None = None
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Output of shape (..., classes), labels (...)."""
+        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...)."""
         classes = output.shape[-1]
         counted = (label >= 0) & (label < classes)
         pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
 
     def value(self) -> float:
-        """From 0 to 1."""
+        """Return the score, 0 to 1."""
         assert self._pairs is not None
         return _iou(self._pairs)
 
 
 class MaskIou:
-    """`MeanIou` of the two classes of a mask, with `Binary`'s threshold; labels other than 0 and `yes` do not count."""
+    """The mean intersection over union of the two classes of a mask, with the threshold of `Binary`.
+
+    Args:
+        yes: the label of the mask's foreground; 0 is the background, and other labels do not count.
+    """
 
     def __init__(self, yes: int) -> None:
         self._yes = yes
@@ -84,45 +97,50 @@ class MaskIou:
         self._low, self._high = np.inf, -np.inf
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Output of shape (..., 1), labels (...) or (..., 1)."""
+        """Add an image: output of shape (..., 1), the label a mask of shape (...) or (..., 1)."""
         truth = np.reshape(label, output.shape)
         counted = (truth == 0) | (truth == self._yes)
-        said = 2 * (truth == self._yes)[counted].astype(np.int64)
+        rows = 2 * (truth == self._yes)[counted].astype(np.int64)
         for threshold, pairs in self._pairs.items():
-            pairs += np.bincount(said + (output > threshold)[counted], minlength=4)
+            pairs += np.bincount(rows + (output > threshold)[counted], minlength=4)
         self._low, self._high = min(self._low, float(output.min())), max(self._high, float(output.max()))
 
     def value(self) -> float:
-        """From 0 to 1."""
+        """Return the score, 0 to 1."""
         return _iou(self._pairs[0.5 if self._low >= 0 and self._high <= 1 else 0.0])
 
 
 def _iou(pairs: NDArray[np.int64]) -> float:
-    """Mean intersection over union of counts by true and found class, (classes x classes,)."""
+    """The mean intersection over union of counts of pixels by true and found class, shape (classes x classes,)."""
     pairs = pairs.reshape(round(len(pairs) ** 0.5), -1)
     both, union = pairs.diagonal(), pairs.sum(axis=0) + pairs.sum(axis=1) - pairs.diagonal()
     return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
 
 
 class R2:
-    """One minus the squared error over that of the labels' mean."""
+    """The coefficient of determination, R²: one minus the squared error, relative to that of the labels' mean."""
 
     def __init__(self) -> None:
         self._errors: list[float] = []
         self._labels: list[NDArray[np.float64]] = []
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Output and label of one shape."""
+        """Add an image: output and label of the same shape, or of as many numbers."""
         self._labels.append(np.asarray(label, np.float64).reshape(output.shape))
         self._errors.append(float(np.square(output - self._labels[-1]).mean()))
 
     def value(self) -> float:
-        """At most 1; 0 is as good as a constant."""
+        """Return R²: at most 1; 0 is as good as the labels' mean."""
         return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
 
 
 def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None:
-    """The score that fits one image's output and all images' labels; None if they do not go together."""
+    """Return an empty score that fits one image's output and all images' labels; None if they do not fit together.
+
+    Args:
+        output: one output of the model.
+        labels: shape (images, ...).
+    """
     one = labels.shape[1:]
     if output.shape == (1,) and one in ((), (1,)):
         return Binary() if labels.dtype.kind in "iu" and set(np.unique(labels)) <= {0, 1} else R2()

@@ -1,1 +1,1 @@
-"""Governing: the budget of a running `Runtime` follows what the device has to spare."""
+"""Governing: a `Governor` keeps the budget of a running `Runtime` in step with what the device can spare."""

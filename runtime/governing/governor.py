@@ -1,14 +1,14 @@
-"""Keeps a runtime's budget in step with what the device can spare.
+"""The governor keeps a runtime's budget in step with what the device can spare.
 
     with Runtime.open(["stores/faces", "stores/scenes"]) as runtime, Governor(runtime):
         while True:
             logits = runtime.infer("faces", image)
 
-Every second the device is read (`monitor`), a budget is decided on (`policy`), and if anything is new in it the runtime
-re-plans and switches. Inferences are watched, so that contention and heat are noticed. The budget that the runtime had
-when the governor started is the application's own: what is decided is never wider. Where nothing fits the nearest plan
-runs; where a block cannot be loaded the old plan runs on, and it is tried again. Every decision is a log line with its
-reason (`metrics`).
+Once a second it reads the device (`device.monitor`) and decides on a budget (`policy`); if the budget has changed, the
+runtime re-plans and switches. It also watches how long inferences take (`slowdown_tracker`), so that contention and
+heat count. The budget that the runtime has when the governor is made is the application's own, and no decision is ever
+wider. Where no plan holds the limits, the nearest plan runs; where a block cannot be loaded, the old plan runs on and
+the switch is tried again later. Every decision is logged with its reason (`telemetry`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Protocol
 import psutil
 from typing_extensions import Self
 
-from legodnn.errors import ClosedError, LegoError, WorkloadError
+from legodnn.errors import ClosedError, ConfigError, LegoError
 from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.printable import shown
 from legodnn.runtime.device.monitor import Monitor, Readings
-from legodnn.runtime.governing.policy import Decision, Policy, Situation, State, Task, decide
-from legodnn.runtime.governing.slowdown_tracker import Observed
+from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation, State, decide
+from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
 from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
@@ -45,7 +45,7 @@ class Governed(Protocol):
 
     @property
     def plan(self) -> Plan:
-        """What runs."""
+        """The plan that runs."""
 
     def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
         """See `Runtime.replan`."""
@@ -59,7 +59,7 @@ class Reads(Protocol):
 
 
 class Governor:
-    """A thread that reads, decides and applies, once in a while."""
+    """A thread that reads the device, decides on a budget and applies it, again and again."""
 
     def __init__(
         self,
@@ -69,67 +69,74 @@ class Governor:
         metrics: Metrics | None = None,
         interval_s: float = 1.0,
     ) -> None:
-        """A governor of a runtime; it starts with `start`, or as a context manager.
+        """Make a governor, which starts with `start` or as a context manager.
 
         Args:
-            runtime: what is governed. Its present budget is the widest it will have.
-            policy: how to decide.
-            monitor: what reads the device; a `Monitor` of this one if None.
-            metrics: figures to keep; none if None.
-            interval_s: time between readings.
+            runtime: the runtime to govern. Its present budget is the widest that it will have.
+            policy: how to decide; the default `Policy` if None.
+            monitor: reads the device; a `Monitor` of this device if None.
+            metrics: metrics to keep up to date; none if None.
+            interval_s: seconds between readings.
 
         Raises:
-            WorkloadError: the interval is no time.
+            ConfigError: the interval is not a positive number of seconds.
             ClosedError: the runtime has been closed.
         """
         if not (isinstance(interval_s, int | float) and 0 < interval_s <= threading.TIMEOUT_MAX):
-            raise WorkloadError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
+            raise ConfigError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
         self._life = Lifetime("this governor")
         self.runtime = runtime
         self.policy = policy or Policy()
-        self.task = task_of(runtime.scheduler, runtime.plan.budget)
+        self.demand = demand_of(runtime.scheduler, runtime.plan.budget)
         self._monitor = monitor or Monitor()
         self._metrics = metrics
         self._interval_s = interval_s
-        self._observed = Observed(runtime.scheduler.tables)
+        self._slowdowns = SlowdownTracker(runtime.scheduler.tables)
         self._state = State()
         self._retry_s = math.inf
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
 
     def observe(self, plan: ModelPlan, latency_ms: float) -> None:
-        """Note an inference: what its model ran, and for how long."""
-        self._observed.add(plan, latency_ms)
+        """Note one inference, for the slow-down of its model and the metrics.
+
+        Args:
+            plan: what the model ran.
+            latency_ms: how long the inference took.
+        """
+        self._slowdowns.add(plan, latency_ms)
         if self._metrics is not None:
             self._metrics.inferred(plan.name, latency_ms)
 
     def step(self) -> Decision:
-        """Read, decide, and do what is decided; the thread does nothing else.
+        """Read the device, decide, and apply the decision if it changes anything. The thread calls this repeatedly.
 
-        ClosedError if this or the runtime has been closed, or was made before this process was forked off.
+        Raises:
+            ClosedError: the governor or the runtime has been closed, or was made before this process was forked off.
+            OSError, psutil.Error: the device could not be read.
         """
         self._life.check()
         readings = self._monitor.read()
-        held, ratios = self.runtime.plan.memory_bytes, self._observed.ratios(self.policy.observations)
-        self._state, decision = decide(self.policy, self.task, self._state, Situation(readings, held, ratios))
+        held, ratios = self.runtime.plan.memory_bytes, self._slowdowns.ratios(self.policy.observations)
+        self._state, decision = decide(self.policy, self.demand, self._state, Situation(readings, held, ratios))
         if self._metrics is not None:
             self._metrics.read(readings)
         if decision.changes or readings.time_s >= self._retry_s:
-            self._do(decision, readings)
+            self._apply_and_report(decision, readings)
         return decision
 
-    def _do(self, decision: Decision, readings: Readings) -> None:
+    def _apply_and_report(self, decision: Decision, readings: Readings) -> None:
         start = time.perf_counter()
-        outcome, message = self._applied(decision)
+        outcome, message = self._apply(decision)
         seconds = time.perf_counter() - start
         self._retry_s = readings.time_s + _RETRY_S if outcome == "kept" else math.inf
         log_decision(decision, readings, outcome, message, self.runtime.plan)
         if self._metrics is not None:
             self._metrics.decided(decision, outcome, seconds)
-            self._metrics.runs(self.runtime.plan, {**self.task.expected, **decision.slowdown})
+            self._metrics.runs(self.runtime.plan, {**self.demand.expected, **decision.slowdown})
 
-    def _applied(self, decision: Decision) -> tuple[str, str]:
-        """Go to a decision as far as that is possible: what came of it, and what was wrong."""
+    def _apply(self, decision: Decision) -> tuple[str, str]:
+        """Apply a decision as far as possible; returns the outcome (see `log_decision`) and what was wrong."""
         try:
             why = self.runtime.replan(decision.budget, decision.slowdown, nearest=True)
         except LegoError as e:
@@ -137,14 +144,14 @@ class Governor:
         return ("applied", "") if why is None else ("nearest", str(why))
 
     def start(self) -> None:
-        """Start watching inferences, and the thread, unless that has been done; the first decision is taken at once."""
+        """Start the thread, which takes its first decision at once, and watching inferences; once is enough."""
         self._life.check()
         if not self._thread.is_alive():
             self.runtime.on_inference = self.observe
             self._thread.start()
 
     def close(self) -> None:
-        """End both, unless that has been done; the runtime keeps the budget that it has."""
+        """Stop the thread and watching inferences; once is enough. The runtime keeps the budget that it has."""
         if not self._life.end():
             return
         self._ended.set()
@@ -159,7 +166,7 @@ class Governor:
                 self.step()
             except ClosedError:
                 return
-            except (OSError, psutil.Error) as e:  # such as no file descriptors left: perhaps the next time
+            except (OSError, psutil.Error) as e:  # no file descriptors are left, say: the next reading may work
                 LOGGER.warning(json.dumps({"event": "unread", "message": f"the device could not be read: {e}"}))
             self._ended.wait(self._interval_s)
 
@@ -171,8 +178,8 @@ class Governor:
         self.close()
 
 
-def task_of(scheduler: Scheduler, budget: Budget) -> Task:
-    """What the models of a scheduler can take at the most, under an application's own budget."""
+def demand_of(scheduler: Scheduler, budget: Budget) -> Demand:
+    """The application's own budget, and the most memory and compute that a scheduler's models can use."""
     memory, cores = 0, 0.0
     for table in scheduler.tables:
         segments = (*table.blocks, *table.fixed)
@@ -182,4 +189,4 @@ def task_of(scheduler: Scheduler, budget: Budget) -> Task:
         )
         cores += math.inf if table.rate_hz is None else table.rate_hz * latency_ms / 1e3
     expected = {table.name: table.slowdown for table in scheduler.tables}
-    return Task(budget, memory, cores if math.isfinite(cores) else None, expected)
+    return Demand(budget, memory, cores if math.isfinite(cores) else None, expected)

@@ -1,8 +1,8 @@
-"""How a limit follows what is available without flapping.
+"""Hysteresis: how a limit follows what is available without going up and down all the time.
 
-Down at once; up only after the target has been well above for a while, and then no further than the least target of
-that while. What was given and had to be taken back soon after is given more and more slowly. A function of values,
-clock included.
+The limit falls at once. It rises only after its target has been well above it for a while, and then no further than the
+lowest target of that while. A rise that has to be taken back soon afterwards makes the next rise wait longer.
+`follow` is a pure function: the clock is one of its arguments.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Hysteresis:
-    """How a level follows its target.
+    """The settings by which a level follows its target.
 
     Attributes:
-        slack: the fraction that the target may be below the level before the level follows.
-        margin: the fraction that the level is then set below the target, so that the next little drop is no change.
-        growth: the fraction that the target must be above the level before the level rises.
-        hold_s: for how long it must be that, without a break.
-        most_hold_s: a rise that is taken back within two holds doubles the hold, up to this.
+        slack: the level falls when the target is more than this fraction below it.
+        margin: the level is set this fraction below the target, so that the next small drop changes nothing.
+        growth: the level may rise when the target is at least this fraction above it.
+        hold_s: the target must be there for this many seconds without a break before the level rises.
+        most_hold_s: a rise that is taken back within two holds doubles the hold, up to this many seconds.
+
+    Raises:
+        ConfigError: with these settings a level would flap, or never move.
     """
 
     slack: float = 0.0
@@ -34,7 +37,7 @@ class Hysteresis:
     def __post_init__(self) -> None:
         sound = 0 <= self.slack < 1 and 0 <= self.margin < 1 and 0 < self.hold_s <= self.most_hold_s < math.inf
         if not (sound and 1 < (1 - self.margin) * (1 + self.growth) < math.inf):
-            raise WorkloadError(
+            raise ConfigError(
                 f"{self} would flap or never move: slack and margin must be fractions, (1 - margin) x (1 + growth) "
                 "above 1, and 0 < hold_s <= most_hold_s"
             )
@@ -42,14 +45,14 @@ class Hysteresis:
 
 @dataclass(frozen=True)
 class Level:
-    """A quantity that follows a target, and what of the past it must remember for that.
+    """A quantity that follows a target, and what it has to remember of the past.
 
     Attributes:
-        value: the level; never above what the target was, but for the slack. Infinite until something limits it.
-        since_s: from when on the target has been far enough above; None if it is not.
-        least: the least target since then.
-        rose_s: when it last rose.
-        hold_s: the present hold; None for the hysteresis' own.
+        value: the level, in the unit of its targets. It is infinite until a target limits it.
+        since_s: the time since which the target has been far enough above for a rise; None if it is not.
+        least: the lowest target since then.
+        rose_s: the time of the last rise.
+        hold_s: the seconds that the next rise must wait; None for the hold of the settings.
     """
 
     value: float = math.inf
@@ -60,7 +63,23 @@ class Level:
 
 
 def follow(level: Level, target: float, now_s: float, how: Hysteresis) -> Level:
-    """The level after a target was seen."""
+    """Return the level after one more target has been seen.
+
+    Args:
+        level: the level before.
+        target: the highest value that the level could have now.
+        now_s: the time, in seconds of a clock that never goes back.
+        how: the settings.
+
+    >>> level = follow(Level(), 100.0, 0.0, Hysteresis(hold_s=10.0))
+    >>> level.value
+    95.0
+    >>> level = follow(level, 200.0, 1.0, Hysteresis(hold_s=10.0))
+    >>> level.value
+    95.0
+    >>> follow(level, 200.0, 11.0, Hysteresis(hold_s=10.0)).value
+    190.0
+    """
     hold = how.hold_s if level.hold_s is None else level.hold_s
     if target < level.value * (1 - how.slack):
         hold = min(2 * hold, how.most_hold_s) if now_s - level.rose_s <= 2 * hold else how.hold_s

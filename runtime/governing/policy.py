@@ -1,9 +1,10 @@
-"""From what the device can spare to a budget, with the reason: decided here, done elsewhere.
+"""The policy of a governor: which budget follows from what the device can spare, and why.
 
-    state, decision = decide(Policy(), task, State(), situation)
+    state, decision = decide(Policy(), demand, State(), situation)
 
-`decide` is a function of values: no clock, no files, no runtime. Memory and compute follow what is available, and each
-model's speed follows what was measured of it, by one rule (`hysteresis`): down at once, up slowly.
+`decide` is a pure function: it reads no clock, no file and no runtime; `governor` carries its decisions out. Memory and
+compute follow what is available, and each model's speed follows what was measured of it, all by the same rule
+(`hysteresis`): down at once, up slowly.
 """
 
 from __future__ import annotations
@@ -13,29 +14,34 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import ConfigError
 from legodnn.runtime.device.fair_share import Competitor, fair_cores
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
 from legodnn.units import size
 from legodnn.workload import Budget
 
-# After relief, pressure is not believed for as long as the average reaches back that the system reports.
-_PRESSURE_MEMORY_S = 10.0
-_SLOWEST, _FASTEST = 0.01, 100.0
+# The pressure that the system reports is an average over this many seconds. For as long after models gave memory back
+# it still shows the time before that, and does not count.
+_PRESSURE_AVERAGE_S = 10.0
+_SLOWEST, _FASTEST = 0.01, 100.0  # bounds of a model's speed, as a factor of the profiled speed
 _LEAST_CORES = 0.01
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What to make of readings.
+    """The settings by which readings become budgets.
 
     Attributes:
-        reserve: the share of all memory that is left free.
-        pressure: the share of time that processes wait for memory (PSI) from which on models give some back.
-        relief: the share of what they hold that models keep then; and of the processors that they get under heat.
-        observations: so many inferences of a model are needed before its speed is judged.
-        memory, cores, speed: how each follows.
+        reserve: the share of all memory that is left free, 0 to 1.
+        pressure: models give memory back when processes wait for memory for this share of the time (PSI), 0 to 1.
+        relief: the share of their memory that models keep then, and the share of the processors that they keep while
+            the device holds its processors back (heat, power); 0 to 1.
+        observations: the number of inferences of a model from which its speed is judged.
+        memory, cores, speed: how the limits of memory and compute, and the models' speeds, follow their targets.
+
+    Raises:
+        ConfigError: a setting makes no sense.
     """
 
     reserve: float = 0.1
@@ -48,22 +54,23 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not (0 <= self.reserve < 1 and self.pressure > 0 and 0 < self.relief <= 1 and self.observations > 0):
-            raise WorkloadError(
+            raise ConfigError(
                 "a policy's reserve is a fraction, its relief above 0 and at most 1, its pressure and observations "
                 f"positive; got {self.reserve}, {self.relief}, {self.pressure} and {self.observations}"
             )
 
 
 @dataclass(frozen=True)
-class Task:
-    """What does not change.
+class Demand:
+    """What the application allows, and the most that its models can use. It stays the same while a governor runs.
 
     Attributes:
-        budget: the application's own; what is decided is never wider.
-        most_memory_bytes: what the models hold at the most; a limit beyond it is no limit.
-        most_cores: the compute that they take at the most; None if it is not known, since a model has no rate: then
-            compute is not limited.
-        expected: by model, the slow-down that it is planned for until it is observed; 1 for models not named.
+        budget: the application's own budget; no decision is wider.
+        most_memory_bytes: the memory of the models' largest options; a higher limit is no limit.
+        most_cores: the processors that the models' slowest options keep busy at their rates; None if a model has no
+            rate. Then compute is not limited.
+        expected: by model, the slow-down that it is planned for until enough inferences were observed; 1 for models
+            that are not named.
     """
 
     budget: Budget
@@ -74,12 +81,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Situation:
-    """What was seen.
+    """What is known at one moment.
 
     Attributes:
-        readings: of the device.
-        held_bytes: what the models hold now; it is theirs besides what is available.
-        ratios: by model, how many times longer than profiled its inferences take; only models well enough observed.
+        readings: the state of the device.
+        held_bytes: the memory that the models hold now. They can keep it, besides what is available.
+        ratios: by model, how many times longer than profiled its inferences take; only models with enough inferences.
     """
 
     readings: Readings
@@ -89,7 +96,14 @@ class Situation:
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered from one decision to the next: the levels, and when memory was last given back."""
+    """What is remembered from one decision to the next.
+
+    Attributes:
+        memory: the memory limit, in bytes.
+        cores: the compute limit, in processors.
+        speed: by model, its speed as a factor of the profiled speed.
+        relieved_s: when models last had to give memory back because of pressure.
+    """
 
     memory: Level = field(default_factory=Level)
     cores: Level = field(default_factory=Level)
@@ -103,8 +117,8 @@ class DecidedChange:
 
     Attributes:
         what: "memory", "cores" or "speed of NAME".
-        before, after: bytes, cores, or the slow-down's factor; None for no limit.
-        why: for people, in one line.
+        before, after: bytes, processors, or the factor of the slow-down; None for no limit.
+        why: the reason, in one line for people.
     """
 
     what: str
@@ -115,21 +129,38 @@ class DecidedChange:
 
 @dataclass(frozen=True)
 class Decision:
-    """A budget and slow-downs to plan for, and what is new in them; nothing is to be done where nothing is new."""
+    """The budget and the slow-downs to plan for.
+
+    Attributes:
+        budget: the limits.
+        slowdown: by model, how many times longer than profiled its inferences take; only models whose slow-down is not
+            the expected one.
+        changes: what differs from the decision before; if nothing does, there is nothing to do.
+    """
 
     budget: Budget
     slowdown: Mapping[str, float]
     changes: tuple[DecidedChange, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For log lines."""
+        """The decision as JSON data, for a log line."""
         budget = self.budget.model_dump(exclude_none=True)
         slowdown = {name: round(factor, 4) for name, factor in self.slowdown.items()}
         return {"budget": budget, "slowdown": slowdown, "changes": [asdict(change) for change in self.changes]}
 
 
-def decide(policy: Policy, task: Task, state: State, situation: Situation) -> tuple[State, Decision]:
-    """What the models should be planned for now."""
+def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -> tuple[State, Decision]:
+    """Decide what the models should be planned for now.
+
+    Args:
+        policy: the settings.
+        demand: what the application allows, and its models can use.
+        state: the state that the decision before returned; `State()` for the first decision.
+        situation: what is known now.
+
+    Returns:
+        The state for the next decision, and the decision.
+    """
     now = situation.readings.time_s
     pressed = _pressed(policy, state, now, situation)
     new = State(
@@ -138,75 +169,77 @@ def decide(policy: Policy, task: Task, state: State, situation: Situation) -> tu
         speed=dict(state.speed),
         relieved_s=now if pressed else state.relieved_s,
     )
-    if (cores := _cores(policy, task, situation.readings)) is not None:
+    if (cores := _cores(policy, demand, situation.readings)) is not None:
         new = replace(new, cores=follow(state.cores, cores, now, policy.cores))
     for name, ratio in situation.ratios.items():
         speed = min(max(1 / ratio, _SLOWEST), _FASTEST)
-        level = state.speed.get(name, Level(_expected_speed(task, name)))
+        level = state.speed.get(name, Level(_expected_speed(demand, name)))
         new.speed[name] = follow(level, speed, now, policy.speed)  # type: ignore[index]
-    budget, slowdown = _asked(task, new)
-    return new, Decision(budget, slowdown, _changes(task, state, new, situation, pressed))
+    budget, slowdown = _budget_and_slowdowns(demand, new)
+    return new, Decision(budget, slowdown, _changes(demand, state, new, situation, pressed))
 
 
 def _pressed(policy: Policy, state: State, now_s: float, situation: Situation) -> bool:
     pressure = situation.readings.memory_pressure
-    return pressure is not None and pressure >= policy.pressure and now_s - state.relieved_s >= _PRESSURE_MEMORY_S
+    return pressure is not None and pressure >= policy.pressure and now_s - state.relieved_s >= _PRESSURE_AVERAGE_S
 
 
 def _memory(policy: Policy, state: State, situation: Situation, pressed: bool) -> float:
-    """The memory that models could hold: what is available besides theirs, less the reserve."""
+    """The bytes that models could hold: what they hold and what is available, less the reserve; less under pressure."""
     readings = situation.readings
     spare = readings.memory_available_bytes - policy.reserve * readings.memory_total_bytes
     target = max(1.0, situation.held_bytes + spare)
     if pressed:
         return min(target, max(1.0, situation.held_bytes * policy.relief))
     if readings.memory_pressure is not None and readings.memory_pressure >= policy.pressure:
-        return min(target, state.memory.value)  # relief was given a moment ago; nothing grows meanwhile
+        return min(target, state.memory.value)  # memory was given back a moment ago; nothing grows until that shows
     return target
 
 
-def _cores(policy: Policy, task: Task, readings: Readings) -> float | None:
-    """The processor seconds for each second that models could have; None if that is not known."""
-    if task.most_cores is None or readings.busy_cores is None or readings.own_cores is None:
+def _cores(policy: Policy, demand: Demand, readings: Readings) -> float | None:
+    """The processors that models could keep busy; None if that is not known."""
+    if demand.most_cores is None or readings.busy_cores is None or readings.own_cores is None:
         return None
     allowed = readings.cores_allowed * (policy.relief if readings.throttled else 1.0)
     free = readings.cores_total - max(0.0, readings.busy_cores - readings.own_cores)
-    return max(_LEAST_CORES, min(allowed, max(free, _share(task.most_cores, readings))))
+    return max(_LEAST_CORES, min(allowed, max(free, _share(demand.most_cores, readings))))
 
 
 def _share(most_cores: float, readings: Readings) -> float:
-    """The processor seconds for each second that models would get if they wanted all that they can use."""
+    """The processors that the kernel would give to models that want all they can use, beside the other processes."""
     others = max(0.0, (readings.busy_cores or 0.0) - (readings.own_cores or 0.0))
     unseen = max(0.0, others - sum(c.cores for c in readings.competing))
     wanted = min(most_cores, readings.cores_allowed)
     return fair_cores(readings.cores_total, (*readings.competing, Competitor(unseen, 1.0)), wanted)
 
 
-def _asked(task: Task, state: State) -> tuple[Budget, dict[str, float]]:
-    """The budget and slow-downs of a state."""
-    own = task.budget
-    memory = _limit(state.memory, task.most_memory_bytes, own.memory_bytes)
-    cores = own.cores if task.most_cores is None else _limit(state.cores, task.most_cores, own.cores)
+def _budget_and_slowdowns(demand: Demand, state: State) -> tuple[Budget, dict[str, float]]:
+    """The budget that a state stands for, and the slow-downs that differ from the expected ones."""
+    own = demand.budget
+    memory = _limit(state.memory, demand.most_memory_bytes, own.memory_bytes)
+    cores = own.cores if demand.most_cores is None else _limit(state.cores, demand.most_cores, own.cores)
     budget = Budget(
         memory_bytes=None if memory is None else max(1, int(memory)), latency_ms=own.latency_ms, cores=cores
     )
-    unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(task, name)}
+    unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(demand, name)}
     return budget, {name: 1 / speed for name, speed in unlike.items()}
 
 
-def _expected_speed(task: Task, name: str) -> float:
-    return 1 / task.expected.get(name, 1.0)
+def _expected_speed(demand: Demand, name: str) -> float:
+    return 1 / demand.expected.get(name, 1.0)
 
 
 def _limit(level: Level, most: float, own: float | None) -> float | None:
-    """A level and the application's own limit as one; a level beyond all that can be used is none."""
+    """The lower of a level and the application's own limit; None if neither limits what models can use."""
     limit = min(level.value if level.value < most else math.inf, math.inf if own is None else own)
     return None if limit == math.inf else limit
 
 
-def _changes(task: Task, before: State, after: State, situation: Situation, pressed: bool) -> tuple[DecidedChange, ...]:
+def _changes(
+    demand: Demand, before: State, after: State, situation: Situation, pressed: bool
+) -> tuple[DecidedChange, ...]:
     readings, changes = situation.readings, []
-    (was, was_slow), (now, now_slow) = _asked(task, before), _asked(task, after)
+    (was, was_slow), (now, now_slow) = _budget_and_slowdowns(demand, before), _budget_and_slowdowns(demand, after)
     if was.memory_bytes != now.memory_bytes:
         free = f"{size(readings.memory_available_bytes)} of {size(readings.memory_total_bytes)} available"
         why = f"{free} besides the models' {size(situation.held_bytes)}"
@@ -216,11 +249,11 @@ def _changes(task: Task, before: State, after: State, situation: Situation, pres
     if was.cores != now.cores:
         busy, own = readings.busy_cores or 0.0, readings.own_cores or 0.0
         why = f"others keep {max(0.0, busy - own):.2f} of {readings.cores_total:g} processors busy"
-        why += f"; models would get {_share(task.most_cores or 0.0, readings):.2f} of them"
+        why += f"; models would get {_share(demand.most_cores or 0.0, readings):.2f} of them"
         why = f"held back ({readings.throttled}); {why}" if readings.throttled else why
         changes.append(DecidedChange("cores", was.cores, now.cores, why))
     for name in sorted(now_slow.keys() | was_slow.keys()):
-        old, new = (slow.get(name, task.expected.get(name, 1.0)) for slow in (was_slow, now_slow))
+        old, new = (slow.get(name, demand.expected.get(name, 1.0)) for slow in (was_slow, now_slow))
         if old != new:
             why = f"its inferences take {situation.ratios[name]:.2f} times as long as profiled"
             changes.append(DecidedChange(f"speed of {name}", old, new, f"{why}{_heat(readings)}"))

@@ -1,8 +1,8 @@
-"""How long inferences really take, against what was profiled: one robust ratio for each model.
+"""How much slower models run than they were profiled: for each model the median ratio of its last inferences.
 
-Contention and heat slow a whole model down by much the same factor, whatever its blocks are: the ratio measured on the
-running composition rescales the profile of all others, as in LegoDNN (Han et al., MobiCom 2021). It is the median of
-the last inferences: one that waited for a page or a garbage collection says nothing.
+Contention and heat slow a whole model down by much the same factor, whatever options it runs. So the ratio measured on
+the running composition rescales the profile of all others, as in LegoDNN (Han et al., MobiCom 2021). The median ignores
+single inferences that waited for a page of memory or a garbage collection.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from legodnn.runtime.planning.model_table import ModelTable
 _WINDOW = 64
 
 
-class Observed:
-    """The last inferences of each model. May be told of them from many threads."""
+class SlowdownTracker:
+    """Remembers how much longer than profiled the last inferences of each model took. Safe for use by many threads."""
 
     def __init__(self, tables: Sequence[ModelTable], window: int = _WINDOW) -> None:
-        """Nothing observed yet.
+        """Begin without any inference.
 
         Args:
-            tables: of the models, with the profiled latencies.
-            window: how many inferences of a model are looked at.
+            tables: the models, with their profiled latencies.
+            window: number of inferences of each model that are remembered.
         """
         self._tables = {table.name: table for table in tables}
         self._ratios: Mapping[str, deque[float]] = {table.name: deque(maxlen=window) for table in tables}
@@ -34,11 +34,11 @@ class Observed:
         self._profiled: dict[str, tuple[ModelPlan, float]] = {}
 
     def add(self, plan: ModelPlan, latency_ms: float) -> None:
-        """Note an inference.
+        """Note one inference.
 
         Args:
             plan: what the model ran.
-            latency_ms: how long it took.
+            latency_ms: how long the inference took.
         """
         known = self._profiled.get(plan.name)
         if known is None or known[0] is not plan:
@@ -48,13 +48,13 @@ class Observed:
                 self._ratios[plan.name].append(latency_ms / known[1])
 
     def ratios(self, least: int) -> dict[str, float]:
-        """The median ratio of each model of which at least so many inferences were noted."""
+        """By model, the median of measured over profiled latency; only models with at least `least` inferences."""
         with self._lock:
             return {name: statistics.median(seen) for name, seen in self._ratios.items() if len(seen) >= least}
 
 
 def profiled_ms(table: ModelTable, plan: ModelPlan) -> float:
-    """The latency of what a plan runs of a model as it was profiled, whatever slow-down it was planned for."""
+    """The profiled latency in milliseconds of what a model runs in a plan, without the slow-down it is planned for."""
     blocks = (next(o for o in block.options if o.name == plan.options[block.name]) for block in table.blocks)
     fixed = (segment.options[0] for segment in table.fixed)
     segments = sum(option.latency_ms[plan.threads] for option in (*blocks, *fixed))

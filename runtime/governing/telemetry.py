@@ -1,8 +1,8 @@
-"""What a governed runtime tells the outside: a JSON log line for every decision, and figures that Prometheus scrapes.
+"""What a governor reports: a JSON log line for every decision, and metrics that Prometheus scrapes.
 
-Log lines go to the logger `legodnn.governor`, one JSON object each: what was decided and why, what was read, and what
-came of it. Nothing is configured here; an application attaches its own handlers. Figures need prometheus-client
-(`pip install 'legodnn[metrics]'`):
+Log lines go to the logger `legodnn.governor`, one JSON object each: the readings, the decision with its reasons, and
+the outcome. An application attaches its own handlers. Metrics need prometheus-client (`pip install
+'legodnn[metrics]'`):
 
     metrics = Metrics()
     metrics.serve(9100)                                 # http://HOST:9100/metrics
@@ -34,15 +34,15 @@ _CHANGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
 
 
 def log_decision(decision: Decision, readings: Readings, outcome: str, message: str, plan: Plan) -> None:
-    """Write a decision's line.
+    """Log one decision as a JSON object: at level INFO if it was applied, otherwise WARNING.
 
     Args:
         decision: what was decided, with reasons.
-        readings: what it was decided on.
-        outcome: "applied"; "nearest" where nothing fitted and the nearest plan runs; "kept" where the plan before runs
-            on, because nothing fitted or something could not be loaded.
-        message: what was wrong, if anything.
-        plan: what runs now.
+        readings: the state of the device that the decision rests on.
+        outcome: "applied"; "nearest" if no plan holds the limits and the nearest one runs; "kept" if the plan before
+            still runs, because a block could not be loaded, say.
+        message: what was wrong; "" if nothing was.
+        plan: the plan that runs now.
     """
     line = {
         "event": "decision",
@@ -63,13 +63,13 @@ def log_decision(decision: Decision, readings: Readings, outcome: str, message: 
 
 
 class Metrics:
-    """Counters, gauges and histograms under names that begin with `legodnn_`; seconds and bytes throughout."""
+    """Counters, gauges and histograms for Prometheus. Names begin with `legodnn_`; units are seconds and bytes."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        """Register the figures.
+        """Register the metrics.
 
         Args:
-            registry: where; prometheus-client's own if None.
+            registry: the registry; prometheus-client's own if None.
 
         Raises:
             DependencyError: prometheus-client is not installed.
@@ -102,30 +102,33 @@ class Metrics:
         )
 
     def serve(self, port: int, address: str = "127.0.0.1") -> tuple[WSGIServer, Thread]:
-        """Answer scrapes over HTTP, of this machine alone unless another address is given; server and its thread."""
+        """Answer scrapes over HTTP at a port, and return the server and its thread.
+
+        Only this machine can reach the default address.
+        """
         from prometheus_client import start_http_server
 
         return start_http_server(port, address, self._registry)
 
     def inferred(self, model: str, latency_ms: float) -> None:
-        """Note an inference."""
+        """Count one inference of a model."""
         self._inference.labels(model).observe(latency_ms / 1e3)
 
     def read(self, readings: Readings) -> None:
-        """Note readings."""
+        """Show the state of the device."""
         self._available.set(readings.memory_available_bytes)
         self._pressure.set(readings.memory_pressure or 0.0)
         self._throttled.set(bool(readings.throttled))
 
     def decided(self, decision: Decision, outcome: str, seconds: float) -> None:
-        """Note a decision and how long it took to re-plan and switch."""
+        """Count one decision, and the seconds that it took to re-plan and switch."""
         self._decisions.labels(outcome).inc()
         for change in decision.changes:
             self._changes.labels(change.what.split()[0]).inc()
         self._apply.observe(seconds)
 
     def runs(self, plan: Plan, slowdown: Mapping[str, float]) -> None:
-        """Note what runs."""
+        """Show the plan that runs, and by model the slow-down that it was made for."""
         limit = plan.budget.memory_bytes
         self._limit.set(float("inf") if limit is None else limit)
         self._planned.set(plan.memory_bytes)

@@ -11,20 +11,24 @@ import pytest
 from legodnn.lifetime import Lifetime
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import with_contention
-from legodnn.profiler.contention import _run, _Running, measure_contention
+from legodnn.profiler.contention import _run_times, _RunnableModel, _RunningBeside, measure_contention
 from legodnn.runtime.executors.base import ComposedModel
 from legodnn.store import Store
+from tests.profiler.recorded_progress import RecordedProgress
 
 
 def test_every_store_is_measured_beside_each_other(
     tiny_store: Store, tiny_store2: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = measure_contention([tiny_store, tiny_store2], seconds=0.1)
+    progress = RecordedProgress()
+    first, second = measure_contention([tiny_store, tiny_store2], seconds=0.1, progress=progress)
     assert [(c.store_id, c.model) for c in first] == [(tiny_store2.id, "tiny2")]
     assert [(c.store_id, c.model) for c in second] == [(tiny_store.id, "tiny")]
     for entry in (*first, *second):
         assert 1 <= entry.slowdown < 1000
-    assert "contention" in capfd.readouterr().err
+    assert progress.labels() == ["contention"]
+    progress.check_complete()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_profiles_get_it_and_keep_the_rest(tiny_store: Store, tiny_store2: Store) -> None:
@@ -36,8 +40,8 @@ def test_profiles_get_it_and_keep_the_rest(tiny_store: Store, tiny_store2: Store
         assert after.model_copy(update={"contention": before.contention}) == before
 
 
-def composition(*steps: object) -> ComposedModel:
-    return ComposedModel((), steps, {}, (), Lifetime("it"))  # type: ignore[arg-type]
+def model(*steps: object) -> _RunnableModel:
+    return _RunnableModel(ComposedModel((), steps, {}, (), Lifetime("it")), {})  # type: ignore[arg-type]
 
 
 def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
@@ -48,12 +52,10 @@ def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
         with lock:
             time.sleep(seconds)
 
-    one, other = composition(lambda: hold(0.003)), composition(lambda: hold(0.02), lambda: time.sleep(0.0001))
-    alone: list[float] = []
-    beside: list[float] = []
-    _run(one, {}, 0.1, alone)
-    with _Running(other, {}):
-        _run(one, {}, 0.3, beside)
+    one, other = model(lambda: hold(0.003)), model(lambda: hold(0.02), lambda: time.sleep(0.0001))
+    alone = _run_times(one, 0.1)
+    with _RunningBeside(other):
+        beside = _run_times(one, 0.3)
     assert np.mean(beside) > 1.3 * np.median(alone)
 
 
@@ -64,7 +66,7 @@ def test_the_other_runs_from_beginning_to_end() -> None:
         runs.append(time.monotonic())
         time.sleep(0.002)
 
-    with _Running(composition(step), {}):
+    with _RunningBeside(model(step)):
         assert runs
         time.sleep(0.05)
     count = len(runs)
@@ -77,5 +79,5 @@ def test_one_that_fails_is_an_error_and_is_not_waited_for() -> None:
     def step() -> None:
         raise OSError("the file is gone")
 
-    with pytest.raises(OSError, match="the file is gone"), _Running(composition(step), {}):
+    with pytest.raises(OSError, match="the file is gone"), _RunningBeside(model(step)):
         pass

@@ -1,25 +1,31 @@
-"""A profile covers every option at every thread count and fits the store and the device it was measured on."""
+"""A profile covers every option at every thread count and fits the store and the device it was measured on.
+
+Covers also: profiler.effort, profiler.packing.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from legodnn.array_files import read_arrays
-from legodnn.errors import ProfileError, StoreError
+from legodnn.errors import ConfigError, ProfileError, StoreError
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import QUICK, Effort, profile_store
-from legodnn.profiler.energy import CpuSeconds
+from legodnn.profiler.meters import CpuSeconds
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import executor_name
 from legodnn.store import Store
+from tests.profiler.recorded_progress import RecordedProgress
 
 SHORT = Effort(seconds=0.3, processes=1, plans=0)
 
@@ -60,6 +66,29 @@ def test_it_says_what_the_chain_takes_how_well_it_predicts_and_under_which_condi
     assert profile.conditions.kernel
 
 
+def test_every_stage_tells_how_far_it_is_and_nothing_is_printed(
+    tiny_store2: Store, capfd: pytest.CaptureFixture[str]
+) -> None:
+    meter, progress = CpuSeconds(3.0), RecordedProgress()
+    meter.window_s = 0.02
+    profile_store(tiny_store2, replace(SHORT, plans=2), meter, progress=progress)
+    stages = ["weighing tiny2", "timing tiny2", "validating tiny2, 1 thread", "energy of tiny2"]
+    assert progress.labels() == stages
+    progress.check_complete()
+    assert capfd.readouterr().out == ""
+
+
+def test_what_disturbed_the_measurements_is_a_warning_of_the_logger(
+    tiny_store2: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("legodnn.profiler.measure.busy_elsewhere", lambda: 0.5)
+    found = profile_store(tiny_store2, SHORT)
+    message = "other processes kept 50% of the processor busy when measuring began"
+    assert (message, "WARNING") in [(r.getMessage(), r.levelname) for r in caplog.records]
+    assert found.conditions is not None
+    assert message in found.conditions.warnings
+
+
 def test_energy_is_in_it_where_a_meter_was_given(profile: Profile, tiny_store2: Store) -> None:
     assert profile.energy is not None
     assert profile.energy.meter == "CPU seconds x 3 W"
@@ -93,7 +122,7 @@ def test_the_shared_stores_profiles_fit_them(tiny_store: Store, tiny_store2: Sto
 )
 def test_efforts_that_make_no_sense_are_refused(arguments: dict[str, Any]) -> None:
     ((name, value),) = arguments.items()
-    with pytest.raises(ProfileError, match=rf"^{name} must ") as caught:
+    with pytest.raises(ConfigError, match=rf"^{name} must ") as caught:
         Effort(**arguments)
     shown = " ".join(map(str, value)) or "none" if name == "threads" else f"{value:g}"
     assert str(caught.value).endswith(f" {shown}")
@@ -164,6 +193,17 @@ def test_packing_is_not_timed_where_nothing_is_or_can_be_packed(
 # --- interruptions ---------------------------------------------------------------------------------------------------
 
 
+def kept(work: Path, stage: str) -> dict[Any, np.ndarray]:
+    """What a file keeps of a stage, by key."""
+    names = {name: array for name, array in read_arrays(work, ProfileError, "").items() if name != "terms"}
+    found = {}
+    for name, array in names.items():
+        of, key = json.loads(name)
+        if of == stage:
+            found[tuple(key) if isinstance(key, list) else key] = array
+    return found
+
+
 class Broken(CpuSeconds):
     """A meter that fails when everything else has been measured."""
 
@@ -172,40 +212,38 @@ class Broken(CpuSeconds):
 
 
 def test_what_was_measured_before_an_error_is_gone_on_with(
-    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tiny_store2: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
     work = tmp_path / "p.work"
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, SHORT, Broken(1.0), work)
-    kept = read_arrays(work, ProfileError, "")
-    capfd.readouterr()
+    caplog.set_level(logging.INFO, "legodnn.profiler")
+    timings, rows, packing = kept(work, "latency"), kept(work, "memory")[0], kept(work, "packing")
     start = time.monotonic()
     profile = profile_store(tiny_store2, SHORT, None, work)
     assert time.monotonic() - start < 10
-    assert f"going on with what {work} has" in capfd.readouterr().err
-    rows = kept["memory|0"]
+    assert f"going on with what {work} has" in caplog.messages
     assert [o.load_ms for o in profile.options] == rows[:, 1].tolist()
     assert [o.memory_bytes for o in profile.options] == [round(b) for b in rows[:, 0]]
-    runs = len(kept["latency|warm/1/0/0"])
-    assert runs < profile.options[0].latency[0].runs <= runs + 9
-    assert profile.pack_ms == float(kept["pack|ms"])
+    first = profile.options[0]
+    runs = len(timings["warm", first.segment, first.option, 1])
+    assert runs < first.latency[0].runs <= runs + 9
+    assert profile.pack_ms == float(packing["ms"])
 
 
-def test_validation_is_kept_for_as_many_plans(
-    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_validation_is_kept_for_as_many_plans(tiny_store2: Store, tmp_path: Path) -> None:
     work, effort = tmp_path / "p.work", replace(SHORT, plans=3, threads=(1, 2))
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, effort, Broken(1.0), work)
-    assert all(len(read_arrays(work, ProfileError, "")[f"validation|{n}"]) == 3 for n in (1, 2))
-    assert "validating tiny2" in capfd.readouterr().err
-    found = profile_store(tiny_store2, effort, None, work).validation
+    assert {threads: len(ms) for threads, ms in kept(work, "validation").items()} == {1: 3, 2: 3}
+    again, more = RecordedProgress(), RecordedProgress()
+    found = profile_store(tiny_store2, effort, None, work, again).validation
     assert [(v.threads, v.plans) for v in found] == [(1, 3), (2, 3)]
-    assert "validating tiny2" not in capfd.readouterr().err
-    found = profile_store(tiny_store2, replace(effort, plans=4), None, work).validation
+    assert not any("validating" in label for label in again.labels())
+    found = profile_store(tiny_store2, replace(effort, plans=4), None, work, more).validation
     assert [(v.threads, v.plans) for v in found] == [(1, 4), (2, 4)]
-    assert "validating tiny2" in capfd.readouterr().err
+    assert more.labels()[-2:] == ["validating tiny2, 1 thread", "validating tiny2, 2 threads"]
 
 
 class Failing(CpuSeconds):
@@ -224,26 +262,26 @@ def test_energy_is_kept_for_the_same_meter(tiny_store2: Store, tmp_path: Path) -
     work = tmp_path / "p.work"
     with pytest.raises(ProfileError, match="unplugged"):
         profile_store(tiny_store2, SHORT, Failing(2.0), work)
-    arrays = read_arrays(work, ProfileError, "")
-    kept = [float(v) for k, v in arrays.items() if k.startswith("energy by CPU seconds x 2 W|")]
-    assert len(kept) == 3
+    energies = [float(v) for v in kept(work, "energy by CPU seconds x 2 W").values()]
+    assert len(energies) == 3
     same, other = CpuSeconds(2.0), CpuSeconds(100.0)
     same.window_s = other.window_s = 0.05
     found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, other, work).options]
-    assert not set(found) & set(kept)
+    assert not set(found) & set(energies)
     found = [o.energy_mj for o in profile_store(tiny_store2, SHORT, same, work).options]
-    assert found[:3] == kept
+    assert found[:3] == energies
     assert len(found) > 3
     assert all(found)
 
 
 @pytest.mark.parametrize("effort", [replace(SHORT, threads=(2,)), replace(SHORT, threads=(1, 2))])
 def test_another_question_starts_anew(
-    tiny_store2: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str], effort: Effort
+    tiny_store2: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture, effort: Effort
 ) -> None:
+    caplog.set_level(logging.INFO, "legodnn.profiler")
     profile_store(tiny_store2, SHORT, None, tmp_path / "p.work")
     profile = profile_store(tiny_store2, effort, None, tmp_path / "p.work")
-    assert "measured elsewhere or otherwise: measuring starts anew" in capfd.readouterr().err
+    assert any(m.endswith("measured elsewhere or otherwise: measuring starts anew") for m in caplog.messages)
     assert [e.threads for e in profile.options[0].latency] == list(effort.threads)
 
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from legodnn.errors import ProfileError
 from legodnn.profiler.memory import measure_memory, without_drift
+from legodnn.profiler.profiling_state import KeptArrays, StageState
 from legodnn.store import Store
+from tests.profiler.recorded_progress import RecordedProgress
 
 
 def keys(store: Store) -> list[tuple[str, str]]:
@@ -22,7 +24,10 @@ def keys(store: Store) -> list[tuple[str, str]]:
 
 
 def test_every_option_has_memory_and_a_load_time(tiny_store: Store) -> None:
-    measured = measure_memory(tiny_store, processes=2)
+    progress = RecordedProgress()
+    measured = measure_memory(tiny_store, processes=2, progress=progress)
+    assert progress.labels() == ["weighing tiny"]
+    progress.check_complete()
     assert sorted(measured) == keys(tiny_store)
     for memory, load_ms in measured.values():
         # A loaded option takes at least a page, and these are too small to take 50 MB.
@@ -82,8 +87,8 @@ def test_processes_that_have_ended_before_are_not_started_again(tiny_store2: Sto
     """Their rows are taken as they are, whatever they say."""
     count = len(keys(tiny_store2))
     done = {seed: np.stack([np.arange(count) + 100 * seed, np.full(count, seed / 4)], axis=1) for seed in range(3)}
-    saved: list[int] = []
-    found = measure_memory(tiny_store2, 3, done=done, save=lambda seed, rows: saved.append(seed))
+    saved: list[KeptArrays] = []
+    found = measure_memory(tiny_store2, 3, stage=StageState(done, saved.append))
     assert list(found) == [(s.name, o.name) for s in tiny_store2.manifest.segments for o in s.options]
     assert list(found.values()) == [(100 + i, 0.25) for i in range(count)]
     assert saved == []
@@ -92,8 +97,8 @@ def test_processes_that_have_ended_before_are_not_started_again(tiny_store2: Sto
 def test_only_what_is_missing_is_measured_and_each_process_is_saved(tiny_store2: Store) -> None:
     count = len(keys(tiny_store2))
     done = {0: np.full((count, 2), 1e9), 7: np.zeros((count, 2))}  # of another run with more processes
-    saved: dict[int, np.ndarray] = {}
-    found = measure_memory(tiny_store2, 2, done=done, save=lambda seed, rows: saved.update({seed: rows}))
-    assert list(saved) == [1]
-    for (memory, ms), row in zip(found.values(), saved[1], strict=True):
+    saved: list[KeptArrays] = []
+    found = measure_memory(tiny_store2, 2, stage=StageState(done, lambda arrays: saved.append(dict(arrays))))
+    assert [set(arrays) for arrays in saved] == [{0, 1, 7}]
+    for (memory, ms), row in zip(found.values(), saved[0][1], strict=True):
         assert (memory, ms) == pytest.approx(((1e9 + row[0]) / 2, (1e9 + row[1]) / 2), abs=0.6)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from legodnn.profile import ChainOverhead, Latency
-from legodnn.profiler.latency import Bench, chain, latency_summary, measure_latency
+from legodnn.profile import ChainOverhead, Latency, OptionKey
+from legodnn.profiler.bench import Bench
+from legodnn.profiler.latency import chain_overheads, measure_latency, option_latencies
+from legodnn.profiler.profiling_state import StageState
 from legodnn.profiler.validation import measure_plans, predict, validate
 from legodnn.store import Store
+from tests.profiler.recorded_progress import RecordedProgress
 
-Figures = dict[tuple[str, str], tuple[Latency, ...]]
+Figures = dict[OptionKey, tuple[Latency, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def bench(tiny_store: Store) -> Iterator[Bench]:
 @pytest.fixture(scope="module")
 def measured(bench: Bench) -> tuple[Figures, tuple[ChainOverhead, ...]]:
     timings = measure_latency(bench, 1.0, 0.05)
-    return latency_summary(bench, timings), chain(bench, timings)
+    return option_latencies(bench, timings), chain_overheads(bench, timings)
 
 
 def figure(threads: int, ms: float) -> Latency:
@@ -58,12 +61,21 @@ def test_plans_take_turns_at_least_some_times(bench: Bench) -> None:
 def test_validation_covers_every_thread_count(
     bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]
 ) -> None:
-    found = validate(bench, *measured, plans=6, seconds=0.3)
+    progress, saved = RecordedProgress(), []
+    stage = StageState({}, lambda arrays: saved.append(list(arrays)))
+    found = validate(bench, *measured, plans=6, seconds=1.0, stage=stage, progress=progress)
     assert [(v.threads, v.plans) for v in found] == [(1, 6), (2, 6)]
     for v in found:
         assert 0 <= v.median_error <= v.p95_error
+    assert saved == [[1], [1, 2]]
+    assert progress.labels() == ["validating tiny, 1 thread", "validating tiny, 2 threads"]
+    progress.check_complete()
     # Of models that take microseconds, on a machine that does other things, too: but they are predictions.
     assert found[0].median_error < 0.5
+
+
+def test_no_plans_are_no_validation(bench: Bench) -> None:
+    assert validate(bench, {}, (), plans=0, seconds=0.1) == ()
 
 
 def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:

@@ -1,4 +1,7 @@
-"""A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile."""
+"""A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile.
+
+Covers also: runtime.governing.slowdown_tracker, runtime.governing.telemetry.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,20 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from legodnn.errors import InfeasibleError
+from legodnn.errors import ClosedError, ConfigError, InfeasibleError
 from legodnn.plan import ModelPlan
 from legodnn.profile import Profile, default_path
 from legodnn.runtime import Governor, Runtime
 from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.executors.select import executor_name
-from legodnn.runtime.governing.governor import task_of
+from legodnn.runtime.governing.governor import demand_of
 from legodnn.runtime.governing.policy import Policy
-from legodnn.runtime.governing.slowdown_tracker import Observed, profiled_ms
+from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker, profiled_ms
 from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.store import Store
@@ -35,7 +39,7 @@ class Scripted:
     """A device whose readings are given."""
 
     def __init__(self) -> None:
-        self.available, self.second = TOTAL, 0.0
+        self.available, self.second = float(TOTAL), 0.0
 
     def read(self) -> Readings:
         self.second += 1.0
@@ -75,7 +79,7 @@ def least(runtime: Runtime) -> int:
     return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
 
 
@@ -183,7 +187,7 @@ def test_the_thread_governs_while_inference_goes_on(runtime: Runtime, device: Sc
     worker.start()
     with Governor(runtime, Policy(observations=1), device, interval_s=0.01) as governor:
         deadline = time.monotonic() + 30
-        while governor._observed.ratios(1) == {} or device.second < 5:
+        while governor._slowdowns.ratios(1) == {} or device.second < 5:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     done.set()
@@ -198,6 +202,19 @@ def test_a_runtime_that_is_closed_first_ends_the_thread(tiny_store: Store, devic
         runtime.close()
         governor._thread.join(30)
         assert not governor._thread.is_alive()
+
+
+@pytest.mark.parametrize("interval_s", [0, -1.0, float("nan"), float("inf"), "1"])
+def test_an_interval_that_is_no_time_is_refused(runtime: Runtime, device: Scripted, interval_s: Any) -> None:
+    with pytest.raises(ConfigError, match="interval_s must be a positive number of seconds"):
+        Governor(runtime, monitor=device, interval_s=interval_s)
+
+
+def test_a_closed_governor_takes_no_step(runtime: Runtime, device: Scripted) -> None:
+    governor = Governor(runtime, monitor=device)
+    governor.close()
+    with pytest.raises(ClosedError):
+        governor.step()
 
 
 def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
@@ -252,19 +269,19 @@ def model(rate_hz: float | None) -> ModelTable:
     )
 
 
-def test_a_task_knows_what_models_take_at_the_most() -> None:
+def test_a_demand_is_the_most_that_models_can_use() -> None:
     from legodnn.runtime import Scheduler
 
-    task = task_of(Scheduler([model(100.0)]), Budget())
-    assert (task.most_memory_bytes, task.most_cores) == (13, 100 * 2 * 4.5 / 1e3)
-    assert task_of(Scheduler([model(None)]), Budget()).most_cores is None
+    demand = demand_of(Scheduler([model(100.0)]), Budget())
+    assert (demand.most_memory_bytes, demand.most_cores) == (13, 100 * 2 * 4.5 / 1e3)
+    assert demand_of(Scheduler([model(None)]), Budget()).most_cores is None
 
 
 def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() -> None:
     table = model(None)
     fast = ModelPlan(name="m", threads=2, options={"a": "o1", "b": "o0"}, latency_ms=99.0)
     assert profiled_ms(table, fast) == 3.0
-    observed = Observed([table], window=5)
+    observed = SlowdownTracker([table], window=5)
     for latency_ms in (6.0, 6.0, 600.0, 5.0):
         observed.add(fast, latency_ms)
     assert observed.ratios(5) == {}

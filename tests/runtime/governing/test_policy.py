@@ -1,4 +1,7 @@
-"""From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons."""
+"""From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons.
+
+Covers also: runtime.governing.hysteresis.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import ConfigError
 from legodnn.runtime.device.fair_share import FIRST, Competitor
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
-from legodnn.runtime.governing.policy import Decision, Policy, Situation, State, Task, decide
+from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation, State, decide
 from legodnn.workload import Budget
 
 MB = 1_000_000
@@ -109,40 +112,40 @@ def test_what_must_be_taken_back_again_and_again_is_given_more_and_more_slowly()
     [{"margin": 0.2}, {"growth": math.inf}, {"slack": 1.0}, {"hold_s": 0.0}, {"hold_s": 9e9}, {"margin": math.nan}],
 )
 def test_hysteresis_that_flaps_is_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(WorkloadError, match="flap"):
+    with pytest.raises(ConfigError, match="flap"):
         Hysteresis(**bad)
 
 
 @pytest.mark.parametrize("bad", [{"reserve": 1.0}, {"relief": 0.0}, {"pressure": 0.0}, {"observations": 0}])
 def test_nonsense_policies_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(WorkloadError, match="policy"):
+    with pytest.raises(ConfigError, match="policy"):
         Policy(**bad)
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------
 
-TASK = Task(Budget(memory_bytes=300 * MB), most_memory_bytes=400 * MB, most_cores=3.0)
+DEMAND = Demand(Budget(memory_bytes=300 * MB), most_memory_bytes=400 * MB, most_cores=3.0)
 
 
 def device(second: float = 0.0, available: float = 1000 * MB, **more: Any) -> Readings:
     return Readings(second, 1000 * MB, int(available), **{"cores_total": 4.0, "cores_allowed": 4.0, **more})
 
 
-def run(task: Task, situations: list[Situation], policy: Policy | None = None) -> list[Decision]:
+def run(demand: Demand, situations: list[Situation], policy: Policy | None = None) -> list[Decision]:
     state, decisions = State(), []
     for situation in situations:
-        state, decision = decide(policy or Policy(), task, state, situation)
+        state, decision = decide(policy or Policy(), demand, state, situation)
         decisions.append(decision)
     return decisions
 
 
 def test_where_there_is_plenty_the_budget_is_the_applications_own() -> None:
-    (decision,) = run(TASK, [Situation(device(busy_cores=1.0, own_cores=0.9), 200 * MB, {"a": 1.02})])
-    assert decision == Decision(TASK.budget, {})
+    (decision,) = run(DEMAND, [Situation(device(busy_cores=1.0, own_cores=0.9), 200 * MB, {"a": 1.02})])
+    assert decision == Decision(DEMAND.budget, {})
 
 
 def test_models_may_hold_what_is_available_besides_theirs_less_the_reserve() -> None:
-    (decision,) = run(TASK, [Situation(device(available=120 * MB), 200 * MB)])
+    (decision,) = run(DEMAND, [Situation(device(available=120 * MB), 200 * MB)])
     assert decision.budget.memory_bytes == int(220 * MB * 0.95)
     (change,) = decision.changes
     assert (change.what, change.before, change.after) == ("memory", 300 * MB, decision.budget.memory_bytes)
@@ -151,7 +154,7 @@ def test_models_may_hold_what_is_available_besides_theirs_less_the_reserve() -> 
 
 def test_when_memory_is_free_again_it_is_given_back_after_a_while() -> None:
     seen = [Situation(device(0, 120 * MB), 200 * MB)] + [Situation(device(s, 900 * MB), 200 * MB) for s in range(1, 20)]
-    budgets = [d.budget.memory_bytes for d in run(TASK, seen)]
+    budgets = [d.budget.memory_bytes for d in run(DEMAND, seen)]
     assert budgets[1:11] == [budgets[0]] * 10
     assert budgets[-1] == 300 * MB
 
@@ -161,7 +164,7 @@ def test_waiting_for_memory_makes_models_give_some_back_once_in_ten_seconds() ->
     state = State()
     for second in range(25):
         situation = Situation(device(second, memory_pressure=0.4), held)
-        state, decision = decide(Policy(), TASK, state, situation)
+        state, decision = decide(Policy(), DEMAND, state, situation)
         held = min(held, decision.budget.memory_bytes or held)
         found.append(held)
     assert [found[0], found[9]] == [int(300 * MB * 0.8 * 0.95)] * 2
@@ -170,17 +173,17 @@ def test_waiting_for_memory_makes_models_give_some_back_once_in_ten_seconds() ->
 
 
 def test_compute_is_what_others_leave_and_less_under_heat() -> None:
-    modest = replace(TASK, most_cores=1.2)
+    modest = replace(DEMAND, most_cores=1.2)
     busy = device(busy_cores=3.5, own_cores=0.5)
     (decision,) = run(modest, [Situation(busy, 0)])
     # One core is free; of four that 4.2 threads want, models get a little more than that.
     assert decision.budget.cores == pytest.approx(4 * 1.2 / 4.2 * 0.95)
     assert "others keep 3.00 of 4 processors busy" in decision.changes[0].why
     hot = device(busy_cores=1.0, own_cores=1.0, throttled="throttled", cores_allowed=2.0)
-    (decision,) = run(TASK, [Situation(hot, 0)])
+    (decision,) = run(DEMAND, [Situation(hot, 0)])
     assert decision.budget.cores == pytest.approx(2.0 * 0.8 * 0.95)
     assert "held back (throttled)" in decision.changes[0].why
-    without_rates = replace(TASK, most_cores=None)
+    without_rates = replace(DEMAND, most_cores=None)
     assert run(without_rates, [Situation(busy, 0)])[0].budget.cores is None
 
 
@@ -189,7 +192,7 @@ def governed(hogs: tuple[Competitor, ...], seconds: int, most_cores: float = 1.0
 
     What runs is never quite as much as is given: plans are combinations of options.
     """
-    task = replace(TASK, most_cores=most_cores)
+    demand = replace(DEMAND, most_cores=most_cores)
     state, given, found = State(), most_cores, []
     for second in range(seconds):
         used = 0.8 * min(given, most_cores)
@@ -198,7 +201,7 @@ def governed(hogs: tuple[Competitor, ...], seconds: int, most_cores: float = 1.0
         readings = device(
             second, busy_cores=cores, own_cores=used, cores_total=cores, cores_allowed=cores, competing=seen
         )
-        state, decision = decide(Policy(), task, state, Situation(readings, 0))
+        state, decision = decide(Policy(), demand, state, Situation(readings, 0))
         given = decision.budget.cores or most_cores
         found.append(given)
     return found
@@ -226,31 +229,31 @@ def test_where_processes_cannot_be_seen_they_count_as_ordinary() -> None:
     state, found = State(), 1.0
     for second in range(600):
         readings = device(second, busy_cores=2.0, own_cores=0.8 * found, cores_total=2.0, cores_allowed=2.0)
-        state, decision = decide(Policy(), replace(TASK, most_cores=1.0), state, Situation(readings, 0))
+        state, decision = decide(Policy(), replace(DEMAND, most_cores=1.0), state, Situation(readings, 0))
         found = decision.budget.cores or 1.0
     assert found > 0.5
 
 
 def test_a_model_that_runs_slower_than_profiled_is_planned_as_such() -> None:
     slow = [Situation(device(s), 0, {"a": 1.5}) for s in range(3)]
-    first, *rest = run(TASK, slow)
+    first, *rest = run(DEMAND, slow)
     assert first.slowdown == pytest.approx({"a": 1.5})
     assert "1.50 times as long as profiled" in first.changes[0].why
     assert not any(d.changes for d in rest)
-    back = run(TASK, slow + [Situation(device(s), 0, {"a": 1.0}) for s in range(3, 30)])
+    back = run(DEMAND, slow + [Situation(device(s), 0, {"a": 1.0}) for s in range(3, 30)])
     assert back[-1].slowdown == {}
 
 
 def test_what_is_observed_replaces_what_was_expected() -> None:
-    task = replace(TASK, expected={"a": 1.4})
+    demand = replace(DEMAND, expected={"a": 1.4})
     as_expected = [Situation(device(s), 0, {"a": 1.45}) for s in range(30)]
-    assert not any(d.changes or d.slowdown for d in run(task, as_expected))
+    assert not any(d.changes or d.slowdown for d in run(demand, as_expected))
     # Nobody slows it: also what is as profiled is said, for a plan that is told nothing expects 1.4.
-    alone = run(task, [Situation(device(s), 0, {"a": 1.0}) for s in range(30)])
+    alone = run(demand, [Situation(device(s), 0, {"a": 1.0}) for s in range(30)])
     assert alone[-1].slowdown == pytest.approx({"a": 1.0})
     (change,) = (c for d in alone for c in d.changes)
     assert (change.before, change.after) == pytest.approx((1.4, 1.0))
-    slower = run(task, [Situation(device(s), 0, {"a": 2.0}) for s in range(3)])
+    slower = run(demand, [Situation(device(s), 0, {"a": 2.0}) for s in range(3)])
     assert slower[0].slowdown == pytest.approx({"a": 2.0})
 
 
@@ -275,8 +278,8 @@ def timed(seen: list[Situation]) -> list[Situation]:
 
 @given(st.lists(situations, min_size=1, max_size=30))
 def test_a_budget_is_valid_and_never_wider_than_the_applications_own(seen: list[Situation]) -> None:
-    before = Decision(TASK.budget, {})
-    for decision in run(TASK, timed(seen)):
+    before = Decision(DEMAND.budget, {})
+    for decision in run(DEMAND, timed(seen)):
         assert decision.budget.memory_bytes is not None
         assert 1 <= decision.budget.memory_bytes <= 300 * MB
         assert decision.budget.cores is None or 0 < decision.budget.cores < 3.0
@@ -291,7 +294,7 @@ def test_a_worse_situation_is_never_a_wider_budget(seen: list[Situation], now: S
     state = State()
     seen = timed([*seen, now])
     for situation in seen[:-1]:
-        state, _ = decide(Policy(), TASK, state, situation)
+        state, _ = decide(Policy(), DEMAND, state, situation)
     readings = seen[-1].readings
     assert readings.busy_cores is not None
     worse = replace(
@@ -305,7 +308,7 @@ def test_a_worse_situation_is_never_a_wider_budget(seen: list[Situation], now: S
         ),
         ratios={"a": data.draw(st.floats(now.ratios["a"], 4))},
     )
-    good, bad = (decide(Policy(), TASK, state, s)[1] for s in (seen[-1], worse))
+    good, bad = (decide(Policy(), DEMAND, state, s)[1] for s in (seen[-1], worse))
     assert bad.budget.memory_bytes <= good.budget.memory_bytes  # type: ignore[operator]
     assert (bad.budget.cores or 9) <= (good.budget.cores or 9)
     assert bad.slowdown.get("a", 1.0) >= good.slowdown.get("a", 1.0)

@@ -1,0 +1,81 @@
+"""The options of a store, loaded together, so that any composition of them can be run and timed at once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from legodnn.arrays import Array
+from legodnn.manifest import Option, Segment
+from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.select import open_executor
+from legodnn.store import Store
+
+
+class Bench:
+    """A store with all its options loaded. Compositions are given by `numbers`: for each segment, which option it runs.
+
+    Args:
+        store: the store.
+        threads: thread counts for which the options are loaded.
+        skipped: options that are not loaded; they have no number.
+
+    Attributes:
+        segments: the store's segments, in topological order.
+        options: for each segment, its options, without skipped ones.
+        inputs: random inputs by name.
+
+    Raises:
+        StoreError: a file of the store is damaged or missing.
+    """
+
+    def __init__(self, store: Store, threads: Sequence[int], skipped: Sequence[Option] = ()) -> None:
+        self.store, self.threads = store, tuple(threads)
+        self.segments: tuple[Segment, ...] = store.manifest.segments
+        self.options = tuple(tuple(o for o in s.options if o not in skipped) for s in self.segments)
+        self._executor = open_executor(store)
+        self._steps: dict[Choice, Callable[[], None]] = {}
+        for count in self.threads:
+            # Every option is part of one of these compositions, and stays loaded, since nothing else is retained.
+            for i in range(max(map(len, self.options))):
+                composition = self._executor.compose(self.choices(tuple(i % len(o) for o in self.options), count))
+                self._steps.update(zip(composition.choices, composition.steps, strict=True))
+        self._composition = composition
+        self.inputs = random_inputs(store)
+
+    def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:
+        """A composition as executors name it: one choice for each segment."""
+        chosen = (options[i] for options, i in zip(self.options, numbers, strict=True))
+        return tuple(Choice(s.name, o.name, threads) for s, o in zip(self.segments, chosen, strict=True))
+
+    def composition(self, numbers: Sequence[int], threads: int) -> ComposedModel:
+        """A composition that is ready to run; making it loads nothing."""
+        choices = self.choices(numbers, threads)
+        return replace(self._composition, choices=choices, steps=[self._steps[c] for c in choices])
+
+    def draw(self, rng: random.Random) -> tuple[int, ...]:
+        """The numbers of a random composition, each option of a segment being equally likely."""
+        return tuple(rng.randrange(len(options)) for options in self.options)
+
+    def switch_and_run(self, numbers: Sequence[int], threads: int) -> None:
+        """Switch to a composition as a runtime does, which unloads all other options, and run it once.
+
+        `composition` cannot be used afterwards.
+        """
+        choices = self.choices(numbers, threads)
+        composition = self._executor.compose(choices)
+        self._executor.retain(choices)
+        composition.run(self.inputs)
+
+    def close(self) -> None:
+        """Unload everything."""
+        self._executor.close()
+
+
+def random_inputs(store: Store) -> dict[str, Array]:
+    """A random array for each of a model's inputs, by name: float32, of the shape and range that the model takes."""
+    rng = np.random.default_rng(0)
+    return {s.name: rng.uniform(*s.range, s.shape).astype(np.float32) for s in store.manifest.inputs}

@@ -1,0 +1,74 @@
+"""The report of a trace is one page that needs nothing else, with a row for each model under each budget."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn import Budget, Runtime
+from legodnn.profile import Profile, default_path
+from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.replay import Step, replay
+from legodnn.runtime.feeds.report import write_report
+from legodnn.store import Store
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def steps(tiny_store: Store, tiny_store2: Store) -> list[Step]:
+    inputs = {s.name: Inputs(np.zeros((3, *s.manifest.inputs[0].shape), np.float32)) for s in (tiny_store, tiny_store2)}
+    with Runtime.open([tiny_store.path, tiny_store2.path]) as runtime:
+        limited = Budget(latency_ms={"tiny": 1e3})
+        return replay(runtime, inputs, [Budget(), Budget(memory_bytes=1), limited])
+
+
+def test_a_row_for_each_model_under_each_budget(
+    steps: list[Step], tiny_store: Store, tiny_store2: Store, tmp_path: Path
+) -> None:
+    stores = {s.name: s for s in (tiny_store, tiny_store2)}
+    profiles = [Profile.load(default_path(s.path)) for s in stores.values()]
+    report = write_report(tmp_path, stores, profiles, steps)
+    page = report.read_text()
+    assert report == tmp_path / "report.html"
+    header, *rows = re.findall(r"<tr.*?>(.*?)</tr>", page)
+    count = len(re.findall("<th>", header))
+    cells = [re.findall(r"<td.*?>(.*?)</td>", row) for row in rows]
+    assert len(cells) == 2 * len(steps)
+    assert {len(row) for row in cells} == {count}
+    assert [row[0] for row in cells] == ["1", "", "2", "", "3", ""]
+    assert [row[1] for row in cells[::2]] == ["none", "refused", "none"]
+    assert [row[2] for row in cells] == ["none", "none", "none", "none", "1000.000", "none"]
+    assert [row[3] for row in cells] == ["tiny", "tiny2"] * 3
+    boxes = [len(re.findall('class="option', row[4])) for row in cells]
+    assert boxes == [len(tiny_store.manifest.blocks), len(tiny_store2.manifest.blocks)] * 3
+    # It opens offline: the plot is in it, and nothing is fetched.
+    assert "<svg" in page
+    assert not re.search(r"<(script|link|img)\b", page)
+    assert "<svg" in (tmp_path / "plot.svg").read_text()
+
+
+def test_names_cannot_write_markup(steps: list[Step], tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> None:
+    odd = "<i>x&"
+    renamed = [
+        step.model_copy(
+            update={
+                "plan": step.plan.model_copy(
+                    update={
+                        "models": tuple(
+                            m.model_copy(update={"name": odd}) if m.name == "tiny" else m for m in step.plan.models
+                        )
+                    }
+                ),
+                "models": {odd if name == "tiny" else name: m for name, m in step.models.items()},
+            }
+        )
+        for step in steps
+    ]
+    profiles = [Profile.load(default_path(tiny_store.path))]
+    page = write_report(tmp_path, {odd: tiny_store, "tiny2": tiny_store2}, profiles, renamed).read_text()
+    assert odd not in page
+    assert "&lt;i&gt;x&amp;" in page

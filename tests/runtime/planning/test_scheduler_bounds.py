@@ -11,7 +11,7 @@ from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Plan
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.solver import deadline, knapsack
-from legodnn.runtime.planning.solver.deadline import Clock
+from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.workload import SwitchCharge
 from tests.runtime.planning.hard_cases import charged_question, many_small_models
 from tests.runtime.planning.random_cases import random_case, worth
@@ -97,17 +97,17 @@ def test_no_deadline_is_an_end_at_once() -> None:
     assert Plan.model_validate_json(plan.model_dump_json(by_alias=True)).gap == plan.gap
 
 
-def test_a_clock_is_over_when_it_is() -> None:
-    assert not Clock.of(None).over()
-    assert Clock.of(0).over()
-    soon = Clock.of(1)
+def test_a_deadline_passes_when_its_time_has_come() -> None:
+    assert not Deadline.after(None).passed()
+    assert Deadline.after(0).passed()
+    soon = Deadline.after(1)
     time.sleep(0.002)
-    assert soon.over()
+    assert soon.passed()
 
 
 def test_widths_grow_only_while_the_next_is_likely_to_end_in_time() -> None:
-    assert list(iter(deadline.Widening(Clock.of(None)).next, None)) == [256, 1024, 4096, 16384]
-    widening = deadline.Widening(Clock.of(50))
-    assert widening.next() == 256
+    assert list(iter(deadline.BeamWidths(Deadline.after(None)).next, None)) == [256, 1024, 4096, 16384]
+    widths = deadline.BeamWidths(Deadline.after(50))
+    assert widths.next() == 256
     time.sleep(0.03)
-    assert widening.next() is None
+    assert widths.next() is None

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from legodnn.arrays import Ints
 from legodnn.runtime.planning.solver import frontier, knapsack
 from legodnn.runtime.planning.solver.dominance import earlier_min
-from legodnn.runtime.planning.solver.frontier import NEVER, Staircases, build_frontier
+from legodnn.runtime.planning.solver.frontier import INFINITE, build_frontier
+from legodnn.runtime.planning.solver.instance import NO_LIMIT_NS
+from legodnn.runtime.planning.solver.staircases import Staircases
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=80))
 def test_earlier_min_is_what_it_says(pairs: list[tuple[int, int]]) -> None:
     key, value = (np.array(column) for column in zip(*pairs, strict=True))
-    expected = [min((value[q] for q in range(p) if key[q] <= key[p]), default=NEVER) for p in range(len(pairs))]
+    expected = [min((value[q] for q in range(p) if key[q] <= key[p]), default=INFINITE) for p in range(len(pairs))]
     assert earlier_min(key.astype(np.float64), value).tolist() == expected
 
 
@@ -85,8 +87,8 @@ def test_staircases_are_what_they_say(blocks: int, opposed: bool) -> None:
     index = Staircases.of(found, value)
     assert blocks < 5 or len(index.starts) > 2
     limits = np.unique(found.latency)
-    for limit in (0, *limits[:: max(1, len(limits) // 50)], int(limits[-1]), NEVER - 1):
-        best, expected = -NEVER, []
+    for limit in (0, *limits[:: max(1, len(limits) // 50)], int(limits[-1]), NO_LIMIT_NS):
+        best, expected = -INFINITE, []
         for p in range(len(found)):
             if found.latency[p] <= limit and value[p] > best:
                 best = int(value[p])

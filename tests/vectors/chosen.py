@@ -1,4 +1,4 @@
-"""Questions to schedulers that someone thought of: ties, limits that are just met, and what makes no sense."""
+"""Hand-written questions to schedulers: ties, limits that are just met, and questions that make no sense."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def one_block(name: str, *options: Json, **rest: Json) -> Json:
 
 
 def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
-    """Cases that someone thought of: (name, workload, steps)."""
+    """The hand-written cases: (name, workload, steps)."""
     big, small = option("big", 20, 2.0, 0.0, 4_000_000, 3.0), option("small", 10, 1.0, 0.25, 1_000_000, 1.0)
     pair = {"models": [one_block("a", big, small), one_block("b", big, small)]}
     yield (

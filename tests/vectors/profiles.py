@@ -12,7 +12,7 @@ from tests.vectors.vectors import Json
 
 
 def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
-    """A profile of a store's every option."""
+    """A profile of every option of a store."""
     rng = random.Random("profile")
     entries = []
     for segment in document["segments"]:

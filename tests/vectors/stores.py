@@ -1,4 +1,4 @@
-"""The stores to read: sound ones, and such as are damaged in ways drawn at random or thought of."""
+"""The stores to read: sound ones, and ones with damage that is drawn at random or written by hand."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def mutations(document: Json, name: str, count: int) -> Iterator[tuple[str, list
 
 
 def chosen_edits(document: Json) -> Iterator[tuple[str, str]]:
-    """Texts that someone thought of: (name, text after)."""
+    """Hand-written damage to a text: (name, text after)."""
     text = dumped(document)
 
     def put(*path: Any, value: Json) -> str:
@@ -274,7 +274,7 @@ def chosen_edits(document: Json) -> Iterator[tuple[str, str]]:
 
 
 def store_edits(document: Json) -> Iterator[tuple[str, str]]:
-    """Manifests that say something wrong, or something odd that is right."""
+    """Manifests that say something wrong, and ones that say something unusual but right."""
 
     def put(*path: Any, value: Json) -> str:
         return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
@@ -422,7 +422,7 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
 
 
 def asked() -> Json:
-    """Manifests, and stores that differ from these."""
+    """The manifests, and the stores with changes to them."""
     bases, cases = {}, []
     for name, document in (("chain", CHAIN), ("graph", GRAPH)):
         files = [o["file"] for s in document["segments"] for o in s["options"]]

@@ -60,47 +60,48 @@ def charged_answer(
     for m, room in enumerate(rooms):
         known[m] = _merged(known[m], ChargedSearch(instance, limits, m).around(room), caps)
     best = _solve(known, caps, deadline)
-    assert best is not None, "more candidates hold the limits that fewer hold"
-    chosen, bound, looked_at = list(known), math.inf, False
-    whole: dict[int, Candidates] = {}
+    assert best is not None, "with more candidates there is still a plan"
+    chosen, bound, searched = list(known), math.inf, False
+    complete: dict[int, Candidates] = {}  # of models whose search left nothing out that can be part of a better plan
     widths = BeamWidths(deadline)
-    while len(whole) < len(known) and ((width := widths.next()) is not None or not looked_at):
-        looked_at = True
+    while len(complete) < len(known) and ((width := widths.next()) is not None or not searched):
+        searched = True
         prices, rounding = knapsack.prices([c.value for c in known], _weights(known, caps), caps)
-        suiting = (prices[0], prices[1] if len(prices) > 1 else 0.0)
+        common = (prices[0], prices[1] if len(prices) > 1 else 0.0)
         rounding *= _OTHER_PRICES[-1]
         searches = [ChargedSearch(instance, limits, m, rounding) for m in range(len(known))]
         # Upper bounds of the reduced values. Where one is not reached yet, a search brings it closer, and what it finds
         # joins the candidates.
-        tops = {suiting: [max(_highest(c, suiting), s.highest(suiting)) for c, s in zip(known, searches, strict=True)]}
+        tops = {common: [max(_highest(c, common), s.highest(common)) for c, s in zip(known, searches, strict=True)]}
         if width is None:
-            bound = _bound(suiting, tops[suiting], caps) + rounding
+            bound = _bound(common, tops[common], caps) + rounding
             break
         for m, search in enumerate(searches):
-            most = _highest(known[m], suiting)
-            if tops[suiting][m] > most + rounding:
-                found, left = search.compositions([Prices(suiting)], most, rooms[m], width, deadline)
+            most = _highest(known[m], common)
+            if tops[common][m] > most + rounding:
+                found, left = search.compositions([Prices(common)], most, rooms[m], width, deadline)
                 known[m] = _merged(known[m], found, caps)
-                tops[suiting][m] = min(tops[suiting][m], max(left, _highest(known[m], suiting) + rounding))
+                tops[common][m] = min(tops[common][m], max(left, _highest(known[m], common) + rounding))
         better = _solve(known, caps, deadline)
         if better is not None and better.value >= best.value:
             chosen, best = list(known), better
-        for factor in _OTHER_PRICES if any(suiting) else ():
-            at = (factor * suiting[0], factor * suiting[1])
+        for factor in _OTHER_PRICES if any(common) else ():
+            at = (factor * common[0], factor * common[1])
             tops[at] = [max(_highest(c, at), s.highest(at)) for c, s in zip(known, searches, strict=True)]
         totals = {at: _bound(at, each, caps) + rounding for at, each in tops.items()}
         bound = min(bound, *totals.values())
-        # The compositions that can be part of a better plan than the best one so far.
+        # Then the compositions that can be part of a better plan than the best one so far. `lost` bounds what the plans
+        # with those that were left out can be worth.
         lost, more = -math.inf, list(known)
         for m, search in enumerate(searches):
-            if m not in whole:
+            if m not in complete:
                 rests = [Prices(at, totals[at] - each[m]) for at, each in tops.items()]
                 found, left = search.compositions(rests, best.value, rooms[m], width, deadline)
                 more[m] = _merged(known[m], found, caps)
                 lost = max(lost, left)
                 if left < best.value:
-                    whole[m] = with_present(instance, limits, m, found)
-            more[m] = whole.get(m, more[m])
+                    complete[m] = with_present(instance, limits, m, found)
+            more[m] = complete.get(m, more[m])
         answer = _solve(more, caps, deadline)
         if answer is not None:
             bound = min(bound, max(answer.bound, lost))

@@ -1,4 +1,4 @@
-"""Figures far apart in size: what counts is exact, what would need more than there is is refused at once."""
+"""Figures of very different sizes: those that matter stay exact, and tables beyond any limit are refused at once."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ final class ChargedOptimum {
         best = solve(known);
         classes = known.clone();
         double bound = Double.POSITIVE_INFINITY;
-        Candidates[] whole = new Candidates[n];
+        Candidates[] complete = new Candidates[n];
         int left = n;
         Deadline.BeamWidths widths = deadline.new BeamWidths();
         while (left > 0) {
@@ -146,7 +146,7 @@ final class ChargedOptimum {
             Candidates[] more = new Candidates[n];
             long floor = best.value;
             for (int m = 0; m < n; m++) {
-                if (whole[m] == null) {
+                if (complete[m] == null) {
                     List<CompositionBound.Prices> rests = new ArrayList<>();
                     for (int i = 0; i < totals.length; i++) {
                         rests.add(new CompositionBound.Prices(at.get(i).memory, at.get(i).cores,
@@ -156,11 +156,11 @@ final class ChargedOptimum {
                     more[m] = known[m].merged(found.candidates, caps.length);
                     lost = Math.max(lost, found.lost);
                     if (found.lost < floor) {
-                        whole[m] = found.candidates.withPresent(instance, limits, m);
+                        complete[m] = found.candidates.withPresent(instance, limits, m);
                         left--;
                     }
                 }
-                more[m] = whole[m] == null ? more[m] : whole[m];
+                more[m] = complete[m] == null ? more[m] : complete[m];
             }
             Knapsack.Answer answer = solve(more);
             if (answer != null) {

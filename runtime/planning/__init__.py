@@ -1,1 +1,1 @@
-"""Planning: which option every block of every running model should be. Plain data in, a plan out; nothing is loaded."""
+"""Planning: which option each block of each running model should have. Plain data in, a plan out; nothing is loaded."""

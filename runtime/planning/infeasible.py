@@ -1,9 +1,9 @@
-"""Why no plan holds the limits: which clash, what least relaxation would do, and the plan that comes nearest.
+"""Why no plan is within the limits: which limits clash, what least relaxation would do, and which plan comes nearest.
 
-Every question is put to the exact feasibility test of `optimum`: can the models that must run be given compositions
-within these limits? Since wider limits never make a plan impossible, the least relaxation of a latency or accuracy
-limit is found by bisection over the values that compositions take, and is exact. Best-effort models are all taken as
-suspended: that they run is never a reason for nothing to fit.
+Every question is put to the exact feasibility test of `solver.optimum`: are there compositions within these limits for
+the models that must run? Since wider limits never make a plan impossible, the least relaxation of a latency or accuracy
+limit is found by bisection over the values that compositions have, and is exact. All best-effort models are taken as
+suspended, because they are never the reason why nothing fits.
 """
 
 from __future__ import annotations
@@ -17,31 +17,43 @@ from typing import Any, Literal
 import numpy as np
 
 from legodnn.plan import Infeasible, Limit, Plan
-from legodnn.runtime.planning.solver.candidates import Instance
-from legodnn.runtime.planning.solver.deadline import Clock
-from legodnn.runtime.planning.solver.instance import NANO, NS_PER_MS, Limits
+from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS
+from legodnn.runtime.planning.solver.deadline import Deadline
+from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
 from legodnn.runtime.planning.solver.optimum import Optimum, feasible, least_cores, least_memory, optimum
 from legodnn.workload import Budget
 
 MakePlan = Callable[[Instance, Limits, Budget, Optimum], Plan]
 
-# The common relaxation of the nearest plan is found to this fraction of itself.
+# The common relaxation under which the nearest plan exists is found by bisection, to this part of itself and in at most
+# this many steps.
+_NEAREST_PART = Fraction(1, 1_000_000)
 _NEAREST_STEPS = 80
+# The first common relaxation that is tried, and the greatest.
+_FIRST_EXCESS = Fraction(1, 1024)
 _MOST_EXCESS = Fraction(1 << 60)
 
 
 @dataclass(frozen=True)
 class _Key:
-    """Names one limit: kind, and the model's index for latency and accuracy."""
+    """Which limit: its kind, and for latency and accuracy the model's index."""
 
     kind: Literal["memory", "cores", "latency", "accuracy"]
     model: int = -1
 
 
 def infeasibility_report(
-    instance: Instance, limits: Limits, budget: Budget, make_plan: MakePlan, clock: Clock
+    instance: Instance, limits: Limits, budget: Budget, make_plan: MakePlan, deadline: Deadline
 ) -> Infeasible:
-    """The report on limits that no plan holds; the nearest plan is improved until the clock is over."""
+    """Return the report on limits that no plan is within.
+
+    Args:
+        instance: the problem.
+        limits: limits under which `optimum` finds no plan.
+        budget: the budget that the limits are of, for the report.
+        make_plan: turns the nearest optimum into a plan.
+        deadline: when to stop improving the nearest plan.
+    """
     keys = _set_limits(instance, limits)
     clashing = _clash(instance, limits, keys)
     names = [m.table.name for m in instance.models]
@@ -57,7 +69,7 @@ def infeasibility_report(
     )
     excess, relaxed = _nearest(instance, limits)
     nearest = None
-    if relaxed is not None and (chosen := optimum(instance, relaxed, clock)) is not None:
+    if relaxed is not None and (chosen := optimum(instance, relaxed, deadline)) is not None:
         nearest = make_plan(instance, limits, budget, chosen)
     return Infeasible(
         budget=budget,
@@ -69,7 +81,7 @@ def infeasibility_report(
 
 
 def _set_limits(instance: Instance, limits: Limits) -> list[_Key]:
-    """Every limit that is set and concerns a model that must run."""
+    """All limits that are set, but for those of models that may be suspended."""
     critical = [m for m, model in enumerate(instance.models) if model.table.critical]
     keys = [_Key("memory")] if limits.memory is not None else []
     keys += [_Key("cores")] if limits.cores is not None else []
@@ -88,7 +100,7 @@ def _value(limits: Limits, key: _Key) -> float:
 
 
 def _with(limits: Limits, key: _Key, value: Any) -> Limits:
-    """The limits with one of them changed, or dropped (None)."""
+    """The limits with one of them changed; None drops it."""
     if key.model >= 0:
         row = list(getattr(limits, key.kind))
         row[key.model] = value
@@ -98,7 +110,7 @@ def _with(limits: Limits, key: _Key, value: Any) -> Limits:
 
 
 def _clash(instance: Instance, limits: Limits, keys: Sequence[_Key]) -> list[_Key]:
-    """Limits that cannot hold together, of which none can be spared: each in turn is dropped if they still clash."""
+    """A minimal set of limits that cannot hold together: each limit in turn is left out if the others still clash."""
     clashing = list(keys)
     for key in keys:
         without = _with(limits, key, None)
@@ -109,7 +121,7 @@ def _clash(instance: Instance, limits: Limits, keys: Sequence[_Key]) -> list[_Ke
 
 
 def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
-    """The least relaxation of one limit alone that lets a plan exist."""
+    """The value of one limit at which a plan exists, relaxed as little as possible; None if no value would do."""
     freed = _with(limits, key, None)
     if not feasible(instance, freed):
         return None
@@ -130,37 +142,37 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:
-    """The first of `count` indices that holds, where the last one does, and all after one that does."""
+    """The first of `count` indices that holds. The last one must hold, and all that follow one that does."""
     return bisect_left(range(count - 1), True, key=holds)
 
 
 def _at_least(exact: Fraction) -> float:
-    """The least float that is no less than a fraction."""
+    """The least float that is not less than a fraction."""
     nearest = float(exact)
     return nearest if Fraction(nearest) >= exact else float(np.nextafter(nearest, np.inf))
 
 
 def _nearest(instance: Instance, limits: Limits) -> tuple[Fraction, Limits | None]:
-    """The least fraction by which all limits must be relaxed at once, and the relaxed limits."""
-    high = Fraction(1, 1024)
+    """The least fraction by which all limits must be relaxed at once, and the relaxed limits; None if none would do."""
+    high = _FIRST_EXCESS
     while not feasible(instance, _relaxed(limits, high)):
         high *= 2
         if high > _MOST_EXCESS:
             return high, None
-    low = high / 2 if high > Fraction(1, 1024) else Fraction(0)
+    low = high / 2 if high > _FIRST_EXCESS else Fraction(0)
     for _ in range(_NEAREST_STEPS):
         middle = (low + high) / 2
         if feasible(instance, _relaxed(limits, middle)):
             high = middle
         else:
             low = middle
-        if high - low <= high / 1_000_000:
+        if high - low <= high * _NEAREST_PART:
             break
     return high, _relaxed(limits, high)
 
 
 def _relaxed(limits: Limits, excess: Fraction) -> Limits:
-    """Upper limits x (1 + excess); least accuracies lowered by excess x their size."""
+    """The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size."""
     factor = 1 + excess
     return Limits(
         memory=None if limits.memory is None else int(limits.memory * factor),

@@ -1,6 +1,6 @@
-"""What the scheduler knows of one model: the figures of every option, as plain data.
+"""The table of one model: all that the scheduler knows of it, the figures of every option as plain data.
 
-A table is made of a store and its profile, or by hand; the scheduler reads nothing else.
+A table is made from a store and its profile, or by hand. The scheduler reads nothing else.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from legodnn.schema import MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Store
 from legodnn.workload import WorkloadModel
 
-# Far beyond any device, and small enough that sums of them are exact in 64-bit integers.
+# The greatest figures that are accepted: far beyond any device, and small enough for exact sums in 64-bit integers.
 _MOST_BYTES = 1 << 48
 _MOST_MS = 1e9
+# The link for which accuracy is 1 - loss, between 0 and 1.
 IDENTITY = Link(x=(0.0, 1.0), y=(1.0, 0.0))
 
 
@@ -29,11 +30,11 @@ class OptionRow:
 
     Attributes:
         name: as in the store.
-        memory_bytes: what it adds to the process's memory.
+        memory_bytes: the memory that it adds to the process.
         latency_ms: median latency by thread count.
-        loss: what it alone adds to the sum that the link turns into accuracy; may be negative.
-        bytes: size of its file, for the switch charge.
-        load_ms: time to load it, for the switch charge.
+        loss: what it adds by itself to the sum that the link turns into accuracy; may be negative.
+        bytes: the size of its file, for the switch charge.
+        load_ms: the time to load it, for the switch charge.
     """
 
     name: str
@@ -51,8 +52,8 @@ class BlockRows:
     Attributes:
         name: as in the store.
         options: at least one.
-        interaction: what each option adds to the loss beyond its own, by the option of the block before it (rows:
-            options there, columns: options here); empty where nothing is known, and for the first block.
+        interaction: the loss that each option adds beyond its own, depending on the option of the block before (rows:
+            options of that block, columns: options of this one); empty if unknown, and for the first block.
     """
 
     name: str
@@ -62,20 +63,22 @@ class BlockRows:
 
 @dataclass(frozen=True)
 class ModelTable:
-    """One model of a workload as the scheduler sees it.
+    """One model of a workload, as the scheduler sees it.
 
     Attributes:
         name: unique in the workload.
-        blocks: segments with a choice, in topological order; one option each is allowed, and so is no block.
-        fixed: segments without a choice.
-        link: summed loss -> accuracy, non-increasing, piecewise linear, constant outside its knots.
+        blocks: the segments with a choice of options, in topological order. There may be none, and a block may have
+            one option only.
+        fixed: the segments without a choice.
+        link: turns summed loss into accuracy: non-increasing, piecewise linear, constant outside its knots.
         accuracy_error: nine in ten predicted accuracies of plans are within it.
-        overhead_ms: by thread count, what a composition takes beyond its segments; 0 where not given.
-        slowdown: how many times slower than profiled it is expected to run, where a plan is told nothing else.
+        overhead_ms: by thread count, the latency of a composition beyond that of its segments; 0 where not given.
+        slowdown: how many times slower than profiled the model is expected to run, unless a plan is told otherwise.
         weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
+        thread_counts: the thread counts that a plan may choose from, ascending.
 
     Raises:
-        WorkloadError: a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice, or the
+        WorkloadError: a figure is missing, NaN, infinite, negative or absurdly great; a name is used twice; or the
             options have no thread count in common.
     """
 
@@ -154,7 +157,13 @@ class ModelTable:
         critical: bool = True,
         threads: int | None = None,
     ) -> ModelTable:
-        """The table of a store as a device measured it.
+        """Return the table of a store, as a device profiled it.
+
+        Args:
+            store: the store.
+            profile: its profile on the device.
+            name: the model's name; None for the store's.
+            weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
 
         Raises:
             ProfileError: the profile is of another store, or lacks a measurement.
@@ -180,7 +189,7 @@ class ModelTable:
 
     @classmethod
     def from_workload(cls, model: WorkloadModel, store: Store, profile: Profile) -> ModelTable:
-        """The table of a workload's model, given its store and profile; raises what `from_store` does."""
+        """Return the table of a workload's model, given its store and profile; raises what `from_store` raises."""
         return cls.from_store(
             store,
             profile,
@@ -195,7 +204,10 @@ class ModelTable:
 
 
 def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[BlockRows]]:
-    """Blocks and fixed segments of a store, without the options that the profile skipped (`check_store` saw to it)."""
+    """The blocks and the fixed segments of a store, without the options that the profile skipped.
+
+    `Profile.check_store` has made sure that only options that may be skipped are.
+    """
     measured = {(o.segment, o.option): o for o in profile.options}
     blocks, fixed = [], []
     before: list[int] = []

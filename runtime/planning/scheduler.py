@@ -1,33 +1,34 @@
-"""The scheduler: which option every block of every running model should be, exactly, within a frame's time.
+"""The scheduler: which option each block of each running model should have, exactly, within the time of a frame.
 
-Models m have blocks b with options o; option o adds loss l, memory w and, with n threads, latency t, and loss i with
-the option of the block before. Choose for every model a thread count n_m and one option x_mb for each of its blocks:
+Models m have blocks b with options o. Option o adds a loss l, a memory w and, with n threads, a latency t; and together
+with the option of the block before it, a loss i. Choose for each model a thread count n_m and for each of its blocks
+one option x_mb:
 
     maximise    sum_m weight_m a_m  -  charge(x, running plan)  -  S x (number of suspended models)
 
-    where       a_m   = link_m(sum_b l(x_mb) + i(x_m,b-1, x_mb))    predicted accuracy; link_m non-increasing
-                t_m   = slowdown_m x sum_b t(x_mb, n_m)             latency; segments without options are constants
+    where       a_m   = link_m(sum_b l(x_mb) + i(x_m,b-1, x_mb))    predicted accuracy; link_m does not increase
+                t_m   = slowdown_m x (overhead_m + sum_b t(x_mb, n_m))    latency; fixed segments are constants in it
 
-    subject to  sum_m sum_b w(x_mb)          <= memory              one limit for all
+    subject to  sum_m sum_b w(x_mb)          <= memory              one limit for all models
                 t_m                          <= latency_m           a limit for each model
-                sum_m rate_m x n_m x t_m     <= cores               CPU cores' worth of compute
+                sum_m rate_m x n_m x t_m     <= cores               compute, in CPU cores
                 a_m                          >= least accuracy_m
 
-    A best-effort model may be suspended: no memory, latency, compute or accuracy. S exceeds all accuracy in play, so
-    as few as possible are, and which ones the rest of the objective decides.
+    A best-effort model may be suspended: it then has no memory, latency, compute or accuracy. S exceeds all accuracy in
+    play, so as few models as possible are suspended; the rest of the objective decides which ones.
 
-    charge = sum over the blocks whose option changes, of per_mb x megabytes of its file + per_ms x milliseconds to
-    load it. A model that was not running, or whose thread count changes, loads all its segments.
+    charge = sum over the blocks whose option changes, of  per_mb x megabytes of its file + per_ms x milliseconds to
+    load it.  A model that was not running, or whose thread count changes, loads all its segments.
 
-A link may be any non-increasing function: per model, less loss is never worse, so only the Pareto frontier of
-(memory, latency, loss) matters (`frontier`); it depends on no limit and is built once. A slow-down rescales the limit
-instead of the latencies. A re-plan filters each frontier by latency, and what remains is a multiple-choice knapsack
-with one limit or two (`knapsack`), solved exactly.
+A link may be any function that does not increase. Within a model, less loss is therefore never worse, so only its
+Pareto frontier of (memory, latency, loss) matters (`solver.frontier`). The frontier depends on no limit and is built
+once. A slow-down rescales the latency limit instead of the latencies. A re-plan filters each frontier by latency; what
+remains is a multiple-choice knapsack with one limit or two (`solver.knapsack`), which is solved exactly.
 
 Ties are broken, in this order: for the plan that leaves the most models exactly as they run; for less memory in all;
-where compute was limiting, for less compute in all; and for each model, for less work (threads x latency). The same
-question always gets the same answer if that is proven to be the best; a search that a deadline ends says how far from
-the best its plan may be (`Plan.gap`).
+where compute was limiting, for less compute in all; and for each model, for less threads x latency. The same question
+always gets the same answer if that is proven to be the best. A search that a deadline ends says how far from the best
+its plan may be (`Plan.gap`).
 """
 
 from __future__ import annotations
@@ -42,38 +43,35 @@ from legodnn.plan import Gain, Gains, ModelPlan, Plan
 from legodnn.printable import shown
 from legodnn.runtime.planning.infeasible import infeasibility_report
 from legodnn.runtime.planning.model_table import ModelTable
-from legodnn.runtime.planning.solver.candidates import Instance
-from legodnn.runtime.planning.solver.deadline import Clock
-from legodnn.runtime.planning.solver.instance import (
-    NANO,
-    NS_PER_MS,
-    CompiledModel,
-    CompositionSums,
-    Limits,
-    ValueScale,
-    compile_model,
-    composition_of,
-    load_charge,
-)
+from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledModel, compile_model, load_charge
+from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
+from legodnn.runtime.planning.solver.deadline import Deadline
+from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
+from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.schema import MOST_MODELS
 from legodnn.workload import Budget, SwitchCharge
 
 __all__ = ["ModelTable", "Scheduler"]
 
-# A re-plan goes on improving for so long, unless it is told otherwise.
+# How long a plan is improved, unless the caller says otherwise.
 DEADLINE_MS = 100.0
 
 
 class Scheduler:
-    """Plans for a set of models. Building one builds their frontiers; every plan after that is quick.
+    """Plans for a set of models. Making a scheduler builds their frontiers; every plan after that is quick.
 
     Example:
-        >>> scheduler = Scheduler([ModelTable.from_store(store, profile) for store, profile in pairs])
-        >>> plan = scheduler.plan(Budget(memory_bytes=20_000_000, latency_ms=5.0))
-        >>> print(plan)
+        >>> from legodnn.runtime.planning.model_table import BlockRows, OptionRow
+        >>> original = OptionRow("s0", memory_bytes=4_000_000, latency_ms={1: 3.0})
+        >>> pruned = OptionRow("s50", memory_bytes=1_500_000, latency_ms={1: 1.4}, loss=0.02)
+        >>> scheduler = Scheduler([ModelTable("faces", (BlockRows("block1", (original, pruned)),))])
+        >>> plan = scheduler.plan(Budget(memory_bytes=5_000_000, latency_ms=5.0))
         >>> plan["faces"].options
-        >>> plan = scheduler.plan(Budget(memory_bytes=12_000_000, latency_ms=5.0), running=plan)
+        {'block1': 's0'}
+        >>> plan = scheduler.plan(Budget(memory_bytes=2_000_000, latency_ms=5.0), running=plan)
+        >>> plan["faces"].options, plan["faces"].accuracy
+        ({'block1': 's50'}, 0.98)
 
     Attributes:
         tables: the models' tables, in the order of plans.
@@ -81,10 +79,14 @@ class Scheduler:
     """
 
     def __init__(self, tables: Sequence[ModelTable], switch_charge: SwitchCharge | None = None) -> None:
-        """Build the frontiers.
+        """Build the frontiers of the models.
+
+        Args:
+            tables: the models' tables, at least one.
+            switch_charge: what leaving a running plan costs; None for nothing.
 
         Raises:
-            WorkloadError: no tables, two of one name, or one whose figures are mostly noise.
+            WorkloadError: there are no tables, two have one name, or the figures of one are mostly noise.
         """
         if not tables:
             raise WorkloadError("there is nothing to schedule: no models were given")
@@ -113,43 +115,46 @@ class Scheduler:
         slowdown: Mapping[str, float] | None = None,
         deadline_ms: float | None = DEADLINE_MS,
     ) -> Plan:
-        """The optimal plan; or, where it cannot be proven in time, the best that was found, with its `gap`.
+        """Return the optimal plan; or, if no plan is proven optimal in time, the best that was found, with its `gap`.
 
         Args:
             budget: the limits of the moment. A model's own limits, in its table, hold as well.
-            running: the plan that runs now, for ties and the switch charge; models it does not know do not run yet.
-            slowdown: by model, how many times slower it runs than it was profiled; if not named, as its table expects.
-            deadline_ms: when to stop improving; None for never. Whether anything fits is found out in any case.
+            running: the plan that runs now, for ties and the switch charge. A model that it does not name does not run.
+            slowdown: by model, how many times slower than profiled it runs; a model that is not named, as its table
+                expects.
+            deadline_ms: how long to improve the plan; None for no deadline. Whether anything fits is found out in any
+                case.
 
         Raises:
-            InfeasibleError: no plan holds the limits; its `report` says which, and what would do.
+            InfeasibleError: no plan is within the limits; its `report` says which limits clash, and what would do.
             WorkloadError: the budget or slow-down names an unknown model, cores are limited but a model has no rate,
                 or the running plan is of other stores.
         """
-        clock = Clock.of(deadline_ms)
+        deadline = Deadline.after(deadline_ms)
         limits = self._limits(budget)
         charged = self._charges and running is not None
         instance = Instance(self._models, self._slowdowns(slowdown or {}), self._running(running), charged)
-        found = optimum(instance, limits, clock)
+        found = optimum(instance, limits, deadline)
         if found is None:
-            raise InfeasibleError(infeasibility_report(instance, limits, budget, self._plan, Clock.of(deadline_ms)))
+            deadline = Deadline.after(deadline_ms)
+            raise InfeasibleError(infeasibility_report(instance, limits, budget, self._plan, deadline))
         plan = self._plan(instance, limits, budget, found)
         self._last = (plan, tuple(found.chosen))
         return plan
 
     def gains(self, plan: Plan, slowdown: Mapping[str, float] | None = None) -> Gains:
-        """What one more megabyte, a tenth of a core, or one more millisecond for a model that has a limit, would buy.
+        """Return what one more megabyte, tenth of a core, or millisecond for a model with a latency limit would buy.
 
         Args:
             plan: the plan for the budget in question, made without a running plan.
-            slowdown: as in `plan`.
+            slowdown: as for `plan`.
         """
         limits = self._limits(plan.budget)
         instance = Instance(self._models, self._slowdowns(slowdown or {}), (None,) * len(self.tables))
 
         def gain(wider: Limits) -> Gain:
-            found = optimum(instance, wider, Clock.of(DEADLINE_MS))
-            assert found is not None, "wider limits admit whatever the narrower ones did"
+            found = optimum(instance, wider, Deadline.after(DEADLINE_MS))
+            assert found is not None, "wider limits admit whatever narrower ones do"
             other = self._plan(instance, wider, plan.budget, found)
             resumes = tuple(name for name in plan.suspended if name not in other.suspended)
             return Gain(objective=other.objective - plan.objective, resumes=resumes)
@@ -222,7 +227,7 @@ class Scheduler:
         return Plan(models=tuple(models), budget=budget, objective=objective, switch_charge=charge, gap=gap)
 
     def _charge(self, i: int, now: CompositionSums | None, then: CompositionSums | None) -> float:
-        """What a model's change is charged, in the objective's units."""
+        """What going from one composition of model `i` to another is charged, in units of the objective."""
         if then is None:
             return 0.0
         table = self.tables[i]
@@ -242,7 +247,7 @@ def _model_plan(
     table = model.table
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms)
-    # Integers divided, so that the quotient is rounded once and never beyond the limit that the exact one holds.
+    # A division of whole numbers is rounded once, so the result is within any limit that the exact latency is within.
     latency_ms = composition.latency * slowdown.numerator / (NS_PER_MS * slowdown.denominator)
     rate = (table.rate_hz or 0.0) * float(slowdown)
     return ModelPlan(

@@ -1,4 +1,4 @@
-"""The tables of a workload: each model's own figures, and how much slower the others are expected to make it."""
+"""The tables of a workload's models, with the slow-down that each is expected to have beside the others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from legodnn.workload import Workload
 
 
 def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]]) -> list[ModelTable]:
-    """A workload's models as the scheduler sees them.
+    """Return the table of each model of a workload, in the workload's order.
 
-    Beside another model that runs without pause, a model takes `slowdown` times as long, as its profile measured it;
-    beside one that runs for a share of the time, by that share of the difference. The share is rate x latency of the
-    originals, so nothing is assumed of a model without a rate. What several add is summed.
+    A profile says how many times longer a model takes beside another one that runs without pause. Beside a model that
+    runs for a share of the time, that share of the increase is expected. The share is the rate of the other model times
+    the latency of its originals, so a model without a rate is expected to slow nobody down. The increases caused by
+    several models are added up.
 
     Args:
         workload: the models, with their rates.
-        opened: store and profile of each, in the same order.
+        opened: the store and the profile of each model, in the same order.
 
     Raises:
         ProfileError, WorkloadError: see `ModelTable.from_store`.
@@ -39,5 +40,6 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
 
 
 def _original_ms(store: Store, profile: Profile) -> float:
+    """The latency of the originals together, at the first thread count that was profiled."""
     latency = {(o.segment, o.option): o.latency[0].median_ms for o in profile.options}
     return sum(latency[s.name, s.original.name] for s in store.manifest.segments)

@@ -1,4 +1,4 @@
-"""Questions to schedulers that someone thought of: ties, limits that are just met, and what makes no sense."""
+"""Hand-written questions to schedulers: ties, limits that are just met, and questions that make no sense."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def one_block(name: str, *options: Json, **rest: Json) -> Json:
 
 
 def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
-    """Cases that someone thought of: (name, workload, steps)."""
+    """The hand-written cases: (name, workload, steps)."""
     big, small = option("big", 20, 2.0, 0.0, 4_000_000, 3.0), option("small", 10, 1.0, 0.25, 1_000_000, 1.0)
     pair = {"models": [one_block("a", big, small), one_block("b", big, small)]}
     yield (
@@ -39,7 +39,7 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
         [{"budget": b} for b in ({}, {"memory_bytes": 30}, {"memory_bytes": 29}, {"latency_ms": 2.0})],
     )
     one = {"models": [one_block("a", big, small, rate_hz=100.0)]}
-    runs = {
+    runs: Json = {
         "schema": "legodnn.plan/1",
         "models": [{"name": "a", "options": {"b": "small"}}],
         "budget": {},
@@ -53,6 +53,7 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             {"budget": {}, "running": {**runs, "models": [{"name": "a", "options": {"b": "twin"}}]}},
         ],
     )
+    plan: Json
     for what, plan in {
         "unknown option": {"options": {"b": "gone"}},
         "unknown block": {"options": {"other": "small"}},
@@ -216,32 +217,26 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             )
         ],
     )
-    yield (
-        "budgets that make no sense",
-        one,
-        [
-            {"budget": b}
-            for b in (
-                {"memory_bytes": 0},
-                {"memory_bytes": -5},
-                {"memory_bytes": 1.5},
-                {"memory_bytes": "20MB"},
-                {"memory_bytes": 1 << 62},
-                {"memory_bytes": (1 << 62) - 1},
-                {"latency_ms": 0},
-                {"latency_ms": {"z": 1.0}},
-                {"latency_ms": {"a": 0.0}},
-                {"cores": 0.0},
-                {"cores": 1e300},
-                {"latency_ms": 1e300},
-                {"ram": 5},
-                {"latency_ms": {}},
-                {"latency_ms": [1.0]},
-                {"memory_bytes": True},
-                {"cores": 1e-300},
-            )
-        ],
-    )
+    senseless: list[Json] = [
+        {"memory_bytes": 0},
+        {"memory_bytes": -5},
+        {"memory_bytes": 1.5},
+        {"memory_bytes": "20MB"},
+        {"memory_bytes": 1 << 62},
+        {"memory_bytes": (1 << 62) - 1},
+        {"latency_ms": 0},
+        {"latency_ms": {"z": 1.0}},
+        {"latency_ms": {"a": 0.0}},
+        {"cores": 0.0},
+        {"cores": 1e300},
+        {"latency_ms": 1e300},
+        {"ram": 5},
+        {"latency_ms": {}},
+        {"latency_ms": [1.0]},
+        {"memory_bytes": True},
+        {"cores": 1e-300},
+    ]
+    yield "budgets that make no sense", one, [{"budget": b} for b in senseless]
     yield "cores without a rate", {"models": [one_block("a", big, small)]}, [{"budget": {"cores": 1.0}}]
     yield "one name twice", {"models": [one_block("a", big), one_block("a", big)]}, [{"budget": {}}]
     charged = {

@@ -26,7 +26,7 @@ def noise() -> Json:
 
 
 def interactions() -> Json:
-    """Two blocks that interact, as they may and as they may not."""
+    """Two blocks that interact, in ways that are accepted and in ways that are refused."""
     first, second = [option("o", 2, 2, 0), option("p", 1, 1, 0.25)], [option("o", 1, 1, 0)]
 
     def pair(found: Json) -> Json:
@@ -48,7 +48,7 @@ def interactions() -> Json:
 
 
 def tables() -> Json:
-    """Tables with a figure that is wrong, or as great or small as may be."""
+    """Tables with a figure that is wrong, or as great or as small as it may be."""
     good = one_block("a", option("o", 20, 2.0, 0.0), option("p", 10, 1.0, 0.25))
 
     def with_option(**changes: Json) -> Json:
@@ -94,7 +94,7 @@ def tables() -> Json:
 
 
 def budgets() -> Json:
-    """Budgets, and what switching is charged."""
+    """Budgets and switch charges."""
     asked: list[Json] = [
         {},
         {"memory_bytes": None, "latency_ms": None, "cores": None},

@@ -49,7 +49,7 @@ def smooth(rng: random.Random, name: str, blocks: int, options: int, threads: tu
 
 
 def tied(rng: random.Random, name: str, blocks: int, options: int, threads: tuple[int, ...] = (1,)) -> Json:
-    """A model whose figures are few: most compositions are tied with others."""
+    """A model with few different figures, so that most compositions are tied with others."""
     link = rng.choice([None, [[0.0, 0.5, 1.0], [0.9, 0.9, 0.1]], [[0.0, 1.0], [0.5, 0.5]]])
     return {
         "name": name,
@@ -112,7 +112,7 @@ KINDS: dict[str, Callable[..., Json]] = {"smooth": smooth, "tied": tied, "huge":
 
 
 def running_plan(rng: random.Random, tables: list[Json]) -> Json:
-    """A plan that may run of some models; at times one that does not fit a table."""
+    """A plan that may run for some models; at times one that does not match a table."""
     models = []
     for t in tables:
         counts = sorted({n for _, options, *_ in t["blocks"] for o in options for n in o[2]}) or ["1"]
@@ -191,7 +191,7 @@ def interacting(rng: random.Random, workload: Json) -> Json:
 
 
 def relaxed(workload: Json) -> Json:
-    """The workload without limits of its models' own."""
+    """The workload without its models' own limits."""
     limits = ("min_accuracy", "latency_ms")
     return {**workload, "models": [{k: v for k, v in t.items() if k not in limits} for t in workload["models"]]}
 
@@ -215,7 +215,7 @@ def random_case(rng: random.Random, name: str, workload: Json) -> tuple[Json, Js
 
 
 def exact_case(rng: random.Random, name: str, kind: str) -> tuple[Json, Json]:
-    """Limits met to the byte, the nanosecond and the billionth of a core; and missed by the least there is."""
+    """Limits that are met to the byte, the nanosecond and the billionth of a core, or missed by the least amount."""
     workload = relaxed(random_workload(rng, kind, rng.randint(1, 3), 3, 4))
     for table in workload["models"]:
         table["critical"] = True

@@ -12,7 +12,7 @@ from tests.vectors.vectors import Json
 
 
 def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
-    """A profile of a store's every option."""
+    """A profile of every option of a store."""
     rng = random.Random("profile")
     entries = []
     for segment in document["segments"]:
@@ -51,7 +51,8 @@ def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
 def asked() -> Json:
     """A profile, and others that differ from it."""
     document = {**profile_of(CHAIN), "store_id": "0" * 64}
-    bases, text = {"profile": dumped(document)}, dumped(document)
+    text = dumped(document)
+    bases: Json = {"profile": text}
 
     def put(*path: Any, value: Json) -> str:
         return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
@@ -97,9 +98,11 @@ def asked() -> Json:
     for version in ("legodnn.profile/2", "legodnn.store/1", None):
         texts[f"schema {version}"] = put("schema", value=version)
     texts["memory twice"] = text.replace('"memory_bytes": ', '"memory_bytes": "x", "memory_bytes": ', 1)
-    cases = [{"name": name, "base": "profile", "edits": difference(text, after)} for name, after in texts.items()]
+    cases: list[Json] = [
+        {"name": name, "base": "profile", "edits": difference(text, after)} for name, after in texts.items()
+    ]
     cases += [{"name": name, "base": "profile", "edits": edits} for name, edits in mutations(document, "profile", 120)]
-    device = document["device"]
+    device: Json = document["device"]
     for key, value in (("machine", "x86_64"), ("cpu", "Cortex-A55"), ("cores", 4), ("executor", "other"), ("cores", 8)):
         cases.append({"name": f"on {key} {value}", "base": "profile", "device": {**device, key: value}})
     return {"bases": bases, "cases": [{**c, "answer": vectors.profile_answer(c, bases)} for c in cases]}

@@ -1,4 +1,4 @@
-"""The stores to read: sound ones, and such as are damaged in ways drawn at random or thought of."""
+"""The stores to read: sound ones, and ones with damage that is drawn at random or written by hand."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def mutations(document: Json, name: str, count: int) -> Iterator[tuple[str, list
 
 
 def chosen_edits(document: Json) -> Iterator[tuple[str, str]]:
-    """Texts that someone thought of: (name, text after)."""
+    """Hand-written damage to a text: (name, text after)."""
     text = dumped(document)
 
     def put(*path: Any, value: Json) -> str:
@@ -274,7 +274,9 @@ def chosen_edits(document: Json) -> Iterator[tuple[str, str]]:
 
 
 def store_edits(document: Json) -> Iterator[tuple[str, str]]:
-    """Manifests that say something wrong, or something odd that is right."""
+    """Manifests that say something wrong, and ones that say something unusual but right."""
+    value: Json
+    values: Json
 
     def put(*path: Any, value: Json) -> str:
         return dumped(changed(document, path, lambda c, k: c.__setitem__(k, value)))
@@ -326,7 +328,7 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
         yield f"mean {values}", put("inputs", 0, "mean", value=values)
         yield f"std {values}", put("inputs", 0, "std", value=values)
     for value in ("bilinear-antialias", "bilinear", "", None):
-        yield f"resize {value}", dumped(changed(document, ("inputs", 0), lambda c, k, v=value: c[k].update(resize=v)))
+        yield f"resize {value}", put("inputs", 0, "resize", value=value)
     for x, y in (
         ([0.0], [1.0]),
         ([0.0, 0.0], [1.0, 0.0]),
@@ -422,8 +424,9 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
 
 
 def asked() -> Json:
-    """Manifests, and stores that differ from these."""
-    bases, cases = {}, []
+    """The manifests, and the stores with changes to them."""
+    bases: dict[str, Any] = {}
+    cases: list[Any] = []
     for name, document in (("chain", CHAIN), ("graph", GRAPH)):
         files = [o["file"] for s in document["segments"] for o in s["options"]]
         bases[name] = {"manifest": dumped(document), "files": files}
@@ -434,7 +437,7 @@ def asked() -> Json:
         for what, edits in mutations(document, name, 120):
             cases.append({"name": what, "base": name, "edits": edits})
     first = bases["chain"]["files"][0]
-    for what, files in {
+    damage: dict[str, Json] = {
         "missing": {first: None},
         "altered": {first: "content of block1/s9.tflite\n"},
         "longer": {first: "content\n" * 9},
@@ -448,6 +451,7 @@ def asked() -> Json:
         "a link inside": {first: ["s0.5.tflite"]},
         "more files": {"notes.txt": "hello"},
         "a manifest in a folder": {"manifest.json.d/x": "y"},
-    }.items():
-        cases.append({"name": f"a file {what}", "base": "chain", "files": files})
+    }
+    for what, changes in damage.items():
+        cases.append({"name": f"a file {what}", "base": "chain", "files": changes})
     return {"bases": bases, "cases": [{**c, "answer": vectors.store_answer(c, bases)} for c in cases]}

@@ -63,7 +63,9 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
     file bytes, load ms].
     """
     rest = {key: number(value) for key, value in data.items() if key not in ("name", "blocks", "fixed", "link")}
-    link = {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
+    link: dict[str, Any] = (
+        {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
+    )
     return ModelTable(
         name=data["name"],
         blocks=tuple(_segment(*s) for s in data["blocks"]),
@@ -92,7 +94,7 @@ def _segment(name: str, options: list[Json], interaction: list[Json] | None = No
 
 
 def scheduler_of(workload: Mapping[str, Json]) -> Scheduler:
-    """A scheduler for tables and what switching is charged."""
+    """A scheduler for tables and a switch charge."""
     return Scheduler([table_of(t) for t in workload["models"]], SwitchCharge(**workload.get("charge", {})))
 
 
@@ -160,7 +162,7 @@ def answered(case: Mapping[str, Json], workloads: Mapping[str, Json]) -> list[Js
 
 
 def table_answer(case: Mapping[str, Json]) -> Json:
-    """Whether a table is taken, and its thread counts."""
+    """Whether a table is accepted, and its thread counts."""
     try:
         table = table_of(case["table"])
         Scheduler([table])
@@ -170,7 +172,7 @@ def table_answer(case: Mapping[str, Json]) -> Json:
 
 
 def budget_answer(case: Mapping[str, Json]) -> Json:
-    """Whether a budget, or what switching is charged, is taken, and what it is."""
+    """Whether a budget or a switch charge is accepted, and what is read of it."""
     try:
         if "charge" in case:
             return SwitchCharge(**{key: number(value) for key, value in case["charge"].items()}).model_dump()
@@ -183,8 +185,10 @@ def budget_answer(case: Mapping[str, Json]) -> Json:
 
 
 def edited(text: str, edits: list[Json]) -> bytes:
-    """A text after edits [place, characters removed, text put there], from the first to the last; or a byte as
-    [place, "byte"], which replaces one character."""
+    """A text after edits, from the first to the last.
+
+    An edit is [place, number of characters removed, text put there], or [place, "byte"], which replaces one character.
+    """
     parts, at = [], 0
     for place, removed, *put in edits:
         parts.append(text[at:place].encode())
@@ -198,13 +202,15 @@ def edited(text: str, edits: list[Json]) -> bytes:
 
 
 def file_content(name: str) -> bytes:
-    """What an option's file holds in these stores: its own name, and no TensorFlow Lite."""
+    """The content of an option's file in these stores: the file's own name instead of a TensorFlow Lite model."""
     return f"content of {name}\n".encode()
 
 
 def write_store(folder: Path, manifest: bytes, files: list[str], changes: Mapping[str, Json]) -> None:
-    """A store's folder: its manifest, and its files but for changes (None: not there; text: other content; a list of
-    one path: a link to that)."""
+    """Write a store's folder: its manifest and its files, with changes to some of the files.
+
+    A change is None for a file that is missing, a text for other content, or a list of one path for a link to it.
+    """
     folder.mkdir()
     (folder / "manifest.json").write_bytes(manifest)
     for name in sorted({*files, *changes}):
@@ -218,7 +224,7 @@ def write_store(folder: Path, manifest: bytes, files: list[str], changes: Mappin
 
 
 def store_answer(case: Mapping[str, Json], bases: Mapping[str, Json]) -> Json:
-    """Whether a store is taken, and what is read of it."""
+    """Whether a store is accepted, and what is read of it."""
     base = bases[case["base"]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store"
@@ -258,17 +264,17 @@ def _dims(spec: TensorSpec) -> list[int]:
 
 
 def picture_answer(case: Mapping[str, Json]) -> Json:
-    """What a model's input is made of: a picture of a size, with pixels that a formula gives."""
+    """The input that a model gets of a picture of a given size, whose pixels a formula gives."""
     shape, (height, width) = tuple(case["shape"]), case["size"]
     i = np.arange(height * width * shape[-1], dtype=np.int64)
     pixels = ((i * i * 7 + i * case["seed"] + i * 31 % 17 * 11) % 256).astype(np.uint8)
-    how = {key: tuple(case[key]) for key in ("range", "mean", "std")}
+    how: dict[str, Any] = {key: tuple(case[key]) for key in ("range", "mean", "std")}
     spec = InputSpec(name="x", shape=shape, **how)
     return [float(v) for v in as_model_takes(fit_array(pixels.reshape(height, width, -1), shape), spec).ravel()]
 
 
 def profile_answer(case: Mapping[str, Json], bases: Mapping[str, Json]) -> Json:
-    """Whether a profile is taken, and what is read of it."""
+    """Whether a profile is accepted, and what is read of it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "profile.json"
         path.write_bytes(edited(bases[case["base"]], case.get("edits", [])))

@@ -1,53 +1,35 @@
-"""The candidates of each model under given limits: the classes of the knapsack.
+"""The candidates of each model under given limits: the classes of items of the knapsack.
 
-Where compute is not limited a model's candidates are its staircase; where it is, all its points within its limits. A
-best-effort model may also be suspended, and a running model may stay as it is, which is worth the least bit more.
+Where compute is not limited, the candidates of a model are its staircase; where it is, all points of its frontier that
+are within the model's limits. A best-effort model may also be suspended. A running model may stay as it is, and the
+value of that is one greater, which breaks ties.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
 from legodnn.arrays import Indices, Ints
+from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import Frontier
-from legodnn.runtime.planning.solver.instance import (
-    CompiledModel,
-    CompositionSums,
-    Limits,
-    admissible,
-    latency_limit,
-    staircase_points,
-)
+from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within, latency_limit
 
 _SUSPENDED, _RUNNING = -1, -2
 
 
 @dataclass(frozen=True)
-class Instance:
-    """What is to be decided.
+class Candidates:
+    """The candidates of one model, by ascending memory.
 
     Attributes:
-        models: compiled tables.
-        slowdown: by model, how much slower it runs than profiled.
-        running: by model, the composition that runs, or None where it does not run.
-        charged: whether leaving what runs is charged.
-    """
-
-    models: tuple[CompiledModel, ...]
-    slowdown: tuple[Fraction, ...]
-    running: tuple[CompositionSums | None, ...]
-    charged: bool = False
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """One model's class of items, by ascending memory: value, memory, cores, and where each comes from.
-
-    `source` is an index into `origin`, or says that the model is suspended or stays as it is.
+        value: (n,) what each is worth.
+        memory: (n,) bytes.
+        cores: (n,) billionths of a core; 0 where compute is not limited.
+        source: (n,) index of a point of `origin`, or a negative number: the model is suspended, or stays as it runs.
+        origin: the compositions that candidates are taken from.
     """
 
     value: Ints
@@ -58,43 +40,42 @@ class Candidates:
 
 
 def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
-    """What matters of a model where only memory is shared; cores are not filled in."""
-    model, slowdown = instance.models[m], instance.slowdown[m]
-    points = staircase_points(model, latency_limit(limits.latency[m], slowdown), limits.accuracy[m])
+    """Return the candidates of model `m` where only memory is shared by the models; their `cores` are 0."""
+    model = instance.models[m]
+    points = model.staircases.under(latency_limit(limits.latency[m], instance.slowdown[m]))
+    least = limits.accuracy[m]
+    if least is not None:
+        points = points[model.frontier.accuracy[points] >= least]
     f = model.frontier
     found = Candidates(model.value[points], f.memory[points], np.zeros_like(points), points, f)
     return with_present(instance, limits, m, found)
 
 
-def in_space(instance: Instance, limits: Limits, m: int) -> Candidates:
-    """What matters of a model where compute is shared as well."""
-    model, slowdown = instance.models[m], instance.slowdown[m]
-    points = admissible(model, latency_limit(limits.latency[m], slowdown), limits.accuracy[m])
-    f = model.frontier
+def on_frontier(instance: Instance, limits: Limits, m: int) -> Candidates:
+    """Return the candidates of model `m` where compute is shared as well."""
+    model, slowdown, f = instance.models[m], instance.slowdown[m], instance.models[m].frontier
+    fits = f.latency <= latency_limit(limits.latency[m], slowdown)
+    least = limits.accuracy[m]
+    if least is not None:
+        fits &= f.accuracy >= least
+    points = np.flatnonzero(fits)
     cores = model.cores(f.latency[points], f.threads[points], slowdown)
     found = Candidates(model.value[points], f.memory[points], cores, points, f)
     return with_present(instance, limits, m, found)
 
 
 def with_present(instance: Instance, limits: Limits, m: int, found: Candidates) -> Candidates:
-    """The candidates, with the choice to suspend the model and to leave it as it is."""
+    """Return candidates of model `m` together with two more: suspended, if it may be, and as it runs, if that fits."""
     model, now = instance.models[m], instance.running[m]
     if not model.table.critical:
         stays = 1 if now is None else 0
         found = _insert(found, 0, stays - model.scale.suspension, 0, 0, _SUSPENDED)
-    if now is None or not holds(now, limits, m, instance.slowdown[m]):
+    if now is None or not is_within(now, limits, m, instance.slowdown[m]):
         return found
     value = int(model.values(np.array([now.accuracy]))[0]) + 1
     at = int(found.memory.searchsorted(now.memory, side="right"))
     cores = int(model.cores(np.array([now.latency]), np.array([now.threads]), instance.slowdown[m])[0])
     return _insert(found, at, value, now.memory, cores, _RUNNING)
-
-
-def holds(composition: CompositionSums, limits: Limits, m: int, slowdown: Fraction) -> bool:
-    """Whether a composition is within its model's own limits."""
-    least = limits.accuracy[m]
-    fast = composition.latency <= latency_limit(limits.latency[m], slowdown)
-    return fast and (least is None or composition.accuracy >= least)
 
 
 def _insert(found: Candidates, at: int, value: int, memory: int, cores: int, source: int) -> Candidates:
@@ -113,7 +94,7 @@ def _insert(found: Candidates, at: int, value: int, memory: int, cores: int, sou
 def candidate_compositions(
     instance: Instance, classes: Sequence[Candidates], chosen: Sequence[int]
 ) -> list[CompositionSums | None]:
-    """What the chosen items are; None for a suspended model."""
+    """Return the compositions of the chosen candidates, one index for each model; None for a suspended model."""
     return [
         _composition(instance, m, c, int(c.source[i])) for m, (c, i) in enumerate(zip(classes, chosen, strict=True))
     ]

@@ -1,10 +1,13 @@
-"""The search for the compositions of one model that can be part of a plan worth a given value, charge included.
+"""The search among the compositions of one model, for those that can be part of a plan of at least a given value.
 
-A plan with composition x is worth at most  r(x) + rest  at any prices p of memory and compute, where the reduced value
-is  r(x) = v(x) - charge(x) - p . w(x),  and `rest` what limits and other models add. Compositions are put together
-block by block. A partial one is dropped when even its best completion is not worth enough; that is known from bounds
-(`ceilings`), each for a line above the link and a price of latency. No more than `width` partial compositions go on to
-the next block, those of the greatest bounds.
+`charged_optimum` runs such a search for each model, with prices and a value that it finds from all models together; the
+knapsack over what the searches return is the plan. This module sees one model only.
+
+A plan that holds composition x is worth at most  r(x) + rest  at any prices p of memory and compute. Here
+r(x) = v(x) - charge(x) - p . w(x)  is the reduced value of x, and `rest` is what the limits and the other models add.
+Compositions are put together block by block. A partial one is dropped if even its best completion is not worth enough,
+which is known from bounds (`composition_bounds`). No more than `width` partial compositions go on to the next block:
+those of the greatest bounds.
 """
 
 from __future__ import annotations
@@ -17,36 +20,33 @@ import numpy as np
 import numpy.typing as npt
 
 from legodnn.arrays import Floats, Indices, Ints
-from legodnn.runtime.planning.solver.candidates import Candidates, Instance
-from legodnn.runtime.planning.solver.ceilings import Bound, bound_of, lines_above
-from legodnn.runtime.planning.solver.deadline import Clock
-from legodnn.runtime.planning.solver.frontier import NEVER, Frontier, OptionIndices, interacts
-from legodnn.runtime.planning.solver.instance import CompiledModel, Limits, latency_limit
-from legodnn.runtime.planning.solver.lagrangian import ROUNDING_OF_PRICED
+from legodnn.runtime.planning.solver.candidates import Candidates
+from legodnn.runtime.planning.solver.compiled_model import CompiledModel
+from legodnn.runtime.planning.solver.composition_bounds import CompositionBound, Prices, bounds_at
+from legodnn.runtime.planning.solver.composition_sums import charges_at
+from legodnn.runtime.planning.solver.deadline import Deadline
+from legodnn.runtime.planning.solver.frontier import Frontier, OptionIndices, interacts
+from legodnn.runtime.planning.solver.instance import Instance, Limits, latency_limit
 
-# Lines above the link that are used as bounds at the same prices: those that bound best.
-_MOST_LINES = 2
-# What latency is worth may be less to a partial composition than to the whole.
-_SHARES = (1.0, 0.0)
-# So few partial compositions are not compared; and with so many, the most promising, the others are.
-_FEW, _COMPARED = 128, 256
-# Where all blocks together have more options, two of them are not changed at a time.
+# No more than this many partial compositions are left as they are, without testing which are dominated.
+_FEW = 128
+# Dominance is tested against this many partial compositions: the most promising ones.
+_COMPARED = 256
+# If all blocks together have more options than this, no two of them are changed at a time.
 _MOST_CHANGED = 200
-# Pairs of a partial composition and an option that are looked at, at most.
+# The greatest number of pairs, of a partial composition and an option, that are formed at a time.
 _PAIRS = 1 << 18
 
 
 @dataclass(frozen=True)
-class Prices:
-    """Prices of memory and compute, and what limits and other models add to a model's reduced value."""
-
-    each: tuple[float, float]
-    rest: float = 0.0
-
-
-@dataclass(frozen=True)
 class _Found:
-    """Compositions at one thread count: choices (found, blocks), and sums (4, found): memory, latency, loss, charge."""
+    """Compositions at one thread count.
+
+    Attributes:
+        threads: the thread count.
+        choice: (found, blocks) the index of each block's option.
+        sums: (4, found) memory, latency, loss and charge.
+    """
 
     threads: int
     choice: OptionIndices
@@ -54,8 +54,15 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class Search:
-    """The search among the compositions of model `m`; `rounding` is what reduced values may be off by."""
+class ChargedSearch:
+    """The search among the compositions of one model, what runs and the charge for leaving it given.
+
+    Attributes:
+        instance: the problem.
+        limits: the limits of the moment.
+        m: the model's index.
+        rounding: the greatest rounding error of reduced values.
+    """
 
     instance: Instance
     limits: Limits
@@ -68,7 +75,7 @@ class Search:
         return self.instance.models[self.m]
 
     def highest(self, prices: tuple[float, float]) -> float:
-        """No less than the greatest reduced value, quickly."""
+        """Return an upper bound of the reduced values at prices of memory and compute; quick, and not tight."""
         tops = [
             min((b.top for b in self._bounds(n, Prices(prices))), default=-np.inf)
             for n in self.model.table.thread_counts
@@ -77,28 +84,37 @@ class Search:
 
     @property
     def _slack(self) -> float:
+        """What is added to bounds: the rounding of values to a step, and that of reduced values."""
         return self.model.scale.step + self.rounding
 
     def compositions(
-        self, prices: Sequence[Prices], floor: float, room: int, width: int, clock: Clock
+        self, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
     ) -> tuple[Candidates, float]:
-        """Compositions within the model's own limits and `room` of memory that may be in a plan worth `floor`.
+        """Return compositions within the model's own limits that may be part of a plan whose value reaches a floor.
+
+        Args:
+            prices: prices to bound compositions at; a composition must reach the floor at all of them.
+            floor: plans of less value are of no use.
+            room: bytes that the model may take.
+            width: how many partial compositions go on to the next block, at most.
+            deadline: when to end the search.
 
         Returns:
-            Those found, by ascending memory, then descending value, with their values after the charge; and what a plan
-            with one that was not looked at may be worth, minus infinity if there is none.
+            The compositions found, by ascending memory, then descending value, with their values after the charge; and
+            an upper bound of the plans with a composition that was left out for lack of width or time, minus infinity
+            if there are none.
         """
-        if clock.over():
+        if deadline.passed():
             return self._candidates([self._none(n) for n in self.model.rows], room), np.inf
         parts, lost = [], -np.inf
         for threads in self.model.table.thread_counts:
-            part, left = self._search(threads, prices, floor - self._slack, room, width, clock)
+            part, left = self._search(threads, prices, floor - self._slack, room, width, deadline)
             parts.append(part)
             lost = max(lost, left + self._slack)
         return self._candidates(parts, room), lost
 
     def around(self, room: int) -> Candidates:
-        """What runs, and that with an option or two changed, as far as it is within the model's limits and `room`."""
+        """Return what runs, and that with one option or two changed, within the model's limits and `room` bytes."""
         model, now = self.model, self.instance.running[self.m]
         if now is None:
             return self._candidates([self._none(n) for n in model.rows], room)
@@ -113,7 +129,7 @@ class Search:
             part[:, changed] = options.T
             parts.append(part)
         choice = np.concatenate(parts)
-        charges, fixed = self._charges(now.threads)
+        charges, fixed = charges_at(model, now, now.threads)
         memory, latency = model.fixed[now.threads]
         sums = np.repeat([[memory], [latency], [0], [fixed]], len(choice), axis=1)
         last = np.zeros(len(choice), dtype=np.intp)
@@ -123,11 +139,14 @@ class Search:
             last = option
         return self._candidates([_Found(now.threads, choice, sums)], room)
 
+    def _bounds(self, threads: int, prices: Prices) -> list[CompositionBound]:
+        return bounds_at(self.instance, self.limits, self.m, threads, prices)
+
     def _none(self, threads: int) -> _Found:
         return _Found(threads, np.zeros((0, len(self.model.loads)), np.uint16), np.zeros((4, 0), np.int64))
 
     def _candidates(self, parts: Sequence[_Found], room: int) -> Candidates:
-        """Compositions within the model's own limits and some memory, by ascending memory, then descending value."""
+        """The compositions within the model's limits and `room` bytes, by ascending memory, then descending value."""
         model, slowdown, least = self.model, self.instance.slowdown[self.m], self.limits.accuracy[self.m]
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
         threads = np.repeat([p.threads for p in parts], [len(p.choice) for p in parts])
@@ -143,13 +162,13 @@ class Search:
         return Candidates(value[order], points.memory[order], cores[order], order, points)
 
     def _search(
-        self, threads: int, prices: Sequence[Prices], floor: float, room: int, width: int, clock: Clock
+        self, threads: int, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
     ) -> tuple[_Found, float]:
-        """The compositions at one thread count that no bound puts below the floor; and the bound of what is lost."""
+        """The compositions at one thread count that no bound puts below the floor, and a bound of those left out."""
         model, rows = self.model, self.model.rows[threads]
         limit = latency_limit(self.limits.latency[self.m], self.instance.slowdown[self.m])
         least = self.limits.accuracy[self.m]
-        charges, fixed = self._charges(threads)
+        charges, fixed = charges_at(model, self.instance.running[self.m], threads)
         memory, latency = model.fixed[threads]
         rest = [[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows]
         left = np.array([*rest, [0, 0, 0]]).sum(axis=0)
@@ -162,7 +181,7 @@ class Search:
         last = np.zeros(1, dtype=np.intp)
         lost = -np.inf
         for i, row in enumerate(rows):
-            if clock.over():
+            if deadline.passed():
                 return self._none(threads), max(lost, float(each.min(axis=0).max(initial=-np.inf)))
             left = left - rest[i]
             drops = [b.drops[i] for b in bounds]
@@ -189,49 +208,18 @@ class Search:
             choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
         return _Found(threads, choice, sums), lost
 
-    def _charges(self, threads: int) -> tuple[list[Ints], int]:
-        """What each block's options are charged at one thread count, and the fixed segments."""
-        model, now = self.model, self.instance.running[self.m]
-        if now is None or now.threads != threads:
-            return list(model.loads), model.fixed_load
-        charges = [load.copy() for load in model.loads]
-        for charge, option in zip(charges, now.choice, strict=True):
-            charge[option] = 0
-        return charges, 0
-
-    def _bounds(self, threads: int, prices: Prices) -> list[Bound]:
-        """Bounds of what a plan with a composition at one thread count is worth, at given prices; none if all are too
-        slow."""
-        model = self.model
-        rows = model.rows[threads]
-        limit = latency_limit(self.limits.latency[self.m], self.instance.slowdown[self.m])
-        memory, latency = model.fixed[threads]
-        if latency + sum(int(r.latency.min()) for r in rows) > limit:
-            return []
-        rate = (model.table.rate_hz or 0.0) * float(self.instance.slowdown[self.m])
-        of_memory, per_ns = prices.each[0], prices.each[1] * rate * threads
-        constant = prices.rest - of_memory * memory - per_ns * latency
-        charges, fixed = self._charges(threads)
-        constant -= fixed
-        costs = [
-            charge + of_memory * row.memory + per_ns * row.latency for row, charge in zip(rows, charges, strict=True)
-        ]
-        off = ROUNDING_OF_PRICED * (abs(constant) + sum(float(c.max()) for c in costs))
-        bounds = []
-        for share in _SHARES if limit < NEVER - 1 else (1.0,):
-            found = [bound_of(line, rows, costs, limit - latency, share) for line in lines_above(model, rows)]
-            bounds += sorted(found, key=lambda b: b.top)[:_MOST_LINES]
-        return [Bound(b.top + constant + off, b.drops) for b in bounds]
-
 
 def _promising(each: Floats, drops: Sequence[Floats], last: Indices, floor: float) -> tuple[Indices, Floats]:
-    """Which pairs (partial composition x options + option) no bound puts below the floor; the least of their bounds.
+    """Return the pairs of a partial composition and an option that no bound puts below the floor.
 
     Args:
-        each: (bounds, n) the bounds before the option.
-        drops: for each bound, what an option costs, (options before, options).
-        last: (n,) the options before.
-        floor: what bounds must reach.
+        each: (bounds, n) the bounds of the partial compositions.
+        drops: for each bound, (options before, options) by how much an option lowers it.
+        last: (n,) the options in which the partial compositions end.
+        floor: what every bound must reach.
+
+    Returns:
+        The numbers of the pairs, partial composition x options + option; and the least bound of each.
     """
     options = drops[0].shape[1]
     kept = np.arange(each.shape[1] * options)
@@ -245,9 +233,11 @@ def _promising(each: Floats, drops: Sequence[Floats], last: Indices, floor: floa
 
 
 def _dominated(sums: Ints, ends: Indices | None) -> npt.NDArray[np.bool_]:
-    """Which partial compositions one of the first (`_COMPARED`) undercuts in all sums.
+    """Return which partial compositions one of the first `_COMPARED` before them equals or undercuts in all sums.
 
-    Both of them must end in the same option, if `ends` are given.
+    Args:
+        sums: (4, n) the sums of the partial compositions.
+        ends: (n,) the options in which they end, if only those that end in the same option are to be compared.
     """
     head = min(_COMPARED, sums.shape[1])
     found = np.tri(sums.shape[1], head, -1, dtype=np.bool_)

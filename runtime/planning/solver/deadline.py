@@ -1,4 +1,4 @@
-"""How long a plan may be searched for, and how widely."""
+"""The deadline of a plan's search, and the beam widths that a search tries one after the other before it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,47 @@ now = time.perf_counter
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Is over at a moment of `now`."""
+class Deadline:
+    """A moment at which a search stops improving its plan.
 
-    until: float = math.inf
+    Attributes:
+        at: the moment in seconds, as `now` counts them; infinity for never.
+    """
+
+    at: float = math.inf
 
     @classmethod
-    def of(cls, deadline_ms: float | None) -> Clock:
-        """Over in so many milliseconds from now; never for None."""
-        return cls() if deadline_ms is None else cls(now() + deadline_ms / 1e3)
+    def after(cls, milliseconds: float | None) -> Deadline:
+        """Return the deadline that passes so many milliseconds from now; None gives one that never passes."""
+        return cls() if milliseconds is None else cls(now() + milliseconds / 1e3)
 
-    def over(self) -> bool:
-        """Whether it is over."""
-        return now() >= self.until
+    def passed(self) -> bool:
+        """Return whether the deadline has passed."""
+        return now() >= self.at
 
 
-NO_END = Clock()
-# A search keeps so many partial plans at a time, then more; the most take some 20 MB.
+NO_DEADLINE = Deadline()
+# How many partial plans a beam search keeps at a time, in the first search and in each one after it. The widest search
+# takes some 20 MB.
 _WIDTHS = (256, 1024, 4096, 16384)
-# A wider search takes at least so many times as long as the one before, for it is searched only as far as is needed.
+# A wider search is expected to take at least this many times as long as the one before it. The factor is smaller than
+# that of the widths, because a search goes only as far as it needs to.
 _GROWTH = 2.0
 
 
 @dataclass
-class Widening:
-    """The widths of searches one after the other, for as long as the next one is likely to end in time."""
+class BeamWidths:
+    """The widths of successive beam searches, for as long as the next search is likely to end before the deadline."""
 
-    clock: Clock
+    deadline: Deadline
     _left: list[int] = field(default_factory=lambda: list(_WIDTHS))
-    _before: float = math.nan
+    _last_start: float = math.nan
 
     def next(self) -> int | None:
-        """The next width; None where there is no time or no memory for it."""
+        """Return the next width; None if no width is left or the search would probably end too late."""
         moment = now()
-        took = 0.0 if math.isnan(self._before) else moment - self._before
-        self._before = moment
-        if not self._left or moment + _GROWTH * took >= self.clock.until:
+        took = 0.0 if math.isnan(self._last_start) else moment - self._last_start
+        self._last_start = moment
+        if not self._left or moment + _GROWTH * took >= self.deadline.at:
             return None
         return self._left.pop(0)

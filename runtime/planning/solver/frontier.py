@@ -1,30 +1,30 @@
 """The Pareto frontier of one model: every composition of its blocks that could ever be part of an optimal plan.
 
-A composition x has memory M(x), latency T(x) and loss L(x), each a sum over blocks. It is *dominated* when another
-has all three no greater. Let F_k be sums over the first k blocks among which are all non-dominated ones; then
+A composition x has memory M(x), latency T(x) and loss L(x), each a sum over blocks. It is *dominated* if another
+composition is no greater in all three. Let F_k be a set of sums over the first k blocks that contains all sums that
+are not dominated. Then
 
     F_{k+1} = prune(F_k + options of block k+1)          (a Minkowski sum)
 
-has them too, because dominance survives adding the same option to both sides. Eight blocks of ten options have 10^8
-compositions and a frontier of some thousand points. It does not depend on any budget: it is built once. Pruning need
-not be perfect for that, only cheap: a dominated point that stays is never chosen.
+contains all such sums over k+1 blocks, because dominance survives adding the same option to both sides. Eight blocks
+of ten options have 10^8 compositions and a frontier of a few thousand points. The frontier does not depend on any
+budget, so it is built once. Pruning has to be cheap and need not be perfect: a dominated point that stays is never
+chosen.
 
-What an option loses may depend on the option of the block before it. Two sums that end in different options do not then
-lose the same with the same next option; one is dominated where its loss is no less even if the next option is the best
-for it and the worst for the other. (What a next option loses after any option at all does not count in that: centred,
-interactions are small beside losses.) Two sums that end in the same option compare as ever.
+The loss of an option may depend on the option of the block before it (their interaction). Two sums that end in
+different options may then lose differently with the same next option. One of them is dominated only if its loss is no
+less even when the next option is the best one for it and the worst one for the other. What a next option loses
+after every option alike says nothing about which of two sums is better, so it is left out of this comparison:
+interactions centred in this way are small beside losses. Two sums that end in the same option are compared as usual.
 
-Under a latency limit t, what matters of the frontier is its *staircase*: by ascending memory, the points with T <= t
-that are worth more than all before them. An index by latency leaves few points to look at.
-
-Sums are integers (bytes, nanoseconds, fixed-point loss), so they do not depend on the order of summation.
-This module knows nothing of models running together, nor of limits other than latency.
+Sums are whole numbers (bytes, nanoseconds, fixed-point loss), so they do not depend on the order of summation.
+This module knows nothing of models that run together, nor of limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,27 +33,30 @@ from legodnn.arrays import Floats, Indices, Ints
 
 OptionIndices = npt.NDArray[np.uint16]
 
-NEVER = int(np.iinfo(np.int64).max)
-# So few points are not pruned; and the greatest grid, in cells along a side.
-_FEW, _CELLS = 128, 1024
-# Where so many sums would have to be looked at, or so many after a block at which most of them had to be kept, figures
-# are noise: pruned blocks trade one thing for another.
-_MOST, _MOST_AFTER_NOISE = 1 << 22, 1 << 17
-# Fixed point of cells: _CELLS << _SHIFT is below 2^63.
+# Stands for infinity where numbers are whole.
+INFINITE = int(np.iinfo(np.int64).max)
+# Fewer points than this are not pruned.
+_FEW = 128
+# The greatest number of cells along a side of the grid by which sums are compared.
+_CELLS = 1024
+# A block for which more sums than this have to be compared means that the figures are noise: in a pruned network an
+# option that is smaller is usually faster as well, so most sums are dominated.
+_MOST = 1 << 22
+# The same limit after a block at which most sums had to be kept.
+_MOST_AFTER_NOISE = 1 << 17
+# Bits of the fixed point in which cells are computed: _CELLS << _SHIFT is below 2^63.
 _SHIFT = 52
-# A frontier of N points gets sqrt(N) / 8 intervals of latency, between quantiles of so many samples for each.
-_PER_INTERVAL, _SAMPLES = 8, 16
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """All non-dominated compositions of one model, and a few others, by memory, then work (threads x latency).
+    """The compositions of one model that are not dominated, and a few others, by memory, then threads x latency.
 
     Attributes:
         memory: (N,) bytes.
         latency: (N,) nanoseconds.
         accuracy: (N,) the link of the summed loss.
-        threads: (N,) thread count; compositions are compared with those of the same thread count only.
+        threads: (N,) thread count; a composition is compared only with others of the same thread count.
         choice: (N, blocks) index of each block's option.
     """
 
@@ -67,7 +70,7 @@ class Frontier:
         return len(self.memory)
 
     def take(self, points: Indices) -> Frontier:
-        """Some of the points."""
+        """Return some of the points, in the order of `points`."""
         return Frontier(
             memory=self.memory[points],
             latency=self.latency[points],
@@ -77,7 +80,7 @@ class Frontier:
         )
 
     def beside(self, other: Frontier) -> Frontier:
-        """The points of both, these first."""
+        """Return the points of both, those of this one first."""
         keys = ("memory", "latency", "accuracy", "threads", "choice")
         return Frontier(*(np.concatenate([getattr(self, key), getattr(other, key)]) for key in keys))
 
@@ -86,72 +89,18 @@ _NONE = np.zeros(0, dtype=np.int64)
 EMPTY = Frontier(_NONE, _NONE, np.zeros(0), _NONE, np.zeros((0, 0), dtype=np.uint16))
 
 
-@dataclass(frozen=True)
-class Staircases:
-    """A frontier's staircases for all latency limits: an index by latency.
-
-    For limits between two neighbouring latencies of a few, s <= t < s', only those points can matter that are no slower
-    than s' and that no point of latency <= s beats. They are found when an interval is first asked for, and kept.
-
-    Attributes:
-        frontier: whose.
-        value: (N,) what is to be maximised.
-        starts: (K,) the intervals' first latencies, ascending.
-    """
-
-    frontier: Frontier
-    value: Ints
-    starts: Ints
-    _found: dict[int, Indices] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, frontier: Frontier, value: Ints) -> Staircases:
-        """The index of a frontier, whose points are worth `value`."""
-        latency = frontier.latency
-        intervals = 1 + int(len(latency) ** 0.5) // _PER_INTERVAL
-        some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
-        starts = np.sort(some)[:: 1 + len(some) // intervals]
-        starts[0] = latency.min()
-        return cls(frontier, value, np.unique(starts))
-
-    def under(self, latency_limit: int) -> Indices:
-        """The points that matter under a limit: by ascending memory, each worth more than all before."""
-        at = int(self.starts.searchsorted(latency_limit, side="right")) - 1
-        if at < 0:
-            return np.zeros(0, dtype=np.intp)
-        points = self._found.get(at)
-        if points is None:
-            points = self._found[at] = self._can_matter(at)
-        worth = np.where(self.frontier.latency[points] <= latency_limit, self.value[points], -NEVER)
-        rises = np.empty(len(worth), dtype=np.bool_)
-        rises[0] = worth[0] > -NEVER
-        best = np.maximum.accumulate(worth)
-        np.greater(best[1:], best[:-1], out=rises[1:])
-        return points[rises]
-
-    def _can_matter(self, interval: int) -> Indices:
-        """The points that can matter in one interval, ascending in memory."""
-        latency, value = self.frontier.latency, self.value
-        best = np.maximum.accumulate(np.where(latency <= self.starts[interval], value, -NEVER))
-        possible = np.ones(len(value), dtype=np.bool_)
-        np.greater(value[1:], best[:-1], out=possible[1:])
-        if interval + 1 < len(self.starts):
-            possible &= latency <= self.starts[interval + 1]
-        return np.flatnonzero(possible)
-
-
 def build_frontier(
     blocks: Sequence[tuple[Ints, Ints, Ints]], link: Callable[[Ints], Floats], threads: int, memory: int, latency: int
 ) -> Frontier:
-    """The frontier of one model at one thread count.
+    """Return the frontier of one model at one thread count.
 
     Args:
-        blocks: for each block the memory and latency of its options, (options,) each, and the loss of each after each
-            option of the block before, (options before, options); one row for the first block.
-        link: summed losses -> accuracies, non-increasing.
-        threads: thread count, to be noted.
-        memory: what fixed segments add.
-        latency: what fixed segments add.
+        blocks: for each block the memory and the latency of its options, (options,) each, and the loss of each option
+            after each option of the block before, (options before, options); one row for the first block.
+        link: turns summed losses into accuracies; non-increasing.
+        threads: the thread count that the points are marked with.
+        memory: bytes that fixed segments add.
+        latency: nanoseconds that fixed segments add.
 
     Raises:
         OverflowError: millions of compositions are each the best at something.
@@ -161,17 +110,17 @@ def build_frontier(
     choice = np.zeros((1, 0), dtype=np.uint16)
     order, noisy = list(range(len(blocks))), False
     if not any(interacts(after) for _, _, after in blocks):
-        # Blocks that trade memory for latency at a like rate come one after the other: sums stay few for longer.
+        # Blocks that trade memory for latency at a similar rate are added one after the other: it keeps sums few.
         order.sort(key=lambda b: np.ptp(blocks[b][0]) / (np.ptp(blocks[b][1]) + 1.0))
         blocks = [(memory_of, latency_of, after[:1]) for memory_of, latency_of, after in (blocks[b] for b in order)]
     for i, (memory_of, latency_of, after) in enumerate(blocks):
-        looked_at = len(m) * len(memory_of)
-        if looked_at > (_MOST_AFTER_NOISE if noisy else _MOST):
-            raise OverflowError(f"{looked_at} sums")
+        compared = len(m) * len(memory_of)
+        if compared > (_MOST_AFTER_NOISE if noisy else _MOST):
+            raise OverflowError(f"{compared} sums")
         losses = (after.T if len(after) == 1 else after.T[:, last]) + loss
-        ahead = _ahead(blocks[i + 1][2]) if i + 1 < len(blocks) and interacts(blocks[i + 1][2]) else None
+        ahead = _loss_ahead(blocks[i + 1][2]) if i + 1 < len(blocks) and interacts(blocks[i + 1][2]) else None
         parent, option = _undominated((m, t), (memory_of, latency_of), losses, ahead)
-        noisy = looked_at > _MOST_AFTER_NOISE // 32 and 2 * len(parent) > looked_at
+        noisy = compared > _MOST_AFTER_NOISE // 32 and 2 * len(parent) > compared
         ascending = _ascending(m[parent] + memory_of[option], t[parent] + latency_of[option])
         parent, option = parent[ascending], option[ascending]
         m, t, loss, last = m[parent] + memory_of[option], t[parent] + latency_of[option], losses[option, parent], option
@@ -182,49 +131,56 @@ def build_frontier(
 
 
 def interacts(after: Ints) -> bool:
-    """Whether what options lose depends on the option of the block before."""
+    """Return whether the loss of a block's options depends on the option of the block before it.
+
+    Args:
+        after: (options before, options) the loss of each option after each option of the block before.
+    """
     return bool(np.ptp(after, axis=0).any())
 
 
-def _ahead(following: Ints) -> tuple[Ints, Ints]:
-    """For each option of a block, the least and the most that the next block's interaction with it adds to the loss."""
+def _loss_ahead(following: Ints) -> tuple[Ints, Ints]:
+    """For each option of a block, the least and the most loss that its interaction with the next block can add."""
     centred = following - (following.max(axis=0) + following.min(axis=0)) // 2
     return centred.min(axis=1), centred.max(axis=1)
 
 
 def side_by_side(frontiers: Sequence[Frontier]) -> Frontier:
-    """The points of several frontiers of one model (its thread counts), in order."""
+    """Return the points of several frontiers of one model (those of its thread counts) as one, in the usual order."""
     keys = ("memory", "latency", "accuracy", "threads", "choice")
     joined = Frontier(*(np.concatenate([getattr(f, key) for f in frontiers]) for key in keys))
     return joined.take(_ascending(joined.memory, joined.latency * joined.threads))
 
 
-def _ascending(m: Ints, work: Ints) -> Indices:
-    """The order by memory, then work. Stable, and quick on a few ascending runs, which is what sums are."""
+def _ascending(memory: Ints, work: Ints) -> Indices:
+    """The order by memory, then work. It is stable, and quick on a few ascending runs, which is what sums are."""
     bits = int(work.max(initial=0)).bit_length()
-    if int(m.max(initial=0)).bit_length() + bits < 64:  # one sort of both packed is the quickest
-        return np.argsort((m << bits) | work, kind="stable")
-    return np.lexsort((work, m))
+    if int(memory.max(initial=0)).bit_length() + bits < 64:  # one sort of both in one number is the quickest
+        return np.argsort((memory << bits) | work, kind="stable")
+    return np.lexsort((work, memory))
 
 
 def _undominated(
     sums: tuple[Ints, Ints], block: tuple[Ints, Ints], losses: Ints, ahead: tuple[Ints, Ints] | None
 ) -> tuple[Indices, Indices]:
-    """Which options to add to which sums: all that give a non-dominated sum, and few others.
+    """Return which options to add to which sums: all pairs that are not dominated, and a few others.
 
     Args:
-        sums: memory and latency of what is there, (n,) each.
+        sums: memory and latency of the sums so far, (n,) each.
         block: memory and latency of the options to add, (options,) each.
-        losses: of an option with a sum, (options, n).
-        ahead: the least and the most that an option may add to the loss of what comes next, (options,) each; None for
-            the same whichever it is.
+        losses: (options, n) the loss of each option added to each sum.
+        ahead: the least and the most that each option can add to the loss of the next block, (options,) each; None if
+            that is the same for all options.
+
+    Returns:
+        The index of the sum and the index of the option of each pair.
     """
     count, options = losses.shape[1], len(losses)
     if ahead is None:
         kept = _kept(sums, block, losses, losses)
     else:
         kept = _kept(sums, block, losses + ahead[0][:, None], losses + ahead[1][:, None])
-        # But with one last option, all lose the same next.
+        # Sums that end in the same option lose the same in the next block, so among them losses are compared exactly.
         by_option = np.split(kept, np.searchsorted(kept, count * np.arange(1, options)))
         nothing = np.zeros(1, dtype=np.int64)
         for o, numbers in enumerate(by_option):
@@ -238,11 +194,11 @@ def _undominated(
 
 
 def _kept(sums: tuple[Ints, Ints], block: tuple[Ints, Ints], at_least: Ints, at_most: Ints) -> Indices:
-    """The numbers (option x sums + sum) of all that are not dominated, and of a few others.
+    """Return the numbers (option x sums + sum) of all pairs that are not dominated, and of a few others.
 
-    Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both loses at most what it loses
-    at least. Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the cost of
-    an exact answer.
+    The plane of memory and latency is cut into a grid. A pair is dropped if another one, in a cell that is lower in
+    both, loses at most what this one loses at least. Pairs in one row or one column of cells are not compared. That
+    leaves a few too many, at a tenth of the cost of an exact answer.
     """
     n = at_least.size
     if n < _FEW:
@@ -252,9 +208,9 @@ def _kept(sums: tuple[Ints, Ints], block: tuple[Ints, Ints], at_least: Ints, at_
     cell = _cells(sums[0], block[0], cells)
     cell *= width
     cell += _cells(sums[1], block[1], cells)
-    least = np.full((width, width), NEVER)
+    least = np.full((width, width), INFINITE)
     flat = least.reshape(-1)
-    # A row and a column on, so that `cell` finds what is below it.
+    # Losses are entered one row and one column further on, so that `cell` finds what lies strictly below it.
     np.minimum.at(flat[width + 1 :], cell, at_most.ravel())
     np.minimum.accumulate(least, axis=0, out=least)
     np.minimum.accumulate(least, axis=1, out=least)
@@ -262,9 +218,10 @@ def _kept(sums: tuple[Ints, Ints], block: tuple[Ints, Ints], at_least: Ints, at_
 
 
 def _cells(x: Ints, y: Ints, cells: int) -> Indices:
-    """All sums y + x, mapped to 0..cells-1 by a non-decreasing function: (len(y) * len(x),), those of one y in a row.
+    """Return the cell 0..cells-1 of each sum y + x, (len(y) * len(x),), all sums of one y in a row.
 
-    A multiple of the sum is shifted right: two operations on all sums, and the multiplication before adding up.
+    Cells do not decrease with the sum. A multiple of the sum is shifted right, so that there are two operations for all
+    sums and the multiplications are done before the sums are formed.
     """
     low_x, low_y = int(x.min()), int(y.min())
     factor = (cells << _SHIFT) // (int(x.max()) - low_x + int(y.max()) - low_y + 1)

@@ -1,24 +1,25 @@
-"""The multiple-choice knapsack, exactly: one item of each class, greatest total value, total weights within limits.
+"""The multiple-choice knapsack, solved exactly: one item of each class, of the greatest total value within limits.
 
     maximise  sum_c v(x_c)    subject to  sum_c w_i(x_c) <= W_i,  i = 1 .. d,    x_c one item of class c
 
-For prices p_i >= 0 the relaxation  D(p) = sum_c max_x r(x) + sum_i p_i W_i,  r = v - sum_i p_i w_i,  bounds the optimum
-from above, and any x is worth exactly
+For prices p_i >= 0 the relaxation  D(p) = sum_c max_x r(x) + sum_i p_i W_i,  where  r = v - sum_i p_i w_i,  is an upper
+bound of the optimum, and the value of any x is exactly
 
     D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x),        gap(x_c) = max_y r(y) - r(x_c) >= 0.
 
-So whatever is worth at least V has sum_c gap(x_c) + sum_i p_i slack_i <= D(p) - V. That leaves few items of each class,
-and few partial sums as classes are added one by one (`sums`); bounds and dominance prune the rest. V need not be known:
-if anything feasible lies within a margin below D(p), the best of that is the optimum, so margins are tried from small
-to great. It is exact for any p, and short for p near the minimum of D (with one limit: the concave envelope's slope).
-(Sinha and Zoltners 1979; Pisinger 1995, "A minimal algorithm for the multiple-choice knapsack problem".)
+So every x of value V or more has  sum_c gap(x_c) + sum_i p_i slack_i <= D(p) - V.  That leaves few items of each class,
+and few partial sums when classes are added one by one (`partial_sums`); bounds and dominance prune the rest. V need not
+be known: if any feasible x has a value within a margin below D(p), the best one of these is the optimum. So margins are
+tried from small to great. The method is exact for any p, and short for p near the minimum of D (with one limit: the
+slope of the concave envelope). (Sinha and Zoltners 1979; Pisinger 1995, "A minimal algorithm for the multiple-choice
+knapsack problem".)
 
-Where too many sums lie within a margin, bounds are found for each of them (`tangents`), and a few go on from class to
-class, then more: each time the best plan and the bound of what was left out come closer, until they meet, or time or
-memory is used up.
+If too many sums lie within a margin, a beam search follows: each sum gets a bound of its own (`tangents`), and only the
+sums of the greatest bounds go on from class to class. Each search is wider than the one before. The best choice and
+the bound of what was left out come closer each time, until they meet, or until time or memory is used up.
 
-Values and weights are integers below 2^53: sums are exact, and ties are real ties. Among the plans of greatest value
-the one of least first weight is taken, then of least second weight, then the first met.
+Values and weights are whole numbers below 2^53: sums are exact, and ties are real ties. Among the choices of the
+greatest value, the one of least first weight is taken, then of least second weight, then the one found first.
 """
 
 from __future__ import annotations
@@ -32,24 +33,30 @@ import numpy as np
 
 from legodnn.arrays import Floats, Indices, Ints
 from legodnn.errors import WorkloadError
-from legodnn.runtime.planning.solver.deadline import NO_END, Clock, Widening
+from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, BeamWidths, Deadline
 from legodnn.runtime.planning.solver.lagrangian import Items, one_price, padded, two_prices
+from legodnn.runtime.planning.solver.local_search import changed_one_by_one, changed_two_by_two
 from legodnn.runtime.planning.solver.partial_sums import AT_ONCE, KnapsackProblem, best_sums
 from legodnn.runtime.planning.solver.tangents import Tangents
 
-# Margins grow by so much: the work grows so fast with the margin that a small step, at the worst in vain, is cheaper
-# than one too great.
+# The factor by which margins grow. Work grows so fast with the margin that a small step, which may have been in vain,
+# costs less than a step that is too great.
 _STEP = 1.5
-# With so many sums going on from class to class, better bounds pay.
+# If more sums than this go on from class to class, finding better bounds for them pays.
 _FEW = 2048
-# Two items at a time are exchanged among so many.
-_EXCHANGED = 256
-_PARTS = tuple(_STEP**-k for k in range(16, -1, -1))
+# The fractions of the widest margin that the first margin is chosen from.
+_FRACTIONS = tuple(_STEP**-k for k in range(16, -1, -1))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One item of each class, their value, and what no plan is worth more than: the value where it is the optimum."""
+    """A feasible choice, and how good it is.
+
+    Attributes:
+        chosen: the index of an item of each class.
+        value: their total value.
+        bound: no feasible choice has a greater value than this; equal to `value` if the choice is optimal.
+    """
 
     chosen: list[int]
     value: int
@@ -60,20 +67,24 @@ def solve(
     values: Sequence[Ints],
     weights: Sequence[Sequence[Ints]],
     limits: Sequence[int],
-    clock: Clock = NO_END,
+    deadline: Deadline = NO_DEADLINE,
     enough: int | None = None,
 ) -> Answer | None:
-    """The optimal item of each class, or the best that is found in time; None if nothing fits.
+    """Return the optimal choice, or the best that is found in time; None if no choice is within the limits.
 
     Args:
         values: for each class its items' values, (n_c,).
         weights: for each of one or two limits, for each class, its items' weights, (n_c,), none negative; the items
             of a class in ascending order of the first weight.
         limits: the greatest total of each weight.
-        clock: when to stop improving. Whether anything fits is found out in any case.
-        enough: a value that is as good as the greatest; None for none.
+        deadline: when to stop improving. Whether anything is within the limits is found out in any case.
+        enough: a value that is as good as the greatest: the search ends once a choice reaches it, or none can; None
+            to find the greatest.
+
+    Raises:
+        WorkloadError: see `within`.
     """
-    richest = [int(v.argmax()) for v in values]  # the first of the greatest: least first weight
+    richest = [int(v.argmax()) for v in values]  # the first of the greatest values, which has the least first weight
     if len(limits) == 1 and _total(weights[0], richest) <= limits[0]:
         value = _total(values, richest)
         return Answer(richest, value, value)
@@ -81,14 +92,17 @@ def solve(
     if relaxed is None:
         return None
     items, prices, feasible = relaxed
-    return _within_margins(items, values, weights, limits, prices, _improved(items, feasible), clock, enough)
+    feasible = changed_one_by_one(items, feasible)
+    return _within_margins(items, values, weights, limits, prices, feasible, deadline, enough)
 
 
 def prices(
     values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]
 ) -> tuple[tuple[float, ...], float]:
-    """Prices of the limits at (about) the minimum of D, for a problem that `solve` has an answer to; and what sums at
-    these prices may be off by."""
+    """Return prices of the limits at (about) the minimum of D, and the greatest rounding error of sums at these prices.
+
+    The arguments are those of `solve`, and something must be within the limits.
+    """
     relaxed = _relaxed(values, weights, limits)
     if relaxed is None:
         raise ValueError("nothing fits")
@@ -98,7 +112,7 @@ def prices(
 def _relaxed(
     values: Sequence[Ints], weights: Sequence[Sequence[Ints]], limits: Sequence[int]
 ) -> tuple[Items, tuple[float, ...], Indices] | None:
-    """The padded problem, prices, and a feasible plan; None if nothing fits."""
+    """The padded problem, prices of its limits, and a feasible choice; None if nothing is within the limits."""
     items = padded(values, weights, limits)
     if len(limits) == 1:
         lightest = np.array([int(w.argmin()) for w in weights[0]])
@@ -112,7 +126,13 @@ def _relaxed(
 
 
 def within(costs: Sequence[Ints], weights: Sequence[Ints], most: int, limit: int) -> list[int] | None:
-    """One item of each class whose total cost is at most `most` and total weight within a limit; None if nothing fits.
+    """Return one item of each class, of a total cost and a total weight within limits; None if no choice is.
+
+    Args:
+        costs: for each class its items' costs, (n_c,).
+        weights: for each class its items' weights, (n_c,).
+        most: the greatest total cost.
+        limit: the greatest total weight.
 
     Raises:
         WorkloadError: that could not be found out, which takes thousands of items that are nearly alike.
@@ -129,73 +149,30 @@ def within(costs: Sequence[Ints], weights: Sequence[Ints], most: int, limit: int
 
 
 def least(costs: Sequence[Ints], weights: Sequence[Ints], limit: int) -> int | None:
-    """The least total cost of one item of each class whose total weight is within a limit; None if nothing fits."""
+    """Return the least total cost of one item of each class whose total weight is within a limit; None if none is."""
     found = _least(costs, weights, limit, None)
     return None if found is None else -found.value
 
 
 def _least(costs: Sequence[Ints], weights: Sequence[Ints], limit: int, enough: int | None) -> Answer | None:
-    """The least total cost, as its negative; anything with a value that is `enough` will do if that is given."""
-    kept = [_descending(c, w) for c, w in zip(costs, weights, strict=True)]
+    """The choice of least total cost within a limit of weight. Its value is the negative cost, and so is `enough`."""
+    kept = [_falling(c, w) for c, w in zip(costs, weights, strict=True)]
     values = [-c[k] for c, k in zip(costs, kept, strict=True)]
-    found = solve(values, [[w[k] for w, k in zip(weights, kept, strict=True)]], [limit], NO_END, enough)
+    found = solve(values, [[w[k] for w, k in zip(weights, kept, strict=True)]], [limit], NO_DEADLINE, enough)
     return found and replace(found, chosen=[int(k[i]) for k, i in zip(kept, found.chosen, strict=True)])
 
 
-def _descending(cost: Ints, weight: Ints) -> Indices:
-    """Indices of the items that none before them undercuts, by ascending weight; of equal weights any order will do."""
-    order = np.argsort(weight, kind="stable")  # no work where they ascend already
-    falling = cost[order]
+def _falling(cost: Ints, weight: Ints) -> Indices:
+    """Indices by ascending weight of the items that cost less than all before them."""
+    order = np.argsort(weight, kind="stable")  # quick where weights ascend already
+    in_order = cost[order]
     keep = np.ones(len(order), dtype=np.bool_)
-    keep[1:] = falling[1:] < np.minimum.accumulate(falling)[:-1]
+    keep[1:] = in_order[1:] < np.minimum.accumulate(in_order)[:-1]
     return order[keep]
 
 
 def _total(weights: Sequence[Ints], chosen: Sequence[int] | Indices) -> int:
     return sum(int(w[i]) for w, i in zip(weights, chosen, strict=True))
-
-
-def _improved(items: Items, chosen: Indices) -> Indices:
-    """A feasible plan made better by changing one class at a time, for as long as that helps."""
-    chosen = chosen.copy()
-    classes = np.arange(len(chosen))
-    while True:
-        slack = items.limits - items.totals(chosen)[1]
-        room = (slack[:, None] + items.weights[:, classes, chosen])[:, :, None]
-        gain = (
-            np.where((items.weights <= room).all(axis=0), items.value, -np.inf) - items.value[classes, chosen][:, None]
-        )
-        c, item = divmod(int(gain.argmax()), gain.shape[1])
-        if gain[c, item] <= 0:
-            return chosen
-        chosen[c] = item
-
-
-def _exchanged(problem: KnapsackProblem, chosen: list[int], clock: Clock) -> list[int]:
-    """A plan made better by changing two classes at a time, for as long as that helps; items of small gaps only."""
-    classes = np.repeat(np.arange(len(chosen)), [len(v) for v in problem.values])
-    gaps, value = np.concatenate(problem.gaps), np.concatenate(problem.values)
-    weights = np.stack([np.concatenate(ws) for ws in problem.weights])
-    starts = np.searchsorted(classes, np.arange(len(chosen)))
-    some = np.sort(np.argsort(gaps, kind="stable")[:_EXCHANGED])
-    classes, starting = classes[some], some - starts[classes[some]]
-    value, weights = value[some], weights[:, some]
-    apart = classes[:, None] != classes
-    while not clock.over():
-        now = [int(v[i]) for v, i in zip(problem.values, chosen, strict=True)]
-        used = [[int(w[i]) for w, i in zip(ws, chosen, strict=True)] for ws in problem.weights]
-        more = value - np.array(now)[classes]
-        fits = apart.copy()
-        for weight, own, limit in zip(weights, used, problem.limits, strict=True):
-            extra = weight - np.array(own)[classes]
-            fits &= np.add.outer(extra, extra) <= limit - sum(own)
-        gain = np.where(fits, np.add.outer(more, more), 0)
-        i, j = divmod(int(gain.argmax()), len(value))
-        if gain[i, j] <= 0:
-            break
-        chosen = list(chosen)
-        chosen[classes[i]], chosen[classes[j]] = int(starting[i]), int(starting[j])
-    return chosen
 
 
 def _within_margins(
@@ -205,58 +182,58 @@ def _within_margins(
     limits: Sequence[int],
     prices: Sequence[float],
     feasible: Indices,
-    clock: Clock,
+    deadline: Deadline,
     enough: int | None,
 ) -> Answer:
-    """The best plan, given prices and a feasible plan."""
+    """Return the best choice, given prices and a feasible choice: by growing margins, then by beams if these fail."""
     reduced = items.reduced(prices)
     top = reduced.max(axis=1)
     gaps = top[:, None] - reduced
     rounding = items.rounding(prices)
     bound = float(top.sum()) + sum(p * limit for p, limit in zip(prices, limits, strict=True)) + rounding
-    best, worth = feasible.tolist(), _total(values, feasible)
+    best, best_value = feasible.tolist(), _total(values, feasible)
     problem = KnapsackProblem(
         values, weights, [g[: len(v)] for g, v in zip(gaps, values, strict=True)], limits, prices, bound
     )
 
-    def within(margin: float) -> tuple[list[Indices], KnapsackProblem]:
+    def items_within(margin: float) -> tuple[list[Indices], KnapsackProblem]:
         kept = [np.flatnonzero(g <= margin) for g in problem.gaps]
         return kept, problem.take(kept)
 
-    if enough is not None and not worth < enough <= bound:
-        return Answer(best, worth, bound)
-    margin = bound - worth
+    if enough is not None and not best_value < enough <= bound:
+        return Answer(best, best_value, bound)
+    margin = bound - best_value
     if _combinations(gaps, margin) > AT_ONCE:
-        affordable = bisect_right(_PARTS, AT_ONCE, key=lambda part: _combinations(gaps, margin * part))
-        margin *= _PARTS[max(0, affordable - 1)]
+        affordable = bisect_right(_FRACTIONS, AT_ONCE, key=lambda part: _combinations(gaps, margin * part))
+        margin *= _FRACTIONS[max(0, affordable - 1)]
     while True:
-        kept, part = within(margin)
-        chosen, lost = best_sums(part, bound - margin, _FEW, None, clock)
+        kept, part = items_within(margin)
+        chosen, lost = best_sums(part, bound - margin, _FEW, None, deadline)
         if lost > -np.inf:
-            break  # so many that better bounds pay
+            break  # too many sums for these bounds
         if chosen is not None:
             best = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
-            worth = _total(values, best)
-            if margin >= bound - worth:
-                return Answer(best, worth, worth)
-        elif margin >= bound - worth:
-            raise AssertionError("the widest margin holds the feasible plan")
-        margin = min(bound - worth, margin * _STEP)
+            best_value = _total(values, best)
+            if margin >= bound - best_value:
+                return Answer(best, best_value, best_value)
+        elif margin >= bound - best_value:
+            raise AssertionError("the widest margin holds the feasible choice")
+        margin = min(bound - best_value, margin * _STEP)
 
     tangents = Tangents.of(values, weights, limits, prices, rounding)
-    widening = Widening(clock)
-    while (width := widening.next()) is not None:
-        kept, part = within(problem.bound - worth)
-        chosen, lost = best_sums(part, worth, width, tangents, clock)
-        if chosen is not None and sum(int(part.values[c][i]) for c, i in enumerate(chosen)) >= worth:
+    widths = BeamWidths(deadline)
+    while (width := widths.next()) is not None:
+        kept, part = items_within(problem.bound - best_value)
+        chosen, lost = best_sums(part, best_value, width, tangents, deadline)
+        if chosen is not None and sum(int(part.values[c][i]) for c, i in enumerate(chosen)) >= best_value:
             best = [int(k[i]) for k, i in zip(kept, chosen, strict=True)]
-            worth = _total(values, best)
-        bound = min(bound, max(worth, lost))
-        if lost < worth or (enough is not None and not worth < enough <= bound):
+            best_value = _total(values, best)
+        bound = min(bound, max(best_value, lost))
+        if lost < best_value or (enough is not None and not best_value < enough <= bound):
             break
-        best = _exchanged(problem, best, clock)
-        worth = _total(values, best)
-    return Answer(best, worth, max(bound, worth))
+        best = changed_two_by_two(problem, best, deadline)
+        best_value = _total(values, best)
+    return Answer(best, best_value, max(bound, best_value))
 
 
 def _combinations(gaps: Floats, margin: float) -> int:

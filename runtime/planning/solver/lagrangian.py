@@ -1,7 +1,7 @@
-"""Prices for the limits of a multiple-choice knapsack: multipliers that minimise its Lagrangian relaxation D(p).
+"""Lagrange multipliers of a multiple-choice knapsack: prices of its limits that minimise the relaxation D(p).
 
-D is convex and piecewise linear; see `knapsack` for what it is and what the prices are used for. Prices
-that are not quite at the minimum cost time there, never exactness.
+`knapsack` says what D is and what prices are used for. D is convex and piecewise linear. Prices that are not quite at
+its minimum make the search there longer, never wrong.
 """
 
 from __future__ import annotations
@@ -13,30 +13,38 @@ import numpy as np
 
 from legodnn.arrays import Floats, Indices, Ints
 
-# Values and prices x weights are computed in float64 from integers below 2^53. For each class the first covers the
-# rounding of values; where an option's last byte decides, prices x weights are far greater, and so is their rounding.
+# Values and products of prices and weights are computed in float64 from whole numbers below 2^53. ROUNDING, once for
+# each class, covers the rounding of values. Where the last byte of an option decides, products of prices and weights
+# are far greater than values; ROUNDING_OF_PRICED is their relative rounding.
 ROUNDING = 64.0
 ROUNDING_OF_PRICED = 2.0**-49
+# An iteration ends after this many steps at the latest.
 _STEPS = 60
 
 
 @dataclass(frozen=True)
 class Items:
-    """All classes side by side, padded to one length: value (C, n), weights (d, C, n), limits (d,)."""
+    """The items of all classes in rectangular arrays, padded to the size of the greatest class.
+
+    Attributes:
+        value: (C, n) the items' values; minus infinity where padded.
+        weights: (d, C, n) the items' weights, for each of d limits.
+        limits: (d,) the greatest total of each weight.
+    """
 
     value: Floats
     weights: Floats
     limits: Floats
 
     def reduced(self, prices: Sequence[float]) -> Floats:
-        """Values less prices x weights, (C, n)."""
+        """Return reduced values, (C, n): values less prices x weights."""
         found: Floats = self.value - prices[0] * self.weights[0]
         for price, weight in zip(prices[1:], self.weights[1:], strict=True):
             found -= price * weight
         return found
 
     def rounding(self, prices: Sequence[float]) -> float:
-        """What a sum of reduced values, one of each class, and of prices x limits may be off by."""
+        """Return the error that a sum of reduced values, one of each class, and of prices x limits has at most."""
         priced = sum(
             price * (float(limit) + float(weight.max(axis=1).sum()))
             for price, limit, weight in zip(prices, self.limits, self.weights, strict=True)
@@ -44,7 +52,7 @@ class Items:
         return ROUNDING * len(self.value) + ROUNDING_OF_PRICED * priced
 
     def totals(self, chosen: Indices) -> tuple[float, Floats]:
-        """Value and weights (d,) of one item of each class."""
+        """Return the total value and the total weights, (d,), of one item of each class."""
         classes = np.arange(len(chosen))
         return float(self.value[classes, chosen].sum()), self.weights[:, classes, chosen].sum(axis=1)
 
@@ -52,7 +60,13 @@ class Items:
 def padded(
     values: Sequence[Ints] | Sequence[Floats], weights: Sequence[Sequence[Ints]], limits: Sequence[int]
 ) -> Items:
-    """Classes of different sizes as `Items`; padding has value minus infinity."""
+    """Return classes of different sizes as `Items`.
+
+    Args:
+        values: for each class, the values of its items.
+        weights: for each limit and each class, the weights of its items.
+        limits: the greatest total of each weight.
+    """
     shape = (len(values), max(len(v) for v in values))
     value = np.full(shape, -np.inf)
     weight = np.zeros((len(weights), *shape))
@@ -65,7 +79,7 @@ def padded(
 
 @dataclass(frozen=True)
 class _Line:
-    """A choice of items, and what it contributes to D as the first price varies: value - price x weight."""
+    """A choice of items, and the line that it contributes to D as the first price varies: value - price x weight."""
 
     chosen: Indices
     value: float
@@ -74,16 +88,25 @@ class _Line:
 
 
 def one_price(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indices]:
-    """The price of a single limit, and the best feasible plan met on the way to it."""
+    """Return the price of a single limit, and the best feasible choice that was met on the way to it.
+
+    Args:
+        items: the knapsack, with one limit.
+        feasible: (C,) a choice within the limit.
+    """
     price, _, light = _first_price(items, feasible, None, 0.0)
     return (price,), light.chosen
 
 
 def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indices]:
-    """Prices of two limits, and the best feasible plan met.
+    """Return the prices of two limits, and the best feasible choice that was met on the way to them.
 
-    For each second price the first is found as for one limit; what remains is convex in the second, and its slope is
-    known: the second limit less the second weight of the mixture that meets the first limit.
+    For each second price, the first is found as for one limit. What remains is convex in the second price, and its
+    slope is known: the second limit less the second weight of the mixture of choices that just meets the first limit.
+
+    Args:
+        items: the knapsack, with two limits.
+        feasible: (C,) a choice within both limits.
     """
     best, best_value = feasible, items.totals(feasible)[0]
     lightest = items.weights[0].copy()
@@ -91,6 +114,7 @@ def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indi
     below, above = lightest.argmin(axis=1), None
 
     def evaluate(second: float) -> tuple[float, float, float]:
+        """The first price, and the value and the slope of D, at a second price."""
         nonlocal best, best_value, below, above
         first, heavy, light = _first_price(items, below, above, second)
         below, above = light.chosen, None if heavy is None else heavy.chosen
@@ -138,11 +162,17 @@ def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indi
 def _first_price(
     items: Items, below: Indices, above: Indices | None, second: float
 ) -> tuple[float, _Line | None, _Line]:
-    """The first price that minimises D at a second price, and the choices on both sides of the limit.
+    """Return the first price that minimises D at a second price, and the choices on both sides of the first limit.
 
-    `heavy` and `light` maximise r on either side. At the price where their lines cross, either no choice is better
-    than both, and that is the minimum, or the better one replaces the one on its side. The search starts from choices
-    on either side, the nearer the better; from the greatest values if none above is known.
+    The heavy choice (None if the price is 0) and the light one both maximise the reduced value at that price. The
+    search keeps one choice on each side of the limit. At the price where their lines cross, either no choice is better
+    than both, and that is the minimum, or a better one replaces the one on its side.
+
+    Args:
+        items: the knapsack.
+        below: a choice within the first limit to start from; the nearer to the final one, the better.
+        above: a choice beyond the first limit to start from; None to start from the greatest values.
+        second: the second price; 0 where there is one limit.
     """
     value = items.value if second == 0.0 else items.value - second * items.weights[1]
     weight, limit = items.weights[0], items.limits[0]

@@ -1,6 +1,7 @@
-"""The optimal plan under given limits, and the least that plans need: each model becomes one class of a knapsack.
+"""The optimal plan under given limits, and the least memory and compute that any plan needs.
 
-The optimum without the compute limit is tried first: if it happens to hold the limit, it is the optimum with it.
+Each model becomes one class of a knapsack. If compute is limited, the optimum without that limit is found first: if it
+holds the limit all the same, it is the optimum.
 """
 
 from __future__ import annotations
@@ -13,43 +14,50 @@ import numpy as np
 from legodnn.runtime.planning.solver import knapsack
 from legodnn.runtime.planning.solver.candidates import (
     Candidates,
-    Instance,
     candidate_compositions,
-    in_space,
+    on_frontier,
     on_staircase,
 )
 from legodnn.runtime.planning.solver.charged_optimum import charged_answer
-from legodnn.runtime.planning.solver.deadline import NO_END, Clock
-from legodnn.runtime.planning.solver.instance import CompositionSums, Limits
+from legodnn.runtime.planning.solver.composition_sums import CompositionSums
+from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, Deadline
+from legodnn.runtime.planning.solver.instance import Instance, Limits
 
+# The cap that stands for no limit.
 UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """What each model runs (None: suspended), what that is worth, and what no plan is worth more than."""
+    """The best plan that was found.
+
+    Attributes:
+        chosen: by model, the composition to run; None to suspend it.
+        value: the plan's value.
+        bound: no plan within the limits has a greater value; equal to `value` if the plan is proven to be optimal.
+    """
 
     chosen: list[CompositionSums | None]
     value: int
     bound: float
 
 
-def optimum(instance: Instance, limits: Limits, clock: Clock = NO_END) -> Optimum | None:
-    """The optimal plan, or the best that is found in time; None if no plan holds the limits."""
+def optimum(instance: Instance, limits: Limits, deadline: Deadline = NO_DEADLINE) -> Optimum | None:
+    """Return the optimal plan, or the best that is found in time; None if no plan is within the limits."""
     caps = [_cap(limits.memory)]
     if instance.charged:
         caps += [] if limits.cores is None else [_cap(limits.cores)]
-        classes = _all(on_staircase if limits.cores is None else in_space, instance, limits)
-        charged = classes and charged_answer(instance, limits, classes, caps, clock)
+        classes = _all(on_staircase if limits.cores is None else on_frontier, instance, limits)
+        charged = classes and charged_answer(instance, limits, classes, caps, deadline)
         return None if not charged else _optimum(instance, *charged)
     classes = _all(on_staircase, instance, limits)
     if classes is None:
         return None
-    found = _choose(instance, classes, caps, clock)
+    found = _choose(instance, classes, caps, deadline)
     if found is None or limits.cores is None or _cores(instance, found.chosen) <= limits.cores:
         return found
-    classes = _all(in_space, instance, limits)
-    return None if classes is None else _choose(instance, classes, [*caps, _cap(limits.cores)], clock)
+    classes = _all(on_frontier, instance, limits)
+    return None if classes is None else _choose(instance, classes, [*caps, _cap(limits.cores)], deadline)
 
 
 def _cap(limit: int | None) -> int:
@@ -59,14 +67,16 @@ def _cap(limit: int | None) -> int:
 def _all(
     candidates: Callable[[Instance, Limits, int], Candidates], instance: Instance, limits: Limits
 ) -> list[Candidates] | None:
-    """Every model's candidates; None if one has none."""
+    """The candidates of every model; None if some model has none."""
     classes = [candidates(instance, limits, m) for m in range(len(instance.models))]
     return None if any(len(c.value) == 0 for c in classes) else classes
 
 
-def _choose(instance: Instance, classes: Sequence[Candidates], caps: Sequence[int], clock: Clock) -> Optimum | None:
+def _choose(
+    instance: Instance, classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline
+) -> Optimum | None:
     weights = [[c.memory for c in classes], [c.cores for c in classes]][: len(caps)]
-    answer = knapsack.solve([c.value for c in classes], weights, caps, clock)
+    answer = knapsack.solve([c.value for c in classes], weights, caps, deadline)
     return None if answer is None else _optimum(instance, classes, answer)
 
 
@@ -75,7 +85,7 @@ def _optimum(instance: Instance, classes: Sequence[Candidates], answer: knapsack
 
 
 def _cores(instance: Instance, chosen: Sequence[CompositionSums | None]) -> int:
-    """Billionths of a core that a plan takes."""
+    """The compute that a plan takes, in billionths of a core."""
     return sum(
         int(model.cores(np.array([c.latency]), np.array([c.threads]), slowdown)[0])
         for model, c, slowdown in zip(instance.models, chosen, instance.slowdown, strict=True)
@@ -84,7 +94,7 @@ def _cores(instance: Instance, chosen: Sequence[CompositionSums | None]) -> int:
 
 
 def least_memory(instance: Instance, limits: Limits) -> int | None:
-    """The least memory of any plan that holds the other limits; None if no plan does."""
+    """Return the least memory, in bytes, of any plan within the other limits; None if there is no such plan."""
     classes = _critical(instance, limits)
     if classes is None:
         return None
@@ -94,7 +104,7 @@ def least_memory(instance: Instance, limits: Limits) -> int | None:
 
 
 def least_cores(instance: Instance, limits: Limits) -> int | None:
-    """The least compute (billionths of a core) of any plan that holds the other limits; None if no plan does."""
+    """Return the least compute, in billionths of a core, of any plan within the other limits; None if there is none."""
     classes = _critical(instance, limits)
     if classes is None:
         return None
@@ -102,7 +112,7 @@ def least_cores(instance: Instance, limits: Limits) -> int | None:
 
 
 def feasible(instance: Instance, limits: Limits) -> bool:
-    """Whether any plan holds the limits."""
+    """Return whether any plan is within the limits. Models that may be suspended do not count."""
     classes = _critical(instance, limits)
     if classes is None:
         return False
@@ -115,7 +125,7 @@ def feasible(instance: Instance, limits: Limits) -> bool:
 
 
 def _critical(instance: Instance, limits: Limits) -> list[Candidates] | None:
-    """The candidates of the models that must run (all others can be suspended); None if one has none."""
+    """The candidates of the models that may not be suspended; None if one of them has none."""
     critical = [m for m, model in enumerate(instance.models) if model.table.critical]
-    classes = [in_space(instance, limits, m) for m in critical]
+    classes = [on_frontier(instance, limits, m) for m in critical]
     return None if any(len(c.value) == 0 for c in classes) else classes

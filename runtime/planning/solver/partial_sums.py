@@ -1,8 +1,8 @@
-"""Sums of one item of each class, kept only while they can still be the best: the search of `knapsack`.
+"""The search of `knapsack`: sums of one item of each class, kept only while they can still become the best.
 
-Small classes are added up all at once; then class by class, dropping what the limits, a bound or dominance rule out. No
-more than `width` sums go on to the next class: those of the greatest bounds. What the others could have become is known
-from their bounds, so that a search that could not look at everything still says how far from the optimum it may be.
+Small classes are added up all at once. The others follow one by one, and sums are dropped that the limits, a bound or
+dominance rule out. No more than `width` sums go on to the next class: those of the greatest bounds. The bounds of the
+others say what these could have become, so a search that left some out still says how far from the optimum it may be.
 """
 
 from __future__ import annotations
@@ -15,23 +15,30 @@ import numpy as np
 import numpy.typing as npt
 
 from legodnn.arrays import Floats, Indices, Ints
-from legodnn.runtime.planning.solver.deadline import NO_END, Clock
-from legodnn.runtime.planning.solver.dominance import earlier_min
+from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, Deadline
+from legodnn.runtime.planning.solver.dominance import undominated
 from legodnn.runtime.planning.solver.tangents import Tangents
 
 Number = TypeVar("Number", np.int64, np.float64)
 
-# So many combinations are simply added up.
+# Classes are added up all at once as long as they have no more combinations than this.
 AT_ONCE = 4096
-# For each sum that may go on, so many are looked at.
+# Pairs of a sum and an item that are formed for each sum that may go on to the next class.
 _PAIRS = 8
 
 
 @dataclass(frozen=True)
 class KnapsackProblem:
-    """Classes of items: `values` and `gaps` are (n_c,) each, `weights` for each limit first; no class is empty.
+    """A knapsack at given prices; `knapsack` defines the terms. No class is empty.
 
-    `bound` less the gaps of a sum's items and the priced slack of limits bounds what the sum can be part of.
+    Attributes:
+        values: for each class its items' values, (n_c,).
+        weights: for each limit, for each class, its items' weights, (n_c,).
+        gaps: for each class its items' gaps, (n_c,).
+        limits: the greatest total of each weight.
+        prices: the price of each limit.
+        bound: an upper bound of all choices. Less the gaps of a partial sum's items and the priced slack that it must
+            leave, it is an upper bound of the choices that contain this sum.
     """
 
     values: Sequence[Ints]
@@ -42,7 +49,7 @@ class KnapsackProblem:
     bound: float
 
     def take(self, kept: Sequence[Indices]) -> KnapsackProblem:
-        """Some of each class's items."""
+        """Return the knapsack of some of each class's items."""
         return KnapsackProblem(
             [v[k] for v, k in zip(self.values, kept, strict=True)],
             [[w[k] for w, k in zip(ws, kept, strict=True)] for ws in self.weights],
@@ -55,7 +62,7 @@ class KnapsackProblem:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Partial sums over some classes, (n,) each: value, gap, and every weight."""
+    """Partial sums over some classes, (n,) each: value, gap, and the weights of every limit."""
 
     value: Ints
     gap: Floats
@@ -66,19 +73,24 @@ class _Sums:
 
 
 def best_sums(
-    problem: KnapsackProblem, floor: float, width: int, tangents: Tangents | None = None, clock: Clock = NO_END
+    problem: KnapsackProblem,
+    floor: float,
+    width: int,
+    tangents: Tangents | None = None,
+    deadline: Deadline = NO_DEADLINE,
 ) -> tuple[list[int] | None, float]:
-    """The best choice that holds the limits, of those that may be worth `floor`; and what one left out may be worth.
+    """Return the best choice within the limits whose value may reach a floor, and a bound of what was left out.
 
     Args:
-        problem: the items.
-        floor: a choice worth less is of no use.
-        width: so many sums go on to the next class.
-        tangents: better bounds of what is to come than gaps are, at some cost.
-        clock: the search ends when it is over.
+        problem: the knapsack.
+        floor: choices of less value are of no use.
+        width: how many sums go on to the next class, at most.
+        tangents: better bounds than gaps give, at some cost; None to use gaps.
+        deadline: when to end the search.
 
     Returns:
-        The choice, None if none was found; and minus infinity if nothing was left out that may be worth `floor`.
+        The index of an item of each class, or None if no choice was found; and an upper bound of the choices that were
+        left out although their value may reach the floor, minus infinity if there were none.
     """
     values, weights, gaps = problem.values, problem.weights, problem.gaps
     limits, prices = problem.limits, problem.prices
@@ -94,7 +106,7 @@ def best_sums(
     lost = -np.inf
 
     def prune(sums: _Sums) -> Indices:
-        """Those that go on; what the others may be worth is noted in `lost`."""
+        """Return which sums go on; the bound of those that are cut for lack of width is noted in `lost`."""
         nonlocal lost
         rest = [sum(int(ws[c].min()) for c in later) for ws in weights]
         kept = np.flatnonzero(
@@ -125,7 +137,7 @@ def best_sums(
     sums = sums.take(start)
     trail: list[tuple[Indices, Indices]] = []
     while later:
-        if clock.over():
+        if deadline.passed():
             return None, max(lost, float(problem.bound - sums.gap.min(initial=np.inf)))
         c = later.pop(0)
         margin, left = _affordable(sums.gap, gaps[c], problem.bound - floor, _PAIRS * width)
@@ -152,7 +164,7 @@ def best_sums(
 
 
 def _outer(columns: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
-    """All sums of one entry of each column, the last column's fastest."""
+    """All sums of one entry of each column; the entry of the last column varies fastest."""
     total = columns[0]
     for column in columns[1:]:
         total = total + column[0] if len(column) == 1 else np.add.outer(total, column).ravel()
@@ -160,14 +172,23 @@ def _outer(columns: Sequence[npt.NDArray[Number]]) -> npt.NDArray[Number]:
 
 
 def _greatest(kept: Indices, bounds: Floats, count: int) -> tuple[Indices, Floats, float]:
-    """The `count` of greatest bounds, in order, and the greatest bound of the others."""
+    """Return the `count` sums of greatest bounds, in order, with their bounds; and the greatest bound of the others."""
     order = np.argpartition(-bounds, count)
     best = np.sort(order[:count])
     return kept[best], bounds[best], float(bounds[order[count:]].max())
 
 
 def _affordable(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[float, float]:
-    """A margin, at most that given, within which there are at most about `most` pairs; and the least gap left out."""
+    """Return a margin, at most the given one, that holds about `most` pairs at most; and the least gap beyond it.
+
+    The gap is infinite if the given margin holds few enough pairs.
+
+    Args:
+        gap: (n,) the gaps of the sums.
+        item_gap: (items,) the gaps of the items of the next class.
+        margin: the greatest sum of two gaps that is of use.
+        most: how many pairs may be formed.
+    """
     ascending = np.sort(gap)
     count = int(np.searchsorted(ascending, margin - item_gap, side="right").sum())
     if count <= most:
@@ -183,7 +204,7 @@ def _affordable(gap: Floats, item_gap: Floats, margin: float, most: int) -> tupl
 
 
 def _pairs(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[Indices, Indices]:
-    """All pairs (sum, item) whose gaps add up to at most the margin; about `most` of them where many are equal."""
+    """Return all pairs (sum, item) whose gaps add up to at most the margin; about `most` of them if many are equal."""
     order = np.argsort(gap, kind="stable")
     counts = np.searchsorted(gap[order], margin - item_gap, side="right")
     if counts.sum() > 2 * most:
@@ -193,21 +214,8 @@ def _pairs(gap: Floats, item_gap: Floats, margin: float, most: int) -> tuple[Ind
     return order[np.arange(len(items)) - starts], items
 
 
-def undominated(value: Ints, weights: Sequence[Ints]) -> Indices:
-    """Indices of what nothing else beats in value and all weights, by ascending first weight."""
-    if len(weights) == 1:
-        order = np.lexsort((-value, weights[0]))
-        ascending = value[order]
-        keep = np.ones(len(order), dtype=np.bool_)
-        keep[1:] = ascending[1:] > np.maximum.accumulate(ascending)[:-1]
-        return order[keep]
-    order = np.lexsort((-value, weights[1], weights[0]))
-    second = weights[1][order]
-    return order[earlier_min((-value[order]).astype(np.float64), second) > second]
-
-
 def _best(value: Ints, weights: Sequence[Ints]) -> int:
-    """The index of the greatest value, then of the least first weight, then of the least second one."""
+    """The index of the greatest value; among equals, of the least first weight, then of the least second one."""
     ties = np.flatnonzero(value == value.max())
     for w in weights:
         if len(ties) == 1:

@@ -1,9 +1,9 @@
-"""Bounds of what classes of a knapsack can still add, for every room that is left.
+"""Upper bounds of what the remaining classes of a knapsack can add to a partial sum, for any room that it leaves.
 
-At prices p of the limits, items that are still to be chosen add at most  T(p) + p . room,  where T(p) is the sum of
-each class's greatest v - p . w. One vector of prices bounds well for one room only; the least over many is, as a
-function of the room, the relaxation's value seen from outside: a concave function given by tangents. Prices are finest
-around those that suit the whole problem.
+At prices p of the limits, one item of each remaining class adds at most  T(p) + p . room,  where T(p) is the sum of
+each class's greatest v - p . w. One vector of prices gives a good bound for one room only. Each one is a tangent to the
+optimum of the relaxation as a function of the room, which is concave, so the least over many prices is close to it
+everywhere. Prices lie densest around those of the whole problem.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from legodnn.arrays import Floats, Ints
 
-# By so much prices differ from those of the whole problem.
+# Factors of the whole problem's prices: of the first price, and of the second.
 _NEAR = 2.0 ** -np.arange(9, 1, -1)
 _FACTORS = np.concatenate([[0.0, 0.25, 0.5], 1 - _NEAR[::-1], [1.0], 1 + _NEAR, [1.5, 2.0, 4.0, 16.0]])
 _SECOND = np.array([1.0, 0.97, 1.03, 0.9, 1.1, 0.5, 2.0])
@@ -25,13 +25,14 @@ Ahead = Callable[[Ints, Sequence[Ints]], Floats]
 
 @dataclass(frozen=True)
 class Tangents:
-    """Tangents of every class.
+    """The tangents of every class, at a grid of prices.
 
     Attributes:
-        first: (G,) prices of the first limit, ascending; `second`: (J,) prices of the second, just a 0 without one.
+        first: (G,) prices of the first limit, ascending.
+        second: (J,) prices of the second limit; one 0 if there is no second limit.
         tops: (J, G, classes) each class's greatest v - p . w.
-        limits: one or two.
-        rounding: what bounds may be off by; it is added.
+        limits: the greatest total of each of one or two weights.
+        rounding: the greatest rounding error of a bound, which is added to it.
     """
 
     first: Floats
@@ -49,7 +50,15 @@ class Tangents:
         prices: Sequence[float],
         rounding: float,
     ) -> Tangents:
-        """For classes as `knapsack.solve` has them; `rounding` is that of sums at `prices`."""
+        """Return the tangents of a knapsack around given prices.
+
+        Args:
+            values: as for `knapsack.solve`.
+            weights: as for `knapsack.solve`.
+            limits: as for `knapsack.solve`.
+            prices: prices of the limits that suit the whole problem.
+            rounding: the greatest rounding error of sums at these prices.
+        """
         steep = [_price(price, values, ws) for price, ws in zip(prices, weights, strict=True)]
         first = steep[0] * _FACTORS
         second = steep[1] * _SECOND if len(limits) > 1 else np.zeros(1)
@@ -62,9 +71,13 @@ class Tangents:
         return cls(first, second, tops, limits, rounding * float(_FACTORS[-1]))
 
     def ahead(self, classes: Sequence[int]) -> Ahead:
-        """The bound of sums (their values and weights) to which one item of each of some classes will be added."""
+        """Return a function that bounds partial sums to which one item of each of some classes will be added.
+
+        The function takes the sums' values, (n,), and for each limit their weights, (n,), and returns upper bounds of
+        the values that they can lead to, (n,).
+        """
         tops = self.tops[:, :, list(classes)].sum(axis=2)
-        # Where two tangents of neighbouring prices cross: right of it the lower price bounds better.
+        # The rooms at which tangents of neighbouring prices cross: beyond that room the lower price bounds better.
         crossings = (tops[:, :-1] - tops[:, 1:]) / np.diff(self.first)
 
         def bounds(value: Ints, weights: Sequence[Ints]) -> Floats:
@@ -83,7 +96,7 @@ class Tangents:
 
 
 def _price(price: float, values: Sequence[Ints], weights: Sequence[Ints]) -> float:
-    """A price that is not zero: where a limit does not bind the whole problem it may still bind a part of it."""
+    """The price, or a guess if it is zero: a limit that does not bind the whole problem may still bind a part of it."""
     if price > 0:
         return price
     return sum(float(np.ptp(v)) for v in values) / max(1.0, sum(float(np.ptp(w)) for w in weights)) or 1.0

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
-from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.errors import InfeasibleError
 from legodnn.plan import Plan
 from legodnn.runtime.planning.scheduler import Scheduler
-from legodnn.runtime.planning.solver import deadline, knapsack
-from legodnn.runtime.planning.solver.deadline import Clock
 from legodnn.workload import SwitchCharge
 from tests.runtime.planning.hard_cases import charged_question, many_small_models
 from tests.runtime.planning.random_cases import random_case, worth
 from tests.runtime.planning.test_scheduler_oracle import brute_force, check_plan
-from tests.runtime.planning.test_scheduler_parts import by_table, random_classes
-
-
-@pytest.fixture(params=[(), (1,), (4,), (1, 2, 4, 8, 64)], ids=str)
-def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches that keep next to nothing, so that small problems are cut as great ones are."""
-    monkeypatch.setattr(deadline, "_WIDTHS", request.param)
-    monkeypatch.setattr(knapsack, "_FEW", 1)
-
-
-@pytest.mark.usefixtures("narrow")
-@pytest.mark.parametrize("seed", range(30))
-def test_the_optimum_of_a_knapsack_lies_between_value_and_bound(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("legodnn.runtime.planning.solver.partial_sums.AT_ONCE", 8)
-    rng = np.random.default_rng(seed)
-    limits = 1 + seed % 2
-    values, weights = random_classes(rng, int(rng.integers(3, 8)), 12, limits, 300 if limits == 1 else 30)
-    values = [v << 30 for v in values]
-    caps = [int(sum(w.mean() for w in ws) * rng.uniform(0.4, 1.1)) for ws in weights]
-    expected = by_table(values, weights, caps)
-    if expected is None:
-        return
-    try:
-        found = knapsack.solve(values, weights, caps)
-    except WorkloadError:  # so little was looked at that not even that anything fits was found out
-        return
-    assert found is not None
-    totals = [sum(int(w[i]) for w, i in zip(ws, found.chosen, strict=True)) for ws in weights]
-    assert all(total <= cap for total, cap in zip(totals, caps, strict=True))
-    assert sum(int(v[i]) for v, i in zip(values, found.chosen, strict=True)) == found.value
-    assert found.value <= expected[0] <= found.bound
 
 
 @pytest.mark.usefixtures("narrow")
@@ -95,19 +60,3 @@ def test_no_deadline_is_an_end_at_once() -> None:
     plan = Scheduler(tables).plan(budget, deadline_ms=0)
     assert plan.gap > 0
     assert Plan.model_validate_json(plan.model_dump_json(by_alias=True)).gap == plan.gap
-
-
-def test_a_clock_is_over_when_it_is() -> None:
-    assert not Clock.of(None).over()
-    assert Clock.of(0).over()
-    soon = Clock.of(1)
-    time.sleep(0.002)
-    assert soon.over()
-
-
-def test_widths_grow_only_while_the_next_is_likely_to_end_in_time() -> None:
-    assert list(iter(deadline.Widening(Clock.of(None)).next, None)) == [256, 1024, 4096, 16384]
-    widening = deadline.Widening(Clock.of(50))
-    assert widening.next() == 256
-    time.sleep(0.03)
-    assert widening.next() is None

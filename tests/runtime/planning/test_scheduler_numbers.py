@@ -1,4 +1,7 @@
-"""Figures far apart in size: what counts is exact, what would need more than there is is refused at once."""
+"""Figures of very different sizes: those that matter stay exact, and tables beyond any limit are refused at once.
+
+This is what `solver.compiled_model` and `solver.value_scale` are for.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 HiGHS gets the problem as a mixed-integer programme with one binary for each (model, thread count, block, option), the
 links as piecewise linear functions with a binary for each piece, and no frontier, no dominance, no fixed point.
+
+Whole plans and reports are compared, and with them `solver.optimum`, `candidates`, `charged_optimum`,
+`composition_sums`, `instance` and `infeasible`.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,21 +123,21 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
         # The link: a point on it as a mixture of two neighbouring knots.
         reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1
         reach += sum(max(map(abs, row)) for b in table.blocks for row in b.interaction)
-        x = [min(-reach, table.link.x[0] - 1), *table.link.x, max(reach, table.link.x[-1] + 1)]
-        y = [table.link.y[0], *table.link.y, table.link.y[-1]]
-        mix = [p.column(cost=-objective * table.weight * v, integer=False) for v in y]
-        pieces = [p.column() for _ in x[1:]]
+        knots = [min(-reach, table.link.x[0] - 1), *table.link.x, max(reach, table.link.x[-1] + 1)]
+        levels = [table.link.y[0], *table.link.y, table.link.y[-1]]
+        mix = [p.column(cost=-objective * table.weight * v, integer=False) for v in levels]
+        pieces = [p.column() for _ in knots[1:]]
         p.row([*((m, 1) for m in mix), (out, 1)], 1, 1)
         p.row([*((z, 1) for z in pieces), (out, 1)], 1, 1)
         for k, m in enumerate(mix):
             p.row([(m, 1), *((z, -1) for z in pieces[max(0, k - 1) : k + 1])], -np.inf, 0)
-        p.row([*loss, *((m, -v) for m, v in zip(mix, x, strict=True))], 0, 0)
+        p.row([*loss, *((m, -v) for m, v in zip(mix, knots, strict=True))], 0, 0)
         limit = latency_limit(case, table)
         if relax == ("latency", table.name):
             p.row([*latency, (free, -1)], -np.inf, 0)
         elif limit is not None:
             p.row(latency, -np.inf, limit)
-        accuracy = list(zip(mix, y, strict=True))
+        accuracy = list(zip(mix, levels, strict=True))
         if relax == ("accuracy", table.name):
             p.row([*accuracy, (free, -1)], 0, np.inf)
         elif table.min_accuracy is not None:
@@ -149,8 +153,8 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
     found = p.solve()
     if found is None:
         return None
-    x = found[1]
-    picks = [[(n, b, o) for column, n, b, o in columns if x[column] > 0.5] for columns in chosen]
+    solution = found[1]
+    picks = [[(n, b, o) for column, n, b, o in columns if solution[column] > 0.5] for columns in chosen]
     return Answer(worth_of(case, picks), holds(case, picks), abs(found[0]))
 
 
@@ -343,8 +347,8 @@ def relaxed_case(case: Case, kind: str, model: str | None, value: float) -> Case
     if kind == "latency" and model in named:
         rest = {k: v for k, v in named.items() if k != model} or None
         budget = Budget(memory_bytes=budget.memory_bytes, latency_ms=rest, cores=budget.cores)
-    field = "latency_ms" if kind == "latency" else "min_accuracy"
-    tables = tuple(replace(t, **{field: value}) if t.name == model else t for t in case.tables)
+    change: dict[str, Any] = {"latency_ms" if kind == "latency" else "min_accuracy": value}
+    tables = tuple(replace(t, **change) if t.name == model else t for t in case.tables)
     return replace(case, tables=tables, budget=budget)
 
 

@@ -11,8 +11,8 @@ public final class BlockRows {
     /** At least one. */
     public final List<OptionRow> options;
     /**
-     * What each option adds to the loss beyond its own, by the option of the block before it (rows: options there,
-     * columns: options here); empty where nothing is known, and for the first block.
+     * The loss that each option adds beyond its own, depending on the option of the block before (rows: options of that
+     * block, columns: options of this one); empty if unknown, and for the first block.
      */
     public final List<List<Double>> interaction;
 

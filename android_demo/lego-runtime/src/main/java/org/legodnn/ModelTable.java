@@ -13,50 +13,52 @@ import java.util.TreeSet;
 import org.legodnn.json.Bounds;
 
 /**
- * One model of a workload as the scheduler sees it: the figures of every option, as plain data. Made of a store and its
- * profile, or by hand; immutable, and checked whenever one is made.
+ * One model of a workload, as the scheduler sees it: the figures of every option, as plain data. A table is made from a
+ * store and its profile, or by hand. It is immutable, and checked whenever one is made.
  */
 public final class ModelTable {
-    /** Far beyond any device, and small enough that sums of them are exact in 64-bit integers. */
+    /** The greatest bytes accepted: far beyond any device, and small enough for exact sums in 64-bit integers. */
     private static final double MOST_BYTES = 1L << 48;
+    /** The greatest milliseconds accepted, for the same reason. */
     private static final double MOST_MS = 1e9;
+    /** The greatest size of any other figure. */
     private static final double MOST = 1e12;
     private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
 
     /** Unique in the workload. */
     public final String name;
-    /** Segments with a choice, in topological order. */
+    /** The segments with a choice of options, in topological order; there may be none. */
     public final List<BlockRows> blocks;
-    /** Segments without a choice. */
+    /** The segments without a choice. */
     public final List<BlockRows> fixed;
-    /** Summed loss -> accuracy. */
+    /** Turns summed loss into accuracy. */
     public final Link link;
     /** Nine in ten predicted accuracies of plans are within it. */
     public final double accuracyError;
-    /** What a whole inference takes more than its segments, by thread count; 0 where none is given. */
+    /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
     public final SortedMap<Integer, Double> overheadMs;
     /** What one unit of its accuracy is worth. */
     public final double weight;
     /** Inferences per second; null if unknown. */
     public final Double rateHz;
-    /** Longest an inference may take; null for no limit. */
+    /** The longest that an inference may take; null for no limit. */
     public final Double latencyMs;
-    /** Least predicted accuracy; null for no limit. */
+    /** The least predicted accuracy; null for no limit. */
     public final Double minAccuracy;
     /** Whether it must run; otherwise it may be suspended when not everything fits. */
     public final boolean critical;
-    /** Thread count; null leaves it to the scheduler, among those that were profiled. */
+    /** The thread count; null leaves it to the scheduler, among those that were profiled. */
     public final Integer threads;
-    /** The thread counts to choose from, ascending. */
+    /** The thread counts that a plan may choose from, ascending. */
     public final List<Integer> threadCounts;
 
     /**
      * A table with weight 1, no limits and any thread count.
      *
      * @param name unique in the workload
-     * @param blocks segments with a choice, in topological order; may be empty
-     * @param fixed segments of one option each
-     * @param link summed loss -> accuracy
+     * @param blocks the segments with a choice of options, in topological order; may be empty
+     * @param fixed the segments without a choice, of one option each
+     * @param link turns summed loss into accuracy
      * @param accuracyError nine in ten predicted accuracies of plans are within it
      * @throws WorkloadException a figure is missing, NaN, infinite, negative or absurdly great, a name is used twice,
      *     or the options have no thread count in common
@@ -81,7 +83,7 @@ public final class ModelTable {
         threadCounts = check();
     }
 
-    /** What a table is made of. */
+    /** The parts of a table, while it is being made. */
     private static final class Draft {
         String name;
         final List<BlockRows> blocks;
@@ -118,7 +120,7 @@ public final class ModelTable {
     }
 
     /**
-     * The table of a store as a device measured it.
+     * The table of a store, as a device profiled it.
      *
      * @throws ProfileException the profile is of another store, or lacks a measurement
      * @throws WorkloadException a figure makes no sense
@@ -138,7 +140,7 @@ public final class ModelTable {
             for (int o = 0; o < segment.options.size(); o++) {
                 Option option = segment.options.get(o);
                 OptionProfile figures = measured.get(Profile.key(segment.name, option.name));
-                if (figures != null) { // else skipped, as checkStore has seen to
+                if (figures != null) { // the profile skipped it; checkStore has made sure that it may
                     rows.add(row(option, figures));
                     kept.add(o);
                 }
@@ -166,7 +168,7 @@ public final class ModelTable {
         return new OptionRow(option.name, figures.memoryBytes, latency, option.loss, option.bytes, figures.loadMs);
     }
 
-    /** A segment's interaction, of some options of the block before it and some of its own. */
+    /** A segment's interaction, of the kept options of the block before it and of its own. */
     private static List<List<Double>> interaction(Segment segment, List<Integer> before, List<Integer> kept) {
         List<List<Double>> found = new ArrayList<>();
         if (segment.interaction.isEmpty()) {
@@ -182,56 +184,56 @@ public final class ModelTable {
         return found;
     }
 
-    /** The same under another name. */
+    /** The same table under another name. */
     public ModelTable withName(String other) {
         Draft draft = draft();
         draft.name = other;
         return new ModelTable(draft);
     }
 
-    /** The same with another weight: what one unit of its accuracy is worth. */
+    /** The same table with another weight: what one unit of its accuracy is worth. */
     public ModelTable withWeight(double other) {
         Draft draft = draft();
         draft.weight = other;
         return new ModelTable(draft);
     }
 
-    /** The same with a rate: inferences per second, needed where the budget limits cores. */
+    /** The same table with a rate: inferences per second, needed where the budget limits cores. */
     public ModelTable withRateHz(double other) {
         Draft draft = draft();
         draft.rateHz = other;
         return new ModelTable(draft);
     }
 
-    /** The same with a latency limit of its own. */
+    /** The same table with a latency limit of its own. */
     public ModelTable withLatencyMs(double other) {
         Draft draft = draft();
         draft.latencyMs = other;
         return new ModelTable(draft);
     }
 
-    /** The same with a least predicted accuracy. */
+    /** The same table with a least predicted accuracy. */
     public ModelTable withMinAccuracy(double other) {
         Draft draft = draft();
         draft.minAccuracy = other;
         return new ModelTable(draft);
     }
 
-    /** The same; false lets the scheduler suspend it when not everything fits. */
+    /** The same table; false lets the scheduler suspend the model when not everything fits. */
     public ModelTable withCritical(boolean other) {
         Draft draft = draft();
         draft.critical = other;
         return new ModelTable(draft);
     }
 
-    /** The same with one thread count, which must be among those that were profiled. */
+    /** The same table with one thread count, which must be among those that were profiled. */
     public ModelTable withThreads(int other) {
         Draft draft = draft();
         draft.threads = other;
         return new ModelTable(draft);
     }
 
-    /** The same with other overheads of a whole inference, in milliseconds by thread count. */
+    /** The same table with other overheads of a composition, in milliseconds by thread count. */
     public ModelTable withOverheadMs(Map<Integer, Double> other) {
         Draft draft = draft();
         draft.overheadMs = new TreeMap<>(other);

@@ -9,24 +9,24 @@ import java.util.TreeMap;
 public final class OptionRow {
     /** As in the store. */
     public final String name;
-    /** What it adds to the process's memory. */
+    /** The memory that it adds to the process, in bytes. */
     public final long memoryBytes;
-    /** Median latency by thread count. */
+    /** The median latency by thread count, in milliseconds. */
     public final SortedMap<Integer, Double> latencyMs;
-    /** What it alone adds to the sum that the link turns into accuracy; may be negative. */
+    /** What it adds by itself to the sum that the link turns into accuracy; may be negative. */
     public final double loss;
-    /** Size of its file, for the switch charge. */
+    /** The size of its file in bytes, for the switch charge. */
     public final long bytes;
-    /** Time to load it, for the switch charge. */
+    /** The time to load it in milliseconds, for the switch charge. */
     public final double loadMs;
 
     /**
      * @param name as in the store
-     * @param memoryBytes what it adds to the process's memory
-     * @param latencyMs median latency by thread count
-     * @param loss what it alone adds to the sum that the link turns into accuracy; may be negative
-     * @param bytes size of its file, for the switch charge
-     * @param loadMs time to load it, for the switch charge
+     * @param memoryBytes the memory that it adds to the process, in bytes
+     * @param latencyMs the median latency by thread count, in milliseconds
+     * @param loss what it adds by itself to the sum that the link turns into accuracy; may be negative
+     * @param bytes the size of its file in bytes, for the switch charge
+     * @param loadMs the time to load it in milliseconds, for the switch charge
      */
     public OptionRow(
             String name, long memoryBytes, Map<Integer, Double> latencyMs, double loss, long bytes, double loadMs) {

@@ -8,31 +8,31 @@ import java.util.Map;
 import java.util.TreeSet;
 
 import org.legodnn.json.Bounds;
-import org.legodnn.solver.Clock;
 import org.legodnn.solver.CompiledModel;
-import org.legodnn.solver.Composition;
-import org.legodnn.solver.Explanation;
+import org.legodnn.solver.CompositionSums;
+import org.legodnn.solver.Deadline;
 import org.legodnn.solver.Fraction;
+import org.legodnn.solver.InfeasibilityReport;
 import org.legodnn.solver.Instance;
 import org.legodnn.solver.Limits;
 import org.legodnn.solver.Numbers;
 import org.legodnn.solver.Optimum;
-import org.legodnn.solver.Scale;
+import org.legodnn.solver.ValueScale;
 
 /**
- * Plans for a set of models: which option every block of every model should be, exactly, within a frame's time.
+ * Plans for a set of models: which option each block of each model should have, exactly, within the time of a frame.
  *
  * <pre>
  * maximise    sum_m weight_m accuracy_m  -  charge(plan, running plan)  -  S x (number of suspended models)
  * subject to  memory, each model's latency and least accuracy, and CPU cores' worth of compute
  * </pre>
  *
- * docs/scheduler.md has the problem in full. The plan is the same as the Python package's for the same tables, budget
- * and running plan. Building a scheduler builds its models' frontiers; every plan after that is quick. Safe for several
- * threads.
+ * docs/scheduler.md has the problem in full. For the same tables, budget and running plan, the plan is the same as the
+ * Python package's. Making a scheduler builds its models' frontiers; every plan after that is quick. Several threads
+ * may use it at once.
  */
 public final class Scheduler {
-    /** A re-plan goes on improving for so long, unless it is told otherwise. */
+    /** How long a plan is improved, in milliseconds, unless the caller says otherwise. */
     public static final double DEADLINE_MS = 100;
 
     private static final double NANO = 1e9;
@@ -40,27 +40,27 @@ public final class Scheduler {
     private final List<ModelTable> tables;
     private final SwitchCharge charge;
     private final boolean charges;
-    private final Scale scale;
+    private final ValueScale scale;
     private final CompiledModel[] models;
-    /** The last plan and what it is of, so that it need not be looked up when it comes back as the running one. */
+    /** The last plan with its compositions, which need not be looked up when it comes back as the running plan. */
     private volatile Last last;
 
     private static final class Last {
         final Plan plan;
-        final Composition[] chosen;
+        final CompositionSums[] chosen;
 
-        Last(Plan plan, Composition[] chosen) {
+        Last(Plan plan, CompositionSums[] chosen) {
             this.plan = plan;
             this.chosen = chosen;
         }
     }
 
     /**
-     * Build the frontiers.
+     * Build the frontiers of the models.
      *
-     * @param tables the models, in the order of plans
+     * @param tables the models' tables, at least one, in the order of plans
      * @param charge what leaving a running plan costs; {@link SwitchCharge#NONE} for nothing
-     * @throws WorkloadException no tables, two of one name, or one whose figures are mostly noise
+     * @throws WorkloadException there are no tables, two have one name, or the figures of one are mostly noise
      */
     public Scheduler(List<ModelTable> tables, SwitchCharge charge) {
         if (tables.isEmpty()) {
@@ -88,7 +88,7 @@ public final class Scheduler {
             most += greatestCharge(table.blocks) + greatestCharge(table.fixed);
         }
         charges = most > 0;
-        scale = new Scale(accuracy, most, tables.size());
+        scale = new ValueScale(accuracy, most, tables.size());
         models = new CompiledModel[tables.size()];
         for (int m = 0; m < models.length; m++) {
             models[m] = new CompiledModel(tables.get(m), scale, charge);
@@ -136,26 +136,26 @@ public final class Scheduler {
     }
 
     /**
-     * The optimal plan; or, where it cannot be proven in time, the best that was found, with its {@link Plan#gap}.
+     * The optimal plan; or, if no plan is proven optimal in time, the best that was found, with its {@link Plan#gap}.
      *
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
-     * @param running the plan that runs now, for ties and the switch charge; models it does not know do not run yet;
-     *     may be null
-     * @param slowdown by model, how many times slower it runs than it was profiled; 1 for models not named; may be null
-     * @param deadlineMs when to stop improving, in milliseconds; infinity for never. Whether anything fits is found out
-     *     in any case
-     * @throws InfeasibleException no plan holds the limits; its report says which, and what would do
+     * @param running the plan that runs now, for ties and the switch charge; null for none. A model that it does not
+     *     name does not run
+     * @param slowdown by model, how many times slower than profiled it runs; 1 for models not named; null for none
+     * @param deadlineMs how long to improve the plan; infinity for no deadline. Whether anything fits is found out in
+     *     any case
+     * @throws InfeasibleException no plan is within the limits; its report says which limits clash, and what would do
      * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no
      *     rate, or the running plan is of other stores
      */
     public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs) {
-        Clock clock = Clock.of(deadlineMs);
+        Deadline deadline = Deadline.after(deadlineMs);
         Limits limits = limits(budget);
         Fraction[] slow = slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown);
         Instance instance = new Instance(models, slow, running(running), charges && running != null);
-        Optimum found = Optimum.of(instance, limits, clock);
+        Optimum found = Optimum.of(instance, limits, deadline);
         if (found == null) {
-            throw new InfeasibleException(report(instance, limits, budget, slow, Clock.of(deadlineMs)));
+            throw new InfeasibleException(report(instance, limits, budget, slow, Deadline.after(deadlineMs)));
         }
         Plan plan = plan(budget, found, slow, instance);
         last = new Last(plan, found.chosen);
@@ -211,15 +211,15 @@ public final class Scheduler {
         return factors;
     }
 
-    private Composition[] running(Plan running) {
+    private CompositionSums[] running(Plan running) {
         Last known = last;
         if (known != null && known.plan == running) {
             return known.chosen;
         }
-        Composition[] now = new Composition[models.length];
+        CompositionSums[] now = new CompositionSums[models.length];
         for (int m = 0; m < now.length && running != null; m++) {
             ModelPlan planned = running.find(tables.get(m).name);
-            now[m] = planned == null ? null : models[m].compositionOf(planned);
+            now[m] = planned == null ? null : CompositionSums.compositionOf(models[m], planned);
         }
         return now;
     }
@@ -234,7 +234,7 @@ public final class Scheduler {
     }
 
     private Plan plan(Budget budget, Optimum found, Fraction[] slow, Instance instance) {
-        Composition[] chosen = found.chosen;
+        CompositionSums[] chosen = found.chosen;
         List<ModelPlan> parts = new ArrayList<>();
         double[] worth = new double[chosen.length];
         double[] charged = new double[chosen.length];
@@ -248,8 +248,8 @@ public final class Scheduler {
                 scale.gap(found.value, found.bound));
     }
 
-    /** What a model's change is charged, in the objective's units. */
-    private double chargeOf(ModelTable table, Composition now, Composition then) {
+    /** What going from one composition of a model to another is charged, in units of the objective. */
+    private double chargeOf(ModelTable table, CompositionSums now, CompositionSums then) {
         if (then == null) {
             return 0;
         }
@@ -266,7 +266,7 @@ public final class Scheduler {
         return Numbers.exactSum(charged);
     }
 
-    private static ModelPlan modelPlan(ModelTable table, Composition chosen, Fraction slowdown, Double limitMs) {
+    private static ModelPlan modelPlan(ModelTable table, CompositionSums chosen, Fraction slowdown, Double limitMs) {
         if (chosen == null) {
             return ModelPlan.suspended(table.name, limitMs);
         }
@@ -275,7 +275,7 @@ public final class Scheduler {
             BlockRows block = table.blocks.get(b);
             options.put(block.name, block.options.get(chosen.option(b)).name);
         }
-        // Divided exactly and rounded once, so that it is never beyond the limit that the exact one holds.
+        // An exact quotient is rounded once, so the result is within any limit that the exact latency is within.
         double latencyMs = slowdown == Fraction.ONE ? chosen.latency / 1e6
                 : Fraction.of(chosen.latency).times(slowdown).over(Fraction.of(1_000_000L)).doubleValue();
         double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
@@ -283,10 +283,10 @@ public final class Scheduler {
                 latencyMs, limitMs, chosen.memory, Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
     }
 
-    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow, Clock clock) {
-        Explanation why = new Explanation(instance, limits, clock);
+    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow, Deadline deadline) {
+        InfeasibilityReport why = new InfeasibilityReport(instance, limits, deadline);
         List<Limit> entries = new ArrayList<>();
-        for (Explanation.Entry entry : why.entries) {
+        for (InfeasibilityReport.Entry entry : why.entries) {
             String model = entry.model < 0 ? null : tables.get(entry.model).name;
             entries.add(new Limit(entry.kind, model, entry.value, entry.needed, entry.clashes));
         }

@@ -3,21 +3,25 @@ package org.legodnn.solver;
 import java.util.Arrays;
 
 /**
- * One model's class of items under given limits, by ascending memory: value, memory, cores, and where each comes from.
+ * The candidates of one model under given limits, by ascending memory: a class of items of the knapsack.
  *
- * <p>Where compute is not limited a model's candidates are its staircase; where it is, all its points within its
- * limits. A best-effort model may also be suspended, and a running model may stay as it is, which is worth the least
- * bit more.
+ * <p>Where compute is not limited, the candidates of a model are its staircase; where it is, all points of its frontier
+ * that are within the model's limits. A best-effort model may also be suspended. A running model may stay as it is, and
+ * the value of that is one greater, which breaks ties.
  */
 final class Candidates {
     private static final int SUSPENDED = -1;
     private static final int RUNNING = -2;
 
+    /** What each candidate is worth. */
     final long[] value;
+    /** Bytes. */
     final long[] memory;
+    /** Billionths of a core; 0 where compute is not limited. */
     final long[] cores;
-    /** Index of a point of the origin; negative where the model is suspended or stays as it is. */
+    /** Indices of points of the origin; negative if the model is suspended or stays as it runs. */
     final int[] source;
+    /** The compositions that candidates are taken from. */
     final Frontier origin;
 
     Candidates(long[] value, long[] memory, long[] cores, int[] source, Frontier origin) {
@@ -32,17 +36,17 @@ final class Candidates {
         return value.length;
     }
 
-    /** What matters of a model where only memory is shared; cores are not filled in. */
+    /** The candidates of model `m` where only memory is shared by the models; their cores are 0. */
     static Candidates onStaircase(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = model.steps(limits.latencyNs(m, instance.slowdown[m]), limits.accuracy[m]);
+        int[] points = staircasePoints(model, limits.latencyLimit(m, instance.slowdown[m]), limits.accuracy[m]);
         return of(model, points, new long[points.length]).withPresent(instance, limits, m);
     }
 
-    /** What matters of a model where compute is shared as well. */
-    static Candidates inSpace(Instance instance, Limits limits, int m) {
+    /** The candidates of model `m` where compute is shared as well. */
+    static Candidates onFrontier(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = model.admissible(limits.latencyNs(m, instance.slowdown[m]), limits.accuracy[m]);
+        int[] points = pointsWithin(model, limits.latencyLimit(m, instance.slowdown[m]), limits.accuracy[m]);
         long[] cores = new long[points.length];
         Frontier f = model.frontier;
         for (int i = 0; i < cores.length; i++) {
@@ -51,37 +55,59 @@ final class Candidates {
         return of(model, points, cores).withPresent(instance, limits, m);
     }
 
+    /** The staircase under a latency limit, without the points below a least accuracy (null for none). */
+    private static int[] staircasePoints(CompiledModel model, long limitNs, Double leastAccuracy) {
+        int[] points = model.staircases.under(limitNs);
+        if (leastAccuracy == null) {
+            return points;
+        }
+        int[] kept = new int[points.length];
+        int count = 0;
+        for (int point : points) {
+            if (model.frontier.accuracy[point] >= leastAccuracy) {
+                kept[count++] = point;
+            }
+        }
+        return Arrays.copyOf(kept, count);
+    }
+
+    /** All points of the frontier within a latency limit and a least accuracy (null for none), ascending in memory. */
+    private static int[] pointsWithin(CompiledModel model, long limitNs, Double leastAccuracy) {
+        Frontier f = model.frontier;
+        int[] kept = new int[f.size()];
+        int count = 0;
+        for (int i = 0; i < kept.length; i++) {
+            if (f.latency[i] <= limitNs && (leastAccuracy == null || f.accuracy[i] >= leastAccuracy)) {
+                kept[count++] = i;
+            }
+        }
+        return Arrays.copyOf(kept, count);
+    }
+
     private static Candidates of(CompiledModel model, int[] points, long[] cores) {
         return new Candidates(Numbers.take(model.value, points), Numbers.take(model.frontier.memory, points), cores,
                 points, model.frontier);
     }
 
-    /** These, with the choice to suspend the model and to leave it as it is. */
+    /** These together with two more: suspended, if the model may be, and as it runs, if that fits. */
     Candidates withPresent(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        Composition now = instance.running[m];
+        CompositionSums now = instance.running[m];
         Candidates found = this;
         if (!model.table.critical) {
-            found = found.with(0, (now == null ? 1 : 0) - model.scale.suspension, 0, 0, SUSPENDED);
+            found = found.inserted(0, (now == null ? 1 : 0) - model.scale.suspension, 0, 0, SUSPENDED);
         }
-        if (now == null || !holds(now, instance, limits, m)) {
+        if (now == null || !limits.admit(now, m, instance.slowdown[m])) {
             return found;
         }
         int at = 0;
         while (at < found.size() && found.memory[at] <= now.memory) {
             at++;
         }
-        return found.with(at, model.valueOf(now.accuracy) + 1, now.memory, instance.cores(m, now), RUNNING);
+        return found.inserted(at, model.valueOf(now.accuracy) + 1, now.memory, instance.cores(m, now), RUNNING);
     }
 
-    /** Whether a composition is within its model's own limits. */
-    private static boolean holds(Composition composition, Instance instance, Limits limits, int m) {
-        Double least = limits.accuracy[m];
-        return composition.latency <= limits.latencyNs(m, instance.slowdown[m])
-                && (least == null || composition.accuracy >= least);
-    }
-
-    private Candidates with(int at, long value, long memory, long cores, int source) {
+    private Candidates inserted(int at, long value, long memory, long cores, int source) {
         int[] longer = new int[size() + 1];
         System.arraycopy(this.source, 0, longer, 0, at);
         longer[at] = source;
@@ -98,23 +124,23 @@ final class Candidates {
         return longer;
     }
 
-    /** What an item is; null for a suspended model. */
-    Composition composition(Instance instance, int m, int item) {
+    /** The composition of a candidate; null for a suspended model. */
+    CompositionSums composition(Instance instance, int m, int item) {
         int point = source[item];
         if (point < 0) {
             return point == SUSPENDED ? null : instance.running[m];
         }
-        return new Composition(origin.choiceOf(point), origin.threads[point], origin.memory[point],
+        return new CompositionSums(origin.choiceOf(point), origin.threads[point], origin.memory[point],
                 origin.latency[point], origin.accuracy[point]);
     }
 
-    /** The same, worth something else. */
-    Candidates worth(long[] values) {
+    /** The same candidates with other values. */
+    Candidates withValues(long[] values) {
         return new Candidates(values, memory, cores, source, origin);
     }
 
     /** The greatest reduced value at prices of memory and compute. */
-    double most(double[] prices) {
+    double highest(double[] prices) {
         double most = Double.NEGATIVE_INFINITY;
         for (int i = 0; i < value.length; i++) {
             most = Math.max(most, value[i] - prices[0] * memory[i] - prices[1] * cores[i]);
@@ -122,8 +148,8 @@ final class Candidates {
         return most;
     }
 
-    /** What is worth having of these and others, by ascending memory. */
-    Candidates with(Candidates more, int limits) {
+    /** The candidates of both that are not dominated, by ascending memory. */
+    Candidates merged(Candidates more, int limits) {
         int n = size();
         int total = n + more.size();
         long[][] joined = new long[3][total];
@@ -142,7 +168,7 @@ final class Candidates {
                 Numbers.take(joined[2], kept), Numbers.take(sources, kept), origin.beside(more.origin));
     }
 
-    /** The classes' weights: memory, and cores where they are limited. */
+    /** The weights of all models' candidates: memory, and cores if there are two limits. */
     static long[][][] weights(Candidates[] classes, int limits) {
         long[][][] weights = new long[limits][classes.length][];
         for (int c = 0; c < classes.length; c++) {
@@ -154,7 +180,7 @@ final class Candidates {
         return weights;
     }
 
-    /** The classes' values. */
+    /** The values of all models' candidates. */
     static long[][] values(Candidates[] classes) {
         long[][] values = new long[classes.length][];
         for (int c = 0; c < classes.length; c++) {

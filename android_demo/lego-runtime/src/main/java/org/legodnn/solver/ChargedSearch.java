@@ -3,40 +3,39 @@ package org.legodnn.solver;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
 
 /**
- * The search for the compositions of one model that can be part of a plan worth a given value, charge included.
+ * The search among the compositions of one model, for those that can be part of a plan of at least a given value.
  *
- * <p>A plan with composition x is worth at most r(x) + rest at any prices p of memory and compute, where the reduced
- * value is r(x) = v(x) - charge(x) - p . w(x), and `rest` what limits and other models add. Compositions are put
- * together block by block. A partial one is dropped when even its best completion is not worth enough; that is known
- * from bounds ({@link Ceiling}), each for a line above the link and a price of latency. No more than `width` partial
- * compositions go on to the next block, those of the greatest bounds.
+ * <p>{@link ChargedOptimum} runs such a search for each model, with prices and a value that it finds from all models
+ * together; the knapsack over what the searches return is the plan. This class sees one model only.
+ *
+ * <p>A plan that holds composition x is worth at most r(x) + rest at any prices p of memory and compute. Here r(x) =
+ * v(x) - charge(x) - p . w(x) is the reduced value of x, and `rest` is what the limits and the other models add.
+ * Compositions are put together block by block. A partial one is dropped if even its best completion is not worth
+ * enough, which is known from bounds ({@link CompositionBound}). No more than `width` partial compositions go on to the
+ * next block: those of the greatest bounds.
  */
 final class ChargedSearch {
-    /** Lines above the link that are used as bounds at the same prices: those that bound best. */
-    private static final int MOST_LINES = 2;
-    /** What latency is worth may be less to a partial composition than to the whole. */
-    private static final double[] SHARES = {1, 0};
-    /** So few partial compositions are not compared; and with so many, the most promising, the others are. */
+    /** No more than this many partial compositions are left as they are, without testing which are dominated. */
     private static final int FEW = 128;
+    /** Dominance is tested against this many partial compositions: the most promising ones. */
     private static final int COMPARED = 256;
-    /** Where all blocks together have more options, two of them are not changed at a time. */
+    /** If all blocks together have more options than this, no two of them are changed at a time. */
     private static final int MOST_CHANGED = 200;
-    /** Pairs of a partial composition and an option that are looked at, at most. */
+    /** The greatest number of pairs, of a partial composition and an option, that are formed at a time. */
     private static final int PAIRS = 1 << 18;
-    /** Sums of a partial composition: memory, latency, loss, charge. */
+    /** How many sums a composition has: memory, latency, loss, charge. */
     private static final int SUMS = 4;
 
     private final Instance instance;
     private final Limits limits;
     private final int m;
-    /** What reduced values may be off by. */
+    /** The greatest rounding error of reduced values. */
     private final double rounding;
     private final CompiledModel model;
-    private final Composition now;
+    private final CompositionSums now;
     private final long limit;
 
     ChargedSearch(Instance instance, Limits limits, int m, double rounding) {
@@ -46,25 +45,17 @@ final class ChargedSearch {
         this.rounding = rounding;
         this.model = instance.models[m];
         this.now = instance.running[m];
-        this.limit = limits.latencyNs(m, instance.slowdown[m]);
+        this.limit = limits.latencyLimit(m, instance.slowdown[m]);
     }
 
-    /** Prices of memory and compute, and what limits and other models add to a model's reduced value. */
-    static final class Prices {
-        final double memory;
-        final double cores;
-        final double rest;
-
-        Prices(double memory, double cores, double rest) {
-            this.memory = memory;
-            this.cores = cores;
-            this.rest = rest;
-        }
-    }
-
-    /** Compositions found, and what a plan with one that was not looked at may be worth. */
+    /** What a search found. */
     static final class Found {
+        /** Compositions by ascending memory, then descending value, with their values after the charge. */
         final Candidates candidates;
+        /**
+         * An upper bound of the plans with a composition that was left out for lack of width or time; minus infinity if
+         * there are none.
+         */
         final double lost;
 
         Found(Candidates candidates, double lost) {
@@ -73,11 +64,15 @@ final class ChargedSearch {
         }
     }
 
-    /** Compositions at one thread count: their options, one after the other, and four sums of each. */
+    /** Compositions at one thread count. */
     private static final class Part {
+        /** The index of the thread count. */
         final int n;
+        /** The index of each block's option, those of one composition after those of another. */
         final char[] choice;
+        /** By kind of sum and composition. */
         final long[][] sums;
+        /** See {@link Found#lost}. */
         double lost = Double.NEGATIVE_INFINITY;
 
         Part(int n, char[] choice, long[][] sums) {
@@ -87,33 +82,42 @@ final class ChargedSearch {
         }
     }
 
+    /** What is added to bounds: the rounding of values to a step, and that of reduced values. */
     private double slack() {
         return model.scale.step + rounding;
     }
 
-    /** No less than the greatest reduced value, quickly. */
-    double highest(Prices prices) {
+    /** An upper bound of the reduced values at prices of memory and compute; quick, and not tight. */
+    double highest(CompositionBound.Prices prices) {
         double most = Double.NEGATIVE_INFINITY;
         for (int n = 0; n < model.threadCounts.length; n++) {
-            most = Math.max(most, least(ceilings(n, Collections.singletonList(prices))));
+            most = Math.max(most, least(bounds(n, Collections.singletonList(prices))));
         }
         return most + slack();
     }
 
-    private static double least(List<Ceiling> ceilings) {
-        double least = ceilings.isEmpty() ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY;
-        for (Ceiling ceiling : ceilings) {
+    private static double least(List<CompositionBound> bounds) {
+        double least = bounds.isEmpty() ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY;
+        for (CompositionBound ceiling : bounds) {
             least = Math.min(least, ceiling.top);
         }
         return least;
     }
 
-    /** Compositions within the model's own limits and `room` of memory that may be in a plan worth `floor`. */
-    Found compositions(List<Prices> prices, double floor, long room, int width, Clock clock) {
+    /**
+     * Compositions within the model's own limits that may be part of a plan whose value reaches a floor.
+     *
+     * @param prices prices to bound compositions at; a composition must reach the floor at all of them
+     * @param floor plans of less value are of no use
+     * @param room bytes that the model may take
+     * @param width how many partial compositions go on to the next block, at most
+     * @param deadline when to end the search
+     */
+    Found compositions(List<CompositionBound.Prices> prices, double floor, long room, int width, Deadline deadline) {
         List<Part> parts = new ArrayList<>();
-        double lost = clock.over() ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
+        double lost = deadline.passed() ? Double.POSITIVE_INFINITY : Double.NEGATIVE_INFINITY;
         for (int n = 0; n < model.threadCounts.length; n++) {
-            Part part = clock.over() ? none(n) : search(n, prices, floor - slack(), room, width, clock);
+            Part part = deadline.passed() ? none(n) : search(n, prices, floor - slack(), room, width, deadline);
             if (part == null) {
                 part = none(n);
                 lost = Double.POSITIVE_INFINITY;
@@ -124,7 +128,7 @@ final class ChargedSearch {
         return new Found(candidates(parts, room), lost);
     }
 
-    /** What runs, and that with an option or two changed, as far as it is within the model's limits and `room`. */
+    /** What runs, and that with one option or two changed, within the model's limits and `room` bytes. */
     Candidates around(long room) {
         if (now == null) {
             return candidates(Collections.singletonList(none(0)), room);
@@ -149,7 +153,7 @@ final class ChargedSearch {
             }
         }
         int n = model.threadIndex(now.threads);
-        long[][] charges = charges(n);
+        long[][] charges = CompositionSums.chargesAt(model, now, n);
         long[][] sums = new long[SUMS][choices.size()];
         char[] joined = new char[choices.size() * blocks];
         for (int i = 0; i < choices.size(); i++) {
@@ -164,7 +168,7 @@ final class ChargedSearch {
         return candidates(Collections.singletonList(new Part(n, joined, sums)), room);
     }
 
-    /** All choices of options for blocks b and c, which may be the same one; elsewhere what runs. */
+    /** Add what runs with blocks b and c, which may be the same one, changed to every choice of options. */
     private void addChanged(List<char[]> choices, char[] runs, int b, int c) {
         for (int o = 0; o < model.loads[b].length; o++) {
             for (int p = 0; p < (b == c ? 1 : model.loads[c].length); p++) {
@@ -176,7 +180,7 @@ final class ChargedSearch {
         }
     }
 
-    private static void addOption(long[][] sums, int i, Rows row, long[] charge, int before, int option) {
+    private static void addOption(long[][] sums, int i, BlockFigures row, long[] charge, int before, int option) {
         sums[0][i] += row.memory[option];
         sums[1][i] += row.latency[option];
         sums[2][i] += row.lossAfter(before)[option];
@@ -187,7 +191,7 @@ final class ChargedSearch {
         return new Part(n, new char[0], new long[SUMS][0]);
     }
 
-    /** Compositions within the model's own limits and some memory, by ascending memory, then descending value. */
+    /** The compositions within the model's limits and `room` bytes, by ascending memory, then descending value. */
     private Candidates candidates(List<Part> parts, long room) {
         int blocks = model.loads.length;
         int total = 0;
@@ -228,55 +232,40 @@ final class ChargedSearch {
                 Numbers.take(cores, order), order, points);
     }
 
-    /** What each block's options are charged at a thread count. */
-    private long[][] charges(int n) {
-        boolean reload = reload(n);
-        long[][] charges = new long[model.loads.length][];
-        for (int b = 0; b < charges.length; b++) {
-            charges[b] = model.loads[b].clone();
-            if (!reload) {
-                charges[b][now.option(b)] = 0;
-            }
-        }
-        return charges;
-    }
-
-    private boolean reload(int n) {
-        return now == null || now.threads != model.threadCounts[n];
-    }
-
-    /** The compositions at one thread count that no bound puts below the floor. */
-    private Part search(int n, List<Prices> prices, double floor, long room, int width, Clock clock) {
-        Rows[] rows = model.rows[n];
+    /** The compositions at one thread count that no bound puts below the floor; null if the deadline passes. */
+    private Part search(
+            int n, List<CompositionBound.Prices> prices, double floor, long room, int width, Deadline deadline) {
+        BlockFigures[] rows = model.rows[n];
         long restMemory = 0;
         long restLatency = 0;
         long restLoss = 0;
-        for (Rows row : rows) {
+        for (BlockFigures row : rows) {
             restMemory += Numbers.least(row.memory);
             restLatency += Numbers.least(row.latency);
             restLoss += Numbers.least(row.leastLoss());
         }
-        List<Ceiling> ceilings = ceilings(n, prices);
-        if (model.fixedMemory[n] + restMemory > room || least(ceilings) < floor) {
+        List<CompositionBound> bounds = bounds(n, prices);
+        if (model.fixedMemory[n] + restMemory > room || least(bounds) < floor) {
             return none(n);
         }
-        long[][] charges = charges(n);
+        long[][] charges = CompositionSums.chargesAt(model, now, n);
         Double accuracy = limits.accuracy[m];
         double lost = Double.NEGATIVE_INFINITY;
-        int lines = ceilings.size();
+        int lines = bounds.size();
         int size = 1;
         double[][] each = new double[lines][1];
         for (int line = 0; line < lines; line++) {
-            each[line][0] = ceilings.get(line).top;
+            each[line][0] = bounds.get(line).top;
         }
-        long[][] sums = {{model.fixedMemory[n]}, {model.fixedLatency[n]}, {0}, {reload(n) ? model.fixedLoad : 0}};
+        long fixedCharge = CompositionSums.fixedChargeAt(model, now, n);
+        long[][] sums = {{model.fixedMemory[n]}, {model.fixedLatency[n]}, {0}, {fixedCharge}};
         int[] last = {0};
         char[] choice = {};
         for (int b = 0; b < rows.length; b++) {
-            if (clock.over()) {
+            if (deadline.passed()) {
                 return null;
             }
-            Rows row = rows[b];
+            BlockFigures row = rows[b];
             int options = row.size();
             restMemory -= Numbers.least(row.memory);
             restLatency -= Numbers.least(row.latency);
@@ -291,7 +280,7 @@ final class ChargedSearch {
                         && sums[1][before] + row.latency[option] <= limit - restLatency;
                 double bound = Double.POSITIVE_INFINITY;
                 for (int line = 0; line < lines && keep; line++) {
-                    double drop = ceilings.get(line).drops[b][row.rowAfter(last[before])][option];
+                    double drop = bounds.get(line).drops[b][row.rowAfter(last[before])][option];
                     bound = Math.min(bound, each[line][before] - drop);
                     keep = bound >= floor;
                 }
@@ -339,7 +328,7 @@ final class ChargedSearch {
                 int option = kept[i] % options;
                 for (int line = 0; line < lines; line++) {
                     next[line][i] = each[line][before]
-                            - ceilings.get(line).drops[b][row.rowAfter(last[before])][option];
+                            - bounds.get(line).drops[b][row.rowAfter(last[before])][option];
                 }
                 nextLast[i] = option;
                 System.arraycopy(choice, before * b, extended, i * (b + 1), b);
@@ -357,8 +346,12 @@ final class ChargedSearch {
     }
 
     /**
-     * Those of the ranked partial compositions that none of the first of them undercuts in all sums; both must end in the
-     * same option, where there are any `options` to be told apart.
+     * The ranked partial compositions that none of the first before them equals or undercuts in all sums.
+     *
+     * @param sums by kind of sum and partial composition
+     * @param ranked partial compositions, by descending bound
+     * @param kept of each partial composition, its number: composition before x options + option
+     * @param options the number of options, if only compositions that end in the same one are to be compared; else 0
      */
     private static int[] undominated(long[][] sums, int[] ranked, int[] kept, int options) {
         int[] found = new int[ranked.length];
@@ -378,51 +371,10 @@ final class ChargedSearch {
         return Arrays.copyOf(found, count);
     }
 
-    /** Bounds of what a plan with a composition at one thread count is worth; none if all are too slow. */
-    private List<Ceiling> ceilings(int n, List<Prices> prices) {
-        Rows[] rows = model.rows[n];
-        long latency = model.fixedLatency[n];
-        long least = latency;
-        for (Rows row : rows) {
-            least += Numbers.least(row.latency);
-        }
-        List<Ceiling> found = new ArrayList<>();
-        if (least > limit) {
-            return found;
-        }
-        long[][] charges = charges(n);
-        List<double[]> lines = Ceiling.linesAbove(model, rows);
-        for (Prices p : prices) {
-            double perNs = p.cores * model.rate(instance.slowdownFactor[m]) * model.threadCounts[n];
-            double constant = p.rest - p.memory * model.fixedMemory[n] - perNs * latency
-                    - (reload(n) ? model.fixedLoad : 0);
-            double[][] costs = new double[rows.length][];
-            double off = Math.abs(constant);
-            for (int b = 0; b < rows.length; b++) {
-                costs[b] = new double[rows[b].size()];
-                double most = 0;
-                for (int o = 0; o < costs[b].length; o++) {
-                    costs[b][o] = charges[b][o] + p.memory * rows[b].memory[o] + perNs * rows[b].latency[o];
-                    most = Math.max(most, costs[b][o]);
-                }
-                off += most;
-            }
-            off *= Items.ROUNDING_OF_PRICED;
-            for (double share : limit < Frontier.NEVER - 1 ? SHARES : new double[] {1}) {
-                List<Ceiling> some = new ArrayList<>();
-                for (double[] line : lines) {
-                    some.add(Ceiling.of(line, rows, costs, limit - latency, share));
-                }
-                Collections.sort(some, new Comparator<Ceiling>() {
-                    @Override
-                    public int compare(Ceiling a, Ceiling b) {
-                        return Double.compare(a.top, b.top);
-                    }
-                });
-                for (Ceiling c : some.subList(0, Math.min(MOST_LINES, some.size()))) {
-                    found.add(new Ceiling(c.top + constant + off, c.drops));
-                }
-            }
+    private List<CompositionBound> bounds(int n, List<CompositionBound.Prices> prices) {
+        List<CompositionBound> found = new ArrayList<>();
+        for (CompositionBound.Prices p : prices) {
+            found.addAll(CompositionBound.boundsAt(instance, limits, m, n, p));
         }
         return found;
     }

@@ -5,51 +5,60 @@ import java.util.List;
 import java.util.function.LongToDoubleFunction;
 
 import org.legodnn.BlockRows;
-import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
 import org.legodnn.OptionRow;
 import org.legodnn.SwitchCharge;
 import org.legodnn.WorkloadException;
 
 /**
- * A model table in whole numbers, with its frontiers: bytes, nanoseconds and billionths of a core; losses and values in
- * fixed point. In whole numbers a sum does not depend on its order, "fits" has no tolerance, and a tie is a tie.
+ * A model's table compiled for the solver: its figures in whole numbers, and its frontiers.
+ *
+ * <p>The solver computes in bytes, nanoseconds and billionths of a core, and with losses and values in fixed point. A
+ * sum of whole numbers does not depend on its order, "fits" needs no tolerance, and a tie is a tie.
  */
 public final class CompiledModel {
     static final Fraction NS_PER_MS = Fraction.of(1_000_000L);
-    private static final double NS = 1e6;
-    /** Sums of losses in fixed point have so many bits: few enough to be exact in doubles. */
+    private static final double NS = 1e6; // in a millisecond
+    /** Sums of losses in fixed point have this many bits: few enough to be exact in doubles. */
     private static final int LOSS_BITS = 50;
     private static final double MOST_CORES = 1L << 50;
-    private static final String REMEDY = "was its store replaced? plan without a running plan";
 
+    /** The table that was compiled. */
     final ModelTable table;
-    final Scale scale;
+    /** Turns objective values into whole numbers. */
+    final ValueScale scale;
+    /** The thread counts that a plan may choose from, ascending; other arrays are by their index here. */
     final int[] threadCounts;
-    /** By thread count's index and block. */
-    final Rows[][] rows;
-    /** By thread count's index, of the fixed segments together. */
+    /** By thread count's index, the blocks' figures. */
+    final BlockFigures[][] rows;
+    /** By thread count's index, bytes of the fixed segments together. */
     final long[] fixedMemory;
+    /** By thread count's index, nanoseconds of the fixed segments together, the chain's overhead included. */
     final long[] fixedLatency;
     /** Fixed-point units in one unit of loss. */
     final double lossScale;
     /** The loss of the fixed segments. */
     final double constantLoss;
-    /** By block and option, what loading it is charged, as a value; and the same for all fixed segments together. */
+    /** By block and option, what loading it is charged, as a value. */
     final long[][] loads;
+    /** What loading all fixed segments together is charged, as a value. */
     final long fixedLoad;
     /** The frontiers of all thread counts, side by side. */
     final Frontier frontier;
-    /** Of every point of the frontier. */
+    /** The value of every point of the frontier. */
     final long[] value;
+    /** The staircases of the frontier. */
     final Staircases staircases;
 
     /**
-     * Build a model's frontiers.
+     * Compile a table and build its frontiers.
      *
-     * @throws WorkloadException its figures are noise, so that its frontiers would be immense
+     * @param table the model's table
+     * @param scale turns objective values into whole numbers
+     * @param charge what loading costs
+     * @throws WorkloadException the figures are noise, so that the frontiers would be immense
      */
-    public CompiledModel(ModelTable table, Scale scale, SwitchCharge charge) {
+    public CompiledModel(ModelTable table, ValueScale scale, SwitchCharge charge) {
         this.table = table;
         this.scale = scale;
         int blocks = table.blocks.size();
@@ -81,7 +90,7 @@ public final class CompiledModel {
 
         int counts = table.threadCounts.size();
         threadCounts = new int[counts];
-        rows = new Rows[counts][blocks];
+        rows = new BlockFigures[counts][blocks];
         fixedMemory = new long[counts];
         fixedLatency = new long[counts];
         Frontier[] frontiers = new Frontier[counts];
@@ -105,8 +114,8 @@ public final class CompiledModel {
             frontiers[n] = Frontier.build(rows[n], link, threadCounts[n], fixedMemory[n], fixedLatency[n]);
             if (frontiers[n] == null) {
                 throw new WorkloadException(table.name + ": as it was measured, millions of combinations of its options"
-                        + " are each the best at something, as may be where figures are mostly noise; measure again with"
-                        + " `legodnn profile` or Profiler while nothing else runs, or build fewer options");
+                        + " are each the best at something, as may be where figures are mostly noise; measure again"
+                        + " with `legodnn profile` or Profiler while nothing else runs, or build fewer options");
             }
         }
         frontier = counts > 1 ? Frontier.sideBySide(frontiers) : frontiers[0];
@@ -121,7 +130,7 @@ public final class CompiledModel {
         return (long) Math.rint(ms * NS);
     }
 
-    /** As {@link Rows#loss}, in units of loss. */
+    /** The losses of a block, as {@link BlockFigures#loss} has them but in units of loss. */
     private static double[][] losses(BlockRows block) {
         double[][] found = new double[Math.max(1, block.interaction.size())][block.options.size()];
         for (int before = 0; before < found.length; before++) {
@@ -134,8 +143,9 @@ public final class CompiledModel {
     }
 
     /**
-     * A loss with which any sum is beyond the link's last knot, whatever the other blocks have, need be no greater than
-     * that takes, nor one with which any sum is before the first knot any less: so fixed point need not reach that far.
+     * Clip losses, so that fixed point need not reach further than they matter. A loss that takes every sum beyond the
+     * link's last knot, whatever the other blocks have, need not be greater than what just does so. A loss that keeps
+     * every sum before the first knot need not be less than what just does so.
      */
     private void clip(double[][][] losses) {
         double[] least = new double[losses.length];
@@ -174,7 +184,7 @@ public final class CompiledModel {
         return greatest;
     }
 
-    private Rows rows(BlockRows block, int threads, double[][] losses) {
+    private BlockFigures rows(BlockRows block, int threads, double[][] losses) {
         int n = block.options.size();
         long[] memory = new long[n];
         long[] latency = new long[n];
@@ -191,30 +201,30 @@ public final class CompiledModel {
             }
             same &= Arrays.equals(loss[before], loss[0]);
         }
-        return new Rows(memory, latency, same ? new long[][] {loss[0]} : loss);
+        return new BlockFigures(memory, latency, same ? new long[][] {loss[0]} : loss);
     }
 
-    /** The link of summed fixed-point losses. */
+    /** The accuracy to which the link turns a summed fixed-point loss. */
     double accuracy(double loss) {
         return table.link.at(constantLoss + loss / lossScale);
     }
 
-    /** What an accuracy of this model is worth. */
+    /** The value of an accuracy of this model. */
     long valueOf(double accuracy) {
         return scale.value(table.weight * accuracy);
     }
 
-    /** Inferences per second and unit of slowed-down latency; 0 without a rate. */
+    /** The rate, in inferences per second, times the slow-down; 0 without a rate. */
     double rate(double slowdown) {
         return (table.rateHz == null ? 0 : table.rateHz) * slowdown;
     }
 
-    /** Billionths of a core that a composition takes: rate x threads x latency, rounded up; 0 without a rate. */
+    /** The compute of a composition in billionths of a core: rate x threads x latency, rounded up; 0 without a rate. */
     long cores(long latency, int threads, double slowdown) {
         return (long) Math.min(Math.ceil(latency * (rate(slowdown) * threads)), MOST_CORES);
     }
 
-    /** The index of a thread count; -1 if it is not to be used. */
+    /** The index of a thread count; -1 if a plan may not choose it. */
     int threadIndex(int threads) {
         for (int n = 0; n < threadCounts.length; n++) {
             if (threadCounts[n] == threads) {
@@ -222,97 +232,5 @@ public final class CompiledModel {
             }
         }
         return -1;
-    }
-
-    /** What going from what runs (null: nothing) to a composition is charged, as a value. */
-    long chargeOf(Composition now, char[] choice, int point, int threads) {
-        boolean reload = now == null || threads != now.threads;
-        long total = reload ? fixedLoad : 0;
-        for (int b = 0; b < loads.length; b++) {
-            int chosen = choice[point * loads.length + b];
-            total += reload || chosen != now.option(b) ? loads[b][chosen] : 0;
-        }
-        return total;
-    }
-
-    /** The composition of options' indices at a thread count's index. */
-    Composition compose(int[] choice, int n) {
-        long memory = fixedMemory[n];
-        long latency = fixedLatency[n];
-        long loss = 0;
-        for (int b = 0; b < choice.length; b++) {
-            memory += rows[n][b].memory[choice[b]];
-            latency += rows[n][b].latency[choice[b]];
-            loss += rows[n][b].lossAfter(b == 0 ? 0 : choice[b - 1])[choice[b]];
-        }
-        return new Composition(choice, threadCounts[n], memory, latency, accuracy(loss));
-    }
-
-    /**
-     * What a plan runs of this model; null if it is suspended or runs with a thread count that is not to be used.
-     *
-     * @throws WorkloadException the plan is of another store: its blocks or options are not the table's
-     */
-    public Composition compositionOf(ModelPlan planned) {
-        int n = threadIndex(planned.threads);
-        if (planned.suspended || n < 0) {
-            return null;
-        }
-        int blocks = table.blocks.size();
-        int[] choice = new int[blocks];
-        boolean same = planned.options.size() == blocks;
-        for (BlockRows block : table.blocks) {
-            same &= planned.options.containsKey(block.name);
-        }
-        if (!same) {
-            throw new WorkloadException(
-                    "the running plan's blocks of '" + planned.name + "' are not those of its table; " + REMEDY);
-        }
-        for (int b = 0; b < blocks; b++) {
-            BlockRows block = table.blocks.get(b);
-            choice[b] = index(block, planned.options.get(block.name));
-            if (choice[b] < 0) {
-                throw new WorkloadException("the running plan has " + planned.name + "/" + block.name + "="
-                        + planned.options.get(block.name) + ", which its table lacks; " + REMEDY);
-            }
-        }
-        return compose(choice, n);
-    }
-
-    private static int index(BlockRows block, String option) {
-        for (int o = 0; o < block.options.size(); o++) {
-            if (block.options.get(o).name.equals(option)) {
-                return o;
-            }
-        }
-        return -1;
-    }
-
-    /** Points of the frontier that matter under a latency and an accuracy limit, ascending in memory and value. */
-    int[] steps(long limitNs, Double leastAccuracy) {
-        int[] points = staircases.under(limitNs);
-        if (leastAccuracy == null) {
-            return points;
-        }
-        int[] kept = new int[points.length];
-        int count = 0;
-        for (int point : points) {
-            if (frontier.accuracy[point] >= leastAccuracy) {
-                kept[count++] = point;
-            }
-        }
-        return Arrays.copyOf(kept, count);
-    }
-
-    /** All points of the frontier within a latency and an accuracy limit, ascending in memory. */
-    int[] admissible(long limitNs, Double leastAccuracy) {
-        int[] kept = new int[frontier.size()];
-        int count = 0;
-        for (int i = 0; i < kept.length; i++) {
-            if (frontier.latency[i] <= limitNs && (leastAccuracy == null || frontier.accuracy[i] >= leastAccuracy)) {
-                kept[count++] = i;
-            }
-        }
-        return Arrays.copyOf(kept, count);
     }
 }

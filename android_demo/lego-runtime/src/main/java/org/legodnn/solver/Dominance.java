@@ -2,11 +2,14 @@ package org.legodnn.solver;
 
 import java.util.Arrays;
 
-/** Which of some choices nothing else beats in value and all weights. */
+/** Which choices are not dominated, exactly: in value and one weight or two. */
 final class Dominance {
     private Dominance() {}
 
-    /** Indices by ascending first weight; of equal choices the first is kept. */
+    /**
+     * The indices of the choices that no other equals or beats in value and all weights, by ascending first weight. Of
+     * equal choices the first is kept.
+     */
     static int[] undominated(long[] value, long[][] weights) {
         long[] falling = Numbers.negated(value);
         return weights.length == 1 ? byOne(value, Numbers.order(weights[0], falling))
@@ -24,7 +27,7 @@ final class Dominance {
         return Arrays.copyOf(kept, count);
     }
 
-    /** One stays unless another before it in order has no less value and no more second weight. */
+    /** A choice is kept unless another one before it in order has no less value and no more second weight. */
     private static int[] byTwo(long[] value, long[] second, int[] order) {
         int[] rank = new int[value.length];
         int[] byValue = Numbers.order(Numbers.negated(value));
@@ -33,14 +36,14 @@ final class Dominance {
             ranks += i == 0 || value[byValue[i]] != value[byValue[i - 1]] ? 1 : 0;
             rank[byValue[i]] = ranks;
         }
-        // A Fenwick tree of prefix minima: the least second weight so far of ranks up to some rank, the richest being
-        // 1.
+        // A Fenwick tree of prefix minima: the least second weight so far among the choices of a value's rank or a
+        // better one; the greatest value has rank 1.
         long[] least = new long[ranks + 1];
-        Arrays.fill(least, Frontier.NEVER);
+        Arrays.fill(least, Frontier.INFINITE);
         int[] kept = new int[order.length];
         int count = 0;
         for (int i : order) {
-            long beaten = Frontier.NEVER;
+            long beaten = Frontier.INFINITE;
             for (int r = rank[i]; r > 0; r -= r & -r) {
                 beaten = Math.min(beaten, least[r]);
             }

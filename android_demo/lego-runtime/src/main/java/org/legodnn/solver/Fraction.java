@@ -2,9 +2,9 @@ package org.legodnn.solver;
 
 import java.math.BigInteger;
 
-/** An exact fraction, of doubles and longs; not reduced. */
+/** An exact fraction, made of doubles and longs; it is not reduced. */
 public final class Fraction implements Comparable<Fraction> {
-    /** 1. */
+    /** The number 1. */
     public static final Fraction ONE = new Fraction(BigInteger.ONE, BigInteger.ONE);
 
     private static final int MANTISSA_BITS = 52;
@@ -17,7 +17,7 @@ public final class Fraction implements Comparable<Fraction> {
         this.denominator = denominator;
     }
 
-    /** What a finite double is exactly. */
+    /** The exact value of a finite double. */
     public static Fraction of(double value) {
         long bits = Double.doubleToLongBits(value);
         int exponent = Math.max(Math.getExponent(value), Double.MIN_EXPONENT) - MANTISSA_BITS;
@@ -35,35 +35,35 @@ public final class Fraction implements Comparable<Fraction> {
                 : new Fraction(whole, BigInteger.ONE.shiftLeft(-exponent));
     }
 
-    /** A whole number. */
+    /** The fraction of a whole number. */
     public static Fraction of(long value) {
         return new Fraction(BigInteger.valueOf(value), BigInteger.ONE);
     }
 
-    /** The sum. */
+    /** The sum of this fraction and another one. */
     public Fraction plus(Fraction other) {
         return new Fraction(
                 numerator.multiply(other.denominator).add(other.numerator.multiply(denominator)),
                 denominator.multiply(other.denominator));
     }
 
-    /** The product. */
+    /** The product of this fraction and another one. */
     public Fraction times(Fraction other) {
         return new Fraction(numerator.multiply(other.numerator), denominator.multiply(other.denominator));
     }
 
-    /** The quotient by a positive fraction. */
+    /** The quotient of this fraction by a positive one. */
     public Fraction over(Fraction other) {
         return new Fraction(numerator.multiply(other.denominator), denominator.multiply(other.numerator));
     }
 
-    /** The greatest whole number that is no greater, of a fraction that is not negative; at most `most`. */
+    /** The greatest whole number that is not greater than this fraction, which must not be negative; at most `most`. */
     public long floor(long most) {
         BigInteger whole = numerator.divide(denominator);
         return whole.bitLength() > 62 ? most : Math.min(whole.longValue(), most);
     }
 
-    /** The nearest double. */
+    /** The double nearest to this fraction. */
     public double doubleValue() {
         if (numerator.signum() == 0) {
             return 0;
@@ -80,7 +80,7 @@ public final class Fraction implements Comparable<Fraction> {
         return Math.scalb(quotient.doubleValue(), -shift);
     }
 
-    /** The least double that is no less. */
+    /** The least double that is not less than this fraction. */
     public double doubleAtLeast() {
         double nearest = doubleValue();
         return of(nearest).compareTo(this) >= 0 ? nearest : Math.nextUp(nearest);

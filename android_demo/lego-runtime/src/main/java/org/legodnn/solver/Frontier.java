@@ -4,39 +4,48 @@ import java.util.Arrays;
 import java.util.function.LongToDoubleFunction;
 
 /**
- * All non-dominated compositions of one model, and a few others, by memory, then work (threads x latency).
+ * The Pareto frontier of one model: the compositions that are not dominated, and a few others, by memory, then threads
+ * x latency.
  *
- * <p>A composition has a memory, a latency and a loss, each a sum over blocks, and is dominated when another has all
- * three no greater. Adding one block's options to the non-dominated sums over the blocks before it, and dropping what
- * is dominated, gives those over one block more. It depends on no budget, so it is built once. Pruning need not be
- * perfect for that: a dominated point that stays is never chosen.
+ * <p>A composition has a memory, a latency and a loss, each a sum over blocks. It is dominated if another composition
+ * is no greater in all three. The options of one block are added to the sums over the blocks before it, dominated sums
+ * are dropped, and what is left contains all sums over one block more that are not dominated. The frontier does not
+ * depend on any budget, so it is built once. Pruning need not be perfect: a dominated point that stays is never chosen.
  *
- * <p>What an option loses may depend on the option of the block before it. Two sums that end in different options do
- * not then lose the same with the same next option; one is dominated where its loss is no less even if the next option
- * is the best for it and the worst for the other. (What a next option loses after any option at all does not count in
- * that: centred, interactions are small beside losses.) Two sums that end in the same option compare as ever.
+ * <p>The loss of an option may depend on the option of the block before it (their interaction). Two sums that end in
+ * different options may then lose differently with the same next option. One of them is dominated only if its loss is
+ * no less even when the next option is the best one for it and the worst one for the other. What a next option loses
+ * after every option alike says nothing about which of two sums is better, so it is left out of this comparison:
+ * interactions centred in this way are small beside losses. Two sums that end in the same option are compared as usual.
  */
 final class Frontier {
-    static final long NEVER = Long.MAX_VALUE;
-    /** So few points are not pruned; and the greatest grid, in cells along a side. */
+    /** Stands for infinity where numbers are whole. */
+    static final long INFINITE = Long.MAX_VALUE;
+    /** Fewer points than this are not pruned. */
     private static final int FEW = 128;
+    /** The greatest number of cells along a side of the grid by which sums are compared. */
     private static final int CELLS = 1024;
     /**
-     * Where so many sums would have to be looked at, figures are noise: pruned blocks trade one thing for another. A
-     * quarter of what Python looks at, for a phone gives a process less memory.
+     * A block for which more sums than this have to be compared means that the figures are noise: in a pruned network
+     * an option that is smaller is usually faster as well, so most sums are dominated.
      */
     private static final int MOST = 1 << 22;
-    /** Or so many after a block at which most of them had to be kept. */
+    /** The same limit after a block at which most sums had to be kept. */
     private static final int MOST_AFTER_NOISE = 1 << 17;
-    /** Fixed point of cells: CELLS << SHIFT is below 2^63. */
+    /** Bits of the fixed point in which cells are computed: CELLS << SHIFT is below 2^63. */
     private static final int SHIFT = 52;
 
+    /** Bytes. */
     final long[] memory;
+    /** Nanoseconds. */
     final long[] latency;
+    /** The link of the summed loss. */
     final double[] accuracy;
+    /** Thread count; a composition is compared only with others of the same thread count. */
     final int[] threads;
+    /** The number of blocks. */
     final int blocks;
-    /** Index of each block's option, those of one composition after the other. */
+    /** The index of each block's option, those of one composition after those of another. */
     final char[] choice;
 
     Frontier(long[] memory, long[] latency, double[] accuracy, int[] threads, int blocks, char[] choice) {
@@ -52,6 +61,7 @@ final class Frontier {
         return memory.length;
     }
 
+    /** The index of each block's option at a point. */
     int[] choiceOf(int point) {
         int[] found = new int[blocks];
         for (int b = 0; b < blocks; b++) {
@@ -60,6 +70,7 @@ final class Frontier {
         return found;
     }
 
+    /** Some of the points, in the order given. */
     Frontier take(int[] points) {
         char[] chosen = new char[points.length * blocks];
         for (int i = 0; i < points.length; i++) {
@@ -72,14 +83,14 @@ final class Frontier {
     /**
      * The frontier of one model at one thread count.
      *
-     * @param rows the blocks' options
-     * @param link summed losses -> accuracies, non-increasing
-     * @param threads to be noted
-     * @param memory what fixed segments add
-     * @param latency what fixed segments add
+     * @param rows the blocks' figures
+     * @param link turns summed losses into accuracies; non-increasing
+     * @param threads the thread count that the points are marked with
+     * @param memory bytes that fixed segments add
+     * @param latency nanoseconds that fixed segments add
      * @return the frontier; null where millions of compositions are each the best at something
      */
-    static Frontier build(Rows[] rows, LongToDoubleFunction link, int threads, long memory, long latency) {
+    static Frontier build(BlockFigures[] rows, LongToDoubleFunction link, int threads, long memory, long latency) {
         int[] order = processingOrder(rows);
         long[] m = {memory};
         long[] t = {latency};
@@ -88,17 +99,17 @@ final class Frontier {
         char[] choice = {};
         boolean noisy = false;
         for (int k = 0; k < order.length; k++) {
-            Rows block = rows[order[k]];
+            BlockFigures block = rows[order[k]];
             int count = m.length;
-            long lookedAt = (long) count * block.size();
-            if (lookedAt > (noisy ? MOST_AFTER_NOISE : MOST)) {
+            long compared = (long) count * block.size();
+            if (compared > (noisy ? MOST_AFTER_NOISE : MOST)) {
                 return null;
             }
             long[] losses = losses(loss, last, block);
-            Rows following = k + 1 < order.length ? rows[order[k + 1]] : null;
+            BlockFigures following = k + 1 < order.length ? rows[order[k + 1]] : null;
             boolean interacts = following != null && following.loss.length > 1;
-            int[] sums = undominated(m, t, block, losses, interacts ? ahead(following) : null);
-            noisy = lookedAt > MOST_AFTER_NOISE / 32 && 2L * sums.length > lookedAt;
+            int[] sums = undominated(m, t, block, losses, interacts ? lossAhead(following) : null);
+            noisy = compared > MOST_AFTER_NOISE / 32 && 2L * sums.length > compared;
             int[] ascending = ascending(added(m, block.memory, sums), added(t, block.latency, sums));
             sums = Numbers.take(sums, ascending);
             char[] longer = new char[sums.length * (k + 1)];
@@ -128,12 +139,12 @@ final class Frontier {
     }
 
     /**
-     * The order of the chain where blocks interact. Else those that trade memory for latency at a like rate come one
-     * after the other: sums stay few for longer.
+     * The order in which blocks are added. Where they interact, it is that of the chain. Otherwise blocks that trade
+     * memory for latency at a similar rate are added one after the other: it keeps sums few.
      */
-    private static int[] processingOrder(Rows[] rows) {
+    private static int[] processingOrder(BlockFigures[] rows) {
         boolean interact = false;
-        for (Rows block : rows) {
+        for (BlockFigures block : rows) {
             interact |= block.loss.length > 1;
         }
         double[] rate = new double[rows.length];
@@ -145,7 +156,7 @@ final class Frontier {
         return Numbers.order(Numbers.ordered(rate));
     }
 
-    /** The points of both, these first. */
+    /** The points of both, those of this one first. */
     Frontier beside(Frontier other) {
         return joined(this, other);
     }
@@ -170,7 +181,7 @@ final class Frontier {
         return joined;
     }
 
-    /** The points of several frontiers of one model (its thread counts), in order. */
+    /** The points of several frontiers of one model (those of its thread counts) as one, in the usual order. */
     static Frontier sideBySide(Frontier[] frontiers) {
         Frontier joined = joined(frontiers);
         int n = joined.size();
@@ -181,10 +192,10 @@ final class Frontier {
         return joined.take(ascending(joined.memory, work));
     }
 
-    /** The order by memory, then work; stable. */
+    /** The order by memory, then work (threads x latency); stable. */
     private static int[] ascending(long[] memory, long[] work) {
         int bits = 64 - Long.numberOfLeadingZeros(Numbers.greatest(work));
-        // One sort of both packed is quicker.
+        // One sort of both in one number is quicker.
         if (64 - Long.numberOfLeadingZeros(Numbers.greatest(memory)) + bits < 64) {
             long[] packed = new long[memory.length];
             for (int i = 0; i < packed.length; i++) {
@@ -195,8 +206,8 @@ final class Frontier {
         return Numbers.order(memory, work);
     }
 
-    /** For each option of a block, the least and the most that the next block's interaction with it adds to the loss. */
-    private static long[][] ahead(Rows following) {
+    /** For each option of a block, the least and the most loss that its interaction with the next block can add. */
+    private static long[][] lossAhead(BlockFigures following) {
         long[] least = new long[following.loss.length];
         long[] most = new long[following.loss.length];
         long[] low = following.leastLoss();
@@ -212,7 +223,7 @@ final class Frontier {
         return new long[][] {least, most};
     }
 
-    /** Sums, each given by its number: option x number of sums before + sum before. */
+    /** Sums of a sum before and an option, each given by its number: option x number of sums before + sum before. */
     private static long[] added(long[] before, long[] options, int[] sums) {
         long[] found = new long[sums.length];
         for (int i = 0; i < sums.length; i++) {
@@ -221,8 +232,10 @@ final class Frontier {
         return found;
     }
 
-    /** The losses of all sums with all options, by number (see {@link #added}); `last` is what each sum ends in. */
-    private static long[] losses(long[] loss, int[] last, Rows block) {
+    /**
+     * The losses of all sums with all options, by number (see {@link #added}); `last` is the option each sum ends in.
+     */
+    private static long[] losses(long[] loss, int[] last, BlockFigures block) {
         long[] found = new long[loss.length * block.size()];
         for (int i = 0; i < loss.length; i++) {
             long[] after = block.lossAfter(last[i]);
@@ -234,17 +247,14 @@ final class Frontier {
     }
 
     /**
-     * Which options to add to which sums, as numbers (see {@link #added}), ascending: all that give a non-dominated
-     * sum, few others.
-     *
-     * <p>Sums that end in different options need not lose the same next: one falls only if it does whatever comes next.
-     * Those that end in one option compare as ever.
+     * Which options to add to which sums, as numbers (see {@link #added}), ascending: all pairs that are not dominated,
+     * and a few others.
      *
      * @param losses by number
-     * @param ahead the least and the most that each option may add to the loss of what comes next; null for the same
-     *     whichever it is
+     * @param ahead the least and the most that each option can add to the loss of the next block; null if that is the
+     *     same for all options
      */
-    private static int[] undominated(long[] m, long[] t, Rows block, long[] losses, long[][] ahead) {
+    private static int[] undominated(long[] m, long[] t, BlockFigures block, long[] losses, long[][] ahead) {
         if (ahead == null) {
             return kept(m, t, block.memory, block.latency, losses, losses);
         }
@@ -255,6 +265,7 @@ final class Frontier {
             atMost[i] = losses[i] + ahead[1][i / m.length];
         }
         int[] found = kept(m, t, block.memory, block.latency, atLeast, atMost);
+        // Sums that end in the same option lose the same in the next block, so among them losses are compared exactly.
         long[] nothing = {0};
         int count = 0;
         for (int from = 0, to; from < found.length; from = to) {
@@ -277,11 +288,11 @@ final class Frontier {
     }
 
     /**
-     * The numbers of all sums that are not dominated, and of a few others.
+     * The numbers of all pairs that are not dominated, and of a few others.
      *
-     * <p>Memory x latency is cut into a grid; a sum falls if one in a cell strictly lower in both loses at most what it
-     * loses at least. Sums of one row or column of cells are not compared: that leaves some too many, at a tenth of the
-     * cost of an exact answer.
+     * <p>The plane of memory and latency is cut into a grid. A pair is dropped if another one, in a cell that is lower
+     * in both, loses at most what this one loses at least. Pairs in one row or one column of cells are not compared.
+     * That leaves a few too many, at a tenth of the cost of an exact answer.
      */
     private static int[] kept(
             long[] m, long[] t, long[] memory, long[] latency, long[] atLeast, long[] atMost) {
@@ -297,8 +308,9 @@ final class Frontier {
         int width = cells + 1;
         int[] row = cells(m, memory, cells);
         int[] column = cells(t, latency, cells);
-        long[] least = new long[width * width]; // one row and column on, so that a sum's cell holds what is below it
-        Arrays.fill(least, NEVER);
+        // Losses are entered one row and one column further on, so that a cell's number finds what lies strictly below.
+        long[] least = new long[width * width];
+        Arrays.fill(least, INFINITE);
         for (int i = 0; i < n; i++) {
             int at = (row[i] + 1) * width + column[i] + 1;
             least[at] = Math.min(least[at], atMost[i]);
@@ -306,8 +318,8 @@ final class Frontier {
         for (int r = 0; r < width; r++) {
             for (int c = 0; c < width; c++) {
                 int at = r * width + c;
-                long above = r > 0 ? least[at - width] : NEVER;
-                long before = c > 0 ? least[at - 1] : NEVER;
+                long above = r > 0 ? least[at - width] : INFINITE;
+                long before = c > 0 ? least[at - 1] : INFINITE;
                 least[at] = Math.min(least[at], Math.min(above, before));
             }
         }
@@ -320,7 +332,7 @@ final class Frontier {
         return Arrays.copyOf(found, count);
     }
 
-    /** All sums y + x, mapped to 0..cells-1 by a non-decreasing function; those of one y in a row. */
+    /** The cell 0..cells-1 of each sum y + x, all sums of one y in a row. Cells do not decrease with the sum. */
     private static int[] cells(long[] x, long[] y, int cells) {
         long lowX = Numbers.least(x);
         long lowY = Numbers.least(y);

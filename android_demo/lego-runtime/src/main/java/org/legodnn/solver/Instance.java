@@ -1,23 +1,25 @@
 package org.legodnn.solver;
 
-/** What is to be decided. Not to be changed once made. */
+/** What is to be planned, apart from the limits. Not to be changed once made. */
 public final class Instance {
+    /** The compiled tables. */
     final CompiledModel[] models;
-    /** By model, how much slower it runs than profiled. */
+    /** By model, how many times slower than profiled it runs. */
     final Fraction[] slowdown;
+    /** The nearest doubles of the slow-downs. */
     final double[] slowdownFactor;
-    /** By model, the composition that runs, or null where it does not run. */
-    final Composition[] running;
+    /** By model, the composition that runs, or null if it does not run. */
+    final CompositionSums[] running;
     /** Whether leaving what runs is charged. */
     final boolean charged;
 
     /**
-     * @param models compiled tables
-     * @param slowdown by model, how much slower it runs than profiled
-     * @param running by model, the composition that runs, or null where it does not run
+     * @param models the compiled tables
+     * @param slowdown by model, how many times slower than profiled it runs
+     * @param running by model, the composition that runs, or null if it does not run
      * @param charged whether leaving what runs is charged
      */
-    public Instance(CompiledModel[] models, Fraction[] slowdown, Composition[] running, boolean charged) {
+    public Instance(CompiledModel[] models, Fraction[] slowdown, CompositionSums[] running, boolean charged) {
         this.models = models;
         this.slowdown = slowdown;
         this.slowdownFactor = new double[slowdown.length];
@@ -32,8 +34,8 @@ public final class Instance {
         return models.length;
     }
 
-    /** What a model runs; null where it does not run. */
-    public Composition running(int model) {
+    /** The composition that a model runs; null if it does not run. */
+    public CompositionSums running(int model) {
         return running[model];
     }
 
@@ -42,8 +44,8 @@ public final class Instance {
         return charged;
     }
 
-    /** Billionths of a core that a model's composition takes. */
-    long cores(int model, Composition composition) {
+    /** The compute of a model's composition, in billionths of a core. */
+    long cores(int model, CompositionSums composition) {
         return models[model].cores(composition.latency, composition.threads, slowdownFactor[model]);
     }
 }

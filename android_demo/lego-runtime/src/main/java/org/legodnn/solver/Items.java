@@ -3,17 +3,21 @@ package org.legodnn.solver;
 /** All classes of a knapsack side by side, as doubles: value and weights of every item, and the limits. */
 final class Items {
     /**
-     * Values and prices x weights are computed in doubles from integers below 2^53. For each class this covers the
-     * rounding of values; where an option's last byte decides, prices x weights are far greater, and so is their
-     * rounding.
+     * Values and products of prices and weights are computed in doubles from whole numbers below 2^53. Once for each
+     * class, this covers the rounding of values.
      */
     static final double ROUNDING = 64;
+    /**
+     * The relative rounding of products of prices and weights. Where the last byte of an option decides, they are far
+     * greater than values.
+     */
     static final double ROUNDING_OF_PRICED = 0x1p-49;
 
     /** By class and item. */
     final double[][] value;
     /** By limit, class and item. */
     final double[][][] weights;
+    /** The greatest total of each weight. */
     final double[] limits;
 
     Items(double[][] value, long[][][] weights, long[] limits) {
@@ -52,7 +56,7 @@ final class Items {
         return value.length;
     }
 
-    /** Values less prices x weights. */
+    /** Reduced values, by class and item: values less prices x weights. */
     double[][] reduced(double[] prices) {
         double[][] found = new double[classes()][];
         for (int c = 0; c < found.length; c++) {
@@ -66,7 +70,7 @@ final class Items {
         return found;
     }
 
-    /** What a sum of reduced values, one of each class, and of prices x limits may be off by. */
+    /** The greatest error of a sum of reduced values, one of each class, and of prices x limits. */
     double rounding(double[] prices) {
         double priced = 0;
         for (int i = 0; i < prices.length; i++) {
@@ -83,7 +87,7 @@ final class Items {
         return ROUNDING * classes() + ROUNDING_OF_PRICED * priced;
     }
 
-    /** The value of one item of each class. */
+    /** The total value of one item of each class. */
     double valueOf(int[] chosen) {
         double sum = 0;
         for (int c = 0; c < chosen.length; c++) {
@@ -92,7 +96,7 @@ final class Items {
         return sum;
     }
 
-    /** A weight of one item of each class. */
+    /** The total of one weight of one item of each class. */
     double weightOf(int limit, int[] chosen) {
         double sum = 0;
         for (int c = 0; c < chosen.length; c++) {

@@ -5,45 +5,53 @@ import java.util.Arrays;
 import org.legodnn.WorkloadException;
 
 /**
- * The multiple-choice knapsack, exactly: one item of each class, greatest total value, one or two total weights within
+ * The multiple-choice knapsack, solved exactly: one item of each class, of the greatest total value within one or two
  * limits.
  *
  * <pre>
  * maximise  sum_c v(x_c)    subject to  sum_c w_i(x_c) &lt;= W_i,    x_c one item of class c
  * </pre>
  *
- * <p>For prices p_i >= 0 the relaxation D(p) = sum_c max_x r(x) + sum_i p_i W_i, r = v - sum_i p_i w_i, bounds the
- * optimum from above, and any x is worth exactly D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x), gap(x_c) = max_y r(y) -
- * r(x_c). So whatever is worth at least V has gaps and priced slack of at most D(p) - V in all. That leaves few items
- * of each class, and few partial sums as classes are added one by one ({@link Sums}); dominance prunes the rest. V need
- * not be known: if anything feasible lies within a margin below D(p), the best of that is the optimum, so margins are
- * tried from small to great.
+ * <p>For prices p_i >= 0 the relaxation D(p) = sum_c max_x r(x) + sum_i p_i W_i, where r = v - sum_i p_i w_i, is an
+ * upper bound of the optimum, and the value of any x is exactly D(p) - sum_c gap(x_c) - sum_i p_i slack_i(x), where
+ * gap(x_c) = max_y r(y) - r(x_c). So every x of value V or more has gaps and priced slack of at most D(p) - V in all.
+ * That leaves few items of each class, and few partial sums when classes are added one by one ({@link PartialSums});
+ * bounds and dominance prune the rest. V need not be known: if any feasible x has a value within a margin below D(p),
+ * the best one of these is the optimum. So margins are tried from small to great.
  *
- * <p>Where too many sums lie within a margin, bounds are found for each of them ({@link Tangents}), and a few go on from
- * class to class, then more: each time the best plan and the bound of what was left out come closer, until they meet, or
- * time or memory is used up.
+ * <p>If too many sums lie within a margin, a beam search follows: each sum gets a bound of its own ({@link Tangents}),
+ * and only the sums of the greatest bounds go on from class to class. Each search is wider than the one before. The
+ * best choice and the bound of what was left out come closer each time, until they meet, or until time or memory is
+ * used up.
  *
- * <p>Values and weights are integers below 2^53: sums are exact, and ties are real ties. Among the plans of greatest
- * value the one of least first weight is taken, then of least second weight, then the first met.
+ * <p>Values and weights are whole numbers below 2^53: sums are exact, and ties are real ties. Among the choices of the
+ * greatest value, the one of least first weight is taken, then of least second weight, then the one found first.
  */
 final class Knapsack {
-    /** Margins grow by so much; see {@code _STEP} in the Python package. */
+    /**
+     * The factor by which margins grow. Work grows so fast with the margin that a small step, which may have been in
+     * vain, costs less than a step that is too great.
+     */
     private static final double STEP = 1.5;
-    private static final int PARTS = 17;
-    /** With so many sums going on from class to class, better bounds pay. */
+    /** The first margin is the widest one divided by a power of STEP: one of this many. */
+    private static final int FRACTIONS = 17;
+    /** If more sums than this go on from class to class, finding better bounds for them pays. */
     private static final int FEW = 2048;
 
     private final long[][] values;
     private final long[][][] weights;
     private final long[] limits;
-    private final Clock clock;
-    /** A value that is as good as the greatest; null for none. */
+    private final Deadline deadline;
+    /** A value that is as good as the greatest: the search ends once a choice reaches it, or none can; or null. */
     private final Long enough;
 
-    /** One item of each class, their value, and what no plan is worth more than: the value where it is the optimum. */
+    /** A feasible choice, and how good it is. */
     static final class Answer {
+        /** The index of an item of each class. */
         final int[] chosen;
+        /** Their total value. */
         final long value;
+        /** No feasible choice has a greater value than this; equal to the value if the choice is optimal. */
         final double bound;
 
         Answer(int[] chosen, long value, double bound) {
@@ -53,65 +61,72 @@ final class Knapsack {
         }
     }
 
-    private Knapsack(long[][] values, long[][][] weights, long[] limits, Clock clock, Long enough) {
+    private Knapsack(long[][] values, long[][][] weights, long[] limits, Deadline deadline, Long enough) {
         this.values = values;
         this.weights = weights;
         this.limits = limits;
-        this.clock = clock;
+        this.deadline = deadline;
         this.enough = enough;
     }
 
     /**
-     * The optimal item of each class, or the best that is found in time; null if nothing fits.
+     * The optimal choice, or the best that is found in time; null if no choice is within the limits.
      *
      * @param values by class and item
      * @param weights by limit (one or two), class and item, none negative; the items of a class in ascending order of
      *     the first weight
      * @param limits the greatest total of each weight
-     * @param clock when to stop improving; whether anything fits is found out in any case
+     * @param deadline when to stop improving. Whether anything is within the limits is found out in any case
      */
-    static Answer solve(long[][] values, long[][][] weights, long[] limits, Clock clock) {
-        return solve(values, weights, limits, clock, null);
+    static Answer solve(long[][] values, long[][][] weights, long[] limits, Deadline deadline) {
+        return solve(values, weights, limits, deadline, null);
     }
 
-    private static Answer solve(long[][] values, long[][][] weights, long[] limits, Clock clock, Long enough) {
+    private static Answer solve(long[][] values, long[][][] weights, long[] limits, Deadline deadline, Long enough) {
         if (limits.length == 1) {
             int[] richest = new int[values.length];
             for (int c = 0; c < values.length; c++) {
-                richest[c] = Numbers.firstGreatest(values[c]); // of the greatest that of least first weight
+                richest[c] = Numbers.firstGreatest(values[c]); // the one of least first weight
             }
             if (total(weights[0], richest) <= limits[0]) {
                 long value = total(values, richest);
                 return new Answer(richest, value, value);
             }
         }
-        Knapsack problem = new Knapsack(values, weights, limits, clock, enough);
+        Knapsack problem = new Knapsack(values, weights, limits, deadline, enough);
         Items items = new Items(values, weights, limits);
-        Pricing pricing = problem.relaxed(items);
-        return pricing == null ? null : problem.withinMargins(items, pricing.prices, improved(items, pricing.feasible));
+        Lagrangian relaxed = problem.relaxed(items);
+        if (relaxed == null) {
+            return null;
+        }
+        return problem.withinMargins(items, relaxed.prices, LocalSearch.changedOneByOne(items, relaxed.feasible));
     }
 
-    /** Prices of the limits at (about) the minimum of D, for items that {@link #solve} has an answer to. */
+    /** Prices of the limits at (about) the minimum of D; something must be within the limits. */
     static double[] prices(Items items, long[][] values, long[][][] weights, long[] limits) {
-        return new Knapsack(values, weights, limits, Clock.NO_END, null).relaxed(items).prices;
+        return new Knapsack(values, weights, limits, Deadline.NO_DEADLINE, null).relaxed(items).prices;
     }
 
-    /** Prices and a feasible plan; null if nothing fits. */
-    private Pricing relaxed(Items items) {
+    /** Prices of the limits, and a feasible choice; null if nothing is within the limits. */
+    private Lagrangian relaxed(Items items) {
         if (limits.length == 1) {
             int[] lightest = new int[values.length];
             for (int c = 0; c < values.length; c++) {
                 lightest[c] = Numbers.firstLeast(weights[0][c]);
             }
-            return total(weights[0], lightest) > limits[0] ? null : Pricing.one(items, lightest);
+            return total(weights[0], lightest) > limits[0] ? null : Lagrangian.onePrice(items, lightest);
         }
         int[] found = within(weights[1], weights[0], limits[1], limits[0]);
-        return found == null ? null : Pricing.two(items, found);
+        return found == null ? null : Lagrangian.twoPrices(items, found);
     }
 
     /**
-     * One item of each class whose total cost is at most `most` and total weight within a limit; null if nothing fits.
+     * One item of each class, of a total cost and a total weight within limits; null if no choice is.
      *
+     * @param costs by class and item
+     * @param weights by class and item
+     * @param most the greatest total cost
+     * @param limit the greatest total weight
      * @throws WorkloadException that could not be found out, which takes thousands of items that are nearly alike
      */
     static int[] within(long[][] costs, long[][] weights, long most, long limit) {
@@ -126,32 +141,32 @@ final class Knapsack {
         return found.chosen;
     }
 
-    /** The least total cost of one item of each class whose total weight is within a limit; null if nothing fits. */
+    /** The least total cost of one item of each class whose total weight is within a limit; null if none is. */
     static Long least(long[][] costs, long[][] weights, long limit) {
         Answer found = cheapest(costs, weights, limit, null);
         return found == null ? null : -found.value;
     }
 
-    /** The least total cost, as its negative; anything with a value that is `enough` will do if that is given. */
+    /** The choice of least total cost within a limit of weight. Its value is the negative cost, and so is `enough`. */
     private static Answer cheapest(long[][] costs, long[][] weights, long limit, Long enough) {
         int n = costs.length;
         int[][] kept = new int[n][];
         long[][] values = new long[n][];
         long[][][] light = new long[1][n][];
         for (int c = 0; c < n; c++) {
-            kept[c] = descending(costs[c], weights[c]);
+            kept[c] = falling(costs[c], weights[c]);
             values[c] = Numbers.negated(Numbers.take(costs[c], kept[c]));
             light[0][c] = Numbers.take(weights[c], kept[c]);
         }
-        Answer found = solve(values, light, new long[] {limit}, Clock.NO_END, enough);
+        Answer found = solve(values, light, new long[] {limit}, Deadline.NO_DEADLINE, enough);
         for (int c = 0; c < n && found != null; c++) {
             found.chosen[c] = kept[c][found.chosen[c]];
         }
         return found;
     }
 
-    /** Indices of the items that none before them undercuts, by ascending weight. */
-    private static int[] descending(long[] cost, long[] weight) {
+    /** Indices by ascending weight of the items that cost less than all before them. */
+    private static int[] falling(long[] cost, long[] weight) {
         int[] kept = new int[cost.length];
         int count = 0;
         for (int i : Numbers.order(weight)) {
@@ -170,45 +185,10 @@ final class Knapsack {
         return sum;
     }
 
-    /** A feasible plan made better by changing one class at a time, for as long as that helps. */
-    private static int[] improved(Items items, int[] feasible) {
-        int[] chosen = feasible.clone();
-        while (true) {
-            double best = Double.NEGATIVE_INFINITY;
-            int bestClass = 0;
-            int bestItem = 0;
-            for (int c = 0; c < chosen.length; c++) {
-                for (int k = 0; k < items.value[c].length; k++) {
-                    double gain = items.value[c][k] - items.value[c][chosen[c]];
-                    if (gain > best && fits(items, chosen, c, k)) {
-                        best = gain;
-                        bestClass = c;
-                        bestItem = k;
-                    }
-                }
-            }
-            if (!(best > 0)) {
-                return chosen;
-            }
-            chosen[bestClass] = bestItem;
-        }
-    }
-
-    /** Whether a plan with one class's item replaced holds the limits. */
-    private static boolean fits(Items items, int[] chosen, int c, int item) {
-        for (int i = 0; i < items.limits.length; i++) {
-            double[] weight = items.weights[i][c];
-            if (weight[item] > items.limits[i] - items.weightOf(i, chosen) + weight[chosen[c]]) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    /** The best plan, given prices and a feasible plan. */
+    /** The best choice, given prices and a feasible choice: by growing margins, then by beams if these fail. */
     private Answer withinMargins(Items items, double[] prices, int[] feasible) {
         double[][] gaps = items.reduced(prices);
-        double dual = 0;
+        double bound = 0;
         for (double[] reduced : gaps) {
             double top = Double.NEGATIVE_INFINITY;
             for (double r : reduced) {
@@ -217,68 +197,68 @@ final class Knapsack {
             for (int k = 0; k < reduced.length; k++) {
                 reduced[k] = top - reduced[k];
             }
-            dual += top;
+            bound += top;
         }
         double priced = 0;
         for (int i = 0; i < limits.length; i++) {
             priced += prices[i] * limits[i];
         }
         double rounding = items.rounding(prices);
-        dual += priced + rounding;
+        bound += priced + rounding;
         int[] best = feasible;
-        long worth = total(values, best);
-        if (settled(worth, dual)) {
-            return new Answer(best, worth, dual);
+        long bestValue = total(values, best);
+        if (settled(bestValue, bound)) {
+            return new Answer(best, bestValue, bound);
         }
-        double margin = firstMargin(gaps, dual - worth);
+        double margin = firstMargin(gaps, bound - bestValue);
         while (true) {
             int[][] kept = within(gaps, margin);
-            Sums.Found found = sums(gaps, kept, prices, dual).best(dual - margin, FEW, null, clock);
+            PartialSums.Found found = sums(gaps, kept, prices, bound).best(bound - margin, FEW, null, deadline);
             if (found.lost > Double.NEGATIVE_INFINITY) {
-                break; // so many that better bounds pay
+                break; // too many sums for these bounds
             }
             if (found.chosen != null) {
                 best = unpacked(found.chosen, kept);
-                worth = total(values, best);
-                if (margin >= dual - worth) {
-                    return new Answer(best, worth, worth);
+                bestValue = total(values, best);
+                if (margin >= bound - bestValue) {
+                    return new Answer(best, bestValue, bestValue);
                 }
-            } else if (margin >= dual - worth) {
-                throw new AssertionError("the widest margin holds the feasible plan");
+            } else if (margin >= bound - bestValue) {
+                throw new AssertionError("the widest margin holds the feasible choice");
             }
-            margin = Math.min(dual - worth, margin * STEP);
+            margin = Math.min(bound - bestValue, margin * STEP);
         }
 
-        double bound = dual;
+        double dual = bound;
         Tangents tangents = new Tangents(values, weights, limits, prices, rounding);
-        Clock.Widening widening = clock.new Widening();
-        for (int width = widening.next(); width > 0; width = widening.next()) {
-            int[][] kept = within(gaps, dual - worth);
-            Sums.Found found = sums(gaps, kept, prices, dual).best(worth, width, tangents, clock);
+        Deadline.BeamWidths widths = deadline.new BeamWidths();
+        for (int width = widths.next(); width > 0; width = widths.next()) {
+            int[][] kept = within(gaps, dual - bestValue);
+            PartialSums.Found found = sums(gaps, kept, prices, dual).best(bestValue, width, tangents, deadline);
             if (found.chosen != null) {
                 int[] chosen = unpacked(found.chosen, kept);
-                if (total(values, chosen) >= worth) {
+                if (total(values, chosen) >= bestValue) {
                     best = chosen;
-                    worth = total(values, best);
+                    bestValue = total(values, best);
                 }
             }
-            bound = Math.min(bound, Math.max(worth, found.lost));
-            if (found.lost < worth || settled(worth, bound)) {
+            bound = Math.min(bound, Math.max(bestValue, found.lost));
+            if (found.lost < bestValue || settled(bestValue, bound)) {
                 break;
             }
-            best = new Exchange(values, weights, limits).improved(gaps, best, clock);
-            worth = total(values, best);
+            best = LocalSearch.changedTwoByTwo(values, weights, limits, gaps, best, deadline);
+            bestValue = total(values, best);
         }
-        return new Answer(best, worth, Math.max(bound, worth));
+        return new Answer(best, bestValue, Math.max(bound, bestValue));
     }
 
-    /** Whether it is known if the greatest value is enough. */
-    private boolean settled(long worth, double bound) {
-        return enough != null && !(worth < enough && enough <= bound);
+    /** Whether it is known if any choice is as good as `enough`. */
+    private boolean settled(long bestValue, double bound) {
+        return enough != null && !(bestValue < enough && enough <= bound);
     }
 
-    private Sums sums(double[][] gaps, int[][] kept, double[] prices, double bound) {
-        return new Sums(take(values, kept), take(weights, kept), gapsOf(gaps, kept), limits, prices, bound);
+    private PartialSums sums(double[][] gaps, int[][] kept, double[] prices, double bound) {
+        return new PartialSums(take(values, kept), take(weights, kept), gapsOf(gaps, kept), limits, prices, bound);
     }
 
     private static int[] unpacked(int[] chosen, int[][] kept) {
@@ -293,13 +273,13 @@ final class Knapsack {
      * The widest margin, or where that leaves too much to be added up at once, the greatest part of it that does not.
      */
     private static double firstMargin(double[][] gaps, double widest) {
-        if (combinations(gaps, widest) <= Sums.AT_ONCE) {
+        if (combinations(gaps, widest) <= PartialSums.AT_ONCE) {
             return widest;
         }
-        double margin = widest * Math.pow(STEP, 1 - PARTS);
-        for (int k = PARTS - 2; k >= 0; k--) {
+        double margin = widest * Math.pow(STEP, 1 - FRACTIONS);
+        for (int k = FRACTIONS - 2; k >= 0; k--) {
             double wider = widest * Math.pow(STEP, -k);
-            if (combinations(gaps, wider) > Sums.AT_ONCE) {
+            if (combinations(gaps, wider) > PartialSums.AT_ONCE) {
                 break;
             }
             margin = wider;

@@ -1,10 +1,10 @@
 package org.legodnn.solver;
 
-/** Sums and orders of primitive arrays. */
+/** Sums, extremes, selections and orders of primitive arrays. */
 public final class Numbers {
     private Numbers() {}
 
-    /** The sum of doubles, rounded once, whatever their order (Shewchuk 1997). */
+    /** The exact sum of doubles, rounded once, so that it does not depend on their order (Shewchuk 1997). */
     public static double exactSum(double... values) {
         double[] parts = new double[values.length + 1]; // non-overlapping, ascending in size
         int count = 0;
@@ -42,7 +42,7 @@ public final class Numbers {
                 break;
             }
         }
-        // Half way between two doubles: what is left over decides.
+        // The sum lies half way between two doubles; what is left over decides.
         if (count > 0 && (low < 0 && parts[count - 1] < 0 || low > 0 && parts[count - 1] > 0)) {
             double twice = low * 2;
             double other = high + twice;
@@ -123,7 +123,7 @@ public final class Numbers {
         return negated;
     }
 
-    /** Longs in the order of doubles, none of them NaN. */
+    /** Longs that compare as the doubles do, none of which may be NaN. */
     static long[] ordered(double[] values) {
         long[] keys = new long[values.length];
         for (int i = 0; i < values.length; i++) {
@@ -133,7 +133,7 @@ public final class Numbers {
         return keys;
     }
 
-    /** The order by keys, the first of them deciding; stable. */
+    /** The indices in ascending order of the first key, equals in that of the next one; stable. */
     static int[] order(long[]... keys) {
         int[] order = orderBy(keys[keys.length - 1]);
         for (int k = keys.length - 2; k >= 0; k--) {
@@ -142,7 +142,7 @@ public final class Numbers {
         return order;
     }
 
-    /** The order by a key; stable, and quick on few ascending runs: a natural merge sort. */
+    /** The indices in ascending order of a key, by a natural merge sort: stable, and quick on few ascending runs. */
     private static int[] orderBy(long[] key) {
         int n = key.length;
         int[] order = new int[n];

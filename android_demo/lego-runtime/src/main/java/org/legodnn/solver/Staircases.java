@@ -4,15 +4,17 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
- * A frontier's staircases for all latency limits: by ascending memory, the points within the limit that are worth more
- * than all before them.
+ * An index by latency of a frontier, from which its staircase under any latency limit is read: by ascending memory, the
+ * points within the limit whose value is greater than that of all points before them.
  *
- * <p>For limits between two neighbouring latencies of a few, s <= t < s', only those points can matter that are no
- * slower than s' and that no point of latency <= s beats. They are found when an interval is first asked for, and kept.
+ * <p>Latencies are divided into intervals. For a limit in the interval from s to s', only those points can matter that
+ * are no slower than s' and whose value no lighter point of latency <= s reaches. They are found when a limit in the
+ * interval is first asked for, and kept.
  */
 final class Staircases {
-    /** A frontier of N points gets sqrt(N) / 8 intervals, between quantiles of so many samples for each. */
+    /** A frontier of N points gets sqrt(N) / PER_INTERVAL intervals. */
     private static final int PER_INTERVAL = 8;
+    /** The bounds of intervals are quantiles of a sample, with this many latencies for each interval. */
     private static final int SAMPLES = 16;
 
     private final Frontier frontier;
@@ -21,7 +23,7 @@ final class Staircases {
     private final long[] starts;
     private final AtomicReferenceArray<int[]> found;
 
-    /** The index of a frontier, whose points are worth `value`. */
+    /** The index of a frontier whose points have these values. */
     Staircases(Frontier frontier, long[] value) {
         this.frontier = frontier;
         this.value = value;
@@ -49,7 +51,7 @@ final class Staircases {
         return some;
     }
 
-    /** The points that matter under a limit: by ascending memory, each worth more than all before. */
+    /** The staircase under a limit in nanoseconds: indices of points, ascending in memory and in value. */
     int[] under(long latencyLimit) {
         int at = Arrays.binarySearch(starts, latencyLimit);
         at = at >= 0 ? at : -at - 2;
@@ -59,11 +61,11 @@ final class Staircases {
         int[] points = found.get(at);
         if (points == null) {
             points = canMatter(at);
-            found.set(at, points); // of two threads both find the same
+            found.set(at, points); // two threads that come here at once find the same
         }
         int[] steps = new int[points.length];
         int count = 0;
-        long best = -Frontier.NEVER;
+        long best = -Frontier.INFINITE;
         for (int point : points) {
             if (frontier.latency[point] <= latencyLimit && value[point] > best) {
                 best = value[point];
@@ -73,12 +75,13 @@ final class Staircases {
         return Arrays.copyOf(steps, count);
     }
 
+    /** The points that can matter under a limit in one interval, ascending in memory. */
     private int[] canMatter(int interval) {
         long start = starts[interval];
-        long end = interval + 1 < starts.length ? starts[interval + 1] : Frontier.NEVER;
+        long end = interval + 1 < starts.length ? starts[interval + 1] : Frontier.INFINITE;
         int[] points = new int[value.length];
         int count = 0;
-        long best = -Frontier.NEVER;
+        long best = -Frontier.INFINITE;
         for (int i = 0; i < value.length; i++) {
             if (value[i] > best && frontier.latency[i] <= end) {
                 points[count++] = i;

@@ -1,26 +1,31 @@
 package org.legodnn.solver;
 
 /**
- * Bounds of what classes of a knapsack can still add, for every room that is left.
+ * Upper bounds of what the remaining classes of a knapsack can add to a partial sum, for any room that it leaves.
  *
- * <p>At prices p of the limits, items that are still to be chosen add at most T(p) + p . room, where T(p) is the sum of
- * each class's greatest v - p . w. One vector of prices bounds well for one room only; the least over many is, as a
- * function of the room, the relaxation's value seen from outside: a concave function given by tangents. Prices are
- * finest around those that suit the whole problem.
+ * <p>At prices p of the limits, one item of each remaining class adds at most T(p) + p . room, where T(p) is the sum of
+ * each class's greatest v - p . w. One vector of prices gives a good bound for one room only. Each one is a tangent to
+ * the optimum of the relaxation as a function of the room, which is concave, so the least over many prices is close to
+ * it everywhere. Prices lie densest around those of the whole problem.
  */
 final class Tangents {
+    /** The factors of the first price come as near to 1 as 2 to the power of minus this. */
     private static final int NEAREST = 9;
+    /** The factors of the second price. */
     private static final double[] SECOND = {1.0, 0.97, 1.03, 0.9, 1.1, 0.5, 2.0};
 
-    /** Prices of the first limit, ascending, and of the second: just a 0 without one. */
+    /** Prices of the first limit, ascending. */
     private final double[] first;
+    /** Prices of the second limit; one 0 if there is no second limit. */
     private final double[] second;
     /** By second price, first price and class: each class's greatest v - p . w. */
     private final double[][][] tops;
     private final long[] limits;
+    /** The greatest rounding error of a bound, which is added to it. */
     private final double rounding;
-    /** Of the classes to come: sums of tops, and where two tangents of neighbouring first prices cross. */
+    /** By second and first price, the sum of the tops of the remaining classes. */
     private final double[][] sums;
+    /** The rooms at which tangents of neighbouring first prices cross: beyond, the lower price bounds better. */
     private final double[][] crossings;
 
     Tangents(long[][] values, long[][][] weights, long[] limits, double[] prices, double rounding) {
@@ -73,7 +78,9 @@ final class Tangents {
         return prices;
     }
 
-    /** A price that is not zero: where a limit does not bind the whole problem it may still bind a part of it. */
+    /**
+     * The price, or a guess if it is zero: a limit that does not bind the whole problem may still bind a part of it.
+     */
     private static double price(double price, long[][] values, long[][] weights) {
         if (price > 0) {
             return price;
@@ -87,7 +94,7 @@ final class Tangents {
         return spread == 0 ? 1 : spread / Math.max(1, weight);
     }
 
-    /** From now on bound sums to which one item of each of the classes order[from], order[from + 1] ... will be added. */
+    /** From now on bound sums to which one item of each of the classes order[from], order[from + 1], ... is added. */
     void lookAhead(int[] order, int from) {
         for (int j = 0; j < second.length; j++) {
             for (int g = 0; g < first.length; g++) {
@@ -103,7 +110,7 @@ final class Tangents {
         }
     }
 
-    /** What a sum of this value and weights can become. */
+    /** An upper bound of the values that a sum of this value and these weights can lead to. */
     double bound(long value, long[] weight) {
         double room = limits[0] - weight[0];
         double best = Double.POSITIVE_INFINITY;

@@ -1,7 +1,10 @@
 /**
- * The exact solver behind {@link org.legodnn.Scheduler}: frontiers of single models, a multiple-choice knapsack over
- * them, and what to say when nothing fits. The algorithms, their units and the way ties are broken are those of the
- * Python package ({@code runtime/}), so both give the same plan; docs/scheduler.md describes them. Not for
- * applications.
+ * The exact solver behind {@link org.legodnn.Scheduler}: Pareto frontiers of models, joined by a multiple-choice
+ * knapsack, and the report of why nothing fits.
+ *
+ * <p>It is the twin of the Python package's {@code runtime/planning/solver}: classes are named as the modules and
+ * classes there, and algorithms, units and ties are the same, so both give the same plan. {@link InfeasibilityReport}
+ * is {@code runtime/planning/infeasible.py}. docs/scheduler.md describes how it works. Applications do not use it
+ * directly.
  */
 package org.legodnn.solver;

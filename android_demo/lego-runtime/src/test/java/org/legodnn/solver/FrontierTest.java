@@ -11,8 +11,8 @@ import org.junit.Test;
 /** Frontiers against all compositions. */
 public class FrontierTest {
     /** Options that take less, and lose more, the further on they are; interactions up to a share of the most. */
-    private static Rows block(Random random, int before, int options, int most, double interactions) {
-        Rows block = new Rows(new long[options], new long[options], new long[before][options]);
+    private static BlockFigures block(Random random, int before, int options, int most, double interactions) {
+        BlockFigures block = new BlockFigures(new long[options], new long[options], new long[before][options]);
         double share = interactions * most * random.nextInt(4) / 3;
         for (int o = 0; o < options; o++) {
             double sparsity = 0.9 * o / (options - 1);
@@ -27,7 +27,7 @@ public class FrontierTest {
     }
 
     /** Memory, latency and loss of a composition. */
-    private static long[] sums(Rows[] blocks, int[] choice) {
+    private static long[] sums(BlockFigures[] blocks, int[] choice) {
         long[] sums = {5, 7, 0}; // of fixed segments
         for (int b = 0; b < blocks.length; b++) {
             sums[0] += blocks[b].memory[choice[b]];
@@ -58,7 +58,7 @@ public class FrontierTest {
 
     private static void check(int count, int options, int most, double interactions) {
         Random random = new Random(count);
-        Rows[] blocks = new Rows[count];
+        BlockFigures[] blocks = new BlockFigures[count];
         for (int b = 0; b < count; b++) {
             blocks[b] = block(random, b == 0 ? 1 : options, options, most, interactions);
         }

@@ -1,23 +1,26 @@
 package org.legodnn.solver;
 
 /**
- * Prices for the limits of a multiple-choice knapsack: multipliers that minimise its Lagrangian relaxation D(p); see
- * {@link Knapsack}. D is convex and piecewise linear. Prices that are not quite at the minimum cost time there, never
- * exactness.
+ * Lagrange multipliers of a multiple-choice knapsack: prices of its limits that minimise the relaxation D(p).
+ *
+ * <p>{@link Knapsack} says what D is and what prices are used for. D is convex and piecewise linear. Prices that are
+ * not quite at its minimum make the search there longer, never wrong.
  */
-final class Pricing {
+final class Lagrangian {
+    /** An iteration ends after this many steps at the latest. */
     private static final int STEPS = 60;
 
-    /** What was found: a price for each limit, and the best feasible choice met on the way. */
+    /** The price of each limit. */
     final double[] prices;
+    /** The best feasible choice that was met on the way to the prices. */
     final int[] feasible;
 
-    private Pricing(double[] prices, int[] feasible) {
+    private Lagrangian(double[] prices, int[] feasible) {
         this.prices = prices;
         this.feasible = feasible;
     }
 
-    /** A choice of items, and what it contributes to D as the first price varies: value - price x weight. */
+    /** A choice of items, and the line that it contributes to D as the first price varies: value - price x weight. */
     private static final class Line {
         final int[] chosen;
         final double value;
@@ -50,23 +53,23 @@ final class Pricing {
         }
     }
 
-    /** The price of a single limit. */
-    static Pricing one(Items items, int[] feasible) {
+    /** The price of a single limit, given a choice within it. */
+    static Lagrangian onePrice(Items items, int[] feasible) {
         Crossing found = firstPrice(items, feasible, null, 0);
-        return new Pricing(new double[] {found.price}, found.light.chosen);
+        return new Lagrangian(new double[] {found.price}, found.light.chosen);
     }
 
     /**
-     * Prices of two limits. For each second price the first is found as for one limit; what remains is convex in the
-     * second, and its slope is known: the second limit less the second weight of the mixture that meets the first
-     * limit.
+     * The prices of two limits, given a choice within both. For each second price, the first is found as for one limit.
+     * What remains is convex in the second price, and its slope is known: the second limit less the second weight of
+     * the mixture of choices that just meets the first limit.
      */
-    static Pricing two(Items items, int[] feasible) {
+    static Lagrangian twoPrices(Items items, int[] feasible) {
         Search search = new Search(items, feasible);
         double low = 0;
         Point atLow = search.evaluate(0);
         if (atLow.slope >= 0) {
-            return new Pricing(new double[] {atLow.first, 0}, search.best);
+            return new Lagrangian(new double[] {atLow.first, 0}, search.best);
         }
         double high = firstGuess(items);
         Point atHigh = search.evaluate(high);
@@ -98,10 +101,10 @@ final class Pricing {
                 atLow = now;
             }
         }
-        return new Pricing(new double[] {first, second}, search.best);
+        return new Lagrangian(new double[] {first, second}, search.best);
     }
 
-    /** A second price to begin with: the spread of values over that of second weights. */
+    /** The second price to start from: the spread of values over that of second weights. */
     private static double firstGuess(Items items) {
         double leastValue = Double.POSITIVE_INFINITY;
         double mostValue = Double.NEGATIVE_INFINITY;
@@ -128,7 +131,7 @@ final class Pricing {
         return guess == 0 ? 1 : guess;
     }
 
-    /** D as a function of the second price: first price, value and slope. */
+    /** D at a second price: the first price there, the value of D, and its slope. */
     private static final class Point {
         final double first;
         final double dual;
@@ -141,7 +144,7 @@ final class Pricing {
         }
     }
 
-    /** Evaluations of D, each begun where the last one ended, and the best feasible choice met. */
+    /** Evaluations of D, each of which starts where the last one ended; and the best feasible choice that was met. */
     private static final class Search {
         private final Items items;
         private int[] below;
@@ -182,9 +185,13 @@ final class Pricing {
     }
 
     /**
-     * See {@link Crossing}. At the price where the lines of the two choices cross, either no choice is better than
-     * both, and that is the minimum, or the better one replaces the one on its side. The search starts from choices on
-     * either side, the nearer the better; from the greatest values if none above is known.
+     * See {@link Crossing}. The search keeps one choice on each side of the limit. At the price where their lines
+     * cross, either no choice is better than both, and that is the minimum, or a better one replaces the one on its
+     * side.
+     *
+     * @param below a choice within the first limit to start from; the nearer to the final one, the better
+     * @param above a choice beyond the first limit to start from; null to start from the greatest values
+     * @param second the second price; 0 where there is one limit
      */
     private static Crossing firstPrice(Items items, int[] below, int[] above, double second) {
         double[][] value = items.value;
@@ -219,7 +226,7 @@ final class Pricing {
         return new Crossing(price, price > 0 ? heavy : null, light);
     }
 
-    /** The first item of each class that is worth most at a first price. */
+    /** Of each class, the first item of the greatest reduced value at a first price. */
     private static int[] richest(Items items, double[][] value, double price) {
         int[] chosen = new int[value.length];
         for (int c = 0; c < chosen.length; c++) {

@@ -7,33 +7,36 @@ import java.util.List;
 import org.legodnn.Limit;
 
 /**
- * Why no plan holds the limits: which clash, what least relaxation would do, and the plan that comes nearest.
+ * Why no plan is within the limits: which limits clash, what least relaxation would do, and which plan comes nearest.
  *
- * <p>Every question is put to the exact feasibility test of {@link Optimum}: can the models that must run be given
- * compositions within these limits? Since wider limits never make a plan impossible, the least relaxation of a latency
- * or accuracy limit is found by bisection over the values that compositions take, and is exact. Best-effort models are
- * all taken as suspended: that they run is never a reason for nothing to fit.
+ * <p>Every question is put to the exact feasibility test of {@link Optimum}: are there compositions within these limits
+ * for the models that must run? Since wider limits never make a plan impossible, the least relaxation of a latency or
+ * accuracy limit is found by bisection over the values that compositions have, and is exact. All best-effort models are
+ * taken as suspended, because they are never the reason why nothing fits.
  */
-public final class Explanation {
-    /** The common relaxation of the nearest plan is found to this fraction of itself. */
-    private static final int NEAREST_STEPS = 80;
+public final class InfeasibilityReport {
+    /** The common relaxation under which the nearest plan exists is found by bisection, to this part of itself ... */
     private static final double NEAREST_PART = 1e-6;
-    private static final double MOST_EXCESS = 0x1p60;
+    /** ... and in at most this many steps. */
+    private static final int NEAREST_STEPS = 80;
+    /** The first common relaxation that is tried. */
     private static final double FIRST_EXCESS = 0x1p-10;
-    /** Above every sum of weights. */
+    /** The greatest common relaxation that is tried. */
+    private static final double MOST_EXCESS = 0x1p60;
+    /** Greater than every sum of weights. */
     private static final long MOST = 1L << 61;
     private static final double NANO = 1e9;
 
     private final Instance instance;
     private final Limits limits;
-    /** Every limit that is set and concerns a model that must run. */
+    /** All limits that are set, but for those of models that may be suspended. */
     public final List<Entry> entries = new ArrayList<>();
     /** The fraction by which all limits must be relaxed at once for a plan to exist; null if none does it. */
     public final Double excess;
-    /** What each model runs in the best plan under limits relaxed by that; null if there is none. */
+    /** The best plan under limits relaxed by that; null if there is none. */
     public final Optimum nearest;
 
-    /** One limit. */
+    /** What the report says of one limit. */
     public static final class Entry {
         /** Which limit. */
         public final Limit.Kind kind;
@@ -55,8 +58,8 @@ public final class Explanation {
         }
     }
 
-    /** Find out why nothing fits; the nearest plan is improved until the clock is over. */
-    public Explanation(Instance instance, Limits limits, Clock clock) {
+    /** Find out why nothing fits; the nearest plan is improved until the deadline. */
+    public InfeasibilityReport(Instance instance, Limits limits, Deadline deadline) {
         this.instance = instance;
         this.limits = limits;
         List<Entry> keys = setLimits();
@@ -66,7 +69,7 @@ public final class Explanation {
             entries.add(new Entry(key.kind, key.model, key.value, clashes, clashes ? needed(key) : null));
         }
         Fraction found = leastExcess();
-        nearest = found == null ? null : Optimum.of(instance, relaxed(found), clock);
+        nearest = found == null ? null : Optimum.of(instance, relaxed(found), deadline);
         excess = nearest == null ? null : found.doubleValue();
     }
 
@@ -91,7 +94,7 @@ public final class Explanation {
         return keys;
     }
 
-    /** Limits that cannot hold together, of which none can be spared: each in turn is dropped if they still clash. */
+    /** A minimal set of limits that cannot hold together: each limit in turn is left out if the others still clash. */
     private List<Entry> clash(List<Entry> keys) {
         List<Entry> clashing = new ArrayList<>(keys);
         Limits held = limits;
@@ -105,7 +108,7 @@ public final class Explanation {
         return clashing;
     }
 
-    /** Limits with one of them changed; memory and cores are dropped. */
+    /** The limits with one of them changed; null drops it. A limit of memory or cores is always dropped. */
     private static Limits with(Limits limits, Entry key, Fraction latency, Double accuracy) {
         Fraction[] latencies = limits.latency.clone();
         Double[] accuracies = limits.accuracy.clone();
@@ -118,7 +121,7 @@ public final class Explanation {
                 key.kind == Limit.Kind.CORES ? null : limits.cores, latencies, accuracies);
     }
 
-    /** The least relaxation of one limit alone that lets a plan exist. */
+    /** The value of one limit at which a plan exists, relaxed as little as possible; null if no value would do. */
     private Double needed(Entry key) {
         Limits freed = with(limits, key, null, null);
         if (!Optimum.feasible(instance, freed)) {
@@ -172,7 +175,7 @@ public final class Explanation {
         return levels[low];
     }
 
-    /** The least fraction by which all limits must be relaxed at once; null if even the greatest does not do. */
+    /** The least fraction by which all limits must be relaxed at once; null if none would do. */
     private Fraction leastExcess() {
         // All of these are short binary fractions, so doubles hold them exactly until the bisection is over.
         double high = FIRST_EXCESS;
@@ -194,7 +197,7 @@ public final class Explanation {
         return Fraction.of(high);
     }
 
-    /** Upper limits x (1 + excess); least accuracies lowered by excess x their size. */
+    /** The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size. */
     private Limits relaxed(Fraction excess) {
         Fraction factor = Fraction.ONE.plus(excess);
         int n = instance.size();

@@ -5,28 +5,33 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Sums of one item of each class, kept only while they can still be the best: the search of {@link Knapsack}, whose
- * documentation has the terms (gap, price, margin).
+ * The search of {@link Knapsack}, which defines the terms (gap, price, margin): sums of one item of each class, kept
+ * only while they can still become the best.
  *
- * <p>Small classes are added up all at once; then class by class, dropping what the limits, a bound or dominance rule
- * out. No more than `width` sums go on to the next class: those of the greatest bounds. What the others could have
- * become is known from their bounds, so that a search that could not look at everything still says how far from the
+ * <p>Small classes are added up all at once. The others follow one by one, and sums are dropped that the limits, a
+ * bound or dominance rule out. No more than `width` sums go on to the next class: those of the greatest bounds. The
+ * bounds of the others say what these could have become, so a search that left some out still says how far from the
  * optimum it may be.
  */
-final class Sums {
-    /** So many combinations are simply added up. */
+final class PartialSums {
+    /** Classes are added up all at once as long as they have no more combinations than this. */
     static final int AT_ONCE = 4096;
-    /** For each sum that may go on, so many are looked at. */
+    /** Pairs of a sum and an item that are formed for each sum that may go on to the next class. */
     private static final int PAIRS = 8;
     private static final int BISECTIONS = 20;
 
-    /** By class and item: values and gaps; weights for each limit first; no class is empty. */
+    /** By class and item; no class is empty. */
     private final long[][] values;
+    /** By limit, class and item. */
     private final long[][][] weights;
+    /** By class and item. */
     private final double[][] gaps;
     private final long[] limits;
     private final double[] prices;
-    /** Less the gaps of a sum's items and the priced slack of limits, bounds what the sum can be part of. */
+    /**
+     * An upper bound of all choices. Less the gaps of a partial sum's items and the priced slack that it must leave, it
+     * is an upper bound of the choices that contain this sum.
+     */
     private final double bound;
 
     private final int[] order;
@@ -34,19 +39,25 @@ final class Sums {
     private double floor;
     private int width;
     private Tangents tangents;
-    /** What a choice that was left out may be worth. */
+    /** See {@link Found#lost}. */
     private double lost = Double.NEGATIVE_INFINITY;
 
-    /** The partial sums: their value, gap, and every weight; and what each is the sum of. */
+    /** The partial sums' values and gaps, and their weights by limit. */
     private long[] value;
     private double[] gap;
     private final long[][] weight;
+    /** Of each partial sum, the sum over one class less that it was made from, and the item that was added. */
     private int[] parent;
     private int[] option;
 
-    /** The best choice, null if none was found; and minus infinity if nothing was left out that may be worth more. */
+    /** What a search found. */
     static final class Found {
+        /** The index of an item of each class; null if no choice was found. */
         final int[] chosen;
+        /**
+         * An upper bound of the choices that were left out although their value may reach the floor; minus infinity if
+         * there were none.
+         */
         final double lost;
 
         Found(int[] chosen, double lost) {
@@ -55,7 +66,7 @@ final class Sums {
         }
     }
 
-    Sums(long[][] values, long[][][] weights, double[][] gaps, long[] limits, double[] prices, double bound) {
+    PartialSums(long[][] values, long[][][] weights, double[][] gaps, long[] limits, double[] prices, double bound) {
         this.values = values;
         this.weights = weights;
         this.gaps = gaps;
@@ -71,14 +82,14 @@ final class Sums {
     }
 
     /**
-     * The best choice that holds the limits, of those that may be worth `floor`.
+     * The best choice within the limits, of those whose value may reach a floor.
      *
-     * @param floor a choice worth less is of no use
-     * @param width so many sums go on to the next class
-     * @param tangents better bounds of what is to come than gaps are, at some cost; may be null
-     * @param clock the search ends when it is over
+     * @param floor choices of less value are of no use
+     * @param width how many sums go on to the next class, at most
+     * @param tangents better bounds than gaps give, at some cost; null to use gaps
+     * @param deadline when to end the search
      */
-    Found best(double floor, int width, Tangents tangents, Clock clock) {
+    Found best(double floor, int width, Tangents tangents, Deadline deadline) {
         this.floor = floor;
         this.width = width;
         this.tangents = tangents;
@@ -94,7 +105,7 @@ final class Sums {
         List<int[]> parents = new ArrayList<>();
         List<int[]> options = new ArrayList<>();
         for (int k = first; k < classes; k++) {
-            if (clock.over()) {
+            if (deadline.passed()) {
                 double least = Double.POSITIVE_INFINITY;
                 for (double g : gap) {
                     least = Math.min(least, g);
@@ -123,7 +134,7 @@ final class Sums {
         return new Found(answer, lost);
     }
 
-    /** All sums over the first classes, numbered so that the last class's items are fastest. */
+    /** Form all sums over the first classes; the item of the last class varies fastest. */
     private void addUp(int first) {
         value = new long[] {0};
         gap = new double[] {0};
@@ -161,7 +172,9 @@ final class Sums {
         return found;
     }
 
-    /** Add one class: all pairs of a sum and an item whose gaps leave them above the floor, as far as they are few. */
+    /**
+     * Add one class: form all pairs of a sum and an item whose gaps leave them above the floor, or the best of them.
+     */
     private void add(int c) {
         int[] byGap = Numbers.order(Numbers.ordered(gap));
         double[] ascending = Numbers.take(gap, byGap);
@@ -193,7 +206,7 @@ final class Sums {
         }
         int total = 0;
         for (int k = 0; k < items; k++) {
-            if (sum > 2 * most) { // so many are equal
+            if (sum > 2 * most) { // many gaps are equal
                 counts[k] = (int) Math.min(counts[k], 1 + most / items);
             }
             total += counts[k];
@@ -243,7 +256,9 @@ final class Sums {
         return low;
     }
 
-    /** Keep only those that go on, where the classes from order[next] are to come; of the last all within the limits. */
+    /**
+     * Keep only the sums that go on, where the classes from order[next] follow; after the last, all within the limits.
+     */
     private void prune(int next) {
         boolean last = next == order.length;
         long[] least = new long[limits.length];
@@ -286,7 +301,7 @@ final class Sums {
         cut(Numbers.take(bounds, best), width);
     }
 
-    /** Keep the `most` of greatest bounds, and note what the others may be worth; the bounds of those kept. */
+    /** Keep the `most` sums of greatest bounds, note the greatest bound of the others, and return the bounds kept. */
     private double[] cut(double[] bounds, int most) {
         if (bounds.length <= most) {
             return bounds;
@@ -309,7 +324,7 @@ final class Sums {
         }
     }
 
-    /** The greatest value, then the least first weight, then the least second one, then the first met. */
+    /** The index of the greatest value; among equals, of the least first weight, then of the least second one. */
     private int bestOf() {
         int best = 0;
         for (int k = 1; k < value.length; k++) {

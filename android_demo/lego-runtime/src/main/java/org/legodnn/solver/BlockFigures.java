@@ -1,13 +1,18 @@
 package org.legodnn.solver;
 
-/** One block's options at one thread count: bytes, nanoseconds and fixed-point loss of each. */
-final class Rows {
+/** The options of one block at one thread count, in whole numbers. */
+final class BlockFigures {
+    /** By option, bytes. */
     final long[] memory;
+    /** By option, nanoseconds. */
     final long[] latency;
-    /** By option of the block before and option, interactions included; one row where it is the same after any. */
+    /**
+     * By option of the block before and option, fixed-point loss, interactions included; one row if the loss is the
+     * same after all of them.
+     */
     final long[][] loss;
 
-    Rows(long[] memory, long[] latency, long[][] loss) {
+    BlockFigures(long[] memory, long[] latency, long[][] loss) {
         this.memory = memory;
         this.latency = latency;
         this.loss = loss;
@@ -17,16 +22,17 @@ final class Rows {
         return memory.length;
     }
 
-    /** The row of losses that holds after an option of the block before. */
+    /** The losses of the options after an option of the block before. */
     long[] lossAfter(int before) {
         return loss[rowAfter(before)];
     }
 
+    /** The index in `loss` of the losses after an option of the block before. */
     int rowAfter(int before) {
         return loss.length == 1 ? 0 : before;
     }
 
-    /** The least loss of each option, whatever it comes after. */
+    /** The least loss of each option, over all options of the block before. */
     long[] leastLoss() {
         long[] least = loss[0].clone();
         for (long[] after : loss) {
@@ -37,7 +43,7 @@ final class Rows {
         return least;
     }
 
-    /** The greatest loss of each option, whatever it comes after. */
+    /** The greatest loss of each option, over all options of the block before. */
     long[] greatestLoss() {
         long[] greatest = loss[0].clone();
         for (long[] after : loss) {

@@ -29,17 +29,11 @@ import numpy as np
 from report import bar, json_line
 from scipy.stats import kendalltau
 
-from legodnn.blocks.accuracy.compositions import (
-    MeasuredComposition,
-    OptionChain,
-    Stage,
-    draw_compositions,
-    evaluate,
-    fit_measured,
-    summed_drops,
-    swaps,
-)
-from legodnn.blocks.accuracy.loss_fit import OptionNumbers
+from legodnn.blocks.accuracy.accuracy_model import fit_measured
+from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
+from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
+from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
+from legodnn.blocks.accuracy.summed_drops import summed_drops
 from legodnn.blocks.build_state import Arrays, Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
@@ -51,6 +45,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.reconstruct import descendants, features
 from legodnn.blocks.training import joint
 from legodnn.blocks.training.distill import distill
+from legodnn.console import ProgressLine
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
@@ -243,7 +238,9 @@ class Bench:
             missing = [c for c in compositions if str(c) not in kept]
             if missing:
                 self._chain = self._chain or self._make()
-                for composition, measured in evaluate(self._chain, missing, part, label=f"{where}, slice {number}"):
+                for composition, measured in evaluate(
+                    self._chain, missing, part, label=f"{where}, slice {number}", progress=ProgressLine
+                ):
                     kept[str(composition)] = list(measured)
                     if self._file:
                         self._file.write_text(json.dumps(self._known))
@@ -278,7 +275,7 @@ def quality(predicted: Any, measured: Any) -> dict[str, float]:
 
 def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[OptionNumbers], n: dict[str, int]) -> Any:
     """The fitted accuracy model and the paper's estimate against what unseen compositions measure."""
-    singles = swaps(bench.sizes)
+    singles = single_swaps(bench.sizes)
     sample = [c for c in draw_compositions(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][
         : n["fit"]
     ]

@@ -12,7 +12,7 @@ line can give:
     precisions = ["float32", "int8"]
     criterion = "l2"
 
-What does not change the result (number of processes, logs) is an argument of `legodnn.blocks.build.build`.
+What does not change the result (number of processes, logs) is an argument of `legodnn.blocks.build`.
 """
 
 from __future__ import annotations

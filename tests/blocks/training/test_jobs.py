@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from legodnn.blocks.build import build
+from legodnn.blocks import build
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract

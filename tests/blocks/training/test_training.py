@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy.chance import standing
+from legodnn.blocks.accuracy.chance import rate_original
 from legodnn.blocks.accuracy.metrics import metric_of
 from legodnn.blocks.importing.data import Dataset, Split, load
 from legodnn.blocks.training.training import batch_of, scalars_to, steps_per_epoch, train_original
@@ -89,7 +89,7 @@ def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -
     parts = {name: Split(s.x, labels(s.y)) for name in ("train", "val", "test") for s in [getattr(few, name)]}
     data = replace(few, **parts)
     train_original(model, data, 40, 32, learning_rate=1e-2)
-    found = standing(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
+    found = rate_original(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
     assert found.original > found.chance + 0.1
 
 

@@ -15,10 +15,9 @@ from keras import layers
 from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
-from legodnn.blocks import build as build_module
-from legodnn.blocks.accuracy import compositions as accuracy_module
+from legodnn.blocks import build, pipeline
+from legodnn.blocks.accuracy import evaluation as evaluation_module
 from legodnn.blocks.accuracy.loss_fit import Fit
-from legodnn.blocks.build import build
 from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.blocks.export import options as options_module
 from legodnn.blocks.export.convert import Runner
@@ -143,10 +142,10 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
     place, name = {
         "training": (training_module, "batch_of"),
         "distilling": (distill_module, "batch_of"),
-        "exporting": (options_module, "_convert"),
+        "exporting": (options_module, "_exported"),
         "composing": (joint_module, "draw_paths"),
-        "measuring": (accuracy_module, "Measured"),
-        "at the end": (build_module, "write_atomic"),
+        "measuring": (evaluation_module, "MeasuredComposition"),
+        "at the end": (pipeline, "write_atomic"),
     }[moment]
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoint, "due", True)
@@ -180,10 +179,10 @@ def test_what_appears_at_the_path_meanwhile_stays(
     def meanwhile(*args: Any) -> Manifest:
         (tmp_path / "store").mkdir()
         (tmp_path / "store" / "mine").write_text("mine")
-        return export(*args)
+        return made(*args)
 
-    export = build_module._export
-    monkeypatch.setattr(build_module, "_export", meanwhile)
+    made = pipeline.store_manifest
+    monkeypatch.setattr(pipeline, "store_manifest", meanwhile)
     with pytest.raises(StoreError, match="has appeared in the meantime"):
         build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True)
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["mine"]

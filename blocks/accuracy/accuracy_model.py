@@ -1,4 +1,4 @@
-"""The accuracy model of a store: a sample of compositions is measured, and what the others are worth is predicted.
+"""The accuracy model of a store: a sample of compositions is measured, and the metric of the others is predicted.
 
 The metric of a composition is predicted as link(sum of its options' losses and of its neighbours' interactions), which
 `loss_fit` fits to the sample. The sample holds every single swap, random compositions, and those that plans are likely

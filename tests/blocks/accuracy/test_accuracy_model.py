@@ -28,7 +28,7 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
         single_swaps(swapped.sizes)
     )  # single swaps are always fitted
     assert (model.metric, model.data, model.samples) == ("top1", "made up", len(held_out))
-    assert model.original == top1([validation.x], validation.y)
+    assert model.original == top1([np.asarray(validation.x)], validation.y)
     assert model.error < 0.02
     unseen = draw_compositions(swapped.sizes, 30, seed=7)
     known = dict(evaluate(swapped, unseen, validation))
@@ -55,7 +55,7 @@ def test_without_costs_no_plan_counts_as_likely(validation: Split) -> None:
 
 
 def test_what_is_known_is_not_measured_again(validation: Split) -> None:
-    few = Split(validation.x[:200], validation.y[:200])
+    few = validation.first(200)
     known: dict[OptionNumbers, MeasuredComposition] = {}
     first = measure(chain((0.0, 0.2, 0.5)), few, "made up", 12, seed=3, known=known)
     broken: list[list[Segment]] = [[lambda x: [np.full_like(x, np.nan)]] * 3] * 4

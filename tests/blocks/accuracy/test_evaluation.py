@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,10 +28,10 @@ def test_evaluated_compositions_measure_what_running_them_alone_gives(validation
 
 
 def test_models_with_several_inputs_and_outputs_and_no_labels() -> None:
-    join: Segment = lambda a, b: [a + b]  # noqa: E731
+    join: Any = lambda a, b: [a + b]  # noqa: E731
     split: list[Segment] = [lambda x: [x, 2 * x], lambda x: [x, 3 * x]]
     stages = [Stage(("a", "b"), ("sum",), [join]), Stage(("sum",), ("one", "two"), split)]
-    x = {name: np.random.default_rng(i).normal(size=(20, 3)).astype(np.float32) for i, name in enumerate("ab")}
+    x: Any = {name: np.random.default_rng(i).normal(size=(20, 3)).astype(np.float32) for i, name in enumerate("ab")}
     swapped = OptionChain(stages, ("two", "sum"))
     found = dict(evaluate(swapped, single_swaps(swapped.sizes), Split(x, None), r2))
     assert found[0, 0] == MeasuredComposition(1.0, 0.0)

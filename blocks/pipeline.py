@@ -68,7 +68,7 @@ def build(
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
     with in_float32():
-        source = open_source(recipe)
+        source = open_source(recipe, progress)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)
         with _resumable(path):
             left_out = rehearse(recipe, source, pieces, progress)

@@ -12,6 +12,7 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.labels import check_classes
 from legodnn.blocks.importing.models import data_and_model, makes_classifier
+from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -56,8 +57,12 @@ class BuildSource:
         check_above_chance(rating, self.metric_name, self.model.name, self.described, allow_chance)
 
 
-def open_source(recipe: Recipe) -> BuildSource:
+def open_source(recipe: Recipe, progress: Progress = no_progress) -> BuildSource:
     """Open the data and the model of a recipe, and find the metric and the meaning of the model's outputs.
+
+    Args:
+        recipe: what is to be built.
+        progress: shows the images that are read.
 
     Raises:
         ModelError: the model cannot be opened.

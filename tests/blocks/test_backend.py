@@ -1,4 +1,7 @@
-"""Importing `legodnn.blocks` changes nothing; Keras is imported when a name of it is used, and prepared before that."""
+"""Importing `legodnn.blocks` changes nothing; Keras is imported when a name of it is used, and prepared before that.
+
+Covers also: blocks._backend.
+"""
 
 from __future__ import annotations
 

@@ -7,9 +7,11 @@ its static recipe quantises the interfaces too, and it is one more dependency.)
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -72,6 +74,34 @@ def convert_function(function: Any, name: str, batch: int, precision: Precision,
     Raises:
         ModelError: see `convert`.
     """
+    with _same_root_logger():
+        content = _converted(function, name, batch, precision, calibration)
+    content = _plain(content)
+    try:
+        check_graph(parse_model_file(content))
+    except Refused as e:
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
+    return content
+
+
+@contextmanager
+def _same_root_logger() -> Iterator[None]:
+    """Remove the handlers that are added to the root logger meanwhile.
+
+    The converter logs by absl, which adds one to a root logger without any, so that all later notes would be printed by
+    that handler too.
+    """
+    before = logging.root.handlers[:]
+    try:
+        yield
+    finally:
+        for handler in logging.root.handlers[:]:
+            if handler not in before:
+                logging.root.removeHandler(handler)
+
+
+def _converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+    """Return what TensorFlow's converter makes of a function; ModelError if it cannot convert it."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
@@ -89,11 +119,6 @@ def convert_function(function: Any, name: str, batch: int, precision: Precision,
     except Exception as e:  # the converter has no error type of its own
         reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
         raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e
-    content = _plain(content)
-    try:
-        check_graph(parse_model_file(content))
-    except Refused as e:
-        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
     return content
 
 

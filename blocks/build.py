@@ -33,10 +33,12 @@ from legodnn.blocks.importing.models import data_and_model, makes_classifier
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.manifest import manifest_of
 from legodnn.blocks.rehearsal import check_undivided, rehearse
-from legodnn.blocks.training import joint
-from legodnn.blocks.training.jobs import Students, read_original, train_job
-from legodnn.blocks.training.training import assign, scalars_to, train_original, values
-from legodnn.console import say
+from legodnn.blocks.training.job_processes import train_descendants
+from legodnn.blocks.training.joint import train_jointly
+from legodnn.blocks.training.original import train_original
+from legodnn.blocks.training.scalars import scalars_to
+from legodnn.blocks.training.trained_weights import Students, read_joint, read_original, write_joint, write_original
+from legodnn.console import ProgressLine, say
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
 from legodnn.manifest import MANIFEST, Manifest
@@ -113,7 +115,7 @@ def _build(
             image_s = seconds_per_image(model, data.train.x, recipe.batch_size)
             total = build_seconds(recipe, pieces, len(data.train), len(val), image_s)
             print(f"the build takes about {duration(total)} from here, less where blocks learn fast", file=sys.stderr)
-        descendants = train_job(work, pieces, data, jobs, tensorboard)
+        descendants = train_descendants(work, pieces, data, jobs, tensorboard, ProgressLine)
         _train_jointly(work, pieces, descendants, data, heads)
         manifest = _export(work, data, model, pieces, descendants, metric, val, described, left_out)
         try:
@@ -158,8 +160,9 @@ def _train_original(work: BuildState, model: keras.Model, data: Dataset, tensorb
         seed=recipe.seed,
         checkpoint=checkpoint,
         log=scalars_to(tensorboard),
+        progress=ProgressLine,
     )
-    work.write("original", {str(i): w for i, w in enumerate(values(model.weights))})
+    write_original(work, model)
     checkpoint.discard()
 
 
@@ -168,14 +171,10 @@ def _train_jointly(
 ) -> None:
     """Train descendants in random compositions, in place, as far as that is not done already."""
     recipe = work.recipe
-    if not recipe.joint_epochs:
-        return
-    variables = [v for options in descendants.values() for model in options for v in model.weights]
-    if done := work.read("joint"):
-        assign(variables, [done[str(i)] for i in range(len(variables))])
+    if not recipe.joint_epochs or read_joint(work, descendants):
         return
     checkpoint = work.checkpoint("joint")
-    joint.train_jointly(
+    train_jointly(
         pieces,
         descendants,
         data,
@@ -184,8 +183,9 @@ def _train_jointly(
         recipe.seed,
         heads=heads,
         checkpoint=checkpoint,
+        progress=ProgressLine,
     )
-    work.write("joint", {str(i): w for i, w in enumerate(values(variables))})
+    write_joint(work, descendants)
     checkpoint.discard()
 
 

@@ -22,7 +22,7 @@ from legodnn.blocks.export.options import convert_apart, evaluation_batch, optio
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import check_copy, descendant
-from legodnn.blocks.training.training import check_labels
+from legodnn.blocks.training.original import check_labels
 from legodnn.console import ProgressLine
 from legodnn.errors import ModelError
 from legodnn.recipe import Recipe

@@ -23,6 +23,7 @@ from legodnn.blocks.accuracy.likely_plans import likely
 from legodnn.blocks.accuracy.loss_fit import NOISES, Fit, OptionNumbers, fit
 from legodnn.blocks.accuracy.metrics import Metric, top1
 from legodnn.blocks.importing.data import Split
+from legodnn.blocks.importing.difference import relative_error
 from legodnn.console import ProgressLine, text_table
 from legodnn.errors import DataError
 from legodnn.manifest import AccuracyModel
@@ -152,15 +153,10 @@ def evaluate(
                         "number; it must give one for any outputs"
                     )
                 # Stores hold no more; what is worth so little (R squared knows no end) is useless all the same.
-                yield composition, MeasuredComposition(max(found, -MOST_METRIC), _relative_error(outputs, original))
-
-
-def _relative_error(outputs: Sequence[Array], original: Sequence[Array]) -> float:
-    """Mean over the outputs of the squared error over the variance of the original's."""
-    errors = [
-        float(np.square(o - t).mean()) / max(float(np.var(t)), 1e-12) for o, t in zip(outputs, original, strict=True)
-    ]
-    return sum(errors) / len(errors)
+                yield (
+                    composition,
+                    MeasuredComposition(max(found, -MOST_METRIC), float(relative_error(outputs, original))),
+                )
 
 
 def swaps(sizes: Sequence[int]) -> list[OptionNumbers]:

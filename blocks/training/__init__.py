@@ -1,1 +1,1 @@
-"""Training: originals, descendants block by block, and descendants together in random compositions."""
+"""Training: of the original, of every descendant block by block, and of all descendants in random compositions."""

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.blocks.array_tree import flatten
 from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.errors import StoreError
 from legodnn.recipe import Recipe
@@ -104,7 +105,7 @@ def test_a_write_that_is_cut_short_leaves_what_was_there(work: BuildState, monke
 
 def content() -> bytes:
     file = io.BytesIO()
-    np.savez(file, step=np.array(3), w=np.arange(4, dtype=np.float32))
+    np.savez(file, **flatten({"step": np.array(3), "w": np.arange(4, dtype=np.float32)}))  # type: ignore[arg-type]
     return file.getvalue()
 
 

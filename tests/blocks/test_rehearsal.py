@@ -48,7 +48,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def train(*args: Any) -> None:
         raise AssertionError("trained before everything was tried")
 
-    monkeypatch.setattr(build_module, "train_job", train)
+    monkeypatch.setattr(build_module, "train_descendants", train)
     return
 
 

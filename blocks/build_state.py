@@ -80,11 +80,14 @@ class BuildState:
         Raises:
             StoreError: it is no work folder, or its recipe is damaged.
         """
+        folder = folder.resolve()
         file = folder / "recipe.json"
+        if folder.suffix != ".work":
+            raise StoreError(f"{folder} is not the work folder of a build, which is called STORE.work")
         try:
             recipe = Recipe.model_validate_json(file.read_bytes())
         except OSError as e:
-            raise StoreError(f"cannot read {file}: {e.strerror}; give the work folder of a build") from None
+            raise StoreError(f"cannot read {file}: {e.strerror}; give the work folder of a build, STORE.work") from None
         except ValidationError:
             raise StoreError(f"{file} is damaged; remove {folder} and build again") from None
         return cls(folder.with_name(folder.name.removesuffix(".work")), recipe)

@@ -138,4 +138,4 @@ if __name__ == "__main__":
     status = job_program()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)  # Python's own end has been seen to wait for TensorFlow's threads for ever
+    os._exit(status)  # Python's normal exit has been seen to wait for TensorFlow's threads for ever

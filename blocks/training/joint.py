@@ -119,11 +119,11 @@ class _JointTraining:
             self._paths = itertools.islice(self._paths_of(epoch), i, None)
         inputs = {name: array[images] for name, array in self._x.items()}
         loss = float(self._composer.train_on_batch((inputs, next(self._paths))))
-        self._check(np.array(loss))
+        self._check_finite(np.array(loss))
         return loss
 
     def epoch_ended(self, steps: int, mean_loss: float) -> Mapping[str, float]:
-        self._check(*values(self._weights))
+        self._check_finite(*values(self._weights))
         return {"joint/loss": mean_loss}
 
     def state(self) -> ArrayTree:
@@ -143,6 +143,6 @@ class _JointTraining:
         while True:
             yield draw_paths(len(self._composer.students), self._composer.slots, _UNIFORM, rng)
 
-    def _check(self, *arrays: NDArray[Any]) -> None:
+    def _check_finite(self, *arrays: NDArray[Any]) -> None:
         if not all(np.isfinite(a).all() for a in arrays):
             raise ModelError("training of compositions diverged; lower the learning rate")

@@ -26,7 +26,11 @@ Students = Mapping[str, Sequence[keras.Model]]
 
 
 def read_original(work: BuildState, model: keras.Model) -> bool:
-    """Give the model the weights that it was trained to in this build; False if that is not finished."""
+    """Give the model the weights that it was trained to in this build; return False if that is not finished.
+
+    Raises:
+        StoreError: the file is damaged, or of another model.
+    """
     return _read_weights(work, "original", model.weights)
 
 
@@ -36,15 +40,22 @@ def write_original(work: BuildState, model: keras.Model) -> None:
 
 
 def read_descendants(work: BuildState, pieces: Sequence[Piece]) -> dict[str, list[keras.Model]]:
-    """Return the descendants of all blocks whose training is finished, by block name."""
+    """Return the descendants of all blocks whose training is finished, by block name.
+
+    Raises:
+        StoreError: a file is damaged, or of another model.
+    """
     found: dict[str, list[keras.Model]] = {}
     for piece in pieces:
         if piece.kind == "block" and (saved := work.read(piece.name)) is not None:
             channels, found[piece.name] = analyse(piece.model), []
-            for descendant in saved["descendants"]:
-                student = remove(piece.model, channels, descendant["removed"])
-                student.set_weights(descendant["weights"])
-                found[piece.name].append(student)
+            try:
+                for descendant in saved["descendants"]:
+                    student = remove(piece.model, channels, descendant["removed"])
+                    assign(student.weights, descendant["weights"])
+                    found[piece.name].append(student)
+            except (LookupError, TypeError, ValueError):
+                raise _of_another_model(work, piece.name) from None
     return found
 
 
@@ -64,7 +75,11 @@ def write_descendants(
 
 
 def read_joint(work: BuildState, descendants: Students) -> bool:
-    """Give descendants the weights that training in compositions led to; False if that is not finished."""
+    """Give descendants the weights that training in compositions led to; return False if that is not finished.
+
+    Raises:
+        StoreError: the file is damaged, or of another model.
+    """
     return _read_weights(work, "joint", _weights(descendants))
 
 
@@ -83,7 +98,9 @@ def _read_weights(work: BuildState, name: str, variables: Sequence[Any]) -> bool
     try:
         assign(variables, saved["weights"])
     except (LookupError, TypeError, ValueError):
-        raise StoreError(
-            f"{work.path / name}.npz holds the weights of another model; remove {work.path} and build again"
-        ) from None
+        raise _of_another_model(work, name) from None
     return True
+
+
+def _of_another_model(work: BuildState, name: str) -> StoreError:
+    return StoreError(f"{work.path / name}.npz holds the weights of another model; remove {work.path} and build again")

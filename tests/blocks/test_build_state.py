@@ -35,6 +35,23 @@ def test_the_folder_lies_beside_the_store_and_names_the_recipe(work: BuildState,
     assert (again.path, again.recipe) == (work.path, RECIPE)
 
 
+def test_the_folder_is_found_from_within(work: BuildState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work.path)
+    assert BuildState.of(Path()).path == work.path
+
+
+def test_another_folder_is_not_taken_for_a_work_folder(work: BuildState, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "recipe.json").write_bytes((work.path / "recipe.json").read_bytes())
+    with pytest.raises(StoreError, match=r"other is not the work folder of a build, which is called STORE\.work"):
+        BuildState.of(tmp_path / "other")
+    with pytest.raises(StoreError, match=r"cannot read .*none\.work/recipe\.json: No such file or directory; give the"):
+        BuildState.of(tmp_path / "none.work")
+    (work.path / "recipe.json").write_text("{")
+    with pytest.raises(StoreError, match=r"recipe\.json is damaged; remove .*store\.work and build again"):
+        BuildState.of(work.path)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [({"seed": 1}, '"seed": 0'), ({"sparsities": (0.5,)}, "0.2,"), ({"model": "resnet20"}, '"model": "vgg16",')],

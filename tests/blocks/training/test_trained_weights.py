@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
@@ -61,6 +62,13 @@ def test_weights_of_another_model_are_refused(work: BuildState, pieces: list[Pie
     work.write("joint", {"something": np.zeros(2)})
     with pytest.raises(StoreError, match=r"joint\.npz holds the weights of another model"):
         read_joint(work, {"block1": [pieces[0].model]})
+
+
+@pytest.mark.parametrize("saved", [{"0": np.zeros(2)}, {"descendants": [{"removed": np.zeros(0), "weights": []}]}])
+def test_descendants_of_another_model_are_refused(work: BuildState, pieces: list[Piece], saved: ArrayTree) -> None:
+    work.write("block1", saved)
+    with pytest.raises(StoreError, match=r"block1\.npz holds the weights of another model; remove .*store\.work"):
+        read_descendants(work, pieces)
 
 
 def test_descendants_come_back_of_the_blocks_that_are_finished(work: BuildState, pieces: list[Piece]) -> None:

@@ -22,7 +22,7 @@ from legodnn.blocks.export.options import convert_safely, evaluation_batch, opti
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import check_copy, descendant
 from legodnn.blocks.source import BuildSource
-from legodnn.blocks.training.training import check_labels
+from legodnn.blocks.training.original import check_labels
 from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe

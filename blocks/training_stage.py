@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.source import BuildSource
-from legodnn.blocks.training import joint, training
-from legodnn.blocks.training.jobs import Students, read_original, train_job
-from legodnn.blocks.training.training import assign, scalars_to, values
+from legodnn.blocks.training.job_processes import train_descendants
+from legodnn.blocks.training.joint import train_jointly
+from legodnn.blocks.training.original import train_original
+from legodnn.blocks.training.scalars import scalars_to
+from legodnn.blocks.training.trained_weights import Students, read_joint, read_original, write_joint, write_original
 from legodnn.progress import Progress, no_progress
 
 
@@ -31,7 +33,7 @@ def train_or_restore_original(
     if read_original(work, source.model):
         return
     recipe, checkpoint = work.recipe, work.checkpoint("original")
-    training.train_original(
+    train_original(
         source.model,
         source.data,
         recipe.train_epochs,
@@ -39,8 +41,9 @@ def train_or_restore_original(
         seed=recipe.seed,
         checkpoint=checkpoint,
         log=scalars_to(tensorboard),
+        progress=progress,
     )
-    work.write("original", {str(i): w for i, w in enumerate(values(source.model.weights))})
+    write_original(work, source.model)
     checkpoint.discard()
 
 
@@ -68,7 +71,7 @@ def train_or_restore_descendants(
     Raises:
         ModelError: training diverged, or a job failed.
     """
-    descendants = train_job(work, pieces, source.data, jobs, tensorboard)
+    descendants = train_descendants(work, pieces, source.data, jobs, tensorboard, progress)
     _train_jointly(work, source, pieces, descendants, progress)
     return descendants
 
@@ -77,14 +80,10 @@ def _train_jointly(
     work: BuildState, source: BuildSource, pieces: Sequence[Piece], descendants: Students, progress: Progress
 ) -> None:
     recipe = work.recipe
-    if not recipe.joint_epochs:
-        return
-    variables = [v for options in descendants.values() for model in options for v in model.weights]
-    if done := work.read("joint"):
-        assign(variables, [done[str(i)] for i in range(len(variables))])
+    if not recipe.joint_epochs or read_joint(work, descendants):
         return
     checkpoint = work.checkpoint("joint")
-    joint.train_jointly(
+    train_jointly(
         pieces,
         descendants,
         source.data,
@@ -93,6 +92,7 @@ def _train_jointly(
         recipe.seed,
         heads=source.heads,
         checkpoint=checkpoint,
+        progress=progress,
     )
-    work.write("joint", {str(i): w for i, w in enumerate(values(variables))})
+    write_joint(work, descendants)
     checkpoint.discard()

@@ -31,7 +31,7 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER = 10_000  # NumPy's own limit; its versions 2 and 3 could say 4 GB
 # Deflate packs at most 1032 : 1, pictures hardly above 100 : 1. What is small may be packed as it will.
 _MOST_RATIO, _SMALL = 200, 64 << 20
-_MOST_DIRECTORY = 1 << 20  # of an archive: some ten thousand arrays
+_MOST_DIRECTORY = 4 << 20  # of an archive: some seventy thousand arrays
 _END, _END64 = 22, 20 + 56
 
 

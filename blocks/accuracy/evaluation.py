@@ -15,6 +15,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.accuracy.metrics import Metric, top1
 from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers
 from legodnn.blocks.importing.data import Split
+from legodnn.blocks.importing.difference import relative_error
 from legodnn.errors import DataError
 from legodnn.progress import Progress, no_progress
 from legodnn.schema import MOST_METRIC
@@ -26,7 +27,7 @@ _GROUP = 32  # compositions whose outputs for all images are kept at a time
 
 
 class MeasuredComposition(NamedTuple):
-    """What was measured of a composition: its metric, and the squared error of its outputs, see `_output_error`."""
+    """What was measured of a composition: its metric, and the squared error of its outputs, see `relative_error`."""
 
     metric: float
     error: float
@@ -87,12 +88,7 @@ def evaluate(
                         "number; it must give one for any outputs"
                     )
                 # R squared has no lower bound, but a store has one for metrics, and all values there are useless alike.
-                yield composition, MeasuredComposition(max(found, -MOST_METRIC), _output_error(outputs, original))
-
-
-def _output_error(outputs: Sequence[Array], original: Sequence[Array]) -> float:
-    """Return the squared error over the variance of the original's output, as the mean over the outputs."""
-    errors = [
-        float(np.square(o - t).mean()) / max(float(np.var(t)), 1e-12) for o, t in zip(outputs, original, strict=True)
-    ]
-    return sum(errors) / len(errors)
+                yield (
+                    composition,
+                    MeasuredComposition(max(found, -MOST_METRIC), float(relative_error(outputs, original))),
+                )

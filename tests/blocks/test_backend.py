@@ -65,7 +65,7 @@ sys.meta_path.insert(0, Recorder())
         "from legodnn.blocks import inspect",
         "import legodnn.blocks.importing.graph",
         "import legodnn.blocks.export.isolated_conversion",
-        "import legodnn.blocks.training.jobs",
+        "import legodnn.blocks.training.job",
     ],
 )
 def test_tensorflow_is_prepared_before_keras_is_first_imported(use: str) -> None:

@@ -27,9 +27,9 @@ from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.options import mark_dominated
 from legodnn.blocks.importing.data import Dataset, load
 from legodnn.blocks.importing.models import model_of
-from legodnn.blocks.training import distill as distill_module
 from legodnn.blocks.training import joint as joint_module
-from legodnn.blocks.training import training as training_module
+from legodnn.blocks.training.distill import _Distillation
+from legodnn.blocks.training.original import _OriginalTraining
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.manifest import MANIFEST, Manifest
 from legodnn.profile import default_path
@@ -144,8 +144,8 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
     recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "float16"))
     whole = build(recipe, tmp_path / "whole", allow_chance=True)
     place, name = {
-        "training": (training_module, "batch_of"),
-        "distilling": (distill_module, "batch_of"),
+        "training": (_OriginalTraining, "step"),
+        "distilling": (_Distillation, "step"),
         "exporting": (options_module, "_exported"),
         "composing": (joint_module, "draw_paths"),
         "measuring": (evaluation_module, "MeasuredComposition"),

@@ -48,7 +48,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*args: Any) -> None:
         raise AssertionError("trained before everything was tried")
 
-    monkeypatch.setattr(training_stage, "train_job", train)
+    monkeypatch.setattr(training_stage, "train_descendants", train)
 
 
 def classifier(columns: int = 3, activation: str | None = "softmax") -> keras.Model:

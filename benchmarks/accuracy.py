@@ -29,18 +29,13 @@ import numpy as np
 from report import bar, json_line
 from scipy.stats import kendalltau
 
-from legodnn.blocks.accuracy.compositions import (
-    MeasuredComposition,
-    OptionChain,
-    Stage,
-    draw_compositions,
-    evaluate,
-    fit_measured,
-    summed_drops,
-    swaps,
-)
-from legodnn.blocks.accuracy.loss_fit import OptionNumbers
-from legodnn.blocks.build_state import Arrays, Checkpoint
+from legodnn.blocks.accuracy.accuracy_model import fit_measured
+from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
+from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
+from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
+from legodnn.blocks.accuracy.summed_drops import summed_drops
+from legodnn.blocks.array_tree import ArrayTree
+from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing import zoo
@@ -50,8 +45,9 @@ from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.criteria import l1
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.reconstruct import descendants, features
-from legodnn.blocks.training import joint
 from legodnn.blocks.training.distill import distill
+from legodnn.blocks.training.joint import train_jointly
+from legodnn.console import ProgressLine
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
@@ -109,7 +105,7 @@ def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: a
     n, students, seconds = sizes_of(args), pruned(pieces), Seconds()
 
     def distilled(images: int) -> None:
-        distill(pieces, students, replace(data, train=data.train.first(images)), 1, 64)
+        distill(pieces, students, replace(data, train=data.train.first(images)), 1, 64, progress=ProgressLine)
 
     def refitted() -> None:
         for piece, x in features(pieces, data.train.x[:500]):
@@ -138,10 +134,10 @@ def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: a
 def together(
     name: str, pieces: Sequence[Piece], students: Students, data: Dataset, args: argparse.Namespace
 ) -> tuple[float, float]:
-    """Joint training, epoch by epoch where a work folder keeps them."""
+    """Joint training; it goes on from what a work folder keeps."""
     n = sizes_of(args)
     checkpoint = _Timed(args.work and args.work / f"{name}-joint.npz")
-    joint.train_jointly(
+    train_jointly(
         pieces,
         students,
         replace(data, train=data.train.first(n["images"])),
@@ -150,33 +146,32 @@ def together(
         learning_rate=5e-4,
         heads=[Head("classes", "top1", "linear")],
         checkpoint=checkpoint,
+        progress=ProgressLine,
     )
     return checkpoint.spent
 
 
 class _Timed(Checkpoint):
-    """A checkpoint after every epoch that knows how long training took up to the last one, breaks left out."""
+    """A checkpoint that also keeps how long training took up to it, so that breaks do not count."""
 
     def __init__(self, path: Path | None) -> None:
-        super().__init__(path, every_s=0)
+        super().__init__(path)
         self._times = path and path.with_suffix(".json")
-        kept = json.loads(self._times.read_text()) if self._times and self._times.exists() else [0.0, 0.0]
-        self.spent = (kept[0], kept[1])
+        self._before = json.loads(self._times.read_text()) if self._times and self._times.exists() else [0.0, 0.0]
         self._since = time.perf_counter(), time.process_time()
 
     @property
-    def due(self) -> bool:
-        """After every epoch, without a path too: so the times are taken."""
-        return True
-
-    def write(self, state: Arrays) -> None:
-        """Save the state and the times."""
+    def spent(self) -> tuple[float, float]:
+        """Seconds of training until now: by the clock, and of processor time."""
         now = time.perf_counter(), time.process_time()
-        self.spent = (self.spent[0] + now[0] - self._since[0], self.spent[1] + now[1] - self._since[1])
+        wall, cpu = (before + n - s for before, n, s in zip(self._before, now, self._since, strict=True))
+        return wall, cpu
+
+    def write(self, state: ArrayTree) -> None:
+        """Save the state and the times."""
         super().write(state)
         if self._times:
             self._times.write_text(json.dumps(self.spent))
-        self._since = time.perf_counter(), time.process_time()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, float]:
@@ -244,7 +239,9 @@ class Bench:
             missing = [c for c in compositions if str(c) not in kept]
             if missing:
                 self._chain = self._chain or self._make()
-                for composition, measured in evaluate(self._chain, missing, part, label=f"{where}, slice {number}"):
+                for composition, measured in evaluate(
+                    self._chain, missing, part, label=f"{where}, slice {number}", progress=ProgressLine
+                ):
                     kept[str(composition)] = list(measured)
                     if self._file:
                         self._file.write_text(json.dumps(self._known))
@@ -279,7 +276,7 @@ def quality(predicted: Any, measured: Any) -> dict[str, float]:
 
 def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[OptionNumbers], n: dict[str, int]) -> Any:
     """The fitted accuracy model and the paper's estimate against what unseen compositions measure."""
-    singles = swaps(bench.sizes)
+    singles = single_swaps(bench.sizes)
     sample = [c for c in draw_compositions(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][
         : n["fit"]
     ]

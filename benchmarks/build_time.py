@@ -30,8 +30,9 @@ from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.training.distill import Distiller, Student
-from legodnn.blocks.training.training import compile_for
+from legodnn.blocks.training.distill import Distiller
+from legodnn.blocks.training.optimizer import compile_for
+from legodnn.blocks.training.student import Student
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 

@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     pieces = extract(model)
     sparsities = SPARSITIES[2:4] if args.quick else SPARSITIES
     students = {p.name: [descendant(p.model, s) for s in sparsities] for p in pieces if p.kind == "block"}
-    distill(pieces, students, data, 1, 128)
+    distill(pieces, students, data, 1, 128, progress=ProgressLine)
     originals = [Runner(convert(p.model, BATCH)) for p in pieces]
     before, features = {pieces[0].inputs[0]: test.x}, {pieces[0].inputs[0]: data.train.x[:CALIBRATION]}
     rows = []

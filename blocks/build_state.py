@@ -1,5 +1,5 @@
-"""The work folder of a build, beside the store-to-be: what is finished stays there, so that a build can be killed at
-any moment and the same command goes on.
+"""The work folder of a build, beside the store-to-be: results stay there until the store is written, so that a build
+can be killed at any moment and the same command goes on.
 
     NAME.work/
       recipe.json            the resolved recipe: another one is refused
@@ -7,12 +7,14 @@ any moment and the same command goes on.
       jobs.json              how training is divided
       original.npz           weights of the original, where it was trained here
       block1.npz ...         the finished descendants of a block
-      *.state.npz            training that runs: as of the last checkpoint
+      joint.npz              weights of all descendants after training in compositions
+      *.state.npz            the last checkpoint of a training that is not finished
       left_out.json          options that cannot be made, and why
       files/block1/s0.4.tflite ...
       evaluated.json         accuracy of compositions evaluated so far
 
-Every file is written beside its place and renamed, so it is whole or absent.
+Every file is written beside its place and renamed, so it is whole or absent. In .npz files arrays are nested in dicts
+and lists (`array_tree`).
 """
 
 from __future__ import annotations
@@ -25,17 +27,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from legodnn.array_files import read_arrays, write_arrays
+from legodnn.blocks.array_tree import ArrayTree, flatten, unflatten
 from legodnn.errors import StoreError
 from legodnn.files import write_atomic
 from legodnn.recipe import Recipe
 from legodnn.schema import to_json
 
-Arrays = Mapping[str, NDArray[Any]]
+_REMEDY = "remove it and run the same command again"
 
 
 class BuildState:
@@ -44,14 +46,18 @@ class BuildState:
     Attributes:
         path: the folder, NAME.work beside the store NAME.
         recipe: what is being built.
-        fresh: nothing was there yet.
+        fresh: whether there was no such folder before.
     """
 
     def __init__(self, store: Path, recipe: Recipe) -> None:
-        """Make the folder, or go on with what is there.
+        """Make the folder, or open the one that an unfinished build has left.
+
+        Args:
+            store: the path of the store that is built.
+            recipe: what is built.
 
         Raises:
-            StoreError: it belongs to a build of another recipe.
+            StoreError: the folder belongs to a build of another recipe.
         """
         self.path = store.with_name(f"{store.name}.work")
         self.recipe = recipe
@@ -69,12 +75,25 @@ class BuildState:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """The work folder at this path, as another process finds it."""
-        recipe = Recipe.model_validate_json((folder / "recipe.json").read_text(encoding="utf-8"))
+        """Open the work folder at this path, which another process has made.
+
+        Raises:
+            StoreError: it is no work folder, or its recipe is damaged.
+        """
+        folder = folder.resolve()
+        file = folder / "recipe.json"
+        if folder.suffix != ".work":
+            raise StoreError(f"{folder} is not the work folder of a build, which is called STORE.work")
+        try:
+            recipe = Recipe.model_validate_json(file.read_bytes())
+        except OSError as e:
+            raise StoreError(f"cannot read {file}: {e.strerror}; give the work folder of a build, STORE.work") from None
+        except ValidationError:
+            raise StoreError(f"{file} is damaged; remove {folder} and build again") from None
         return cls(folder.with_name(folder.name.removesuffix(".work")), recipe)
 
     def __enter__(self) -> Self:
-        """Keep other builds out: StoreError if one is running."""
+        """Lock the folder against other builds; StoreError if one is running."""
         self._lock = (self.path / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,19 +106,31 @@ class BuildState:
         self._lock.close()
 
     def remove(self) -> None:
-        """Remove the folder; the store stands."""
+        """Remove the folder, once the store is written."""
         shutil.rmtree(self.path)
 
-    def read(self, name: str) -> Arrays | None:
-        """The arrays saved under this name, None if there are none yet; StoreError if the file is damaged."""
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Return the arrays that were written under this name, None if there are none yet.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
         return _read(self._file(name))
 
-    def write(self, name: str, arrays: Arrays) -> None:
-        """Save arrays under a name, in place of what was there."""
-        write_arrays(self._file(name), arrays)
+    def write(self, name: str, arrays: ArrayTree) -> None:
+        """Write arrays under a name, in place of what was there."""
+        write_arrays(self._file(name), flatten(arrays))
 
     def left_out(self, found: Mapping[str, str]) -> dict[str, str]:
-        """Why options are left out, by 'segment/option': as this build found when it began, or what is `found` now."""
+        """Return why options are left out of the store, by 'segment/option'.
+
+        Args:
+            found: the reasons that this process has found. They are kept, and returned, unless an earlier process of
+                this build kept its own.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
         file = self.path / "left_out.json"
         if not file.exists():
             self.leave_out(found)
@@ -109,11 +140,11 @@ class BuildState:
             raise StoreError(f"{file} is damaged; remove {self.path} and build again") from None
 
     def leave_out(self, found: Mapping[str, str]) -> None:
-        """Keep why options are left out."""
+        """Write down why options are left out, by 'segment/option'."""
         write_atomic(self.path / "left_out.json", json.dumps(found) + "\n")
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Where the training of this name is saved."""
+        """Return the checkpoint of the training of this name."""
         return Checkpoint(self._file(f"{name}.state"))
 
     def _file(self, name: str) -> Path:
@@ -121,32 +152,47 @@ class BuildState:
 
 
 class Checkpoint:
-    """The file that running training saves its state in, at most every `every_s` seconds; without a path, nowhere."""
+    """The file that a running training saves its state in.
+
+    Attributes:
+        path: the file; without one nothing is saved.
+    """
 
     def __init__(self, path: Path | None = None, every_s: float = 60.0) -> None:
-        self._path, self._every_s = path, every_s
+        """Set up a checkpoint that is due every `every_s` seconds."""
+        self.path, self._every_s = path, every_s
         self._last = time.monotonic()
 
-    def read(self) -> Arrays | None:
-        """The state last saved; StoreError if the file is damaged."""
-        return _read(self._path) if self._path else None
+    def read(self) -> dict[str, Any] | None:
+        """Return the state that was saved last, None if there is none.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        return _read(self.path) if self.path else None
 
     @property
     def due(self) -> bool:
         """Whether it is time to save again."""
-        return self._path is not None and time.monotonic() - self._last >= self._every_s
+        return self.path is not None and time.monotonic() - self._last >= self._every_s
 
-    def write(self, state: Arrays) -> None:
+    def write(self, state: ArrayTree) -> None:
         """Save the state."""
-        if self._path:
-            write_arrays(self._path, state)
+        if self.path:
+            write_arrays(self.path, flatten(state))
             self._last = time.monotonic()
 
     def discard(self) -> None:
-        """Training is finished and its result saved elsewhere."""
-        if self._path:
-            self._path.unlink(missing_ok=True)
+        """Remove the file, once the result of the training is saved elsewhere."""
+        if self.path:
+            self.path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Arrays | None:
-    return read_arrays(path, StoreError, "remove it and run the same command again") if path.exists() else None
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    arrays = read_arrays(path, StoreError, _REMEDY)
+    try:
+        return unflatten(arrays)
+    except ValueError as e:
+        raise StoreError(f"cannot read {path}: {e}; {_REMEDY}") from None

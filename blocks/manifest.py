@@ -1,7 +1,7 @@
-"""What a store says of itself: its manifest, made of what was built.
+"""The manifest of a store, made of what was built and measured.
 
-Made once at the end, of what was measured, and once before anything is trained, of placeholders: what the schema of
-manifests would refuse is refused then.
+Before anything is trained it is made of placeholders too, so that what the schema of manifests would refuse in the end
+is refused at the beginning.
 """
 
 from __future__ import annotations
@@ -15,8 +15,15 @@ from importlib import metadata
 from pydantic import ValidationError
 
 import legodnn
+from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.cutting.extract import Piece, output_names
-from legodnn.blocks.export.options import asked, file_of, option_name
+from legodnn.blocks.export.options import (
+    ExportedOptions,
+    mark_dominated,
+    option_file,
+    option_name,
+    wanted_options,
+)
 from legodnn.blocks.importing.data import Dataset
 from legodnn.errors import ModelError
 from legodnn.manifest import (
@@ -37,7 +44,40 @@ from legodnn.schema import explain
 _TASKS = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
 
 
-def manifest_of(
+def store_manifest(
+    recipe: Recipe,
+    data: Dataset,
+    pieces: Sequence[Piece],
+    exported: ExportedOptions,
+    accuracy: AccuracyModel,
+    fit: Fit,
+    left_out: Mapping[str, str],
+) -> Manifest:
+    """Return the manifest of a store.
+
+    Args:
+        recipe: what was built.
+        data: the data set that was built on.
+        pieces: the segments of the model.
+        exported: the exported options of every segment, the original first.
+        accuracy: the accuracy model.
+        fit: the losses of all options, and the interactions of neighbours.
+        left_out: why options are not there, by 'segment/option'.
+
+    Raises:
+        ModelError: the manifest would not be valid.
+    """
+    options = {
+        piece.name: mark_dominated(
+            [o.described(piece.name, loss) for o, loss in zip(exported[piece.name], losses, strict=True)], mean
+        )
+        for piece, losses, mean in zip(pieces, fit.losses, fit.mean_losses, strict=True)
+    }
+    interactions = {piece.name: rows for piece, rows in zip(pieces, fit.interactions, strict=True)}
+    return _manifest(recipe, data, pieces, options, interactions, accuracy, left_out)
+
+
+def _manifest(
     recipe: Recipe,
     data: Dataset,
     pieces: Sequence[Piece],
@@ -46,20 +86,6 @@ def manifest_of(
     accuracy: AccuracyModel,
     left_out: Mapping[str, str],
 ) -> Manifest:
-    """The manifest of a store.
-
-    Args:
-        recipe: what was built.
-        data: of the images.
-        pieces: the segments of the model.
-        options: of every segment, by its name.
-        interactions: of every segment with the block before it.
-        accuracy: the accuracy model.
-        left_out: why options are not there, by 'segment/option'.
-
-    Raises:
-        ModelError: it would not be a manifest.
-    """
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     with _valid(recipe):
         return Manifest(
@@ -84,7 +110,7 @@ def manifest_of(
 
 
 def input_spec(name: str, data: Dataset) -> InputSpec:
-    """What a device must know to make the model's input as the data set does."""
+    """Return how a device makes the model's input of this name from an image, as the data set does."""
     scaling = data.scaling
     return InputSpec(name=name, shape=data.image_shape, range=scaling.range, mean=scaling.mean, std=scaling.std)
 
@@ -92,17 +118,20 @@ def input_spec(name: str, data: Dataset) -> InputSpec:
 def check_manifest(
     recipe: Recipe, data: Dataset, pieces: Sequence[Piece], metric: str, described: str, left_out: Mapping[str, str]
 ) -> None:
-    """Raise ModelError if the manifest at the end would not be valid, whatever is measured.
+    """Check that the manifest at the end of a build will be valid, whatever is measured.
 
     Args:
-        recipe, data, pieces, left_out: see `manifest_of`.
+        recipe, data, pieces, left_out: see `store_manifest`.
         metric: the metric's name.
-        described: what it is measured on.
+        described: what the metric is measured on.
+
+    Raises:
+        ModelError: the manifest would not be valid.
     """
 
     def placeholder(piece: Piece, sparsity: float, precision: Precision) -> Option:
         name = option_name(sparsity, precision)
-        file, digest = file_of(piece.name, name), "0" * 64
+        file, digest = option_file(piece.name, name), "0" * 64
         return Option(
             name=name, sparsity=sparsity, precision=precision, file=file, sha256=digest, bytes=1, params=0, macs=0
         )
@@ -111,7 +140,7 @@ def check_manifest(
         options = {
             piece.name: [
                 placeholder(piece, sparsity, precision)
-                for sparsity, precision in asked(recipe, piece)
+                for sparsity, precision in wanted_options(recipe, piece)
                 if f"{piece.name}/{option_name(sparsity, precision)}" not in left_out
             ]
             for piece in pieces
@@ -120,11 +149,12 @@ def check_manifest(
         accuracy = AccuracyModel(
             metric=metric, data=described, original=1.0, link=link, error=0.0, samples=recipe.samples
         )
-    manifest_of(recipe, data, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
+    _manifest(recipe, data, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
 
 
 @contextmanager
 def _valid(recipe: Recipe) -> Iterator[None]:
+    """Raise what the schema refuses as a ModelError."""
     try:
         yield
     except ValidationError as e:

@@ -1,58 +1,59 @@
-"""What would fail after hours of training fails before it: everything that a build does at its end, on untrained
-descendants and a few images.
+"""The rehearsal of a build: its last stages are tried before anything is trained, on untrained descendants.
 
-Segments are cut, pruned, converted in every precision and composed; the metric rates outputs good and useless; the
-manifest is made. What cannot be converted, but is no original, is left out of the store.
+So what would fail after hours of training fails before it. Segments are pruned, converted in every precision and
+composed, and the manifest is made. An option that cannot be converted is left out of the store, unless it is an
+original or in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
+from legodnn.arrays import Array
 from legodnn.blocks.accuracy.chance import outputs_of
-from legodnn.blocks.accuracy.compositions import OptionChain, Stage
+from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
 from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
-from legodnn.blocks.export.isolated_conversion import Apart
-from legodnn.blocks.export.options import convert_apart, evaluation_batch, option_name
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.export.isolated_conversion import IsolatedConverter
+from legodnn.blocks.export.options import convert_safely, evaluation_batch, option_name
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import check_copy, descendant
-from legodnn.blocks.training.training import check_labels
-from legodnn.console import ProgressLine
+from legodnn.blocks.source import BuildSource
+from legodnn.blocks.training.original import check_labels
 from legodnn.errors import ModelError
+from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
 
 _CHECKED_IMAGES = 4
 
 
 def rehearse(
-    recipe: Recipe, data: Dataset, model: keras.Model, pieces: Sequence[Piece], metric: str, described: str
+    recipe: Recipe, source: BuildSource, pieces: Sequence[Piece], progress: Progress = no_progress
 ) -> dict[str, str]:
-    """Try what comes after training.
+    """Try what a build does after training.
 
     Args:
         recipe: what is to be built.
-        data: a few of its images are used.
-        model: the original.
-        pieces: its segments.
-        metric: the metric's name.
-        described: what it will be measured on.
+        source: the original, and the data, of which a few images are used.
+        pieces: the segments of the original.
+        progress: shows the conversions that are done.
 
     Returns:
-        Why options are left out, by 'segment/option'.
+        By 'segment/option', why an option cannot be made and is left out of the store.
 
     Raises:
         ModelError: the model cannot be exported, or a descendant cannot be made or exported to float32.
         DataError: labels do not fit the outputs.
     """
+    data, model = source.data, source.model
     if recipe.train_epochs:
         check_labels(model, data)
-    names = output_names(pieces)
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.x[np.arange(batch) % len(data.train)]
@@ -60,7 +61,8 @@ def rehearse(
     blocks = [p for p in pieces if p.kind == "block"]
     left_out: dict[str, str] = {}
     stages = []
-    with ProgressLine("checking", len(pieces) + len(blocks) * len(recipe.precisions)) as progress, Apart() as apart:
+    count = len(pieces) + len(blocks) * len(recipe.precisions)
+    with progress("checking", count) as task, IsolatedConverter() as isolated:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             content = check_convertible(piece)
@@ -68,27 +70,36 @@ def rehearse(
                 content, piece.model, [v[:_CHECKED_IMAGES] for v in features], f"{piece.name}, the original"
             )
             stages.append(Stage(piece.inputs, piece.outputs, [Runner(convert(piece.model, batch))]))
-            progress.step(piece.name)
+            task.step(piece.name)
         for piece in blocks:
             features = [tensors[name] for name in piece.inputs]
             check_copy(piece.model)
             pruned = descendant(piece.model, recipe.sparsities[-1])
             for precision in recipe.precisions:
                 try:
-                    convert_apart(apart, pruned, 1, precision, features)
+                    convert_safely(isolated, pruned, 1, precision, features)
                 except ModelError as e:
                     if precision == "float32":
                         raise ModelError(f"{piece.name}, {recipe.sparsities[-1]:g} of its channels removed: {e}") from e
                     sparsities = (0.0, *recipe.sparsities)
                     left_out |= {f"{piece.name}/{option_name(s, precision)}": str(e) for s in sparsities}
-                progress.step(f"{piece.name} {precision}")
-    check_undivided(OptionChain(stages, names), model, x)
-    check_manifest(recipe, data, pieces, metric, described, left_out)
+                task.step(f"{piece.name} {precision}")
+    check_undivided(OptionChain(stages, output_names(pieces)), model, x)
+    check_manifest(recipe, data, pieces, source.metric_name, source.described, left_out)
     return left_out
 
 
-def check_undivided(chain: OptionChain, model: keras.Model, x: NDArray[np.float32]) -> None:
-    """Raise ModelError unless the files of the originals, one after another, compute what the model computes."""
+def check_undivided(chain: OptionChain, model: keras.Model, x: Array) -> None:
+    """Compare the files of the originals, run one after another, with the undivided model.
+
+    Args:
+        chain: the segments, whose first options are the originals.
+        model: the undivided model.
+        x: images, shape (n, height, width, channels).
+
+    Raises:
+        ModelError: the outputs differ.
+    """
     composed = next(chain.walk([(0,) * len(chain.stages)], x))
     for found, whole in zip(composed, outputs_of(model, x), strict=True):
         difference = float(np.abs(found - whole).max() / max(1.0, float(np.abs(whole).max())))

@@ -32,7 +32,7 @@ _MAGIC = b"\x93NUMPY"
 _MOST_HEADER = 10_000  # bytes: NumPy's own limit; headers of its versions 2 and 3 could announce 4 GB
 # Deflate packs at most 1032 : 1, and pictures hardly more than 100 : 1. Up to 64 MiB any ratio is read.
 _MOST_RATIO, _SMALL = 200, 64 << 20
-_MOST_DIRECTORY = 1 << 20  # bytes of an archive's directory, enough for some ten thousand arrays
+_MOST_DIRECTORY = 4 << 20  # bytes of an archive's directory, enough for some seventy thousand arrays
 _END, _END64 = 22, 20 + 56  # bytes of the records at the end of an archive, with sizes of 32 and of 64 bits
 
 

@@ -1,7 +1,7 @@
-"""The recipe: everything a store depends on, and nothing else. It is kept in the store's manifest.
+"""The recipe: everything that a store depends on, and nothing else. The store's manifest holds it.
 
-As a TOML file, for `legodnn build --recipe`; every field may be left out but `model` and `name`, which the command
-line can give:
+`legodnn build --recipe` reads it from a TOML file. Only `model` and `name` are required, and the command line can give
+both:
 
     model = "MobileNetV2"              # of keras.applications
     data = "images:photos"
@@ -12,7 +12,7 @@ line can give:
     precisions = ["float32", "int8"]
     criterion = "l2"
 
-What does not change the result (number of processes, logs) is an argument of `legodnn.blocks.build.build`.
+Settings that do not change the result (number of processes, logs) are arguments of `legodnn.blocks.build`.
 """
 
 from __future__ import annotations
@@ -28,46 +28,48 @@ from legodnn.manifest import PixelNumber, Precision
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
 from legodnn.toml import read_toml
 
-# Of an image's side, and channels.
+# Longest side of an image, and most channels.
 _MOST_PIXELS = 16_384
 RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
 CriterionName = Literal["l1", "l2", "batch_norm_scale", "reconstruction"]
 
 
 class Recipe(Schema):
-    """Everything a store depends on.
+    """Everything that a store depends on.
 
     Attributes:
-        model: see `legodnn.blocks.importing.models.open_model`.
-        name: what the model is called in the store.
-        data: see `legodnn.blocks.importing.data_sources.load`.
+        model: the model to build from, see `legodnn.blocks.importing.models.open_model`.
+        name: the model's name in the store.
+        data: the data set, see `legodnn.blocks.importing.data_sources.load`.
         width: channel multiplier of a zoo model.
-        image_size: height and width that digits and image folders are scaled to; None: what the model takes, 32 for
-            those that are made here.
-        input_range, input_mean, input_std: what the model takes: pixels scaled from 0..255 to the range, minus mean,
-            over std, both one value for each channel or one for all. Where one of the three is given, the others are
-            (0, 1), 0 and 1; where none is, what the data set says ((0, 1) for digits and image folders), and 0 to 255
-            for a model whose input holds whole numbers (uint8).
+        image_size: height and width in pixels that digits and image folders are scaled to. None stands for the size
+            that the model takes, and for 32 where the model is made for the data (zoo and keras.applications).
+        input_range, input_mean, input_std: how pixels become the model's input: they are scaled from 0..255 to the
+            range, then the mean is subtracted, then the result is divided by std. Mean and std have one value for each
+            channel or one for all. If one of the three is given, the others default to (0, 1), 0 and 1. If none is, the
+            data set decides ((0, 1) for digits and image folders), and a model whose input holds whole numbers (uint8)
+            gets pixels as they are.
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
-        sparsities: of the descendants of each block; the original (0) is always there.
-        precisions: of every option; float32 is always there. The others are quantised after training.
-        criterion: which channels go first, a name in `legodnn.blocks.pruning.criteria.CRITERIA`.
-        distill_epochs: most epochs of block-wise distillation.
-        joint_epochs: epochs of training in random compositions after that; 0 for the paper's own training, which is
-            plain pruning and block-wise distillation alone. Otherwise descendants also start refitted (`reconstruct`).
-        patience: a descendant is done after this many epochs in which its error on the validation images did not
-            fall by 1 %.
-        learning_rate: Adam's in distillation, decaying by a cosine to 1 %.
+        sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
+        precisions: the precisions of every option. float32 is always there; the others are quantised after training.
+        criterion: which channels are removed first, a name in `legodnn.blocks.pruning.criteria.CRITERIA`.
+        distill_epochs: the most epochs of block-wise distillation.
+        joint_epochs: epochs of training in random compositions after that. 0 is the training of the paper: pruning and
+            block-wise distillation alone. Otherwise the weights of descendants are also refitted before distillation,
+            see `legodnn.blocks.pruning.reconstruct`.
+        patience: a descendant is done after this many epochs in which its error on the validation images has not fallen
+            by 1 %.
+        learning_rate: Adam's learning rate in distillation, which decays by a cosine to 1 %.
         mixed_precision: compute in bfloat16 while training; weights stay float32.
-        batch_size: images a training step.
+        batch_size: images in a training step.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
         metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
-            `legodnn.blocks.accuracy.metrics`. None: what fits labels and outputs; without labels, agreement with the
-            original.
-        samples: random compositions evaluated to fit and test the accuracy model; up to half as many that plans are
-            likely to choose come on top.
-        evaluated_images: at most this many validation images are used for it.
+            `legodnn.blocks.accuracy.metrics`. None stands for the metric that fits labels and outputs, and without
+            labels for agreement with the original.
+        samples: number of random compositions that are evaluated to fit and test the accuracy model. Up to half as many
+            come on top, which plans are likely to choose.
+        evaluated_images: the most validation images that compositions are evaluated on.
         calibration_images: training images that int8 options are calibrated on.
         seed: of everything random.
     """
@@ -125,12 +127,12 @@ class Recipe(Schema):
 
 
 def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
-    """A recipe from a TOML file, if there is one, with what is `given` in place of what the file says.
+    """Return a recipe of the fields that are given, and for other fields of a TOML file.
 
     Args:
-        file: the TOML file.
-        default_name: the model's name where nothing else names it.
-        given: fields of the recipe.
+        file: the TOML file; None if there is none.
+        default_name: the model's name if neither the file nor a field names it.
+        given: fields of the recipe, which take the place of those in the file.
 
     Raises:
         ModelError: the file cannot be read, or the recipe makes no sense.

@@ -1,1 +1,3 @@
-"""Accuracy: what compositions are worth, measured, and predicted for those that were not measured."""
+"""Accuracy: the metric of compositions, which is measured for a sample of them and predicted for all others."""
+
+from legodnn.blocks import _backend as _backend  # prepares TensorFlow before a module here imports Keras

@@ -1,12 +1,13 @@
-"""Whether a metric tells a model from useless ones, tried before anything is trained.
+"""Checks, before anything is trained, that the metric tells the original's outputs from useless ones.
 
-Useless are outputs that belong to other images, and outputs that are the same for every image. A metric that rates
-them as it rates the original's cannot guide a choice between compositions; an original that is rated no better than
-they are has nothing that descendants could keep.
+Useless outputs are those of other images, and outputs that are the same for every image. A metric that gives them the
+same value as the original's outputs cannot guide a choice between compositions. An original that is rated no better
+than useless outputs has learnt nothing that descendants could keep.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,46 +25,50 @@ from legodnn.errors import DataError
 from legodnn.pixels import PixelArrays
 from legodnn.schema import MOST_METRIC
 
+log = logging.getLogger("legodnn.blocks")
+
 _BATCH, _SHUFFLES = 64, 20
-# Outputs of more images than fit into this are not looked at: shuffles are of large masks too.
+# Only as many images are rated as have outputs of this size together: each shuffle copies them, and masks are large.
 _BYTES = 50_000_000
-_CLEAR = 3.0  # standard deviations of shuffled outputs
+_DEVIATIONS = 3.0  # an original above chance is better than shuffled outputs by so many standard deviations
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the metric says of the original, and the most that it says of useless outputs.
+class Rating:
+    """The metric of the original, and the best metric of outputs that ignore the image.
 
-    `chance` is the most of what the mean output, or the mean label, gives for every image, and of what outputs of other
-    images give: the mean over shuffles and three standard deviations more.
+    Attributes:
+        original: the metric of the original's outputs.
+        chance: the largest of three values: the metric of the mean output, of the mean label, and of outputs in random
+            order (their mean over shuffles, and three standard deviations more).
     """
 
     original: float
     chance: float
 
     @property
-    def clear(self) -> bool:
-        """Whether the original is better than chance."""
+    def above_chance(self) -> bool:
+        """Whether the original is better than outputs that ignore the image."""
         return self.original > self.chance + 1e-9
 
 
 def outputs_of(model: keras.Model, x: PixelArrays) -> list[Array]:
-    """A model's outputs for any number of images, a batch at a time."""
+    """Return a model's outputs for any number of images, each of shape (n, ...), computed a batch at a time."""
     parts = [as_list(model.predict_on_batch(x[i : i + _BATCH])) for i in range(0, len(x), _BATCH)]
     return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]
 
 
-def standing(metric: Metric, outputs: Sequence[Array], split: Split, seed: int = 0) -> Standing:
-    """Rate a model's outputs and useless ones.
+def rate_original(metric: Metric, outputs: Sequence[Array], split: Split, seed: int = 0) -> Rating:
+    """Return the metric of a model's outputs and of useless ones.
 
     Args:
-        metric: see `metrics`.
-        outputs: of the model for the images of `split`.
-        split: supplies the labels; without, the outputs stand in for them.
+        metric: see `legodnn.blocks.accuracy.metrics`.
+        outputs: the model's outputs for the images of `split`.
+        split: has the labels; without labels the outputs stand in for them.
         seed: of shuffles and noise.
 
     Raises:
-        DataError: the metric does not give a number, or the same one whatever the outputs are.
+        DataError: the metric does not give a number, or it gives the same one whatever the outputs are.
     """
     size = sum(output[:1].nbytes for output in outputs)
     count = max(10, min(len(outputs[0]), _BYTES // max(1, size)))
@@ -90,31 +95,45 @@ def standing(metric: Metric, outputs: Sequence[Array], split: Split, seed: int =
             f"for a constant and for noise; name another one (metric, --metric): {', '.join(MEASURES)} or "
             "module:function"
         )
-    return Standing(original, max(*constants, float(np.mean(shuffled) + _CLEAR * np.std(shuffled))))
+    return Rating(original, max(*constants, float(np.mean(shuffled) + _DEVIATIONS * np.std(shuffled))))
 
 
 def _constant(outputs: Sequence[Array], of: Sequence[Any]) -> list[Array]:
-    """For every image the mean of these outputs or labels; of the outputs, where labels are not of their size."""
+    """Return outputs that are the same for every image.
+
+    Args:
+        outputs: the model's outputs, whose shapes the result has.
+        of: outputs or labels to take the mean of. Where these do not have as many values as the output, the mean of the
+            output is taken.
+    """
     sources = [np.reshape(y, o.shape) if np.size(y) == o.size else o for o, y in zip(outputs, of, strict=True)]
     means = [np.asarray(source, np.float64).mean(axis=0) for source in sources]
     return [np.broadcast_to(mean, o.shape).astype(o.dtype) for o, mean in zip(outputs, means, strict=True)]
 
 
-def check_clear(found: Standing, metric: str, model: str, described: str, allowed: bool) -> str | None:
-    """A warning if the original is at chance level and that is allowed; None if it is better.
+def check_above_chance(rating: Rating, metric: str, model: str, described: str, allow_chance: bool) -> None:
+    """Log how good the original is, and refuse one that is no better than outputs that ignore the image.
+
+    Args:
+        rating: see `rate_original`.
+        metric: the metric's name.
+        model: the model's name.
+        described: what the rating was measured on.
+        allow_chance: log a warning instead of refusing the original.
 
     Raises:
-        DataError: it is at chance level, and that is not allowed.
+        DataError: the original is at chance level, and that is not allowed.
     """
-    if found.clear:
-        return None
+    if rating.above_chance:
+        log.info(f"{model}: {metric} {rating.original:.3f} on {described}; without looking {rating.chance:.3f}")
+        return
     problem = (
-        f"{model} itself is at chance level: its {metric} is {found.original:.3f} on {described}, and outputs that "
-        f"ignore the image reach {found.chance:.3f}"
+        f"{model} itself is at chance level: its {metric} is {rating.original:.3f} on {described}, and outputs that "
+        f"ignore the image reach {rating.chance:.3f}"
     )
-    if allowed:
-        return f"warning: {problem}"
-    raise DataError(
-        f"{problem}; look at weights, labels and input_range, train it (train_epochs), or name a metric that fits "
-        "(metric, --metric); to build all the same: --allow-chance"
-    )
+    if not allow_chance:
+        raise DataError(
+            f"{problem}; look at weights, labels and input_range, train it (train_epochs), or name a metric that fits "
+            "(metric, --metric); to build all the same: --allow-chance"
+        )
+    log.warning(problem)

@@ -1,6 +1,6 @@
-"""Losses per option, interactions of neighbours and a falling curve, fitted to compositions that were evaluated.
+"""The prediction of a composition's metric: losses, interactions and a falling curve, fitted to measured compositions.
 
-The model: a composition is worth curve(sum of its options' losses and of its neighbours' interactions), where
+The metric of a composition is curve(sum of its options' losses and of its neighbours' interactions), where
 
     curve(u) = floor + (best - floor) / (1 + u ** power)
     loss of an option = scale x error ** exponent x exp(deviation of its block + deviation of the option)
@@ -8,12 +8,14 @@ The model: a composition is worth curve(sum of its options' losses and of its ne
                       = (exp(share of the two blocks + deviation of the two options) - 1)
                         x sqrt(loss of one x loss of the other)
 
-`error` is what the option does to the model's output when it alone replaces its original; it is the prior that lets a
-small sample do. Shares are positive where two blocks spoil each other's input, negative where they spoil the same
-things. Losses are never negative, and 0 for what changes nothing; an interaction takes away less than the geometric
-mean of the two losses, so that sums are not negative either. All deviations, and the few numbers that all options
-share, are found by regularised least squares (the most probable values under normal priors): without interactions
-first, for from far off they can lead astray.
+`error` is the error of the model's output when the option alone replaces its original; it is the prior that makes a
+small sample sufficient. A share is positive where the errors of two blocks amplify each other, and negative where both
+blocks make the same errors. Losses are never negative, and 0 for an option that changes nothing. An interaction lowers
+the sum by less than the geometric mean of the two losses, so sums are never negative either.
+
+The deviations, and the few numbers that all options have in common, are found by regularised least squares: they are
+the most probable values under normal priors. Losses are fitted without interactions first, because a fit of everything
+at once can end in a poor local minimum when it starts far from the solution.
 """
 
 from __future__ import annotations
@@ -31,36 +33,39 @@ from legodnn.arrays import Floats
 from legodnn.manifest import Link
 from legodnn.schema import MOST_LOSS
 
-OptionNumbers = tuple[int, ...]  # one option number for each segment
-
-# What predictions may be off by, relative to the range of the metric: with some thousand images, some hundred, and few.
-# It is the noise of the metric together with what the model cannot express.
+# Standard deviations of measured metrics from the model, relative to the range of the metric: for thousands of images,
+# for hundreds, and for fewer. They cover the noise of the metric and what the model cannot express.
 NOISES = (0.012, 0.04, 0.12)
-# Standard deviations of the priors: how far single swaps may mislead, and how much neighbours interact.
+# Standard deviations of the priors: of the deviations from what single swaps suggest, and of interactions.
 _BLOCK, _OPTION = 0.7, 0.3
 _SHARE, _PAIR = 0.15, 0.12
-# Prior of the shared numbers: log scale, log exponent, log power, log of how far the floor is below all seen.
+# Mean and standard deviation of the priors of the common numbers: log scale, log exponent, log power, and the log of
+# how far the floor lies below all measured metrics, relative to their range.
 _SHARED = np.array([[-1.5, 3.0], [np.log(0.6), 0.5], [np.log(1.5), 0.5], [np.log(0.2), 1.0]])
-# Knots of the link, at equal steps of the metric and at equal ratios of the loss.
+# Numbers of knots of the link: at equal steps of the metric, and at equal ratios of the loss.
 _LEVELS, _RATIOS = 33, 16
-_LEAST_LARGEST = 1e-3  # sum of losses of the heaviest composition
-_LEAST_SUM = 1e-12  # of losses: of the original it is 0, and has no logarithm
+_LEAST_LARGEST = 1e-3  # least value of the largest sum of losses in a store
+_LEAST_SUM = 1e-12  # sums are raised to this: the original's is 0, which has no logarithm
 
 
 def neighbours(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """The pairs of segments that interact: each that has several options, and the next one that has."""
+    """Return the pairs of segments that interact: each with several options, and the next one with several options.
+
+    >>> neighbours([3, 1, 2, 4])
+    [(0, 2), (2, 3)]
+    """
     return list(pairwise(i for i, size in enumerate(sizes) if size > 1))
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted.
+    """The fitted prediction.
 
     Attributes:
-        losses: by segment the loss of each option.
-        interactions: by segment, what its option adds to that by the option of the neighbour before it (rows: options
-            there, columns: options here); empty where there is none.
-        link: summed losses and interactions -> metric.
+        losses: by segment, the loss of each option.
+        interactions: by segment, a matrix of what its option (column) adds to the sum together with the option of the
+            neighbour before it (row); empty for a segment without such a neighbour.
+        link: maps the sum of losses and interactions to the metric.
     """
 
     losses: list[list[float]]
@@ -69,7 +74,7 @@ class Fit:
 
     @property
     def mean_losses(self) -> list[list[float]]:
-        """By segment the loss of each option, with its interactions in the mean over the neighbours' options."""
+        """By segment, the loss of each option plus the mean of its interactions over the neighbours' options."""
         means = [np.array(row) for row in self.losses]
         for first, second in self._neighbours:
             means[first] += np.mean(self.interactions[second], axis=1)
@@ -77,11 +82,11 @@ class Fit:
         return [row.tolist() for row in means]
 
     def predict(self, compositions: Sequence[Sequence[int]]) -> Floats:
-        """The predicted metric of compositions, each with one option number for every segment."""
+        """Return the predicted metric of each composition, which has one option number for every segment."""
         return np.interp([self.loss(c) for c in compositions], self.link.x, self.link.y)
 
     def loss(self, composition: Sequence[int]) -> float:
-        """The summed loss of a composition, interactions included."""
+        """Return the sum of a composition's losses and interactions."""
         own = sum(loss[option] for loss, option in zip(self.losses, composition, strict=True))
         return own + sum(self.interactions[b][composition[a]][composition[b]] for a, b in self._neighbours)
 
@@ -97,13 +102,13 @@ def fit(
     best: float,
     noise: float = NOISES[0],
 ) -> Fit:
-    """Fit losses, interactions and link.
+    """Fit losses, interactions and link to measured compositions.
 
     Args:
-        errors: by segment, the error that each option causes alone (any scale, not negative; 0 for the original).
+        errors: by segment, the error that each option causes alone (in any unit, not negative; 0 for the original).
         compositions: option numbers, one for each segment.
-        metrics: what each composition measured.
-        best: what the original measured.
+        metrics: the measured metric of each composition.
+        best: the measured metric of the original.
         noise: standard deviation of measurements from the model, relative to the range of the metric; see `NOISES`.
     """
     sizes = [len(row) for row in errors]
@@ -112,8 +117,8 @@ def fit(
     known = np.asarray(metrics, np.float64)
     additive = FitProblem(errors, compositions, known, best, noise, [])
     problem = FitProblem(errors, compositions, known, best, noise, neighbours(sizes))
-    start = additive.solved(additive.mean)
-    p = problem.solved(np.concatenate([start, problem.mean[len(start) :]]))
+    start = additive.solve(additive.mean)
+    p = problem.solve(np.concatenate([start, problem.mean[len(start) :]]))
     found = problem.losses(p)
     losses = [[float(found[problem.places[b, o]]) if (b, o) in problem.places else 0.0 for o in range(len(row))]
               for b, row in enumerate(errors)]  # fmt: skip
@@ -125,7 +130,7 @@ def fit(
     largest = max(sum(max(row) for row in losses) + sum(max(map(max, m), default=0.0) for m in interactions), 1e-9)
     x = problem.knots(p, largest)
     y = np.minimum.accumulate(np.concatenate([[best], problem.curve(p, x[1:])]))
-    # Only ratios of losses mean something: what a store could not hold is told in another unit.
+    # Losses have no unit, only their ratios matter: they are scaled into the range that a store can hold.
     unit = largest / min(max(largest, _LEAST_LARGEST), MOST_LOSS / 2)
     losses = [[loss / unit for loss in row] for row in losses]
     interactions = [[[value / unit for value in row] for row in matrix] for matrix in interactions]
@@ -133,9 +138,15 @@ def fit(
 
 
 class FitProblem:
-    """The least-squares problem. Parameters: shared numbers, deviations of blocks and options, shares, and of pairs.
+    """The least-squares problem that a fit solves.
 
-    `interacting` are the pairs of segments that interact; the rest is as for `fit`.
+    Its parameters are one vector: the common numbers (`_SHARED`), the deviations of blocks, the deviations of options,
+    the shares of interacting blocks, and the deviations of interacting options.
+
+    Attributes:
+        places: column of each option that changes something, by (segment, option).
+        pairs: interacting options, each as (number of the pair of blocks, column of one option, column of the other).
+        mean, spread: mean and standard deviation of each parameter's prior.
     """
 
     def __init__(
@@ -147,10 +158,15 @@ class FitProblem:
         noise: float,
         interacting: Sequence[tuple[int, int]],
     ) -> None:
+        """Set up the problem.
+
+        Args:
+            errors, compositions, metrics, best, noise: see `fit`.
+            interacting: the pairs of segments that interact.
+        """
         self.metrics, self.best = metrics, best
         self.span = max(best - float(metrics.min(initial=best)), 1e-6)
         self._noise = noise * max(self.span, 0.1)
-        # Columns of options that change something, by (segment, option), and of pairs of such options of neighbours.
         self.places = {place: i for i, place in enumerate(
             (b, o) for b, row in enumerate(errors) for o, e in enumerate(row) if e > 0
         )}  # fmt: skip
@@ -176,59 +192,64 @@ class FitProblem:
         self.mean = np.concatenate([_SHARED[:, 0], np.zeros(sum(sizes))])
         self.spread = np.concatenate([_SHARED[:, 1], np.repeat([_BLOCK, _OPTION, _SHARE, _PAIR], sizes)])
 
-    def solved(self, start: Floats) -> Floats:
-        """The most probable parameters, from a start."""
+    def solve(self, start: Floats) -> Floats:
+        """Return the most probable parameters, searched for from `start`."""
         found = least_squares(self.residuals, start, self.jacobian, x_scale=self.spread, tr_solver="lsmr", max_nfev=200)
         return np.asarray(found.x)
 
     def losses(self, p: Floats) -> Floats:
-        """Of the options in `places`."""
+        """Return the loss of every option in `places` under the parameters `p`."""
         shared, blocks, options, _ = self._ends[:4]
         deviation = p[shared:blocks][self._block] + p[blocks:options]
         return np.asarray(np.exp(np.clip(p[0] + np.exp(p[1]) * self._logs + deviation, -60, 60)))
 
     def interactions(self, p: Floats, losses: Floats) -> Floats:
-        """Of the options in `pairs`."""
+        """Return the interaction of every pair in `pairs` under the parameters `p` and these losses."""
         return np.asarray((self._factors(p) - 1) * np.sqrt(losses[self._one] * losses[self._other]))
 
     def _factors(self, p: Floats) -> Floats:
+        """Return by how much each pair multiplies the geometric mean of its losses, 1 for no interaction."""
         options, shares = self._ends[2:4]
         return np.asarray(np.exp(np.clip(p[options:shares][self._share] + p[shares:], -60, 60)))
 
     def curve(self, p: Floats, u: Floats) -> Floats:
-        """The metric at sums u > 0."""
+        """Return the metric at each sum in `u`, all greater than 0."""
         height = self.span * (1 + np.exp(p[3]))
         with np.errstate(over="ignore"):
             return np.asarray(self.best - height + height / (1 + u ** np.exp(p[2])))
 
     def knots(self, p: Floats, largest: float) -> Floats:
-        """Sums between which the curve may be taken for straight, ascending from 0 to the largest.
+        """Return sums, ascending from 0 to the largest, between which the curve is nearly a straight line.
 
-        At equal steps of the metric, because all that matters may lie near 0 where some options lose far more than
-        others; and at equal ratios, for where the curve is flat.
+        They are at equal steps of the metric, since the curve may fall within a small part of the range where some
+        options lose far more than others; and at equal ratios, for the part in which the curve is flat.
         """
         power = np.exp(p[2])
         with np.errstate(over="ignore"):
-            fallen = 1 - 1 / (1 + largest**power)  # share of the height
+            fallen = 1 - 1 / (1 + largest**power)  # at the largest sum, as a share of the height
         shares = fallen * np.arange(1, _LEVELS) / _LEVELS
         with np.errstate(under="ignore"):
             at_levels = (shares / (1 - shares)) ** (1 / power)
         at_ratios = np.geomspace(largest / 1000, largest, _RATIOS)
-        least = largest * 1e-9  # closer ones are the same
+        least = largest * 1e-9  # knots that are closer count as one
         inside = np.unique([u for u in (*at_levels, *at_ratios) if least < u < largest - least])
         apart = np.diff(inside, prepend=0.0) > least
         return np.concatenate([[0.0], inside[apart], [largest]])
 
     def _sums(self, p: Floats, losses: Floats) -> Floats:
+        """Return the sum of losses and interactions of each measured composition."""
         return np.asarray(self._chosen @ losses + self._paired @ self.interactions(p, losses))
 
     def residuals(self, p: Floats) -> Floats:
-        """What predictions are off by, and the parameters, in standard deviations."""
+        """Return the errors of predictions and the parameters' distances from their means, in standard deviations."""
         found = self.curve(p, np.maximum(self._sums(p, self.losses(p)), _LEAST_SUM))
         return np.concatenate([(found - self.metrics) / self._noise, (p - self.mean) / self.spread])
 
     def jacobian(self, p: Floats) -> Any:
-        """Of `residuals`, (residuals, parameters), sparse: a composition has few pairs of the many."""
+        """Return the derivatives of `residuals`, shape (residuals, parameters).
+
+        The matrix is sparse, because a composition has only few of all pairs of options.
+        """
         shared, blocks, options, shares, _ = self._ends
         losses = self.losses(p)
         sums = self._sums(p, losses)
@@ -238,7 +259,7 @@ class FitProblem:
             t = 1 / (1 + u**power)  # the curve is floor + height * t
         steepness = -height * t * (1 - t) * power  # by log u
         by_sum = np.where(sums > _LEAST_SUM, steepness / u, 0.0)
-        # By the logarithm of each loss: an interaction goes with the square root of both.
+        # Derivatives by the logarithm of each loss; an interaction is proportional to the square root of both losses.
         paired = self._paired * self.interactions(p, losses) / 2
         by_log = self._chosen * losses
         np.add.at(by_log.T, self._one, paired.T)
@@ -259,7 +280,7 @@ class FitProblem:
 
 
 def _matrices(sizes: Sequence[int]) -> list[list[list[float]]]:
-    """Interactions of nothing, by segment."""
+    """Return matrices of zeros in the shape of `Fit.interactions`."""
     matrices: list[list[list[float]]] = [[] for _ in sizes]
     for first, second in neighbours(sizes):
         matrices[second] = [[0.0] * sizes[second] for _ in range(sizes[first])]

@@ -1,10 +1,10 @@
-"""What a model's outputs are worth: a metric for each kind of output, or any function that a user gives.
+"""Metrics: how good a model's outputs are, by one for each kind of output or by a function of the user's own.
 
-A metric takes the model's outputs and the labels, and gives a number, the larger the better. Where there are no
-labels, the undivided original's outputs stand in for them, so that every metric here then says how far a composition
-agrees with the original: share of equal classes, overlap of equal regions, one minus the relative squared error.
+A metric is called with the model's outputs and the labels, and returns a number, the larger the better. Where there are
+no labels, the undivided original's outputs stand in for them. Every metric here then says how far a composition agrees
+with the original: the share of equal classes, the overlap of equal regions, or one minus the relative squared error.
 
-What outputs and labels mean is decided in `heads`; whether a metric tells a model from noise is tried in `chance`.
+`importing.heads` decides what outputs and labels mean; `chance` checks that a metric tells a model from noise.
 """
 
 from __future__ import annotations
@@ -31,58 +31,58 @@ Metric = Callable[[Sequence[Array], Any], float]
 
 
 def top1(outputs: Sequence[Array], labels: Any) -> float:
-    """Share of images (or places) whose largest score is the label's.
+    """Return the share of images (or places in them) whose largest score is the label's, as the mean over the outputs.
 
     Args:
         outputs: each of shape (n, ..., classes).
-        labels: of each output: class numbers, shape (n, ...) or (n, ..., 1); one-hot, or another model's outputs, whose
-            largest scores then count. An array, or a list of them. Mean over the outputs.
+        labels: one array, or a list of one for each output: class numbers, shape (n, ...) or (n, ..., 1); or one-hot
+            labels or another model's scores, shape (n, ..., classes), of which the largest counts.
     """
     return _mean(_top1, outputs, labels)
 
 
 def binary_accuracy(outputs: Sequence[Array], labels: Any, threshold: float = 0.5) -> float:
-    """Share of values that say yes where the label does, and no where it does not.
+    """Return the share of values that are on the label's side of the threshold, as the mean over the outputs.
 
     Args:
         outputs: each of shape (n, ...).
-        labels: 0 and 1, of the same shapes, the last axis left out where it has length 1.
-        threshold: above it a value says yes: .5 for probabilities, 0 for logits.
+        labels: 0 and 1, of the same shapes; a last axis of length 1 may be left out.
+        threshold: a value above it means yes (label 1): .5 for probabilities, 0 for logits.
     """
     return _mean(functools.partial(_binary_accuracy, threshold), outputs, labels)
 
 
 def mean_iou(outputs: Sequence[Array], labels: Any) -> float:
-    """Mean over classes of intersection over union; classes that occur in neither are left out.
+    """Return the intersection over union of a class, as the mean over the classes that occur and over the outputs.
 
     Args:
         outputs: each of shape (n, ..., classes).
-        labels: see `top1`. Numbers below 0, or from the number of classes on, mark what does not count ("void").
+        labels: see `top1`. Places whose number is below 0, or not below the number of classes, do not count ("void").
     """
     return _mean(_mean_iou, outputs, labels)
 
 
 def r2(outputs: Sequence[Array], labels: Any) -> float:
-    """One minus the squared error over that of the labels' mean: 1 is perfect, 0 as good as a constant.
+    """Return R squared, as the mean over the outputs: 1 is perfect, 0 as good as the labels' mean for every image.
 
     Args:
         outputs: each of shape (n, ...).
-        labels: what they should be: an array or a list of them. Mean over the outputs.
+        labels: the right values, of the same shapes: one array, or a list of one for each output.
     """
     return _mean(_r2, outputs, labels)
 
 
 def metric_of(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
-    """A metric by name, or what fits labels and outputs.
+    """Return the metric of this name, or without a name the one that fits labels and outputs.
 
     Args:
-        name: of `heads.MEASURES`; `module:function`, looked for in the current folder too; or None.
-        data: whose labels (of the validation images) are compared with.
-        model: whose outputs are.
+        name: one of `heads.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
+        data: the data set, whose validation labels outputs are compared with.
+        model: the model that gives the outputs.
         classifier: see `heads.heads_of`.
 
     Raises:
-        DataError: there is no such metric, or labels and outputs do not go together.
+        DataError: there is no such metric, or labels and outputs do not fit together.
     """
     if name is not None and name not in MEASURES:
         remedy = f"a metric is one of {', '.join(MEASURES)}, or module:function"
@@ -99,9 +99,10 @@ def metric_of(name: str | None, data: Dataset, model: keras.Model, classifier: b
 
 
 def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> list[Head]:
-    """How outputs are compared in training: as the metric reads them, or, for a user's own, as they are without labels.
+    """Return how training compares each output with the original's: as the metric reads the output.
 
-    Args and errors: see `metric_of`.
+    A metric of the user's own does not say how it reads outputs; then they are read as they are without labels. The
+    arguments and errors are those of `metric_of`.
     """
     if name is None or name in MEASURES:
         return heads_of(model, data, name, classifier)
@@ -109,7 +110,7 @@ def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classif
 
 
 def _own(name: str, function: Callable[..., Any]) -> Metric:
-    """The user's function, its result checked."""
+    """Return the user's function as a metric that raises DataError unless the function gives a finite number."""
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
         found = call_user(name, function, DataError, outputs, labels)
@@ -126,7 +127,7 @@ def _own(name: str, function: Callable[..., Any]) -> Metric:
 
 
 def _part(head: Head, labelled: bool) -> Callable[[Array, NDArray[Any]], float]:
-    """What one output is measured by."""
+    """Return the metric of a single output."""
     if head.kind == "classes":
         return _top1 if head.measure == "top1" else _mean_iou
     if head.kind == "numbers":
@@ -146,7 +147,11 @@ def _top1(scores: Array, labels: NDArray[Any]) -> float:
 
 
 def _classes(scores: Array, labels: NDArray[Any]) -> NDArray[Any]:
-    """Class numbers for scores of shape (n, ..., classes); DataError if the labels are of another shape."""
+    """Return labels as class numbers, shape (n, ...), for scores of shape (n, ..., classes).
+
+    Raises:
+        DataError: the labels have another shape.
+    """
     if labels.shape == scores.shape:
         return labels.argmax(axis=-1)  # type: ignore[no-any-return]
     if labels.shape not in (scores.shape[:-1], (*scores.shape[:-1], 1)):
@@ -169,19 +174,26 @@ def _iou(found: NDArray[Any], truth: NDArray[Any], counted: NDArray[Any], classe
 
 
 def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
-    found, truth, counted = _said(threshold, values, labels, yes)
+    found, truth, counted = _decisions(threshold, values, labels, yes)
     return float((found == truth)[counted].mean()) if counted.any() else 0.0
 
 
 def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
-    found, truth, counted = _said(threshold, values, labels, yes)
+    found, truth, counted = _decisions(threshold, values, labels, yes)
     return _iou(found.astype(np.int64), truth.astype(np.int64), counted, 2)
 
 
-def _said(
+def _decisions(
     threshold: float, values: Array, labels: NDArray[Any], yes: int | None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Where values and labels say yes, and which labels count; `yes` is the label for it, None for other outputs."""
+    """Return three masks: where values mean yes, where labels mean yes, and which labels count.
+
+    Args:
+        threshold: a value above it means yes.
+        values: one output.
+        labels: its labels, or another model's outputs.
+        yes: the label that means yes, beside 0 for no; None if `labels` are another model's outputs.
+    """
     truth = _like(values, labels)
     if yes is None:
         return values > threshold, truth > threshold, np.ones(values.shape, bool)
@@ -195,7 +207,11 @@ def _r2(values: Array, labels: NDArray[Any]) -> float:
 
 
 def _like(values: Array, labels: NDArray[Any]) -> NDArray[Any]:
-    """Labels in the outputs' shape, a last axis of length 1 added or taken away; DataError if they have another."""
+    """Return labels in the shape of the values, with a last axis of length 1 added or removed where that is needed.
+
+    Raises:
+        DataError: the labels have another shape.
+    """
     if labels.shape in (values.shape, (*values.shape, 1)) or (*labels.shape, 1) == values.shape:
         return labels.reshape(values.shape)
     raise DataError(f"labels of shape {labels.shape} for outputs of shape {values.shape}; give one for each value")

@@ -1,16 +1,17 @@
-"""From Keras blocks to `.tflite` files with builtin operators only, each checked against its Keras twin.
+"""Conversion of Keras models to `.tflite` files with builtin operators only, and comparison with the Keras model.
 
-Quantised options are made by TensorFlow's own converter after training: it comes with what the offline stage needs
-anyway, keeps float interfaces, quantises weights per channel, and costs a fifth of a second for an option. (Google's
-ai-edge-quantizer works on finished files; its static recipe quantises the interfaces too, and it is one more
-dependency.)
+TensorFlow's own converter quantises options after training. It is there anyway, keeps float interfaces, quantises
+weights per channel, and takes a fifth of a second for an option. (Google's ai-edge-quantizer works on finished files;
+its static recipe quantises the interfaces too, and it is one more dependency.)
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -33,7 +34,7 @@ from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 def convert(
     model: keras.Model, batch: int = 1, precision: Precision = "float32", calibration: Sequence[Array] = ()
 ) -> bytes:
-    """The content of a `.tflite` file that computes `model` for a fixed batch size.
+    """Return the content of a `.tflite` file that computes `model` for a fixed batch size.
 
     Weights become constants, so batch norms are folded into convolutions. Inputs and outputs keep their order and are
     float32 in every precision. The same model gives the same bytes.
@@ -42,18 +43,18 @@ def convert(
         model: a Functional model.
         batch: images in one run of the file.
         precision: float32; float16 (weights only); or int8 (weights and arithmetic).
-        calibration: for int8, samples of each input, shape (n, ...) with n at least `batch`, which ranges are taken
-            from.
+        calibration: for int8, samples of each input, shape (n, ...) with n at least `batch`, which give the ranges of
+            values.
 
     Raises:
         ModelError: the model needs an operator that is not built into TensorFlow Lite, or has no int8 form, or a device
             would refuse the file (`legodnn.runtime.tflite`).
     """
-    return converted(concrete(model, batch), model.name, batch, precision, calibration)
+    return convert_function(concrete_function(model, batch), model.name, batch, precision, calibration)
 
 
-def concrete(model: keras.Model, batch: int) -> Any:
-    """The model in inference mode as a TensorFlow function of inputs with this batch size."""
+def concrete_function(model: keras.Model, batch: int) -> Any:
+    """Return the model in inference mode as a TensorFlow function of inputs with this batch size."""
     specs = [tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=f"x{i}") for i, t in enumerate(model.inputs)]
 
     def forward(*xs: Any) -> Any:
@@ -62,8 +63,45 @@ def concrete(model: keras.Model, batch: int) -> Any:
     return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
 
 
-def converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
-    """The file of a TensorFlow function; see `convert`. `name` is what messages call it."""
+def convert_function(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+    """Return the content of the `.tflite` file of a TensorFlow function.
+
+    Args:
+        function: what `concrete_function` returns.
+        name: what messages call it.
+        batch, precision, calibration: see `convert`.
+
+    Raises:
+        ModelError: see `convert`.
+    """
+    with _same_root_logger():
+        content = _converted(function, name, batch, precision, calibration)
+    content = _plain(content)
+    try:
+        check_graph(parse_model_file(content))
+    except Refused as e:
+        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
+    return content
+
+
+@contextmanager
+def _same_root_logger() -> Iterator[None]:
+    """Remove the handlers that are added to the root logger meanwhile.
+
+    The converter logs by absl, which adds one to a root logger without any, so that all later notes would be printed by
+    that handler too.
+    """
+    before = logging.root.handlers[:]
+    try:
+        yield
+    finally:
+        for handler in logging.root.handlers[:]:
+            if handler not in before:
+                logging.root.removeHandler(handler)
+
+
+def _converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
+    """Return what TensorFlow's converter makes of a function; ModelError if it cannot convert it."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     if precision != "float32":
@@ -74,18 +112,13 @@ def converted(function: Any, name: str, batch: int, precision: Precision, calibr
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: _batches(calibration, batch)
     try:
-        # The quantiser announces itself for every file, and warns of what is meant: float interfaces.
+        # The quantiser announces itself for every file, and warns of float interfaces, which are wanted here.
         with native_stderr_silenced(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content: bytes = converter.convert()
     except Exception as e:  # the converter has no error type of its own
         reason = next((line for line in str(e).splitlines() if "failed" in line or "op" in line), str(e))
         raise ModelError(f"{name} cannot be converted to TensorFlow Lite: {reason.strip():.200}") from e
-    content = _plain(content)
-    try:
-        check_graph(parse_model_file(content))
-    except Refused as e:
-        raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
     return content
 
 
@@ -95,7 +128,7 @@ def _batches(calibration: Sequence[Array], batch: int) -> Iterator[list[Array]]:
 
 
 def _plain(content: bytes) -> bytes:
-    """The file without what does not compute: long tensor names, which differ from run to run, and metadata."""
+    """Return the file with short tensor names and without metadata: the names TensorFlow gives differ between runs."""
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     model.metadata, model.metadataBuffer, model.signatureDefs, model.description = [], None, [], ""
     for number, graph in enumerate(model.subgraphs):
@@ -118,7 +151,11 @@ def _drop_unused_buffers(model: flat.ModelT) -> None:
 
 
 def check_convertible(piece: Piece) -> bytes:
-    """A segment's file; ModelError, naming segment and layer, if it cannot be exported."""
+    """Return the content of a segment's `.tflite` file.
+
+    Raises:
+        ModelError: the segment cannot be converted; the message names it, and the layer at fault.
+    """
     try:
         return convert(piece.model)
     except ModelError as e:
@@ -134,9 +171,9 @@ def check_convertible(piece: Piece) -> bytes:
 
 
 class Runner:
-    """A converted model that takes any number of images.
+    """A converted model that is called with any number of images.
 
-    Its own batch size divides the work; the last batch is padded.
+    The images are run in batches of the file's own size, of which the last one is padded.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -145,7 +182,7 @@ class Runner:
         self._targets = [t["index"] for t in self._interpreter.get_output_details()]
 
     def __call__(self, *xs: Array) -> list[Array]:
-        """The model's outputs for its inputs, each of shape (n, ...)."""
+        """Return the model's outputs for its inputs, all of shape (n, ...)."""
         batch, parts = int(self._sources[0]["shape"][0]), []
         for start in range(0, len(xs[0]), batch):
             for source, x in zip(self._sources, xs, strict=True):
@@ -161,20 +198,20 @@ class Runner:
 def check_converted(
     content: bytes, model: keras.Model, xs: Sequence[Array], where: str, tolerance: float = 1e-4
 ) -> list[Array]:
-    """Compare a converted model with its Keras twin on real inputs.
+    """Compare a converted model with the Keras model on real inputs.
 
     Args:
         content: the `.tflite` file.
-        model: what it was converted from.
+        model: the model that it was converted from.
         xs: the model's inputs, each of shape (n, ...).
-        where: names segment and option in the message.
+        where: names segment and option in the error message.
         tolerance: largest difference allowed, relative to the largest value.
 
     Returns:
         The outputs of the Keras model.
 
     Raises:
-        ModelError: they differ.
+        ModelError: the outputs differ.
     """
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
     for found, wanted in zip(Runner(content)(*xs), expected, strict=True):

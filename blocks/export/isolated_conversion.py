@@ -1,11 +1,11 @@
-"""Conversions in a process of their own: TensorFlow's quantiser ends the process that it runs in on some operators.
+"""Conversions in a process of their own, because TensorFlow's quantiser crashes on some operators.
 
-The process gets a frozen graph, which needs no Python of the user's, and the data to calibrate on; it converts, runs
-the file once, and writes it. So what crashes there, or at the first run of the file, costs this one file and is told
-as a ModelError.
+That process reads a frozen graph, for which it does not have to import the user's code, and the data to calibrate on;
+it converts the graph, runs the file once, and writes it. A crash there, or at the first run of the file, costs this one
+file and becomes a ModelError.
 
-As a program, with FOLDER, this module converts what FOLDER holds for every line on its standard input, and ends when
-that is closed.
+Run as a program with the argument FOLDER, this module converts what FOLDER holds whenever it reads a line from its
+standard input, and ends when that is closed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from typing_extensions import Self
 
 from legodnn.arrays import Array
-from legodnn.blocks.export.convert import Runner, concrete, converted
+from legodnn.blocks.export.convert import Runner, concrete_function, convert_function
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.processes import start_module
@@ -36,8 +36,11 @@ _GRAPH, _REQUEST, _CALIBRATION, _FILE = "graph.pb", "request.json", "calibration
 _READY, _DONE, _REFUSED = "ready", "done", "refused "
 
 
-class Apart:
-    """A process that converts, started when the first conversion is asked for, and anew after a crash."""
+class IsolatedConverter:
+    """A context manager that converts models in another process.
+
+    The process is started for the first conversion, and again for the next one after a crash.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -51,13 +54,16 @@ class Apart:
         self._folder.cleanup()
 
     def convert(self, model: keras.Model, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:
-        """What `export.convert` gives, converted and run once in the other process.
+        """Return the file's content as `export.convert.convert` does, after it has been run once in the other process.
+
+        Args:
+            model, batch, precision, calibration: see `export.convert.convert`.
 
         Raises:
-            ModelError: it cannot be converted, or the process ended while it tried.
+            ModelError: the model cannot be converted, or the process crashed in the attempt.
         """
         folder = Path(self._folder.name)
-        frozen = convert_variables_to_constants_v2(concrete(model, batch), lower_control_flow=False)
+        frozen = convert_variables_to_constants_v2(concrete_function(model, batch), lower_control_flow=False)
         (folder / _GRAPH).write_bytes(frozen.graph.as_graph_def().SerializeToString())
         np.savez(folder / _CALIBRATION, *calibration)
         request = {
@@ -109,7 +115,7 @@ class Apart:
 
 
 def _ask(process: subprocess.Popen[str]) -> str:
-    """The answer to a request; empty if the process ended."""
+    """Return the answer to the request in the folder, or an empty string if the process has ended."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -121,6 +127,7 @@ def _ask(process: subprocess.Popen[str]) -> str:
 
 
 def _ending(status: int) -> str:
+    """Return what ended a process: the name of a signal, or its exit status."""
     try:
         return signal.Signals(-status).name if status < 0 else f"status {status}"
     except ValueError:
@@ -128,7 +135,7 @@ def _ending(status: int) -> str:
 
 
 def _imported(graph: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> Any:
-    """A frozen graph as a TensorFlow function."""
+    """Return a frozen graph as a TensorFlow function of the tensors with these names."""
     definition = tf.compat.v1.GraphDef.FromString(graph)
     whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
     find = whole.graph.get_tensor_by_name
@@ -136,7 +143,8 @@ def _imported(graph: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> An
 
 
 def _serve(folder: Path) -> None:
-    # What libraries print must not be taken for an answer.
+    """Answer a request in the folder for every line on standard input."""
+    # Answers go to a copy of standard output, which itself becomes standard error: what libraries print is no answer.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     print(_READY, file=answers, flush=True)
@@ -147,7 +155,7 @@ def _serve(folder: Path) -> None:
         function = _imported((folder / _GRAPH).read_bytes(), request["inputs"], request["outputs"])
         batch = request["batch"]
         try:
-            content = converted(function, request["name"], batch, request["precision"], calibration)
+            content = convert_function(function, request["name"], batch, request["precision"], calibration)
             Runner(content)(*(x[:batch] for x in calibration))
         except (ModelError, RuntimeError, ValueError) as e:  # the Interpreter raises the latter two
             print(f"{_REFUSED}{' '.join(str(e).split())}", file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""Every option of every segment as a file: converted, checked, and described for the manifest."""
+"""The options of every segment: their names, and their files, which are converted, checked and described."""
 
 from __future__ import annotations
 
@@ -13,24 +13,32 @@ import numpy as np
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.convert import Runner, check_converted, convert
-from legodnn.blocks.export.isolated_conversion import Apart
+from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import calls, macs
-from legodnn.console import ProgressLine
 from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
 from legodnn.manifest import Option, Precision
+from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
-# Compositions are evaluated by twins of the files that take several images at a time: as many as keep the largest
-# tensor in this size, for all twins stay loaded, and each holds a few such tensors.
+# Compositions are evaluated with second files of the same options, which run several images at a time. All of them stay
+# loaded, and each holds a few of its largest tensors, so the number of images is limited by the size of such a tensor.
 _MOST_IMAGES, _TENSOR_BYTES = 32, 8_000_000
 _CHECKED_IMAGES = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """One option of one segment, as its file and ready to be evaluated on many images."""
+    """One option of one segment that has been exported.
+
+    Attributes:
+        sparsity, precision: which option it is.
+        params: number of its weights.
+        macs: multiply-accumulates for one image.
+        file: its `.tflite` file in the work folder.
+        runner: computes its outputs for many images.
+    """
 
     sparsity: float
     precision: Precision
@@ -41,22 +49,22 @@ class Exported:
 
     @property
     def name(self) -> str:
-        """Unique among the segment's options."""
+        """The option's name, unique in its segment."""
         return option_name(self.sparsity, self.precision)
 
     @property
     def costs(self) -> tuple[float, float]:
-        """Bytes of the file, and work: multiply-accumulates, of which int8 does some two in the time of one."""
+        """The size of the file in bytes, and the work in float32 multiply-accumulates, of which int8 takes half."""
         return float(self.file.stat().st_size), self.macs / (2 if self.precision == "int8" else 1)
 
     def described(self, segment: str, loss: float) -> Option:
-        """The option as the manifest has it."""
+        """Return the option as an entry of the manifest, for this segment and with this loss of accuracy."""
         content = self.file.read_bytes()
         return Option(
             name=self.name,
             sparsity=self.sparsity,
             precision=self.precision,
-            file=file_of(segment, self.name),
+            file=option_file(segment, self.name),
             sha256=sha256_bytes(content),
             bytes=len(content),
             params=self.params,
@@ -65,59 +73,73 @@ class Exported:
         )
 
 
+ExportedOptions = Mapping[str, Sequence[Exported]]  # by segment, the original first
+
+
 def option_name(sparsity: float, precision: Precision) -> str:
-    """Such as s0.4, s0.4-int8."""
+    """Return the name of an option.
+
+    >>> option_name(0.4, "float32"), option_name(0.4, "int8")
+    ('s0.4', 's0.4-int8')
+    """
     return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
 
 
-def asked(recipe: Recipe, piece: Piece) -> list[tuple[float, Precision]]:
-    """Sparsity and precision of every option that a segment is to have, the original first."""
+def wanted_options(recipe: Recipe, piece: Piece) -> list[tuple[float, Precision]]:
+    """Return sparsity and precision of every option that a segment should have by the recipe, the original first."""
     if piece.kind == "fixed":
         return [(0.0, "float32")]
     return [(sparsity, precision) for precision in recipe.precisions for sparsity in (0.0, *recipe.sparsities)]
 
 
-def file_of(segment: str, option: str) -> str:
-    """Where a store has the file of an option."""
+def option_file(segment: str, option: str) -> str:
+    """Return the path of an option's file, relative to the store's folder."""
     return f"{segment}/{option}.tflite"
 
 
-def convert_all(
+def export_options(
     work: BuildState,
     data: Dataset,
     pieces: Sequence[Piece],
     descendants: Mapping[str, Sequence[keras.Model]],
-    left_out: dict[str, str],
-) -> dict[str, list[Exported]]:
-    """Every option of every piece; float32 ones are checked against their Keras twins on real features.
+    left_out: Mapping[str, str],
+    progress: Progress = no_progress,
+) -> tuple[dict[str, list[Exported]], dict[str, str]]:
+    """Convert every option of every segment; float32 files are compared with their Keras models on real features.
 
     Args:
-        work: where files are written, and are if they are there.
+        work: the work folder, which files are written to; files that are there already are taken.
         data: supplies the images.
         pieces: the segments.
         descendants: of every block, in the order of the recipe's sparsities.
-        left_out: options that are not tried, and why, by 'segment/option'; what cannot be converted is added.
+        left_out: options that are not tried, with the reason, by 'segment/option'.
+        progress: shows the options that are done.
+
+    Returns:
+        The options of every segment, the original first; and `left_out` together with the options that turned out not
+        to be convertible.
 
     Raises:
         ModelError: an original cannot be converted to float32.
     """
-    recipe = work.recipe
+    recipe, left_out = work.recipe, dict(left_out)
     exported: dict[str, list[Exported]] = {}
     batch = evaluation_batch(pieces)
     calibration = np.arange(max(min(recipe.calibration_images, len(data.train)), batch)) % len(data.train)
     tensors = {pieces[0].inputs[0]: data.train.x[calibration]}
-    with ProgressLine("exporting", sum(len(asked(recipe, p)) for p in pieces)) as progress, Apart() as apart:
+    count = sum(len(wanted_options(recipe, p)) for p in pieces)
+    with progress("exporting", count) as task, IsolatedConverter() as isolated:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             models = dict(zip((0.0, *recipe.sparsities), (piece.model, *descendants.get(piece.name, ())), strict=False))
             exported[piece.name] = []
-            for sparsity, precision in asked(recipe, piece):
+            for sparsity, precision in wanted_options(recipe, piece):
                 name = option_name(sparsity, precision)
-                progress.step(f"{piece.name} {name}")
+                task.step(f"{piece.name} {name}")
                 if f"{piece.name}/{name}" in left_out:
                     continue
                 try:
-                    option = _convert(work, apart, piece, models[sparsity], sparsity, precision, features, batch)
+                    option = _exported(work, isolated, piece, models[sparsity], sparsity, precision, features, batch)
                     exported[piece.name].append(option)
                 except ModelError as e:
                     if name == option_name(0.0, "float32"):
@@ -125,28 +147,37 @@ def convert_all(
                     left_out[f"{piece.name}/{name}"] = str(e)
             outputs = exported[piece.name][0].runner(*features)
             tensors.update(zip(piece.outputs, outputs, strict=True))
-    return exported
+    return exported, left_out
 
 
 def evaluation_batch(pieces: Sequence[Piece]) -> int:
-    """How many images at a time compositions are evaluated on."""
+    """Return how many images at a time compositions are evaluated on."""
     tensors = (t for piece in pieces for call in calls(piece.model) for t in call.outputs)
     largest = max(4 * int(math.prod(t.shape[1:])) for t in tensors)
     return max(1, min(_MOST_IMAGES, _TENSOR_BYTES // largest))
 
 
-def convert_apart(
-    apart: Apart, model: keras.Model, batch: int, precision: Precision, features: Sequence[np.ndarray]
+def convert_safely(
+    isolated: IsolatedConverter, model: keras.Model, batch: int, precision: Precision, features: Sequence[np.ndarray]
 ) -> bytes:
-    """A file's content: what can end the process that converts it is converted in another one."""
+    """Return the content of a model's file; int8 files, whose conversion may crash, are converted in another process.
+
+    Args:
+        isolated: converts in another process.
+        model, batch, precision: see `export.convert.convert`.
+        features: the model's inputs to calibrate int8 on.
+
+    Raises:
+        ModelError: the model cannot be converted.
+    """
     if precision == "int8":
-        return apart.convert(model, batch, precision, features)
+        return isolated.convert(model, batch, precision, features)
     return convert(model, batch, precision, features)
 
 
-def _convert(
+def _exported(
     work: BuildState,
-    apart: Apart,
+    isolated: IsolatedConverter,
     piece: Piece,
     model: keras.Model,
     sparsity: float,
@@ -154,12 +185,12 @@ def _convert(
     features: Sequence[np.ndarray],
     batch: int,
 ) -> Exported:
-    """One option, from the work folder if it is there."""
+    """Return one option, of the files in the work folder; they are made if they are not there."""
     name = option_name(sparsity, precision)
     files = [work.path / "files" / piece.name / f"{name}{suffix}.tflite" for suffix in ("", ".many")]
     for file, images in zip(files, (1, batch), strict=True):
         if not file.exists():
-            content = convert_apart(apart, model, images, precision, features)
+            content = convert_safely(isolated, model, images, precision, features)
             if precision == "float32" and file == files[0]:
                 check_converted(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
             write_atomic(file, content)
@@ -167,29 +198,31 @@ def _convert(
     return Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
 
 
-def levels(recipe: Recipe, exported: Sequence[Sequence[Exported]]) -> dict[str, tuple[int, ...]]:
-    """For each option's name the composition of it in every segment that has it; the others run its float32 twin, or
-    the original."""
+def uniform_compositions(recipe: Recipe, exported: Sequence[Sequence[Exported]]) -> dict[str, tuple[int, ...]]:
+    """Return by an option's name the composition in which every segment runs that option.
+
+    A segment that does not have it runs the float32 option of the same sparsity instead, or else the original.
+    """
     places = [{option.name: i for i, option in enumerate(options)} for options in exported]
     found = {}
     for precision in recipe.precisions:
         for sparsity in (0.0, *recipe.sparsities):
-            name, twin = option_name(sparsity, precision), option_name(sparsity, "float32")
+            name, in_float32 = option_name(sparsity, precision), option_name(sparsity, "float32")
             if any(name in place for place in places):
-                found[name] = tuple(place.get(name, place.get(twin, 0)) for place in places)
+                found[name] = tuple(place.get(name, place.get(in_float32, 0)) for place in places)
     return found
 
 
 def mark_dominated(options: Sequence[Option], losses: Sequence[float]) -> tuple[Option, ...]:
-    """The options, those marked that hardly a plan needs: another one is no larger, no slower and no less accurate.
+    """Return the options, those marked as dominated beside which another one is no larger, slower or less accurate.
 
-    Without having been measured on a device, an option counts as no slower than another if it has no more
-    multiply-accumulates, and computes in int8 if the other does. Of two equals the later one is marked, of all the
-    original never.
+    Speed is not known before a device measures it. Here an option counts as no slower than another if it has no more
+    multiply-accumulates, and computes in int8 if the other does. Of two equal options the later one is marked. The
+    original is never marked.
 
     Args:
         options: of one segment, the original first.
-        losses: of each, in the mean over its neighbours' options.
+        losses: the loss of each option, interactions included as their mean over the neighbours' options.
     """
 
     def covers(i: int, j: int) -> bool:

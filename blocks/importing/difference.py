@@ -12,17 +12,24 @@ from keras import ops
 from legodnn.blocks.importing.graph import holds_integers
 
 FLOAT32_TOLERANCE = 1e-3  # the largest `relative_difference` between two ways to compute one function in float32
+_LEAST_VARIANCE = 1e-6  # of a target that is (almost) constant
 
 
-def relative_error(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
-    """Return the mean squared error over the variance of the target, a scalar tensor; the mean for several outputs.
+def relative_error(outputs: Sequence[Any], targets: Sequence[Any], chunks: int | None = None) -> Any:
+    """Return the mean squared error over the variance of the target: 0 is perfect, 1 is what the best constant has.
 
-    0 is perfect; 1 is what the best constant has.
+    Args:
+        outputs: tensors of shape (n, ...); of several, the mean of their errors is returned.
+        targets: what they should be, shape by shape.
+        chunks: number of equal parts that the n items are divided into. The error of each is returned, shape
+            (chunks,), over the variance of the whole target; without `chunks` one error for all, a scalar tensor.
     """
     parts = []
     for output, target in zip(outputs, targets, strict=True):
         output, target = ops.cast(output, "float32"), ops.cast(target, "float32")
-        parts.append(ops.mean(ops.square(output - target)) / ops.maximum(ops.var(target), 1e-6))
+        squares = ops.square(output - target)
+        mean = ops.mean(squares) if chunks is None else ops.mean(ops.reshape(squares, (chunks, -1)), axis=1)
+        parts.append(mean / ops.maximum(ops.var(target), _LEAST_VARIANCE))
     return sum(parts) / len(parts)
 
 

@@ -8,8 +8,7 @@ to all of them. Adam scales every weight by its own gradients, so training toget
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,79 +16,50 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.build_state import Arrays, Checkpoint
+from legodnn.blocks.array_tree import ArrayTree
+from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import macs, run_calls
-from legodnn.blocks.training.training import (
-    Log,
-    assign,
-    batch_of,
-    bfloat16,
-    compile_for,
-    silent,
-    steps_per_epoch,
-    values,
-)
-from legodnn.console import ProgressLine
-from legodnn.errors import ModelError
+from legodnn.blocks.training.batches import Batches
+from legodnn.blocks.training.loop import loop
+from legodnn.blocks.training.optimizer import bfloat16, compile_for
+from legodnn.blocks.training.scalars import Log, silent
+from legodnn.blocks.training.student import Student
+from legodnn.blocks.training.variables import adam_moments, assign, values
+from legodnn.progress import Progress, no_progress
 
-# Validation images that decide when a descendant is done; more would tell little more.
+# So many of the first validation images decide when a descendant is done; more images hardly change the error.
 _WATCHED_IMAGES = 1024
-# An error that falls by less than this share does not count as progress.
-_PROGRESS = 0.01
-
-
-@dataclass(eq=False)
-class Student:
-    """One descendant in training.
-
-    Attributes:
-        block: the segment it belongs to.
-        index: its place among the block's descendants.
-        model: what is trained.
-        best: the least relative error on the validation images so far, and the weights that gave it.
-        stale: epochs since the error last fell noticeably.
-        done: it is not trained any more.
-    """
-
-    block: str
-    index: int
-    model: keras.Model
-    best: float = np.inf
-    best_weights: list[NDArray[Any]] = field(default_factory=list)
-    stale: int = 0
-    done: bool = False
-
-    def look(self, error: float, patience: int) -> None:
-        """Take note of the error after an epoch."""
-        if not np.isfinite(error):
-            raise ModelError(
-                f"distillation of {self.block}, descendant {self.index + 1}, diverged; lower the learning rate"
-            )
-        self.stale = 0 if error < (1 - _PROGRESS) * self.best else self.stale + 1
-        if error < self.best:
-            self.best, self.best_weights = error, self.model.get_weights()
-        self.done = self.stale >= patience
 
 
 class Distiller(keras.Model):  # type: ignore[misc]
-    """Teacher and students as one trainable Keras model; its output is each student's relative error, shape (n,)."""
+    """The original and the students as one trainable Keras model, whose output is the error of every student.
+
+    Called with images, it returns relative errors, shape (students,): those of the first block that has students come
+    first. Segments behind the last such block do not run.
+    """
 
     def __init__(self, pieces: Sequence[Piece], students: Sequence[Student]) -> None:
+        """Put a model together.
+
+        Args:
+            pieces: the segments of the original, in order. Their models are made untrainable.
+            students: in the order of their blocks.
+        """
         super().__init__(name="distiller", dtype="float32")
         names = [p.name for p in pieces]
         last = max((names.index(s.block) for s in students), default=-1)
         self._pieces = list(pieces)[: last + 1]
         self._input = pieces[0].inputs[0]
         self._students = {name: [s.model for s in students if s.block == name] for name in names}
-        self._teachers = [piece.model for piece in self._pieces]  # here for Keras to find their variables
+        self._teachers = [piece.model for piece in self._pieces]  # Keras finds variables by attributes
         for teacher in self._teachers:
             teacher.trainable = False
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Errors of the students, block by block, for images of shape (n, ...)."""
+        """Return the students' errors for images of shape (n, ...)."""
         tensors, errors = {self._input: x}, []
         for piece in self._pieces:
             targets = piece.run(tensors)
@@ -108,7 +78,7 @@ class Distiller(keras.Model):  # type: ignore[misc]
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Sum of the students' errors."""
+        """Return the sum of the students' errors."""
         return ops.sum(y_pred)
 
 
@@ -125,7 +95,7 @@ def distill(
     mixed_precision: bool = False,
     checkpoint: Checkpoint | None = None,
     log: Log = silent,
-    progress: Callable[..., Any] = ProgressLine,
+    progress: Progress = no_progress,
 ) -> dict[str, list[float]]:
     """Train descendants in place against their blocks' features on the training images (no labels).
 
@@ -134,140 +104,119 @@ def distill(
         students: descendants by block name; blocks may be left out.
         data: supplies the images; the first validation images decide which epoch's weights are kept.
         epochs: passes over the training images, at most.
-        batch_size: images a step.
-        learning_rate: Adam's, decaying by a cosine to 1 %.
+        batch_size: images in a step.
+        learning_rate: Adam's at the start; it decays by a cosine to 1 %.
         patience: a descendant is done after this many epochs without noticeable progress.
-        seed: of the order of the images.
+        seed: determines the order of the images.
         mixed_precision: compute in bfloat16.
-        checkpoint: where training is saved now and then, and goes on from.
+        checkpoint: where training is saved now and then, and from where it goes on.
         log: takes the error of every descendant after every epoch.
-        progress: makes the progress line from (label, steps, steps done before).
+        progress: is told of every step.
 
     Returns:
         For each block the relative error of each descendant on the validation images.
 
     Raises:
-        ModelError: training diverged (the message names block and descendant).
+        ModelError: training diverged (the message names block and descendant), or the saved state is of another
+            training.
     """
     everyone = [Student(p.name, i, model) for p in pieces for i, model in enumerate(students.get(p.name, ()))]
     models = [*(p.model for p in pieces), *(s.model for s in everyone)]
+    batches = Batches(len(data.train), batch_size, seed)
+    training = _Distillation(pieces, everyone, data, batch_size, epochs * batches.per_epoch, learning_rate, patience)
     with bfloat16(models, mixed_precision):
-        run = _Run(pieces, everyone, data, epochs * steps_per_epoch(len(data.train), batch_size), batch_size, seed)
-        run.train(learning_rate, patience, checkpoint or Checkpoint(), log, progress)
+        loop(training, batches, epochs, "distilling descendants", checkpoint=checkpoint, log=log, progress=progress)
     for student in everyone:
         student.model.set_weights(student.best_weights)
     return {name: [s.best for s in everyone if s.block == name] for name in students}
 
 
-class _Run:
-    """One training: its students, how far it is, and the state that it is saved as."""
+class _Distillation:
+    """The training of several students, as the loop runs it.
+
+    The step is compiled for the students that are not done (`_live`), and anew when so many are done that it pays.
+    """
+
+    measure = "error"
 
     def __init__(
         self,
         pieces: Sequence[Piece],
         students: Sequence[Student],
         data: Dataset,
-        steps: int,
         batch_size: int,
-        seed: int,
-    ) -> None:
-        self.pieces, self.students, self.data = pieces, students, data
-        self.steps, self.batch_size, self.seed = steps, batch_size, seed
-        self.per_epoch = steps_per_epoch(len(data.train), batch_size)
-        self.slots: dict[Student, list[NDArray[Any]]] = {}
-        self.step = 0
-
-    def train(
-        self,
+        steps: int,
         learning_rate: float,
         patience: int,
-        checkpoint: Checkpoint,
-        log: Log,
-        progress: Callable[..., Any],
     ) -> None:
-        if state := checkpoint.read():
-            self._restore(state)
-        with progress("distilling descendants", self.steps, self.step) as line:
-            while self.step < self.steps and (live := [s for s in self.students if not s.done]):
-                self._train(live, learning_rate, patience, checkpoint, log, line)
+        self._pieces, self._students, self._data, self._batch_size = pieces, students, data, batch_size
+        self._steps, self._learning_rate, self._patience = steps, learning_rate, patience
+        self._distiller: Distiller | None = None
+        self._live: list[Student] = []
+        self._seconds: list[float] = []  # of every step since the last compilation
 
-    def _train(
-        self, live: list[Student], learning_rate: float, patience: int, checkpoint: Checkpoint, log: Log, line: Any
-    ) -> None:
-        """Train until the end, or until so many are done that it pays to go on without them."""
-        distiller = Distiller(self.pieces, live)
-        distiller(self.data.train.x[:1])  # builds it
-        compile_for(distiller, learning_rate, self.steps)
-        self._give_slots(distiller.optimizer, live)
-        times = []
-        while self.step < self.steps:
-            start = time.monotonic()
-            batch = batch_of(self.step, len(self.data.train), self.batch_size, self.seed)
-            loss = float(distiller.train_on_batch(self.data.train.x[batch]))
-            self.step += 1
-            times.append(time.monotonic() - start)
-            line.step(f"error {loss / len(live):.4f}")
-            if self.step % self.per_epoch == 0 or self.step == self.steps:
-                for student, error in zip(live, self._errors(distiller), strict=True):
-                    if not student.done:
-                        student.look(error, patience)
-                        log(f"{student.block}/{student.index + 1}/error", error, self.step)
-                if all(s.done for s in live) or self._pays(live, times):
-                    self._take_slots(distiller.optimizer, live)
-                    return
-            if checkpoint.due:
-                self._take_slots(distiller.optimizer, live)
-                checkpoint.write(self._state())
+    @property
+    def done(self) -> bool:
+        return all(s.done for s in self._students)
 
-    def _errors(self, distiller: Distiller) -> list[float]:
-        x, count = self.data.val.x, min(len(self.data.val), _WATCHED_IMAGES)
-        size = min(self.batch_size, count)
-        starts = range(0, count // size * size, size)  # another shape would be compiled anew
-        errors = [np.asarray(distiller.predict_on_batch(x[i : i + size]), np.float64) for i in starts]
+    def step(self, number: int, images: NDArray[np.int64]) -> float:
+        distiller = self._compile(number) if self._distiller is None else self._distiller
+        start = time.monotonic()
+        loss = float(distiller.train_on_batch(self._data.train.x[images]))
+        self._seconds.append(time.monotonic() - start)
+        return loss / len(self._live)
+
+    def epoch_ended(self, steps: int, mean_loss: float) -> Mapping[str, float]:
+        scalars = {}
+        for student, error in zip(self._live, self._errors(), strict=True):
+            if not student.done:
+                student.record_error(error, self._patience)
+                scalars[f"{student.block}/{student.index + 1}/error"] = error
+        if self._compiling_pays(self._steps - steps):
+            self._store_moments()
+            self._distiller = None
+        return scalars
+
+    def state(self) -> ArrayTree:
+        self._store_moments()
+        blocks = {
+            s.block: [other.state() for other in self._students if other.block == s.block] for s in self._students
+        }
+        return {"blocks": blocks}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        for student in self._students:  # its index is its place in the list
+            student.restore(state["blocks"][student.block][student.index])
+
+    def _compile(self, step: int) -> Distiller:
+        """Compile the training step for the students that are not done, with the moments that they have by now."""
+        self._live, self._seconds = [s for s in self._students if not s.done], []
+        self._distiller = distiller = Distiller(self._pieces, self._live)
+        distiller(self._data.train.x[:1])  # builds it
+        compile_for(distiller, self._learning_rate, self._steps)
+        if moments := [a for s in self._live for a in s.moments]:
+            distiller.optimizer.iterations.assign(step)
+            assign(adam_moments(distiller.optimizer), moments)
+        return distiller
+
+    def _store_moments(self) -> None:
+        """Copy the optimizer's moments to the students that they belong to."""
+        if self._distiller is not None:
+            remaining = iter(values(adam_moments(self._distiller.optimizer)))
+            for s in self._live:
+                s.moments = [next(remaining) for _ in range(2 * len(s.model.trainable_variables))]
+
+    def _errors(self) -> list[float]:
+        """Return the relative error of every live student on the validation images."""
+        assert self._distiller is not None
+        x, count = self._data.val.x, min(len(self._data.val), _WATCHED_IMAGES)
+        size = min(self._batch_size, count)
+        starts = range(0, count // size * size, size)  # a smaller last batch would be compiled anew
+        errors = [np.asarray(self._distiller.predict_on_batch(x[i : i + size]), np.float64) for i in starts]
         return [float(e) for e in np.mean(errors, axis=0)]
 
-    def _pays(self, live: Sequence[Student], times: Sequence[float]) -> bool:
-        """Whether leaving out those that are done saves more time than another first step, which compiles, costs."""
-        work = {s: macs(s.model) for s in live}
-        share = sum(work[s] for s in live if s.done) / max(1, sum(work.values()))
-        return share * float(np.median(times)) * (self.steps - self.step) > times[0]
-
-    def _give_slots(self, optimizer: Any, live: Sequence[Student]) -> None:
-        """Adam's moments, of each weight two, where training goes on."""
-        slots = [a for s in live for a in self.slots.get(s, [])]
-        if slots:
-            optimizer.iterations.assign(self.step)
-            assign(_moments(optimizer), slots)
-
-    def _take_slots(self, optimizer: Any, live: Sequence[Student]) -> None:
-        remaining = iter(values(_moments(optimizer)))
-        for s in live:
-            self.slots[s] = [next(remaining) for _ in range(2 * len(s.model.trainable_variables))]
-
-    def _state(self) -> Arrays:
-        state: dict[str, NDArray[Any]] = {"step": np.array(self.step)}
-        for s in self.students:
-            key = f"{s.block}/{s.index}"
-            state[f"{key}/status"] = np.array([s.best, s.stale, s.done], np.float64)
-            parts = (("v", values(s.model.variables)), ("s", self.slots[s]), ("b", s.best_weights))
-            state.update({f"{key}/{letter}{i}": a for letter, arrays in parts for i, a in enumerate(arrays)})
-        return state
-
-    def _restore(self, state: Arrays) -> None:
-        self.step = int(state["step"])
-        for s in self.students:
-            key = f"{s.block}/{s.index}"
-            best, stale, done = state[f"{key}/status"]
-            s.best, s.stale, s.done = float(best), int(stale), bool(done)
-
-            def read(letter: str, key: str = key) -> list[NDArray[Any]]:
-                count = sum(name.startswith(f"{key}/{letter}") for name in state if name != f"{key}/status")
-                return [state[f"{key}/{letter}{i}"] for i in range(count)]
-
-            assign(s.model.variables, read("v"))
-            self.slots[s], s.best_weights = read("s"), read("b")
-
-
-def _moments(optimizer: Any) -> list[Any]:
-    """Adam's variables but its step number; two for each weight, in the order of the weights."""
-    return [v for v in optimizer.variables if v is not optimizer.iterations]
+    def _compiling_pays(self, steps_left: int) -> bool:
+        """Whether leaving out the students that are done saves more time than another first step, which compiles."""
+        work = {s: macs(s.model) for s in self._live}
+        share = sum(work[s] for s in self._live if s.done) / max(1, sum(work.values()))
+        return share * float(np.median(self._seconds)) * steps_left > self._seconds[0]

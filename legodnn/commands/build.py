@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from legodnn.console import say
+from legodnn.console import ProgressLine, say
 from legodnn.model_names import check_model_name
 
 # Flags that set the field of the recipe of the same name: (name, type, metavar, help).
@@ -91,13 +91,14 @@ def run(args: argparse.Namespace) -> int:
     """Build, print the store, and say what to do next."""
     if args.model is not None:
         check_model_name(args.model)
-    from legodnn.blocks.build import build
     from legodnn.commands.inspect import store_summary, store_table
     from legodnn.recipe import Recipe, resolve
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}
     recipe = resolve(args.recipe, Path(args.out).name, **given)
-    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance)
+    from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
+
+    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, ProgressLine)
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from legodnn import processes
 from legodnn.commands.run import steps_json, steps_table
-from legodnn.console import say
+from legodnn.console import ProgressLine, say
 from legodnn.errors import DependencyError, InfeasibleError, LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
@@ -118,10 +118,10 @@ def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
 
 def _store(path: Path, recipe: Recipe) -> Store:
     """The store at `path`, built if it is not there; StoreError if it is damaged or of another recipe."""
-    from legodnn.blocks.build import build
+    from legodnn.blocks import build
 
     if not path.exists():
-        return build(recipe, path)
+        return build(recipe, path, progress=ProgressLine)
     store = Store(path)
     if store.manifest.built.recipe != recipe.model_dump(mode="json"):
         raise StoreError(f"{path} was built by another recipe; remove it or choose another folder with --out")

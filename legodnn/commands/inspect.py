@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from legodnn.units import size
 
 if TYPE_CHECKING:
     from legodnn.blocks.cutting.extract import Piece
+    from legodnn.blocks.inspection import InspectedSegment
 
 
 def add_parser(subparsers: Any) -> None:
@@ -109,17 +111,20 @@ def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) ->
     if drawing and drawing.suffix not in (".svg", ".html"):
         raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
     check_model_name(target)
-    from legodnn.blocks.cutting.extract import extract
-    from legodnn.blocks.importing.models import open_model
+    from legodnn.blocks import inspect
 
-    model = open_model(target)
-    pieces = extract(model, max_blocks)
+    found = inspect(target, max_blocks)
     if drawing:
-        _draw(drawing, model.name, pieces)
-    segments = [_summary(piece) for piece in pieces]
+        _draw(drawing, found.name, found.pieces)
     if as_json:
-        return json.dumps({"model": model.name, "segments": segments})
-    return _segments_table(segments) + (f"\n\ndrawn into {drawing}" if drawing else "")
+        return json.dumps({"model": found.name, "segments": [_plain(s) for s in found.segments]})
+    return f"{found}\n\ndrawn into {drawing}" if drawing else str(found)
+
+
+def _plain(segment: InspectedSegment) -> dict[str, Any]:
+    """A segment of a model as plain data."""
+    entry = asdict(segment)
+    return {"segment": entry.pop("name"), **entry}
 
 
 def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
@@ -130,52 +135,3 @@ def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
         page = f'<!doctype html><meta charset="utf-8"><title>{escape(name)}</title><body style="margin:0">'
         svg = f'{page}<div style="overflow-x:auto">\n{svg}</div>\n'
     write_atomic(path, svg)
-
-
-def _summary(piece: Piece) -> dict[str, Any]:
-    """A segment of a model as plain data."""
-    from legodnn.blocks.channels.analysis import analyse
-    from legodnn.blocks.importing.graph import macs
-
-    channels = analyse(piece.model)
-    return {
-        "segment": piece.name,
-        "kind": piece.kind,
-        "layers": len(piece.calls),
-        "params": piece.model.count_params(),
-        "macs": macs(piece.model),
-        "reads": list(piece.inputs),
-        "outputs": [list(t.shape[1:]) for t in piece.model.outputs],
-        "prunable": [str(group) for group in channels.groups] if piece.kind == "block" else [],
-        "kept_whole": channels.kept_whole,
-    }
-
-
-def _segments_table(segments: Sequence[dict[str, Any]]) -> str:
-    """A row for each segment, the total, and what keeps its channels."""
-    params, macs = (sum(s[key] for s in segments) for key in ("params", "macs"))
-    rows = [
-        (
-            s["segment"],
-            s["kind"],
-            s["layers"],
-            f"{s['params']:,}",
-            f"{s['params'] / max(params, 1):.1%}",
-            f"{s['macs']:,}",
-            f"{s['macs'] / max(macs, 1):.1%}",
-            ", ".join("x".join(map(str, shape)) for shape in s["outputs"]),
-            "; ".join(s["prunable"]),
-        )
-        for s in segments
-    ]
-    blocks = [s for s in segments if s["kind"] == "block"]
-    in_blocks, macs_in_blocks = (sum(s[key] for s in blocks) for key in ("params", "macs"))
-    header = ("segment", "kind", "layers", "params", "share", "MACs", "share", "output", "what can be removed")
-    total = (
-        f"{len(blocks)} blocks hold {in_blocks / max(params, 1):.1%} of {params:,} parameters and "
-        f"{macs_in_blocks / max(macs, 1):.1%} of {macs:,} multiply-accumulates"
-    )
-    kept = [
-        f"{s['segment']}: {call} keeps its channels: {why}" for s in segments for call, why in s["kept_whole"].items()
-    ]
-    return "\n".join([text_table(rows, header), "", total, *(["", *kept] if kept else [])])

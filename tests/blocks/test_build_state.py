@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.blocks.array_tree import flatten
 from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.errors import StoreError
 from legodnn.recipe import Recipe
@@ -32,6 +33,23 @@ def test_the_folder_lies_beside_the_store_and_names_the_recipe(work: BuildState,
     assert [p.name for p in work.path.iterdir()] == ["recipe.json"]
     again = BuildState.of(work.path)
     assert (again.path, again.recipe) == (work.path, RECIPE)
+
+
+def test_the_folder_is_found_from_within(work: BuildState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work.path)
+    assert BuildState.of(Path()).path == work.path
+
+
+def test_another_folder_is_not_taken_for_a_work_folder(work: BuildState, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "recipe.json").write_bytes((work.path / "recipe.json").read_bytes())
+    with pytest.raises(StoreError, match=r"other is not the work folder of a build, which is called STORE\.work"):
+        BuildState.of(tmp_path / "other")
+    with pytest.raises(StoreError, match=r"cannot read .*none\.work/recipe\.json: No such file or directory; give the"):
+        BuildState.of(tmp_path / "none.work")
+    (work.path / "recipe.json").write_text("{")
+    with pytest.raises(StoreError, match=r"recipe\.json is damaged; remove .*store\.work and build again"):
+        BuildState.of(work.path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +122,7 @@ def test_a_write_that_is_cut_short_leaves_what_was_there(work: BuildState, monke
 
 def content() -> bytes:
     file = io.BytesIO()
-    np.savez(file, step=np.array(3), w=np.arange(4, dtype=np.float32))
+    np.savez(file, **flatten({"step": np.array(3), "w": np.arange(4, dtype=np.float32)}))  # type: ignore[arg-type]
     return file.getvalue()
 
 

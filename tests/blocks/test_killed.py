@@ -20,7 +20,7 @@ COMMAND = """
 import sys
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.cli import main
-Checkpoint.__init__.__defaults__ = (None, "training", 0.0)
+Checkpoint.__init__.__defaults__ = (None, 0.0)
 sys.exit(main(["build", *sys.argv[1:]]))
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from legodnn.blocks import build as build_module
-from legodnn.blocks.build import build
-from legodnn.blocks.export.isolated_conversion import Apart
+from legodnn.blocks import build, training_stage
+from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.errors import DataError, LegoError, ModelError, WriteError
+from legodnn.progress import ProgressTask, no_progress
 from legodnn.recipe import Recipe
 from legodnn.store import Store
 
@@ -42,14 +42,13 @@ def recipe_of(tmp_path: Path, model: keras.Model, y: Any = None, **changes: Any)
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be trained."""
 
     def train(*args: Any) -> None:
         raise AssertionError("trained before everything was tried")
 
-    monkeypatch.setattr(build_module, "train_job", train)
-    return
+    monkeypatch.setattr(training_stage, "train_descendants", train)
 
 
 def classifier(columns: int = 3, activation: str | None = "softmax") -> keras.Model:
@@ -110,12 +109,20 @@ def test_what_would_fail_at_the_end_fails_before_training(
 
 
 def test_the_original_is_rated_before_training_and_chance_is_let_through_where_that_is_wanted(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    build(recipe_of(tmp_path, classifier(), np.arange(90) % 3), tmp_path / "store", allow_chance=True)
-    lines = capfd.readouterr().err.splitlines()
-    warning = next(i for i, line in enumerate(lines) if line.startswith("warning: net itself is at chance level"))
-    assert warning < next(i for i, line in enumerate(lines) if line.startswith("distilling"))
+    begun = list[str]()
+
+    def progress(label: str, total: int, done: int = 0) -> AbstractContextManager[ProgressTask]:
+        begun.append(f"{label}, {len(caplog.records)} records so far")
+        return no_progress(label, total, done)
+
+    recipe = recipe_of(tmp_path, classifier(), np.arange(90) % 3)
+    build(recipe, tmp_path / "store", allow_chance=True, progress=progress)
+    assert caplog.records[0].levelname == "WARNING"
+    assert caplog.records[0].getMessage().startswith("net itself is at chance level")
+    assert begun[0] == "checking, 0 records so far"
+    assert all(not entry.endswith(", 0 records so far") for entry in begun[1:])
 
 
 @pytest.mark.slow
@@ -131,14 +138,17 @@ def test_a_model_that_reads_columns_with_an_lstm_becomes_a_store_in_every_precis
 
 @pytest.mark.slow
 def test_options_whose_conversion_crashes_are_left_out_with_a_line_and_the_rest_is_built(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(self: Apart, model: keras.Model, *_: object) -> bytes:  # what a crash becomes is in test_apart
+    def crash(
+        self: IsolatedConverter, model: keras.Model, *_: object
+    ) -> bytes:  # for real crashes see test_isolated_conversion
         raise ModelError(f"converting {model.name} to int8 ended the process that did it (SIGSEGV)")
 
-    monkeypatch.setattr(Apart, "convert", crash)
+    caplog.set_level("INFO", logger="legodnn.blocks")
+    monkeypatch.setattr(IsolatedConverter, "convert", crash)
     store = build(recipe_of(tmp_path, classifier(), precisions=("float32", "int8")), tmp_path / "store")
-    told = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
+    told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
     [block] = store.manifest.blocks
     assert [o.name for o in block.options] == ["s0", "s0.5"]
     assert len(told) == 1

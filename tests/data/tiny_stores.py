@@ -46,8 +46,6 @@ def _model(size: int, width: int, residual: bool) -> Any:
     import keras
     from keras import layers
 
-    import legodnn.blocks  # noqa: F401  # before training: it switches off what can crash it
-
     keras.utils.set_random_seed(0)
     conv: Callable[..., Any] = lambda filters: layers.Conv2D(filters, 3, padding="same", use_bias=False)  # noqa: E731
     x = inputs = keras.Input((size, size, 1), name="image")
@@ -62,8 +60,7 @@ def _model(size: int, width: int, residual: bool) -> Any:
 
 
 def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) -> Store:
-    from legodnn.blocks.build import build
-    from legodnn.recipe import Recipe
+    from legodnn.blocks import Recipe, build
 
     recipe = Recipe(
         model=str(model),
@@ -84,7 +81,7 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
 def main() -> None:
     """Write both stores beside this file, in place of those that are there."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # before Keras is imported, as legodnn.blocks does
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # before Keras is imported, as legodnn.blocks._backend does
         os.chdir(folder)  # the manifest says where the model was
         build_tiny(save_tiny_model(Path("tiny.keras")), Path("tiny"))
         build_tiny2(save_tiny_model2(Path("tiny2.keras")), Path("tiny2"))

@@ -91,10 +91,10 @@ def test_what_is_no_file_is_refused(tmp_path: Path, make: Callable[[Path], objec
 def test_a_large_directory_is_not_read(tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        for i in range(30_000):
-            archive.writestr(f"{i}", b"")
+        for i in range(20_000):
+            archive.writestr(f"{i:0200}", b"")
     (tmp_path / "x.npz").write_bytes(content.getvalue())
-    with pytest.raises(DataError, match=r"its directory has .* bytes, at most 1,048,576 are read"):
+    with pytest.raises(DataError, match=r"its directory has .* bytes, at most 4,194,304 are read"):
         read_arrays(tmp_path / "x.npz", DataError, "make it again")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from legodnn.store import Store
 
 pytest.importorskip("keras")
 
-from legodnn.blocks import build as build_module
+from legodnn.blocks import pipeline
 from legodnn.recipe import Recipe
 
 
@@ -24,11 +25,13 @@ def asked(tiny_store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the command asks to be built; it gets a store that was built before."""
     found: dict[str, Any] = {}
 
-    def build(recipe: Recipe, path: str, jobs: int, tensorboard: str | None, allow_chance: bool) -> Store:
+    def build(
+        recipe: Recipe, path: str, jobs: int, tensorboard: str | None, allow_chance: bool, progress: Any
+    ) -> Store:
         found.update(recipe=recipe, path=path, jobs=jobs, tensorboard=tensorboard, allow_chance=allow_chance)
         return tiny_store
 
-    monkeypatch.setattr(build_module, "build", build)
+    monkeypatch.setattr(pipeline, "build", build)
     return found
 
 
@@ -148,12 +151,28 @@ def test_what_cannot_be_a_model_is_refused_before_keras_is_imported(
     assert len(error.strip().splitlines()) == 1
 
 
+def test_a_recipe_that_makes_no_sense_is_refused_before_keras_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipe.toml").write_text("sparsities = [0.5, 0.25]")
+    code = """
+import sys
+from legodnn.cli import main
+status = main(["build", "vgg16", "--recipe", "recipe.toml", "--out", "store"])
+print(status, sorted({name.split(".")[0] for name in sys.modules} & {"keras", "tensorflow"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1 []"
+    assert done.stderr.startswith("legodnn: recipe.toml: the recipe makes no sense: sparsities")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_an_interrupted_build_says_that_the_same_command_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def build(*args: Any) -> Store:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build_module, "build", build)
+    monkeypatch.setattr(pipeline, "build", build)
     assert main(["build", "vgg16", "--out", "mine"]) == 130
     assert "interrupted; what is finished is kept, the same command goes on where it was" in capsys.readouterr().err

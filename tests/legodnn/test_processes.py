@@ -50,8 +50,8 @@ def worker(store: Store, folder: Path) -> str:
 
 def job(store: Store, folder: Path) -> str:
     """It imports all that it needs to say that there is no such work."""
-    done = processes.run_module("legodnn.blocks.training.jobs", str(folder), "0")
-    assert "is damaged" in done.stderr or "cannot read" in done.stderr or "No such file" in done.stderr, done.stderr
+    done = processes.run_module("legodnn.blocks.training.job", str(folder), "0")
+    assert "is not the work folder of a build" in done.stderr, done.stderr
     return done.stderr
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy.likely_plans import likely
+from legodnn.blocks.accuracy.likely_plans import likely_compositions
 from legodnn.blocks.accuracy.loss_fit import Fit, neighbours
 from legodnn.manifest import Link
 
@@ -37,7 +37,7 @@ def test_none_loses_more_than_another_that_takes_no_more(seed: int, sizes: list[
     fit, costs = random_fit(seed, sizes)
     everything = list(itertools.product(*(range(n) for n in sizes)))
     whole = taken(costs, (0,) * len(sizes))
-    for found in likely(fit, costs, 30):
+    for found in likely_compositions(fit, costs, 30):
         better = [c for c in everything if fit.loss(c) < fit.loss(found) - 1e-9]
         share = taken(costs, found) / whole
         takes = np.array([taken(costs, c) / whole for c in better]).reshape(-1, 2)
@@ -47,7 +47,7 @@ def test_none_loses_more_than_another_that_takes_no_more(seed: int, sizes: list[
 
 def test_they_reach_from_the_smallest_to_the_original() -> None:
     fit, costs = random_fit(3, [4, 1, 5, 4])
-    found = likely(fit, costs, 30)
+    found = likely_compositions(fit, costs, 30)
     assert (0, 0, 0, 0) in found
     assert (3, 0, 4, 3) in found
     assert 5 < len(found) == len(set(found)) <= 30
@@ -56,4 +56,4 @@ def test_they_reach_from_the_smallest_to_the_original() -> None:
 
 def test_no_more_are_given_than_were_asked_for() -> None:
     fit, costs = random_fit(3, [4, 4, 5, 4])
-    assert 0 < len(likely(fit, costs, 4)) <= 4
+    assert 0 < len(likely_compositions(fit, costs, 4)) <= 4

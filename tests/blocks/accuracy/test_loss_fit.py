@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy.compositions import draw_compositions, swaps
 from legodnn.blocks.accuracy.loss_fit import NOISES, FitProblem, fit, neighbours
+from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 
 Array = np.ndarray
 
@@ -56,7 +56,7 @@ def test_flat_and_noisy_measurements_do_not_lead_astray(seed: int) -> None:
     rng, sizes = np.random.default_rng(seed), [12] * 8
     losses = np.concatenate([np.zeros((8, 1)), np.sort(rng.lognormal(-3.5, 1, (8, 5)), axis=1)], axis=1)
     losses = np.concatenate([losses, losses * 1.02 + 0.0005], axis=1)
-    drawn = [*swaps(sizes)[1:], *draw_compositions(sizes, 220, seed=0)]
+    drawn = [*single_swaps(sizes)[1:], *draw_compositions(sizes, 220, seed=0)]
     worth = np.array([0.4 + 0.57 / (1 + sum(losses[b, o] for b, o in enumerate(c)) ** 2) for c in drawn])
     values = worth + rng.normal(0, 0.012, len(drawn))
     errors = losses**1.3 * rng.lognormal(0, 0.5, losses.shape)
@@ -87,7 +87,7 @@ def interacting(seed: int) -> tuple[list[list[float]], list[Array], Callable[[tu
 def test_interactions_of_neighbours_are_found_across_fixed_segments_too(seed: int) -> None:
     errors, matrices, worth = interacting(seed)
     sizes = [len(row) for row in errors]
-    drawn = [*swaps(sizes), *draw_compositions(sizes, 200, seed=3)]
+    drawn = [*single_swaps(sizes), *draw_compositions(sizes, 200, seed=3)]
     found = fit(errors, drawn[:-80], [worth(c) for c in drawn[:-80]], 0.9)
     assert [len(m) for m in found.interactions] == [0, 4, 0, 4, 4, 4]
     values = np.array([worth(c) for c in drawn[-80:]])
@@ -122,7 +122,7 @@ def test_a_link_follows_its_curve_also_where_some_options_lose_far_more_than_oth
     drawn = list(itertools.product(range(4), repeat=2))
     values = [0.1 + 0.8 / (1 + (errors[0][a] + errors[1][b]) ** power) for a, b in drawn]
     problem = FitProblem(errors, drawn, np.array(values), 0.9, 0.012, [])
-    p = problem.solved(problem.mean)
+    p = problem.solve(problem.mean)
     largest = float(problem.losses(p).max()) * 2
     x = problem.knots(p, largest)
     y = np.concatenate([[0.9], problem.curve(p, x[1:])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,14 @@ piece = extract(keras.saving.load_model(sys.argv[1]))[0]
 x = load("digits", image_size=12).train.x[:64]
 print(*(hashlib.sha256(convert(piece.model, 1, p, [x])).hexdigest() for p in ("float32", "float16", "int8")))
 """
+
+
+def test_a_conversion_adds_no_handler_to_the_root_logger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would print every note of this library a second time, and make the program's own `basicConfig` do nothing."""
+    inputs = keras.Input((4,))
+    monkeypatch.setattr(logging.root, "handlers", [])
+    convert(keras.Model(inputs, layers.Dense(2)(inputs)))
+    assert logging.root.handlers == []
 
 
 def test_the_same_model_gives_the_same_bytes_in_another_process_too(

@@ -59,3 +59,17 @@ def test_sample_inputs_hold_scaled_images_and_pixels_and_are_the_same_each_time(
     assert first[0][:2].max() <= 1 < first[0][2:].max() <= 255
     assert first[1].max() > 200
     assert set(np.unique(first[2])) == {0, 1}
+
+
+def test_chunks_have_errors_of_their_own_over_the_variance_of_all() -> None:
+    target = np.random.default_rng(0).normal(3, 2, (12, 5)).astype(np.float32)
+    output = target + np.repeat([[0.0], [1.0], [2.0]], 4, axis=0).astype(np.float32)
+    found = np.asarray(relative_error([output, output], [target, target], chunks=3))
+    np.testing.assert_allclose(found, np.array([0, 1, 4]) / target.var(), rtol=1e-4, atol=1e-6)
+    assert found.mean() == pytest.approx(float(relative_error([output], [target])), rel=1e-5)
+
+
+def test_a_target_that_is_constant_gives_a_finite_error() -> None:
+    target = np.full((4, 3), 0.5, np.float32)
+    assert float(relative_error([target], [target])) == 0
+    assert np.isfinite(float(relative_error([target + 1], [target])))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from legodnn.blocks.build import build
+from legodnn.blocks import build
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.labels import check_classes
 from legodnn.errors import DataError

@@ -1,13 +1,12 @@
-"""Descendants learn their blocks' features; originals learn labels and are otherwise left as they were."""
+"""Descendants learn their blocks' features; the original is left as it was."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,16 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.build_state import BuildState, Checkpoint
-from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.build_state import Checkpoint
+from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
-from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.training import distill as distill_module
-from legodnn.blocks.training import training as training_module
-from legodnn.blocks.training.distill import Distiller, Student, distill
-from legodnn.blocks.training.training import batch_of, bfloat16, train_original
+from legodnn.blocks.training.distill import Distiller, _Distillation, distill
+from legodnn.blocks.training.student import Student
 from legodnn.errors import ModelError
-from legodnn.recipe import Recipe
+from tests.blocks.training.interrupted import Interrupted, InterruptedCheckpoint
 
 Weights = list[np.ndarray]
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    data = load("digits", image_size=12)
-    return replace(data, train=data.train.first(640), val=data.val.first(100))
-
-
-@pytest.fixture(scope="module")
-def model_file(tiny_keras_file: Path, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model after some ordinary training."""
-    keras.utils.set_random_seed(0)
-    model = keras.saving.load_model(tiny_keras_file)
-    train_original(model, digits, epochs=4, batch_size=32)
-    path = tmp_path_factory.mktemp("trained") / "trained.keras"
-    model.save(path)
-    return path
 
 
 @dataclass
@@ -102,26 +80,9 @@ def test_the_same_seed_gives_the_same_descendants(trained: Trained, model_file: 
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_the_relative_error_is_0_for_a_perfect_student_and_1_for_a_constant() -> None:
-    target = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
-    constant = np.full_like(target, target.mean())
-    perfect = relative_error([target], [target])
-    dull = relative_error([constant], [target])
-    half = relative_error([target, 3 * constant], [target, 3 * target])
-    assert float(perfect) == 0
-    assert float(dull) == pytest.approx(1, rel=1e-5)
-    assert float(half) == pytest.approx(0.5, rel=1e-5)  # the mean over a block's outputs
-
-
 def test_training_that_diverges_is_refused_by_block_and_descendant(model_file: Path, digits: Dataset) -> None:
     with pytest.raises(ModelError, match=r"distillation of block\d, descendant \d, diverged; lower the learning rate"):
         run(model_file, digits, learning_rate=float("inf"))
-
-
-def test_an_original_learns_the_digits(model_file: Path, digits: Dataset) -> None:
-    model = keras.saving.load_model(model_file)
-    predicted = model.predict(digits.val.x, verbose=0).argmax(axis=1)
-    assert (predicted == digits.val.y).mean() > 0.6
 
 
 def test_targets_are_the_originals_features_as_at_inference() -> None:
@@ -134,33 +95,6 @@ def test_targets_are_the_originals_features_as_at_inference() -> None:
     student = Student("block1", 0, descendant(pieces[0].model, 0))  # no error, unless a batch has its own statistics
     assert float(Distiller(pieces, [student])(image, training=False)[0]) < 1e-9
     assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.01
-
-
-class Interrupted(BaseException):
-    """As if the process had been killed."""
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, place: Any, step: int) -> None:
-    """Save after every step, and break off at the start of this one."""
-
-    def call(at: int, *args: Any) -> Any:
-        if at == step:
-            raise Interrupted
-        return batch_of(at, *args)
-
-    monkeypatch.setattr(Checkpoint, "due", property(lambda self: self._path is not None))
-    monkeypatch.setattr(place, "batch_of", call)
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Checkpoint:
-    return BuildState(tmp_path / "store", Recipe(model="x", name="x")).checkpoint("job0")
-
-
-@pytest.fixture(scope="module")
-def few(digits: Dataset) -> Dataset:
-    """Five steps of 32 images an epoch."""
-    return replace(digits, train=digits.train.first(160), val=digits.val.first(64))
 
 
 Logged = dict[str, dict[int, float]]
@@ -193,24 +127,29 @@ def uninterrupted(model_file: Path, few: Dataset) -> tuple[dict[str, Weights], d
     return run_students(model_file, few, epochs=3)
 
 
-@pytest.mark.parametrize("step", [0, 8, 10])
-def test_training_goes_on_in_the_middle_of_an_epoch_as_if_it_had_not_been_interrupted(
+@pytest.mark.parametrize("steps", [8, 10])
+def test_training_goes_on_as_if_it_had_not_been_interrupted(
     model_file: Path,
     few: Dataset,
     uninterrupted: tuple[dict[str, Weights], dict[str, list[float]], Logged],
-    checkpoint: Checkpoint,
-    monkeypatch: pytest.MonkeyPatch,
-    step: int,
+    tmp_path: Path,
+    steps: int,
 ) -> None:
-    with monkeypatch.context() as patched:
-        interrupt(patched, distill_module, step)
-        with pytest.raises(Interrupted):
-            run_students(model_file, few, epochs=3, checkpoint=checkpoint)
-    weights, errors, _ = run_students(model_file, few, epochs=3, checkpoint=checkpoint)
+    with pytest.raises(Interrupted):
+        run_students(model_file, few, epochs=3, checkpoint=InterruptedCheckpoint(tmp_path / "state.npz", steps))
+    weights, errors, _ = run_students(model_file, few, epochs=3, checkpoint=Checkpoint(tmp_path / "state.npz"))
     assert errors == uninterrupted[1]
     for name, arrays in uninterrupted[0].items():
         for found, expected in zip(weights[name], arrays, strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_the_state_of_other_blocks_is_refused(model_file: Path, few: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    run_students(model_file, few, ("block1",), epochs=1, checkpoint=Checkpoint(path, every_s=0))
+    for options in ({"names": ("block2",)}, {"names": ("block1",), "exact": True}):
+        with pytest.raises(ModelError, match=r"state\.npz holds the state of another training"):
+            run_students(model_file, few, epochs=1, checkpoint=Checkpoint(path), **options)
 
 
 def test_a_block_trained_alone_or_in_another_order_is_trained_the_same(
@@ -224,26 +163,13 @@ def test_a_block_trained_alone_or_in_another_order_is_trained_the_same(
                 np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_a_student_is_done_after_its_patience_and_keeps_its_best_weights() -> None:
-    inputs = keras.Input((2,))
-    student = Student("block1", 0, keras.Model(inputs, keras.layers.Dense(1, use_bias=False)(inputs)))
-    for epoch, error in enumerate([0.5, 0.3, 0.299, 0.31, 0.2, 0.25, 0.25]):
-        assert not student.done
-        student.model.set_weights([np.full((2, 1), epoch, np.float32)])
-        student.look(error, patience=2)
-        assert student.stale == [0, 0, 1, 2, 0, 1, 2][epoch]
-        student.done = epoch == 6 and student.done
-    assert student.done
-    assert student.best == 0.2
-    np.testing.assert_array_equal(student.best_weights[0], np.full((2, 1), 4))
-
-
 @pytest.mark.parametrize("pays", [True, False])
 def test_each_option_stops_by_itself_and_the_others_go_on(
     model_file: Path, few: Dataset, monkeypatch: pytest.MonkeyPatch, pays: bool
 ) -> None:
     """A whole copy of a block has less to learn than its half."""
-    monkeypatch.setattr(distill_module._Run, "_pays", lambda self, live, times: pays and any(s.done for s in live))
+    pays_once_done = lambda self, steps_left: pays and any(s.done for s in self._live)  # noqa: E731
+    monkeypatch.setattr(_Distillation, "_compiling_pays", pays_once_done)
     weights, errors, logged = run_students(model_file, few, ("block2",), exact=True, epochs=6, patience=1)
     copy, half = logged["block2/1/error"], logged["block2/2/error"]
     assert len(copy) < len(half)
@@ -263,28 +189,6 @@ def test_training_ends_early_when_all_are_done(model_file: Path, few: Dataset) -
     assert len(errors) < 100
 
 
-def test_layers_compute_in_bfloat16_meanwhile_and_keep_their_weights_and_policies(pieces: list[Piece]) -> None:
-    models = [piece.model for piece in pieces[:2]]
-    x = np.ones((1, *models[0].input_shape[1:]), np.float32)
-    policies = [[layer.dtype_policy for layer in model.layers] for model in models]
-
-    def dtypes() -> tuple[str, set[str]]:
-        return keras.backend.standardize_dtype(models[0](x).dtype), {str(w.dtype) for m in models for w in m.weights}
-
-    with bfloat16(models, on=False):
-        assert dtypes() == ("float32", {"float32"})
-    with contextlib.suppress(Interrupted), bfloat16([*models, models[0]], on=True):
-        assert dtypes() == ("bfloat16", {"float32"})
-        raise Interrupted
-    assert dtypes() == ("float32", {"float32"})
-    assert [[layer.dtype_policy for layer in model.layers] for model in models] == policies
-
-
-@pytest.fixture
-def pieces(model_file: Path) -> list[Piece]:
-    return extract(keras.saving.load_model(model_file))
-
-
 def test_mixed_precision_trains_about_as_well(
     model_file: Path, few: Dataset, uninterrupted: tuple[dict[str, Weights], dict[str, list[float]], Logged]
 ) -> None:
@@ -298,32 +202,13 @@ def test_mixed_precision_trains_about_as_well(
     assert errors["block2"][0] == pytest.approx(exact, rel=0.1)
 
 
-def test_training_an_original_goes_on_as_if_it_had_not_been_interrupted(
-    tiny_keras_file: Path, few: Dataset, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def train(**options: Any) -> tuple[Weights, list[float]]:
-        model, losses = keras.saving.load_model(tiny_keras_file), list[float]()
-        train_original(model, few, 2, 32, log=lambda tag, value, step: losses.append(value), **options)
-        return model.get_weights(), losses
-
-    expected, losses = train()
-    assert losses[1] < losses[0]
-    with monkeypatch.context() as patched:
-        interrupt(patched, training_module, 8)
-        with pytest.raises(Interrupted):
-            train(checkpoint=checkpoint)
-    weights, rest = train(checkpoint=checkpoint)
-    assert rest == losses[1:]
-    for a, b in zip(weights, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 JAX = """
 import json, sys
 
 import keras
 from legodnn.blocks.importing.data_sources import load
-from legodnn.blocks.training.distill import Distiller, Student, distill
+from legodnn.blocks.training.distill import Distiller, distill
+from legodnn.blocks.training.student import Student
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.pruning.prune import descendant
 

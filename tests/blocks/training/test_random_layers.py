@@ -14,9 +14,11 @@ from legodnn.blocks.cutting.extract import Piece, check_composed, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.training.distill import Distiller, Student, distill
-from legodnn.blocks.training.joint import Composer, draw_paths
-from legodnn.blocks.training.training import train_original
+from legodnn.blocks.training.composer import Composer
+from legodnn.blocks.training.distill import Distiller, distill
+from legodnn.blocks.training.joint import draw_paths
+from legodnn.blocks.training.original import train_original
+from legodnn.blocks.training.student import Student
 from legodnn.errors import ModelError
 
 PIXELS = {"value_range": (0.0, 1.0)}

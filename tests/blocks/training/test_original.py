@@ -1,29 +1,22 @@
-"""Ordinary training: what is refused before it or in it, the order of images, and what is logged."""
+"""Originals learn labels of every usual kind; what cannot be trained is refused."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from legodnn.blocks.accuracy.chance import standing
+from legodnn.blocks.accuracy.chance import rate_original
 from legodnn.blocks.accuracy.metrics import metric_of
+from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.importing.data_sources import load
-from legodnn.blocks.training.training import batch_of, scalars_to, steps_per_epoch, train_original
+from legodnn.blocks.training.original import train_original
 from legodnn.errors import DataError, ModelError
-
-
-@pytest.fixture(scope="module")
-def few() -> Dataset:
-    """Five steps of 32 images an epoch."""
-    data = load("digits", image_size=12)
-    return replace(data, train=data.train.first(160), val=data.val.first(64))
+from tests.blocks.training.interrupted import Interrupted, InterruptedCheckpoint
 
 
 @pytest.mark.parametrize("label", [-1, 10])
@@ -33,24 +26,6 @@ def test_labels_without_an_output_are_refused_before_training(tiny_keras_file: P
     model = keras.saving.load_model(tiny_keras_file)
     with pytest.raises(DataError, match=rf"labels run from .*{label}.*, but tiny has 10 outputs"):
         train_original(model, replace(few, train=Split(few.train.x, labels)), epochs=1)
-
-
-@given(images=st.integers(1, 40), batch_size=st.integers(1, 17), seed=st.integers(0, 9), epoch=st.integers(0, 3))
-def test_every_epoch_sees_every_image_in_batches_of_one_size(
-    images: int, batch_size: int, seed: int, epoch: int
-) -> None:
-    steps = steps_per_epoch(images, batch_size)
-    batches = [batch_of(epoch * steps + i, images, batch_size, seed) for i in range(steps)]
-    assert {len(batch) for batch in batches} == {batch_size}
-    seen = np.concatenate(batches)
-    assert sorted(seen[:images]) == list(range(images))
-    assert set(seen) == set(range(images))
-
-
-def test_every_epoch_has_an_order_of_its_own_fixed_by_the_seed() -> None:
-    orders = [batch_of(step, 100, 100, seed).tolist() for step, seed in ((0, 1), (1, 1), (0, 2))]
-    assert orders[0] == batch_of(0, 100, 100, 1).tolist()
-    assert len({tuple(order) for order in orders}) == 3
 
 
 def test_an_original_that_diverges_is_refused_at_once(tiny_keras_file: Path, few: Dataset) -> None:
@@ -90,7 +65,7 @@ def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -
     parts = {name: Split(s.x, labels(s.y)) for name in ("train", "val", "test") for s in [getattr(few, name)]}
     data = replace(few, **parts)
     train_original(model, data, 40, 32, learning_rate=1e-2)
-    found = standing(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
+    found = rate_original(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
     assert found.original > found.chance + 0.1
 
 
@@ -101,15 +76,27 @@ def test_an_original_that_gives_no_vector_is_refused(few: Dataset) -> None:
         train_original(model, few, epochs=1)
 
 
-def test_logs_are_written_for_tensorboard(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def test_an_original_learns_the_digits(model_file: Path, digits: Dataset) -> None:
+    model = keras.saving.load_model(model_file)
+    predicted = model.predict(digits.val.x, verbose=0).argmax(axis=1)
+    assert (predicted == digits.val.y).mean() > 0.6
 
-    scalars_to(None)("a", 1.0, 1)
-    log = scalars_to(str(tmp_path / "logs"))
-    for step, value in ((5, 0.5), (10, 0.25)):
-        log("block1/1/error", value, step)
-    events = EventAccumulator(str(tmp_path / "logs")).Reload()
-    assert events.Tags()["tensors"] == ["block1/1/error"]
-    found = {e.step: float(e.tensor_proto.float_val[0]) for e in events.Tensors("block1/1/error")}
-    assert found == {5: 0.5, 10: 0.25}
+
+@pytest.mark.parametrize("steps", [0, 8])
+def test_training_an_original_goes_on_as_if_it_had_not_been_interrupted(
+    tiny_keras_file: Path, few: Dataset, tmp_path: Path, steps: int
+) -> None:
+    def train(checkpoint: Checkpoint | None = None) -> tuple[list[np.ndarray], list[float]]:
+        model, losses = keras.saving.load_model(tiny_keras_file), list[float]()
+        log: Any = lambda tag, value, step: losses.append(value)  # noqa: E731
+        train_original(model, few, 2, 32, checkpoint=checkpoint, log=log)
+        return model.get_weights(), losses
+
+    expected, losses = train()
+    assert losses[1] < losses[0]
+    with pytest.raises(Interrupted):
+        train(InterruptedCheckpoint(tmp_path / "state.npz", steps))
+    weights, rest = train(Checkpoint(tmp_path / "state.npz"))
+    assert rest == losses[steps // 5 :]
+    for a, b in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(a, b)

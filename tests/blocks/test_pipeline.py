@@ -1,4 +1,7 @@
-"""The offline stage gives a whole store that can be made again from its own recipe, or nothing."""
+"""The offline stage gives a whole store that can be made again from its own recipe, or nothing.
+
+Covers also: blocks.source, blocks.training_stage, blocks.evaluation_stage, blocks.manifest, blocks.export.options.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,9 @@ from keras import layers
 from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
-from legodnn.blocks import build as build_module
-from legodnn.blocks.accuracy import compositions as accuracy_module
+from legodnn.blocks import build, pipeline
+from legodnn.blocks.accuracy import evaluation as evaluation_module
 from legodnn.blocks.accuracy.loss_fit import Fit
-from legodnn.blocks.build import build
 from legodnn.blocks.build_state import BuildState, Checkpoint
 from legodnn.blocks.export import options as options_module
 from legodnn.blocks.export.convert import Runner
@@ -26,9 +28,9 @@ from legodnn.blocks.export.options import mark_dominated
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.models import model_of
-from legodnn.blocks.training import distill as distill_module
 from legodnn.blocks.training import joint as joint_module
-from legodnn.blocks.training import training as training_module
+from legodnn.blocks.training.distill import _Distillation
+from legodnn.blocks.training.original import _OriginalTraining
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.manifest import MANIFEST, Manifest
 from legodnn.profile import default_path
@@ -76,8 +78,9 @@ def test_descendants_are_smaller_and_cost_more_accuracy(tiny_store: Store) -> No
 
 def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store: Store) -> None:
     manifest, recipe = tiny_store.manifest, recipe_of(tiny_store)
+    assert recipe.image_size is not None
     val = load(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
-    x = val.x
+    x = np.asarray(val.x)
     for segment in manifest.segments:
         [x] = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
     assert manifest.accuracy.original == pytest.approx(float((x.argmax(axis=1) == val.y).mean()), abs=1e-6)
@@ -142,12 +145,12 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
     recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "float16"))
     whole = build(recipe, tmp_path / "whole", allow_chance=True)
     place, name = {
-        "training": (training_module, "batch_of"),
-        "distilling": (distill_module, "batch_of"),
-        "exporting": (options_module, "_convert"),
+        "training": (_OriginalTraining, "step"),
+        "distilling": (_Distillation, "step"),
+        "exporting": (options_module, "_exported"),
         "composing": (joint_module, "draw_paths"),
-        "measuring": (accuracy_module, "Measured"),
-        "at the end": (build_module, "write_atomic"),
+        "measuring": (evaluation_module, "MeasuredComposition"),
+        "at the end": (pipeline, "write_atomic"),
     }[moment]
     with monkeypatch.context() as patched:
         patched.setattr(Checkpoint, "due", True)
@@ -181,10 +184,10 @@ def test_what_appears_at_the_path_meanwhile_stays(
     def meanwhile(*args: Any) -> Manifest:
         (tmp_path / "store").mkdir()
         (tmp_path / "store" / "mine").write_text("mine")
-        return export(*args)
+        return made(*args)
 
-    export = build_module._export
-    monkeypatch.setattr(build_module, "_export", meanwhile)
+    made = pipeline.store_manifest
+    monkeypatch.setattr(pipeline, "store_manifest", meanwhile)
     with pytest.raises(StoreError, match="has appeared in the meantime"):
         build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True)
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["mine"]
@@ -333,5 +336,5 @@ def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path
         np.testing.assert_allclose(run_files(store, {}, images), model(images), atol=1e-5)
         for budget in (Budget(), Budget(memory_bytes=runtime.plan.memory_bytes)):
             runtime.budget = budget
-            found = [runtime.infer("skips", image) for image in images]
+            found = [np.asarray(runtime.infer("skips", image)) for image in images]
             np.testing.assert_allclose(found, run_files(store, runtime.plan["skips"].options, images), atol=1e-6)

@@ -1,0 +1,41 @@
+"""Prepare TensorFlow and Keras, then import Keras: what every module that uses Keras needs to happen first.
+
+TensorFlow reads its environment variables once, when it is imported. So the packages inside `legodnn.blocks` import
+this module before any of their own, and importing `legodnn.blocks` alone changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+
+from legodnn.errors import DependencyError
+from legodnn.native_stderr import native_stderr_silenced
+
+# TensorFlow's start-up messages would bury what the commands print; whoever wants them sets the variable.
+_quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow 2.21's oneDNN kernels damage the heap when descendants of a ResNet-18 are trained in random compositions
+# (the process aborts in malloc); without them it trains.
+if "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+    warnings.warn(
+        "TensorFlow was imported before legodnn.blocks, with its oneDNN kernels on, which can crash training in "
+        "compositions: set TF_ENABLE_ONEDNN_OPTS=0, or import build from legodnn.blocks first",
+        stacklevel=2,
+    )
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# Both loggers warn of what is done on purpose: functions are converted without a SavedModel (five times faster, and
+# variables become constants here), and one function is compiled for each of many models.
+for _name in ("absl", "tensorflow"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+try:
+    with native_stderr_silenced() if _quiet else contextlib.nullcontext():
+        import keras as keras
+except ImportError as _error:
+    raise DependencyError(
+        f"the offline stage needs Keras and TensorFlow ({_error}); pip install 'legodnn[train]'"
+    ) from None

@@ -1,0 +1,69 @@
+"""The evaluation of a build: the exported files are measured in compositions, and the accuracy model is fitted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from legodnn.blocks.accuracy.accuracy_model import measure
+from legodnn.blocks.accuracy.kept_measurements import KeptMeasurements
+from legodnn.blocks.accuracy.loss_fit import Fit
+from legodnn.blocks.accuracy.measurement_report import measurement_report
+from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
+from legodnn.blocks.accuracy.sampling import draw_compositions
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.cutting.extract import Piece, output_names
+from legodnn.blocks.export.options import ExportedOptions, uniform_compositions
+from legodnn.blocks.rehearsal import check_undivided
+from legodnn.blocks.source import BuildSource
+from legodnn.manifest import AccuracyModel
+from legodnn.progress import Progress, no_progress
+
+log = logging.getLogger("legodnn.blocks")
+
+_UNDIVIDED_IMAGES = 256  # validation images on which the composed originals are compared with the undivided model
+
+
+def evaluate_options(
+    work: BuildState,
+    source: BuildSource,
+    pieces: Sequence[Piece],
+    options: ExportedOptions,
+    progress: Progress = no_progress,
+) -> tuple[AccuracyModel, Fit]:
+    """Measure compositions of the exported files, fit the accuracy model to them, and log a table of both.
+
+    Args:
+        work: the work folder, where measurements are kept.
+        source: the original, and the images and the metric to measure with.
+        pieces: the segments.
+        options: the exported options of every segment, the original first.
+        progress: shows what is being measured.
+
+    Raises:
+        ModelError: the composed originals compute something else than the undivided model.
+    """
+    recipe = work.recipe
+    stages = [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces]
+    chain = OptionChain(stages, output_names(pieces))
+    check_undivided(chain, source.model, source.val.x[:_UNDIVIDED_IMAGES])
+    known = KeptMeasurements(work.path / "evaluated.json")
+    uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])
+    costs = [np.array([o.costs for o in options[p.name]], np.float64) for p in pieces]
+    accuracy, fit = measure(
+        chain,
+        source.val,
+        source.described,
+        recipe.samples,
+        recipe.seed,
+        source.metric,
+        known,
+        uniform.values(),
+        costs,
+        progress,
+    )
+    sample = draw_compositions(chain.sizes, recipe.samples, recipe.seed)
+    log.info(measurement_report(uniform, known, sample, accuracy))
+    return accuracy, fit

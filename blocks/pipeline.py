@@ -1,0 +1,132 @@
+"""The offline stage from a recipe to a store, as a sequence of stages that each take and return values.
+
+What is finished is kept in a work folder (`build_state`), so the process can be killed at any moment: the same call
+then goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.estimate import build_seconds, seconds_per_image
+from legodnn.blocks.evaluation_stage import evaluate_options
+from legodnn.blocks.export.options import export_options
+from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.manifest import store_manifest
+from legodnn.blocks.rehearsal import rehearse
+from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
+from legodnn.errors import StoreError, WriteError
+from legodnn.files import new_folder, write_atomic
+from legodnn.manifest import MANIFEST, Manifest
+from legodnn.progress import Progress, no_progress
+from legodnn.recipe import Recipe
+from legodnn.schema import to_json
+from legodnn.store import Store
+from legodnn.units import duration
+
+log = logging.getLogger("legodnn.blocks")
+
+
+def build(
+    recipe: Recipe,
+    path: str | Path,
+    jobs: int = 1,
+    tensorboard: str | None = None,
+    allow_chance: bool = False,
+    progress: Progress = no_progress,
+) -> Store:
+    """Train, cut, prune, distil, quantise and export one model.
+
+    Args:
+        recipe: what to build.
+        path: the store's folder; it must not exist, and appears complete at the end or not at all. Until then finished
+            work is kept in NAME.work beside it; if this process dies, the same call goes on from there.
+        jobs: processes that train at a time. The store is the same but for the last bits of its weights, because sums
+            depend on the number of threads that each process gets.
+        tensorboard: a folder for logs of training.
+        allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
+        progress: shows the progress of each stage; by default nothing is shown. Notes go to the logger
+            `legodnn.blocks`.
+
+    Returns:
+        The store.
+
+    Raises:
+        StoreError: something is at `path` already, or another build is under way there.
+        WriteError: files cannot be written.
+        ModelError: the model cannot be cut, pruned or exported.
+        DataError: the data cannot be used, the metric cannot tell good outputs from bad ones, or the original is at
+            chance level.
+    """
+    path = Path(path)
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    with in_float32():
+        source = open_source(recipe, progress)
+        pieces = extract(source.model, recipe.max_blocks, recipe.min_share)
+        with _resumable(path):
+            left_out = rehearse(recipe, source, pieces, progress)
+            rating = source.rate()
+            if not recipe.train_epochs:
+                source.check(rating, allow_chance)
+            with BuildState(path, recipe) as work:
+                left_out = work.left_out(left_out)
+                if recipe.train_epochs:
+                    train_or_restore_original(work, source, tensorboard, progress)
+                    source.check(source.rate(), allow_chance)
+                _log_left_out(left_out)
+                if work.fresh:
+                    _log_estimate(recipe, source, pieces)
+                descendants = train_or_restore_descendants(work, source, pieces, jobs, tensorboard, progress)
+                options, found = export_options(work, source.data, pieces, descendants, left_out, progress)
+                work.leave_out(found)
+                _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
+                accuracy, fit = evaluate_options(work, source, pieces, options, progress)
+                manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found)
+                _write_store(path, work, manifest)
+                work.remove()
+    return Store(path)
+
+
+def _write_store(path: Path, work: BuildState, manifest: Manifest) -> None:
+    """Write the manifest and the files that it names to a new folder; StoreError if something is there by now."""
+    try:
+        with new_folder(path) as folder:
+            for segment in manifest.segments:
+                for option in segment.options:
+                    write_atomic(folder / option.file, (work.path / "files" / option.file).read_bytes())
+            write_atomic(folder / MANIFEST, to_json(manifest))
+    except FileExistsError:
+        raise StoreError(f"{path} has appeared in the meantime; remove it and run the same command again") from None
+
+
+@contextmanager
+def _resumable(path: Path) -> Iterator[None]:
+    """Raise what cannot be written as a WriteError that says how to go on."""
+    try:
+        yield
+    except (OSError, WriteError) as e:
+        told = f"cannot write {e.filename or path}: {e.strerror or e}" if isinstance(e, OSError) else str(e)
+        raise WriteError(f"{told}, and run the same command again: it goes on where it was") from e
+
+
+def _log_left_out(left_out: Mapping[str, str]) -> None:
+    """Log a line for each block and reason, naming the options that are left out."""
+    together: dict[tuple[str, str], list[str]] = {}
+    for place, reason in left_out.items():
+        block, _, option = place.partition("/")
+        together.setdefault((block, reason), []).append(option)
+    for (block, reason), options in together.items():
+        log.info(f"{block}: left out {', '.join(options)}: {reason}")
+
+
+def _log_estimate(recipe: Recipe, source: BuildSource, pieces: Sequence[Piece]) -> None:
+    image_s = seconds_per_image(source.model, source.data.train.x, recipe.batch_size)
+    total = build_seconds(recipe, pieces, len(source.data.train), len(source.val), image_s)
+    log.info(f"the build takes about {duration(total)} from here, less where blocks learn fast")

@@ -1,0 +1,144 @@
+"""Original and descendants as one Keras model that runs several compositions on one batch.
+
+A batch is divided into as many chunks as a block has options, and in each block every option takes one chunk. Which
+chunk that is may differ from block to block, so that the chunks take as many different compositions ("paths") through
+the model, and every option of every block is trained once. All shapes are fixed and nothing branches, so a training
+step is one graph on every backend, and costs as much as one path of average size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from legodnn.blocks.cutting.extract import Piece, output_names
+from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.training.output_error import output_error
+
+_NUMBERS = Head("numbers", "r2", "linear")
+_FLOOR = 0.01  # a path whose loss is this small is as good as perfect
+
+
+def slot_options(slots: int, options: int) -> NDArray[np.int64]:
+    """Return the option that each slot of a block runs, shape (slots,).
+
+    A block has a slot for every chunk. Options take slots in turn, so a block with fewer options than slots runs some
+    of them more than once.
+    """
+    return np.arange(slots) % options
+
+
+class Composer(keras.Model):  # type: ignore[misc]
+    """Original and descendants as one trainable Keras model: a batch takes several paths at once.
+
+    It is called with (inputs by name, paths): each input of shape (slots x chunk, ...), and paths of shape (blocks,
+    slots), where paths[b, s] is the chunk that slot s of block b takes. It returns the loss of every path, shape
+    (slots,).
+
+    Attributes:
+        students: descendants by block name.
+        slots: number of chunks and paths: the most options that a block has, the original counted.
+    """
+
+    def __init__(
+        self, pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]], heads: Sequence[Head] = ()
+    ) -> None:
+        """Put a model together.
+
+        Args:
+            pieces: the segments of the original, in order. Their models are made untrainable.
+            students: descendants by block name; blocks may be left out.
+            heads: how each output of the model is read; none given: all are numbers.
+        """
+        super().__init__(name="composer", dtype="float32")
+        self._heads = tuple(heads) or (_NUMBERS,) * len(output_names(pieces))
+        self._pieces = list(pieces)
+        self._originals = [piece.model for piece in pieces]  # Keras finds variables by attributes
+        for original in self._originals:
+            original.trainable = False
+        self.students = {name: list(models) for name, models in students.items()}
+        self.slots = 1 + max(len(models) for models in self.students.values())
+
+    def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
+        """Return the loss of every path: mean error at the outputs of blocks plus mean error at the model's outputs."""
+        wanted, found, features = self.compose(*arguments)
+        last = [
+            output_error(head, found[name], wanted[name], self.slots)
+            for head, name in zip(self._heads, output_names(self._pieces), strict=True)
+        ]
+        return sum(features) / len(features) + sum(last) / len(last)
+
+    def compose(self, inputs: Mapping[str, Any], paths: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        """Run the original and the paths.
+
+        Returns:
+            All tensors of the original by name, all tensors of the paths by name, and the errors of the paths at every
+            output of every block, each of shape (slots,).
+        """
+        wanted, found, features = dict(inputs), dict(inputs), []
+        block = 0
+        for piece in self._pieces:
+            outputs = piece.run(wanted)
+            if piece.name in self.students:
+                composed = self._run_block(piece, found, paths[block])
+                block += 1
+                features += [
+                    relative_error([y], [ops.stop_gradient(target)], self.slots)
+                    for y, target in zip(composed, outputs, strict=True)
+                ]
+            elif all(found[name] is wanted[name] for name in piece.inputs):
+                composed = outputs
+            else:
+                composed = piece.run(found)
+            wanted.update(zip(piece.outputs, outputs, strict=True))
+            found.update(zip(piece.outputs, composed, strict=True))
+        return wanted, found, features
+
+    def _run_block(self, piece: Piece, tensors: Mapping[str, Any], path: Any) -> list[Any]:
+        """Return a block's outputs where slot s takes chunk path[s]; chunks keep their places in the batch."""
+        options = [piece.model, *self.students[piece.name]]
+        chunks = {name: self._by_slot(tensors[name], path) for name in piece.inputs}
+        which = slot_options(self.slots, len(options))
+        parts: list[list[Any]] = []
+        for number, option in enumerate(options):
+            own = np.flatnonzero(which == number)
+            read = {name: _joined([slots[s] for s in own]) for name, slots in chunks.items()}
+            parts.append([_divided(y, len(own)) for y in piece.run(read, option)])
+        # Slots are now ordered by option. Chunk c is where the path of the slot holds c.
+        back = ops.argsort(ops.take(path, np.argsort(which, kind="stable"), axis=0))
+        return [_merged(ops.take(ops.concatenate(column, axis=0), back, axis=0)) for column in zip(*parts, strict=True)]
+
+    def _by_slot(self, y: Any, path: Any) -> list[Any]:
+        """Return for every slot the chunk of a batch that it takes."""
+        return list(ops.unstack(ops.take(_divided(y, self.slots), path, axis=0), self.slots, axis=0))
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """Return the mean over paths of the logarithm of their losses.
+
+        So a path counts by the share of its loss that can be saved. In a plain mean, heavily pruned paths would drown
+        what lightly pruned ones can learn.
+        """
+        return ops.mean(ops.log(y_pred + _FLOOR))
+
+
+def _divided(batch: Any, chunks: int) -> Any:
+    """Return a batch of shape (chunks x n, ...) as chunks, shape (chunks, n, ...)."""
+    return ops.reshape(batch, (chunks, -1, *batch.shape[1:]))
+
+
+def _joined(chunks: Sequence[Any]) -> Any:
+    """Return chunks, each of shape (n, ...), as one batch."""
+    return chunks[0] if len(chunks) == 1 else ops.concatenate(chunks, axis=0)
+
+
+def _merged(chunks: Any) -> Any:
+    """Return chunks of shape (chunks, n, ...) as one batch, shape (chunks x n, ...)."""
+    return ops.reshape(chunks, (-1, *chunks.shape[2:]))

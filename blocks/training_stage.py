@@ -1,0 +1,98 @@
+"""The training of a build: what the work folder holds already is read from there, and the rest is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.source import BuildSource
+from legodnn.blocks.training.job_processes import train_descendants
+from legodnn.blocks.training.joint import train_jointly
+from legodnn.blocks.training.original import train_original
+from legodnn.blocks.training.scalars import scalars_to
+from legodnn.blocks.training.trained_weights import Students, read_joint, read_original, write_joint, write_original
+from legodnn.progress import Progress, no_progress
+
+
+def train_or_restore_original(
+    work: BuildState, source: BuildSource, tensorboard: str | None = None, progress: Progress = no_progress
+) -> None:
+    """Train the original on the labels, in place, or give it the weights that it was trained to before.
+
+    Args:
+        work: the work folder.
+        source: the model and the data.
+        tensorboard: a folder for logs.
+        progress: shows the steps.
+
+    Raises:
+        DataError: there are no labels, or they do not fit the outputs.
+        ModelError: training diverged.
+    """
+    if read_original(work, source.model):
+        return
+    recipe, checkpoint = work.recipe, work.checkpoint("original")
+    train_original(
+        source.model,
+        source.data,
+        recipe.train_epochs,
+        recipe.batch_size,
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        log=scalars_to(tensorboard),
+        progress=progress,
+    )
+    write_original(work, source.model)
+    checkpoint.discard()
+
+
+def train_or_restore_descendants(
+    work: BuildState,
+    source: BuildSource,
+    pieces: Sequence[Piece],
+    jobs: int = 1,
+    tensorboard: str | None = None,
+    progress: Progress = no_progress,
+) -> Students:
+    """Prune every block and train its descendants: each alone by distillation, then together in random compositions.
+
+    Args:
+        work: the work folder.
+        source: the data, and how outputs are compared.
+        pieces: the segments of the original.
+        jobs: processes that distil at a time.
+        tensorboard: a folder for logs.
+        progress: shows the steps.
+
+    Returns:
+        The descendants of every block, in the order of the recipe's sparsities.
+
+    Raises:
+        ModelError: training diverged, or a job failed.
+    """
+    descendants = train_descendants(work, pieces, source.data, jobs, tensorboard, progress)
+    _train_jointly(work, source, pieces, descendants, progress)
+    return descendants
+
+
+def _train_jointly(
+    work: BuildState, source: BuildSource, pieces: Sequence[Piece], descendants: Students, progress: Progress
+) -> None:
+    recipe = work.recipe
+    if not recipe.joint_epochs or read_joint(work, descendants):
+        return
+    checkpoint = work.checkpoint("joint")
+    train_jointly(
+        pieces,
+        descendants,
+        source.data,
+        recipe.joint_epochs,
+        recipe.batch_size,
+        recipe.seed,
+        heads=source.heads,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    write_joint(work, descendants)
+    checkpoint.discard()

@@ -1,0 +1,44 @@
+"""Layers compute in bfloat16 where that is asked for, and only as long."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.training.optimizer import bfloat16, compile_for
+from tests.blocks.training.interrupted import Interrupted
+
+
+def test_layers_compute_in_bfloat16_meanwhile_and_keep_their_weights_and_policies(model_file: Path) -> None:
+    models = [piece.model for piece in extract(keras.saving.load_model(model_file))[:2]]
+    x = np.ones((1, *models[0].input_shape[1:]), np.float32)
+    policies = [[layer.dtype_policy for layer in model.layers] for model in models]
+
+    def dtypes() -> tuple[str, set[str]]:
+        return keras.backend.standardize_dtype(models[0](x).dtype), {str(w.dtype) for m in models for w in m.weights}
+
+    with bfloat16(models, on=False):
+        assert dtypes() == ("float32", {"float32"})
+    with contextlib.suppress(Interrupted), bfloat16([*models, models[0]], on=True):
+        assert dtypes() == ("bfloat16", {"float32"})
+        raise Interrupted
+    assert dtypes() == ("float32", {"float32"})
+    assert [[layer.dtype_policy for layer in model.layers] for model in models] == policies
+
+
+def test_the_learning_rate_falls_to_a_hundredth() -> None:
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    compile_for(model, 1e-2, 4, "mse")
+    x, rates = np.ones((2, 3), np.float32), []
+    for _ in range(5):
+        rates.append(float(model.optimizer.learning_rate))
+        model.train_on_batch(x, np.ones((2, 2), np.float32))
+    assert rates[0] == pytest.approx(1e-2)
+    assert rates[-1] == pytest.approx(1e-4)
+    assert sorted(rates, reverse=True) == rates

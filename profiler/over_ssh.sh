@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Profiles stores on another device, and fetches the profiles beside the stores:
 #
-#     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1 2 4
+#     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1,2,4
 #
 # What stands after -- goes to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. The first time, legodnn is
 # installed there by install_on_device.sh, from the package index or from the wheel that $LEGODNN_WHEEL names.

@@ -1,1 +1,1 @@
-"""The subcommands of `legodnn`, a module each: `add_parser(subparsers)` declares one, `run(args)` does it."""
+"""The subcommands of `legodnn`, each in its own module: `add_parser(subparsers)` declares it, `run(args)` does it."""

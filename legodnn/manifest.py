@@ -127,9 +127,9 @@ class Option(Schema):
 class Segment(Schema):
     """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one.
 
-    `interaction` is the loss that a pair of options of neighbouring blocks adds to their own two: it has a row for each
-    option of the block before, and a column for each option of this one. It is empty where there is none, as for the
-    first block.
+    `interaction` is the loss that an option of this block and one of the block before add together, beyond the losses
+    of their own. It has a row for each option of the block before, and a column for each option of this one; it is
+    empty where there is no interaction, as for the first block.
     """
 
     name: Name
@@ -208,7 +208,7 @@ class AccuracyModel(Schema):
     """How to predict a composition's metric: `link(sum of the chosen options' losses and their interactions)`.
 
     Attributes:
-        metric: the name of the metric, which is the better the larger it is.
+        metric: the name of the metric; larger is better.
         data: the name of the data set that everything here was measured on.
         original: the metric of the undivided model.
         link: the function from the summed loss to the metric.

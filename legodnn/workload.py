@@ -281,7 +281,7 @@ def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _located(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a model's entry with its paths, which are relative to the workload's file, made relative to here."""
+    """Return a model's entry with its relative paths joined to the folder of the workload's file."""
     found = {
         key: str(folder / entry[key]) for key in ("store", "profile") if isinstance(entry.get(key), str) and entry[key]
     }

@@ -99,12 +99,14 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _precision(text: str) -> str:
+    """Check an item of --precisions."""
     if text not in get_args(Precision):
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
     return text
 
 
 def _count(text: str) -> int:
+    """Read a number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
     return int(text)

@@ -27,12 +27,12 @@ class _ListFlag:
     item: Callable[[str], object]
 
     def split(self, text: str) -> list[object]:
-        """The items of a word. Texts are [NAME=]PATH, and a path may hold commas: a NAME= begins the next item."""
+        """Return the items of a word. In a list of [NAME=]PATH only a comma before NAME= divides: paths hold commas."""
         words = re.split(r",(?=[^,=/]+=)", text) if self.item is str else text.split(",")
         return [self.item(word.strip()) for word in words]
 
     def accepts(self, word: str) -> bool:
-        """Whether a word would be an item; of texts, which could be anything, only NAME=PATH is one for sure."""
+        """Return whether a word is surely an item. Any text could be a PATH, so there only NAME=PATH counts."""
         try:
             self.item(word)
         except (ValueError, argparse.ArgumentTypeError, LegoError):
@@ -102,7 +102,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def whole_number(text: str) -> int:
-    """Make an item of a list of counts."""
+    """Read a whole number, as an item of a list."""
     try:
         return int(text)
     except ValueError:
@@ -110,7 +110,7 @@ def whole_number(text: str) -> int:
 
 
 def fraction(text: str) -> float:
-    """Make an item of a list of shares."""
+    """Read a number, as an item of a list of fractions."""
     try:
         return float(text)
     except ValueError:

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         profile.save(path)
         if not args.json:
             say(f"{profile_table(profile)}\n\n{profile_summary(profile)}\nwrote {path}\n")
-    for work in works:  # only now, when all profiles are written, is there nothing to go on with
+    for work in works:  # kept until all profiles are written: an interrupted command goes on with them
         work.unlink(missing_ok=True)
     if args.plot:
         from legodnn.profiler.plot import draw_profile

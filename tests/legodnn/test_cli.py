@@ -1,4 +1,7 @@
-"""The command line: every command explains itself, errors are a line or two, and nothing is left behind by them."""
+"""The command line: every command explains itself, errors are a line or two, and nothing is left behind by them.
+
+Covers also: __main__.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ Results go to stdout; progress and notes go to stderr. Names that come from else
 
 from __future__ import annotations
 
+import abc
 import importlib.util
 import logging
 import re
@@ -12,14 +13,11 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from legodnn.printable import printable
-from legodnn.progress import Progress, ProgressTask
+from legodnn.progress import Progress
 from legodnn.units import duration
-
-if TYPE_CHECKING:
-    import rich.progress
 
 _LINE_EVERY_S = 30.0
 _DRAWN_EVERY_S = 0.1
@@ -48,32 +46,52 @@ def text_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
 def progress() -> Progress:
     """Choose how commands show long work: a bar on a terminal if rich is installed, otherwise a line now and then."""
     if sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("rich"):
-        return _progress_bar
+        return ProgressBar
     return ProgressLine
 
 
-class ProgressLine:
-    """Progress as lines on stderr: one every half minute, and one at the end. A `legodnn.progress.Progress`."""
+class _Work(abc.ABC):
+    """A piece of long work that is shown while a `with` statement runs; see `legodnn.progress`."""
 
     def __init__(self, label: str, total: int, done: int = 0) -> None:
         """Begin `total` units of work, `done` of which an earlier run has done."""
-        self.label, self.total, self.done = label, total, done
+        self.label, self.total, self.done = printable(label), total, done
         self._before = done
-        self._start = self._told = time.monotonic()
+        self._start = time.monotonic()
 
     def step(self, note: str = "") -> None:
-        """Count one more unit; `note` stands at the end of the line."""
+        """Count one more unit; `note` says what was done last."""
         self.at(self.done + 1, note)
 
     def at(self, done: float, note: str = "") -> None:
         """Set the number of units that are done, where work is not counted in calls but in seconds, say."""
         self.done = round(done)
-        now = time.monotonic()
-        if now - self._told <= _LINE_EVERY_S:
-            return
-        self._told = now
-        left = duration((now - self._start) / max(1, self.done - self._before) * (self.total - self.done))
-        self._tell(f"{left} left  {note}")
+        self._show(printable(note))
+
+    @abc.abstractmethod
+    def _show(self, note: str) -> None: ...
+
+    def _left(self) -> str:
+        """Return how long the rest takes if it goes on as it did in this run."""
+        taken = time.monotonic() - self._start
+        return f"{duration(taken / max(1, self.done - self._before) * (self.total - self.done))} left"
+
+    def _end(self, error: object) -> str:
+        """Return how the work ended: the time that it took, or that it was interrupted."""
+        return "interrupted" if error else f"{time.monotonic() - self._start:.1f} s"
+
+
+class ProgressLine(_Work):
+    """Progress as lines on stderr: one every half minute, and one at the end. A `legodnn.progress.Progress`."""
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        super().__init__(label, total, done)
+        self._told = self._start
+
+    def _show(self, note: str) -> None:
+        if (now := time.monotonic()) - self._told > _LINE_EVERY_S:
+            self._told = now
+            self._tell(f"{self._left()}  {note}")
 
     def _tell(self, state: str) -> None:
         _say_on_stderr(f"{self.label:<32} {self.done}/{self.total}  {state}")
@@ -81,50 +99,51 @@ class ProgressLine:
     def __enter__(self) -> ProgressLine:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._tell("interrupted" if kind else f"{time.monotonic() - self._start:.1f} s")
+    def __exit__(self, error: object, *_: object) -> None:
+        self._tell(self._end(error))
 
 
-@contextmanager
-def _progress_bar(label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
-    """Show progress as a bar on the terminal behind stderr, drawn by rich. A `legodnn.progress.Progress`."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-    from rich.table import Column
+class ProgressBar(_Work):
+    """Progress as a bar on the terminal behind stderr, drawn by rich. A `legodnn.progress.Progress`."""
 
-    columns = (
-        TextColumn("{task.description:<32}", markup=False, table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
-        # The note has what is left of the line, so that it never takes room from the others.
-        TextColumn(
-            "{task.fields[note]}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-        ),
-    )
-    # Nothing is drawn but by calls: a thread that draws would take time from what is being measured.
-    with Bar(*columns, console=Console(stderr=True), expand=True, auto_refresh=False, redirect_stdout=False) as bar:
-        yield _BarTask(bar, bar.add_task(printable(label), total=total, completed=done, note=""))
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        super().__init__(label, total, done)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
 
-
-class _BarTask:
-    def __init__(self, bar: rich.progress.Progress, task: rich.progress.TaskID) -> None:
-        self._bar, self._task = bar, task
+        # Nothing is drawn but by calls: a thread that draws would take time from what is being measured.
+        self._bar = Progress(
+            TextColumn("{task.description:<32}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[time]}", markup=False, table_column=Column(no_wrap=True)),
+            # The note has what is left of the line, so that it never takes room from the others.
+            TextColumn(
+                "{task.fields[note]}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            console=Console(stderr=True),
+            expand=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+        )
+        self._task = self._bar.add_task(self.label, total=total, completed=done, time="", note="")
         self._drawn = 0.0
 
-    def step(self, note: str = "") -> None:
-        self._bar.update(self._task, advance=1, note=printable(note))
-        self._draw()
-
-    def at(self, done: float, note: str = "") -> None:
-        self._bar.update(self._task, completed=round(done), note=printable(note))
-        self._draw()
-
-    def _draw(self) -> None:
+    def _show(self, note: str) -> None:
         if (now := time.monotonic()) - self._drawn > _DRAWN_EVERY_S:
-            self._bar.refresh()
             self._drawn = now
+            self._bar.update(self._task, completed=self.done, time=self._left(), note=note, refresh=True)
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self._bar.update(self._task, completed=self.done, time=self._end(error), note="")
+        self._bar.stop()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -119,12 +120,33 @@ def on_a_terminal(program: str, **environment: str) -> tuple[str, str]:
 def test_on_a_terminal_progress_is_a_bar_and_names_are_shown_as_they_are() -> None:
     pytest.importorskip("rich")
     out, seen = on_a_terminal(BAR)
-    assert out == "_progress_bar\n"
+    assert out == "ProgressBar\n"
     assert "train [b]ing \\x1b[2Jx" in seen
     assert "\x1b[2J" not in seen
     assert "21/30" in seen
     assert "━" in seen
     assert "a note beside the bar" in seen
+
+
+def test_a_bar_that_ends_early_tells_how_far_it_came_and_why() -> None:
+    pytest.importorskip("rich")
+    program = """
+from legodnn.console import progress
+with progress()("timing", 60) as task:
+    task.at(20.4, "± 1 %")
+try:
+    with progress()("training", 60) as task:
+        task.step()
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print("ended")
+"""
+    out, seen = on_a_terminal(program)
+    assert out == "ended\n"
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen)
+    first, second = (line.split("\r")[-1] for line in plain.strip().split("\r\n")[:2])
+    assert re.search(r"timing .* 20/60 .*0\.\d s", first)
+    assert re.search(r"training .* 1/60 .*interrupted", second)
 
 
 def test_on_a_terminal_without_rich_progress_is_lines() -> None:

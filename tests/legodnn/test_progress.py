@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from legodnn.console import ProgressLine, _progress_bar
+from legodnn.console import ProgressBar, ProgressLine
 from legodnn.progress import Progress, ProgressTask, no_progress
 
 LINE: Progress = ProgressLine
-BAR: Progress = _progress_bar
+BAR: Progress = ProgressBar
 NOTHING: Progress = no_progress
 
 

@@ -150,14 +150,16 @@ class ProgressBar(_Work):
 def notes_shown(debug: bool = False) -> Iterator[None]:
     """Show on stderr what the library logs meanwhile: from INFO on, or everything with `debug`."""
     log = logging.getLogger("legodnn")
-    handler, level = _NotesHandler(), log.level
+    handler, level, propagate = _NotesHandler(), log.level, log.propagate
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if debug else logging.INFO)
+    log.propagate = False  # libraries of the offline stage give the root logger a handler, which would repeat the notes
     try:
         yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+        log.propagate = propagate
 
 
 class _NotesHandler(logging.Handler):

@@ -186,3 +186,14 @@ def test_notes_of_the_library_are_shown_from_info_on_and_warnings_are_marked(cap
     assert captured.err.splitlines() == ["going on with a\\x1b[31mb", "warning: the clock is low", "a detail"]
     assert logging.getLogger("legodnn").level == level
     assert not logging.getLogger("legodnn").handlers
+
+
+def test_notes_are_told_once_where_a_library_gave_the_root_logger_a_handler(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stderr)])
+    with notes_shown():
+        logging.getLogger("legodnn.blocks").warning("left out")
+    logging.getLogger("legodnn.blocks").warning("after it")
+    assert capfd.readouterr().err.splitlines() == ["warning: left out", "after it"]

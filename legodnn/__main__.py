@@ -1,4 +1,4 @@
-"""`python -m legodnn` is the `legodnn` command."""
+"""Run the `legodnn` command as `python -m legodnn`."""
 
 import sys
 

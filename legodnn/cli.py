@@ -1,7 +1,7 @@
 """The `legodnn` command. Each subcommand is a module in `legodnn.commands`, imported when the command starts.
 
-Errors of ours are printed in a line or two and give exit status 1; Ctrl-C gives 130, SIGTERM 143 and SIGHUP 129;
---debug shows the traceback.
+An error of this package (`LegoError`) is printed in a line or two and gives exit status 1; a wrong command line gives
+2, Ctrl-C 130, SIGTERM 143 and SIGHUP 129. --debug shows the traceback.
 """
 
 from __future__ import annotations
@@ -15,39 +15,67 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from legodnn import __version__
+from legodnn.console import notes_shown, say
 from legodnn.errors import LegoError
 from legodnn.printable import printable
 
 
 class _Ended(BaseException):
-    """A signal asks the process to end: cleaning up runs as for Ctrl-C."""
+    """A signal asked the process to end. It unwinds the stack like KeyboardInterrupt, so that everything cleans up."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+_NEXT = """\
+LegoDNN runs several vision DNNs at once under memory and latency budgets that keep changing.
+
+To see everything work, on built-in data:
+
+  legodnn demo                                         takes some ten minutes
+
+For a model of your own, in this order:
+
+  legodnn build mymodel.keras --out stores/mymodel     on the workstation: cut, prune, train, export
+  legodnn inspect stores/mymodel                       what the store holds
+  legodnn profile stores/mymodel                       on the device: measure every option
+  legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
+  legodnn run stores/mymodel --input photos            run it on images, a video or a camera
+
+  legodnn doctor                                       what this device has, and what is missing
+
+`legodnn COMMAND --help` explains a command and its flags.\
+"""
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     # Imported here, where Ctrl-C is expected: it takes the better part of a second.
     from legodnn.commands import build, demo, doctor, inspect, plan, profile, run
+    from legodnn.commands.parser import CommandParser
 
-    main_parser = argparse.ArgumentParser(
+    main_parser = CommandParser(
         prog="legodnn",
         description="Run several vision DNNs at once under memory and latency budgets that keep changing.",
         epilog="start with: legodnn demo",
     )
     main_parser.add_argument("--version", action="version", version=f"legodnn {__version__}")
-    main_parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    subparsers = main_parser.add_subparsers(metavar="COMMAND", required=True)
+    main_parser.set_defaults(run=_say_what_is_next)
+    subparsers = main_parser.add_subparsers(metavar="COMMAND")
     for command in (demo, build, inspect, profile, plan, run, doctor):
         command.add_parser(subparsers)
     return main_parser
 
 
+def _say_what_is_next(_: argparse.Namespace) -> int:
+    say(_NEXT)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit status."""
+    """Run a command line, and return the exit status."""
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     args = argparse.Namespace()
     try:
-        with _signals_end_it():
-            args = parser().parse_args(argv)
+        with _ended_by_signals(), notes_shown(debug):
+            args = command_line().parse_args(argv)
             status: int = args.run(args)
             if sys.stdout is not None:  # as it is where the command was started with a closed one
                 sys.stdout.flush()
@@ -63,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         told = getattr(args, "interrupted", "nothing half-written was left, run the same command again")
         return _told(f"\nlegodnn: {what}; {told}", 128 + number)
-    except BrokenPipeError:  # the reader (head, less) has gone: end quietly
+    except BrokenPipeError:  # the reader of stdout, such as head or less, has ended: so does this, quietly
         _drop_output()
         return 1
     except OSError as e:  # the disk behind stdout is full, say
@@ -75,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(message: str, status: int) -> int:
-    """Say on stderr why the command ends, if there is still anybody to hear it."""
+    """Say on stderr why the command ends, and return the status; an stderr that cannot be written is left alone."""
     try:
         if sys.stderr is not None:
             print(printable(message), file=sys.stderr)
@@ -85,7 +113,7 @@ def _told(message: str, status: int) -> int:
 
 
 def _drop_output() -> None:
-    """Keep Python from flushing into what cannot be written any more when it ends."""
+    """Point stdout and stderr at /dev/null if they cannot be written, since Python flushes them when it ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -97,8 +125,8 @@ def _drop_output() -> None:
 
 
 @contextmanager
-def _signals_end_it() -> Iterator[None]:
-    """Meanwhile SIGTERM and SIGHUP unwind the stack as Ctrl-C does, unless they are ignored or taken already."""
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, unless they are ignored or have a handler already."""
 
     def end(number: int, _: object) -> NoReturn:
         raise _Ended(number)
@@ -109,7 +137,7 @@ def _signals_end_it() -> Iterator[None]:
             if signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, end)
                 taken.append(number)
-        except ValueError:  # another than the main thread may not
+        except ValueError:  # only the main thread may set handlers
             break
     try:
         yield

@@ -1,27 +1,35 @@
-"""What the command line and long-running work print: tables, progress, sizes. Plain text, no dependencies."""
+"""What the command line shows to people: text, tables, the progress of long work, and the notes of the library.
+
+Results go to stdout; progress and notes go to stderr. Names that come from elsewhere cannot steer the terminal.
+"""
 
 from __future__ import annotations
 
+import abc
+import importlib.util
+import logging
 import re
-import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from legodnn.printable import printable
+from legodnn.progress import Progress
 from legodnn.units import duration
 
 _LINE_EVERY_S = 30.0
+_DRAWN_EVERY_S = 0.1
 
 
 def say(text: object, file: TextIO | None = None) -> None:
-    """Print for people: names that come from elsewhere cannot steer the terminal."""
+    """Print text for people, to stdout unless another file is given; control characters become visible escapes."""
     print(printable(str(text)), file=file)
 
 
 def text_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
-    """Rows under a header, columns aligned: numbers to the right, text to the left."""
+    """Return rows under a header, with columns aligned: numbers to the right, text to the left."""
     cells = [[printable(str(cell)).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
     numeric = [
@@ -35,56 +43,133 @@ def text_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
     return "\n".join([line(header), "  ".join("-" * w for w in widths), *(line(row) for row in cells)])
 
 
-class ProgressLine:
-    """A progress line on stderr: `label  [####....]  12/40  3 s left`; where stderr is no terminal, a line of its own
-    every half minute.
+def progress() -> Progress:
+    """Choose how commands show long work: a bar on a terminal if rich is installed, otherwise a line now and then."""
+    if sys.stderr is not None and sys.stderr.isatty() and importlib.util.find_spec("rich"):
+        return ProgressBar
+    return ProgressLine
 
-    Use as a context manager; call `step()` after each unit of work.
-    """
+
+class _Work(abc.ABC):
+    """A piece of long work that is shown while a `with` statement runs; see `legodnn.progress`."""
 
     def __init__(self, label: str, total: int, done: int = 0) -> None:
-        """A line for `total` units of work, of which `done` were done by an earlier run."""
+        """Begin `total` units of work, `done` of which an earlier run has done."""
         self.label, self.total, self.done = printable(label), total, done
         self._before = done
         self._start = time.monotonic()
-        self._terminal = sys.stderr.isatty()
-        self._drawn = 0.0 if self._terminal else self._start
-        self._width = 0
 
     def step(self, note: str = "") -> None:
-        """One more unit is done; `note` is shown at the end of the line."""
+        """Count one more unit; `note` says what was done last."""
         self.at(self.done + 1, note)
 
     def at(self, done: float, note: str = "") -> None:
-        """So many units are done; for work that is counted by something else than calls, such as time."""
+        """Set the number of units that are done, where work is not counted in calls but in seconds, say."""
         self.done = round(done)
-        now = time.monotonic()
-        if now - self._drawn <= (0.1 if self._terminal else _LINE_EVERY_S) and not (
-            self._terminal and self.done >= self.total
-        ):
-            return
-        self._drawn = now
-        left = duration((now - self._start) / max(1, self.done - self._before) * (self.total - self.done))
-        if self._terminal:
-            filled = round(24 * self.done / self.total)
-            bar = "#" * filled + "." * (24 - filled)
-            self._draw(f"{self.label:<32} [{bar}] {self.done}/{self.total}  {left} left  {printable(note)}")
-        else:
-            say(f"{self.label:<32} {self.done}/{self.total}  {left} left  {note}", sys.stderr)
+        self._show(printable(note))
 
-    def _draw(self, text: str, end: str = "") -> None:
-        """Over what stands in the terminal's line; a line that is longer than the terminal could not be drawn over."""
-        text = text[: shutil.get_terminal_size((110, 24)).columns - 1].rstrip()
-        print(f"\r{text:<{self._width}}", end=end, file=sys.stderr, flush=True)
-        self._width = len(text) + 2  # Ctrl-C puts two characters behind it
+    @abc.abstractmethod
+    def _show(self, note: str) -> None: ...
+
+    def _left(self) -> str:
+        """Return how long the rest takes if it goes on as it did in this run."""
+        taken = time.monotonic() - self._start
+        return f"{duration(taken / max(1, self.done - self._before) * (self.total - self.done))} left"
+
+    def _end(self, error: object) -> str:
+        """Return how the work ended: the time that it took, or that it was interrupted."""
+        return "interrupted" if error else f"{time.monotonic() - self._start:.1f} s"
+
+
+class ProgressLine(_Work):
+    """Progress as lines on stderr: one every half minute, and one at the end. A `legodnn.progress.Progress`."""
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        super().__init__(label, total, done)
+        self._told = self._start
+
+    def _show(self, note: str) -> None:
+        if (now := time.monotonic()) - self._told > _LINE_EVERY_S:
+            self._told = now
+            self._tell(f"{self._left()}  {note}")
+
+    def _tell(self, state: str) -> None:
+        _say_on_stderr(f"{self.label:<32} {self.done}/{self.total}  {state}")
 
     def __enter__(self) -> ProgressLine:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        end = "interrupted" if kind else f"{time.monotonic() - self._start:.1f} s"
-        text = f"{self.label:<32} {self.done}/{self.total}  {end}"
-        if self._terminal:
-            self._draw(text, end="\n")
-        else:
-            print(text, file=sys.stderr, flush=True)
+    def __exit__(self, error: object, *_: object) -> None:
+        self._tell(self._end(error))
+
+
+class ProgressBar(_Work):
+    """Progress as a bar on the terminal behind stderr, drawn by rich. A `legodnn.progress.Progress`."""
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        super().__init__(label, total, done)
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.table import Column
+
+        # Nothing is drawn but by calls: a thread that draws would take time from what is being measured.
+        self._bar = Progress(
+            TextColumn("{task.description:<32}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[time]}", markup=False, table_column=Column(no_wrap=True)),
+            # The note has what is left of the line, so that it never takes room from the others.
+            TextColumn(
+                "{task.fields[note]}",
+                markup=False,
+                table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+            ),
+            console=Console(stderr=True),
+            expand=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+        )
+        self._task = self._bar.add_task(self.label, total=total, completed=done, time="", note="")
+        self._drawn = 0.0
+
+    def _show(self, note: str) -> None:
+        if (now := time.monotonic()) - self._drawn > _DRAWN_EVERY_S:
+            self._drawn = now
+            self._bar.update(self._task, completed=self.done, time=self._left(), note=note, refresh=True)
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, error: object, *_: object) -> None:
+        self._bar.update(self._task, completed=self.done, time=self._end(error), note="")
+        self._bar.stop()
+
+
+@contextmanager
+def notes_shown(debug: bool = False) -> Iterator[None]:
+    """Show on stderr what the library logs meanwhile: from INFO on, or everything with `debug`."""
+    log = logging.getLogger("legodnn")
+    handler, level, propagate = _NotesHandler(), log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    log.propagate = False  # libraries of the offline stage give the root logger a handler, which would repeat the notes
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        log.propagate = propagate
+
+
+class _NotesHandler(logging.Handler):
+    """One line for each record, with `warning: ` before warnings and what is worse."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say_on_stderr(("warning: " if record.levelno >= logging.WARNING else "") + self.format(record))
+
+
+def _say_on_stderr(text: str) -> None:
+    with suppress(OSError):  # nobody reads stderr any more, which is no reason to stop the work
+        if sys.stderr is not None:  # it was closed when the command was started
+            print(printable(text), file=sys.stderr, flush=True)

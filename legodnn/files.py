@@ -1,4 +1,7 @@
-"""Reading regular files of bounded size; writing so that a crash leaves the old content or the new; and hashing."""
+"""Reading regular files of bounded size, writing files and folders atomically, and hashing.
+
+A crash while something is written leaves the old content or the new, never a part of either.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from legodnn.errors import LegoError, WriteError
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as f:
         while chunk := f.read(1 << 20):
@@ -25,12 +28,12 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_bytes(content: bytes) -> str:
-    """Hex SHA-256 of bytes."""
+    """Return the SHA-256 of bytes in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; not where that cannot be looked up: no permission, or no path at all."""
+    """Return whether a folder is there; False where the path cannot be looked up, for want of permission, say."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -39,16 +42,16 @@ def is_folder(path: Path) -> bool:
 
 @contextmanager
 def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path | None = None) -> Iterator[BinaryIO]:
-    """A regular file, open for reading; never waits for a pipe.
+    """Open a regular file for reading, and never wait for a pipe.
 
     Args:
         path: the file.
-        error: the type to raise.
-        remedy: the end of the message: what the user can do.
-        within: a folder that the file must lie in when all symbolic links are followed; None: anywhere.
+        error: the type of error to raise.
+        remedy: the end of its message, which says what the user can do.
+        within: the folder that the file must lie in when all symbolic links are followed; None allows any place.
 
     Raises:
-        error: it cannot be opened, is a folder, pipe or device, or lies elsewhere.
+        error: the file cannot be opened, is a folder, pipe or device, or lies outside `within`.
     """
     try:
         if within is not None:
@@ -56,10 +59,10 @@ def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path |
             if not real.is_relative_to(within.resolve()):
                 raise error(f"{path} leads out of {within}; {remedy}")
             path = real
-        # Without O_NONBLOCK opening a pipe waits for who writes into it.
+        # Without O_NONBLOCK, opening a pipe waits until somebody writes into it.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         mode = os.fstat(fd).st_mode
-    except (OSError, ValueError, RuntimeError) as e:  # NUL in a path; a loop of links before Python 3.13
+    except (OSError, ValueError, RuntimeError) as e:  # ValueError: NUL in a path; RuntimeError: a loop of links
         raise error(f"cannot read {path}: {getattr(e, 'strerror', None) or e}; {remedy}") from None
     try:
         if not stat.S_ISREG(mode):
@@ -72,11 +75,15 @@ def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path |
 
 
 def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, within: Path | None = None) -> bytes:
-    """The content of a regular file of at most `most` bytes; for the rest see `open_regular`."""
+    """Return the content of a regular file of at most `most` bytes; the other arguments are those of `open_regular`.
+
+    Raises:
+        error: as `open_regular`, or the file is larger.
+    """
     with open_regular(path, error, remedy, within) as f:
         size = os.fstat(f.fileno()).st_size
         try:
-            content = b"" if size > most else f.read(most + 1)  # size 0 is what /proc says of files that have content
+            content = b"" if size > most else f.read(most + 1)  # /proc gives size 0 for files with content
         except OSError as e:
             raise error(f"cannot read {path}: {e.strerror or e}; {remedy}") from None
     if max(size, len(content)) > most:
@@ -85,10 +92,10 @@ def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, wit
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content`: temporary file beside it, fsync, rename.
+    """Replace the content of a file: write a temporary file beside it, sync it to the disk, and rename it.
 
     Raises:
-        WriteError: the disk is full, the folder cannot be written, or a folder stands at `path`.
+        WriteError: the disk is full, the folder cannot be written, or there is a folder at `path`.
     """
     data = content.encode() if isinstance(content, str) else content
     with _writing(path):
@@ -109,13 +116,13 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears at `path` whole or not at all.
+    """Make a folder that appears at `path` whole or not at all.
 
-    Yields a temporary folder beside `path` to be filled; when the block ends its files are synced and the
-    folder is renamed to `path`. If the block raises (Ctrl-C included), the temporary folder is removed.
+    It yields a temporary folder beside `path`, to be filled. When the `with` block ends, the files are synced to the
+    disk and the folder is renamed to `path`. If the block raises (Ctrl-C included), the temporary folder is removed.
 
     Raises:
-        FileExistsError: something other than an empty folder stands at `path`.
+        FileExistsError: there is something other than an empty folder at `path`.
         WriteError: the disk is full, or the folder around it cannot be written.
     """
     with _writing(path):
@@ -146,7 +153,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as e:  # a NUL in a path
+    except (OSError, ValueError) as e:  # ValueError: NUL in a path
         reason = getattr(e, "strerror", None) or e
         raise WriteError(f"cannot write {path}: {reason}; make room there, or name another place") from None
 

@@ -1,6 +1,6 @@
-"""The manifest of a store: one model as segments in topological order, each with its options, and how it was built.
+"""The schema of a store's `manifest.json`: one model as segments with their options, and how it was built.
 
-The schema of `manifest.json`, which docs/store.md documents and which Python and Java read.
+docs/store.md documents the format, which Python and Java read.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ STORE_VERSION = "legodnn.store/1"
 MANIFEST = "manifest.json"
 
 Dim = Annotated[int, Field(gt=0, le=MOST_INT)]
-PixelNumber = Annotated[float, Field(ge=-1e9, le=1e9)]  # of what a model takes for pixels
+PixelNumber = Annotated[float, Field(ge=-1e9, le=1e9)]  # in the values that a model takes for pixels
 Names = Annotated[Many[Name], Field(min_length=1, max_length=MOST_TENSORS)]
 Precision = Literal["float32", "float16", "int8"]
 
 
 class TensorSpec(Schema):
-    """A tensor between segments. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
+    """A tensor that segments pass on. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
 
     name: Name
     shape: Many[Dim] = Field(max_length=MOST_RANK)
@@ -65,8 +65,8 @@ class TensorSpec(Schema):
 class InputSpec(TensorSpec):
     """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`.
 
-    `mean` and `std` have one value for each channel, or one for all; empty: 0 and 1. `resize` is how image files become
-    pixels of this shape (`legodnn.images`).
+    `mean` and `std` have one value for each channel, or one for all of them; where one is empty, its step is left out.
+    `resize` says how image files become pixels of this shape (see `legodnn.images`).
     """
 
     layout: Literal["HWC"] = "HWC"
@@ -83,17 +83,25 @@ class InputSpec(TensorSpec):
 
     @property
     def scaling(self) -> Scaling:
-        """How it is made from pixels."""
+        """How pixels become this input."""
         return Scaling(self.range, self.mean, self.std)
 
 
 class Option(Schema):
     """One variant of a segment: one `.tflite` file.
 
-    `precision` is what weights are stored in; int8 computes in int8 too. Inputs and outputs are float32 in any case.
-    `loss` is what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
-    `dominated` says that another option is no larger, no slower (as far as that can be told without a device) and, in
-    the mean over what its neighbours may be, no less accurate.
+    Attributes:
+        name: unique in the segment.
+        sparsity: the share of channels that was removed; 0 for none.
+        precision: the number format of the weights; int8 computes in int8 too. Inputs and outputs are always float32.
+        file: the path of the `.tflite`, relative to the store.
+        sha256: the hash of the file, in hexadecimal.
+        bytes: the size of the file.
+        params: the number of parameters.
+        macs: multiply-accumulates of one inference.
+        loss: what choosing this option adds to the sum that `AccuracyModel.link` takes; 0 for the original.
+        dominated: whether another option is no larger, no slower (as far as that can be told without a device) and, on
+            average over the options of its neighbours, no less accurate.
     """
 
     name: Name
@@ -119,8 +127,9 @@ class Option(Schema):
 class Segment(Schema):
     """A piece of the model that is loaded as one: a `block` has several options, a `fixed` piece exactly one.
 
-    `interaction` is what each option adds to the loss beyond its own, by the option of the block before it (rows:
-    options there, columns: options here); empty where there is none, as for the first block.
+    `interaction` is the loss that an option of this block and one of the block before add together, beyond the losses
+    of their own. It has a row for each option of the block before, and a column for each option of this one; it is
+    empty where there is no interaction, as for the first block.
     """
 
     name: Name
@@ -149,7 +158,11 @@ class Segment(Schema):
         return next(o for o in self.options if o.sparsity == 0 and o.precision == "float32")
 
     def option(self, name: str) -> Option:
-        """The option of this name; StoreError if there is none."""
+        """Return the option of this name.
+
+        Raises:
+            StoreError: there is none.
+        """
         for option in self.options:
             if option.name == name:
                 return option
@@ -159,12 +172,12 @@ class Segment(Schema):
 
 
 def interaction_problem(interaction: Sequence[Sequence[float]], before: int, options: int) -> str | None:
-    """What is wrong with an interaction's shape; None if nothing is.
+    """Return what is wrong with the shape of `Segment.interaction`, or None.
 
     Args:
-        interaction: empty for none.
-        before: how many options the block before has; 0 if there is none, or the segment is fixed.
-        options: how many the segment has.
+        interaction: a row for each option of the block before, a column for each option of the segment; or empty.
+        before: the number of options of the block before; 0 if there is none, or the segment is fixed.
+        options: the number of options of the segment.
     """
     if not interaction or [len(row) for row in interaction] == [options] * before:
         return None
@@ -172,7 +185,10 @@ def interaction_problem(interaction: Sequence[Sequence[float]], before: int, opt
 
 
 class Link(Schema):
-    """A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots."""
+    """A piecewise linear, non-increasing function from the summed loss to the metric; it is constant outside its knots.
+
+    The knots are the points (x[i], y[i]), with x increasing.
+    """
 
     x: Many[Loss] = Field(min_length=2, max_length=MOST_KNOTS)
     y: Many[MetricValue] = Field(min_length=2, max_length=MOST_KNOTS)
@@ -189,12 +205,17 @@ class Link(Schema):
 
 
 class AccuracyModel(Schema):
-    """Predicts a composition's metric: `link(sum of the chosen options' losses and of neighbours' interactions)`.
+    """How to predict a composition's metric: `link(sum of the chosen options' losses and their interactions)`.
 
-    `original` is the undivided model's metric (the larger the better); `error` the mean absolute error for `samples`
-    random compositions, each predicted by a fit to others. Of `plan_samples` compositions that plans are likely to
-    choose, so predicted, nine in ten were within `plan_error`. All were measured on the data set named in `data`.
-    `plan_samples` is 0 where no such compositions were measured.
+    Attributes:
+        metric: the name of the metric; larger is better.
+        data: the name of the data set that everything here was measured on.
+        original: the metric of the undivided model.
+        link: the function from the summed loss to the metric.
+        error: the mean absolute error of the predictions of random compositions, each made by a fit to others.
+        samples: the number of these random compositions.
+        plan_error: for compositions that plans are likely to choose, the error that nine in ten predictions keep to.
+        plan_samples: the number of these likely compositions; 0 if none was measured.
     """
 
     metric: Name
@@ -216,9 +237,9 @@ class ModelInfo(Schema):
 
 
 class BuildInfo(Schema):
-    """How the store was made: package versions, seed, and the whole recipe.
+    """How the store was made: when, with which versions of packages, from which seed and recipe.
 
-    `left_out` tells, by 'segment/option', why an option that the recipe asks for is not there.
+    `left_out` says why an option that the recipe asks for is missing; its keys are 'segment/option'.
     """
 
     created: Text
@@ -274,10 +295,10 @@ class Manifest(Schema):
 
     @property
     def compositions(self) -> int:
-        """How many models the options give: one option for every block, in every combination."""
+        """The number of models that the options give: one option for every block, in every combination."""
         return math.prod(len(b.options) for b in self.blocks)
 
     @cached_property
     def specs(self) -> dict[str, TensorSpec]:
-        """Every input and interface tensor by name."""
+        """Every model input and every tensor that segments write, by name."""
         return {t.name: t for t in (*self.inputs, *self.tensors)}

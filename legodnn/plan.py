@@ -1,4 +1,7 @@
-"""What the scheduler answers: a plan, or the report of why there is none. Plain data, JSON both ways."""
+"""The answers of the scheduler: a plan, what more room would buy, or the report of why there is no plan.
+
+They are plain data, which is written to JSON and read from it.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +40,17 @@ class ModelPlan(Schema):
 
     Attributes:
         name: the model's name in the workload.
-        suspended: a best-effort model for which there is no room: not loaded, no options; all figures are 0.
-        threads: thread count of every segment.
-        options: block name -> option name, in topological order.
-        accuracy: predicted metric; nine in ten such predictions are within `accuracy_error`, as the store found by
-            cross-validation (in a store that measured no likely plans it is the mean error of random compositions).
-        latency_ms: predicted latency of an inference, slow-down included.
-        latency_limit_ms: the limit that held for this model; None for none.
-        memory_bytes: predicted memory, fixed segments included.
-        cores: rate x threads x latency; 0 where no rate was given.
+        suspended: whether there is no room for this model, which the workload does not call critical. It is not loaded
+            then, has no options, and all its figures are 0.
+        threads: the number of threads that every segment runs with.
+        options: the name of the option of each block by the block's name, in topological order.
+        accuracy: the predicted metric.
+        accuracy_error: nine in ten such predictions are within this error, by the store's cross-validation. Where the
+            store measured no likely plans, it is the mean error of random compositions.
+        latency_ms: the predicted latency of an inference, slow-down included.
+        latency_limit_ms: the limit that this model had to keep; None for none.
+        memory_bytes: the predicted memory, fixed segments included.
+        cores: rate x threads x latency; 0 where the workload gives no rate.
     """
 
     name: Name
@@ -71,13 +76,15 @@ class ModelPlan(Schema):
 
 
 class Plan(Schema):
-    """One option for every block of every model, and what that is predicted to give.
+    """One option for every block of every model, and what they are predicted to give.
 
     Attributes:
-        objective: sum over running models of weight x accuracy.
+        models: the plan of each model, in the workload's order.
+        budget: the limits that the plan holds.
+        objective: the sum over running models of weight x accuracy.
         switch_charge: what was charged for leaving the running plan, in the objective's units.
-        gap: no plan that holds the budget is worth more than this one by more than so much (objective less charge); 0
-            where it is proven to be the best. More than 0 where time was up before that was proven.
+        gap: the most by which another plan that holds the budget could be worth more (objective less switch charge). It
+            is 0 where this plan is proven to be the best, and above 0 where the deadline came before the proof.
     """
 
     schema_: Literal["legodnn.plan/1"] = Field(default="legodnn.plan/1", alias="schema")
@@ -116,11 +123,19 @@ class Plan(Schema):
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
-        """Read a plan; WorkloadError if it is damaged or of another version."""
+        """Read a plan from a file.
+
+        Raises:
+            WorkloadError: the file is unreadable, damaged or of another version.
+        """
         return read_document(Path(path), cls, PLAN_VERSION, WorkloadError, "make it again with `legodnn plan --json`")
 
     def save(self, path: str | Path) -> None:
-        """Write the plan atomically."""
+        """Write the plan to a file, atomically.
+
+        Raises:
+            WriteError: the file cannot be written.
+        """
         write_atomic(Path(path), to_json(self))
 
     def __str__(self) -> str:
@@ -128,11 +143,11 @@ class Plan(Schema):
 
 
 class Gain(Schema):
-    """What a little more room would change.
+    """What a limit that is a little wider would buy.
 
     Attributes:
         objective: the difference of the objective; it can be negative where a suspended model resumes.
-        resumes: models that would no longer be suspended.
+        resumes: the names of the models that would no longer be suspended.
     """
 
     objective: float
@@ -140,7 +155,13 @@ class Gain(Schema):
 
 
 class Gains(Schema):
-    """What one more megabyte, a tenth of a core, or one more millisecond for one model would buy; for limits set."""
+    """What wider limits would buy, each for itself; None, or no entry, for a limit that was not set.
+
+    Attributes:
+        memory: for one more megabyte.
+        cores: for a tenth of a core more.
+        latency: for one more millisecond for a model, by its name.
+    """
 
     memory: Gain | None = None
     cores: Gain | None = None
@@ -151,11 +172,11 @@ class Limit(Schema):
     """One limit in a report.
 
     Attributes:
-        kind: which limit: memory (bytes), cores, latency (ms) or accuracy (the metric).
-        model: whose, for latency and accuracy.
-        limit: its value.
-        needed: the least change of this limit alone that lets a plan exist, as the limit's new value; None if no
-            value of this limit alone does.
+        kind: what is limited: memory (bytes), cores, latency (ms) or accuracy (the metric, from below).
+        model: the model that a limit of latency or accuracy is for.
+        limit: the value of the limit.
+        needed: the value of this limit, closest to the present one, with which a plan exists while all other limits
+            stay; None if there is no such value.
         clashes: whether it belongs to the set of limits that cannot hold together.
     """
 
@@ -167,18 +188,18 @@ class Limit(Schema):
 
     @property
     def title(self) -> str:
-        """Such as 'memory' or 'latency of faces'."""
+        """The limit's name for people, such as 'memory' or 'latency of faces'."""
         return self.kind if self.model is None else f"{self.kind} of {self.model}"
 
     def show(self, value: float) -> str:
-        """A value of this limit with its unit."""
+        """Return a value of this limit with its unit."""
         if self.kind == "memory":
             return f"{size(value)} ({value:.0f} B)" if value >= 1000 else size(value)
         return {"cores": f"{value:.6g} cores", "latency": f"{value:.9g} ms", "accuracy": f"{value:.6g}"}[self.kind]
 
     @property
     def remedy(self) -> str:
-        """`needed` with its unit, rounded to the side on which it will do as it stands; empty where nothing will."""
+        """`needed` with its unit, rounded towards the wider limit, so that a plan exists with it; empty for None."""
         if self.needed is None:
             return ""
         if self.kind == "memory":
@@ -193,12 +214,13 @@ class Infeasible(Schema):
     """Why there is no plan.
 
     Attributes:
-        limits: every limit that was set, each with the least relaxation of it alone that would do.
-        nearest: the best plan under the limits that are all relaxed by the same fraction, the least that lets a plan
-            exist: its greatest relative excess over any limit is as small as it can be. It does not hold the
-            limits, and is never run unless the application asks for it.
+        budget: the limits that were asked for.
+        limits: every limit that was set, each with the least relaxation of it alone that lets a plan exist.
+        nearest: the best plan when all limits are relaxed by the same fraction, the smallest that lets a plan exist. So
+            its greatest relative excess over a limit is as small as it can be. It does not hold the limits, and is
+            never run unless the application asks for it.
         excess: that fraction; 0.1 means limits 10 % wider.
-        suspended: best-effort models, all of which were suspended without avail.
+        suspended: the names of the models that are not critical; nothing fits even with all of them suspended.
     """
 
     schema_: Literal["legodnn.infeasible/1"] = Field(default="legodnn.infeasible/1", alias="schema")
@@ -210,7 +232,7 @@ class Infeasible(Schema):
 
     @property
     def clash(self) -> tuple[Limit, ...]:
-        """Limits that cannot hold together; without any one of them, the rest of them can."""
+        """The limits that cannot hold together, though all of them but one can, whichever one is left out."""
         return tuple(limit for limit in self.limits if limit.clashes)
 
     def __str__(self) -> str:
@@ -230,7 +252,7 @@ def _sense(limit: Limit) -> str:
 
 
 def _rounded(value: Decimal, digits: int, rounding: str) -> str:
-    """A number in so many significant digits, without zeros at its end."""
+    """Return a number with that many significant digits, without zeros at its end."""
     if not value:
         return "0"
     places = value.adjusted() - digits + 1

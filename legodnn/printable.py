@@ -1,12 +1,16 @@
-"""What may be written to a terminal: names come from stores, profiles and file systems, and it obeys escapes."""
+"""Making text safe to print: names come from stores, profiles and file systems, and terminals obey escape sequences."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with what is not printable as escapes: control characters, turns of direction, half characters.
+    """Return the text with everything unprintable as visible escapes; tabs and newlines stay.
 
-    Tabs and newlines stay.
+    Unprintable are control characters, marks that change the direction of writing, and lone surrogates.
+
+    Example:
+        >>> print(printable("\\x1b[31mred"))
+        \\x1b[31mred
     """
     if text.isprintable():
         return text
@@ -14,8 +18,8 @@ def printable(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: in one line of at most 60 characters."""
+    """Return a value as error messages show it: in one line of at most 60 characters."""
     try:
         return f"{' '.join(repr(value).split()):.60}"
-    except ValueError:  # Python writes no integer of more than 4,300 digits
+    except ValueError:  # Python refuses to print an integer of more than 4,300 digits
         return "a longer number" if isinstance(value, int) else type(value).__name__

@@ -1,4 +1,7 @@
-"""Progress of long work, as the library tells it: the caller passes what shows it, and the default shows nothing."""
+"""How the library reports the progress of long work. The caller passes what shows it; the default shows nothing.
+
+The command line's ways of showing it are in `legodnn.console`.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,35 @@ from typing import Protocol
 
 
 class ProgressTask(Protocol):
-    """One piece of long work that is being shown."""
+    """A piece of long work whose progress is shown."""
 
     def step(self, note: str = "") -> None:
-        """Tell that one more unit of work is done; `note` says what was done last."""
+        """Report that one more unit of work is done; `note` says what was done last."""
         ...
 
     def at(self, done: float, note: str = "") -> None:
-        """Tell how many units are done in all, where work is not counted in calls (seconds, say)."""
+        """Report how many units are done in all, where work is not counted in calls but in seconds, say."""
         ...
 
 
 class Progress(Protocol):
-    """What a caller passes to long work: it opens a `ProgressTask` for the time that a `with` statement takes."""
+    """What a caller passes to long work, which opens a `ProgressTask` with it in a `with` statement.
+
+    Example:
+        >>> def count(progress: Progress = no_progress) -> None:
+        ...     with progress("counting", total=3) as task:
+        ...         for i in range(3):
+        ...             task.step(f"at {i}")
+        >>> count()
+    """
 
     def __call__(self, label: str, total: int, done: int = 0) -> AbstractContextManager[ProgressTask]:
         """Begin to show work.
 
         Args:
             label: what is done, in a few words.
-            total: units of work in all.
-            done: units that an earlier, interrupted run has done.
+            total: the units of work in all.
+            done: the units that an earlier, interrupted run has done.
         """
         ...
 

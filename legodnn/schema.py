@@ -1,10 +1,10 @@
-"""What all the JSON documents of this project share: strict, frozen pydantic models and one way to read them.
+"""What all JSON documents of this project share: strict, frozen pydantic models, bounds, and one way to read them.
 
-Every number, text and list of a document has a bound, of which the names below say why it is what it is. What is within
-them is planned exactly and cannot overflow; what is beyond them comes from no device, and is refused with the bound in
-the message. Java's reader has the same (org.legodnn.json.Bounds).
+Every number, text and list of a document has a bound. Within the bounds, plans are exact and nothing overflows. A value
+beyond them comes from no device, and is refused with the bound in the message. Java's reader has the same bounds
+(org.legodnn.json.Bounds).
 
-Knows nothing of stores, profiles or plans: those are in the modules of these names.
+This module knows nothing of stores, profiles or plans: those are in the modules of these names.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from legodnn.printable import shown
 
 # What a document may hold. A store of 50 blocks with 30 options each, with their interactions, takes 2 MB.
 MOST_BYTES_OF_DOCUMENT = 4 << 20
-# Lists and objects, named fields, and values of any kind: what is read of them, or told of wrong ones, takes many times
-# their text's room.
+# Lists and objects, named fields, and values of any kind are counted before a document is parsed: what is made of them,
+# or said about wrong ones, takes many times the memory of their text.
 MOST_CONTAINERS = 100_000
 MOST_FIELDS = 100_000
 MOST_VALUES = 500_000
-# Lists and objects stand at most 200 deep: there pydantic's parser of JSON stops by itself.
+# There is no bound on how deep lists and objects are nested: at 200 levels pydantic's parser of JSON stops by itself.
 
-MOST_NAME = 200  # characters; names are shown in tables, and are parts of files' names
+MOST_NAME = 200  # characters; names appear in tables and in names of files
 MOST_TEXT = 10_000  # characters of reasons, warnings and the like
-MOST_NOTES = 1000  # warnings, features of a processor
-MOST_PATH = 4096  # characters; Linux opens no longer ones
-MOST_OPTIONS = 1024  # of a segment; the solvers count them in 16 bits
+MOST_NOTES = 1000  # entries of a list of warnings, or of a processor's features
+MOST_PATH = 4096  # characters; Linux opens no longer paths
+MOST_OPTIONS = 1024  # of a segment; the solvers number them in 16 bits
 MOST_SEGMENTS = 4096
 MOST_TENSORS = 16_384
 MOST_MODELS = 1024  # of a workload
@@ -40,28 +40,28 @@ MOST_LABELS = 100_000  # the greatest public data sets of images have some 20,00
 MOST_KNOTS = 10_000  # of a link
 MOST_PROFILED_THREADS = 1024
 MOST_RANK = 8  # of tensors in LiteRT
-MOST_INT = (1 << 31) - 1  # of sizes in TensorFlow Lite and Java
-MOST_ELEMENTS = 1 << 29  # of a tensor, whose 2 GiB are as much as one array of Java holds
-# So much more than any device has, and so little that the sum over all segments is exact in 64-bit integers: bytes, and
-# milliseconds in nanoseconds (10^7 are almost three hours).
+MOST_INT = (1 << 31) - 1  # the largest size in TensorFlow Lite and Java
+MOST_ELEMENTS = 1 << 29  # of a tensor; its 2 GiB are what one Java array holds
+# Far more than any device has, and yet so little that sums over all segments are exact in 64-bit integers, which count
+# bytes and nanoseconds (10^7 ms are almost three hours).
 MOST_BYTES = 1 << 48
 MOST_MS = 1e7
-# Limits and predictions are sums of such figures, times the number of threads, rates and slow-downs.
+# Limits and predictions are sums of such figures, multiplied by numbers of threads, rates and slow-downs.
 MOST_SUM = 1e21
 MOST_MEMORY = (1 << 62) - 1
 MOST_COUNT = 10**18  # parameters, multiply-accumulates
-# Losses are sums that the link turns into the metric, where about 1 halves it; metrics are mostly shares.
+# The link turns sums of losses into the metric. A loss of about 1 halves it; most metrics are shares, between 0 and 1.
 MOST_LOSS = 1e6
 MOST_METRIC = 1e9
-LEAST_KNOT = 1e-15  # between two knots of a link: its slope stays a number
-# A model may be worth a million times as much as another: what is lost in their sum is below a billionth of either.
+LEAST_KNOT = 1e-15  # distance between two knots of a link; keeps its slope finite
+# A model may be worth a million times as much as one of weight 1: their float64 sum loses less than a billionth of 1.
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
 MOST_RATE = 1e6
 MOST_SLOWDOWN = 1e6
 MOST_CHARGE = 1e9
 
 T = TypeVar("T")
-# Any number of something. The first error in it ends the search: a million of them would take gigabytes to tell.
+# A tuple of any length. The first error in it ends the validation: a million errors would take gigabytes.
 Many = Annotated[tuple[T, ...], FailFast()]
 Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
@@ -76,24 +76,24 @@ Memory = Annotated[int, Field(ge=0, le=MOST_MEMORY)]
 
 
 class Schema(BaseModel):
-    """Base of every document: unknown fields, wrong types, NaN and infinity are refused; instances are frozen."""
+    """The base of every document. It refuses unknown fields, wrong types, NaN and infinity; instances are frozen."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
-# How many problems are told, and from how many on it is no use to look at them one by one.
-_SHOWN, _HOPELESS = 3, 1000
+_SHOWN = 3  # problems that a message names; the others are counted
+_TOO_MANY = 1000  # problems from which on a message only counts them
 
 
 def explain(error: ValidationError) -> str:
-    """The first problems of a validation error in one line: where, what, and what was there instead.
+    """Return the first problems of a validation error in one line: where, what, and what was there instead.
 
-    Fields that are unknown come first: a misspelt name is why another field is missing.
+    Unknown fields come first, since a misspelt name is why another field is missing.
     """
     count = error.error_count()
-    if count > _HOPELESS:
+    if count > _TOO_MANY:
         return f"{count:,} fields are wrong or unknown"
     problems = error.errors(include_url=False, include_context=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
@@ -116,20 +116,24 @@ def read_document(path: Path, schema: type[SchemaT], version: str, error: type[L
 
     Args:
         path: the file.
-        schema: the model it must fit; its `schema` field must equal `version`.
-        version: the version this package reads, such as "legodnn.store/1".
-        error: the type to raise.
-        remedy: the end of every message: what the user can do.
+        schema: the model that the document must fit; its `schema` field must equal `version`.
+        version: the version that this package reads, such as "legodnn.store/1".
+        error: the type of error to raise.
+        remedy: the end of every message, which says what the user can do.
 
     Raises:
-        error: unreadable, no regular file, too large, not JSON, another version, or not of the schema.
+        error: the file is unreadable, no regular file, too large, no JSON, of another version, or does not fit.
     """
     content = read_regular(path, MOST_BYTES_OF_DOCUMENT, error, remedy)
     return parse_document(decode(content, path, error, remedy), str(path), schema, version, error, remedy)
 
 
 def decode(content: bytes, path: Path, error: type[LegoError], remedy: str) -> str:
-    """The text of a document; `error` if it is not UTF-8."""
+    """Return the text of a document.
+
+    Raises:
+        error: the content is not UTF-8.
+    """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -139,26 +143,32 @@ def decode(content: bytes, path: Path, error: type[LegoError], remedy: str) -> s
 def parse_document(
     text: str, name: str, schema: type[SchemaT], version: str, error: type[LegoError], remedy: str
 ) -> SchemaT:
-    """Like `read_document`, from text that has been read; `name` stands for the path in messages."""
+    """Parse a document that has been read, as `read_document` does; `name` stands for the path in messages."""
     check_extent(text, name, error, remedy)
     try:
         document = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as e:
         raise error(f"{name} is not JSON ({e}); {remedy}") from None
     found = document.get("schema") if isinstance(document, dict) else None
-    del document  # it may take more room than what is made of the text below
+    del document  # it may take more memory than the model that is made of the text below
     if found != version:
         raise error(f"{name} has schema {shown(found)}, this version of legodnn reads {version!r}; {remedy}")
     try:
         return schema.model_validate_json(text)
     except ValidationError as e:
         raise error(f"{name}: {explain(e)}; {remedy}") from None
-    except LegoError as e:  # of a part that applications construct themselves, such as a budget
+    except LegoError as e:  # from a part that applications construct themselves too, such as a budget
         raise error(f"{name}: {e}; {remedy}") from None
 
 
 def check_extent(text: str, name: str, error: type[LegoError], remedy: str) -> None:
-    """Raise `error` if a JSON text holds more than a reader has room for; marks that stand in strings count too."""
+    """Refuse a JSON text that would take too much memory to parse.
+
+    It counts brackets, colons and commas, those inside strings too.
+
+    Raises:
+        error: the text holds more lists and objects, named fields or values than are read.
+    """
     containers = text.count("[") + text.count("{")
     if containers > MOST_CONTAINERS:
         raise error(f"{name} holds {containers:,} lists and objects, at most {MOST_CONTAINERS:,} are read; {remedy}")
@@ -173,6 +183,6 @@ def _refuse(constant: str) -> None:
 
 
 def to_json(document: BaseModel) -> str:
-    """The text that is written for a document: indented, fields in order, ending in a newline."""
+    """Return the text of a document as it is written: indented, with fields in order, ending in a newline."""
     data: Any = document.model_dump(mode="json", by_alias=True)
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

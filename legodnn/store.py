@@ -1,7 +1,8 @@
 """The store: the folder that the offline stage writes and a device reads.
 
-`manifest.json` describes one model cut into segments; beside it lies one `.tflite` file per option. The format is
-documented in docs/store.md and is read by Python and by Java. A store is written once, whole, and never changed.
+`manifest.json` describes one model cut into segments (see `legodnn.manifest`), and there is one `.tflite` file for each
+option. docs/store.md documents the format, which Python and Java read. A store is written once, as a whole, and never
+changed.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ class Store:
 
     Attributes:
         path: the folder.
-        manifest: its manifest.
-        id: SHA-256 of manifest.json; since that holds the hash of every file, it identifies the whole store.
+        manifest: the content of its manifest.json.
+        id: the SHA-256 of manifest.json. It identifies the whole store, since the manifest holds every file's hash.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open a store and verify every file's path, size and hash.
 
         Raises:
-            StoreError: the folder is no store, or any file is missing, truncated, altered or outside it.
+            StoreError: the folder is no store, or a file is missing, truncated, altered or outside of it.
         """
         self.path = Path(path)
         if not is_folder(self.path):
@@ -58,10 +59,10 @@ class Store:
         return self.manifest.model.name
 
     def verified_file(self, option: Option) -> Path:
-        """The path of an option's `.tflite`, hashed again if it changed on disk since it was last verified.
+        """Return the path of an option's `.tflite`, which is hashed again if it changed since it was last verified.
 
         Raises:
-            StoreError: missing, outside the store, or not what the manifest says.
+            StoreError: the file is missing, outside the store, or not what the manifest says.
         """
         path = self.path / option.file
         try:
@@ -83,11 +84,12 @@ class Store:
         return path
 
     def open_file(self, option: Option) -> int:
-        """A descriptor of an option's `.tflite`, to be read and closed: of the very file that was verified, whatever
-        takes its place meanwhile.
+        """Open an option's `.tflite` and return the file descriptor, which the caller closes.
+
+        It is the very file that was verified: what takes its place on disk afterwards is not read.
 
         Raises:
-            StoreError: as `verified_file`.
+            StoreError: as `verified_file`, or the file was replaced between the check and the opening.
         """
         path = self.verified_file(option)
         try:
@@ -106,5 +108,5 @@ class Store:
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:
-    """What changes when another file takes a file's place or its content is changed; times of change cannot be set."""
+    """Return what differs when a file was changed or replaced; unlike the modification time, ctime cannot be set."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -1,4 +1,4 @@
-"""Reading the TOML files that people write: workloads and recipes."""
+"""Reading the TOML files that people write: workloads and recipes. What is in them is checked elsewhere."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-MOST_BYTES_OF_TOML = 64 << 10  # people write no longer ones, and the parser is plain Python
-# In one line: the parser takes time by the square of a dotted key's length, and minutes for one of 64 KiB.
+MOST_BYTES_OF_TOML = 64 << 10  # people write no longer files, and the parser is plain Python
+# The most dots in one line: the parser's time grows with the square of a dotted key's length, to minutes for 64 KiB.
 MOST_DOTS = 50
 
 
 def read_toml(path: Path, error: type[LegoError], remedy: str) -> dict[str, Any]:
-    """The content of a TOML file.
+    """Return the content of a TOML file.
+
+    Args:
+        path: the file.
+        error: the type of error to raise.
+        remedy: the end of its message, which says what the user can do.
 
     Raises:
-        error: unreadable, no regular file, too large, or not TOML.
+        error: the file is unreadable, no regular file, too large, or not TOML.
     """
     text = decode(read_regular(path, MOST_BYTES_OF_TOML, error, remedy), path, error, remedy)
     for number, line in enumerate(text.splitlines(), start=1):
@@ -35,5 +40,5 @@ def read_toml(path: Path, error: type[LegoError], remedy: str) -> dict[str, Any]
         return document
     except RecursionError:
         raise error(f"{path} is not TOML: too many lists and tables inside one another; {remedy}") from None
-    except ValueError as e:  # an integer of more than 4,300 digits too
+    except ValueError as e:  # TOMLDecodeError, or an integer of more than 4,300 digits
         raise error(f"{path} is not TOML: {e}; {remedy}") from None

@@ -1,10 +1,8 @@
-"""Sizes and times for people: written, and read as people write them."""
+"""Sizes and times as people write and read them."""
 
 from __future__ import annotations
 
 import re
-
-from legodnn.errors import WorkloadError
 
 _UNITS = {
     "": 1,
@@ -19,7 +17,12 @@ _UNITS = {
 
 
 def size(count: float) -> str:
-    """Bytes for people: 1234567 -> '1.23 MB' (decimal units)."""
+    """Return a number of bytes as people read it, with three digits and decimal units.
+
+    Example:
+        >>> size(1234567)
+        '1.23 MB'
+    """
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(count) >= scale:
             return f"{count / scale:.3g} {unit}" if abs(count) < 100 * scale else f"{count / scale:.0f} {unit}"
@@ -27,23 +30,36 @@ def size(count: float) -> str:
 
 
 def parse_size(text: str) -> int:
-    """'20MB', '1.5 GiB' or '300000' -> bytes; WorkloadError for anything else."""
+    """Read a size, such as '20MB', '1.5 GiB' or '300000', as a number of bytes.
+
+    Raises:
+        ValueError: the text is no size; the message shows how to write one, and leaves it to callers to say where.
+    """
     match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?|\.\d+)\s*([KMG]I?B|B)?\s*", text.upper(), re.ASCII)
     if not match:
-        raise WorkloadError(f"{text!r:.40} is not a size; write it like 20MB, 1.5GiB or 300000")
+        raise ValueError(f"{text!r:.40} is not a size; write it like 20MB, 1.5GiB or 300000")
     return round(float(match[1]) * _UNITS[match[2] or ""])
 
 
 def parse_memory(text: str) -> int:
-    """Like `parse_size`, for limits of memory: so few bytes without a unit were meant to be megabytes."""
+    """Read a limit of memory as `parse_size` does, but refuse a few bytes without a unit, meant as megabytes.
+
+    Raises:
+        ValueError: the text is no size, or needs a unit.
+    """
     count = parse_size(text)
     if count < 10_000 and text.strip().isdigit():
-        raise WorkloadError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
+        raise ValueError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
     return count
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 42 s, 13 min, 2 h 5 min."""
+    """Return a number of seconds as people say it.
+
+    Example:
+        >>> duration(42), duration(800), duration(7500)
+        ('42 s', '13 min', '2 h 5 min')
+    """
     if seconds < 100:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

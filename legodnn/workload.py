@@ -1,10 +1,10 @@
-"""What is asked of the scheduler: the models that run together, and the limits that they share.
+"""What the scheduler is asked: the models that run together, and the limits that they share.
 
-A budget is what changes from second to second; a workload is what an application declares once: its stores, what
-each is worth, how often it is called. Written as TOML:
+A budget changes from second to second. A workload is what an application declares once: its stores, what each model is
+worth, and how often it is called. It is written as TOML:
 
     [budget]
-    memory = "20MB"             # all models together; or memory_bytes = 20000000
+    memory = "20MB"             # for all models together; or memory_bytes = 20000000
     cores = 2.0
 
     [[models]]
@@ -68,14 +68,14 @@ StorePlace = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
 
 
 def _limit(value: object) -> float:
-    """A limit of latency: a number above 0. (Of a union's members pydantic would tell all and name none.)"""
+    """Check a limit of latency. (Left to pydantic, the error would list every type that the field may have.)"""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SUM:
         raise ValueError(f"must be a number of milliseconds greater than 0 and at most {MOST_SUM:g}")
     return float(value)
 
 
 def _limits(value: object) -> float | dict[str, float] | None:
-    """One limit of latency, or one by model."""
+    """Check one limit of latency, or limits by the models' names."""
     if value is None or not isinstance(value, dict):
         return value if value is None else _limit(value)
     limits: dict[str, float] = {}
@@ -92,7 +92,7 @@ def _limits(value: object) -> float | dict[str, float] | None:
 
 
 class _Request(Schema):
-    """A schema that applications construct themselves: what is wrong with it is a WorkloadError in one line."""
+    """A document that applications also construct themselves: wrong values raise a WorkloadError of one line."""
 
     if not TYPE_CHECKING:
 
@@ -104,13 +104,20 @@ class _Request(Schema):
 
 
 class Budget(_Request):
-    """The limits of the moment. None is no limit.
+    """The limits of the moment. None means no limit.
 
     Attributes:
-        memory_bytes: what all models together may hold.
-        latency_ms: the longest that an inference may take: one number for every model, or a number for some by
-            name. Where a model has a limit of its own (`WorkloadModel.latency_ms`), the tighter one holds.
-        cores: CPU cores' worth of compute: sum over models of rate x threads x latency.
+        memory_bytes: the most memory that all models together may hold.
+        latency_ms: the longest time that an inference may take: one number for every model, or numbers for some models
+            by name. Where a model has a limit of its own (`WorkloadModel.latency_ms`), the tighter one holds.
+        cores: the most CPU cores that all models together may keep busy: the sum of rate x threads x latency.
+
+    Raises:
+        WorkloadError: a limit makes no sense.
+
+    Example:
+        >>> Budget(memory_bytes=20_000_000, latency_ms={"faces": 8})
+        Budget(memory_bytes=20000000, latency_ms={'faces': 8.0}, cores=None)
     """
 
     memory_bytes: int | None = Field(default=None, gt=0, le=MOST_MEMORY)
@@ -119,11 +126,11 @@ class Budget(_Request):
 
 
 class SwitchCharge(_Request):
-    """What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded.
+    """What it costs to load blocks when the running plan changes, in units of the objective (weight x accuracy).
 
     Attributes:
-        per_mb: for each 10^6 bytes of the options' files that must be loaded.
-        per_ms: for each millisecond of loading, as the profile measured it.
+        per_mb: the cost of each 10^6 bytes of the options' files that must be loaded.
+        per_ms: the cost of each millisecond of loading, as the profile measured it.
     """
 
     per_mb: Charge = 0.0
@@ -134,15 +141,15 @@ class WorkloadModel(_Request):
     """One model of a workload.
 
     Attributes:
-        name: what the application calls it; unique in the workload.
-        store: folder of the store.
-        profile: file of the profile; None for the one beside the store.
-        weight: what one unit of its accuracy is worth.
+        name: what the application calls the model; unique in the workload.
+        store: the folder of the store.
+        profile: the file of the profile; None for the one beside the store.
+        weight: what one unit of the model's accuracy is worth.
         rate_hz: inferences per second; needed where the budget limits cores.
-        latency_ms: longest an inference may take; None for no limit.
-        min_accuracy: least predicted accuracy; None for no limit.
-        critical: False if it may be suspended when not everything fits.
-        threads: thread count; None leaves it to the scheduler, among those that were profiled.
+        latency_ms: the longest time that an inference may take; None for no limit.
+        min_accuracy: the least predicted accuracy; None for no limit.
+        critical: False if the model may be suspended when not everything fits.
+        threads: the number of threads; None lets the scheduler choose among those that were profiled.
     """
 
     name: Name
@@ -157,12 +164,12 @@ class WorkloadModel(_Request):
 
     @property
     def profile_path(self) -> Path:
-        """Where the profile lies."""
+        """The file of the profile."""
         return default_path(self.store) if self.profile is None else Path(self.profile)
 
 
 class Workload(Schema):
-    """The models that run together, and their budget unless another is given."""
+    """The models that run together, the budget that they start with, and what switching costs."""
 
     models: Many[WorkloadModel] = Field(min_length=1, max_length=MOST_MODELS)
     budget: Budget = Budget()
@@ -187,10 +194,10 @@ class Workload(Schema):
 
 
 def read_trace(path: str | Path) -> list[Budget]:
-    """The budgets of a trace, a JSON list of them; `memory` may stand for memory_bytes as in a workload's file.
+    """Read a trace: a JSON list of budgets, which may give `memory` instead of memory_bytes, as workload files do.
 
     Raises:
-        WorkloadError: unreadable, or not a list of budgets.
+        WorkloadError: the file is unreadable, or holds no list of budgets.
     """
     remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
     content = read_regular(Path(path), MOST_BYTES_OF_DOCUMENT, WorkloadError, remedy)
@@ -212,10 +219,10 @@ def read_trace(path: str | Path) -> list[Budget]:
 
 
 def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
-    """A workload from one `.toml` file, or from the folders of one or more stores (weight 1, no limits).
+    """Read a workload from one `.toml` file, or make one of the folders of stores (weight 1, no limits).
 
     Raises:
-        WorkloadError: unreadable, not TOML, or not a workload.
+        WorkloadError: the file is unreadable, not TOML, or holds no workload.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
@@ -240,7 +247,7 @@ def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
 
 
 def _names(stores: Sequence[Path]) -> list[str]:
-    """Folder names, numbered where they repeat: a, b, a-2."""
+    """Return the names of the folders, with a number where a name comes again: a, b, a-2."""
     names: list[str] = []
     for store in stores:
         base = name = (store.resolve().name or "model")[: MOST_NAME - 10]
@@ -274,7 +281,7 @@ def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _located(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Paths relative to the workload's file."""
+    """Return a model's entry with its relative paths joined to the folder of the workload's file."""
     found = {
         key: str(folder / entry[key]) for key in ("store", "profile") if isinstance(entry.get(key), str) and entry[key]
     }
@@ -282,10 +289,13 @@ def _located(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _with_memory(entry: dict[str, Any]) -> dict[str, Any]:
-    """`memory = "20MB"` as memory_bytes."""
+    """Return a budget's entry with `memory = "20MB"` turned into memory_bytes."""
     if "memory" not in entry:
         return entry
     if "memory_bytes" in entry:
         raise WorkloadError("the budget has both memory and memory_bytes; give one of them")
     rest = {key: value for key, value in entry.items() if key != "memory"}
-    return {**rest, "memory_bytes": parse_memory(str(entry["memory"]))}
+    try:
+        return {**rest, "memory_bytes": parse_memory(str(entry["memory"]))}
+    except ValueError as e:
+        raise WorkloadError(f"memory: {e}") from None

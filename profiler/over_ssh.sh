@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Profiles stores on another device, and fetches the profiles beside the stores:
 #
-#     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1 2 4
+#     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1,2,4
 #
 # Arguments after -- are passed to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. If legodnn is missing
 # there, install_on_device.sh installs it from the package index, or from the wheel that $LEGODNN_WHEEL names.

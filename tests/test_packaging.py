@@ -119,8 +119,7 @@ def _profiled(python: Path, store: Path) -> Profile:
         "--seconds",
         "0.5",
         "--threads",
-        "1",
-        "2",
+        "1,2",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=store.parent, env=_plain())
     assert done.returncode == 0, done.stderr

@@ -1,1 +1,5 @@
-"""The subcommands of `legodnn`, a module each: `add_parser(subparsers)` declares one, `run(args)` does it."""
+"""The subcommands of `legodnn`, each in its own module: `add_parser(subparsers)` declares it, `run(args)` does it.
+
+The other modules are parts of them: `parser` and `budget` hold their flags, `sweep` is a part of `plan`, and
+`demo_trace` of `demo`.
+"""

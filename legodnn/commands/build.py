@@ -1,35 +1,47 @@
-"""`legodnn build`: the offline stage, from a model and data to a store."""
+"""`legodnn build`: run the offline stage, which makes a store of a model and data."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from legodnn.console import ProgressLine, say
+from legodnn.commands.parser import fraction
+from legodnn.console import progress, say
+from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
 
-# Flags that set the field of the recipe of the same name: (name, type, metavar, help).
+# Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
     ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
-    ("width", float, "FACTOR", "multiplies the channels of vgg16 ... resnet56 (default: 1)"),
+    ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
     ("train_epochs", int, "N", "train the model first, for this many epochs (default: 0)"),
-    ("distill_epochs", int, "N", "epochs of block-wise distillation, at most (default: 10)"),
-    ("joint_epochs", int, "N", "epochs in random compositions after that (default: 20; 0: the paper's training alone)"),
-    ("patience", int, "N", "a descendant is done after N epochs without progress (default: 3)"),
-    ("batch_size", int, "N", "images a training step (default: 64)"),
-    ("criterion", str, "NAME", "which channels go: l1, l2, batch_norm_scale, reconstruction (default: l1)"),
+    ("distill_epochs", int, "N", "most epochs of block-wise distillation (default: 10)"),
+    (
+        "joint_epochs",
+        int,
+        "N",
+        "epochs in random compositions after that (default: 20; 0 leaves it at the paper's training)",
+    ),
+    ("patience", int, "N", "stop training a descendant after N epochs without progress (default: 3)"),
+    ("batch_size", int, "N", "images in a training step (default: 64)"),
+    (
+        "criterion",
+        str,
+        "NAME",
+        "how the channels to remove are chosen: l1, l2, batch_norm_scale, reconstruction (default: l1)",
+    ),
     (
         "metric",
         str,
         "NAME",
-        "top1, binary_accuracy, mean_iou, r2 or module:function (default: what fits labels and outputs)",
+        "top1, binary_accuracy, mean_iou, r2 or module:function (default: the one that fits labels and outputs)",
     ),
     ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16)"),
-    ("seed", int, "N", "of everything random (default: 0)"),
+    ("seed", int, "N", "seed of everything that is random (default: 0)"),
 )
 
 
@@ -39,49 +51,62 @@ def add_parser(subparsers: Any) -> None:
         "build",
         help="make a store: cut a model into blocks, train pruned descendants, export them",
         description="Cut a Keras model into blocks, train pruned descendants of each by block-wise distillation, "
-        "quantise and export every option to TensorFlow Lite, and write the store. If it is interrupted or killed, the "
-        "same command goes on where it was. Needs the `train` extra.",
+        "quantise and export every option to TensorFlow Lite, and write the store. If the build is interrupted or "
+        "killed, the same command goes on where it was. Needs the `train` extra.",
         epilog="examples:\n"
         "  legodnn build vgg16 --width 0.25 --train-epochs 20 --out stores/vgg16\n"
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
-        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists "
-        "all. Flags come before it. module:function runs that module's code, as a recipe does that names one.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
+        "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
+        "recipe names it.",
     )
     parser.add_argument(
         "model",
         nargs="?",
         help="a .keras or .h5 file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, "
-        "resnet56; may stand in the recipe instead",
+        "resnet56; the recipe may name it instead",
     )
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="the store's folder; must not exist")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder of the new store; it must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
-    parser.add_argument("--recipe", metavar="FILE", help="TOML file of the recipe's fields")
+    parser.add_argument("--recipe", metavar="FILE", help="TOML file with fields of the recipe")
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
-    parser.add_argument(
-        "--sparsities",
-        type=float,
-        nargs="+",
-        metavar="S",
-        help="shares of channels to remove (default: .2 .4 .6 .8 .9)",
+    parser.add_list(
+        "--sparsities", fraction, metavar="S,...", help="shares of channels to remove (default: .2,.4,.6,.8,.9)"
     )
-    parser.add_argument("--precisions", nargs="+", metavar="P", help="of every option (default: float32 float16 int8)")
+    parser.add_list(
+        "--precisions",
+        _precision,
+        metavar="P,...",
+        help="number formats of the weights of every option (default: float32,float16,int8)",
+    )
     parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16")
     parser.add_argument(
-        "--jobs", type=_count, default=1, metavar="N", help="processes that train at a time (default: 1)"
+        "--jobs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="number of processes that train at the same time (default: 1)",
     )
     parser.add_argument(
-        "--allow-chance", action="store_true", help="go on with an original that is no better than chance"
+        "--allow-chance", action="store_true", help="go on even if the original is no better than chance"
     )
-    parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of training for TensorBoard")
+    parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of the training for TensorBoard")
     parser.add_argument("--json", action="store_true", help="print the store's summary as JSON")
     parser.set_defaults(run=run, interrupted="what is finished is kept, the same command goes on where it was")
 
 
+def _precision(text: str) -> str:
+    """Check an item of --precisions."""
+    if text not in get_args(Precision):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
+    return text
+
+
 def _count(text: str) -> int:
+    """Read a number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text!r}")
     return int(text)
@@ -98,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = resolve(args.recipe, Path(args.out).name, **given)
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
-    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, ProgressLine)
+    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, progress())
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

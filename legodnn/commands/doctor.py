@@ -1,4 +1,4 @@
-"""`legodnn doctor`: what this device has, what is missing, and the command that adds it."""
+"""`legodnn doctor`: say what this device has, what is missing, and the command that adds it."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ from legodnn.console import say
 from legodnn.errors import DependencyError, LegoError
 from legodnn.units import size
 
-_BITS = struct.calcsize("P") * 8  # of this Python, whatever the kernel calls the machine
+_BITS = struct.calcsize("P") * 8  # of an address in this Python; the kernel may have more
 _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
-# What is used when it is there: module, what for, and the extra that brings it.
+# Optional packages: module, what it is for, and the extra that installs it.
 _OPTIONAL = (
     ("tensorflow", "building stores (not needed on a device)", "train"),
     ("matplotlib", "reports and plots", "plot"),
     ("PIL", "folders of images and cameras as input", "images"),
     ("cv2", "cameras and video files as input", "camera"),
-    ("rich", "`legodnn run --live`", "live"),
+    ("rich", "progress bars and `legodnn run --live`", "live"),
     ("prometheus_client", "figures for Prometheus", "metrics"),
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        what: it.
-        state: whether it is in order; a `note` is no fault, but could be better; without what is `missing`, models
-            cannot run here.
-        found: what is there.
-        remedy: what to do, where something can be done.
+        what: the name of what was checked, such as "Python" or "memory".
+        state: "ok" if it is in order, "note" if it could be better, "missing" if models cannot run here without it.
+        found: what the check found.
+        remedy: what the user can do about it; empty if there is nothing to do.
     """
 
     what: str
@@ -54,19 +53,18 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "doctor",
-        help="what this device has, and what is missing",
-        description="Look at what running and profiling models needs: Python, executors, processor, memory and its "
-        "limits, the cache of packed weights, heat and clock, power meters, optional packages. Exit status 1 if models "
-        "cannot run here.",
+        help="show what this device has, and what is missing",
+        description="Check what is needed to run and profile models: Python, executors, processor, memory and its "
+        "limits, the cache of packed weights, heat and clock, power meters, optional packages. The exit status is 1 if "
+        "models cannot run here.",
         epilog="example:\n  legodnn doctor",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look, and print one line for each finding."""
+    """Check everything, and print one line for each finding."""
     findings = list(examine())
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
@@ -80,7 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def examine(root: Path = Path("/")) -> Iterator[Finding]:
-    """All findings; `root` is where `proc` and `sys` are."""
+    """Yield all findings.
+
+    Args:
+        root: the folder that holds `proc`, `sys` and `boot`.
+    """
     version = platform.python_version()
     supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
     bits = f", {_BITS} bits" if _BITS != 64 else ""
@@ -99,7 +101,7 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
 
 
 def _runtime(bits: int, version: tuple[int, int] = sys.version_info[:2]) -> str:
-    """How to get a TensorFlow Lite runtime; a 32-bit Python may well run under a 64-bit kernel."""
+    """Return how to get a TensorFlow Lite runtime for a Python of this many bits and this version."""
     if bits == 64:
         return "pip install ai-edge-litert"
     if version <= (3, 11):
@@ -169,7 +171,10 @@ def _memory(root: Path) -> Iterator[Finding]:
 
 
 def _pressure_remedy(root: Path) -> str:
-    """How to have the kernel tell how long processes wait for memory; Raspberry Pis keep its parameters in a file."""
+    """Return how to switch on PSI, with which the kernel tells how long processes wait for memory.
+
+    Raspberry Pis keep the kernel's parameters in a file.
+    """
     files = ("boot/firmware/cmdline.txt", "boot/cmdline.txt")
     line = next((root / name for name in files if (root / name).is_file()), None)
     where = f"add psi=1 to the line in {line}" if line else "add psi=1 to the kernel's parameters"

@@ -1,4 +1,4 @@
-"""`legodnn inspect`: what is in a store, or how a model would be cut."""
+"""`legodnn inspect`: show what is in a store, or how a model would be cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn inspect demo/stores/vgg16\n"
         "  legodnn inspect resnet18\n"
         "  legodnn inspect mymodel.keras --draw mymodel.html",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "target",
@@ -42,7 +41,11 @@ def add_parser(subparsers: Any) -> None:
         "keras.applications, or vgg16, resnet18, resnet20, resnet56",
     )
     parser.add_argument(
-        "--max-blocks", type=int, default=16, help="for a model: at most this many blocks (default: 16)"
+        "--max-blocks",
+        type=int,
+        default=16,
+        metavar="N",
+        help="for a model: cut it into at most N blocks (default: 16)",
     )
     parser.add_argument(
         "--draw", type=Path, metavar="FILE", help="for a model: draw its blocks and layers into a .svg or .html file"
@@ -54,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table."""
+    """Print the tables of a store or a model, or their JSON."""
     if is_folder(Path(args.target)):
         if args.draw:
             raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
@@ -66,13 +69,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def store_summary(store: Store) -> dict[str, Any]:
-    """A store's path, id and manifest as plain data."""
+    """Return a store's path, id and manifest as plain data."""
     manifest = store.manifest.model_dump(mode="json", by_alias=True)
     return {"path": str(store.path), "id": store.id, "manifest": manifest}
 
 
 def store_table(store: Store) -> str:
-    """A store's segments and options, and what is known of its accuracy."""
+    """Return a table of a store's segments and options, and lines about its inputs and its accuracy."""
     rows = [
         (
             s.name if i == 0 else "",
@@ -98,7 +101,7 @@ def store_table(store: Store) -> str:
 
 
 def input_line(spec: InputSpec) -> str:
-    """What a model takes, and how that is made from pixels."""
+    """Return a line about one input of a model: its shape, and how it is made from pixels."""
     steps = [f"pixels 0..255 become {spec.range[0]:g}..{spec.range[1]:g}"]
     for word, values in (("minus mean", spec.mean), ("over std", spec.std)):
         if values:

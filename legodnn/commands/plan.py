@@ -1,4 +1,4 @@
-"""`legodnn plan`: what the scheduler would choose, and what a little more room would buy."""
+"""`legodnn plan`: show what the scheduler would choose, and what wider limits would buy."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.commands.sweep import sweep
 from legodnn.console import say, text_table
-from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
+from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.units import size
-from legodnn.workload import Budget, load_workload
+from legodnn.workload import load_workload
 
-_SWEEP_POINTS = 400
-# Who asks here would rather wait for the proof than take the best of a tenth of a second.
+# People would rather wait for a plan that is proven to be the best than take the best of a tenth of a second.
 _DEADLINE_MS = 10_000.0
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add `plan` to the command line."""
+    """Declare the command."""
     parser = subparsers.add_parser(
         "plan",
         help="choose the options of every block under a budget",
@@ -36,18 +36,19 @@ def add_parser(subparsers: Any) -> None:
             "  legodnn plan workload.toml --memory 12MB --latency faces=8 --json\n"
             "  legodnn plan workload.toml --sweep --output accuracy.svg"
         ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or store folders")
     add_budget_flags(parser)
-    parser.add_argument("--sweep", action="store_true", help="draw accuracy against memory")
+    parser.add_argument(
+        "--sweep", action="store_true", help="draw the accuracy of the best plan against the memory budget"
+    )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="where --sweep draws (.svg, .png, .pdf; default plan.svg); only with it",
+        help="the file that --sweep draws into: .svg, .png or .pdf (default: plan.svg)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the plan, or why there is none, as JSON")
     parser.set_defaults(run=run)
 
 
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]
     scheduler = Scheduler(workload_tables(workload, opened), workload.switch_charge)
     if args.sweep:
-        return _sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
+        sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
+        return 0
     try:
         plan = scheduler.plan(budget, deadline_ms=_DEADLINE_MS)
     except InfeasibleError as e:
@@ -142,7 +144,7 @@ def _print_infeasible(report: Infeasible, as_json: bool) -> None:
 
 
 def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
-    """What is left of each limit that was set."""
+    """Return what is left of each limit that was set, as plain data."""
     budget = plan.budget
     slack: dict[str, Any] = {}
     if budget.memory_bytes is not None:
@@ -160,60 +162,3 @@ def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         if t.min_accuracy is not None and not m.suspended
     }
     return slack
-
-
-def _sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> int:
-    """Draw the optimal objective against the memory budget, from the least that fits to where more buys nothing."""
-    figure = _pyplot()
-    points = _staircase(scheduler, budget)
-    plot = figure.figure(figsize=(7, 4))
-    axes = plot.add_subplot()
-    axes.step(
-        [p["memory_bytes"] / 1e6 for p in points], [p["objective"] for p in points], where="post", label="optimum"
-    )
-    if budget.memory_bytes is not None:
-        axes.axvline(
-            budget.memory_bytes / 1e6, color="grey", linestyle=":", label=f"budget {size(budget.memory_bytes)}"
-        )
-    axes.set_xlabel("memory budget (MB)")
-    axes.set_ylabel("accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
-    axes.legend()
-    try:
-        plot.savefig(output, bbox_inches="tight")
-    except (OSError, ValueError) as e:
-        raise WorkloadError(f"cannot draw {output}: {e}") from None
-    if as_json:
-        print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
-    else:
-        ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
-        say("  ...  ".join(ends))
-        say(f"drew {output}")
-    return 0
-
-
-def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:
-    """Optimal plans for memory budgets evenly spread over all that matter."""
-    unlimited = Budget(latency_ms=budget.latency_ms, cores=budget.cores)
-    most = scheduler.plan(unlimited).memory_bytes
-    try:
-        least = scheduler.plan(Budget(memory_bytes=1, latency_ms=budget.latency_ms, cores=budget.cores)).memory_bytes
-    except InfeasibleError as e:
-        least = int(next(limit.needed or 0 for limit in e.report.limits if limit.kind == "memory"))
-    step = max(1, (most - least) // _SWEEP_POINTS)
-    points = []
-    for memory in (*range(max(1, least), most, step), max(1, most)):
-        plan = scheduler.plan(Budget(memory_bytes=memory, latency_ms=budget.latency_ms, cores=budget.cores))
-        accuracy = {m.name: m.accuracy for m in plan.models if not m.suspended}
-        points.append({"memory_bytes": memory, "objective": plan.objective, "accuracy": accuracy})
-    return points
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as pyplot
-    except ImportError:
-        raise DependencyError("--sweep draws with matplotlib; install it with: pip install 'legodnn[plot]'") from None
-    return pyplot

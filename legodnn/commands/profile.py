@@ -1,25 +1,29 @@
-"""`legodnn profile`: measure stores on this device; put profiles together."""
+"""`legodnn profile`: measure stores on this device, or merge profiles that were measured apart."""
 
 from __future__ import annotations
 
 import argparse
 import errno
 import json
+import logging
 import os
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from legodnn.console import ProgressLine, say, text_table
+from legodnn.commands.parser import whole_number
+from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, DependencyError, ProfileError
+from legodnn.files import is_folder
 from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
 from legodnn.units import size
 
 if TYPE_CHECKING:
     from legodnn.profiler import Effort
+
+log = logging.getLogger("legodnn.commands")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,31 +33,33 @@ def add_parser(subparsers: Any) -> None:
         help="measure every option of a store on this device",
         description="Measure latency, memory and load time of every option of one or more stores on this device, "
         "check the predictions against random plans, and write one profile each, by default beside the store as "
-        "NAME.profile.json. Several stores are also run beside each other, to learn how they slow each other down. "
-        "Interrupted, the same command goes on.",
+        "NAME.profile.json. Several stores are also run beside each other, to learn how they slow each other down. If "
+        "it is interrupted, the same command goes on where it was.",
         epilog="examples:\n"
-        "  legodnn profile demo/stores/vgg16 demo/stores/resnet18 --threads 1 2\n"
+        "  legodnn profile demo/stores/vgg16 demo/stores/resnet18 --threads 1,2\n"
         "  legodnn profile demo/stores/vgg16 --quick\n"
         "  legodnn profile demo/stores/vgg16 --energy watts:3.5 --plot vgg16.svg\n"
         "  legodnn profile --merge one-thread.json two-threads.json --out demo/stores/vgg16.profile.json",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stores", nargs="*", metavar="STORE", help="folder of a store")
-    parser.add_argument("--threads", type=int, nargs="+", metavar="N", help="thread counts to time (default: 1)")
+    parser.add_argument("stores", nargs="*", metavar="STORE", help="folder of a store; with --merge, file of a profile")
+    parser.add_list("--threads", whole_number, metavar="N,...", help="numbers of threads to time with (default: 1)")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="most that timing one store takes (default: 60; 8 with --quick)"
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="most seconds to spend on timing one store (default: 60; 8 with --quick)",
     )
     parser.add_argument(
         "--precision",
         type=float,
         metavar="P",
-        help="stop timing when all medians are known to this relative half-width (default: .01; .03 with --quick)",
+        help="stop timing when every median is known to within this fraction (default: .01; .03 with --quick)",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
         default=None,
-        help="under half a minute for 50 options: leaves out dominated ones",
+        help="take less than half a minute for 50 options, and leave out those that are dominated",
     )
     parser.add_argument(
         "--energy",
@@ -63,19 +69,22 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--merge",
-        nargs="+",
-        metavar="FILE",
-        help="put profiles of one store and device together; takes --out and --json beside it, no flag of measuring",
+        action="store_true",
+        help="measure nothing: put profiles of one store and one device together, in the file that --out names",
     )
-    parser.add_argument("--out", metavar="FILE", help="where to write the profile (one store only)")
-    parser.add_argument("--plot", metavar="FILE", help="draw latency and memory against sparsity (one store only)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="file of the profile, for one store (default: NAME.profile.json beside it)"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="draw latency and memory against sparsity, for one store: .svg, .png or .pdf"
+    )
     parser.add_argument("--json", action="store_true", help="print the profiles as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, write, and print one table for each store."""
-    if bool(args.merge) == bool(args.stores):
+    """Measure the stores, write their profiles, and print a table of each; or merge profiles."""
+    if not args.stores:
         raise ProfileError("give the folders of stores to measure, or --merge and the files of profiles")
     if args.merge:
         return _merge(args)
@@ -93,20 +102,20 @@ def run(args: argparse.Namespace) -> int:
     for path in (*paths, *map(Path, filter(None, [args.plot]))):
         _check_writable(path)
     works = [path.with_name(path.name + ".work") for path in paths]
-    profiles = [profile_store(s, effort, meter, work, ProgressLine) for s, work in zip(stores, works, strict=True)]
+    profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
     if len({store.id for store in stores}) > 1:
-        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, ProgressLine)
+        profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, progress())
     for profile, path in zip(profiles, paths, strict=True):
         profile.save(path)
         if not args.json:
             say(f"{profile_table(profile)}\n\n{profile_summary(profile)}\nwrote {path}\n")
-    for work in works:  # only now that nothing is left to do
+    for work in works:  # kept until all profiles are written: an interrupted command goes on with them
         work.unlink(missing_ok=True)
     if args.plot:
         from legodnn.profiler.plot import draw_profile
 
         draw_profile(stores[0], profiles[0], Path(args.plot))
-        say(f"drew {args.plot}", file=sys.stderr)
+        log.info("drew %s", args.plot)
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     else:
@@ -120,12 +129,16 @@ def _effort(args: argparse.Namespace) -> Effort:
     given = {name: value for name in ("seconds", "precision") if (value := getattr(args, name)) is not None}
     try:
         return replace(QUICK if args.quick else Effort(), threads=tuple(args.threads or (1,)), **given)
-    except ConfigError as e:  # its message begins with the attribute's name, which is the flag's, too
+    except ConfigError as e:  # its message begins with the name of the attribute, which is also the flag's
         raise ConfigError(f"--{e}") from None
 
 
 def _check_writable(path: Path) -> None:
-    """ProfileError if a file cannot be written there; better before measuring than after."""
+    """Check, before anything is measured, that a file can be written there.
+
+    Raises:
+        ProfileError: it cannot.
+    """
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -152,7 +165,9 @@ def _merge(args: argparse.Namespace) -> int:
         raise ProfileError(
             f"--merge measures nothing; leave out {', '.join(given)}, or measure a STORE without --merge"
         )
-    profile = merge([Profile.load(file) for file in args.merge])
+    if folder := next((path for path in args.stores if is_folder(Path(path))), None):
+        raise ProfileError(f"{folder} is a folder; --merge takes the files of profiles, such as {default_path(folder)}")
+    profile = merge([Profile.load(file) for file in args.stores])
     _check_writable(Path(args.out))
     profile.save(args.out)
     if args.json:
@@ -163,7 +178,7 @@ def _merge(args: argparse.Namespace) -> int:
 
 
 def profile_table(profile: Profile) -> str:
-    """A profile as a table: one line an option, three columns a thread count."""
+    """Return a profile as a table, with a row for each option and three columns for each number of threads."""
     threads = sorted({entry.threads for o in profile.options for entry in o.latency})
     energy = any(o.energy_mj is not None for o in profile.options)
     header = ["segment", "option", "memory", "load ms", *(["mJ"] if energy else [])]
@@ -186,7 +201,7 @@ def profile_table(profile: Profile) -> str:
 
 
 def profile_summary(profile: Profile) -> str:
-    """What else a profile says, in lines."""
+    """Return lines about what a profile says beside its options: overhead, predictions, contention, energy."""
     lines = []
     for chain in profile.chain:
         lines.append(f"a chain of segments takes {chain.overhead_ms * 1e3:.1f} µs more ({chain.threads} threads)")

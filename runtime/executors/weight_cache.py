@@ -24,7 +24,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from legodnn.errors import LegoError
+from legodnn.errors import ConfigError, LegoError
 from legodnn.lifetime import release_with
 from legodnn.runtime.executors import interpreter, linked_model, litert_capi, trial
 from legodnn.store import Store
@@ -188,7 +188,10 @@ def file_digest(fd: int) -> str:
 def _make(store: Store, path: Path) -> None:
     """Make an entry and put it in its place, over a damaged one if there is one."""
     needed = sum(option.bytes for _, option in linked_model.linked_options(store)) * 5 // 4 + _SPARE_BYTES
-    limit = parse_size(os.environ.get("LEGODNN_CACHE_LIMIT") or _LIMIT)
+    try:
+        limit = parse_size(os.environ.get("LEGODNN_CACHE_LIMIT") or _LIMIT)
+    except ValueError as e:
+        raise ConfigError(f"LEGODNN_CACHE_LIMIT: {e}") from None
     if needed - _SPARE_BYTES > limit:
         raise PackingError(f"its packed weights take more than the cache may (LEGODNN_CACHE_LIMIT is {limit} bytes)")
     temporary, lock = None, -1

@@ -26,7 +26,7 @@ sys.exit(main(["build", *sys.argv[1:]]))
 
 
 def start(model: Path, store: Path) -> subprocess.Popen[bytes]:
-    flags = ["--image-size", "12", "--train-epochs", "2", "--distill-epochs", "3", "--sparsities", "0.5", "0.75"]
+    flags = ["--image-size", "12", "--train-epochs", "2", "--distill-epochs", "3", "--sparsities", "0.5,0.75"]
     command = [sys.executable, "-c", COMMAND, str(model), "--out", str(store), "--name", "tiny", *flags]
     with store.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONUNBUFFERED": "1"})

@@ -1,21 +1,20 @@
-"""Tables align, sizes read well and are understood, progress is quiet away from a terminal."""
+"""Tables align, progress fits where it is shown, and what the library notes is told."""
 
 from __future__ import annotations
 
-import contextlib
-import io
+import logging
 import os
+import pty
+import re
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from legodnn.console import ProgressLine, say, text_table
+from legodnn.console import ProgressLine, notes_shown, progress, say, text_table
 from legodnn.errors import WorkloadError
-from legodnn.native_stderr import native_stderr_silenced
-from legodnn.units import duration, parse_memory, parse_size, size
 
 
 def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:
@@ -32,45 +31,14 @@ def test_a_table_without_rows_is_its_header() -> None:
     assert text_table([], ("a", "bc")).splitlines() == ["a  bc", "-  --"]
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (1_234_567, "1.23 MB"), (250e6, "250 MB"), (3.5e9, "3.5 GB")],
-)
-def test_sizes_are_decimal_with_three_digits(count: float, text: str) -> None:
-    assert size(count) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        ("300000", 300_000),
-        ("20MB", 20_000_000),
-        ("20 mb", 20_000_000),
-        ("1.5GiB", 3 << 29),
-        (" .5 KiB ", 512),
-        ("7 B", 7),
-        ("2.", 2),
-    ],
-)
-def test_sizes_are_read_in_decimal_and_binary_units(text: str, count: int) -> None:
-    assert parse_size(text) == count
-
-
-@pytest.mark.parametrize("text", ["", "MB", "-1MB", "5iB", "5 TB", "1e9", "1,5MB", "20 MB 3", "٣MB", "9" * 400, "nan"])
-def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(WorkloadError, match="write it like 20MB"):
-        parse_size(text)
-
-
-@given(st.text(max_size=12))
-def test_reading_a_size_gives_a_count_or_an_error_of_ours(text: str) -> None:
-    with contextlib.suppress(WorkloadError):
-        assert parse_size(text) >= 0
-
-
-@given(st.floats(min_value=0, max_value=1e12))
-def test_a_printed_size_reads_back_to_three_digits(count: float) -> None:
-    assert parse_size(size(count)) == pytest.approx(count, rel=0.006, abs=0.51)
+def test_control_characters_never_reach_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[31mb\x9bc\u202ed\ne\tf")
+    assert capfd.readouterr().out == "a\\x1b[31mb\\x9bc\\u202ed\ne\tf\n"
+    assert text_table([["a\nb\x07", 1]], ["name", "count"]).splitlines()[-1] == "a\\nb\\x07      1"
+    assert str(WorkloadError("no model '\x1b]0;x\x07'")) == "no model '\\x1b]0;x\\x07'"
+    with ProgressLine("\x1b[2Jx", 1):
+        pass
+    assert "\x1b" not in capfd.readouterr().err
 
 
 def test_progress_without_a_terminal_is_one_line_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
@@ -101,32 +69,6 @@ def test_progress_without_a_terminal_tells_now_and_then(
     ]
 
 
-@pytest.mark.parametrize("columns", [40, 110])
-def test_on_a_terminal_the_last_line_covers_the_bar_and_none_is_longer_than_the_terminal(
-    columns: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal := io.StringIO())
-    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("COLUMNS", str(columns))
-    with contextlib.suppress(KeyboardInterrupt), ProgressLine("training", 30) as progress:
-        progress.at(10, "a note that is rather long, longer than there is room for in a line of a terminal, as it is")
-        raise KeyboardInterrupt
-    first, bar, last = terminal.getvalue().split("\r")
-    assert first == ""
-    assert "[########................]" in bar or columns == 40
-    assert len(bar) < columns
-    assert last.endswith("\n")
-    assert len(last.rstrip("\n")) == len(bar) + 2
-    assert last.split()[:2] == ["training", "10/30"]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (99, "99 s"), (120, "2 min"), (3599, "1 h 0 min"), (7500, "2 h 5 min")]
-)
-def test_durations_are_told_as_people_do(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
 def test_interrupted_progress_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         with ProgressLine("training", 3) as progress:
@@ -138,30 +80,120 @@ def test_interrupted_progress_says_so(capfd: pytest.CaptureFixture[str]) -> None
     assert "1/3  interrupted" in capfd.readouterr().err
 
 
-def test_native_chatter_is_dropped_only_within(capfd: pytest.CaptureFixture[str]) -> None:
-    def chat() -> None:
-        with native_stderr_silenced():
-            os.write(2, b"dropped\n")
-            raise ValueError
-
-    with pytest.raises(ValueError):  # noqa: PT011
-        chat()
-    os.write(2, b"kept\n")
-    assert capfd.readouterr().err == "kept\n"
-
-
-def test_memory_of_a_few_bytes_asks_for_the_unit() -> None:
-    with pytest.raises(WorkloadError, match="'20' without a unit is 20 bytes; write 20MB for megabytes, or 20B"):
-        parse_memory("20")
-    assert parse_memory("20B") == 20
-    assert parse_memory("300000") == 300_000
+# What runs on a terminal in the tests below: each prints a marker to stdout when it is done.
+BAR = """
+import sys
+from legodnn.console import notes_shown, progress
+import logging
+show = progress()
+with notes_shown(), show("train [b]ing \\x1b[2Jx", 30, 10) as task:
+    task.at(20, "loss [/b]")
+    task.step("a note that is longer than what is left of a line of this terminal, so that it cannot be shown whole")
+    logging.getLogger("legodnn.blocks").info("a note beside the bar")
+print(show.__name__)
+"""
 
 
-def test_control_characters_never_reach_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    say("a\x1b[31mb\x9bc\u202ed\ne\tf")
-    assert capfd.readouterr().out == "a\\x1b[31mb\\x9bc\\u202ed\ne\tf\n"
-    assert text_table([["a\nb\x07", 1]], ["name", "count"]).splitlines()[-1] == "a\\nb\\x07      1"
-    assert str(WorkloadError("no model '\x1b]0;x\x07'")) == "no model '\\x1b]0;x\\x07'"
-    with ProgressLine("\x1b[2Jx", 1):
-        pass
-    assert "\x1b" not in capfd.readouterr().err
+def on_a_terminal(program: str, **environment: str) -> tuple[str, str]:
+    """Run a program whose stderr is a terminal of 100 columns; return what it wrote to stdout, and to the terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", **environment}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, written.decode()
+    return out, written.decode()
+
+
+def test_on_a_terminal_progress_is_a_bar_and_names_are_shown_as_they_are() -> None:
+    pytest.importorskip("rich")
+    out, seen = on_a_terminal(BAR)
+    assert out == "ProgressBar\n"
+    assert "train [b]ing \\x1b[2Jx" in seen
+    assert "\x1b[2J" not in seen
+    assert "21/30" in seen
+    assert "━" in seen
+    assert "a note beside the bar" in seen
+
+
+def test_a_bar_that_ends_early_tells_how_far_it_came_and_why() -> None:
+    pytest.importorskip("rich")
+    program = """
+from legodnn.console import progress
+with progress()("timing", 60) as task:
+    task.at(20.4, "± 1 %")
+try:
+    with progress()("training", 60) as task:
+        task.step()
+        raise KeyboardInterrupt
+except KeyboardInterrupt:
+    print("ended")
+"""
+    out, seen = on_a_terminal(program)
+    assert out == "ended\n"
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen)
+    first, second = (line.split("\r")[-1] for line in plain.strip().split("\r\n")[:2])
+    assert re.search(r"timing .* 20/60 .*0\.\d s", first)
+    assert re.search(r"training .* 1/60 .*interrupted", second)
+
+
+def test_on_a_terminal_without_rich_progress_is_lines() -> None:
+    out, seen = on_a_terminal(f"import sys, importlib.machinery\nsys.modules['rich'] = None\n{BAR}")
+    assert out == "ProgressLine\n"
+    assert "21/30" in seen
+    assert "━" not in seen
+
+
+def test_away_from_a_terminal_progress_is_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert progress() is ProgressLine
+    monkeypatch.setattr(sys, "stderr", None)  # closed when the process was started
+    assert progress() is ProgressLine
+
+
+def test_progress_with_stderr_closed_or_full_writes_nothing_to_stdout(tmp_path: Path) -> None:
+    program = "from legodnn.console import progress\nwith progress()('training', 1) as task: task.step()\nprint('done')"
+    for redirect in ("2>&-", "2>/dev/full"):
+        command = f'{sys.executable} -c "{program}" {redirect}'
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        assert done.stdout == "done\n"
+
+
+def test_notes_of_the_library_are_shown_from_info_on_and_warnings_are_marked(capfd: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("legodnn.somewhere")
+    level = logging.getLogger("legodnn").level
+    with notes_shown():
+        log.debug("a detail")
+        log.info("going on with %s", "a\x1b[31mb")
+        log.warning("the clock is low")
+    with notes_shown(debug=True):
+        log.debug("a detail")
+    log.info("nobody asked")
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["going on with a\\x1b[31mb", "warning: the clock is low", "a detail"]
+    assert logging.getLogger("legodnn").level == level
+    assert not logging.getLogger("legodnn").handlers
+
+
+def test_notes_are_told_once_where_a_library_gave_the_root_logger_a_handler(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stderr)])
+    with notes_shown():
+        logging.getLogger("legodnn.blocks").warning("left out")
+    logging.getLogger("legodnn.blocks").warning("after it")
+    assert capfd.readouterr().err.splitlines() == ["warning: left out", "after it"]

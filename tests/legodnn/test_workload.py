@@ -86,7 +86,7 @@ def test_makes_a_workload_of_stores() -> None:
         ('[[models]]\nname = "a"\nstore = "s"\nthreads = 0', "threads"),
         ('[[models]]\nname = "a"\nstore = "s"\n[[models]]\nname = "a"\nstore = "t"', "two models are called 'a'"),
         ('budget = 3\n[[models]]\nname = "a"\nstore = "s"', "budget must be a table"),
-        ('[budget]\nmemory = "lots"\n[[models]]\nname = "a"\nstore = "s"', "'lots' is not a size"),
+        ('[budget]\nmemory = "lots"\n[[models]]\nname = "a"\nstore = "s"', "memory: 'lots' is not a size"),
         ('[budget]\nmemory = "1MB"\nmemory_bytes = 1\n[[models]]\nname = "a"\nstore = "s"', "both memory and"),
         ('[budget]\nmemory_bytes = 0\n[[models]]\nname = "a"\nstore = "s"', "greater than 0"),
         ('[budget.latency_ms]\nb = 5\n[[models]]\nname = "a"\nstore = "s"', "'b', which is none of a"),
@@ -156,21 +156,6 @@ def test_budgets_survive_json() -> None:
     assert Budget.model_validate_json(budget.model_dump_json()) == budget
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("a = " + "[" * 5000, "too many lists and tables inside one another"),
-        ("a = " + "9" * 4301, "4300 digits"),
-        ("a" + ".a" * 20_000 + " = 1", "line 1 has more than 50 dots"),
-        ("# " + "x" * 70_000, "at most 65,536 are read"),
-        ("a = 1\n\x00", "not TOML"),
-    ],
-)
-def test_refuses_what_the_parser_chokes_on(tmp_path: Path, text: str, problem: str) -> None:
-    with pytest.raises(WorkloadError, match=problem):
-        load_workload([write(tmp_path, text)])
-
-
 def test_one_folder_needs_no_list() -> None:
     assert [m.name for m in load_workload("a/faces").models] == ["faces"]
     assert [m.name for m in load_workload(Path("a/faces")).models] == ["faces"]
@@ -213,7 +198,7 @@ def test_reads_a_trace(tmp_path: Path) -> None:
         ('[{"memory_bytes": ' + "9" * 4301 + "}]", "is not JSON"),
         ('[{"memory_bytes": ' + "9" * 400 + "}]", "budget 1: Budget: memory_bytes"),
         ('[{"cores": ' + "9" * 400 + "}]", "budget 1: Budget: cores"),
-        ('[{"memory": "lots"}]', "budget 1: 'lots' is not a size"),
+        ('[{"memory": "lots"}]', "budget 1: memory: 'lots' is not a size"),
     ],
 )
 def test_refuses_a_trace_that_is_none_and_names_its_file(tmp_path: Path, text: str, problem: str) -> None:

@@ -38,7 +38,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 def test_help_says_how_it_is_used() -> None:
     done = run("--help")
     assert done.returncode == 0
-    assert "over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1 2 4" in done.stdout
+    assert "over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1,2,4" in done.stdout
     assert "LEGODNN_WHEEL" in done.stdout
     assert "set -e" not in done.stdout
 
@@ -277,7 +277,7 @@ def test_stores_are_sent_profiled_there_and_the_profiles_fetched(
     flags: Callable[..., subprocess.CompletedProcess[str]] = lambda *a: run(  # noqa: E731
         host, *a, SSH_OPTIONS=options, LEGODNN_WHEEL=str(wheel)
     )
-    done = flags(*folders, "--", "--quick", "--seconds", "0.5", "--threads", "1", "2")
+    done = flags(*folders, "--", "--quick", "--seconds", "0.5", "--threads", "1,2")
     assert done.returncode == 0, done.stderr
     assert "installing legodnn" in done.stderr
     assert "wrote .legodnn/stores/tiny.profile.json" in done.stdout

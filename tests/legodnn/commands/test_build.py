@@ -48,8 +48,8 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "criterion": (["l2"], "l2"),
     "max_blocks": (["5"], 5),
     "seed": (["9"], 9),
-    "sparsities": ([".25", ".5"], (0.25, 0.5)),
-    "precisions": (["float32", "int8"], ("float32", "int8")),
+    "sparsities": ([".25,.5"], (0.25, 0.5)),
+    "precisions": (["float32,int8"], ("float32", "int8")),
     "mixed_precision": ([], True),
 }
 
@@ -119,6 +119,8 @@ def test_what_cannot_be_built_is_told_in_a_line_and_nothing_is_built(
         (["vgg16"], "the following arguments are required: --out"),
         (["vgg16", "--out", "x", "--seed", "one"], "argument --seed: invalid int value: 'one'"),
         (["vgg16", "--out", "x", "--jobs", "0"], "argument --jobs: must be at least 1"),
+        (["vgg16", "--out", "x", "--precisions", "int4"], "'int4' is none of float32, float16, int8"),
+        (["vgg16", "--out", "x", "--sparsities", ".5,"], "'' is not a number; write a list like .5,.75"),
     ],
 )
 def test_a_line_that_is_wrong_is_told_with_the_usage(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,17 +16,6 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     status = main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
-
-
-@pytest.fixture
-def workload(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Path:
-    path = tmp_path / "workload.toml"
-    path.write_text(
-        f'[[models]]\nname = "one"\nstore = "{tiny_store.path}"\nweight = 2.0\nrate_hz = 10\n'
-        f'[[models]]\nname = "two"\nstore = "{tiny_store2.path}"\nrate_hz = 5\nlatency_ms = 1000.0\n'
-        "min_accuracy = 0.1\n"
-    )
-    return path
 
 
 def test_prints_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
@@ -93,30 +80,3 @@ def test_a_store_and_a_workload_file_mixed_up_are_named(
             f"legodnn: {workload} is a workload file, which is given alone, not with {tiny_store.path}; "
             "its stores are named in it, as [[models]]\n"
         )
-
-
-def test_sweep_draws_a_rising_curve(capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    output = tmp_path / "sweep.svg"
-    status, out, _ = run(capsys, "plan", workload, "--sweep", "--output", output, "--json")
-    points = json.loads(out)["points"]
-    assert status == 0
-    assert output.read_text().lstrip().startswith("<?xml")
-    assert [p["objective"] for p in points] == sorted(p["objective"] for p in points)
-    assert points[0]["memory_bytes"] <= points[-1]["memory_bytes"]
-
-
-def test_sweep_without_matplotlib_names_the_command(
-    capsys: pytest.CaptureFixture[str], workload: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **keywords: Any) -> Any:
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    status, _, err = run(capsys, "plan", workload, "--sweep")
-    assert status == 1
-    assert "pip install 'legodnn[plot]'" in err

@@ -27,7 +27,7 @@ SHORT = ("--seconds", "0.3", "--quick")
 
 
 def test_a_profile_is_written_beside_the_store_and_shown(store_copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capfd, "profile", store_copy, *SHORT, "--threads", 1, 2)
+    status, out, err = run(capfd, "profile", store_copy, *SHORT, "--threads", "1,2")
     assert status == 0
     profile = Profile.load(default_path(store_copy))
     profile.check_store(Store(store_copy))
@@ -174,7 +174,11 @@ def test_merging_puts_thread_counts_together(
     ("arguments", "message"),
     [
         ([], "give the folders of stores to measure, or --merge and the files"),
-        (["STORE", "--merge", "ONE"], "give the folders of stores to measure, or --merge and the files"),
+        (["--merge", "--out", "OUT"], "give the folders of stores to measure, or --merge and the files"),
+        (
+            ["STORE", "--merge", "ONE", "--out", "OUT"],
+            "is a folder; --merge takes the files of profiles, such as",
+        ),
         (["--merge", "ONE", "TWO"], "--merge needs --out"),
         (["--merge", "ONE", "TWO", "--out", "OUT", "--plot", "p.svg"], "measures nothing; leave out --plot, or"),
         (["--merge", "ONE", "--out", "OUT", "--seconds", "1"], "measures nothing; leave out --seconds, or"),
@@ -196,7 +200,7 @@ def test_merging_puts_thread_counts_together(
         (["STORE", "--plot", "OUT.gif"], "--plot draws .svg, .png or .pdf, not"),
         (["STORE", "--plot", "ONE/p.svg"], "name another file"),
         (["STORE", "--threads", "0"], "--threads must be different positive counts, not 0"),
-        (["STORE", "--threads", "1", "1"], "--threads must be different positive counts, not 1 1"),
+        (["STORE", "--threads", "1,1"], "--threads must be different positive counts, not 1 1"),
         (["STORE", "--seconds", "-1"], "--seconds must be positive and finite, not -1"),
         (["STORE", "--seconds", "inf"], "--seconds must be positive and finite, not inf"),
         (["STORE", "--seconds", "nan"], "--seconds must be positive and finite, not nan"),

@@ -1,7 +1,8 @@
-"""`legodnn inspect` on models: shares, drawings, and what cannot be drawn."""
+"""`legodnn inspect` shows stores and models: tables, drawings, and what cannot be drawn."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -57,3 +58,29 @@ def test_a_stores_table_tells_what_its_input_is_made_of(tiny_store: Store, capsy
     assert wanted in capsys.readouterr().out.splitlines()
     spec = InputSpec(name="x", shape=(8, 8, 3), range=(-1.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.25,))
     assert "become -1..1, minus mean 0.485, 0.456, 0.406, over std 0.25;" in input_line(spec)
+
+
+def test_inspect_shows_a_store(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_store.path)]) == 0
+    text = capsys.readouterr().out
+    assert "block1" in text
+    assert "9 compositions" in text
+    assert main(["inspect", str(tiny_store.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == tiny_store.id
+
+
+def test_inspect_shows_how_a_model_would_be_cut(tiny_keras_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_keras_file), "--json"]) == 0
+    segments = json.loads(capsys.readouterr().out)["segments"]
+    assert [s["segment"] for s in segments] == ["block1", "block2", "head"]
+    assert segments[1]["reads"] == ["block1"]
+    assert main(["inspect", str(tiny_keras_file)]) == 0
+    assert "channels made by" in capsys.readouterr().out
+
+
+def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("keras")
+    assert main(["inspect", "resnet20"]) == 0
+    text = capsys.readouterr().out
+    assert "16 channels made by layer1_0_conv1" in text
+    assert "keeps its channels: it adds channels" in text

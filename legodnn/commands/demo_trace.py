@@ -1,0 +1,71 @@
+"""The budgets that `legodnn demo` replays: they fall and rise, scaled to what the profiles say of the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from legodnn.errors import InfeasibleError
+from legodnn.profile import Profile
+from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.store import Store
+from legodnn.workload import Budget
+
+# (memory, latency) of each budget of the trace: 0 is what the smallest options take, 1 what the originals take, and
+# None is no limit.
+_TRACE: tuple[tuple[float | None, float | None], ...] = (
+    (None, None),
+    (0.6, None),
+    (0.3, None),
+    (0.1, None),
+    (0.3, 0.6),
+    (None, 0.4),
+    (None, 0.15),
+    (0.3, 0.4),
+    (0.6, 0.8),
+    (None, None),
+)  # fmt: skip
+
+
+def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dict[str, Any]]:
+    """Make budgets that fall and rise between what the smallest options take and what the originals take.
+
+    Returns:
+        A trace as `legodnn run --trace` reads it. Every budget in it can be held.
+    """
+    least_memory = most_memory = 0
+    latency: dict[str, tuple[float, float]] = {}
+    for store, profile in zip(stores, profiles, strict=True):
+        of = {(o.segment, o.option): o for o in profile.options}
+        least_ms = most_ms = profile.overhead_ms.get(1, 0.0)
+        for segment in store.manifest.segments:
+            options = [of[segment.name, o.name] for o in segment.options]
+            original = of[segment.name, segment.original.name]
+            least_memory += min(o.memory_bytes for o in options)
+            most_memory += original.memory_bytes
+            least_ms += min(o.latency[0].median_ms for o in options)
+            most_ms += original.latency[0].median_ms
+        latency[store.name] = (least_ms, most_ms)
+    tables = [ModelTable.from_store(store, profile) for store, profile in zip(stores, profiles, strict=True)]
+    scheduler, budgets = Scheduler(tables), []
+    for memory, time in _TRACE:
+        budget: dict[str, Any] = {}
+        if memory is not None:
+            budget["memory_bytes"] = round(least_memory + memory * (most_memory - least_memory))
+        if time is not None:
+            budget["latency_ms"] = {name: round(a + time * (b - a), 4) for name, (a, b) in latency.items()}
+        budgets.append(_held(scheduler, budget))
+    return budgets
+
+
+def _held(scheduler: Scheduler, budget: dict[str, Any]) -> dict[str, Any]:
+    """Return the budget, with more memory if its latencies need it: the smallest options are not always the fastest."""
+    try:
+        scheduler.plan(Budget(**budget))
+    except InfeasibleError as e:
+        needed = next((limit.needed for limit in e.report.limits if limit.kind == "memory"), None)
+        if needed is None:
+            raise
+        return {**budget, "memory_bytes": int(needed)}
+    return budget

@@ -1,0 +1,117 @@
+"""The parser that all commands share: flags may stand anywhere, and a list is one word with commas.
+
+    legodnn profile STORE --threads 1,2 STORE
+    legodnn profile STORE --threads 1 --threads 2
+
+A list never takes the word behind it, which may be what the command works on. `--threads 1 2` is refused with the way
+to write it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from legodnn.errors import LegoError
+
+
+@dataclass(frozen=True)
+class _ListFlag:
+    flag: str
+    dest: str
+    item: Callable[[str], object]
+
+    def split(self, text: str) -> list[object]:
+        """Return the items of a word. In a list of [NAME=]PATH only a comma before NAME= divides: paths hold commas."""
+        words = re.split(r",(?=[^,=/]+=)", text) if self.item is str else text.split(",")
+        return [self.item(word.strip()) for word in words]
+
+    def accepts(self, word: str) -> bool:
+        """Return whether a word is surely an item. Any text could be a PATH, so there only NAME=PATH counts."""
+        try:
+            self.item(word)
+        except (ValueError, argparse.ArgumentTypeError, LegoError):
+            return False
+        return self.item is not str or "=" in word
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Wraps paragraphs to the terminal, and leaves lines that begin with a space as they are: commands to copy."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        lines = text.splitlines()
+        return "\n".join(line if line.startswith(" ") else textwrap.fill(line, width) for line in lines)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser with list flags, which takes positional arguments between flags too, and --debug everywhere."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _HelpFormatter, **settings})
+        self._lists: list[_ListFlag] = []
+        self.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="show debugging notes, and the traceback of an error",
+        )
+
+    def add_list(self, flag: str, item: Callable[[str], object], **settings: Any) -> None:
+        """Declare a flag that takes one or more items, and may be given again to add more.
+
+        Args:
+            flag: such as "--threads".
+            item: makes an item of a text; raises ArgumentTypeError or a LegoError for a text that is none. `str` means
+                [NAME=]PATH.
+            settings: of `add_argument`, such as `metavar` and `help`.
+        """
+        entry = _ListFlag(flag, flag.lstrip("-").replace("-", "_"), item)
+        self._lists.append(entry)
+        self.add_argument(flag, action="extend", type=entry.split, **settings)
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, and give positional arguments that stand behind flags to the argument that takes any number."""
+        found, rest = super().parse_known_args(args, namespace)
+        self._refuse_spaced_lists(found, rest)
+        many = next((a for a in self._actions if not a.option_strings and a.nargs in ("*", "+")), None)
+        if many and not any(word.startswith("-") for word in rest):
+            setattr(found, many.dest, [*getattr(found, many.dest), *rest])
+            rest = []
+        return found, rest
+
+    def _refuse_spaced_lists(self, found: argparse.Namespace, rest: Sequence[str]) -> None:
+        """End with a usage error if words that belong to a list stand apart from it."""
+        words: list[str] = []
+        for action in self._actions:
+            value = None if action.option_strings else getattr(found, action.dest, None)
+            words += [value] if isinstance(value, str) else value if isinstance(value, list) else []
+        words += rest
+        for entry in self._lists:
+            given = getattr(found, entry.dest) or []
+            if apart := [word for word in words if given and entry.accepts(word) and not Path(word).exists()]:
+                items = [*(f"{item:g}" if isinstance(item, float) else str(item) for item in given), *apart]
+                whole = f"{entry.flag} {','.join(items)}"
+                self.error(f"argument {entry.flag}: a list is one word without spaces; write {whole}, or repeat it")
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number, as an item of a list."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; write a list like 1,2") from None
+
+
+def fraction(text: str) -> float:
+    """Read a number, as an item of a list of fractions."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; write a list like .5,.75") from None

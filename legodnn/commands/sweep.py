@@ -1,0 +1,82 @@
+"""`legodnn plan --sweep`: draw how the accuracy of the best plan rises with the memory budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from legodnn.console import say
+from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.units import size
+from legodnn.workload import Budget
+
+_SWEEP_POINTS = 400
+
+
+def sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> None:
+    """Draw the best objective against the memory budget, from the least that fits to where more buys nothing.
+
+    Raises:
+        WorkloadError: nothing can be drawn into `output`.
+        DependencyError: matplotlib is not installed.
+    """
+    pyplot = _pyplot()
+    points = _staircase(scheduler, budget)
+    _draw(pyplot, points, budget, output, "accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
+    if as_json:
+        print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
+    else:
+        ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
+        say("  ...  ".join(ends))
+        say(f"drew {output}")
+
+
+def _draw(pyplot: Any, points: list[dict[str, Any]], budget: Budget, output: Path, objective: str) -> None:
+    plot = pyplot.figure(figsize=(7, 4))
+    axes = plot.add_subplot()
+    memory = [p["memory_bytes"] / 1e6 for p in points]
+    axes.step(memory, [p["objective"] for p in points], where="post", label="optimum")
+    if budget.memory_bytes is not None:
+        label = f"budget {size(budget.memory_bytes)}"
+        axes.axvline(budget.memory_bytes / 1e6, color="grey", linestyle=":", label=label)
+    axes.set_xlabel("memory budget (MB)")
+    axes.set_ylabel(objective)
+    axes.legend()
+    try:
+        plot.savefig(output, bbox_inches="tight")
+    except (OSError, ValueError) as e:
+        raise WorkloadError(f"cannot draw {output}: {e}") from None
+
+
+def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:
+    """Plan for memory budgets that are evenly spread from the least that fits to where more buys nothing.
+
+    Returns:
+        For each budget `memory_bytes`, `objective`, and the `accuracy` of each running model by name.
+    """
+    unlimited = Budget(latency_ms=budget.latency_ms, cores=budget.cores)
+    most = scheduler.plan(unlimited).memory_bytes
+    try:
+        least = scheduler.plan(Budget(memory_bytes=1, latency_ms=budget.latency_ms, cores=budget.cores)).memory_bytes
+    except InfeasibleError as e:
+        least = int(next(limit.needed or 0 for limit in e.report.limits if limit.kind == "memory"))
+    step = max(1, (most - least) // _SWEEP_POINTS)
+    points = []
+    for memory in (*range(max(1, least), most, step), max(1, most)):
+        plan = scheduler.plan(Budget(memory_bytes=memory, latency_ms=budget.latency_ms, cores=budget.cores))
+        accuracy = {m.name: m.accuracy for m in plan.models if not m.suspended}
+        points.append({"memory_bytes": memory, "objective": plan.objective, "accuracy": accuracy})
+    return points
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as pyplot
+    except ImportError:
+        raise DependencyError("--sweep draws with matplotlib; install it with: pip install 'legodnn[plot]'") from None
+    return pyplot

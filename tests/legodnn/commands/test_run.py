@@ -1,0 +1,68 @@
+"""`legodnn run` replays budgets on inputs, and refuses before anything runs what makes no sense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.cli import main
+from legodnn.store import Store
+
+
+@pytest.fixture
+def digits(tiny_store: Store, tmp_path: Path) -> Path:
+    shape = tiny_store.manifest.inputs[0].shape
+    x = np.random.default_rng(0).random((6, *shape), np.float32)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6))
+    return tmp_path / "x.npz"
+
+
+def test_run_replays_a_trace_and_measures(
+    tiny_store: Store, tiny_store2: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = tiny_store2.manifest.inputs[0].shape
+    np.save(tmp_path / "other.npy", np.zeros((3, *shape), np.uint8))
+    trace = tmp_path / "trace.json"
+    trace.write_text('[{}, {"memory_bytes": 1}, {"latency_ms": {"tiny": 1000.0}}]')
+    command = ["run", str(tiny_store.path), str(tiny_store2.path), "--trace", str(trace)]
+    command += ["--input", f"tiny={digits}", "--input", f"tiny2={tmp_path / 'other.npy'}"]
+    assert main([*command, "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)
+    assert [step["refused"] is None for step in steps] == [True, False, True]
+    assert steps[1]["plan"] == steps[0]["plan"]
+    assert steps[0]["models"]["tiny"]["inferences"] == 6
+    assert 0 <= steps[0]["models"]["tiny"]["accuracy"] <= 1
+    assert steps[0]["models"]["tiny2"]["accuracy"] is None
+    for name in ("matplotlib", "rich"):
+        pytest.importorskip(name)
+    assert main([*command, "--report", str(tmp_path / "report"), "--live"]) == 0
+    printed = capsys.readouterr()
+    assert "refused" in printed.out
+    assert "memory" in printed.err
+    assert "tiny2" in printed.err
+    assert "<svg" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
+    tiny_store: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.json"
+    trace.write_text('[{}, {"latency_ms": {"other": 1.0}}]')
+    assert main(["run", str(tiny_store.path), "--trace", str(trace), "--input", str(digits)]) == 1
+    printed = capsys.readouterr().err
+    assert "limits the latency of 'other', which is none of tiny" in printed
+    assert "replaying" not in printed
+
+
+@pytest.mark.parametrize("flag", [["--memory", "10MB"], ["--latency", "5"], ["--latency", "tiny=5"], ["--cores", "2"]])
+def test_a_trace_and_a_budget_are_refused_before_anything_is_read(
+    flag: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "nowhere", "--input", "nowhere.npy", "--trace", "nowhere.json", *flag]) == 1
+    assert capsys.readouterr().err == (
+        f"legodnn: --trace and {flag[0]} do not go together: the trace's file says every budget; "
+        "write the limit there\n"
+    )

@@ -27,16 +27,19 @@ def size(count: float) -> str:
 
 
 def parse_size(text: str) -> int:
-    """'20MB', '1.5 GiB' or '300000' -> bytes; WorkloadError for anything else."""
+    """'20MB', '1.5 GiB' or '300000' -> bytes; ValueError for anything else."""
     match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?|\.\d+)\s*([KMG]I?B|B)?\s*", text.upper(), re.ASCII)
     if not match:
-        raise WorkloadError(f"{text!r:.40} is not a size; write it like 20MB, 1.5GiB or 300000")
+        raise ValueError(f"{text!r:.40} is not a size; write it like 20MB, 1.5GiB or 300000")
     return round(float(match[1]) * _UNITS[match[2] or ""])
 
 
 def parse_memory(text: str) -> int:
     """Like `parse_size`, for limits of memory: so few bytes without a unit were meant to be megabytes."""
-    count = parse_size(text)
+    try:
+        count = parse_size(text)
+    except ValueError as e:
+        raise WorkloadError(str(e)) from None
     if count < 10_000 and text.strip().isdigit():
         raise WorkloadError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
     return count

@@ -32,7 +32,7 @@ from legodnn.manifest import Option
 from legodnn.processes import run_module
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor
-from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 Key = tuple[str, str]
@@ -86,7 +86,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
     zeros = _zeros(store)
     originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
     gc.disable()
-    try_out(store)
+    warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
 

@@ -29,8 +29,8 @@ from legodnn.profile import Profile
 from legodnn.runtime import switch
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor, try_out
+from legodnn.runtime.executors.base import Executor
+from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor, warm_up
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference, RunningModel, checked
@@ -77,7 +77,8 @@ class Runtime:
 
         Raises:
             StoreError, ProfileError: a store or profile is damaged, or does not fit the other or this device.
-            WorkloadError: workload, budget or executor are none.
+            WorkloadError: the workload or the budget makes no sense.
+            ConfigError: there is no such executor, or LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
             InfeasibleError: no combination of blocks holds the budget.
             ExecutionError: memory or other means are short.
         """
@@ -97,7 +98,7 @@ class Runtime:
         self.scheduler.plan(budget)
         if not isolated:
             for store, _ in profiles.values():
-                try_out(store, executor)
+                warm_up(store, executor)
         release_freed_memory()
         self._base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
@@ -108,7 +109,7 @@ class Runtime:
         self.last_switch = Switch({}, 0.0, 0.0)
         try:
             for name, (store, profile) in profiles.items():
-                opened = IsolatedExecutor(store, executor) if isolated else open_executor(store, executor)
+                opened = _open_executor(store, executor, isolated)
                 sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
                 threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
                 self._models[name] = RunningModel(name, store, sizes, opened, threads)
@@ -289,6 +290,15 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open_executor(store: Store, kind: str | None, isolated: bool) -> Executor:
+    """Open an executor for a store, in this process or in one of its own."""
+    if not isolated:
+        return open_executor(store, kind)
+    from legodnn.runtime.executors.isolated import IsolatedExecutor  # with sockets and all; most runtimes need none
+
+    return IsolatedExecutor(store, kind)
 
 
 def _budget(budget: Budget) -> Budget:

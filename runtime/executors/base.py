@@ -68,7 +68,7 @@ class ComposedModel:
             self.tensors[name][0] = value
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runnable.run`."""
+        """Run the model once (see `Runnable.run`)."""
         self.life.check()
         self.put(inputs)
         for step in self.steps:

@@ -112,12 +112,12 @@ class InterpreterExecutor:
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """See `Executor.to_load`."""
+        """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         self._life.check()
         return tuple(c for c in choices if c not in self._loaded)
 
     def compose(self, choices: tuple[Choice, ...]) -> ComposedModel:
-        """See `Executor.compose`."""
+        """Load what is missing and compose a model (see `Executor.compose`)."""
         self._life.check()
         check_choices(self._store, choices)
         new = {choice: self.load(choice) for choice in self.to_load(choices)}
@@ -168,7 +168,7 @@ class InterpreterExecutor:
         return [(int(t["index"]), self.tensors[spec.name]) for spec, t in zip(specs, details, strict=True)]
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """See `Executor.retain`."""
+        """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
@@ -176,11 +176,11 @@ class InterpreterExecutor:
             release_freed_memory()
 
     def elsewhere_bytes(self) -> int:
-        """See `Executor.elsewhere_bytes`."""
+        """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
         self._life.check()
         return 0
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        """Give back everything (see `Executor.close`)."""
         if self._life.end():
             self._loaded.clear()

@@ -86,13 +86,13 @@ class IsolatedExecutor:
             raise
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """See `Executor.to_load`."""
+        """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         wanted = sorted(choices, key=lambda c: c.segment)
         with self._turn():
             return tuple(Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
 
     def compose(self, choices: tuple[Choice, ...]) -> IsolatedComposition:
-        """See `Executor.compose`."""
+        """Load what is missing and compose a model (see `Executor.compose`)."""
         with self._turn():
             check_choices(self._store, choices)
             self._next += 1
@@ -112,18 +112,18 @@ class IsolatedExecutor:
             return {name: value.copy() for name, value in self._outputs.items()}
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """See `Executor.retain`."""
+        """Give back the memory of all other choices (see `Executor.retain`)."""
         with self._turn():
             self._live = {number: live for number, live in self._live.items() if set(live) <= set(choices)}
             self._answer({"do": "retain", "numbers": [*self._live], "choices": [asdict(c) for c in choices]})
 
     def elsewhere_bytes(self) -> int:
-        """See `Executor.elsewhere_bytes`."""
+        """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
         with self._turn():
             return int(self._answer({"do": "memory"}))
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        """Give back everything (see `Executor.close`)."""
         if self._life.end():
             with self._lock:
                 self._end()
@@ -242,5 +242,5 @@ class IsolatedComposition:
     number: int
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runnable.run`."""
+        """Run the model once (see `Runnable.run`)."""
         return self.executor.run(self.number, inputs)

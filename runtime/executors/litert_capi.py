@@ -21,7 +21,7 @@ import numpy as np
 
 from legodnn import processes
 from legodnn.arrays import Array
-from legodnn.errors import ClosedError, ExecutionError
+from legodnn.errors import CApiError, ClosedError
 from legodnn.lifetime import release_with
 from legodnn.native_stderr import native_stderr_silenced
 from legodnn.runtime.executors import mapped_pages
@@ -60,10 +60,6 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "LiteRtRunCompiledModel": (c_void_p, c_size_t, c_size_t, POINTER(c_void_p), c_size_t, POINTER(c_void_p)),
 }
 _DESTROYERS = ("LiteRtDestroyCompiledModel", "LiteRtDestroyModel", "LiteRtDestroyOptions", "LiteRtDestroyTensorBuffer")
-
-
-class CApiError(ExecutionError):
-    """A call failed; the message names it."""
 
 
 def capi_version() -> str:

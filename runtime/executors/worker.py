@@ -17,7 +17,7 @@ from legodnn.errors import LegoError
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor, Runnable
 from legodnn.runtime.executors.isolated import shared_arrays, slots
-from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 
@@ -29,7 +29,7 @@ class _Worker:
     def open(self) -> None:
         store = Store(self._path)
         self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, slots(store.manifest)[2]))
-        try_out(store, self._kind)
+        warm_up(store, self._kind)
         release_freed_memory()
         self._base = process_memory_bytes()
         self._executor: Executor = open_executor(store, self._kind)

@@ -58,13 +58,13 @@ def test_sizes_are_read_in_decimal_and_binary_units(text: str, count: int) -> No
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "5iB", "5 TB", "1e9", "1,5MB", "20 MB 3", "٣MB", "9" * 400, "nan"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(WorkloadError, match="write it like 20MB"):
+    with pytest.raises(ValueError, match="write it like 20MB"):
         parse_size(text)
 
 
 @given(st.text(max_size=12))
-def test_reading_a_size_gives_a_count_or_an_error_of_ours(text: str) -> None:
-    with contextlib.suppress(WorkloadError):
+def test_reading_a_size_gives_a_count_or_a_value_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
         assert parse_size(text) >= 0
 
 

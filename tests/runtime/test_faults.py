@@ -28,7 +28,7 @@ from legodnn.runtime.executors import isolated
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import open_executor
-from legodnn.runtime.switch import choices
+from legodnn.runtime.switch import planned_choices
 
 pytestmark = pytest.mark.faults
 
@@ -300,9 +300,9 @@ def answers_of(store: Store, plans: list[Plan], name: str, images: np.ndarray) -
     answers: dict[str, list[np.ndarray]] = {}
     for plan in [*plans]:
         model = plan[name]
-        composition = executor.compose(choices(store, model))
+        composition = executor.compose(planned_choices(store, model))
         outputs = [composition.run({store.manifest.inputs[0].name: x}) for x in images]
         answers[model.model_dump_json()] = [next(iter(o.values())) for o in outputs]
-        executor.retain(choices(store, model))
+        executor.retain(planned_choices(store, model))
     executor.close()
     return answers

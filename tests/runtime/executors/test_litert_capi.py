@@ -28,7 +28,10 @@ def test_a_library_that_fails_its_self_test_is_replaced_with_a_warning() -> None
 
 @pytest.mark.capi
 def test_an_untried_version_is_first_tried_in_a_process_of_its_own() -> None:
-    text = "from legodnn.runtime.executors import litert_capi as capi\ncapi._TRIED = ()\n{}print(capi.capi_problem())"
+    text = (
+        "from legodnn.runtime.executors import litert_capi as capi\n"
+        "capi._TESTED_VERSIONS = ()\n{}print(capi.capi_problem())"
+    )
     assert program(text.format("")).stdout.strip() == "None"
     spoiled = program(text.format("import sys; sys.executable = '/bin/false'\n"))
     assert "the self-test ended with status" in spoiled.stdout

@@ -1,4 +1,7 @@
-"""The examples in the docstrings of what an application talks to run as they stand."""
+"""The examples in the docstrings of what an application talks to run as they stand.
+
+Covers also: runtime.open_models.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Both executors keep the contract: they compose any options, give the same results, and refuse what is wrong."""
+"""Both executors keep the contract: they compose any options, give the same results, and refuse what is wrong.
+
+Covers also: runtime.executors.capi_executor, runtime.executors.linked_model.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.faults
 
 
 def program(text: str, cache: Path, timeout: float = 120) -> str:
-    """What a process prints that runs a program; it must not end by a signal."""
+    """Run a program in a process, which must not end by a signal; return what it prints."""
     environment = {**os.environ, "LEGODNN_CACHE": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, check=False, env=environment, timeout=timeout
@@ -295,7 +295,7 @@ def every_plan(plan: Plan, stores: dict[str, Store]) -> list[Plan]:
 
 
 def answers_of(store: Store, plans: list[Plan], name: str, images: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """By a model's plan, the output for every image, from an executor of its own."""
+    """Return the output for every image under each plan of a model, computed by an executor of its own."""
     executor = open_executor(store)
     answers: dict[str, list[np.ndarray]] = {}
     for plan in [*plans]:

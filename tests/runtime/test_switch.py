@@ -1,4 +1,4 @@
-"""A switch is decided as a value: what changes, in which order, and what may stand beside the old."""
+"""A switch is decided as a value: what changes, in which order, and what is loaded beside the old."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def use(store: Store, kind: str) -> ComposedModel:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", [b"hello", b"\0" * 4096, None])
 def test_a_store_whose_file_is_no_model_is_refused(store_copy: Path, kind: str, content: bytes | None) -> None:
-    """Not even one whose manifest was forged to match, or cut short, crashes."""
+    """Neither a file that the manifest was forged to match crashes the process, nor one that was cut short."""
     whole = (store_copy / "block2" / "s0.5.tflite").read_bytes()
     with pytest.raises(LegoError):
         use(forged(store_copy, whole[: len(whole) // 2] if content is None else content), kind)

@@ -11,8 +11,8 @@ import psutil
 from legodnn.errors import DependencyError
 
 _C_LIBRARY = ctypes.CDLL(None)
-# A mapping in smaps: whether it may be executed, its file, and its proportional set size.
-_MAPPING = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n(?:\w+:.*\n)*?Pss: +(\d+) kB", re.MULTILINE)
+# The first line of a mapping in smaps: whether it may be executed, and its file.
+_MAPPING = re.compile(rb"[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n")
 
 
 def process_memory_bytes(pid: int | str = "self") -> int:
@@ -29,18 +29,22 @@ def process_memory_bytes(pid: int | str = "self") -> int:
         DependencyError: there is no /proc.
         psutil.NoSuchProcess: there is no such process.
     """
+    by_path: dict[bytes, int] = {}
+    code, path = set(), b""
     try:
-        text = Path(f"/proc/{pid}/smaps").read_bytes()
+        # Line by line: a buffer for the whole text would count, and stay with the C library at times.
+        with Path(f"/proc/{pid}/smaps").open("rb") as smaps:
+            for line in smaps:
+                if line.startswith(b"Pss:"):
+                    by_path[path] = by_path.get(path, 0) + int(line.split()[1])
+                elif found := _MAPPING.fullmatch(line):
+                    path = found[2]
+                    if found[1] == b"x" and path.startswith(b"/"):
+                        code.add(path)
     except OSError:
         if not Path("/proc/self").exists():
             raise DependencyError("what a process holds is not known without /proc; mount it here") from None
         return int(psutil.Process(None if pid == "self" else int(pid)).memory_info().rss)
-    by_path: dict[bytes, int] = {}
-    code = set()
-    for executable, path, kilobytes in _MAPPING.findall(text):
-        by_path[path] = by_path.get(path, 0) + int(kilobytes)
-        if executable == b"x" and path.startswith(b"/"):
-            code.add(path)
     return sum(size for path, size in by_path.items() if path not in code) * 1024
 
 

@@ -79,3 +79,12 @@ def test_opening_and_running_prints_nothing(tiny_store: Store, kind: str) -> Non
         "print(c.run({'image': np.zeros((12, 12, 1), np.float32)})['head'].shape)"
     )
     assert (done.stdout.strip(), done.stderr) == ("(10,)", "")
+
+
+def test_what_implements_executors_is_loaded_when_it_is_first_needed() -> None:
+    """Importing the runtime and planning take no longer for it."""
+    done = program(
+        "import sys, legodnn.runtime\n"
+        "print(*(m for m in sys.modules if m.startswith(('legodnn.runtime.executors.', 'multiprocessing'))))"
+    )
+    assert done.stdout.split() == ["legodnn.runtime.executors.base", "legodnn.runtime.executors.select"], done.stderr

@@ -25,7 +25,7 @@ from report import Bars, Figures, bar, run, spread
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.executors.select import covering_compositions, open_executor
-from legodnn.runtime.running_model import RunningModel, checked
+from legodnn.runtime.running_model import RunningModel, check_inputs
 from legodnn.store import Store
 
 LIMITS = {1: 1.03, 2: 1.05}
@@ -79,7 +79,7 @@ def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures
         {
             "composed": lambda: parts.run(x),
             "undivided": lambda: undivided.run(x),
-            "runtime": lambda: model.infer(checked(store, "model", x)),
+            "runtime": lambda: model.infer(check_inputs(store, "model", x)),
             "interpreter": interpreted,
         },
         seconds,

@@ -1,10 +1,10 @@
-"""The program behind `processes.start`: runs a module of this package, and ends when the process that started it ends.
+"""The program that `processes.start_module` starts: it runs a module of this package, and ends when its parent ends.
 
     python child.py PARENT PACKAGE N FOLDER... MODULE ARGUMENT...
 
-PARENT is that process's number, PACKAGE the file of `legodnn`, and the N folders are all that is searched for modules.
-Python searches this file's own folder first, and never the current one; until that is changed nothing is imported that
-is not built into the interpreter, and so nothing above it either.
+PARENT is the process id of the parent, PACKAGE the file of `legodnn`, and only the N folders are searched for modules.
+When this file is run, Python would search its folder first. So the path is set before anything is imported that is not
+built into the interpreter.
 """
 
 import sys
@@ -23,7 +23,7 @@ _EVERY_S = 1.0
 
 
 def _load_package(file: str) -> None:
-    """Import `legodnn` from a file, whether or not its folder is searched."""
+    """Import `legodnn` from a file, whether or not the search path has its folder."""
     spec = importlib.util.spec_from_file_location("legodnn", file)
     if spec is None or spec.loader is None:
         raise ImportError(f"no package in {file}")
@@ -32,7 +32,7 @@ def _load_package(file: str) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when another is its parent: the one that started it is gone."""
+    """Wait until this process has another parent, because the one that started it has ended; then end it."""
     while os.getppid() == parent:
         time.sleep(_EVERY_S)
     os._exit(1)

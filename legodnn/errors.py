@@ -5,11 +5,14 @@
     ├── ProfileError        a profile is damaged, incomplete, or of another store or device
     ├── WorkloadError       a workload or a budget makes no sense
     │   └── InfeasibleError no combination of blocks holds the limits
-    ├── ConfigError         a setting makes no sense: of a policy, or an environment variable
-    ├── InputError          an inference request the model cannot take
-    ├── ClosedError         what is used was closed, or opened by a process that this one was forked off
+    ├── ConfigError         a setting makes no sense: of a policy, of an executor, or an environment variable
+    ├── InputError          an inference request that the model cannot take
+    ├── ClosedError         what is used was closed, or was opened by the process that this one was forked off
     ├── SuspendedError      the plan has no room for this model at the moment
-    ├── ExecutionError      an inference failed while it ran, or the process that ran it ended
+    ├── ExecutionError      a model could not be opened or run this time: an inference failed, memory is short
+    │   ├── CApiError       a call of LiteRT's C API failed
+    │   ├── TrialError      a store could not be tried out, for no fault of its own
+    │   └── PackingError    packed weights cannot be made or kept; the Interpreter runs the store without them
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
     ├── DataError           (offline) training data cannot be used
     ├── WriteError          a file cannot be written: the disk is full, or it is not allowed
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class LegoError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """The base of all errors that this package raises on purpose."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
@@ -49,7 +52,11 @@ class WorkloadError(LegoError):
 
 
 class InfeasibleError(WorkloadError):
-    """No combination of blocks holds the limits; `report` says which limits fall short and by how much."""
+    """No combination of blocks holds the limits.
+
+    Attributes:
+        report: says which limits fall short and by how much.
+    """
 
     def __init__(self, report: Infeasible) -> None:
         super().__init__(str(report))
@@ -57,7 +64,7 @@ class InfeasibleError(WorkloadError):
 
 
 class ConfigError(LegoError):
-    """A setting makes no sense: a field of a policy, or an environment variable."""
+    """A setting makes no sense: a field of a policy, the name of an executor, or an environment variable."""
 
 
 class InputError(LegoError):
@@ -65,7 +72,7 @@ class InputError(LegoError):
 
 
 class ClosedError(LegoError):
-    """What is used has been closed, or was opened by a process that this one was forked off."""
+    """What is used has been closed, or was opened by the process that this one was forked off."""
 
 
 class SuspendedError(LegoError):
@@ -73,7 +80,22 @@ class SuspendedError(LegoError):
 
 
 class ExecutionError(LegoError):
-    """An inference failed while it ran, or the process that ran it ended; only this request is lost."""
+    """A model could not be opened or run this time, for no fault of the store or the request; another try may succeed.
+
+    An inference failed while it ran, memory or file descriptors are short, or the process that ran the model ended.
+    """
+
+
+class CApiError(ExecutionError):
+    """A call of LiteRT's C API failed; the message names the function and its status."""
+
+
+class TrialError(ExecutionError):
+    """A store could not be tried out, for no fault of its own. It is not run."""
+
+
+class PackingError(ExecutionError):
+    """Packed weights cannot be made or kept. `select.open_executor` then runs the store by the Interpreter."""
 
 
 class ModelError(LegoError):
@@ -89,4 +111,4 @@ class WriteError(LegoError):
 
 
 class DependencyError(LegoError):
-    """An optional package is not installed; the message names the command that installs it."""
+    """An optional package is not installed. The message names the command that installs it."""

@@ -1,8 +1,9 @@
-"""Being open: used by the process that opened it until it is closed, and released once.
+"""The lifetime of things that are opened: they can be used until they are closed, by the process that opened them, and
+are released exactly once.
 
-A process that was forked off has copies of everything, but shares sockets and memory with the first one, lacks its
-threads, and may have inherited locks that nobody will ever release. So what was opened before cannot be used there, and
-nothing is released there: that is the first process's to do.
+A process that was forked off has copies of everything, but it shares sockets and memory with the first process, lacks
+its threads, and may have inherited locks that nobody will ever release. So what was opened before the fork cannot be
+used there, and is not released there: only the first process does that.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from legodnn.errors import ClosedError
 
 
 class Lifetime:
-    """Of one thing, from its opening to its closing."""
+    """The time from the opening of one thing to its closing."""
 
     def __init__(self, what: str) -> None:
-        """It is open from now on; `what` is what messages call it, such as 'this runtime'."""
+        """Begin the lifetime. `what` is what messages call the thing, such as 'this runtime'."""
         self._what, self._pid, self._ended = what, os.getpid(), threading.Lock()
 
     def check(self) -> None:
-        """ClosedError unless it is open, and in this process. To be called before any lock is waited for."""
+        """Raise ClosedError unless it is open and this process opened it. Call this before waiting for any lock."""
         if os.getpid() != self._pid:
             raise ClosedError(
                 f"{self._what} was opened by the process that this one was forked off, and cannot be used here; "
@@ -34,15 +35,25 @@ class Lifetime:
             raise ClosedError(f"{self._what} is closed; open a new one")
 
     def end(self) -> bool:
-        """Whether the caller is to release it: true once, and never in a process that was forked off."""
+        """End the lifetime. Return whether the caller is to release the thing: True once, and never after a fork."""
         return os.getpid() == self._pid and self._ended.acquire(blocking=False)
 
 
 def release_with(owner: object, release: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """What calls `release(*arguments)` once: when it is called itself, or else when `owner` is dropped.
+    """Have `release(*arguments)` called once: when the function that this returns is called, or when `owner` is
+    dropped.
 
-    Never in a process that was forked off; and not when Python ends, for then threads may still be using it, and the
-    system releases everything. What the arguments refer to lasts until then.
+    It is not called in a process that was forked off, nor when Python ends: then threads may still be using what it
+    would release, and the system releases everything anyway. The arguments are kept alive until the call.
+
+    Example:
+
+        >>> class Owner: pass
+        >>> owner = Owner()
+        >>> release = release_with(owner, print, "released")
+        >>> release()
+        released
+        >>> release()
     """
     finalizer = weakref.finalize(owner, _release, os.getpid(), release, *arguments)
     finalizer.atexit = False
@@ -50,4 +61,5 @@ def release_with(owner: object, release: Callable[..., Any], *arguments: Any) ->
 
 
 def _release(pid: int, release: Callable[..., Any], *arguments: Any) -> Any:
+    """Call `release` if this is still the process with the given id."""
     return release(*arguments) if os.getpid() == pid else None

@@ -1,4 +1,4 @@
-"""Silencing what C++ libraries write to standard error."""
+"""Silencing what native libraries write to standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def native_stderr_silenced() -> Iterator[None]:
-    """Drop what C++ libraries write to file descriptor 2 meanwhile. Meant for their first few milliseconds."""
+    """Drop everything that is written to file descriptor 2 meanwhile, by other threads too. Keep it short."""
     sys.stderr.flush()
     saved = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)

@@ -1,11 +1,11 @@
-"""Processes of our own: every one that this package starts for its own modules is started here.
+"""Child processes: whenever this package runs one of its own modules in another process, it is started here.
 
-A store may come from anywhere and be the current folder, so none of them imports from there, whatever this process
-does: `python -m` and `python -c` would look there first. They find packages where this process finds them, the current
-folder left out, and `legodnn` itself where it was loaded from.
+The current folder may be a store that comes from anywhere, so a child never imports from the current folder, even if
+this process does (`python -m` and `python -c` would look there first). It finds packages where this process finds them,
+except for the current folder, and `legodnn` itself where this process loaded it from.
 
-Ctrl-C in a terminal reaches all processes there; these leave it to the one that started them, and end when that ends,
-however it does.
+Ctrl-C in a terminal reaches all processes of the terminal. Children ignore it: they end when the process that started
+them ends, however that ends.
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ _PACKAGE = Path(legodnn.__file__).absolute()
 def start_module(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.Popen[Any]:
-    """Start a module of this package as a program; OSError if no process can be started.
+    """Start a module of this package as a program; return its process.
 
     Args:
         module: its name, such as 'legodnn.runtime.executors.worker'.
-        arguments: what it finds in `sys.argv`.
-        environment: variables that it has beside this process's.
-        options: of `subprocess.Popen`; standard input is empty unless they say otherwise.
+        arguments: what it finds in `sys.argv` after its own name.
+        environment: environment variables that are added to those of this process.
+        options: options of `subprocess.Popen`. Standard input is empty unless they say otherwise.
+
+    Raises:
+        OSError: no process can be started.
     """
     paths = search_path()
     command = [sys.executable, str(_PROGRAM), str(os.getpid()), str(_PACKAGE), str(len(paths)), *paths]
-    # Python itself would take more folders from PYTHONPATH, the current one for an empty entry.
+    # From PYTHONPATH Python would add more folders itself, and for an empty entry the current one.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    # What is blocked here while it starts stays blocked in it, from its first moment on.
+    # The child inherits the set of blocked signals, so it ignores Ctrl-C from its first moment on.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(
@@ -53,13 +56,17 @@ def start_module(
 def run_module(
     module: str, *arguments: str, timeout_s: float | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Start a module as `start` does, and wait for its end: what it printed, and its status.
+    """Start a module as `start_module` does and wait for its end; return its exit status and what it printed.
 
-    Its paths and messages may hold any bytes. It is killed if this is interrupted, and after `timeout_s` seconds.
+    Arguments and output may hold any bytes. The child is killed if waiting for it is interrupted.
+
+    Args:
+        module, arguments, options: as for `start_module`.
+        timeout_s: seconds after which it is killed; None waits for ever.
 
     Raises:
         OSError: no process can be started.
-        subprocess.TimeoutExpired: it took longer.
+        subprocess.TimeoutExpired: it took longer than `timeout_s`.
     """
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "surrogateescape"}
     environment = {**(options.pop("environment", None) or {}), "PYTHONIOENCODING": "utf-8:surrogateescape"}
@@ -73,13 +80,13 @@ def run_module(
 
 
 def search_path() -> list[str]:
-    """Where this process looks for modules, without the current folder and what is relative to it."""
+    """Return the folders that this process looks for modules in, without the current folder and relative ones."""
     here = Path().stat()
 
     def is_here(entry: str) -> bool:
         try:
             return os.path.samestat(Path(entry).stat(), here)
-        except OSError:  # there is nothing
+        except OSError:  # there is no such folder
             return False
 
     return [entry for entry in sys.path if Path(entry).is_absolute() and not is_here(entry)]

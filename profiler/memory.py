@@ -36,7 +36,7 @@ from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor
-from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 _SWITCHES, _READ_EVERY = 60, 10
@@ -111,7 +111,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
     inputs = _zeros(store)
     originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
     gc.disable()
-    try_out(store)
+    warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
 

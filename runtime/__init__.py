@@ -1,7 +1,8 @@
-"""On the device: scheduler, executors, switcher, and the `Runtime` that ties them together; and the `Governor` that
-sets its budget as memory, load and heat change.
+"""Running models on the device.
 
-Planning alone (`Scheduler`, `ModelTable`) loads no TensorFlow Lite runtime.
+`Runtime` plans, loads and runs several models under one budget; `Governor` sets that budget as memory, load and heat
+change, by the rules of a `Policy`. `Scheduler` finds plans from `ModelTable`s. Importing this and planning loads no
+TensorFlow Lite runtime.
 """
 
 from __future__ import annotations

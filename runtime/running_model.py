@@ -1,4 +1,4 @@
-"""One model in a runtime: its executor, what it runs now, and going to something else while inference goes on."""
+"""One model in a runtime: its executor, the blocks that it runs now, and changing them while inference goes on."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, W
 from legodnn.plan import ModelPlan
 from legodnn.printable import shown
 from legodnn.runtime.executors.base import Executor, Runnable
-from legodnn.runtime.switch import Choices
+from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
 
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What one inference gave.
+    """The result of one inference.
 
     Attributes:
-        outputs: arrays by name, without a batch dimension.
-        plan: what the model ran.
-        latency_ms: how long it ran, without waiting for another inference of the same model.
+        outputs: float32 arrays by output name, without a batch dimension.
+        plan: the options that the model ran, and with how many threads.
+        latency_ms: how long it ran, without the time that it waited for other inferences of the same model.
     """
 
     outputs: dict[str, Array]
@@ -35,7 +35,16 @@ class Inference:
 
 
 class RunningModel:
-    """Inference and replacing the composition exclude each other; loading goes on beside inference where it may."""
+    """A model that can be run by several threads while its blocks are changed by another.
+
+    One inference runs at a time, and what runs is replaced between two of them. New blocks are loaded while inference
+    goes on, unless there is no memory for the old and the new ones together.
+
+    Attributes:
+        name: what the model is called.
+        store: its store.
+        executor: loads and runs the options of the store.
+    """
 
     def __init__(
         self,
@@ -45,14 +54,14 @@ class RunningModel:
         executor: Executor,
         threads: Collection[int] = (1,),
     ) -> None:
-        """A model that runs nothing yet.
+        """Make a model that runs nothing yet.
 
         Args:
-            name: what it is called in messages.
+            name: what the model is called in messages.
             store: its store.
-            sizes: memory in bytes of each (segment, option).
-            executor: of the store; it is closed with the model.
-            threads: thread counts that its options were measured with.
+            sizes: measured memory in bytes of each (segment, option).
+            executor: an executor of that store; it is closed when the model is closed.
+            threads: the thread counts that the options were measured with.
         """
         self.name, self.store, self.executor = name, store, executor
         self._sizes, self._threads = sizes, threads
@@ -63,16 +72,19 @@ class RunningModel:
 
     @property
     def choices(self) -> Choices:
-        """What it runs; empty while it is suspended."""
+        """The choices that the model runs now, one for each segment; empty while it is suspended."""
         return self._running[1] if self._running else ()
 
     def bytes(self, choices: Choices) -> int:
-        """Memory of choices."""
+        """Return the memory in bytes that choices take together, as it was measured."""
         return sum(self._sizes[c.segment, c.option] for c in choices)
 
-    def check(self, choices: Choices) -> None:
-        """WorkloadError unless all of these were measured."""
-        for choice in choices:
+    def check(self, plan: ModelPlan) -> None:
+        """Raise WorkloadError unless a plan is for this model's store, and chooses what was measured."""
+        blocks = sorted(b.name for b in self.store.manifest.blocks)
+        if not plan.suspended and sorted(plan.options) != blocks:
+            raise WorkloadError(f"this plan was not made for the store of {self.name!r}; make one with `legodnn plan`")
+        for choice in planned_choices(self.store, plan):
             if choice.threads not in self._threads:
                 raise WorkloadError(
                     f"the plan runs {self.name!r} with {choice.threads} threads; it was profiled with "
@@ -85,12 +97,15 @@ class RunningModel:
                 )
 
     def infer(self, inputs: Mapping[str, Array]) -> Inference:
-        """Run an inference on inputs that were checked.
+        """Run one inference.
+
+        Args:
+            inputs: arrays by input name, as `check_inputs` returns them.
 
         Raises:
-            SuspendedError: it runs nothing at the moment.
-            ClosedError: it has been closed.
-            ExecutionError: it failed; only this request is lost.
+            SuspendedError: the model runs nothing at the moment.
+            ClosedError: the model has been closed.
+            ExecutionError: the inference failed; only this request is lost.
         """
         with self._lock:
             if self._closed:
@@ -103,14 +118,16 @@ class RunningModel:
             return Inference(outputs, plan, (time.perf_counter() - start) * 1e3)
 
     def change(self, after: Choices, plan: ModelPlan, beside: bool = True) -> None:
-        """Go to other choices, made for `plan`; inferences that run end on the old ones.
-
-        If it fails the old ones run on.
+        """Run other choices from now on. An inference that runs ends on the old ones; if this fails they stay.
 
         Args:
-            after: as `switcher.choices` gives them; empty to suspend it.
-            plan: what inferences claim to have run.
-            beside: see `switcher.Change`.
+            after: one choice for each segment, as `switch.planned_choices` returns them; empty to suspend the model.
+            plan: the plan that they were made for, which inferences report.
+            beside: load the new choices before the old ones are let go (see `switch.ModelChange`).
+
+        Raises:
+            StoreError: a file is damaged.
+            ExecutionError: memory or other means are short.
         """
         if beside:
             new = self._composed(after, plan)
@@ -130,7 +147,7 @@ class RunningModel:
         self.executor.retain(after)
 
     def claim(self, plan: ModelPlan) -> None:
-        """Inferences from now on run for this plan, which chooses what runs already."""
+        """Have inferences report another plan, which chooses what runs already."""
         with self._lock:
             if self._running:
                 self._running = (*self._running[:2], plan)
@@ -139,7 +156,7 @@ class RunningModel:
         return (self.executor.compose(choices), choices, plan) if choices else None
 
     def _restore(self, before: Choices, old: tuple[Runnable, Choices, ModelPlan] | None) -> None:
-        """Load again what had been let go; if not even that can be done the model stands still and says why."""
+        """Load again what had been let go. If even that fails the model is suspended, and `infer` says why."""
         if old:
             try:
                 self._running = self._composed(before, old[2])
@@ -147,17 +164,26 @@ class RunningModel:
                 self._reason = f"cannot be loaded any more: {e}"
 
     def close(self) -> None:
-        """Let go of everything; an inference that runs is waited for."""
+        """Wait for an inference that runs, and give back everything."""
         with self._lock:
             self._running, self._closed = None, True
             self.executor.close()
 
 
-def checked(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
-    """An inference's inputs by name; InputError unless they are finite, and of the shapes and types the model takes.
+def check_inputs(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+    """Return the inputs of an inference by name, after checking that a model can take them.
 
-    NaN is refused because a network may well turn it into an ordinary answer: ReLU makes zeros of it. A masked array is
-    refused because what its mask hides would be computed with.
+    NaN is refused because a network may turn it into an ordinary answer: ReLU turns it into zero. A masked array is
+    refused because the elements that its mask hides would be computed with.
+
+    Args:
+        store: the model's store.
+        model: what the model is called in messages.
+        x: one array, or arrays by input name, without a batch dimension.
+
+    Raises:
+        InputError: an input is missing or unknown, has another shape or dtype than the manifest says, is masked, or is
+            not finite.
     """
     specs = store.manifest.inputs
     given = x if isinstance(x, dict) else dict(x) if isinstance(x, Mapping) else {specs[0].name: x}
@@ -174,8 +200,9 @@ def checked(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[st
                 f"{model!r} takes a {spec.dtype} array of shape {spec.shape} as {spec.name!r}, got {found}; "
                 "scale pixels as the store's manifest says (legodnn inspect STORE)"
             )
-        # Squares of finite numbers may overflow, but a sum of them that is finite has finite summands; and it is one
-        # call, where after an inference, with caches full of weights, each costs microseconds.
+        # A finite sum of squares has finite summands, so one call settles nearly all cases: each further call costs
+        # microseconds while the caches are full of weights. Squares of large finite numbers may overflow, hence
+        # isfinite.
         if not (math.isfinite(np.vdot(array, array)) or np.isfinite(array).all()):
             raise InputError(f"{model!r} got NaN or infinity in {spec.name!r}; check what the picture was made from")
     return given

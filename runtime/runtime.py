@@ -1,13 +1,4 @@
-"""The object an application talks to: several models under one budget.
-
-    runtime = Runtime.open(["stores/vgg16", "stores/resnet18"], Budget(memory_bytes=4_000_000))
-    logits = runtime.infer("vgg16", image)
-    runtime.budget = Budget(memory_bytes=2_000_000)     # re-plans and switches the blocks that change
-
-`infer` may be called from many threads, also while the budget changes: an inference that runs ends on the
-composition it started with. If a new budget cannot be held or a block cannot be loaded, the setter raises and
-everything stays as it was.
-"""
+"""The object that an application talks to: several models under one budget."""
 
 from __future__ import annotations
 
@@ -15,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from typing_extensions import Self
@@ -25,93 +15,85 @@ from legodnn.errors import InfeasibleError, InputError, WorkloadError
 from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.printable import shown
-from legodnn.profile import Profile
 from legodnn.runtime import switch
-from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor, try_out
+from legodnn.runtime.executors.select import executor_kind, warm_up
+from legodnn.runtime.open_models import open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
-from legodnn.runtime.running_model import Inference, RunningModel, checked
-from legodnn.runtime.switch import Choices, ModelChange
-from legodnn.store import Store
+from legodnn.runtime.running_model import Inference, check_inputs
+from legodnn.runtime.switch import ModelChange, Switch
 from legodnn.workload import Budget, Workload, load_workload
-
-
-@dataclass(frozen=True)
-class Switch:
-    """What the last change of plan did.
-
-    Attributes:
-        loaded: the choices that did not run before, by model.
-        plan_ms: time to find the plan.
-        switch_ms: time until all models run it.
-    """
-
-    loaded: Mapping[str, Choices]
-    plan_ms: float
-    switch_ms: float
 
 
 class Runtime:
     """Several models, each composed of blocks as the plan for the current budget says.
 
+    Methods may be called from many threads at once, also while the budget changes: an inference that runs ends on the
+    blocks that it started with. When a budget or a plan cannot be applied, setting it raises an error and everything
+    stays as it was.
+
     Attributes:
-        workload: what was asked for.
-        scheduler: finds plans; may be asked for others than the running one.
+        workload: the models, as they were asked for.
+        scheduler: finds plans. It may be asked for plans under other budgets, which changes nothing here.
         last_switch: what the last change of plan did.
-        on_inference: if set, is told of each inference what the model ran and how many milliseconds it took.
+        on_inference: a function that is called after each inference with what the model ran and with the milliseconds
+            that it took; None for none. It is called in the thread of the inference.
+
+    Example:
+
+        with Runtime.open(["stores/vgg16", "stores/resnet18"], Budget(latency_ms=1000.0)) as runtime:
+            scores = runtime.infer("vgg16", image)
+            runtime.budget = Budget(memory_bytes=runtime.plan.memory_bytes)  # plans again, and switches blocks
+            answer = runtime.run("resnet18", image)
+            print(answer.plan, answer.latency_ms, runtime.last_switch.switch_ms)
     """
 
     def __init__(
         self, workload: Workload, budget: Budget | None = None, executor: str | None = None, isolated: bool = False
     ) -> None:
-        """Open the workload's stores and profiles, plan, and load.
+        """Open the workload's stores and profiles, make a plan, and load what it chooses.
+
+        Where `legodnn profile` has not done it yet, a store is first tried out and its weights are packed, for seconds.
 
         Args:
             workload: the models.
             budget: the first budget; the workload's own if None.
-            executor: 'capi' or 'interpreter'; the best there is if None (see `legodnn.runtime.executors.base`).
-            isolated: each model in a process of its own (see `legodnn.runtime.executors.isolated`).
+            executor: 'capi' or 'interpreter'; if None, what LEGODNN_EXECUTOR says, or else the best that works here
+                (see `legodnn.runtime.executors.select`).
+            isolated: run each model in a process of its own, so that a crash loses one request and nothing else.
 
         Raises:
-            StoreError, ProfileError: a store or profile is damaged, or does not fit the other or this device.
-            WorkloadError: workload, budget or executor are none.
+            StoreError: a store is damaged, or would end or hang the process.
+            ProfileError: a profile is damaged, or was measured on another store, device or executor.
+            WorkloadError: the workload or the budget makes no sense.
+            ConfigError: there is no such executor, or LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
             InfeasibleError: no combination of blocks holds the budget.
-            ExecutionError: memory or other means are short.
+            ExecutionError: memory, address space or file descriptors are short.
+            DependencyError: no TensorFlow Lite runtime is installed, or not the one that was asked for.
         """
         if not isinstance(workload, Workload):
             raise WorkloadError(f"a runtime is opened with a legodnn.Workload, not {type(workload).__name__}")
         executor_kind(executor)
         self.workload, self._life = workload, Lifetime("this runtime")
         budget = workload.budget if budget is None else _budget(budget)
-        profiles: dict[str, tuple[Store, Profile]] = {}
-        for entry in workload.models:
-            store, profile = Store(entry.store), Profile.load(entry.profile_path)
-            profile.check_store(store)
-            profile.check_device(fingerprint(executor_name(executor)))
-            profiles[entry.name] = store, profile
-        self.scheduler = Scheduler(workload_tables(workload, list(profiles.values())), workload.switch_charge)
-        # Planned and tried out before the base is taken: what planner and library hold is no model's memory.
+        measured = open_measured_stores(workload, executor)
+        self.scheduler = Scheduler(workload_tables(workload, list(measured.values())), workload.switch_charge)
+        # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
+        # is no model's memory.
         self.scheduler.plan(budget)
         if not isolated:
-            for store, _ in profiles.values():
-                try_out(store, executor)
+            for store, _ in measured.values():
+                warm_up(store, executor)
         release_freed_memory()
         self._base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
-        self._models: dict[str, RunningModel] = {}
         self.last_switch = Switch({}, 0.0, 0.0)
+        self._models = open_models(measured, executor, isolated)
         try:
-            for name, (store, profile) in profiles.items():
-                opened = IsolatedExecutor(store, executor) if isolated else open_executor(store, executor)
-                sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
-                threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
-                self._models[name] = RunningModel(name, store, sizes, opened, threads)
             self._go_to(self.scheduler.plan(budget), time.perf_counter())
         except BaseException:
             self.close()
@@ -125,14 +107,30 @@ class Runtime:
         executor: str | None = None,
         isolated: bool = False,
     ) -> Self:
-        """A runtime for one workload file or several store folders (see `legodnn.workload.load_workload`)."""
+        """Open a runtime for one workload file, or for the folders of stores.
+
+        Args:
+            paths: one TOML file, or folders of stores; a store is then named by its folder (see
+                `legodnn.workload.load_workload`).
+            budget, executor, isolated: as for `Runtime`, whose errors this raises as well.
+
+        Raises:
+            WorkloadError: the file is damaged, or there is nothing at a path.
+        """
         return cls(load_workload(paths), budget, executor, isolated)
 
     @property
     def plan(self) -> Plan:
-        """The running plan. Setting it switches to a plan made elsewhere; if that fails nothing changes.
+        """The running plan. Setting it switches to a plan that was made elsewhere; if that fails nothing changes.
 
-        ClosedError if this runtime has been closed, or was opened before this process was forked off.
+        Raises:
+            ClosedError: this runtime has been closed, or was opened before this process was forked off.
+            WorkloadError: (when set) the plan is for other models, stores or thread counts than those profiled here.
+            StoreError, ExecutionError: (when set) a block cannot be loaded.
+
+        Example:
+
+            runtime.plan = runtime.scheduler.plan(Budget(memory_bytes=40_000_000))
         """
         self._life.check()
         assert self._plan is not None, "an open runtime has a plan"
@@ -150,21 +148,16 @@ class Runtime:
         with self._changing:
             self._life.check()
             for name, model in self._models.items():
-                planned, blocks = plan[name], sorted(b.name for b in model.store.manifest.blocks)
-                if not planned.suspended and sorted(planned.options) != blocks:
-                    raise WorkloadError(
-                        f"this plan was not made for the store of {name!r}; make one with `legodnn plan`"
-                    )
-                model.check(switch.choices(model.store, planned))
+                model.check(plan[name])
             self._go_to(plan, time.perf_counter())
 
     @property
     def memory_bytes(self) -> int:
-        """Measured memory of the models: what this process grew by since the runtime had everything but them.
+        """Measured memory of the models in bytes: what this process holds more than before they were opened.
 
-        See `device.memory.process_memory_bytes`. Whatever else the application allocates meanwhile counts too;
-        what it has freed is given back first. Isolated models' processes are added.
-        ClosedError if this runtime has been closed, or was opened before this process was forked off.
+        Whatever else the application has allocated since then counts too; memory that it has freed is first given back
+        to the system. Of isolated models, the memory of their processes is added. What is measured is described at
+        `legodnn.runtime.device.memory.process_memory_bytes`. ClosedError: as for `plan`.
         """
         self._life.check()
         release_freed_memory()
@@ -173,7 +166,18 @@ class Runtime:
 
     @property
     def budget(self) -> Budget:
-        """The budget of the running plan. Setting it re-plans and switches; if that fails nothing changes."""
+        """The budget of the running plan. Setting it makes a plan and switches to it; if that fails nothing changes.
+
+        Raises:
+            ClosedError: as for `plan`.
+            InfeasibleError: (when set) no combination of blocks holds the budget; its `report` says what would.
+            WorkloadError: (when set) it is no budget, or names models that are not here.
+            StoreError, ExecutionError: (when set) a block cannot be loaded.
+
+        Example:
+
+            runtime.budget = Budget(memory_bytes=40_000_000, latency_ms={"vgg16": 15.0})
+        """
         return self.plan.budget
 
     @budget.setter
@@ -181,18 +185,26 @@ class Runtime:
         self.replan(budget, self._slowdown)
 
     def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
-        """Set the budget, and by model how many times slower it runs than profiled; if that fails nothing changes.
+        """Set the budget and how much slower models run at the moment than they were profiled; on errors nothing
+        changes.
 
         Args:
             budget: the limits.
-            slowdown: by model, latency over what was profiled; as profiled for models not named.
-            nearest: where no plan holds the budget, go to the plan that comes nearest instead of raising.
+            slowdown: by model, its latency now divided by its profiled latency; 1 for models that are not named.
+            nearest: where no plan holds the budget, switch to the plan that comes nearest instead of raising.
 
         Returns:
-            None if the plan that now runs holds the budget, else the report of why none does, whose nearest plan runs.
+            None if the plan that now runs holds the budget; else the report of why no plan does, whose nearest plan
+            runs.
 
         Raises:
-            InfeasibleError: nothing holds the budget, and the nearest plan was not asked for or there is none.
+            InfeasibleError: no plan holds the budget, and the nearest plan was not asked for or does not exist.
+            ClosedError, WorkloadError, StoreError, ExecutionError: as when `budget` is set.
+
+        Example:
+
+            report = runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True)
+            print("the budget holds" if report is None else report)
         """
         self._life.check()
         budget = _budget(budget)
@@ -213,7 +225,7 @@ class Runtime:
             return why
 
     def _go_to(self, plan: Plan, start: float) -> None:
-        """Switch to a plan that was sought since `start`; if that fails everything is put back."""
+        """Switch to a plan; if that fails everything is put back. `start` is when the search for the plan began."""
         planned = time.perf_counter()
         changes = self._changes(plan)
         done: list[ModelChange] = []
@@ -233,10 +245,10 @@ class Runtime:
         self.last_switch = Switch({c.model: c.new for c in changes}, (planned - start) * 1e3, (end - planned) * 1e3)
 
     def _changes(self, plan: Plan) -> list[ModelChange]:
-        """What a plan changes, in the order in which it is done."""
+        """Return what a plan changes, in the order in which it is to be done."""
         changes = []
         for name, model in self._models.items():
-            before, after = model.choices, switch.choices(model.store, plan[name])
+            before, after = model.choices, switch.planned_choices(model.store, plan[name])
             if before != after:
                 growth = model.bytes(after) - model.bytes(before)
                 changes.append(ModelChange(name, before, after, growth, model.bytes(model.executor.to_load(after))))
@@ -244,40 +256,50 @@ class Runtime:
         return switch.in_order(changes, used, plan.budget.memory_bytes)
 
     def infer(self, model: str, x: Array | Mapping[str, Array]) -> Array | dict[str, Array]:
-        """Run one inference.
+        """Run one inference and return its output.
 
         Args:
-            model: its name in the workload.
-            x: float32 array of the model's input shape, without a batch dimension, without NaN or infinity; for a
-                model with several inputs, arrays by input name.
+            model: the model's name in the workload.
+            x: a float32 array of the model's input shape without a batch dimension, such as (height, width, channels),
+                without NaN or infinity; for a model with several inputs, such arrays by input name. Values are scaled
+                as the store's manifest says (`legodnn inspect STORE` shows it).
 
         Returns:
-            The output array, without a batch dimension; by output name if there are several.
+            The output array, without a batch dimension; for a model with several outputs, arrays by output name. They
+            belong to the caller.
 
         Raises:
-            InputError: unknown model, wrong shape or dtype, NaN.
-            ClosedError: this runtime has been closed, or was opened before this process was forked off.
+            InputError: unknown model, wrong shape or dtype, NaN or infinity.
+            ClosedError: as for `plan`.
             SuspendedError: the plan has no room for this model at the moment.
-            ExecutionError: it failed while it ran; the next may well do.
+            ExecutionError: the inference failed while it ran; the next one may succeed.
         """
         outputs = self.run(model, x).outputs
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def run(self, model: str, x: Array | Mapping[str, Array]) -> Inference:
-        """Like `infer`; the answer says also what ran and how long."""
+        """Run one inference as `infer` does; return its outputs together with what ran and how long it took.
+
+        Arguments and errors are those of `infer`.
+
+        Example:
+
+            answer = runtime.run("vgg16", image)
+            print(answer.outputs.keys(), answer.plan.options, f"{answer.latency_ms:.2f} ms")
+        """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
         running = self._models[model]
-        inference = running.infer(checked(running.store, model, x))
-        if (told := self.on_inference) is not None:  # looked at once: a governor may end meanwhile
+        inference = running.infer(check_inputs(running.store, model, x))
+        if (told := self.on_inference) is not None:  # read once, because a governor may reset it meanwhile
             told(inference.plan, inference.latency_ms)
         return inference
 
     def close(self) -> None:
-        """Let go of all segments, unless that has been done; inferences that run are waited for.
+        """Wait for inferences that run, and give back everything, unless that has been done.
 
-        In a process that was forked off nothing happens: it is the first process's to do.
+        In a process that was forked off nothing happens: only the process that opened the runtime can close it.
         """
         if self._life.end():
             with self._changing, ExitStack() as models:
@@ -292,7 +314,7 @@ class Runtime:
 
 
 def _budget(budget: Budget) -> Budget:
-    """WorkloadError unless it is one."""
+    """Return the budget if it is one; WorkloadError otherwise."""
     if not isinstance(budget, Budget):
         raise WorkloadError(f"a budget is a legodnn.Budget, not {type(budget).__name__}; Budget() sets no limits")
     return budget

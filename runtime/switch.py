@@ -1,11 +1,11 @@
-"""What a switch changes, in which order, and which new segments may stand beside the old ones for a moment.
+"""Deciding a switch: what changes, in which order, and which new segments are loaded while the old ones still run.
 
-Decided here, as values that can be looked at; done by `model` and `runtime`.
+The result is a list of values that can be printed and compared. `runtime` and `running_model` carry it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from legodnn.manifest import Segment
@@ -18,14 +18,20 @@ Choices = tuple[Choice, ...]
 
 @dataclass(frozen=True)
 class ModelChange:
-    """What one model goes through in a switch.
+    """The change of one model in a switch.
 
     Attributes:
-        model: its name.
-        before, after: its choices; empty where it is suspended.
-        growth: memory in bytes that it takes more after than before; negative for less.
-        load: memory in bytes that loading takes at once, before anything runs.
-        beside: whether the new is loaded before the old is let go. Otherwise inference waits meanwhile.
+        model: the model's name.
+        before, after: its choices, one for each segment; empty where it is suspended.
+        growth: bytes of memory that the model takes more after the change than before; negative if it takes less.
+        load: bytes of memory that loading takes at once, before anything runs.
+        beside: whether the new segments are loaded before the old ones are let go. If not, inference waits meanwhile.
+
+    Example:
+
+        >>> stem, small, large = Choice("stem", "s0", 1), Choice("block1", "s0.5", 1), Choice("block1", "s0", 1)
+        >>> ModelChange("vgg16", before=(stem, large), after=(stem, small), growth=-40_000).new
+        (Choice(segment='block1', option='s0.5', threads=1),)
     """
 
     model: str
@@ -37,12 +43,30 @@ class ModelChange:
 
     @property
     def new(self) -> Choices:
-        """The choices that did not run before."""
+        """The choices that did not run before the change."""
         return tuple(c for c in self.after if c not in self.before)
 
 
-def choices(store: Store, plan: ModelPlan) -> Choices:
-    """The plan's option for every segment of the store; fixed segments have only one. Empty if suspended."""
+@dataclass(frozen=True)
+class Switch:
+    """What the last change of plan did, and how long it took.
+
+    Attributes:
+        loaded: by model, the choices that run now and did not run before.
+        plan_ms: milliseconds that it took to find the plan.
+        switch_ms: milliseconds from then until all models ran it.
+    """
+
+    loaded: Mapping[str, Choices]
+    plan_ms: float
+    switch_ms: float
+
+
+def planned_choices(store: Store, plan: ModelPlan) -> Choices:
+    """Return the choice that a plan makes for every segment of a store, in topological order.
+
+    Fixed segments have only one option. For a suspended model the result is empty.
+    """
 
     def option(segment: Segment) -> str:
         return plan.options[segment.name] if segment.kind == "block" else segment.original.name
@@ -53,12 +77,20 @@ def choices(store: Store, plan: ModelPlan) -> Choices:
 
 
 def in_order(changes: Iterable[ModelChange], used: int, limit: int | None) -> list[ModelChange]:
-    """The changes of a switch, those that shrink first, each beside the old if there is room.
+    """Return the changes of a switch in the order in which they are made: those that free the most memory come first.
+
+    Each is marked to load its new segments beside the old ones if there is room for both at that point.
 
     Args:
         changes: one for each model that changes.
-        used: memory in bytes of all models before the switch.
-        limit: what all may take during the switch; None for no limit.
+        used: bytes of memory of all models before the switch.
+        limit: bytes that all models may take during the switch; None for no limit.
+
+    Example:
+
+        >>> grows, shrinks = ModelChange("a", (), (), growth=30, load=30), ModelChange("b", (), (), growth=-50, load=10)
+        >>> [(c.model, c.beside) for c in in_order([grows, shrinks], used=100, limit=100)]
+        [('b', False), ('a', True)]
     """
     ordered = []
     for change in sorted(changes, key=lambda c: c.growth):

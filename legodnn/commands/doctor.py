@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from legodnn.console import say
-from legodnn.errors import DependencyError, LegoError
+from legodnn.errors import ConfigError, DependencyError, LegoError, PackingError
 from legodnn.units import size
 
 _BITS = struct.calcsize("P") * 8  # of an address in this Python; the kernel may have more
@@ -182,11 +182,11 @@ def _pressure_remedy(root: Path) -> str:
 
 
 def _cache() -> Finding:
-    from legodnn.runtime.executors.weight_cache import PackingError, cache_folder
+    from legodnn.runtime.executors.cache_folder import cache_folder
 
     try:
         path = cache_folder()
-    except PackingError as e:
+    except (ConfigError, PackingError) as e:
         return Finding("packed weights", "note", f"cannot be kept: {e}")
     free = shutil.disk_usage(path).free
     return Finding("packed weights", "ok", f"{path}, {size(free)} free")

@@ -1,1 +1,1 @@
-"""The device: what it is, what this process holds of it, and what it has to spare at the moment."""
+"""The device: what processor it has, how much memory this process takes, and what is free at the moment."""

@@ -1,8 +1,8 @@
-"""What the control groups of this process allow it: memory, processor time, and how pressed they are.
+"""The control groups of this process: their limits of memory and processor time, and their pressure (PSI).
 
-Containers and systemd services are held by groups within groups; the tightest of them counts. Of version 2 all that
-is read, and of version 1, which older systems have, or both at once, the limits. Linux only: where there are no groups,
-or none that limits anything, every figure is None.
+Containers and systemd services are limited by groups within groups; the tightest limit counts. Limits are read from
+version 2 and from version 1, which older systems have, alone or beside version 2; pressure exists in version 2 only.
+Linux only: where there are no groups, or where they limit nothing, every figure is None.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of version 1: what is beyond any memory stands for no limit, rounded down to a page.
+# In version 1 a group without a limit has one of nearly 2**63, rounded down to a page.
 _NO_OLD_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """The limits that the groups of this process put on it together.
+    """The limits of all groups of this process together; None where there is none.
 
     Attributes:
-        memory_limit_bytes: the least `memory.max` or `memory.high` (beyond which a process is slowed down).
-        memory_available_bytes: the least that may still be added before one of them is reached; file pages that the
-            kernel can drop count as free, as in the system's own "available".
-        cores: processor seconds for each second (`cpu.max`).
-        memory_pressure, cpu_pressure: see `pressure`; of the innermost group.
+        memory_limit_bytes: the lowest `memory.max` or `memory.high` (above which the kernel slows processes down).
+        memory_available_bytes: how much may be allocated before the first of these limits is reached. File pages that
+            the kernel can drop count as free, as in the system's own "available".
+        cores: processor seconds that may be used in each second (`cpu.max`).
+        memory_pressure, cpu_pressure: pressure of the innermost group, as `pressure` returns it.
     """
 
     memory_limit_bytes: int | None = None
@@ -36,10 +36,10 @@ class ControlGroup:
 
 
 def read_group(root: Path) -> ControlGroup:
-    """The limits of the moment.
+    """Read the limits and the pressure of the groups that this process is in now.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: the folder that holds `proc` and `sys`.
     """
     folders = list(_folders(root))
     memory, cores = [], []
@@ -64,7 +64,10 @@ def read_group(root: Path) -> ControlGroup:
 
 
 def pressure(path: Path) -> float | None:
-    """The share of the last ten seconds in which something had to wait (PSI: "some", avg10), 0 to 1."""
+    """Read a pressure file: the share of the last ten seconds in which some process had to wait, 0 to 1.
+
+    This is avg10 of the line "some" of Linux' pressure stall information (PSI). None where the kernel does not tell it.
+    """
     for line in text(path).splitlines():
         fields = line.split()
         if fields[:1] == ["some"]:
@@ -76,7 +79,7 @@ def pressure(path: Path) -> float | None:
 
 
 def text(path: Path) -> str:
-    """What a file of the kernel says; nothing where there is none or it cannot be read."""
+    """Return the text of a kernel file; empty where there is no such file, or it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError):  # ValueError: a path that no file can have
@@ -84,12 +87,12 @@ def text(path: Path) -> str:
 
 
 def number(path: Path) -> int | None:
-    """The whole number that a file of the kernel holds; None where it says "max", or nothing."""
+    """Return the whole number in a kernel file; None where it says "max" or cannot be read."""
     return _int(text(path).strip())
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    """The folders of the groups of version 2 that this process is in, innermost first."""
+    """Find the folders of the version 2 groups that this process is in, innermost first."""
     mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
     mount = next((m for m in mounts if (m / "cgroup.controllers").exists()), None)
     own = [path for _, names, path in _memberships(root) if names == ""]
@@ -97,29 +100,29 @@ def _folders(root: Path) -> Iterator[Path]:
 
 
 def _old_folders(root: Path, controller: str) -> Iterator[Path]:
-    """The same of version 1, where each controller has a tree of its own."""
+    """Find the folders of the version 1 groups that this process is in; each controller has a tree of its own."""
     own = [path for _, names, path in _memberships(root) if controller in names.split(",")]
     mount = root / "sys/fs/cgroup" / controller  # a link where controllers share a tree, such as cpu,cpuacct
     return _upwards(mount, own[0]) if own and mount.exists() else iter(())
 
 
 def _memberships(root: Path) -> list[tuple[str, str, str]]:
-    """The groups of this process: the tree's number, its controllers (none in version 2), and the path within it."""
+    """List this process's groups: number of the tree, its controllers (empty in version 2), and the path in it."""
     lines = (line.split(":", 2) for line in text(root / "proc/self/cgroup").splitlines())
     return [(tree, names, path) for tree, names, path in (x for x in lines if len(x) == 3)]
 
 
 def _upwards(mount: Path, path: str) -> Iterator[Path]:
-    """A group's folder and those above it; what a container does not show of them lacks all files."""
+    """Yield a group's folder and those above it. Folders that a container does not show just have no files."""
     parts = [part for part in path.split("/") if part]
-    if ".." in parts:  # seen from a namespace of groups that this process is not in: only the outermost is known
+    if ".." in parts:  # the path is seen from another namespace of groups, and only the outermost group is known
         parts = []
     for count in range(len(parts), -1, -1):
         yield mount.joinpath(*parts[:count])
 
 
 def _memory(folder: Path, bounds: list[int], current: str, prefix: str) -> tuple[int, int] | None:
-    """The least of a group's bounds, and what may be added before it is reached; None where nothing bounds it."""
+    """Return the lowest limit of a group, and how many bytes are left below it; None where it has no limit."""
     used = number(folder / current)
     if not bounds or used is None:
         return None
@@ -127,14 +130,14 @@ def _memory(folder: Path, bounds: list[int], current: str, prefix: str) -> tuple
 
 
 def _droppable(folder: Path, prefix: str) -> int:
-    """Bytes of file pages that the group holds; in version 1 those of groups within it count by a prefix."""
+    """Return the bytes of file pages that a group holds; `prefix` selects version 1's sums over groups within it."""
     lines = (line.split() for line in text(folder / "memory.stat").splitlines())
     names = (f"{prefix}inactive_file", f"{prefix}active_file")
     return sum(_int(x[1]) or 0 for x in lines if len(x) == 2 and x[0] in names)
 
 
 def _cores(fields: list[str]) -> float | None:
-    """A quota and its period as cores; None where there is no quota ("max", or -1 in version 1)."""
+    """Turn a quota and its period into cores; None where there is no quota ("max", or -1 in version 1)."""
     if len(fields) != 2 or (quota := _float(fields[0])) is None or not (period := _float(fields[1])) or quota < 0:
         return None
     return quota / period

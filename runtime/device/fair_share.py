@@ -1,9 +1,9 @@
-"""How processes share the processors: what each of them spends, and what of it would be this one's for the asking.
+"""How processes share the processors: how much each uses, and how much this process would get if it asked for it.
 
-The kernel divides processor time among the threads that want it, by weights that follow from their nice values. So what
-other processes use is no measure of what they leave: a process that would use any amount takes what is idle, and gives
-half of it back as soon as this one wants it; one of a high nice value, or of the idle class, gives back nearly all.
-Linux only; weights of control groups and of sessions are not known here.
+The kernel divides processor time among the threads that want it, by weights that follow from their nice values. So the
+time that other processes use does not tell how much they leave. A process that would use any amount takes all that is
+idle, and yields half of it as soon as this process wants it; one with a high nice value, or of the idle class, yields
+nearly all. Linux only. Weights of control groups and of sessions are not taken into account.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 
 from legodnn.runtime.device.cgroup import text
 
-# Of linux/sched.h. What is none of these is shared by nice values.
+# Scheduling policies of linux/sched.h. All others share by nice values.
 _FIFO, _ROUND_ROBIN, _IDLE, _DEADLINE = 1, 2, 5, 6
-_PER_NICE = 1.25  # from one nice value to the next, as the kernel's table has it
+_PER_NICE = 1.25  # ratio of the weights of one nice value and the next, as in the kernel's table
 _IDLE_WEIGHT = 3 / 1024
-# Of what comes before every ordinary thread: real-time processes, interrupts, other machines on the same processor.
+# The weight of what goes before every ordinary thread: real-time processes, interrupts, other virtual machines.
 FIRST = 1e6
 
 
 @dataclass(frozen=True)
 class Process:
-    """What the kernel knows of a process.
+    """What the kernel tells about a process.
 
     Attributes:
         parent: the process id of its parent.
-        seconds: processor time that it has spent, all threads together.
-        weight: its share beside others, 1 for nice value 0.
+        seconds: processor time that all its threads together have used.
+        weight: its share of the processors relative to others; 1 for nice value 0.
     """
 
     parent: int
@@ -41,25 +41,30 @@ class Process:
 
 @dataclass(frozen=True)
 class Competitor:
-    """Others that use the processors: so many cores, with the weight of each of their threads, 1 for this process's."""
+    """Other users of the processors.
+
+    Attributes:
+        cores: processor seconds that they use in each second.
+        weight: the weight of each of their threads; 1 is the weight of this process's threads.
+    """
 
     cores: float
     weight: float
 
 
-# By process id and time of start: ids are used again.
+# Processes by their id and time of start, because ids are used again.
 Processes = Mapping[tuple[int, int], Process]
 
 
 def read_processes(proc: Path = Path("/proc")) -> Processes:
-    """All processes that can be seen; those of other users or outside a container may not be among them."""
+    """Read all processes that this one can see. Those of other users or outside a container may be missing."""
     found = {}
     try:
         names = [entry.name for entry in os.scandir(proc) if entry.name.isdecimal()]
     except OSError:
         return {}
     for name in names:
-        # The command's name stands in parentheses and may hold anything; numbers follow.
+        # Numbers follow the command's name, which stands in parentheses and may hold any character.
         fields = text(proc / name / "stat").rpartition(")")[2].split()
         try:
             parent, user, system, nice, start = (int(fields[i]) for i in (1, 11, 12, 16, 19))
@@ -71,7 +76,7 @@ def read_processes(proc: Path = Path("/proc")) -> Processes:
 
 
 def family(processes: Processes, pid: int) -> Processes:
-    """A process and all that descend from it."""
+    """Return the process with an id and all its descendants."""
     children: dict[int, list[tuple[int, int]]] = {}
     for key, process in processes.items():
         children.setdefault(process.parent, []).append(key)
@@ -82,19 +87,24 @@ def family(processes: Processes, pid: int) -> Processes:
 
 
 def fair_cores(cores: float, others: Sequence[Competitor], wanted: float) -> float:
-    """What the kernel would give to threads that want so many cores, beside others that want what they use now.
+    """Return how many of the cores that this process wants the kernel would give it.
 
-    Others have at least as many threads as it takes to use what they use.
+    Others are taken to want what they use now, with as many threads as it takes to use that.
 
     Args:
-        cores: processors that are shared.
-        others: who else uses them.
-        wanted: by threads of weight 1, one for each core or part of one.
+        cores: the number of processors that are shared.
+        others: the other users.
+        wanted: cores that this process wants, with one thread of weight 1 for each core or part of one.
+
+    Example:
+
+        >>> fair_cores(2.0, [Competitor(cores=2.0, weight=1.0)], wanted=2.0)
+        1.0
     """
     asked = [(o.cores, o.weight * max(1, math.ceil(o.cores)), False) for o in others]
     asked.append((wanted, max(1.0, wanted), True))
     room, weights = cores, sum(weight for _, weight, _ in asked)
-    # Whoever wants less than its share gets that, and what it leaves is shared by the rest.
+    # Whoever wants less than its share gets what it wants, and the rest share what it leaves.
     for most, weight, ours in sorted(asked, key=lambda a: (a[0] / a[1], a[2])):
         share = min(most, room * weight / weights)
         if ours:
@@ -104,6 +114,7 @@ def fair_cores(cores: float, others: Sequence[Competitor], wanted: float) -> flo
 
 
 def _weight(nice: int, policy: int) -> float:
+    """Return the weight of threads with a nice value and a scheduling policy."""
     if policy in (_FIFO, _ROUND_ROBIN, _DEADLINE):
         return FIRST
     return _IDLE_WEIGHT if policy == _IDLE else _PER_NICE**-nice

@@ -1,4 +1,4 @@
-"""What this device is, as far as measurements depend on it."""
+"""The fingerprint of this device: everything about it that measurements depend on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from legodnn.runtime.device.processor import cpu_name, usable_cores
 
 @functools.cache
 def fingerprint(executor_name: str) -> Fingerprint:
-    """The processor, architecture, and usable cores of this device, and the executor that runs the blocks.
+    """Return processor, architecture and usable cores of this device, together with the executor that runs the blocks.
 
     Args:
         executor_name: what `legodnn.runtime.executors.select.executor_name` returns for the executor in use.

@@ -1,4 +1,4 @@
-"""What a process holds in memory, and having freed memory given back to the system."""
+"""How much memory a process takes, and giving freed memory back to the system."""
 
 from __future__ import annotations
 
@@ -11,37 +11,44 @@ import psutil
 from legodnn.errors import DependencyError
 
 _C_LIBRARY = ctypes.CDLL(None)
-# Of a mapping in smaps: whether it may be executed, its file, and its proportional set size.
-_MAPPING = re.compile(rb"^[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n(?:\w+:.*\n)*?Pss: +(\d+) kB", re.MULTILINE)
+# The first line of a mapping in smaps: whether it may be executed, and its file.
+_MAPPING = re.compile(rb"[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n")
 
 
 def process_memory_bytes(pid: int | str = "self") -> int:
-    """What a process holds besides program code: its proportional set size (PSS) without executable files' mappings.
+    """Return the bytes of memory that a process takes: its proportional set size (PSS) without program code.
 
-    Private pages count whole, shared ones by share. Code is left out because its share changes whenever some other
-    process that uses the same libraries starts or ends: by megabytes that are no model's. Where the system does not
-    tell PSS, it is the resident size.
+    Private pages count fully, and pages that are shared by n processes count 1/n. Files that are mapped as code are
+    left out, because their share changes by megabytes whenever another process that uses the same libraries starts or
+    ends. Where the system does not tell PSS, this is the resident set size.
+
+    Args:
+        pid: the process id; 'self' for this process.
 
     Raises:
         DependencyError: there is no /proc.
-        psutil.NoSuchProcess: another process than this one has ended.
+        psutil.NoSuchProcess: there is no such process.
     """
+    by_path: dict[bytes, int] = {}
+    code, path = set(), b""
     try:
-        text = Path(f"/proc/{pid}/smaps").read_bytes()
+        # Line by line: a buffer for the whole text would count, and stay with the C library at times.
+        with Path(f"/proc/{pid}/smaps").open("rb") as smaps:
+            for line in smaps:
+                if line.startswith(b"Pss:"):
+                    by_path[path] = by_path.get(path, 0) + int(line.split()[1])
+                elif found := _MAPPING.fullmatch(line):
+                    path = found[2]
+                    if found[1] == b"x" and path.startswith(b"/"):
+                        code.add(path)
     except OSError:
         if not Path("/proc/self").exists():
             raise DependencyError("what a process holds is not known without /proc; mount it here") from None
         return int(psutil.Process(None if pid == "self" else int(pid)).memory_info().rss)
-    by_path: dict[bytes, int] = {}
-    code = set()
-    for executable, path, kilobytes in _MAPPING.findall(text):
-        by_path[path] = by_path.get(path, 0) + int(kilobytes)
-        if executable == b"x" and path.startswith(b"/"):
-            code.add(path)
     return sum(size for path, size in by_path.items() if path not in code) * 1024
 
 
 def release_freed_memory() -> None:
-    """Have the C library give freed memory back to the system, where it can (glibc); elsewhere nothing happens."""
+    """Have the C library give freed memory back to the system. Only glibc can; elsewhere this does nothing."""
     if trim := getattr(_C_LIBRARY, "malloc_trim", None):
         trim(0)

@@ -1,9 +1,10 @@
-"""What the device has to spare at this moment: memory, processor time, and signs of strain.
+"""What the device has to spare at the moment: memory and processor time, and signs that it is under pressure or hot.
 
     monitor = Monitor()
-    monitor.read()      # Readings: what is available, how pressed the device is
+    readings = monitor.read()
+    print(readings.memory_available_bytes, readings.cpu_pressure)
 
-It only looks. What should follow from it is for `legodnn.runtime.governing.policy` to say.
+A monitor only reads. `legodnn.runtime.governing.policy` decides what follows from the readings.
 """
 
 from __future__ import annotations
@@ -23,30 +24,30 @@ from legodnn.runtime.device.fair_share import FIRST, Competitor, Processes, fami
 from legodnn.runtime.device.processor import usable_cores
 from legodnn.runtime.device.thermal import read_thermal
 
-_LEAST_CORES = 0.02  # a process that uses less is no competitor
+_LEAST_CORES = 0.02  # a process that uses fewer is not counted as a competitor
 
 
 @dataclass(frozen=True)
 class Readings:
-    """The state of the device at one moment; None where it does not tell.
+    """The state of the device at one moment. A figure that the device does not tell is None.
 
     Attributes:
-        time_s: of a clock that never goes back.
-        memory_total_bytes: the system's memory, or what its control groups allow this process, if that is less.
-        memory_available_bytes: what could be allocated before the system must swap, or a group's limit is reached. The
-            system counts file pages as available; those that this process has mapped (libraries, packed weights) are
-            not, since it would miss them at once.
-        memory_pressure, cpu_pressure: the share of the last ten seconds in which some process had to wait for it (PSI),
-            0 to 1; the system's or the group's, whichever is greater.
-        cores_total: processors of the device.
-        cores_allowed: those that this process may use, or less if its group has a quota of time.
-        busy_cores: processor seconds spent in each second by all processes since the reading before.
-        own_cores: the same by this process and its children.
-        competing: what others spend of `busy_cores`, and with what weight beside this process; what is not among them
-            (processes that cannot be seen or hardly do anything) counts as ordinary.
-        throttled: why the processor is held back (heat, power); "" if it is not.
-        temperature_c: of the hottest zone.
-        clock: of the fastest core, as a fraction of the most it can.
+        time_s: the time in seconds of a clock that never goes back.
+        memory_total_bytes: the system's memory, or the lowest limit of this process's control groups if that is lower.
+        memory_available_bytes: how much can be allocated before the system must swap or a group's limit is reached. The
+            system counts all file pages as available; those that this process has mapped (libraries, packed weights)
+            are not counted here, because it would have to read them again at once.
+        memory_pressure, cpu_pressure: the share of the last ten seconds in which some process had to wait for memory or
+            for a processor (PSI), 0 to 1; the system's or the group's, whichever is greater.
+        cores_total: how many processors the device has.
+        cores_allowed: how many of them this process may use, or fewer if its group has a quota of time.
+        busy_cores: processor seconds that all processes used in each second since the reading before.
+        own_cores: the same, of this process and its children.
+        competing: the part of `busy_cores` that others used, and their weights beside this process. Processes that
+            cannot be seen or do hardly anything are not among them.
+        throttled: why the processor is slowed down (heat, power); "" if it is not.
+        temperature_c: temperature of the hottest thermal zone in degrees Celsius.
+        clock: clock of the fastest core as a fraction of its highest clock.
     """
 
     time_s: float
@@ -64,14 +65,21 @@ class Readings:
     clock: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For log lines."""
+        """Return the readings as JSON values, rounded for a line of a log."""
         found = {key: round(v, 4) if isinstance(v, float) else v for key, v in asdict(self).items()}
         return found | {"competing": [[round(c.cores, 3), float(f"{c.weight:.3g}")] for c in self.competing]}
 
 
 @dataclass(frozen=True)
 class _Spent:
-    """Processor seconds spent until a moment: by all, by what comes before every process, and by each that is seen."""
+    """Processor seconds that had been used at a moment.
+
+    Attributes:
+        time_s: the moment.
+        busy: seconds used by all together; None if the system does not tell.
+        first: seconds used by what goes before every process, such as interrupts.
+        processes: the processes that can be seen, with what each has used.
+    """
 
     time_s: float
     busy: float | None
@@ -80,21 +88,24 @@ class _Spent:
 
 
 class Monitor:
-    """Reads the device; remembers what processor time had been spent at the last reading."""
+    """Reads the state of the device. It remembers how much processor time had been used at the last reading."""
 
     def __init__(self, root: Path = Path("/"), vcgencmd: str | None = None) -> None:
-        """A monitor of this device.
+        """Make a monitor of this device.
 
         Args:
-            root: where the kernel's files (`proc`, `sys`) are; processes and the system's memory are this one's always.
-            vcgencmd: the Raspberry Pi's command; looked for if None.
+            root: the folder that holds the kernel's files (`proc`, `sys`). Processes and the system's memory are always
+                read from the real ones.
+            vcgencmd: path of the Raspberry Pi's command `vcgencmd`; it is searched for if None.
         """
         self._root = root
         self._vcgencmd = vcgencmd or shutil.which("vcgencmd")
         self._last: _Spent | None = None
 
     def read(self) -> Readings:
-        """What is so now. Takes a few milliseconds.
+        """Read the state of the device. This takes a few milliseconds.
+
+        Figures of processor time cover the time since the last reading, and are None at the first one.
 
         Raises:
             OSError: the system does not even tell its memory.
@@ -125,12 +136,13 @@ class Monitor:
 
 
 def _spent() -> _Spent:
+    """Read how much processor time has been used until now."""
     try:
         times = psutil.cpu_times()
-    except (OSError, ValueError):  # not for this process to know, as on Android
+    except (OSError, ValueError):  # this process may not read it, as on Android
         return _Spent(time.monotonic(), None, 0.0, read_processes())
     idle = times.idle + getattr(times, "iowait", 0.0)
-    # A guest's time is part of user and nice. What other machines stole counts: it is not to be had either.
+    # A guest's time is part of user and nice. Time that other virtual machines took (steal) counts as busy.
     counted = sum(times) - sum(getattr(times, name, 0.0) for name in ("guest", "guest_nice"))
     first = sum(getattr(times, name, 0.0) for name in ("irq", "softirq", "steal"))
     return _Spent(time.monotonic(), float(counted - idle), first, read_processes())
@@ -139,7 +151,13 @@ def _spent() -> _Spent:
 def _between(
     last: _Spent | None, now: _Spent, own: Processes
 ) -> tuple[float | None, float | None, tuple[Competitor, ...]]:
-    """Processors kept busy between two moments, by all and by this process's family, and who else did."""
+    """Return the cores that were busy between two moments: all of them, this process's family's, and the competitors.
+
+    Args:
+        last: the earlier moment; None if there is none.
+        now: the later moment.
+        own: this process and its descendants.
+    """
     if last is None or last.busy is None or now.busy is None or not own or now.time_s <= last.time_s:
         return None, None, ()
     seconds = now.time_s - last.time_s
@@ -157,12 +175,12 @@ def _between(
 
 
 def _mapped(own: Processes) -> int:
-    """Bytes of files that this process and its children have mapped and in memory.
+    """Return the bytes of file pages in memory that this process and its children have mapped.
 
-    Shared memory is not among them: it is no file page, and the system does not count it as available.
+    Shared memory is not included, because the system does not count it as available either.
     """
     found = (re.search(r"^RssFile:\s*(\d+) kB", text(Path(f"/proc/{pid}/status")), re.M) for pid, _ in own)
-    return max((int(m[1]) * 1024 for m in found if m), default=0)  # children map much the same files
+    return max((int(m[1]) * 1024 for m in found if m), default=0)  # no sum, for children map much the same files
 
 
 def _least(value: int, bound: int | None) -> int:

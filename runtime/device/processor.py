@@ -1,12 +1,12 @@
-"""The processor's name: what tells two devices apart whose measurements must not be taken for each other's.
+"""The name of the processor, which tells devices apart whose measurements must not be mixed up.
 
-On x86 the model's name. ARM's kernels say little by themselves ("ARMv8 Processor rev 3", or nothing): there it is the
-board, and the cores that this process may use, by kind and greatest clock:
+On x86 it is the model name. On ARM the kernel says little about the model ("ARMv8 Processor rev 3", or nothing), so the
+name is made of the board and of the cores that this process may use, by kind and highest clock:
 
     Raspberry Pi 4 Model B Rev 1.4; 4 x Cortex-A72 at 1.8 GHz
     Radxa ROCK 5B; 4 x Cortex-A55 at 1.8 GHz + 4 x Cortex-A76 at 2.4 GHz
 
-The clock is what the hardware is set up for, not what heat or a governor leave of it at the moment.
+The clock is the one that the hardware is set up for, whatever heat or a frequency governor make of it at the moment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from legodnn.runtime.device.cgroup import number, text
 
-# "CPU implementer" and "CPU part" of the cores that boards and servers have, as the manufacturers' manuals number them.
+# Names of cores by the "CPU implementer" and "CPU part" of /proc/cpuinfo, as the manufacturers' manuals number them.
 _ARM, _QUALCOMM, _NVIDIA = 0x41, 0x51, 0x4E
 _CORES = {
     (_ARM, 0xB76): "ARM1176",
@@ -62,26 +62,26 @@ _CORES = {
     (_NVIDIA, 0x003): "Denver-2",
     (_NVIDIA, 0x004): "Carmel",
 }
-# Of kernels for other architectures, the line that names the processor.
+# The lines of /proc/cpuinfo that name the processor on other architectures.
 _NAMES = ("model name", "cpu model", "uarch", "cpu", "isa")
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
+    """Return how many cores this process may run on."""
     return len(usable()) or os.cpu_count() or 1
 
 
 def usable() -> frozenset[int]:
-    """The numbers of the cores that this process may run on; none where the system does not tell."""
+    """Return the numbers of the cores that this process may run on; empty where the system does not tell."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def cpu_name(root: Path = Path("/"), cores: Collection[int] | None = None) -> str:
-    """The processor's name; "unknown" where the kernel tells nothing.
+    """Return the name of the processor; "unknown" where the kernel tells nothing.
 
     Args:
-        root: where `proc` and `sys` are.
-        cores: the numbers of the cores that count; those that this process may run on if None.
+        root: the folder that holds `proc` and `sys`.
+        cores: the numbers of the cores that are named on ARM; those that this process may run on if None.
     """
     blocks = _blocks(text(root / "proc/cpuinfo"))
     if not any("CPU implementer" in block for block in blocks):
@@ -92,7 +92,7 @@ def cpu_name(root: Path = Path("/"), cores: Collection[int] | None = None) -> st
 
 
 def _blocks(cpuinfo: str) -> list[dict[str, str]]:
-    """The paragraphs of /proc/cpuinfo: one for each core, and sometimes one more for the whole."""
+    """Split /proc/cpuinfo into its paragraphs: one for each core, and sometimes one more for the whole processor."""
     return [
         {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in paragraph.splitlines())}
         for paragraph in cpuinfo.split("\n\n")
@@ -101,19 +101,19 @@ def _blocks(cpuinfo: str) -> list[dict[str, str]]:
 
 
 def _board(root: Path, blocks: list[dict[str, str]]) -> str:
-    """What the board is called by its device tree, by the kernel, or by its firmware."""
+    """Return the name that the device tree, the kernel, or the firmware gives the board; empty if none does."""
     of_kernel = (block[key] for key in ("Model", "Hardware") for block in blocks if key in block)
     of_tree = text(root / "proc/device-tree/model").strip("\0\n ")
     return of_tree or next(of_kernel, "") or text(root / "sys/class/dmi/id/product_name").strip()
 
 
 def _kinds(root: Path, blocks: list[dict[str, str]], wanted: Collection[int]) -> str:
-    """ARM cores by kind and greatest clock, such as "4 x Cortex-A55 at 1.8 GHz + 4 x Cortex-A76 at 2.4 GHz"."""
+    """Count ARM cores by kind and highest clock: "4 x Cortex-A55 at 1.8 GHz + 4 x Cortex-A76 at 2.4 GHz"."""
     parts = {}
     whole = next(block for block in blocks if "CPU part" in block or "CPU implementer" in block)
     for block in blocks:
         if (core := block.get("processor", "")).isdecimal() and (not wanted or int(core) in wanted):
-            # Kernels before 3.8 say it once for all cores.
+            # Kernels before 3.8 describe all cores once, in the paragraph for the whole processor.
             described = block if "CPU implementer" in block else whole
             parts[int(core)] = described.get("CPU implementer", ""), described.get("CPU part", "")
     counts = Counter((_named(*part), _clock(root, core)) for core, part in sorted(parts.items()))

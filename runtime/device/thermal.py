@@ -1,7 +1,7 @@
-"""Whether heat (or a weak power supply) makes this device slower, as far as it tells.
+"""Whether heat or a weak power supply slows this device down, as far as the device tells.
 
-A Raspberry Pi's firmware says so in so many bits. Elsewhere Linux has thermal zones with trip points, and cooling
-devices that slow processors down. The clock is read for the record: a low one can also be a processor that idles.
+A Raspberry Pi's firmware has a bit for each reason. Elsewhere Linux has thermal zones with trip points, and cooling
+devices that slow processors down. The clock is only recorded: a low clock can also mean that the processor is idle.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from pathlib import Path
 
 from legodnn.runtime.device.cgroup import number, text
 
-# Bits of the Pi's `get_throttled` that hold at this moment; those above 16 are a memory of the same.
+# Bits of the Pi's `get_throttled` that hold at the moment; bits from 16 on say that the same has happened before.
 _PI_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-_PI_FILES = ("soc*/*firmware/get_throttled", "*firmware/get_throttled")  # where it is differs from model to model
+_PI_FILES = ("soc*/*firmware/get_throttled", "*firmware/get_throttled")  # the path differs from model to model
 _TIMEOUT_S = 1.0
-# Sensors that are not connected report nonsense.
+# Temperatures beyond these come from sensors that are not connected.
 _LEAST_C, _MOST_C = -40.0, 150.0
 
 
 @dataclass(frozen=True)
 class Thermal:
-    """What is known of heat.
+    """What the device tells about heat.
 
     Attributes:
-        throttled: why the processor is being held back, or "" if it is not, or nothing is known.
-        temperature_c: of the hottest zone.
-        clock: of the fastest core, as a fraction of the most it can.
+        throttled: why the processor is slowed down; "" if it is not, or if the device does not tell.
+        temperature_c: temperature of the hottest thermal zone in degrees Celsius.
+        clock: clock of the fastest core as a fraction of its highest clock.
     """
 
     throttled: str = ""
@@ -37,11 +37,11 @@ class Thermal:
 
 
 def read_thermal(root: Path, vcgencmd: str | None = None) -> Thermal:
-    """What is known at this moment.
+    """Read what the device tells about heat at the moment.
 
     Args:
-        root: where `sys` is.
-        vcgencmd: the Raspberry Pi's command, for systems whose kernel does not show what it says.
+        root: the folder that holds `sys`.
+        vcgencmd: path of the Raspberry Pi's command `vcgencmd`, for systems whose kernel does not show the same bits.
     """
     zones = list(_zones(root))
     why = [*_firmware(root, vcgencmd), *(why for _, why in zones if why), *_cooling(root)]
@@ -53,6 +53,7 @@ def read_thermal(root: Path, vcgencmd: str | None = None) -> Thermal:
 
 
 def _firmware(root: Path, vcgencmd: str | None) -> list[str]:
+    """Return the reasons for which a Raspberry Pi's firmware slows the processor down."""
     files = (file for pattern in _PI_FILES for file in (root / "sys/devices/platform").glob(pattern))
     found = text(next(files, root / "none")).strip()
     if not found and vcgencmd:
@@ -69,7 +70,7 @@ def _firmware(root: Path, vcgencmd: str | None) -> list[str]:
 
 
 def _zones(root: Path) -> Iterator[tuple[float, str]]:
-    """Of each thermal zone its temperature, and what is wrong with it."""
+    """Yield for each thermal zone its temperature in degrees Celsius, and what is wrong with it ("" if nothing is)."""
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         millidegrees = number(zone / "temp")
         if millidegrees is None or not _LEAST_C <= millidegrees / 1000 <= _MOST_C:
@@ -77,7 +78,7 @@ def _zones(root: Path) -> Iterator[tuple[float, str]]:
         trips = [
             trip
             for kind in zone.glob("trip_point_*_type")
-            if text(kind).strip() == "passive"  # the point from which the system slows the processor down
+            if text(kind).strip() == "passive"  # above this temperature the system slows the processor down
             and (trip := number(kind.with_name(kind.name.replace("_type", "_temp")))) is not None
             and trip > 0
         ]
@@ -87,7 +88,7 @@ def _zones(root: Path) -> Iterator[tuple[float, str]]:
 
 
 def _cooling(root: Path) -> Iterator[str]:
-    """Cooling devices that slow processors down, and do so now."""
+    """Yield the cooling devices that slow processors down at the moment."""
     for device in sorted((root / "sys/class/thermal").glob("cooling_device*")):
         kind = text(device / "type").strip()
         slows = kind == "Processor" or "cpufreq" in kind
@@ -96,6 +97,7 @@ def _cooling(root: Path) -> Iterator[str]:
 
 
 def _clock(root: Path) -> float | None:
+    """Return the clock of the fastest core as a fraction of its highest clock."""
     ratios = []
     for folder in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq"):
         now, most = number(folder / "scaling_cur_freq"), number(folder / "cpuinfo_max_freq")

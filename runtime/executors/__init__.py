@@ -1,1 +1,1 @@
-"""Executors: what loads the options of a store and runs them, through LiteRT's C API or the public `Interpreter`."""
+"""Executors: they load the options of a store and run them, by LiteRT's C API or by the public `Interpreter`."""

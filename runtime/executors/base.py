@@ -1,7 +1,8 @@
-"""The contract of executors: what loads the options of one store, composes them, and runs compositions.
+"""The contract of executors. An executor loads the options of one store, composes models of them, and runs those.
 
 `capi_executor` fulfils it through LiteRT's C API, `interpreter` through the public `Interpreter`, and `isolated` in a
-process of its own. All give the same results; a profile names the executor that it was measured with. `select` chooses.
+process of its own. All give the same results. A profile names the executor that it was measured with, and holds for no
+other. `select` chooses one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from legodnn.printable import shown
 from legodnn.store import Store
 
 ExecutorKind = Literal["capi", "interpreter"]
-MOST_THREADS = 256  # more than such devices have cores; with some 100,000 LiteRT ends the process
+MOST_THREADS = 256  # more than such devices have cores; LiteRT ends the process if it is given some 100,000
 log = logging.getLogger("legodnn.runtime")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What one segment is to run."""
+    """The option that one segment is to run, and with how many threads."""
 
     segment: str
     option: str
@@ -32,28 +33,35 @@ class Choice:
 
 
 class Runnable(Protocol):
-    """A model that can be run. Not safe for use by two threads at once."""
+    """A model that can be run, by one thread at a time."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's outputs by name. Arrays have the shapes of the manifest, without the batch dimension.
+        """Run the model once; return its outputs by name.
+
+        Args:
+            inputs: float32 arrays by name, in the shapes of the manifest, which have no batch dimension.
+
+        Returns:
+            New float32 arrays, in the shapes of the manifest.
 
         Raises:
-            ExecutionError: it failed while it ran.
-            ClosedError: its executor has been closed, or belongs to another process.
+            ExecutionError: the inference failed while it ran.
+            ClosedError: the executor has been closed, or belongs to another process.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ComposedModel:
-    """One model, composed in this process. The compositions of one executor must not run at the same time.
+    """A model that was composed in this process. Only one model of an executor may run at a time.
 
     Attributes:
         choices: one for each segment, in topological order.
-        steps: what runs each segment, from tensors to tensors.
-        tensors: every input and interface tensor by name, with the batch dimension; shared with other compositions.
+        steps: functions that run the segments, in that order, from tensors to tensors.
+        tensors: every input and interface tensor by name, with a batch dimension of 1; all models that the executor
+            composes share them.
         outputs: names of the model's outputs.
-        life: of the executor.
+        life: the lifetime of the executor.
     """
 
     choices: tuple[Choice, ...]
@@ -63,12 +71,12 @@ class ComposedModel:
     life: Lifetime
 
     def put(self, inputs: Mapping[str, Array]) -> None:
-        """Set the inputs; running the steps may overwrite them."""
+        """Copy inputs to their tensors. Running the steps may overwrite those."""
         for name, value in inputs.items():
             self.tensors[name][0] = value
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runnable.run`."""
+        """Run the model once (see `Runnable.run`)."""
         self.life.check()
         self.put(inputs)
         for step in self.steps:
@@ -77,44 +85,48 @@ class ComposedModel:
 
 
 class Executor(Protocol):
-    """One store, of which any options can be composed.
+    """What loads and composes the options of one store.
 
-    Used by one thread at a time, in the process that opened it; ClosedError otherwise, and when it has been closed.
-    What is dropped without being closed lets go of everything as well.
+    It is used by one thread at a time. Every method but `close` raises ClosedError once it has been closed, and in a
+    process that was forked off the one that opened it. An executor that is dropped without being closed gives back
+    everything as well.
     """
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """Those of the choices for which `compose` would take memory now, before anything runs."""
+        """Return those of the choices for which `compose` would take memory at once, before anything runs."""
         ...
 
     def compose(self, choices: tuple[Choice, ...]) -> Runnable:
-        """Load what is not loaded and compose it; earlier compositions stay as they are.
+        """Load those of the choices that are not loaded, and compose a model of all; models composed earlier stay.
 
         Args:
             choices: one for each segment, in topological order, all with one thread count (see `check_choices`).
 
         Raises:
             StoreError: a file is damaged, or not what the manifest says.
-            WorkloadError: that is no composition of this store.
-            ExecutionError: memory or other means are short.
+            WorkloadError: the choices are no composition of this store.
+            ExecutionError: memory, address space or file descriptors are short.
         """
         ...
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """Give back the memory of everything else. Only the last composition of these choices may be run again."""
+        """Give back the memory of all other choices. Only the model composed last of these choices may be run again."""
         ...
 
     def elsewhere_bytes(self) -> int:
-        """Memory of the models that is not in this process."""
+        """Return the bytes of memory that the models take outside this process."""
         ...
 
     def close(self) -> None:
-        """Give back everything, unless that has been done; nothing can be run again."""
+        """Give back everything, unless that has been done. No model of this executor can be run again."""
         ...
 
 
 def check_choices(store: Store, choices: Sequence[Choice]) -> None:
-    """WorkloadError unless these are one option for each segment of a store, in order, with one usable thread count."""
+    """Raise WorkloadError unless choices make up one model of a store.
+
+    There must be one for each segment, in topological order, and one thread count, 1 to `MOST_THREADS`, for all.
+    """
     segments = [s.name for s in store.manifest.segments]
     if not all(isinstance(c, Choice) for c in choices) or [c.segment for c in choices] != segments:
         raise WorkloadError(

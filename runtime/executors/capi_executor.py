@@ -1,9 +1,10 @@
-"""An executor for one store through LiteRT's C API: all options linked into one model (`linking`), their packed weights
-mapped from the cache (`packed`), tensors in one pool (`buffers`).
+"""An executor for one store through LiteRT's C API: all options are linked into one model (`linked_model`), their
+packed weights are mapped from the cache (`weight_cache`), and the tensors between segments lie in one pool
+(`tensor_pool`).
 
-Everything is loaded when it is opened, which takes a millisecond, for until a segment first runs, its weights take no
-memory: the kernel reads them from the page cache. Composing is choosing signatures. What a composition no longer
-uses is handed back by `retain`.
+Everything is loaded when a store is opened. That takes a millisecond, because weights are only mapped: they take no
+memory until their segment first runs, when the kernel brings them in from the page cache. Composing a model is choosing
+signatures. `retain` gives back the memory of weights that no composition uses any more.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from legodnn.store import Store
 
 
 class CApiExecutor:
-    """See `Executor`."""
+    """Runs a store through LiteRT's C API. Fulfils `Executor`."""
 
     def __init__(self, store: Store) -> None:
         """Open a store.
@@ -29,17 +30,18 @@ class CApiExecutor:
         Raises:
             StoreError: a file is damaged or not what the manifest says.
             PackingError: packed weights cannot be made or kept.
-            ExecutionError: memory or address space is short.
+            ExecutionError: memory, address space or file descriptors are short.
+            ConfigError: LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
         """
         self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         with ExitStack() as opened:
             self._packed = open_packed(store)
             opened.callback(self._packed.close)
             try:
-                self._placed = linked_model.Placed(store, self._packed.head)
+                self._mapped = linked_model.MappedModel(store, self._packed.head)
             except OSError as e:
                 raise ExecutionError(f"{store.name!r} cannot be opened: {e.strerror or e}") from None
-            opened.callback(self._placed.close)
+            opened.callback(self._mapped.close)
             self._tensors = tensor_pool.allocate_pool(store.manifest)
             self._handles = {name: litert_capi.CApiTensor(array) for name, array in self._tensors.items()}
             self._opened = opened.pop_all()
@@ -48,19 +50,19 @@ class CApiExecutor:
         self._retired: list[_Loaded] = []
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """See `Executor.to_load`: weights take memory only when they are used."""
+        """Return nothing (see `Executor.to_load`): weights take memory only when they are used."""
         self._life.check()
         return ()
 
     def compose(self, choices: tuple[Choice, ...]) -> ComposedModel:
-        """See `Executor.compose`."""
+        """Load what is missing and compose a model (see `Executor.compose`)."""
         self._life.check()
         check_choices(self._store, choices)
         threads = choices[0].threads
         loaded = self._models.get(threads)
         if loaded is None or not loaded.weights or len(loaded.dropped - set(choices)) > len(choices):
-            # What dropped options needed besides weights stays as long as the model, and weights too where it is not
-            # known where they are mapped: a new one begins without.
+            # A compiled model keeps what dropped options needed besides weights, and their weights too where it is not
+            # known where those are mapped. A new model begins without.
             new = self._load(threads)
             if loaded is not None:
                 self._retired.append(loaded)
@@ -75,12 +77,12 @@ class CApiExecutor:
         return ComposedModel(choices, steps, self._tensors, self._store.manifest.outputs, self._life)
 
     def _load(self, threads: int) -> _Loaded:
-        """A compiled model, and where its packed weights have been mapped."""
+        """Compile the linked model for a number of threads, and find out where its packed weights were mapped."""
         model = None
         try:
             before = mapped_pages.mapped_spans(self._packed.weights)
-            placed = self._placed
-            model = litert_capi.CApiModel(placed.address, placed.size, threads, self._packed.weights, content=placed)
+            mapped = self._mapped
+            model = litert_capi.CApiModel(mapped.address, mapped.size, threads, self._packed.weights, content=mapped)
             return _Loaded(model, mapped_pages.mapped_spans(self._packed.weights) - before)
         except OSError as e:  # no file descriptors left, say
             if model:
@@ -88,7 +90,7 @@ class CApiExecutor:
             raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """See `Executor.retain`."""
+        """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         kept = {c.threads for c in choices}
         unused = [*self._retired, *(m for threads, m in self._models.items() if threads not in kept)]
@@ -101,18 +103,18 @@ class CApiExecutor:
         for loaded in self._models.values():
             loaded.dropped |= loaded.live - set(choices)
             loaded.live &= set(choices)
-            # All of it, because the kernel brings in up to 2 MB around what is read; what is in use returns with the
-            # next inference, from the page cache.
+            # All pages are dropped, because the kernel brings in up to 2 MB around what is read. Those in use return
+            # with the next inference, from the page cache.
             for span in loaded.weights:
                 mapped_pages.drop_pages(span)
 
     def elsewhere_bytes(self) -> int:
-        """See `Executor.elsewhere_bytes`."""
+        """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
         self._life.check()
         return 0
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        """Give back everything (see `Executor.close`)."""
         if not self._life.end():
             return
         for loaded in (*self._retired, *self._models.values()):
@@ -125,8 +127,14 @@ class CApiExecutor:
 
 
 class _Loaded:
-    """A compiled model, where its packed weights are mapped, and the choices composed of it: those that may yet be run
-    and those that were dropped."""
+    """A compiled model.
+
+    Attributes:
+        model: the model.
+        weights: where its packed weights are mapped; empty if that is not known.
+        live: the choices that were composed of it and may still be run.
+        dropped: the choices that were composed of it and were then let go.
+    """
 
     def __init__(self, model: litert_capi.CApiModel, weights: set[mapped_pages.Span]) -> None:
         self.model, self.weights = model, weights

@@ -1,4 +1,4 @@
-"""The public TensorFlow Lite `Interpreter`, from whichever package brings it, and an executor made of such.
+"""The public TensorFlow Lite `Interpreter`, from whichever package has it, and the executor that runs a store with it.
 
 Packages are tried in this order: ai-edge-litert, tflite-runtime, tensorflow. Nothing is imported until the first
 interpreter is opened, so planning needs none of them.
@@ -42,6 +42,7 @@ _opened: weakref.WeakSet[Any] = weakref.WeakSet()
 
 @functools.cache
 def _backend() -> tuple[Any, str]:
+    """Return the `Interpreter` class of the first package that can be loaded, and the package's name and version."""
     broken: list[str] = []
     for package, module in _PACKAGES:
         try:
@@ -59,13 +60,13 @@ def _backend() -> tuple[Any, str]:
 
 
 def _absent(error: Exception, module: str) -> bool:
-    """Whether a module cannot be imported because its package is not there, not for something that it needs."""
+    """Whether an import failed because the package itself is not installed, and not something that it needs."""
     package = module.partition(".")[0]
     return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
 
 
 def _version(package: str, module: str) -> str:
-    """Of a package that was imported; packages may come under other names, such as tensorflow-cpu."""
+    """Return the version of a package that was imported; it may be installed as another, such as tensorflow-cpu."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -77,12 +78,21 @@ def _first_line(error: BaseException) -> str:
 
 
 def interpreter_name() -> str:
-    """Package and version of the interpreter in use, such as 'ai-edge-litert 2.3.0'."""
+    """Return package and version of the interpreter in use, such as 'ai-edge-litert 2.3.0'."""
     return _backend()[1]
 
 
 def open_interpreter(threads: int = 1, **source: Any) -> Any:
-    """An `Interpreter` with its tensors allocated; `source` is `model_path=` or `model_content=`."""
+    """Open an `Interpreter` and allocate its tensors.
+
+    Args:
+        threads: the number of threads that it runs with.
+        source: `model_path=` or `model_content=`, as the class takes them.
+
+    Raises:
+        DependencyError: no package that has an `Interpreter` is installed.
+        ValueError, RuntimeError: the library refuses the model.
+    """
     global _greeted
     # The first interpreter of a process announces its delegate on stderr.
     with contextlib.nullcontext() if _greeted else native_stderr_silenced():
@@ -94,7 +104,7 @@ def open_interpreter(threads: int = 1, **source: Any) -> Any:
 
 
 def _abandon() -> None:
-    """In a process forked off, never destroy what was opened before: that would wait for threads that are not here."""
+    """After a fork, keep interpreters for ever: destroying one would wait for threads that this process lacks."""
     for interpreter in list(_opened):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(interpreter))
 
@@ -103,21 +113,26 @@ os.register_at_fork(after_in_child=_abandon)
 
 
 class InterpreterExecutor:
-    """See `Executor`: an `Interpreter` for each choice, which packs its weights whenever it is loaded."""
+    """Runs a store with one `Interpreter` for each choice, which packs its weights when it is loaded. Fulfils
+    `Executor`.
+
+    Attributes:
+        tensors: every input and interface tensor by name, with a batch dimension of 1.
+    """
 
     def __init__(self, store: Store) -> None:
-        """Open a store; ExecutionError if there is no memory for its tensors."""
+        """Open a store. ExecutionError if there is no memory for its tensors."""
         self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         self.tensors = tensor_pool.allocate_pool(store.manifest)
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """See `Executor.to_load`."""
+        """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         self._life.check()
         return tuple(c for c in choices if c not in self._loaded)
 
     def compose(self, choices: tuple[Choice, ...]) -> ComposedModel:
-        """See `Executor.compose`."""
+        """Load what is missing and compose a model (see `Executor.compose`)."""
         self._life.check()
         check_choices(self._store, choices)
         new = {choice: self.load(choice) for choice in self.to_load(choices)}
@@ -126,7 +141,12 @@ class InterpreterExecutor:
         return ComposedModel(choices, steps, self.tensors, self._store.manifest.outputs, self._life)
 
     def load(self, choice: Choice) -> Callable[[], None]:
-        """What runs one option on `tensors`, loaded anew."""
+        """Load one option; return a function that runs it on `tensors`.
+
+        Raises:
+            StoreError: its file is damaged, or its tensors are not those of the manifest.
+            ExecutionError: memory, address space or file descriptors are short.
+        """
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
         file = self._store.path / option.file
@@ -160,7 +180,7 @@ class InterpreterExecutor:
     def _bound(
         self, file: Path, details: Sequence[Mapping[str, Any]], specs: Sequence[TensorSpec]
     ) -> list[tuple[int, Array]]:
-        """The file's tensors, by index, and the arrays that they are copied from or to."""
+        """Pair a file's tensors, by their index, with the arrays of `tensors` that they are copied from or to."""
         found = [(tuple(int(d) for d in t["shape"]), np.dtype(t["dtype"]).name) for t in details]
         wanted = [((1, *spec.shape), spec.dtype) for spec in specs]
         if found != wanted:
@@ -168,19 +188,19 @@ class InterpreterExecutor:
         return [(int(t["index"]), self.tensors[spec.name]) for spec, t in zip(specs, details, strict=True)]
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """See `Executor.retain`."""
+        """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
-        if len(self._loaded) < before:  # else the C library would keep the holes
+        if len(self._loaded) < before:  # the C library would keep what was freed
             release_freed_memory()
 
     def elsewhere_bytes(self) -> int:
-        """See `Executor.elsewhere_bytes`."""
+        """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
         self._life.check()
         return 0
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        """Give back everything (see `Executor.close`)."""
         if self._life.end():
             self._loaded.clear()

@@ -1,9 +1,9 @@
-"""An executor in a process of its own: should it crash, one request is lost and nothing else.
+"""An executor that runs in a process of its own: if that crashes, one request is lost and nothing else.
 
-The process (`worker`) is started with the executor and started again on the same compositions whenever it has ended.
-Inputs and outputs are copied through memory that both map; requests and answers are short JSON messages.
-An inference takes some 0.1 ms more than in the application's own process, and each worker the memory of a Python
-process with NumPy (some 30 MB), which is not counted as the model's.
+The process (`worker`) is started with the executor. When it has ended, it is started again and composes the same models
+anew. Inputs and outputs are copied through memory that both processes map; requests and answers are short JSON
+messages. An inference takes some 0.1 ms more than in the application's own process. Each worker takes the memory of a
+Python process with NumPy (some 30 MB), which is not counted as the model's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _TIMEOUT_S = 60.0
 
 
 def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
-    """What is passed through shared memory: the model's inputs and outputs, where each lies, and bytes of the whole."""
+    """Lay out the memory that a model's inputs and outputs are passed through.
+
+    Returns:
+        The inputs and outputs; the offset in bytes of each; and the size of the whole in bytes.
+    """
     specs = [*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)]
     places = [0]
     for spec in specs:
@@ -46,7 +50,7 @@ def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
 
 
 def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The model's inputs and outputs as arrays in shared memory."""
+    """Return a model's inputs and its outputs, each by name, as arrays in shared memory laid out by `slots`."""
     specs, places, _ = slots(manifest)
     arrays = {
         spec.name: np.frombuffer(memory, np.float32, math.prod(spec.shape), place).reshape(spec.shape)
@@ -57,11 +61,20 @@ def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Arra
 
 
 class IsolatedExecutor:
-    """See `Executor`. May be used by several threads."""
+    """Runs a store in a process of its own. Fulfils `Executor`, and may be used by several threads."""
 
     def __init__(self, store: Store, kind: str | None = None) -> None:
-        """Start a worker for a store; errors as `open_executor` raises them, and ExecutionError if it cannot start."""
-        prepare(store, kind)  # a worker that takes its time to answer is ended
+        """Start a worker for a store.
+
+        Args:
+            store: the store.
+            kind: what runs it there, as for `select.executor_kind`.
+
+        Raises:
+            ExecutionError: the worker cannot be started, or ended at its start.
+            LegoError: as `select.open_executor`.
+        """
+        prepare(store, kind)  # here and not in the worker, which is killed when an answer takes long
         self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
         self._lock = threading.Lock()
         self._live: dict[int, tuple[Choice, ...]] = {}
@@ -86,13 +99,13 @@ class IsolatedExecutor:
             raise
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
-        """See `Executor.to_load`."""
+        """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         wanted = sorted(choices, key=lambda c: c.segment)
         with self._turn():
             return tuple(Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
 
     def compose(self, choices: tuple[Choice, ...]) -> IsolatedComposition:
-        """See `Executor.compose`."""
+        """Load what is missing and compose a model (see `Executor.compose`)."""
         with self._turn():
             check_choices(self._store, choices)
             self._next += 1
@@ -102,7 +115,7 @@ class IsolatedExecutor:
         return IsolatedComposition(self, number)
 
     def run(self, number: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Run a composition; see `Runnable.run`."""
+        """Run the model that was composed under a number (see `Runnable.run`)."""
         with self._turn():
             if number not in self._live:
                 raise ClosedError("this composition was let go; compose again")
@@ -112,44 +125,44 @@ class IsolatedExecutor:
             return {name: value.copy() for name, value in self._outputs.items()}
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """See `Executor.retain`."""
+        """Give back the memory of all other choices (see `Executor.retain`)."""
         with self._turn():
             self._live = {number: live for number, live in self._live.items() if set(live) <= set(choices)}
             self._answer({"do": "retain", "numbers": [*self._live], "choices": [asdict(c) for c in choices]})
 
     def elsewhere_bytes(self) -> int:
-        """See `Executor.elsewhere_bytes`."""
+        """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
         with self._turn():
             return int(self._answer({"do": "memory"}))
 
     def close(self) -> None:
-        """See `Executor.close`."""
+        """Give back everything (see `Executor.close`)."""
         if self._life.end():
             with self._lock:
                 self._end()
-                self._inputs, self._outputs = {}, {}  # the last that refers to the memory
+                self._inputs, self._outputs = {}, {}  # the last references to the memory
                 if self._close_memory:
                     self._close_memory()
 
     @property
     def pid(self) -> int | None:
-        """The worker's process number."""
+        """The process id of the worker; None if there is none."""
         return self._worker.process.pid if self._worker else None
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        """The worker, for one thread; ClosedError if it is no longer there to be asked."""
+        """Give one thread the worker for itself. ClosedError if this executor has been closed."""
         self._life.check()
         with self._lock:
             self._life.check()
             yield
 
     def _answer(self, message: dict[str, Any]) -> Any:
-        """The worker's answer; one that has ended since its last answer is first started again.
+        """Ask the worker; return its answer. If it has ended since its last answer, it is started again first.
 
         Raises:
-            ExecutionError: it ended, or did not answer; it was started again where that could be done.
-            LegoError: what it raised.
+            ExecutionError: it ended or did not answer, and was started again.
+            LegoError: the error that the request raised in the worker.
         """
         worker = self._worker
         if worker is None or worker.process.poll() is not None:
@@ -169,7 +182,7 @@ class IsolatedExecutor:
         )
 
     def _start(self) -> _Worker:
-        """A worker on everything that is live."""
+        """Start a worker and have it compose every model that may still be run."""
         self._end()
         self._worker = worker = _Worker(self._store, self._kind, self._memory)
         try:
@@ -185,16 +198,22 @@ class IsolatedExecutor:
         return worker
 
     def _end(self) -> str:
-        """End the worker if there is one; how it ended."""
+        """End the worker if there is one; return how it ended."""
         worker, self._worker = self._worker, None
         return worker.end() if worker else "was not there"
 
 
 class _Worker:
-    """A process that runs a store, and the socket to it; ended when this is dropped, at the latest."""
+    """A process that runs a store, and the socket to it. It ends when this object is dropped, at the latest."""
 
     def __init__(self, store: Store, kind: str | None, memory: int) -> None:
-        """Start one; `memory` is the file descriptor of what is shared. ExecutionError if that cannot be done."""
+        """Start the process. ExecutionError if that cannot be done.
+
+        Args:
+            store: the store.
+            kind: as for `select.executor_kind`; None means 'auto'.
+            memory: file descriptor of the shared memory.
+        """
         try:
             ours, theirs = socket.socketpair()
             with ours, theirs:
@@ -204,10 +223,15 @@ class _Worker:
                 self._connection = Connection(ours.detach())
         except OSError as e:
             raise ExecutionError(f"no process can be started for {store.name!r}: {e.strerror or e}") from None
-        self._ended = release_with(self, _ended, self.process, self._connection)
+        self._end = release_with(self, _end_process, self.process, self._connection)
 
     def answer(self, message: dict[str, Any]) -> Any:
-        """What it answers, or the LegoError that it raised; EOFError, OSError or TimeoutError if it does not."""
+        """Send a message; return the answer.
+
+        Raises:
+            EOFError, OSError, TimeoutError: there is no answer.
+            LegoError: the error that the message raised in the worker.
+        """
         self._connection.send_bytes(json.dumps(message).encode())
         if not self._connection.poll(_TIMEOUT_S):
             raise TimeoutError
@@ -217,30 +241,31 @@ class _Worker:
         return answer["value"]
 
     def end(self) -> str:
-        """End it, unless that has been done; how it ended."""
-        return str(self._ended())
+        """End the process, unless that has been done; return how it ended."""
+        return str(self._end())
 
 
-def _ended(process: subprocess.Popen[bytes], connection: Connection) -> str:
+def _end_process(process: subprocess.Popen[bytes], connection: Connection) -> str:
+    """Close the socket to a worker, wait for its end or kill it; return how it ended."""
     connection.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(0.5)
-    asked = process.poll() is None
-    if asked:
+    hangs = process.poll() is None
+    if hangs:
         process.kill()
     code = process.wait()
-    if asked:
+    if hangs:
         return "did not answer and was ended"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
 @dataclass(frozen=True, eq=False)
 class IsolatedComposition:
-    """See `Runnable`."""
+    """A model that was composed in the worker, under a number. Fulfils `Runnable`."""
 
     executor: IsolatedExecutor
     number: int
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runnable.run`."""
+        """Run the model once (see `Runnable.run`)."""
         return self.executor.run(self.number, inputs)

@@ -1,8 +1,9 @@
 """LiteRT's C API, called through ctypes from the library inside the ai-edge-litert package.
 
-Calls release the GIL, and the arrays given as tensors are the ones that are read and written. The API is not declared
-stable: what is assumed of it (struct layouts, call sequence) is tried out once in each process on a small model, and
-`problem` says why it cannot be used. As a program this module makes that trial alone.
+Calls release the GIL, and models read and write the memory of the arrays that are given as tensors. The API is not
+declared stable: what is assumed of it (struct layouts, sequence of calls) is tested once in each process on a small
+    model
+(`self_test`), and `capi_problem` says why it cannot be used. Run as a program, this module makes that test alone.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import numpy as np
 
 from legodnn import processes
 from legodnn.arrays import Array
-from legodnn.errors import ClosedError, ExecutionError
+from legodnn.errors import CApiError, ClosedError
 from legodnn.lifetime import release_with
 from legodnn.native_stderr import native_stderr_silenced
 from legodnn.runtime.executors import mapped_pages
 from legodnn.runtime.executors.base import log
 
 _PACKAGE = "ai-edge-litert"
-_TRIED = ("2.3.",)  # versions whose self-test need not first be run in a process of its own
+_TESTED_VERSIONS = ("2.3.",)  # of others the self-test is first run in a process of its own
 _CPU = 1  # kLiteRtHwAcceleratorCpu
 _REGISTER, _SEVERITY, _SILENT, _INT = 24, 25, 4, 2  # tags and values of environment options
 _FLOAT32 = 1
@@ -62,30 +63,29 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
 _DESTROYERS = ("LiteRtDestroyCompiledModel", "LiteRtDestroyModel", "LiteRtDestroyOptions", "LiteRtDestroyTensorBuffer")
 
 
-class CApiError(ExecutionError):
-    """A call failed; the message names it."""
-
-
 def capi_version() -> str:
-    """Version of the package; PackageNotFoundError if it is not installed."""
+    """Return the version of the package; PackageNotFoundError if it is not installed."""
     return metadata.version(_PACKAGE)
 
 
 def capi_name() -> str:
-    """What fingerprints call this executor."""
+    """Return what fingerprints call this executor."""
     return f"{_PACKAGE} {capi_version()} C API"
 
 
 @functools.cache
 def capi_problem() -> str | None:
-    """Why the C API cannot be used here; None if it can. A library that is there and does not work is a warning."""
+    """Return why the C API cannot be used here; None if it can be used.
+
+    If the library is installed and does not work as expected, a warning is logged as well.
+    """
     try:
         found = capi_version()
     except metadata.PackageNotFoundError:
         return f"{_PACKAGE} is not installed"
     try:
-        if not found.startswith(_TRIED):
-            _try_outside()
+        if not found.startswith(_TESTED_VERSIONS):
+            _self_test_outside()
         self_test()
     except (OSError, AttributeError, CApiError) as e:
         log.warning("%s %s is called through the Interpreter, slower to switch: %s", _PACKAGE, found, e)
@@ -93,15 +93,20 @@ def capi_problem() -> str | None:
     return None
 
 
-def _try_outside() -> None:
-    """The self-test in a process of its own: with another version's layouts it might crash."""
+def _self_test_outside() -> None:
+    """Make the self-test in a process of its own, which another version's struct layouts might crash."""
     done = processes.run_module("legodnn.runtime.executors.litert_capi")
     if done.returncode:
         raise CApiError(f"the self-test ended with status {done.returncode}")
 
 
 def self_test() -> None:
-    """Run a small model (1x1 convolution and ReLU) and compare with NumPy; CApiError if anything is unexpected."""
+    """Run a small model (1x1 convolution and ReLU) and compare its output with NumPy's.
+
+    Raises:
+        CApiError: a call fails, or the result is wrong.
+        OSError, AttributeError: the library or one of its functions is missing.
+    """
     for struct, size in _SIZES.items():
         if ctypes.sizeof(struct) != size:
             raise CApiError(f"{struct.__name__} has {ctypes.sizeof(struct)} bytes instead of {size}")
@@ -125,7 +130,7 @@ def self_test() -> None:
 
 
 class _Library:
-    """The loaded library, its functions, and its one environment, which lasts as long as the process."""
+    """The loaded library, its functions, and its one environment, which lives as long as the process."""
 
     def __init__(self) -> None:
         spec = importlib.util.find_spec(_PACKAGE.replace("-", "_"))
@@ -141,21 +146,21 @@ class _Library:
         options = (_EnvironmentOption * 2)()
         for option, (tag, value) in zip(options, ((_REGISTER, _CPU), (_SEVERITY, _SILENT)), strict=True):
             option.tag, option.value.type, option.value.value = tag, _INT, value
-        self.environment = self.made("LiteRtCreateEnvironment", len(options), options)
+        self.environment = self.create("LiteRtCreateEnvironment", len(options), options)
 
     def check(self, function: str, *arguments: Any) -> None:
-        """Call a function; CApiError unless its status is 0."""
+        """Call a function. CApiError unless the status that it returns is 0."""
         if status := getattr(self.functions, function)(*arguments):
             raise CApiError(f"{function} failed with status {status}")
 
-    def made(self, function: str, *arguments: Any) -> c_void_p:
-        """What a function creates through its last argument."""
+    def create(self, function: str, *arguments: Any) -> c_void_p:
+        """Call a function that creates something; return the handle, which it passes through its last argument."""
         handle = c_void_p()
         self.check(function, *arguments, byref(handle))
         return handle
 
     def text(self, value: str) -> c_void_p:
-        """A C string that the library frees."""
+        """Return a C string in memory that the library will free."""
         data = value.encode() + b"\0"
         address = self.malloc(len(data))
         ctypes.memmove(address, data, len(data))
@@ -168,7 +173,7 @@ def _library() -> _Library:
 
 
 class CApiTensor:
-    """An array that models read and write: C-contiguous float32, 64-byte aligned."""
+    """An array that models read and write: float32, C-contiguous, its address a multiple of 64."""
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -176,12 +181,12 @@ class CApiTensor:
         kind.dims[: array.ndim] = array.shape
         address = c_void_p(array.ctypes.data)
         library = _library()
-        self.handle = library.made("LiteRtCreateTensorBufferFromHostMemory", byref(kind), address, array.nbytes, None)
+        self.handle = library.create("LiteRtCreateTensorBufferFromHostMemory", byref(kind), address, array.nbytes, None)
         release_with(self, library.functions.LiteRtDestroyTensorBuffer, self.handle)
 
 
 class SignatureCall:
-    """One signature of a model, bound to its tensors. Calls of one model must not overlap."""
+    """One signature of a model, bound to tensors. Calls of one model must not overlap."""
 
     def __init__(
         self, model: CApiModel, signature: int, inputs: Sequence[CApiTensor], outputs: Sequence[CApiTensor]
@@ -198,7 +203,7 @@ class SignatureCall:
         )
 
     def __call__(self) -> None:
-        """Run it; CApiError if it fails, ClosedError if the model has been closed."""
+        """Run the signature once. CApiError if it fails, ClosedError if the model has been closed."""
         if self._model.handle is None:
             raise ClosedError("this composition's model is closed; compose again")
         if status := self._run(*self._arguments):
@@ -206,15 +211,19 @@ class SignatureCall:
 
 
 class CApiModel:
-    """A compiled model; destroyed when it is closed or dropped.
+    """A compiled model. It is destroyed when it is closed or dropped.
 
     Args:
-        address: where its content lies; it must stay there.
-        size: in bytes.
-        threads: of XNNPACK.
-        weights: file descriptor of its packed weights, which is duplicated; or the path of a file to be written with
-            them; None packs into memory.
-        content: what keeps the content where it is; lasts as long as the model.
+        address: where the content of the `.tflite` file lies in memory; it must stay there.
+        size: bytes of the content.
+        threads: the number of threads that XNNPACK runs with.
+        weights: the file descriptor of packed weights, which is duplicated; or the path of a file that packed weights
+            are to be written to; None packs them in memory.
+        content: an object that owns the memory of the content; it is kept as long as the model.
+
+    Raises:
+        CApiError: the library refuses the model.
+        ExecutionError: address space is short.
     """
 
     def __init__(
@@ -225,38 +234,38 @@ class CApiModel:
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):
             options.append(f'weight_cache_file_path = "{weights}"')
-        model = library.made("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
+        model = library.create("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)
         try:
             descriptor = weights if isinstance(weights, int) else None
-            self.handle: c_void_p | None = _compiled(library, model, options, descriptor)
+            self.handle: c_void_p | None = _compile(library, model, options, descriptor)
         except BaseException:
             library.functions.LiteRtDestroyModel(model)
             raise
-        self._destroy = release_with(self, _destroyed, library, self.handle, model, content)
+        self._destroy = release_with(self, _destroy_model, library, self.handle, model, content)
 
     def call(self, signature: int, inputs: Sequence[CApiTensor], outputs: Sequence[CApiTensor]) -> SignatureCall:
-        """Bind a signature, by its number, to tensors in the order of its inputs and outputs."""
+        """Bind a signature, given by its number, to tensors in the order of its inputs and outputs."""
         return SignatureCall(self, signature, inputs, outputs)
 
     def close(self) -> None:
-        """Destroy it, unless that has been done; its calls cannot be run again."""
+        """Destroy the model, unless that has been done. Its calls cannot be run again."""
         self.handle = None
         self._destroy()
 
 
-def _compiled(library: _Library, model: c_void_p, options: Sequence[str], weights: int | None) -> c_void_p:
-    """The handle of a compiled model; `weights` is the descriptor of its packed weights."""
-    settings = library.made("LiteRtCreateOptions")
+def _compile(library: _Library, model: c_void_p, options: Sequence[str], weights: int | None) -> c_void_p:
+    """Compile a model; return its handle. `weights` is the file descriptor of its packed weights, if there are any."""
+    settings = library.create("LiteRtCreateOptions")
     descriptor = None
     try:
         library.check("LiteRtSetOptionsHardwareAccelerators", settings, _CPU)
         if weights is not None:
-            descriptor = os.dup(weights)  # the library closes it, if it gets so far
+            descriptor = os.dup(weights)  # the library closes it, unless it fails before that
             options = [*options, f"weight_cache_file_descriptor = {descriptor}"]
         text = library.text("\n".join(options) + "\n")
-        opaque = library.made("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
+        opaque = library.create("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
         library.check("LiteRtAddOpaqueOptions", settings, opaque)
-        return library.made("LiteRtCreateCompiledModel", library.environment, model, settings)
+        return library.create("LiteRtCreateCompiledModel", library.environment, model, settings)
     except CApiError:
         if descriptor is not None and weights is not None and _same_file(descriptor, weights):
             os.close(descriptor)
@@ -273,7 +282,7 @@ def _same_file(one: int, other: int) -> bool:
         return False
 
 
-def _destroyed(library: _Library, handle: c_void_p, model: c_void_p, _: object) -> None:
+def _destroy_model(library: _Library, handle: c_void_p, model: c_void_p, _: object) -> None:
     library.functions.LiteRtDestroyCompiledModel(handle)
     library.functions.LiteRtDestroyModel(model)
 

@@ -1,98 +1,123 @@
 """The choice of an executor, and opening a store with it.
 
 The best executor that works here is chosen automatically; an argument or the environment variable LEGODNN_EXECUTOR
-chooses another.
+chooses another. What implements executors is imported when it is first needed, so that planning loads none of it.
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legodnn.errors import DependencyError, WorkloadError
+from legodnn.errors import ConfigError, DependencyError, PackingError
 from legodnn.printable import shown
-from legodnn.runtime.executors import interpreter, litert_capi, weight_cache
 from legodnn.runtime.executors.base import Choice, ExecutorKind, log
-from legodnn.runtime.executors.capi_executor import CApiExecutor
-from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.store import Store
+
+if TYPE_CHECKING:
+    from legodnn.runtime.executors.capi_executor import CApiExecutor
+    from legodnn.runtime.executors.interpreter import InterpreterExecutor
 
 EXECUTOR_VARIABLE = "LEGODNN_EXECUTOR"
 
 
 def executor_kind(kind: str | None = None) -> ExecutorKind:
-    """The executor that stores are opened with: the one asked for, by argument or environment, or the best there is.
+    """Return the executor that stores are opened with: the one asked for, or else the best one that works here.
+
+    Args:
+        kind: 'capi', 'interpreter' or 'auto'; what LEGODNN_EXECUTOR says if None, and 'auto' if that is not set.
 
     Raises:
-        WorkloadError: no such executor.
+        ConfigError: there is no such executor.
         DependencyError: the C API was asked for, and cannot be used here.
     """
+    from legodnn.runtime.executors import litert_capi
 
     asked = (os.environ.get(EXECUTOR_VARIABLE) or "auto") if kind is None else kind
     if not isinstance(asked, str) or asked not in ("auto", "capi", "interpreter"):
-        raise WorkloadError(f"no executor {shown(asked)}; {EXECUTOR_VARIABLE} takes auto, capi or interpreter")
+        where = f"{EXECUTOR_VARIABLE}: " if kind is None else ""
+        raise ConfigError(f"{where}no executor {shown(asked)}; it is one of auto, capi or interpreter")
     problem = None if asked == "interpreter" else litert_capi.capi_problem()
     if problem and asked == "capi":
-        raise DependencyError(f"LiteRT's C API cannot be used: {problem}; unset {EXECUTOR_VARIABLE} to run without it")
+        remedy = f"unset {EXECUTOR_VARIABLE}" if kind is None else "ask for 'auto'"
+        raise DependencyError(f"LiteRT's C API cannot be used: {problem}; {remedy} to run without it")
     return "interpreter" if asked == "interpreter" or problem else "capi"
 
 
 def executor_name(kind: str | None = None) -> str:
-    """What fingerprints call the executor: package, version, and the way it is called."""
+    """Return what fingerprints call the executor: package, version, and the way it is called.
+
+    Args:
+        kind: as for `executor_kind`, whose errors this raises as well.
+    """
+    from legodnn.runtime.executors import interpreter, litert_capi
 
     return litert_capi.capi_name() if executor_kind(kind) == "capi" else interpreter.interpreter_name()
 
 
 def open_executor(store: Store, kind: str | None = None) -> CApiExecutor | InterpreterExecutor:
-    """An executor for a store. Tries the store out, and packs its weights, if that has not been done on this device.
+    """Open an executor for a store. If that has not been done on this device, the store is first tried out and packed.
 
-    Where packed weights cannot be kept (a full disk, say), the store is run by the Interpreter, with a warning.
+    Where packed weights cannot be kept (on a full disk, say), the Interpreter runs the store, with a warning.
+
+    Args:
+        store: the store.
+        kind: as for `executor_kind`.
 
     Raises:
         StoreError: a file is damaged, not what the manifest says, or ended the process that tried it out.
-        ExecutionError: it could not be tried out.
-        WorkloadError, DependencyError: see `executor_kind`.
+        ExecutionError: the store could not be tried out, or memory is short.
+        ConfigError: there is no such executor, or LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
+        DependencyError: what the executor needs is not installed.
     """
+    from legodnn.runtime.executors import interpreter, trial
 
     if executor_kind(kind) == "capi":
+        from legodnn.runtime.executors.capi_executor import CApiExecutor
+
         try:
             return CApiExecutor(store)
-        except weight_cache.PackingError as e:
+        except PackingError as e:
             log.warning("%s runs without packed weights, slower to switch: %s", store.name, e)
-    weight_cache.see_tried(store)
-    return InterpreterExecutor(store)
+    trial.ensure_tried(store, interpreter.interpreter_name())
+    return interpreter.InterpreterExecutor(store)
 
 
 def prepare(store: Store, kind: str | None = None) -> None:
-    """Do what may take long and has to be done but once on a device: try a store out, and pack its weights.
+    """Do what may take long and is needed once on a device: try a store out, and pack its weights.
 
-    Raises:
-        As `open_executor`.
+    Arguments and errors are those of `open_executor`.
     """
+    from legodnn.runtime.executors import interpreter, trial, weight_cache
 
     if executor_kind(kind) == "capi":
         try:
             if not weight_cache.is_made(store):
                 weight_cache.open_packed(store).close()
             return
-        except weight_cache.PackingError:  # `open_executor` says so
+        except PackingError:  # `open_executor` warns of it
             pass
-    weight_cache.see_tried(store)
+    trial.ensure_tried(store, interpreter.interpreter_name())
 
 
 def covering_compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:
-    """As many compositions of a store as its widest block has options, in which every option is at least once."""
+    """Return compositions of a store in which every option occurs at least once.
+
+    There are as many as the segment with the most options has options.
+    """
     segments = store.manifest.segments
-    widest = max(len(s.options) for s in segments)
-    return [tuple(Choice(s.name, s.options[i % len(s.options)].name, threads) for s in segments) for i in range(widest)]
+    most = max(len(s.options) for s in segments)
+    return [tuple(Choice(s.name, s.options[i % len(s.options)].name, threads) for s in segments) for i in range(most)]
 
 
-def try_out(store: Store, kind: str | None = None) -> None:
-    """Open a store, run its smallest options on zeros, and let it go.
+def warm_up(store: Store, kind: str | None = None) -> None:
+    """Open a store, run its smallest options on zeros, and close it.
 
-    The process then holds the library's own code and pools, which are no model's memory.
+    Afterwards this process holds the library's own code and memory pools, which count as no model's memory.
+    Arguments and errors are those of `open_executor`.
     """
     with closing(open_executor(store, kind)) as executor:
         smallest = ((s, min(s.options, key=lambda option: option.bytes)) for s in store.manifest.segments)

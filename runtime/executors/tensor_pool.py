@@ -1,7 +1,7 @@
 """Memory for the tensors between segments: one pool for each model, in which tensors that are never needed at the same
 time share a place.
 
-Arrays are what segments read and write directly, so they are aligned and padded as XNNPACK wants them.
+Segments read and write the arrays directly, so these are aligned and padded as XNNPACK wants them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,19 @@ _PADDING = 128  # kernels read, and ignore, a few bytes past the end of a tensor
 
 
 def allocate_pool(manifest: Manifest) -> dict[str, Array]:
-    """An array for every input and interface tensor, with the batch dimension; ExecutionError if memory is short."""
+    """Allocate an array for every input and interface tensor of a model.
+
+    Returns:
+        float32 arrays of zeros by tensor name, with a batch dimension of 1.
+
+    Raises:
+        ExecutionError: memory is short.
+    """
     sizes = {name: math.prod(spec.shape) * 4 for name, spec in manifest.specs.items()}
     places, total = pool_layout(lifetimes(manifest), sizes)
     try:
         memory = np.zeros(total + ALIGNMENT, np.uint8)
-    except (MemoryError, ValueError, OverflowError):  # the last two where it exceeds all address space
+    except (MemoryError, ValueError, OverflowError):  # the last two for more than all address space
         raise ExecutionError(f"no memory is left for {size(total)} of tensors between segments") from None
     start = -memory.ctypes.data % ALIGNMENT
     return {
@@ -36,7 +43,11 @@ def allocate_pool(manifest: Manifest) -> dict[str, Array]:
 
 
 def lifetimes(manifest: Manifest) -> dict[str, tuple[int, int]]:
-    """For every tensor the numbers of the segments that write it (-1: the caller) and that read it last."""
+    """Return for every tensor the number of the segment that writes it, and of the one that reads it last.
+
+    Segments are numbered in topological order. The caller, who writes inputs and reads outputs, is -1 and one more than
+    the last segment.
+    """
     last = {name: len(manifest.segments) for name in manifest.outputs}
     for i, segment in enumerate(manifest.segments):
         for name in segment.inputs:
@@ -47,14 +58,19 @@ def lifetimes(manifest: Manifest) -> dict[str, tuple[int, int]]:
 
 
 def pool_layout(lives: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
-    """Where each tensor lies, and how much memory all take: the largest first, each at the lowest free place.
+    """Lay tensors out in memory: the largest first, each at the lowest place that is free during its lifetime.
 
     Args:
-        lives: first and last moment of each tensor, both included.
-        sizes: in bytes.
+        lives: the first and the last moment at which each tensor is needed, as `lifetimes` returns them.
+        sizes: the size of each tensor in bytes.
 
     Returns:
-        Offsets in bytes, multiples of `ALIGNMENT`; and the size of the whole.
+        The offset of each tensor in bytes, a multiple of `ALIGNMENT`; and the size of the whole in bytes.
+
+    Example:
+
+        >>> pool_layout({"a": (-1, 0), "b": (0, 1), "c": (1, 2)}, {"a": 64, "b": 64, "c": 64})
+        ({'a': 0, 'b': 192, 'c': 0}, 384)
     """
     places: dict[str, int] = {}
     room = {name: -(-(count + _PADDING) // ALIGNMENT) * ALIGNMENT for name, count in sizes.items()}

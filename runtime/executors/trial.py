@@ -1,11 +1,12 @@
 """Trying a store out in a process of its own, before any other process hands its files to TensorFlow Lite.
 
 A store may come from anywhere, and a file that is well formed may still end the process that runs it. So each file is
-checked (`tflite.check`), and every option is run once in a child with limits of time and memory: through LiteRT's C API
-while weights are packed (`weight_cache`), or through the Interpreter where that is to run. A child that a signal ends,
-that takes too long or fails is the store's fault and never a reason to run its files in another way.
+checked (`tflite.check`), and every option is run once in a child process with limits of time and memory: through
+LiteRT's C API while weights are packed (`weight_cache`), or through the Interpreter where the Interpreter is to run the
+store. If a signal ends the child, if it takes too long, or if it fails, that is the store's fault, and never a reason
+to run its files in another way.
 
-The child is `trial_child`; it imports everything that runs a store, and this module nothing of that.
+The child is `trial_child`. It imports everything that runs a store; this module imports nothing of that.
 """
 
 from __future__ import annotations
@@ -18,31 +19,60 @@ import subprocess
 from pathlib import Path
 
 from legodnn import processes
-from legodnn.errors import ExecutionError, StoreError
+from legodnn.errors import PackingError, StoreError, TrialError
+from legodnn.runtime.executors.cache_folder import cache_folder, entry_name, mark_used
 from legodnn.store import Store
 
-# Processor time: a fixed part, and what the slowest processors need for multiplications and bytes read. Elapsed time
-# may be a multiple, for the machine may have other work.
+# The child's limit of processor time: a fixed part, and what the slowest processors need for the store's
+# multiplications and for reading its bytes. It may take a multiple of that in elapsed time, because the machine may
+# have other work.
 _SECONDS, _MACS_PER_S, _BYTES_PER_S, _MOST_S, _ELAPSED = 60, 1e8, 2e6, 1800, 4
-# What others end processes with: the system when memory is short, a service that is stopped.
+# Signals that come from outside: from the system when memory is short, or from whoever stops a service.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-
-class TrialError(ExecutionError):
-    """A store could not be tried out, for no fault of its own; it is not run."""
+_tried: set[str] = set()
 
 
-def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
-    """Check a store's files and run every option once, in a child.
+def ensure_tried(store: Store, interpreter_name: str) -> None:
+    """Try a store out with the Interpreter, unless that was done before on this device.
+
+    Where nothing can be kept in the cache folder, every process does it once.
 
     Args:
         store: the store.
-        executor: `capi` or `interpreter`.
-        folder: for `capi`, where packed weights are written (see `weight_cache`).
+        interpreter_name: package and version of the Interpreter.
 
     Raises:
-        StoreError: a file is refused, or ended the child, or took more time or memory than a store of its size may.
-        TrialError: it could not be tried out.
+        StoreError, TrialError: as `run_trial`.
+        ConfigError: LEGODNN_CACHE makes no sense.
+    """
+    name = entry_name(store, interpreter_name)
+    if name in _tried:
+        return
+    try:
+        path = cache_folder() / name
+    except PackingError:
+        path = None
+    if path is None or not path.is_dir():
+        run_trial(store, "interpreter")
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.mkdir(mode=0o700, exist_ok=True)
+        mark_used(path)
+    _tried.add(name)
+
+
+def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
+    """Check a store's files and run every option once, in a child process.
+
+    Args:
+        store: the store.
+        executor: 'capi' or 'interpreter'.
+        folder: for 'capi', the folder that the files of an entry are written to (see `weight_cache.write_entry`).
+
+    Raises:
+        StoreError: a file is refused, ended the child, or took more time or memory than a store of its size may.
+        TrialError: the store could not be tried out, for no fault of its own.
     """
     seconds = _seconds(store)
     where, error, status = _run(store, executor, seconds, folder)
@@ -71,6 +101,7 @@ def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
 
 
 def _seconds(store: Store) -> int:
+    """Return how many seconds of processor time the child may take."""
     options = [o for s in store.manifest.segments for o in s.options]
     needed = sum(o.macs for o in options) / _MACS_PER_S + sum(o.bytes for o in options) / _BYTES_PER_S
     return int(min(_MOST_S, _SECONDS + needed))
@@ -79,7 +110,7 @@ def _seconds(store: Store) -> int:
 def _run(
     store: Store, executor: str, seconds: int, folder: Path | None
 ) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
-    """What the child was doing last, the error that it told, and its status (None if it took too long)."""
+    """Run the child; return what it was doing last, the error that it told, and its status (None: it took too long)."""
     arguments = (str(store.path), store.id, executor, str(seconds), *([str(folder)] if folder else []))
     try:
         done = processes.run_module("legodnn.runtime.executors.trial_child", *arguments, timeout_s=seconds * _ELAPSED)
@@ -94,7 +125,7 @@ def _run(
 
 
 def told(output: str) -> tuple[dict[str, str], tuple[str, str] | None]:
-    """What a child said it was doing last, and the type and message of the error that ended it."""
+    """Read a child's output: what it said it was doing last, and type and message of the error that ended it."""
     where: dict[str, str] = {}
     error = None
     for line in output.splitlines():
@@ -110,5 +141,5 @@ def told(output: str) -> tuple[dict[str, str], tuple[str, str] | None]:
 
 
 def memory_is_limited() -> bool:
-    """Whether there is a limit of address space that is not ours; then memory that is short is no store's fault."""
+    """Whether this process has a limit of address space; if so, a shortage of memory is not the store's fault."""
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY

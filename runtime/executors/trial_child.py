@@ -9,50 +9,39 @@ how it ended, it prints as lines of JSON.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from legodnn.errors import ExecutionError, LegoError, StoreError
+from legodnn.errors import ExecutionError, LegoError, PackingError, StoreError, TrialError
 from legodnn.manifest import Option, Segment
-from legodnn.runtime.executors import interpreter, linked_model, litert_capi, tensor_pool
+from legodnn.runtime.executors import interpreter, linked_model, litert_capi, tensor_pool, weight_cache
 from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.executors.trial import TrialError, memory_is_limited
-from legodnn.runtime.executors.weight_cache import HEAD, SUMS, WEIGHTS, PackingError, file_digest
+from legodnn.runtime.executors.trial import memory_is_limited
 from legodnn.runtime.tflite.check import check_option
 from legodnn.store import Store
 
-# Memory beyond what the process has before it begins: a fixed part, and multiples of files and of computed tensors.
+# Memory that it may take beyond what it has before it hands files to a library: a fixed part, and multiples of the
+# bytes of all files and of all tensors that they compute.
 _MEMORY_BYTES, _PER_FILE_BYTE, _PER_TENSOR_BYTE = 1 << 30, 6, 2
 
 
-def _tell(**message: str) -> None:
-    print(json.dumps(message), flush=True)
-
-
-def announced_options(store: Store) -> Iterator[tuple[Segment, Option]]:
-    """Every option in order; the parent learns which one the child is at."""
-    for segment in store.manifest.segments:
-        for option in segment.options:
-            _tell(option=f"{segment.name}/{option.name}", file=option.file)
-            yield segment, option
-    print("{}", flush=True)
-
-
-def _limit(resource_kind: int, value: int) -> None:
-    """Lower a limit of this process, as far as it has not been set lower."""
-    soft, hard = resource.getrlimit(resource_kind)
-    resource.setrlimit(resource_kind, (value if soft == resource.RLIM_INFINITY else min(value, soft), hard))
-
-
 def child(path: str, identity: str, executor: str, seconds: int, folder: str | None) -> int:
-    """What the child does; its exit status."""
+    """Try a store out and tell how it went; return the exit status of this process.
+
+    Args:
+        path: the store's folder.
+        identity: the id that the store must have.
+        executor: 'capi' or 'interpreter'.
+        seconds: limit of processor time.
+        folder: for 'capi', the folder that the files of an entry of the cache are written to.
+    """
     limited = memory_is_limited()
     try:
         _try(path, identity, executor, seconds, folder)
@@ -81,18 +70,71 @@ def _try(path: str, identity: str, executor: str, seconds: int, folder: str | No
     more = min(_MEMORY_BYTES + _PER_FILE_BYTE * files + _PER_TENSOR_BYTE * tensors, psutil.virtual_memory().total)
     _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + more)
     if executor == "capi":
-        pack_weights(store, Path(folder or "."))
+        weight_cache.write_entry(store, Path(folder or "."))
+        run_by_capi(store, Path(folder or "."))
     else:
-        opened = interpreter.InterpreterExecutor(store)
-        for segment, option in announced_options(store):
-            step = opened.load(Choice(segment.name, option.name, 1))
-            run_option(store, option, step, [opened.tensors[name] for name in segment.inputs])
+        run_by_interpreter(store)
+
+
+def _limit(resource_kind: int, value: int) -> None:
+    """Lower a limit of this process, unless it has been set lower already."""
+    soft, hard = resource.getrlimit(resource_kind)
+    resource.setrlimit(resource_kind, (value if soft == resource.RLIM_INFINITY else min(value, soft), hard))
+
+
+def _tell(**message: str) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def announced_options(store: Store) -> Iterator[tuple[Segment, Option]]:
+    """Every option in order. Before each one, the parent is told that the child has come to it."""
+    for segment in store.manifest.segments:
+        for option in segment.options:
+            _tell(option=f"{segment.name}/{option.name}", file=option.file)
+            yield segment, option
+    print("{}", flush=True)
+
+
+def run_by_capi(store: Store, folder: Path) -> None:
+    """Run every option once as `capi_executor` does, with the entry of the cache that was written to a folder."""
+    packed = weight_cache.read_entry(folder)
+    if packed is None:
+        raise PackingError(f"packed weights were written to {folder} and read back damaged; is the disk in order?")
+    tensors = tensor_pool.allocate_pool(store.manifest)
+    handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
+    with (
+        closing(packed),
+        closing(linked_model.MappedModel(store, packed.head)) as mapped,
+        closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+    ):
+        for i, (segment, option) in enumerate(announced_options(store)):
+            inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
+            run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
+
+
+def run_by_interpreter(store: Store) -> None:
+    """Run every option once as `InterpreterExecutor` does."""
+    executor = interpreter.InterpreterExecutor(store)
+    for segment, option in announced_options(store):
+        step = executor.load(Choice(segment.name, option.name, 1))
+        run_option(store, option, step, [executor.tensors[name] for name in segment.inputs])
 
 
 def run_option(store: Store, option: Option, step: Callable[[], None], inputs: Sequence[NDArray[np.float32]]) -> None:
-    """Run an option on zeros, then on numbers as networks meet them; StoreError if it fails on zeros.
+    """Run an option on zeros, then on random numbers of the size that activations have.
 
-    On others it may: an index that is computed from them may lie outside, which is that inference's error.
+    It may fail on random numbers: an index that is computed from them may lie outside its tensor. That would be an
+        error
+    of one inference, and not of the store.
+
+    Args:
+        store: the store, for messages.
+        option: the option.
+        step: runs the option on its tensors.
+        inputs: the tensors that it reads.
+
+    Raises:
+        StoreError: it fails on zeros.
     """
     drawn = np.random.default_rng(0)
     for zeros in (True, False):
@@ -103,54 +145,6 @@ def run_option(store: Store, option: Option, step: Callable[[], None], inputs: S
         except ExecutionError as e:
             if zeros:
                 raise StoreError(f"{store.path / option.file} cannot be run ({e}); build the store again") from None
-
-
-def pack_weights(store: Store, target: Path) -> None:
-    """Write the files of an entry into a folder, and run every option once with them.
-
-    Raises:
-        StoreError: LiteRT cannot compile or run the store's options.
-        PackingError: their packed weights cannot be written.
-    """
-    head = linked_model.link(store)
-    (target / HEAD).write_bytes(head)
-    placed = linked_model.Placed(store, head)
-    try:
-        _write_weights(store, placed, target / WEIGHTS)
-        sums = {}
-        for name in (HEAD, WEIGHTS):
-            (target / name).chmod(0o400)
-            fd = os.open(target / name, os.O_RDONLY)
-            sums[name] = file_digest(fd)
-            if name == WEIGHTS:
-                _run_all(store, litert_capi.CApiModel(placed.address, placed.size, 1, fd))
-            os.close(fd)
-    finally:
-        placed.close()
-    (target / SUMS).write_text(json.dumps(sums))
-
-
-def _write_weights(store: Store, placed: linked_model.Placed, path: Path) -> None:
-    try:
-        litert_capi.CApiModel(placed.address, placed.size, 1, path).close()
-    except litert_capi.CApiError as e:
-        try:
-            litert_capi.CApiModel(placed.address, placed.size, 1).close()
-        except litert_capi.CApiError:
-            raise StoreError(f"{store.path} cannot be compiled ({e}); build the store again") from None
-        raise PackingError(f"packed weights cannot be written ({e})") from None
-
-
-def _run_all(store: Store, model: litert_capi.CApiModel) -> None:
-    """Run every option once, as `capi_executor` does."""
-    tensors = tensor_pool.allocate_pool(store.manifest)
-    handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
-    try:
-        for i, (segment, option) in enumerate(announced_options(store)):
-            inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
-            run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
-    finally:
-        model.close()
 
 
 if __name__ == "__main__":

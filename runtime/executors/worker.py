@@ -1,8 +1,9 @@
-"""The process behind an `IsolatedExecutor`.
+"""The process that runs a store for an `IsolatedExecutor`.
 
     worker STORE EXECUTOR SOCKET MEMORY
 
-answers the messages that come through a socket until it is closed; SOCKET and MEMORY are inherited file descriptors.
+It answers the messages that come through a socket until the other end is closed. EXECUTOR is auto, capi or interpreter;
+SOCKET and MEMORY are file descriptors that it inherits. A message names one of `_Worker`'s methods and its arguments.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from legodnn.errors import LegoError
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor, Runnable
 from legodnn.runtime.executors.isolated import shared_arrays, slots
-from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 
@@ -29,7 +30,7 @@ class _Worker:
     def open(self) -> None:
         store = Store(self._path)
         self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, slots(store.manifest)[2]))
-        try_out(store, self._kind)
+        warm_up(store, self._kind)
         release_freed_memory()
         self._base = process_memory_bytes()
         self._executor: Executor = open_executor(store, self._kind)
@@ -58,7 +59,7 @@ def _choices(entries: list[dict[str, Any]]) -> tuple[Choice, ...]:
 
 
 def serve(connection: Connection, worker: _Worker) -> None:
-    """Answer until the other end is closed."""
+    """Answer messages until the other end of the connection is closed."""
     while True:
         try:
             message = json.loads(connection.recv_bytes())
@@ -68,7 +69,7 @@ def serve(connection: Connection, worker: _Worker) -> None:
             answer = {"value": getattr(worker, message.pop("do"))(**message)}
         except LegoError as e:
             answer = {"error": type(e).__name__, "message": str(e)}
-        except Exception as e:  # said where it is asked for, and not in the terminal
+        except Exception as e:  # told to the process that asks, instead of printed here
             answer = {"error": "ExecutionError", "message": f"{type(e).__name__}: {e}"}
         try:
             connection.send_bytes(json.dumps(answer).encode())

@@ -1,1 +1,1 @@
-"""What a `.tflite` file is, read and checked without trust in it, and without a TensorFlow Lite runtime."""
+"""Reading and checking `.tflite` files that may come from anywhere, without a TensorFlow Lite runtime."""

@@ -1,7 +1,7 @@
-"""Whether a `.tflite` file is one that is known to be safe to hand to TensorFlow Lite: the graph as a whole.
+"""Checking that a `.tflite` file is safe to hand to TensorFlow Lite: its tensors, and the order of its operators.
 
-Nothing of a TensorFlow Lite runtime is used, and the file is only read. What a check cannot tell is left to trying the
-file out in another process (`trial`).
+`operators` checks each operator by itself. The file is only read, and no TensorFlow Lite runtime is used. What this
+cannot find out is left to running the file in another process (`executors.trial`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from legodnn.runtime.tflite.operator_kinds import KINDS
 from legodnn.runtime.tflite.operators import outputs
 from legodnn.store import Store
 
-# What a tensor may take, and all that a graph computes together; kernels reckon in 32 bits.
+# Limits for one tensor, and for all tensors that a graph computes together. Kernels count bytes in 32 bits.
 LARGEST_TENSOR_BYTES = 1 << 30
 LARGEST_GRAPH_BYTES = 1 << 34
 MOST_DIMENSIONS = 6
-_RANGES = {"int8": (-128, 127), "int32": (0, 0)}  # of zero points, by type
+_RANGES = {"int8": (-128, 127), "int32": (0, 0)}  # the range of zero points, by type
 
 
 def check_option(store: Store, segment: Segment, option: Option) -> int:
-    """Check one option's file against what the manifest says of its segment; StoreError if it is refused.
+    """Check the file of one option, also against what the manifest says about its segment.
 
     Returns:
-        What all tensors that it computes take together, in bytes.
+        The bytes that all tensors that it computes take together.
+
+    Raises:
+        StoreError: the file is refused.
     """
     specs = store.manifest.specs
     inputs, outputs = ([specs[n] for n in names] for names in (segment.inputs, segment.outputs))
@@ -46,15 +49,15 @@ def check_file(content: bytes, inputs: Sequence[TensorSpec], outputs: Sequence[T
     """Check the content of a file.
 
     Args:
-        content: the file.
-        inputs: its inputs in order, without the batch dimension, which is 1.
-        outputs: its outputs in order.
+        content: the bytes of the file.
+        inputs: the inputs that it must have, in order; their shapes are without the batch dimension, which must be 1.
+        outputs: the outputs that it must have, likewise.
 
     Returns:
-        What all tensors that it computes take together, in bytes.
+        The bytes that all tensors that it computes take together.
 
     Raises:
-        Refused: it is damaged, has what no store needs, or contradicts itself or the specs.
+        Refused: the file is damaged, contains something that no store needs, or contradicts itself or the specs.
     """
     graph = parse_model_file(content)
     for indices, specs in ((graph.inputs, inputs), (graph.outputs, outputs)):
@@ -70,14 +73,14 @@ def _listed(found: Sequence[tuple[tuple[int, ...], str]]) -> str:
 
 
 def check_graph(graph: FileGraph) -> int:
-    """Check a graph by itself; returns and raises as `check` does."""
+    """Check a graph by itself; return and raise what `check_file` does."""
     for i, tensor in enumerate(graph.tensors):
         _check_tensor(tensor, f"tensor {i}")
     return _check_order(graph)
 
 
 def _check_tensor(tensor: FileTensor, where: str) -> None:
-    """Refused unless a tensor's size is within bounds, its constant data fill it, and its quantisation fits it."""
+    """Raise Refused unless a tensor's size is within limits, and its constant data and quantisation fit its shape."""
     if len(tensor.shape) > MOST_DIMENSIONS or tensor.bytes > LARGEST_TENSOR_BYTES:
         raise Refused(f"{where} has the shape {tensor.shape}, which is too large")
     if tensor.data is not None and len(tensor.data) != tensor.bytes:
@@ -101,7 +104,11 @@ def _check_tensor(tensor: FileTensor, where: str) -> None:
 
 
 def _check_order(graph: FileGraph) -> int:
-    """Refused unless every operator reads what is there before it, and writes what its rule says, once."""
+    """Raise Refused unless each operator reads tensors that exist before it runs, and writes once what its rule says.
+
+    Returns:
+        The bytes that all written tensors take together.
+    """
     ready = {i for i, tensor in enumerate(graph.tensors) if tensor.data is not None}
     for i in graph.inputs:
         if i in ready:

@@ -1,4 +1,4 @@
-"""Operators that compute: rules for their outputs (see `operators`)."""
+"""Rules for operators that compute. A rule returns what the outputs of an operator must be (see `operators`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from legodnn.runtime.tflite.operators import (
 
 
 def same_shape(types: tuple[str, ...] = NUMBERS) -> OperatorRule:
-    """One tensor to another of its shape and type."""
+    """Make the rule for an operator whose output has the shape and type of its one input."""
 
     def rule(op: OperatorCall) -> list[Result]:
         x = op.tensor(0, types)
@@ -30,7 +30,13 @@ def same_shape(types: tuple[str, ...] = NUMBERS) -> OperatorRule:
 
 
 def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> OperatorRule:
-    """Tensors of one type, broadcast; `result` is the type that comes out if it is another."""
+    """Make the rule for an operator that broadcasts its inputs, which all have one type.
+
+    Args:
+        types: the types that inputs may have.
+        most: how many dimensions may be broadcast (see `operators.broadcast`).
+        result: the type of the output; "" for that of the inputs.
+    """
 
     def rule(op: OperatorCall) -> list[Result]:
         xs = op.alike(types)
@@ -40,7 +46,7 @@ def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> Oper
 
 
 def added(op: OperatorCall) -> list[Result]:
-    """Sums. What kernels multiply quantised ones by must be less than 1, or they end the process."""
+    """Check a sum. Kernels end the process unless the factor that they scale quantised sums by is less than 1."""
     (result,) = elementwise(PLAIN, 5)(op)
     if result[1] == "int8":
         _less_than_one(op, 2 * _largest_scale(op) / float(op.output(0).scales[0]) / 2**20)
@@ -48,7 +54,7 @@ def added(op: OperatorCall) -> list[Result]:
 
 
 def squared_difference(op: OperatorCall) -> list[Result]:
-    """Squared differences, of which the same holds."""
+    """Check squared differences, whose factor must be less than 1 as well."""
     (result,) = elementwise(NUMBERS)(op)
     if result[1] == "int8":
         _less_than_one(op, (2 * _largest_scale(op)) ** 2 / float(op.output(0).scales[0]) / 2**14)
@@ -56,7 +62,7 @@ def squared_difference(op: OperatorCall) -> list[Result]:
 
 
 def comparison(op: OperatorCall) -> list[Result]:
-    """Comparisons, of which the same holds."""
+    """Check comparisons, whose factor must be less than 1 as well."""
     (result,) = elementwise(PLAIN, 4, "bool")(op)
     if op.tensor(0, PLAIN).dtype == "int8":
         _less_than_one(op, _largest_scale(op))
@@ -72,19 +78,28 @@ def _less_than_one(op: OperatorCall, multiplier: float) -> None:
 
 
 def over_last(op: OperatorCall) -> list[Result]:
-    """Something over the last dimension."""
+    """Check an operator over the last dimension, such as softmax."""
     x = op.tensor(0, ranks=range(1, 5))
     return [(x.shape, x.dtype)]
 
 
-def _bias(op: OperatorCall, i: int, x: FileTensor, channels: int) -> None:
+def _check_bias(op: OperatorCall, i: int, x: FileTensor, channels: int) -> None:
+    """Refuse the bias that is input `i`, if there is one, unless it has one value for each channel."""
     if i < len(op.inputs) and op.inputs[i] is not None:
         bias = op.tensor(i, ("float32",) if x.dtype == "float32" else ("int32",), (1,))
         op.need(bias.shape == (channels,), f"a bias of {bias.size} for {channels} channels")
 
 
 def _weights(op: OperatorCall, i: int, x: FileTensor, rank: int, axis: int) -> FileTensor:
-    """Weights of a tensor's type; quantised ones are symmetric, by channels or as a whole."""
+    """Return the weights that are input `i`. They have the type of `x`; quantised ones are constant and symmetric.
+
+    Args:
+        op: the operator.
+        i: the number of the input.
+        x: the tensor that the weights are applied to.
+        rank: how many dimensions they have.
+        axis: the dimension of output channels, along which they may be quantised.
+    """
     w = op.tensor(i, (x.dtype,), (rank,))
     if w.dtype == "int8":
         op.need(w.data is not None, "quantised weights are not constant")
@@ -94,12 +109,12 @@ def _weights(op: OperatorCall, i: int, x: FileTensor, rank: int, axis: int) -> F
 
 
 def conv(op: OperatorCall) -> list[Result]:
-    """Convolution, in groups too: weights (out, high, wide, in / groups)."""
+    """Check a convolution, which may be grouped: weights (out, height, width, in / groups)."""
     x = op.tensor(0, ranks=(4,))
     w = _weights(op, 1, x, 4, 0)
     out, high, wide, depth = w.shape
     op.need(x.shape[3] % depth == 0 and out % (x.shape[3] // depth) == 0, f"{x.shape[3]} channels, weights {w.shape}")
-    _bias(op, 2, x, out)
+    _check_bias(op, 2, x, out)
     h = window(op, x.shape[1], high, op.option("stride_h"), op.option("dilation_h"))
     return [
         ((x.shape[0], h, window(op, x.shape[2], wide, op.option("stride_w"), op.option("dilation_w")), out), x.dtype)
@@ -107,12 +122,12 @@ def conv(op: OperatorCall) -> list[Result]:
 
 
 def depthwise(op: OperatorCall) -> list[Result]:
-    """Depthwise convolution: weights (1, high, wide, in x multiplier)."""
+    """Check a depthwise convolution: weights (1, height, width, in x multiplier)."""
     x = op.tensor(0, ranks=(4,))
     w = _weights(op, 1, x, 4, 3)
     one, high, wide, out = w.shape
     op.need(one == 1 and out == x.shape[3] * op.option("multiplier"), f"{x.shape[3]} channels, weights {w.shape}")
-    _bias(op, 2, x, out)
+    _check_bias(op, 2, x, out)
     h = window(op, x.shape[1], high, op.option("stride_h"), op.option("dilation_h"))
     return [
         ((x.shape[0], h, window(op, x.shape[2], wide, op.option("stride_w"), op.option("dilation_w")), out), x.dtype)
@@ -120,7 +135,7 @@ def depthwise(op: OperatorCall) -> list[Result]:
 
 
 def transposed_conv(op: OperatorCall) -> list[Result]:
-    """Transposed convolution, whose shape is an input: weights (out, high, wide, in)."""
+    """Check a transposed convolution, whose output shape is an input: weights (out, height, width, in)."""
     shape = op.sizes(0)
     x = op.tensor(2, ranks=(4,))
     w = _weights(op, 1, x, 4, 0)
@@ -128,7 +143,7 @@ def transposed_conv(op: OperatorCall) -> list[Result]:
     op.need(len(shape) == 4 and shape[0] == x.shape[0] and shape[3] == out and depth == x.shape[3], f"shape {shape}")
     back = [window(op, d, f, op.option(s)) for d, f, s in zip(shape[1:3], (high, wide), _STRIDES, strict=True) if d > 0]
     op.need(tuple(back) == x.shape[1:3], f"shape {shape} from {x.shape}")
-    _bias(op, 3, x, out)
+    _check_bias(op, 3, x, out)
     return [(tuple(shape), x.dtype)]
 
 
@@ -136,10 +151,10 @@ _STRIDES = ("stride_h", "stride_w")
 
 
 def conv_3d(op: OperatorCall) -> list[Result]:
-    """Convolution in three dimensions, in floating point: weights (deep, high, wide, in, out)."""
+    """Check a convolution in three dimensions, in floating point: weights (depth, height, width, in, out)."""
     x, w = op.tensor(0, FLOAT, (5,)), op.tensor(1, FLOAT, (5,))
     op.need(w.shape[3] == x.shape[4], f"{x.shape[4]} channels, weights {w.shape}")
-    _bias(op, 2, x, w.shape[4])
+    _check_bias(op, 2, x, w.shape[4])
     places = (
         window(op, x.shape[i + 1], w.shape[i], op.option(f"stride_{d}"), op.option(f"dilation_{d}"))
         for i, d in enumerate("dhw")
@@ -148,7 +163,7 @@ def conv_3d(op: OperatorCall) -> list[Result]:
 
 
 def transposed_conv_3d(op: OperatorCall) -> list[Result]:
-    """Transposed convolution in three dimensions: weights (deep, high, wide, out, in)."""
+    """Check a transposed convolution in three dimensions: weights (depth, height, width, out, in)."""
     shape, w, x = op.sizes(0), op.tensor(1, FLOAT, (5,)), op.tensor(2, FLOAT, (5,))
     op.need(len(shape) == 5 and min(shape) > 0, f"shape {shape}")
     op.need((shape[0], shape[4], w.shape[4]) == (x.shape[0], w.shape[3], x.shape[4]), f"shape {shape}")
@@ -157,18 +172,18 @@ def transposed_conv_3d(op: OperatorCall) -> list[Result]:
         for i, d in enumerate("dhw")
     ]
     op.need(tuple(back) == x.shape[1:4], f"shape {shape} from {x.shape}")
-    _bias(op, 3, x, w.shape[3])
+    _check_bias(op, 3, x, w.shape[3])
     return [(tuple(shape), x.dtype)]
 
 
 def fully_connected(op: OperatorCall) -> list[Result]:
-    """A dense layer: weights (out, in)."""
+    """Check a dense layer: weights (out, in)."""
     x = op.tensor(0, ranks=range(1, 7))
     w = _weights(op, 1, x, 2, 0)
     out, depth = w.shape
     op.need(op.option("format") == 0, "its weights are in a format of their own")
     op.need(x.size % depth == 0, f"{x.shape} by weights {w.shape}")
-    _bias(op, 2, x, out)
+    _check_bias(op, 2, x, out)
     if not op.option("keep_dims"):
         return [((x.size // depth, out), x.dtype)]
     op.need(x.shape[-1] == depth, f"{x.shape} by weights {w.shape}")
@@ -176,7 +191,7 @@ def fully_connected(op: OperatorCall) -> list[Result]:
 
 
 def matmul(op: OperatorCall) -> list[Result]:
-    """Products of matrices, either of which may be transposed."""
+    """Check a product of matrices, each of which may be transposed."""
     x, y = op.alike()
     op.need(2 <= len(x.shape) == len(y.shape) <= 5, f"{x.shape} by {y.shape}")
     rows, depth = x.shape[-2:][:: -1 if op.option("adjoint_x") else 1]
@@ -186,7 +201,7 @@ def matmul(op: OperatorCall) -> list[Result]:
 
 
 def pool(op: OperatorCall) -> list[Result]:
-    """Pooling."""
+    """Check average or maximum pooling."""
     x = op.tensor(0, ranks=(4,))
     places = (
         window(op, x.shape[i + 1], op.option(f"filter_{d}"), op.option(f"stride_{d}")) for i, d in enumerate("hw")
@@ -195,7 +210,7 @@ def pool(op: OperatorCall) -> list[Result]:
 
 
 def resize(op: OperatorCall) -> list[Result]:
-    """Resizing, by either interpolation."""
+    """Check resizing, bilinear or to the nearest neighbour."""
     x, size = op.tensor(0, ranks=(4,)), op.sizes(1)
     op.need(len(size) == 2 and min(size) > 0, f"size {size}")
     op.need(
@@ -205,7 +220,7 @@ def resize(op: OperatorCall) -> list[Result]:
 
 
 def reduce(types: tuple[str, ...]) -> OperatorRule:
-    """A sum or the like over constant axes."""
+    """Make the rule for a reduction, such as a mean, over constant axes."""
 
     def rule(op: OperatorCall) -> list[Result]:
         x, given = op.tensor(0, types, range(1, 6)), op.tensor(1, ("int32",), (0, 1))
@@ -220,7 +235,7 @@ def reduce(types: tuple[str, ...]) -> OperatorRule:
 
 
 def argument(op: OperatorCall) -> list[Result]:
-    """Where the largest or smallest is along an axis."""
+    """Check an index of the largest or smallest element along an axis (argmax, argmin)."""
     x = op.tensor(0, ranks=range(1, 5))
     at = op.axis(op.scalar(1), len(x.shape))
     op.need(op.option("type") in (2, 4), f"it counts in type {op.option('type')}")
@@ -228,21 +243,21 @@ def argument(op: OperatorCall) -> list[Result]:
 
 
 def top(op: OperatorCall) -> list[Result]:
-    """The largest along the last dimension, and where they are."""
+    """Check the largest k elements along the last dimension, and their indices."""
     x, k = op.tensor(0, ranks=range(1, 7)), op.scalar(1)
     op.need(0 < k <= x.shape[-1], f"{k} of {x.shape[-1]}")
     return [((*x.shape[:-1], k), x.dtype), ((*x.shape[:-1], k), "int32")]
 
 
 def cumulative(op: OperatorCall) -> list[Result]:
-    """A cumulative sum."""
+    """Check a cumulative sum."""
     x = op.tensor(0, FLOAT, range(1, 7))
     op.axis(op.scalar(1), len(x.shape))
     return [(x.shape, x.dtype)]
 
 
 def select(most: int) -> OperatorRule:
-    """One of two tensors by a condition; `most` as in `broadcast`."""
+    """Make the rule for a choice between two tensors by a condition; `most` is as for `operators.broadcast`."""
 
     def rule(op: OperatorCall) -> list[Result]:
         condition, x, y = op.tensor(0, ("bool",)), op.tensor(1, ANY), op.tensor(2, ANY)
@@ -253,21 +268,21 @@ def select(most: int) -> OperatorRule:
 
 
 def prelu(op: OperatorCall) -> list[Result]:
-    """PReLU, whose slopes are broadcast."""
+    """Check a PReLU, whose slopes are broadcast."""
     x, alpha = op.alike()
     op.need(broadcast(op, [x.shape, alpha.shape], 4) == x.shape, f"{alpha.shape} for {x.shape}")
     return [(x.shape, x.dtype)]
 
 
 def bucketise(op: OperatorCall) -> list[Result]:
-    """Between which of constant boundaries a number lies."""
+    """Check a conversion of numbers to the indices of the intervals, with constant boundaries, that they lie in."""
     boundaries = op.option("boundaries")
     op.need(boundaries is not None and bool((np.diff(boundaries) >= 0).all()), "its boundaries")
     return [(op.tensor(0, FLOAT).shape, "int32")]
 
 
 def one_hot(op: OperatorCall) -> list[Result]:
-    """Indices as vectors."""
+    """Check a conversion of indices to one-hot vectors."""
     indices, depth = op.tensor(0, COUNTS, range(6)), op.scalar(1)
     on, off = op.tensor(2, ANY, (0,)), op.tensor(3, ANY, (0,))
     at = op.option("axis")
@@ -279,20 +294,20 @@ def one_hot(op: OperatorCall) -> list[Result]:
 
 
 def cast(op: OperatorCall) -> list[Result]:
-    """From one type to another."""
+    """Check a conversion from one type to another."""
     x = op.tensor(0, ("float32", *COUNTS, "bool"))
     kinds = {0: "float32", 2: "int32", 4: "int64", 6: "bool"}
-    if op.operator.options is None:  # then the type is that of the output, which is checked to be one of these
+    if op.operator.options is None:  # then the type is the output's own, which must be one of these
         return [(x.shape, "float32|int32|int64|bool")]
     op.need(op.option("to_type") in kinds, f"to type {op.option('to_type')}")
     return [(x.shape, kinds[op.option("to_type")])]
 
 
 def quantise(op: OperatorCall) -> list[Result]:
-    """To int8, or to other scales of it."""
+    """Check a quantisation to int8, or from int8 to int8 of another scale."""
     return [(op.tensor(0).shape, "int8")]
 
 
 def dequantise(op: OperatorCall) -> list[Result]:
-    """From int8 or float16 to float32."""
+    """Check a dequantisation from int8 or float16 to float32."""
     return [(op.tensor(0, ("int8", "float16")).shape, "float32")]

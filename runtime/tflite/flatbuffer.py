@@ -1,8 +1,8 @@
-"""Reading flatbuffers that may be damaged or forged: no offset is followed before it is known to lead to something that
-lies inside the file, and no part of a file is read twice, so that reading takes time in proportion to the file.
+"""Reading flatbuffers that may be damaged or forged.
 
-Knows the wire format and nothing of what tables mean. Fields that a schema does not have must be absent, for another
-reader might make something of them.
+No offset is followed unless it leads to something that lies inside the file. No part of a file is read twice, so the
+time for reading is proportional to the size of the file. This module knows the wire format, and not what tables mean.
+Fields that are not in the schema must be absent, because another reader might interpret them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SCALARS = {
 
 
 class Damaged(Exception):
-    """A file is no flatbuffer of the schema; the message says where it goes wrong."""
+    """A file is not a flatbuffer of the expected schema; the message says where it deviates."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Field:
     """One field of a table.
 
     Attributes:
-        name: the key in what is read.
-        kind: a scalar such as `int32`; `[int32]`, a vector of them; `string`; `table`; `[table]`; `union`, a table of
-            the kind that the field before it says (None if that is not known); or `none`, a vector that has to be
-            absent or empty.
-        default: what an absent scalar is.
-        table: the schema of `table` and `[table]`.
-        union: the schemas of `union`.
+        name: the key of its value in the record that is read.
+        kind: `int32` or another scalar; `[int32]` and so on, a vector of scalars; `string`; `table`; `[table]`, a
+            vector of tables; `union`, a table whose schema is chosen by the field before it (None for an unknown
+            choice); or `none`, a vector that must be absent or empty.
+        default: the value of a scalar that is absent.
+        table: the schema of the tables of kind `table` and `[table]`.
+        union: the schemas of kind `union`, by the value of the field before it.
     """
 
     name: str
@@ -52,8 +52,17 @@ Record = Mapping[str, Any]
 
 
 def fields(text: str, **below: Table | Mapping[int, Table]) -> Table:
-    """A schema from its fields in order, as `name:kind` or `name:kind=default`; those of the tables and unions below it
-    are arguments of their fields' names."""
+    """Parse the schema of a table.
+
+    Args:
+        text: the fields in order, as `name:kind` or `name:kind=default`, separated by spaces.
+        below: for each field of kind `table`, `[table]` or `union`, the schema or the schemas of what it leads to.
+
+    Example:
+
+        >>> fields("axis:int32 beta:float=1")[1]
+        Field(name='beta', kind='float', default=1, table=(), union={})
+    """
     found = []
     for part in text.split():
         name, _, kind = part.partition(":")
@@ -67,12 +76,19 @@ def fields(text: str, **below: Table | Mapping[int, Table]) -> Table:
 
 
 def read_flatbuffer(content: bytes, identifier: bytes, schema: Table) -> Record:
-    """The root table of a file, with everything below it.
+    """Read the root table of a file and everything below it.
 
-    Absent vectors, strings and tables are None; vectors of scalars are arrays over the file's own bytes.
+    Args:
+        content: the bytes of the file.
+        identifier: the four characters that such files have at byte 4.
+        schema: the schema of the root table.
+
+    Returns:
+        The values of its fields by name. Absent vectors, strings and tables are None. Vectors of scalars are arrays
+        that view the file's own bytes.
 
     Raises:
-        Damaged: it is something else, or damaged.
+        Damaged: the file is something else, or it is damaged.
     """
     reader = _Reader(content)
     if content[4:8] != identifier:
@@ -81,27 +97,31 @@ def read_flatbuffer(content: bytes, identifier: bytes, schema: Table) -> Record:
 
 
 class _Reader:
+    """Reads tables, and counts the bytes that it has read. `where` is what messages call the place."""
+
     def __init__(self, content: bytes) -> None:
         self._content, self._size = content, len(content)
-        self._left = len(content)  # bytes of tables and vectors that may still be read
+        self._left = len(content)  # how many bytes of tables and vectors may still be read
 
     def _number(self, place: int, letter: str, where: str) -> Any:
+        """Return the number at a place, in the format that `struct` calls by a letter."""
         size = struct.calcsize(letter)
         if not 0 <= place <= self._size - size or place % size:
             raise Damaged(f"{where} does not lie inside the file")
         return struct.unpack_from("<" + letter, self._content, place)[0]
 
     def _spend(self, size: int, where: str) -> None:
+        """Count bytes as read; Damaged if more were read than the file has, so that parts of it must overlap."""
         self._left -= size
         if self._left < 0:
             raise Damaged(f"{where} has parts that lie over one another")
 
     def target(self, place: int, where: str) -> int:
-        """Where the offset at a place leads to."""
+        """Return the place that the offset at another place leads to."""
         return place + int(self._number(place, "I", where))
 
     def table(self, place: int, schema: Table, where: str) -> Record:
-        """The table at a place."""
+        """Read the table at a place."""
         vtable = place - int(self._number(place, "i", where))
         length, size = (int(self._number(vtable + at, "H", where)) for at in (0, 2))
         if length < 4 or length % 2 or vtable + length > self._size or size < 4 or place + size > self._size:
@@ -126,11 +146,11 @@ class _Reader:
                 at = self.target(place + slot, inside)
                 values[wanted.name] = None if found is None else self.table(at, found, inside)
             else:
-                values[wanted.name] = self._behind(place + slot, wanted, inside)
+                values[wanted.name] = self._pointed_to(place + slot, wanted, inside)
         return values
 
-    def _behind(self, place: int, field: Field, where: str) -> Any:
-        """What the offset of a field leads to."""
+    def _pointed_to(self, place: int, field: Field, where: str) -> Any:
+        """Read what the offset of a field leads to: a table, vector or string."""
         target = self.target(place, where)
         if field.kind == "table":
             return self.table(target, field.table, where)

@@ -1,4 +1,4 @@
-"""Operators that move, join and part: rules for their outputs (see `operators`)."""
+"""Rules for operators that move elements, join tensors or split them (see `operators`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from legodnn.runtime.tflite.operators import ANY, COUNTS, FLOAT, NUMBERS, Operat
 
 
 def reshape(op: OperatorCall) -> list[Result]:
-    """Other dimensions of the same elements."""
+    """Check a reshape: the same elements in other dimensions."""
     x = op.tensor(0, ANY)
     shape = op.sizes(1)
     if shape.count(-1) == 1 and (rest := -prod(shape)) > 0 and x.size % rest == 0:
@@ -19,7 +19,7 @@ def reshape(op: OperatorCall) -> list[Result]:
 
 
 def squeeze(op: OperatorCall) -> list[Result]:
-    """Without dimensions of 1."""
+    """Check a squeeze: dimensions of 1 are removed."""
     x = op.tensor(0, ANY)
     given = op.option("dims")
     dims = {op.axis(int(d), len(x.shape)) for d in (() if given is None else given)}
@@ -29,14 +29,14 @@ def squeeze(op: OperatorCall) -> list[Result]:
 
 
 def expand(op: OperatorCall) -> list[Result]:
-    """With one more dimension of 1."""
+    """Check the insertion of a dimension of 1."""
     x = op.tensor(0, ANY)
     at = op.axis(op.scalar(1), len(x.shape) + 1)
     return [((*x.shape[:at], 1, *x.shape[at:]), x.dtype)]
 
 
 def transpose(op: OperatorCall) -> list[Result]:
-    """Dimensions in another order."""
+    """Check a transposition: dimensions in another order."""
     x, order = op.tensor(0, ANY), op.sizes(1)
     axes = [op.axis(a, len(x.shape)) for a in order]
     op.need(sorted(axes) == list(range(len(x.shape))), f"order {order} of {len(x.shape)} dimensions")
@@ -44,13 +44,14 @@ def transpose(op: OperatorCall) -> list[Result]:
 
 
 def _paddings(op: OperatorCall, rank: int) -> list[tuple[int, int]]:
+    """Return how much is added before and after each dimension."""
     found = op.constant(1, 2, COUNTS)
     op.need(found.shape == (rank, 2) and bool((found >= 0).all()) and bool((found < 1 << 30).all()), "its paddings")
     return [(int(a), int(b)) for a, b in found]
 
 
 def pad(op: OperatorCall) -> list[Result]:
-    """With a border of zeros or one other value."""
+    """Check padding with zeros or with one other value."""
     x = op.tensor(0, ranks=range(1, 6))
     if len(op.inputs) > 2:
         op.need(op.tensor(2, (x.dtype,)).size == 1, "it is padded by more than one value")
@@ -58,7 +59,7 @@ def pad(op: OperatorCall) -> list[Result]:
 
 
 def mirror_pad(op: OperatorCall) -> list[Result]:
-    """With a border of what is beside it."""
+    """Check padding with the mirror image of what is at the border."""
     x = op.tensor(0, ranks=range(1, 6))
     paddings = _paddings(op, len(x.shape))
     op.need(op.option("mode") in (0, 1), f"mode {op.option('mode')}")
@@ -68,7 +69,7 @@ def mirror_pad(op: OperatorCall) -> list[Result]:
 
 
 def concatenate(op: OperatorCall) -> list[Result]:
-    """Tensors one after another along an axis."""
+    """Check a concatenation of tensors along an axis."""
     xs = op.alike(ANY)
     rank = len(xs[0].shape)
     op.need(rank > 0, "scalars")
@@ -80,7 +81,7 @@ def concatenate(op: OperatorCall) -> list[Result]:
 
 
 def pack(op: OperatorCall) -> list[Result]:
-    """Tensors along a new axis."""
+    """Check a stack of tensors along a new axis."""
     xs = op.alike(ANY)
     op.need(len({x.shape for x in xs}) == 1 and op.option("count") == len(xs), "its inputs differ")
     at = op.axis(op.option("axis"), len(xs[0].shape) + 1)
@@ -88,7 +89,7 @@ def pack(op: OperatorCall) -> list[Result]:
 
 
 def unpack(op: OperatorCall) -> list[Result]:
-    """The tensors along an axis."""
+    """Check a tensor being taken apart along an axis, which is removed."""
     x = op.tensor(0, ANY, range(1, 5))
     at = op.axis(op.option("axis"), len(x.shape))
     op.need(op.option("count") == x.shape[at], f"{op.option('count')} parts of {x.shape}")
@@ -96,7 +97,7 @@ def unpack(op: OperatorCall) -> list[Result]:
 
 
 def split(op: OperatorCall) -> list[Result]:
-    """Equal parts along an axis."""
+    """Check a split into equal parts along an axis."""
     x, count = op.tensor(1, ANY, range(1, 7)), op.option("count")
     at = op.axis(op.scalar(0), len(x.shape))
     op.need(x.shape[at] % count == 0, f"{x.shape[at]} in {count} parts")
@@ -104,7 +105,7 @@ def split(op: OperatorCall) -> list[Result]:
 
 
 def split_in_sizes(op: OperatorCall) -> list[Result]:
-    """Parts of given sizes along an axis."""
+    """Check a split into parts of given sizes along an axis."""
     x, sizes = op.tensor(0, ANY, range(1, 7)), op.sizes(1)
     at = op.axis(op.scalar(2), len(x.shape))
     if sizes.count(-1) == 1:
@@ -115,7 +116,7 @@ def split_in_sizes(op: OperatorCall) -> list[Result]:
 
 
 def cut(op: OperatorCall) -> list[Result]:
-    """A part from a place on, of a given size."""
+    """Check a slice that is given by where it begins and by its size."""
     x = op.tensor(0, ANY, range(1, 6))
     begin, size = ([int(v) for v in op.constant(i, 1, COUNTS)] for i in (1, 2))
     op.need(len(begin) == len(size) == len(x.shape), f"from {begin}, {size} of {x.shape}")
@@ -126,7 +127,7 @@ def cut(op: OperatorCall) -> list[Result]:
 
 
 def strided_slice(op: OperatorCall) -> list[Result]:
-    """A part from a place to another in steps, as Python's slices."""
+    """Check a slice that is given by begin, end and stride, as in Python."""
     x = op.tensor(0, ANY, range(1, 6))
     begin, end, stride = (op.sizes(i) for i in (1, 2, 3))
     op.need(len(begin) == len(end) == len(stride) == len(x.shape), f"{len(begin)} numbers for {x.shape}")
@@ -147,7 +148,7 @@ def strided_slice(op: OperatorCall) -> list[Result]:
 
 
 def tile(op: OperatorCall) -> list[Result]:
-    """Repeated along dimensions."""
+    """Check a tensor being repeated along its dimensions."""
     x = op.tensor(0, ANY)
     times = [int(v) for v in op.constant(1, 1, COUNTS)]
     op.need(len(times) == len(x.shape) and min(times, default=1) > 0, f"{x.shape} {times} times")
@@ -155,7 +156,7 @@ def tile(op: OperatorCall) -> list[Result]:
 
 
 def broadcast_to(op: OperatorCall) -> list[Result]:
-    """Broadcast to a constant shape."""
+    """Check a tensor being broadcast to a constant shape."""
     x = op.tensor(0, ANY)
     shape = tuple(int(v) for v in op.constant(1, 1, COUNTS))
     op.need(min(shape, default=1) > 0 and broadcast(op, [x.shape, shape], 6) == shape, f"{x.shape} to {shape}")
@@ -163,11 +164,11 @@ def broadcast_to(op: OperatorCall) -> list[Result]:
 
 
 def gather(op: OperatorCall) -> list[Result]:
-    """What stands at indices along an axis."""
+    """Check a selection of elements by their indices along an axis."""
     x, indices = op.tensor(0, ANY, range(1, 7)), op.tensor(1, COUNTS)
     at = op.axis(op.option("axis"), len(x.shape))
     op.need(op.option("batch_dims") == 0, "it gathers by batch")
-    if indices.data is not None:  # others are checked by the kernel as it runs
+    if indices.data is not None:  # the kernel checks computed indices when it runs
         op.need(
             bool(((indices.values() >= 0) & (indices.values() < x.shape[at])).all()), f"indices outside {x.shape[at]}"
         )
@@ -175,7 +176,7 @@ def gather(op: OperatorCall) -> list[Result]:
 
 
 def reverse(op: OperatorCall) -> list[Result]:
-    """In reverse along one axis."""
+    """Check a reversal along one axis."""
     x = op.tensor(0, (*NUMBERS, *COUNTS), range(1, 7))
     axes = [op.axis(a, len(x.shape)) for a in op.sizes(1)]
     op.need(len(axes) == 1, f"{len(axes)} axes")
@@ -183,7 +184,7 @@ def reverse(op: OperatorCall) -> list[Result]:
 
 
 def space_to_depth(op: OperatorCall) -> list[Result]:
-    """Blocks of pixels as channels."""
+    """Check blocks of pixels being moved to channels."""
     x, block = op.tensor(0, ranks=(4,)), op.option("block")
     n, h, w, c = x.shape
     op.need(h % block == 0 and w % block == 0, f"blocks of {block} in {x.shape}")
@@ -191,7 +192,7 @@ def space_to_depth(op: OperatorCall) -> list[Result]:
 
 
 def depth_to_space(op: OperatorCall) -> list[Result]:
-    """Channels as blocks of pixels."""
+    """Check channels being moved to blocks of pixels."""
     x, block = op.tensor(0, ranks=(4,)), op.option("block")
     n, h, w, c = x.shape
     op.need(c % (block * block) == 0, f"blocks of {block} in {x.shape}")
@@ -199,7 +200,7 @@ def depth_to_space(op: OperatorCall) -> list[Result]:
 
 
 def _blocks(op: OperatorCall) -> tuple[FileTensor, list[int], list[tuple[int, int]]]:
-    """Of an operator between space and batch: its input, the sizes of blocks, and what is added or taken away."""
+    """Return the input, the block sizes, and the paddings or crops of an operator between space and batch."""
     x, sizes, edges = op.tensor(0, ranks=(3, 4)), op.sizes(1), op.constant(2, 2)
     spatial = len(x.shape) - 2
     op.need(len(sizes) == spatial and edges.shape == (spatial, 2), f"blocks {sizes} in {x.shape}")
@@ -209,7 +210,7 @@ def _blocks(op: OperatorCall) -> tuple[FileTensor, list[int], list[tuple[int, in
 
 
 def space_to_batch(op: OperatorCall) -> list[Result]:
-    """Blocks of pixels as images of a batch."""
+    """Check blocks of pixels being moved to the batch dimension."""
     x, sizes, edges = _blocks(op)
     padded = [d + a + b for d, (a, b) in zip(x.shape[1:-1], edges, strict=True)]
     op.need(all(d % s == 0 for d, s in zip(padded, sizes, strict=True)), f"blocks {sizes} in {padded}")
@@ -218,7 +219,7 @@ def space_to_batch(op: OperatorCall) -> list[Result]:
 
 
 def batch_to_space(op: OperatorCall) -> list[Result]:
-    """Images of a batch as blocks of pixels."""
+    """Check images of a batch being moved to blocks of pixels."""
     x, sizes, edges = _blocks(op)
     spatial = [d * s - a - b for d, s, (a, b) in zip(x.shape[1:-1], sizes, edges, strict=True)]
     op.need(x.shape[0] % prod(sizes) == 0 and min(spatial) > 0, f"blocks {sizes} of {x.shape}")
@@ -226,7 +227,7 @@ def batch_to_space(op: OperatorCall) -> list[Result]:
 
 
 def fill(op: OperatorCall) -> list[Result]:
-    """A constant shape filled with one value."""
+    """Check a tensor of constant shape that is filled with one value."""
     shape = tuple(int(v) for v in op.constant(0, 1, COUNTS))
     op.need(min(shape, default=1) > 0, f"shape {shape}")
     return [(shape, op.tensor(1, ANY, (0,)).dtype)]

@@ -1,8 +1,8 @@
-"""What a `.tflite` file says, read without trust in it and without a TensorFlow Lite runtime.
+"""Parsing a `.tflite` file that may come from anywhere, without a TensorFlow Lite runtime.
 
-One graph of tensors and operators. Of what the format has besides (control flow and its graphs, variables, sparse
-tensors, custom operators, data outside the file), a store's files have nothing, and a file that has some is refused.
-What each operator demands is elsewhere (`operators`).
+A store's files hold one graph of tensors and operators. The format also has control flow, variables, sparse tensors,
+custom operators and data outside the file; a file that uses any of these is refused. What each operator requires of its
+tensors is checked elsewhere (`operators`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, re
 
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
 
-# Options of operators, by their number in the format's union: those with fields, and those without.
+# The options of operators by their number in the format's union; the last two lines are those without fields.
 _STRIDES = "stride_w:int32 stride_h:int32 "
 _CONVOLUTION = "padding:int8 " + _STRIDES
 _DILATION = "dilation_w:int32=1 dilation_h:int32=1 "
@@ -90,7 +90,7 @@ _MODEL = fields(
 
 
 class Refused(Exception):
-    """A file is not one that is known to be safe to run; the message says what is wrong, and where."""
+    """A file is not known to be safe to run; the message says what is wrong, and where."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +98,12 @@ class FileTensor:
     """A tensor of a graph.
 
     Attributes:
-        shape: without unknown dimensions.
-        dtype: of its elements, such as `float32`.
-        data: its bytes if it is constant.
-        scales, zero_points: of its quantisation; empty if it has none, several if it is quantised along `axis`.
+        shape: its dimensions, all of them known.
+        dtype: the type of its elements, such as `float32`.
+        data: its bytes if it is constant, else None.
+        scales, zero_points: its quantisation: empty if it has none, one value for the whole tensor, or one for each
+            index along `axis`.
+        axis: the dimension that it is quantised along.
     """
 
     shape: tuple[int, ...]
@@ -113,16 +115,16 @@ class FileTensor:
 
     @cached_property
     def size(self) -> int:
-        """How many elements it has."""
+        """The number of elements."""
         return int(np.prod(self.shape, dtype=object)) if self.shape else 1
 
     @property
     def bytes(self) -> int:
-        """What its elements take."""
+        """The bytes that its elements take."""
         return self.size * np.dtype(self.dtype).itemsize
 
     def values(self) -> NDArray[Any]:
-        """The elements of a constant, in its shape."""
+        """Return the elements of a constant tensor, in its shape."""
         data = np.zeros(0, np.uint8) if self.data is None else self.data
         values: NDArray[Any] = data.view(np.dtype(self.dtype).newbyteorder("<"))
         return values.reshape(self.shape)
@@ -130,8 +132,16 @@ class FileTensor:
 
 @dataclass(frozen=True, eq=False)
 class FileOperator:
-    """An operator of a graph: its number in the format, its version, its tensors (-1 for none), and its options; None
-    where the file has none."""
+    """An operator of a graph.
+
+    Attributes:
+        code: the number of its kind in the format.
+        version: the version of the kind.
+        inputs: indices of tensors; -1 for an optional input that is absent.
+        outputs: indices of tensors.
+        options_type: the number of its options in the format's union.
+        options: the values of its options by name; None where the file has none.
+    """
 
     code: int
     version: int
@@ -143,7 +153,10 @@ class FileOperator:
 
 @dataclass(frozen=True, eq=False)
 class FileGraph:
-    """The graph of a file. All indices are those of tensors that there are."""
+    """The graph of a file. Inputs and outputs are indices of tensors; all indices are known to be valid.
+
+    Operators are in the order in which they run.
+    """
 
     tensors: tuple[FileTensor, ...]
     inputs: tuple[int, ...]
@@ -152,7 +165,11 @@ class FileGraph:
 
 
 def parse_model_file(content: bytes) -> FileGraph:
-    """The graph of a file; Refused if it is damaged, or has what files of a store have not."""
+    """Parse a file.
+
+    Raises:
+        Refused: the file is damaged, or uses something of the format that no store needs.
+    """
     try:
         model = read_flatbuffer(content, b"TFL3", _MODEL)
     except Damaged as e:
@@ -199,6 +216,7 @@ def _tensor(entry: Record, number: int, buffers: list[NDArray[np.uint8] | None])
 
 
 def _quantization(entry: Record | None, where: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Return scales, zero points and axis of a tensor's quantisation."""
     found = entry or {}
     scales, zero_points = found.get("scale"), found.get("zero_point")
     if found.get("details_type"):
@@ -211,6 +229,7 @@ def _quantization(entry: Record | None, where: str) -> tuple[NDArray[np.float32]
 
 
 def _code(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the kind and the version that an entry of the table of operator codes stands for."""
     if entry["custom"]:
         raise Refused(f"it has the custom operator {entry['custom'][:40]!r}; stores have builtin ones only")
     return max(entry["old_code"], entry["code"]), entry["version"]
@@ -229,6 +248,7 @@ def _operator(entry: Record, number: int, codes: list[tuple[int, int]], tensors:
 
 
 def _indices(found: NDArray[np.int32] | None, tensors: int, where: str, least: int) -> tuple[int, ...]:
+    """Return indices of tensors, all of which lie from `least` to `tensors` - 1."""
     indices = tuple(int(i) for i in (() if found is None else found))
     for i in indices:
         if not least <= i < tensors:

@@ -1,4 +1,4 @@
-"""The kinds of operators that files of a store may have (see `operators`), by their number in the format."""
+"""The kinds of operators that files of a store may have, by their number in the format (see `operators`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ KINDS: dict[int, OperatorKind] = {
     39: OperatorKind("TRANSPOSE", 26, 6, (2, 2), m.transpose),
     40: OperatorKind("MEAN", 27, 3, (2, 2), c.reduce(NUMBERS)),
     41: OperatorKind("SUB", 28, 5, (2, 2), c.elementwise(PLAIN, 5)),
-    # Whole numbers are not divided: by zero, that ends a process.
+    # Whole numbers may not be divided, because a division by zero ends the process.
     42: OperatorKind("DIV", 29, 2, (2, 2), c.elementwise(NUMBERS, 5)),
     43: OperatorKind("SQUEEZE", 30, 2, (1, 1), m.squeeze),
     45: OperatorKind("STRIDED_SLICE", 32, 8, (4, 4), m.strided_slice),

@@ -1,9 +1,11 @@
-"""The operators that files of a store may have, and what each demands of its tensors.
+"""Checking one operator of a file: what a rule is, and what rules have in common.
 
-A kernel of TensorFlow Lite checks much and trusts the rest, and what it trusts differs from version to version. So
-nothing is left to it: a rule computes the shapes and types of an operator's outputs from its inputs and options, and
-the file must say the same. What shapes depend on (axes, paddings, sizes) must be constant. These are the operators
-that TensorFlow's converter makes of vision models.
+TensorFlow Lite's kernels check much and trust the rest, and what they trust differs from version to version. So nothing
+is left to them. Each kind of operator has a rule, which computes the shapes and types of its outputs from its inputs
+and options; the file must say the same. Everything that shapes depend on (axes, paddings, sizes) must be constant.
+
+Rules are in `compute_operators` and `layout_operators`; `operator_kinds` lists the kinds, which are those that
+TensorFlow's converter makes of vision models.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from numpy.typing import NDArray
 from legodnn.arrays import Shape
 from legodnn.runtime.tflite.model_file import FileGraph, FileOperator, FileTensor, Refused
 
-Result = tuple[Shape, str]  # of one output: shape and type
+Result = tuple[Shape, str]  # shape and type of one output; a type may be several, separated by |
 
-NUMBERS = ("float32", "int8")  # in floating point, or quantised
+NUMBERS = ("float32", "int8")  # floating point or quantised
 COUNTS = ("int32", "int64")
 FLOAT = ("float32",)
 PLAIN = (*NUMBERS, *COUNTS)
@@ -31,7 +33,14 @@ _ACTIVATIONS = 4  # none, ReLU, ReLU from -1 to 1, ReLU6
 
 @dataclass(frozen=True, eq=False)
 class OperatorCall:
-    """An operator with its tensors at hand, of which a rule asks what it needs and is refused what is not there."""
+    """An operator together with its tensors. Rules ask it for what they need; it raises Refused for what is not there.
+
+    Attributes:
+        name: what messages call it.
+        operator: the operator, as the file has it.
+        inputs: its input tensors; None for an optional input that is absent.
+        outputs: its output tensors, as the file has them.
+    """
 
     name: str
     operator: FileOperator
@@ -39,16 +48,16 @@ class OperatorCall:
     outputs: tuple[FileTensor, ...]
 
     def refuse(self, problem: str) -> Refused:
-        """The error for a rule to raise."""
+        """Return an error that names this operator, for a rule to raise."""
         return Refused(f"{self.name}: {problem}")
 
     def need(self, holds: bool, problem: str) -> None:
-        """Refused unless it holds."""
+        """Raise Refused with a description of the problem unless a condition holds."""
         if not holds:
             raise self.refuse(problem)
 
     def tensor(self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7)) -> FileTensor:
-        """An input of one of some types and ranks."""
+        """Return an input, which must have one of the given types and ranks."""
         found = self.inputs[i] if i < len(self.inputs) else None
         if found is None:
             raise self.refuse(f"input {i} is missing")
@@ -57,41 +66,41 @@ class OperatorCall:
         return found
 
     def output(self, i: int) -> FileTensor:
-        """An output as the file has it, quantised if its inputs are."""
+        """Return an output as the file has it; it must be quantised."""
         self.need(i < len(self.outputs) and len(self.outputs[i].scales) > 0, f"output {i} is missing or has no scale")
         return self.outputs[i]
 
     def alike(self, types: Collection[str] = NUMBERS) -> list[FileTensor]:
-        """All inputs, of the same type."""
+        """Return all inputs, which must have the same type, one of those given."""
         found = [self.tensor(i, types) for i in range(len(self.inputs))]
         self.need(len({t.dtype for t in found}) == 1, "its inputs are of different types")
         return found
 
     def constant(self, i: int, rank: int = 1, types: Collection[str] = ("int32",)) -> NDArray[Any]:
-        """The values of an input that must be constant."""
+        """Return the values of an input, which must be constant and have the given rank."""
         found = self.tensor(i, types, (rank,))
         if found.data is None:
             raise self.refuse(f"input {i} is not constant")
         return found.values()
 
     def sizes(self, i: int) -> list[int]:
-        """A constant vector of whole numbers."""
+        """Return an input that must be a constant vector of whole numbers."""
         return [int(v) for v in self.constant(i)]
 
     def scalar(self, i: int) -> int:
-        """A constant whole number, of no dimension or one."""
+        """Return an input that must be one constant whole number."""
         found = self.tensor(i, COUNTS, (0, 1))
         self.need(found.data is not None and found.size == 1, f"input {i} is not one constant")
         return int(found.values().ravel()[0])
 
     def option(self, name: str) -> Any:
-        """The value of an option."""
+        """Return the value of an option, which must be there."""
         if self.operator.options is None:
             raise self.refuse(f"it has no options, not even {name}")
         return self.operator.options[name]
 
     def axis(self, value: int, rank: int) -> int:
-        """An axis that may be counted from the end."""
+        """Return an axis, which may be given counted from the end, as a number from 0 to rank - 1."""
         self.need(-rank <= value < rank, f"axis {value} of {rank} dimensions")
         return value % rank
 
@@ -104,11 +113,11 @@ class OperatorKind:
     """A kind of operator.
 
     Attributes:
-        name: in the format.
+        name: its name in the format.
         options: the number of its options in the format's union.
-        version: the highest that is known.
-        inputs: how many it may have, at least and at most.
-        rule: its outputs.
+        version: the highest version that is accepted.
+        inputs: the least and the greatest number of inputs.
+        rule: computes the shapes and types of its outputs.
     """
 
     name: str
@@ -119,7 +128,17 @@ class OperatorKind:
 
 
 def outputs(graph: FileGraph, operator: FileOperator, kinds: dict[int, OperatorKind], number: int) -> list[Result]:
-    """What an operator's outputs must be; Refused if it is none that is allowed, or cannot have these inputs."""
+    """Return what the outputs of an operator must be.
+
+    Args:
+        graph: the graph that it is in.
+        operator: the operator.
+        kinds: the kinds that are allowed, by their number in the format.
+        number: the operator's place in the graph, for messages.
+
+    Raises:
+        Refused: its kind is not allowed, or its inputs or options are not what the kind requires.
+    """
     kind = kinds.get(operator.code)
     if kind is None:
         raise Refused(f"operator {number} is of kind {operator.code}, which no store needs")
@@ -133,7 +152,7 @@ def outputs(graph: FileGraph, operator: FileOperator, kinds: dict[int, OperatorK
 
 
 def _check_options(call: OperatorCall, kind: OperatorKind) -> None:
-    """Refused unless the options are the kind's own, and each in the range that all operators have in common."""
+    """Raise Refused unless options are those of the kind, and within the ranges that hold for every kind."""
     found = call.operator.options
     if call.operator.options_type not in (kind.options, 0) or (call.operator.options_type and found is None):
         raise call.refuse("it has the options of another operator")
@@ -141,7 +160,7 @@ def _check_options(call: OperatorCall, kind: OperatorKind) -> None:
         if name.startswith(("stride_", "dilation_", "filter_", "block", "multiplier", "count")):
             call.need(1 <= value <= _MOST_OF_AN_OPTION, f"{name} is {value}")
         elif name in ("padding", "bias_type"):
-            # The type of a quantised bias is that of 16-bit activations, which no store has.
+            # A bias type other than these is for 16-bit activations, which no store has.
             call.need(value in ((0, 1) if name == "padding" else (0, 2)), f"{name} is {value}")
         elif name == "activation":
             call.need(0 <= value < _ACTIVATIONS, f"activation is {value}")
@@ -150,7 +169,13 @@ def _check_options(call: OperatorCall, kind: OperatorKind) -> None:
 
 
 def window(call: OperatorCall, size: int, filter_size: int, stride: int, dilation: int = 1) -> int:
-    """How many places a window has along a dimension, with the padding that the options say."""
+    """Return how many positions a window has along a dimension, with the padding that the options say.
+
+    Args:
+        call: the operator.
+        size: the size of the dimension.
+        filter_size, stride, dilation: of the window, along that dimension.
+    """
     spread = (filter_size - 1) * dilation + 1
     places = -(-size // stride) if call.option("padding") == 0 else (size - spread) // stride + 1
     call.need(places > 0, f"a window of {spread} in {size}")
@@ -158,7 +183,16 @@ def window(call: OperatorCall, size: int, filter_size: int, stride: int, dilatio
 
 
 def broadcast(call: OperatorCall, shapes: list[Shape], most: int) -> Shape:
-    """The shape that others are broadcast to; the same shape may have any rank, else there are at most `most`."""
+    """Return the shape that shapes are broadcast to.
+
+    Args:
+        call: the operator.
+        shapes: the shapes of its inputs.
+        most: how many dimensions there may be if the shapes differ.
+
+    Raises:
+        Refused: they cannot be broadcast, or have too many dimensions.
+    """
     if len(set(shapes)) == 1:
         return shapes[0]
     rank = max(map(len, shapes))

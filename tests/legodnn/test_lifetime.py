@@ -17,7 +17,7 @@ from legodnn.errors import ClosedError, ExecutionError, StoreError
 from legodnn.lifetime import Lifetime, release_with
 from legodnn.runtime.executors import capi_executor, isolated, linked_model, litert_capi, tensor_pool, weight_cache
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions, try_out
+from legodnn.runtime.executors.select import covering_compositions, warm_up
 from legodnn.runtime.governing.governor import Governor
 from tests.runtime.opened import KINDS, X, calls, executor_of, open_runtime
 
@@ -43,7 +43,7 @@ def held(store: Store) -> tuple[list[str], list[str], int]:
 def test_a_runtime_lets_go_of_everything_however_it_ends(
     kind: str, end: str, tiny_store: Store, tmp_path: Path
 ) -> None:
-    try_out(tiny_store, None if kind == "isolated" else kind)  # what the library itself holds as long as the process
+    warm_up(tiny_store, None if kind == "isolated" else kind)  # what the library itself holds as long as the process
     before = held(tiny_store)
     runtime = open_runtime(tiny_store, kind, tmp_path)
     runtime.infer("tiny", X)
@@ -125,14 +125,14 @@ def test_a_composition_that_was_let_go_is_refused_not_run(tiny_store: Store) -> 
 def test_an_opening_that_fails_half_way_holds_nothing(
     broken: str, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    try_out(tiny_store)
+    warm_up(tiny_store)
     before = held(tiny_store)
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(12, "Cannot allocate memory") if broken == "place" else ExecutionError("broken")
 
     place = {
-        "place": (linked_model, "Placed"),
+        "place": (linked_model, "MappedModel"),
         "allocate": (tensor_pool, "allocate_pool"),
         "Tensor": (litert_capi, "CApiTensor"),
     }

@@ -49,7 +49,7 @@ def worker(store: Store, folder: Path) -> str:
 
 
 def job(store: Store, folder: Path) -> str:
-    """It imports all that it needs to say that there is no such work."""
+    """Start a training job for a folder that holds no work: it says so, after importing all that it needs."""
     done = processes.run_module("legodnn.blocks.training.job", str(folder), "0")
     assert "is not the work folder of a build" in done.stderr, done.stderr
     return done.stderr
@@ -65,7 +65,7 @@ KINDS = [packing, weighing, self_test, command, worker, pytest.param(job, marks=
 
 
 def plant(folder: Path, modules: set[str], marker: Path) -> None:
-    """For every module a file of its name, which leaves a mark when it is executed."""
+    """Write a file with the name of every module; it leaves a mark when it is executed."""
     for name in modules:
         (folder / f"{name}.py").write_text(f"open({str(marker)!r}, 'a').write({name!r} + '\\n')\nraise SystemExit(9)\n")
 
@@ -78,7 +78,7 @@ def test_no_child_executes_what_lies_in_the_current_folder(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Every module that this kind of child imports, wherever from, is there once more; the parent looks there first."""
+    """The folder has a file named like every module that this kind of child imports; the parent looks there first."""
     outs = [tmp_path / "first", tmp_path / "second"]
     here, marker = tmp_path / "here", tmp_path / "executed"
     for folder in (*outs, here):
@@ -111,7 +111,7 @@ RUN = "import sys; from legodnn.cli import main; sys.exit(main())"
 def test_a_store_that_is_the_current_folder_executes_nothing(
     arguments: list[str], store_copy: Path, tiny_store: Store, tmp_path: Path
 ) -> None:
-    """As a user would: the commands in a store's folder, nothing packed yet."""
+    """Commands are run in a store's folder, as a user would, before anything was packed."""
     marker, program = tmp_path / "executed", tmp_path / "elsewhere" / "program.py"
     np.save(store_copy / "x.npy", X["image"][None])
     program.parent.mkdir()

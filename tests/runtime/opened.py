@@ -20,7 +20,7 @@ KINDS = ["capi", "interpreter", "isolated"]
 
 
 def workload(store: Store, kind: str, folder: Path) -> Workload:
-    """Of a profile that says it was measured with this executor."""
+    """Make a workload of one model, whose profile says that it was measured with this executor."""
     profile = Profile.load(default_path(store.path))
     name = executor_name("capi" if kind == "isolated" else kind)
     path = folder / f"{kind}.json"
@@ -38,7 +38,7 @@ def executor_of(store: Store, kind: str) -> Executor:
 
 
 def calls(runtime: Runtime, plan: Any) -> list[Callable[[], Any]]:
-    """Everything that a runtime can be asked."""
+    """Return calls of everything that a runtime can be asked."""
     return [
         lambda: runtime.infer("tiny", X),
         lambda: runtime.run("tiny", X),

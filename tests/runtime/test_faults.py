@@ -28,13 +28,13 @@ from legodnn.runtime.executors import isolated
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import open_executor
-from legodnn.runtime.switch import choices
+from legodnn.runtime.switch import planned_choices
 
 pytestmark = pytest.mark.faults
 
 
 def program(text: str, cache: Path, timeout: float = 120) -> str:
-    """What a process prints that runs a program; it must not end by a signal."""
+    """Run a program in a process, which must not end by a signal; return what it prints."""
     environment = {**os.environ, "LEGODNN_CACHE": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, check=False, env=environment, timeout=timeout
@@ -48,7 +48,7 @@ import resource
 import numpy as np
 from legodnn import Budget, Runtime
 from legodnn.errors import LegoError
-from legodnn.runtime.executors.select import (open_executor, compositions)
+from legodnn.runtime.executors.select import (covering_compositions, open_executor)
 from legodnn.store import Store
 store = Store({store!r})
 x = {{"image": np.zeros((12, 12, 1), np.float32)}}
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_while_weights_are_packed(tiny_store: Store, tmp_pat
     printed = program(
         _OPEN.format(store=str(tiny_store.path)) + "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "executor = open_executor(store)\n"
-        "print(type(executor).__name__, executor.compose(compositions(store)[0]).run(x)['head'].shape)",
+        "print(type(executor).__name__, executor.compose(covering_compositions(store)[0]).run(x)['head'].shape)",
         tmp_path / "cache",
     )
     assert "InterpreterExecutor (10,)" in printed
@@ -166,7 +166,7 @@ for kind in ("capi", "interpreter"):
             try:
                 executor = open_executor(store, kind)
                 for threads in (1, 2):
-                    executor.compose(compositions(store, threads)[0]).run(x)
+                    executor.compose(covering_compositions(store, threads)[0]).run(x)
                 os._exit(0)
             except LegoError as e:
                 os._exit(1 if "StoreError" not in type(e).__name__ else 3)
@@ -295,14 +295,14 @@ def every_plan(plan: Plan, stores: dict[str, Store]) -> list[Plan]:
 
 
 def answers_of(store: Store, plans: list[Plan], name: str, images: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """By a model's plan, the output for every image, from an executor of its own."""
+    """Return the output for every image under each plan of a model, computed by an executor of its own."""
     executor = open_executor(store)
     answers: dict[str, list[np.ndarray]] = {}
     for plan in [*plans]:
         model = plan[name]
-        composition = executor.compose(choices(store, model))
+        composition = executor.compose(planned_choices(store, model))
         outputs = [composition.run({store.manifest.inputs[0].name: x}) for x in images]
         answers[model.model_dump_json()] = [next(iter(o.values())) for o in outputs]
-        executor.retain(choices(store, model))
+        executor.retain(planned_choices(store, model))
     executor.close()
     return answers

@@ -49,7 +49,7 @@ def forked(work: Callable[[], None], seconds: float = 60) -> None:
 
 @pytest.fixture(params=KINDS)
 def busy(request: pytest.FixtureRequest, tiny_store: Store, tmp_path: Path) -> Iterator[tuple[Runtime, Governor]]:
-    """A runtime that is governed, and used by a thread, whose locks are so held at any moment."""
+    """A runtime that is governed and used by a thread, so that its locks may be held when the process forks."""
     runtime = open_runtime(tiny_store, request.param, tmp_path)
     runtime.plan = with_threads(runtime.plan, 2)
     stop = threading.Event()
@@ -130,7 +130,7 @@ if pid:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_forked_process_ends_as_any_does(kind: str, tiny_store: Store) -> None:
-    """Through Python's own end, which drops everything that was opened before."""
+    """A forked process that ends as Python does by itself, which drops everything that was opened before."""
     done = subprocess.run(
         [sys.executable, "-c", ENDS, str(tiny_store.path), kind],
         capture_output=True,

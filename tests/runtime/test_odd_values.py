@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legodnn import Budget, Plan, Runtime, Store
-from legodnn.errors import InputError, LegoError, WorkloadError
+from legodnn.errors import ConfigError, InputError, LegoError, WorkloadError
 from legodnn.runtime.executors.base import Choice, Executor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import covering_compositions, open_executor
@@ -109,7 +109,7 @@ def test_the_ways_to_open(tiny_store: Store, value: Any) -> None:
     with pytest.raises(WorkloadError):
         Runtime.open([tiny_store.path], budget=value)
     if not isinstance(value, str) or value != "auto":
-        with pytest.raises(WorkloadError):
+        with pytest.raises(ConfigError):
             Runtime.open([tiny_store.path], executor=value)
 
 

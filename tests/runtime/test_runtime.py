@@ -15,7 +15,7 @@ from legodnn.profile import ChainOverhead, Latency, Profile, Skipped, default_pa
 from legodnn.runtime.executors import interpreter
 from legodnn.runtime.executors.select import executor_name, open_executor
 from legodnn.runtime.running_model import RunningModel
-from legodnn.runtime.switch import choices
+from legodnn.runtime.switch import planned_choices
 from legodnn.workload import SwitchCharge, Workload, WorkloadModel
 
 
@@ -51,7 +51,7 @@ def test_without_limits_every_block_is_its_best_option(runtime: Runtime) -> None
 def test_a_composed_model_gives_the_outputs_of_its_segments_run_one_by_one(runtime: Runtime, tiny_store: Store) -> None:
     x = image(tiny_store)
     executor = open_executor(tiny_store, "interpreter")
-    expected = executor.compose(choices(tiny_store, runtime.plan["tiny"])).run({"image": x})
+    expected = executor.compose(planned_choices(tiny_store, runtime.plan["tiny"])).run({"image": x})
     np.testing.assert_allclose(runtime.infer("tiny", x), expected["head"], atol=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_a_block_that_cannot_be_loaded_leaves_the_running_plan(
         wanted = runtime.scheduler.plan(small)
         (store_copy / store.manifest.blocks[-1].option("s0.5").file).write_bytes(b"not a model")
         running = runtime._models["tiny"]
-        after = choices(store, wanted["tiny"])
+        after = planned_choices(store, wanted["tiny"])
         with pytest.raises(StoreError, match="bytes"):
             running.change(after, wanted["tiny"], beside=bool(room))
         with pytest.raises(StoreError, match="bytes"):
@@ -199,11 +199,11 @@ def test_a_model_whose_old_blocks_cannot_be_loaded_again_stands_still_and_says_s
     sizes = {(s.name, o.name): 1 for s in store.manifest.segments for o in s.options}
     model = RunningModel("m", store, sizes, open_executor(store, "interpreter"))
     before, after = (ModelPlan(name="m", options={"block1": o, "block2": o}) for o in ("s0", "s0.5"))
-    model.change(choices(store, before), before)
+    model.change(planned_choices(store, before), before)
     for option in store.manifest.blocks[0].options:
         (store_copy / option.file).write_bytes(b"not a model")
     with pytest.raises(StoreError):
-        model.change(choices(store, after), after, beside=False)
+        model.change(planned_choices(store, after), after, beside=False)
     with pytest.raises(SuspendedError, match=r"'m' cannot be loaded any more: .* has 11 bytes"):
         model.infer({"image": image(store)})
     model.close()

@@ -1,4 +1,4 @@
-"""A switch is decided as a value: what changes, in which order, and what may stand beside the old."""
+"""A switch is decided as a value: what changes, in which order, and what is loaded beside the old."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.switch import ModelChange, choices, in_order
+from legodnn.runtime.switch import ModelChange, in_order, planned_choices
 from legodnn.store import Store
 
 
 def test_a_plan_gives_one_choice_for_every_segment_in_order(tiny_store: Store) -> None:
     plan = ModelPlan(name="tiny", threads=2, options={"block1": "s0.5", "block2": "s0"})
-    assert choices(tiny_store, plan) == (
+    assert planned_choices(tiny_store, plan) == (
         Choice("block1", "s0.5", 2),
         Choice("block2", "s0", 2),
         Choice("head", "s0", 2),
@@ -21,7 +21,7 @@ def test_a_plan_gives_one_choice_for_every_segment_in_order(tiny_store: Store) -
 
 
 def test_a_suspended_model_has_no_choices(tiny_store: Store) -> None:
-    assert choices(tiny_store, ModelPlan(name="tiny", suspended=True)) == ()
+    assert planned_choices(tiny_store, ModelPlan(name="tiny", suspended=True)) == ()
 
 
 def test_new_are_the_choices_that_did_not_run_before() -> None:

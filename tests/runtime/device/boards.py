@@ -11,7 +11,7 @@ ARM32 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lp
 
 
 def write(root: Path, files: dict[str, object]) -> Path:
-    """The files, each with a line's end."""
+    """Return the files, each ending with a newline."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def rock5b(root: Path) -> Path:
 
 
 def jetson_nano(root: Path) -> Path:
-    """Its kernel names every core, and every core the same, as that of the TX1 does."""
+    """A device whose kernel describes every core, and all alike, as that of the TX1 does."""
     head = "model name\t: ARMv8 Processor rev 1 (v8l)\n"
     return arm(root, [("0x41:0xd07", 1_479_000)] * 4, board="NVIDIA Jetson Nano Developer Kit", head=head)
 

@@ -1,157 +1,25 @@
-"""Both executors compose any options of a store, give the same results, and refuse what is not what it should be."""
+"""The best executor that works here is chosen, or the one that was asked for; what makes no sense is refused."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from legodnn.errors import LegoError, StoreError, WorkloadError
-from legodnn.files import sha256_bytes
-from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.errors import ConfigError
 from legodnn.runtime.executors.capi_executor import CApiExecutor
-from legodnn.runtime.executors.interpreter import InterpreterExecutor, open_interpreter
-from legodnn.runtime.executors.select import covering_compositions, executor_kind, executor_name, open_executor
+from legodnn.runtime.executors.interpreter import InterpreterExecutor
+from legodnn.runtime.executors.select import (
+    covering_compositions,
+    executor_kind,
+    executor_name,
+    open_executor,
+    prepare,
+)
 from legodnn.store import Store
 
 KINDS = ("capi", "interpreter")
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def executor(request: pytest.FixtureRequest, tiny_store: Store) -> Any:
-    opened = open_executor(tiny_store, request.param)
-    assert isinstance(opened, {"capi": CApiExecutor, "interpreter": InterpreterExecutor}[request.param])
-    yield opened
-    opened.close()
-
-
-def image(seed: int = 0) -> dict[str, np.ndarray]:
-    return {"image": np.random.default_rng(seed).uniform(size=(12, 12, 1)).astype(np.float32)}
-
-
-def chosen(store: Store, *options: str, threads: int = 1) -> tuple[Choice, ...]:
-    names = (*options, "s0")
-    return tuple(Choice(s.name, o, threads) for s, o in zip(store.manifest.segments, names, strict=True))
-
-
-def by_hand(store: Store, choices: tuple[Choice, ...], inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """Each segment's file in an Interpreter, one after another."""
-    (value,) = (x[np.newaxis] for x in inputs.values())
-    for segment, choice in zip(store.manifest.segments, choices, strict=True):
-        interpreter = open_interpreter(model_path=str(store.path / segment.option(choice.option).file))
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], value)
-        interpreter.invoke()
-        value = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    return value[0]
-
-
-option = st.sampled_from(["s0", "s0.5", "s0.75"])
-
-
-@given(option, option, st.integers(1, 2), st.integers(0, 99))
-def test_any_composition_gives_what_its_files_give_one_by_one(
-    executor: Any, tiny_store: Store, first: str, second: str, threads: int, seed: int
-) -> None:
-    choices = chosen(tiny_store, first, second, threads=threads)
-    composition = executor.compose(choices)
-    executor.retain(choices)
-    inputs = image(seed)
-    copy = inputs["image"].copy()
-    outputs = composition.run(inputs)
-    assert list(outputs) == ["head"]
-    np.testing.assert_allclose(outputs["head"], by_hand(tiny_store, choices, inputs), atol=1e-5)
-    np.testing.assert_array_equal(inputs["image"], copy)
-
-
-def test_results_outlive_the_next_run(executor: Any, tiny_store: Store) -> None:
-    composition = executor.compose(chosen(tiny_store, "s0", "s0"))
-    one = composition.run(image(1))["head"]
-    kept = one.copy()
-    two = composition.run(image(2))["head"]
-    np.testing.assert_array_equal(one, kept)
-    assert np.abs(two - kept).max() > 0
-
-
-def test_an_earlier_composition_runs_on_until_it_is_not_retained(executor: Any, tiny_store: Store) -> None:
-    choices = chosen(tiny_store, "s0", "s0")
-    first = executor.compose(choices)
-    executor.retain(choices)
-    expected = first.run(image())["head"]
-    second = executor.compose(chosen(tiny_store, "s0.75", "s0.5", threads=2))
-    np.testing.assert_array_equal(first.run(image())["head"], expected)
-    assert np.abs(second.run(image())["head"] - expected).max() > 1e-4
-    executor.retain(chosen(tiny_store, "s0.75", "s0.5", threads=2))
-    np.testing.assert_array_equal(executor.compose(choices).run(image())["head"], expected)
-
-
-def test_the_interpreter_loads_what_is_new_and_keeps_what_stays(tiny_store: Store) -> None:
-    executor = InterpreterExecutor(tiny_store)
-    before, after = chosen(tiny_store, "s0", "s0"), chosen(tiny_store, "s0", "s0.5")
-    assert executor.to_load(before) == before
-    old = executor.compose(before)
-    assert executor.to_load(after) == (Choice("block2", "s0.5", 1),)
-    new = executor.compose(after)
-    assert [a is b for a, b in zip(old.steps, new.steps, strict=True)] == [True, False, True]
-    executor.retain(after)
-    assert executor.to_load(before) == (Choice("block2", "s0", 1),)
-
-
-@pytest.mark.capi
-def test_both_executors_give_the_same_bits(tiny_store2: Store) -> None:
-    one, other = (open_executor(tiny_store2, kind) for kind in KINDS)
-    x = {i.name: np.random.default_rng(3).random(i.shape, np.float32) for i in tiny_store2.manifest.inputs}
-    for choices in covering_compositions(tiny_store2):
-        for name, value in one.compose(choices).run(x).items():
-            np.testing.assert_array_equal(value, other.compose(choices).run(x)[name])
-
-
-def test_compositions_hold_every_option(tiny_store: Store) -> None:
-    held = {(c.segment, c.option) for choices in covering_compositions(tiny_store) for c in choices}
-    assert held == {(s.name, o.name) for s in tiny_store.manifest.segments for o in s.options}
-
-
-def test_an_option_that_is_not_in_the_store_is_refused(executor: Any, tiny_store: Store) -> None:
-    with pytest.raises(StoreError, match=r"segment block2 has no option 's0\.9'"):
-        executor.compose(chosen(tiny_store, "s0", "s0.9"))
-
-
-def forged(folder: Path, content: bytes) -> Store:
-    """The store with other content for an option of block2, and a manifest that says so."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    entry = next(o for s in manifest["segments"] if s["name"] == "block2" for o in s["options"] if o["name"] == "s0.5")
-    (folder / entry["file"]).write_bytes(content)
-    entry["bytes"], entry["sha256"] = len(content), sha256_bytes(content)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return Store(folder)
-
-
-def use(store: Store, kind: str) -> ComposedModel:
-    return open_executor(store, kind).compose(chosen(store, "s0", "s0.5"))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("content", [b"hello", b"\0" * 4096, None])
-def test_a_store_whose_file_is_no_model_is_refused(store_copy: Path, kind: str, content: bytes | None) -> None:
-    """Not even one whose manifest was forged to match, or cut short, crashes."""
-    whole = (store_copy / "block2" / "s0.5.tflite").read_bytes()
-    with pytest.raises(LegoError):
-        use(forged(store_copy, whole[: len(whole) // 2] if content is None else content), kind)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_file_of_another_segment_is_refused(store_copy: Path, kind: str) -> None:
-    other = (store_copy / "block1" / "s0.5.tflite").read_bytes()
-    with pytest.raises(
-        StoreError, match=r"s0\.5\.tflite .* it has tensors .* where the manifest says .*; build the store again"
-    ):
-        use(forged(store_copy, other), kind)
 
 
 @pytest.mark.capi
@@ -163,35 +31,41 @@ def test_the_name_says_how_the_library_is_called(monkeypatch: pytest.MonkeyPatch
     assert executor_kind() == "interpreter"
     assert not executor_name().endswith(" C API")
     assert executor_kind("capi") == "capi"
-    monkeypatch.setenv("LEGODNN_EXECUTOR", "gpu")
-    with pytest.raises(WorkloadError, match="auto, capi or interpreter"):
-        executor_kind()
+
+
+@pytest.mark.parametrize("nonsense", ["gpu", "CAPI", " capi"])
+def test_an_executor_that_there_is_not_is_a_config_error_that_names_the_place(
+    nonsense: str, tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for use in (executor_kind, executor_name, lambda kind: open_executor(tiny_store, kind)):
+        with pytest.raises(ConfigError, match=f"^no executor '{nonsense}'; it is one of auto, capi or interpreter"):
+            use(nonsense)
+    monkeypatch.setenv("LEGODNN_EXECUTOR", nonsense)
+    for ask in (executor_kind, lambda: open_executor(tiny_store), lambda: prepare(tiny_store)):
+        with pytest.raises(ConfigError, match=f"^LEGODNN_EXECUTOR: no executor '{nonsense}'; it is one of"):
+            ask()
+    assert executor_kind("interpreter") == "interpreter"
+
+
+def test_an_executor_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^no executor 3; it is one of"):
+        executor_kind(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_asked_for_is_opened(kind: str, tiny_store: Store) -> None:
+    opened = open_executor(tiny_store, kind)
+    assert isinstance(opened, {"capi": CApiExecutor, "interpreter": InterpreterExecutor}[kind])
+    opened.close()
+
+
+def test_compositions_hold_every_option(tiny_store: Store) -> None:
+    held = {(c.segment, c.option) for choices in covering_compositions(tiny_store) for c in choices}
+    assert held == {(s.name, o.name) for s in tiny_store.manifest.segments for o in s.options}
 
 
 def program(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
-
-
-@pytest.mark.capi
-def test_a_library_that_fails_its_self_test_is_replaced_with_a_warning() -> None:
-    done = program(
-        "from legodnn.runtime.executors import litert_capi\n"
-        "litert_capi._SIZES[litert_capi._TensorType] = 71\n"
-        "from legodnn.runtime.executors.select import executor_kind\n"
-        "print(executor_kind())\n"
-        "executor_kind('capi')"
-    )
-    assert done.stdout.strip() == "interpreter"
-    assert "called through the Interpreter, slower to switch: _TensorType has 72 bytes instead of 71" in done.stderr
-    assert "DependencyError: LiteRT's C API cannot be used" in done.stderr
-
-
-@pytest.mark.capi
-def test_an_untried_version_is_first_tried_in_a_process_of_its_own() -> None:
-    text = "from legodnn.runtime.executors import litert_capi as capi\ncapi._TRIED = ()\n{}print(capi.capi_problem())"
-    assert program(text.format("")).stdout.strip() == "None"
-    spoiled = program(text.format("import sys; sys.executable = '/bin/false'\n"))
-    assert "the self-test ended with status" in spoiled.stdout
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,3 +79,12 @@ def test_opening_and_running_prints_nothing(tiny_store: Store, kind: str) -> Non
         "print(c.run({'image': np.zeros((12, 12, 1), np.float32)})['head'].shape)"
     )
     assert (done.stdout.strip(), done.stderr) == ("(10,)", "")
+
+
+def test_what_implements_executors_is_loaded_when_it_is_first_needed() -> None:
+    """Importing the runtime and planning take no longer for it."""
+    done = program(
+        "import sys, legodnn.runtime\n"
+        "print(*(m for m in sys.modules if m.startswith(('legodnn.runtime.executors.', 'multiprocessing'))))"
+    )
+    assert done.stdout.split() == ["legodnn.runtime.executors.base", "legodnn.runtime.executors.select"], done.stderr

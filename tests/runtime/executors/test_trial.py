@@ -17,7 +17,7 @@ import pytest
 from legodnn import processes
 from legodnn.errors import ExecutionError, StoreError
 from legodnn.files import sha256_bytes
-from legodnn.runtime.executors import trial, weight_cache
+from legodnn.runtime.executors import trial
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import covering_compositions, open_executor
@@ -30,7 +30,7 @@ KINDS = ("capi", "interpreter")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(weight_cache, "_tried", set())
+    monkeypatch.setattr(trial, "_tried", set())
     monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -105,9 +105,11 @@ def test_isolated_models_are_refused_as_well(store_copy: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_nothing_can_be_kept_files_are_tried_out_all_the_same(
-    store_copy: Path, tiny_store: Store, cache: Path, kind: str
+    store_copy: Path, tiny_store: Store, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.write_text("no folder")
+    monkeypatch.delenv("LEGODNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "legodnn").write_text("no folder")
     executor = open_executor(tiny_store, kind)
     assert isinstance(executor, InterpreterExecutor)
     executor.compose(covering_compositions(tiny_store)[0]).run({"image": np.zeros((12, 12, 1), np.float32)})
@@ -118,7 +120,7 @@ def test_where_nothing_can_be_kept_files_are_tried_out_all_the_same(
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_done_once_for_a_store_and_device(tiny_store: Store, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     open_executor(tiny_store, kind).close()
-    monkeypatch.setattr(weight_cache, "_tried", set())
+    monkeypatch.setattr(trial, "_tried", set())
     monkeypatch.setattr(processes, "run_module", None)
     open_executor(tiny_store, kind).close()
 

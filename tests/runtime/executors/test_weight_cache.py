@@ -44,7 +44,7 @@ def answer(store: Store, kind: str | None = None) -> np.ndarray:
 def test_an_entry_is_made_once_and_is_the_users_alone(cache: Path, tiny_store: Store) -> None:
     answer(tiny_store)
     (entry,) = entries(cache)
-    assert entry.name == weight_cache.entry_name(tiny_store)
+    assert entry == weight_cache.entry_path(tiny_store)
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700
     assert stat.S_IMODE(entry.stat().st_mode) == 0o700
     assert stat.S_IMODE((entry / "weights.packed").stat().st_mode) == 0o400
@@ -63,7 +63,7 @@ def test_stores_with_other_weights_have_other_entries(cache: Path, store_copy: P
     swapped = Store(store_copy)
     for store in (tiny_store, swapped):
         np.testing.assert_allclose(answer(store), answer(store, "interpreter"), atol=1e-5)
-    assert {weight_cache.entry_name(s) for s in (tiny_store, swapped)} <= {p.name for p in entries(cache)}
+    assert {weight_cache.entry_path(s) for s in (tiny_store, swapped)} <= set(entries(cache))
 
 
 def truncate(path: Path) -> None:
@@ -128,7 +128,7 @@ def test_processes_that_fill_the_cache_at_once_all_succeed(cache: Path, tiny_sto
         for _ in range(3)
     ]
     assert [p.communicate()[0].strip() for p in processes] == ["CApiExecutor"] * 3
-    assert [p.name for p in entries(cache)] == [weight_cache.entry_name(tiny_store2)]
+    assert entries(cache) == [weight_cache.entry_path(tiny_store2)]
 
 
 def test_what_was_not_used_for_longest_goes_first(
@@ -140,14 +140,13 @@ def test_what_was_not_used_for_longest_goes_first(
     for age, store in ((300, stores[0]), (200, stores[1])):
         answer(store)
         old = cache.stat().st_mtime - age
-        os.utime(cache / weight_cache.entry_name(store), (old, old))
+        os.utime(weight_cache.entry_path(store), (old, old))
     answer(stores[0])  # used again: now the other is the oldest
     total = sum(f.stat().st_size for f in cache.rglob("*") if f.is_file())
     needed = sum(o.bytes for s in stores[2].manifest.segments for o in s.options) * 5 // 4 + weight_cache._SPARE_BYTES
     monkeypatch.setenv("LEGODNN_CACHE_LIMIT", str(total + needed - 1))
     answer(stores[2])
-    kept = sorted(weight_cache.entry_name(s) for s in (stores[0], stores[2]))
-    assert [p.name for p in entries(cache)] == kept
+    assert entries(cache) == sorted(weight_cache.entry_path(s) for s in (stores[0], stores[2]))
 
 
 MAKING = """
@@ -176,40 +175,29 @@ def test_an_unfinished_entry_goes_with_the_process_that_makes_it_and_not_before(
             os.utime(unfinished, (now - age, now - age))
             answer(tiny_store)
             assert unfinished.is_dir()
-            shutil.rmtree(cache / weight_cache.entry_name(tiny_store))
+            shutil.rmtree(weight_cache.entry_path(tiny_store))
         maker.kill()
     answer(tiny_store)
-    assert [p.name for p in entries(cache)] == [weight_cache.entry_name(tiny_store)]
-
-
-def test_a_user_without_a_home_is_told_to_name_a_folder() -> None:
-    """As in a container that runs under a number that no user has."""
-    program = (
-        "import os, pwd\nfrom legodnn.runtime.executors.weight_cache import PackingError, cache_folder\n"
-        "pwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))\n"
-        "for name in ('HOME', 'XDG_CACHE_HOME', 'LEGODNN_CACHE'): os.environ.pop(name, None)\n"
-        "try: cache_folder()\nexcept PackingError as e: print(e)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "home directory" in done.stdout
-    assert "set LEGODNN_CACHE" in done.stdout
+    assert entries(cache) == [weight_cache.entry_path(tiny_store)]
 
 
 @pytest.mark.parametrize("obstacle", ["limit", "others may write", "a file"])
-def test_without_a_cache_models_run_by_the_interpreter_with_a_warning(
-    cache: Path,
+def test_where_packed_weights_cannot_be_kept_models_run_by_the_interpreter_with_a_warning(
+    tmp_path: Path,
     tiny_store: Store,
     obstacle: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.delenv("LEGODNN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     if obstacle == "limit":
         monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "1kB")
     elif obstacle == "a file":
-        cache.write_text("")
+        (tmp_path / "legodnn").write_text("")
     else:
-        cache.mkdir()
-        cache.chmod(0o777)
+        (tmp_path / "legodnn").mkdir()
+        (tmp_path / "legodnn").chmod(0o777)
     executor = open_executor(tiny_store)
     assert isinstance(executor, InterpreterExecutor)
     assert "tiny runs without packed weights, slower to switch" in caplog.text

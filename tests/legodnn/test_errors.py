@@ -1,0 +1,37 @@
+"""The hierarchy of errors is the one that its module draws."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from legodnn import errors
+from legodnn.errors import LegoError
+from legodnn.plan import Infeasible
+
+CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, LegoError)]
+
+
+def drawn(text: str) -> dict[str, str]:
+    """Each class of the drawing and its parent."""
+    parents, above = {}, {0: "LegoError"}
+    for line in text.splitlines():
+        if found := re.match(r"    (?P<branch>[│├└─ ]+)(?P<name>[A-Z]\w+) ", line):
+            depth = len(found["branch"]) // 4
+            parents[found["name"]] = above[depth - 1]
+            above[depth] = found["name"]
+    return parents
+
+
+def test_the_drawing_shows_every_error_under_its_parent() -> None:
+    assert drawn(errors.__doc__ or "") == {c.__name__: c.__base__.__name__ for c in CLASSES if c is not LegoError}
+
+
+@pytest.mark.parametrize("error", CLASSES, ids=lambda c: c.__name__)
+def test_control_characters_in_a_message_are_shown_as_escapes(error: type[LegoError]) -> None:
+    if error is errors.InfeasibleError:
+        assert isinstance(inspect.signature(error).parameters["report"].annotation, str), Infeasible
+    else:
+        assert str(error("a\x1b[31mb")) == r"a\x1b[31mb"

@@ -75,8 +75,9 @@ def test_descendants_are_smaller_and_cost_more_accuracy(tiny_store: Store) -> No
 
 def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store: Store) -> None:
     manifest, recipe = tiny_store.manifest, recipe_of(tiny_store)
+    assert recipe.image_size is not None
     val = load(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
-    x = val.x
+    x = np.asarray(val.x)
     for segment in manifest.segments:
         [x] = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
     assert manifest.accuracy.original == pytest.approx(float((x.argmax(axis=1) == val.y).mean()), abs=1e-6)
@@ -332,5 +333,5 @@ def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path
         np.testing.assert_allclose(run_files(store, {}, images), model(images), atol=1e-5)
         for budget in (Budget(), Budget(memory_bytes=runtime.plan.memory_bytes)):
             runtime.budget = budget
-            found = [runtime.infer("skips", image) for image in images]
+            found = [np.asarray(runtime.infer("skips", image)) for image in images]
             np.testing.assert_allclose(found, run_files(store, runtime.plan["skips"].options, images), atol=1e-6)

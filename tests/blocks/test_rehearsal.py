@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,13 @@ def recipe_of(tmp_path: Path, model: keras.Model, y: Any = None, **changes: Any)
 
 
 @pytest.fixture
-def untrained(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be trained."""
 
     def train(*args: Any) -> None:
         raise AssertionError("trained before everything was tried")
 
     monkeypatch.setattr(build_module, "train_job", train)
-    return
 
 
 def classifier(columns: int = 3, activation: str | None = "softmax") -> keras.Model:

@@ -121,11 +121,11 @@ def test_a_loop_of_links_is_refused(store_copy: Path) -> None:
 
 
 def segment(number: int = 0) -> Callable[[Document], Document]:
-    return lambda document: document["segments"][number]  # type: ignore[no-any-return]
+    return lambda document: document["segments"][number]
 
 
 def option(number: int = 0) -> Callable[[Document], Document]:
-    return lambda document: document["segments"][0]["options"][number]  # type: ignore[no-any-return]
+    return lambda document: document["segments"][0]["options"][number]
 
 
 @pytest.mark.parametrize(
@@ -184,11 +184,16 @@ def test_two_options_cannot_share_a_file_under_different_hashes(store_copy: Path
     assert "it was altered" in refusal(store_copy)
 
 
+def replace_by_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("x")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda folder: shutil.rmtree(folder), "is not a folder; `legodnn build --help`"),
-        (lambda folder: (shutil.rmtree(folder), folder.write_text("x")), "is not a folder"),
+        (replace_by_file, "is not a folder"),
         (lambda folder: (folder / MANIFEST).unlink(), "is not a store: it has no manifest.json"),
         (lambda folder: ((folder / MANIFEST).unlink(), (folder / MANIFEST).mkdir()), "it is a folder, not a file"),
         (lambda folder: (folder / MANIFEST).write_bytes(b"\x80\x81"), "is not UTF-8"),
@@ -230,7 +235,9 @@ def test_a_manifest_with_flipped_or_lost_bytes_opens_or_is_refused(
     assert len(refusal_if_any(scratch).splitlines()) <= 2
 
 
-json_values = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({})
+json_values: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just([]) | st.just({})
+)
 
 
 @given(data=st.data())

@@ -189,8 +189,12 @@ def test_a_device_on_mains_is_refused(tmp_path: Path, status: str, why: str) -> 
 
 def test_plugging_in_meanwhile_is_an_error(tmp_path: Path) -> None:
     root = battery(tmp_path, power_now=4_000_000)
+
+    def plug_in() -> None:
+        battery(root, status="Charging")
+
     with pytest.raises(ProfileError, match="is being charged"):
-        Battery(root).joules(lambda: battery(root, status="Charging") and None)
+        Battery(root).joules(plug_in)
 
 
 def test_a_second_battery_that_rests_does_not_matter(tmp_path: Path) -> None:
@@ -281,8 +285,12 @@ def test_lines_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 def test_a_file_that_begins_too_late_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "meter.csv"
     path.write_text("")
+
+    def begin_late() -> None:
+        path.write_text(f"{time.time() + 5},1\n")
+
     with pytest.raises(ProfileError, match="start the meter before profiling"):
-        External(path).joules(lambda: path.write_text(f"{time.time() + 5},1\n") and None)
+        External(path).joules(begin_late)
 
 
 def test_a_meter_that_stopped_writing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

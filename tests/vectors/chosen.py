@@ -39,7 +39,7 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
         [{"budget": b} for b in ({}, {"memory_bytes": 30}, {"memory_bytes": 29}, {"latency_ms": 2.0})],
     )
     one = {"models": [one_block("a", big, small, rate_hz=100.0)]}
-    runs = {
+    runs: dict[str, Json] = {
         "schema": "legodnn.plan/1",
         "models": [{"name": "a", "options": {"b": "small"}}],
         "budget": {},
@@ -53,7 +53,7 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             {"budget": {}, "running": {**runs, "models": [{"name": "a", "options": {"b": "twin"}}]}},
         ],
     )
-    for what, plan in {
+    running: dict[str, dict[str, Json]] = {
         "unknown option": {"options": {"b": "gone"}},
         "unknown block": {"options": {"other": "small"}},
         "no blocks": {"options": {}},
@@ -64,7 +64,8 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
         "a thread count that is not used, unknown option": {"threads": 8, "options": {"b": "gone"}},
         "no threads": {"threads": 0, "options": {"b": "small"}},
         "another model": {"name": "z", "options": {"b": "gone"}},
-    }.items():
+    }
+    for what, plan in running.items():
         yield f"running: {what}", one, [{"budget": {}, "running": {**runs, "models": [{"name": "a", **plan}]}}]
     for what, document in {
         "another version": {**runs, "schema": "legodnn.plan/2"},
@@ -216,31 +217,29 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             )
         ],
     )
+    bad_budgets: list[dict[str, Json]] = [
+        {"memory_bytes": 0},
+        {"memory_bytes": -5},
+        {"memory_bytes": 1.5},
+        {"memory_bytes": "20MB"},
+        {"memory_bytes": 1 << 62},
+        {"memory_bytes": (1 << 62) - 1},
+        {"latency_ms": 0},
+        {"latency_ms": {"z": 1.0}},
+        {"latency_ms": {"a": 0.0}},
+        {"cores": 0.0},
+        {"cores": 1e300},
+        {"latency_ms": 1e300},
+        {"ram": 5},
+        {"latency_ms": {}},
+        {"latency_ms": [1.0]},
+        {"memory_bytes": True},
+        {"cores": 1e-300},
+    ]
     yield (
         "budgets that make no sense",
         one,
-        [
-            {"budget": b}
-            for b in (
-                {"memory_bytes": 0},
-                {"memory_bytes": -5},
-                {"memory_bytes": 1.5},
-                {"memory_bytes": "20MB"},
-                {"memory_bytes": 1 << 62},
-                {"memory_bytes": (1 << 62) - 1},
-                {"latency_ms": 0},
-                {"latency_ms": {"z": 1.0}},
-                {"latency_ms": {"a": 0.0}},
-                {"cores": 0.0},
-                {"cores": 1e300},
-                {"latency_ms": 1e300},
-                {"ram": 5},
-                {"latency_ms": {}},
-                {"latency_ms": [1.0]},
-                {"memory_bytes": True},
-                {"cores": 1e-300},
-            )
-        ],
+        [{"budget": b} for b in bad_budgets],
     )
     yield "cores without a rate", {"models": [one_block("a", big, small)]}, [{"budget": {"cores": 1.0}}]
     yield "one name twice", {"models": [one_block("a", big), one_block("a", big)]}, [{"budget": {}}]

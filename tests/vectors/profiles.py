@@ -97,7 +97,9 @@ def asked() -> Json:
     for version in ("legodnn.profile/2", "legodnn.store/1", None):
         texts[f"schema {version}"] = put("schema", value=version)
     texts["memory twice"] = text.replace('"memory_bytes": ', '"memory_bytes": "x", "memory_bytes": ', 1)
-    cases = [{"name": name, "base": "profile", "edits": difference(text, after)} for name, after in texts.items()]
+    cases: list[Json] = [
+        {"name": name, "base": "profile", "edits": difference(text, after)} for name, after in texts.items()
+    ]
     cases += [{"name": name, "base": "profile", "edits": edits} for name, edits in mutations(document, "profile", 120)]
     device = document["device"]
     for key, value in (("machine", "x86_64"), ("cpu", "Cortex-A55"), ("cores", 4), ("executor", "other"), ("cores", 8)):

@@ -326,7 +326,7 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
         yield f"mean {values}", put("inputs", 0, "mean", value=values)
         yield f"std {values}", put("inputs", 0, "std", value=values)
     for value in ("bilinear-antialias", "bilinear", "", None):
-        yield f"resize {value}", dumped(changed(document, ("inputs", 0), lambda c, k, v=value: c[k].update(resize=v)))
+        yield f"resize {value}", put("inputs", 0, "resize", value=value)
     for x, y in (
         ([0.0], [1.0]),
         ([0.0, 0.0], [1.0, 0.0]),
@@ -423,7 +423,8 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
 
 def asked() -> Json:
     """Manifests, and stores that differ from these."""
-    bases, cases = {}, []
+    bases: dict[str, Json] = {}
+    cases: list[Json] = []
     for name, document in (("chain", CHAIN), ("graph", GRAPH)):
         files = [o["file"] for s in document["segments"] for o in s["options"]]
         bases[name] = {"manifest": dumped(document), "files": files}

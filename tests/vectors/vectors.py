@@ -63,7 +63,9 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
     file bytes, load ms].
     """
     rest = {key: number(value) for key, value in data.items() if key not in ("name", "blocks", "fixed", "link")}
-    link = {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
+    link: dict[str, Any] = (
+        {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
+    )
     return ModelTable(
         name=data["name"],
         blocks=tuple(_segment(*s) for s in data["blocks"]),
@@ -262,7 +264,7 @@ def picture_answer(case: Mapping[str, Json]) -> Json:
     shape, (height, width) = tuple(case["shape"]), case["size"]
     i = np.arange(height * width * shape[-1], dtype=np.int64)
     pixels = ((i * i * 7 + i * case["seed"] + i * 31 % 17 * 11) % 256).astype(np.uint8)
-    how = {key: tuple(case[key]) for key in ("range", "mean", "std")}
+    how: dict[str, Any] = {key: tuple(case[key]) for key in ("range", "mean", "std")}
     spec = InputSpec(name="x", shape=shape, **how)
     return [float(v) for v in as_model_takes(fit_array(pixels.reshape(height, width, -1), shape), spec).ravel()]
 

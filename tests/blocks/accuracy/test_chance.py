@@ -51,7 +51,7 @@ def test_numbers_on_another_scale_are_no_better_than_a_constant() -> None:
 
 
 def test_without_labels_outputs_agree_with_themselves_unless_they_are_all_the_same() -> None:
-    assert standing(top1, [SCORES], of(None)) == Standing(1.0, pytest.approx(0.35, abs=0.15))
+    assert standing(top1, [SCORES], of(None)) == Standing(1.0, pytest.approx(0.35, abs=0.15))  # type: ignore[arg-type]
     same = np.tile([1.0, 0, 0, 0], (N, 1)).astype(np.float32) + 1e-3 * SCORES
     assert not standing(top1, [same], of(None)).clear
 

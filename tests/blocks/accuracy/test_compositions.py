@@ -85,10 +85,10 @@ def test_segments_that_compositions_share_run_once_for_a_batch() -> None:
 
 
 def test_models_with_several_inputs_and_outputs_and_no_labels() -> None:
-    join: Segment = lambda a, b: [a + b]  # noqa: E731
+    join: Any = lambda a, b: [a + b]  # noqa: E731
     split: list[Segment] = [lambda x: [x, 2 * x], lambda x: [x, 3 * x]]
     stages = [Stage(("a", "b"), ("sum",), [join]), Stage(("sum",), ("one", "two"), split)]
-    x = {name: np.random.default_rng(i).normal(size=(20, 3)).astype(np.float32) for i, name in enumerate("ab")}
+    x: Any = {name: np.random.default_rng(i).normal(size=(20, 3)).astype(np.float32) for i, name in enumerate("ab")}
     swapped = OptionChain(stages, ("two", "sum"))
     found = dict(evaluate(swapped, swaps(swapped.sizes), Split(x, None), r2))
     assert found[0, 0] == MeasuredComposition(1.0, 0.0)
@@ -133,7 +133,7 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
         swaps(swapped.sizes)
     )  # single swaps are always fitted
     assert (model.metric, model.data, model.samples) == ("top1", "made up", len(held_out))
-    assert model.original == top1([validation.x], validation.y)
+    assert model.original == top1([np.asarray(validation.x)], validation.y)
     assert model.error < 0.02
     unseen = draw_compositions(swapped.sizes, 30, seed=7)
     known = dict(evaluate(swapped, unseen, validation))
@@ -174,7 +174,7 @@ def test_the_report_names_every_level_and_the_held_out_error(validation: Split) 
 
 
 def test_what_is_known_is_not_measured_again(validation: Split) -> None:
-    few = Split(validation.x[:200], validation.y[:200])
+    few = validation.first(200)
     known: dict[OptionNumbers, MeasuredComposition] = {}
     first = measure(chain((0.0, 0.2, 0.5)), few, "made up", 12, seed=3, known=known)
     broken: list[list[Segment]] = [[lambda x: [np.full_like(x, np.nan)]] * 3] * 4

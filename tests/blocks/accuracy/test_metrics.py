@@ -155,7 +155,7 @@ def test_every_output_of_several_counts() -> None:
     metric = metric_of(None, dataset((CLASS, BOX)), model)
     assert metric.__name__ == "top1, r2"
     constant = np.tile(BOX.mean(axis=0), (N, 1))
-    assert metric([ONE, BOX], (CLASS, BOX)) == pytest.approx(1)
+    assert metric([ONE, np.float32(BOX)], (CLASS, BOX)) == pytest.approx(1)
     assert metric([ONE, constant], (CLASS, BOX)) == pytest.approx(0.5)
     agreement = metric_of(None, dataset(None), model_of(vector(5, "softmax"), vector(4)))
     assert agreement([ONE, constant], [ONE, BOX]) == pytest.approx(0.5)

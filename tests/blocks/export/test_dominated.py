@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.build import mark_dominated
+from legodnn.blocks.export.options import mark_dominated
 from legodnn.manifest import Option, Precision
 
 # Few values, so that ties are frequent.

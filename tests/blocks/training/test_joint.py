@@ -101,7 +101,7 @@ def test_a_path_computes_what_its_composition_computes(
     paths = draw_paths(2, composer.slots, 0.0, np.random.default_rng(1))
     found = composer.compose({pieces[0].inputs[0]: x}, paths)[1][pieces[-1].outputs[0]]
     for chunk in range(composer.slots):
-        models = {}
+        models: dict[str, keras.Model] = {}
         for (name, descendants), path in zip(students.items(), paths, strict=True):
             option = slot_options(composer.slots, 1 + len(descendants))[int(np.flatnonzero(path == chunk)[0])]
             models |= {name: descendants[option - 1]} if option else {}
@@ -110,7 +110,7 @@ def test_a_path_computes_what_its_composition_computes(
         np.testing.assert_allclose(found[3 * chunk : 3 * chunk + 3], expected, rtol=1e-4, atol=1e-4)
 
 
-def error(pieces: list[Piece], students: Students, x: np.ndarray) -> float:
+def error(pieces: list[Piece], students: Students, x: Any) -> float:
     """Mean squared error of the output of random compositions."""
     rng, name = np.random.default_rng(5), pieces[0].inputs[0]
     wanted = compose_pieces(pieces, {name: x})[pieces[-1].outputs[0]]

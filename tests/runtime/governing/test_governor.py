@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ class Scripted:
     """A device whose readings are given."""
 
     def __init__(self) -> None:
-        self.available, self.second = TOTAL, 0.0
+        self.available, self.second = float(TOTAL), 0.0
 
     def read(self) -> Readings:
         self.second += 1.0
@@ -75,7 +76,7 @@ def least(runtime: Runtime) -> int:
     return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
 
 

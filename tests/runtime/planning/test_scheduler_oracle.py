@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -343,8 +344,8 @@ def relaxed_case(case: Case, kind: str, model: str | None, value: float) -> Case
     if kind == "latency" and model in named:
         rest = {k: v for k, v in named.items() if k != model} or None
         budget = Budget(memory_bytes=budget.memory_bytes, latency_ms=rest, cores=budget.cores)
-    field = "latency_ms" if kind == "latency" else "min_accuracy"
-    tables = tuple(replace(t, **{field: value}) if t.name == model else t for t in case.tables)
+    changed: dict[str, Any] = {"latency_ms" if kind == "latency" else "min_accuracy": value}
+    tables = tuple(replace(t, **changed) if t.name == model else t for t in case.tables)
     return replace(case, tables=tables, budget=budget)
 
 

@@ -98,7 +98,8 @@ def random_classes(
     rng: np.random.Generator, classes: int, items: int, limits: int, most: int
 ) -> tuple[list[Ints], list[list[Ints]]]:
     """Values that grow with weights, nearly in proportion: the hard kind."""
-    values, weights = [], [[] for _ in range(limits)]
+    values: list[Ints] = []
+    weights: list[list[Ints]] = [[] for _ in range(limits)]
     for _ in range(classes):
         n = int(rng.integers(1, items + 1))
         first = np.sort(rng.integers(0, most, n))

@@ -270,10 +270,7 @@ def measured(args: argparse.Namespace) -> Figures:
     for instance in instances:
         rounds = 1 if args.quick else {"16x12x12": 1, "8x8x10": 2, "4x8x18": 3}.get(instance["name"], 5)
         results.append(compare(workers, instance, rounds, 50 if args.quick else 300))
-        row = results[-1]
-        times = "  ".join(f"{s} {row[s]['median_ms']:.1f}" for s in SOLVERS)
-        warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
-        print(f"{instance['name']:>9}  cold ms: {times}   warm ms {warm_ms}", file=sys.stderr, flush=True)
+        print(line(results[-1]), file=sys.stderr, flush=True)
     figures: Figures = {"instances": results}
     if "replans" in asked:
         ours = workers["legodnn"]
@@ -287,6 +284,27 @@ def measured(args: argparse.Namespace) -> Figures:
     return figures
 
 
+def line(row: Figures) -> str:
+    """Return an instance's times as a line."""
+    times = "  ".join(f"{solver} {row[solver]['median_ms']:.1f}" for solver in SOLVERS)
+    warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
+    return f"{row['instance']:>9}  cold ms: {times}   warm ms {warm_ms}"
+
+
+def table(figures: Figures) -> str:
+    """Return a line for each instance, and one for each kind of re-plan."""
+    lines = [line(row) for row in figures["instances"]]
+    for title in [key for key in figures if key.startswith("variants ")]:
+        for name, found in figures[title].items():
+            lines.append(
+                f"{title.removeprefix('variants '):>9}  {name} {found['median_ms']:.2f} ms (max {found['max_ms']:.1f})"
+            )
+    if endured := figures.get("endurance"):
+        growth, worst = f"{endured['rss_growth_mb']:.2f} MB", f"{endured['worst_ms']:.1f} ms"
+        lines.append(f"{endured['replans']} re-plans: memory grew by {growth}, the slowest took {worst}")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__" and not served({name: partial(answer, solve) for name, solve in SOLVERS.items()}):
     packages = ["numpy", "pulp", "highspy", "ortools"]
-    run("scheduler", __doc__, measure, packages=packages, add_arguments=add_arguments)
+    run("scheduler", __doc__, measure, packages=packages, add_arguments=add_arguments, table=table)

@@ -1,4 +1,5 @@
-"""How the rooms stand on one another: who may import whom, no circle, one meaning for each public name, short modules.
+"""How the rooms stand on one another: who may import whom, no circle, one meaning for each public name, short modules,
+and tests for each.
 
 Imports inside functions count as well. Those under `if TYPE_CHECKING` do not: they say what a type is called, and
 nothing is loaded for them.
@@ -7,6 +8,7 @@ nothing is loaded for them.
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -165,3 +167,36 @@ def test_modules_are_short() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert max(lengths.values()) <= 320, max(lengths, key=lengths.__getitem__)
     assert statistics.median(n for name, n in lengths.items() if MODULES[name].name != "__init__.py") <= 160
+
+
+# Modules that no test is about, and why.
+WITHOUT_TEST_MODULE = {
+    "legodnn.arrays": "names of types",
+    "legodnn.errors": "classes that say nothing by themselves; the tests of those that raise them hold their messages",
+}
+COVERS = re.compile(r"Covers also: ([\w.*,\s]+)\.")
+
+
+def mirrored(module: str) -> Path:
+    """The test module whose name and folder are those of a module."""
+    parts = module.split(".")[1:]
+    rooms = parts[:-1] if parts[0] in ROOMS else ["legodnn", *parts[:-1]]
+    return ROOT.joinpath("tests", *rooms, f"test_{parts[-1]}.py")
+
+
+def covered(test: Path) -> list[str]:
+    """The modules, or rooms with `.*`, that the docstring of a test module names as covered by it."""
+    found = COVERS.search(ast.get_docstring(ast.parse(test.read_text())) or "")
+    return [f"legodnn.{name.strip()}" for name in found[1].split(",")] if found else []
+
+
+def test_every_module_has_its_test_module() -> None:
+    """It is tests/ROOM/test_MODULE.py, or one whose docstring ends with "Covers also: ROOM.MODULE, OTHER_ROOM.*."."""
+    named = {name: test for test in (ROOT / "tests").rglob("test_*.py") for name in covered(test)}
+    rooms = {room(module) for module in MODULES}
+    unknown = {n: str(t) for n, t in named.items() if n not in MODULES and n.removesuffix(".*") not in rooms}
+    assert not unknown, "these are named as covered, and there are none"
+    modules = [m for m, path in MODULES.items() if path.name != "__init__.py"]
+    tested = {m for m in modules if mirrored(m).exists() or m in named or f"{room(m)}.*" in named}
+    assert [m for m in modules if m not in tested | WITHOUT_TEST_MODULE.keys()] == [], "these have no test module"
+    assert not tested & WITHOUT_TEST_MODULE.keys()

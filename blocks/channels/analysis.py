@@ -31,6 +31,9 @@ class ChannelGroup:
         classes: one array of channel numbers for each class; a class goes or stays whole.
 
     Example:
+        >>> import keras
+        >>> from keras.layers import Add, Conv2D
+        >>> x = keras.Input((8, 8, 3))
         >>> a, b = Conv2D(6, 3, name="a"), Conv2D(6, 3, name="b")
         >>> block = keras.Model(x, Conv2D(3, 3)(Add()([a(x), b(x)])))
         >>> print(analyse(block).groups[0])

@@ -122,9 +122,13 @@ def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x
         ModelError: nothing in the block can be removed.
 
     Example:
+        >>> import keras
+        >>> from keras.layers import Conv2D
+        >>> x = keras.Input((8, 8, 3))
+        >>> block = keras.Model(x, Conv2D(3, 3)(Conv2D(6, 3)(x)))
         >>> smaller = descendant(block, 0.5)
-        >>> smaller.output_shape == block.output_shape
-        True
+        >>> smaller.layers[1].filters, smaller.output_shape == block.output_shape
+        (3, True)
     """
     channels = analyse(block)
     if sparsity and not channels.groups:

@@ -69,11 +69,13 @@ class Scheduler:
     """Plans for a set of models. Building one builds their frontiers; every plan after that is quick.
 
     Example:
-        >>> scheduler = Scheduler([ModelTable.from_store(store, profile) for store, profile in pairs])
-        >>> plan = scheduler.plan(Budget(memory_bytes=20_000_000, latency_ms=5.0))
-        >>> print(plan)
-        >>> plan["faces"].options
-        >>> plan = scheduler.plan(Budget(memory_bytes=12_000_000, latency_ms=5.0), running=plan)
+        >>> scheduler = Scheduler([ModelTable.from_store(store, profile)])
+        >>> plan = scheduler.plan(Budget())
+        >>> plan["tiny"].options
+        {'block1': 's0', 'block2': 's0'}
+        >>> smaller = scheduler.plan(Budget(memory_bytes=plan.memory_bytes - 1), running=plan)
+        >>> smaller.memory_bytes < plan.memory_bytes
+        True
 
     Attributes:
         tables: the models' tables, in the order of plans.

@@ -1,4 +1,4 @@
-"""All benchmarks have one face: the same arguments, and one JSON object as the last line. Covers also: support."""
+"""All benchmarks have one face: the same arguments, and one JSON object as the last line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The offline stage gives a whole store that can be made again from its own recipe, or nothing."""
+"""The offline stage gives a whole store that can be made again from its own recipe, or nothing.
+
+Covers also: blocks.manifest, blocks.export.options.
+"""
 
 from __future__ import annotations
 
@@ -123,9 +126,16 @@ def without_date(store: Store) -> dict[str, Any]:
 SLOW = [pytest.param(moment, marks=pytest.mark.slow) for moment in ("training", "composing", "measuring")]
 
 
+@pytest.fixture(scope="module")
+def whole(tiny_keras_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store whose build was not interrupted."""
+    recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "float16"))
+    return build(recipe, tmp_path_factory.mktemp("uninterrupted") / "whole", allow_chance=True)
+
+
 @pytest.mark.parametrize("moment", ["distilling", "exporting", "at the end", *SLOW])
 def test_an_interrupted_build_goes_on_to_the_same_store(
-    tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    whole: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     calls = 0
 
@@ -139,14 +149,13 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
 
         return call
 
-    recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "float16"))
-    whole = build(recipe, tmp_path / "whole", allow_chance=True)
+    recipe = recipe_of(whole)
     place, name = {
         "training": (training_module, "batch_of"),
         "distilling": (distill_module, "batch_of"),
         "exporting": (options_module, "_convert"),
         "composing": (joint_module, "draw_paths"),
-        "measuring": (accuracy_module, "Measured"),
+        "measuring": (accuracy_module, "MeasuredComposition"),
         "at the end": (build_module, "write_atomic"),
     }[moment]
     with monkeypatch.context() as patched:
@@ -154,10 +163,10 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
         patched.setattr(place, name, interrupted(getattr(place, name)))
         with pytest.raises(KeyboardInterrupt):
             build(recipe, tmp_path / "store", allow_chance=True)
-    assert {p.name for p in tmp_path.iterdir()} == {"whole", "store.work"}
+    assert {p.name for p in tmp_path.iterdir()} == {"store.work"}
     again = build(recipe, tmp_path / "store", allow_chance=True)
     assert without_date(again) == without_date(whole)
-    assert {p.name for p in tmp_path.iterdir()} == {"whole", "store"}
+    assert {p.name for p in tmp_path.iterdir()} == {"store"}
 
 
 def test_the_unfinished_build_of_another_recipe_is_not_gone_on_with(tiny_keras_file: Path, tmp_path: Path) -> None:

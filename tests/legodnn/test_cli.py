@@ -1,4 +1,7 @@
-"""The command line: every command explains itself, errors are a line or two, JSON is JSON."""
+"""The command line: every command explains itself, errors are a line or two, JSON is JSON.
+
+Covers also: commands.run, runtime.feeds.live, runtime.feeds.replay, runtime.feeds.report.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tables align, sizes read well and are understood, progress is quiet away from a terminal."""
+"""Tables align, sizes read well and are understood, progress is quiet away from a terminal.
+
+Covers also: native_stderr, printable, progress, units.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`legodnn inspect` on models: shares, drawings, and what cannot be drawn."""
+"""`legodnn inspect` on models: shares, drawings, and what cannot be drawn.
+
+Covers also: commands.inspect.
+"""
 
 from __future__ import annotations
 

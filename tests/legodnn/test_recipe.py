@@ -1,4 +1,7 @@
-"""A recipe comes from a TOML file and flags, says in a line what is wrong with it, and stays whole in the manifest."""
+"""A recipe comes from a TOML file and flags, says in a line what is wrong with it, and stays whole in the manifest.
+
+Covers also: toml.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A store opens only when it is whole and makes sense; every other one is refused in a line that says what to do."""
+"""A store opens only when it is whole and makes sense; every other one is refused in a line that says what to do.
+
+Covers also: manifest.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong."""
+"""The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong.
+
+Covers also: runtime.running_model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Each operation's rule: which channels hang together, and which must stay."""
+"""Each operation's rule: which channels hang together, and which must stay.
+
+Covers also: blocks.channels.channel_ids, blocks.channels.rules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Models are cut into the blocks of the LegoDNN paper, and the pieces together are the model."""
+"""Models are cut into the blocks of the LegoDNN paper, and the pieces together are the model.
+
+Covers also: blocks.cutting.division.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Models are found by name, by file or by a function of the user's own; what cannot be had says why in a line."""
+"""Models are found by name, by file or by a function of the user's own; what cannot be had says why in a line.
+
+Covers also: model_names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A pruned block computes what the block computes when the readers of removed channels get zeros for them."""
+"""A pruned block computes what the block computes when the readers of removed channels get zeros for them.
+
+Covers also: blocks.channels.cuts.
+"""
 
 from __future__ import annotations
 

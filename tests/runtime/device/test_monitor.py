@@ -1,4 +1,7 @@
-"""What the device says of itself: real files in the kernel's formats, and this very machine."""
+"""What the device says of itself: real files in the kernel's formats, and this very machine.
+
+Covers also: runtime.device.cgroup, runtime.device.thermal.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Both executors compose any options of a store, give the same results, and refuse what is not what it should be."""
+"""Both executors compose any options of a store, give the same results, and refuse what is not what it should be.
+
+Covers also: runtime.executors.base, runtime.executors.capi_executor, runtime.executors.linked_model,
+runtime.executors.litert_capi.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile."""
+"""A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile.
+
+Covers also: runtime.governing.slowdown_tracker, runtime.governing.telemetry.
+"""
 
 from __future__ import annotations
 

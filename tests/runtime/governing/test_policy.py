@@ -1,4 +1,7 @@
-"""From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons."""
+"""From readings to budgets: levels do not flap, less available is never a wider budget, all changes have reasons.
+
+Covers also: runtime.governing.hysteresis.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 HiGHS gets the problem as a mixed-integer programme with one binary for each (model, thread count, block, option), the
 links as piecewise linear functions with a binary for each piece, and no frontier, no dominance, no fixed point.
+
+Covers also: runtime.planning.solver.*.
 """
 
 from __future__ import annotations

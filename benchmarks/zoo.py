@@ -46,7 +46,7 @@ APPLICATIONS = (
     "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "DenseNet121", "InceptionV3", "InceptionResNetV2",
     "Xception", "EfficientNetB0", "EfficientNetV2B0", "NASNetMobile", "ConvNeXtTiny",
 )  # fmt: skip
-QUICK = ("VGG16", "MobileNetV2", "resnet18", "unet", "detector")
+QUICK = ("MobileNetV2", "unet", "detector")
 
 
 def make(name: str) -> keras.Model:

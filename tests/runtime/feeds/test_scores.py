@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn.blocks.accuracy.metrics import mean_iou, r2, top1
 from legodnn.runtime.feeds.scores import score_for
+
+pytest.importorskip("keras")
+
+from legodnn.blocks.accuracy.metrics import mean_iou, r2, top1
 
 
 def scored(outputs: np.ndarray, labels: np.ndarray) -> float:

@@ -55,7 +55,8 @@ def measured(args: argparse.Namespace) -> list[dict[str, Any]]:
     model = open_model("resnet20", weights=str(args.data / "weights" / "resnet20_cifar10.npz"))
     pieces = extract(model)
     sparsities = SPARSITIES[2:4] if args.quick else SPARSITIES
-    students = {p.name: [descendant(p.model, s) for s in sparsities] for p in pieces if p.kind == "block"}
+    blocks = [p for p in pieces if p.kind == "block"][: 2 if args.quick else None]
+    students = {p.name: [descendant(p.model, s) for s in sparsities] for p in blocks}
     distill(pieces, students, data, 1, 128)
     originals = [Runner(convert(p.model, BATCH)) for p in pieces]
     before: dict[str, Any] = {pieces[0].inputs[0]: test.x}
@@ -64,7 +65,7 @@ def measured(args: argparse.Namespace) -> list[dict[str, Any]]:
     with ProgressLine("evaluating", len(students) * (len(sparsities) + 1)) as progress:
         for i, piece in enumerate(pieces):
             calibration = [features[name] for name in piece.inputs]
-            if piece.kind == "block":
+            if piece.name in students:
                 for sparsity, student in zip((0.0, *sparsities), [piece.model, *students[piece.name]], strict=True):
                     row: dict[str, Any] = {"block": piece.name, "sparsity": sparsity}
                     files = [convert(student, 1, p, calibration) for p in PRECISIONS]

@@ -48,7 +48,7 @@ import resource
 import numpy as np
 from legodnn import Budget, Runtime
 from legodnn.errors import LegoError
-from legodnn.runtime.executors.select import (open_executor, compositions)
+from legodnn.runtime.executors.select import covering_compositions, open_executor
 from legodnn.store import Store
 store = Store({store!r})
 x = {{"image": np.zeros((12, 12, 1), np.float32)}}
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_while_weights_are_packed(tiny_store: Store, tmp_pat
     printed = program(
         _OPEN.format(store=str(tiny_store.path)) + "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
         "executor = open_executor(store)\n"
-        "print(type(executor).__name__, executor.compose(compositions(store)[0]).run(x)['head'].shape)",
+        "print(type(executor).__name__, executor.compose(covering_compositions(store)[0]).run(x)['head'].shape)",
         tmp_path / "cache",
     )
     assert "InterpreterExecutor (10,)" in printed
@@ -166,7 +166,7 @@ for kind in ("capi", "interpreter"):
             try:
                 executor = open_executor(store, kind)
                 for threads in (1, 2):
-                    executor.compose(compositions(store, threads)[0]).run(x)
+                    executor.compose(covering_compositions(store, threads)[0]).run(x)
                 os._exit(0)
             except LegoError as e:
                 os._exit(1 if "StoreError" not in type(e).__name__ else 3)

@@ -116,12 +116,12 @@ def test_a_forked_process_opens_a_runtime_of_its_own(
 ENDS = """
 import os, sys
 import numpy as np
-from legodnn.runtime.executors.select import (compositions, open_executor)
+from legodnn.runtime.executors.select import covering_compositions, open_executor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.store import Store
 store, kind = Store(sys.argv[1]), sys.argv[2]
 executor = IsolatedExecutor(store) if kind == "isolated" else open_executor(store, kind)
-composition = executor.compose(compositions(store, 2)[0])
+composition = executor.compose(covering_compositions(store, 2)[0])
 x = {"image": np.zeros((12, 12, 1), np.float32)}
 y = composition.run(x)["head"]
 pid = os.fork()

@@ -1,15 +1,17 @@
-"""How accurate compositions are, and how true predictions of their accuracy: the paper's training against ours.
+"""How accurate compositions are, and how far their accuracy is predicted right: the paper's training against ours.
 
-    python benchmarks/accuracy.py --data cifar-10-batches-py --weights weights --json > benchmarks/results/accuracy.json
-    python benchmarks/accuracy.py --data cifar-10-batches-py --weights weights --quick
+    python benchmarks/accuracy.py --data DATA --json > benchmarks/results/accuracy.json
+    python benchmarks/accuracy.py --data DATA --quick
+    python benchmarks/accuracy.py --data DATA --work DIR     (interrupted, it goes on)
 
-ResNet-20 (9 blocks) and VGG16 at half width (5 blocks) on CIFAR-10, sparsities .25, .5, .75, .875. The paper's
-training: channels by L1, every descendant distilled alone. Ours: weights refitted after pruning, half as long block by
-block, then all together on random compositions. Training and fits see training images only; everything is evaluated on
-the exported files. With `--work DIR` what is done is kept there, and an interrupted run goes on.
+DATA holds cifar-10-batches-py, and in weights/ resnet20_cifar10.npz and vgg16_half_cifar10.npz: ResNet-20 (9 blocks)
+and VGG16 at half width (5 blocks) are pruned at sparsities .25, .5, .75 and .875. The paper's training chooses channels
+by L1, and distils every descendant alone. Ours refits weights after pruning, trains half as long block by block, and
+then all blocks together on random compositions. Training and fits see training images only. All compositions are
+evaluated on the exported files.
 
-The weights have been trained on all training images, so on these the originals are nearly always right. No part of
-the training images therefore foretells the absolute accuracy on test images, and predictions are held against three
+The weights were trained on all training images, so that the originals are nearly always right on these. Therefore no
+part of the training images tells the absolute accuracy on test images, and predictions are compared with three
 measurements: other compositions on the images of the fit (what a store promises), test images (with that bias), and
 test images with a fit on other test images (what a validation set that the original has not seen would give).
 """
@@ -26,18 +28,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import bar, json_line
 from scipy.stats import kendalltau
 
 from legodnn.blocks.accuracy.accuracy_model import fit_measured
-from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
-from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
+from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.accuracy.summed_drops import summed_drops
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load
@@ -48,25 +47,25 @@ from legodnn.blocks.pruning.reconstruct import descendants, features
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.joint import train_jointly
 from legodnn.console import ProgressLine
+from support.evaluated import SLICE, CompositionRecord, Known
+from support.report import Bars, Figures, bar, run
+from support.students import Seconds, Students, load_students, save_students
+from support.timing import timed
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
-SLICE = 1000  # test images at a time
-Students = dict[str, list[keras.Model]]
-Seconds = dict[str, tuple[float, float]]  # of each stage: by the clock, and of processor time
-Known = dict[OptionNumbers, MeasuredComposition]
 
 
 def resnet20(weights: Path) -> keras.Model:
-    """The published ResNet-20."""
+    """Return the published ResNet-20."""
     model = zoo.resnet20()
     zoo.load_cifar_resnet_weights(model, weights / "resnet20_cifar10.npz")
     return model
 
 
 def vgg16_half(weights: Path) -> keras.Model:
-    """VGG16 with half the channels."""
+    """Return VGG16 with half the channels."""
     model = zoo.vgg16(0.5)
     zoo.load_vgg16_weights(model, weights / "vgg16_half_cifar10.npz")
     return model
@@ -76,7 +75,7 @@ MODELS: dict[str, Callable[[Path], keras.Model]] = {"resnet20": resnet20, "vgg16
 
 
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
-    """How much of everything."""
+    """Return how many images, epochs and compositions are taken."""
     if args.quick:
         small = {"images": 640, "joint_epochs": 1, "val": 200, "fit": 20, "unseen": 12, "test": 400, "random_test": 200}
         return {**small, "clean": 0}
@@ -96,13 +95,16 @@ def sizes_of(args: argparse.Namespace) -> dict[str, int]:
 
 
 def pruned(pieces: Sequence[Piece]) -> Students:
-    """Descendants by L1, as pruning leaves them."""
+    """Return the descendants, with channels chosen by L1, as pruning leaves them."""
     return {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
 
 
-def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: argparse.Namespace) -> Any:
-    """Students and the seconds of each stage; stages that are in the work folder are not run again."""
-    n, students, seconds = sizes_of(args), pruned(pieces), Seconds()
+def trained(
+    name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: argparse.Namespace
+) -> tuple[Students, dict[str, Seconds]]:
+    """Return the students, trained, and the seconds of each stage; what the work folder holds is not trained again."""
+    n, students = sizes_of(args), pruned(pieces)
+    seconds: dict[str, Seconds] = {}
 
     def distilled(images: int) -> None:
         distill(pieces, students, replace(data, train=data.train.first(images)), 1, 64, progress=ProgressLine)
@@ -133,8 +135,8 @@ def trained(name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: a
 
 def together(
     name: str, pieces: Sequence[Piece], students: Students, data: Dataset, args: argparse.Namespace
-) -> tuple[float, float]:
-    """Joint training; it goes on from what a work folder keeps."""
+) -> Seconds:
+    """Train all blocks together; a work folder keeps the state after every epoch. Return the seconds that it took."""
     n = sizes_of(args)
     checkpoint = _Timed(args.work and args.work / f"{name}-joint.npz")
     train_jointly(
@@ -152,7 +154,7 @@ def together(
 
 
 class _Timed(Checkpoint):
-    """A checkpoint that also keeps how long training took up to it, so that breaks do not count."""
+    """A checkpoint that also keeps how long training took up to it, interruptions left out."""
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path)
@@ -174,85 +176,11 @@ class _Timed(Checkpoint):
             self._times.write_text(json.dumps(self.spent))
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds that work takes, and seconds of all its threads on a processor."""
-    start, start_cpu = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - start, time.process_time() - start_cpu
-
-
-def save_students(file: Path, students: Students, seconds: tuple[float, float]) -> None:
-    """Keep weights and what they took."""
-    weights = [w for models in students.values() for model in models for w in model.get_weights()]
-    np.savez(file, *weights, seconds=seconds)
-
-
-def load_students(file: Path, students: Students) -> tuple[float, float]:
-    """Put kept weights into students; returns the seconds they took."""
-    with np.load(file) as arrays:
-        number = iter(range(len(arrays.files)))
-        for models in students.values():
-            for model in models:
-                model.set_weights([arrays[f"arr_{next(number)}"] for _ in model.weights])
-        wall, cpu = arrays["seconds"].tolist()
-    return wall, cpu
-
-
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
-def exported(pieces: Sequence[Piece], students: Students) -> OptionChain:
-    """Every option converted for the device."""
-    options = [[p.model, *students.get(p.name, [])] for p in pieces]
-    runners = [[Runner(convert(model, 50)) for model in models] for models in options]
-    return OptionChain([Stage(p.inputs, p.outputs, r) for p, r in zip(pieces, runners, strict=True)])
-
-
-class Bench:
-    """Compositions of one training's blocks, measured once and kept in the work folder."""
-
-    def __init__(self, key: str, pieces: Sequence[Piece], students: Students, work: Path | None) -> None:
-        self._make = lambda: exported(pieces, students)
-        self._chain: OptionChain | None = None
-        self._file = work and work / f"{key}.json"
-        self._known: dict[str, dict[str, list[float]]] = {}
-        if self._file and self._file.exists():
-            self._known = json.loads(self._file.read_text())
-        self.blocks = [i for i, p in enumerate(pieces) if p.kind == "block"]
-        self.sizes = [1 + len(students.get(p.name, [])) for p in pieces]
-
-    def full(self, composition: Sequence[int]) -> OptionNumbers:
-        """Option numbers for every segment, of those for every block."""
-        row = dict(zip(self.blocks, composition, strict=True))
-        return tuple(row.get(i, 0) for i in range(len(self.sizes)))
-
-    def measure(
-        self, compositions: Sequence[OptionNumbers], split: Split, where: str, take: slice = slice(None)
-    ) -> Known:
-        """All of these, in slices of the images, of which `take` are taken."""
-        starts = range(0, len(split), SLICE)
-        parts = [(i, Split(split.x[s : s + SLICE], split.y[s : s + SLICE])) for i, s in enumerate(starts)][take]
-        images = sum(len(part) for _, part in parts)
-        found: dict[OptionNumbers, list[float]] = {c: [0.0, 0.0] for c in compositions}
-        for number, part in parts:
-            kept = self._known.setdefault(f"{where} {number} {len(part)}", {})
-            missing = [c for c in compositions if str(c) not in kept]
-            if missing:
-                self._chain = self._chain or self._make()
-                for composition, measured in evaluate(
-                    self._chain, missing, part, label=f"{where}, slice {number}", progress=ProgressLine
-                ):
-                    kept[str(composition)] = list(measured)
-                    if self._file:
-                        self._file.write_text(json.dumps(self._known))
-            for composition, row in found.items():
-                for i, value in enumerate(kept[str(composition)]):
-                    row[i] += value * len(part) / images
-        return {c: MeasuredComposition(*row) for c, row in found.items()}
-
-
-def summary(known: Known, uniform: Sequence[OptionNumbers], random: Sequence[OptionNumbers]) -> dict[str, Any]:
-    """Percent: the original, uniform compositions, random ones."""
+def summary(known: Known, uniform: Sequence[OptionNumbers], random: Sequence[OptionNumbers]) -> Figures:
+    """Return in percent how accurate the original, uniform compositions, and random ones are."""
     values = 100 * np.array([known[c].metric for c in random])
     return {
         "original": round(100 * known[uniform[0]].metric, 2),
@@ -265,7 +193,7 @@ def summary(known: Known, uniform: Sequence[OptionNumbers], random: Sequence[Opt
 
 
 def quality(predicted: Any, measured: Any) -> dict[str, float]:
-    """Kendall's tau, and in points the mean absolute error and the bias (predicted minus measured)."""
+    """Return Kendall's tau and, in points, the mean absolute error and the bias (predicted minus measured)."""
     difference = 100 * (np.asarray(predicted) - np.asarray(measured))
     return {
         "tau": round(float(kendalltau(predicted, measured).statistic), 4),
@@ -274,44 +202,46 @@ def quality(predicted: Any, measured: Any) -> dict[str, float]:
     }
 
 
-def predictions(bench: Bench, val: Split, test: Split, unseen: Sequence[OptionNumbers], n: dict[str, int]) -> Any:
-    """The fitted accuracy model and the paper's estimate against what unseen compositions measure."""
-    singles = single_swaps(bench.sizes)
-    sample = [c for c in draw_compositions(bench.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][
+def predictions(
+    record: CompositionRecord, val: Split, test: Split, unseen: Sequence[OptionNumbers], n: dict[str, int]
+) -> Figures:
+    """Compare the fitted accuracy model and the paper's estimate with what unseen compositions measure."""
+    singles = single_swaps(record.sizes)
+    sample = [c for c in draw_compositions(record.sizes, n["fit"] + len(unseen), seed=1) if c not in set(unseen)][
         : n["fit"]
     ]
-    results: dict[str, Any] = {"single_swaps": len(singles) - 1, "fit_sample": len(sample), "unseen": len(unseen)}
-    on_val = bench.measure([*singles, *sample, *unseen], val, "val")
-    on_test = bench.measure(unseen, test, "test")
+    results: Figures = {"single_swaps": len(singles) - 1, "fit_sample": len(sample), "unseen": len(unseen)}
+    on_val = record.measure([*singles, *sample, *unseen], val, "val")
+    on_test = record.measure(unseen, test, "test")
     cases = {"same_images": (on_val, on_val), "test_images": (on_val, on_test)}
     if n["clean"]:
-        on_first = bench.measure([*singles, *sample], test, "test", slice(0, 1))
-        cases["test_images_fit_on_others"] = (on_first, bench.measure(unseen, test, "test", slice(1, None)))
+        on_first = record.measure([*singles, *sample], test, "test", slice(0, 1))
+        cases["test_images_fit_on_others"] = (on_first, record.measure(unseen, test, "test", slice(1, None)))
     for name, (seen, known) in cases.items():
         measured = [known[c].metric for c in unseen]
-        fitted, _ = fit_measured(bench.sizes, seen, sample)
+        fitted, _ = fit_measured(record.sizes, seen, sample)
         results[name] = {
             "fitted": quality(fitted.predict(unseen), measured),
-            "summed_drops": quality(summed_drops(bench.sizes, seen, unseen), measured),
+            "summed_drops": quality(summed_drops(record.sizes, seen, unseen), measured),
         }
     return results
 
 
-def run(name: str, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
-    """Everything of one model."""
+def compare(name: str, data: Dataset, args: argparse.Namespace) -> Figures:
+    """Train one model both ways, and measure both."""
     keras.utils.set_random_seed(0)
-    n, pieces = sizes_of(args), extract(MODELS[name](args.weights))
-    results: dict[str, Any] = {}
+    n, pieces = sizes_of(args), extract(MODELS[name](args.data / "weights"))
+    results: Figures = {}
     both = {how: trained(name, how, pieces, data, args) for how in ("paper", "ours")}
     seconds = {how: stages for how, (_, stages) in both.items()}
     for how, (students, stages) in both.items():
-        bench = Bench(f"{name}-{how}", pieces, students, args.work)
-        uniform = [bench.full([i] * len(bench.blocks)) for i in range(1 + len(SPARSITIES))]
-        unseen = draw_compositions(bench.sizes, n["unseen"], seed=0)
+        record = CompositionRecord(args.work and args.work / f"{name}-{how}.json", pieces, students)
+        uniform = [record.full([i] * len(record.blocks)) for i in range(1 + len(SPARSITIES))]
+        unseen = draw_compositions(record.sizes, n["unseen"], seed=0)
         test = data.test.first(n["test"])
         known = {
-            **bench.measure(unseen, data.test.first(n["random_test"]), "test"),
-            **bench.measure(uniform, test, "test"),
+            **record.measure(unseen, data.test.first(n["random_test"]), "test"),
+            **record.measure(uniform, test, "test"),
         }
         results[how] = {
             "seconds": {stage: round(wall, 1) for stage, (wall, _) in stages.items()},
@@ -322,7 +252,7 @@ def run(name: str, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
         print(name, how, json.dumps(results[how]), file=sys.stderr)
         if how == "ours":
             few = data.test.first(n["random_test"])
-            results["predictions"] = predictions(bench, data.val.first(n["val"]), few, unseen, n)
+            results["predictions"] = predictions(record, data.val.first(n["val"]), few, unseen, n)
             print(name, json.dumps(results["predictions"]), file=sys.stderr)
     for i, kind in enumerate(("training_ratio", "training_ratio_processor")):
         total = {how: sum(stage[i] for stage in stages.values()) for how, stages in seconds.items()}
@@ -330,8 +260,8 @@ def run(name: str, data: Dataset, args: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-def bars_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """What ResNet-20 is held to."""
+def bars_of(results: Figures) -> Bars:
+    """Return the figures of ResNet-20 that have a goal."""
     accuracy, paper_accuracy = (results[how]["accuracy"] for how in ("ours", "paper"))
     fitted = results["predictions"]["same_images"]["fitted"]
     return [
@@ -351,30 +281,25 @@ def bars_of(results: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    """Run, and print one JSON object in the last line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10's batch files")
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the .npz files")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark's own."""
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--work", type=Path, help="folder to keep what is done, and to go on from")
     parser.add_argument("--fit", type=int, default=400, help="random compositions that are fitted (default: 400)")
     parser.add_argument("--unseen", type=int, default=200, help="random compositions reported on (default: 200)")
     parser.add_argument("--test", type=int, default=10_000, help="test images for uniform compositions")
     parser.add_argument("--random-test", type=int, default=10_000, help="test images for random compositions")
     parser.add_argument("--val", type=int, default=5000, help="images of the fit (default: 5000)")
     parser.add_argument("--clean", action="store_true", help="also fit on test images and report on the others")
-    parser.add_argument("--quick", action="store_true", help="very little of everything: proves that it works")
-    parser.add_argument("--json", action="store_true", help="for programs; the result is always JSON")
-    args = parser.parse_args()
-    if args.work:
-        args.work.mkdir(parents=True, exist_ok=True)
-    data = load(f"cifar10:{args.data}")
+
+
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Train and measure the models that are asked for."""
+    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     models = args.models[:1] if args.quick else args.models
-    results = {name: run(name, data, args) for name in models}
-    bars = bars_of(results["resnet20"]) if "resnet20" in results else []
-    print(json_line("accuracy", results, bars, ["keras", "tensorflow", "numpy"]))
+    results = {name: compare(name, data, args) for name in models}
+    return results, bars_of(results["resnet20"]) if "resnet20" in results else []
 
 
 if __name__ == "__main__":
-    main()
+    packages = ["keras", "tensorflow", "numpy"]
+    run("accuracy", __doc__, measure, folders=["data", "work"], packages=packages, add_arguments=add_arguments)

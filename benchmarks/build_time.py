@@ -1,13 +1,13 @@
 """Training all descendants of all blocks together, against fine-tuning as many whole pruned models.
 
-    python benchmarks/build_time.py --data DATA --weights WEIGHTS --json > benchmarks/results/build_time.json
-    python benchmarks/build_time.py --data DATA --weights WEIGHTS --quick
+    python benchmarks/build_time.py --data DATA --json > benchmarks/results/build_time.json
+    python benchmarks/build_time.py --data DATA --quick
 
-DATA holds cifar-10-batches-py, WEIGHTS resnet20_cifar10.npz and vgg16_half_cifar10.npz. For each model: one training of
-a store's descendants (every block at every sparsity), and, for each sparsity, ordinary training of the whole model with
-every block pruned at it. Every descendant and every model sees the same number of images, in batches of the same size,
-with the same optimizer. Steps of both are timed in turn; what compiling costs is reported apart, and included in the
-totals for two epochs of the 45,000 training images.
+DATA holds cifar-10-batches-py, and in weights/ resnet20_cifar10.npz and vgg16_half_cifar10.npz. Compared are, for each
+model, one training of a store's descendants (every block at every sparsity) and ordinary training of as many whole
+models as there are sparsities, with every block pruned. Every descendant and every model sees the same number of
+images, in batches of the same size, with the same optimizer. Steps of both are timed in turn. The time to compile is
+reported separately, and included in the totals for two epochs of the 45,000 training images.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import bar, json_line
 
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
@@ -33,9 +31,10 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import Distiller
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.student import Student
+from support.report import Bars, Figures, bar, run
+from support.timing import timed
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
-
 
 MODELS = {"resnet20": ("resnet20_cifar10.npz", 1.0), "vgg16": ("vgg16_half_cifar10.npz", 0.5)}
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
@@ -44,7 +43,7 @@ EPOCHS = 2
 
 
 def whole(pieces: list[Piece], variants: dict[str, keras.Model]) -> keras.Model:
-    """A variant of each segment, all as one model."""
+    """Compose a variant of each segment into one model."""
     inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
     tensors: dict[str, Any] = {pieces[0].inputs[0]: inputs}
     for piece in pieces:
@@ -53,15 +52,8 @@ def whole(pieces: list[Piece], variants: dict[str, keras.Model]) -> keras.Model:
     return functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]]))
 
 
-def timed(step: Callable[[], Any]) -> float:
-    """Seconds of one step."""
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
-def compare(name: str, weights: Path, data: Dataset, rounds: int) -> dict[str, Any]:
-    """One model's figures."""
+def compare(name: str, weights: Path, data: Dataset, rounds: int) -> Figures:
+    """Time steps of both ways to train in turn; return one model's figures."""
     file, width = MODELS[name]
     keras.backend.clear_session()
     model = open_model(name, data.image_shape, 10, width, str(weights / file))
@@ -93,11 +85,11 @@ def compare(name: str, weights: Path, data: Dataset, rounds: int) -> dict[str, A
         x, _ = batch()
         return lambda: distiller.train_on_batch(x)
 
-    compile_tuning = sum(timed(tune(pruned)) for pruned in models)
-    compile_distilling = timed(distil())
+    compile_tuning = sum(timed(tune(pruned))[0] for pruned in models)
+    compile_distilling = timed(distil())[0]
     pairs = []
     for i in range(rounds):
-        a, b = timed(distil()), sum(timed(tune(pruned)) for pruned in models)
+        a, b = timed(distil())[0], sum(timed(tune(pruned))[0] for pruned in models)
         pairs.append((a, b))
         print(f"{name} {i + 1}/{rounds}: {a:.3f} s against {b:.3f} s", file=sys.stderr)
     steps = EPOCHS * -(-len(data.train) // BATCH)
@@ -118,28 +110,27 @@ def compare(name: str, weights: Path, data: Dataset, rounds: int) -> dict[str, A
     }
 
 
-def main() -> int:
-    """Measure, print figures and bars."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder that holds cifar-10-batches-py")
-    parser.add_argument("--weights", required=True, help="folder of the trained weights")
-    parser.add_argument("--quick", action="store_true", help="few steps: shows that it works")
-    parser.add_argument("--json", action="store_true", help="print only the JSON line")
-    args = parser.parse_args()
-    data = load(f"cifar10:{Path(args.data) / 'cifar-10-batches-py'}")
-    rounds = 3 if args.quick else 30
-    figures = {name: compare(name, Path(args.weights), data, rounds) for name in MODELS}
-    bars = []
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Compare both ways for all models, or with --quick for one."""
+    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    names, rounds = (["vgg16"], 3) if args.quick else (list(MODELS), 30)
+    figures = {name: compare(name, args.data / "weights", data, rounds) for name in names}
+    for found in figures.values():
+        found["total_ratio"] = found["total_distilling_s"] / found["total_tuning_s"]
+    title = "training a store over fine-tuning whole models"
+    return figures, [bar(f"{name}: {title}", found["total_ratio"], 1.0) for name, found in figures.items()]
+
+
+def table(figures: Figures) -> str:
+    """Return a line for each model."""
+    lines = []
     for name, found in figures.items():
-        ratio = found["total_distilling_s"] / found["total_tuning_s"]
-        found["total_ratio"] = ratio
-        bars.append(bar(f"{name}: training a store over fine-tuning whole models", ratio, 1.0))
-        if not args.json:
-            spread = " to ".join(f"{q:.2f}" for q in found["step_ratio_quartiles"])
-            print(f"{name}: ratio of totals {ratio:.2f}, of steps {found['step_ratio']:.2f} (quartiles {spread})")
-    print(json_line("build_time", figures, bars, ["keras", "tensorflow", "numpy"]))
-    return 0
+        quartiles = " to ".join(f"{q:.2f}" for q in found["step_ratio_quartiles"])
+        totals, steps = f"{found['total_ratio']:.2f}", f"{found['step_ratio']:.2f}"
+        lines.append(f"{name}: ratio of totals {totals}, of steps {steps} (quartiles {quartiles})")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    packages = ["keras", "tensorflow", "numpy"]
+    run("build_time", __doc__, measure, folders=["data"], packages=packages, table=table)

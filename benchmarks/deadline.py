@@ -1,8 +1,8 @@
-"""Hard re-plans by a deadline: how long they take, in what memory, how many are proven, beside HiGHS and CP-SAT.
+"""Hard re-plans with a deadline: their time and memory, and how many are proven best, beside HiGHS and CP-SAT.
 
     python benchmarks/deadline.py --json > benchmarks/results/deadline.json
     python benchmarks/deadline.py --quick
-    python benchmarks/deadline.py --state parts.jsonl --replans 10000     (killed, it goes on)
+    python benchmarks/deadline.py --work DIR --replans 10000     (interrupted, it goes on)
 
 Four kinds of problems, drawn at random; each question changes the limits, and the plan before it is the one that runs:
 
@@ -11,10 +11,10 @@ Four kinds of problems, drawn at random; each question changes the limits, and t
     cores 20-40      20 to 40 models of 4 blocks with 6 options; memory and cores
     mmkp 10-40       10 to 40 models of one block with 30 options worth what they weigh; memory and cores
 
-Everyone gets the same integers and 100 ms of processor time: our deadline's clock is set to count that, so that what
-else runs on the machine does not matter. Solvers get one binary for each option, the charge in its cost, and run in
-processes of their own on every 20th question, building the model not counted; what they have proven in 100 ms counts,
-of each core where they use several. Accuracy is linear in the losses.
+Our scheduler and the solvers get the same integers and 100 ms of processor time; our deadline's clock is set to count
+processor time, so that what else runs on the machine does not matter. Solvers get one binary for each option, with the
+charge in its cost, and answer every 20th question in processes of their own. To build their model is not counted; what
+they have proven in 100 ms counts (of each core where they use several). Accuracy is linear in the losses.
 
 Needs: pip install ortools highspy
 """
@@ -24,16 +24,19 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deadline_solvers import DEADLINE_MS, Problem, solve_cpsat, solve_highs
-from report import bar, json_line
-from solvers import LOSS_UNITS, draw
+
+from support.deadline_solvers import DEADLINE_MS, Problem, solve_cpsat, solve_highs
+from support.instances import LOSS_UNITS, draw
+from support.report import Bars, Figures, bar, run
+from support.workers import Worker, script_worker, served
 
 FAMILIES = ("charged 4x8x18", "charged demo", "cores 20-40", "mmkp 10-40")
 QUESTIONS_EACH = 25
@@ -43,7 +46,7 @@ QUESTIONS_EACH = 25
 
 
 def problem(family: str, seed: int) -> Problem:
-    """Tables of integers (memory, latency in nanoseconds, loss in millionths), a charge, and questions' limits."""
+    """Draw a problem: tables of integers (bytes, nanoseconds, loss in millionths), a charge, and questions' limits."""
     rng = np.random.default_rng([FAMILIES.index(family), seed])
     per_mb = float(10 ** rng.uniform(-3.5, -1)) if family.startswith("charged") else 0.0
     if family == "mmkp 10-40":
@@ -78,7 +81,7 @@ def _near_proportional(rng: np.random.Generator, options: int = 30) -> list[list
 
 
 def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
-    """Answers to all questions; each holds what solvers need to answer the same one."""
+    """Answer all questions; every `every`th answer holds what solvers need to answer the same one."""
     from legodnn.errors import InfeasibleError
     from legodnn.manifest import Link
     from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
@@ -133,7 +136,7 @@ def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
 
 
 def _peak(reset: bool = False) -> int:
-    """Bytes: the most that was resident since it was last reset; what is resident now, after a reset."""
+    """Return the most bytes that were resident since the last reset; after a reset those that are resident now."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -141,41 +144,15 @@ def _peak(reset: bool = False) -> int:
     return int(found[1]) * 1024
 
 
-# --- processes and figures -------------------------------------------------------------------------------------------
+# --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def serve(solver: str) -> None:
-    """A worker: one JSON request a line on stdin, one JSON answer a line on stdout, after the marker that is ours."""
-    solve = {"legodnn": solve_legodnn, "highs": solve_highs, "cpsat": solve_cpsat}[solver]
-    for line in sys.stdin:
-        print("\n#" + json.dumps(solve(*json.loads(line))), flush=True)
-
-
-class Worker:
-    """A solver in a process of its own."""
-
-    def __init__(self, solver: str) -> None:
-        command = [sys.executable, __file__, "--worker", solver]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *request: Any) -> Any:
-        """Have it answer one request."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("#"):
-                return json.loads(line[1:])
-        raise RuntimeError("the worker ended; its message is above")
-
-
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of one kind of problems: times, memory, gaps; and the solvers on those questions that they were asked."""
+def summary(rows: list[dict[str, Any]]) -> Figures:
+    """Summarise one kind of problem: times, memory, gaps, and the solvers on the questions that they were asked."""
     ours = [a for row in rows for a in row["legodnn"]]
     ms = np.array([a["ms"] for a in ours])
     gaps = np.array([a["gap"] for a in ours])
-    figures: dict[str, Any] = {
+    figures: Figures = {
         "replans": len(ours),
         "proven": float((gaps == 0).mean()),
         "ms": {"median": float(np.median(ms)), "p99": float(np.percentile(ms, 99)), "max": float(ms.max())},
@@ -202,61 +179,67 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return figures
 
 
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print only the JSON line")
-    parser.add_argument("--quick", action="store_true", help="a few of each kind: proves that it works")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark's own."""
     parser.add_argument("--replans", type=int, default=10_000, help="in all (default 10000)")
-    parser.add_argument("--state", type=Path, help="a file to which each answer is added, and from which a run goes on")
     parser.add_argument("--only-legodnn", action="store_true", help="without the solvers")
-    parser.add_argument("--worker", choices=("legodnn", "highs", "cpsat"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        return serve(args.worker)
+
+
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Have all problems solved that have not been solved yet, and summarise."""
     each = 1 if args.quick else -(-args.replans // (len(FAMILIES) * QUESTIONS_EACH))
-    rows = (
-        [json.loads(line) for line in args.state.read_text().splitlines()] if args.state and args.state.exists() else []
-    )
+    kept = args.work and args.work / "replans.jsonl"
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
     done = {(row["family"], row["seed"]) for row in rows}
-    others = {} if args.only_legodnn else {name: Worker(name) for name in ("highs", "cpsat")}
-    ours = Worker("legodnn")
+    others = {} if args.only_legodnn else {name: script_worker(__file__, name) for name in ("highs", "cpsat")}
+    ours = script_worker(__file__, "legodnn")
     for seed in range(each):
         for family in FAMILIES:
             if (family, seed) in done:
                 continue
-            given = problem(family, seed)
-            answers = ours.ask(given, 20)
-            asked = [a["asked"] for a in answers if "asked" in a]
-            row = {
-                "family": family,
-                "seed": seed,
-                "legodnn": answers,
-                "solvers": [{name: w.ask(given, question) for name, w in others.items()} for question in asked],
-            }
-            rows.append(row)
-            if args.state:
-                with args.state.open("a") as f:
-                    f.write(json.dumps(row) + "\n")
-            proven = sum(a["gap"] == 0 for a in answers)
-            worst = max(a["ms"] for a in answers)
-            print(
-                f"{family} {seed}: {proven} of {len(answers)} proven, worst {worst:.0f} ms", file=sys.stderr, flush=True
-            )
+            rows.append(solved(problem(family, seed), ours, others))
+            if kept:
+                with kept.open("a") as f:
+                    f.write(json.dumps(rows[-1]) + "\n")
     for worker in (ours, *others.values()):
-        worker.process.kill()
+        worker.close()
     figures = {family: summary([r for r in rows if r["family"] == family]) for family in FAMILIES}
-    bars = []
+    return figures, bars_of(figures)
+
+
+def solved(given: Problem, ours: Worker, others: dict[str, Worker]) -> dict[str, Any]:
+    """Return our answers to a problem's questions, and the solvers' to those that they are asked."""
+    answers = ours.ask([given, 20])
+    asked = [a["asked"] for a in answers if "asked" in a]
+    proven, worst = sum(a["gap"] == 0 for a in answers), max(a["ms"] for a in answers)
+    title = f"{given['family']} {given['seed']}"
+    print(f"{title}: {proven} of {len(answers)} proven, worst {worst:.0f} ms", file=sys.stderr, flush=True)
+    return {
+        "family": given["family"],
+        "seed": given["seed"],
+        "legodnn": answers,
+        "solvers": [{name: w.ask([given, question]) for name, w in others.items()} for question in asked],
+    }
+
+
+def bars_of(figures: Figures) -> Bars:
+    """Return the figures that have a goal."""
+    bars: Bars = []
     for family, found in figures.items():
         bars.append(bar(f"{family}: the slowest re-plan, ms", found["ms"]["max"], 1.1 * DEADLINE_MS))
         bars.append(bar(f"{family}: most memory, MB", found["most_mb"], 50.0))
         beyond = max((found[name]["beyond_our_bound"] for name in ("highs", "cpsat") if name in found), default=0)
         bars.append(bar(f"{family}: plans of solvers beyond our bound", beyond, 0))
-    if not args.json:
-        for b in bars:
-            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
-    print(json_line("deadline", figures, bars, ["numpy", "highspy", "ortools"]))
+    return bars
 
 
-if __name__ == "__main__":
-    main()
+def answer(solve: Callable[..., Any], request: list[Any]) -> Any:
+    """Answer a request, which is a problem, and a question or how many questions there are for each of the solvers'."""
+    return solve(*request)
+
+
+SOLVERS: dict[str, Callable[..., Any]] = {"legodnn": solve_legodnn, "highs": solve_highs, "cpsat": solve_cpsat}
+
+if __name__ == "__main__" and not served({name: partial(answer, solve) for name, solve in SOLVERS.items()}):
+    packages = ["numpy", "highspy", "ortools"]
+    run("deadline", __doc__, measure, folders=["work"], packages=packages, add_arguments=add_arguments)

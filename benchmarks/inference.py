@@ -6,63 +6,36 @@
 `composed` runs a model cut into its segments, `runtime` the same with the runtime's checks and lock around it,
 `undivided` the same weights as one file by the same executor; `interpreter` is that file as one runs it without this
 package, by the public Interpreter. All take turns on the same image, five runs a turn (AAAAA BBBBB ... AAAAA BBBBB),
-for a model in use finds its own code and weights in the caches, not another's. Ratios are of medians.
+because a model that is used finds its own code and weights in the caches, not those of another. Ratios are of medians.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
-import untrained
-from report import Bars, Figures, bar, run, spread
 
-from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.executors.select import covering_compositions, open_executor
 from legodnn.runtime.running_model import RunningModel, check_inputs
 from legodnn.store import Store
+from support import untrained
+from support.originals import image, running
+from support.report import Bars, Figures, bar, run, spread
+from support.timing import in_turns
 
 LIMITS = {1: 1.03, 2: 1.05}
 SECONDS = 25.0  # for each model and thread count
-TURN = 5  # runs in a row
-
-
-def image(store: Store) -> dict[str, Any]:
-    """An image by input name."""
-    return {i.name: np.random.default_rng(0).random(i.shape, np.float32) for i in store.manifest.inputs}
-
-
-def running(store: Store, threads: int = 1) -> RunningModel:
-    """A store's originals in a runtime's model."""
-    sizes = {(s.name, o.name): o.bytes for s in store.manifest.segments for o in s.options}
-    model = RunningModel(store.name, store, sizes, open_executor(store))
-    model.change(covering_compositions(store, threads)[0], ModelPlan(name="model", threads=threads))
-    return model
-
-
-def in_turns(runs: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
-    """Milliseconds of each, run in turns of `TURN` until the time is up, after three rounds to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    end, number = time.perf_counter() + seconds, -3
-    while time.perf_counter() < end or number < 5:
-        for name, once in runs.items():
-            for _ in range(TURN):
-                start = time.perf_counter()
-                once()
-                if number >= 0:
-                    times[name].append((time.perf_counter() - start) * 1e3)
-        number += 1
-    return times
 
 
 def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures:
-    """One model at one thread count."""
+    """Compare one model at one thread count."""
     x = image(store)
     model = running(store, threads)
     parts, undivided = (open_executor(s).compose(covering_compositions(s, threads)[0]) for s in (store, whole))
@@ -100,16 +73,16 @@ def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures
 
 
 def _hash() -> None:
-    """Some 0.3 s of work that needs neither memory nor the GIL."""
+    """Work for some 0.3 s without need of memory or the GIL."""
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 300_000)
 
 
 def at_once(first: Store, second: Store, rounds: int) -> Figures:
-    """The same work by two models one after the other, and in two threads; and what hashing gains by two threads."""
+    """Let two models work one after the other, then in two threads; and measure what hashing gains by two threads."""
     jobs = []
     for store in (first, second):
         model, x = running(store), image(store)
-        times = in_turns({"one": lambda m=model, x=x: m.infer(x)}, 0.5)["one"]
+        times = in_turns({"one": partial(model.infer, x)}, 0.5)["one"]
         jobs.append((model, x, max(1, round(300 / float(np.median(times))))))  # about 0.3 s each
 
     def work(model: RunningModel, x: Any, count: int) -> None:
@@ -131,29 +104,29 @@ def at_once(first: Store, second: Store, rounds: int) -> Figures:
 
     gains, machine_gains = [], []
     for _ in range(rounds):
-        gains.append(gain([lambda job=job: work(*job) for job in jobs]))
+        gains.append(gain([partial(work, *job) for job in jobs]))
         machine_gains.append(gain([_hash, _hash]))
     return {"models": [first.name, second.name], "gain": spread(gains), "machine_gain": spread(machine_gains)}
 
 
-def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
-    """All models, all thread counts."""
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Measure all models at all thread counts."""
     figures: Figures = {}
     bars: Bars = []
-    names = ("resnet18", "vgg16-half") if quick else ("resnet18", "vgg16-half", "resnet50")
-    stores = {name: untrained.build(name, folder / name) for name in names}
+    names = ("resnet18", "vgg16-half") if args.quick else ("resnet18", "vgg16-half", "resnet50")
+    stores = {name: untrained.build(name, args.stores / name) for name in names}
     for name, store in stores.items():
         for threads, limit in LIMITS.items():
-            found = compare(store, untrained.undivided(folder / name), threads, 2.0 if quick else SECONDS)
+            found = compare(store, untrained.undivided(args.stores / name), threads, 2.0 if args.quick else SECONDS)
             title = f"{name}, {threads} thread{'s' * (threads > 1)}"
             figures[title] = found
             bars.append(bar(f"{title}: composed / undivided", found["composed / undivided"], limit))
             bars.append(bar(f"{title}: difference of results", found["difference"], 1e-5))
-    figures["two models at once"] = at_once(stores["resnet18"], stores["vgg16-half"], 3 if quick else 15)
+    figures["two models at once"] = at_once(stores["resnet18"], stores["vgg16-half"], 3 if args.quick else 15)
     gain = figures["two models at once"]["gain"]["median"]
     bars.append(bar("two models in two threads: throughput / one after the other", gain, 1.7, "higher"))
     return figures, bars
 
 
 if __name__ == "__main__":
-    run("inference", __doc__ or "", measure)
+    run("inference", __doc__, measure, folders=["stores"])

@@ -3,36 +3,36 @@
     python benchmarks/memory.py --json > benchmarks/results/memory.json
     python benchmarks/memory.py --quick
 
-ResNet-18 and VGG16-half are profiled, then run under budgets drawn between the smallest plan and the originals. At
-each, the budget is set and both models run three times, while another process reads this one's memory as fast
-as it can. `peak` is the most it read from the moment the old budget was left, less what the process had
-before the models; during a switch the limit is the larger of the two budgets. `measured` is read at the end.
+ResNet-18 and VGG16-half are profiled, then run under budgets drawn between the smallest plan and the originals. Each
+budget is set and both models run three times, while another process reads this one's memory as fast as it can. `peak`
+is the most that it read from the moment at which the old budget was left, less what the process had before the models;
+during a switch the limit is the larger of the two budgets. `measured` is read at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-import untrained
-from inference import image
-from report import Bars, Figures, bar, run, spread
 
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import Effort, profile_store
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
 from legodnn.workload import Budget
+from support import untrained
+from support.originals import image
+from support.report import Bars, Figures, bar, run, spread
 
 MODELS = ("resnet18", "vgg16-half")
 
-# Prints when it began to read and when it had read (by the system's monotonic clock), and bytes, until its input is
-# closed.
+# Reads a process's memory until its input is closed; then prints, for each reading, when it began and when it ended (by
+# the system's monotonic clock), and the bytes.
 _SAMPLER = """
 import sys, threading, time
 from legodnn.runtime.device.memory import process_memory_bytes
@@ -49,7 +49,7 @@ print("\\n".join(samples))
 
 
 def profiled(store: Store) -> Profile:
-    """The store's profile, measured here if it was not."""
+    """Return the store's profile, measured here if there is none."""
     path = default_path(store.path)
     if not path.exists():
         profile_store(store, Effort(seconds=2.0, plans=0)).save(path)
@@ -57,20 +57,20 @@ def profiled(store: Store) -> Profile:
 
 
 def bounds(profile: Profile, store: Store) -> tuple[int, int]:
-    """Memory of the smallest options and of the originals, as predicted."""
+    """Return the memory, in bytes, that is predicted of the smallest options and of the originals."""
     sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
     segments = store.manifest.segments
     least = sum(min(sizes[s.name, o.name] for o in s.options) for s in segments)
     return least, sum(sizes[s.name, s.original.name] for s in segments)
 
 
-def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
-    """Random budgets, and what was held."""
-    stores = {name: untrained.build(name, folder / name) for name in MODELS}
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Set random budgets, and measure the memory that the models hold under each."""
+    stores = {name: untrained.build(name, args.stores / name) for name in MODELS}
     limits = [bounds(profiled(store), store) for store in stores.values()]
     least, most = (sum(column) for column in zip(*limits, strict=True))
     rng = random.Random(0)
-    budgets = [least + round(rng.random() * (most - least)) for _ in range(10 if quick else 200)]
+    budgets = [least + round(rng.random() * (most - least)) for _ in range(10 if args.quick else 200)]
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
     steps: list[dict[str, float]] = []
     with Runtime.open([s.path for s in stores.values()], Budget(memory_bytes=most)) as runtime:
@@ -130,9 +130,9 @@ def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
 
 
 def _excess(held: float, limit: float) -> float:
-    """How much more is held than 5 % or 2 MB above a limit; negative for less."""
+    """Return by how many bytes more is held than the limit and 5 % of it or 2 MB; it is negative where less is held."""
     return held - limit - max(0.05 * limit, 2e6)
 
 
 if __name__ == "__main__":
-    run("memory", __doc__ or "", measure)
+    run("memory", __doc__, measure, folders=["stores"])

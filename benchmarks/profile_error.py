@@ -4,25 +4,24 @@
     python benchmarks/profile_error.py --quick
 
 ResNet-18 and VGG16-half are profiled twice, with 1 and 2 threads. Then 50 random plans of each run in turns: `profile`
-compares what the first profile predicts with what they took; `naive` does the same with the sum of what each option's
-file takes when it alone runs again and again through the public Interpreter, as benchmark tools measure it, in turns
-too. Memory of 20 of the plans is weighed in fresh processes. `agree` is the share of pairs of options of a block, of
-those whose medians differ by more than 5 %, that both profiles rank equally.
+compares the first profile's predictions with the times measured; `naive` does the same with sums of times of single
+files, each measured, in turns too, as benchmark tools do it: the file runs alone, again and again, by the public
+Interpreter. Memory of 20 of the plans is measured in fresh processes. Pairs of options of a block whose medians differ
+by more than 5 % are compared as well: `pairs ranked equally` are those that both profiles put in the same order.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import random
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import untrained
-from inference import in_turns
-from report import Bars, Figures, bar, run, spread
 
 from legodnn.profile import Profile
 from legodnn.profiler import Effort, profile_store
@@ -30,24 +29,27 @@ from legodnn.profiler.bench import Bench
 from legodnn.profiler.validation import measure_plans, predict
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.store import Store
+from support import untrained
+from support.report import Bars, Figures, bar, run, spread
+from support.timing import in_turns
 
 MODELS = ("resnet18", "vgg16-half")
 THREADS = (1, 2)
 
-# Prints what a composition's process grows by, as the profiler weighs it.
-_WEIGH = """
+# Prints by how many bytes a process grows that opens and runs a composition, measured as the profiler does it.
+_MEASURE_MEMORY = """
 import gc, json, sys
 import numpy as np
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.base import (Choice)
-from legodnn.runtime.executors.select import (open_executor, warm_up)
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.select import open_executor, try_out
 from legodnn.store import Store
 
 store = Store(sys.argv[1])
 choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, json.loads(sys.argv[2])))
 zeros = {i.name: np.zeros(i.shape, np.float32) for i in store.manifest.inputs}
 gc.disable()
-warm_up(store)
+try_out(store)
 release_freed_memory()
 base = process_memory_bytes()
 executor = open_executor(store)
@@ -60,8 +62,8 @@ print(process_memory_bytes() - base)
 
 
 def naive(store: Store, threads: int, seconds: float) -> dict[tuple[str, str], float]:
-    """Median milliseconds of every option's file, run alone by the public Interpreter."""
-    runs = {}
+    """Return the median milliseconds of every option's file, run alone by the public Interpreter."""
+    runs: dict[tuple[str, str], Callable[[], Any]] = {}
     for segment in store.manifest.segments:
         for option in segment.options:
             interpreter = open_interpreter(threads, model_path=str(store.verified_file(option)))
@@ -70,7 +72,7 @@ def naive(store: Store, threads: int, seconds: float) -> dict[tuple[str, str], f
 
 
 def latency_errors(store: Store, profile: Profile, threads: int, plans: int, seconds: float) -> dict[str, list[float]]:
-    """Relative errors of both predictions, by method."""
+    """Return the relative errors of both ways to predict latency, by way."""
     bench = Bench(store, (threads,))
     rng = random.Random(7)
     drawn = [bench.draw(rng) for _ in range(plans)]
@@ -84,13 +86,13 @@ def latency_errors(store: Store, profile: Profile, threads: int, plans: int, sec
 
 
 def memory_errors(store: Store, profile: Profile, plans: int) -> dict[str, list[float]]:
-    """Relative errors of predicted memory; `naive` is the files' bytes."""
+    """Return the relative errors of predicted memory; `naive` takes the files' bytes for it."""
     sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
     rng = random.Random(8)
     errors: dict[str, list[float]] = {"profile": [], "naive": []}
     for _ in range(plans):
         chosen = [(s, rng.choice(s.options)) for s in store.manifest.segments]
-        command = [sys.executable, "-c", _WEIGH, str(store.path), json.dumps([o.name for _, o in chosen])]
+        command = [sys.executable, "-c", _MEASURE_MEMORY, str(store.path), json.dumps([o.name for _, o in chosen])]
         measured = int(subprocess.run(command, capture_output=True, check=True).stdout)
         errors["profile"].append(sum(sizes[s.name, o.name] for s, o in chosen) / measured - 1)
         errors["naive"].append(sum(o.bytes for _, o in chosen) / measured - 1)
@@ -98,7 +100,7 @@ def memory_errors(store: Store, profile: Profile, plans: int) -> dict[str, list[
 
 
 def agreement(store: Store, first: Profile, second: Profile, threads: int) -> tuple[int, int]:
-    """How many pairs of a block's options both profiles rank equally, and of how many."""
+    """Return how many pairs of a block's options both profiles rank equally, and the number of pairs."""
     medians = [
         {(o.segment, o.option): e.median_ms for o in p.options for e in o.latency if e.threads == threads}
         for p in (first, second)
@@ -113,15 +115,15 @@ def agreement(store: Store, first: Profile, second: Profile, threads: int) -> tu
     return equal, count
 
 
-def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
-    """Both stores."""
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Measure both stores, or with --quick one."""
     figures: Figures = {}
     bars: Bars = []
-    plans, seconds = (8, 3.0) if quick else (50, 40.0)
-    effort = Effort(threads=THREADS, seconds=5.0 if quick else 60.0, precision=0.005)
+    plans, seconds = (8, 3.0) if args.quick else (50, 40.0)
+    effort = Effort(threads=THREADS, seconds=5.0 if args.quick else 60.0, precision=0.005)
     equal = count = 0
-    for name in MODELS:
-        store = untrained.build(name, folder / name)
+    for name in MODELS[:1] if args.quick else MODELS:
+        store = untrained.build(name, args.stores / name)
         first, second = profile_store(store, effort), profile_store(store, effort)
         own = {str(v.threads): v.model_dump() for v in first.validation}
         figures[name] = {"overhead_ms": first.overhead_ms, "own_validation": own}
@@ -135,7 +137,7 @@ def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
                     bars.append(bar(f"{title}: latency, 95th percentile of errors", float(p95), 0.12))
             same, pairs = agreement(store, first, second, threads)
             equal, count = equal + same, count + pairs
-        for method, errors in memory_errors(store, first, 4 if quick else 20).items():
+        for method, errors in memory_errors(store, first, 4 if args.quick else 20).items():
             median = float(np.median(np.abs(errors)))
             figures[f"{name}, memory, {method}"] = {"signed": spread(errors), "median": median}
             if method == "profile":
@@ -146,4 +148,4 @@ def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
 
 
 if __name__ == "__main__":
-    run("profile_error", __doc__ or "", measure)
+    run("profile_error", __doc__, measure, folders=["stores"])

@@ -2,20 +2,19 @@
 
     python benchmarks/scheduler.py --json > benchmarks/results/scheduler.json
     python benchmarks/scheduler.py --quick
-    python benchmarks/scheduler.py --workload workload.toml       (tables of real stores as well)
-    python benchmarks/scheduler.py --only 4x8x10 replans --json > a.json    (in parts, then joined)
+    python benchmarks/scheduler.py --workload workload.toml                 (with tables of real stores as well)
+    python benchmarks/scheduler.py --only 4x8x10 replans --json > a.json    (in parts, which are then joined)
     python benchmarks/scheduler.py --join a.json b.json
 
-Instances are models x blocks x options, from 1x5x6 to 16x12x12; 18 options are 6 sparsities in 3 precisions. Everyone
-gets the same integers and linear accuracy (a plan's objective is minus its summed loss), which is the LegoDNN authors'
-formulation: one binary for each option, one choice for each block, one memory limit, a latency limit for each model;
-CBC through PuLP as they call it. Solvers run in processes of their own, because OR-Tools and highspy clash, and take
-turns on every instance.
+Instances are models x blocks x options, from 1x5x6 to 16x12x12; 18 options are 6 sparsities in 3 precisions. Our
+scheduler and the solvers get the same integers and linear accuracy (a plan's objective is minus its summed loss), which
+is the LegoDNN authors' formulation: one binary for each option, one choice for each block, one memory limit, a latency
+limit for each model; CBC is called through PuLP, as they do it. Solvers run in processes of their own and take turns on
+every instance.
 
-`cold` is everything from lists of integers to the plan: tables and frontiers included for us, building the model in
-Python for the solvers.
-`warm` is a re-plan under a new memory limit and new latency limits; it is held against the solvers' own solve call
-alone, as if their model had been kept and changed in no time.
+`cold` is everything from lists of integers to the plan: for us with tables and frontiers, for the solvers with building
+the model in Python. `warm` is a re-plan under a new memory limit and new latency limits; it is compared with the
+solvers' own solve call alone, as if their model had been kept and changed in no time.
 
 Needs: pip install ortools pulp highspy
 """
@@ -24,50 +23,36 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from report import bar, json_line
-from solvers import (
-    Instance,
-    budget_of,
-    draw,
-    model_tables,
-    of_stores,
-    solve_cbc,
-    solve_cpsat,
-    solve_highs,
-    solve_legodnn,
-)
+
+from support.instances import SIZES, Instance, budget_of, draw, model_tables, of_stores
+from support.report import Bars, Figures, bar, run, spread_ms
+from support.solvers import solve_cbc, solve_cpsat, solve_highs, solve_legodnn
+from support.workers import Worker, script_worker, served
 
 if TYPE_CHECKING:
     from legodnn.runtime.planning.model_table import ModelTable
 
-SOLVERS = ("legodnn", "cbc", "highs", "cpsat")
-SIZES = {
-    "1x5x6": (1, 5, 6),
-    "1x8x6": (1, 8, 6),
-    "4x8x10": (4, 8, 10),
-    "4x8x18": (4, 8, 6, 3),
-    "8x8x10": (8, 8, 10),
-    "16x12x12": (16, 12, 12),
-}
+SOLVERS = {"legodnn": solve_legodnn, "cbc": solve_cbc, "highs": solve_highs, "cpsat": solve_cpsat}
 
 
 def warm(instance: Instance, count: int, seed: int = 0) -> list[float]:
-    """Seconds of re-plans under random memory and latency limits, each with the plan before it as the running one."""
+    """Return the seconds of re-plans under random memory and latency limits; each starts from the plan before it."""
     from legodnn.errors import InfeasibleError
     from legodnn.runtime.planning.scheduler import Scheduler
 
     scheduler = Scheduler(model_tables(instance))
     rng = np.random.default_rng(seed)
-    seconds, plan = [], scheduler.plan(budget_of(instance))
+    seconds: list[float] = []
+    plan = scheduler.plan(budget_of(instance))
     while len(seconds) < count:
         budget = budget_of(instance, rng.uniform(0.8, 1.25), rng.uniform(0.8, 1.25, len(instance["latency"])))
         start = time.perf_counter()
@@ -80,7 +65,7 @@ def warm(instance: Instance, count: int, seed: int = 0) -> list[float]:
 
 
 def variants(instance: Instance, count: int) -> dict[str, list[float]]:
-    """Seconds of re-plans with a limit of compute, and with a charge for switching."""
+    """Return the seconds of re-plans with a limit of compute, and of those with a charge for switching."""
     from legodnn.runtime.planning.scheduler import Scheduler
     from legodnn.workload import Budget, SwitchCharge
 
@@ -107,7 +92,7 @@ def variants(instance: Instance, count: int) -> dict[str, list[float]]:
 
 
 def interactions(instance: Instance, count: int) -> dict[str, list[float]]:
-    """Seconds to build frontiers, and of re-plans: in turn without interactions, and with more than most fits find."""
+    """Return the seconds to build frontiers and of re-plans, without interactions and with more than most fits find."""
     from legodnn.runtime.planning.scheduler import Scheduler
 
     rng = np.random.default_rng(0)
@@ -127,7 +112,7 @@ def interactions(instance: Instance, count: int) -> dict[str, list[float]]:
 
 
 def interacting(table: ModelTable, rng: np.random.Generator) -> ModelTable:
-    """A table whose neighbours interact: by a share of the geometric mean of their losses, and deviations from it."""
+    """Return the table with interactions: a share of the geometric mean of two neighbours' losses, with deviations."""
     blocks = [table.blocks[0]]
     for block in table.blocks[1:]:
         before, here = ([max(o.loss, 0.0) for o in b.options] for b in (blocks[-1], block))
@@ -138,9 +123,9 @@ def interacting(table: ModelTable, rng: np.random.Generator) -> ModelTable:
 
 
 def endurance(instance: Instance, count: int) -> dict[str, Any]:
-    """Re-plans under wild random budgets in one process: time, failures, and how memory grows.
+    """Re-plan under wildly differing budgets in one process; return times, failures, and how memory grows.
 
-    What the C library keeps of freed memory is given back before memory is read, so that it does not count.
+    Freed memory that the C library keeps is returned to the system before memory is read, so that it does not count.
     """
     import psutil
 
@@ -183,57 +168,31 @@ def endurance(instance: Instance, count: int) -> dict[str, Any]:
     }
 
 
-# --- processes and figures -------------------------------------------------------------------------------------------
+# --- workers and figures ---------------------------------------------------------------------------------------------
 
 
-def serve(solver: str) -> None:
-    """A worker: one JSON request a line on stdin, one JSON answer a line on stdout, after the marker that is ours."""
+def answer(solve: Callable[[Instance], Any], request: dict[str, Any]) -> Any:
+    """Do what a request asks of a worker: solve an instance, or another task, which only ours is asked to do."""
     listed: tuple[Callable[..., Any], ...] = (warm, variants, interactions, endurance)
-    tasks = {task.__name__: task for task in listed}
-    solve = {"legodnn": solve_legodnn, "cbc": solve_cbc, "highs": solve_highs, "cpsat": solve_cpsat}[solver]
-    for line in sys.stdin:
-        request = json.loads(line)
-        task = tasks.get(request["task"], solve)
-        print("\n#" + json.dumps(task(request["instance"], *request.get("arguments", []))), flush=True)
+    tasks: dict[str, Callable[..., Any]] = {"solve": solve, **{task.__name__: task for task in listed}}
+    return tasks[request["task"]](request["instance"], *request["arguments"])
 
 
-class Worker:
-    """A solver in a process of its own."""
-
-    def __init__(self, solver: str) -> None:
-        command = [sys.executable, __file__, "--worker", solver]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, task: str, instance: Instance, *arguments: Any) -> Any:
-        """Have a task done on an instance."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        request = {"task": task, "instance": instance, "arguments": arguments}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("#"):
-                return json.loads(line[1:])
-        raise RuntimeError("the worker ended; its message is above")
+def ask(worker: Worker, task: str, instance: Instance, *arguments: Any) -> Any:
+    """Have a worker do a task on an instance."""
+    return worker.ask({"task": task, "instance": instance, "arguments": arguments})
 
 
-def spread(seconds: list[float]) -> dict[str, float]:
-    """Median and percentiles in milliseconds."""
-    ms = 1e3 * np.array(seconds)
-    quantiles = {f"p{q}_ms": float(np.percentile(ms, q)) for q in (5, 95, 99)}
-    return {"median_ms": float(np.median(ms)), **quantiles, "max_ms": float(ms.max()), "runs": len(seconds)}
-
-
-def measure(workers: dict[str, Worker], instance: Instance, rounds: int, replans: int) -> dict[str, Any]:
-    """All solvers in turn, `rounds` times; then warm re-plans."""
+def compare(workers: dict[str, Worker], instance: Instance, rounds: int, replans: int) -> Figures:
+    """Have an instance solved by all solvers in turn, `rounds` times, and then re-planned."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
-            runs[name].append(worker.ask("solve", instance))
+            runs[name].append(ask(worker, "solve", instance))
     proven = [r["loss"] for answers in runs.values() for r in answers if r["proven"]]
-    figures: dict[str, Any] = {
+    figures: Figures = {
         name: {
-            **spread([a["seconds"] for a in answers]),
+            **spread_ms([a["seconds"] for a in answers]),
             "solve_median_ms": 1e3 * float(np.median([a["solve_seconds"] for a in answers])),
             "proven": all(a["proven"] for a in answers),
             "loss": answers[-1]["loss"],
@@ -244,13 +203,13 @@ def measure(workers: dict[str, Worker], instance: Instance, rounds: int, replans
     figures["fastest_solver_ms"] = min(o["median_ms"] for o in others)
     figures["fastest_solve_call_ms"] = min(o["solve_median_ms"] for o in others)
     figures["objective_spread"] = max(proven) - min(proven)
-    figures["warm"] = spread(workers["legodnn"].ask("warm", instance, replans))
+    figures["warm"] = spread_ms(ask(workers["legodnn"], "warm", instance, replans))
     return {"instance": instance["name"], **figures}
 
 
-def bars_of(results: list[dict[str, Any]], endured: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The goals: medians over instances, except that cold counts the worst instance."""
-    bars = []
+def bars_of(results: list[Figures], endured: Figures | None) -> Bars:
+    """Return the figures that have a goal: medians over instances; of cold plans the worst instance's."""
+    bars: Bars = []
     for size in SIZES:
         rows = [r for r in results if r["instance"] == size]
         if not rows:
@@ -272,38 +231,31 @@ def bars_of(results: list[dict[str, Any]], endured: dict[str, Any] | None) -> li
     return bars
 
 
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print only the JSON line")
-    parser.add_argument("--quick", action="store_true", help="small sizes, few runs: proves that it works")
+def joined(files: list[Path]) -> Figures:
+    """Join the figures in the last lines of several runs."""
+    parts = [json.loads(f.read_text().splitlines()[-1])["figures"] for f in files]
+    others = {key: value for part in parts for key, value in part.items() if key != "instances"}
+    return {"instances": [row for part in parts for row in part["instances"]], **others}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark's own."""
     parser.add_argument(
         "--instances", type=int, default=6, help="instances of each size (default 6; 3 and 2 of the greatest)"
     )
     parser.add_argument("--workload", nargs="+", default=[], help="also the tables of these stores, or of a .toml file")
     parser.add_argument("--only", nargs="*", choices=(*SIZES, "replans"), help="some sizes, or the re-plans alone")
     parser.add_argument("--join", nargs="+", type=Path, help="measure nothing: join what runs with --only printed")
-    parser.add_argument("--worker", choices=SOLVERS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        return serve(args.worker)
+
+
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Measure what is asked for, or join what other runs measured."""
     figures = joined(args.join) if args.join else measured(args)
-    bars = bars_of(figures["instances"], figures.get("endurance"))
-    if not args.json:
-        for b in bars:
-            print("ok  " if b["holds"] else "FAIL", f"{b['name']}: {b['value']:.4g} (limit {b['limit']:g})")
-    print(json_line("scheduler", figures, bars, ["numpy", "pulp", "highspy", "ortools"]))
+    return figures, bars_of(figures["instances"], figures.get("endurance"))
 
 
-def joined(files: list[Path]) -> dict[str, Any]:
-    """The figures of several runs' last lines as one."""
-    parts = [json.loads(f.read_text().splitlines()[-1])["figures"] for f in files]
-    others = {key: value for part in parts for key, value in part.items() if key != "instances"}
-    return {"instances": [row for part in parts for row in part["instances"]], **others}
-
-
-def measured(args: argparse.Namespace) -> dict[str, Any]:
-    """All figures asked for."""
+def measured(args: argparse.Namespace) -> Figures:
+    """Return all figures that are asked for."""
     asked = (list(SIZES)[:3] if args.quick else list(SIZES)) + ["replans"] if args.only is None else args.only
     count = 1 if args.quick else args.instances
     most = {"4x8x18": 3, "8x8x10": 3, "16x12x12": 2}  # on which solvers take minutes
@@ -311,29 +263,48 @@ def measured(args: argparse.Namespace) -> dict[str, Any]:
     instances = [draw(*SIZES[size], seed=seed) for size in sizes for seed in range(min(count, most.get(size, count)))]
     if args.workload:
         instances.append(of_stores(args.workload))
-    workers = {name: Worker(name) for name in SOLVERS}
+    workers = {name: script_worker(__file__, name) for name in SOLVERS}
     for worker in workers.values():  # imports and first calls
-        worker.ask("solve", draw(1, 2, 3, seed=0))
+        ask(worker, "solve", draw(1, 2, 3, seed=0))
     results = []
     for instance in instances:
         rounds = 1 if args.quick else {"16x12x12": 1, "8x8x10": 2, "4x8x18": 3}.get(instance["name"], 5)
-        results.append(measure(workers, instance, rounds, 50 if args.quick else 300))
-        row = results[-1]
-        times = "  ".join(f"{s} {row[s]['median_ms']:.1f}" for s in SOLVERS)
-        warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
-        print(f"{instance['name']:>9}  cold ms: {times}   warm ms {warm_ms}", file=sys.stderr, flush=True)
-    figures: dict[str, Any] = {"instances": results}
+        results.append(compare(workers, instance, rounds, 50 if args.quick else 300))
+        print(line(results[-1]), file=sys.stderr, flush=True)
+    figures: Figures = {"instances": results}
     if "replans" in asked:
         ours = workers["legodnn"]
-        figures["endurance"] = ours.ask("endurance", draw(4, 8, 10, seed=0), 2_000 if args.quick else 100_000)
+        figures["endurance"] = ask(ours, "endurance", draw(4, 8, 10, seed=0), 2_000 if args.quick else 100_000)
         for size in ("4x8x10",) if args.quick else ("4x8x10", "4x8x18", "8x8x10"):
-            found = ours.ask("variants", draw(*SIZES[size], seed=0), 10 if args.quick else 200)
-            found |= ours.ask("interactions", draw(*SIZES[size], seed=0), 3 if args.quick else 30)
-            figures[f"variants {size}"] = {name: spread(seconds) for name, seconds in found.items()}
+            found = ask(ours, "variants", draw(*SIZES[size], seed=0), 10 if args.quick else 200)
+            found |= ask(ours, "interactions", draw(*SIZES[size], seed=0), 3 if args.quick else 30)
+            figures[f"variants {size}"] = {name: spread_ms(seconds) for name, seconds in found.items()}
     for worker in workers.values():
-        worker.process.kill()
+        worker.close()
     return figures
 
 
-if __name__ == "__main__":
-    main()
+def line(row: Figures) -> str:
+    """Return an instance's times as a line."""
+    times = "  ".join(f"{solver} {row[solver]['median_ms']:.1f}" for solver in SOLVERS)
+    warm_ms = f"{row['warm']['median_ms']:.2f} (max {row['warm']['max_ms']:.1f})"
+    return f"{row['instance']:>9}  cold ms: {times}   warm ms {warm_ms}"
+
+
+def table(figures: Figures) -> str:
+    """Return a line for each instance, and one for each kind of re-plan."""
+    lines = [line(row) for row in figures["instances"]]
+    for title in [key for key in figures if key.startswith("variants ")]:
+        for name, found in figures[title].items():
+            lines.append(
+                f"{title.removeprefix('variants '):>9}  {name} {found['median_ms']:.2f} ms (max {found['max_ms']:.1f})"
+            )
+    if endured := figures.get("endurance"):
+        growth, worst = f"{endured['rss_growth_mb']:.2f} MB", f"{endured['worst_ms']:.1f} ms"
+        lines.append(f"{endured['replans']} re-plans: memory grew by {growth}, the slowest took {worst}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__" and not served({name: partial(answer, solve) for name, solve in SOLVERS.items()}):
+    packages = ["numpy", "pulp", "highspy", "ortools"]
+    run("scheduler", __doc__, measure, packages=packages, add_arguments=add_arguments, table=table)

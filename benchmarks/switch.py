@@ -3,15 +3,16 @@
     python benchmarks/switch.py --json > benchmarks/results/switch.json
     python benchmarks/switch.py --quick
 
-A model goes to and fro between its originals and its first descendants, in one, half or all of its blocks, in turns
-with what one does without this package: opening the undivided model's file with the public Interpreter. Of both:
+A model switches from its originals to its first descendants and back, in one, half or all of its blocks, in turns with
+what one does without this package: open the undivided model's file with the public Interpreter. Measured of both are
 wall time, CPU time, bytes read by system calls, page faults, and how much longer the first inference takes than the
 next. `warm` has files in the page cache; for `cold` they are thrown out of it first. Opening a store, in a process
-that has not seen it, with and without packed weights in the cache folder, is listed too.
+that has not seen it, with and without packed weights in the cache folder, is measured too.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -24,22 +25,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import untrained
-from inference import image, running
-from report import Bars, Figures, bar, run, spread
 
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.cache_folder import cache_folder, entry_name
 from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.executors.litert_capi import capi_version
 from legodnn.runtime.executors.select import covering_compositions
-from legodnn.runtime.executors.weight_cache import entry_path
 from legodnn.store import Store
+from support import untrained
+from support.originals import image, running
+from support.report import Bars, Figures, bar, run, spread
 
 _PLAN = ModelPlan(name="model")
 
 
 def counters() -> np.ndarray:
-    """Wall ms, CPU ms, bytes read, page faults served from memory and from disk."""
+    """Return this process's counters: wall ms, CPU ms, bytes read, page faults served from memory and from disk."""
     io = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return np.array(
@@ -47,8 +49,8 @@ def counters() -> np.ndarray:
     )
 
 
-def timed(change: Callable[[], Any], infer: Callable[[], Any]) -> dict[str, float]:
-    """What a change takes, and what the inference after it takes more than the next."""
+def measured(change: Callable[[], Any], infer: Callable[[], Any]) -> dict[str, float]:
+    """Return what a change takes, and how much more the inference after it takes than the next one."""
     start = counters()
     change()
     changed = counters()
@@ -78,13 +80,13 @@ def drop(*files: Path) -> None:
 
 
 def compare(store: Store, whole: Store, rounds: int) -> Figures:
-    """One model: switches of one, half and all blocks, and reloading, in turns."""
+    """Measure one model: switches of one block, half and all of them, and reloading, in turns."""
     x, model = image(store), running(store)
     (pixels,) = x.values()
     originals = covering_compositions(store)[0]
     blocks = [b.name for b in store.manifest.blocks]
     kinds = {"one block": blocks[len(blocks) // 2 :][:1], "half": blocks[::2], "all blocks": blocks}
-    packed = entry_path(store) / "weights.packed"
+    packed = cache_folder() / entry_name(store, capi_version()) / "weights.packed"
     file = whole.path / "whole.tflite"
 
     def to(replaced: list[str]) -> tuple[Choice, ...]:
@@ -106,17 +108,17 @@ def compare(store: Store, whole: Store, rounds: int) -> Figures:
         for temperature in ("warm", "cold"):
             done: dict[str, dict[str, float]] = {}
             for name, replaced in kinds.items():
-                # There and back: to small blocks and to large ones in equal parts.
+                # There and back, so that small blocks and large ones are loaded equally often.
                 for direction, choices in (("to pruned", to(replaced)), ("to originals", originals)):
                     if temperature == "cold":
                         model.executor.retain(())
                         drop(packed)
                     change = lambda c=choices: model.change(c, _PLAN)  # noqa: E731
-                    done[f"{name}, {direction}"] = timed(change, lambda: model.infer(x))
+                    done[f"{name}, {direction}"] = measured(change, lambda: model.infer(x))
             interpreter = None
             if temperature == "cold":
                 drop(file)
-            done["reload"] = timed(reload, interpreted)
+            done["reload"] = measured(reload, interpreted)
             if number >= 0:
                 for name, row in done.items():
                     rows.setdefault(f"{temperature}, {name}", []).append(row)
@@ -125,7 +127,7 @@ def compare(store: Store, whole: Store, rounds: int) -> Figures:
 
 _OPEN = """
 import json, sys, time
-from legodnn.runtime.executors.select import (executor_name, open_executor)
+from legodnn.runtime.executors.select import executor_name, open_executor
 from legodnn.store import Store
 times = [time.perf_counter()]
 store = Store(sys.argv[1]); times.append(time.perf_counter())
@@ -136,12 +138,12 @@ print(json.dumps([(b - a) * 1e3 for a, b in zip(times, times[1:])]))
 
 
 def opening(store: Store, rounds: int) -> Figures:
-    """A process opens a store: what verifying it, the executor's self-test, and loading take."""
+    """Open a store in fresh processes: what its verification, the executor's self-test, and loading take."""
     rows: dict[str, list[list[float]]] = {"packed": [], "not packed": []}
     for _ in range(rounds):
         for name in rows:
             if name == "not packed":
-                shutil.rmtree(entry_path(store))
+                shutil.rmtree(cache_folder() / entry_name(store, capi_version()))
             command = [sys.executable, "-c", _OPEN, str(store.path)]
             rows[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
     keys = ("verify_store_ms", "self_test_ms", "open_ms")
@@ -150,14 +152,14 @@ def opening(store: Store, rounds: int) -> Figures:
     }
 
 
-def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
-    """Both models."""
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Measure both models."""
     figures: Figures = {}
     bars: Bars = []
-    for name in ("resnet18",) if quick else ("resnet18", "vgg16"):
-        store = untrained.build(name, folder / name)
-        found = compare(store, untrained.undivided(folder / name), 3 if quick else 40)
-        figures[name] = {**found, "opening": opening(store, 1 if quick else 5)}
+    for name in ("resnet18",) if args.quick else ("resnet18", "vgg16"):
+        store = untrained.build(name, args.stores / name)
+        found = compare(store, untrained.undivided(args.stores / name), 3 if args.quick else 40)
+        figures[name] = {**found, "opening": opening(store, 1 if args.quick else 5)}
         for way in ("to pruned", "to originals"):
             switch, reload = found[f"warm, all blocks, {way}"], found["warm, reload"]
             title = f"{name}, all blocks {way}"
@@ -173,4 +175,4 @@ def measure(folder: Path, quick: bool) -> tuple[Figures, Bars]:
 
 
 if __name__ == "__main__":
-    run("switch", __doc__ or "", measure)
+    run("switch", __doc__, measure, folders=["stores"])

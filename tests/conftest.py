@@ -1,7 +1,7 @@
-"""What all tests share: two tiny stores with their profiles, built by the real offline stage once a session.
+"""What all tests share: two tiny stores with their profiles, built once a session by the real offline stage.
 
 Without Keras, as on a device, the stores are those of tests/data: the tests of runtime, profiler and commands then need
-the base dependencies, pytest and hypothesis alone. `.ci/device` runs them so.
+only the base dependencies, pytest and hypothesis. `.ci/device` runs them so.
 """
 
 from __future__ import annotations
@@ -27,17 +27,18 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cache of packed weights of the tests' own."""
+    """Give the tests a cache of packed weights of their own."""
     os.environ["LEGODNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-# In the background of a shell Ctrl-C is ignored, under nohup a hang-up is, and would be by every process started here.
+# A shell's background jobs ignore Ctrl-C, and jobs under nohup ignore a hang-up; processes that tests start would
+# inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests of what goes through LiteRT's C API are skipped where it cannot be called, as on 32-bit ARM."""
+    """Skip tests that need LiteRT's C API where it cannot be called, as on 32-bit ARM."""
     params = item.callspec.params.values() if hasattr(item, "callspec") else ()
     if item.get_closest_marker("capi") or any(isinstance(p, str) and p == "capi" for p in params):
         from legodnn.runtime.executors import litert_capi
@@ -46,14 +47,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"LiteRT's C API cannot be called: {problem}")
 
 
-# Examples run Keras and file systems on shared machines: no deadline, and the same examples every time.
+# No deadline, since examples run Keras and use files on machines that are shared; and the same examples every time.
 settings.register_profile("legodnn", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("legodnn")
 
 
 @pytest.fixture(scope="session")
 def tiny_keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained Keras model for 12x12 digits, saved: a plain block, a residual block and a head."""
+    """A file with an untrained Keras model for 12x12 digits: a plain block, a residual block and a head."""
     if not KERAS:
         pytest.skip("Keras and TensorFlow are not installed")
     return tiny_stores.save_tiny_model(tmp_path_factory.mktemp("models") / "tiny.keras")

@@ -1,12 +1,12 @@
-"""How the rooms stand on one another: who may import whom, no circle, one meaning for each public name, short modules.
+"""Who may import whom, without circles; a public name has one meaning; a module is short, and has tests.
 
-Imports inside functions count as well. Those under `if TYPE_CHECKING` do not: they say what a type is called, and
-nothing is loaded for them.
+Imports inside functions count as well. Those under `if TYPE_CHECKING` do not, because nothing is loaded for them.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("blocks", "profiler", "runtime")
 
-# Every room, and the rooms that its modules may import, itself apart. `legodnn` is the modules that all rooms share.
+# Every room, and the other rooms that its modules may import. `legodnn` stands for the modules that all rooms share.
 MAY_IMPORT = {
     "legodnn": [],
     "legodnn.runtime.tflite": ["legodnn"],
@@ -59,7 +59,7 @@ BACKEND = "legodnn.blocks._backend"
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name; a folder's name is its `__init__`."""
+    """Return every module of the package by its dotted name; the name of a folder stands for its `__init__`."""
     found = {}
     for folder in ("legodnn", *ROOMS):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -73,7 +73,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
-    """The modules of the package that a module imports, wherever in it."""
+    """Yield the modules of the package that a module imports anywhere in its text."""
     tree = ast.parse(path.read_text())
     for_types = {
         id(inner)
@@ -97,7 +97,7 @@ IMPORTS = {name: set(imports(name, path, MODULES)) - {name} for name, path in MO
 
 
 def room(module: str) -> str:
-    """The innermost folder that a module is in."""
+    """Return the innermost folder that a module is in, as a dotted name."""
     return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
@@ -139,12 +139,12 @@ def test_only_the_offline_stage_imports_keras_and_tensorflow() -> None:
             assert not heavy or module.startswith("legodnn.blocks"), f"{module} imports {heavy}"
 
 
-# What every command module has, by the protocol of `legodnn.commands`.
+# The functions that every command module has to have; see `legodnn.commands`.
 OF_COMMANDS = {"add_parser", "run"}
 
 
 def public_names(path: Path) -> Iterator[str]:
-    """The classes, functions, constants and aliases that a module defines for others."""
+    """Yield the names of classes, functions, constants and aliases that a module defines for others."""
     for node in ast.parse(path.read_text()).body:
         targets: list[ast.expr] = []
         if isinstance(node, ast.Assign):
@@ -170,3 +170,71 @@ def test_modules_are_short() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert max(lengths.values()) <= 320, max(lengths, key=lengths.__getitem__)
     assert statistics.median(n for name, n in lengths.items() if MODULES[name].name != "__init__.py") <= 160
+
+
+# Modules without a test module, and why.
+WITHOUT_TEST_MODULE = {
+    "legodnn.arrays": "names of types",
+    "legodnn.errors": "classes alone; their messages are held by the tests of the modules that raise them",
+}
+COVERS = re.compile(r"Covers also: ([\w.*,\s]+)\.")
+
+
+def mirrored(module: str) -> Path:
+    """Return where the test module of a module would be if it had one of its own."""
+    parts = module.split(".")[1:]
+    rooms = parts[:-1] if parts[0] in ROOMS else ["legodnn", *parts[:-1]]
+    return ROOT.joinpath("tests", *rooms, f"test_{parts[-1]}.py")
+
+
+def covered(test: Path) -> list[str]:
+    """Return the modules, and the rooms (with `.*`), that the docstring of a test module names as covered."""
+    found = COVERS.search(ast.get_docstring(ast.parse(test.read_text())) or "")
+    return [f"legodnn.{name.strip()}" for name in found[1].split(",")] if found else []
+
+
+def test_every_module_has_its_test_module() -> None:
+    """It is tests/ROOM/test_MODULE.py, or one whose docstring says: "Covers also: ROOM.MODULE, OTHER_ROOM.*."."""
+    named = {name: test for test in (ROOT / "tests").rglob("test_*.py") for name in covered(test)}
+    rooms = {room(module) for module in MODULES}
+    unknown = {n: str(t) for n, t in named.items() if n not in MODULES and n.removesuffix(".*") not in rooms}
+    assert not unknown, f"named as covered, and not there: {unknown}"
+    modules = [m for m, path in MODULES.items() if path.name != "__init__.py"]
+    tested = {m for m in modules if mirrored(m).exists() or m in named or f"{room(m)}.*" in named}
+    untested = [m for m in modules if m not in tested | WITHOUT_TEST_MODULE.keys()]
+    assert not untested, f"without a test module: {untested}"
+    assert not tested & WITHOUT_TEST_MODULE.keys()
+
+
+IMPORT_LINE = re.compile(r"^\s*from (legodnn[\w.]*) import \(?([\w, ]+)", re.MULTILINE)
+
+
+def written_names(path: Path) -> set[str]:
+    """Return all names that occur in a module, and its texts, which lazy exports are named by."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+    return found
+
+
+def test_what_programs_in_texts_import_exists() -> None:
+    """Programs that tests and benchmarks start are strings, and examples are in docs: no type checker reads either."""
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    files += [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    missing = [
+        f"{path.relative_to(ROOT)}: {module}.{name}"
+        for path in files
+        for module, names in IMPORT_LINE.findall(path.read_text())
+        for name in (each.split(" as ")[0].strip() for each in names.split(","))
+        if name
+        and f"{module}.{name}" not in MODULES
+        and (module not in MODULES or name not in written_names(MODULES[module]))
+    ]
+    assert not missing, missing

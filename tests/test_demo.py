@@ -1,4 +1,7 @@
-"""The main job, with a few epochs only: two networks built, profiled, planned, run and re-planned on real digits."""
+"""The main job, with a few epochs only: two networks built, profiled, planned, run and re-planned on real digits.
+
+Covers also: commands.demo.
+"""
 
 from __future__ import annotations
 

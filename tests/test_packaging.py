@@ -89,13 +89,13 @@ def test_the_base_dependencies_suffice_to_open_profile_plan_and_infer(
     from legodnn import Runtime
 
     with Runtime.open([tiny_store.path]) as runtime:
-        np.testing.assert_allclose(np.load(tmp_path / "y.npy"), runtime.infer("tiny", x), atol=1e-5)
+        np.testing.assert_allclose(np.load(tmp_path / "y.npy"), np.asarray(runtime.infer("tiny", x)), atol=1e-5)
     assert subprocess.run([tmp_path / "venv" / "bin" / "legodnn", "--version"], check=True).returncode == 0
 
 
 def _interpreters() -> dict[str, str]:
-    """The supported versions of Python that are at hand, by their numbers."""
-    found = {}
+    """Return the supported versions of Python that are installed here: the interpreter of each, by its number."""
+    found: dict[str, str] = {}
     for version in ("3.10", "3.11", "3.12", "3.13"):
         managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
         for candidate in filter(None, (*map(str, managed), shutil.which(f"python{version}"))):
@@ -108,7 +108,7 @@ def _interpreters() -> dict[str, str]:
 
 
 def _profiled(python: Path, store: Path) -> Profile:
-    """What `python -m legodnn profile` measures of a store, in an environment without a training library."""
+    """Profile a store by `python -m legodnn profile`, in an environment without training libraries."""
     command = [
         str(python),
         "-m",

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import keras
 import pytest
 
+from tests.benchmarks.scripts import load
+
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "zoo.py"
-    spec = importlib.util.spec_from_file_location("zoo_benchmark", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("zoo")
 
 
 def check(row: dict[str, Any], least_share: float) -> None:
@@ -61,7 +55,7 @@ def test_gated_strided_inverted_residuals(benchmark: ModuleType) -> None:
 def test_skips_across_blocks_several_outputs_and_decoders(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, blocks: int
 ) -> None:
-    monkeypatch.setattr(benchmark, "SHAPE", (32, 32, 3))
+    monkeypatch.setattr(load("support.networks"), "SHAPE", (32, 32, 3))
     row = benchmark.examine(benchmark.make(name), [0.5])
     assert row["blocks"] == blocks
     check(row, 0.99)
@@ -78,4 +72,4 @@ def test_the_list_is_complete_and_every_model_has_a_row_or_a_reason(benchmark: M
     assert {"unet", "fcn", "deeplabv3", "detector", "autoencoder", "resnet8"} <= set(benchmark.OTHERS)
     row = benchmark.attempt("flat", lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     assert "no block" in row["failed"]
-    assert row["failed"] in benchmark.markdown([row])
+    assert row["failed"] in benchmark.markdown({"models": [row]})

@@ -1,4 +1,4 @@
-"""The oracle of pruning: what a block computes when the readers of removed channels get zeros for them."""
+"""The oracle that pruning is tested against: a block in which all readers of removed channels are given zeros."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READERS = (
 
 
 def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Random weights and batch-norm statistics, none near zero."""
+    """Give a model random weights and batch-norm statistics, none near zero; return it."""
     rng = np.random.default_rng(seed)
     model.set_weights([rng.uniform(0.3, 1.5, w.shape) * rng.choice([-1, 1], w.shape) for w in model.get_weights()])
     for layer in model.layers:
@@ -32,11 +32,16 @@ def randomise(model: keras.Model, seed: int = 0) -> keras.Model:
 
 
 def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """The model's output when convolutions and dense layers read zeros for whatever depends on removed filters.
+    """Return the model's output when convolutions and dense layers read zeros for all that depends on removed filters.
 
-    Shares nothing with the code under test but which filters went. What depends on them is found out by trying: in
-    further runs these filters give noise, in the last one NaN, which not even a gate that is shut (0) lets disappear,
-    and every feature that differs between the runs depends on them.
+    The code under test tells only which filters were removed. What depends on them is found by experiment: in further
+    runs these filters give noise, and in the last one NaN, which is still NaN after a multiplication by 0. Every
+    feature that differs between the runs depends on them.
+
+    Args:
+        model: the block, unpruned.
+        gone: for each layer with removed filters, a mask of these.
+        x: the block's input.
     """
     rng, runs = np.random.default_rng(5), 5
     values: list[dict[int, Any]] = [{id(model.inputs[0]): ops.convert_to_tensor(x)} for _ in range(runs)]
@@ -46,7 +51,7 @@ def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np
         if isinstance(call.operation, READERS) and getattr(call.operation, "groups", 1) != call.inputs[0].shape[-1]:
             read = [np.array(v[id(call.inputs[0])]) for v in values]
             keep = np.all([(r == read[0]).all(axis=tuple(range(r.ndim - 1))) for r in read], axis=0)
-            # Zeros for this reader only: others still have to tell what depends on the removed filters.
+            # Only this reader gets zeros: the others must still see which features depend on the removed filters.
             given = [{id(call.inputs[0]): ops.convert_to_tensor(np.where(keep, r, np.float32(0)))} for r in read]
         for number, known in enumerate(values):
             args, kwargs = call.node.arguments.fill_in(given[number])
@@ -88,17 +93,17 @@ def _check_body(body: Callable[[Any], Any], shape: tuple[int, ...] = (6, 6, 3), 
 
 @pytest.fixture(scope="session")
 def check_pruned() -> Callable[..., tuple[Channels, keras.Model]]:
-    """(model, sparsity) -> its channels and the pruned model, after comparing it with the oracle."""
+    """A function that prunes a model, compares it with the oracle, and returns its channels and the pruned model."""
     return _check
 
 
 @pytest.fixture(scope="session")
 def check_body() -> Callable[..., tuple[Channels, keras.Model]]:
-    """The same for a function from the input tensor to the output tensor, with random weights."""
+    """The same for a model that is given as a function of its input tensor, and gets random weights."""
     return _check_body
 
 
 @pytest.fixture(scope="session")
 def random_weights() -> Callable[..., keras.Model]:
-    """Gives a model random weights."""
+    """The function that gives a model random weights."""
     return randomise

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from legodnn import Budget, Runtime
 from legodnn.blocks import build, pipeline
+from legodnn.blocks import manifest as manifest_module
 from legodnn.blocks.accuracy import evaluation as evaluation_module
 from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.build_state import BuildState, Checkpoint
@@ -186,7 +187,7 @@ def test_what_appears_at_the_path_meanwhile_stays(
         (tmp_path / "store" / "mine").write_text("mine")
         return made(*args)
 
-    made = pipeline.store_manifest
+    made = manifest_module.store_manifest
     monkeypatch.setattr(pipeline, "store_manifest", meanwhile)
     with pytest.raises(StoreError, match="has appeared in the meantime"):
         build(quick(tiny_keras_file), tmp_path / "store", allow_chance=True)

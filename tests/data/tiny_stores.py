@@ -1,9 +1,9 @@
 """The two tiny stores that tests share: their models, and how they are built. Needs Keras.
 
-    python tests/data/tiny_stores.py        # writes tests/data/tiny and tests/data/tiny2 anew
+    python -m tests.data.tiny_stores        # writes tests/data/tiny and tests/data/tiny2 again
 
-What it writes is what tests take on a device, where there is no Keras. It is to be written anew when the store's format
-changes; other tests notice when it can no longer be read, or holds other segments and options than are built now.
+Tests use what it writes on a device, where there is no Keras. It has to be written again when the store's format
+changes: tests fail when it can no longer be read, or when builds give other segments and options than it has.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ HERE = Path(__file__).resolve().parent
 
 
 def save_tiny_model(path: Path) -> Path:
-    """An untrained Keras model for 12x12 digits, saved: a plain block, a residual block and a head."""
+    """Save an untrained Keras model for 12x12 digits: a plain block, a residual block and a head."""
     _model(size=12, width=8, residual=True).save(path)
     return path
 
 
 def build_tiny(model: Path, path: Path) -> Store:
-    """The store of that model: two blocks with two descendants each."""
+    """Build the store of that model: two blocks with two descendants each."""
     return _build(model, path, size=12, sparsities=(0.5, 0.75))
 
 
 def save_tiny_model2(path: Path) -> Path:
-    """Another one, for 10x10 digits: two plain blocks and a head."""
+    """Save another model, for 10x10 digits: two plain blocks and a head."""
     _model(size=10, width=6, residual=False).save(path)
     return path
 
 
 def build_tiny2(model: Path, path: Path) -> Store:
-    """The store of that model: one descendant for each block."""
+    """Build the store of that model: one descendant for each block."""
     return _build(model, path, size=10, sparsities=(0.5,))
 
 
@@ -79,7 +79,7 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
 
 
 def main() -> None:
-    """Write both stores beside this file, in place of those that are there."""
+    """Write both stores beside this file, and replace those that are there."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # before Keras is imported, as legodnn.blocks._backend does
         os.chdir(folder)  # the manifest says where the model was

@@ -1,6 +1,6 @@
-"""One case of each kind of file: written to disk, read by the real entry, and planned with where it is accepted.
+"""Cases of every kind of file: each is written to disk, read as the product reads it, and planned with if accepted.
 
-The store is made by hand, of files that are no TensorFlow Lite: what is in those is another matter.
+The store is made by hand and holds no real .tflite files; these are damaged by `tflite_cases`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from legodnn.commands.profile import profile_summary, profile_table
 from legodnn.manifest import InputSpec
 from legodnn.plan import Plan
 from legodnn.profile import Profile, default_path, merge
+from legodnn.recipe import resolve
 from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
@@ -52,7 +53,7 @@ def option(segment: str, name: str, sparsity: float, precision: str, loss: float
 
 
 def manifest() -> Json:
-    """Three blocks of three options that interact, and a head."""
+    """Return a manifest of three blocks of three options, which interact, and a head."""
     kinds = [("s0", 0.0, "float32", 0.0), ("s0.5", 0.5, "float32", 0.1), ("s0.5-int8", 0.5, "int8", 0.12)]
     segments = []
     for i, name in enumerate(("b1", "b2", "b3", "head")):
@@ -87,7 +88,7 @@ def manifest() -> Json:
 
 
 def profile_of(store: Store, threads: tuple[int, ...] = (1, 2)) -> Json:
-    """A profile of every option."""
+    """Return a profile of every option of a store."""
     options = [
         {
             "segment": s.name,
@@ -176,9 +177,9 @@ class Ground:
 
 
 def scheduler(workload: Workload) -> Scheduler:
-    """A scheduler for a workload, as `legodnn plan` makes it."""
+    """Return a scheduler for a workload, made as `legodnn plan` makes it."""
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models[:4]]
-    if len(opened) < len(workload.models):  # thousands of models are accepted; time is for reading them here
+    if len(opened) < len(workload.models):  # thousands of models are accepted, but too slow to plan with
         workload = workload.model_copy(update={"models": workload.models[:4]})
     return Scheduler(workload_tables(workload, opened), workload.switch_charge)
 
@@ -238,8 +239,6 @@ def case_plan(ground: Ground, rng: random.Random) -> None:
 
 
 def case_recipe(ground: Ground, rng: random.Random) -> None:
-    from legodnn.recipe import resolve  # imports TensorFlow, which the other kinds do without
-
     path = ground.folder / "recipe.toml"
     path.write_bytes(_text(RECIPE, rng, hostile.to_toml))
     resolve(path, "store").model_dump_json()
@@ -309,7 +308,7 @@ def case_image(ground: Ground, rng: random.Random) -> None:
 
 
 def case_budget(ground: Ground, rng: random.Random) -> None:
-    """Not a file: what an application or the command line gives."""
+    """A budget, which is no file, but what an application or the command line gives."""
     given = {"memory_bytes": 3_000_000, "latency_ms": {"a": 2.0}, "cores": 1.0}
     budget = Budget(**hostile.mutated(given, rng))
     if rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Hostile values, and documents with some of them in the place of what was there. Seeded: a number gives one case."""
+"""Draw hostile values, and put some of them into documents. A seed always gives the same case."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 Json = Any
 
-# Written as they are: JSON that Python's writer does not write.
+# Pieces of JSON that Python's writer never writes, put into the text as they are.
 RAW = ("NaN", "-Infinity", "1e999", "-1e400", "9" * 400, "-" + "9" * 4300, "9" * 4301, "1.5e-400", "01", "+1", "0x10")
 RAW += (
     '"\\ud800"',
@@ -91,7 +91,7 @@ TEXTS += (
 
 
 def value(rng: random.Random) -> Json:
-    """Something that does not belong where it is put."""
+    """Draw a value that does not belong where it is put."""
     kind = rng.randrange(12)
     if kind < 3:
         return rng.choice(INTEGERS)
@@ -107,13 +107,13 @@ def value(rng: random.Random) -> Json:
 
 
 def _many(rng: random.Random) -> Json:
-    """Much of little."""
+    """Draw a long list or mapping of small things."""
     count = rng.choice((1025, 5000, 20_000, 120_000))
     return rng.choice(([0] * count, [[]] * count, [{}] * count, ["a"] * count, {f"k{i}": i for i in range(count)}))
 
 
 def places(document: Json, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The paths of everything in a document but the document."""
+    """Return the paths of everything inside a document."""
     for key, inside in document.items() if isinstance(document, dict) else enumerate(document):
         yield (*path, key)
         if isinstance(inside, dict | list):
@@ -121,7 +121,7 @@ def places(document: Json, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ..
 
 
 def mutated(document: Json, rng: random.Random) -> Json:
-    """A copy with one to three things changed: replaced, gone, added, repeated, renamed, or swapped with another."""
+    """Return a copy with one to three things replaced, removed, added, repeated, renamed, or overwritten by another."""
     document = copy.deepcopy(document)
     for _ in range(rng.choice((1, 1, 1, 1, 2, 3))):
         paths = list(places(document))
@@ -139,7 +139,7 @@ def mutated(document: Json, rng: random.Random) -> Json:
         elif how == 7 and isinstance(inside, dict):
             inside[rng.choice(TEXTS)] = inside.pop(key)
         elif how == 8 and isinstance(inside, list):
-            # Copies, so that what is put into one of them is not in all: writing gigabytes is no reader's time.
+            # Copies, so that a change to one is not in all of them; and few of what is large, since writing takes time.
             times = rng.choice((1, 2, 30, 1100)) if len(str(inside[key])) < 10_000 else 1
             inside.extend(copy.deepcopy(inside[key]) for _ in range(times))
         elif isinstance(inside[key], int | float) and not isinstance(inside[key], bool) and abs(inside[key]) < 1e300:
@@ -156,7 +156,7 @@ def _at(document: Json, path: tuple[Any, ...]) -> Json:
 
 
 def to_json(document: Json, rng: random.Random) -> str:
-    """The text of a document; sometimes with a raw piece that no writer would write."""
+    """Return the JSON text of a document, sometimes with a piece that no writer would write."""
     if rng.random() < 0.2 and (paths := list(places(document))):
         path = rng.choice(paths)
         document = copy.deepcopy(document)
@@ -166,7 +166,7 @@ def to_json(document: Json, rng: random.Random) -> str:
 
 
 def damaged(content: bytes, rng: random.Random) -> bytes:
-    """Bytes changed, cut out, put in, doubled, or the end lost."""
+    """Return a copy of bytes in which some were changed, removed, inserted or repeated, or the end was cut off."""
     data = bytearray(content)
     for _ in range(rng.choice((1, 1, 2, 5, 20))):
         at = rng.randrange(len(data) + 1)
@@ -187,7 +187,7 @@ def damaged(content: bytes, rng: random.Random) -> bytes:
 
 
 def to_toml(document: Json, rng: random.Random) -> str:
-    """A document as TOML, as far as TOML can say it; sometimes with a raw piece."""
+    """Return a document as TOML, as far as TOML can express it, sometimes with a piece that no writer would write."""
     lines: list[str] = []
     tables: list[tuple[str, Json]] = []
     for key, inside in document.items():

@@ -1,7 +1,11 @@
-"""Run cases in child processes, and measure each: `python tests/fuzz/run.py --cases 10000 --seed 0`.
+"""Run cases in child processes, and measure each.
 
-A case may end well or by a LegoError in a line or two, within a second of processor time and 200 MB. The last line that
-is printed is JSON: figures, and every case that did otherwise, as KIND:NUMBER, which `--only` runs again.
+    python -m tests.fuzz.run --cases 10000 --seed 0
+    python -m tests.fuzz.run --only KIND:NUMBER
+
+A case passes if its file is accepted, or refused by a LegoError of a line or two, within a second of processor time and
+200 MB. The last line that is printed is JSON: figures, and every case that did not pass, as KIND:NUMBER. `--only` runs
+one again.
 """
 
 from __future__ import annotations
@@ -19,24 +23,25 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from legodnn.errors import LegoError
+from tests.fuzz import cases
+
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS, BYTES, HANG_S = 1.0, 200e6, 120
 _BATCH = 1000
 
 
 def status(field: str) -> int:
-    """A field of /proc/self/status in bytes."""
+    """Return a field of /proc/self/status in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024
     return 0
 
 
-def run_case(ground: Any, kind: str, number: int) -> dict[str, Any]:
-    """One case: its outcome, time and peak memory."""
-    from legodnn.errors import LegoError
-    from tests.fuzz import cases
-
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
+def run_case(ground: cases.Ground, kind: str, number: int) -> dict[str, Any]:
+    """Run a case; return its outcome, its time, its peak memory, and the problem if there is one."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak of memory
     before, cpu, wall = status("VmRSS"), time.process_time(), time.perf_counter()
     outcome, problem = "accepted", None
     try:
@@ -61,12 +66,8 @@ def run_case(ground: Any, kind: str, number: int) -> dict[str, Any]:
 
 
 def child(kind: str, first: int, count: int) -> None:
-    """A batch of cases, each printed when it begins and when it has ended."""
-    from tests.fuzz import cases
-
+    """Run a batch of cases, and print each when it begins and when it has ended."""
     warnings.simplefilter("ignore")
-    if kind == "recipe":
-        import legodnn.blocks.recipe  # noqa: F401 - takes many seconds, which are no case's
     with tempfile.TemporaryDirectory() as folder:
         ground = cases.Ground(Path(folder))
         for number in range(first, first + count):
@@ -75,13 +76,15 @@ def child(kind: str, first: int, count: int) -> None:
 
 
 def batch(kind: str, first: int, count: int) -> list[dict[str, Any]]:
-    """A batch in a child; if that dies or hangs, the case that did it says so and the rest goes on."""
+    """Run a batch in child processes; one that dies or hangs is the result of its case, and the next runs the rest."""
     results: list[dict[str, Any]] = []
     while len(results) < count:
         start = first + len(results)
-        command = [sys.executable, __file__, "--child", kind, str(start), str(first + count - start)]
+        command = [sys.executable, "-m", "tests.fuzz.run", "--child", kind, str(start), str(first + count - start)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S + count, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=HANG_S + count, check=False, cwd=ROOT
+            )
             output, end = done.stdout, f"ended with {done.returncode}: {done.stderr[-1000:]}"
         except subprocess.TimeoutExpired as e:
             output, end = (e.stdout or b"").decode(), "hangs"
@@ -93,7 +96,7 @@ def batch(kind: str, first: int, count: int) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Run and print."""
+    """Run what the arguments ask for, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=1000, help="in all, over all kinds")
     parser.add_argument("--seed", type=int, default=0, help="number of the first case of each kind")
@@ -104,8 +107,6 @@ def main() -> int:
     if args.child:
         child(args.child[0], int(args.child[1]), int(args.child[2]))
         return 0
-    from tests.fuzz import cases
-
     if args.only:
         kind, _, number = args.only.partition(":")
         with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +118,7 @@ def main() -> int:
 
 
 def fuzz(count: int, seed: int, kinds: list[str]) -> dict[str, Any]:
-    """Figures of `count` cases, evenly of all kinds, numbered from `seed`."""
+    """Run `count` cases, as many of each kind, numbered from `seed`; return the figures."""
     start, each = time.monotonic(), -(-count // len(kinds))
     by_kind: dict[str, Any] = {}
     problems: dict[str, str] = {}

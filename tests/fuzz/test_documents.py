@@ -1,12 +1,11 @@
-"""Whatever a file holds: only errors of ours, in a line or two, within a second and 200 MB.
+"""Whatever a file holds, reading it ends well or by a LegoError of a line or two, within a second and 200 MB.
 
-A few hundred cases in `make test`; in `make test-all` as many as LEGODNN_FUZZ_CASES says (default 10,000). What was
-found is in the ordinary tests, made small.
+`make test` runs a few hundred cases, `make test-all` as many as LEGODNN_FUZZ_CASES says (default 10,000). What was
+found so far is in the ordinary tests, made small.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -15,19 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz import cases, hostile
-
-_SPEC = importlib.util.spec_from_file_location("fuzz_run", Path(__file__).with_name("run.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-fuzz_run = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz_run)
-LIGHT = [kind for kind in cases.KINDS if kind != "recipe"]  # of which each process imports TensorFlow
+from tests.fuzz.run import fuzz
 
 
 def test_a_few_cases_of_every_kind() -> None:
-    figures = fuzz_run.fuzz(15 * len(LIGHT), 0, LIGHT)
+    figures = fuzz(15 * len(cases.KINDS), 0, list(cases.KINDS))
     assert figures["problems"] == {}
-    assert figures["cases"] == 15 * len(LIGHT)
+    assert figures["cases"] == 15 * len(cases.KINDS)
     accepted = {kind: found["outcomes"].get("accepted", 0) for kind, found in figures["kinds"].items()}
     assert sum(accepted.values()) > 5, "cases that are all refused at once test nothing behind the door"
 
@@ -35,7 +28,7 @@ def test_a_few_cases_of_every_kind() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(6 * 3600)
 def test_many_cases_of_every_kind() -> None:
-    figures = fuzz_run.fuzz(int(os.environ.get("LEGODNN_FUZZ_CASES", "10000")), 1_000_000, list(cases.KINDS))
+    figures = fuzz(int(os.environ.get("LEGODNN_FUZZ_CASES", "10000")), 1_000_000, list(cases.KINDS))
     print(json.dumps(figures))
     assert figures["problems"] == {}
 

@@ -12,22 +12,19 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 SHORT = 150
 LONG = int(os.environ.get("LEGODNN_FUZZ_CASES", "2000"))
 
 
 def run(folder: Path, seeds: Iterable[str], cases: int, seed: int) -> dict[str, Any]:
-    """The counts of so many cases; their processes have neither this one's threads nor its TensorFlow."""
-    program = (
-        f"from pathlib import Path; import tflite_seeds; tflite_seeds.write(Path({str(folder)!r}), {[*seeds] or None})"
-    )
-    for command in (
-        ["-c", program],
-        [str(FOLDER / "tflite_cases.py"), str(folder), "--cases", str(cases), "--seed", str(seed)],
+    """Return the counts of so many cases, which run in processes without this one's threads and TensorFlow."""
+    for script, arguments in (
+        ("tflite_seeds", [str(folder), *seeds]),
+        ("tflite_cases", [str(folder), "--cases", str(cases), "--seed", str(seed)]),
     ):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(FOLDER), str(FOLDER.parents[1])])}
-        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=True, env=environment)
+        command = [sys.executable, "-m", f"tests.fuzz.{script}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

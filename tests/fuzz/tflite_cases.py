@@ -1,14 +1,13 @@
 """Cases of damaged `.tflite` files, each opened and run in a process that may end without harm.
 
-    python tests/fuzz/tflite_cases.py SEEDS --cases 50000 --seed 1 [--first 0] [--out FOLDER]
+    python -m tests.fuzz.tflite_cases SEEDS --cases 50000 --seed 1 [--first 0] [--out FOLDER]
 
-runs them on the stores in SEEDS (`tflite_seeds`) and prints its counts as JSON; a case depends on its number alone, so
-that a run can be gone on with, and `--first N --cases 1` repeats one. Files that ended a process are written to
-FOLDER.
+runs cases on the stores in SEEDS, which `tflite_seeds` writes, and prints the counts of their outcomes as JSON. A case
+depends on its number alone, so that a run can be continued, and `--first N --cases 1` repeats one. Files that ended a
+process are written to FOLDER.
 
-What a case does is what a runtime does: it opens the store and runs every option. The process that tries a store out is
-forked here instead of started, which takes milliseconds where an interpreter's start takes a third of a second; it runs
-the same function.
+A case does what a runtime does: it opens the store and runs every option. The process that tries out a store is forked
+here, which takes milliseconds, instead of started, which takes a third of a second; it runs the same function.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -47,7 +47,7 @@ _HANGS_S, _SLOW_S, _LARGE_BYTES = 30, 2.0, 200_000_000
 
 
 def fork() -> int:
-    """As `os.fork`, on a machine that may be full of processes."""
+    """Fork as `os.fork` does, and wait while the machine has too many processes."""
     while True:
         try:
             return os.fork()
@@ -56,7 +56,7 @@ def fork() -> int:
 
 
 def forked(work: Callable[[], Any]) -> tuple[Any, int, float, int]:
-    """What a function gives in a forked process; that process's status, seconds, and peak of memory in bytes."""
+    """Run a function in a forked process; return its result, its exit status, seconds, and peak memory in bytes."""
     reading, writing = os.pipe()
     start = time.monotonic()
     pid = fork()
@@ -80,7 +80,7 @@ def forked(work: Callable[[], Any]) -> tuple[Any, int, float, int]:
 def tried_by_fork(
     store: Store, executor: str, seconds: int, folder: Path | None
 ) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
-    """As `trial._run`, without the start of a Python."""
+    """Do what `trial._run` does in a forked process instead of a new interpreter."""
     reading, writing = os.pipe()
     pid = fork()
     if pid == 0:
@@ -98,7 +98,7 @@ def tried_by_fork(
 
 
 def outcome(store: Path, kind: str, expected: list[list[float]], inputs: list[np.ndarray]) -> dict[str, Any]:
-    """Open a store and run both options; the first must give what is expected."""
+    """Open a store and run both options; the first, which is undamaged, must give what is expected."""
     try:
         executor = open_executor(Store(store), kind)
         for _ in range(2):
@@ -117,13 +117,13 @@ def outcome(store: Path, kind: str, expected: list[list[float]], inputs: list[np
         executor.close()
     except LegoError as e:
         return {"what": "refused", "type": type(e).__name__, "message": str(e)[-600:]}
-    except Exception as e:  # of any other type is what is looked for
+    except Exception as e:  # exceptions of other types are what is looked for
         return {"what": "other exception", "message": f"{type(e).__name__}: {e}"}
     return {"what": "ran"}
 
 
 def answers(store: Path, inputs: list[np.ndarray]) -> list[list[float]]:
-    """What the undamaged option gives."""
+    """Return what the undamaged option gives."""
     interpreter = open_interpreter(model_path=str(store / "s0.tflite"))
     source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     found = []
@@ -136,7 +136,7 @@ def answers(store: Path, inputs: list[np.ndarray]) -> list[list[float]]:
 
 
 def refused(content: bytes, specs: tuple[list[Any], list[Any]]) -> bool:
-    """Whether a file does not even pass the check; then most cases end here, which spares processes."""
+    """Return whether the check refuses a file. Most cases end here, which spares them a process."""
     try:
         check.check_file(content, *specs)
     except Refused:
@@ -147,7 +147,7 @@ def refused(content: bytes, specs: tuple[list[Any], list[Any]]) -> bool:
 
 
 def run(seeds: Path, first: int, cases: int, seed: int, out: Path | None = None, until: float = 0) -> dict[str, Any]:
-    """Run cases; their counts by outcome, those that are wrong, and figures."""
+    """Run cases; return their number by outcome, those that are wrong, and figures."""
     trial._run = tried_by_fork
     _ = (
         litert_capi.capi_problem(),
@@ -157,12 +157,12 @@ def run(seeds: Path, first: int, cases: int, seed: int, out: Path | None = None,
         check,
         flatbuffers,
         schema,
-    )  # not again by every process
+    )  # loaded here, not again in every forked process
     drawn = np.random.default_rng(0)
     inputs = [np.zeros((8, 8, 4), np.float32), *(drawn.standard_normal((8, 8, 4), np.float32) * s for s in (1, 100))]
     stores = sorted(p for p in seeds.iterdir() if p.is_dir())
     specs = {s: ([m.inputs[0]], list(m.tensors)) for s in stores for m in [Store(s).manifest]}
-    expected = {s: forked(lambda s=s: answers(s, inputs))[0] for s in stores}
+    expected = {s: forked(functools.partial(answers, s, inputs))[0] for s in stores}
     counts: collections.Counter[str] = collections.Counter()
     wrong: list[dict[str, Any]] = []
     slowest, largest, start, number = 0.0, 0, time.monotonic(), first
@@ -185,7 +185,8 @@ def run(seeds: Path, first: int, cases: int, seed: int, out: Path | None = None,
             manifest = json.loads((case / "manifest.json").read_text())
             manifest["segments"][0]["options"][1].update(sha256=sha256_bytes(content), bytes=max(1, len(content)))
             (case / "manifest.json").write_text(json.dumps(manifest))
-            answer, status, seconds, peak = forked(lambda c=case, k=kind, s=source: outcome(c, k, expected[s], inputs))
+            work = functools.partial(outcome, case, kind, expected[source], inputs)
+            answer, status, seconds, peak = forked(work)
             answer = answer or {"what": "crash"}
             if answer["what"] == "refused" and answer["type"] != "StoreError":
                 answer["what"] = "not tried out"

@@ -1,4 +1,4 @@
-"""Damaging a `.tflite` file: in its bytes, or in what it says, so that it stays well formed."""
+"""Damage a `.tflite` file: change its bytes, or change its content so that it stays a well-formed FlatBuffer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCALES = ("scale", "zero_point", "axis", "none", "detail", "wild")
 
 
 def damaged(content: bytes, drawn: np.random.Generator) -> tuple[bytes, str]:
-    """A damaged copy, and what was done to it."""
+    """Return a damaged copy, and what was done to it."""
     for _ in range(20):
         if drawn.random() < 0.15:
             return _raw(content, drawn), "raw"
@@ -29,12 +29,12 @@ def damaged(content: bytes, drawn: np.random.Generator) -> tuple[bytes, str]:
                 done.append(f"{name}({DAMAGES[name](model, drawn)})")
             return packed(model), " ".join(done)
         except (struct.error, ValueError, TypeError, AttributeError, OverflowError, IndexError, AssertionError):
-            continue  # this cannot be written down
+            continue  # such content cannot be written as a file
     return _raw(content, drawn), "raw"
 
 
 def packed(model: Any) -> bytes:
-    """A model as a file."""
+    """Return the bytes of a model's file."""
     builder = flatbuffers.Builder(1 << 12)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -230,7 +230,7 @@ def _order(model: Any, drawn: np.random.Generator) -> str:
 
 
 def _loop(model: Any, drawn: np.random.Generator) -> str:
-    """An endless loop: as long as a constant says so, go on with what there is."""
+    """Add an endless loop, whose condition is a constant."""
     graph = model.subgraphs[0]
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.WHILE
@@ -258,7 +258,7 @@ def _loop(model: Any, drawn: np.random.Generator) -> str:
 
 
 def _values(model: Any, drawn: np.random.Generator) -> str:
-    """Numbers that a file may have, and seldom has: all scales, and large weights."""
+    """Set numbers that are allowed but rare: scales of any size, and large weights."""
     for tensor in model.subgraphs[0].tensors:
         q = tensor.quantization
         if q is not None and q.scale is not None and drawn.random() < 0.5:

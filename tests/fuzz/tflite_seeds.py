@@ -1,8 +1,8 @@
 """Small stores of real files, to be damaged: one block with two options, of which the second is damaged.
 
-    python tests/fuzz/tflite_seeds.py FOLDER [NAME ...]
+    python -m tests.fuzz.tflite_seeds FOLDER [NAME ...]
 
-writes all of them, or some; it needs what the offline stage needs.
+writes all of them, or those that are named. It needs Keras and TensorFlow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from legodnn.files import sha256_bytes
 
 
 def bodies() -> dict[str, Callable[[Any], Any]]:
-    """From 8x8 pixels of 4 channels to something; together they have most of the operators that stores have."""
+    """Return functions of 8x8 pixels of 4 channels; together they have most of the operators that stores have."""
     from keras import layers, ops
 
     def conv(filters: int, kernel: int = 3, **options: Any) -> Any:
@@ -79,7 +79,7 @@ def bodies() -> dict[str, Callable[[Any], Any]]:
 
 
 def write(folder: Path, only: Iterable[str] | None = None) -> None:
-    """Write the stores, each in a folder of its name, all or some."""
+    """Write all stores, or only some, each into a folder of its name."""
     import keras
 
     from legodnn.blocks.export.convert import convert
@@ -98,7 +98,7 @@ def write(folder: Path, only: Iterable[str] | None = None) -> None:
 
 
 def write_store(path: Path, name: str, shape: tuple[int, ...], files: list[bytes]) -> None:
-    """A store of one block with two options: `s0`, and `s0.5`."""
+    """Write a store of one block with two options, `s0` and `s0.5`."""
     path.mkdir(parents=True)
     options = []
     for option, sparsity, content in zip(("s0", "s0.5"), (0.0, 0.5), files, strict=True):

@@ -1,4 +1,7 @@
-"""How the command ends when it is interrupted, or nobody reads what it prints: a status and a line, no traceback."""
+"""How the command ends when it is interrupted, or nobody reads what it prints: a status and a line, no traceback.
+
+Covers also: __main__.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.errors import DataError, InputError
+from legodnn.errors import DataError, InputError, LegoError
 from legodnn.images import fit_array, read_images
 from legodnn.progress import ProgressTask
 
@@ -181,7 +181,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 @pytest.mark.parametrize("error", [DataError, InputError])
-def test_what_is_no_image_is_refused_by_its_name(tmp_path: Path, name: str, error: type[Exception]) -> None:
+def test_what_is_no_image_is_refused_by_its_name(tmp_path: Path, name: str, error: type[LegoError]) -> None:
     content, reason = DAMAGED[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=f"cannot read .*{name} as an image .*{reason}.*; replace or remove it") as caught:

@@ -6,6 +6,7 @@ import functools
 import gc
 import os
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ import pytest
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ClosedError, ExecutionError, StoreError
 from legodnn.lifetime import Lifetime, release_with
-from legodnn.runtime.executors import capi_executor, isolated, linked_model, litert_capi, tensor_pool, weight_cache
+from legodnn.runtime.executors import (
+    linked_model,
+    litert_capi,
+    mapped_pages,
+    tensor_pool,
+    weight_cache,
+)
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import covering_compositions, warm_up
 from legodnn.runtime.governing.governor import Governor
@@ -139,7 +146,7 @@ def test_an_opening_that_fails_half_way_holds_nothing(
     if broken in place:
         monkeypatch.setattr(*place[broken], fail)
     elif broken == "map":
-        monkeypatch.setattr(capi_executor.mapped_pages, "mapped_spans", fail)
+        monkeypatch.setattr(mapped_pages, "mapped_spans", fail)
     else:
         monkeypatch.setattr(litert_capi, "_CPU", 1 << 20)  # no such accelerator
     with pytest.raises(ExecutionError) as error:
@@ -193,7 +200,7 @@ def test_an_interrupted_answer_is_not_taken_for_the_next_ones(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as interrupting:
-        interrupting.setattr(isolated.Connection, "poll", interrupted)
+        interrupting.setattr(Connection, "poll", interrupted)
         with pytest.raises(KeyboardInterrupt):
             composition.run({"image": X})
     np.testing.assert_array_equal(composition.run(other)["head"], zeros)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -36,7 +38,10 @@ def test_mean_and_deviation_are_those_of_each_channel(mean: list[float], std: li
 
 @pytest.mark.parametrize("name", ["mean", "std"])
 def test_one_value_stands_for_all_channels_and_another_number_is_refused(name: str) -> None:
-    one = Scaling(**{name: (2.0,)})(pixels(1))
-    np.testing.assert_array_equal(one, Scaling(**{name: (2.0, 2.0, 2.0)})(pixels(1)))
+    fields: dict[str, Any] = {name: (2.0,)}
+    one = Scaling(**fields)(pixels(1))
+    fields[name] = (2.0, 2.0, 2.0)
+    np.testing.assert_array_equal(one, Scaling(**fields)(pixels(1)))
+    fields[name] = (1.0, 2.0)
     with pytest.raises(ValueError, match=f"{name} has 2 values for 3 channels: give one for each, or one for all"):
-        Scaling(**{name: (1.0, 2.0)})(pixels(1))
+        Scaling(**fields)(pixels(1))

@@ -1,4 +1,7 @@
-"""Processes that this package starts: what they import, and when they end."""
+"""Processes that this package starts: what they import, and when they end.
+
+Covers also: child.
+"""
 
 from __future__ import annotations
 

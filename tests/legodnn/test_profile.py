@@ -85,7 +85,7 @@ def test_the_profile_of_another_device_is_refused_with_both_named(profile: Profi
 
 
 def first_latency(document: dict[str, Any]) -> dict[str, Any]:
-    return document["options"][0]["latency"][0]  # type: ignore[no-any-return]
+    return document["options"][0]["latency"][0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""A recipe comes from a TOML file and flags, says in a line what is wrong with it, and stays whole in the manifest."""
+"""A recipe comes from a TOML file and flags, says in a line what is wrong with it, and stays whole in the manifest.
+
+Covers also: toml.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.pruning.criteria import CRITERIA
 from legodnn.errors import ModelError
 from legodnn.recipe import Recipe, resolve
 from legodnn.schema import to_json
@@ -123,6 +125,9 @@ def test_a_folders_name_that_is_no_models_name_is_refused() -> None:
 
 
 def test_the_criteria_that_a_recipe_may_name_are_those_there_are() -> None:
+    pytest.importorskip("keras")
+    from legodnn.blocks.pruning.criteria import CRITERIA
+
     for name in CRITERIA:
         assert resolve(None, "x", model="vgg16", criterion=name).criterion == name
     with pytest.raises(ModelError, match=", ".join(f"'{name}'" for name in list(CRITERIA)[:-1])):

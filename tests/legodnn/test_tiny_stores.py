@@ -10,7 +10,7 @@ from tests.data import tiny_stores
 
 @pytest.mark.parametrize("name", ["tiny", "tiny2"])
 def test_a_prebuilt_store_holds_what_is_built_now(name: str, request: pytest.FixtureRequest) -> None:
-    remedy = "write it anew with `python tests/data/tiny_stores.py`"
+    remedy = "write it again with `python -m tests.data.tiny_stores`"
     kept = Store(tiny_stores.HERE / name).manifest
     for segment in kept.segments:
         for option in segment.options:

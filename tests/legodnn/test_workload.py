@@ -108,7 +108,8 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(WorkloadError, match="is not UTF-8 text"):
         load_workload([binary])
-    for paths in ([write(tmp_path, TOML), "store"], ["store", write(tmp_path, TOML)]):
+    mixed: list[list[str | Path]] = [[write(tmp_path, TOML), "store"], ["store", write(tmp_path, TOML)]]
+    for paths in mixed:
         with pytest.raises(WorkloadError, match=r"workload\.toml is a workload file, .* not with store;"):
             load_workload(paths)
     with pytest.raises(WorkloadError, match=r"a\.toml is a workload file, .* not with b\.toml;"):
@@ -165,7 +166,7 @@ def test_a_limit_of_latency_that_is_none_is_named_with_its_model() -> None:
     with pytest.raises(WorkloadError, match=r"^Budget: latency_ms: that of 'faces' must be a number of milliseconds"):
         Budget(latency_ms={"faces": 0.0})
     with pytest.raises(WorkloadError, match=r"^Budget: latency_ms: must be a number of milliseconds greater than 0"):
-        Budget(latency_ms="5")
+        Budget(latency_ms="5")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("huge", [10**400, 10**5000, 1e308, -(10**400)], ids=["400", "5000", "1e308", "-400"])

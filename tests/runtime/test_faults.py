@@ -48,7 +48,7 @@ import resource
 import numpy as np
 from legodnn import Budget, Runtime
 from legodnn.errors import LegoError
-from legodnn.runtime.executors.select import (covering_compositions, open_executor)
+from legodnn.runtime.executors.select import covering_compositions, open_executor
 from legodnn.store import Store
 store = Store({store!r})
 x = {{"image": np.zeros((12, 12, 1), np.float32)}}
@@ -179,7 +179,7 @@ for kind in ("capi", "interpreter"):
 def test_address_space_that_runs_out_is_an_error_whatever_is_left(heavy_store: Store, tmp_path: Path) -> None:
     """LiteRT itself ends the process where the weights cannot be mapped."""
     printed = program(_OPEN.format(store=str(heavy_store.path)) + _SHORT.format(), tmp_path / "cache")
-    ends = {}
+    ends: dict[str, list[int]] = {}
     for line in printed.splitlines():
         if line.startswith(("capi ", "interpreter ")):
             kind, _, code = line.split()

@@ -67,6 +67,10 @@ def busy(request: pytest.FixtureRequest, tiny_store: Store, tmp_path: Path) -> I
     runtime.close()
 
 
+def answer(runtime: Runtime, x: np.ndarray = X) -> np.ndarray:
+    return np.asarray(runtime.infer("tiny", x))
+
+
 def with_threads(plan: Any, threads: int) -> Any:
     return plan.model_copy(update={"models": tuple(m.model_copy(update={"threads": threads}) for m in plan.models)})
 
@@ -74,7 +78,7 @@ def with_threads(plan: Any, threads: int) -> Any:
 def test_in_a_forked_process_every_call_says_to_open_one_there(busy: tuple[Runtime, Governor]) -> None:
     """And closing, dropping and ending there does nothing to the first process's."""
     runtime, governor = busy
-    plan, expected = runtime.plan, runtime.infer("tiny", X)
+    plan, expected = runtime.plan, answer(runtime)
     executor = runtime._models["tiny"].executor
 
     def work() -> None:
@@ -90,23 +94,23 @@ def test_in_a_forked_process_every_call_says_to_open_one_there(busy: tuple[Runti
 
     for _ in range(3):
         forked(work)
-        np.testing.assert_allclose(runtime.infer("tiny", X), expected, atol=1e-5)
+        np.testing.assert_allclose(answer(runtime), expected, atol=1e-5)
 
 
 def test_a_forked_process_opens_a_runtime_of_its_own(
     busy: tuple[Runtime, Governor], tiny_store: Store, tmp_path: Path
 ) -> None:
     runtime, _ = busy
-    expected = runtime.infer("tiny", X)
+    expected = answer(runtime)
     kind = "isolated" if isinstance(runtime._models["tiny"].executor, IsolatedExecutor) else None
 
     def work() -> None:
         with Runtime.open([tiny_store.path], isolated=kind is not None) as own:
-            np.testing.assert_allclose(own.infer(tiny_store.path.name, X), expected, atol=1e-5)
+            np.testing.assert_allclose(answer(own), expected, atol=1e-5)
             own.budget = Budget(memory_bytes=own.plan.memory_bytes)
 
     forked(work)
-    np.testing.assert_allclose(runtime.infer("tiny", X), expected, atol=1e-5)
+    np.testing.assert_allclose(answer(runtime), expected, atol=1e-5)
 
 
 ENDS = """
@@ -146,13 +150,13 @@ def test_two_processes_never_get_each_others_answers(tiny_store: Store, tmp_path
     """As web servers do it: opened before forking, used in the parent and in four children."""
     with open_runtime(tiny_store, "isolated", tmp_path) as runtime:
         images = np.random.default_rng(1).random((8, 12, 12, 1), np.float32)
-        expected = [runtime.infer("tiny", x) for x in images]
+        expected = [answer(runtime, x) for x in images]
 
         def use() -> list[int]:
             wrong = []
             for turn in range(40):
                 try:
-                    if not np.array_equal(runtime.infer("tiny", images[turn % 8]), expected[turn % 8]):
+                    if not np.array_equal(answer(runtime, images[turn % 8]), expected[turn % 8]):
                         wrong.append(turn)
                 except LegoError:
                     continue

@@ -74,7 +74,7 @@ def refused_or_done(call: Callable[[], Any]) -> None:
 @given(model=st.one_of(odd, st.just("tiny")), x=st.one_of(odd, arrays))
 def test_inferences(runtime: Runtime, model: Any, x: Any) -> None:
     refused_or_done(lambda: runtime.infer(model, x))
-    assert runtime.infer("tiny", X).shape == (10,)  # type: ignore[union-attr]
+    assert runtime.infer("tiny", X).shape == (10,)
 
 
 @given(value=odd)
@@ -164,6 +164,7 @@ def test_compositions(executor: Executor, tiny_store: Store, drawn: list[Choice]
     if not (type(threads) is int and 1 <= threads <= 256):
         with pytest.raises(WorkloadError, match="1 to 256"):
             executor.compose(tuple(Choice(c.segment, c.option, threads) for c in right))
+    wrong: Any
     for wrong in (right[:-1], right[::-1], (*right, right[0]), (), (1, None)):
         with pytest.raises(WorkloadError, match="one choice for each of"):
             executor.compose(wrong)
@@ -181,7 +182,8 @@ def test_threads_that_were_not_profiled_are_refused(runtime: Runtime) -> None:
 
 def test_a_plan_without_options_is_not_one_of_these_stores(runtime: Runtime) -> None:
     before = runtime.plan
-    for update in ({"options": {}}, {"options": {"block1": "s0"}}, {"name": "who"}):
+    updates: list[dict[str, Any]] = [{"options": {}}, {"options": {"block1": "s0"}}, {"name": "who"}]
+    for update in updates:
         changed = before["tiny"].model_copy(update=update)
         with pytest.raises(WorkloadError, match="this plan"):
             runtime.plan = before.model_copy(update={"models": (changed,)})

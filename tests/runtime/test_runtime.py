@@ -1,9 +1,14 @@
-"""The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong."""
+"""The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong.
+
+Covers also: runtime.running_model.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +25,7 @@ from legodnn.workload import SwitchCharge, Workload, WorkloadModel
 
 
 @pytest.fixture
-def runtime(tiny_store: Store, tiny_store2: Store):
+def runtime(tiny_store: Store, tiny_store2: Store) -> Iterator[Runtime]:
     with Runtime.open([tiny_store.path, tiny_store2.path]) as opened:
         yield opened
 
@@ -52,7 +57,7 @@ def test_a_composed_model_gives_the_outputs_of_its_segments_run_one_by_one(runti
     x = image(tiny_store)
     executor = open_executor(tiny_store, "interpreter")
     expected = executor.compose(planned_choices(tiny_store, runtime.plan["tiny"])).run({"image": x})
-    np.testing.assert_allclose(runtime.infer("tiny", x), expected["head"], atol=1e-5)
+    np.testing.assert_allclose(np.asarray(runtime.infer("tiny", x)), expected["head"], atol=1e-5)
 
 
 def test_a_plan_holds_the_budget_and_a_wider_budget_brings_the_originals_back(runtime: Runtime) -> None:
@@ -155,7 +160,7 @@ def test_a_runtime_plans_with_what_its_profile_says_of_the_chain(tiny_store: Sto
 
 
 @pytest.mark.parametrize("nonsense", [{"memory_bytes": 0}, {"memory_bytes": -5}, {"latency_ms": float("nan")}])
-def test_a_budget_that_makes_no_sense_is_refused(nonsense: dict[str, float]) -> None:
+def test_a_budget_that_makes_no_sense_is_refused(nonsense: dict[str, Any]) -> None:
     with pytest.raises(WorkloadError):
         Budget(**nonsense)
 
@@ -319,7 +324,7 @@ def test_inference_goes_on_in_other_threads_while_budgets_change(runtime: Runtim
 
     def serve() -> None:
         while not stop.is_set():
-            y = runtime.infer("tiny", x)
+            y = np.asarray(runtime.infer("tiny", x))
             served.append(1)
             if not any(np.array_equal(y, answer) for answer in answers):
                 wrong.append(y)

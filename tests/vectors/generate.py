@@ -1,4 +1,4 @@
-"""Write the test vectors: `python tests/vectors/generate.py` from the repository's root. The same every time.
+"""Write the test vectors: `python -m tests.vectors.generate` from the repository's root. They are the same every time.
 
 What is asked is in `plans`, `stores`, `profiles` and here; the answers are the Python package's (`vectors`).
 """

@@ -60,10 +60,9 @@ def test_flat_and_noisy_measurements_do_not_lead_astray(seed: int) -> None:
     worth = np.array([0.4 + 0.57 / (1 + sum(losses[b, o] for b, o in enumerate(c)) ** 2) for c in drawn])
     values = worth + rng.normal(0, 0.012, len(drawn))
     errors = losses**1.3 * rng.lognormal(0, 0.5, losses.shape)
-    found = [fit(errors.tolist(), drawn[:-100], values[:-100].tolist(), 0.97, noise) for noise in NOISES]
-    wrong = [np.abs(f.predict(drawn[-100:]) - worth[-100:]).mean() for f in found]
-    assert wrong[0] < 0.04
-    assert wrong[-1] < 0.01
+    for noise, limit in ((NOISES[0], 0.04), (NOISES[-1], 0.01)):
+        found = fit(errors.tolist(), drawn[:-100], values[:-100].tolist(), 0.97, noise)
+        assert np.abs(found.predict(drawn[-100:]) - worth[-100:]).mean() < limit
 
 
 def interacting(seed: int) -> tuple[list[list[float]], list[Array], Callable[[tuple[int, ...]], float]]:

@@ -135,7 +135,7 @@ def test_what_is_not_understood_keeps_its_channels_and_says_why(layer: Any, reas
         lambda x: x * np.arange(6.0, dtype=np.float32),
         lambda x: ops.reshape(ops.average(x, axis=-1), (-1, 8, 8, 1)) + x,
         lambda x: ops.transpose(x, (0, 3, 1, 2)),
-        lambda x: x * np.float32([[[1, 2, 3, 4, 5, 6]]]),
+        lambda x: x * np.array([[[1, 2, 3, 4, 5, 6]]], np.float32),
         lambda x: ops.reshape(x, (-1, 4, 8, 6)),
         lambda x: ops.clip(x, 0.0, np.arange(6.0)),
         lambda x: ops.softmax(x),
@@ -187,7 +187,8 @@ def test_a_residual_around_the_block_keeps_what_is_added_to_its_input() -> None:
 
 def test_a_flattened_channel_goes_with_all_its_positions() -> None:
     for flatten in (layers.Flatten(), layers.Reshape((-1,)), layers.Reshape((8 * 8 * 6,))):
-        (group,) = channels_of(lambda x, f=flatten: layers.Dense(3)(f(conv(6, "a")(x)))).groups
+        body: Any = lambda x, f=flatten: layers.Dense(3)(f(conv(6, "a")(x)))  # noqa: E731
+        (group,) = channels_of(body).groups
         assert str(group) == "6 channels made by a"
 
 

@@ -111,5 +111,5 @@ def test_a_damaged_batch_loads_or_is_refused(data: st.DataObject, tmp_path_facto
 def test_the_real_cifar10_files_are_read() -> None:
     data = load(f"cifar10:{Path(os.environ['LEGODNN_DATA']) / 'cifar-10-batches-py'}")
     assert (len(data.train), len(data.val), len(data.test)) == (45_000, 5_000, 10_000)
-    np.testing.assert_array_equal(data.test.y[:5], [3, 8, 8, 0, 6])
+    np.testing.assert_array_equal(np.asarray(data.test.y)[:5], [3, 8, 8, 0, 6])
     assert keras.ops.shape(data.test.x) == (10_000, 32, 32, 3)

@@ -11,7 +11,7 @@ from legodnn.blocks.importing.data import Dataset, Scaling, Split
 from legodnn.pixels import Pixels
 
 RAW = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3)).astype(np.uint8)
-IMAGES = [Pixels(RAW, Scaling((-1, 1))), Scaling((-1, 1))(RAW)]
+IMAGES: list[Any] = [Pixels(RAW, Scaling((-1, 1))), Scaling((-1, 1))(RAW)]
 
 
 @pytest.mark.parametrize("x", IMAGES, ids=["pixels", "array"])

@@ -1,4 +1,4 @@
-"""Activations: those that look at each value alone let channels go, as layers and inside of others."""
+"""Channels are removed through activations of single values, as layers and as arguments of other layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from legodnn.blocks.channels.reasons import ELEMENTWISE_ACTIVATIONS
 
 
 def between(middle: Any, **options: Any) -> Any:
-    """A convolution `a` of 6 channels, something, and the output."""
+    """Return a block: a convolution `a` of 6 channels, the operation under test, and the output."""
     return lambda x: layers.Conv2D(3, 3)(middle(layers.Conv2D(6, 3, name="a", **options)(x)))
 
 
@@ -32,7 +32,7 @@ def test_activation_layers_keep_their_settings(check_body: Any, layer: Any) -> N
 
 @pytest.mark.parametrize("activation", ["sigmoid", keras.activations.silu, keras.activations.exponential])
 def test_an_activation_that_does_not_keep_zeros_is_no_obstacle(check_body: Any, activation: Any) -> None:
-    """Readers get zeros for removed channels, whatever sigmoid(0) is."""
+    """Readers are given zeros for removed channels, although sigmoid(0) is not zero."""
     _, pruned = check_body(between(layers.Identity(), activation=activation))
     assert pruned.get_layer("a").filters == 3
 

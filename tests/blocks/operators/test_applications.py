@@ -34,7 +34,7 @@ from legodnn.blocks.importing.opening import functional
     ],
 )
 def test_half_the_channels_of_a_network_can_go(check_pruned: Any, name: str, size: int, least: float) -> None:
-    """`least`: the share of parameters that goes with them."""
+    """`least` is the share of parameters that has to be removed with the channels."""
     keras.utils.set_random_seed(0)
     make = getattr(keras.applications, name)
     model = functional(make(weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None))

@@ -1,4 +1,4 @@
-"""Convolutions of every kind, pruned: kernels lose the right rows and columns, groups stay equal."""
+"""Convolutions of every kind lose the right rows and columns of their kernels, and their groups stay equal in size."""
 
 from __future__ import annotations
 

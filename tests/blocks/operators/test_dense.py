@@ -1,4 +1,4 @@
-"""Dense layers, behind images and vectors: units go, and with them the rows of what reads them."""
+"""Dense layers that read images and vectors lose units, and the layers that read these lose the rows for them."""
 
 from __future__ import annotations
 

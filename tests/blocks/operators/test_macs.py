@@ -1,4 +1,4 @@
-"""Multiply-accumulates of every kind of layer that has them."""
+"""Multiply-accumulates are counted for every kind of layer that has them."""
 
 from __future__ import annotations
 

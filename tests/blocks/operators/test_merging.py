@@ -1,4 +1,4 @@
-"""Merging tensors: gates, scales, broadcasting, joining."""
+"""Channels are removed through operations that merge tensors: gates, scales, broadcasting, concatenation."""
 
 from __future__ import annotations
 

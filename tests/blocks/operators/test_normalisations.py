@@ -1,4 +1,4 @@
-"""Normalisations: those that look at each channel alone let it go, the others keep all."""
+"""Channels are removed through normalisations of single channels; normalisations over several channels keep all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that do something only in training: channels go through them, and their settings stay."""
+"""Channels are removed through layers that act only in training, and these layers keep their settings."""
 
 from __future__ import annotations
 

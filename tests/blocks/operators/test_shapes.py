@@ -1,4 +1,4 @@
-"""Reshaping, moving, padding, resizing and pooling, in layers and in keras.ops."""
+"""Channels are removed through reshaping, transposing, padding, resizing and pooling, in layers and in keras.ops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras import layers, ops
 
 
 def between(middle: Any) -> Any:
-    """From (6, 6, 3) through 6 channels `a` of (6, 6) to a dense layer, which reads a tensor of any rank."""
+    """Return the body of a block: 6 channels `a` of (6, 6), `middle`, and a dense layer, which reads any rank."""
     return lambda x: layers.Dense(3)(middle(layers.Conv2D(6, 3, padding="same", name="a")(x)))
 
 

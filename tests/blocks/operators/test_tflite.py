@@ -1,4 +1,4 @@
-"""Pruned blocks as .tflite files: smaller, and of the same operators."""
+"""Pruned blocks are smaller .tflite files with the same operators."""
 
 from __future__ import annotations
 

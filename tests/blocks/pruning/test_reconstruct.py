@@ -1,4 +1,7 @@
-"""Refitted descendants start closer to the original's responses than what pruning leaves."""
+"""Refitted descendants start closer to the original's responses than what pruning leaves.
+
+Covers also: blocks.importing.difference.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -35,7 +37,7 @@ def cut(weights: list[np.ndarray], sparsities: tuple[tuple[float, ...], ...]) ->
     return pieces, {p.name: [descendant(p.model, s) for s in own] for p, own in zip(blocks, sparsities, strict=True)}
 
 
-def composition_error(pieces: list[Piece], students: Students, x: np.ndarray) -> float:
+def composition_error(pieces: list[Piece], students: Students, x: Any) -> float:
     """Mean squared error of the output of random compositions."""
     rng, name = np.random.default_rng(5), pieces[0].inputs[0]
     wanted = compose_pieces(pieces, {name: x})[pieces[-1].outputs[0]]

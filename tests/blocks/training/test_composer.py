@@ -44,7 +44,7 @@ def test_a_path_computes_what_its_composition_computes(
     paths = draw_paths(2, composer.slots, 0.0, np.random.default_rng(1))
     found = composer.compose({pieces[0].inputs[0]: x}, paths)[1][pieces[-1].outputs[0]]
     for chunk in range(composer.slots):
-        models = {}
+        models: dict[str, keras.Model] = {}
         for (name, descendants), path in zip(students.items(), paths, strict=True):
             option = slot_options(composer.slots, 1 + len(descendants))[int(np.flatnonzero(path == chunk)[0])]
             models |= {name: descendants[option - 1]} if option else {}

@@ -179,8 +179,8 @@ def test_each_option_stops_by_itself_and_the_others_go_on(
     assert errors["block2"] == [min(copy.values()), min(half.values())]
     alone, _, logged_alone = run_students(model_file, few, ("block2",), epochs=6, patience=1)
     assert list(logged_alone["block2/1/error"].values()) == pytest.approx(list(half.values()), rel=1e-3)
-    for found, expected in zip(weights["block2"][-len(alone["block2"]) :], alone["block2"], strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    for weight, expected in zip(weights["block2"][-len(alone["block2"]) :], alone["block2"], strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_training_ends_early_when_all_are_done(model_file: Path, few: Dataset) -> None:

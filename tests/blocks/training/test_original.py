@@ -62,7 +62,9 @@ def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -
     keras.utils.set_random_seed(0)
     inputs = keras.Input((12, 12, 1))
     model = keras.Model(inputs, keras.layers.Dense(columns, activation)(keras.layers.Flatten()(inputs)))
-    parts = {name: Split(s.x, labels(s.y)) for name in ("train", "val", "test") for s in [getattr(few, name)]}
+    parts: dict[str, Any] = {
+        name: Split(s.x, labels(s.y)) for name in ("train", "val", "test") for s in [getattr(few, name)]
+    }
     data = replace(few, **parts)
     train_original(model, data, 40, 32, learning_rate=1e-2)
     found = rate_original(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)

@@ -1,4 +1,7 @@
-"""`legodnn build`: flags and a file make the recipe, the store is printed, errors come before any work."""
+"""`legodnn build`: flags and a file make the recipe, the store is printed, errors come before any work.
+
+Covers also: commands.build.
+"""
 
 from __future__ import annotations
 

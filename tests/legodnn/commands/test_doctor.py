@@ -1,4 +1,7 @@
-"""`legodnn doctor` says what a device has, what is missing, and the command that adds it."""
+"""`legodnn doctor` says what a device has, what is missing, and the command that adds it.
+
+Covers also: commands.doctor.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`legodnn plan` on real stores."""
+"""`legodnn plan` on real stores.
+
+Covers also: commands.plan, commands.budget.
+"""
 
 from __future__ import annotations
 

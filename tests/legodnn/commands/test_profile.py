@@ -1,4 +1,7 @@
-"""`legodnn profile` measures, writes, prints and draws; merges; and refuses in a line what makes no sense."""
+"""`legodnn profile` measures, writes, prints and draws; merges; and refuses in a line what makes no sense.
+
+Covers also: commands.profile.
+"""
 
 from __future__ import annotations
 

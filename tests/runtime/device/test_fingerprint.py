@@ -1,4 +1,7 @@
-"""A fingerprint is what measurements depend on: the same here every time, another with other cores."""
+"""A fingerprint is what measurements depend on: the same here every time, another with other cores.
+
+Covers also: runtime.device.memory.
+"""
 
 from __future__ import annotations
 

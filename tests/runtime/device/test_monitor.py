@@ -1,10 +1,14 @@
-"""What the device says of itself: real files in the kernel's formats, and this very machine."""
+"""What the device says of itself: real files in the kernel's formats, and this very machine.
+
+Covers also: runtime.device.cgroup, runtime.device.thermal.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -19,7 +23,7 @@ from legodnn.runtime.device.thermal import Thermal, read_thermal
 MB = 1_000_000
 
 
-def write(root: Path, files: dict[str, object]) -> Path:
+def write(root: Path, files: Mapping[str, object]) -> Path:
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from legodnn.errors import ProfileError
-from legodnn.profile import Fingerprint, OptionProfile, Profile
+from legodnn.profile import Fingerprint, Latency, OptionProfile, Profile
 from legodnn.runtime.device.processor import cpu_name, usable_cores
 from tests.runtime.device import boards
 
@@ -130,7 +130,7 @@ def test_a_profile_of_another_board_is_refused_and_says_which(tmp_path: Path) ->
     old = Fingerprint(machine="aarch64", cpu="unknown", cores=4, executor="x 1")  # as profiles of such boards were
     option = OptionProfile(
         segment="b", option="o", memory_bytes=1, load_ms=1.0,
-        latency=({"threads": 1, "runs": 1, "min_ms": 1.0, "median_ms": 1.0, "p95_ms": 1.0},),
+        latency=(Latency(threads=1, runs=1, min_ms=1.0, median_ms=1.0, p95_ms=1.0),),
     )  # fmt: skip
     for measured, here in itertools.permutations([*prints, old], 2):
         profile = Profile(store_id="s", model="m", device=measured, created="now", options=(option,))

@@ -1,4 +1,7 @@
-"""A model in a process of its own gives the same answers, and its crash loses one request and nothing else."""
+"""A model in a process of its own gives the same answers, and its crash loses one request and nothing else.
+
+Covers also: runtime.executors.worker.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A store's files are checked and tried out in a process of its own before this one runs them, and never otherwise."""
+"""A store's files are checked and tried out in a process of its own before this one runs them, and never otherwise.
+
+Covers also: runtime.executors.trial_child.
+"""
 
 from __future__ import annotations
 

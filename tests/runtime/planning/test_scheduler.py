@@ -1,4 +1,7 @@
-"""The scheduler's promises: what never changes, who wins ties, what switching, limits and chains cost."""
+"""The scheduler's promises: what never changes, who wins ties, what switching, limits and chains cost.
+
+Covers also: plan.
+"""
 
 from __future__ import annotations
 

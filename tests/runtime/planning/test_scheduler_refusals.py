@@ -1,4 +1,7 @@
-"""When not everything fits: what is suspended, what a report says; and which input is refused."""
+"""When not everything fits: what is suspended, what a report says; and which input is refused.
+
+Covers also: runtime.planning.infeasible.
+"""
 
 from __future__ import annotations
 

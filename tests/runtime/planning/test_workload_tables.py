@@ -1,4 +1,7 @@
-"""A workload's models are expected to be slowed by the share of time that the others run."""
+"""A workload's models are expected to be slowed by the share of time that the others run.
+
+Covers also: runtime.planning.model_table.
+"""
 
 from __future__ import annotations
 

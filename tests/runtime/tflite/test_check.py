@@ -1,5 +1,8 @@
 # ruff: noqa: E501 (tables of files)
-"""Files are refused for whatever TensorFlow Lite would have to trust, and only for that."""
+"""Files are refused for whatever TensorFlow Lite would have to trust, and only for that.
+
+Covers also: runtime.tflite.*.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""Stores of untrained networks for benchmarks of the runtime: time and memory do not depend on what weights say.
+"""Stores of untrained networks for benchmarks of the runtime: time and memory do not depend on the weights' values.
 
     store = untrained.build("resnet18", Path("stores/resnet18"))
-
     whole = untrained.undivided(Path("stores/resnet18"))
 
-`undivided` is the same model with the same weights, as a store of one segment. Building needs `legodnn[train]`;
-measuring processes only read what this writes.
+`whole` is the same model with the same weights, as a store of one segment. Building needs `legodnn[train]`, measuring
+does not: for a device without TensorFlow, stores are built on a workstation and copied.
+
+    python benchmarks/support/untrained.py stores             # all of them
+    python benchmarks/support/untrained.py stores resnet18
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50")
 
 
 def model(name: str) -> keras.Model:
-    """ResNet-18, VGG16 and VGG16 of half width for 32x32 images; ResNet-50 for 224x224. Random weights."""
+    """Return a network with random weights: ResNet-18 or VGG16 for 32x32 images, or ResNet-50 for 224x224."""
     import keras
 
     from legodnn.blocks.importing.zoo import resnet18, vgg16
@@ -51,12 +53,12 @@ def model(name: str) -> keras.Model:
 
 
 def undivided(path: Path) -> Store:
-    """The store of the undivided model that was built with the store at `path`."""
+    """Return the store of the undivided model that was built with the store at `path`."""
     return Store(path.with_name(f"{path.name}.whole"))
 
 
 def build(name: str, path: Path) -> Store:
-    """The store at `path`; built if it is not there."""
+    """Return the store at `path`; build it if it is not there."""
     if path.exists():
         return Store(path)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -118,7 +120,7 @@ def _write(
     outputs: tuple[str, ...],
     files: dict[str, bytes],
 ) -> None:
-    """A store's folder. Its accuracy model is made up: the sum of sparsities costs accuracy evenly."""
+    """Write a store's folder. Its accuracy model is made up: accuracy falls linearly with the sum of sparsities."""
     link = Link(x=(0.0, 100.0), y=(1.0, 0.0))
     written = [tensor for segment in segments for tensor in segment.outputs]
     manifest = Manifest(
@@ -137,10 +139,10 @@ def _write(
 
 
 def main() -> None:
-    """Build all of them into a folder."""
+    """Build the networks that are asked for into a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("folder", type=Path, help="where the stores are written")
+    parser.add_argument("models", nargs="*", default=MODELS, help=f"of: {', '.join(MODELS)} (default: all)")
     args = parser.parse_args()
     for name in args.models:
         print(build(name, args.folder / name))

@@ -1,7 +1,4 @@
-"""HiGHS and CP-SAT on the re-plans of `benchmarks/deadline.py`: one binary for each option, the charge in its cost.
-
-Each runs in a process of its own: OR-Tools and highspy clash.
-"""
+"""HiGHS and CP-SAT on the re-plans of `benchmarks/deadline.py`: one binary for each option, the charge in its cost."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ Problem = dict[str, Any]
 
 
 def columns(given: Problem, asked: Problem) -> list[tuple[int, int, int, int, int]]:
-    """A column for each option: model, block, memory, latency, cost (loss and charge in 10^-9)."""
+    """Return a column for each option: model, block, memory, latency, and cost (loss and charge in 10^-9)."""
     found = []
     for m, table in enumerate(given["tables"]):
         for b, block in enumerate(table):
@@ -28,7 +25,7 @@ def columns(given: Problem, asked: Problem) -> list[tuple[int, int, int, int, in
 
 
 def solve_highs(given: Problem, asked: Problem) -> dict[str, Any]:
-    """HiGHS through highspy."""
+    """Solve by HiGHS, called through highspy."""
     import highspy
 
     h = highspy.Highs()
@@ -39,7 +36,9 @@ def solve_highs(given: Problem, asked: Problem) -> dict[str, Any]:
         ("time_limit", WALL_S),
     ):
         h.setOptionValue(name, value)
-    found, groups, models = columns(given, asked), {}, {}
+    found = columns(given, asked)
+    groups: dict[tuple[int, int], list[int]] = {}
+    models: dict[int, list[int]] = {}
     for i, (m, b, _, _, cost) in enumerate(found):
         h.addCol(cost / 1e9, 0.0, 1.0, 0, [], [])
         h.changeColIntegrality(i, highspy.HighsVarType.kInteger)
@@ -65,7 +64,7 @@ def solve_highs(given: Problem, asked: Problem) -> dict[str, Any]:
 
 
 def solve_cpsat(given: Problem, asked: Problem) -> dict[str, Any]:
-    """CP-SAT, with as many workers as there are cores."""
+    """Solve by CP-SAT with as many workers as there are cores."""
     from ortools.sat.python import cp_model
 
     model, found = cp_model.CpModel(), columns(given, asked)

@@ -42,14 +42,14 @@ import gc, json, sys
 import numpy as np
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.executors.select import open_executor, try_out
+from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 store = Store(sys.argv[1])
 choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, json.loads(sys.argv[2])))
 zeros = {i.name: np.zeros(i.shape, np.float32) for i in store.manifest.inputs}
 gc.disable()
-try_out(store)
+warm_up(store)
 release_freed_memory()
 base = process_memory_bytes()
 executor = open_executor(store)

@@ -1,6 +1,6 @@
 """Figures of very different sizes: those that matter stay exact, and tables beyond any limit are refused at once.
 
-This is what `solver.compiled_model` and `solver.value_scale` are for.
+Covers also: runtime.planning.solver.compiled_model, runtime.planning.solver.value_scale.
 """
 
 from __future__ import annotations

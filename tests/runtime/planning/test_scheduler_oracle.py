@@ -3,8 +3,10 @@
 HiGHS gets the problem as a mixed-integer programme with one binary for each (model, thread count, block, option), the
 links as piecewise linear functions with a binary for each piece, and no frontier, no dominance, no fixed point.
 
-Whole plans and reports are compared, and with them `solver.optimum`, `candidates`, `charged_optimum`,
-`composition_sums`, `instance` and `infeasible`.
+Whole plans and reports are compared, and with them what makes them.
+
+Covers also: runtime.planning.infeasible, runtime.planning.solver.candidates, runtime.planning.solver.charged_optimum,
+runtime.planning.solver.composition_sums, runtime.planning.solver.instance, runtime.planning.solver.optimum.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The search for charged compositions (`charged_search`, `composition_bounds`) against all compositions of a model."""
+"""The search for charged compositions against all compositions of a model.
+
+Covers also: runtime.planning.solver.composition_bounds.
+"""
 
 from __future__ import annotations
 

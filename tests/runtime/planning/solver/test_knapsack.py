@@ -1,4 +1,7 @@
-"""The knapsack against dynamic programming, with its searches (`partial_sums`) at full width and cut short."""
+"""The knapsack against dynamic programming, with its searches at full width and cut short.
+
+Covers also: runtime.planning.solver.partial_sums.
+"""
 
 from __future__ import annotations
 

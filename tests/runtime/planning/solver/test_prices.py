@@ -1,4 +1,7 @@
-"""Prices (`lagrangian`) minimise the relaxation; bounds made with prices (`tangents`) are never too low."""
+"""Prices minimise the relaxation; bounds made with prices are never too low.
+
+Covers also: runtime.planning.solver.lagrangian, runtime.planning.solver.tangents.
+"""
 
 from __future__ import annotations
 

@@ -28,10 +28,9 @@ import numpy as np
 
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.executors.cache_folder import cache_folder, entry_name
 from legodnn.runtime.executors.interpreter import open_interpreter
-from legodnn.runtime.executors.litert_capi import capi_version
 from legodnn.runtime.executors.select import covering_compositions
+from legodnn.runtime.executors.weight_cache import entry_path
 from legodnn.store import Store
 from support import untrained
 from support.originals import image, running
@@ -86,7 +85,7 @@ def compare(store: Store, whole: Store, rounds: int) -> Figures:
     originals = covering_compositions(store)[0]
     blocks = [b.name for b in store.manifest.blocks]
     kinds = {"one block": blocks[len(blocks) // 2 :][:1], "half": blocks[::2], "all blocks": blocks}
-    packed = cache_folder() / entry_name(store, capi_version()) / "weights.packed"
+    packed = entry_path(store) / "weights.packed"
     file = whole.path / "whole.tflite"
 
     def to(replaced: list[str]) -> tuple[Choice, ...]:
@@ -143,7 +142,7 @@ def opening(store: Store, rounds: int) -> Figures:
     for _ in range(rounds):
         for name in rows:
             if name == "not packed":
-                shutil.rmtree(cache_folder() / entry_name(store, capi_version()))
+                shutil.rmtree(entry_path(store))
             command = [sys.executable, "-c", _OPEN, str(store.path)]
             rows[name].append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
     keys = ("verify_store_ms", "self_test_ms", "open_ms")

@@ -5,6 +5,7 @@ The store is made by hand and holds no real .tflite files; these are damaged by 
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import io
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from legodnn.commands.budget import budget_from
 from legodnn.commands.inspect import store_summary, store_table
 from legodnn.commands.profile import profile_summary, profile_table
 from legodnn.manifest import InputSpec
@@ -28,7 +30,6 @@ from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
-from legodnn.units import parse_memory
 from legodnn.workload import Budget, Workload, WorkloadModel, load_workload, read_trace
 from tests.fuzz import hostile
 
@@ -312,7 +313,8 @@ def case_budget(ground: Ground, rng: random.Random) -> None:
     given = {"memory_bytes": 3_000_000, "latency_ms": {"a": 2.0}, "cores": 1.0}
     budget = Budget(**hostile.mutated(given, rng))
     if rng.random() < 0.3:
-        budget = Budget(memory_bytes=parse_memory(str(rng.choice(hostile.TEXTS))))
+        flags = argparse.Namespace(memory=str(rng.choice(hostile.TEXTS)), latency=None, cores=None)
+        budget = budget_from(flags, Budget())
     Workload(models=ground.models, budget=budget)
     ground.scheduler.plan(budget)
 

@@ -18,8 +18,8 @@ from legodnn.native_stderr import native_stderr_silenced
 # TensorFlow's start-up messages would bury what the commands print; whoever wants them sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# TensorFlow 2.21's oneDNN kernels damage the heap when descendants of a ResNet-18 are trained in random compositions
-# (the process aborts in malloc); without them it trains.
+# One of TensorFlow 2.21's oneDNN kernels damages the heap (docs/reports/onednn_strided_pointwise.md). Training goes
+# around it, except in layers of a user's own, so they are off unless the variable switches them on.
 if "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
     warnings.warn(
         "TensorFlow was imported before legodnn.blocks, with its oneDNN kernels on, which can crash training in "

@@ -20,7 +20,7 @@ from keras import layers
 def strides_before_pointwise() -> Iterator[None]:
     """Have 1x1 convolutions with strides take strided inputs, in whatever is traced or run meanwhile.
 
-    Afterwards `Conv1D` and `Conv2D` are as they were: options are exported with the convolutions that their models have.
+    Afterwards `Conv1D` and `Conv2D` are as before: options are exported with the convolutions of their models.
     """
     kinds = (layers.Conv1D, layers.Conv2D)
     own = {kind: kind.__dict__.get("call") for kind in kinds}

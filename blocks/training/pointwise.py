@@ -42,10 +42,10 @@ def _with_strided_inputs(original: Any) -> Any:
         pointwise = all(n == 1 for n in layer.kernel_size)
         if not pointwise or all(n == 1 for n in strides) or layer.data_format != "channels_last":
             return original(layer, inputs)
-        every = tuple(slice(None, None, n) for n in strides)
+        every = (slice(None), *(slice(None, None, n) for n in strides))
         layer.strides = (1,) * len(strides)
         try:
-            return original(layer, inputs[(slice(None), *every)])
+            return original(layer, inputs[every])
         finally:
             layer.strides = strides
 

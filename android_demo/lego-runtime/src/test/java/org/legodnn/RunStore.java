@@ -1,5 +1,7 @@
 package org.legodnn;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -28,6 +30,7 @@ public final class RunStore {
         Executor executor = new TfLiteExecutor();
         ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(5).withWeighings(1);
         Profiler.profile(store, executor, options, null).save(new File(args[1]));
+        addFiles(store, new File(args[1]));
         Profile profile = Profile.load(new File(args[1]));
         ByteBuffer image = ByteBuffer.wrap(Files.readAllBytes(new File(args[2]).toPath()));
         image.order(ByteOrder.LITTLE_ENDIAN);
@@ -60,6 +63,25 @@ public final class RunStore {
         }
         JsonObject found = new JsonObject().put("executor", executor.name()).put("answers", answers);
         System.out.println(Json.write(found).replace("\n", ""));
+    }
+
+    /**
+     * Adds the size of its file to what each option takes: some kilobytes are now and then weighed as nothing in a
+     * process that also collects garbage, and shares of nothing cannot be planned for.
+     */
+    private static void addFiles(Store store, File file) throws IOException {
+        JsonObject profile = (JsonObject) Json.parse(new String(Files.readAllBytes(file.toPath()), UTF_8));
+        for (Segment segment : store.manifest().segments) {
+            for (Option option : segment.options) {
+                for (JsonObject entry : Vectors.<JsonObject>list(profile, "options")) {
+                    if (segment.name.equals(entry.get("segment")) && option.name.equals(entry.get("option"))) {
+                        long weighed = Long.parseLong(entry.get("memory_bytes").toString());
+                        entry.put("memory_bytes", weighed + option.bytes);
+                    }
+                }
+            }
+        }
+        Files.write(file.toPath(), Json.write(profile).getBytes(UTF_8));
     }
 
     private static List<Object> run(LegoRuntime runtime, Store store, ByteBuffer image) {

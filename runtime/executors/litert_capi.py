@@ -2,8 +2,7 @@
 
 Calls release the GIL, and models read and write the memory of the arrays that are given as tensors. The API is not
 declared stable: what is assumed of it (struct layouts, sequence of calls) is tested once in each process on a small
-    model
-(`self_test`), and `capi_problem` says why it cannot be used. Run as a program, this module makes that test alone.
+model (`self_test`), and `capi_problem` says why it cannot be used. Run as a program, this module makes that test alone.
 """
 
 from __future__ import annotations

@@ -10,16 +10,9 @@ import psutil
 import pytest
 
 from legodnn.profiler.conditions import Moment, busy_elsewhere, conditions, cpu_features, moment
+from tests.runtime.device.boards import write
 
 CALM = Moment(1500.0, "")
-
-
-def write(root: Path, files: dict[str, object]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{content}\n")
-    return root
 
 
 def test_a_moment_has_the_clock_of_the_fastest_core_and_what_holds_it_back(tmp_path: Path) -> None:

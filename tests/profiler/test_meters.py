@@ -15,14 +15,7 @@ from hypothesis import strategies as st
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.profiler import meters
 from legodnn.profiler.meters import METERS, Battery, CpuSeconds, External, Meter, Pmic, Rapl, open_meter
-
-
-def write(root: Path, files: dict[str, object]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{content}\n")
-    return root
+from tests.runtime.device.boards import write
 
 
 def nothing() -> None:

@@ -7,7 +7,8 @@ import random
 from typing import Any
 
 from tests.vectors import vectors
-from tests.vectors.stores import CHAIN, GRAPH, changed, difference, dumped, mutations
+from tests.vectors.edits import changed, difference, dumped, mutations
+from tests.vectors.stores import CHAIN, GRAPH
 from tests.vectors.vectors import Json
 
 

@@ -19,16 +19,9 @@ import pytest
 import legodnn
 from legodnn.cli import main
 from legodnn.commands.doctor import Finding, _runtime, examine
+from tests.runtime.device.boards import write
 
 INSTALL = Path(legodnn.__file__).parent / "profiler" / "install_on_device.sh"
-
-
-def write(root: Path, files: dict[str, object]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{content}\n")
-    return root
 
 
 @pytest.fixture

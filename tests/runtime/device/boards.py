@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ARM64 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -10,8 +10,8 @@ ARM64_2 = f"{ARM64.replace(' cpuid', '')} atomics fphp asimdhp cpuid asimdrdm lr
 ARM32 = "half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae evtstrm crc32"
 
 
-def write(root: Path, files: dict[str, object]) -> Path:
-    """Return the files, each ending with a newline."""
+def write(root: Path, files: Mapping[str, object]) -> Path:
+    """Write files by their names below a folder, each with a newline at its end, and return the folder."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -19,16 +18,9 @@ from hypothesis import strategies as st
 from legodnn.runtime.device.cgroup import ControlGroup, pressure, read_group
 from legodnn.runtime.device.monitor import Monitor
 from legodnn.runtime.device.thermal import Thermal, read_thermal
+from tests.runtime.device.boards import write
 
 MB = 1_000_000
-
-
-def write(root: Path, files: Mapping[str, object]) -> Path:
-    for name, content in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{content}\n")
-    return root
 
 
 def psi(some: float) -> str:

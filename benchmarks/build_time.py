@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.graph import macs
@@ -45,10 +45,7 @@ EPOCHS = 2
 def whole(pieces: list[Piece], variants: dict[str, keras.Model]) -> keras.Model:
     """Compose a variant of each segment into one model."""
     inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
-    tensors: dict[str, Any] = {pieces[0].inputs[0]: inputs}
-    for piece in pieces:
-        outputs = piece.run(tensors, variants[piece.name])
-        tensors.update(zip(piece.outputs, outputs, strict=True))
+    tensors = compose_pieces(pieces, {pieces[0].inputs[0]: inputs}, variants)
     return functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]]))
 
 

@@ -27,6 +27,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from support.deadline_solvers import DEADLINE_MS, Problem, solve_cpsat, solve_highs
-from support.instances import LOSS_UNITS, draw
+from support.instances import LOSS_UNITS, draw, model_tables
 from support.report import Bars, Figures, bar, run
 from support.workers import Worker, script_worker, served
 
@@ -83,31 +84,12 @@ def _near_proportional(rng: np.random.Generator, options: int = 30) -> list[list
 def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
     """Answer all questions; every `every`th answer holds what solvers need to answer the same one."""
     from legodnn.errors import InfeasibleError
-    from legodnn.manifest import Link
-    from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
     from legodnn.runtime.planning.scheduler import Scheduler
     from legodnn.runtime.planning.solver import deadline
     from legodnn.workload import Budget, SwitchCharge
 
     deadline.now = time.process_time
-    tables = [
-        ModelTable(
-            f"m{i}",
-            tuple(
-                BlockRows(
-                    f"b{j}",
-                    tuple(
-                        OptionRow(f"{k}", m, {1: t / 1e6}, loss / LOSS_UNITS, bytes=m)
-                        for k, (m, t, loss) in enumerate(zip(*block, strict=True))
-                    ),
-                )
-                for j, block in enumerate(table)
-            ),
-            link=Link(x=(-100.0, 100.0), y=(100.0, -100.0)),
-            rate_hz=1.0,
-        )
-        for i, table in enumerate(given["tables"])
-    ]
+    tables = [replace(table, rate_hz=1.0) for table in model_tables(given)]
     scheduler = Scheduler(tables, SwitchCharge(per_mb=given["per_mb"]))
     plan = scheduler.plan(Budget())
     answers = []
@@ -115,7 +97,9 @@ def solve_legodnn(given: Problem, every: int) -> list[dict[str, Any]]:
         limits = {f"m{i}": ns / 1e6 for i, ns in enumerate(question["latency"] or [])} or None
         cores = None if question["busy"] is None else question["busy"] / 1e9
         budget = Budget(memory_bytes=question["memory"], latency_ms=limits, cores=cores)
-        running = [[int(o) for o in m.options.values()] for m in plan.models] if given["per_mb"] else None
+        running = (
+            [[int(o.removeprefix("o")) for o in m.options.values()] for m in plan.models] if given["per_mb"] else None
+        )
         held = _peak(reset=True)
         start = time.process_time()
         try:

@@ -40,7 +40,7 @@ import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's 
 from keras import layers  # isort: skip
 
 TOLERANCE = 1e-4
-HALF, MOST = SPARSITIES = (0.5, 0.9)
+SPARSITIES = (0.5, 0.9)
 APPLICATIONS = (
     "VGG16", "VGG19", "ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet",
     "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "DenseNet121", "InceptionV3", "InceptionResNetV2",

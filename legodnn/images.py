@@ -123,10 +123,8 @@ def _fit(image: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     height, width, channels = shape
-    if "transparency" in image.info:
-        image = image.convert(
-            "RGBA"
-        )  # Otherwise Pillow would look for the transparent colour among the converted ones.
+    if "transparency" in image.info:  # otherwise Pillow would look for that colour among the converted ones
+        image = image.convert("RGBA")
     small = []
     for band in image.convert(_MODES[channels]).split():
         # Each band is resized on its own, since Pillow weighs the colours of a whole RGBA picture by their opacity; and

@@ -7,12 +7,11 @@ changed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 from legodnn.errors import StoreError
-from legodnn.files import is_folder, read_regular, sha256_file
+from legodnn.files import is_folder, read_regular, sha256_bytes, sha256_file
 from legodnn.manifest import MANIFEST, STORE_VERSION, Manifest, Option
 from legodnn.schema import (
     MOST_BYTES_OF_DOCUMENT,
@@ -46,7 +45,7 @@ class Store:
             raise StoreError(f"{self.path} is not a store: it has no {MANIFEST}; {_REMEDY}")
         content = read_regular(file, MOST_BYTES_OF_DOCUMENT, StoreError, _REMEDY, within=self.path)
         text = decode(content, file, StoreError, _REMEDY)
-        self.id = hashlib.sha256(content).hexdigest()
+        self.id = sha256_bytes(content)
         self.manifest = parse_document(text, str(file), Manifest, STORE_VERSION, StoreError, _REMEDY)
         self._seen: dict[Option, tuple[int, ...]] = {}
         for segment in self.manifest.segments:

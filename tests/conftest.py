@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from legodnn.profile import default_path
+from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 from tests.data import tiny_stores
 
@@ -80,6 +80,12 @@ def tiny_store2(tmp_path_factory: pytest.TempPathFactory) -> Store:
         model = tiny_stores.save_tiny_model2(folder / "tiny2.keras")
         return _profiled(tiny_stores.build_tiny2(model, folder / "tiny2"))
     return _profiled(Store(shutil.copytree(tiny_stores.HERE / "tiny2", folder / "tiny2")))
+
+
+@pytest.fixture
+def profile(tiny_store: Store) -> Profile:
+    """The profile of `tiny_store`."""
+    return Profile.load(default_path(tiny_store.path))
 
 
 @pytest.fixture

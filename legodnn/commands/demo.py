@@ -19,9 +19,10 @@ from pydantic import TypeAdapter
 
 from legodnn import processes
 from legodnn.commands.demo_trace import demo_trace
+from legodnn.commands.plotting import check_matplotlib
 from legodnn.commands.run import steps_json, steps_table
 from legodnn.console import progress, say
-from legodnn.errors import DependencyError, LegoError, ProfileError, StoreError
+from legodnn.errors import LegoError, ProfileError, StoreError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
 from legodnn.store import Store
@@ -66,10 +67,7 @@ def recipes(quick: bool) -> list[Recipe]:
 
 def run(args: argparse.Namespace) -> int:
     """Build or reuse the stores, profile or reuse profiles, replay the trace, and write the report."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise DependencyError("the demo's report needs matplotlib; pip install 'legodnn[train,plot]'") from None
+    check_matplotlib("the demo's report", "train,plot")
     from legodnn.runtime.feeds.report import write_report
 
     out = Path(args.out)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.parser import whole_number
+from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import progress, say, text_table
-from legodnn.errors import ConfigError, DependencyError, ProfileError
+from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import is_folder
 from legodnn.profile import Profile, default_path, merge
 from legodnn.store import Store
@@ -149,10 +150,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _check_plot(path: Path) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise DependencyError("--plot needs matplotlib; pip install 'legodnn[plot]'") from None
+    check_matplotlib("--plot")
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise ProfileError(f"--plot draws .svg, .png or .pdf, not {path.name}")
 

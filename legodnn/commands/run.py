@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
+from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import progress, say, text_table
-from legodnn.errors import DependencyError, InputError, WorkloadError
+from legodnn.errors import InputError, WorkloadError
 from legodnn.profile import Profile
 from legodnn.progress import no_progress
 from legodnn.store import Store
@@ -84,15 +84,20 @@ def run(args: argparse.Namespace) -> int:
     budgets = _budgets(args, workload)
     sources = _sources(args.input, workload)
     if args.report:
-        check_report()
+        check_matplotlib("the report")
+    # What the report shows is read before anything runs, so that no run is lost to a store that was replaced meanwhile.
+    stores = {model.name: Store(model.store) for model in workload.models}
+    profiles = [Profile.load(model.profile_path) for model in workload.models] if args.report else []
     with ExitStack() as opened:
         # Inputs are read before the runtime opens, so that they do not count as memory of the models.
-        inputs = _open_inputs(sources, workload, args.frames, opened)
+        inputs = _open_inputs(sources, stores, args.frames, opened)
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
         steps = replay(runtime, inputs, budgets, live, no_progress if live else progress())
     if args.report:
-        trace_report(Path(args.report), workload, steps)
+        from legodnn.runtime.feeds.report import write_report
+
+        log.info("report: %s (opens offline)", write_report(Path(args.report), stores, profiles, steps))
     if args.json:
         print(steps_json(steps))
     else:
@@ -108,39 +113,21 @@ def _budgets(args: argparse.Namespace, workload: Workload) -> list[Budget]:
     return budgets
 
 
-def _open_inputs(sources: dict[str, str], workload: Workload, frames: int, opened: ExitStack) -> dict[str, Inputs]:
+def _open_inputs(
+    sources: dict[str, str], stores: dict[str, Store], frames: int, opened: ExitStack
+) -> dict[str, Inputs]:
     """Read the inputs of each model by name; cameras stay open until `opened` closes."""
     from legodnn.runtime.feeds.camera import Camera, is_live
     from legodnn.runtime.feeds.inputs import read_inputs
 
-    manifests = {model.name: Store(model.store).manifest for model in workload.models}
     live = [source for source in dict.fromkeys(sources.values()) if is_live(source)]
     cameras = {source: opened.enter_context(closing(Camera(source))) for source in live}
     return {
-        name: cameras[sources[name]].inputs(manifest.inputs[0], frames)
+        name: cameras[sources[name]].inputs(store.manifest.inputs[0], frames)
         if sources[name] in cameras
-        else read_inputs(sources[name], manifest.inputs[0], manifest.model.labels, progress())
-        for name, manifest in manifests.items()
+        else read_inputs(sources[name], store.manifest.inputs[0], store.manifest.model.labels, progress())
+        for name, store in stores.items()
     }
-
-
-def check_report() -> None:
-    """Check that a report can be written.
-
-    Raises:
-        DependencyError: matplotlib is not installed.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise DependencyError("the report needs matplotlib; pip install 'legodnn[plot]'")
-
-
-def trace_report(folder: Path, workload: Workload, steps: Sequence[Step]) -> None:
-    """Write the report of what ran into a folder."""
-    from legodnn.runtime.feeds.report import write_report
-
-    stores = {model.name: Store(model.store) for model in workload.models}
-    profiles = [Profile.load(model.profile_path) for model in workload.models]
-    log.info("report: %s (opens offline)", write_report(folder, stores, profiles, steps))
 
 
 def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import say
-from legodnn.errors import DependencyError, InfeasibleError, WorkloadError
+from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.units import size
 from legodnn.workload import Budget
@@ -22,9 +23,9 @@ def sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> 
         WorkloadError: nothing can be drawn into `output`.
         DependencyError: matplotlib is not installed.
     """
-    pyplot = _pyplot()
+    check_matplotlib("--sweep")
     points = _staircase(scheduler, budget)
-    _draw(pyplot, points, budget, output, "accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
+    _draw(points, budget, output, "accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
     if as_json:
         print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
     else:
@@ -33,7 +34,12 @@ def sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> 
         say(f"drew {output}")
 
 
-def _draw(pyplot: Any, points: list[dict[str, Any]], budget: Budget, output: Path, objective: str) -> None:
+def _draw(points: list[dict[str, Any]], budget: Budget, output: Path, objective: str) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as pyplot
+
     plot = pyplot.figure(figsize=(7, 4))
     axes = plot.add_subplot()
     memory = [p["memory_bytes"] / 1e6 for p in points]
@@ -69,14 +75,3 @@ def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:
         accuracy = {m.name: m.accuracy for m in plan.models if not m.suspended}
         points.append({"memory_bytes": memory, "objective": plan.objective, "accuracy": accuracy})
     return points
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as pyplot
-    except ImportError:
-        raise DependencyError("--sweep draws with matplotlib; install it with: pip install 'legodnn[plot]'") from None
-    return pyplot

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from legodnn.cli import main
@@ -21,14 +20,6 @@ from legodnn.errors import LegoError
 from legodnn.store import Store
 
 COMMANDS = ("demo", "build", "inspect", "profile", "plan", "run", "doctor")
-
-
-@pytest.fixture
-def digits(tiny_store: Store, tmp_path: Path) -> Path:
-    shape = tiny_store.manifest.inputs[0].shape
-    x = np.random.default_rng(0).random((6, *shape), np.float32)
-    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6))
-    return tmp_path / "x.npz"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

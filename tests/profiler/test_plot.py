@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from legodnn.profile import Profile, Skipped, default_path
+from legodnn.profile import Profile, Skipped
 from legodnn.store import Store
 
 pytest.importorskip("matplotlib")
 
 from legodnn.profiler.plot import draw_profile
-
-
-@pytest.fixture
-def profile(tiny_store: Store) -> Profile:
-    return Profile.load(default_path(tiny_store.path))
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from legodnn import Budget, Runtime, Store
+from legodnn import Budget, InfeasibleError, Runtime, Store
 from legodnn.profile import Profile, default_path
 from legodnn.runtime.executors.base import Executor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
@@ -49,3 +50,10 @@ def calls(runtime: Runtime, plan: Any) -> list[Callable[[], Any]]:
         lambda: setattr(runtime, "budget", Budget()),
         lambda: runtime.replan(Budget(), {}),
     ]
+
+
+def least_memory(runtime: Runtime) -> int:
+    """The memory of the smallest plan, as the infeasibility report names it."""
+    with pytest.raises(InfeasibleError) as error:
+        runtime.scheduler.plan(Budget(memory_bytes=1))
+    return int(next(limit.needed for limit in error.value.report.limits if limit.needed))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn import Budget, InfeasibleError, Runtime, Store
+from legodnn import Budget, Runtime, Store
 from legodnn.errors import ClosedError, InputError, ProfileError, StoreError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.profile import ChainOverhead, Latency, Profile, Skipped, default_path
@@ -22,6 +22,7 @@ from legodnn.runtime.executors.select import executor_name, open_executor
 from legodnn.runtime.running_model import RunningModel
 from legodnn.runtime.switch import planned_choices
 from legodnn.workload import SwitchCharge, Workload, WorkloadModel
+from tests.runtime.opened import least_memory
 
 
 @pytest.fixture
@@ -68,13 +69,6 @@ def test_a_plan_holds_the_budget_and_a_wider_budget_brings_the_originals_back(ru
     assert runtime.plan.objective <= originals.objective
     runtime.budget = Budget()
     assert runtime.plan.objective == originals.objective
-
-
-def least_memory(runtime: Runtime) -> int:
-    """The memory of the smallest plan, as the infeasibility report names it."""
-    with pytest.raises(InfeasibleError) as error:
-        runtime.scheduler.plan(Budget(memory_bytes=1))
-    return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
 
 
 def with_one_cheap_option(store: Store, measured: Store, folder: Path, executor: str) -> Workload:

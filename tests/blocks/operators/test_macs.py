@@ -14,16 +14,22 @@ from legodnn.blocks.importing.graph import macs
 @pytest.mark.parametrize(
     ("layer", "shape", "expected"),
     [
+        (layers.Conv2D(5, 3), (8, 8, 4), 6 * 6 * 5 * 3 * 3 * 4),
+        (layers.Conv2D(5, 3, padding="same"), (8, 8, 4), 8 * 8 * 5 * 3 * 3 * 4),
+        (layers.Conv2D(5, 3, strides=2, padding="same"), (8, 8, 4), 4 * 4 * 5 * 3 * 3 * 4),
         (layers.DepthwiseConv2D(3, depth_multiplier=2), (6, 6, 4), 4 * 4 * 3 * 3 * 4 * 2),
         (layers.SeparableConv2D(5, 3, depth_multiplier=2), (6, 6, 4), 4 * 4 * (3 * 3 * 4 * 2 + 4 * 2 * 5)),
         (layers.Conv2D(6, 3, groups=2), (6, 6, 4), 4 * 4 * 3 * 3 * (4 // 2) * 6),
         (layers.Conv2DTranspose(5, 3, strides=2), (6, 6, 4), 6 * 6 * 3 * 3 * 4 * 5),
         (layers.Conv1D(5, 3), (6, 4), 4 * 3 * 4 * 5),
         (layers.Conv3D(5, 2), (3, 3, 3, 4), 2**3 * 2**3 * 4 * 5),
+        (layers.Dense(10), (7,), 70),
         (layers.Dense(5), (6, 4), 6 * 4 * 5),
         (layers.EinsumDense("abc,cde->abde", (6, 2, 5)), (6, 4), 6 * 4 * 2 * 5),
         (layers.EinsumDense("abde,dec->abc", (6, 7)), (6, 2, 5), 6 * 2 * 5 * 7),
         (layers.ReLU(), (6, 6, 4), 0),
+        (layers.BatchNormalization(), (8, 8, 4), 0),
+        (layers.MaxPooling2D(), (8, 8, 4), 0),
     ],
 )
 def test_one_layer(layer: Any, shape: tuple[int, ...], expected: int) -> None:

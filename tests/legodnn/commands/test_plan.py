@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from legodnn.cli import main
 from legodnn.plan import Infeasible, Plan
 from legodnn.store import Store
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+from tests.legodnn.commands.running import run
 
 
 def test_prints_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str], workload: Path) -> None:

@@ -12,14 +12,6 @@ from legodnn.cli import main
 from legodnn.store import Store
 
 
-@pytest.fixture
-def digits(tiny_store: Store, tmp_path: Path) -> Path:
-    shape = tiny_store.manifest.inputs[0].shape
-    x = np.random.default_rng(0).random((6, *shape), np.float32)
-    np.savez(tmp_path / "x.npz", x=x, y=np.arange(6))
-    return tmp_path / "x.npz"
-
-
 def test_run_replays_a_trace_and_measures(
     tiny_store: Store, tiny_store2: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,21 +1,17 @@
-"""`legodnn plan --sweep` draws how the best objective rises with memory, in text, JSON and a picture."""
+"""`legodnn plan --sweep` draws how the best objective rises with memory, in text, JSON and a picture.
+
+Covers also: commands.plotting.
+"""
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from legodnn.cli import main
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    status = main([str(a) for a in arguments])
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
+from tests.legodnn.commands.running import run
 
 
 def test_sweep_draws_a_rising_curve(capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path) -> None:
@@ -32,14 +28,7 @@ def test_sweep_draws_a_rising_curve(capsys: pytest.CaptureFixture[str], workload
 def test_sweep_without_matplotlib_names_the_command(
     capsys: pytest.CaptureFixture[str], workload: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **keywords: Any) -> Any:
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     status, _, err = run(capsys, "plan", workload, "--sweep")
     assert status == 1
     assert "pip install 'legodnn[plot]'" in err

@@ -30,6 +30,7 @@ from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
+from tests.runtime.opened import least_memory
 
 MB = 1_000_000
 TOTAL = 1000 * MB
@@ -73,12 +74,6 @@ def leave(device: Scripted, runtime: Runtime, memory_bytes: float) -> None:
     device.available = memory_bytes / 0.95 - runtime.plan.memory_bytes + 0.1 * TOTAL + 1
 
 
-def least(runtime: Runtime) -> int:
-    with pytest.raises(InfeasibleError) as error:
-        runtime.scheduler.plan(Budget(memory_bytes=1))
-    return int(next(limit.needed for limit in error.value.report.limits if limit.needed))
-
-
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
 
@@ -91,10 +86,10 @@ def test_models_shrink_when_memory_does_and_grow_back(
     governor.step()
     assert runtime.plan is full  # nothing new, nothing done
     assert not lines(caplog)
-    leave(device, runtime, least(runtime) + 1)
+    leave(device, runtime, least_memory(runtime) + 1)
     governor.step()
     small = runtime.plan
-    assert small.memory_bytes <= least(runtime) + 1
+    assert small.memory_bytes <= least_memory(runtime) + 1
     device.available = TOTAL
     for _ in range(12):
         governor.step()
@@ -117,7 +112,7 @@ def test_where_nothing_fits_the_nearest_plan_runs_and_the_log_says_so(
     (line,) = lines(caplog)
     assert line["outcome"] == "nearest"
     assert "no plan holds memory at most" in line["message"]
-    assert runtime.plan.memory_bytes == least(runtime)
+    assert runtime.plan.memory_bytes == least_memory(runtime)
 
 
 def test_a_slow_model_with_a_latency_limit_of_its_own_runs_the_nearest_plan(
@@ -161,22 +156,22 @@ def test_a_block_that_cannot_be_loaded_leaves_the_old_plan_and_is_tried_again(
         moved = [store_copy / o.file for b in store.manifest.blocks for o in b.options if o != b.original]
         for path in moved:
             path.rename(path.with_suffix(".gone"))
-        leave(device, runtime, least(runtime) + 1)
+        leave(device, runtime, least_memory(runtime) + 1)
         governor.step()
         assert runtime.plan == before
         runtime.infer("copy", np.zeros(tiny_store.manifest.inputs[0].shape, np.float32))
         for path in moved:
             path.with_suffix(".gone").rename(path)
         for _ in range(10):
-            leave(device, runtime, least(runtime) + 1)
+            leave(device, runtime, least_memory(runtime) + 1)
             governor.step()
-        assert runtime.plan.memory_bytes <= least(runtime) + 1
+        assert runtime.plan.memory_bytes <= least_memory(runtime) + 1
     assert [line["outcome"] for line in lines(caplog)] == ["kept", "applied"]
 
 
 def test_the_thread_governs_while_inference_goes_on(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:
     x = np.zeros(tiny_store.manifest.inputs[0].shape, np.float32)
-    leave(device, runtime, least(runtime) + 1)
+    leave(device, runtime, least_memory(runtime) + 1)
     done = threading.Event()
 
     def infer() -> None:
@@ -192,7 +187,7 @@ def test_the_thread_governs_while_inference_goes_on(runtime: Runtime, device: Sc
             time.sleep(0.01)
     done.set()
     worker.join()
-    assert runtime.plan.memory_bytes <= least(runtime) + 1
+    assert runtime.plan.memory_bytes <= least_memory(runtime) + 1
     assert runtime.on_inference is None
 
 
@@ -294,7 +289,7 @@ def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted, ti
     prometheus = pytest.importorskip("prometheus_client")
     registry = prometheus.CollectorRegistry()
     governor = Governor(runtime, monitor=device, metrics=Metrics(registry))
-    leave(device, runtime, least(runtime) + 1)
+    leave(device, runtime, least_memory(runtime) + 1)
     governor.step()
     governor.observe(runtime.plan["tiny"], 3.0)
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.interpreter import open_interpreter
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.running_model import RunningModel, check_inputs
 from legodnn.store import Store
 from support import untrained

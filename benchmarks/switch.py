@@ -27,9 +27,8 @@ from typing import Any
 import numpy as np
 
 from legodnn.plan import ModelPlan
-from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.base import Choice, covering_compositions
 from legodnn.runtime.executors.interpreter import open_interpreter
-from legodnn.runtime.executors.select import covering_compositions
 from legodnn.runtime.executors.weight_cache import entry_path
 from legodnn.store import Store
 from support import untrained

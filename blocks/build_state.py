@@ -63,15 +63,15 @@ class BuildState:
         self.recipe = recipe
         file, text = self.path / "recipe.json", to_json(recipe)
         self.fresh = not file.exists()
-        if file.exists() and (found := file.read_text(encoding="utf-8")) != text:
+        if self.fresh:
+            write_atomic(file, text)
+        elif (found := file.read_text(encoding="utf-8")) != text:
             old, new = (t.splitlines() for t in (found, text))
             other = next((a.strip() for a, b in zip(old, new, strict=False) if a != b), "another version's")
             raise StoreError(
                 f"{self.path} holds an unfinished build of another recipe ({other}); finish it with that recipe, or "
                 "remove the folder"
             )
-        if not file.exists():
-            write_atomic(file, text)
 
     @classmethod
     def of(cls, folder: Path) -> Self:

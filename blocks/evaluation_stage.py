@@ -13,10 +13,10 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.measurement_report import measurement_report
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import draw_compositions
+from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, output_names
 from legodnn.blocks.export.options import ExportedOptions, uniform_compositions
-from legodnn.blocks.rehearsal import check_undivided
 from legodnn.blocks.source import BuildSource
 from legodnn.manifest import AccuracyModel
 from legodnn.progress import Progress, no_progress

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legodnn.arrays import Array
-from legodnn.blocks.accuracy.chance import outputs_of
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
+from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
-from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
+from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.export.options import convert_safely, evaluation_batch, option_name
 from legodnn.blocks.manifest import check_manifest
@@ -28,9 +27,7 @@ from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
 if TYPE_CHECKING:
-    import keras
-
-_CHECKED_IMAGES = 4
+    pass
 
 
 def rehearse(
@@ -66,9 +63,7 @@ def rehearse(
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             content = check_convertible(piece)
-            check_converted(
-                content, piece.model, [v[:_CHECKED_IMAGES] for v in features], f"{piece.name}, the original"
-            )
+            check_converted(content, piece.model, [v[:CHECKED_IMAGES] for v in features], f"{piece.name}, the original")
             stages.append(Stage(piece.inputs, piece.outputs, [Runner(convert(piece.model, batch))]))
             task.step(piece.name)
         for piece in blocks:
@@ -87,23 +82,3 @@ def rehearse(
     check_undivided(OptionChain(stages, output_names(pieces)), model, x)
     check_manifest(recipe, data, pieces, source.metric_name, source.described, left_out)
     return left_out
-
-
-def check_undivided(chain: OptionChain, model: keras.Model, x: Array) -> None:
-    """Compare the files of the originals, run one after another, with the undivided model.
-
-    Args:
-        chain: the segments, whose first options are the originals.
-        model: the undivided model.
-        x: images, shape (n, height, width, channels).
-
-    Raises:
-        ModelError: the outputs differ.
-    """
-    composed = next(chain.walk([(0,) * len(chain.stages)], x))
-    for found, whole in zip(composed, outputs_of(model, x), strict=True):
-        difference = float(np.abs(found - whole).max() / max(1.0, float(np.abs(whole).max())))
-        if not difference < 1e-4:
-            raise ModelError(
-                f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"
-            )

@@ -70,13 +70,13 @@ def open_source(recipe: Recipe, progress: Progress = no_progress) -> BuildSource
     """
     data, model = data_and_model(recipe, progress)
     check_classes(model, data, recipe.metric)
-    classifier = makes_classifier(recipe.model)
+    heads = distilled_heads(recipe.metric, data, model, makes_classifier(recipe.model))
     val = data.val.first(recipe.evaluated_images)
     return BuildSource(
         data=data,
         model=model,
-        metric=metric_of(recipe.metric, data, model, classifier),
-        heads=distilled_heads(recipe.metric, data, model, classifier),
+        metric=metric_of(recipe.metric, data, heads),
+        heads=heads,
         val=val,
         described=f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels"),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from legodnn.arrays import Array
 from legodnn.manifest import Option, Segment
-from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.base import Choice, ComposedModel, covering_compositions
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
@@ -40,8 +40,8 @@ class Bench:
         self._steps: dict[Choice, Callable[[], None]] = {}
         for count in self.threads:
             # Every option is part of one of these compositions, and stays loaded, since nothing else is retained.
-            for i in range(max(map(len, self.options))):
-                composition = self._executor.compose(self.choices(tuple(i % len(o) for o in self.options), count))
+            for choices in covering_compositions(store, count, skipped):
+                composition = self._executor.compose(choices)
                 self._steps.update(zip(composition.choices, composition.steps, strict=True))
         self._composition = composition
         self.inputs = random_inputs(store)

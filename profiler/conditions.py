@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from legodnn.profile import Conditions
-from legodnn.runtime.device.cgroup import number, text
+from legodnn.runtime.device.kernel_files import number, text
 from legodnn.runtime.device.thermal import read_thermal
 
 # The features in /proc/cpuinfo that XNNPACK has kernels for.

@@ -24,7 +24,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from legodnn.errors import ConfigError, ProfileError
-from legodnn.runtime.device.cgroup import number, text
+from legodnn.runtime.device.kernel_files import number, text
 
 _SAMPLE_S = 0.1
 _TIMEOUT_S = 2.0

@@ -31,11 +31,11 @@ def open_measured_stores(workload: Workload, executor: str | None) -> MeasuredSt
         ProfileError: a profile is damaged, or was measured on another store, device or executor.
         ConfigError, DependencyError: there is no such executor, or it is not installed.
     """
-    opened = {}
+    device, opened = fingerprint(executor_name(executor)), {}
     for entry in workload.models:
         store, profile = Store(entry.store), Profile.load(entry.profile_path)
         profile.check_store(store)
-        profile.check_device(fingerprint(executor_name(executor)))
+        profile.check_device(device)
         opened[entry.name] = store, profile
     return opened
 

@@ -17,7 +17,7 @@ from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.printable import shown
 from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.select import executor_kind, warm_up
+from legodnn.runtime.executors.select import warm_up
 from legodnn.runtime.open_models import open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
@@ -74,7 +74,6 @@ class Runtime:
         """
         if not isinstance(workload, Workload):
             raise WorkloadError(f"a runtime is opened with a legodnn.Workload, not {type(workload).__name__}")
-        executor_kind(executor)
         self.workload, self._life = workload, Lifetime("this runtime")
         budget = workload.budget if budget is None else _budget(budget)
         measured = open_measured_stores(workload, executor)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from legodnn.plan import ModelPlan
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 

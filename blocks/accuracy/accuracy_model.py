@@ -76,7 +76,8 @@ def measure(
     for round_ in range(_ROUNDS if costs else 0):
         room = max(samples // 2, 1) - len(chosen)
         likely = likely_compositions(result, costs, samples // 4)
-        others = [c for c in likely if c not in {*singles, *sample, *chosen}][:room]
+        fitted = {*singles, *sample, *chosen}
+        others = [c for c in likely if c not in fitted][:room]
         if not others:
             break
         measure_missing(others, f"measuring likely plans, {round_ + 1}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
+from legodnn.errors import StoreError
 from legodnn.files import write_atomic
 
 
@@ -23,13 +24,19 @@ class KeptMeasurements(dict[OptionNumbers, MeasuredComposition]):
         Args:
             file: a JSON list of [composition, [metric, error]].
             every_s: least time in seconds between two writes.
+
+        Raises:
+            StoreError: the file is damaged.
         """
         super().__init__()
         self._file, self._every_s = file, every_s
         self._written = time.monotonic()
         if file.exists():
-            for composition, measured in json.loads(file.read_text(encoding="utf-8")):
-                super().__setitem__(tuple(composition), MeasuredComposition(*measured))
+            try:
+                for composition, measured in json.loads(file.read_text(encoding="utf-8")):
+                    super().__setitem__(tuple(composition), MeasuredComposition(*measured))
+            except (ValueError, TypeError):
+                raise StoreError(f"{file} is damaged; remove it and run the same command again") from None
 
     def __setitem__(self, composition: OptionNumbers, measured: MeasuredComposition) -> None:
         super().__setitem__(composition, measured)

@@ -72,22 +72,20 @@ def r2(outputs: Sequence[Array], labels: Any) -> float:
     return _mean(_r2, outputs, labels)
 
 
-def metric_of(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
+def metric_of(name: str | None, data: Dataset, heads: Sequence[Head]) -> Metric:
     """Return the metric of this name, or without a name the one that fits labels and outputs.
 
     Args:
         name: one of `heads.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
         data: the data set, whose validation labels outputs are compared with.
-        model: the model that gives the outputs.
-        classifier: see `heads.heads_of`.
+        heads: how the model's outputs are read, by `distilled_heads`.
 
     Raises:
-        DataError: there is no such metric, or labels and outputs do not fit together.
+        DataError: there is no such metric.
     """
     if name is not None and name not in MEASURES:
         remedy = f"a metric is one of {', '.join(MEASURES)}, or module:function"
         return _own(name, user_function(name, DataError, remedy))
-    heads = heads_of(model, data, name, classifier)
     parts = [_part(head, data.val.y is not None) for head in heads]
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
@@ -101,8 +99,16 @@ def metric_of(name: str | None, data: Dataset, model: keras.Model, classifier: b
 def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> list[Head]:
     """Return how training compares each output with the original's: as the metric reads the output.
 
-    A metric of the user's own does not say how it reads outputs; then they are read as they are without labels. The
-    arguments and errors are those of `metric_of`.
+    A metric of the user's own does not say how it reads outputs; then they are read as they are without labels.
+
+    Args:
+        name: of the metric, see `metric_of`.
+        data: the data set.
+        model: the model that gives the outputs.
+        classifier: see `heads.heads_of`.
+
+    Raises:
+        DataError: labels and outputs do not fit together.
     """
     if name is None or name in MEASURES:
         return heads_of(model, data, name, classifier)
@@ -178,7 +184,7 @@ def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes:
     return float((found == truth)[counted].mean()) if counted.any() else 0.0
 
 
-def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
+def _binary_iou(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:
     found, truth, counted = _decisions(threshold, values, labels, yes)
     return _iou(found.astype(np.int64), truth.astype(np.int64), counted, 2)
 

@@ -52,10 +52,6 @@ class OptionChain:
         """Return the model's inputs by name, given an array (for a model with one input) or arrays by name."""
         return dict(x) if isinstance(x, Mapping) else {self.stages[0].inputs[0]: x}
 
-    def output(self, composition: Sequence[int], x: Any) -> Array:
-        """Return the first output for inputs `x` when segment i runs option `composition[i]`."""
-        return next(self.walk([tuple(composition)], x))[0]
-
     def feature_bytes(self, x: Any) -> int:
         """Return the size in bytes of the inputs `x` and all tensors between segments that they lead to."""
         tensors: Mapping[str, Array] = self.inputs(x)

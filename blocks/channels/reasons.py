@@ -42,7 +42,7 @@ def activation_mixes(call: LayerCall) -> str | None:
     name = getattr(activation, "__name__", type(activation).__name__)
     if name in ELEMENTWISE_ACTIVATIONS and activation is getattr(keras.activations, name, None):
         return None
-    whose = f"{name}" if call.kind == "Activation" else f"its activation {name}"
+    whose = name if call.kind == "Activation" else f"its activation {name}"
     return f"{whose} is not known to keep channels apart"
 
 

@@ -22,6 +22,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.importing.difference import largest_difference
 from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -29,6 +30,8 @@ from legodnn.native_stderr import native_stderr_silenced
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
+
+CHECKED_IMAGES = 4  # on which a converted option is compared with its Keras model
 
 
 def convert(
@@ -215,7 +218,7 @@ def check_converted(
     """
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
     for found, wanted in zip(Runner(content)(*xs), expected, strict=True):
-        difference = float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+        difference = largest_difference(found, wanted)
         if not difference <= tolerance:
             raise ModelError(
                 f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}"

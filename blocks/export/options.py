@@ -12,7 +12,7 @@ import numpy as np
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.export.convert import Runner, check_converted, convert
+from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
 from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import calls, macs
@@ -25,7 +25,6 @@ from legodnn.recipe import Recipe
 # Compositions are evaluated with second files of the same options, which run several images at a time. All of them stay
 # loaded, and each holds a few of its largest tensors, so the number of images is limited by the size of such a tensor.
 _MOST_IMAGES, _TENSOR_BYTES = 32, 8_000_000
-_CHECKED_IMAGES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +191,7 @@ def _exported(
         if not file.exists():
             content = convert_safely(isolated, model, images, precision, features)
             if precision == "float32" and file == files[0]:
-                check_converted(content, model, [x[:_CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
+                check_converted(content, model, [x[:CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
             write_atomic(file, content)
     runner = Runner(files[1].read_bytes())
     return Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)

@@ -49,6 +49,11 @@ def relative_difference(found: Any, wanted: Any) -> float:
     return float((np.sqrt(np.square(a - b).mean(axis=1)) / scale).max())
 
 
+def largest_difference(found: Any, wanted: Any) -> float:
+    """Return the largest difference between two arrays, relative to the largest value that is wanted, if above 1."""
+    return float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+
+
 def same_function(found: Sequence[Any], wanted: Sequence[Any]) -> bool:
     """Whether two lists of outputs for the same images can come from one function, computed in float32."""
     return all(relative_difference(a, b) <= FLOAT32_TOLERANCE for a, b in zip(found, wanted, strict=True))

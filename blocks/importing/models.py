@@ -25,7 +25,7 @@ from legodnn.pixels import Pixels
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
-PIXELS = (0.0, 255.0)  # the range of pixels, which an input of integers takes as they are
+_PIXELS = (0.0, 255.0)  # the range of pixels, which an input of integers takes as they are
 
 
 def open_model(
@@ -98,7 +98,7 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     own = _own_model_of(recipe, None, 10)
     model = _opened(recipe, own)
     if _takes_pixels(own) and not (recipe.input_range or recipe.input_mean or recipe.input_std):
-        recipe = recipe.model_copy(update={"input_range": PIXELS})
+        recipe = recipe.model_copy(update={"input_range": _PIXELS})
     data = data_of(recipe, model.input_shape[1:], progress)
     _check_images(recipe, data, own, model)
     return data, model
@@ -170,7 +170,7 @@ def _takes_pixels(own: keras.Model) -> bool:
 def _check_pixels(who: str, data: Dataset) -> None:
     """Raise DataError unless the data's images are unscaled pixels, which `who` takes."""
     scaling = data.scaling
-    if scaling.range != PIXELS or scaling.mean or scaling.std:
+    if scaling.range != _PIXELS or scaling.mean or scaling.std:
         made = f"scaled to {scaling.range[0]:g}..{scaling.range[1]:g}"
         made += (", less a mean" if scaling.mean else "") + (", over a std" if scaling.std else "")
         raise DataError(

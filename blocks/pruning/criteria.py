@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.importing.graph import alone, calls, submodel
+from legodnn.blocks.importing.layer_copies import blank_copy
 
 Importance = NDArray[np.float64]
 
@@ -162,7 +163,7 @@ def _filters(layer: Any) -> Array:
 
 def _linear(layer: Any) -> Callable[[Array], Array]:
     """Return what a layer computes before bias and activation, as a function of its input."""
-    copy = type(layer).from_config({**layer.get_config(), "activation": None, "use_bias": False})
+    copy = blank_copy(layer, {"activation": None, "use_bias": False})
     weights = layer.get_weights()
 
     def respond(feature: Array) -> Array:

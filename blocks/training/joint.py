@@ -30,7 +30,7 @@ from legodnn.blocks.training.composer import Composer
 from legodnn.blocks.training.loop import loop
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.scalars import Log, silent
-from legodnn.blocks.training.variables import assign, values
+from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.errors import DataError, ModelError
 from legodnn.progress import Progress, no_progress
 
@@ -110,7 +110,7 @@ class _JointTraining:
 
     def __init__(self, composer: Composer, x: Mapping[str, Array], batches: Batches) -> None:
         self._composer, self._x, self._batches = composer, x, batches
-        self._weights = [v for models in composer.students.values() for model in models for v in model.weights]
+        self._weights = weights_of(composer.students)
         self._paths: Iterator[Paths] | None = None
 
     def step(self, number: int, images: NDArray[np.int64]) -> float:

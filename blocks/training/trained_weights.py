@@ -18,7 +18,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.pruning.prune import remove
-from legodnn.blocks.training.variables import assign, values
+from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.errors import StoreError
 
 # Descendants by block name.
@@ -80,16 +80,12 @@ def read_joint(work: BuildState, descendants: Students) -> bool:
     Raises:
         StoreError: the file is damaged, or of another model.
     """
-    return _read_weights(work, "joint", _weights(descendants))
+    return _read_weights(work, "joint", weights_of(descendants))
 
 
 def write_joint(work: BuildState, descendants: Students) -> None:
     """Write the weights of all descendants once they are trained in compositions."""
-    work.write("joint", {"weights": values(_weights(descendants))})
-
-
-def _weights(descendants: Students) -> list[Any]:
-    return [v for models in descendants.values() for model in models for v in model.weights]
+    work.write("joint", {"weights": values(weights_of(descendants))})
 
 
 def _read_weights(work: BuildState, name: str, variables: Sequence[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 def values(variables: Sequence[Any]) -> list[NDArray[Any]]:
     """Return copies of the variables' values."""
     return [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+
+
+def weights_of(descendants: Mapping[str, Sequence[keras.Model]]) -> list[Any]:
+    """Return the weights of all descendants, in the order in which they are saved."""
+    return [v for models in descendants.values() for model in models for v in model.weights]
 
 
 def assign(variables: Sequence[Any], arrays: Sequence[NDArray[Any]]) -> None:

@@ -149,7 +149,8 @@ def _processor(root: Path) -> Iterator[Finding]:
 def _memory(root: Path) -> Iterator[Finding]:
     import psutil
 
-    from legodnn.runtime.device.cgroup import pressure, read_group, text
+    from legodnn.runtime.device.cgroup import pressure, read_group
+    from legodnn.runtime.device.kernel_files import text
 
     group = read_group(root)
     try:

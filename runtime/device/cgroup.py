@@ -7,10 +7,11 @@ Linux only: where there are no groups, or where they limit nothing, every figure
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from legodnn.runtime.device.kernel_files import number, parse_integer, text
 
 # In version 1 a group without a limit has one of nearly 2**63, rounded down to a page.
 _NO_OLD_LIMIT = 1 << 62
@@ -78,19 +79,6 @@ def pressure(path: Path) -> float | None:
     return None
 
 
-def text(path: Path) -> str:
-    """Return the text of a kernel file; empty where there is no such file, or it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError):  # ValueError: a path that no file can have
-        return ""
-
-
-def number(path: Path) -> int | None:
-    """Return the whole number in a kernel file; None where it says "max" or cannot be read."""
-    return _int(text(path).strip())
-
-
 def _folders(root: Path) -> Iterator[Path]:
     """Find the folders of the version 2 groups that this process is in, innermost first."""
     mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
@@ -133,7 +121,7 @@ def _droppable(folder: Path, prefix: str) -> int:
     """Return the bytes of file pages that a group holds; `prefix` selects version 1's sums over groups within it."""
     lines = (line.split() for line in text(folder / "memory.stat").splitlines())
     names = (f"{prefix}inactive_file", f"{prefix}active_file")
-    return sum(_int(x[1]) or 0 for x in lines if len(x) == 2 and x[0] in names)
+    return sum(parse_integer(x[1]) or 0 for x in lines if len(x) == 2 and x[0] in names)
 
 
 def _cores(fields: list[str]) -> float | None:
@@ -141,10 +129,6 @@ def _cores(fields: list[str]) -> float | None:
     if len(fields) != 2 or (quota := _float(fields[0])) is None or not (period := _float(fields[1])) or quota < 0:
         return None
     return quota / period
-
-
-def _int(value: str) -> int | None:
-    return int(value) if re.fullmatch(r"-?[0-9]{1,30}", value) else None
 
 
 def _float(value: str) -> float | None:

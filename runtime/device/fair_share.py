@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from legodnn.runtime.device.cgroup import text
+from legodnn.runtime.device.kernel_files import text
 
 # Scheduling policies of linux/sched.h. All others share by nice values.
 _FIFO, _ROUND_ROBIN, _IDLE, _DEADLINE = 1, 2, 5, 6

@@ -19,8 +19,9 @@ from typing import Any
 
 import psutil
 
-from legodnn.runtime.device.cgroup import pressure, read_group, text
+from legodnn.runtime.device.cgroup import pressure, read_group
 from legodnn.runtime.device.fair_share import FIRST, Competitor, Processes, family, read_processes
+from legodnn.runtime.device.kernel_files import text
 from legodnn.runtime.device.processor import usable_cores
 from legodnn.runtime.device.thermal import read_thermal
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
-from legodnn.runtime.device.cgroup import number, text
+from legodnn.runtime.device.kernel_files import number, text
 
 # Names of cores by the "CPU implementer" and "CPU part" of /proc/cpuinfo, as the manufacturers' manuals number them.
 _ARM, _QUALCOMM, _NVIDIA = 0x41, 0x51, 0x4E

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from legodnn.runtime.device.cgroup import number, text
+from legodnn.runtime.device.kernel_files import number, text
 
 # Bits of the Pi's `get_throttled` that hold at the moment; bits from 16 on say that the same has happened before.
 _PI_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}

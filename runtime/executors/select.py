@@ -103,16 +103,6 @@ def prepare(store: Store, kind: str | None = None) -> None:
     trial.ensure_tried(store, interpreter.interpreter_name())
 
 
-def covering_compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:
-    """Return compositions of a store in which every option occurs at least once.
-
-    There are as many as the segment with the most options has options.
-    """
-    segments = store.manifest.segments
-    most = max(len(s.options) for s in segments)
-    return [tuple(Choice(s.name, s.options[i % len(s.options)].name, threads) for s in segments) for i in range(most)]
-
-
 def warm_up(store: Store, kind: str | None = None) -> None:
     """Open a store, run its smallest options on zeros, and close it.
 

@@ -124,8 +124,7 @@ def run_option(store: Store, option: Option, step: Callable[[], None], inputs: S
     """Run an option on zeros, then on random numbers of the size that activations have.
 
     It may fail on random numbers: an index that is computed from them may lie outside its tensor. That would be an
-        error
-    of one inference, and not of the store.
+    error of one inference, and not of the store.
 
     Args:
         store: the store, for messages.

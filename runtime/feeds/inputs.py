@@ -21,7 +21,7 @@ from legodnn.pixels import Pixels, as_input
 from legodnn.progress import Progress, no_progress
 
 
-class ImageFiles(Protocol):
+class ImageSequence(Protocol):
     """A sequence of images, each as the model takes it: an array, or an object that makes them on demand."""
 
     def __len__(self) -> int: ...
@@ -31,7 +31,7 @@ class ImageFiles(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images for one model, and their labels.
+    """ImageSequence for one model, and their labels.
 
     Attributes:
         x: the images, each as the model takes it.
@@ -39,7 +39,7 @@ class Inputs:
             labels are not known.
     """
 
-    x: ImageFiles
+    x: ImageSequence
     y: NDArray[Any] | None = None
 
 

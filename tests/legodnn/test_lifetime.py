@@ -23,8 +23,9 @@ from legodnn.runtime.executors import (
     tensor_pool,
     weight_cache,
 )
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions, warm_up
+from legodnn.runtime.executors.select import warm_up
 from legodnn.runtime.governing.governor import Governor
 from tests.runtime.opened import KINDS, X, calls, executor_of, open_runtime
 

@@ -22,8 +22,8 @@ import pytest
 from legodnn import Store, processes
 from legodnn.printable import printable
 from legodnn.runtime.executors import trial
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions
 
 X = {"image": np.random.default_rng(0).random((12, 12, 1), np.float32)}
 

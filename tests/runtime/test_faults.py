@@ -48,7 +48,8 @@ import resource
 import numpy as np
 from legodnn import Budget, Runtime
 from legodnn.errors import LegoError
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.select import (open_executor)
 from legodnn.store import Store
 store = Store({store!r})
 x = {{"image": np.zeros((12, 12, 1), np.float32)}}

@@ -116,7 +116,8 @@ def test_a_forked_process_opens_a_runtime_of_its_own(
 ENDS = """
 import os, sys
 import numpy as np
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.select import (open_executor)
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.store import Store
 store, kind = Store(sys.argv[1]), sys.argv[2]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from legodnn import Budget, Plan, Runtime, Store
 from legodnn.errors import ConfigError, InputError, LegoError, WorkloadError
-from legodnn.runtime.executors.base import Choice, Executor
+from legodnn.runtime.executors.base import Choice, Executor, covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.governing.governor import Governor
 from legodnn.workload import Workload
 

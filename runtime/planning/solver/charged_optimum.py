@@ -53,13 +53,13 @@ def charged_answer(
         deadline: when to stop improving.
     """
     known = [_charged(instance, m, c) for m, c in enumerate(classes)]
-    if _solve(known, caps, deadline) is None:
+    if best_of_classes(known, caps, deadline) is None:
         return None
     spare = caps[0] - sum(int(c.memory.min()) for c in classes)
     rooms = [spare + int(c.memory.min()) for c in classes]
     for m, room in enumerate(rooms):
         known[m] = _merged(known[m], ChargedSearch(instance, limits, m).around(room), caps)
-    best = _solve(known, caps, deadline)
+    best = best_of_classes(known, caps, deadline)
     assert best is not None, "with more candidates there is still a plan"
     chosen, bound, searched = list(known), math.inf, False
     complete: dict[int, Candidates] = {}  # of models whose search left nothing out that can be part of a better plan
@@ -82,7 +82,7 @@ def charged_answer(
                 found, left = search.compositions([Prices(common)], most, rooms[m], width, deadline)
                 known[m] = _merged(known[m], found, caps)
                 tops[common][m] = min(tops[common][m], max(left, _highest(known[m], common) + rounding))
-        better = _solve(known, caps, deadline)
+        better = best_of_classes(known, caps, deadline)
         if better is not None and better.value >= best.value:
             chosen, best = list(known), better
         for factor in _OTHER_PRICES if any(common) else ():
@@ -102,7 +102,7 @@ def charged_answer(
                 if left < best.value:
                     complete[m] = with_present(instance, limits, m, found)
             more[m] = complete.get(m, more[m])
-        answer = _solve(more, caps, deadline)
+        answer = best_of_classes(more, caps, deadline)
         if answer is not None:
             bound = min(bound, max(answer.bound, lost))
             if answer.value >= best.value:
@@ -110,7 +110,8 @@ def charged_answer(
     return chosen, replace(best, bound=max(bound, best.value))
 
 
-def _solve(classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline) -> Answer | None:
+def best_of_classes(classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline) -> Answer | None:
+    """Return the best choice of one candidate from each class within `caps`: of memory, and of compute if given."""
     return knapsack.solve([c.value for c in classes], _weights(classes, caps), caps, deadline)
 
 

@@ -87,7 +87,7 @@ class CompiledModel:
     @cached_property
     def constant_loss(self) -> float:
         """The loss of the fixed segments."""
-        return math.fsum(s.options[0].loss for s in self.table.fixed)
+        return _constant_loss(self.table)
 
     def accuracy(self, loss: Ints | Floats) -> Floats:
         """Return the accuracies to which the link turns summed fixed-point losses, in the same shape."""
@@ -119,10 +119,9 @@ def compile_model(table: ModelTable, scale: ValueScale, switch_charge: SwitchCha
     losses = _losses(table)
     greatest = sum(float(np.abs(after).max()) for after in losses)
     loss_scale = 2.0 ** min(_LOSS_BITS - math.frexp(greatest)[1], 1000) if greatest else 1.0
+    fixed_point = [np.rint(x * loss_scale).astype(np.int64) for x in losses]
     rows = {
-        n: tuple(
-            _figures(b, n, np.rint(x * loss_scale).astype(np.int64)) for b, x in zip(table.blocks, losses, strict=True)
-        )
+        n: tuple(_figures(b, n, loss) for b, loss in zip(table.blocks, fixed_point, strict=True))
         for n in table.thread_counts
     }
     fixed = {
@@ -156,6 +155,10 @@ def load_charge(option: OptionRow, charge: SwitchCharge) -> float:
     return charge.per_mb * option.bytes / 1e6 + charge.per_ms * option.load_ms
 
 
+def _constant_loss(table: ModelTable) -> float:
+    return math.fsum(s.options[0].loss for s in table.fixed)
+
+
 def _losses(table: ModelTable) -> list[Floats]:
     """By block, the loss of each option after each option of the block before; one row for the first block.
 
@@ -168,7 +171,7 @@ def _losses(table: ModelTable) -> list[Floats]:
         own = np.array([o.loss for o in block.options])
         found.append(own + (np.array(block.interaction) if block.interaction else np.zeros((before, 1))))
         before = len(own)
-    constant = math.fsum(s.options[0].loss for s in table.fixed)
+    constant = _constant_loss(table)
     least, most = [float(x.min()) for x in found], [float(x.max()) for x in found]
     first, last = table.link.x[0] - constant - math.fsum(most), table.link.x[-1] - constant - math.fsum(least)
     return [

@@ -74,9 +74,9 @@ def bounds_at(instance: Instance, limits: Limits, m: int, threads: int, prices: 
     constant -= fixed
     costs = [charge + per_byte * row.memory + per_ns * row.latency for row, charge in zip(rows, charges, strict=True)]
     rounding = ROUNDING_OF_PRICED * (abs(constant) + sum(float(c.max()) for c in costs))
-    bounds = []
+    bounds, lines = [], lines_above(model, rows)
     for share in _SHARES if limit < NO_LIMIT_NS else (1.0,):
-        found = [bound_of(line, rows, costs, limit - latency, share) for line in lines_above(model, rows)]
+        found = [bound_of(line, rows, costs, limit - latency, share) for line in lines]
         bounds += sorted(found, key=lambda b: b.top)[:_MOST_LINES]
     return [CompositionBound(b.top + constant + rounding, b.drops) for b in bounds]
 

@@ -23,6 +23,7 @@ This module knows nothing of models that run together, nor of limits.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -147,8 +148,7 @@ def _loss_ahead(following: Ints) -> tuple[Ints, Ints]:
 
 def side_by_side(frontiers: Sequence[Frontier]) -> Frontier:
     """Return the points of several frontiers of one model (those of its thread counts) as one, in the usual order."""
-    keys = ("memory", "latency", "accuracy", "threads", "choice")
-    joined = Frontier(*(np.concatenate([getattr(f, key) for f in frontiers]) for key in keys))
+    joined = functools.reduce(Frontier.beside, frontiers)
     return joined.take(_ascending(joined.memory, joined.latency * joined.threads))
 
 

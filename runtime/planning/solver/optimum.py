@@ -18,7 +18,7 @@ from legodnn.runtime.planning.solver.candidates import (
     on_frontier,
     on_staircase,
 )
-from legodnn.runtime.planning.solver.charged_optimum import charged_answer
+from legodnn.runtime.planning.solver.charged_optimum import best_of_classes, charged_answer
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, Deadline
 from legodnn.runtime.planning.solver.instance import Instance, Limits
@@ -75,8 +75,7 @@ def _all(
 def _choose(
     instance: Instance, classes: Sequence[Candidates], caps: Sequence[int], deadline: Deadline
 ) -> Optimum | None:
-    weights = [[c.memory for c in classes], [c.cores for c in classes]][: len(caps)]
-    answer = knapsack.solve([c.value for c in classes], weights, caps, deadline)
+    answer = best_of_classes(classes, caps, deadline)
     return None if answer is None else _optimum(instance, classes, answer)
 
 

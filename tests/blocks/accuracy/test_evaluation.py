@@ -22,7 +22,8 @@ def test_evaluated_compositions_measure_what_running_them_alone_gives(validation
     assert set(found) == set(compositions)
     for composition, measured in found.items():
         outputs = [
-            chained.output(composition, part) for part in np.split(validation.x, range(250, len(validation.x), 250))
+            next(chained.walk([composition], part))[0]
+            for part in np.split(validation.x, range(250, len(validation.x), 250))
         ]
         assert measured.metric == top1([np.concatenate(outputs)], validation.y)
 

@@ -12,11 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from legodnn.blocks.accuracy.metrics import binary_accuracy, distilled_heads, mean_iou, metric_of, r2, top1
+from legodnn.blocks.accuracy.metrics import Metric, binary_accuracy, distilled_heads, mean_iou, metric_of, r2, top1
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.errors import DataError
 
 NAMED = {"top1": top1, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou, "r2": r2}
+
+
+def metric_for(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
+    """The metric as a build finds it."""
+    return metric_of(name, data, distilled_heads(name, data, model, classifier))
 
 
 def scores(classes: np.ndarray, count: int) -> np.ndarray:
@@ -135,7 +140,7 @@ def model_of(*heads: Any) -> keras.Model:
 @pytest.mark.parametrize("case", list(CASES))
 def test_every_usual_output_and_label_gets_a_metric_that_tells_right_from_useless(case: str) -> None:
     head, labels, name, right, useless = CASES[case]
-    metric = metric_of(None, dataset(labels), model_of(head))
+    metric = metric_for(None, dataset(labels), model_of(head))
     assert metric.__name__ == name
     assert measured(metric, right, right, labels) == pytest.approx(1)
     assert measured(metric, useless, right, labels) < 0.65
@@ -144,23 +149,23 @@ def test_every_usual_output_and_label_gets_a_metric_that_tells_right_from_useles
 def test_outputs_without_activation_are_classes_where_the_data_or_the_model_says_so() -> None:
     plain = dataset(None)
     named = Dataset("mine", tuple("abcde"), plain.train, plain.val, plain.test)
-    assert metric_of(None, plain, model_of(vector(5))).__name__ == "r2"
-    assert metric_of(None, named, model_of(vector(5))).__name__ == "top1"
-    assert metric_of(None, plain, model_of(vector(5)), classifier=True).__name__ == "top1"
-    assert metric_of("top1", plain, model_of(vector(5))).__name__ == "top1"
+    assert metric_for(None, plain, model_of(vector(5))).__name__ == "r2"
+    assert metric_for(None, named, model_of(vector(5))).__name__ == "top1"
+    assert metric_for(None, plain, model_of(vector(5)), classifier=True).__name__ == "top1"
+    assert metric_for("top1", plain, model_of(vector(5))).__name__ == "top1"
 
 
 def test_every_output_of_several_counts() -> None:
     model = model_of(vector(5), vector(4))
-    metric = metric_of(None, dataset((CLASS, BOX)), model)
+    metric = metric_for(None, dataset((CLASS, BOX)), model)
     assert metric.__name__ == "top1, r2"
     constant = np.tile(BOX.mean(axis=0), (N, 1))
     assert metric([ONE, np.float32(BOX)], (CLASS, BOX)) == pytest.approx(1)
     assert metric([ONE, constant], (CLASS, BOX)) == pytest.approx(0.5)
-    agreement = metric_of(None, dataset(None), model_of(vector(5, "softmax"), vector(4)))
+    agreement = metric_for(None, dataset(None), model_of(vector(5, "softmax"), vector(4)))
     assert agreement([ONE, constant], [ONE, BOX]) == pytest.approx(0.5)
     with pytest.raises(DataError, match="net has 2 outputs, the labels are one array: give a tuple of labels"):
-        metric_of(None, dataset(CLASS), model)
+        metric_for(None, dataset(CLASS), model)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ def test_every_output_of_several_counts() -> None:
 )
 def test_labels_that_no_output_can_equal_are_refused(head: Any, labels: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        metric_of(None, dataset(labels), model_of(head))
+        metric_for(None, dataset(labels), model_of(head))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +205,7 @@ def test_a_named_metric_that_cannot_be_of_these_outputs_is_refused(
     name: str, head: Any, labels: Any, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        metric_of(name, dataset(labels), model_of(head))
+        metric_for(name, dataset(labels), model_of(head))
 
 
 OWN = """
@@ -233,7 +238,7 @@ def test_a_users_metric_that_gives_no_number_is_refused(
     (tmp_path / f"{module}.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     data, model = dataset(np.zeros((N, 3, 3))), model_of(vector(5, "softmax"))
-    assert metric_of(f"{module}:half", data, model)([], None) == 0.5
+    assert metric_for(f"{module}:half", data, model)([], None) == 0.5
     with pytest.raises(DataError, match=message.replace("MINE", module)):
-        metric_of(f"{module}:{name}", data, model)([np.zeros((2, 5), np.float32)], None)
+        metric_for(f"{module}:{name}", data, model)([np.zeros((2, 5), np.float32)], None)
     assert [head.kind for head in distilled_heads(f"{module}:half", data, model)] == ["classes"]

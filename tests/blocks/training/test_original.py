@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.accuracy.chance import rate_original
-from legodnn.blocks.accuracy.metrics import metric_of
+from legodnn.blocks.accuracy.metrics import distilled_heads, metric_of
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.training.original import train_original
@@ -67,7 +67,9 @@ def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -
     }
     data = replace(few, **parts)
     train_original(model, data, 40, 32, learning_rate=1e-2)
-    found = rate_original(metric_of(None, data, model), [model.predict(data.val.x, verbose=0)], data.val)
+    found = rate_original(
+        metric_of(None, data, distilled_heads(None, data, model)), [model.predict(data.val.x, verbose=0)], data.val
+    )
     assert found.original > found.chance + 0.1
 
 

@@ -1,6 +1,6 @@
 """What the device says of itself: real files in the kernel's formats, and this very machine.
 
-Covers also: runtime.device.cgroup, runtime.device.thermal.
+Covers also: runtime.device.cgroup, runtime.device.kernel_files, runtime.device.thermal.
 """
 
 from __future__ import annotations

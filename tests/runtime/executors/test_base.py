@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from legodnn.errors import LegoError, StoreError, WorkloadError
 from legodnn.files import sha256_bytes
-from legodnn.runtime.executors.base import MOST_THREADS, Choice, ComposedModel
+from legodnn.runtime.executors.base import MOST_THREADS, Choice, ComposedModel, covering_compositions
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.interpreter import InterpreterExecutor, open_interpreter
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 KINDS = ("capi", "interpreter")

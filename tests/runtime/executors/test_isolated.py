@@ -17,8 +17,9 @@ import pytest
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ExecutionError, StoreError
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 
 
 def image(seed: int = 0) -> dict[str, np.ndarray]:

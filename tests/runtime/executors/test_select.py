@@ -8,15 +8,10 @@ import sys
 import pytest
 
 from legodnn.errors import ConfigError
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
-from legodnn.runtime.executors.select import (
-    covering_compositions,
-    executor_kind,
-    executor_name,
-    open_executor,
-    prepare,
-)
+from legodnn.runtime.executors.select import executor_kind, executor_name, open_executor, prepare
 from legodnn.store import Store
 
 KINDS = ("capi", "interpreter")
@@ -72,7 +67,8 @@ def program(text: str) -> subprocess.CompletedProcess[str]:
 def test_opening_and_running_prints_nothing(tiny_store: Store, kind: str) -> None:
     done = program(
         "import numpy as np\n"
-        "from legodnn.runtime.executors.select import covering_compositions, open_executor\n"
+        "from legodnn.runtime.executors.base import covering_compositions\n"
+        "from legodnn.runtime.executors.select import open_executor\n"
         "from legodnn.store import Store\n"
         f"store = Store({str(tiny_store.path)!r})\n"
         f"c = open_executor(store, {kind!r}).compose(covering_compositions(store)[0])\n"

@@ -21,9 +21,10 @@ from legodnn import processes
 from legodnn.errors import ExecutionError, StoreError
 from legodnn.files import sha256_bytes
 from legodnn.runtime.executors import trial
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.isolated import IsolatedExecutor
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 from tests.runtime.tflite.tflite_files import packed as packed_file
 from tests.runtime.tflite.tflite_files import schema

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from legodnn.runtime.executors import weight_cache
+from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
-from legodnn.runtime.executors.select import covering_compositions, open_executor
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 

@@ -79,6 +79,7 @@ versions() {
     min_sdk=$(catalogue minSdk) target_sdk=$(catalogue targetSdk)
     local module reference locked
     while read -r module reference; do
+        [ "$reference" != litert ] || continue # in Google's repository only
         locked=$(awk -v m="$module:" '$2 != "desktop" && index($3, m) == 1 { split($3, part, ":"); print part[3] }' \
             packages.lock)
         [ "$locked" = "$(catalogue "$reference")" ] ||
@@ -155,19 +156,8 @@ java_compile() { # OUT CLASSPATH RELEASE FOLDER...
         -cp "$classpath" -d "$out" @"$build/sources"
 }
 
-# dx translates Java 8 up to lambdas, which need an instruction that Android has from API 26 only (D8 rewrites them, and
-# is not on Maven Central); and nothing may be called that came after minSdk.
+# Nothing may be called that came after minSdk.
 check_classes() {
-    local found
-    found=$(find "$1" -name '*.class' -exec javap -p -c {} + | awk '
-        /^(public |final |abstract )*(class|interface|enum) / {
-            class = $0
-            sub(/ (extends|implements|\{).*/, "", class)
-        }
-        /invokedynamic/ { if (!seen[class]++) print "    " class }')
-    [ -z "$found" ] || die "lambdas or method references, which dx cannot translate for API $min_sdk; \
-write anonymous classes in:
-$found"
     java -cp "$(packages tool)" tools/ApiCheck.java "$(packages tool "android-api-level-$min_sdk:")" "$@" ||
         die "the calls above do not exist on API $min_sdk"
 }
@@ -211,12 +201,14 @@ package() {
     step "package"
     local stage=$build/stage key=$cache/debug.keystore abi
     rm -rf "$stage" && mkdir -p "$stage"
-    java -cp "$(packages tool dalvik-dx:)" com.android.dx.command.Main --dex --min-sdk-version="$min_sdk" \
-        --output="$stage/classes.dex" "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    find "$build/app" "$build/library" -name '*.class' > "$build/classes"
+    java -cp "$(packages tool r8:)" com.android.tools.r8.D8 --debug --min-api "$min_sdk" --lib "$framework" \
+        --output "$stage" @"$build/classes" "$build"/tensorflow-lite{,-api}/classes.jar
     for abi in "${abis[@]}"; do
         mkdir -p "$stage/lib/$abi"
         cp "$build/tensorflow-lite/jni/$abi/"*.so "$stage/lib/$abi/"
     done
+    java tools/PageSize.java "$stage"/lib/*/*.so | tee "$build/page-sizes"
     cp "$build/resources.apk" "$stage/unaligned.apk"
     (cd "$stage" && aapt add unaligned.apk classes.dex lib/*/*.so > /dev/null)
     zipalign -f 4 "$stage/unaligned.apk" "$stage/aligned.apk"
@@ -236,7 +228,12 @@ report() {
         /classes.dex|lib\// { printf "%10d  %s\n", $1, $4 }
         /assets\// { split($4, part, "/"); key = part[2] "/" part[3]; files[key]++; bytes[key] += $1 }
         END { for (key in files) printf "%10d  assets/%s (%d files)\n", bytes[key], key, files[key] }' | sort -k2
-    echo "TensorFlow Lite $(catalogue tensorflow-lite), compiled against $(basename "$framework")"
+    local tflite_version
+    tflite_version=$(awk '$2 == "compile" && /tensorflow-lite:/ { split($3, part, ":"); print part[3] }' packages.lock)
+    echo "TensorFlow Lite $tflite_version, compiled against $(basename "$framework")"
+    ! grep -q "not of 16" "$build/page-sizes" ||
+        echo "for tests and sideloading: devices with pages of 16 KiB run it in a compatibility mode, and Google Play refuses
+it; Gradle takes LiteRT $(catalogue litert), whose libraries are aligned to that"
     echo "$(aapt version), $(java -version 2>&1 | head -n 1)"
 }
 

@@ -20,10 +20,6 @@ android {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
     }
-    packaging {
-        // As in build.sh, which says why.
-        jniLibs.useLegacyPackaging = true
-    }
     sourceSets["main"].assets.srcDir(rootProject.file("build/assets"))
     testOptions {
         unitTests.isIncludeAndroidResources = true
@@ -33,7 +29,7 @@ android {
 
 dependencies {
     implementation(project(":lego-runtime"))
-    implementation(libs.tensorflow.lite.api)
+    implementation(libs.litert)
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }

@@ -18,7 +18,6 @@ android {
 }
 
 dependencies {
-    implementation(libs.tensorflow.lite)
-    implementation(libs.tensorflow.lite.api)
+    implementation(libs.litert)
     testImplementation(libs.junit)
 }

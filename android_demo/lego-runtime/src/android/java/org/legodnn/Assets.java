@@ -7,6 +7,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.security.MessageDigest;
 import java.util.List;
 
 import org.legodnn.json.JsonException;
@@ -18,32 +19,58 @@ public final class Assets {
     private Assets() {}
 
     /**
-     * Copy a store from the app's assets to storage, so that {@link Store#open} can read it. What was unpacked before
-     * is taken as it is: opening verifies it. The folder appears whole or not at all.
+     * Open a store of the app's assets, which is unpacked once. Its folder is named by the manifest's hash, so that an
+     * update of the app with another store unpacks that one and removes the old one, and what an unpacking that was
+     * killed left behind. Opening checks what was unpacked before: a damaged store is unpacked again.
      *
      * @param assets the app's
-     * @param assetFolder the store's, such as "stores/vgg16"
-     * @param to the folder to make, such as {@code new File(context.getNoBackupFilesDir(), "vgg16")}
-     * @return {@code to}
-     * @throws StoreException the assets cannot be read, or the folder cannot be written
+     * @param assetFolder the store's, such as "stores/faces"
+     * @param versions where this store's folder is kept, such as
+     *     {@code new File(context.getNoBackupFilesDir(), "stores/faces")}; whatever else is in it is removed
+     * @throws StoreException the assets cannot be read, are no store, or the folder cannot be written
      */
-    public static File unpack(AssetManager assets, String assetFolder, File to) {
-        if (to.isDirectory()) {
-            return to;
-        }
-        File temporary = new File(to.getPath() + "." + System.nanoTime() + ".tmp");
+    public static synchronized Store open(AssetManager assets, String assetFolder, File versions) {
         try {
-            copyStore(assets, assetFolder, temporary);
-            if (!temporary.renameTo(to) && !to.isDirectory()) {
+            MessageDigest digest = Documents.sha256();
+            try (InputStream in = assets.open(assetFolder + "/" + MANIFEST)) {
+                byte[] chunk = new byte[1 << 16];
+                for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+                    digest.update(chunk, 0, n);
+                }
+            }
+            File folder = new File(versions, Documents.hex(digest.digest()));
+            File[] present = versions.listFiles();
+            for (File other : present == null ? new File[0] : present) {
+                if (!other.equals(folder)) {
+                    remove(other);
+                }
+            }
+            if (folder.isDirectory()) {
+                try {
+                    return Store.open(folder);
+                } catch (StoreException damaged) {
+                    remove(folder);
+                }
+            }
+            unpack(assets, assetFolder, folder);
+            return Store.open(folder);
+        } catch (IOException e) {
+            throw new StoreException("cannot unpack the assets' " + assetFolder + " to " + versions + ": "
+                    + e.getMessage() + "; is the storage full?", e);
+        }
+    }
+
+    /** Copy a store to a folder that appears whole or not at all. */
+    private static void unpack(AssetManager assets, String from, File to) throws IOException {
+        File temporary = new File(to.getPath() + ".tmp");
+        try {
+            copyStore(assets, from, temporary);
+            if (!temporary.renameTo(to)) {
                 throw new IOException("cannot rename " + temporary);
             }
-        } catch (IOException e) {
-            throw new StoreException("cannot unpack the assets' " + assetFolder + " to " + to + ": " + e.getMessage()
-                    + "; is the storage full?", e);
         } finally {
             remove(temporary); // where it was renamed there is nothing left
         }
-        return to;
     }
 
     // The manifest names all files; to ask the assets for them would take as long as to copy them.

@@ -6,6 +6,11 @@ import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 
 /** What this device is, as far as measurements depend on it; on Android and on Linux. */
 public final class Device {
@@ -28,29 +33,105 @@ public final class Device {
     }
 
     private static String cpu() {
+        return cpu(new File("/proc/cpuinfo"), new File("/sys/devices/system/cpu"), androidNames());
+    }
+
+    /**
+     * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first, so
+     * a name made of one core would be that of many phones.
+     *
+     * @param cpuinfo the kernel's list of cores
+     * @param cpus the kernel's folder of cores, which tells how fast each may run
+     * @param names what the system says of itself; empty if nothing
+     */
+    static String cpu(File cpuinfo, File cpus, List<String> names) {
         for (String key : new String[] {"model name", "Model", "Hardware"}) {
-            String found = field(new File("/proc/cpuinfo"), key);
-            if (found != null && !found.isEmpty()) {
-                return found;
+            List<String> found = fields(cpuinfo, key);
+            if (names.isEmpty() && !found.isEmpty() && !found.get(0).isEmpty()) {
+                return found.get(0);
             }
         }
-        String part = field(new File("/proc/cpuinfo"), "CPU part"); // all that ARM's 64-bit kernels say
-        return part == null ? "unknown" : field(new File("/proc/cpuinfo"), "CPU implementer") + ":" + part;
+        List<String> implementers = fields(cpuinfo, "CPU implementer");
+        List<String> parts = fields(cpuinfo, "CPU part");
+        Map<String, Integer> cores = new TreeMap<>();
+        for (int i = 0; i < Math.min(parts.size(), implementers.size()); i++) {
+            String fastest = firstLine(new File(cpus, "cpu" + i + "/cpufreq/cpuinfo_max_freq"));
+            String core = implementers.get(i) + ":" + parts.get(i)
+                    + (fastest == null ? "" : "@" + fastest + "kHz");
+            Integer known = cores.get(core);
+            cores.put(core, known == null ? 1 : known + 1);
+        }
+        StringBuilder name = new StringBuilder();
+        for (String word : names) {
+            name.append(name.length() == 0 ? "" : " ").append(word);
+        }
+        for (Map.Entry<String, Integer> core : cores.entrySet()) {
+            name.append(name.length() == 0 ? "" : ", ").append(core.getValue()).append(" x ").append(core.getKey());
+        }
+        return name.length() == 0 ? "unknown" : name.toString();
+    }
+
+    /**
+     * What Android calls the system on chip, or before Android 12 the board and the device; empty elsewhere. By
+     * reflection, since this part of the library runs on any JVM.
+     */
+    private static List<String> androidNames() {
+        if (!"Dalvik".equals(System.getProperty("java.vm.name"))) {
+            return Collections.emptyList();
+        }
+        List<String> names = new ArrayList<>();
+        for (String field : new String[] {"SOC_MANUFACTURER", "SOC_MODEL"}) {
+            addBuildField(names, field);
+        }
+        if (names.isEmpty()) {
+            for (String field : new String[] {"HARDWARE", "MODEL"}) {
+                addBuildField(names, field);
+            }
+        }
+        return names;
+    }
+
+    private static void addBuildField(List<String> names, String field) {
+        try {
+            String value = (String) Class.forName("android.os.Build").getField(field).get(null);
+            if (value != null && !value.isEmpty() && !value.equals("unknown")) {
+                names.add(value);
+            }
+        } catch (ReflectiveOperationException e) {
+            return; // an Android that does not know this field yet
+        }
+    }
+
+    private static String firstLine(File file) {
+        try (BufferedReader in = reader(file)) {
+            return in.readLine();
+        } catch (IOException e) {
+            return null; // not told here
+        }
     }
 
     /** The first value of a field in a file of "key: value" lines; null if there is none. */
     private static String field(File file, String key) {
-        try (BufferedReader in = new BufferedReader(
-                new InputStreamReader(new FileInputStream(file), StandardCharsets.UTF_8))) {
+        List<String> all = fields(file, key);
+        return all.isEmpty() ? null : all.get(0);
+    }
+
+    private static List<String> fields(File file, String key) {
+        List<String> values = new ArrayList<>();
+        try (BufferedReader in = reader(file)) {
             for (String line = in.readLine(); line != null; line = in.readLine()) {
                 int colon = line.indexOf(':');
                 if (colon > 0 && line.substring(0, colon).trim().equals(key)) {
-                    return line.substring(colon + 1).trim();
+                    values.add(line.substring(colon + 1).trim());
                 }
             }
         } catch (IOException e) {
-            return null; // not told here
+            return values; // not told here
         }
-        return null;
+        return values;
+    }
+
+    private static BufferedReader reader(File file) throws IOException {
+        return new BufferedReader(new InputStreamReader(new FileInputStream(file), StandardCharsets.UTF_8));
     }
 }

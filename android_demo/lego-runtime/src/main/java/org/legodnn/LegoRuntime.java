@@ -32,6 +32,9 @@ public final class LegoRuntime implements Closeable {
     /** Held while the plan changes. */
     private final Object changing = new Object();
     private Map<String, Double> slowdown = Collections.emptyMap();
+    /** What the application asked for, and what the device can spare besides; null if that is not known. */
+    private Budget asked;
+    private Long spareBytes;
     private volatile Plan plan;
     private volatile Switch lastSwitch;
 
@@ -55,6 +58,7 @@ public final class LegoRuntime implements Closeable {
             tables.add(model.table);
         }
         scheduler = new Scheduler(tables, charge);
+        asked = budget;
         long start = System.nanoTime();
         Plan first = scheduler.plan(budget);
         baseMemoryBytes = Device.MEMORY.processBytes();
@@ -103,7 +107,7 @@ public final class LegoRuntime implements Closeable {
         return running;
     }
 
-    /** The budget of the running plan. */
+    /** The budget of the running plan: what was asked for, less what the device cannot spare. */
     public Budget budget() {
         return plan().budget();
     }
@@ -142,9 +146,48 @@ public final class LegoRuntime implements Closeable {
         synchronized (changing) {
             Plan running = plan();
             long start = System.nanoTime();
-            Switch done = goTo(scheduler.plan(budget, running, slowdown), start);
+            Switch done = goTo(planWithin(budget, spareBytes, running, slowdown), start);
+            this.asked = budget;
             this.slowdown = new LinkedHashMap<>(slowdown);
             return done;
+        }
+    }
+
+    /**
+     * Re-plan for the memory that the device can spare at the moment, and switch; if that fails nothing changes. It
+     * limits memory beside the budget, which stays what it was, until another value is set. Where not even the smallest
+     * plan that holds the budget's other limits fits, that one runs: there is nothing smaller to go to, and the models
+     * are needed. (Best-effort models are suspended before.) {@link MemoryMonitor} calls this.
+     *
+     * @param bytes what all models together may hold; null for no limit of the device's
+     * @throws WorkloadException not positive
+     * @throws StoreException a block cannot be loaded
+     */
+    public Switch setSpareMemory(Long bytes) {
+        synchronized (changing) {
+            Plan running = plan();
+            long start = System.nanoTime();
+            Switch done = goTo(planWithin(asked, bytes, running, slowdown), start);
+            spareBytes = bytes;
+            return done;
+        }
+    }
+
+    /** The best plan for a budget and for what the device can spare, or the smallest for the budget alone. */
+    private Plan planWithin(Budget budget, Long spare, Plan running, Map<String, Double> slowdown) {
+        Long own = budget.memoryBytes();
+        if (spare == null || own != null && own <= spare) {
+            return scheduler.plan(budget, running, slowdown);
+        }
+        try {
+            return scheduler.plan(budget.withMemoryBytes(spare), running, slowdown);
+        } catch (InfeasibleException e) {
+            for (Limit limit : e.report().limits()) {
+                if (limit.kind == Limit.Kind.MEMORY && limit.needed != null && (own == null || limit.needed <= own)) {
+                    return scheduler.plan(budget.withMemoryBytes(limit.needed.longValue()), running, slowdown);
+                }
+            }
+            return scheduler.plan(budget, running, slowdown); // it is the budget that cannot be held, and that says so
         }
     }
 
@@ -168,7 +211,9 @@ public final class LegoRuntime implements Closeable {
                             + "'; make one with Scheduler or `legodnn plan`");
                 }
             }
-            return goTo(plan, System.nanoTime());
+            Switch done = goTo(plan, System.nanoTime());
+            asked = plan.budget();
+            return done;
         }
     }
 

@@ -21,13 +21,17 @@ import java.util.TimeZone;
  *
  * <p><b>Latency</b> is timed where options will run, in a whole, running composition. In each round every option of
  * every block runs once, in compositions drawn at random, so all see the same drift of clock and temperature, and no
- * order favours anyone. All options are loaded together meanwhile.
+ * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has a
+ * pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same drift.
  *
  * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
  * what the composition takes.
  */
 public final class Profiler {
     private static final int WARM_UP_ROUNDS = 2;
+    /** Threads in pools at a time; hundreds of them would crowd a phone out, and what is measured with it. */
+    private static final int MOST_POOL_THREADS = 64;
+    private static final int PASSES = 5;
 
     private final Store store;
     private final Executor executor;
@@ -45,8 +49,11 @@ public final class Profiler {
         this.progress = progress;
         MemoryMeter meter = options.memory == null ? Device.MEMORY : options.memory;
         this.weigher = new Weigher(store, executor, meter, random);
-        this.total = options.threads().length * (options.rounds + WARM_UP_ROUNDS)
-                + options.weighings * weigher.steps();
+        int steps = options.weighings * weigher.steps();
+        for (int threads : options.threads()) {
+            steps += groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS);
+        }
+        this.total = steps;
     }
 
     /**
@@ -111,41 +118,82 @@ public final class Profiler {
 
     // --- latency ---
 
-    /** Milliseconds of every run of every option. */
-    private Map<Choice, List<Double>> time(int threads) {
-        Chain chain = new Chain(store, executor);
-        try {
-            return time(threads, chain);
-        } finally {
-            chain.retain(Collections.<Choice>emptyList());
+    /** Compositions that together hold every option. */
+    private int turns() {
+        int most = 0;
+        for (Segment segment : store.manifest().segments) {
+            most = Math.max(most, segment.options.size());
         }
+        return most;
     }
 
-    private Map<Choice, List<Double>> time(int threads, Chain chain) {
-        List<Segment> segments = store.manifest().segments;
-        int longest = 0;
-        for (Segment segment : segments) {
-            longest = Math.max(longest, segment.options.size());
-        }
-        // Every option is in one of these, a segment's n options in the first n, and all of them stay loaded.
-        List<Chain.Composition> composed = new ArrayList<>();
+    /** How many of these are loaded at a time. */
+    private int together(int threads) {
+        int pooled = store.manifest().segments.size() * (threads - 1); // the caller's thread is in no pool
+        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), MOST_POOL_THREADS / pooled));
+    }
+
+    private int groups(int threads) {
+        return (turns() + together(threads) - 1) / together(threads);
+    }
+
+    private int passes(int threads) {
+        return groups(threads) == 1 ? 1 : Math.min(PASSES, options.rounds);
+    }
+
+    /** Milliseconds of every run of every option. */
+    private Map<Choice, List<Double>> time(int threads) {
         Map<Choice, List<Double>> times = new HashMap<>();
-        for (int turn = 0; turn < longest; turn++) {
+        for (int pass = 0; pass < passes(threads); pass++) {
+            int before = options.rounds * pass / passes(threads);
+            int rounds = options.rounds * (pass + 1) / passes(threads) - before;
+            for (int group = 0; group < groups(threads); group++) {
+                Chain chain = new Chain(store, executor);
+                try {
+                    time(chain, composed(chain, threads, group, times), rounds, times);
+                } finally {
+                    chain.retain(Collections.<Choice>emptyList());
+                }
+            }
+        }
+        return times;
+    }
+
+    /** The compositions of a group, loaded; each of their options gets a list of times if it has none. */
+    private List<Chain.Composition> composed(Chain chain, int threads, int group, Map<Choice, List<Double>> times) {
+        List<Chain.Composition> composed = new ArrayList<>();
+        int end = Math.min(turns(), (group + 1) * together(threads));
+        for (int turn = group * together(threads); turn < end; turn++) {
             List<Choice> choices = new ArrayList<>();
-            for (Segment segment : segments) {
-                String option = segment.options.get(turn % segment.options.size()).name;
-                choices.add(new Choice(segment.name, option, threads));
-                times.put(choices.get(choices.size() - 1), new ArrayList<Double>());
+            for (Segment segment : store.manifest().segments) {
+                Option option = segment.options.get(turn % segment.options.size());
+                Choice choice = new Choice(segment.name, option.name, threads);
+                choices.add(choice);
+                if (!times.containsKey(choice)) {
+                    times.put(choice, new ArrayList<Double>());
+                }
             }
             composed.add(chain.compose(choices));
         }
+        return composed;
+    }
+
+    /** Run every segment of the compositions once in each round, in whole chains that are mixed from them. */
+    private void time(Chain chain, List<Chain.Composition> composed, int rounds, Map<Choice, List<Double>> times) {
+        int segments = store.manifest().segments.size();
+        int threads = composed.get(0).choices.get(0).threads;
         Map<String, float[]> image = image();
-        for (int round = -WARM_UP_ROUNDS; round < options.rounds; round++) {
-            List<List<Integer>> orders = orders(segments);
-            for (int turn = 0; turn < longest; turn++) {
+        for (int round = -WARM_UP_ROUNDS; round < rounds; round++) {
+            List<List<Chain.Composition>> orders = new ArrayList<>();
+            for (int s = 0; s < segments; s++) {
+                List<Chain.Composition> order = new ArrayList<>(composed);
+                Collections.shuffle(order, random);
+                orders.add(order);
+            }
+            for (int turn = 0; turn < composed.size(); turn++) {
                 put(chain, image);
-                for (int s = 0; s < segments.size(); s++) {
-                    Chain.Composition one = composed.get(orders.get(s).get(turn % orders.get(s).size()));
+                for (int s = 0; s < segments; s++) {
+                    Chain.Composition one = orders.get(s).get(turn);
                     long start = System.nanoTime();
                     one.run(s);
                     long end = System.nanoTime();
@@ -156,20 +204,6 @@ public final class Profiler {
             }
             step("timing with " + threads + (threads == 1 ? " thread" : " threads"));
         }
-        return times;
-    }
-
-    private List<List<Integer>> orders(List<Segment> segments) {
-        List<List<Integer>> orders = new ArrayList<>();
-        for (Segment segment : segments) {
-            List<Integer> order = new ArrayList<>();
-            for (int o = 0; o < segment.options.size(); o++) {
-                order.add(o);
-            }
-            Collections.shuffle(order, random);
-            orders.add(order);
-        }
-        return orders;
     }
 
     /** An image of noise. */

@@ -139,6 +139,28 @@ public class ProfileTest {
     }
 
     @Test
+    public void optionsWithPoolsOfThreadsAreTimedInGroups() {
+        for (int threads : new int[] {1, 8, 30}) {
+            AffineExecutor measured = new AffineExecutor();
+            AtomicInteger most = new AtomicInteger();
+            AtomicInteger last = new AtomicInteger();
+            Profile found = Profiler.profile(store, measured, ProfilerOptions.DEFAULTS.withThreads(threads)
+                    .withRounds(7).withWeighings(1), (what, done, total) -> {
+                        if (what.startsWith("timing")) {
+                            most.accumulateAndGet(measured.open.get(), Math::max);
+                        }
+                        last.set(total - done);
+                        return true;
+                    });
+            assertEquals("progress ends at its end", 0, last.get());
+            assertEquals("loaded at a time", threads == 30 ? 3 : 7, most.get());
+            for (OptionProfile option : found.options) {
+                assertTrue(option.latency.get(0).runs >= 7);
+            }
+        }
+    }
+
+    @Test
     public void profilingCanBeStoppedAndRefusesNonsense() {
         assertThrows(ProfileException.class,
                 () -> Profiler.profile(store, executor, ProfilerOptions.DEFAULTS, (what, done, total) -> done < 5));

@@ -19,12 +19,15 @@ import org.legodnn.InfeasibleException;
 import org.legodnn.LegoException;
 import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
+import org.legodnn.MemoryMonitor;
+import org.legodnn.MemoryPolicy;
 import org.legodnn.Profile;
 import org.legodnn.ProfileException;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.Progress;
 import org.legodnn.Store;
+import org.legodnn.Switch;
 import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
 import org.tensorflow.lite.TensorFlowLite;
@@ -83,6 +86,9 @@ final class Engine {
     private Digits digits;
     private String problem;
     private boolean own;
+    private boolean following;
+    private MemoryMonitor monitor;
+    private Long spareBytes;
 
     private LegoRuntime runtime;
 
@@ -146,6 +152,21 @@ final class Engine {
         }
     }
 
+    /** Whether to stay within what the device can spare as well. */
+    void follow(final boolean wished) {
+        planning.execute(new Runnable() {
+            @Override
+            public void run() {
+                following = wished;
+                if (runtime != null && !closed) {
+                    stopMeasuring();
+                    startOrStopFollowing();
+                    measure();
+                }
+            }
+        });
+    }
+
     /** Measure every option on this device, keep the profiles, and plan by them. */
     void profile() {
         planning.execute(new Runnable() {
@@ -178,9 +199,7 @@ final class Engine {
             @Override
             public void run() {
                 stopMeasuring(); // of a plan that was made meanwhile
-                if (runtime != null) {
-                    runtime.close();
-                }
+                closeRuntime();
                 measuring.shutdown();
             }
         });
@@ -264,7 +283,63 @@ final class Engine {
                 }
             }
         });
+        startOrStopFollowing();
         measure();
+    }
+
+    /** Let a monitor limit the runtime's memory, or undo that. */
+    private void startOrStopFollowing() {
+        if (following && monitor == null) {
+            monitor = new MemoryMonitor(context, runtime, MemoryPolicy.of(runtime.scheduler()), new FollowListener());
+            monitor.start();
+        } else if (!following && monitor != null) {
+            monitor.close();
+            monitor = null;
+            spareBytes = null;
+            runtime.setSpareMemory(null);
+        }
+    }
+
+    /** Shows, on the planning thread, what the monitor did; what comes of one that was closed meanwhile is no news. */
+    private final class FollowListener implements MemoryMonitor.Listener {
+        private final LegoRuntime of = runtime;
+
+        @Override
+        public void onSpareMemory(final Long spare, Switch done) {
+            planning.execute(new Runnable() {
+                @Override
+                public void run() {
+                    if (of == runtime && monitor != null && !closed) {
+                        spareBytes = spare;
+                        stopMeasuring();
+                        measure();
+                    }
+                }
+            });
+        }
+
+        @Override
+        public void onFailed(final LegoException failed) {
+            planning.execute(new Runnable() {
+                @Override
+                public void run() {
+                    if (of == runtime && monitor != null && !closed) {
+                        fail(failed);
+                    }
+                }
+            });
+        }
+    }
+
+    private void closeRuntime() {
+        if (monitor != null) {
+            monitor.close();
+            monitor = null;
+            spareBytes = null;
+        }
+        if (runtime != null) {
+            runtime.close();
+        }
     }
 
     private void replan(Budget budget) {
@@ -288,7 +363,7 @@ final class Engine {
             return;
         }
         stopMeasuring();
-        runtime.close(); // nothing else is to run meanwhile
+        closeRuntime(); // nothing else is to run meanwhile
         String failed = null;
         try {
             Map<String, Profile> measured = new LinkedHashMap<>();
@@ -341,7 +416,7 @@ final class Engine {
 
     /** Show the running plan, and measure it if it can be run. */
     private void measure() {
-        Measurement next = new Measurement(runtime, stores, digits, problem) {
+        Measurement next = new Measurement(runtime, stores, digits, problem, spareBytes) {
             @Override
             void onScreen(Screen screen) {
                 show(this, screen);

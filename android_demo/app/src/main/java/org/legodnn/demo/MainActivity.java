@@ -11,12 +11,19 @@ import android.text.style.ForegroundColorSpan;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.Button;
+import android.widget.CheckBox;
 import android.widget.SeekBar;
 import android.widget.TextView;
+import java.text.DateFormat;
+import java.text.ParseException;
+import java.text.SimpleDateFormat;
 import java.util.ArrayList;
+import java.util.Date;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.TimeZone;
 import org.legodnn.Budget;
 import org.legodnn.ProfilerOptions;
 
@@ -34,8 +41,11 @@ public final class MainActivity extends Activity implements Engine.Listener, See
 
     private SeekBar memory;
     private SeekBar latency;
+    private CheckBox follow;
     private Button profile;
     private Button share;
+    /** The last that was shown; null if none was. */
+    private AlertDialog dialog;
 
     @Override
     protected void onCreate(Bundle saved) {
@@ -43,6 +53,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         setContentView(R.layout.main);
         memory = findViewById(R.id.memory);
         latency = findViewById(R.id.latency);
+        follow = findViewById(R.id.follow);
         profile = findViewById(R.id.profile);
         share = findViewById(R.id.share);
         memory.setOnSeekBarChangeListener(this);
@@ -94,11 +105,20 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     @Override
     protected void onPostCreate(Bundle saved) {
         super.onPostCreate(saved);
+        follow.setOnClickListener(new View.OnClickListener() {
+            @Override
+            public void onClick(View view) {
+                engine.follow(follow.isChecked());
+            }
+        });
         engine.setListener(this);
     }
 
     @Override
     protected void onDestroy() {
+        if (dialog != null) {
+            dialog.dismiss(); // else its window would outlive this activity
+        }
         engine.setListener(null);
         if (!isChangingConfigurations()) {
             engine.close();
@@ -138,7 +158,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     public void onReady(Engine.Ready now) {
         ready = now;
         String note = now.own
-                ? getString(R.string.own_profile, now.profile.created)
+                ? getString(R.string.own_profile, date(now.profile.created))
                 : getString(R.string.packed_profile, now.profile.device.cpu);
         text(R.id.note, now.runs ? note : getString(R.string.no_native) + "\n" + note);
         enable();
@@ -159,6 +179,9 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         text(R.id.total_memory, getString(R.string.total_memory, screen.memoryBytes / MB, screen.grownBytes == null
                 ? getString(runs() ? R.string.measuring : R.string.not_measured)
                 : getString(R.string.memory_value, screen.grownBytes / MB)));
+        follow.setText(screen.spareBytes == null
+                ? getString(R.string.follow)
+                : getString(R.string.follow_limit, screen.spareBytes / MB));
     }
 
     private String switched(Screen screen) {
@@ -207,11 +230,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     public void onProfiled(String failure) {
         profiling = false;
         enable();
-        if (failure != null) {
-            status(getString(R.string.profile_failed, failure), R.color.problem);
-        } else {
-            chooseProfile();
-        }
+        status(failure == null ? getString(R.string.profiled) : getString(R.string.profile_failed, failure),
+                failure == null ? R.color.text : R.color.problem);
     }
 
     @Override
@@ -233,7 +253,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         if (names.isEmpty() || isFinishing()) {
             return;
         }
-        new AlertDialog.Builder(this)
+        dialog = new AlertDialog.Builder(this)
                 .setTitle(R.string.share_title)
                 .setItems(names.toArray(new String[0]), new DialogInterface.OnClickListener() {
                     @Override
@@ -258,6 +278,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         boolean can = ready != null && !profiling;
         memory.setEnabled(can);
         latency.setEnabled(can);
+        follow.setEnabled(can);
         profile.setEnabled(can && ready.runs);
         share.setEnabled(can && ready.own);
     }
@@ -287,6 +308,18 @@ public final class MainActivity extends Activity implements Engine.Listener, See
 
     private void text(int id, String words) {
         this.<TextView>findViewById(id).setText(words);
+    }
+
+    /** A profile's date as this device writes dates; as it stands where it is none. */
+    private static String date(String created) {
+        try {
+            SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss", Locale.ROOT);
+            utc.setTimeZone(TimeZone.getTimeZone("UTC"));
+            Date when = utc.parse(created);
+            return DateFormat.getDateTimeInstance(DateFormat.MEDIUM, DateFormat.SHORT).format(when);
+        } catch (ParseException e) {
+            return created;
+        }
     }
 
     private static void text(View card, int id, String words) {

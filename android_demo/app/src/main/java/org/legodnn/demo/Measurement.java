@@ -22,18 +22,23 @@ abstract class Measurement implements Runnable {
     private final List<Store> stores;
     private final Digits digits;
     private final String problem;
+    private final Long spareBytes;
     private final Plan plan;
     private final Switch last;
     private final Map<String, Screen.Measured> measured = new HashMap<>();
     private Long grown;
     private volatile boolean stopped;
 
-    /** @param problem why the last budget was refused, in words; null if it was not */
-    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, String problem) {
+    /**
+     * @param problem why the last budget was refused, in words; null if it was not
+     * @param spareBytes what the device can spare; null if that is no limit
+     */
+    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, String problem, Long spareBytes) {
         this.runtime = runtime;
         this.stores = stores;
         this.digits = digits;
         this.problem = problem;
+        this.spareBytes = spareBytes;
         this.plan = runtime.plan();
         this.last = runtime.lastSwitch();
     }
@@ -93,7 +98,8 @@ abstract class Measurement implements Runnable {
                     model.latencyMs, model.memoryBytes, measured.get(model.name)));
         }
         onScreen(new Screen(
-                models, plan.memoryBytes(), grown, last.loaded.size(), last.planMs, last.switchMs, problem));
+                models, plan.memoryBytes(), grown, last.loaded.size(), last.planMs, last.switchMs, problem,
+                spareBytes));
     }
 
     private List<BlocksView.Piece> chain(ModelPlan model) {

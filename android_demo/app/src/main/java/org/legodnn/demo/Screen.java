@@ -53,9 +53,11 @@ final class Screen {
     final double switchMs;
     /** Why no plan holds the budget, in words; null if one does. */
     final String problem;
+    /** What the device can spare at the moment; null if that is no limit, or not asked. */
+    final Long spareBytes;
 
     Screen(List<Model> models, long memoryBytes, Long grownBytes, int switched, double planMs, double switchMs,
-            String problem) {
+            String problem, Long spareBytes) {
         this.models = Collections.unmodifiableList(models);
         this.memoryBytes = memoryBytes;
         this.grownBytes = grownBytes;
@@ -63,5 +65,6 @@ final class Screen {
         this.planMs = planMs;
         this.switchMs = switchMs;
         this.problem = problem;
+        this.spareBytes = spareBytes;
     }
 }

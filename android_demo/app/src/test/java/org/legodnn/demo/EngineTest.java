@@ -3,6 +3,7 @@ package org.legodnn.demo;
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import android.content.Context;
@@ -18,12 +19,14 @@ import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
+import org.legodnn.Assets;
 import org.legodnn.Executor;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.Store;
+import org.legodnn.StoreException;
 import org.legodnn.TensorSpec;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -199,14 +202,26 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Test
-    public void storesOfAnotherVersionOfTheAppAreRemoved() throws Exception {
+    public void storesOfAnotherVersionOfTheAppAndHalfUnpackedOnesAreRemoved() throws Exception {
         awaitMeasured();
         Packed packed = new Packed(context);
         String model = packed.models().get(0);
-        File old = new File(packed.store(model).folder().getParentFile(), "old");
-        assertTrue(old.mkdir() && new File(old, "manifest.json").createNewFile());
-        packed.store(model);
-        assertFalse(old.exists());
+        Store store = packed.store(model);
+        File old = new File(store.folder().getParentFile(), "old");
+        File killed = new File(store.folder().getPath() + ".tmp");
+        assertTrue(old.mkdir() && new File(old, "manifest.json").createNewFile() && killed.mkdir());
+        assertEquals(store.folder(), packed.store(model).folder());
+        assertFalse(old.exists() || killed.exists());
+    }
+
+    @Test
+    public void aFullStorageIsToldAndLeavesNothingBehind() throws Exception {
+        File blocked = new File(context.getCacheDir(), "a file");
+        assertTrue(blocked.createNewFile());
+        StoreException error = assertThrows(StoreException.class, () -> Assets.open(
+                context.getAssets(), "stores/" + new Packed(context).models().get(0), new File(blocked, "stores")));
+        assertTrue(error.getMessage(), error.getMessage().contains("is the storage full?"));
+        assertThrows(StoreException.class, () -> Assets.open(context.getAssets(), "stores/nobody", blocked));
     }
 
     @Test(expected = IOException.class)

@@ -6,13 +6,18 @@ import static org.junit.Assert.assertNotEquals;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
+import static org.robolectric.Shadows.shadowOf;
 
+import android.app.ActivityManager;
+import android.content.Context;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
+import android.widget.CheckBox;
 import android.widget.TextView;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.Callable;
 import org.junit.After;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -133,6 +138,29 @@ public class MainActivityTest {
             }
         }
         shown.awaitPlanHolds();
+    }
+
+    @Test
+    public void itStaysWithinWhatTheDeviceCanSpareWhereThatIsAskedFor() throws Exception {
+        start();
+        List<String> before = shown.drawn();
+        ActivityManager.MemoryInfo info = new ActivityManager.MemoryInfo();
+        info.availMem = 100;
+        info.threshold = 100;
+        shadowOf((ActivityManager) shown.activity().getSystemService(Context.ACTIVITY_SERVICE)).setMemoryInfo(info);
+        CheckBox follow = shown.activity().findViewById(R.id.follow);
+        follow.performClick();
+        shown.awaitOther(before);
+        shown.awaitText(R.id.follow, "MB now");
+        follow.performClick();
+        shown.awaitPlanHolds();
+        Await.until("the plan from before", new Callable<Boolean>() {
+            @Override
+            public Boolean call() {
+                return shown.drawn().equals(before);
+            }
+        });
+        assertEquals(shown.activity().getString(R.string.follow), shown.text(R.id.follow));
     }
 
     @Test

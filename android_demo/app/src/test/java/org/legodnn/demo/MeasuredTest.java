@@ -2,6 +2,7 @@ package org.legodnn.demo;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertTrue;
 import static org.junit.Assume.assumeTrue;
 import static org.robolectric.Shadows.shadowOf;
@@ -68,9 +69,11 @@ public class MeasuredTest {
         Await.until("profiled", new Callable<Boolean>() {
             @Override
             public Boolean call() {
-                return ShadowAlertDialog.getLatestAlertDialog() != null;
+                return shown.activity().findViewById(R.id.share).isEnabled();
             }
         });
+        assertNull("nobody asked to share", ShadowAlertDialog.getLatestAlertDialog());
+        shown.activity().findViewById(R.id.share).performClick();
         AlertDialog dialog = ShadowAlertDialog.getLatestAlertDialog();
         List<CharSequence> items = Arrays.asList(shadowOf(dialog).getItems());
         assertEquals(Arrays.<CharSequence>asList("resnet18.profile.json", "vgg16.profile.json"), items);

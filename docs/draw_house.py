@@ -27,7 +27,7 @@ OFFLINE = [
     ["blocks/importing"],
 ]
 ON_DEVICE = [
-    ["runtime/feeds", "profiler"],
+    ["runtime/feeds", "runtime/serving", "profiler"],
     ["runtime"],
     ["runtime/governing"],
     ["runtime/planning", "runtime/executors"],

@@ -9,6 +9,7 @@
     ├── InputError          an inference request that the model cannot take
     ├── ClosedError         what is used was closed, or was opened by the process that this one was forked off
     ├── SuspendedError      the plan has no room for this model at the moment
+    ├── OverloadedError     a service has more requests than it can serve in time
     ├── ExecutionError      a model could not be opened or run this time: an inference failed, memory is short
     │   ├── CApiError       a call of LiteRT's C API failed
     │   ├── TrialError      a store could not be tried out, for no fault of its own
@@ -77,6 +78,18 @@ class ClosedError(LegoError):
 
 class SuspendedError(LegoError):
     """The plan has no room for this model at the moment."""
+
+
+class OverloadedError(LegoError):
+    """A service has more requests than it can serve in time.
+
+    Attributes:
+        retry_after_s: after how many seconds another try is worth it.
+    """
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(f"{message}; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class ExecutionError(LegoError):

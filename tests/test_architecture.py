@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "legodnn.runtime.governing",
     ],
     "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
+    "legodnn.runtime.serving": ["legodnn", "legodnn.runtime", "legodnn.runtime.governing"],
     "legodnn.profiler": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.executors"],
     "legodnn.blocks.importing": ["legodnn"],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],

@@ -72,7 +72,8 @@ class Governor:
         """Make a governor, which starts with `start` or as a context manager.
 
         Args:
-            runtime: the runtime to govern. Its present budget is the widest that it will have.
+            runtime: the runtime to govern. Its present budget is the widest that it will have, until
+                `set_budget` sets another one.
             policy: how to decide; the default `Policy` if None.
             monitor: reads the device; a `Monitor` of this device if None.
             metrics: metrics to keep up to date; none if None.
@@ -95,6 +96,7 @@ class Governor:
         self._state = State()
         self._retry_s = math.inf
         self._ended = threading.Event()
+        self._stepping = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
 
     def observe(self, plan: ModelPlan, latency_ms: float) -> None:
@@ -116,12 +118,34 @@ class Governor:
             OSError, psutil.Error: the device could not be read.
         """
         self._life.check()
+        with self._stepping:
+            return self._step(anew=False)
+
+    def set_budget(self, budget: Budget) -> Decision:
+        """Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
+
+        Args:
+            budget: the widest that the runtime is to have from now on.
+
+        Raises:
+            InfeasibleError: no plan holds the budget, whatever the device can spare.
+            WorkloadError: it is no budget, or names models that are not here.
+            ClosedError, OSError, psutil.Error: as for `step`.
+        """
+        self._life.check()
+        with self._stepping:
+            self.runtime.scheduler.plan(budget)
+            self.demand = demand_of(self.runtime.scheduler, budget)
+            return self._step(anew=True)
+
+    def _step(self, anew: bool) -> Decision:
+        """Read, decide and apply; `anew` applies even what changes nothing of what the device can spare."""
         readings = self._monitor.read()
         held, ratios = self.runtime.plan.memory_bytes, self._slowdowns.ratios(self.policy.observations)
         self._state, decision = decide(self.policy, self.demand, self._state, Situation(readings, held, ratios))
         if self._metrics is not None:
             self._metrics.read(readings)
-        if decision.changes or readings.time_s >= self._retry_s:
+        if anew or decision.changes or readings.time_s >= self._retry_s:
             self._apply_and_report(decision, readings)
         return decision
 

@@ -62,7 +62,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Demand:
-    """What the application allows, and the most that its models can use. It stays the same while a governor runs.
+    """What the application allows, and the most that its models can use.
 
     Attributes:
         budget: the application's own budget; no decision is wider.

@@ -309,3 +309,23 @@ def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted, ti
         server.shutdown()
         thread.join()
     assert b"legodnn_memory_available_bytes" in page
+
+
+def test_the_application_may_ask_for_another_budget(runtime: Runtime, device: Scripted) -> None:
+    governor, full, least = Governor(runtime, monitor=device), runtime.plan, least_memory(runtime)
+    governor.set_budget(Budget(memory_bytes=least))
+    assert runtime.plan.memory_bytes <= least < full.memory_bytes
+    with pytest.raises(InfeasibleError):
+        governor.set_budget(Budget(memory_bytes=1))
+    assert governor.demand.budget == Budget(memory_bytes=least) == runtime.budget
+    leave(device, runtime, least + 1)
+    governor.step()
+    governor.set_budget(Budget())
+    assert runtime.plan.memory_bytes <= least + 1, "the device still cannot spare more"
+    device.available = TOTAL
+    for _ in range(30):
+        governor.step()
+    assert runtime.plan.memory_bytes == full.memory_bytes
+    governor.close()
+    with pytest.raises(ClosedError):
+        governor.set_budget(Budget())

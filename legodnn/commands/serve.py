@@ -1,0 +1,134 @@
+"""`legodnn serve`: run the models of a workload as a local HTTP service."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.errors import ConfigError, DependencyError
+from legodnn.files import read_regular
+from legodnn.units import parse_memory
+from legodnn.workload import load_workload
+
+log = logging.getLogger("legodnn.commands")
+
+_TOKEN = "LEGODNN_TOKEN"
+_MOST_TOKEN = 4096
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "serve",
+        help="run models as a local HTTP service",
+        description="Run the models of a workload as a local HTTP service: inference, budgets, events, metrics, and a "
+        "page to watch it. A governor keeps it within what the device can spare. Ends on Ctrl-C or SIGTERM, once "
+        "requests that run are answered.",
+        epilog="examples:\n"
+        "  legodnn serve demo/stores/vgg16 demo/stores/resnet18 --port 8080\n"
+        "  curl --data-binary @digit.png -H 'Content-Type: image/png' localhost:8080/v1/models/vgg16/infer\n"
+        "  curl -X PUT -d '{\"memory_bytes\": 10000000}' localhost:8080/v1/budget\n\n"
+        "other machines: a token is then needed, in a file or in LEGODNN_TOKEN\n"
+        "  legodnn serve workload.toml --host 0.0.0.0 --token-file /etc/legodnn/token",
+    )
+    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
+    add_budget_flags(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
+    parser.add_argument("--port", type=int, default=8080, help="port to listen at (default: 8080)")
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="listen at a Unix socket instead of a port")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help=f"clients must send what this file holds as bearer token (or what {_TOKEN} says)",
+    )
+    parser.add_argument(
+        "--queue", type=int, default=32, metavar="N", help="requests that may wait for a model (default: 32)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds that a request may wait (default: 10)"
+    )
+    parser.add_argument(
+        "--max-body", default="64MB", metavar="SIZE", help="the most that a request may hold (default: 64MB)"
+    )
+    parser.add_argument("--ungoverned", action="store_true", help="keep to the budget alone, whatever the device does")
+    parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
+    parser.set_defaults(run=run, interrupted="requests that ran were answered, the service has ended")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until the process is told to end."""
+    try:
+        from legodnn.runtime.serving.server import run_server
+        from legodnn.runtime.serving.service import ServiceSettings, application
+    except ImportError as e:
+        raise DependencyError(f"the service needs {e.name}: pip install 'legodnn[serve]'") from None
+    from legodnn.runtime.runtime import Runtime
+
+    settings = ServiceSettings(
+        token=_token(args),
+        governed=not args.ungoverned,
+        queue_length=_at_least_one(args.queue, "--queue"),
+        queue_timeout_s=_positive(args.timeout, "--timeout"),
+        most_body_bytes=_size(args.max_body),
+    )
+    if not 0 < args.port < 65536:
+        raise ConfigError(f"--port must be 1 to 65535, not {args.port}")
+    workload = load_workload(args.workload)
+    with Runtime(workload, budget_from(args, workload.budget), isolated=args.isolated) as runtime:
+        place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"
+        log.info("serving %s at %s", ", ".join(m.name for m in workload.models), place)
+        run_server(application(runtime, settings), args.host, args.port, args.socket)
+    return 0
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    """Return the token that clients must send; None for none, which only this machine's own may do without."""
+    token = os.environ.get(_TOKEN, "")
+    if args.token_file is not None:
+        token = _read_token(args.token_file)
+        if not token:
+            raise ConfigError(f"{args.token_file} is empty; put the token into it")
+    if not token and args.socket is None and not _is_loopback(args.host):
+        raise ConfigError(
+            f"--host {args.host} lets other machines ask: give --token-file FILE or {_TOKEN}, or stay at 127.0.0.1"
+        )
+    return token or None
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return read_regular(path, _MOST_TOKEN, ConfigError, "put the token into that file").decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} holds more than plain letters and digits; a header cannot carry that") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _at_least_one(value: int, flag: str) -> int:
+    if value < 1:
+        raise ConfigError(f"{flag} must be at least 1, not {value}")
+    return value
+
+
+def _positive(value: float, flag: str) -> float:
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"{flag} must be a positive number of seconds, not {value}")
+    return value
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_memory(text)
+    except ValueError as e:
+        raise ConfigError(f"--max-body: {e}") from None

@@ -1,0 +1,168 @@
+"""What requests and answers of `POST /v1/models/NAME/infer` hold: JSON, .npy, raw tensors and pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.arrays import Array
+from legodnn.errors import InputError
+from legodnn.images import read_images
+from legodnn.manifest import InputSpec
+from legodnn.pixels import as_input
+from legodnn.printable import shown
+from legodnn.store import Store
+
+NPY, RAW, JSON_TYPE = "application/x-npy", "application/octet-stream", "application/json"
+_RAW_TYPES = ("float32", "uint8")
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: bytes) -> Array | dict[str, Array]:
+    """Return the inputs of an inference, as `Runtime.run` takes them.
+
+    Values of uint8 are pixels, 0 to 255, and are scaled as the store says; others are taken as they are.
+
+    Args:
+        store: the model's store.
+        content_type: the media type of the body: `application/json` (`{"inputs": {NAME: nested lists}}`), .npy
+            (`application/x-npy`), `application/octet-stream` with `dtype` and `shape` in the query, or `image/...`.
+        query: parameters of the address.
+        body: the request's body.
+
+    Raises:
+        InputError: the body is none of these, or not for this model.
+        DependencyError: a picture was sent and Pillow is not installed.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    specs = {spec.name: spec for spec in store.manifest.inputs}
+    if kind == JSON_TYPE:
+        return {name: _listed(name, value, specs.get(name)) for name, value in _named_values(body, specs).items()}
+    spec = store.manifest.inputs[0]
+    if len(specs) > 1:
+        raise InputError(f"this model has the inputs {', '.join(specs)}: send them as {JSON_TYPE}")
+    if kind == NPY:
+        return _scaled(_npy(body), spec)
+    if kind == RAW:
+        return _scaled(_raw(body, query, spec), spec)
+    if kind.startswith("image/"):
+        return _scaled(_picture(body, spec), spec)
+    raise InputError(
+        f"the content type is {shown(kind or 'none')}; send {JSON_TYPE}, {NPY}, {RAW} (with ?dtype=float32&shape="
+        f"{','.join(map(str, spec.shape))}), or a picture as image/jpeg, image/png, ..."
+    )
+
+
+def outputs_body(outputs: Mapping[str, Array], accepted: str) -> tuple[bytes, str]:
+    """Return outputs as the body of an answer, and its content type.
+
+    Args:
+        outputs: arrays by name.
+        accepted: the request's Accept header. Where it names .npy, one output is sent so; JSON is the default.
+
+    Raises:
+        InputError: .npy is asked for, and there are several outputs.
+    """
+    if NPY not in accepted:
+        answer = {"outputs": {name: array.tolist() for name, array in outputs.items()}}
+        return json.dumps(answer).encode(), JSON_TYPE
+    if len(outputs) != 1:
+        raise InputError(f"this model has the outputs {', '.join(outputs)}, and .npy holds one: accept {JSON_TYPE}")
+    content = io.BytesIO()
+    np.save(content, next(iter(outputs.values())), allow_pickle=False)
+    return content.getvalue(), NPY
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body holds; InputError otherwise."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"the body is not JSON ({e})") from None
+    if not isinstance(content, dict):
+        raise InputError("the body is JSON, but not an object: send {...}")
+    return content
+
+
+def checked_shape(text: str) -> tuple[int, ...]:
+    """Read a shape such as '32,32,3'; InputError otherwise."""
+    try:
+        shape = tuple(int(word) for word in text.split(",") if word)
+    except ValueError:
+        shape = (-1,)
+    if any(n < 1 for n in shape) or len(shape) > 8:
+        raise InputError(f"the shape is {shown(text)}; give whole numbers such as 32,32,3")
+    return shape
+
+
+def _named_values(body: bytes, specs: Mapping[str, InputSpec]) -> dict[str, Any]:
+    content = json_object(body).get("inputs")
+    if isinstance(content, list) and len(specs) == 1:
+        return {next(iter(specs)): content}
+    if not isinstance(content, dict):
+        raise InputError('the body lacks its inputs: send {"inputs": {"NAME": [[...]]}}')
+    return content
+
+
+def _listed(name: str, value: Any, spec: InputSpec | None) -> Array:
+    try:
+        array = np.array(value)
+    except ValueError:
+        array = np.array(None)  # rows of different lengths
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"input {shown(name)} is no array of numbers with rows of the same length")
+    return _without_batch(array.astype(np.float32), spec)
+
+
+def _npy(body: bytes) -> NDArray[Any]:
+    if not body.startswith(_NPY_MAGIC):
+        raise InputError("the body is no .npy file")
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, OSError, EOFError, MemoryError) as e:
+        raise InputError(f"the body is a damaged .npy file ({e})") from None
+    return array
+
+
+def _raw(body: bytes, query: Mapping[str, str], spec: InputSpec) -> NDArray[Any]:
+    dtype = query.get("dtype", "float32")
+    if dtype not in _RAW_TYPES:
+        raise InputError(f"dtype is {shown(dtype)}; raw tensors are {' or '.join(_RAW_TYPES)}, little-endian")
+    shape = checked_shape(query["shape"]) if "shape" in query else spec.shape
+    array = np.frombuffer(body[: len(body) // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize], dtype)
+    if array.nbytes != len(body) or array.size != int(np.prod(shape)):
+        raise InputError(f"the body has {len(body)} bytes, which is no {dtype} tensor of shape {shape}")
+    return array.reshape(shape)
+
+
+def _picture(body: bytes, spec: InputSpec) -> NDArray[np.uint8]:
+    with NamedTemporaryFile() as file:
+        file.write(body)
+        file.flush()
+        try:
+            pixels: NDArray[np.uint8] = read_images([Path(file.name)], spec.shape, InputError)[0]
+        except InputError as e:
+            raise InputError(str(e).replace(file.name, "the body")) from None
+    return pixels
+
+
+def _scaled(array: NDArray[Any], spec: InputSpec) -> Array:
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"the array is of type {array.dtype}; send numbers")
+    array = _without_batch(array, spec)
+    if array.dtype == np.uint8 and array.shape != spec.shape:
+        raise InputError(f"the model takes arrays of shape {spec.shape}, got {array.shape}")
+    return as_input(array, spec.scaling)
+
+
+def _without_batch(array: NDArray[Any], spec: InputSpec | None) -> NDArray[Any]:
+    """Return an array without a batch dimension of 1 in front, which many clients send."""
+    batched = spec is not None and array.shape == (1, *spec.shape)
+    return np.ascontiguousarray(array[0] if batched else array)

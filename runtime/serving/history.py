@@ -1,0 +1,125 @@
+"""What a service remembers of the last ten minutes, and tells as events: samples of its state, decisions, switches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+
+from legodnn.runtime.governing.telemetry import LOGGER
+from legodnn.runtime.runtime import Runtime
+from legodnn.runtime.serving.inference_queue import InferenceQueue
+
+_REMEMBERED_S = 600.0
+_WINDOW_S = 10.0  # latencies of so many seconds make up a percentile
+_MOST_UNSENT = 100  # a client that reads more slowly than this misses events
+
+
+class History:
+    """Samples and decisions, and the clients that are told of new ones."""
+
+    def __init__(self, runtime: Runtime, queues: Sequence[InferenceQueue]) -> None:
+        """Remember nothing yet."""
+        self._runtime, self._queues = runtime, queues
+        self._events: deque[dict[str, Any]] = deque()
+        self._clients: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def sample(self) -> dict[str, Any]:
+        """Return the state of the moment: what is measured and predicted of memory, and of each model's latency."""
+        plan, since = self._runtime.plan, time.monotonic() - _WINDOW_S
+        models = {}
+        for queue in self._queues:
+            planned = plan[queue.model]
+            recent = [ms for ended, ms in list(queue.latencies_ms) if ended >= since]
+            models[queue.model] = {
+                "options": None if planned.suspended else dict(planned.options),
+                "accuracy": planned.accuracy,
+                "predicted_ms": planned.latency_ms,
+                "limit_ms": planned.latency_limit_ms,
+                "median_ms": float(np.median(recent)) if recent else None,
+                "p95_ms": float(np.percentile(recent, 95)) if recent else None,
+                "served": queue.served,
+                "waiting": queue.waiting,
+            }
+        return {
+            "event": "sample",
+            "time": time.time(),
+            "memory_bytes": self._runtime.memory_bytes,
+            "predicted_memory_bytes": plan.memory_bytes,
+            "budget": plan.budget.model_dump(mode="json"),
+            "models": models,
+        }
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Remember an event and tell the clients. To be called in the event loop's thread."""
+        now = time.time()
+        self._events.append({"time": now, **event})
+        while self._events[0]["time"] < now - _REMEMBERED_S and len(self._events) > 1:
+            self._events.popleft()
+        for client in self._clients:
+            with suppress(asyncio.QueueFull):
+                client.put_nowait(self._events[-1])
+
+    def recent(self) -> list[dict[str, Any]]:
+        """Return what is remembered, the oldest first."""
+        return list(self._events)
+
+    async def follow(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what is remembered, and then every new event when it comes."""
+        client: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_UNSENT)
+        self._clients.add(client)
+        try:
+            for event in self.recent():
+                yield event
+            while True:
+                yield await client.get()
+        finally:
+            self._clients.discard(client)
+
+    async def keep_sampling(self, interval_s: float = 1.0) -> None:
+        """Take a sample again and again, until it is cancelled."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            # Memory is read from the kernel, which takes milliseconds: not in the event loop.
+            self.add(await asyncio.to_thread(self.sample))
+            await asyncio.sleep(interval_s)
+
+    @contextmanager
+    def decisions(self) -> Iterator[None]:
+        """Remember the decisions that a governor logs while the `with` statement runs."""
+        handler = _Decisions(self)
+        before = LOGGER.level
+        LOGGER.addHandler(handler)
+        LOGGER.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(before)
+
+    def add_soon(self, event: dict[str, Any]) -> None:
+        """Like `add`, from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.add, event)
+
+
+class _Decisions(logging.Handler):
+    """Takes what `telemetry.log_decision` logs."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(logging.INFO)
+        self._history = history
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(ValueError):
+            event = json.loads(record.getMessage())
+            if isinstance(event, dict) and event.get("event") == "decision":
+                self._history.add_soon({**event, "time": record.created})

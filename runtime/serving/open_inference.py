@@ -1,0 +1,153 @@
+"""The Open Inference Protocol (KServe v2) for one model: metadata, and inference by JSON or binary tensors.
+
+Its specification: https://github.com/kserve/open-inference-protocol. Tensors have a batch dimension of 1 there; one
+that is missing is taken as well. The binary form is the protocol's extension of that name: JSON first, whose length is
+in the header `Inference-Header-Content-Length`, then the tensors' bytes, in the order in which the JSON names them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from legodnn import __version__
+from legodnn.arrays import Array
+from legodnn.errors import InputError
+from legodnn.manifest import InputSpec
+from legodnn.printable import shown
+from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_object
+from legodnn.store import Store
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+def server_metadata() -> dict[str, Any]:
+    """Return what `GET /v2` answers."""
+    return {"name": "legodnn", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+
+def model_metadata(name: str, store: Store) -> dict[str, Any]:
+    """Return what `GET /v2/models/NAME` answers."""
+    manifest = store.manifest
+    shapes = {t.name: t.shape for t in manifest.tensors}
+    return {
+        "name": name,
+        "versions": [],
+        "platform": "tensorflow_lite",
+        "inputs": [_tensor(spec.name, spec.shape) for spec in manifest.inputs],
+        "outputs": [_tensor(output, shapes[output]) for output in manifest.outputs],
+    }
+
+
+def _tensor(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"name": name, "datatype": "FP32", "shape": [1, *shape]}
+
+
+def inputs_of_request(store: Store, body: bytes, header_length: str | None) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Return the inputs of an inference by name, and the request without its tensors.
+
+    Args:
+        store: the model's store.
+        body: the request's body.
+        header_length: the value of `HEADER_LENGTH`; None if that header is missing, as it is without binary tensors.
+
+    Raises:
+        InputError: the request is damaged, or not for this model.
+    """
+    end = len(body)
+    if header_length is not None:
+        if not header_length.isdecimal() or not 0 < int(header_length) <= len(body):
+            raise InputError(f"{HEADER_LENGTH} is {shown(header_length)}, of a body of {len(body)} bytes")
+        end = int(header_length)
+    request, binary = json_object(body[:end]), body[end:]
+    given = request.pop("inputs", None)
+    if not isinstance(given, list) or not all(isinstance(tensor, dict) for tensor in given):
+        raise InputError(
+            'the request lacks its inputs: {"inputs": [{"name": ..., "shape": ..., "datatype": "FP32", ...}]}'
+        )
+    specs = {spec.name: spec for spec in store.manifest.inputs}
+    inputs: dict[str, Array] = {}
+    for tensor in given:
+        size = _parameters(tensor).get("binary_data_size")
+        taken = b""
+        if size is not None:
+            if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary):
+                raise InputError(f"binary_data_size is {shown(size)}; {len(binary)} bytes are left of the body")
+            taken, binary = binary[:size], binary[size:]
+        name = tensor.get("name")
+        if not isinstance(name, str) or name not in specs or name in inputs:
+            raise InputError(
+                f"the request names the input {shown(name)}; the model takes {', '.join(specs)}, each once"
+            )
+        inputs[name] = _values(tensor, specs[name], taken if size is not None else None)
+    if binary:
+        raise InputError(f"{len(binary)} bytes of the body belong to no input")
+    return inputs, request
+
+
+def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) -> Array:
+    shape, datatype = tensor.get("shape"), tensor.get("datatype")
+    if shape not in ([1, *spec.shape], list(spec.shape)) or datatype != "FP32":
+        raise InputError(
+            f"input {spec.name!r} is FP32 {[1, *spec.shape]}, got {shown(datatype)} {shown(shape)}; scale pixels as "
+            "the store says"
+        )
+    try:
+        if binary is not None:
+            values = np.frombuffer(binary, "<f4").astype(np.float32)
+        else:
+            values = np.array(tensor.get("data"), np.float32).reshape(-1)
+    except (ValueError, TypeError):
+        raise InputError(f"the data of input {spec.name!r} are no FP32 numbers") from None
+    if values.size != int(np.prod(spec.shape)):
+        raise InputError(f"input {spec.name!r} has {values.size} values, {spec.shape} takes {int(np.prod(spec.shape))}")
+    return values.reshape(spec.shape)
+
+
+def response(model: str, request: Mapping[str, Any], outputs: Mapping[str, Array]) -> tuple[bytes, str, dict[str, str]]:
+    """Return an answer's body, its content type, and its headers.
+
+    Args:
+        model: the model's name.
+        request: what `inputs_of_request` left of the request: which outputs are wanted, and whether as binary data.
+        outputs: arrays by name, without a batch dimension.
+
+    Raises:
+        InputError: an output is asked for that the model does not have.
+    """
+    every = _parameters(request).get("binary_data_output") is True
+    wanted = request.get("outputs")
+    if wanted is None:
+        wanted = [{"name": name} for name in outputs]
+    if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
+        raise InputError('"outputs" is a list of objects: [{"name": ...}]')
+    entries, binary = [], b""
+    for entry in wanted:
+        name = entry.get("name")
+        if not isinstance(name, str) or name not in outputs:
+            raise InputError(f"the request asks for the output {shown(name)}; the model has {', '.join(outputs)}")
+        told: dict[str, Any] = _tensor(name, outputs[name].shape)
+        if _parameters(entry).get("binary_data", every) is True:
+            content = outputs[name].astype("<f4").tobytes()
+            told["parameters"] = {"binary_data_size": len(content)}
+            binary += content
+        else:
+            told["data"] = outputs[name].reshape(-1).tolist()
+        entries.append(told)
+    answer = {"model_name": model, "outputs": entries}
+    if isinstance(request.get("id"), str):
+        answer["id"] = request["id"]
+    header = json.dumps(answer).encode()
+    if not binary:
+        return header, JSON_TYPE, {}
+    return header + binary, RAW, {HEADER_LENGTH: str(len(header))}
+
+
+def _parameters(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = part.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise InputError('"parameters" is an object: {...}')
+    return parameters

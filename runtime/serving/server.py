@@ -1,0 +1,89 @@
+"""Running the service by uvicorn, on a port or a Unix socket, with connections that may not idle."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from legodnn.errors import ConfigError
+
+_HEADERS_S = 10.0  # the longest that a request's headers may take to arrive
+_IDLE_S = 10  # the longest that a connection may wait for its next request
+_END_S = 10  # the longest that requests that run may take when the service is told to end
+_MOST_CONNECTIONS = 512
+
+
+class PunctualProtocol(H11Protocol):
+    """HTTP/1.1, where a request whose headers do not arrive in time loses its connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """See asyncio.Protocol."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """Start the clock where headers are awaited, and stop it where they have come."""
+        awaited = self.conn.their_state is h11.IDLE
+        if awaited and self._patience is None:
+            self._patience = self.loop.call_later(_HEADERS_S, self._give_up)
+        elif not awaited and self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE:
+            self.transport.close()
+
+
+def run_server(app: Any, host: str, port: int, socket: Path | None = None) -> None:
+    """Serve an ASGI application until SIGTERM or Ctrl-C; then requests that run are answered.
+
+    Args:
+        app: the application.
+        host: the address to listen at.
+        port: the port; 0 takes a free one.
+        socket: a Unix socket to listen at instead.
+
+    Raises:
+        ConfigError: the address cannot be listened at.
+    """
+    where: dict[str, Any] = {"host": host, "port": port} if socket is None else {"uds": str(socket)}
+    config = uvicorn.Config(
+        app,
+        **where,
+        http=PunctualProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=_IDLE_S,
+        timeout_graceful_shutdown=_END_S,
+        limit_concurrency=_MOST_CONNECTIONS,
+        server_header=False,
+    )
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit as e:  # uvicorn has logged why, such as that the port is taken
+        if e.code:
+            place = f"{host}:{port}" if socket is None else str(socket)
+            raise ConfigError(f"cannot listen at {place}: is something else running there?") from None

@@ -1,0 +1,281 @@
+"""The service's addresses: inference, plan, budget, models, events and metrics, and the Open Inference Protocol.
+
+    from legodnn.runtime.serving.service import ServiceSettings, application
+
+    with Runtime.open("workload.toml") as runtime:
+        app = application(runtime, ServiceSettings(token="..."))   # an ASGI application, for uvicorn and others
+
+Errors are JSON, `{"error": "..."}`: 400 what the request asks makes no sense, 401 the token is missing, 404 no such
+model, 408 and 413 the body is too slow or too large, 409 no plan holds that budget (with the report of what would), 429
+the model's line is full, 503 the model is suspended or could not be run this time. 429 and 503 say when to try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from legodnn.errors import (
+    ClosedError,
+    ExecutionError,
+    InfeasibleError,
+    LegoError,
+    OverloadedError,
+    StoreError,
+    SuspendedError,
+)
+from legodnn.runtime.governing.governor import Governor
+from legodnn.runtime.governing.policy import Policy
+from legodnn.runtime.governing.telemetry import Metrics
+from legodnn.runtime.runtime import Runtime
+from legodnn.runtime.serving import bodies, open_inference
+from legodnn.runtime.serving.guards import BodyGuard, TokenGuard
+from legodnn.runtime.serving.history import History
+from legodnn.runtime.serving.inference_queue import InferenceQueue
+from legodnn.runtime.serving.openapi import openapi_document
+from legodnn.store import Store
+from legodnn.workload import Budget
+
+_PAGE = Path(__file__).parent / "page.html"
+_RETRY_S = 5  # after a request that could not be served now; a governor has looked again by then
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """The limits of a service.
+
+    Attributes:
+        token: what clients must send as bearer token; None for no token.
+        governed: whether a governor keeps the budget within what the device can spare.
+        queue_length: requests that may wait for a model at a time.
+        queue_timeout_s: how long a request may wait, in seconds.
+        most_body_bytes: the most that a request may hold.
+        body_timeout_s: how long a request's body may take to arrive, in seconds.
+    """
+
+    token: str | None = None
+    governed: bool = True
+    queue_length: int = 32
+    queue_timeout_s: float = 10.0
+    most_body_bytes: int = 64_000_000
+    body_timeout_s: float = 10.0
+
+
+class _Service:
+    """What the addresses share."""
+
+    def __init__(self, runtime: Runtime, settings: ServiceSettings) -> None:
+        self.runtime, self.registry = runtime, CollectorRegistry()
+        self.stores = {model.name: Store(model.store) for model in runtime.workload.models}
+        self.queues = {
+            name: InferenceQueue(runtime, name, settings.queue_length, settings.queue_timeout_s) for name in self.stores
+        }
+        self.history = History(runtime, list(self.queues.values()))
+        self.metrics = Metrics(self.registry)
+        self.governor = Governor(runtime, Policy(), metrics=self.metrics) if settings.governed else None
+
+    @asynccontextmanager
+    async def running(self, _: Starlette) -> AsyncIterator[None]:
+        """Govern and sample while the application runs; then let requests that run end."""
+        sampling = asyncio.create_task(self.history.keep_sampling())
+        try:
+            with self.history.decisions():
+                if self.governor is not None:
+                    self.governor.start()
+                else:
+                    self.runtime.on_inference = lambda plan, ms: self.metrics.inferred(plan.name, ms)
+                yield
+        finally:
+            sampling.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampling
+            if self.governor is not None:
+                await asyncio.to_thread(self.governor.close)
+            for queue in self.queues.values():
+                await asyncio.to_thread(queue.close)
+
+    # --- what is asked most ---
+
+    async def infer(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        body, kind = await request.body(), request.headers.get("content-type", "")
+        # Decoding pictures and lists takes time, which the event loop does not have.
+        inputs = await asyncio.to_thread(bodies.inputs_of, self.stores[name], kind, request.query_params, body)
+        answer = await self.queues[name].infer(inputs)
+        content, media_type = await asyncio.to_thread(
+            bodies.outputs_body, answer.outputs, request.headers.get("accept", "")
+        )
+        headers = {
+            "X-Latency-Ms": f"{answer.latency_ms:.3f}",
+            "X-Plan": json.dumps(answer.plan.options, separators=(",", ":")),
+        }
+        return Response(content, media_type=media_type, headers=headers)
+
+    async def infer_v2(self, request: Request) -> Response:
+        name, store = request.path_params["name"], self.stores[request.path_params["name"]]
+        length = request.headers.get(open_inference.HEADER_LENGTH)
+        body = await request.body()
+        inputs, rest = await asyncio.to_thread(open_inference.inputs_of_request, store, body, length)
+        answer = await self.queues[name].infer(inputs)
+        content, media_type, headers = await asyncio.to_thread(open_inference.response, name, rest, answer.outputs)
+        return Response(content, media_type=media_type, headers=headers)
+
+    # --- plan and budget ---
+
+    async def plan(self, _: Request) -> Response:
+        return JSONResponse(self.runtime.plan.model_dump(mode="json", by_alias=True))
+
+    async def budget(self, request: Request) -> Response:
+        if request.method == "PUT":
+            budget = Budget(**bodies.json_object(await request.body()))
+            await asyncio.to_thread(self._set_budget, budget)
+        asked = self.governor.demand.budget if self.governor is not None else self.runtime.budget
+        return JSONResponse(
+            {"asked": asked.model_dump(mode="json"), "running": self.runtime.budget.model_dump(mode="json")}
+        )
+
+    def _set_budget(self, budget: Budget) -> None:
+        if self.governor is not None:
+            self.governor.set_budget(budget)
+        else:
+            self.runtime.budget = budget
+
+    async def models(self, _: Request) -> Response:
+        plan = self.runtime.plan
+        return JSONResponse(
+            {
+                name: {
+                    **open_inference.model_metadata(name, store),
+                    "labels": list(store.manifest.model.labels),
+                    "suspended": plan[name].suspended,
+                    "waiting": self.queues[name].waiting,
+                    "served": self.queues[name].served,
+                    "segments": [
+                        {
+                            "name": segment.name,
+                            "kind": segment.kind,
+                            "options": [
+                                {"name": o.name, "sparsity": o.sparsity, "precision": o.precision}
+                                for o in segment.options
+                            ],
+                        }
+                        for segment in store.manifest.segments
+                    ],
+                }
+                for name, store in self.stores.items()
+            }
+        )
+
+    # --- watching ---
+
+    async def events(self, _: Request) -> Response:
+        async def lines() -> AsyncIterator[str]:
+            async for event in self.history.follow():
+                yield f"event: {event['event']}\ndata: {json.dumps(event)}\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def metrics_text(self, _: Request) -> Response:
+        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def ready(self, _: Request) -> Response:
+        suspended = [m.name for m in self.runtime.plan.models if m.suspended]
+        critical = {m.name for m in self.runtime.workload.models if m.critical}
+        missing = sorted(critical.intersection(suspended))
+        return JSONResponse({"ready": not missing, "suspended": suspended}, status_code=503 if missing else 200)
+
+    async def model_ready(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        suspended = self.runtime.plan[name].suspended
+        return JSONResponse({"name": name, "ready": not suspended}, status_code=503 if suspended else 200)
+
+    async def model_metadata(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        return JSONResponse(open_inference.model_metadata(name, self.stores[name]))
+
+    async def live(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def server_metadata(self, _: Request) -> Response:
+        return JSONResponse(open_inference.server_metadata())
+
+    async def openapi(self, _: Request) -> Response:
+        return JSONResponse(openapi_document())
+
+    async def page(self, _: Request) -> Response:
+        return HTMLResponse(_PAGE.read_text(encoding="utf-8"))
+
+
+def application(runtime: Runtime, settings: ServiceSettings | None = None) -> Starlette:
+    """Return an ASGI application that serves a runtime.
+
+    Args:
+        runtime: an open runtime; it is not closed.
+        settings: the service's limits; `ServiceSettings()` if None.
+    """
+    settings = settings or ServiceSettings()
+    service = _Service(runtime, settings)
+    routes = [
+        Route("/", service.page),
+        Route("/healthz", service.live),
+        Route("/readyz", service.ready),
+        Route("/openapi.json", service.openapi),
+        Route("/metrics", service.metrics_text),
+        Route("/v1/plan", service.plan),
+        Route("/v1/budget", service.budget, methods=["GET", "PUT"]),
+        Route("/v1/models", service.models),
+        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
+        Route("/v1/events", service.events),
+        Route("/v2", service.server_metadata),
+        Route("/v2/health/live", service.live),
+        Route("/v2/health/ready", service.ready),
+        Route("/v2/models/{name}", _of_known_model(service, service.model_metadata)),
+        Route("/v2/models/{name}/ready", _of_known_model(service, service.model_ready)),
+        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
+    ]
+    guards = [Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s)]
+    if settings.token is not None:
+        guards.insert(0, Middleware(TokenGuard, token=settings.token))
+    return Starlette(
+        routes=routes, middleware=guards, lifespan=service.running, exception_handlers={LegoError: _refusal}
+    )
+
+
+def _of_known_model(service: _Service, handler: Handler) -> Handler:
+    async def handled(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in service.stores:
+            return JSONResponse(
+                {"error": f"no model {name!r}; this service has {', '.join(service.stores)}"}, status_code=404
+            )
+        return await handler(request)
+
+    return handled
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    content: dict[str, Any] = {"error": str(error)}
+    headers = {}
+    if isinstance(error, OverloadedError):
+        status, headers = 429, {"Retry-After": str(error.retry_after_s)}
+    elif isinstance(error, InfeasibleError):
+        status, content["report"] = 409, error.report.model_dump(mode="json", by_alias=True)
+    elif isinstance(error, SuspendedError | ClosedError | ExecutionError | StoreError):
+        status, headers = 503, {"Retry-After": str(_RETRY_S)}
+    else:
+        status = 400
+    return JSONResponse(content, status_code=status, headers=headers)

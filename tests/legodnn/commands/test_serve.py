@@ -1,0 +1,83 @@
+"""`legodnn serve` as a process: it listens, answers, and ends when it is told to."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the service is not installed")
+
+from legodnn.cli import main
+from legodnn.store import Store
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """A connection over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self.path))
+
+
+def test_it_serves_at_a_unix_socket_and_ends_cleanly(tiny_store: Store, tmp_path: Path) -> None:
+    place, log = tmp_path / "service", tmp_path / "log"
+    command = [sys.executable, "-m", "legodnn", "serve", str(tiny_store.path), "--socket", str(place)]
+    with log.open("w") as errors, subprocess.Popen(command, stderr=errors) as process:
+        try:
+            ended = time.monotonic() + 120
+            while not place.exists():
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < ended, log.read_text()
+                time.sleep(0.05)
+            connection = UnixConnection(place)
+            shape = tiny_store.manifest.inputs[0].shape
+            kind = {"Content-Type": "application/octet-stream"}
+            connection.request("POST", "/v1/models/tiny/infer", np.zeros(shape, np.float32).tobytes(), kind)
+            assert connection.getresponse().status == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert "serving tiny at unix socket" in log.read_text()
+    assert "requests that ran were answered" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--host", "0.0.0.0"], "lets other machines ask"),
+        (["--port", "0"], "--port must be 1 to 65535"),
+        (["--queue", "0"], "--queue must be at least 1"),
+        (["--timeout", "-1"], "--timeout must be a positive number"),
+        (["--max-body", "much"], "--max-body"),
+        (["--token-file", "nowhere"], "nowhere"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_before_anything_opens(
+    flags: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LEGODNN_TOKEN", raising=False)
+    assert main(["serve", "nowhere", *flags]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_is_told(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["serve", str(tiny_store.path), "--port", port]) == 1
+    assert f"cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err

@@ -1,0 +1,359 @@
+"""The service as clients meet it, over real connections.
+
+Covers also: runtime.serving.server, runtime.serving.history, runtime.serving.openapi,
+runtime.serving.inference_queue, runtime.serving.guards, runtime.serving.bodies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+pytest.importorskip("starlette", reason="the service is not installed")
+
+from legodnn import Budget, Runtime, Store
+from legodnn.errors import OverloadedError
+from legodnn.runtime.running_model import Inference
+from legodnn.runtime.serving import server
+from legodnn.runtime.serving.inference_queue import InferenceQueue
+from legodnn.runtime.serving.service import ServiceSettings, application
+from legodnn.workload import Workload, WorkloadModel
+from tests.runtime.opened import least_memory
+from tests.runtime.serving.served import Client, own_answer, served
+
+X = np.random.default_rng(0).random((12, 12, 1), np.float32)
+JSON = "application/json"
+
+
+@pytest.fixture(scope="module")
+def runtime(tiny_store: Store, tiny_store2: Store) -> Iterator[Runtime]:
+    models = (
+        WorkloadModel(name="tiny", store=str(tiny_store.path)),
+        WorkloadModel(name="tiny2", store=str(tiny_store2.path), critical=False),
+    )
+    with Runtime(Workload(models=models)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def client(runtime: Runtime) -> Iterator[Client]:
+    with served(runtime, ServiceSettings(governed=False, most_body_bytes=100_000, body_timeout_s=1)) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _whole_budget(runtime: Runtime) -> Iterator[None]:
+    yield
+    runtime.budget = Budget()
+
+
+def npy(array: Any) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def test_every_kind_of_body_gives_the_runtimes_own_answer(client: Client, runtime: Runtime) -> None:
+    wanted = own_answer(runtime, X)
+    name = runtime.scheduler.tables[0].name
+    assert name == "tiny"
+    input_name = Store(runtime.workload.models[0].store).manifest.inputs[0].name
+    bodies = [
+        (json.dumps({"inputs": {input_name: X.tolist()}}).encode(), JSON, ""),
+        (json.dumps({"inputs": X.tolist()}).encode(), JSON, ""),
+        (json.dumps({"inputs": X[None].tolist()}).encode(), JSON, ""),
+        (npy(X), "application/x-npy", ""),
+        (npy(X[None]), "application/x-npy", ""),
+        (X.tobytes(), "application/octet-stream", "?dtype=float32&shape=12,12,1"),
+    ]
+    for body, kind, query in bodies:
+        answer = client.infer("tiny", body, kind, query)
+        assert answer.status == 200, answer.body
+        (found,) = answer.json["outputs"].values()
+        np.testing.assert_allclose(np.float32(found), wanted, rtol=1e-6)
+        assert float(answer.headers["x-latency-ms"]) > 0
+        assert json.loads(answer.headers["x-plan"]) == runtime.plan["tiny"].options
+    answer = client.infer("tiny", npy(X), "application/x-npy", Accept="application/x-npy")
+    np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), wanted)
+
+
+def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtime: Runtime) -> None:
+    Image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(1).integers(0, 256, (12, 12, 1), np.uint8)
+    spec = Store(runtime.workload.models[0].store).manifest.inputs[0]
+    wanted = own_answer(runtime, spec.scaling(pixels))
+    picture = io.BytesIO()
+    Image.fromarray(pixels[..., 0]).save(picture, "PNG")
+    for body, kind, query in [
+        (npy(pixels), "application/x-npy", ""),
+        (pixels.tobytes(), "application/octet-stream", "?dtype=uint8"),
+        (picture.getvalue(), "image/png", ""),
+    ]:
+        answer = client.infer("tiny", body, kind, query)
+        assert answer.status == 200, answer.body
+        (found,) = answer.json["outputs"].values()
+        np.testing.assert_allclose(np.float32(found), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "query", "says"),
+    [
+        (b"", "", "", "content type"),
+        (b"{", JSON, "", "not JSON"),
+        (b"[1]", JSON, "", "not an object"),
+        (b"{}", JSON, "", "lacks its inputs"),
+        (b'{"inputs": {"nobody": [1]}}', JSON, "", "takes the inputs"),
+        (b'{"inputs": [[1], [2, 3]]}', JSON, "", "rows of the same length"),
+        (b'{"inputs": [NaN]}', JSON, "", "shape"),
+        (b"[" * 100_000, JSON, "", "not JSON"),
+        (b"\x93NUMPY", "application/x-npy", "", "damaged"),
+        (b"hello", "application/x-npy", "", "no .npy"),
+        (npy(np.array(["a"])), "application/x-npy", "", "send numbers"),
+        (npy(np.zeros((3, 3), np.float32)), "application/x-npy", "", "shape"),
+        (b"12345", "application/octet-stream", "", "no float32 tensor"),
+        (b"1234", "application/octet-stream", "?shape=-1", "whole numbers"),
+        (b"1234", "application/octet-stream", "?dtype=object", "raw tensors are"),
+        (b"no picture", "image/png", "", "cannot read the body as an image"),
+    ],
+)
+def test_bodies_that_make_no_sense_are_refused(client: Client, body: bytes, kind: str, query: str, says: str) -> None:
+    answer = client.infer("tiny", body, kind, query)
+    assert answer.status == 400, answer.body
+    assert says in answer.json["error"]
+    assert "Traceback" not in answer.json["error"]
+
+
+def test_addresses_that_are_not_there(client: Client) -> None:
+    assert client.infer("nobody", npy(X), "application/x-npy").status == 404
+    assert "tiny" in client.get("/v2/models/nobody").json["error"]
+    assert client.get("/nowhere").status == 404
+    assert client.get("/v1/models/tiny/infer").status == 405
+
+
+def test_the_plan_follows_the_budget(client: Client, runtime: Runtime) -> None:
+    whole = client.get("/v1/plan").json
+    assert whole["schema"] == "legodnn.plan/1"
+    least = least_memory(runtime)
+    answer = client.ask("PUT", "/v1/budget", json.dumps({"memory_bytes": least}))
+    assert answer.status == 200, answer.body
+    assert answer.json["running"]["memory_bytes"] == least
+    assert client.get("/v1/budget").json == answer.json
+    after = client.get("/v1/plan").json
+    assert after["budget"]["memory_bytes"] == least
+    assert after != whole
+    refused = client.ask("PUT", "/v1/budget", json.dumps({"memory_bytes": 1}))
+    assert refused.status == 409
+    assert refused.json["report"]["schema"] == "legodnn.infeasible/1"
+    for wrong in ('{"memory": 1}', '{"memory_bytes": -1}', "[]", "nonsense", '{"latency_ms": {"nobody": 1}}'):
+        assert client.ask("PUT", "/v1/budget", wrong).status == 400
+    assert client.get("/v1/plan").json == after, "what was refused changed nothing"
+
+
+def test_a_suspended_model_says_when_to_try_again(client: Client, runtime: Runtime) -> None:
+    runtime.budget = Budget(memory_bytes=least_memory(runtime))
+    if not runtime.plan["tiny2"].suspended:
+        pytest.fail("the smallest plan suspends what is not critical")
+    spec = Store(runtime.workload.models[1].store).manifest.inputs[0]
+    answer = client.infer("tiny2", npy(np.zeros(spec.shape, np.float32)), "application/x-npy")
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert client.get("/readyz").json == {"ready": True, "suspended": ["tiny2"]}
+    assert client.get("/v2/models/tiny2/ready").status == 503
+    assert client.get("/v2/models/tiny/ready").status == 200
+
+
+def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
+    answer = client.infer("tiny", b"0" * 100_001, "application/octet-stream")
+    assert answer.status == 413
+    assert "100000" in answer.json["error"]
+    for length in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
+            slow.sendall(b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n")
+            if length.startswith(b"Transfer"):
+                slow.sendall(b"5\r\nhello\r\n")
+            reply = slow.recv(1000)
+            assert reply.split()[1] == (b"413" if length.startswith(b"Content") else b"408")
+            assert b"close" in reply.lower()
+
+
+def test_headers_that_do_not_arrive_lose_the_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_HEADERS_S", 0.3)
+    for start in (b"", b"GET /healthz HTTP/1.1\r\nHost: x"):
+        with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
+            slow.sendall(start)
+            assert slow.recv(100) == b"", "closed by the server"
+    with socket.create_connection(("127.0.0.1", client.port), 10) as kept:
+        for _ in range(2):
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while b"live" not in answer:
+                answer += kept.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 200")
+            time.sleep(0.1)
+
+
+def test_who_has_no_token_sees_nothing(runtime: Runtime) -> None:
+    with served(runtime, ServiceSettings(token="s3cret", governed=False)) as closed:
+        for path in ("/v1/plan", "/v1/models", "/metrics", "/openapi.json", "/v1/events", "/nowhere"):
+            assert closed.get(path).status == 401
+        assert closed.infer("tiny", npy(X), "application/x-npy").status == 401
+        assert closed.ask("GET", "/v1/plan", headers={"Authorization": "Bearer s3cre"}).status == 401
+        for path in ("/", "/healthz", "/readyz"):
+            assert closed.get(path).status == 200
+        opened = Client(closed.port, {"Authorization": "Bearer s3cret"})
+        assert opened.get("/v1/plan").status == 200
+        assert opened.infer("tiny", npy(X), "application/x-npy").status == 200
+
+
+def events(client: Client, wanted: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    with socket.create_connection(("127.0.0.1", client.port), 20) as stream:
+        stream.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        lines = stream.makefile("rb")
+        for line in lines:
+            if line.startswith(b"data: "):
+                found.append(json.loads(line[6:]))
+            if len(found) == wanted:
+                return found
+    return found
+
+
+def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> None:
+    with served(runtime) as governed:
+        governed.infer("tiny", npy(X), "application/x-npy")
+        budget = {"memory_bytes": runtime.plan.memory_bytes - 1}
+        assert governed.ask("PUT", "/v1/budget", json.dumps(budget)).status == 200
+        assert runtime.plan.memory_bytes <= budget["memory_bytes"]
+        assert governed.get("/v1/budget").json["asked"]["memory_bytes"] == budget["memory_bytes"]
+        assert governed.ask("PUT", "/v1/budget", '{"memory_bytes": 1}').status == 409
+        assert governed.get("/v1/budget").json["asked"]["memory_bytes"] == budget["memory_bytes"]
+        found = events(governed, 4)
+        assert {"sample", "decision"} >= {e["event"] for e in found}
+        assert any(e["event"] == "sample" for e in found)
+        assert any(e["event"] == "decision" for e in found)
+        sample = [e for e in found if e["event"] == "sample"][-1]
+        assert sample["models"]["tiny"]["served"] == 1
+        assert sample["models"]["tiny"]["median_ms"] > 0
+        assert sample["memory_bytes"] > 0
+        assert time.time() - sample["time"] < 60
+        text = governed.get("/metrics").body.decode()
+        assert 'legodnn_inference_seconds_count{model="tiny"} 1.0' in text
+        assert "legodnn_memory_planned_bytes" in text
+    assert runtime.on_inference is None, "the governor has let go of the runtime"
+
+
+def test_the_page_needs_nothing_else(client: Client) -> None:
+    text = client.get("/").body.decode()
+    assert text.startswith("<!doctype html>")
+    assert 'lang="en"' in text
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in text
+
+
+def test_the_openapi_document_describes_every_address(client: Client, runtime: Runtime) -> None:
+    document = client.get("/openapi.json").json
+    routes = {(r.path, m) for r in application(runtime).routes for m in r.methods - {"HEAD"}}  # type: ignore[attr-defined]
+    told = {
+        (path, method.upper())
+        for path, item in document["paths"].items()
+        for method in item
+        if method in ("get", "put", "post")
+    }
+    assert told == routes
+    named = json.dumps(document).split('"#/components/schemas/')[1:]
+    assert {n.split('"')[0] for n in named} <= document["components"]["schemas"].keys()
+
+
+class Slow:
+    """A runtime that takes its time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.ran, self.lock = seconds, 0, threading.Lock()
+
+    def run(self, model: str, x: Any) -> Inference:
+        assert self.lock.acquire(blocking=False), "two at a time"
+        time.sleep(self.seconds)
+        self.ran += 1
+        self.lock.release()
+        return Inference({"y": np.zeros(1, np.float32)}, None, self.seconds * 1e3)  # type: ignore[arg-type]
+
+
+def test_a_line_takes_so_many_and_no_more() -> None:
+    async def ask() -> list[Any]:
+        asked = [queue.infer(X) for _ in range(5)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    slow = Slow(0.05)
+    queue = InferenceQueue(slow, "m", length=3, timeout_s=10)
+    results = asyncio.run(ask())
+    full = [r for r in results if isinstance(r, OverloadedError)]
+    assert len(full) == 2
+    assert slow.ran == 3
+    assert queue.served == 3
+    assert queue.waiting == 0
+    assert all(e.retry_after_s >= 1 and "try again" in str(e) for e in full)
+    queue.close()
+    queue = InferenceQueue(slow, "m", length=9, timeout_s=0.07)
+    results = asyncio.run(ask())
+    late = [r for r in results if isinstance(r, OverloadedError)]
+    assert late, "who waits too long is told so"
+    assert "waited more than" in str(late[0])
+    queue.close()
+
+
+def test_who_goes_away_leaves_the_line() -> None:
+    async def ask() -> None:
+        first = asyncio.create_task(queue.infer(X))
+        second = asyncio.create_task(queue.infer(X))
+        await asyncio.sleep(0.02)
+        second.cancel()
+        await first
+        with pytest.raises(asyncio.CancelledError):
+            await second
+
+    slow = Slow(0.1)
+    queue = InferenceQueue(slow, "m", length=9, timeout_s=10)
+    asyncio.run(ask())
+    queue.close()
+    assert slow.ran == 1
+    assert queue.waiting == 0
+
+
+def test_many_clients_while_the_budget_changes_lose_and_leak_nothing(runtime: Runtime) -> None:
+    least, most = least_memory(runtime), runtime.plan.memory_bytes
+    process, rng = psutil.Process(), np.random.default_rng(0)
+    with served(runtime, ServiceSettings(queue_length=4)) as busy:
+        busy.infer("tiny", npy(X), "application/x-npy")
+        descriptors, threads = process.num_fds(), process.num_threads()
+        ended = time.monotonic() + 3
+
+        def work(number: int) -> set[int]:
+            statuses = set()
+            while time.monotonic() < ended:
+                if number == 0:
+                    limit = int(rng.integers(least, most))
+                    statuses.add(busy.ask("PUT", "/v1/budget", json.dumps({"memory_bytes": limit})).status)
+                elif number == 1:
+                    statuses.add(busy.infer("tiny", b"damaged", "application/x-npy").status)
+                else:
+                    statuses.add(busy.infer("tiny", npy(X), "application/x-npy").status)
+            return statuses
+
+        with ThreadPoolExecutor(10) as pool:
+            statuses = set().union(*pool.map(work, range(10)))
+        assert statuses <= {200, 400, 429, 503}, statuses
+        assert {200, 400} <= statuses
+        time.sleep(0.5)
+        assert process.num_fds() <= descriptors + 2
+        assert process.num_threads() <= threads + 8, "of the pool that decodes bodies"

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="the service is not installed")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
 from legodnn import Runtime, Store
 from legodnn.runtime.serving.service import ServiceSettings
 from tests.runtime.serving.served import Client, served
 
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 

@@ -24,8 +24,10 @@ from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy
+from legodnn.blocks.pruning.allocation import Allocator, Target, uniform
 from legodnn.blocks.pruning.criteria import Criterion
-from legodnn.blocks.pruning.prune import choose, remove
+from legodnn.blocks.pruning.prune import choose
+from legodnn.blocks.pruning.surgery import remove
 
 # A part of a least squares problem for a layer's weights, shape (inputs, outputs): the numbers of the outputs in it,
 # what is multiplied with their weights, shape (n, inputs), and the wanted results, shape (n, outputs in it).
@@ -51,20 +53,26 @@ def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Arra
 
 
 def descendants(
-    block: keras.Model, sparsities: Sequence[float], criterion: Criterion, x: Sequence[Array], fitted: bool = True
+    block: keras.Model,
+    targets: Sequence[Target],
+    criterion: Criterion,
+    x: Sequence[Array],
+    fitted: bool = True,
+    allocator: Allocator = uniform,
 ) -> list[tuple[IdArray, keras.Model]]:
-    """Return, for each sparsity, the IDs of the removed channels and the descendant without them.
+    """Return, for each target, the IDs of the removed channels and the descendant without them.
 
     Args:
         block: a Functional model.
-        sparsities: the shares of channels to remove; see `legodnn.blocks.pruning.prune.descendant`.
+        targets: the most that each descendant may cost.
         criterion: which channels go.
         x: sample inputs of the block, each of shape (n, ...).
         fitted: whether the remaining weights are refitted to the original's responses.
+        allocator: how many channels of each group stay.
     """
     channels, found = analyse(block), []
-    for sparsity in sparsities:
-        removed = choose(block, channels, sparsity, criterion, alone(x))
+    for target in targets:
+        removed = choose(block, channels, target, criterion, allocator, alone(x))
         student = remove(block, channels, removed)
         if fitted:
             refit(block, student, channels, removed, x)

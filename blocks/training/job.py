@@ -24,6 +24,7 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import data_and_model
+from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.criteria import CRITERIA
 from legodnn.blocks.pruning.reconstruct import descendants, features
 from legodnn.blocks.training.distill import distill
@@ -59,12 +60,12 @@ def run_job(
         progress: is told of every step.
     """
     recipe = work.recipe
-    pruned = {}
+    pruned, targets = {}, [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
     criterion, fitted = CRITERIA[recipe.criterion], bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in blocks:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
-            pruned[piece.name] = descendants(piece.model, recipe.sparsities, criterion, x, fitted)
+            pruned[piece.name] = descendants(piece.model, targets, criterion, x, fitted)
     checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,

@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.criteria import Criterion, Importance, batch_norm_scale, l1, l2, reconstruction
 from legodnn.blocks.pruning.prune import choose, descendant
 
@@ -115,7 +116,9 @@ def test_reconstruction_comes_close_to_the_best_set() -> None:
     keras.utils.set_random_seed(0)
     block, x = block_of(layers.BatchNormalization(), layers.ReLU()), samples()
     channels = analyse(block)
-    gone = np.flatnonzero(np.isin(channels.made["a"], choose(block, channels, 0.5, reconstruction, x)))
+    gone = np.flatnonzero(
+        np.isin(channels.made["a"], choose(block, channels, Target("sparsity", 0.5), reconstruction, x=x))
+    )
     every = sorted(change(block, channels, three, x) for three in combinations(range(6), 3))
     assert change(block, channels, tuple(gone), x) <= every[2] * 1.001
 
@@ -131,4 +134,4 @@ def test_every_criterion_serves_a_block_with_ties_and_several_readers(criterion:
     importance = criterion(block, channels, samples())
     assert importance.shape == (channels.count,)
     assert np.isfinite(importance).all()
-    assert descendant(block, 0.5, criterion, samples()).count_params() < block.count_params()
+    assert descendant(block, 0.5, criterion, x=samples()).count_params() < block.count_params()

@@ -15,6 +15,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import compose_pieces, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import model_of
+from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.criteria import reconstruction
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.training import job
@@ -43,7 +44,7 @@ def test_reconstruction_looks_at_the_features_that_each_block_reads(
         if piece.kind == "block":
             channels = analyse(piece.model)
             x = [np.asarray(tensors[name]) for name in piece.inputs]
-            expected = choose(piece.model, channels, 0.5, reconstruction, x)
+            expected = choose(piece.model, channels, Target("sparsity", 0.5), reconstruction, x=x)
             np.testing.assert_array_equal(found[piece.name]["descendants"][0]["removed"], expected)
 
 

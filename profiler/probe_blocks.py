@@ -24,7 +24,7 @@ from legodnn.runtime.tflite.model_writer import write_model_file
 from legodnn.widths_table import LayerKind
 
 # Kinds of operators, and of their options, by their numbers in the format.
-_CONV, _DEPTHWISE, _QUANTIZE, _DEQUANTIZE = (3, 1), (4, 2), (114, 89), (6, 38)
+CONVOLUTION, DEPTHWISE, _QUANTIZE, _DEQUANTIZE = (3, 1), (4, 2), (114, 89), (6, 38)
 _VERSIONS = {"float32": 1, "int8": 3}
 _SAME, _RELU = 0, 1
 _ACTIVATION_SCALE, _WEIGHT_SCALE = 0.05, 0.01
@@ -41,13 +41,13 @@ def probe_file(kind: LayerKind, precision: Precision, size: int, outer: int, wid
         width: the number of channels inside.
     """
     side = 3 if kind == "conv" else 1
-    layers = [(_CONV, (width, side, side, outer)), (_CONV, (outer, side, side, width))]
+    layers = [(CONVOLUTION, (width, side, side, outer)), (CONVOLUTION, (outer, side, side, width))]
     if kind == "depthwise":
-        layers.insert(1, (_DEPTHWISE, (1, 3, 3, width)))
-    return _layers_file(precision, size, layers)
+        layers.insert(1, (DEPTHWISE, (1, 3, 3, width)))
+    return layers_file(precision, size, layers)
 
 
-def _layers_file(precision: Precision, size: int, layers: Sequence[tuple[tuple[int, int], Shape]]) -> bytes:
+def layers_file(precision: Precision, size: int, layers: Sequence[tuple[tuple[int, int], Shape]]) -> bytes:
     """Return the content of the file of layers one after another, with ReLU between them.
 
     Args:
@@ -83,12 +83,12 @@ class _Graph:
 
     def convolution(self, kind: tuple[int, int], x: int, shape: Shape, relu: bool) -> int:
         """Add a convolution of stride 1 that keeps the image's size, and return the number of its output."""
-        axis = 3 if kind == _DEPTHWISE else 0
+        axis = 3 if kind == DEPTHWISE else 0
         channels = shape[axis]
         inputs = [x, self._weights(shape, axis), self._bias(channels)]
         y = self.activation((*self._tensors[x].shape[:3], channels))
         options = {"padding": _SAME, "stride_w": 1, "stride_h": 1, "activation": _RELU if relu else 0, "bias_type": 0}
-        options |= {"multiplier": 1} if kind == _DEPTHWISE else {}
+        options |= {"multiplier": 1} if kind == DEPTHWISE else {}
         options |= {"dilation_w": 1, "dilation_h": 1}
         return self._operator(kind, inputs, y, _VERSIONS[self._precision], options)
 

@@ -28,6 +28,7 @@ from legodnn.blocks.pruning.allocation import Allocator, Target, uniform
 from legodnn.blocks.pruning.criteria import Criterion
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.pruning.surgery import remove
+from legodnn.recipe import RoundTo
 
 # A part of a least squares problem for a layer's weights, shape (inputs, outputs): the numbers of the outputs in it,
 # what is multiplied with their weights, shape (n, inputs), and the wanted results, shape (n, outputs in it).
@@ -59,8 +60,11 @@ def descendants(
     x: Sequence[Array],
     fitted: bool = True,
     allocator: Allocator = uniform,
+    round_to: RoundTo = 1,
 ) -> list[tuple[IdArray, keras.Model]]:
     """Return, for each target, the IDs of the removed channels and the descendant without them.
+
+    Targets that come to the same channels share one descendant.
 
     Args:
         block: a Functional model.
@@ -69,10 +73,15 @@ def descendants(
         x: sample inputs of the block, each of shape (n, ...).
         fitted: whether the remaining weights are refitted to the original's responses.
         allocator: how many channels of each group stay.
+        round_to: what the numbers of kept channels are rounded to, see `rounding`.
     """
-    channels, found = analyse(block), []
+    channels = analyse(block)
+    found: list[tuple[IdArray, keras.Model]] = []
     for target in targets:
-        removed = choose(block, channels, target, criterion, allocator, alone(x))
+        removed = choose(block, channels, target, criterion, allocator, alone(x), round_to)
+        if same := next((pair for pair in found if set(pair[0].tolist()) == set(removed.tolist())), None):
+            found.append(same)
+            continue
         student = remove(block, channels, removed)
         if fitted:
             refit(block, student, channels, removed, x)

@@ -21,9 +21,11 @@ from pathlib import Path
 import keras
 
 from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import data_and_model
+from legodnn.blocks.kept_channels import distinct, write_kept
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.criteria import CRITERIA
 from legodnn.blocks.pruning.reconstruct import descendants, features
@@ -60,16 +62,20 @@ def run_job(
         progress: is told of every step.
     """
     recipe = work.recipe
-    pruned, targets = {}, [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
+    pruned: dict[str, list[tuple[IdArray, keras.Model]]] = {}
+    targets = [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
     criterion, fitted = CRITERIA[recipe.criterion], bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in blocks:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
-            pruned[piece.name] = descendants(piece.model, targets, criterion, x, fitted)
+            found = descendants(piece.model, targets, criterion, x, fitted, round_to=recipe.round_to)
+            pruned[piece.name] = distinct(found)
+            write_kept(work, piece, [removed for removed, _ in found])
+    students = {name: [student for _, student in found] for name, found in pruned.items() if found}
     checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,
-        {name: [student for _, student in found] for name, found in pruned.items()},
+        students,
         data,
         recipe.distill_epochs,
         recipe.batch_size,
@@ -82,7 +88,7 @@ def run_job(
         progress=progress,
     )
     for name, found in pruned.items():
-        write_descendants(work, name, found, errors[name])
+        write_descendants(work, name, found, errors.get(name, []))
     checkpoint.discard()
 
 

@@ -75,7 +75,7 @@ def pull_together(block: keras.Model, channels: Channels, clusters: Clusters, ra
             variable.assign(np.moveaxis(new, 0, axis))
 
 
-def merge(block: keras.Model, channels: Channels, clusters: Clusters) -> tuple[IdArray, keras.Model]:
+def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -> tuple[IdArray, keras.Model]:
     """Return the IDs of the channels that were merged into others, and the block without them.
 
     It computes what `block` computes when the channels of each cluster are equal. Its layers have the shapes that

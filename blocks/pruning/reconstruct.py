@@ -45,7 +45,7 @@ def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Arra
     for piece in pieces:
         inputs = [tensors[name] for name in piece.inputs]
         yield piece, inputs
-        tensors.update(zip(piece.outputs, outputs_of(piece.model, inputs), strict=True))
+        tensors.update(zip(piece.outputs, batched_outputs(piece.model, inputs), strict=True))
 
 
 def refit(
@@ -68,7 +68,7 @@ def refit(
     if not len(seen[0]):
         return
     twins = {call.name: call for call in calls(student)}
-    targets = outputs_of(block, held_out)
+    targets = batched_outputs(block, held_out)
     best, weights = _error(student, held_out, targets), student.get_weights()
     for call in calls(block):
         twin = twins[call.name]
@@ -89,7 +89,7 @@ def split_images(inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
 
 
 def _error(student: keras.Model, inputs: Sequence[Array], targets: Sequence[Array]) -> float:
-    return float(relative_error(outputs_of(student, inputs), targets))
+    return float(relative_error(batched_outputs(student, inputs), targets))
 
 
 def _is_linear(call: LayerCall) -> bool:
@@ -217,7 +217,7 @@ def _batches(inputs: Sequence[Array]) -> Iterator[Any]:
         yield alone([x[start : start + _BATCH] for x in inputs])
 
 
-def outputs_of(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
+def batched_outputs(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
     """Return the outputs of a model for a few hundred inputs, each of shape (n, ...), computed in batches."""
     parts = [[ops.convert_to_numpy(y) for y in as_list(model(x, training=False))] for x in _batches(inputs)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -19,7 +19,7 @@ from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.importing.graph import calls
 from legodnn.blocks.pruning.allocation import PruningProblem, Target
-from legodnn.blocks.pruning.merging import merge, nearest_kept, pull_together
+from legodnn.blocks.pruning.merging import merge_channels, nearest_kept, pull_together
 from legodnn.blocks.pruning.reconstruct import refit
 from legodnn.blocks.pruning.surgery import remove, surviving_ids
 from legodnn.blocks.pruning.widths import Widths
@@ -146,7 +146,7 @@ def soft_clusters(start: float = 0.02) -> Regime:
 
     After every training step the members of each cluster move a part of the way to their mean; between the steps they
     are trained on. The part grows over the training, so that the members are equal at its end. Then they are merged,
-    and their readers' slices are added (`merging.merge`).
+    and their readers' slices are added (`merging.merge_channels`).
 
     Args:
         start: the part at the beginning, in (0, 1]. It grows geometrically to 1.
@@ -159,7 +159,7 @@ def soft_clusters(start: float = 0.02) -> Regime:
         channels = analyse(soft)
         _tune(means, "soft_clusters")(soft, lambda share: pull_together(soft, channels, clusters, start ** (1 - share)))
         pull_together(soft, channels, clusters, 1.0)
-        return merge(soft, channels, clusters)
+        return merge_channels(soft, channels, clusters)
 
     return clustering
 

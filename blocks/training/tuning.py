@@ -15,7 +15,7 @@ import numpy as np
 from legodnn.arrays import Array
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import as_list, run_calls
-from legodnn.blocks.pruning.reconstruct import outputs_of
+from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.regimes import Tune
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.pointwise import strides_before_pointwise
@@ -64,7 +64,7 @@ def tune_on(
     inputs = [np.asarray(a) for a in x]
 
     def tune(student: keras.Model, after_step: Callable[[float], None]) -> None:
-        targets = outputs_of(block, inputs)
+        targets = batched_outputs(block, inputs)
         imitator, rng = _Imitator(student), np.random.default_rng(seed)
         size = min(batch_size, len(inputs[0]))
         imitator([a[:1] for a in inputs])  # builds it

@@ -15,7 +15,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import as_list
-from legodnn.blocks.pruning.merging import Clusters, merge, nearest_kept, pull_together
+from legodnn.blocks.pruning.merging import Clusters, merge_channels, nearest_kept, pull_together
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import full_widths, removed_ids
 from tests.blocks.random_graphs import NO_SHRINKING, conv, small_model
@@ -31,7 +31,7 @@ def check_merged(model: keras.Model, seed: int) -> keras.Model:
         clusters = (*clusters, into)
     clustered = remove(model, channels, np.empty(0, np.int64))
     pull_together(clustered, analyse(clustered), clusters, 1.0)
-    removed, merged = merge(clustered, analyse(clustered), clusters)
+    removed, merged = merge_channels(clustered, analyse(clustered), clusters)
     x = rng.normal(size=(4, *model.input_shape[1:])).astype(np.float32)
     for found, wanted in zip(as_list(merged(x, training=False)), as_list(clustered(x, training=False)), strict=True):
         wanted = np.asarray(wanted)
@@ -103,7 +103,7 @@ def test_readers_slices_are_added() -> None:
     block.set_weights(
         [np.array([[1.0, 5.0, 1.0]]), np.array([2.0, 0.0, 2.0]), np.array([[3.0], [4.0], [7.0]]), np.zeros(1)]
     )
-    removed, merged = merge(block, analyse(block), (np.array([0, 1, 0]),))
+    removed, merged = merge_channels(block, analyse(block), (np.array([0, 1, 0]),))
     assert removed.tolist() == [3]
     np.testing.assert_array_equal(merged.get_layer("z").kernel, [[10.0], [4.0]])
     np.testing.assert_array_equal(block.get_layer("z").kernel, [[3.0], [4.0], [7.0]])

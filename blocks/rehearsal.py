@@ -19,7 +19,8 @@ from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converte
 from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.export.options import convert_safely, evaluation_batch, option_name
 from legodnn.blocks.manifest import check_manifest
-from legodnn.blocks.pruning.prune import check_copy, descendant
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
 from legodnn.errors import ModelError

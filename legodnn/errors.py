@@ -15,6 +15,7 @@
     │   ├── TrialError      a store could not be tried out, for no fault of its own
     │   └── PackingError    packed weights cannot be made or kept; the Interpreter runs the store without them
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
+    │   └── TargetError     a block cannot be pruned to its target
     ├── DataError           (offline) training data cannot be used
     ├── WriteError          a file cannot be written: the disk is full, or it is not allowed
     └── DependencyError     an optional package is not installed
@@ -113,6 +114,10 @@ class PackingError(ExecutionError):
 
 class ModelError(LegoError):
     """A Keras model cannot be cut into blocks, pruned or exported."""
+
+
+class TargetError(ModelError):
+    """A block or model cannot be pruned to its target. The message says the least that can be reached, and why."""
 
 
 class DataError(LegoError):

@@ -32,7 +32,9 @@ MAY_IMPORT = {
     ],
     "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
     "legodnn.runtime.serving": ["legodnn", "legodnn.runtime", "legodnn.runtime.governing"],
-    "legodnn.profiler": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.executors"],
+    "legodnn.profiler": [
+        *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device", "legodnn.runtime.executors"),
+    ],
     "legodnn.blocks.importing": ["legodnn"],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],

@@ -3,8 +3,8 @@
 Every channel of every tensor has an ID. The rule of each operation (`rules`) says how its output channels depend on its
 input channels: they are the same (batch norm, pooling), the inputs' one after another (concatenate), the inputs' united
 one by one (add), or new ones that its weights make (convolution, dense). Channels that are united are *coupled*: they
-are removed together or not at all. Sets of coupled channels that the same layers make form a *group*; a sparsity is the
-share of its sets that a group loses.
+are removed together or not at all. Sets of coupled channels that the same layers make form a *group*. Every relation
+treats them alike, so that what a block costs depends on how many sets of each group stay, not on which.
 
 The block's inputs and outputs keep all channels, and so does every tensor that an unknown operation reads or writes:
 that may cost compression, never correctness. The idea of dependency groups is DepGraph's (Fang et al., CVPR 2023).

@@ -151,10 +151,11 @@ def as_list(values: Any) -> list[Any]:
 
 def macs(model: keras.Model) -> int:
     """Return the multiply-accumulates of one inference in convolutions, dense layers and attention."""
-    return sum(_call_macs(call) for call in calls(model))
+    return sum(call_macs(call) for call in calls(model))
 
 
-def _call_macs(call: LayerCall) -> int:
+def call_macs(call: LayerCall) -> int:
+    """Return the multiply-accumulates of one call for one image; 0 where an operation multiplies by no weights."""
     layer: Any = call.operation
     if call.kind == "MultiHeadAttention":
         return _attention_macs(layer, [t.shape[1] for t in call.inputs])

@@ -1,7 +1,7 @@
-"""Making descendants: choose channels by a criterion and remove them; the block's inputs and outputs keep their shapes.
+"""Making descendants by pruning alone: choose channels for a target, and remove them.
 
-Which channels are coupled is told by `channels.analysis`, what an operation loses with a channel by `channels.rules`,
-and which channels matter by `criteria`. Training is left to `training.distill`.
+Which channels matter is told by `criteria`, how many of which group stay by `allocation` and `rounding`, and `surgery`
+removes them. Training is left to `training.distill`.
 """
 
 from __future__ import annotations
@@ -9,118 +9,54 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 
-from legodnn.arrays import Array, Mask
-from legodnn.blocks.channels.analysis import ChannelGroup, Channels, analyse
+from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
-from legodnn.blocks.channels.rules import channel_rule
-from legodnn.blocks.importing.difference import same_function, sample_inputs
-from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, rebuild, submodel
-from legodnn.blocks.importing.layer_copies import blank_copy, give_state, has_state
-from legodnn.blocks.pruning.criteria import Criterion, Importance, l1
+from legodnn.blocks.pruning.allocation import Allocator, Target, pose, uniform
+from legodnn.blocks.pruning.criteria import Criterion, l1
+from legodnn.blocks.pruning.rounding import rounded
+from legodnn.blocks.pruning.surgery import remove
 from legodnn.errors import ModelError
+from legodnn.recipe import RoundTo
 
 
 def choose(
-    block: keras.Model, channels: Channels, sparsity: float, criterion: Criterion = l1, x: Any = None
+    block: keras.Model,
+    channels: Channels,
+    target: Target,
+    criterion: Criterion = l1,
+    allocator: Allocator = uniform,
+    x: Any = None,
+    round_to: RoundTo = 1,
 ) -> IdArray:
-    """Return the IDs of the channels to remove: the least important share of each group, but never all of it.
+    """Return the IDs of the channels to remove: the least important ones of each group, but never all of it.
 
     Args:
         block: a Functional model.
         channels: what `analyse(block)` returned.
-        sparsity: the share of each group's channels to remove, in [0, 1).
+        target: the most that the block may cost.
         criterion: the importance of each channel; a set of coupled channels has the sum of theirs.
+        allocator: how many channels of each group stay.
         x: sample inputs of the block, for criteria that look at activations.
-    """
-    if not channels.groups:
-        return np.empty(0, np.int64)
-    importance = criterion(block, channels, x)
-    return np.concatenate([_least_important(group, importance, sparsity) for group in channels.groups])
-
-
-def _least_important(group: ChannelGroup, importance: Importance, sparsity: float) -> IdArray:
-    count = len(group.coupled)
-    drop = min(count - 1, round(sparsity * count))
-    order = np.argsort([importance[ids].sum() for ids in group.coupled], kind="stable")
-    return np.concatenate([np.empty(0, np.int64), *(group.coupled[i] for i in order[:drop])])
-
-
-def remove(block: keras.Model, channels: Channels, removed: IdArray) -> keras.Model:
-    """Return a new model without some channels, with its own copies of the remaining weights.
-
-    It computes what `block` computes when every layer that sums over removed channels reads zeros for them.
-
-    Args:
-        block: a Functional model.
-        channels: what `analyse(block)` returned.
-        removed: IDs of the channels to remove; coupled ones go together.
-    """
-    keep = {key: ~np.isin(ids, removed) for key, ids in channels.of.items()}
-    copies: dict[int, tuple[Any, list[Array] | None]] = {}
-
-    def replace(call: LayerCall) -> Any:
-        operation, keep_in, keep_out = call.operation, keep[id(call.inputs[0])], keep[id(call.outputs[0])]
-        whole = call.name in channels.kept_whole or bool(keep_in.all() and keep_out.all())
-        if id(operation) not in copies:
-            copies[id(operation)] = _copy(call, keep_in, keep_out, whole)
-        copy = copies[id(operation)][0]
-        if not isinstance(operation, keras.layers.Layer) and not whole:
-            del copies[id(operation)]  # Another call of the same operation may have other channels.
-        return copy
-
-    pruned = rebuild(block, replace)
-    originals = {id(call.operation): call.operation for call in calls(block)}
-    for key, (layer, weights) in copies.items():
-        if weights is not None:
-            layer.set_weights(weights)
-        elif layer is not originals[key]:
-            give_state(originals[key], layer)
-    return pruned
-
-
-def check_copy(block: keras.Model) -> None:
-    """Copy a block with all of its channels, and compare the copy with the block on sample inputs.
+        round_to: what the numbers of kept channels are rounded to, see `rounding`; 1 leaves them as they are.
 
     Raises:
-        ModelError: a layer's copy cannot be made or computes something else; the message names the layer.
+        TargetError: the target cannot be reached.
     """
-    copy = remove(block, analyse(block), np.empty(0, np.int64))
-    x = alone(sample_inputs(block))
-    if same_function(as_list(copy(x, training=False)), as_list(block(x, training=False))):
-        return
-    for mine, own in zip(calls(copy), calls(block), strict=True):
-        pair = (submodel(m.inputs, c.outputs, "until")(x, training=False) for m, c in ((copy, mine), (block, own)))
-        if not same_function(*map(as_list, pair)):
-            raise ModelError(
-                f"layer {own.name} ({own.kind}) cannot be copied: its copy computes something else; it must restore "
-                "all its state in load_own_variables and from its configuration, and give the same for the same input"
-            )
-    raise ModelError(f"{block.name} gives other outputs for the same input each time it is run")
+    problem = pose(block, target, criterion, x, channels=channels)
+    return problem.removed(rounded(problem, allocator(problem), round_to))
 
 
-def _copy(call: LayerCall, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[Any, list[Array] | None]:
-    """Return an operation with only the kept channels, not built yet, and its weights; None: the original's weights."""
-    operation: Any = call.operation
-    rule = None if whole else channel_rule(call)
-    cut = None if rule is None or isinstance(rule, str) else rule.cut
-    changes, weights = cut(call, keep_in, keep_out) if cut else ({}, None)
-    if not changes and weights is None and not has_state(operation):
-        return operation, None
-    copy = blank_copy(operation, changes)
-    if isinstance(copy, keras.layers.Layer):
-        copy.trainable = True  # The original may be frozen, but a descendant is trained.
-    return copy, weights if has_state(operation) else None
-
-
-def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x: Any = None) -> keras.Model:
+def descendant(
+    block: keras.Model, sparsity: float, criterion: Criterion = l1, allocator: Allocator = uniform, x: Any = None
+) -> keras.Model:
     """Return a copy of a block that has lost a share of its inner channels; inputs and outputs keep their shapes.
 
     Args:
         block: a Functional model.
-        sparsity: the share of each group's channels to remove, in [0, 1); 0 gives a plain copy.
+        sparsity: the share of the channels to remove, in [0, 1), see `Target`; 0 gives a plain copy.
         criterion: which channels go.
+        allocator: how many channels of each group stay.
         x: sample inputs of the block, for criteria that look at activations.
 
     Raises:
@@ -141,4 +77,4 @@ def descendant(block: keras.Model, sparsity: float, criterion: Criterion = l1, x
     if sparsity and not channels.groups:
         reasons = "; ".join(f"{name}: {why}" for name, why in channels.kept_whole.items())
         raise ModelError(f"block {block.name!r} has no inner channels to remove" + (f" ({reasons})" if reasons else ""))
-    return remove(block, channels, choose(block, channels, sparsity, criterion, x))
+    return remove(block, channels, choose(block, channels, Target("sparsity", sparsity), criterion, allocator, x))

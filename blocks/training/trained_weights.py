@@ -17,7 +17,7 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.pruning.prune import remove
+from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.errors import StoreError
 

@@ -12,7 +12,9 @@ from keras import layers, ops
 
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.importing.graph import calls, macs
-from legodnn.blocks.pruning.prune import choose, remove
+from legodnn.blocks.pruning.allocation import Target
+from legodnn.blocks.pruning.prune import choose
+from legodnn.blocks.pruning.surgery import remove
 
 # Layers that sum over channels: they can be given zeros for some.
 READERS = (
@@ -67,7 +69,7 @@ def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np
 
 def _check(model: keras.Model, sparsity: float) -> tuple[Channels, keras.Model]:
     channels = analyse(model)
-    removed = choose(model, channels, sparsity)
+    removed = choose(model, channels, Target("sparsity", sparsity))
     pruned = remove(model, channels, removed)
     gone = {layer: np.isin(ids, removed) for layer, ids in channels.made.items()}
     x = np.random.default_rng(3).normal(size=(5, *model.input_shape[1:])).astype(np.float32)

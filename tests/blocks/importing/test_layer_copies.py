@@ -16,7 +16,8 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.graph import alone
 from legodnn.blocks.importing.opening import functional, in_float32
-from legodnn.blocks.pruning.prune import check_copy, descendant, remove
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.pruning.surgery import check_copy, remove
 from legodnn.errors import ModelError
 
 IMAGE, SEQUENCE, SPACE = (8, 8, 3), (5, 3), {"1": (8, 3), "2": (8, 8, 3), "3": (4, 4, 4, 3)}

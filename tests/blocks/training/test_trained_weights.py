@@ -12,7 +12,9 @@ from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.pruning.prune import choose, remove
+from legodnn.blocks.pruning.allocation import Target
+from legodnn.blocks.pruning.prune import choose
+from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.trained_weights import (
     read_descendants,
     read_joint,
@@ -38,7 +40,7 @@ def pieces() -> list[Piece]:
 
 def descendants_of(piece: Piece) -> list[tuple[np.ndarray, keras.Model]]:
     channels = analyse(piece.model)
-    chosen = [choose(piece.model, channels, sparsity) for sparsity in (0.5, 0.75)]
+    chosen = [choose(piece.model, channels, Target("sparsity", sparsity)) for sparsity in (0.5, 0.75)]
     return [(removed, remove(piece.model, channels, removed)) for removed in chosen]
 
 

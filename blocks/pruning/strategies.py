@@ -1,0 +1,138 @@
+"""Strategies: names for a criterion (which channels go), an allocator (how many of which layer) and a regime (how).
+
+To add a strategy, write its line in `STRATEGIES` here, and enter its name in `StrategyName` in legodnn/recipe.py, which
+is read without Keras; a test compares the two. docs/pruning.md says what each is good for, and shows one being made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import keras
+
+from legodnn.arrays import Array
+from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.graph import alone
+from legodnn.blocks.pruning.allocation import (
+    Allocator,
+    PruningProblem,
+    Target,
+    global_threshold,
+    measured_between,
+    pose,
+    uniform,
+)
+from legodnn.blocks.pruning.criteria import (
+    Criterion,
+    Importance,
+    batch_norm_scale,
+    cluster,
+    drawn,
+    geometric_median,
+    l1,
+    l2,
+    relative,
+)
+from legodnn.blocks.pruning.reconstruct import batched_outputs
+from legodnn.blocks.pruning.regimes import (
+    Descendant,
+    Means,
+    Regime,
+    Tune,
+    gradual,
+    layer_by_layer,
+    one_shot,
+    soft_clusters,
+    sparse_scales,
+)
+from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
+from legodnn.blocks.pruning.rounding import rounded
+from legodnn.blocks.pruning.widths import Widths
+from legodnn.recipe import RoundTo
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How descendants are made; see `Criterion`, `Allocator` and `Regime`."""
+
+    criterion: Criterion = l1
+    allocator: Allocator = uniform
+    regime: Regime = one_shot
+
+
+# The strategies that a recipe can name.
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy(drawn(0)),
+    "l1": Strategy(l1),
+    "l2": Strategy(l2),
+    "batch_norm_scale": Strategy(batch_norm_scale),
+    "geometric_median": Strategy(geometric_median),
+    "reconstruction": Strategy(reconstruction),
+    "global_l1": Strategy(relative(l1), global_threshold),
+    "gradual_l1": Strategy(l1, uniform, gradual()),
+    "taylor": Strategy(taylor, measured_between),
+    "gradual_taylor": Strategy(taylor, measured_between, gradual()),
+    "slimming": Strategy(batch_norm_scale, global_threshold, sparse_scales()),
+    "thinet": Strategy(reconstruction, uniform, layer_by_layer),
+    "soft_clusters": Strategy(cluster, uniform, soft_clusters()),
+}
+
+
+def descendants(
+    block: keras.Model,
+    targets: Sequence[Target],
+    strategy: Strategy,
+    x: Sequence[Array],
+    fitted: bool = True,
+    tune: Tune | None = None,
+    *,
+    round_to: RoundTo = 1,
+    seed: int = 0,
+) -> list[Descendant]:
+    """Return, for each target, the IDs of the removed channels and the descendant without them.
+
+    Targets that come to the same channels share one descendant.
+
+    Args:
+        block: a Functional model.
+        targets: the most that each descendant may cost.
+        strategy: how they are made.
+        x: sample inputs of the block, each of shape (n, ...).
+        fitted: whether the remaining weights are refitted to the original's responses.
+        tune: trains a block for a while, for regimes that train.
+        round_to: what the numbers of kept channels are rounded to, see `rounding`; 1 leaves them as they are.
+        seed: of allocators that search.
+
+    Raises:
+        ModelError: the regime trains, and there is no `tune`.
+        TargetError: a target cannot be reached.
+    """
+
+    @cache
+    def outputs() -> list[Array]:
+        return batched_outputs(block, x)
+
+    def loss(model: keras.Model) -> float:
+        return float(relative_error(batched_outputs(model, x), outputs()))
+
+    @cache
+    def importance() -> Importance:
+        return strategy.criterion(block, analyse(block), alone(x))  # the same for all targets
+
+    def criterion(model: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        return importance() if model is block else strategy.criterion(model, channels, x)
+
+    def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
+        problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)
+        return problem, rounded(problem, strategy.allocator(problem), round_to)
+
+    found: dict[frozenset[int], Descendant] = {}
+    chosen = []
+    for target in targets:
+        removed, student = strategy.regime(block, target, Means(decide, x, fitted, tune))
+        chosen.append(found.setdefault(frozenset(removed.tolist()), (removed, student)))
+    return chosen

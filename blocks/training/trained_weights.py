@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
@@ -59,19 +60,15 @@ def read_descendants(work: BuildState, pieces: Sequence[Piece]) -> dict[str, lis
     return found
 
 
-def write_descendants(
-    work: BuildState, block: str, descendants: Sequence[tuple[IdArray, keras.Model]], errors: Sequence[float]
-) -> None:
-    """Write the descendants of a block once they are trained.
+def descendants_tree(descendants: Sequence[tuple[IdArray, keras.Model]], errors: Sequence[float]) -> ArrayTree:
+    """Return the trained descendants of a block as they are kept in the work folder, under the block's name.
 
     Args:
-        work: the work folder.
-        block: the block's name.
         descendants: channel numbers that were removed, and what was left, for each sparsity.
         errors: relative error of each descendant on the validation images.
     """
     saved = [{"removed": removed, "weights": student.get_weights()} for removed, student in descendants]
-    work.write(block, {"errors": np.array(errors), "descendants": saved})
+    return {"errors": np.array(errors), "descendants": saved}
 
 
 def read_joint(work: BuildState, descendants: Students) -> bool:

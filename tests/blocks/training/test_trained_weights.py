@@ -14,10 +14,10 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.pruning.prune import choose, remove
 from legodnn.blocks.training.trained_weights import (
+    descendants_tree,
     read_descendants,
     read_joint,
     read_original,
-    write_descendants,
     write_joint,
     write_original,
 )
@@ -75,7 +75,7 @@ def test_descendants_come_back_of_the_blocks_that_are_finished(work: BuildState,
     assert read_descendants(work, pieces) == {}
     [block, _] = [p for p in pieces if p.kind == "block"]
     written = descendants_of(block)
-    write_descendants(work, block.name, written, [0.1, 0.2])
+    work.write(block.name, descendants_tree(written, [0.1, 0.2]))
     found = read_descendants(work, pieces)
     assert list(found) == [block.name]
     for student, (_, expected) in zip(found[block.name], written, strict=True):

@@ -13,7 +13,7 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -55,11 +55,7 @@ class Machine:
 
 
 def processors_of_a_job(cpus: Sequence[int], jobs: int) -> int:
-    """Return the most processors that a job can have if so many jobs are to run at a time on machines with `cpus`.
-
-    >>> processors_of_a_job([4, 16, 16], 3), processors_of_a_job([1, 1], 2), processors_of_a_job([2], 8)
-    (8, 1, 1)
-    """
+    """Return the most processors that a job can have if so many jobs are to run at a time on machines with `cpus`."""
     return next((n for n in range(max(cpus), 1, -1) if sum(c // n for c in cpus) >= jobs), 1)
 
 
@@ -212,12 +208,14 @@ def _outcome(job: Job, ref: Any) -> dict[str, Any] | LegoError | None:
 
 def _connect(address: str) -> None:
     """Connect this process to the cluster; raise WorkerError if that cannot be done."""
-    if ray.is_initialized():
-        raise WorkerError("this process is connected to a Ray cluster already; call ray.shutdown() first")
     known = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     if known and known != "auto":
         _check_answer(known)
+    if ray.is_initialized():
+        raise WorkerError("this process is connected to a Ray cluster already; call ray.shutdown() first")
     before = signal.getsignal(signal.SIGTERM)
+    # Ray prints dozens of lines on stdout when a machine is lost, without a setting against it. Stdout is the caller's.
+    ray._private.worker.print_to_stdstream = _told_by_ray
     try:
         ray.init(address, logging_level="ERROR", log_to_driver=False, configure_logging=False)
     except ConnectionError as e:
@@ -243,6 +241,12 @@ def _check_answer(address: str) -> None:
         socket.create_connection((host, int(port)), _ANSWER_S).close()
     except (OSError, OverflowError) as e:
         raise WorkerError(f"nobody answers at {address} ({e}): {_START}") from None
+
+
+def _told_by_ray(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+    """Keep what Ray would print for those who debug."""
+    for line in data.get("lines", ()):
+        log.debug(f"Ray: {line}")
 
 
 def _first_line(error: BaseException) -> str:

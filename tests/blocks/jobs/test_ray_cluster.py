@@ -18,16 +18,21 @@ import numpy as np
 import pytest
 
 from legodnn.blocks import build
-from legodnn.blocks.build_state import Checkpoint
+from legodnn.blocks.array_tree import flatten
+from legodnn.blocks.build_state import BuildState, Checkpoint
+from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.jobs.job import Job, Work
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.jobs.sent_modules import modules_to_send, take_modules
 from legodnn.blocks.jobs.versions import difference, versions_here
+from legodnn.blocks.training.divided import train_descendants
 from legodnn.errors import ModelError, WorkerError
 from legodnn.recipe import Recipe
 from legodnn.store import Store
 from tests.blocks.jobs.clusters import NODE, cluster, ray
 from tests.blocks.jobs.test_local_processes import Steps
+from tests.blocks.training.dropping import jobs_recipe, ninety_six_digits, trained
 
 from legodnn.blocks.jobs.ray_cluster import RayCluster, processors_of_a_job  # isort: skip (where there is no Ray, all is skipped)
 
@@ -40,36 +45,62 @@ def one_node() -> Iterator[str]:
         yield found.address
 
 
-def test_jobs_on_a_machine_of_a_cluster(one_node: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What `LocalProcesses` are tested for, in one connection, since each takes seconds."""
-    scalars: list[tuple[str, float, int]] = []
-    steps, counted = Steps(), Steps()
+@pytest.fixture(scope="module")
+def workers(one_node: str) -> Iterator[RayCluster]:
+    """One connection for several tests, since each takes seconds."""
     handler = signal.getsignal(signal.SIGTERM)
-    with RayCluster(one_node) as workers:
-        assert (workers.at_once, workers.threads, workers.divides) == (1, 1, True)
-        assert workers.memory_bytes == NODE["memory"]
+    with RayCluster(one_node) as found:
         assert signal.getsignal(signal.SIGTERM) == handler
-        with workers.team(Work(f"{TRYING}:doubling", {"factor": 3})) as team:
-            jobs = [Job(str(i), {"x": np.full(i, i)}, log=lambda *scalar: scalars.append(scalar)) for i in range(3)]
-            found = {job.name: outcome for job, outcome in team.run(jobs, steps)}
-        assert {n: o["x"].tolist() for n, o in found.items()} == {str(i): [3 * i] * i for i in range(3)}  # type: ignore[index]
-        assert len({int(o["process"]) for o in found.values()}) == 1  # type: ignore[index]
-        with workers.team(Work(f"{TRYING}:failing")) as team:
-            found = {job.name: outcome for job, outcome in team.run([Job("a", {"own": 1}), Job("b", {"own": 0})])}
-        assert isinstance(found["a"], ModelError)
-        assert "b: ZeroDivisionError: by nothing" in str(found["b"])
-        with workers.team(Work(f"{TRYING}:dying")) as team:
-            dying = {"deaths": 1, "signal": int(signal.SIGKILL)}
-            [(_, outcome)] = team.run([Job("dying", dying, Checkpoint(tmp_path / "state.npz"))], counted)
-        assert outcome["began"] == 1  # type: ignore[index]
-        assert "dying: its worker has ended; the job is done anew" in caplog.text
-        with pytest.raises(
-            WorkerError, match=r"needs 9\.0 GB of memory, and no machine of the cluster has more than 8"
-        ):
-            workers.team(Work("any", memory_bytes=9_000_000_000)).__enter__()
-        with pytest.raises(WorkerError, match="connected to a Ray cluster already"):
-            RayCluster(one_node).__enter__()
+        yield found
     assert not ray.is_initialized()
+
+
+def test_a_machine_of_a_cluster_does_jobs_as_a_process_here_does(workers: RayCluster) -> None:
+    scalars: list[tuple[str, float, int]] = []
+    steps = Steps()
+    with workers.team(Work(f"{TRYING}:doubling", {"factor": 3})) as team:
+        jobs = [Job(str(i), {"x": np.full(i, i)}, log=lambda *scalar: scalars.append(scalar)) for i in range(3)]
+        found: dict[str, Any] = {job.name: outcome for job, outcome in team.run(jobs, steps)}
+    assert {name: outcome["x"].tolist() for name, outcome in found.items()} == {"0": [], "1": [3], "2": [6, 6]}
+    assert len({int(outcome["process"]) for outcome in found.values()}) == 1
+    with workers.team(Work(f"{TRYING}:failing")) as team:
+        found = {job.name: outcome for job, outcome in team.run([Job("a", {"own": 1}), Job("b", {"own": 0})])}
+    assert isinstance(found["a"], ModelError)
+    assert "b: ZeroDivisionError: by nothing" in str(found["b"])
+
+
+def test_a_job_whose_worker_dies_goes_on_from_its_checkpoint(
+    workers: RayCluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with workers.team(Work(f"{TRYING}:dying")) as team:
+        dying = {"deaths": 1, "signal": int(signal.SIGKILL)}
+        [(_, outcome)] = team.run([Job("dying", dying, Checkpoint(tmp_path / "state.npz"))])
+    assert isinstance(outcome, dict)
+    assert outcome["began"] == 1
+    assert "dying: its worker has ended; the job is done anew" in caplog.text
+
+
+def test_what_a_cluster_cannot_do_is_told(workers: RayCluster, one_node: str) -> None:
+    assert (workers.at_once, workers.threads, workers.divides) == (1, 1, True)
+    assert workers.memory_bytes == NODE["memory"]
+    with pytest.raises(WorkerError, match=r"needs 9\.0 GB of memory, and no machine of the .* than 8"):
+        workers.team(Work("any", memory_bytes=9_000_000_000)).__enter__()
+    with pytest.raises(WorkerError, match="connected to a Ray cluster already"):
+        RayCluster(one_node).__enter__()
+
+
+def test_descendants_trained_on_a_cluster_are_those_trained_here(workers: RayCluster, tmp_path: Path) -> None:
+    recipe, digits = jobs_recipe(tmp_path), ninety_six_digits()
+    work = BuildState(tmp_path / "store", recipe.model_copy(update={"model": "gone.keras"}))
+    model = model_of(recipe, digits)
+    train_descendants(work, model, extract(model), digits, workers)
+    _, expected = trained(tmp_path / "here", recipe, digits, [["block1", "block2"]])
+    assert not list(work.path.glob("*.state.npz"))
+    for name, tree in expected.items():
+        found = work.read(name)
+        assert found is not None
+        for key, array in flatten(tree).items():
+            np.testing.assert_allclose(flatten(found)[key], array, rtol=1e-4, atol=1e-5, err_msg=f"{name} {key}")
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -93,11 +124,11 @@ def described(store: Store) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_cluster_makes_the_store_that_processes_here_make(
-    one_node: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cluster_makes_the_store_that_processes_here_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = recipe_of(tmp_path)
-    elsewhere = build(recipe, tmp_path / "elsewhere", allow_chance=True, cluster=one_node)
+    ray.shutdown()  # what other tests are connected to
+    with cluster() as found:
+        elsewhere = build(recipe, tmp_path / "elsewhere", allow_chance=True, cluster=found.address)
     # Sums depend on the number of threads in their last bits: each of the two has one.
     monkeypatch.setattr(LocalProcesses, "threads", 1)
     monkeypatch.setattr(LocalProcesses, "divides", True)
@@ -106,20 +137,32 @@ def test_a_cluster_makes_the_store_that_processes_here_make(
 
 
 @pytest.mark.slow
-def test_a_machine_that_is_lost_costs_its_job_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_that_is_lost_costs_its_job_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ray.shutdown()  # what other tests are connected to
     with cluster(2) as found:
         lost = next(iter(found.worker_nodes))
         with RayCluster(found.address) as workers, workers.team(Work(f"{TRYING}:slowly_counting")) as team:
             assert workers.at_once == 2
             jobs = [Job(str(i), {"numbers": 20}, Checkpoint(tmp_path / f"{i}.npz")) for i in range(2)]
-            timer = threading.Timer(8, lambda: found.remove_node(lost, allow_graceful=False))
-            timer.start()
+            files = [job.checkpoint.path for job in jobs]
+
+            def lose() -> None:
+                """Remove a node as soon as both jobs have kept some numbers."""
+                while not all(file is not None and file.exists() for file in files):
+                    time.sleep(0.1)
+                found.remove_node(lost, allow_graceful=False)
+
+            loser = threading.Thread(target=lose, daemon=True)
+            loser.start()
             outcomes = {job.name: outcome for job, outcome in team.run(jobs)}
-            timer.join()
+            loser.join()
         began = sorted(int(outcome["began"]) for outcome in outcomes.values())  # type: ignore[index]
         assert began[0] == 0
         assert 0 < began[1] < 20
         assert caplog.text.count("its worker has ended; the job is done anew") == 1
+    assert "raylet" not in capfd.readouterr().out  # Ray's own report of it
 
 
 @pytest.mark.parametrize(
@@ -167,6 +210,7 @@ importlib.metadata.version = lambda name: "2.0.1" if name == "tensorflow" else v
     [(True, " has no legodnn: install the same wheel"), (False, r" has tensorflow 2\.0\.1, and 2\.")],
 )
 def test_a_machine_with_other_packages_is_refused(tmp_path: Path, lacks: bool, problem: str) -> None:
+    ray.shutdown()  # what other tests are connected to
     (tmp_path / "sitecustomize.py").write_text(SITE.format(lacks=lacks))
     with cluster() as found:
         found.add_node(**NODE, env_vars={"PYTHONPATH": str(tmp_path)})
@@ -179,6 +223,7 @@ def test_a_job_has_as_many_processors_as_leave_all_jobs_room() -> None:
     assert processors_of_a_job([8], 1) == 8
     assert processors_of_a_job([8, 8], 2) == 8
     assert processors_of_a_job([8, 8], 3) == 4
+    assert processors_of_a_job([4, 16, 16], 3) == 8
     assert processors_of_a_job([1, 1], 5) == 1
 
 

@@ -111,8 +111,8 @@ class _LocalTeam:
             self._running.clear()
 
     def end(self) -> None:
-        """End the processes."""
-        for process in self._idle:
+        """End the processes, those too whose run was not ended before."""
+        for process in (*self._idle, *self._running):
             process.kill()
 
 

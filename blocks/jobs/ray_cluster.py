@@ -176,13 +176,14 @@ class _RayTeam:
                 for ref in done:
                     job = running.pop(ref)
                     outcome = _outcome(job, ref)
-                    if outcome is None:
+                    if isinstance(outcome, _Death):
                         deaths[job.name] += 1
                         if deaths[job.name] <= RETRIES:
-                            log.warning(f"{job.name}: its worker has ended; the job is done anew")
+                            log.warning(f"{job.name}: its worker has ended ({outcome.reason}); the job is done anew")
                             running[self._submit(job, deaths[job.name])] = job
                             continue
-                        outcome = WorkerError(f"{job.name}: {deaths[job.name]} workers have ended in the middle of it")
+                        times = deaths[job.name]
+                        outcome = WorkerError(f"{job.name}: its worker has ended {times} times ({outcome.reason})")
                     yield job, outcome
         finally:
             for ref in running:
@@ -196,14 +197,21 @@ class _RayTeam:
         return self._task.remote(*given, self._mailbox, *self._common)
 
 
-def _outcome(job: Job, ref: Any) -> dict[str, Any] | LegoError | None:
-    """Return how a job ended; None if its worker did."""
+@dataclass(frozen=True)
+class _Death:
+    """The end of a worker, or of its machine, in the middle of a job."""
+
+    reason: str
+
+
+def _outcome(job: Job, ref: Any) -> dict[str, Any] | LegoError | _Death:
+    """Return how a job ended."""
     try:
         return outcome_of(job, *ray.get(ref))
     except ray.exceptions.RayTaskError as e:  # it could not even begin
         return WorkerError(f"{job.name}: {str(e).strip().splitlines()[-1]:.300}")
-    except ray.exceptions.RayError:
-        return None
+    except ray.exceptions.RayError as e:
+        return _Death(_first_line(e) or type(e).__name__)
 
 
 def _connect(address: str) -> None:
@@ -250,7 +258,7 @@ def _told_by_ray(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{str(error).strip().partition(chr(10))[0].rstrip('.'):.200}"
 
 
 def _machines() -> list[Machine]:

@@ -110,22 +110,45 @@ def test_what_cannot_be_imported_is_told() -> None:
     assert "ModuleNotFoundError: No module named 'legodnn.no_such_room'" in str(found["a"])
 
 
-def test_jobs_end_when_the_caller_stops(tmp_path: Path) -> None:
-    slow, quick = tmp_path / "slow", tmp_path / "quick"
-    with LocalProcesses(2).team(Work(f"{TRYING}:sleeping")) as team:
-        jobs = team.run(Job(file.name, {"file": str(file)}) for file in (slow, quick))
+def written(file: Path) -> int:
+    """The number that a job writes to a file, which it may not have begun to do."""
+    deadline = time.monotonic() + 100
+    while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return int(file.read_text())
 
-        def interrupt() -> None:
-            deadline = time.monotonic() + 60
-            while not (slow.exists() and slow.read_text()) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            raise KeyboardInterrupt
 
-        signal.signal(signal.SIGALRM, lambda *_: interrupt())
+def test_jobs_end_when_the_caller_is_interrupted(tmp_path: Path) -> None:
+    file = tmp_path / "process"
+
+    def interrupt(*_: Any) -> None:
+        written(file)
+        raise KeyboardInterrupt
+
+    with LocalProcesses().team(Work(f"{TRYING}:sleeping")) as team:
+        jobs = team.run([Job("asleep", {"file": str(file), "seconds": 600})])
+        before = signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, 0.5)
         with pytest.raises(KeyboardInterrupt):
             next(jobs)
-        assert not psutil.pid_exists(int(slow.read_text()))
+        signal.signal(signal.SIGALRM, before)
+        assert not psutil.pid_exists(written(file))
+
+
+def test_jobs_end_when_the_caller_fails_on_another_one(tmp_path: Path) -> None:
+    asked = [Job(name, {"file": str(tmp_path / name), "seconds": s}) for name, s in (("slow", 600), ("quick", 0))]
+    kept: list[Any] = []
+
+    def fail() -> None:
+        with LocalProcesses(2).team(Work(f"{TRYING}:sleeping")) as team:
+            kept.append(jobs := team.run(asked))
+            assert next(jobs)[0].name == "quick"
+            kept.append(written(tmp_path / "slow"))
+            raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        fail()
+    assert not psutil.pid_exists(kept[1])
 
 
 def test_without_a_cluster_workers_are_processes_and_one_does_not_divide() -> None:

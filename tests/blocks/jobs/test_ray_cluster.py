@@ -77,7 +77,7 @@ def test_a_job_whose_worker_dies_goes_on_from_its_checkpoint(
         [(_, outcome)] = team.run([Job("dying", dying, Checkpoint(tmp_path / "state.npz"))])
     assert isinstance(outcome, dict)
     assert outcome["began"] == 1
-    assert "dying: its worker has ended; the job is done anew" in caplog.text
+    assert "dying: its worker has ended (" in caplog.text
 
 
 def test_what_a_cluster_cannot_do_is_told(workers: RayCluster, one_node: str) -> None:
@@ -161,7 +161,7 @@ def test_a_machine_that_is_lost_costs_its_job_only(
         began = sorted(int(outcome["began"]) for outcome in outcomes.values())  # type: ignore[index]
         assert began[0] == 0
         assert 0 < began[1] < 20
-        assert caplog.text.count("its worker has ended; the job is done anew") == 1
+        assert caplog.text.count("the job is done anew") == 1
     assert "raylet" not in capfd.readouterr().out  # Ray's own report of it
 
 

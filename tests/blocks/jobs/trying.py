@@ -58,11 +58,11 @@ def failing(shared: Mapping[str, Any]) -> DoesJob:
 
 
 def sleeping(shared: Mapping[str, Any]) -> DoesJob:
-    """Write the process's number to a file, and sleep."""
+    """Write the process's number to a file, and sleep for so many seconds."""
 
     def sleep(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
         Path(str(arguments["file"])).write_text(str(os.getpid()))
-        time.sleep(600)
+        time.sleep(float(arguments["seconds"]))
         return {}
 
     return sleep

@@ -11,7 +11,8 @@ to TensorFlow Lite needs TensorFlow.
 
 Its folders, in the order of the work: `importing` opens model and data, `channels` finds which channels belong
 together, `cutting` divides the model into blocks, `pruning` removes channels, `training` trains what is left, `export`
-writes TensorFlow Lite files, and `accuracy` measures compositions. `pipeline` runs these stages one after another.
+writes TensorFlow Lite files, and `accuracy` measures compositions. `jobs` has parts of this done by other processes or
+machines. `pipeline` runs these stages one after another.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from legodnn.blocks.accuracy.accuracy_model import measure
+from legodnn.blocks.accuracy.accuracy_model import Evaluated, measure
 from legodnn.blocks.accuracy.kept_measurements import KeptMeasurements
 from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.measurement_report import measurement_report
@@ -16,7 +17,9 @@ from legodnn.blocks.accuracy.sampling import draw_compositions
 from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, output_names
+from legodnn.blocks.evaluation_job import evaluate_by, evaluation_work
 from legodnn.blocks.export.options import ExportedOptions, uniform_compositions
+from legodnn.blocks.jobs.job import Workers
 from legodnn.blocks.source import BuildSource
 from legodnn.manifest import AccuracyModel
 from legodnn.progress import Progress, no_progress
@@ -31,6 +34,7 @@ def evaluate_options(
     source: BuildSource,
     pieces: Sequence[Piece],
     options: ExportedOptions,
+    workers: Workers,
     progress: Progress = no_progress,
 ) -> tuple[AccuracyModel, Fit]:
     """Measure compositions of the exported files, fit the accuracy model to them, and log a table of both.
@@ -40,6 +44,7 @@ def evaluate_options(
         source: the original, and the images and the metric to measure with.
         pieces: the segments.
         options: the exported options of every segment, the original first.
+        workers: measure, where they divide work; otherwise this process does.
         progress: shows what is being measured.
 
     Raises:
@@ -52,18 +57,38 @@ def evaluate_options(
     known = KeptMeasurements(work.path / "evaluated.json")
     uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])
     costs = [np.array([o.costs for o in options[p.name]], np.float64) for p in pieces]
-    accuracy, fit = measure(
-        chain,
-        source.val,
-        source.described,
-        recipe.samples,
-        recipe.seed,
-        source.metric,
-        known,
-        uniform.values(),
-        costs,
-        progress,
-    )
+    with _measuring(work, source, pieces, options, workers, progress) as evaluated:
+        accuracy, fit = measure(
+            chain,
+            source.val,
+            source.described,
+            recipe.samples,
+            recipe.seed,
+            source.metric,
+            known,
+            uniform.values(),
+            costs,
+            evaluated,
+            progress,
+        )
     sample = draw_compositions(chain.sizes, recipe.samples, recipe.seed)
     log.info(measurement_report(uniform, known, sample, accuracy))
     return accuracy, fit
+
+
+@contextmanager
+def _measuring(
+    work: BuildState,
+    source: BuildSource,
+    pieces: Sequence[Piece],
+    options: ExportedOptions,
+    workers: Workers,
+    progress: Progress,
+) -> Iterator[Evaluated | None]:
+    """Yield what has compositions measured by workers; None if they do not divide work."""
+    if not workers.divides:
+        yield None
+        return
+    common = evaluation_work(source, work.recipe.metric, pieces, options, workers.threads)
+    with workers.team(common) as team:
+        yield lambda compositions, label: evaluate_by(team, workers.at_once, compositions, label, progress)

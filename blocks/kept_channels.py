@@ -1,4 +1,4 @@
-"""The channels that the descendants of a block keep, in the work folder: block1.kept.json beside block1.npz.
+"""The channels that the descendants of a block keep, as the work folder has it beside their weights.
 
 Sparsities that come to the same channels share one descendant, which is trained once. It is the option of the least of
 these sparsities; the others are left out of the store, and so is a sparsity that removes no channel.
@@ -18,8 +18,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.errors import StoreError
-from legodnn.files import write_atomic
-from legodnn.schema import Schema, to_json
+from legodnn.schema import Schema
 
 _ORIGINAL = -1
 
@@ -83,11 +82,10 @@ def _same_as(removed: Sequence[IdArray]) -> tuple[int, ...]:
     return tuple(sets.index(ids) if ids else _ORIGINAL for ids in sets)
 
 
-def write_kept(work: BuildState, piece: Piece, removed: Sequence[IdArray]) -> None:
-    """Write down what the sparsities leave of a block.
+def kept_channels(piece: Piece, removed: Sequence[IdArray]) -> KeptChannels:
+    """Return what sparsities leave of a block.
 
     Args:
-        work: the work folder.
         piece: the block.
         removed: the IDs of the channels that go, for each sparsity of the recipe.
     """
@@ -97,21 +95,21 @@ def write_kept(work: BuildState, piece: Piece, removed: Sequence[IdArray]) -> No
     def left(gone: IdArray) -> dict[str, int]:
         return {name: int((~np.isin(ids, gone)).sum()) for name, ids in layers.items()}
 
-    kept = KeptChannels(original=left(np.empty(0, np.int64)), kept=tuple(map(left, removed)), same_as=_same_as(removed))
-    write_atomic(work.path / f"{piece.name}.kept.json", to_json(kept))
+    return KeptChannels(original=left(np.empty(0, np.int64)), kept=tuple(map(left, removed)), same_as=_same_as(removed))
 
 
 def read_kept(work: BuildState, block: str) -> KeptChannels:
-    """Return what the sparsities leave of a block whose descendants are in the work folder.
+    """Return what the sparsities leave of a block whose descendants are in the work folder (`trained_weights`).
 
     Raises:
         StoreError: the file is missing or damaged, or of another recipe.
     """
-    file = work.path / f"{block}.kept.json"
+    place = work.path / f"{block}.npz"
+    saved = work.read(block) or {}
     try:
-        kept = KeptChannels.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
-        raise StoreError(f"{file} is missing or damaged; remove {work.path} and build again") from None
+        kept = KeptChannels.model_validate_json(str(saved["kept"]))
+    except (LookupError, TypeError, ValidationError):
+        raise StoreError(f"{place} does not say which channels are kept; remove {work.path} and build again") from None
     if len(kept.kept) != len(work.recipe.sparsities):
-        raise StoreError(f"{file} is of another recipe; remove {work.path} and build again")
+        raise StoreError(f"{place} is of another recipe; remove {work.path} and build again")
     return kept

@@ -17,6 +17,7 @@ from legodnn.blocks.estimate import build_seconds, seconds_per_image
 from legodnn.blocks.evaluation_stage import evaluate_options
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.jobs.workers import workers_of
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.rehearsal import rehearse
@@ -37,9 +38,10 @@ log = logging.getLogger("legodnn.blocks")
 def build(
     recipe: Recipe,
     path: str | Path,
-    jobs: int = 1,
+    jobs: int | None = None,
     tensorboard: str | None = None,
     allow_chance: bool = False,
+    cluster: str | None = None,
     progress: Progress = no_progress,
 ) -> Store:
     """Train, cut, prune, distil, quantise and export one model.
@@ -48,10 +50,13 @@ def build(
         recipe: what to build.
         path: the store's folder; it must not exist, and appears complete at the end or not at all. Until then finished
             work is kept in NAME.work beside it; if this process dies, the same call goes on from there.
-        jobs: processes that train at a time. The store is the same but for the last bits of its weights, because sums
-            depend on the number of threads that each process gets.
+        jobs: jobs that are done at a time: by so many processes of this machine (default: 1, which is this process), or
+            by the cluster (default: as many as it has machines). The store is the same but for the last bits of its
+            weights, because sums depend on the number of threads that each job gets.
         tensorboard: a folder for logs of training.
         allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
+        cluster: the address of a Ray cluster whose machines do the jobs, HOST:PORT, or 'auto' for the one that this
+            machine is part of; see docs/cluster.md. None stands for this machine alone.
         progress: shows the progress of each stage; by default nothing is shown. Notes go to the logger
             `legodnn.blocks`.
 
@@ -64,15 +69,17 @@ def build(
         ModelError: the model cannot be cut, pruned or exported.
         DataError: the data cannot be used, the metric cannot tell good outputs from bad ones, or the original is at
             chance level.
+        WorkerError: the cluster cannot be reached or used, or a job's process or machine ended again and again.
+        DependencyError: a package that is needed is not installed.
     """
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
-    with in_float32():
+    with workers_of(jobs, cluster) as workers, in_float32():
         source = open_source(recipe, progress)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)
         with _resumable(path):
-            left_out = rehearse(recipe, source, pieces, progress)
+            left_out = rehearse(recipe, source, pieces, workers, progress)
             rating = source.rate()
             if not recipe.train_epochs:
                 source.check(rating, allow_chance)
@@ -84,11 +91,11 @@ def build(
                 _log_left_out(left_out)
                 if work.fresh:
                     _log_estimate(recipe, source, pieces)
-                descendants = train_or_restore_descendants(work, source, pieces, jobs, tensorboard, progress)
-                options, found = export_options(work, source.data, pieces, descendants, left_out, progress)
+                descendants = train_or_restore_descendants(work, source, pieces, workers, tensorboard, progress)
+                options, found = export_options(work, source.data, pieces, descendants, left_out, workers, progress)
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
-                accuracy, fit = evaluate_options(work, source, pieces, options, progress)
+                accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
                 kept = {p.name: read_kept(work, p.name) for p in pieces if p.kind == "block"}
                 manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found, kept)
                 _write_store(path, work, manifest)

@@ -7,32 +7,34 @@ original or in float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
+from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
-from legodnn.blocks.export.isolated_conversion import IsolatedConverter
-from legodnn.blocks.export.options import convert_safely, evaluation_batch, option_name
+from legodnn.blocks.export.options import evaluation_batch, option_name
+from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
 from legodnn.errors import ModelError
+from legodnn.manifest import Precision
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
-if TYPE_CHECKING:
-    pass
-
 
 def rehearse(
-    recipe: Recipe, source: BuildSource, pieces: Sequence[Piece], progress: Progress = no_progress
+    recipe: Recipe,
+    source: BuildSource,
+    pieces: Sequence[Piece],
+    workers: Workers,
+    progress: Progress = no_progress,
 ) -> dict[str, str]:
     """Try what a build does after training.
 
@@ -40,6 +42,7 @@ def rehearse(
         recipe: what is to be built.
         source: the original, and the data, of which a few images are used.
         pieces: the segments of the original.
+        workers: convert to int8, which may crash.
         progress: shows the conversions that are done.
 
     Returns:
@@ -60,26 +63,46 @@ def rehearse(
     left_out: dict[str, str] = {}
     stages = []
     count = len(pieces) + len(blocks) * len(recipe.precisions)
-    with progress("checking", count) as task, IsolatedConverter() as isolated:
+    with progress("checking", count) as task, workers.team(CONVERSIONS) as team:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             content = check_convertible(piece)
             check_converted(content, piece.model, [v[:CHECKED_IMAGES] for v in features], f"{piece.name}, the original")
             stages.append(Stage(piece.inputs, piece.outputs, [Runner(convert(piece.model, batch))]))
             task.step(piece.name)
-        for piece in blocks:
-            features = [tensors[name] for name in piece.inputs]
-            check_copy(piece.model)
-            pruned = descendant(piece.model, recipe.sparsities[-1])
-            for precision in recipe.precisions:
-                try:
-                    convert_safely(isolated, pruned, 1, precision, features)
-                except ModelError as e:
-                    if precision == "float32":
-                        raise ModelError(f"{piece.name}, {recipe.sparsities[-1]:g} of its channels removed: {e}") from e
-                    sparsities = (0.0, *recipe.sparsities)
-                    left_out |= {f"{piece.name}/{option_name(s, precision)}": str(e) for s in sparsities}
-                task.step(f"{piece.name} {precision}")
+        block_of: dict[str, str] = {}
+
+        def conversions() -> Iterator[Job]:
+            """Convert a descendant of every block here, except to int8, for which there is a job."""
+            for piece in blocks:
+                features = [tensors[name] for name in piece.inputs]
+                check_copy(piece.model)
+                pruned = descendant(piece.model, recipe.sparsities[-1])
+                for precision in recipe.precisions:
+                    if precision == "int8":
+                        job = conversion_job(f"{piece.name} to int8", pruned, [1], precision, features)
+                        block_of[job.name] = piece.name
+                        yield job
+                        continue
+                    try:
+                        convert(pruned, 1, precision, features)
+                    except ModelError as e:
+                        if precision == "float32":
+                            told = f"{piece.name}, {recipe.sparsities[-1]:g} of its channels removed: {e}"
+                            raise ModelError(told) from e
+                        leave_out(piece.name, precision, e)
+                    task.step(f"{piece.name} {precision}")
+
+        def leave_out(block: str, precision: Precision, reason: ModelError) -> None:
+            for sparsity in (0.0, *recipe.sparsities):
+                left_out[f"{block}/{option_name(sparsity, precision)}"] = str(reason)
+
+        for job, outcome in team.run(conversions()):
+            try:
+                converted_files(outcome)
+            except ModelError as e:
+                leave_out(block_of[job.name], "int8", e)
+            task.step(f"{block_of[job.name]} int8")
     check_undivided(OptionChain(stages, output_names(pieces)), model, x)
     check_manifest(recipe, data, pieces, source.metric_name, source.described, left_out)
     return left_out

@@ -75,7 +75,7 @@ def open_source(recipe: Recipe, progress: Progress = no_progress) -> BuildSource
     return BuildSource(
         data=data,
         model=model,
-        metric=metric_of(recipe.metric, data, heads),
+        metric=metric_of(recipe.metric, data.val, heads),
         heads=heads,
         val=val,
         described=f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels"),

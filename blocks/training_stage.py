@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.jobs.job import Workers
 from legodnn.blocks.source import BuildSource
-from legodnn.blocks.training.job_processes import train_descendants
+from legodnn.blocks.training.divided import train_descendants
 from legodnn.blocks.training.joint import train_jointly
 from legodnn.blocks.training.original import train_original
 from legodnn.blocks.training.scalars import scalars_to
@@ -52,7 +53,7 @@ def train_or_restore_descendants(
     work: BuildState,
     source: BuildSource,
     pieces: Sequence[Piece],
-    jobs: int = 1,
+    workers: Workers,
     tensorboard: str | None = None,
     progress: Progress = no_progress,
 ) -> Students:
@@ -62,7 +63,7 @@ def train_or_restore_descendants(
         work: the work folder.
         source: the data, and how outputs are compared.
         pieces: the segments of the original.
-        jobs: processes that distil at a time.
+        workers: do the distillation, where they divide work.
         tensorboard: a folder for logs.
         progress: shows the steps.
 
@@ -70,9 +71,10 @@ def train_or_restore_descendants(
         The descendants of every block, in the order of the sparsities that have one of their own.
 
     Raises:
-        ModelError: training diverged, a job failed, or no sparsity removes a channel of any block.
+        ModelError: training diverged, or no sparsity removes a channel of any block.
+        WorkerError: a worker failed.
     """
-    descendants = train_descendants(work, pieces, source.data, jobs, tensorboard, progress)
+    descendants = train_descendants(work, source.model, pieces, source.data, workers, tensorboard, progress)
     if not any(descendants.values()):
         asked = ", ".join(f"{sparsity:g}" for sparsity in work.recipe.sparsities)
         raise ModelError(

@@ -24,7 +24,7 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing"],
+    ["blocks/importing", "blocks/jobs"],
 ]
 ON_DEVICE = [
     ["runtime/feeds", "runtime/serving", "profiler"],

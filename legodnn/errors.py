@@ -17,6 +17,7 @@
     ├── ModelError          (offline) a model cannot be cut, pruned or exported
     │   └── TargetError     a block cannot be pruned to its target
     ├── DataError           (offline) training data cannot be used
+    ├── WorkerError         (offline) a process or a cluster that works for a build cannot be used, or has ended
     ├── WriteError          a file cannot be written: the disk is full, or it is not allowed
     └── DependencyError     an optional package is not installed
 
@@ -122,6 +123,10 @@ class TargetError(ModelError):
 
 class DataError(LegoError):
     """Training data is missing or cannot be used."""
+
+
+class WorkerError(LegoError):
+    """A process or a cluster that works for a build cannot be reached or used, or has ended in the middle of a job."""
 
 
 class WriteError(LegoError):

@@ -44,15 +44,17 @@ MAY_IMPORT = {
     "legodnn.blocks.accuracy": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.training": [
         *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
-        *("legodnn.blocks.pruning", "legodnn.blocks"),
+        *("legodnn.blocks.pruning", "legodnn.blocks.jobs", "legodnn.blocks"),
     ],
     "legodnn.blocks.export": [
         *("legodnn", "legodnn.runtime.executors", "legodnn.runtime.tflite", "legodnn.blocks.importing"),
-        *("legodnn.blocks.cutting", "legodnn.blocks"),
+        *("legodnn.blocks.cutting", "legodnn.blocks.jobs", "legodnn.blocks"),
     ],
+    "legodnn.blocks.jobs": ["legodnn", "legodnn.blocks"],
     "legodnn.blocks": [
         *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
         *("legodnn.blocks.pruning", "legodnn.blocks.accuracy", "legodnn.blocks.training", "legodnn.blocks.export"),
+        "legodnn.blocks.jobs",
     ],
 }
 

@@ -7,7 +7,7 @@ to choose (`likely_plans`). Cross-validation tells how far off predictions are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from legodnn.blocks.importing.data import Split
 from legodnn.manifest import AccuracyModel
 from legodnn.progress import Progress, no_progress
 from legodnn.schema import MOST_METRIC
+
+# Measures compositions under a label for progress, and yields each as soon as it is known.
+Evaluated = Callable[[Collection[OptionNumbers], str], Iterator[tuple[OptionNumbers, MeasuredComposition]]]
 
 _FOLDS = 3  # parts of the sample in cross-validation
 # Likely compositions are measured and the model is fitted anew in at most so many rounds, since a better fit leads to
@@ -40,6 +43,7 @@ def measure(
     known: dict[OptionNumbers, MeasuredComposition] | None = None,
     further: Iterable[OptionNumbers] = (),
     costs: Sequence[Floats] = (),
+    evaluated: Evaluated | None = None,
     progress: Progress = no_progress,
 ) -> tuple[AccuracyModel, Fit]:
     """Evaluate single swaps, a random sample, and compositions that plans are likely to choose, and fit them all.
@@ -56,6 +60,7 @@ def measure(
         further: compositions to measure besides; they are not fitted.
         costs: by segment, bytes and work of each option, shape (options, 2), see `likely_compositions`. Without them no
             likely compositions are measured.
+        evaluated: measures compositions elsewhere; without it they are measured here, by `evaluate`.
         progress: shows what is being measured.
 
     Returns:
@@ -66,7 +71,11 @@ def measure(
 
     def measure_missing(compositions: Iterable[OptionNumbers], label: str) -> None:
         missing = set(compositions) - set(known)
-        for composition, measured in evaluate(chain, missing, split, metric, label, progress):
+        if evaluated is None:
+            found = evaluate(chain, missing, split, metric, label, progress=progress)
+        else:
+            found = evaluated(missing, label)
+        for composition, measured in found:
             known[composition] = measured
 
     sample = [c for c in draw_compositions(chain.sizes, samples, seed) if c not in singles]

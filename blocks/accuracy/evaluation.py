@@ -5,8 +5,9 @@ In a store the options of the chain are the exported files, so that what a plan 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,7 @@ def evaluate(
     split: Split,
     metric: Metric = top1,
     label: str = "evaluating compositions",
+    original: Sequence[Array] | None = None,
     progress: Progress = no_progress,
 ) -> Iterator[tuple[OptionNumbers, MeasuredComposition]]:
     """Measure compositions in sorted order, so that those with equal first segments follow one another and share work.
@@ -49,6 +51,7 @@ def evaluate(
         split: inputs, and labels; without labels (None) the metric compares with the original's outputs.
         metric: see `legodnn.blocks.accuracy.metrics`.
         label: what progress is shown under.
+        original: the outputs of the originals, if they are known already; see `original_outputs`.
         progress: shows the batches that are done.
 
     Yields:
@@ -59,24 +62,21 @@ def evaluate(
         DataError: the metric does not give a finite number.
     """
     todo = sorted(set(compositions))
-    inputs = chain.inputs(split.x)
-    count = len(next(iter(inputs.values())))
     if not todo:
         return
-    size = min(_BATCH, max(1, _FEATURE_BYTES // chain.feature_bytes({k: v[:1] for k, v in inputs.items()})))
-    batches = range(0, count, size)
-    with progress(label, (len(todo) + 1) * len(batches)) as task:
+    batches = _batches(chain, split)
+    with progress(label, (len(todo) + (original is None)) * len(batches)) as task:
 
         def outputs_of(group: Sequence[OptionNumbers]) -> Iterator[list[Array]]:
             parts: list[list[list[Array]]] = [[] for _ in group]
-            for i in batches:
-                batch = {k: v[i : i + size] for k, v in inputs.items()}
-                for part, outputs in zip(parts, chain.walk(group, batch), strict=True):
+            for batch in batches:
+                for part, outputs in zip(parts, chain.walk(group, batch()), strict=True):
                     part.append(outputs)
                     task.step()
             return ([np.concatenate(column) for column in zip(*part, strict=True)] for part in parts)
 
-        original = next(outputs_of([(0,) * len(chain.stages)]))
+        if original is None:
+            original = next(outputs_of([(0,) * len(chain.stages)]))
         labels = original if split.y is None else split.y
         for start in range(0, len(todo), _GROUP):
             group = todo[start : start + _GROUP]
@@ -92,3 +92,21 @@ def evaluate(
                     composition,
                     MeasuredComposition(max(found, -MOST_METRIC), float(relative_error(outputs, original))),
                 )
+
+
+def original_outputs(chain: OptionChain, split: Split) -> list[Array]:
+    """Return the outputs of the originals for all images."""
+    parts = [next(chain.walk([(0,) * len(chain.stages)], batch())) for batch in _batches(chain, split)]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _batches(chain: OptionChain, split: Split) -> list[Callable[[], dict[str, Array]]]:
+    """Return functions that each read a batch of the inputs, by name."""
+    inputs = chain.inputs(split.x)
+    count = len(next(iter(inputs.values())))
+    size = min(_BATCH, max(1, _FEATURE_BYTES // chain.feature_bytes({k: v[:1] for k, v in inputs.items()})))
+
+    def batch(start: int) -> dict[str, Array]:
+        return {k: v[start : start + size] for k, v in inputs.items()}
+
+    return [functools.partial(batch, start) for start in range(0, count, size)]

@@ -72,12 +72,12 @@ def r2(outputs: Sequence[Array], labels: Any) -> float:
     return _mean(_r2, outputs, labels)
 
 
-def metric_of(name: str | None, data: Dataset, heads: Sequence[Head]) -> Metric:
+def metric_of(name: str | None, val: Split, heads: Sequence[Head]) -> Metric:
     """Return the metric of this name, or without a name the one that fits labels and outputs.
 
     Args:
         name: one of `heads.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
-        data: the data set, whose validation labels outputs are compared with.
+        val: the validation images, whose labels outputs are compared with.
         heads: how the model's outputs are read, by `distilled_heads`.
 
     Raises:
@@ -86,7 +86,7 @@ def metric_of(name: str | None, data: Dataset, heads: Sequence[Head]) -> Metric:
     if name is not None and name not in MEASURES:
         remedy = f"a metric is one of {', '.join(MEASURES)}, or module:function"
         return _own(name, user_function(name, DataError, remedy))
-    parts = [_part(head, data.val.y is not None) for head in heads]
+    parts = [_part(head, val.y is not None) for head in heads]
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
         pairs = zip(parts, outputs, as_list(labels), strict=True)

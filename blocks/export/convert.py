@@ -179,8 +179,9 @@ class Runner:
     The images are run in batches of the file's own size, of which the last one is padded.
     """
 
-    def __init__(self, content: bytes) -> None:
-        self._interpreter = open_interpreter(model_content=content, threads=os.cpu_count() or 1)
+    def __init__(self, content: bytes, threads: int | None = None) -> None:
+        """Open a `.tflite` file's content, to be run by this many threads; by default by one for each processor."""
+        self._interpreter = open_interpreter(model_content=content, threads=threads or os.cpu_count() or 1)
         self._sources = self._interpreter.get_input_details()
         self._targets = [t["index"] for t in self._interpreter.get_output_details()]
 

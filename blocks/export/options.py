@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
-from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
@@ -37,6 +38,7 @@ class Exported:
         params: number of its weights.
         macs: multiply-accumulates for one image.
         file: its `.tflite` file in the work folder.
+        many: the file of the same option for many images at a time.
         runner: computes its outputs for many images.
     """
 
@@ -45,6 +47,7 @@ class Exported:
     params: int
     macs: int
     file: Path
+    many: Path
     runner: Runner
 
     @property
@@ -103,6 +106,7 @@ def export_options(
     pieces: Sequence[Piece],
     descendants: Mapping[str, Sequence[keras.Model]],
     left_out: Mapping[str, str],
+    workers: Workers,
     progress: Progress = no_progress,
 ) -> tuple[dict[str, list[Exported]], dict[str, str]]:
     """Convert every option of every segment; float32 files are compared with their Keras models on real features.
@@ -113,6 +117,7 @@ def export_options(
         pieces: the segments.
         descendants: of every block, in the order of the sparsities that have one of their own.
         left_out: options that are not tried, with the reason, by 'segment/option'.
+        workers: convert to int8, which may crash; and in all precisions where they divide work.
         progress: shows the options that are done.
 
     Returns:
@@ -123,38 +128,124 @@ def export_options(
         ModelError: an original cannot be converted to float32.
     """
     recipe, left_out = work.recipe, dict(left_out)
-    exported: dict[str, list[Exported]] = {}
     batch = evaluation_batch(pieces)
     calibration = np.arange(max(min(recipe.calibration_images, len(data.train)), batch)) % len(data.train)
     tensors = {pieces[0].inputs[0]: data.train.x[calibration]}
+    exported: dict[tuple[str, str], Exported] = {}
     count = sum(len(wanted_options(recipe, p)) for p in pieces)
-    with progress("exporting", count) as task, IsolatedConverter() as isolated:
+    with progress("exporting", count) as task, workers.team(CONVERSIONS) as team:
+
+        def finish(option: _Wanted) -> None:
+            exported[option.piece.name, option.name] = option.exported()
+            task.step(f"{option.piece.name} {option.name}")
+
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
-            models = {0.0: piece.model}
-            if piece.kind == "block":
-                kept = read_kept(work, piece.name)
-                trained = [recipe.sparsities[i] for i in kept.trained]
-                models |= zip(trained, descendants[piece.name], strict=True)
-                for sparsity, reason in kept.left_out(recipe.sparsities).items():
-                    names = (option_name(sparsity, precision) for precision in recipe.precisions)
-                    left_out |= {f"{piece.name}/{name}": reason for name in names}
-            exported[piece.name] = []
-            for sparsity, precision in wanted_options(recipe, piece):
-                name = option_name(sparsity, precision)
-                task.step(f"{piece.name} {name}")
-                if f"{piece.name}/{name}" in left_out:
-                    continue
-                try:
-                    option = _exported(work, isolated, piece, models[sparsity], sparsity, precision, features, batch)
-                    exported[piece.name].append(option)
-                except ModelError as e:
-                    if name == option_name(0.0, "float32"):
-                        raise
-                    left_out[f"{piece.name}/{name}"] = str(e)
-            outputs = exported[piece.name][0].runner(*features)
+            original = _Wanted(work, piece, piece.model, 0.0, "float32", features, batch)
+            if not original.there:
+                original.write([convert(piece.model, images) for images in original.batches])
+            finish(original)
+            outputs = exported[piece.name, original.name].runner(*features)
             tensors.update(zip(piece.outputs, outputs, strict=True))
-    return exported, left_out
+        by_job: dict[str, _Wanted] = {}
+
+        def conversions() -> Iterator[Job]:
+            """Take or convert all other options here, except for those that are jobs."""
+            for piece in pieces:
+                features = [tensors[name] for name in piece.inputs]
+                of_sparsity = {0.0: piece.model}
+                if piece.kind == "block":
+                    kept = read_kept(work, piece.name)
+                    trained = [recipe.sparsities[i] for i in kept.trained]
+                    of_sparsity |= zip(trained, descendants[piece.name], strict=True)
+                    for sparsity, reason in kept.left_out(recipe.sparsities).items():
+                        names = (option_name(sparsity, precision) for precision in recipe.precisions)
+                        left_out.update({f"{piece.name}/{name}": reason for name in names})
+                for sparsity, precision in wanted_options(recipe, piece)[1:]:
+                    name = option_name(sparsity, precision)
+                    if f"{piece.name}/{name}" in left_out:
+                        task.step(f"{piece.name} {name}")
+                        continue
+                    option = _Wanted(work, piece, of_sparsity[sparsity], sparsity, precision, features, batch)
+                    if option.there:
+                        finish(option)
+                    elif workers.divides or precision == "int8":
+                        job = conversion_job(option.told, option.model, option.batches, precision, features)
+                        by_job[job.name] = option
+                        yield job
+                    else:
+                        try:
+                            option.write([convert(option.model, n, precision, features) for n in option.batches])
+                            finish(option)
+                        except ModelError as e:
+                            leave_out(option, e)
+
+        def leave_out(option: _Wanted, reason: ModelError) -> None:
+            left_out[option.place] = str(reason)
+            task.step(f"{option.piece.name} {option.name}")
+
+        for job, outcome in team.run(conversions()):
+            option = by_job.pop(job.name)
+            try:
+                option.write(converted_files(outcome))
+                finish(option)
+            except ModelError as e:
+                leave_out(option, e)
+    names = {p.name: [option_name(*wanted) for wanted in wanted_options(recipe, p)] for p in pieces}
+    in_order = {p: [exported[p, name] for name in found if (p, name) in exported] for p, found in names.items()}
+    return in_order, left_out
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """An option that is to be exported, to files in the work folder: for one image, and for many."""
+
+    work: BuildState
+    piece: Piece
+    model: keras.Model
+    sparsity: float
+    precision: Precision
+    features: Sequence[np.ndarray]  # inputs of the segment: int8 is calibrated on them, float32 is checked
+    batch: int
+
+    @property
+    def name(self) -> str:
+        return option_name(self.sparsity, self.precision)
+
+    @property
+    def place(self) -> str:
+        return f"{self.piece.name}/{self.name}"
+
+    @property
+    def told(self) -> str:
+        """What messages call it: block1 to int8, or block1 s0.5 to int8."""
+        return f"{self.piece.name}{f' s{self.sparsity:g}' if self.sparsity else ''} to {self.precision}"
+
+    @property
+    def batches(self) -> tuple[int, int]:
+        return 1, self.batch
+
+    @property
+    def files(self) -> list[Path]:
+        folder = self.work.path / "files" / self.piece.name
+        return [folder / f"{self.name}.tflite", folder / f"{self.name}.many.tflite"]
+
+    @property
+    def there(self) -> bool:
+        return all(file.exists() for file in self.files)
+
+    def write(self, contents: Sequence[bytes]) -> None:
+        """Write the files; in float32 the first is compared with the Keras model before."""
+        if self.precision == "float32":
+            some = [x[:CHECKED_IMAGES] for x in self.features]
+            check_converted(contents[0], self.model, some, f"{self.piece.name}, option {self.name}")
+        for file, content in zip(self.files, contents, strict=True):
+            write_atomic(file, content)
+
+    def exported(self) -> Exported:
+        one, many = self.files
+        runner = Runner(many.read_bytes())
+        return Exported(self.sparsity, self.precision, self.model.count_params(), macs(self.model), one, many, runner)
 
 
 def evaluation_batch(pieces: Sequence[Piece]) -> int:
@@ -162,47 +253,6 @@ def evaluation_batch(pieces: Sequence[Piece]) -> int:
     tensors = (t for piece in pieces for call in calls(piece.model) for t in call.outputs)
     largest = max(4 * int(math.prod(t.shape[1:])) for t in tensors)
     return max(1, min(_MOST_IMAGES, _TENSOR_BYTES // largest))
-
-
-def convert_safely(
-    isolated: IsolatedConverter, model: keras.Model, batch: int, precision: Precision, features: Sequence[np.ndarray]
-) -> bytes:
-    """Return the content of a model's file; int8 files, whose conversion may crash, are converted in another process.
-
-    Args:
-        isolated: converts in another process.
-        model, batch, precision: see `export.convert.convert`.
-        features: the model's inputs to calibrate int8 on.
-
-    Raises:
-        ModelError: the model cannot be converted.
-    """
-    if precision == "int8":
-        return isolated.convert(model, batch, precision, features)
-    return convert(model, batch, precision, features)
-
-
-def _exported(
-    work: BuildState,
-    isolated: IsolatedConverter,
-    piece: Piece,
-    model: keras.Model,
-    sparsity: float,
-    precision: Precision,
-    features: Sequence[np.ndarray],
-    batch: int,
-) -> Exported:
-    """Return one option, of the files in the work folder; they are made if they are not there."""
-    name = option_name(sparsity, precision)
-    files = [work.path / "files" / piece.name / f"{name}{suffix}.tflite" for suffix in ("", ".many")]
-    for file, images in zip(files, (1, batch), strict=True):
-        if not file.exists():
-            content = convert_safely(isolated, model, images, precision, features)
-            if precision == "float32" and file == files[0]:
-                check_converted(content, model, [x[:CHECKED_IMAGES] for x in features], f"{piece.name}, option {name}")
-            write_atomic(file, content)
-    runner = Runner(files[1].read_bytes())
-    return Exported(sparsity, precision, model.count_params(), macs(model), files[0], runner)
 
 
 def uniform_compositions(recipe: Recipe, exported: Sequence[Sequence[Exported]]) -> dict[str, tuple[int, ...]]:

@@ -31,7 +31,7 @@ from legodnn.blocks.training.variables import adam_moments, assign, values
 from legodnn.progress import Progress, no_progress
 
 # So many of the first validation images decide when a descendant is done; more images hardly change the error.
-_WATCHED_IMAGES = 1024
+WATCHED_IMAGES = 1024
 
 
 class Distiller(keras.Model):  # type: ignore[misc]
@@ -209,7 +209,7 @@ class _Distillation:
     def _errors(self) -> list[float]:
         """Return the relative error of every live student on the validation images."""
         assert self._distiller is not None
-        x, count = self._data.val.x, min(len(self._data.val), _WATCHED_IMAGES)
+        x, count = self._data.val.x, min(len(self._data.val), WATCHED_IMAGES)
         size = min(self._batch_size, count)
         starts = range(0, count // size * size, size)  # a smaller last batch would be compiled anew
         errors = [np.asarray(self._distiller.predict_on_batch(x[i : i + size]), np.float64) for i in starts]

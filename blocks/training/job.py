@@ -1,69 +1,70 @@
-"""One job of a build: prune and distil the descendants of a few blocks, and write them to the work folder.
+"""A training job: prune and distil the descendants of a few blocks.
 
-A job depends only on the work folder, in which recipe, original and results are found, and on its number. So any
-process that sees the folder can run it:
-
-    python -m legodnn.blocks.training.job STORE.work NUMBER
-
-runs job NUMBER of `jobs.json`, and prints a line for every step.
+It is done in this process, or by workers, which get the original and the images as arrays: `training_work` packs them,
+and `distilling` is the function that a worker calls.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import math
-import os
-import sys
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
-from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.array_tree import ArrayTree
+from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.models import data_and_model
-from legodnn.blocks.kept_channels import distinct, write_kept
+from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.jobs.job import Attempt, DoesJob, Work
+from legodnn.blocks.kept_channels import distinct, kept_channels
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
 from legodnn.blocks.pruning.regimes import Descendant
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
-from legodnn.blocks.training.distill import distill
-from legodnn.blocks.training.partition import read_jobs
-from legodnn.blocks.training.scalars import scalars_to
-from legodnn.blocks.training.trained_weights import read_original, write_descendants
+from legodnn.blocks.sent_source import images_of, model_of_tree, sent_images, sent_model
+from legodnn.blocks.training.distill import WATCHED_IMAGES, distill
+from legodnn.blocks.training.scalars import Log, silent
+from legodnn.blocks.training.trained_weights import descendants_tree
 from legodnn.blocks.training.tuning import tune_on
-from legodnn.errors import LegoError, StoreError
-from legodnn.progress import Progress, no_progress
+from legodnn.errors import WorkerError
+from legodnn.progress import Progress, ProgressTask, no_progress
+from legodnn.recipe import Recipe
+from legodnn.schema import to_json
 
 # Images that channels are chosen and weights are refitted on: as many as this, or as have features of one tensor that
 # take this much memory.
 _FITTED_IMAGES, _FITTED_BYTES = 500, 400_000_000
+_TENSORFLOW_BYTES = 1_000_000_000  # memory that TensorFlow takes before it is given anything
 
 
-def run_job(
-    work: BuildState,
-    number: int,
+def train_blocks(
+    recipe: Recipe,
     blocks: Sequence[str],
     pieces: Sequence[Piece],
     data: Dataset,
-    tensorboard: str | None = None,
+    checkpoint: Checkpoint | None = None,
+    log: Log = silent,
     progress: Progress = no_progress,
-) -> None:
-    """Prune and distil the descendants of some blocks, and write them to the work folder.
+) -> dict[str, ArrayTree]:
+    """Prune and distil the descendants of some blocks, and return them as `trained_weights` keeps them.
 
     Args:
-        work: the work folder of the build.
-        number: the job's number, which its checkpoint and its log are named after.
+        recipe: what is built.
         blocks: names of the blocks.
         pieces: the segments of the trained original, in order.
         data: supplies the images.
-        tensorboard: a folder for logs; each job writes to a folder of its own in it.
+        checkpoint: where training is saved now and then, and from where it goes on.
+        log: takes the error of every descendant after every epoch.
         progress: is told of every step.
     """
-    recipe = work.recipe
     pruned: dict[str, list[Descendant]] = {}
+    kept = {}
     targets = [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
     strategy, fitted = STRATEGIES[recipe.strategy], bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
@@ -74,9 +75,8 @@ def run_job(
                 piece.model, targets, strategy, x, fitted, tune, round_to=recipe.round_to, seed=recipe.seed
             )
             pruned[piece.name] = distinct(found)
-            write_kept(work, piece, [removed for removed, _ in found])
+            kept[piece.name] = kept_channels(piece, [removed for removed, _ in found])
     students = {name: [student for _, student in found] for name, found in pruned.items() if found}
-    checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,
         students,
@@ -88,12 +88,10 @@ def run_job(
         seed=recipe.seed,
         mixed_precision=recipe.mixed_precision,
         checkpoint=checkpoint,
-        log=scalars_to(str(Path(tensorboard) / f"job{number}") if tensorboard else None),
+        log=log,
         progress=progress,
     )
-    for name, found in pruned.items():
-        write_descendants(work, name, found, errors.get(name, []))
-    checkpoint.discard()
+    return {name: descendants_tree(found, errors.get(name, []), kept[name]) for name, found in pruned.items()}
 
 
 def _fitted_images(pieces: Sequence[Piece], images: int) -> int:
@@ -102,51 +100,74 @@ def _fitted_images(pieces: Sequence[Piece], images: int) -> int:
     return min(images, _FITTED_IMAGES, max(16, _FITTED_BYTES // (4 * largest)))
 
 
-class _StepLines:
-    """Progress for the process that started this program: a line on stdout for every step."""
+def training_work(recipe: Recipe, model: keras.Model, pieces: Sequence[Piece], data: Dataset, features: float) -> Work:
+    """Return what the training jobs of a build have in common, for workers.
 
-    def step(self, note: str = "") -> None:
-        print("step", flush=True)
-
-    def at(self, done: float, note: str = "") -> None:
-        raise NotImplementedError("training counts steps")
-
-
-@contextmanager
-def _step_lines(label: str, total: int, done: int = 0) -> Iterator[_StepLines]:
-    print("step\n" * done, end="", flush=True)
-    yield _StepLines()
-
-
-def job_program(arguments: Sequence[str] | None = None) -> int:
-    """Run the program with these arguments, and return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m legodnn.blocks.training.job",
-        description="Run one training job of a build, and print a line for every step.",
-        epilog="example:\n  python -m legodnn.blocks.training.job stores/mymodel.work 0",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("work", type=Path, help="the work folder of the build, STORE.work")
-    parser.add_argument("number", type=int, help="the job's place in jobs.json, from 0 on")
-    parser.add_argument("tensorboard", nargs="?", help="a folder for logs")
-    args = parser.parse_args(arguments)
-    try:
-        work = BuildState.of(args.work)
-        data, model = data_and_model(work.recipe)
-        read_original(work, model)
-        pieces = extract(model, work.recipe.max_blocks, work.recipe.min_share)
-        jobs = read_jobs(work, pieces)
-        if not 0 <= args.number < len(jobs):
-            raise StoreError(f"{work.path / 'jobs.json'} has jobs 0 to {len(jobs) - 1}, not {args.number}")
-        run_job(work, args.number, jobs[args.number], pieces, data, args.tensorboard, _step_lines)
-    except LegoError as e:
-        print(e, file=sys.stderr)
-        return 1
-    return 0
+    Args:
+        recipe: what is built.
+        model: the trained original.
+        pieces: its segments.
+        data: supplies the images.
+        features: bytes that features take in a job at most.
+    """
+    shared = {
+        "recipe": to_json(recipe),
+        "model": sent_model(recipe.model, model),
+        "segments": _fingerprint(pieces),
+        "train": sent_images(data.train.x),
+        "val": sent_images(data.val.first(WATCHED_IMAGES).x),
+    }
+    images = data.train.x.raw.nbytes if hasattr(data.train.x, "raw") else data.train.x.nbytes
+    memory = _TENSORFLOW_BYTES + images + int(features)
+    return Work("legodnn.blocks.training.job:distilling", shared, memory)
 
 
-if __name__ == "__main__":
-    status = job_program()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # Python's normal exit has been seen to wait for TensorFlow's threads for ever
+def distilling(shared: Mapping[str, Any]) -> DoesJob:
+    """Return the function that does a training job: its argument is the blocks' names, its result their descendants."""
+    recipe = Recipe.model_validate_json(str(shared["recipe"]))
+    with in_float32():
+        model = model_of_tree(shared["model"])
+        pieces = extract(model, recipe.max_blocks, recipe.min_share)
+    if _fingerprint(pieces) != str(shared["segments"]):
+        raise WorkerError(f"{recipe.model} is another model here than where the build runs; install the same packages")
+    train, val = (Split(images_of(shared[part]), None) for part in ("train", "val"))
+    data = Dataset(recipe.name, (), train, val, val)
+
+    def train_them(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
+        blocks = json.loads(str(arguments["blocks"]))
+        with in_float32():
+            return train_blocks(recipe, blocks, pieces, data, attempt.checkpoint, attempt.log, _steps_to(attempt))
+
+    return train_them
+
+
+def _fingerprint(pieces: Sequence[Piece]) -> str:
+    """Return what tells segments from others: names, and shape and checksum of every weight, in their order."""
+
+    def told(weight: Any) -> list[Any]:
+        return [list(weight.shape), zlib.crc32(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())]
+
+    return json.dumps([[p.name, p.kind, [told(w) for w in p.model.weights]] for p in pieces])
+
+
+def _steps_to(attempt: Attempt) -> Progress:
+    """Return progress that tells an attempt how many steps are done."""
+
+    class Steps:
+        def __init__(self, done: int) -> None:
+            self.done = done
+
+        def step(self, note: str = "") -> None:
+            self.at(self.done + 1)
+
+        def at(self, done: float, note: str = "") -> None:
+            self.done = int(done)
+            attempt.at(self.done)
+
+    @contextmanager
+    def progress(label: str, total: int, done: int = 0) -> Iterator[ProgressTask]:
+        steps = Steps(done)
+        steps.at(done)
+        yield steps
+
+    return progress

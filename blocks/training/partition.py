@@ -7,45 +7,40 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import psutil
 from pydantic import TypeAdapter, ValidationError
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.jobs.job import Workers
 from legodnn.errors import StoreError
 from legodnn.files import write_atomic
 from legodnn.recipe import Recipe
 
-# Share of the memory that is free when a build starts that features in training may take.
+# Share of the memory that each worker has when a build starts that features in training may take.
 _MEMORY_SHARE = 0.5
 
 
-def jobs_of(work: BuildState, pieces: Sequence[Piece], processes: int) -> list[list[str]]:
+def features_share(workers: Workers) -> float:
+    """Return the bytes that features may take in a training job of these workers."""
+    return max(1.0, _MEMORY_SHARE * workers.memory_bytes)
+
+
+def jobs_of(work: BuildState, pieces: Sequence[Piece], workers: Workers) -> list[list[str]]:
     """Return the block names of every job, as this build divided them when it began.
 
     Args:
         work: the work folder, where the division is kept.
         pieces: the segments of the original.
-        processes: jobs that will run at a time.
-
-    Raises:
-        StoreError: the file is damaged.
-    """
-    file = work.path / "jobs.json"
-    if not file.exists():
-        share = int(_MEMORY_SHARE * psutil.virtual_memory().available / processes)
-        write_atomic(file, json.dumps(divide(pieces, work.recipe, processes, max(1, share))) + "\n")
-    return read_jobs(work, pieces)
-
-
-def read_jobs(work: BuildState, pieces: Sequence[Piece]) -> list[list[str]]:
-    """Return the block names of every job.
+        workers: say how many jobs will run at a time, and in how much memory.
 
     Raises:
         StoreError: the file is damaged, or does not name every block once.
     """
     file = work.path / "jobs.json"
+    if not file.exists():
+        divided = divide(pieces, work.recipe, workers.at_once, int(features_share(workers)))
+        write_atomic(file, json.dumps(divided) + "\n")
     try:
         jobs = TypeAdapter(list[list[str]]).validate_json(file.read_bytes(), strict=True)
     except (OSError, ValidationError) as e:

@@ -1,7 +1,7 @@
 """Results of training in the work folder of a build: weights of the original and of descendants.
 
 original.npz      {"weights": [...]}
-block1.npz ...    {"errors": array, "descendants": [{"removed": array, "weights": [...]}, ...]}
+block1.npz ...    {"errors": array, "descendants": [{"removed": array, "weights": [...]}, ...], "kept": JSON}
 joint.npz         {"weights": [...]}  of all descendants, block by block
 """
 
@@ -13,13 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.errors import StoreError
+from legodnn.schema import to_json
 
 # Descendants by block name.
 Students = Mapping[str, Sequence[keras.Model]]
@@ -59,19 +62,18 @@ def read_descendants(work: BuildState, pieces: Sequence[Piece]) -> dict[str, lis
     return found
 
 
-def write_descendants(
-    work: BuildState, block: str, descendants: Sequence[tuple[IdArray, keras.Model]], errors: Sequence[float]
-) -> None:
-    """Write the descendants of a block once they are trained.
+def descendants_tree(
+    descendants: Sequence[tuple[IdArray, keras.Model]], errors: Sequence[float], kept: KeptChannels
+) -> ArrayTree:
+    """Return the trained descendants of a block as they are kept in the work folder, under the block's name.
 
     Args:
-        work: the work folder.
-        block: the block's name.
-        descendants: channel numbers that were removed, and what was left, for each sparsity.
+        descendants: channel numbers that were removed, and what was left, for each sparsity that has a descendant.
         errors: relative error of each descendant on the validation images.
+        kept: what every sparsity leaves of the block.
     """
     saved = [{"removed": removed, "weights": student.get_weights()} for removed, student in descendants]
-    work.write(block, {"errors": np.array(errors), "descendants": saved})
+    return {"errors": np.array(errors), "descendants": saved, "kept": to_json(kept)}
 
 
 def read_joint(work: BuildState, descendants: Students) -> bool:

@@ -59,7 +59,8 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
-        "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n\n"
+        "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n"
+        "  legodnn build MobileNetV2 --recipe recipe.toml --cluster auto --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
         "recipe names it.",
@@ -101,9 +102,15 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--jobs",
         type=_count,
-        default=1,
         metavar="N",
-        help="number of processes that train at the same time (default: 1)",
+        help="number of jobs that are done at the same time, each by a process (default: 1; with --cluster: one for "
+        "each machine)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="have the machines of a Ray cluster distil, convert and measure: HOST:PORT of its head, or auto for the "
+        "one that this machine is part of. Needs the `cluster` extra; see docs/cluster.md",
     )
     parser.add_argument(
         "--allow-chance", action="store_true", help="go on even if the original is no better than chance"
@@ -142,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipe.model_copy(update={"round_to": steps})
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
-    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, progress())
+    store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, args.cluster, progress())
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

@@ -64,7 +64,7 @@ sys.meta_path.insert(0, Recorder())
         "from legodnn.blocks import extract",
         "from legodnn.blocks import inspect",
         "import legodnn.blocks.importing.graph",
-        "import legodnn.blocks.export.isolated_conversion",
+        "import legodnn.blocks.export.conversion_job",
         "import legodnn.blocks.training.job",
     ],
 )

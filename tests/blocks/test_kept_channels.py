@@ -11,9 +11,10 @@ from keras import layers
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.kept_channels import distinct, read_kept, write_kept
+from legodnn.blocks.kept_channels import distinct, kept_channels, read_kept
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
+from legodnn.blocks.training.trained_weights import descendants_tree
 from legodnn.errors import StoreError
 from legodnn.recipe import Recipe
 
@@ -37,8 +38,9 @@ def test_each_different_descendant_is_there_once_and_the_others_say_why_not(work
     targets = [Target("sparsity", sparsity) for sparsity in SPARSITIES]
     found = descendants(piece.model, targets, STRATEGIES["l1"], [np.zeros((1, 4, 4, 2), np.float32)], fitted=False)
     assert [model.get_layer("a").filters for _, model in distinct(found)] == [2, 1]
-    write_kept(work, piece, [removed for removed, _ in found])
-    kept = read_kept(work, "block1")
+    kept = kept_channels(piece, [removed for removed, _ in found])
+    work.write("block1", descendants_tree(distinct(found), [0.1, 0.2], kept))
+    assert read_kept(work, "block1") == kept
     assert kept.trained == (1, 2)
     assert kept.by_sparsity(SPARSITIES) == {0.0: {"a": 3}, 0.3: {"a": 2}, 0.6: {"a": 1}}
     assert kept.left_out(SPARSITIES) == {
@@ -59,6 +61,6 @@ def test_each_different_descendant_is_there_once_and_the_others_say_why_not(work
 )
 def test_what_is_missing_damaged_or_of_another_recipe_is_told(work: BuildState, content: str | None) -> None:
     if content is not None:
-        (work.path / "block1.kept.json").write_text(content)
-    with pytest.raises(StoreError, match=r"block1\.kept\.json is .*; remove .*store\.work and build again"):
+        work.write("block1", {"kept": content})
+    with pytest.raises(StoreError, match=r"block1\.npz .*; remove .*store\.work and build again"):
         read_kept(work, "block1")

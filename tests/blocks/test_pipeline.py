@@ -148,7 +148,7 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
     place, name = {
         "training": (_OriginalTraining, "step"),
         "distilling": (_Distillation, "step"),
-        "exporting": (options_module, "_exported"),
+        "exporting": (options_module._Wanted, "write"),
         "composing": (joint_module, "draw_paths"),
         "measuring": (evaluation_module, "MeasuredComposition"),
         "at the end": (pipeline, "write_atomic"),

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from legodnn.blocks import build, training_stage
-from legodnn.blocks.export.isolated_conversion import IsolatedConverter
+from legodnn.blocks import build, rehearsal, training_stage
+from legodnn.blocks.export import options
 from legodnn.errors import DataError, LegoError, ModelError, WriteError
 from legodnn.progress import ProgressTask, no_progress
 from legodnn.recipe import Recipe
@@ -140,13 +140,12 @@ def test_a_model_that_reads_columns_with_an_lstm_becomes_a_store_in_every_precis
 def test_options_whose_conversion_crashes_are_left_out_with_a_line_and_the_rest_is_built(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(
-        self: IsolatedConverter, model: keras.Model, *_: object
-    ) -> bytes:  # for real crashes see test_isolated_conversion
-        raise ModelError(f"converting {model.name} to int8 ended the process that did it (SIGSEGV)")
+    def crash(*_: object) -> list[bytes]:  # for real crashes see test_conversion_job
+        raise ModelError("converting block1 to int8: its process ended (SIGSEGV)")
 
     caplog.set_level("INFO", logger="legodnn.blocks")
-    monkeypatch.setattr(IsolatedConverter, "convert", crash)
+    for module in (rehearsal, options):
+        monkeypatch.setattr(module, "converted_files", crash)
     store = build(recipe_of(tmp_path, classifier(), precisions=("float32", "int8")), tmp_path / "store")
     told = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
     [block] = store.manifest.blocks

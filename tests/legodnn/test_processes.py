@@ -52,10 +52,17 @@ def worker(store: Store, folder: Path) -> str:
 
 
 def job(store: Store, folder: Path) -> str:
-    """Start a training job for a folder that holds no work: it says so, after importing all that it needs."""
-    done = processes.run_module("legodnn.blocks.training.job", str(folder), "0")
-    assert "is not the work folder of a build" in done.stderr, done.stderr
-    return done.stderr
+    """Have a conversion fail: it says so, after importing all that it needs."""
+    from legodnn.blocks.export.conversion_job import CONVERSIONS
+    from legodnn.blocks.jobs.job import Job
+    from legodnn.blocks.jobs.local_processes import LocalProcesses
+    from legodnn.errors import WorkerError
+
+    with LocalProcesses().team(CONVERSIONS) as team:
+        [(_, outcome)] = team.run([Job("nothing", {})])
+    assert isinstance(outcome, WorkerError)
+    assert "KeyError: 'request'" in str(outcome)
+    return ""
 
 
 def ended(module: str, *arguments: str) -> str:

@@ -21,7 +21,7 @@ NAMED = {"top1": top1, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou,
 
 def metric_for(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
     """The metric as a build finds it."""
-    return metric_of(name, data, distilled_heads(name, data, model, classifier))
+    return metric_of(name, data.val, distilled_heads(name, data, model, classifier))
 
 
 def scores(classes: np.ndarray, count: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.models import model_of
-from legodnn.blocks.training.job_processes import train_descendants
+from legodnn.blocks.jobs.local_processes import LocalProcesses
+from legodnn.blocks.training.divided import train_descendants
 from legodnn.recipe import Recipe
 
 
@@ -48,7 +49,7 @@ def trained(folder: Path, recipe: Recipe, data: Dataset, jobs: list[list[str]]) 
     """The work folder after training divided like this, and what it holds of each block."""
     work = BuildState(folder / "store", recipe)
     (work.path / "jobs.json").write_text(json.dumps(jobs))
-    pieces = extract(model_of(recipe, data))
-    students = train_descendants(work, pieces, data, 1, None)
+    model = model_of(recipe, data)
+    students = train_descendants(work, model, extract(model), data, LocalProcesses(1))
     assert list(students) == ["block1", "block2"]
     return work, {name: work.read(name) for name in students}

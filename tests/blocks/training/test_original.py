@@ -68,7 +68,7 @@ def test_an_original_learns_every_usual_kind_of_label(few: Dataset, kind: str) -
     data = replace(few, **parts)
     train_original(model, data, 40, 32, learning_rate=1e-2)
     found = rate_original(
-        metric_of(None, data, distilled_heads(None, data, model)), [model.predict(data.val.x, verbose=0)], data.val
+        metric_of(None, data.val, distilled_heads(None, data, model)), [model.predict(data.val.x, verbose=0)], data.val
     )
     assert found.original > found.chance + 0.1
 

@@ -15,6 +15,7 @@ from keras import layers
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.training.partition import divide, jobs_of
 from legodnn.errors import StoreError
 from legodnn.recipe import Recipe
@@ -69,8 +70,8 @@ PIECES = [FIXED, *(replace(KINDS[4], name=f"block{i}") for i in (1, 2))]
 
 
 def test_a_build_keeps_the_division_it_began_with(work: BuildState) -> None:
-    assert jobs_of(work, PIECES, 2) == [["block1"], ["block2"]]
-    assert jobs_of(work, PIECES, 1) == [["block1"], ["block2"]]
+    assert jobs_of(work, PIECES, LocalProcesses(2)) == [["block1"], ["block2"]]
+    assert jobs_of(work, PIECES, LocalProcesses(1)) == [["block1"], ["block2"]]
 
 
 @pytest.mark.parametrize(
@@ -79,4 +80,4 @@ def test_a_build_keeps_the_division_it_began_with(work: BuildState) -> None:
 def test_a_damaged_list_of_jobs_is_refused_with_the_remedy(content: str, work: BuildState) -> None:
     (work.path / "jobs.json").write_text(content, encoding="latin-1")
     with pytest.raises(StoreError, match=r"jobs\.json .*; remove .*store\.work and build again"):
-        jobs_of(work, PIECES, 1)
+        jobs_of(work, PIECES, LocalProcesses(1))

@@ -12,14 +12,15 @@ from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
+from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.trained_weights import (
+    descendants_tree,
     read_descendants,
     read_joint,
     read_original,
-    write_descendants,
     write_joint,
     write_original,
 )
@@ -77,7 +78,8 @@ def test_descendants_come_back_of_the_blocks_that_are_finished(work: BuildState,
     assert read_descendants(work, pieces) == {}
     [block, _] = [p for p in pieces if p.kind == "block"]
     written = descendants_of(block)
-    write_descendants(work, block.name, written, [0.1, 0.2])
+    kept = kept_channels(block, [removed for removed, _ in written])
+    work.write(block.name, descendants_tree(written, [0.1, 0.2], kept))
     found = read_descendants(work, pieces)
     assert list(found) == [block.name]
     for student, (_, expected) in zip(found[block.name], written, strict=True):

@@ -1,0 +1,82 @@
+"""Originals and images as trees of arrays, in which they travel to the workers of a build, and back again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from legodnn.arrays import Array
+from legodnn.blocks.array_tree import ArrayTree
+from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.jobs.packed import file_array
+from legodnn.errors import ModelError
+from legodnn.model_names import FILES
+from legodnn.pixels import PixelArrays, Pixels, Scaling
+
+
+def sent_model(spec: str, model: keras.Model) -> ArrayTree:
+    """Return a model as a tree that `model_of_tree` makes the same model of, without any file of the user's.
+
+    The graph is sent as a `.keras` file. A model that a function of the user's own makes may hold code, which such a
+    file cannot hold: then the function's name is sent, and the weights.
+
+    Args:
+        spec: what the recipe calls the model.
+        model: the model as `open_model` opened it, with the weights that it has now.
+    """
+    if ":" in spec and not spec.endswith(FILES):
+        return {"function": spec, "weights": [keras.ops.convert_to_numpy(w) for w in model.weights]}
+    with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
+        file = Path(folder) / "model.keras"
+        try:
+            model.save(file)
+        except (TypeError, ValueError, NotImplementedError) as e:
+            raise ModelError(f"{spec} cannot be sent to workers: {str(e).partition(chr(10))[0]}") from e
+        # A file names outputs after layers, where the user may have named them otherwise.
+        return {"file": file_array(file.read_bytes()), "outputs": json.dumps(model.output_names)}
+
+
+def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
+    """Return the model that `sent_model` was given, as one Functional graph.
+
+    Raises:
+        ModelError: the function of the user's own cannot be found here, or it makes another model here.
+    """
+    if "file" in tree:
+        with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
+            file = Path(folder) / "model.keras"
+            file.write_bytes(tree["file"].tobytes())
+            # The file comes from the process that runs the build, which has opened the user's with care.
+            model = functional(keras.saving.load_model(file, compile=False, safe_mode=False))
+        model.output_names = json.loads(str(tree["outputs"]))
+        return model
+    spec = str(tree["function"])
+    model = open_model(spec)
+    if [tuple(w.shape) for w in model.weights] != [w.shape for w in tree["weights"]]:
+        raise ModelError(f"{spec} makes a model with other weights here than where the build runs")
+    for variable, weight in zip(model.weights, tree["weights"], strict=True):
+        variable.assign(weight)
+    return model
+
+
+def sent_images(x: PixelArrays) -> ArrayTree:
+    """Return images as a tree that `images_of` reads: pixels stay 8 bits each."""
+    if not isinstance(x, Pixels):
+        return {"x": np.ascontiguousarray(x)}
+    scaling = {"range": x.scaling.range, "mean": x.scaling.mean, "std": x.scaling.std}
+    return {"raw": x.raw if x.rows is None else x.raw[x.rows], "scaling": json.dumps(scaling)}
+
+
+def images_of(tree: Mapping[str, Any]) -> PixelArrays:
+    """Return the images that `sent_images` was given."""
+    if "x" in tree:
+        x: Array = tree["x"]
+        return x
+    return Pixels(tree["raw"], Scaling(**json.loads(str(tree["scaling"]))))

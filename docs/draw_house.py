@@ -27,6 +27,7 @@ OFFLINE = [
     ["blocks/importing"],
 ]
 ON_DEVICE = [
+    ["runtime/whole_models"],
     ["runtime/feeds", "profiler"],
     ["runtime"],
     ["runtime/governing"],

@@ -13,7 +13,7 @@
     │   ├── CApiError       a call of LiteRT's C API failed
     │   ├── TrialError      a store could not be tried out, for no fault of its own
     │   └── PackingError    packed weights cannot be made or kept; the Interpreter runs the store without them
-    ├── ModelError          (offline) a model cannot be cut, pruned or exported
+    ├── ModelError          a model cannot be cut, pruned or exported, or a file cannot be packed
     ├── DataError           (offline) training data cannot be used
     ├── WriteError          a file cannot be written: the disk is full, or it is not allowed
     └── DependencyError     an optional package is not installed
@@ -99,7 +99,7 @@ class PackingError(ExecutionError):
 
 
 class ModelError(LegoError):
-    """A Keras model cannot be cut into blocks, pruned or exported."""
+    """A Keras model cannot be cut into blocks, pruned or exported, or a `.tflite` file cannot be packed."""
 
 
 class DataError(LegoError):

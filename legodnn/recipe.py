@@ -24,8 +24,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.manifest import PixelNumber, Precision
+from legodnn.manifest import Precision
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
+from legodnn.tensor_spec import PixelNumber
 from legodnn.toml import read_toml
 
 # Longest side of an image, and most channels.
@@ -40,7 +41,7 @@ class Recipe(Schema):
     Attributes:
         model: the model to build from, see `legodnn.blocks.importing.models.open_model`.
         name: the model's name in the store.
-        data: the data set, see `legodnn.blocks.importing.data_sources.load`.
+        data: the data set, see `legodnn.blocks.importing.data_sources.load_data`.
         width: channel multiplier of a zoo model.
         image_size: height and width in pixels that digits and image folders are scaled to. None stands for the size
             that the model takes, and for 32 where the model is made for the data (zoo and keras.applications).

@@ -31,6 +31,9 @@ MAY_IMPORT = {
         "legodnn.runtime.governing",
     ],
     "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
+    "legodnn.runtime.whole_models": [
+        *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.executors", "legodnn.runtime.feeds"),
+    ],
     "legodnn.profiler": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.executors"],
     "legodnn.blocks.importing": ["legodnn"],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],

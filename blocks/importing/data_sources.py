@@ -1,7 +1,7 @@
 """Where data sets come from: built-in digits, CIFAR-10, folders of images, `.npz` files, functions of the user's own.
 
-To add a source, write a function that returns a `Dataset`, and enter it in `load` (with a line in its docstring), in
-`_SOURCES`, and in the table in docs/build.md. The checks that `load` makes hold for every source.
+To add a source, write a function that returns a `Dataset`, and enter it in `load_data` (with a line in its docstring),
+in `_SOURCES`, and in the table in docs/build.md. The checks that `load_data` makes hold for every source.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.user_function import call_user, user_function
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
-from legodnn.images import read_images
+from legodnn.images import Frame, read_images
 from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
@@ -36,7 +36,7 @@ _SHARES = {"test": 0.2, "val": 0.15}
 _LEAST_IMAGES = 10
 
 
-def load(
+def load_data(
     source: str,
     seed: int = 0,
     image_size: int | tuple[int, int] = 32,
@@ -93,14 +93,14 @@ def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progre
             scaling holds; where one of the three is given, the others are (0, 1), 0 and 1.
         shape: the shape of the model's input, which decides on channels, and on height and width where the recipe gives
             none.
-        progress: see `load`.
+        progress: see `load_data`.
     """
     scaling = None
     if recipe.input_range or recipe.input_mean or recipe.input_std:
         scaling = Scaling(recipe.input_range or (0.0, 1.0), recipe.input_mean or (), recipe.input_std or ())
     height, width, channels = shape if len(shape) == 3 else (None, None, None)
     size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
-    return load(recipe.data, recipe.seed, size, scaling, channels or 3, progress)
+    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress)
 
 
 def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None:
@@ -166,7 +166,7 @@ def _images(root: Path, seed: int, shape: tuple[int, int, int], scaling: Scaling
         found[name] = class_folders(folders[name], DataError, classes)
     _warn_of_empty_classes(root, found.values(), classes)
     files = [file for part in found.values() for file in part.files]
-    pixels = Pixels(read_images(files, shape, DataError, progress), scaling)
+    pixels = Pixels(read_images(files, Frame(shape), DataError, progress), scaling)
     parts: dict[str, Split] = {}
     start = 0
     for name, part in found.items():

@@ -125,7 +125,7 @@ def _open_inputs(
     return {
         name: cameras[sources[name]].inputs(store.manifest.inputs[0], frames)
         if sources[name] in cameras
-        else read_inputs(sources[name], store.manifest.inputs[0], store.manifest.model.labels, progress())
+        else read_inputs(sources[name], store.manifest.inputs, store.manifest.model.labels, progress())
         for name, store in stores.items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,88 +11,143 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.array_files import read_arrays
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.files import is_folder
 from legodnn.folders import image_files, labels_of
-from legodnn.images import read_images
+from legodnn.images import frame_of, read_images
 from legodnn.manifest import InputSpec
-from legodnn.pixels import Pixels, as_input
 from legodnn.progress import Progress, no_progress
 
 
-class ImageSequence(Protocol):
-    """A sequence of images, each as the model takes it: an array, or an object that makes them on demand."""
+class InputSequence(Protocol):
+    """A sequence of what a model takes at once: an array, or arrays by input name; perhaps made when asked for."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, number: int, /) -> Array: ...
+    def __getitem__(self, number: int, /) -> AnyArray | Mapping[str, AnyArray]: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """ImageSequence for one model, and their labels.
+    """What one model is to be run on, and the labels.
 
     Attributes:
-        x: the images, each as the model takes it.
-        y: one label for each image (see `scores`): a class number or a map of these, int64, or other numbers. None if
+        x: the inputs, each as the model takes it.
+        y: one label for each input (see `scores`): a class number or a map of these, int64, or other numbers. None if
             labels are not known.
     """
 
-    x: ImageSequence
+    x: InputSequence
     y: NDArray[Any] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class InputArray:
+    """Values of one input of a model, each made of an array's row when it is asked for.
+
+    Attributes:
+        raw: the array. Rows of uint8 for an input that is a picture are pixels, and are scaled; rows of the input's own
+            type are taken as they are; others are numbers (see `TensorSpec.from_numbers`).
+        spec: the input.
+    """
+
+    raw: NDArray[Any]
+    spec: InputSpec
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __getitem__(self, number: int) -> AnyArray:
+        row = self.raw[number]
+        if row.dtype == np.uint8 and self.spec.layout == "HWC":
+            return self.spec.from_pixels(row)
+        if row.dtype == self.spec.dtype:
+            return np.ascontiguousarray(row)
+        return self.spec.from_numbers(row)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedInputs:
+    """Several inputs of a model: `inputs` by name, all of them equally long."""
+
+    inputs: Mapping[str, InputArray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def __getitem__(self, number: int) -> dict[str, AnyArray]:
+        return {name: values[number] for name, values in self.inputs.items()}
+
+
 def read_inputs(
-    path: str | Path, spec: InputSpec, labels: Sequence[str] = (), progress: Progress = no_progress
+    path: str | Path, specs: Sequence[InputSpec], labels: Sequence[str] = (), progress: Progress = no_progress
 ) -> Inputs:
     """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
 
     Image files are read as they were when the store was built. Arrays of uint8 are pixels and scaled as the input
     specification says; other numbers are taken as they are. If all images lie in folders whose names are labels, these
-    are their labels.
+    are their labels. For a model with several inputs, an .npz has an array for each, by its name.
 
     Args:
         path: the file or folder.
-        spec: the model's input.
+        specs: the model's inputs.
         labels: names of the model's classes.
         progress: shows how far a large folder of images has been read.
 
     Raises:
-        InputError: unreadable, or not arrays of the model's input shape.
+        InputError: unreadable, or not arrays of the model's input shapes.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
-    x, y = _folder(Path(path), spec, labels, progress) if is_folder(Path(path)) else _arrays(path)
-    if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
-        raise InputError(f"{path} holds {x.dtype} {x.shape}, but the model takes images of shape {spec.shape}")
-    if y is not None and (y.ndim == 0 or len(y) != len(x)):
-        raise InputError(f"{path} holds {len(x)} images but labels of shape {y.shape}")
+    if is_folder(Path(path)):
+        arrays, y = _folder(Path(path), specs, labels, progress)
+    else:
+        arrays, y = _arrays(Path(path), specs)
+    count = len(arrays[0]) if arrays[0].ndim else 0
+    for x, spec in zip(arrays, specs, strict=True):
+        if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
+            what = "images" if spec.layout == "HWC" else "arrays"
+            raise InputError(
+                f"{path} holds {x.dtype} {x.shape}, but the model takes {what} of shape {spec.shape} as {spec.name!r}"
+            )
+        if len(x) != count:
+            raise InputError(f"{path} holds {count} of {specs[0].name!r}, but {len(x)} of {spec.name!r}")
+    if y is not None and (y.ndim == 0 or len(y) != count):
+        raise InputError(f"{path} holds {count} images but labels of shape {y.shape}")
     if y is not None and y.dtype.kind not in "biuf":
         raise InputError(f"{path} holds labels of type {y.dtype}; give numbers, or leave y out")
     if y is not None and y.dtype.kind in "biu":
         y = y.astype(np.int64)
-    return Inputs(Pixels(x, spec.scaling) if x.dtype == np.uint8 else as_input(x, spec.scaling), y)
+    named = {spec.name: InputArray(x, spec) for x, spec in zip(arrays, specs, strict=True)}
+    return Inputs(NamedInputs(named) if len(specs) > 1 else named[specs[0].name], y)
 
 
-def as_model_takes(pixels: NDArray[np.generic], spec: InputSpec) -> Array:
-    """Scale and normalise pixels, 0 to 255, as the input specification says."""
-    return np.ascontiguousarray(spec.scaling(pixels))
-
-
-def _arrays(path: str | Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _arrays(path: Path, specs: Sequence[InputSpec]) -> tuple[list[NDArray[Any]], NDArray[Any] | None]:
+    if len(specs) > 1:
+        names = [spec.name for spec in specs]
+        remedy = f"give an .npz with the arrays {', '.join(names)}, and perhaps y"
+        content = read_arrays(path, InputError, remedy, names=(*names, "y"))
+        if missing := [name for name in names if name not in content]:
+            raise InputError(f"cannot read inputs from {path}: it has no {missing[0]!r}; {remedy}")
+        return [content[name] for name in names], None if "y" in names else content.get("y")
     remedy = "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
-    content = read_arrays(Path(path), InputError, remedy, names=("x", "y"), lone="x")
+    content = read_arrays(path, InputError, remedy, names=("x", "y"), lone="x")
     if "x" not in content:
         raise InputError(f"cannot read inputs from {path}: it has no `x`; {remedy}")
-    return content["x"], content.get("y")
+    return [content["x"]], content.get("y")
 
 
 def _folder(
-    path: Path, spec: InputSpec, labels: Sequence[str], progress: Progress
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    path: Path, specs: Sequence[InputSpec], labels: Sequence[str], progress: Progress
+) -> tuple[list[NDArray[Any]], NDArray[Any] | None]:
+    if len(specs) > 1:
+        raise InputError(
+            f"{path} is a folder of images, and the model has the inputs {', '.join(s.name for s in specs)}; "
+            "give an .npz with an array for each"
+        )
     files = image_files(path, InputError)
     if not files:
-        raise InputError(f"{path} holds 0 images; the model takes arrays of shape {spec.shape}")
+        raise InputError(f"{path} holds 0 images; the model takes arrays of shape {specs[0].shape}")
     numbers = labels_of(path, files, labels)
-    pixels = read_images(files, spec.shape, InputError, progress)
-    return pixels, None if numbers is None else np.array(numbers, np.int64)
+    pixels = read_images(files, frame_of(specs[0]), InputError, progress)
+    return [pixels], None if numbers is None else np.array(numbers, np.int64)

@@ -122,9 +122,11 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None
                 watch(runtime, times)
             labels = inputs[name].y
             if labels is not None and isinstance(output, np.ndarray):
+                manifest = runtime.stores[name].manifest
+                numbers = manifest.specs[manifest.outputs[0]].to_numbers(output)
                 if name not in scores:
-                    scores[name] = _score(name, output, labels)
-                scores[name].add(output, labels[i])
+                    scores[name] = _score(name, numbers, labels)
+                scores[name].add(numbers, labels[i])
     return {
         name: MeasuredModel(
             inferences=len(values),

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 
 class Score(Protocol):
-    """A score of all images that have been added; larger is better."""
+    """A score of all images that have been added; larger is better. `metric` is what stores call it."""
+
+    metric: str
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
         """Add one image.
@@ -30,6 +32,8 @@ class Score(Protocol):
 class Top1:
     """The share of images whose largest output is at the label's class."""
 
+    metric = "top1"
+
     def __init__(self) -> None:
         self._hits = self._images = 0
 
@@ -45,6 +49,8 @@ class Top1:
 
 class Binary:
     """The share of images on the right side of a threshold: 0.5 if all outputs are probabilities, 0 if not (logits)."""
+
+    metric = "binary_accuracy"
 
     def __init__(self) -> None:
         self._outputs: list[float] = []
@@ -68,6 +74,8 @@ class MeanIou:
     Classes that neither labels nor outputs have, and labels that are no class, do not count.
     """
 
+    metric = "mean_iou"
+
     def __init__(self) -> None:
         self._pairs: NDArray[np.int64] | None = None
 
@@ -90,6 +98,8 @@ class MaskIou:
     Args:
         yes: the label of the mask's foreground; 0 is the background, and other labels do not count.
     """
+
+    metric = "mean_iou"
 
     def __init__(self, yes: int) -> None:
         self._yes = yes
@@ -119,6 +129,8 @@ def _iou(pairs: NDArray[np.int64]) -> float:
 
 class R2:
     """The coefficient of determination, R²: one minus the squared error, relative to that of the labels' mean."""
+
+    metric = "r2"
 
     def __init__(self) -> None:
         self._errors: list[float] = []

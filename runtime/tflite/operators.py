@@ -22,7 +22,8 @@ from legodnn.runtime.tflite.model_file import FileGraph, FileOperator, FileTenso
 
 Result = tuple[Shape, str]  # shape and type of one output; a type may be several, separated by |
 
-NUMBERS = ("float32", "int8")  # floating point or quantised
+QUANTISED = ("int8", "uint8")
+NUMBERS = ("float32", *QUANTISED)
 COUNTS = ("int32", "int64")
 FLOAT = ("float32",)
 PLAIN = (*NUMBERS, *COUNTS)

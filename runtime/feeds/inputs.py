@@ -36,10 +36,12 @@ class Inputs:
         x: the inputs, each as the model takes it.
         y: one label for each input (see `scores`): a class number or a map of these, int64, or other numbers. None if
             labels are not known.
+        names: of image files, their paths in the folder; empty for other inputs.
     """
 
     x: InputSequence
     y: NDArray[Any] | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,9 @@ def read_inputs(
     """Read inputs for one model from an .npz (`x`, and `y` if labels are known), an .npy file, or a folder of images.
 
     Image files are read as they were when the store was built. Arrays of uint8 are pixels and scaled as the input
-    specification says; other numbers are taken as they are. If all images lie in folders whose names are labels, these
-    are their labels. For a model with several inputs, an .npz has an array for each, by its name.
+    specification says; other numbers are taken as they are. Of a data set in parts, as builds take it, the part for
+    testing is read (`x_test`, `y_test`). If all images lie in folders whose names are labels, these are their labels.
+    For a model with several inputs, an .npz has an array for each, by its name.
 
     Args:
         path: the file or folder.
@@ -99,8 +102,9 @@ def read_inputs(
         InputError: unreadable, or not arrays of the model's input shapes.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
+    names: tuple[str, ...] = ()
     if is_folder(Path(path)):
-        arrays, y = _folder(Path(path), specs, labels, progress)
+        arrays, y, names = _folder(Path(path), specs, labels, progress)
     else:
         arrays, y = _arrays(Path(path), specs)
     count = len(arrays[0]) if arrays[0].ndim else 0
@@ -119,7 +123,7 @@ def read_inputs(
     if y is not None and y.dtype.kind in "biu":
         y = y.astype(np.int64)
     named = {spec.name: InputArray(x, spec) for x, spec in zip(arrays, specs, strict=True)}
-    return Inputs(NamedInputs(named) if len(specs) > 1 else named[specs[0].name], y)
+    return Inputs(NamedInputs(named) if len(specs) > 1 else named[specs[0].name], y, names)
 
 
 def _arrays(path: Path, specs: Sequence[InputSpec]) -> tuple[list[NDArray[Any]], NDArray[Any] | None]:
@@ -131,15 +135,16 @@ def _arrays(path: Path, specs: Sequence[InputSpec]) -> tuple[list[NDArray[Any]],
             raise InputError(f"cannot read inputs from {path}: it has no {missing[0]!r}; {remedy}")
         return [content[name] for name in names], None if "y" in names else content.get("y")
     remedy = "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
-    content = read_arrays(path, InputError, remedy, names=("x", "y"), lone="x")
-    if "x" not in content:
-        raise InputError(f"cannot read inputs from {path}: it has no `x`; {remedy}")
-    return [content["x"]], content.get("y")
+    content = read_arrays(path, InputError, remedy, names=("x", "y", "x_test", "y_test"), lone="x")
+    part = "" if "x" in content else "_test"
+    if f"x{part}" not in content:
+        raise InputError(f"cannot read inputs from {path}: it has neither `x` nor `x_test`; {remedy}")
+    return [content[f"x{part}"]], content.get(f"y{part}")
 
 
 def _folder(
     path: Path, specs: Sequence[InputSpec], labels: Sequence[str], progress: Progress
-) -> tuple[list[NDArray[Any]], NDArray[Any] | None]:
+) -> tuple[list[NDArray[Any]], NDArray[Any] | None, tuple[str, ...]]:
     if len(specs) > 1:
         raise InputError(
             f"{path} is a folder of images, and the model has the inputs {', '.join(s.name for s in specs)}; "
@@ -150,4 +155,5 @@ def _folder(
         raise InputError(f"{path} holds 0 images; the model takes arrays of shape {specs[0].shape}")
     numbers = labels_of(path, files, labels)
     pixels = read_images(files, frame_of(specs[0]), InputError, progress)
-    return [pixels], None if numbers is None else np.array(numbers, np.int64)
+    names = tuple(file.relative_to(path).as_posix() for file in files)
+    return [pixels], None if numbers is None else np.array(numbers, np.int64), names

@@ -39,7 +39,7 @@ class Top1:
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
         """Add an image: output of shape (classes,), the label a class number."""
-        self._hits += int(output.argmax()) == int(label)
+        self._hits += int(output.argmax()) == int(np.ravel(label)[0])
         self._images += 1
 
     def value(self) -> float:
@@ -80,8 +80,8 @@ class MeanIou:
         self._pairs: NDArray[np.int64] | None = None
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...)."""
-        classes = output.shape[-1]
+        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...) or (..., 1)."""
+        classes, label = output.shape[-1], np.reshape(label, output.shape[:-1])
         counted = (label >= 0) & (label < classes)
         pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
@@ -160,6 +160,6 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None
     if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
         values = set(np.unique(labels).tolist())
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
-    if whole and one == output.shape[:-1]:
-        return Top1() if labels.ndim == 1 else MeanIou()
+    if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
+        return Top1() if output.ndim == 1 else MeanIou()
     return R2() if one == output.shape else None

@@ -26,7 +26,7 @@ from typing_extensions import Self
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
-from legodnn.tensor_spec import PixelNumber
+from legodnn.tensor_spec import ImageFit, PixelNumber
 from legodnn.toml import read_toml
 
 # Longest side of an image, and most channels.
@@ -50,6 +50,8 @@ class Recipe(Schema):
             channel or one for all. If one of the three is given, the others default to (0, 1), 0 and 1. If none is, the
             data set decides ((0, 1) for digits and image folders), and a model whose input holds whole numbers (uint8)
             gets pixels as they are.
+        input_fit, input_fill: how image files of other proportions are brought to the model's size: `stretch`, `crop`
+            or `letterbox` with margins of that value (see `legodnn.images`).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
@@ -85,6 +87,8 @@ class Recipe(Schema):
     input_std: tuple[Annotated[float, Field(ge=1e-9, le=1e9)], ...] | None = Field(
         default=None, max_length=_MOST_PIXELS
     )
+    input_fit: ImageFit = "stretch"
+    input_fill: Annotated[int, Field(ge=0, le=255)] = 0
     weights: RecipePlace | None = None
     train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)

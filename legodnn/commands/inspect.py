@@ -15,6 +15,7 @@ from legodnn.errors import ModelError
 from legodnn.files import is_folder, write_atomic
 from legodnn.manifest import InputSpec
 from legodnn.model_names import check_model_name
+from legodnn.savings import original_params, small_model
 from legodnn.store import Store
 from legodnn.units import size
 
@@ -90,6 +91,7 @@ def store_table(store: Store) -> str:
         for i, o in enumerate(s.options)
     ]
     accuracy, blocks = store.manifest.accuracy, store.manifest.blocks
+    note = small_model(original_params(store.manifest), store.name) if blocks else None
     inputs = "\n".join(input_line(spec) for spec in store.manifest.inputs)
     table = f"{text_table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
     if "packed" in store.manifest.built.recipe:
@@ -104,6 +106,7 @@ def store_table(store: Store) -> str:
         f"{accuracy.metric} is {accuracy.original:.4f} on {accuracy.data}; predictions of a composition's "
         f"{accuracy.metric} are off by {accuracy.error:.4f} on average"
         + (f", of likely plans nine in ten by at most {accuracy.plan_error:.4f}" if accuracy.plan_samples else "")
+        + (f"\n{note}" if note else "")
     )
 
 

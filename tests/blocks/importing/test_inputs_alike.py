@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.blocks.importing.data import Dataset, Scaling
-from legodnn.blocks.importing.data_sources import load_data
+from legodnn.blocks.importing.data_sources import data_of, load_data
 from legodnn.blocks.manifest import input_spec
 from legodnn.errors import DataError
 from legodnn.folders import class_folders
 from legodnn.manifest import InputSpec
+from legodnn.recipe import Recipe
 from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.schema import to_json
 
@@ -101,6 +102,17 @@ def test_files(photos: Path, scaling: Scaling | None, channels: int) -> None:
         found = read_inputs(photos / part, [device(data)], data.labels)
         assert rows(split.x, split.y) == rows([found.x[i] for i in range(len(found.x))], found.y)
         assert split.x[0].dtype == found.x[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox"])
+def test_files_that_are_cropped_or_have_margins(photos: Path, fit: Any) -> None:
+    recipe = Recipe(model="vgg16", name="x", data=f"images:{photos}", image_size=12, input_fit=fit, input_fill=9)
+    data = data_of(recipe)
+    assert (device(data).fit, device(data).fill) == (fit, 9)
+    found = read_inputs(photos / "test", [device(data)], data.labels)
+    assert rows(data.test.x, data.test.y) == rows([found.x[i] for i in range(len(found.x))], found.y)
+    stretched = data_of(recipe.model_copy(update={"input_fit": "stretch"}))
+    assert rows(data.test.x, data.test.y) != rows(stretched.test.x, stretched.test.y)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

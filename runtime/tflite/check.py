@@ -88,8 +88,8 @@ def _check_tensor(tensor: FileTensor, where: str) -> None:
     if tensor.dtype == "float16" and tensor.data is None:
         raise Refused(f"{where} is computed in float16")
     scales, zeros = tensor.scales, tensor.zero_points
-    if tensor.dtype in QUANTISED and not len(scales):
-        raise Refused(f"{where} is of {tensor.dtype} without a scale")
+    if tensor.dtype == "int8" and not len(scales):
+        raise Refused(f"{where} is of int8 without a scale")
     if not len(scales) and not len(zeros):
         return
     if tensor.dtype not in _RANGES or len(zeros) not in (len(scales), 1):
@@ -130,6 +130,8 @@ def _check_order(graph: FileGraph) -> int:
                 raise Refused(
                     f"operator {number} makes {dtype} {shape} where tensor {i} is {tensor.dtype} {tensor.shape}"
                 )
+            if tensor.dtype in QUANTISED and not len(tensor.scales):
+                raise Refused(f"operator {number} writes tensor {i}, which is of {tensor.dtype} without a scale")
             ready.add(i)
             written.add(i)
             total += tensor.bytes

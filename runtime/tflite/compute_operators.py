@@ -297,8 +297,8 @@ def one_hot(op: OperatorCall) -> list[Result]:
 
 
 def cast(op: OperatorCall) -> list[Result]:
-    """Check a conversion from one type to another."""
-    x = op.tensor(0, ("float32", *COUNTS, "bool"))
+    """Check a conversion from one type to another; uint8 is that of pixels."""
+    x = op.tensor(0, ("float32", "uint8", *COUNTS, "bool"), plain=True)
     kinds = {0: "float32", 2: "int32", 4: "int64", 6: "bool"}
     if op.operator.options is None:  # then the type is the output's own, which must be one of these
         return [(x.shape, "float32|int32|int64|bool")]

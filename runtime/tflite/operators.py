@@ -57,13 +57,16 @@ class OperatorCall:
         if not holds:
             raise self.refuse(problem)
 
-    def tensor(self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7)) -> FileTensor:
-        """Return an input, which must have one of the given types and ranks."""
+    def tensor(
+        self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7), plain: bool = False
+    ) -> FileTensor:
+        """Return an input, which must have one of the given types and ranks; uint8 without a scale only if `plain`."""
         found = self.inputs[i] if i < len(self.inputs) else None
         if found is None:
             raise self.refuse(f"input {i} is missing")
         self.need(found.dtype in types, f"input {i} is of type {found.dtype}")
         self.need(len(found.shape) in ranks, f"input {i} has {len(found.shape)} dimensions")
+        self.need(plain or found.dtype not in QUANTISED or len(found.scales) > 0, f"input {i} has no scale")
         return found
 
     def output(self, i: int) -> FileTensor:

@@ -275,3 +275,23 @@ def test_labels_and_names_are_kept(tmp_path: Path) -> None:
         [dense_float(tmp_path / "a.tflite")], tmp_path / "out", accuracy=(1,), described=described
     ).manifest
     assert (manifest.model.name, manifest.model.labels) == ("face", ("no", "yes"))
+
+
+def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
+    rng, file = np.random.default_rng(0), tmp_path / "x.tflite"
+    refused: list[str] = []
+    seeds = [dense_float(file, 1).read_bytes()[:4000], dense_int8(file).read_bytes(), changed(lambda m: None)]
+    for number in range(300):
+        content = bytearray(seeds[number % 3])
+        for _ in range(rng.integers(1, 6)):
+            content[rng.integers(len(content))] = rng.choice((0, 1, 3, 127, 128, 255, int(rng.integers(256))))
+        file.write_bytes(content[: rng.integers(len(content))] if number % 7 == 0 else content)
+        try:
+            found = read_whole_file(file)
+        except ModelError as e:
+            refused.append(str(e))
+        else:
+            assert found.inputs
+            assert found.outputs
+    assert 50 < len(refused) < 300
+    assert all(message.startswith(f"{file} cannot be packed: ") and "\n" not in message for message in refused)

@@ -136,7 +136,8 @@ def _opened(recipe: Recipe, own: keras.Model) -> keras.Model:
     inputs = [tuple(t.shape[1:]) for t in model.inputs]
     if len(inputs) != 1:
         raise ModelError(
-            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image"
+            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image; "
+            "a .tflite file of it can be packed whole (legodnn pack)"
         )
     return model
 

@@ -58,8 +58,18 @@ def input_specs(
         scaling: what becomes of pixels; None: 0 to 1 for float32, and for uint8 and int8 all values that they have, so
             that pixels are taken as they are (less 128 for int8).
         fit, fill: see `InputSpec`.
+
+    Raises:
+        ModelError: something is said about pictures, and no input is one; or margins have a value, and there are none.
+        ValidationError: a value is out of bounds.
     """
-    return tuple(_input_spec(spec, scaling, fit, fill) for spec in inputs)
+    if fill and fit != "letterbox":
+        raise ModelError(f"only a letterbox has margins to fill with {fill}; say --fit letterbox, or leave --fill out")
+    found = tuple(_input_spec(spec, scaling, fit, fill) for spec in inputs)
+    if (scaling or fit != "stretch") and all(spec.layout == "plain" for spec in found):
+        shapes = ", ".join(f"{spec.name} of {spec.shape}" for spec in inputs)
+        raise ModelError(f"no input is a picture ({shapes}): leave out what is said about pixels and fit")
+    return found
 
 
 def _input_spec(spec: TensorSpec, scaling: Scaling | None, fit: ImageFit, fill: int) -> InputSpec:

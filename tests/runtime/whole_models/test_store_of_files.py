@@ -260,6 +260,15 @@ def test_pixels_become_all_values_of_integers() -> None:
     assert (spec.range, spec.fit, spec.fill) == ((-1, 1), "letterbox", 9)
 
 
+def test_what_is_said_of_pictures_is_not_passed_over() -> None:
+    numbers = [TensorSpec(name="x", shape=(16,))]
+    for arguments in ({"scaling": Scaling((-1, 1))}, {"fit": "crop"}):
+        with pytest.raises(ModelError, match=r"no input is a picture \(x of \(16,\)\)"):
+            input_specs(numbers, **arguments)
+    with pytest.raises(ModelError, match="only a letterbox has margins to fill with 9"):
+        input_specs([TensorSpec(name="x", shape=(4, 4, 3))], fill=9)
+
+
 def test_a_packed_store_says_what_it_is_made_of(switched: Store) -> None:
     manifest = json.loads((switched.path / "manifest.json").read_text())
     assert [Path(p).name for p in manifest["built"]["recipe"]["packed"]] == ["large.tflite", "small.tflite"]

@@ -20,7 +20,6 @@ from legodnn.array_files import read_arrays
 from legodnn.arrays import Array
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.importing.user_function import call_user, user_function
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
 from legodnn.images import Frame, read_images
@@ -28,6 +27,7 @@ from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 from legodnn.tensor_spec import ImageFit
+from legodnn.user_function import call_user, user_function
 
 log = logging.getLogger("legodnn.blocks")
 

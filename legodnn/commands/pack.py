@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
+from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.parser import fraction
 from legodnn.console import progress, say
 from legodnn.errors import ModelError
@@ -43,10 +44,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--metric", metavar="NAME", help="what --accuracy is, such as top1 (default: accuracy)")
     parser.add_argument(
         "--data",
-        type=Path,
         metavar="PATH",
-        help="measure accuracy on this instead: a folder of images (in folders named as --labels), or an .npz of x, "
-        "or of an array for each input, with labels y; without labels, agreement with the first file is measured",
+        help="measure accuracy on this instead: a folder of images (in folders named as --labels), an .npz of x, or "
+        "of an array for each input, with labels y, or module:function that gives such arrays; "
+        "without labels, agreement with the first file is measured",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="names of the classes, one a line")
     parser.add_list(
@@ -80,7 +81,9 @@ def run(args: argparse.Namespace) -> int:
         raise ModelError("--metric says what --accuracy is; --data is measured by the score that fits its labels")
     described = Described(args.name, _labels(args.labels), _scaling(args), args.fit, args.fill)
     files, out = [Path(file) for file in args.files], Path(args.out)
-    store = pack_files(files, out, args.accuracy, args.data, described, args.metric or "accuracy", progress())
+    own = args.data is not None and names_function(args.data)
+    data = own_arrays(args.data) if own else Path(args.data) if args.data is not None else None
+    store = pack_files(files, out, args.accuracy, data, described, args.metric or "accuracy", progress())
     if args.json:
         print(json.dumps(store_summary(store)))
     else:

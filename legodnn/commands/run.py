@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
+from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import progress, say, text_table
 from legodnn.errors import InputError, WorkloadError
+from legodnn.manifest import Manifest
 from legodnn.printable import option_label
 from legodnn.profile import Profile
 from legodnn.progress import no_progress
@@ -47,8 +49,8 @@ def add_parser(subparsers: Any) -> None:
         required=True,
         metavar="[NAME=]PATH",
         help="folder of images, .npy of images, .npz with x and maybe labels y (for a model of several inputs, with an "
-        "array of each input's name), a video file, or camera (camera:1 for the second; both need OpenCV); for all "
-        "models or for the one named",
+        "array of each input's name), module:function that returns a dict of such arrays, a video file, or camera "
+        "(camera:1 for the second; both need OpenCV); for all models or for the one named",
     )
     parser.add_argument(
         "--frames",
@@ -135,16 +137,20 @@ def _open_inputs(
 ) -> dict[str, Inputs]:
     """Read the inputs of each model by name; cameras stay open until `opened` closes."""
     from legodnn.runtime.feeds.camera import Camera, is_live
-    from legodnn.runtime.feeds.inputs import read_inputs
+    from legodnn.runtime.feeds.inputs import inputs_of_arrays, read_inputs
 
     live = [source for source in dict.fromkeys(sources.values()) if is_live(source)]
     cameras = {source: opened.enter_context(closing(Camera(source))) for source in live}
-    return {
-        name: cameras[sources[name]].inputs(store.manifest.inputs[0], frames)
-        if sources[name] in cameras
-        else read_inputs(sources[name], store.manifest.inputs, store.manifest.model.labels, progress())
-        for name, store in stores.items()
-    }
+    own = {source: own_arrays(source) for source in dict.fromkeys(sources.values()) if names_function(source)}
+
+    def opened_inputs(source: str, manifest: Manifest) -> Inputs:
+        if source in cameras:
+            return cameras[source].inputs(manifest.inputs[0], frames)
+        if source in own:
+            return inputs_of_arrays(own[source], source, manifest.inputs)
+        return read_inputs(source, manifest.inputs, manifest.model.labels, progress())
+
+    return {name: opened_inputs(sources[name], store.manifest) for name, store in stores.items()}
 
 
 def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:

@@ -102,11 +102,55 @@ def read_inputs(
         InputError: unreadable, or not arrays of the model's input shapes.
         DependencyError: a folder of images is given and Pillow is not installed.
     """
-    names: tuple[str, ...] = ()
     if is_folder(Path(path)):
         arrays, y, names = _folder(Path(path), specs, labels, progress)
-    else:
-        arrays, y = _arrays(Path(path), specs)
+        return _checked(arrays, y, names, path, specs)
+    one = len(specs) == 1
+    wanted = (*_ONE, "y", "y_test") if one else (*(spec.name for spec in specs), "y")
+    content = read_arrays(Path(path), InputError, _remedy(specs), names=wanted, lone="x" if one else None)
+    return inputs_of_arrays(content, path, specs)
+
+
+def inputs_of_arrays(content: Mapping[str, NDArray[Any]], name: str | Path, specs: Sequence[InputSpec]) -> Inputs:
+    """Return inputs for one model from arrays by name, as an .npz has them (see `read_inputs`).
+
+    Args:
+        content: the arrays.
+        name: what messages call the whole.
+        specs: the model's inputs.
+
+    Raises:
+        InputError: an array is missing, or not of the model's input shape.
+    """
+    if len(specs) > 1:
+        names = [spec.name for spec in specs]
+        if missing := [each for each in names if each not in content]:
+            raise InputError(f"cannot read inputs from {name}: it has no {missing[0]!r}; {_remedy(specs)}")
+        y = None if "y" in names else content.get("y")
+        return _checked([content[each] for each in names], y, (), name, specs)
+    part = next((each for each in _ONE if each in content), None)
+    if part is None:
+        raise InputError(f"cannot read inputs from {name}: it has neither `x` nor `x_test`; {_remedy(specs)}")
+    return _checked([content[part]], content.get(part.replace("x", "y", 1)), (), name, specs)
+
+
+_ONE = ("x", "x_test")  # what the array of a single input is called, in the order of preference
+
+
+def _remedy(specs: Sequence[InputSpec]) -> str:
+    if len(specs) > 1:
+        return f"give an .npz with the arrays {', '.join(spec.name for spec in specs)}, and perhaps y"
+    return "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
+
+
+def _checked(
+    arrays: Sequence[NDArray[Any]],
+    y: NDArray[Any] | None,
+    names: tuple[str, ...],
+    path: str | Path,
+    specs: Sequence[InputSpec],
+) -> Inputs:
+    """Return inputs, after checking that arrays and labels are what the model takes."""
     count = len(arrays[0]) if arrays[0].ndim else 0
     for x, spec in zip(arrays, specs, strict=True):
         if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
@@ -124,22 +168,6 @@ def read_inputs(
         y = y.astype(np.int64)
     named = {spec.name: InputArray(x, spec) for x, spec in zip(arrays, specs, strict=True)}
     return Inputs(NamedInputs(named) if len(specs) > 1 else named[specs[0].name], y, names)
-
-
-def _arrays(path: Path, specs: Sequence[InputSpec]) -> tuple[list[NDArray[Any]], NDArray[Any] | None]:
-    if len(specs) > 1:
-        names = [spec.name for spec in specs]
-        remedy = f"give an .npz with the arrays {', '.join(names)}, and perhaps y"
-        content = read_arrays(path, InputError, remedy, names=(*names, "y"))
-        if missing := [name for name in names if name not in content]:
-            raise InputError(f"cannot read inputs from {path}: it has no {missing[0]!r}; {remedy}")
-        return [content[name] for name in names], None if "y" in names else content.get("y")
-    remedy = "give an .npy, an .npz of `x` and perhaps `y`, or a folder of images"
-    content = read_arrays(path, InputError, remedy, names=("x", "y", "x_test", "y_test"), lone="x")
-    part = "" if "x" in content else "_test"
-    if f"x{part}" not in content:
-        raise InputError(f"cannot read inputs from {path}: it has neither `x` nor `x_test`; {remedy}")
-    return [content[f"x{part}"]], content.get(f"y{part}")
 
 
 def _folder(

@@ -8,10 +8,12 @@ from __future__ import annotations
 import datetime
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 import legodnn
@@ -32,7 +34,7 @@ from legodnn.pixels import Scaling
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors import interpreter, trial
 from legodnn.runtime.executors.select import prepare
-from legodnn.runtime.feeds.inputs import Inputs, read_inputs
+from legodnn.runtime.feeds.inputs import Inputs, inputs_of_arrays, read_inputs
 from legodnn.runtime.whole_models.agreement import check_agreement, input_specs
 from legodnn.runtime.whole_models.rating import FileRating, rate
 from legodnn.runtime.whole_models.whole_file import WholeFile, read_whole_file
@@ -65,7 +67,7 @@ def pack_files(
     files: Sequence[Path],
     out: Path,
     accuracy: Sequence[float] = (),
-    data: Path | None = None,
+    data: Path | Mapping[str, NDArray[Any]] | None = None,
     described: Described | None = None,
     metric: str = "accuracy",
     progress: Progress = no_progress,
@@ -78,7 +80,8 @@ def pack_files(
         files: the files; those of one model take and give the same tensors.
         out: the folder of the new store, which must not exist.
         accuracy: the accuracy of each file, if it is known; larger is better.
-        data: what the accuracy is measured on if it is not given (see `feeds.inputs.read_inputs`).
+        data: what the accuracy is measured on if it is not given: a file or folder (see `feeds.inputs.read_inputs`), or
+            arrays by name.
         described: what the files do not say of themselves.
         metric: what `accuracy` is called.
         progress: shows how far measuring is.
@@ -111,7 +114,11 @@ def pack_files(
         inputs = input_specs(whole[0].inputs, described.scaling, described.fit, described.fill)
     except ValidationError as e:
         raise ModelError(f"{files[0]}: {explain(e)}") from None
-    x = read_inputs(data, inputs, described.labels, progress) if data is not None and not accuracy else None
+    shown = "arrays" if isinstance(data, Mapping) else str(data)
+    if isinstance(data, Mapping):
+        x: Inputs | None = inputs_of_arrays(data, shown, inputs)
+    else:
+        x = None if data is None else read_inputs(data, inputs, described.labels, progress)
     name = described.name or out.name
     try:
         with new_folder(out) as folder:
@@ -120,7 +127,7 @@ def pack_files(
                 write_atomic(folder / _file(option), file.content)
             _write_manifest(folder, name, whole, names, inputs, rating, described.labels)
             if x is not None:
-                rating = _measured(Store(folder), x, str(data), progress)
+                rating = _measured(Store(folder), x, shown, progress)
                 _write_manifest(folder, name, whole, names, inputs, rating, described.labels)
             prepare(Store(folder))
     except FileExistsError as e:

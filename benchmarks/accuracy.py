@@ -39,7 +39,7 @@ from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import descendant
@@ -295,7 +295,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Train and measure the models that are asked for."""
-    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     models = args.models[:1] if args.quick else args.models
     results = {name: compare(name, data, args) for name in models}
     return results, bars_of(results["resnet20"]) if "resnet20" in results else []

@@ -23,7 +23,7 @@ import numpy as np
 
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
@@ -109,7 +109,7 @@ def compare(name: str, weights: Path, data: Dataset, rounds: int) -> Figures:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Compare both ways for all models, or with --quick for one."""
-    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     names, rounds = (["vgg16"], 3) if args.quick else (list(MODELS), 30)
     figures = {name: compare(name, args.data / "weights", data, rounds) for name in names}
     for found in figures.values():

@@ -28,7 +28,7 @@ from ray.cluster_utils import Cluster
 
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.jobs.ray_cluster import RayCluster
 from legodnn.blocks.training.divided import train_descendants
@@ -75,7 +75,7 @@ class Processors:
 
 def trained(nodes: int, recipe: Recipe, folder: Path) -> Figures:
     """Train on a fresh cluster of so many nodes; return wall and processor seconds."""
-    data = load(recipe.data, image_size=32)
+    data = load_data(recipe.data, image_size=32)
     model = model_of(recipe, data)
     work = BuildState(folder / "store", recipe)
     cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})

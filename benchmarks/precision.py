@@ -20,7 +20,7 @@ from typing import Any
 
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import distill
@@ -49,7 +49,7 @@ def latencies_ms(files: Sequence[bytes], rounds: int) -> list[float]:
 
 def measured(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Return a row for each block and sparsity."""
-    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     train = data.train.first(1280 if args.quick else 12800)
     data, test = replace(data, train=train), data.test.first(500 if args.quick else 10000)
     model = open_model("resnet20", weights=str(args.data / "weights" / "resnet20_cifar10.npz"))

@@ -36,7 +36,7 @@ from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
@@ -80,7 +80,7 @@ class Network:
 
 def resnet20(args: argparse.Namespace) -> Network:
     """Return the published ResNet-20 for CIFAR-10."""
-    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     model = zoo.resnet20()
     zoo.load_cifar_resnet_weights(model, args.data / "weights" / "resnet20_cifar10.npz")
     seen, test = (100, 200) if args.quick else (500, 2000)
@@ -89,7 +89,7 @@ def resnet20(args: argparse.Namespace) -> Network:
 
 def mobilenet(args: argparse.Namespace) -> Network:
     """Return MobileNetV2 for 96x96 pixels, with random weights and the statistics of CIFAR-10 images made larger."""
-    data = load(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNetV2(
         (96, 96, 3), weights=None, classes=10, classifier_activation=None, alpha=0.35 if args.quick else 1.0

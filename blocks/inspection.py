@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +12,7 @@ from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.console import text_table
+from legodnn.savings import small_model
 
 if TYPE_CHECKING:
     import keras
@@ -31,6 +32,7 @@ class InspectedSegment:
         outputs: shapes of the tensors it writes, without the batch dimension.
         prunable: the groups of channels that can be removed, each as a line of text; empty for a fixed segment.
         kept_whole: layers whose channels cannot be removed, with the reason.
+        fixed_because: of a fixed segment in which there are channels that could be removed, which, and why they stay.
     """
 
     name: str
@@ -42,6 +44,7 @@ class InspectedSegment:
     outputs: tuple[tuple[int, ...], ...]
     prunable: tuple[str, ...]
     kept_whole: Mapping[str, str]
+    fixed_because: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,10 @@ class InspectedModel:
         kept = [
             f"{s.name}: {call} keeps its channels: {why}" for s in self.segments for call, why in s.kept_whole.items()
         ]
-        return "\n".join([text_table(rows, header), "", total, *(["", *kept] if kept else [])])
+        fixed = [f"{s.name}: {s.fixed_because}" for s in self.segments if s.fixed_because]
+        small = small_model(params, self.name)
+        total = f"{total}\n{small}" if small else total
+        return "\n".join([text_table(rows, header), "", total, *(["", *fixed, *kept] if fixed or kept else [])])
 
 
 def inspect(model: keras.Model | str | Path, max_blocks: int = 16, min_share: float = 0.01) -> InspectedModel:
@@ -115,4 +121,16 @@ def _inspected(piece: Piece) -> InspectedSegment:
         outputs=tuple(tuple(t.shape[1:]) for t in piece.model.outputs),
         prunable=tuple(str(group) for group in channels.groups) if piece.kind == "block" else (),
         kept_whole=channels.kept_whole,
+        fixed_because=_why_fixed(piece, [str(group) for group in channels.groups]),
     )
+
+
+def _why_fixed(piece: Piece, groups: Sequence[str]) -> str:
+    """Return which channels of a fixed segment could be removed, and by which rule of `common_blocks` they stay."""
+    if piece.kind == "block" or not groups:
+        return ""
+    if all(len(t.shape) <= 2 for t in piece.model.outputs):
+        rule = "a model's end, from the last tensor with height and width on, is not pruned and stays in float32"
+    else:
+        rule = "it holds too little of the model's work to be a block (min_share, --max-blocks)"
+    return f"{'; '.join(groups)} could be removed and stay: {rule}"

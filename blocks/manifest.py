@@ -116,7 +116,15 @@ def _manifest(
 def input_spec(name: str, data: Dataset) -> InputSpec:
     """Return how a device makes the model's input of this name from an image, as the data set does."""
     scaling = data.scaling
-    return InputSpec(name=name, shape=data.image_shape, range=scaling.range, mean=scaling.mean, std=scaling.std)
+    return InputSpec(
+        name=name,
+        shape=data.image_shape,
+        fit=data.fit,
+        fill=data.fill,
+        range=scaling.range,
+        mean=scaling.mean,
+        std=scaling.std,
+    )
 
 
 def check_manifest(

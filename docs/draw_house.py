@@ -27,7 +27,8 @@ OFFLINE = [
     ["blocks/importing", "blocks/jobs"],
 ]
 ON_DEVICE = [
-    ["runtime/feeds", "runtime/serving", "profiler"],
+    ["runtime/whole_models", "runtime/serving"],
+    ["runtime/feeds", "profiler"],
     ["runtime"],
     ["runtime/governing"],
     ["runtime/planning", "runtime/executors"],

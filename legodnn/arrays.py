@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]  # images, tensors, weights
+AnyArray = NDArray[Any]  # an input or output of a model, of the type that the store's manifest says
 Floats = NDArray[np.float64]  # figures: losses, times, matrices of equations
 Ints = NDArray[np.int64]  # whole numbers: bytes, nanoseconds, values in the knapsack
 Indices = NDArray[np.intp]  # positions in another array

@@ -14,7 +14,7 @@
     │   ├── CApiError       a call of LiteRT's C API failed
     │   ├── TrialError      a store could not be tried out, for no fault of its own
     │   └── PackingError    packed weights cannot be made or kept; the Interpreter runs the store without them
-    ├── ModelError          (offline) a model cannot be cut, pruned or exported
+    ├── ModelError          a model cannot be cut, pruned or exported, or a file cannot be packed
     │   └── TargetError     a block cannot be pruned to its target
     ├── DataError           (offline) training data cannot be used
     ├── WorkerError         (offline) a process or a cluster that works for a build cannot be used, or has ended
@@ -114,7 +114,7 @@ class PackingError(ExecutionError):
 
 
 class ModelError(LegoError):
-    """A Keras model cannot be cut into blocks, pruned or exported."""
+    """A Keras model cannot be cut into blocks, pruned or exported, or a `.tflite` file cannot be packed."""
 
 
 class TargetError(ModelError):

@@ -1,29 +1,39 @@
-"""Reading image files as pixels. Building and devices read them in the same way, `bilinear-antialias` in the store.
+"""Reading images as pixels. Building and devices read them in the same way, `bilinear-antialias` in the store.
+
+    x = legodnn.images.load("cat.jpg", runtime.stores["faces"].manifest.inputs[0])
 
 1. The file is decoded; of several pictures in it, the first one is.
 2. The picture is turned as its EXIF orientation says.
 3. It gets 8 bits, the upper 8 of 16, and the model's channels: gray, RGB or RGBA. Transparency is dropped where the
    model takes none.
-4. Each channel on its own is resized by Pillow's bilinear filter, which averages over more pixels the more it shrinks.
+4. What is resized is the whole picture to the model's size (`stretch`), the largest part in its middle that has the
+   model's proportions (`crop`), or the whole picture to a size that lies inside, with margins around (`letterbox`).
+5. Each channel on its own is resized by Pillow's bilinear filter, which averages over more pixels the more it shrinks.
 
 This needs Pillow. Which files a folder holds, and of which classes they are, is left to `legodnn.folders`.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.errors import DependencyError, LegoError
+from legodnn.errors import DependencyError, InputError, LegoError
 from legodnn.progress import Progress, no_progress
+from legodnn.tensor_spec import ImageFit, InputSpec
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 # A small file can be made to decode to an image that takes all memory. So an image has at most 100 million pixels, ten
@@ -46,14 +56,64 @@ _UPRIGHT = {
 _ORIENTATION = 0x0112
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What pictures are brought to.
+
+    Attributes:
+        shape: height, width and channels (1: gray, 3: RGB, 4: RGBA).
+        fit: how pictures of other proportions are treated (see the module).
+        fill: the value of the margins of a letterbox, 0 to 255, in all channels.
+    """
+
+    shape: tuple[int, ...]
+    fit: ImageFit = "stretch"
+    fill: int = 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why images cannot have this shape; None if they can."""
+        if len(self.shape) == 3 and self.shape[-1] in _MODES:
+            return None
+        return f"pictures have 1 (gray), 3 (RGB) or 4 (RGBA) channels, the model takes arrays of shape {self.shape}"
+
+
+def frame_of(spec: InputSpec) -> Frame:
+    """Return what pictures are brought to before they are scaled for a model's input."""
+    return Frame(spec.shape, spec.fit, spec.fill)
+
+
+def load(picture: str | Path | bytes | NDArray[Any] | PIL.Image.Image, spec: InputSpec) -> NDArray[Any]:
+    """Return a picture as a model takes it: turned upright, resized, and scaled as the store says.
+
+    Args:
+        picture: the path of an image file, the content of one, a picture of Pillow's, or decoded pixels: uint8 or
+            uint16, shape (height, width) or (height, width, channels) with 1 (gray), 3 (RGB) or 4 (RGBA) channels.
+        spec: the model's input, as the store's manifest has it.
+
+    Returns:
+        An array of the input's shape and type, for `Runtime.infer`.
+
+    Raises:
+        InputError: it is no image, damaged, too large, or the model's input is no picture.
+        DependencyError: Pillow is not installed.
+    """
+    check_pillow()
+    if problem := frame_of(spec).problem:
+        raise InputError(problem)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow finds odd about files that it reads
+        return spec.from_pixels(_read(picture, frame_of(spec), InputError))
+
+
 def read_images(
-    files: Sequence[Path], shape: tuple[int, ...], error: type[LegoError], progress: Progress = no_progress
+    files: Sequence[Path], frame: Frame, error: type[LegoError], progress: Progress = no_progress
 ) -> NDArray[np.uint8]:
     """Read image files.
 
     Args:
         files: the files.
-        shape: height, width and channels (1: gray, 3: RGB, 4: RGBA) that every image gets.
+        frame: what every image is brought to.
         error: the type to raise.
         progress: shows how many of the files have been read, where they are many.
 
@@ -65,17 +125,17 @@ def read_images(
         DependencyError: Pillow is not installed.
     """
     check_pillow()
-    if problem := shape_problem(shape):
+    if problem := frame.problem:
         raise error(problem)
     try:
-        pixels = np.empty((len(files), *shape), np.uint8)
+        pixels = np.empty((len(files), *frame.shape), np.uint8)
     except MemoryError:
         raise error(
-            f"{len(files)} images of shape {shape} do not fit into memory; give fewer, or smaller ones"
+            f"{len(files)} images of shape {frame.shape} do not fit into memory; give fewer, or smaller ones"
         ) from None
 
     def read(number: int) -> None:
-        pixels[number] = _read(files[number], shape, error)
+        pixels[number] = _read(files[number], frame, error)
 
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -92,13 +152,6 @@ def read_images(
     return pixels
 
 
-def shape_problem(shape: tuple[int, ...]) -> str | None:
-    """Return why images cannot have a shape (height, width, channels), or None if they can."""
-    if len(shape) == 3 and shape[-1] in _MODES:
-        return None
-    return f"pictures have 1 (gray), 3 (RGB) or 4 (RGBA) channels, the model takes arrays of shape {shape}"
-
-
 def check_pillow() -> None:
     """Raise DependencyError unless Pillow is installed."""
     try:
@@ -107,53 +160,98 @@ def check_pillow() -> None:
         raise DependencyError(f"reading images needs Pillow ({e}); pip install 'legodnn[images]'") from None
 
 
-def fit_array(picture: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def fit_array(picture: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
     """Give a decoded picture the size and channels that a file's picture would get.
 
     Args:
         picture: pixels, shape (height, width, channels), with 1 (gray), 3 (RGB) or 4 (RGBA) channels.
-        shape: height, width and channels of the result.
+        frame: what it is brought to.
     """
-    from PIL import Image
-
-    return _fit(Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture), shape)
+    return _fit(_decoded(picture), frame)
 
 
-def _fit(image: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
-    height, width, channels = shape
+    height, width, channels = frame.shape
+    inner_height, inner_width = _inside(image, height, width) if frame.fit == "letterbox" else (height, width)
+    left, top = _cut_away(image, height, width) if frame.fit == "crop" else (0.0, 0.0)
     if "transparency" in image.info:  # otherwise Pillow would look for that colour among the converted ones
         image = image.convert("RGBA")
     small = []
     for band in image.convert(_MODES[channels]).split():
         # Each band is resized on its own, since Pillow weighs the colours of a whole RGBA picture by their opacity; and
         # one axis at a time, since Pillow's versions differ in which axis comes first, and so in rounding.
-        narrow = band.resize((width, band.height), Resampling.BILINEAR)
-        small.append(np.asarray(narrow.resize((width, height), Resampling.BILINEAR)))
-    return np.stack(small, axis=-1)
+        columns, rows = (left, 0, band.width - left, band.height), (0, top, inner_width, band.height - top)
+        narrow = band.resize((inner_width, band.height), Resampling.BILINEAR, columns)
+        small.append(np.asarray(narrow.resize((inner_width, inner_height), Resampling.BILINEAR, rows)))
+    pixels = np.full(frame.shape, frame.fill, np.uint8)
+    above, before = (height - inner_height) // 2, (width - inner_width) // 2
+    pixels[above : above + inner_height, before : before + inner_width] = np.stack(small, axis=-1)
+    return pixels
 
 
-def _read(file: Path, shape: tuple[int, ...], error: type[LegoError]) -> NDArray[np.uint8]:
+def _inside(image: Any, height: int, width: int) -> tuple[int, int]:
+    """Return the height and width that an image gets so that all of it lies inside."""
+    scale = min(height / image.height, width / image.width)
+    return max(1, round(image.height * scale)), max(1, round(image.width * scale))
+
+
+def _cut_away(image: Any, height: int, width: int) -> tuple[float, float]:
+    """Return how much of an image is cut away at the left (as at the right), and at the top (as at the bottom)."""
+    part = min(image.height / height, image.width / width)
+    return (image.width - width * part) / 2, (image.height - height * part) / 2
+
+
+def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint8]:
+    """Return the pixels of a picture of any kind that `load` takes."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        if not file.is_file():
+        if not isinstance(picture, str | Path | bytes):
+            return _fit(_upright(_decoded(picture)), frame)
+        if not isinstance(picture, bytes) and not Path(picture).is_file():
             raise ValueError("it is no regular file")  # Opening a pipe would wait until somebody writes to it.
-        with Image.open(file, formats=_FORMATS) as image:
-            pixels, size = image.width * image.height, file.stat().st_size
+        size = len(picture) if isinstance(picture, bytes) else Path(picture).stat().st_size
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_FORMATS) as image:
+            pixels = image.width * image.height
             if pixels > _MOST_PIXELS:
                 raise ValueError(f"its {image.width} x {image.height} pixels are more than {_MOST_PIXELS:,}")
             if pixels > max(_SMALL, _MOST_FOR_A_BYTE * size):
                 raise ValueError(f"its {image.width} x {image.height} pixels cannot be in {size:,} bytes")
-            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
-            small = _eight_bits(image)
-            return _fit(small.transpose(Image.Transpose[turn]) if turn else small, shape)
+            return _fit(_upright(image), frame)
     except UnidentifiedImageError:
         reason = f"it is none of {', '.join(_FORMATS)}"
     except Exception as e:  # decoders of damaged files raise anything
         reason = " ".join(str(e).split()) or type(e).__name__
-    raise error(f"cannot read {file} as an image ({reason:.200}); replace or remove it")
+    kind = "these bytes" if isinstance(picture, bytes) else f"this {type(picture).__name__}"
+    name = picture if isinstance(picture, str | Path) else kind
+    raise error(f"cannot read {name} as an image ({reason:.200}); replace or remove it")
+
+
+def _decoded(picture: Any) -> Any:
+    """Return a picture of Pillow's with the pixels of an array; a picture of Pillow's stays as it is."""
+    from PIL import Image
+
+    if isinstance(picture, Image.Image):
+        return picture
+    if not isinstance(picture, np.ndarray):
+        raise TypeError("give a path, bytes, an array or a picture of Pillow's")
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f"its elements are {picture.dtype}; pixels are uint8, 0 to 255, or uint16")
+    if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in _MODES) or not picture.size:
+        raise ValueError(f"its shape is {picture.shape}, not (height, width) or (height, width, 1, 3 or 4)")
+    pixels = picture if picture.dtype == np.uint8 else (picture >> 8).astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
+
+
+def _upright(image: Any) -> Any:
+    """Return a picture with values from 0 to 255, turned as its EXIF orientation says."""
+    from PIL import Image
+
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+    small = _eight_bits(image)
+    return small.transpose(Image.Transpose[turn]) if turn else small
 
 
 def _eight_bits(image: Any) -> Any:

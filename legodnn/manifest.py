@@ -15,18 +15,14 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import StoreError
-from legodnn.pixels import Scaling
 from legodnn.schema import (
     LEAST_KNOT,
     MOST_BYTES,
     MOST_COUNT,
-    MOST_ELEMENTS,
-    MOST_INT,
     MOST_KNOTS,
     MOST_LABELS,
     MOST_METRIC,
     MOST_OPTIONS,
-    MOST_RANK,
     MOST_SEGMENTS,
     MOST_TENSORS,
     Count,
@@ -37,54 +33,15 @@ from legodnn.schema import (
     Schema,
     Text,
 )
+from legodnn.tensor_spec import Dim
+from legodnn.tensor_spec import InputSpec as InputSpec
+from legodnn.tensor_spec import TensorSpec as TensorSpec
 
 STORE_VERSION = "legodnn.store/1"
 MANIFEST = "manifest.json"
 
-Dim = Annotated[int, Field(gt=0, le=MOST_INT)]
-PixelNumber = Annotated[float, Field(ge=-1e9, le=1e9)]  # in the values that a model takes for pixels
 Names = Annotated[Many[Name], Field(min_length=1, max_length=MOST_TENSORS)]
 Precision = Literal["float32", "float16", "int8"]
-
-
-class TensorSpec(Schema):
-    """A tensor that segments pass on. `shape` leaves out the batch dimension, which is always 1 in a store's files."""
-
-    name: Name
-    shape: Many[Dim] = Field(max_length=MOST_RANK)
-    dtype: Literal["float32"] = "float32"
-
-    @field_validator("shape")
-    @classmethod
-    def _fits(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
-        if math.prod(shape) > MOST_ELEMENTS:
-            raise ValueError(f"must be of at most {MOST_ELEMENTS} elements in all")
-        return shape
-
-
-class InputSpec(TensorSpec):
-    """A model input, and how to make it from pixels: scale 0..255 to `range`, subtract `mean`, divide by `std`.
-
-    `mean` and `std` have one value for each channel, or one for all of them; where one is empty, its step is left out.
-    `resize` says how image files become pixels of this shape (see `legodnn.images`).
-    """
-
-    layout: Literal["HWC"] = "HWC"
-    resize: Literal["bilinear-antialias"] = "bilinear-antialias"
-    range: tuple[PixelNumber, PixelNumber] = (0.0, 1.0)
-    mean: Many[PixelNumber] = ()
-    std: Many[Annotated[float, Field(ge=1e-9, le=1e9)]] = ()
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if problem := self.scaling.problem((self.shape or (0,))[-1]):
-            raise ValueError(f"{self.name}: {problem}")
-        return self
-
-    @property
-    def scaling(self) -> Scaling:
-        """How pixels become this input."""
-        return Scaling(self.range, self.mean, self.std)
 
 
 class Option(Schema):
@@ -94,7 +51,8 @@ class Option(Schema):
         name: unique in the segment.
         sparsity: the share of channels that was to be removed; rounding (`legodnn.blocks.pruning.rounding`) may have
             removed a little more or less. 0 for none.
-        precision: the number format of the weights; int8 computes in int8 too. Inputs and outputs are always float32.
+        precision: the number format of the weights; int8 computes in int8 too. Inputs and outputs are of the same types
+            in all options.
         file: the path of the `.tflite`, relative to the store.
         sha256: the hash of the file, in hexadecimal.
         bytes: the size of the file.
@@ -149,14 +107,14 @@ class Segment(Schema):
             raise ValueError(f"segment {self.name} has two options of the same name")
         if self.kind == "fixed" and len(self.options) > 1:
             raise ValueError(f"fixed segment {self.name} has more than one option")
-        if not any(o.sparsity == 0 and o.precision == "float32" for o in self.options):
-            raise ValueError(f"segment {self.name} lacks its original (sparsity 0, float32)")
+        if self.options[0].sparsity:
+            raise ValueError(f"segment {self.name} lacks its original, which comes first and has sparsity 0")
         return self
 
     @property
     def original(self) -> Option:
-        """The option at sparsity 0 in float32."""
-        return next(o for o in self.options if o.sparsity == 0 and o.precision == "float32")
+        """The first option: unpruned and in float32 where a model was built, the most accurate of whole files."""
+        return self.options[0]
 
     def option(self, name: str) -> Option:
         """Return the option of this name.

@@ -17,6 +17,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def option_label(name: str) -> str:
+    """Return an option's name as tables show it: of pruned ones, `s0.5-int8` and the like, without the s.
+
+    Example:
+        >>> option_label("s0.5-int8"), option_label("small")
+        ('0.5-int8', 'small')
+    """
+    return name[1:] if name[:1] == "s" and name[1:2].isdigit() else name
+
+
 def shown(value: object) -> str:
     """Return a value as error messages show it: in one line of at most 60 characters."""
     try:

@@ -24,8 +24,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.manifest import PixelNumber, Precision
+from legodnn.manifest import Precision
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
+from legodnn.tensor_spec import ImageFit, PixelNumber
 from legodnn.toml import read_toml
 from legodnn.widths_table import WidthSteps
 
@@ -57,7 +58,7 @@ class Recipe(Schema):
     Attributes:
         model: the model to build from, see `legodnn.blocks.importing.models.open_model`.
         name: the model's name in the store.
-        data: the data set, see `legodnn.blocks.importing.data_sources.load`.
+        data: the data set, see `legodnn.blocks.importing.data_sources.load_data`.
         width: channel multiplier of a zoo model.
         image_size: height and width in pixels that digits and image folders are scaled to. None stands for the size
             that the model takes, and for 32 where the model is made for the data (zoo and keras.applications).
@@ -66,6 +67,8 @@ class Recipe(Schema):
             channel or one for all. If one of the three is given, the others default to (0, 1), 0 and 1. If none is, the
             data set decides ((0, 1) for digits and image folders), and a model whose input holds whole numbers (uint8)
             gets pixels as they are.
+        input_fit, input_fill: how image files of other proportions are brought to the model's size: `stretch`, `crop`
+            or `letterbox` with margins of that value (see `legodnn.images`).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
@@ -105,6 +108,8 @@ class Recipe(Schema):
     input_std: tuple[Annotated[float, Field(ge=1e-9, le=1e9)], ...] | None = Field(
         default=None, max_length=_MOST_PIXELS
     )
+    input_fit: ImageFit = "stretch"
+    input_fill: Annotated[int, Field(ge=0, le=255)] = 0
     weights: RecipePlace | None = None
     train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors.base import Choice, ComposedModel, covering_compositions
 from legodnn.runtime.executors.select import open_executor
@@ -75,7 +75,7 @@ class Bench:
         self._executor.close()
 
 
-def random_inputs(store: Store) -> dict[str, Array]:
-    """A random array for each of a model's inputs, by name: float32, of the shape and range that the model takes."""
+def random_inputs(store: Store) -> dict[str, AnyArray]:
+    """A random array for each of a model's inputs, by name, of the shape, type and range that the model takes."""
     rng = np.random.default_rng(0)
-    return {s.name: rng.uniform(*s.range, s.shape).astype(np.float32) for s in store.manifest.inputs}
+    return {s.name: s.from_numbers(rng.uniform(*s.range, s.shape)) for s in store.manifest.inputs}

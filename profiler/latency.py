@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.profile import ChainOverhead, Latency, OptionKey
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.profiling_state import KeptArrays, StageState
@@ -146,7 +146,7 @@ def sample_round(bench: Bench, timings: Timings, rng: random.Random) -> None:
             timings.compositions[threads].append(numbers)
 
 
-def _segment_ms(composition: ComposedModel, inputs: Mapping[str, Array]) -> list[float]:
+def _segment_ms(composition: ComposedModel, inputs: Mapping[str, AnyArray]) -> list[float]:
     """Run a composition once; returns the milliseconds that each of its segments took."""
     composition.put(inputs)
     marks = [time.perf_counter_ns()]

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from legodnn.arrays import Array, Floats
+from legodnn.arrays import AnyArray, Floats
 from legodnn.errors import ProfileError
 from legodnn.manifest import Option
 from legodnn.processes import run_module
@@ -148,7 +148,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
     return results
 
 
-def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, Array]) -> float:
+def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> float:
     """Milliseconds until a composition is ready: composing it, and what its first run takes longer than the second."""
     start = time.perf_counter()
     composition = executor.compose(choices)
@@ -210,8 +210,8 @@ def kept_by_switching(store: Store, seed: int) -> int:
     return max(0, round(statistics.median(readings)))
 
 
-def _zeros(store: Store) -> dict[str, Array]:
-    return {spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs}
+def _zeros(store: Store) -> dict[str, AnyArray]:
+    return {spec.name: spec.zeros() for spec in store.manifest.inputs}
 
 
 def without_drift(readings: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.printable import shown
@@ -24,12 +24,12 @@ class Inference:
     """The result of one inference.
 
     Attributes:
-        outputs: float32 arrays by output name, without a batch dimension.
+        outputs: arrays by output name, without a batch dimension, of the types that the manifest says.
         plan: the options that the model ran, and with how many threads.
         latency_ms: how long it ran, without the time that it waited for other inferences of the same model.
     """
 
-    outputs: dict[str, Array]
+    outputs: dict[str, AnyArray]
     plan: ModelPlan
     latency_ms: float
 
@@ -96,7 +96,7 @@ class RunningModel:
                     "not have; make a plan with `legodnn plan`, or measure again with `legodnn profile`"
                 )
 
-    def infer(self, inputs: Mapping[str, Array]) -> Inference:
+    def infer(self, inputs: Mapping[str, AnyArray]) -> Inference:
         """Run one inference.
 
         Args:
@@ -170,7 +170,7 @@ class RunningModel:
             self.executor.close()
 
 
-def check_inputs(store: Store, model: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """Return the inputs of an inference by name, after checking that a model can take them.
 
     NaN is refused because a network may turn it into an ordinary answer: ReLU turns it into zero. A masked array is
@@ -194,12 +194,14 @@ def check_inputs(store: Store, model: str, x: Array | Mapping[str, Array]) -> di
         array = given[spec.name]
         if isinstance(array, np.ma.MaskedArray):
             raise InputError(f"{model!r} got a masked array as {spec.name!r}; fill what is masked: x.filled(value)")
-        if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != np.float32:
+        if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != spec.dtype:
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
             raise InputError(
                 f"{model!r} takes a {spec.dtype} array of shape {spec.shape} as {spec.name!r}, got {found}; "
                 "scale pixels as the store's manifest says (legodnn inspect STORE)"
             )
+        if spec.dtype != "float32":
+            continue
         # A finite sum of squares has finite summands, so one call settles nearly all cases: each further call costs
         # microseconds while the caches are full of weights. Squares of large finite numbers may overflow, hence
         # isfinite.

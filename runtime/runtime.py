@@ -10,7 +10,7 @@ from pathlib import Path
 
 from typing_extensions import Self
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import InfeasibleError, InputError, WorkloadError
 from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan
@@ -35,6 +35,7 @@ class Runtime:
 
     Attributes:
         workload: the models, as they were asked for.
+        stores: their stores, by name; `stores[name].manifest` says what a model takes and gives.
         scheduler: finds plans. It may be asked for plans under other budgets, which changes nothing here.
         last_switch: what the last change of plan did.
         on_inference: a function that is called after each inference with what the model ran and with the milliseconds
@@ -77,6 +78,7 @@ class Runtime:
         self.workload, self._life = workload, Lifetime("this runtime")
         budget = workload.budget if budget is None else _budget(budget)
         measured = open_measured_stores(workload, executor)
+        self.stores = {name: store for name, (store, _) in measured.items()}
         self.scheduler = Scheduler(workload_tables(workload, list(measured.values())), workload.switch_charge)
         # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
         # is no model's memory.
@@ -254,18 +256,17 @@ class Runtime:
         used = sum(model.bytes(model.choices) for model in self._models.values())
         return switch.in_order(changes, used, plan.budget.memory_bytes)
 
-    def infer(self, model: str, x: Array | Mapping[str, Array]) -> Array | dict[str, Array]:
+    def infer(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> AnyArray | dict[str, AnyArray]:
         """Run one inference and return its output.
 
         Args:
             model: the model's name in the workload.
-            x: a float32 array of the model's input shape without a batch dimension, such as (height, width, channels),
-                without NaN or infinity; for a model with several inputs, such arrays by input name. Values are scaled
-                as the store's manifest says (`legodnn inspect STORE` shows it).
+            x: an array of the model's input shape without a batch dimension, such as (height, width, channels), and of
+                its type, float32 in stores that were built; without NaN or infinity; for several inputs, arrays by
+                name. `legodnn.images.load` makes one of a picture, as `stores[model].manifest.inputs[0]` says.
 
         Returns:
-            The output array, without a batch dimension; for a model with several outputs, arrays by output name. They
-            belong to the caller.
+            The output array, without a batch dimension; for several outputs, arrays by name. They are the caller's.
 
         Raises:
             InputError: unknown model, wrong shape or dtype, NaN or infinity.
@@ -276,7 +277,7 @@ class Runtime:
         outputs = self.run(model, x).outputs
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def run(self, model: str, x: Array | Mapping[str, Array]) -> Inference:
+    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
         """Run one inference as `infer` does; return its outputs together with what ran and how long it took.
 
         Arguments and errors are those of `infer`.

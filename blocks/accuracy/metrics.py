@@ -23,9 +23,9 @@ from legodnn.arrays import Array
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import MEASURES, Head, heads_of
-from legodnn.blocks.importing.user_function import call_user, user_function
 from legodnn.errors import DataError
 from legodnn.printable import shown
+from legodnn.user_function import call_user, user_function
 
 Metric = Callable[[Sequence[Array], Any], float]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from legodnn.pixels import PixelArrays, Pixels
 from legodnn.pixels import Scaling as Scaling  # for data sets of one's own
+from legodnn.tensor_spec import ImageFit
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,7 @@ class Dataset:
         val: for every choice and fit.
         test: for reporting alone.
         scaling: how the images were made from pixels; a device does the same.
+        fit, fill: how image files became pixels of the images' size (see `legodnn.images.Frame`); likewise.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Dataset:
     val: Split
     test: Split
     scaling: Scaling = field(default_factory=Scaling)
+    fit: ImageFit = "stretch"
+    fill: int = 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

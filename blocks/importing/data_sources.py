@@ -1,13 +1,14 @@
 """Where data sets come from: built-in digits, CIFAR-10, folders of images, `.npz` files, functions of the user's own.
 
-To add a source, write a function that returns a `Dataset`, and enter it in `load` (with a line in its docstring), in
-`_SOURCES`, and in the table in docs/build.md. The checks that `load` makes hold for every source.
+To add a source, write a function that returns a `Dataset`, and enter it in `load_data` (with a line in its docstring),
+in `_SOURCES`, and in the table in docs/build.md. The checks that `load_data` makes hold for every source.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from legodnn.array_files import read_arrays
 from legodnn.arrays import Array
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.importing.user_function import call_user, user_function
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
-from legodnn.images import read_images
+from legodnn.images import Frame, read_images
 from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
+from legodnn.tensor_spec import ImageFit
+from legodnn.user_function import call_user, user_function
 
 log = logging.getLogger("legodnn.blocks")
 
@@ -36,13 +38,15 @@ _SHARES = {"test": 0.2, "val": 0.15}
 _LEAST_IMAGES = 10
 
 
-def load(
+def load_data(
     source: str,
     seed: int = 0,
     image_size: int | tuple[int, int] = 32,
     scaling: Scaling | None = None,
     channels: int = 3,
     progress: Progress = no_progress,
+    fit: ImageFit = "stretch",
+    fill: int = 0,
 ) -> Dataset:
     """Load a data set.
 
@@ -62,6 +66,7 @@ def load(
         scaling: what is made of pixels; None: what the data set uses, which is the range (0, 1) for most.
         channels: of images from folders: 1 (gray), 3 (RGB) or 4 (RGBA).
         progress: shows how far a large folder of images has been read.
+        fit, fill: how images from folders are brought to that size (see `legodnn.images.Frame`).
 
     Raises:
         DataError: the source is unknown, a file cannot be read, or there are too few images.
@@ -72,7 +77,9 @@ def load(
     readers: dict[str, Callable[[], Dataset]] = {
         "digits": lambda: _digits(seed, size, scaling),
         "cifar10": lambda: _cifar10(Path(place) if place else None, seed, scaling),
-        "images": lambda: _images(Path(place), seed, (*size, channels), scaling or Scaling(), progress),
+        "images": lambda: _images(
+            Path(place), seed, Frame((*size, channels), fit, fill), scaling or Scaling(), progress
+        ),
         "npz": lambda: _npz(Path(place), seed, scaling or Scaling()),
     }
     if (not place and kind in ("images", "npz")) or (place and kind == "digits") or (not place and kind not in readers):
@@ -93,14 +100,15 @@ def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progre
             scaling holds; where one of the three is given, the others are (0, 1), 0 and 1.
         shape: the shape of the model's input, which decides on channels, and on height and width where the recipe gives
             none.
-        progress: see `load`.
+        progress: see `load_data`.
     """
     scaling = None
     if recipe.input_range or recipe.input_mean or recipe.input_std:
         scaling = Scaling(recipe.input_range or (0.0, 1.0), recipe.input_mean or (), recipe.input_std or ())
     height, width, channels = shape if len(shape) == 3 else (None, None, None)
     size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
-    return load(recipe.data, recipe.seed, size, scaling, channels or 3, progress)
+    fit, fill = recipe.input_fit, recipe.input_fill
+    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill)
 
 
 def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None:
@@ -127,6 +135,10 @@ def _split(whole: Split, seed: int, **shares: float) -> dict[str, Split]:
     return {"train": whole.take(order[start:]), **parts}
 
 
+def _dataset(name: str, labels: tuple[str, ...], parts: Mapping[str, Split], scaling: Scaling) -> Dataset:
+    return Dataset(name, labels, parts["train"], parts["val"], parts["test"], scaling)
+
+
 def _scaled(source: str, pixels: NDArray[Any], scaling: Scaling) -> Array:
     try:
         return scaling(pixels)
@@ -144,7 +156,7 @@ def _digits(seed: int, size: tuple[int, int], scaling: Scaling | None) -> Datase
     small = (raw.images[..., None] * (255 / 16)).astype(np.float32)
     scaled = keras.ops.image.resize(small, size, interpolation="bilinear")
     whole = Split(_scaled("digits", keras.ops.convert_to_numpy(scaled), scaling), raw.target.astype(np.int64))
-    return Dataset("digits", tuple("0123456789"), **_split(whole, seed, **_SHARES), scaling=scaling)
+    return _dataset("digits", tuple("0123456789"), _split(whole, seed, **_SHARES), scaling)
 
 
 def _cifar10(folder: Path | None, seed: int, scaling: Scaling | None) -> Dataset:
@@ -153,10 +165,10 @@ def _cifar10(folder: Path | None, seed: int, scaling: Scaling | None) -> Dataset
     whole, test = (
         Split(_scaled("cifar10", pixels, scaling), labels.reshape(-1).astype(np.int64)) for pixels, labels in found
     )
-    return Dataset("cifar10", CIFAR10_LABELS, **_split(whole, seed, val=0.1), test=test, scaling=scaling)
+    return _dataset("cifar10", CIFAR10_LABELS, {**_split(whole, seed, val=0.1), "test": test}, scaling)
 
 
-def _images(root: Path, seed: int, shape: tuple[int, int, int], scaling: Scaling, progress: Progress) -> Dataset:
+def _images(root: Path, seed: int, frame: Frame, scaling: Scaling, progress: Progress) -> Dataset:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; it must hold images, in one subfolder for each class if labelled")
     folders = split_folders(root, DataError) or {"train": root}
@@ -166,7 +178,7 @@ def _images(root: Path, seed: int, shape: tuple[int, int, int], scaling: Scaling
         found[name] = class_folders(folders[name], DataError, classes)
     _warn_of_empty_classes(root, found.values(), classes)
     files = [file for part in found.values() for file in part.files]
-    pixels = Pixels(read_images(files, shape, DataError, progress), scaling)
+    pixels = Pixels(read_images(files, frame, DataError, progress), scaling)
     parts: dict[str, Split] = {}
     start = 0
     for name, part in found.items():
@@ -176,7 +188,7 @@ def _images(root: Path, seed: int, shape: tuple[int, int, int], scaling: Scaling
     from_train = {name: share for name, share in _SHARES.items() if name not in found}
     divided = _split(parts["train"], seed, **from_train)
     given = {name: _split(parts[name], seed)["train"] for name in found if name != "train"}  # shuffled, whole
-    return Dataset(root.name, classes, **divided, **given, scaling=scaling)
+    return replace(_dataset(root.name, classes, {**divided, **given}, scaling), fit=frame.fit, fill=frame.fill)
 
 
 def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
@@ -200,7 +212,7 @@ def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
     else:
         parts = {name: part(f"_{name}") for name in _SPLITS}
     _warn_of_other_range(path, parts["train"].x, scaling)
-    return Dataset(path.stem, (), **parts, scaling=scaling)
+    return _dataset(path.stem, (), parts, scaling)
 
 
 def _function(source: str, scaling: Scaling | None) -> Dataset:

@@ -18,12 +18,12 @@ from legodnn.blocks.importing.data_sources import data_of
 from legodnn.blocks.importing.graph import holds_integers
 from legodnn.blocks.importing.keras_files import brief, load_model_file, load_weights
 from legodnn.blocks.importing.opening import functional, in_float32
-from legodnn.blocks.importing.user_function import call_user, user_function
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import FILES, check_model_name, unknown_model
 from legodnn.pixels import Pixels
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
+from legodnn.user_function import call_user, user_function
 
 _PIXELS = (0.0, 255.0)  # the range of pixels, which an input of integers takes as they are
 
@@ -136,7 +136,8 @@ def _opened(recipe: Recipe, own: keras.Model) -> keras.Model:
     inputs = [tuple(t.shape[1:]) for t in model.inputs]
     if len(inputs) != 1:
         raise ModelError(
-            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image"
+            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image; "
+            "a .tflite file of it can be packed whole (legodnn pack)"
         )
     return model
 

@@ -15,6 +15,7 @@ from legodnn.errors import ModelError
 from legodnn.files import is_folder, write_atomic
 from legodnn.manifest import InputSpec
 from legodnn.model_names import check_model_name
+from legodnn.savings import original_params, small_model
 from legodnn.store import Store
 from legodnn.units import size
 
@@ -90,24 +91,36 @@ def store_table(store: Store) -> str:
         for i, o in enumerate(s.options)
     ]
     accuracy, blocks = store.manifest.accuracy, store.manifest.blocks
+    note = small_model(original_params(store.manifest), store.name) if blocks else None
     inputs = "\n".join(input_line(spec) for spec in store.manifest.inputs)
+    table = f"{text_table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
+    if "packed" in store.manifest.built.recipe:
+        files = sum(len(s.options) for s in store.manifest.segments)
+        measured = f" on {accuracy.data}" if accuracy.samples else ", as given"
+        return (
+            f"{table}{store.name}: {files} whole file{'s' * (files != 1)}; the best has {accuracy.metric} "
+            f"{accuracy.original:.4f}{measured}"
+        )
     return (
-        f"{text_table(rows, ('segment', 'kind', 'option', 'file', 'params', 'MACs', 'loss'))}\n\n{inputs}\n"
-        f"{store.name}: {len(blocks)} blocks, {store.manifest.compositions:,} compositions; the original's "
+        f"{table}{store.name}: {len(blocks)} blocks, {store.manifest.compositions:,} compositions; the original's "
         f"{accuracy.metric} is {accuracy.original:.4f} on {accuracy.data}; predictions of a composition's "
         f"{accuracy.metric} are off by {accuracy.error:.4f} on average"
         + (f", of likely plans nine in ten by at most {accuracy.plan_error:.4f}" if accuracy.plan_samples else "")
+        + (f"\n{note}" if note else "")
     )
 
 
 def input_line(spec: InputSpec) -> str:
-    """Return a line about one input of a model: its shape, and how it is made from pixels."""
+    """Return a line about one input of a model: its shape and type, and how it is made from pixels."""
+    if spec.layout == "plain":
+        return f"input {spec.name}: {' x '.join(map(str, spec.shape)) or 'one number'}, {spec.dtype}; no picture"
     steps = [f"pixels 0..255 become {spec.range[0]:g}..{spec.range[1]:g}"]
     for word, values in (("minus mean", spec.mean), ("over std", spec.std)):
         if values:
             steps.append(f"{word} {', '.join(f'{value:g}' for value in values)}")
     shape = " x ".join(map(str, spec.shape))
-    return f"input {spec.name}: {shape}, {spec.dtype}; {', '.join(steps)}; image files are resized {spec.resize}"
+    steps[-1] += f"; image files are resized {spec.resize}, {spec.fit}"
+    return f"input {spec.name}: {shape}, {spec.dtype}; {', '.join(steps)}"
 
 
 def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) -> str:

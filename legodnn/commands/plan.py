@@ -16,6 +16,7 @@ from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.savings import little_to_save
 from legodnn.store import Store
 from legodnn.units import size
 from legodnn.workload import load_workload
@@ -79,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         say(_table(plan))
         say(_summary(plan, gains, scheduler))
+        for store, profile in opened:
+            if note := little_to_save(store, profile):
+                say(note)
     return 0
 
 

@@ -19,6 +19,7 @@ from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import is_folder
 from legodnn.profile import Profile, default_path, merge
+from legodnn.savings import little_to_save
 from legodnn.store import Store
 from legodnn.units import size
 
@@ -117,10 +118,12 @@ def run(args: argparse.Namespace) -> int:
     profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
     if len({store.id for store in stores}) > 1:
         profiles = with_contention(stores, profiles, 1.0 if args.quick else 4.0, progress())
-    for profile, path in zip(profiles, paths, strict=True):
+    for store, profile, path in zip(stores, profiles, paths, strict=True):
         profile.save(path)
         if not args.json:
-            say(f"{profile_table(profile)}\n\n{profile_summary(profile)}\nwrote {path}\n")
+            note = little_to_save(store, profile)
+            summary = profile_summary(profile) + (f"\n{note}" if note else "")
+            say(f"{profile_table(profile)}\n\n{summary}\nwrote {path}\n")
     for work in works:  # kept until all profiles are written: an interrupted command goes on with them
         work.unlink(missing_ok=True)
     if args.plot:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
+from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import progress, say, text_table
 from legodnn.errors import InputError, WorkloadError
+from legodnn.manifest import Manifest
+from legodnn.printable import option_label
 from legodnn.profile import Profile
 from legodnn.progress import no_progress
 from legodnn.store import Store
@@ -36,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
         "each one the runtime makes a plan, switches the blocks that change, and runs all inputs.",
         epilog="examples:\n"
         "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --memory 10MB\n"
-        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json",
+        "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json\n"
+        "  legodnn run stores/mymodel --input photos --save classes.csv",
     )
     parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
     parser.add_list(
@@ -44,8 +48,9 @@ def add_parser(subparsers: Any) -> None:
         str,
         required=True,
         metavar="[NAME=]PATH",
-        help="folder of images, .npy of images, .npz with x and maybe labels y, a video file, or camera (camera:1 for "
-        "the second; both need OpenCV); for all models or for the one named",
+        help="folder of images, .npy of images, .npz with x and maybe labels y (for a model of several inputs, with an "
+        "array of each input's name), module:function that returns a dict of such arrays, a video file, or camera "
+        "(camera:1 for the second; both need OpenCV); for all models or for the one named",
     )
     parser.add_argument(
         "--frames",
@@ -61,6 +66,13 @@ def add_parser(subparsers: Any) -> None:
         help="JSON list of budgets, instead of --memory, --latency and --cores: "
         '[{"memory_bytes": 10000000, "latency_ms": 1.5}, ...]',
     )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="keep what the models gave: an .npz of all outputs, as MODEL/OUTPUT, or a .csv of each input's class; "
+        "of a trace, for each budget",
+    )
     parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
     parser.add_argument("--live", action="store_true", help="show a table while it runs (needs rich)")
@@ -71,6 +83,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the inputs under each budget, and print a table."""
     from legodnn.runtime.feeds.live import LiveTable
+    from legodnn.runtime.feeds.predictions import Predictions
     from legodnn.runtime.feeds.replay import replay
     from legodnn.runtime.runtime import Runtime
 
@@ -91,9 +104,15 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as opened:
         # Inputs are read before the runtime opens, so that they do not count as memory of the models.
         inputs = _open_inputs(sources, stores, args.frames, opened)
+        manifests = {name: store.manifest for name, store in stores.items()}
+        predictions = Predictions(args.save, manifests, inputs) if args.save else None
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
-        steps = replay(runtime, inputs, budgets, live, no_progress if live else progress())
+        keep = predictions.keep if predictions else None
+        steps = replay(runtime, inputs, budgets, live, no_progress if live else progress(), keep)
+    if predictions:
+        predictions.write()
+        log.info("predictions: %s", args.save)
     if args.report:
         from legodnn.runtime.feeds.report import write_report
 
@@ -118,16 +137,20 @@ def _open_inputs(
 ) -> dict[str, Inputs]:
     """Read the inputs of each model by name; cameras stay open until `opened` closes."""
     from legodnn.runtime.feeds.camera import Camera, is_live
-    from legodnn.runtime.feeds.inputs import read_inputs
+    from legodnn.runtime.feeds.inputs import inputs_of_arrays, read_inputs
 
     live = [source for source in dict.fromkeys(sources.values()) if is_live(source)]
     cameras = {source: opened.enter_context(closing(Camera(source))) for source in live}
-    return {
-        name: cameras[sources[name]].inputs(store.manifest.inputs[0], frames)
-        if sources[name] in cameras
-        else read_inputs(sources[name], store.manifest.inputs[0], store.manifest.model.labels, progress())
-        for name, store in stores.items()
-    }
+    own = {source: own_arrays(source) for source in dict.fromkeys(sources.values()) if names_function(source)}
+
+    def opened_inputs(source: str, manifest: Manifest) -> Inputs:
+        if source in cameras:
+            return cameras[source].inputs(manifest.inputs[0], frames)
+        if source in own:
+            return inputs_of_arrays(own[source], source, manifest.inputs)
+        return read_inputs(source, manifest.inputs, manifest.model.labels, progress())
+
+    return {name: opened_inputs(sources[name], store.manifest) for name, store in stores.items()}
 
 
 def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:
@@ -153,28 +176,40 @@ def steps_json(steps: Sequence[Step]) -> str:
 def steps_table(steps: Sequence[Step]) -> str:
     """Return a table with a row for each budget and model: what was asked, chosen, predicted and measured."""
     rows = [row for number, step in enumerate(steps, start=1) for row in _step_rows(number, step)]
-    header = ["#", "memory", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "memory used"]
+    header = ["#", "memory", "cores", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "memory used"]
     header += ["switched", "plan + switch ms"]
-    return text_table(rows, header) + "\n\naccuracy, latency and memory: predicted / measured"
+    return text_table(rows, header) + (
+        "\n\naccuracy, latency and memory: predicted / measured"
+        + ("; under a refused budget the plan before ran on" if any(step.refused for step in steps) else "")
+    )
 
 
 def _step_rows(number: int, step: Step) -> Iterator[Sequence[object]]:
     """Yield a row for each model; what the whole step has in common stands in the first."""
     budget = step.budget
-    limit = "refused" if step.refused else size(budget.memory_bytes) if budget.memory_bytes else "any"
+    limit = size(budget.memory_bytes) if budget.memory_bytes else "any"
+    cores = "any" if budget.cores is None else f"{budget.cores:g}"
     memory = f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}"
-    common = [number, limit, memory, len(step.loaded), f"{step.plan_ms:.2f} + {step.switch_ms:.2f}"]
+    refused = " refused" if step.refused else ""
+    common = [
+        f"{number}{refused}",
+        limit,
+        cores,
+        memory,
+        len(step.loaded),
+        f"{step.plan_ms:.2f} + {step.switch_ms:.2f}",
+    ]
     for model in step.plan.models:
         measured = step.models.get(model.name)
-        latency = budget.latency_ms.get(model.name) if isinstance(budget.latency_ms, dict) else budget.latency_ms
+        latency = step.latency_limits_ms.get(model.name)
         yield [
-            *common[:2],
+            *common[:3],
             f"{latency:.3f}" if latency else "any",
             model.name,
-            "suspended" if model.suspended else " ".join(o.removeprefix("s") for o in model.options.values()),
+            "suspended" if model.suspended else " ".join(map(option_label, model.options.values())),
             _pair(model.accuracy, measured.accuracy if measured else None),
             _pair(model.latency_ms, measured.median_ms if measured else None),
-            *common[2:],
+            *common[3:],
         ]
         common = [""] * len(common)
 

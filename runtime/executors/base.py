@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import WorkloadError
 from legodnn.lifetime import Lifetime
 from legodnn.manifest import Option
@@ -36,14 +36,14 @@ class Choice:
 class Runnable(Protocol):
     """A model that can be run, by one thread at a time."""
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the model once; return its outputs by name.
 
         Args:
-            inputs: float32 arrays by name, in the shapes of the manifest, which have no batch dimension.
+            inputs: arrays by name, in the shapes and types of the manifest; they have no batch dimension.
 
         Returns:
-            New float32 arrays, in the shapes of the manifest.
+            New arrays, in the shapes and types of the manifest.
 
         Raises:
             ExecutionError: the inference failed while it ran.
@@ -67,16 +67,16 @@ class ComposedModel:
 
     choices: tuple[Choice, ...]
     steps: Sequence[Callable[[], None]]
-    tensors: Mapping[str, Array]
+    tensors: Mapping[str, AnyArray]
     outputs: Sequence[str]
     life: Lifetime
 
-    def put(self, inputs: Mapping[str, Array]) -> None:
+    def put(self, inputs: Mapping[str, AnyArray]) -> None:
         """Copy inputs to their tensors. Running the steps may overwrite those."""
         for name, value in inputs.items():
             self.tensors[name][0] = value
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the model once (see `Runnable.run`)."""
         self.life.check()
         self.put(inputs)

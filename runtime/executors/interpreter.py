@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import DependencyError, ExecutionError, StoreError
 from legodnn.lifetime import Lifetime
 from legodnn.manifest import TensorSpec
@@ -179,7 +179,7 @@ class InterpreterExecutor:
 
     def _bound(
         self, file: Path, details: Sequence[Mapping[str, Any]], specs: Sequence[TensorSpec]
-    ) -> list[tuple[int, Array]]:
+    ) -> list[tuple[int, AnyArray]]:
         """Pair a file's tensors, by their index, with the arrays of `tensors` that they are copied from or to."""
         found = [(tuple(int(d) for d in t["shape"]), np.dtype(t["dtype"]).name) for t in details]
         wanted = [((1, *spec.shape), spec.dtype) for spec in specs]

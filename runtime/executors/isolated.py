@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from legodnn import errors, processes
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, ExecutionError, LegoError
 from legodnn.lifetime import Lifetime, release_with
 from legodnn.manifest import Manifest, TensorSpec
@@ -45,15 +45,15 @@ def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
     specs = [*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)]
     places = [0]
     for spec in specs:
-        places.append(places[-1] + -(-math.prod(spec.shape) * 4 // 64) * 64)
+        places.append(places[-1] + -(-spec.bytes // 64) * 64)
     return specs, places[:-1], max(places[-1], mmap.PAGESIZE)
 
 
-def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, Array], dict[str, Array]]:
+def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:
     """Return a model's inputs and its outputs, each by name, as arrays in shared memory laid out by `slots`."""
     specs, places, _ = slots(manifest)
     arrays = {
-        spec.name: np.frombuffer(memory, np.float32, math.prod(spec.shape), place).reshape(spec.shape)
+        spec.name: np.frombuffer(memory, spec.dtype, math.prod(spec.shape), place).reshape(spec.shape)
         for spec, place in zip(specs, places, strict=True)
     }
     names = [spec.name for spec in manifest.inputs]
@@ -80,8 +80,8 @@ class IsolatedExecutor:
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
         self._worker: _Worker | None = None
-        self._inputs: dict[str, Array] = {}
-        self._outputs: dict[str, Array] = {}
+        self._inputs: dict[str, AnyArray] = {}
+        self._outputs: dict[str, AnyArray] = {}
         self._close_memory: Callable[[], Any] | None = None
         size = slots(store.manifest)[2]
         try:
@@ -114,7 +114,7 @@ class IsolatedExecutor:
             self._live[number] = choices
         return IsolatedComposition(self, number)
 
-    def run(self, number: int, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, number: int, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the model that was composed under a number (see `Runnable.run`)."""
         with self._turn():
             if number not in self._live:
@@ -266,6 +266,6 @@ class IsolatedComposition:
     executor: IsolatedExecutor
     number: int
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the model once (see `Runnable.run`)."""
         return self.executor.run(self.number, inputs)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from legodnn import processes
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import CApiError, ClosedError
 from legodnn.lifetime import release_with
 from legodnn.native_stderr import native_stderr_silenced
@@ -31,7 +31,7 @@ _PACKAGE = "ai-edge-litert"
 _TESTED_VERSIONS = ("2.3.",)  # of others the self-test is first run in a process of its own
 _CPU = 1  # kLiteRtHwAcceleratorCpu
 _REGISTER, _SEVERITY, _SILENT, _INT = 24, 25, 4, 2  # tags and values of environment options
-_FLOAT32 = 1
+_ELEMENTS = {"float32": 1, "int32": 2, "uint8": 3, "int64": 4, "int8": 9}  # element types by name
 
 
 class _Value(ctypes.Structure):
@@ -172,11 +172,11 @@ def _library() -> _Library:
 
 
 class CApiTensor:
-    """An array that models read and write: float32, C-contiguous, its address a multiple of 64."""
+    """An array that models read and write, of one of `_ELEMENTS`: C-contiguous, its address a multiple of 64."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: AnyArray) -> None:
         self.array = array
-        kind = _TensorType(element=_FLOAT32, rank=array.ndim)
+        kind = _TensorType(element=_ELEMENTS[array.dtype.name], rank=array.ndim)
         kind.dims[: array.ndim] = array.shape
         address = c_void_p(array.ctypes.data)
         library = _library()

@@ -10,8 +10,6 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from legodnn.errors import ConfigError, DependencyError, PackingError
 from legodnn.printable import shown
 from legodnn.runtime.executors.base import Choice, ExecutorKind, log
@@ -112,4 +110,4 @@ def warm_up(store: Store, kind: str | None = None) -> None:
     with closing(open_executor(store, kind)) as executor:
         smallest = ((s, min(s.options, key=lambda option: option.bytes)) for s in store.manifest.segments)
         composition = executor.compose(tuple(Choice(s.name, option.name, 1) for s, option in smallest))
-        composition.run({spec.name: np.zeros(spec.shape, np.float32) for spec in store.manifest.inputs})
+        composition.run({spec.name: spec.zeros() for spec in store.manifest.inputs})

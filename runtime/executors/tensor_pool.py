@@ -6,12 +6,11 @@ Segments read and write the arrays directly, so these are aligned and padded as 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import ExecutionError
 from legodnn.manifest import Manifest
 from legodnn.units import size
@@ -20,16 +19,16 @@ ALIGNMENT = 64
 _PADDING = 128  # kernels read, and ignore, a few bytes past the end of a tensor
 
 
-def allocate_pool(manifest: Manifest) -> dict[str, Array]:
+def allocate_pool(manifest: Manifest) -> dict[str, AnyArray]:
     """Allocate an array for every input and interface tensor of a model.
 
     Returns:
-        float32 arrays of zeros by tensor name, with a batch dimension of 1.
+        Arrays of zeros by tensor name, with a batch dimension of 1.
 
     Raises:
         ExecutionError: memory is short.
     """
-    sizes = {name: math.prod(spec.shape) * 4 for name, spec in manifest.specs.items()}
+    sizes = {name: spec.bytes for name, spec in manifest.specs.items()}
     places, total = pool_layout(lifetimes(manifest), sizes)
     try:
         memory = np.zeros(total + ALIGNMENT, np.uint8)
@@ -37,7 +36,7 @@ def allocate_pool(manifest: Manifest) -> dict[str, Array]:
         raise ExecutionError(f"no memory is left for {size(total)} of tensors between segments") from None
     start = -memory.ctypes.data % ALIGNMENT
     return {
-        name: memory[start + places[name] :][: sizes[name]].view(np.float32).reshape(1, *spec.shape)
+        name: memory[start + places[name] :][: sizes[name]].view(spec.dtype).reshape(1, *spec.shape)
         for name, spec in manifest.specs.items()
     }
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -120,8 +121,8 @@ def run_by_interpreter(store: Store) -> None:
         run_option(store, option, step, [executor.tensors[name] for name in segment.inputs])
 
 
-def run_option(store: Store, option: Option, step: Callable[[], None], inputs: Sequence[NDArray[np.float32]]) -> None:
-    """Run an option on zeros, then on random numbers of the size that activations have.
+def run_option(store: Store, option: Option, step: Callable[[], None], inputs: Sequence[NDArray[Any]]) -> None:
+    """Run an option on zeros, then on random elements: floats of the size that activations have, or any integers.
 
     It may fail on random numbers: an index that is computed from them may lie outside its tensor. That would be an
     error of one inference, and not of the store.
@@ -138,12 +139,19 @@ def run_option(store: Store, option: Option, step: Callable[[], None], inputs: S
     drawn = np.random.default_rng(0)
     for zeros in (True, False):
         for array in inputs:
-            array[...] = 0 if zeros else drawn.standard_normal(array.shape, np.float32)
+            array[...] = 0 if zeros else _drawn(drawn, array)
         try:
             step()
         except ExecutionError as e:
             if zeros:
                 raise StoreError(f"{store.path / option.file} cannot be run ({e}); build the store again") from None
+
+
+def _drawn(rng: np.random.Generator, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype == np.float32:
+        return rng.standard_normal(array.shape, np.float32)
+    limits = np.iinfo(array.dtype)
+    return rng.integers(limits.min, limits.max, array.shape, array.dtype, endpoint=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import DependencyError, InputError
-from legodnn.images import check_pillow, fit_array, shape_problem
+from legodnn.images import check_pillow, fit_array, frame_of
 from legodnn.manifest import InputSpec
-from legodnn.runtime.feeds.inputs import Inputs, as_model_takes
+from legodnn.runtime.feeds.inputs import Inputs
 
 # OpenCV and its FFmpeg read these variables when they are loaded, and then print nothing: what goes wrong is in the
 # errors raised here. What the user has set is left as it is.
@@ -85,7 +85,7 @@ class Camera:
             DependencyError: Pillow is not installed.
         """
         check_pillow()
-        if problem := shape_problem(spec.shape):
+        if problem := frame_of(spec).problem:
             raise InputError(f"{self.source} gives pictures; {problem}")
         return Inputs(_Frames(self, spec, frames))
 
@@ -103,8 +103,8 @@ class _Frames:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, turn: int) -> Array:
-        return as_model_takes(fit_array(self._camera.picture(turn, self), self._spec.shape), self._spec)
+    def __getitem__(self, turn: int) -> AnyArray:
+        return self._spec.from_pixels(fit_array(self._camera.picture(turn, self), frame_of(self._spec)))
 
 
 def is_camera(source: str) -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from legodnn.arrays import AnyArray
 from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
 from legodnn.progress import Progress, no_progress
@@ -35,6 +38,7 @@ class MeasuredModel(Schema):
 class Step(Schema):
     """One budget of a trace, and what was measured under it.
 
+    `latency_limits_ms` are the limits of models under this budget: the tighter one of the budget's and the model's own.
     `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then. `loaded` are
     the blocks whose files were opened, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see
     `Runtime.memory_bytes`).
@@ -43,6 +47,7 @@ class Step(Schema):
     budget: Budget
     plan: Plan
     refused: str | None
+    latency_limits_ms: dict[str, float] = Field(default={})
     loaded: tuple[str, ...]
     plan_ms: float
     switch_ms: float
@@ -52,6 +57,8 @@ class Step(Schema):
 
 # Is called after every inference with the runtime and, by model, the milliseconds of its inferences under this budget.
 Watch = Callable[[Runtime, Mapping[str, Sequence[float]]], None]
+# Is called after every inference: with the number of the budget, the model, the number of the input, and the outputs.
+Keep = Callable[[int, str, int, Mapping[str, AnyArray]], None]
 
 
 def replay(
@@ -60,6 +67,7 @@ def replay(
     budgets: Sequence[Budget],
     watch: Watch | None = None,
     progress: Progress = no_progress,
+    keep: Keep | None = None,
 ) -> list[Step]:
     """Run all inputs under each budget of a trace.
 
@@ -69,23 +77,25 @@ def replay(
         budgets: the trace. A budget that no plan holds is refused, and the plan before still runs.
         watch: is called after every inference.
         progress: shows how many budgets have been replayed.
+        keep: is called after every inference with what it gave.
 
     Raises:
         InputError: inputs or labels do not fit their model.
     """
     steps: list[Step] = []
     with progress("replaying budgets", len(budgets)) as task:
-        for budget in budgets:
+        for number, budget in enumerate(budgets):
             # The first budget is usually the one that the runtime was opened with.
             refused = _go_to(runtime, budget) if steps or runtime.budget != budget else None
             switch = runtime.last_switch
             loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
-            measured = _measure(runtime, inputs, watch)
+            measured = _measure(runtime, inputs, watch, functools.partial(keep, number) if keep else None)
             steps.append(
                 Step(
                     budget=budget,
                     plan=runtime.plan,
                     refused=refused,
+                    latency_limits_ms=_latency_limits(runtime, budget),
                     loaded=loaded if refused is None else (),
                     plan_ms=switch.plan_ms if refused is None else 0.0,
                     switch_ms=switch.switch_ms if refused is None else 0.0,
@@ -106,7 +116,22 @@ def _go_to(runtime: Runtime, budget: Budget) -> str | None:
     return None
 
 
-def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None) -> dict[str, MeasuredModel]:
+def _latency_limits(runtime: Runtime, budget: Budget) -> dict[str, float]:
+    """Return the latency limits of the models that have one under a budget."""
+    limits = {}
+    for model in runtime.workload.models:
+        asked = budget.latency_ms.get(model.name) if isinstance(budget.latency_ms, dict) else budget.latency_ms
+        if found := [limit for limit in (asked, model.latency_ms) if limit is not None]:
+            limits[model.name] = min(found)
+    return limits
+
+
+def _measure(
+    runtime: Runtime,
+    inputs: Mapping[str, Inputs],
+    watch: Watch | None,
+    keep: Callable[[str, int, Mapping[str, AnyArray]], None] | None,
+) -> dict[str, MeasuredModel]:
     """Run every input through every model that is not suspended; the models take turns."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times: dict[str, list[float]] = {name: [] for name in running}
@@ -116,15 +141,19 @@ def _measure(runtime: Runtime, inputs: Mapping[str, Inputs], watch: Watch | None
             if i >= len(inputs[name].x):
                 continue
             start = time.perf_counter_ns()
-            output = runtime.infer(name, inputs[name].x[i])
+            outputs = runtime.run(name, inputs[name].x[i]).outputs
             times[name].append((time.perf_counter_ns() - start) / 1e6)
             if watch:
                 watch(runtime, times)
+            if keep:
+                keep(name, i, outputs)
             labels = inputs[name].y
-            if labels is not None and isinstance(output, np.ndarray):
+            if labels is not None and len(outputs) == 1:
+                ((output, values),) = outputs.items()
+                numbers = runtime.stores[name].manifest.specs[output].to_numbers(values)
                 if name not in scores:
-                    scores[name] = _score(name, output, labels)
-                scores[name].add(output, labels[i])
+                    scores[name] = _score(name, numbers, labels)
+                scores[name].add(numbers, labels[i])
     return {
         name: MeasuredModel(
             inferences=len(values),

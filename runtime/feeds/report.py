@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.files import write_atomic
+from legodnn.printable import option_label
 from legodnn.profile import Profile
 from legodnn.store import Store
 from legodnn.units import size
@@ -23,7 +24,8 @@ table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
 th { border-bottom: 2px solid #8aa; vertical-align: bottom } td { border-bottom: 1px solid #dde }
 tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
-.option { display: inline-block; width: 2.3em; text-align: center; border-radius: 3px; margin-right: 2px; color: #fff }
+.option { display: inline-block; min-width: 2.3em; padding: 0 .3em; text-align: center; border-radius: 3px }
+.option { margin-right: 2px; color: #fff }
 .loaded { outline: 2px solid #d9822b } svg { max-width: 100%; height: auto } .scroll { overflow-x: auto }
 """
 
@@ -49,14 +51,15 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>LegoDNN: {html.escape(" and ".join(stores))}</title><style>{_STYLE}</style></head><body>
 <h1>LegoDNN</h1>
-<p class="lead">{len(stores)} networks under {len(steps)} budgets on {html.escape(device.cpu)},
-{device.cores} cores, {html.escape(device.executor)}</p>
+<p class="lead">{_counted(len(stores), "network")} under {_counted(len(steps), "budget")} on {html.escape(device.cpu)},
+{_counted(device.cores, "core")}, {html.escape(device.executor)}</p>
 <ul>{models}</ul>
 {inline}
 <h2>Every budget</h2>
-<p>One coloured box for each block, with the share of channels removed; an orange frame marks a block whose file was
-opened at this budget. Accuracy, latency and memory are given as predicted / measured; measured memory is the growth
-of the process since it held everything but the models.</p>
+<p>One coloured box for each block, with the share of channels removed and the precision where it is not float32 (of
+whole files, their names); an orange frame marks a block whose file was opened at this budget. Accuracy, latency and
+memory are given as predicted / measured; measured memory is the growth of the process since it held everything but the
+models. Under a refused budget the plan before ran on.</p>
 <div class="scroll">{_table(stores, steps)}</div>
 </body></html>
 """
@@ -64,10 +67,15 @@ of the process since it held everything but the models.</p>
     return out / "report.html"
 
 
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
 def _model_line(name: str, store: Store) -> str:
     manifest, accuracy = store.manifest, store.manifest.accuracy
     return (
-        f"<b>{html.escape(name)}</b>: {len(manifest.blocks)} blocks, {manifest.compositions:,} compositions; the "
+        f"<b>{html.escape(name)}</b>: {_counted(len(manifest.blocks), 'block')}, "
+        f"{_counted(manifest.compositions, 'composition')}; the "
         f"original's {html.escape(accuracy.metric)} is {accuracy.original:.3f} on {html.escape(accuracy.data)}; "
         f"predictions were off by {accuracy.error:.3f} on average, cross-validated on {accuracy.samples} compositions"
         + (f", and nine in ten of likely plans by at most {accuracy.plan_error:.3f}" if accuracy.plan_samples else "")
@@ -75,7 +83,18 @@ def _model_line(name: str, store: Store) -> str:
 
 
 _HEADER = (
-    *("#", "memory limit", "latency limit", "model", "blocks", "accuracy", "latency ms", "memory", "switched"),
+    *(
+        "#",
+        "memory limit",
+        "cores limit",
+        "latency limit",
+        "model",
+        "blocks",
+        "accuracy",
+        "latency ms",
+        "memory",
+        "switched",
+    ),
     *("plan ms", "switch ms"),
 )
 _LEFT_ALIGNED = (_HEADER.index("model"), _HEADER.index("blocks"))
@@ -87,7 +106,7 @@ def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     for number, step in enumerate(steps, start=1):
         for i, (name, store) in enumerate(stores.items()):
             # What belongs to the budget as a whole stands in the row of the first model alone.
-            budget, totals = (_budget_cells(number, step), _total_cells(step)) if i == 0 else (("",) * 2, ("",) * 4)
+            budget, totals = (_budget_cells(number, step), _total_cells(step)) if i == 0 else (("",) * 3, ("",) * 4)
             cells = enumerate((*budget, *_model_cells(name, store, step), *totals))
             row = "".join(f'<td class="name">{c}</td>' if j in _LEFT_ALIGNED else f"<td>{c}</td>" for j, c in cells)
             rows.append(f"<tr{' class=first' if i == 0 else ''}>{row}</tr>")
@@ -95,9 +114,9 @@ def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
 
 
 def _budget_cells(number: int, step: Step) -> tuple[str, ...]:
-    if step.refused:
-        return str(number), "refused"
-    return str(number), size(step.budget.memory_bytes) if step.budget.memory_bytes else "none"
+    memory = size(step.budget.memory_bytes) if step.budget.memory_bytes else "none"
+    cores = "none" if step.budget.cores is None else f"{step.budget.cores:g}"
+    return f"{number} refused" if step.refused else str(number), memory, cores
 
 
 def _total_cells(step: Step) -> tuple[str, ...]:
@@ -111,14 +130,15 @@ def _total_cells(step: Step) -> tuple[str, ...]:
 
 def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
     plan, measured = step.plan[name], step.models.get(name)
-    limit = "none" if plan.latency_limit_ms is None else f"{plan.latency_limit_ms:.3f}"
+    limit = f"{step.latency_limits_ms[name]:.3f}" if name in step.latency_limits_ms else "none"
     if plan.suspended or measured is None:
         return (limit, html.escape(name), "suspended", "", "")
     boxes = []
     for block in store.manifest.blocks:
-        sparsity = block.option(plan.options[block.name]).sparsity
+        option = block.option(plan.options[block.name])
+        label = html.escape(option_label(option.name))
         loaded = " loaded" if f"{name}/{block.name}" in step.loaded else ""
-        boxes.append(f'<span class="option{loaded}" style="background:{_colour(sparsity)}">{sparsity:g}</span>')
+        boxes.append(f'<span class="option{loaded}" style="background:{_colour(option.sparsity)}">{label}</span>')
     accuracy = (
         f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
     )
@@ -149,8 +169,9 @@ def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     ) -> None:
         if any(value == value for value in limit):  # not all NaN
             axis.step(x, limit, where="mid", color=colour, alpha=0.35, linewidth=6, label=f"{label}: limit")
-        axis.plot(x, predicted, "o--", color=colour, fillstyle="none", label=f"{label}: predicted")
-        axis.plot(x, measured, "x-", color=colour, label=f"{label}: measured")
+        # Markers at the edge, such as an accuracy of 1, are drawn whole.
+        axis.plot(x, predicted, "o--", color=colour, fillstyle="none", label=f"{label}: predicted", clip_on=False)
+        axis.plot(x, measured, "x-", color=colour, label=f"{label}: measured", clip_on=False)
 
     memory_limit = series(lambda s: s.budget.memory_bytes and s.budget.memory_bytes / 1e6)
     predicted = series(lambda s: s.plan.memory_bytes / 1e6)
@@ -158,7 +179,7 @@ def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     for name, colour in zip(stores, colours, strict=True):
         draw(
             axes[1],
-            series(lambda s, n=name: s.plan[n].latency_limit_ms),  # type: ignore[misc]
+            series(lambda s, n=name: s.latency_limits_ms.get(n)),  # type: ignore[misc]
             series(lambda s, n=name: s.plan[n].latency_ms or None),  # type: ignore[misc]
             series(lambda s, n=name: s.models[n].median_ms if n in s.models else None),  # type: ignore[misc]
             colour,

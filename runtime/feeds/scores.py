@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 
 class Score(Protocol):
-    """A score of all images that have been added; larger is better."""
+    """A score of all images that have been added; larger is better. `metric` is what stores call it."""
+
+    metric: str
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
         """Add one image.
@@ -30,12 +32,14 @@ class Score(Protocol):
 class Top1:
     """The share of images whose largest output is at the label's class."""
 
+    metric = "top1"
+
     def __init__(self) -> None:
         self._hits = self._images = 0
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
         """Add an image: output of shape (classes,), the label a class number."""
-        self._hits += int(output.argmax()) == int(label)
+        self._hits += int(output.argmax()) == int(np.ravel(label)[0])
         self._images += 1
 
     def value(self) -> float:
@@ -45,6 +49,8 @@ class Top1:
 
 class Binary:
     """The share of images on the right side of a threshold: 0.5 if all outputs are probabilities, 0 if not (logits)."""
+
+    metric = "binary_accuracy"
 
     def __init__(self) -> None:
         self._outputs: list[float] = []
@@ -68,12 +74,14 @@ class MeanIou:
     Classes that neither labels nor outputs have, and labels that are no class, do not count.
     """
 
+    metric = "mean_iou"
+
     def __init__(self) -> None:
         self._pairs: NDArray[np.int64] | None = None
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...)."""
-        classes = output.shape[-1]
+        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...) or (..., 1)."""
+        classes, label = output.shape[-1], np.reshape(label, output.shape[:-1])
         counted = (label >= 0) & (label < classes)
         pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
@@ -90,6 +98,8 @@ class MaskIou:
     Args:
         yes: the label of the mask's foreground; 0 is the background, and other labels do not count.
     """
+
+    metric = "mean_iou"
 
     def __init__(self, yes: int) -> None:
         self._yes = yes
@@ -120,6 +130,8 @@ def _iou(pairs: NDArray[np.int64]) -> float:
 class R2:
     """The coefficient of determination, R²: one minus the squared error, relative to that of the labels' mean."""
 
+    metric = "r2"
+
     def __init__(self) -> None:
         self._errors: list[float] = []
         self._labels: list[NDArray[np.float64]] = []
@@ -148,6 +160,6 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None
     if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
         values = set(np.unique(labels).tolist())
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
-    if whole and one == output.shape[:-1]:
-        return Top1() if labels.ndim == 1 else MeanIou()
+    if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
+        return Top1() if output.ndim == 1 else MeanIou()
     return R2() if one == output.shape else None

@@ -5,30 +5,29 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
-from legodnn.images import read_images
-from legodnn.manifest import InputSpec
-from legodnn.pixels import as_input
+from legodnn.images import load
 from legodnn.printable import shown
+from legodnn.runtime.feeds.inputs import InputArray
 from legodnn.store import Store
+from legodnn.tensor_spec import ElementType, InputSpec
 
 NPY, RAW, JSON_TYPE = "application/x-npy", "application/octet-stream", "application/json"
-_RAW_TYPES = ("float32", "uint8")
+_RAW_TYPES = get_args(ElementType)
 _NPY_MAGIC = b"\x93NUMPY"
 
 
-def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: bytes) -> Array | dict[str, Array]:
+def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: bytes) -> AnyArray | dict[str, AnyArray]:
     """Return the inputs of an inference, as `Runtime.run` takes them.
 
-    Values of uint8 are pixels, 0 to 255, and are scaled as the store says; others are taken as they are.
+    Outside JSON, values of uint8 for an input that is a picture are pixels, 0 to 255, and are scaled as the store says.
+    Others are taken as they are.
 
     Args:
         store: the model's store.
@@ -53,14 +52,14 @@ def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: b
     if kind == RAW:
         return _scaled(_raw(body, query, spec), spec)
     if kind.startswith("image/"):
-        return _scaled(_picture(body, spec), spec)
+        return load(body, spec)
     raise InputError(
         f"the content type is {shown(kind or 'none')}; send {JSON_TYPE}, {NPY}, {RAW} (with ?dtype=float32&shape="
         f"{','.join(map(str, spec.shape))}), or a picture as image/jpeg, image/png, ..."
     )
 
 
-def outputs_body(outputs: Mapping[str, Array], accepted: str) -> tuple[bytes, str]:
+def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes, str]:
     """Return outputs as the body of an answer, and its content type.
 
     Args:
@@ -111,14 +110,15 @@ def _named_values(body: bytes, specs: Mapping[str, InputSpec]) -> dict[str, Any]
     return content
 
 
-def _listed(name: str, value: Any, spec: InputSpec | None) -> Array:
+def _listed(name: str, value: Any, spec: InputSpec | None) -> AnyArray:
     try:
         array = np.array(value)
     except ValueError:
         array = np.array(None)  # rows of different lengths
     if array.dtype.kind not in "iuf":
         raise InputError(f"input {shown(name)} is no array of numbers with rows of the same length")
-    return _without_batch(array.astype(np.float32), spec)
+    array = _without_batch(array, spec)
+    return array.astype(np.float32 if spec is None else spec.dtype)
 
 
 def _npy(body: bytes) -> NDArray[Any]:
@@ -142,24 +142,13 @@ def _raw(body: bytes, query: Mapping[str, str], spec: InputSpec) -> NDArray[Any]
     return array.reshape(shape)
 
 
-def _picture(body: bytes, spec: InputSpec) -> NDArray[np.uint8]:
-    with NamedTemporaryFile() as file:
-        file.write(body)
-        file.flush()
-        try:
-            pixels: NDArray[np.uint8] = read_images([Path(file.name)], spec.shape, InputError)[0]
-        except InputError as e:
-            raise InputError(str(e).replace(file.name, "the body")) from None
-    return pixels
-
-
-def _scaled(array: NDArray[Any], spec: InputSpec) -> Array:
+def _scaled(array: NDArray[Any], spec: InputSpec) -> AnyArray:
     if array.dtype.kind not in "iuf":
         raise InputError(f"the array is of type {array.dtype}; send numbers")
     array = _without_batch(array, spec)
-    if array.dtype == np.uint8 and array.shape != spec.shape:
+    if array.shape != spec.shape:
         raise InputError(f"the model takes arrays of shape {spec.shape}, got {array.shape}")
-    return as_input(array, spec.scaling)
+    return InputArray(array[np.newaxis], spec)[0]
 
 
 def _without_batch(array: NDArray[Any], spec: InputSpec | None) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import OverloadedError
 from legodnn.runtime.running_model import Inference
 
@@ -27,7 +27,7 @@ _REMEMBERED = 1000
 class RunsModels(Protocol):
     """What a line needs of a runtime."""
 
-    def run(self, model: str, x: Array | Mapping[str, Array], /) -> Inference:
+    def run(self, model: str, x: AnyArray | Mapping[str, AnyArray], /) -> Inference:
         """See `Runtime.run`."""
         ...
 
@@ -57,7 +57,7 @@ class InferenceQueue:
         self.model, self.waiting, self.served = model, 0, 0
         self.latencies_ms: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
 
-    async def infer(self, inputs: Array | Mapping[str, Array]) -> Inference:
+    async def infer(self, inputs: AnyArray | Mapping[str, AnyArray]) -> Inference:
         """Wait in line and run one inference. A request whose client went away leaves the line.
 
         Args:

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from legodnn import __version__
-from legodnn.arrays import Array
+from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
-from legodnn.manifest import InputSpec
 from legodnn.printable import shown
 from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_object
 from legodnn.store import Store
+from legodnn.tensor_spec import InputSpec
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+_DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int8": "INT8", "int32": "INT32", "int64": "INT64"}
 
 
 def server_metadata() -> dict[str, Any]:
@@ -32,21 +33,23 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(name: str, store: Store) -> dict[str, Any]:
     """Return what `GET /v2/models/NAME` answers."""
     manifest = store.manifest
-    shapes = {t.name: t.shape for t in manifest.tensors}
+    specs = {t.name: t for t in manifest.tensors}
     return {
         "name": name,
         "versions": [],
         "platform": "tensorflow_lite",
-        "inputs": [_tensor(spec.name, spec.shape) for spec in manifest.inputs],
-        "outputs": [_tensor(output, shapes[output]) for output in manifest.outputs],
+        "inputs": [_tensor(spec.name, spec.dtype, spec.shape) for spec in manifest.inputs],
+        "outputs": [_tensor(name, specs[name].dtype, specs[name].shape) for name in manifest.outputs],
     }
 
 
-def _tensor(name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-    return {"name": name, "datatype": "FP32", "shape": [1, *shape]}
+def _tensor(name: str, dtype: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"name": name, "datatype": _DATATYPES[dtype], "shape": [1, *shape]}
 
 
-def inputs_of_request(store: Store, body: bytes, header_length: str | None) -> tuple[dict[str, Array], dict[str, Any]]:
+def inputs_of_request(
+    store: Store, body: bytes, header_length: str | None
+) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     """Return the inputs of an inference by name, and the request without its tensors.
 
     Args:
@@ -69,7 +72,7 @@ def inputs_of_request(store: Store, body: bytes, header_length: str | None) -> t
             'the request lacks its inputs: {"inputs": [{"name": ..., "shape": ..., "datatype": "FP32", ...}]}'
         )
     specs = {spec.name: spec for spec in store.manifest.inputs}
-    inputs: dict[str, Array] = {}
+    inputs: dict[str, AnyArray] = {}
     for tensor in given:
         size = _parameters(tensor).get("binary_data_size")
         taken = b""
@@ -88,26 +91,28 @@ def inputs_of_request(store: Store, body: bytes, header_length: str | None) -> t
     return inputs, request
 
 
-def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) -> Array:
-    shape, datatype = tensor.get("shape"), tensor.get("datatype")
-    if shape not in ([1, *spec.shape], list(spec.shape)) or datatype != "FP32":
+def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) -> AnyArray:
+    shape, datatype, wanted = tensor.get("shape"), tensor.get("datatype"), _DATATYPES[spec.dtype]
+    if shape not in ([1, *spec.shape], list(spec.shape)) or datatype != wanted:
         raise InputError(
-            f"input {spec.name!r} is FP32 {[1, *spec.shape]}, got {shown(datatype)} {shown(shape)}; scale pixels as "
-            "the store says"
+            f"input {spec.name!r} is {wanted} {[1, *spec.shape]}, got {shown(datatype)} {shown(shape)}; scale "
+            "pixels as the store says"
         )
     try:
         if binary is not None:
-            values = np.frombuffer(binary, "<f4").astype(np.float32)
+            values = np.frombuffer(binary, np.dtype(spec.dtype).newbyteorder("<")).astype(spec.dtype)
         else:
-            values = np.array(tensor.get("data"), np.float32).reshape(-1)
-    except (ValueError, TypeError):
-        raise InputError(f"the data of input {spec.name!r} are no FP32 numbers") from None
+            values = np.array(tensor.get("data"), spec.dtype).reshape(-1)
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"the data of input {spec.name!r} are no {wanted} numbers") from None
     if values.size != int(np.prod(spec.shape)):
         raise InputError(f"input {spec.name!r} has {values.size} values, {spec.shape} takes {int(np.prod(spec.shape))}")
     return values.reshape(spec.shape)
 
 
-def response(model: str, request: Mapping[str, Any], outputs: Mapping[str, Array]) -> tuple[bytes, str, dict[str, str]]:
+def response(
+    model: str, request: Mapping[str, Any], outputs: Mapping[str, AnyArray]
+) -> tuple[bytes, str, dict[str, str]]:
     """Return an answer's body, its content type, and its headers.
 
     Args:
@@ -129,9 +134,9 @@ def response(model: str, request: Mapping[str, Any], outputs: Mapping[str, Array
         name = entry.get("name")
         if not isinstance(name, str) or name not in outputs:
             raise InputError(f"the request asks for the output {shown(name)}; the model has {', '.join(outputs)}")
-        told: dict[str, Any] = _tensor(name, outputs[name].shape)
+        told: dict[str, Any] = _tensor(name, str(outputs[name].dtype), outputs[name].shape)
         if _parameters(entry).get("binary_data", every) is True:
-            content = outputs[name].astype("<f4").tobytes()
+            content = outputs[name].astype(outputs[name].dtype.newbyteorder("<")).tobytes()
             told["parameters"] = {"binary_data_size": len(content)}
             binary += content
         else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from legodnn import __version__
 from legodnn.plan import Infeasible, Limit, ModelPlan, Plan
 from legodnn.runtime.serving.bodies import JSON_TYPE, NPY, RAW
+from legodnn.tensor_spec import ElementType
 from legodnn.workload import Budget
 
 _NUMBERS = {"description": "numbers, nested by axis", "type": "array", "items": {}}
@@ -25,7 +26,7 @@ def openapi_document() -> dict[str, Any]:
     """Return the document, of OpenAPI 3.1."""
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     raw = [
-        {"name": "dtype", "in": "query", "schema": {"enum": ["float32", "uint8"]}, "description": f"of {RAW}"},
+        {"name": "dtype", "in": "query", "schema": {"enum": list(get_args(ElementType))}, "description": f"of {RAW}"},
         {"name": "shape", "in": "query", "schema": {"type": "string"}, "description": f"of {RAW}, as 32,32,3"},
     ]
     arrays = {

@@ -15,14 +15,14 @@ from legodnn.errors import StoreError
 from legodnn.manifest import Option, Segment, TensorSpec
 from legodnn.runtime.tflite.model_file import FileGraph, FileTensor, Refused, parse_model_file
 from legodnn.runtime.tflite.operator_kinds import KINDS
-from legodnn.runtime.tflite.operators import outputs
+from legodnn.runtime.tflite.operators import QUANTISED, outputs
 from legodnn.store import Store
 
 # Limits for one tensor, and for all tensors that a graph computes together. Kernels count bytes in 32 bits.
 LARGEST_TENSOR_BYTES = 1 << 30
 LARGEST_GRAPH_BYTES = 1 << 34
 MOST_DIMENSIONS = 6
-_RANGES = {"int8": (-128, 127), "int32": (0, 0)}  # the range of zero points, by type
+_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (0, 0)}  # the range of zero points, by type
 
 
 def check_option(store: Store, segment: Segment, option: Option) -> int:
@@ -130,6 +130,8 @@ def _check_order(graph: FileGraph) -> int:
                 raise Refused(
                     f"operator {number} makes {dtype} {shape} where tensor {i} is {tensor.dtype} {tensor.shape}"
                 )
+            if tensor.dtype in QUANTISED and not len(tensor.scales):
+                raise Refused(f"operator {number} writes tensor {i}, which is of {tensor.dtype} without a scale")
             ready.add(i)
             written.add(i)
             total += tensor.bytes

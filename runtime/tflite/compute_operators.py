@@ -11,6 +11,7 @@ from legodnn.runtime.tflite.operators import (
     FLOAT,
     NUMBERS,
     PLAIN,
+    QUANTISED,
     OperatorCall,
     OperatorRule,
     Result,
@@ -48,7 +49,7 @@ def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> Oper
 def added(op: OperatorCall) -> list[Result]:
     """Check a sum. Kernels end the process unless the factor that they scale quantised sums by is less than 1."""
     (result,) = elementwise(PLAIN, 5)(op)
-    if result[1] == "int8":
+    if result[1] in QUANTISED:
         _less_than_one(op, 2 * _largest_scale(op) / float(op.output(0).scales[0]) / 2**20)
     return [result]
 
@@ -56,7 +57,7 @@ def added(op: OperatorCall) -> list[Result]:
 def squared_difference(op: OperatorCall) -> list[Result]:
     """Check squared differences, whose factor must be less than 1 as well."""
     (result,) = elementwise(NUMBERS)(op)
-    if result[1] == "int8":
+    if result[1] in QUANTISED:
         _less_than_one(op, (2 * _largest_scale(op)) ** 2 / float(op.output(0).scales[0]) / 2**14)
     return [result]
 
@@ -64,7 +65,7 @@ def squared_difference(op: OperatorCall) -> list[Result]:
 def comparison(op: OperatorCall) -> list[Result]:
     """Check comparisons, whose factor must be less than 1 as well."""
     (result,) = elementwise(PLAIN, 4, "bool")(op)
-    if op.tensor(0, PLAIN).dtype == "int8":
+    if op.tensor(0, PLAIN).dtype in QUANTISED:
         _less_than_one(op, _largest_scale(op))
     return [result]
 
@@ -91,7 +92,9 @@ def _check_bias(op: OperatorCall, i: int, x: FileTensor, channels: int) -> None:
 
 
 def _weights(op: OperatorCall, i: int, x: FileTensor, rank: int, axis: int) -> FileTensor:
-    """Return the weights that are input `i`. They have the type of `x`; quantised ones are constant and symmetric.
+    """Return the weights that are input `i`, of the type of `x`. Quantised ones are constant, those of int8 symmetric.
+
+    Weights of int8 may also be applied to float32, which is quantised for it while it runs (dynamic range).
 
     Args:
         op: the operator.
@@ -100,10 +103,10 @@ def _weights(op: OperatorCall, i: int, x: FileTensor, rank: int, axis: int) -> F
         rank: how many dimensions they have.
         axis: the dimension of output channels, along which they may be quantised.
     """
-    w = op.tensor(i, (x.dtype,), (rank,))
-    if w.dtype == "int8":
+    w = op.tensor(i, (x.dtype, *(("int8",) if x.dtype == "float32" else ())), (rank,))
+    if w.dtype in QUANTISED:
         op.need(w.data is not None, "quantised weights are not constant")
-        op.need(not w.zero_points.any(), "quantised weights have a zero point")
+        op.need(w.dtype == "uint8" or not w.zero_points.any(), "quantised weights have a zero point")
         op.need(len(w.scales) == 1 or w.axis == axis, f"weights are quantised along axis {w.axis}")
     return w
 
@@ -294,8 +297,8 @@ def one_hot(op: OperatorCall) -> list[Result]:
 
 
 def cast(op: OperatorCall) -> list[Result]:
-    """Check a conversion from one type to another."""
-    x = op.tensor(0, ("float32", *COUNTS, "bool"))
+    """Check a conversion from one type to another; uint8 is that of pixels."""
+    x = op.tensor(0, ("float32", "uint8", *COUNTS, "bool"), plain=True)
     kinds = {0: "float32", 2: "int32", 4: "int64", 6: "bool"}
     if op.operator.options is None:  # then the type is the output's own, which must be one of these
         return [(x.shape, "float32|int32|int64|bool")]
@@ -304,10 +307,10 @@ def cast(op: OperatorCall) -> list[Result]:
 
 
 def quantise(op: OperatorCall) -> list[Result]:
-    """Check a quantisation to int8, or from int8 to int8 of another scale."""
-    return [(op.tensor(0).shape, "int8")]
+    """Check a quantisation to int8 or uint8, or from one of them to one of another scale."""
+    return [(op.tensor(0).shape, "|".join(QUANTISED))]
 
 
 def dequantise(op: OperatorCall) -> list[Result]:
-    """Check a dequantisation from int8 or float16 to float32."""
-    return [(op.tensor(0, ("int8", "float16")).shape, "float32")]
+    """Check a dequantisation from int8, uint8 or float16 to float32."""
+    return [(op.tensor(0, (*QUANTISED, "float16")).shape, "float32")]

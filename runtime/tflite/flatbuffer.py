@@ -34,7 +34,8 @@ class Field:
         name: the key of its value in the record that is read.
         kind: `int32` or another scalar; `[int32]` and so on, a vector of scalars; `string`; `table`; `[table]`, a
             vector of tables; `union`, a table whose schema is chosen by the field before it (None for an unknown
-            choice); or `none`, a vector that must be absent or empty.
+            choice); `none`, a vector that must be absent or empty; or `note`, one that must be so as well, and that
+            `without_notes` empties, since it says nothing about what is computed.
         default: the value of a scalar that is absent.
         table: the schema of the tables of kind `table` and `[table]`.
         union: the schemas of kind `union`, by the value of the field before it.
@@ -75,32 +76,49 @@ def fields(text: str, **below: Table | Mapping[int, Table]) -> Table:
     return tuple(found)
 
 
-def read_flatbuffer(content: bytes, identifier: bytes, schema: Table) -> Record:
+def read_flatbuffer(
+    content: bytes | bytearray, identifier: bytes, schema: Table, copy: bytearray | None = None
+) -> Record:
     """Read the root table of a file and everything below it.
 
     Args:
         content: the bytes of the file.
         identifier: the four characters that such files have at byte 4.
         schema: the schema of the root table.
+        copy: the same bytes again, for `without_notes`.
 
     Returns:
         The values of its fields by name. Absent vectors, strings and tables are None. Vectors of scalars are arrays
-        that view the file's own bytes.
+        that view the file's own bytes, and are writable where `content` is a bytearray.
 
     Raises:
         Damaged: the file is something else, or it is damaged.
     """
-    reader = _Reader(content)
+    reader = _Reader(content, copy)
     if content[4:8] != identifier:
         raise Damaged("it does not begin as such a file does")
     return reader.table(reader.target(0, "the root"), schema, "the root")
 
 
-class _Reader:
-    """Reads tables, and counts the bytes that it has read. `where` is what messages call the place."""
+def without_notes(content: bytes, identifier: bytes, schema: Table) -> bytes:
+    """Return a copy of a file in which vectors of kind `note` are empty. Their bytes stay, and nothing leads to them.
 
-    def __init__(self, content: bytes) -> None:
-        self._content, self._size = content, len(content)
+    Raises:
+        Damaged: as `read_flatbuffer`.
+    """
+    copy = bytearray(content)
+    read_flatbuffer(content, identifier, schema, copy)
+    return bytes(copy)
+
+
+class _Reader:
+    """Reads tables, and counts the bytes that it has read. `where` is what messages call the place.
+
+    With a copy of the content, the lengths of notes become zero there.
+    """
+
+    def __init__(self, content: bytes | bytearray, copy: bytearray | None) -> None:
+        self._content, self._copy, self._size = content, copy, len(content)
         self._left = len(content)  # how many bytes of tables and vectors may still be read
 
     def _number(self, place: int, letter: str, where: str) -> Any:
@@ -156,8 +174,10 @@ class _Reader:
             return self.table(target, field.table, where)
         count = int(self._number(target, "I", where))
         start = target + 4
-        if field.kind == "none":
-            if count:
+        if field.kind in ("none", "note"):
+            if count and field.kind == "note" and self._copy is not None:
+                struct.pack_into("<I", self._copy, target, 0)
+            elif count:
                 raise Damaged(f"{where} is not used by anything that is known")
             return None
         if field.kind == "[table]":

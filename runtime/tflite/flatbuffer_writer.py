@@ -78,7 +78,7 @@ def _write_table(content: bytearray, record: Record, schema: Table) -> int:
 
 def _is_written(field: Field, value: Any) -> bool:
     """Whether a field takes room in its table: a scalar does unless it has its default."""
-    if field.kind == "none":
+    if field.kind in ("none", "note"):
         return False
     return value is not None and (field.kind not in SCALARS or value != field.default)
 

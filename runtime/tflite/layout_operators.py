@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.runtime.tflite.model_file import FileTensor
 from legodnn.runtime.tflite.operators import ANY, COUNTS, FLOAT, NUMBERS, OperatorCall, Result, broadcast
@@ -11,18 +15,22 @@ from legodnn.runtime.tflite.operators import ANY, COUNTS, FLOAT, NUMBERS, Operat
 def reshape(op: OperatorCall) -> list[Result]:
     """Check a reshape: the same elements in other dimensions."""
     x = op.tensor(0, ANY)
-    shape = op.sizes(1)
+    shape = op.sizes(1) if len(op.inputs) > 1 else [int(d) for d in _given(op.option("shape"))]
     if shape.count(-1) == 1 and (rest := -prod(shape)) > 0 and x.size % rest == 0:
         shape[shape.index(-1)] = x.size // rest
     op.need(min(shape, default=1) > 0 and prod(shape) == x.size, f"{x.shape} to {shape}")
     return [(tuple(shape), x.dtype)]
 
 
+def _given(vector: NDArray[np.int32] | None) -> Sequence[int]:
+    """Return the numbers of a vector among the options, which may be absent."""
+    return () if vector is None else vector.tolist()
+
+
 def squeeze(op: OperatorCall) -> list[Result]:
     """Check a squeeze: dimensions of 1 are removed."""
     x = op.tensor(0, ANY)
-    given = op.option("dims")
-    dims = {op.axis(int(d), len(x.shape)) for d in (() if given is None else given)}
+    dims = {op.axis(int(d), len(x.shape)) for d in _given(op.option("dims"))}
     op.need(all(x.shape[d] == 1 for d in dims), f"dimensions {sorted(dims)} of {x.shape}")
     gone = dims or {i for i, d in enumerate(x.shape) if d == 1}
     return [(tuple(d for i, d in enumerate(x.shape) if i not in gone), x.dtype)]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, read_flatbuffer
+from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, read_flatbuffer, without_notes
 
+_IDENTIFIER = b"TFL3"
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
 
 # The options of operators by their number in the format's union; the last two lines are those without fields.
@@ -63,14 +64,14 @@ _OPTIONS: dict[int, Table] = {
     **dict.fromkeys((60, 62, 63, 65, 66, 67, 72, 76, 78, 81, 84, 89, 91, 98, 104, 122, 123), ()),
 }  # fmt: skip
 
-_QUANTIZATION = fields("min:none max:none scale:[float] zero_point:[int64] details_type:uint8 details:none axis:int32")
+_QUANTIZATION = fields("min:note max:note scale:[float] zero_point:[int64] details_type:uint8 details:none axis:int32")
 _TENSOR = fields(
     "shape:[int32] type:int8 buffer:uint32 name:string quantization:table is_variable:bool sparsity:none "
     "shape_signature:[int32] has_rank:bool variants:none external_buffer:uint32",
     quantization=_QUANTIZATION,
 )
 _OPERATOR = fields(
-    "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:none "
+    "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:note "
     "custom_format:int8 mutating:none intermediates:none large_offset:uint64 large_size:uint64 options2_type:uint8 "
     "options2:none debug:int32=-1",
     options=_OPTIONS,
@@ -81,8 +82,8 @@ _GRAPH = fields(
     operators=_OPERATOR,
 )
 MODEL_SCHEMA = fields(
-    "version:uint32 codes:[table] graphs:[table] description:string buffers:[table] metadata_buffer:none metadata:none "
-    "signatures:none external_groups:none external:none",
+    "version:uint32 codes:[table] graphs:[table] description:string buffers:[table] metadata_buffer:note metadata:note "
+    "signatures:note external_groups:none external:none",
     codes=fields("old_code:int8 custom:string version:int32=1 code:int32"),
     graphs=_GRAPH,
     buffers=fields("data:[uint8] offset:uint64 size:uint64"),
@@ -104,6 +105,7 @@ class FileTensor:
         scales, zero_points: its quantisation: empty if it has none, one value for the whole tensor, or one for each
             index along `axis`.
         axis: the dimension that it is quantised along.
+        name: what the file calls it.
     """
 
     shape: tuple[int, ...]
@@ -112,6 +114,7 @@ class FileTensor:
     scales: NDArray[np.float32]
     zero_points: NDArray[np.int64]
     axis: int
+    name: str = ""
 
     @cached_property
     def size(self) -> int:
@@ -171,7 +174,7 @@ def parse_model_file(content: bytes) -> FileGraph:
         Refused: the file is damaged, or uses something of the format that no store needs.
     """
     try:
-        model = read_flatbuffer(content, b"TFL3", MODEL_SCHEMA)
+        model = read_flatbuffer(content, _IDENTIFIER, MODEL_SCHEMA)
     except Damaged as e:
         raise Refused(f"it is damaged or made by something else: {e}") from None
     graphs = model["graphs"] or []
@@ -196,6 +199,29 @@ def parse_model_file(content: bytes) -> FileGraph:
     return FileGraph(tensors, inputs, outputs, operators)
 
 
+def fit_for_stores(content: bytes) -> bytes:
+    """Return a copy of a file of other origin, without what stores do not have and no inference needs.
+
+    Metadata, signatures and the ranges seen in training go, and a batch dimension that was left open becomes the 1 that
+    the file has there. What is computed stays the same. `parse_model_file` then says whether the rest is fit.
+
+    Raises:
+        Refused: the file is damaged, or no `.tflite` file.
+    """
+    try:
+        copy = bytearray(without_notes(content, _IDENTIFIER, MODEL_SCHEMA))
+        model = read_flatbuffer(copy, _IDENTIFIER, MODEL_SCHEMA)
+    except Damaged as e:
+        raise Refused(f"it is damaged or made by something else: {e}") from None
+    for entry in (tensor for graph in model["graphs"] or () for tensor in graph["tensors"] or ()):
+        shape, signature = entry["shape"], entry["shape_signature"]
+        if shape is None or signature is None or not len(signature) == len(shape) > 0:
+            continue
+        if shape[0] == 1 and signature[0] == -1 and (signature[1:] == shape[1:]).all():
+            signature[0] = 1  # a view of the copy
+    return bytes(copy)
+
+
 def _tensor(entry: Record, number: int, buffers: list[NDArray[np.uint8] | None]) -> FileTensor:
     where = f"tensor {number}"
     shape = tuple(int(d) for d in (() if entry["shape"] is None else entry["shape"]))
@@ -212,7 +238,8 @@ def _tensor(entry: Record, number: int, buffers: list[NDArray[np.uint8] | None])
     if data is not None and not len(data):
         data = None
     scales, zero_points, axis = _quantization(entry["quantization"], where)
-    return FileTensor(shape, TYPES[entry["type"]], data, scales, zero_points, axis)
+    name = bytes(entry["name"] or b"").decode(errors="replace")
+    return FileTensor(shape, TYPES[entry["type"]], data, scales, zero_points, axis, name)
 
 
 def _quantization(entry: Record | None, where: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
@@ -231,7 +258,8 @@ def _quantization(entry: Record | None, where: str) -> tuple[NDArray[np.float32]
 def _code(entry: Mapping[str, Any]) -> tuple[int, int]:
     """Return the kind and the version that an entry of the table of operator codes stands for."""
     if entry["custom"]:
-        raise Refused(f"it has the custom operator {entry['custom'][:40]!r}; stores have builtin ones only")
+        name = bytes(entry["custom"][:40]).decode(errors="replace")
+        raise Refused(f"it has the custom operator {name!r}; stores have builtin ones only")
     return max(entry["old_code"], entry["code"]), entry["version"]
 
 

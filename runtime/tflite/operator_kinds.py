@@ -25,7 +25,7 @@ KINDS: dict[int, OperatorKind] = {
     19: OperatorKind("RELU", 0, 3, (1, 1), c.same_shape()),
     20: OperatorKind("RELU_N1_TO_1", 0, 2, (1, 1), c.same_shape()),
     21: OperatorKind("RELU6", 0, 3, (1, 1), c.same_shape()),
-    22: OperatorKind("RESHAPE", 17, 2, (2, 2), m.reshape),
+    22: OperatorKind("RESHAPE", 17, 2, (1, 2), m.reshape),
     23: OperatorKind("RESIZE_BILINEAR", 15, 4, (2, 2), c.resize),
     25: OperatorKind("SOFTMAX", 9, 3, (1, 1), c.over_last),
     26: OperatorKind("SPACE_TO_DEPTH", 19, 2, (1, 1), m.space_to_depth),

@@ -22,7 +22,8 @@ from legodnn.runtime.tflite.model_file import FileGraph, FileOperator, FileTenso
 
 Result = tuple[Shape, str]  # shape and type of one output; a type may be several, separated by |
 
-NUMBERS = ("float32", "int8")  # floating point or quantised
+QUANTISED = ("int8", "uint8")
+NUMBERS = ("float32", *QUANTISED)
 COUNTS = ("int32", "int64")
 FLOAT = ("float32",)
 PLAIN = (*NUMBERS, *COUNTS)
@@ -56,13 +57,16 @@ class OperatorCall:
         if not holds:
             raise self.refuse(problem)
 
-    def tensor(self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7)) -> FileTensor:
-        """Return an input, which must have one of the given types and ranks."""
+    def tensor(
+        self, i: int, types: Collection[str] = NUMBERS, ranks: Collection[int] = range(7), plain: bool = False
+    ) -> FileTensor:
+        """Return an input, which must have one of the given types and ranks; uint8 without a scale only if `plain`."""
         found = self.inputs[i] if i < len(self.inputs) else None
         if found is None:
             raise self.refuse(f"input {i} is missing")
         self.need(found.dtype in types, f"input {i} is of type {found.dtype}")
         self.need(len(found.shape) in ranks, f"input {i} has {len(found.shape)} dimensions")
+        self.need(plain or found.dtype not in QUANTISED or len(found.scales) > 0, f"input {i} has no scale")
         return found
 
     def output(self, i: int) -> FileTensor:

@@ -27,7 +27,7 @@ from legodnn.blocks.export import options as options_module
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.options import mark_dominated
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.training import joint as joint_module
 from legodnn.blocks.training.distill import _Distillation
@@ -80,7 +80,7 @@ def test_descendants_are_smaller_and_cost_more_accuracy(tiny_store: Store) -> No
 def test_the_stores_files_make_the_accuracy_that_the_manifest_states(tiny_store: Store) -> None:
     manifest, recipe = tiny_store.manifest, recipe_of(tiny_store)
     assert recipe.image_size is not None
-    val = load(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
+    val = load_data(recipe.data, recipe.seed, recipe.image_size).val.first(recipe.evaluated_images)
     x = np.asarray(val.x)
     for segment in manifest.segments:
         [x] = Runner((tiny_store.path / segment.original.file).read_bytes())(x)
@@ -196,7 +196,7 @@ def test_what_appears_at_the_path_meanwhile_stays(
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load("digits", image_size=12)
+    return load_data("digits", image_size=12)
 
 
 @pytest.mark.filterwarnings("ignore:.*model that has not yet been built")
@@ -245,7 +245,7 @@ def test_a_model_that_is_not_there_is_refused(
 
 def test_images_of_another_shape_than_the_model_takes_are_refused(tiny_keras_file: Path) -> None:
     with pytest.raises(DataError, match=r"takes images of shape \(12, 12, 1\), digits has \(16, 16, 1\)"):
-        model_of(quick(tiny_keras_file), load("digits", image_size=16))
+        model_of(quick(tiny_keras_file), load_data("digits", image_size=16))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_model_whose_skips_cross_blocks_becomes_a_store_that_composes(tmp_path
     assert any(len(s.inputs) == 2 for s in store.manifest.segments)
     profile_store(store, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(store.path))
     with Runtime.open([store.path]) as runtime:
-        images = load("digits", image_size=16).test.x[:3]
+        images = load_data("digits", image_size=16).test.x[:3]
         np.testing.assert_allclose(run_files(store, {}, images), model(images), atol=1e-5)
         for budget in (Budget(), Budget(memory_bytes=runtime.plan.memory_bytes)):
             runtime.budget = budget

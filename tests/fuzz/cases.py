@@ -256,7 +256,7 @@ def case_trace(ground: Ground, rng: random.Random) -> None:
 def case_arrays(ground: Ground, rng: random.Random) -> None:
     path = ground.folder / rng.choice(("x.npz", "x.npy"))
     path.write_bytes(_arrays(rng))
-    read_inputs(path, SPEC, ("zero", "one"))
+    read_inputs(path, [SPEC], ("zero", "one"))
 
 
 def _arrays(rng: random.Random) -> bytes:
@@ -305,7 +305,7 @@ def case_image(ground: Ground, rng: random.Random) -> None:
     for old in folder.iterdir():
         old.unlink()
     (folder / f"a.{rng.choice((ending, ending, 'png', 'jpg'))}").write_bytes(content)
-    read_inputs(folder, SPEC, ("zero", "one"))
+    read_inputs(folder, [SPEC], ("zero", "one"))
 
 
 def case_budget(ground: Ground, rng: random.Random) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.errors import DataError, InputError, LegoError
-from legodnn.images import fit_array, read_images
+from legodnn.images import Frame, fit_array, read_images
 from legodnn.progress import ProgressTask
 
 Image = pytest.importorskip("PIL.Image")
@@ -32,7 +32,7 @@ def photo(height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
 
 
 def read(file: Path, shape: tuple[int, ...]) -> np.ndarray:
-    return read_images([file], shape, InputError)[0]
+    return read_images([file], Frame(shape), InputError)[0]
 
 
 def averaged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -164,7 +164,7 @@ def test_a_moving_picture_gives_its_first(tmp_path: Path) -> None:
 def test_an_array_is_brought_to_a_shape_as_a_file_is(tmp_path: Path) -> None:
     Image.fromarray(photo()).save(tmp_path / "x.png")
     for shape in (GRAY, RGB, RGBA):
-        np.testing.assert_array_equal(fit_array(photo(), shape), read(tmp_path / "x.png", shape))
+        np.testing.assert_array_equal(fit_array(photo(), Frame(shape)), read(tmp_path / "x.png", shape))
 
 
 DAMAGED = {
@@ -185,7 +185,7 @@ def test_what_is_no_image_is_refused_by_its_name(tmp_path: Path, name: str, erro
     content, reason = DAMAGED[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=f"cannot read .*{name} as an image .*{reason}.*; replace or remove it") as caught:
-        read_images([tmp_path / name], RGB, error)
+        read_images([tmp_path / name], Frame(RGB), error)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -228,7 +228,7 @@ def test_a_model_that_takes_no_pictures_is_told_so(shape: tuple[int, ...]) -> No
     with pytest.raises(
         InputError, match=r"pictures have 1 \(gray\), 3 \(RGB\) or 4 \(RGBA\) channels, the model takes"
     ):
-        read_images([], shape, InputError)
+        read_images([], Frame(shape), InputError)
 
 
 class Recorded:
@@ -256,7 +256,7 @@ def test_reading_many_files_tells_the_callers_progress_and_prints_nothing(
 ) -> None:
     file, progress = tmp_path / "x.png", Recorded()
     Image.fromarray(photo(6, 8)).save(file)
-    assert len(read_images([file] * count, RGB, InputError, progress)) == count
+    assert len(read_images([file] * count, Frame(RGB), InputError, progress)) == count
     assert progress.opened == ([("reading images", 500)] if shown else [])
     assert progress.steps == (500 if shown else 0)
     assert capfd.readouterr() == ("", "")

@@ -256,5 +256,5 @@ def test_what_cannot_even_be_looked_up_is_no_store(tmp_path: Path, name: str) ->
     with pytest.raises(StoreError, match="is not a folder"):
         Store(tmp_path / name)
     with pytest.raises(LegoError):
-        read_inputs(tmp_path / name, InputSpec(name="x", shape=(2,)))
+        read_inputs(tmp_path / name, [InputSpec(name="x", shape=(2,))])
     assert main(["inspect", str(tmp_path / name)]) == 1

@@ -231,6 +231,18 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
         yield f"std {values}", put("inputs", 0, "std", value=values)
     for value in ("bilinear-antialias", "bilinear", "", None):
         yield f"resize {value}", put("inputs", 0, "resize", value=value)
+    for field, values in (
+        ("layout", ("HWC", "plain", "CHW", None)),
+        ("fit", ("stretch", "crop", "letterbox", "none", 1)),
+        ("fill", (0, 255, 256, -1, 1.5, "0")),
+        ("scale", (0, 0.0, 0.5, -1.0, 2e30, None)),
+        ("zero_point", (0, 1, 256, -129, 0.5)),
+        ("dtype", ("float32", "float16", "", None)),
+    ):
+        for value in values:
+            yield f"{field} {value!r}", put("inputs", 0, field, value=value)
+    yield "a scale of a tensor", put("tensors", 0, "scale", value=0.5)
+    yield "a zero point of a tensor", put("tensors", 0, "zero_point", value=0)
     for x, y in (
         ([0.0], [1.0]),
         ([0.0, 0.0], [1.0, 0.0]),

@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 
 from legodnn.errors import ConfigError, InfeasibleError, LegoError, WorkloadError
-from legodnn.images import fit_array
+from legodnn.images import Frame, fit_array
 from legodnn.manifest import InputSpec, Link, TensorSpec
 from legodnn.plan import PLAN_VERSION as PLAN_VERSION
 from legodnn.plan import Infeasible, Plan
 from legodnn.profile import Fingerprint, Profile
-from legodnn.runtime.feeds.inputs import as_model_takes
 from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.scheduler import Scheduler
@@ -270,7 +269,7 @@ def picture_answer(case: Mapping[str, Json]) -> Json:
     pixels = ((i * i * 7 + i * case["seed"] + i * 31 % 17 * 11) % 256).astype(np.uint8)
     how: dict[str, Any] = {key: tuple(case[key]) for key in ("range", "mean", "std")}
     spec = InputSpec(name="x", shape=shape, **how)
-    return [float(v) for v in as_model_takes(fit_array(pixels.reshape(height, width, -1), shape), spec).ravel()]
+    return [float(v) for v in spec.from_pixels(fit_array(pixels.reshape(height, width, -1), Frame(shape))).ravel()]
 
 
 def profile_answer(case: Mapping[str, Json], bases: Mapping[str, Json]) -> Json:

@@ -19,7 +19,7 @@ from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -133,7 +133,7 @@ def test_a_model_that_needs_other_operators_is_refused_by_its_name() -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return load("digits", image_size=12)
+    return load_data("digits", image_size=12)
 
 
 @pytest.fixture(scope="module")
@@ -189,12 +189,12 @@ def test_int8_keeps_the_order_of_several_inputs_and_outputs() -> None:
 SAME = """
 import hashlib, sys
 import keras
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.export.convert import convert
 from legodnn.blocks.cutting.extract import extract
 
 piece = extract(keras.saving.load_model(sys.argv[1]))[0]
-x = load("digits", image_size=12).train.x[:64]
+x = load_data("digits", image_size=12).train.x[:64]
 print(*(hashlib.sha256(convert(piece.model, 1, p, [x])).hexdigest() for p in ("float32", "float16", "int8")))
 """
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.errors import DataError
 
 
@@ -34,7 +34,7 @@ def cifar(tmp_path: Path) -> Path:
 
 
 def test_cifar10_is_read_from_its_original_files(cifar: Path) -> None:
-    data = load(f"cifar10:{cifar}")
+    data = load_data(f"cifar10:{cifar}")
     assert (len(data.train), len(data.val), len(data.test)) == (108, 12, 24)
     assert data.image_shape == (32, 32, 3)
     raw = batch(0)
@@ -62,14 +62,14 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_executed(cifar: Path, tmp_p
     }[call]
     (cifar / "data_batch_3").write_bytes(pickle.dumps({**batch(3), b"filenames": evil}, protocol=2))
     with pytest.raises(DataError, match="is not expected in a CIFAR-10 file"):
-        load(f"cifar10:{cifar}")
+        load_data(f"cifar10:{cifar}")
     assert not marker.exists()
 
 
 def test_a_missing_batch_is_refused_by_name(cifar: Path) -> None:
     (cifar / "data_batch_4").unlink()
     with pytest.raises(DataError, match=r"data_batch_4 is not a CIFAR-10 batch file .*must hold data_batch_1 to 5"):
-        load(f"cifar10:{cifar}")
+        load_data(f"cifar10:{cifar}")
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_missing_batch_is_refused_by_name(cifar: Path) -> None:
 def test_a_batch_of_another_form_is_refused(cifar: Path, content: bytes) -> None:
     (cifar / "data_batch_2").write_bytes(content)
     with pytest.raises(DataError, match="data_batch_2 is not a CIFAR-10 batch file"):
-        load(f"cifar10:{cifar}")
+        load_data(f"cifar10:{cifar}")
 
 
 @settings(max_examples=50)
@@ -104,12 +104,12 @@ def test_a_damaged_batch_loads_or_is_refused(data: st.DataObject, tmp_path_facto
     for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
         (folder / name).write_bytes(content)
     with pytest.raises(DataError):  # whole ones are too few
-        load(f"cifar10:{folder}")
+        load_data(f"cifar10:{folder}")
 
 
 @pytest.mark.data
 def test_the_real_cifar10_files_are_read() -> None:
-    data = load(f"cifar10:{Path(os.environ['LEGODNN_DATA']) / 'cifar-10-batches-py'}")
+    data = load_data(f"cifar10:{Path(os.environ['LEGODNN_DATA']) / 'cifar-10-batches-py'}")
     assert (len(data.train), len(data.val), len(data.test)) == (45_000, 5_000, 10_000)
     np.testing.assert_array_equal(np.asarray(data.test.y)[:5], [3, 8, 8, 0, 6])
     assert keras.ops.shape(data.test.x) == (10_000, 32, 32, 3)

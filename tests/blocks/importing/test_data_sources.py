@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from legodnn.blocks.importing.data import Dataset, Scaling, Split
-from legodnn.blocks.importing.data_sources import data_of, load
+from legodnn.blocks.importing.data_sources import data_of, load_data
 from legodnn.errors import DataError
 from legodnn.recipe import Recipe
 
@@ -23,7 +23,7 @@ def rows(split: Split) -> list[bytes]:
 
 
 def test_digits_have_the_shape_and_range_that_models_take() -> None:
-    digits = load("digits", image_size=16)
+    digits = load_data("digits", image_size=16)
     assert digits.image_shape == (16, 16, 1)
     assert digits.labels == tuple("0123456789")
     assert digits.train.x.dtype == np.float32
@@ -33,7 +33,7 @@ def test_digits_have_the_shape_and_range_that_models_take() -> None:
 
 
 def test_splits_are_disjoint_and_together_the_whole() -> None:
-    digits = load("digits", image_size=8)
+    digits = load_data("digits", image_size=8)
     parts = [digits.train, digits.val, digits.test]
     assert sum(len(p) for p in parts) == 1797
     images = [set(rows(p)) for p in parts]
@@ -46,7 +46,7 @@ def test_splits_are_disjoint_and_together_the_whole() -> None:
 
 
 def test_the_seed_decides_the_splits() -> None:
-    first, again, other = load("digits", 3, 8), load("digits", 3, 8), load("digits", 4, 8)
+    first, again, other = load_data("digits", 3, 8), load_data("digits", 3, 8), load_data("digits", 4, 8)
     assert rows(first.train) == rows(again.train)
     assert rows(first.test) == rows(again.test)
     np.testing.assert_array_equal(first.val.y, again.val.y)
@@ -56,7 +56,7 @@ def test_the_seed_decides_the_splits() -> None:
 @pytest.mark.parametrize("source", ["mnist", "", "images", "images:", "digits:x", "CIFAR10:x"])
 def test_an_unknown_source_is_refused_with_the_known_ones(source: str) -> None:
     with pytest.raises(DataError, match="use digits, cifar10, cifar10:DIR, images:DIR, npz:FILE or module:function"):
-        load(source)
+        load_data(source)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_images_gives_scaled_images_with_the_folders_as_classes(pictures: Path) -> None:
-    data: Dataset = load(f"images:{pictures}", image_size=8)
+    data: Dataset = load_data(f"images:{pictures}", image_size=8)
     assert data.labels == ("cat", "dog")
     assert data.image_shape == (8, 8, 3)
     assert len(data.train) + len(data.val) + len(data.test) == 80
@@ -86,20 +86,20 @@ def test_too_few_images_are_refused_with_their_number(pictures: Path) -> None:
     for file in sorted(pictures.rglob("*.png"))[::2]:
         file.unlink()
     with pytest.raises(DataError, match="leaves only 6 validation images; at least 10 are needed"):
-        load(f"images:{pictures}")
+        load_data(f"images:{pictures}")
 
 
 def test_a_broken_image_is_refused_by_name(pictures: Path) -> None:
     (pictures / "dog" / "07.png").write_bytes(b"\x89PNG broken")
     with pytest.raises(DataError, match=r"cannot read .*dog/07.png as an image"):
-        load(f"images:{pictures}")
+        load_data(f"images:{pictures}")
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read images from"):
-        load(f"images:{tmp_path}")
+        load_data(f"images:{tmp_path}")
     with pytest.raises(DataError, match="is not a folder"):
-        load(f"images:{tmp_path / 'missing'}")
+        load_data(f"images:{tmp_path / 'missing'}")
 
 
 def test_images_without_subfolders_have_no_labels(pictures: Path) -> None:
@@ -107,7 +107,7 @@ def test_images_without_subfolders_have_no_labels(pictures: Path) -> None:
         file.rename(pictures / f"{file.parent.name}{file.name}")
     for folder in ("cat", "dog"):
         (pictures / folder).rmdir()
-    data = load(f"images:{pictures}", image_size=8)
+    data = load_data(f"images:{pictures}", image_size=8)
     assert data.labels == ()
     assert [split.y for split in (data.train, data.val, data.test)] == [None] * 3
     assert len(data.train) + len(data.val) + len(data.test) == 80
@@ -119,7 +119,7 @@ def test_a_class_without_images_keeps_its_number_and_is_warned_of(
 ) -> None:
     (pictures / "cow").mkdir()
     with caplog.at_level(logging.INFO, "legodnn.blocks"):
-        data = load(f"images:{pictures}", image_size=8)
+        data = load_data(f"images:{pictures}", image_size=8)
     assert data.labels == ("cat", "cow", "dog")
     assert set(np.asarray(data.train.y)) == {0, 2}
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
@@ -139,7 +139,7 @@ def pixels(count: int, seed: int = 0) -> np.ndarray:
 def test_arrays_are_split_with_their_labels_and_pixels_are_scaled(tmp_path: Path) -> None:
     x = pixels(100)
     x[:, 0, 0, 0] = np.arange(100)
-    data = load(archive(tmp_path, x=x, y=np.arange(100, dtype=np.uint8)), seed=2, scaling=Scaling((-1, 1)))
+    data = load_data(archive(tmp_path, x=x, y=np.arange(100, dtype=np.uint8)), seed=2, scaling=Scaling((-1, 1)))
     assert (data.name, data.labels, data.image_shape) == ("mine", (), (4, 5, 3))
     assert [len(s) for s in (data.train, data.val, data.test)] == [65, 15, 20]
     assert sorted(np.concatenate([s.y for s in (data.train, data.val, data.test)])) == list(range(100))
@@ -154,17 +154,17 @@ def test_arrays_that_come_split_stay_so(tmp_path: Path) -> None:
     sizes = {"train": 30, "val": 10, "test": 12}
     parts = {f"x_{name}": pixels(n, n) for name, n in sizes.items()}
     labels = {f"y_{name}": np.arange(n) % 7 for name, n in sizes.items()}
-    data = load(archive(tmp_path, **parts, **labels))
+    data = load_data(archive(tmp_path, **parts, **labels))
     for name, split in zip(sizes, (data.train, data.val, data.test), strict=True):
         np.testing.assert_allclose(split.x, parts[f"x_{name}"] / np.float32(255), rtol=1e-6)
         np.testing.assert_array_equal(split.y, labels[f"y_{name}"])
-    assert load(archive(tmp_path, **parts)).val.y is None
+    assert load_data(archive(tmp_path, **parts)).val.y is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
 def test_arrays_other_than_uint8_are_what_the_model_takes(tmp_path: Path, dtype: str) -> None:
     x = np.random.default_rng(0).normal(100, 50, (10, 4, 4, 1)).astype(dtype)
-    data = load(archive(tmp_path, x_train=x, x_val=x, x_test=x), scaling=Scaling((0, 1), (3.0,), (2.0,)))
+    data = load_data(archive(tmp_path, x_train=x, x_val=x, x_test=x), scaling=Scaling((0, 1), (3.0,), (2.0,)))
     assert data.train.x.dtype == np.float32
     np.testing.assert_array_equal(data.train.x, x.astype(np.float32))
 
@@ -175,7 +175,7 @@ def test_arrays_of_another_range_than_scaled_pixels_are_warned_of(
 ) -> None:
     x = np.linspace(0, factor, 100 * 4 * 4, dtype=np.float32).reshape(100, 4, 4, 1)
     x = np.random.default_rng(0).permutation(x)
-    load(archive(tmp_path, x=x))
+    load_data(archive(tmp_path, x=x))
     messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(messages) == warned
     if warned:
@@ -219,7 +219,7 @@ def with_one(value: float) -> np.ndarray:
 @pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(archive(tmp_path, **arrays))
+        load_data(archive(tmp_path, **arrays))
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "npy", "truncated", "objects"])
@@ -236,7 +236,7 @@ def test_a_file_without_arrays_is_refused_by_name(tmp_path: Path, kind: str) -> 
     elif kind == "truncated":
         file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"cannot read .*mine.npz: .+; it must be an .npz file") as caught:
-        load(source)
+        load_data(source)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -271,7 +271,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_a_function_of_ones_own_gives_a_data_set_with_labels_of_any_form(mine: str) -> None:
-    data = load(f"{mine}:good")
+    data = load_data(f"{mine}:good")
     assert (data.name, data.labels, data.image_shape) == ("boxes", ("cup",), (4, 4, 1))
     assert data.val.y.shape == (10, 3)
 
@@ -287,7 +287,7 @@ def test_a_function_of_ones_own_gives_a_data_set_with_labels_of_any_form(mine: s
 )
 def test_a_function_of_ones_own_that_gives_something_else_is_refused(mine: str, function: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        load(f"{mine}:{function}")
+        load_data(f"{mine}:{function}")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])

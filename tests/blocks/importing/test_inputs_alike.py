@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.blocks.importing.data import Dataset, Scaling
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import data_of, load_data
 from legodnn.blocks.manifest import input_spec
 from legodnn.errors import DataError
 from legodnn.folders import class_folders
 from legodnn.manifest import InputSpec
-from legodnn.runtime.feeds.inputs import as_model_takes, read_inputs
+from legodnn.recipe import Recipe
+from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.schema import to_json
 
 Image = pytest.importorskip("PIL.Image")
@@ -94,13 +95,24 @@ SCALINGS = (
 def test_files(photos: Path, scaling: Scaling | None, channels: int) -> None:
     if scaling and max(len(scaling.mean), len(scaling.std)) not in (0, 1, channels):
         return
-    data = load(f"images:{photos}", image_size=(12, 16), scaling=scaling, channels=channels)
+    data = load_data(f"images:{photos}", image_size=(12, 16), scaling=scaling, channels=channels)
     assert data.image_shape == (12, 16, channels)
     for part in PARTS:
         split = getattr(data, part)
-        found = read_inputs(photos / part, device(data), data.labels)
+        found = read_inputs(photos / part, [device(data)], data.labels)
         assert rows(split.x, split.y) == rows([found.x[i] for i in range(len(found.x))], found.y)
         assert split.x[0].dtype == found.x[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("fit", ["crop", "letterbox"])
+def test_files_that_are_cropped_or_have_margins(photos: Path, fit: Any) -> None:
+    recipe = Recipe(model="vgg16", name="x", data=f"images:{photos}", image_size=12, input_fit=fit, input_fill=9)
+    data = data_of(recipe)
+    assert (device(data).fit, device(data).fill) == (fit, 9)
+    found = read_inputs(photos / "test", [device(data)], data.labels)
+    assert rows(data.test.x, data.test.y) == rows([found.x[i] for i in range(len(found.x))], found.y)
+    stretched = data_of(recipe.model_copy(update={"input_fit": "stretch"}))
+    assert rows(data.test.x, data.test.y) != rows(stretched.test.x, stretched.test.y)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -110,8 +122,8 @@ def test_arrays(tmp_path: Path, scaling: Scaling | None, dtype: str) -> None:
     y = np.arange(30)
     np.savez(tmp_path / "d.npz", x_train=x, x_val=x, x_test=x, y_train=y, y_val=y, y_test=y)
     np.savez(tmp_path / "x.npz", x=x, y=y)
-    data = load(f"npz:{tmp_path / 'd.npz'}", scaling=scaling)
-    found = read_inputs(tmp_path / "x.npz", device(data), data.labels)
+    data = load_data(f"npz:{tmp_path / 'd.npz'}", scaling=scaling)
+    found = read_inputs(tmp_path / "x.npz", [device(data)], data.labels)
     assert found.y is not None
     for part in PARTS:
         split = getattr(data, part)
@@ -136,7 +148,7 @@ def test_any_scaling_is_the_same_in_recipe_and_manifest(
     spec = InputSpec.model_validate_json(
         to_json(InputSpec(name="x", shape=(3, 3, 3), range=ends, mean=tuple(mean), std=tuple(std)))
     )
-    np.testing.assert_array_equal(scaling(pixels), as_model_takes(pixels, spec))
+    np.testing.assert_array_equal(scaling(pixels), spec.from_pixels(pixels))
     wanted = (pixels / 255 * (ends[1] - ends[0]) + ends[0] - (mean or 0)) / (std or 1)
     np.testing.assert_allclose(scaling(pixels), wanted, rtol=1e-4, atol=1e-3 / min(std or [1]))
 

@@ -22,10 +22,10 @@ import pytest
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.models import applications, data_and_model, model_of, open_model
-from legodnn.blocks.importing.user_function import user_function
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import OURS
 from legodnn.recipe import Recipe
+from legodnn.user_function import user_function
 
 MINE = """
 import keras

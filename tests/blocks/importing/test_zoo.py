@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.importing import zoo
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.errors import ModelError
 
 Arrays = dict[str, Any]
@@ -153,7 +153,7 @@ def test_published_weights_give_the_published_accuracy(name: str, expected: floa
     folder = Path(os.environ["LEGODNN_DATA"])
     model = zoo.MODELS[name]()
     zoo.load_cifar_resnet_weights(model, folder / "weights" / f"{name}_cifar10.npz")
-    test = load(f"cifar10:{folder / 'cifar-10-batches-py'}").test.first(2000)
+    test = load_data(f"cifar10:{folder / 'cifar-10-batches-py'}").test.first(2000)
     found = (model.predict(test.x, batch_size=200, verbose=0).argmax(axis=1) == test.y).mean()
     # Three standard errors of a share of 2,000 images are 1.8 points.
     assert found == pytest.approx(expected, abs=0.018)

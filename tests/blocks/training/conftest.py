@@ -9,14 +9,14 @@ import keras
 import pytest
 
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.training.original import train_original
 
 
 @pytest.fixture(scope="package")
 def digits() -> Dataset:
     """Digits of 12x12 pixels: 640 to train, 100 to validate."""
-    data = load("digits", image_size=12)
+    data = load_data("digits", image_size=12)
     return replace(data, train=data.train.first(640), val=data.val.first(100))
 
 

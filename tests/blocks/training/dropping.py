@@ -13,7 +13,7 @@ from keras import layers
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.training.divided import train_descendants
@@ -41,7 +41,7 @@ def jobs_recipe(folder: Path) -> Recipe:
 
 def ninety_six_digits() -> Dataset:
     """96 images of 12x12 pixels to train, 32 to validate."""
-    data = load("digits", image_size=12)
+    data = load_data("digits", image_size=12)
     return replace(data, train=data.train.first(96), val=data.val.first(32))
 
 

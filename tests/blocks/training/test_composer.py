@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from legodnn.blocks.cutting.extract import compose_pieces, extract, output_names
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.composer import Composer, slot_options
@@ -22,7 +22,7 @@ from tests.blocks.training.composed import EVEN, UNEVEN, cut, network
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits", image_size=8)
+    data = load_data("digits", image_size=8)
     return replace(data, train=data.train.first(400), val=data.val.first(100))
 
 

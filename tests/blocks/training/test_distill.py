@@ -206,13 +206,13 @@ JAX = """
 import json, sys
 
 import keras
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.training.distill import Distiller, distill
 from legodnn.blocks.training.student import Student
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.pruning.prune import descendant
 
-data = load("digits", image_size=12)
+data = load_data("digits", image_size=12)
 pieces = extract(keras.saving.load_model(sys.argv[1]))
 student = descendant(pieces[1].model, 0.5)
 before = float(Distiller(pieces, [Student("block2", 0, student)])(data.val.x[:256])[0])

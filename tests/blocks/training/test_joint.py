@@ -15,7 +15,7 @@ from keras import layers
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.joint import draw_paths, train_jointly
@@ -40,7 +40,7 @@ def test_uniform_paths_are_the_same_in_all_blocks() -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits", image_size=8)
+    data = load_data("digits", image_size=8)
     return replace(data, train=data.train.first(400), val=data.val.first(100))
 
 

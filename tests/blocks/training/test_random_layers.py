@@ -12,7 +12,7 @@ from keras import layers
 
 from legodnn.blocks.cutting.extract import Piece, check_composed, extract
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load
+from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.composer import Composer
 from legodnn.blocks.training.distill import Distiller, distill
@@ -45,7 +45,7 @@ class Shifted(layers.Layer):
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    data = load("digits", image_size=12)
+    data = load_data("digits", image_size=12)
     return replace(data, train=data.train.first(64), val=data.val.first(64))
 
 

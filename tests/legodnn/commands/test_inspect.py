@@ -55,7 +55,7 @@ def test_a_store_is_not_drawn(tiny_store: Store, tmp_path: Path, capsys: pytest.
 def test_a_stores_table_tells_what_its_input_is_made_of(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tiny_store.path)]) == 0
     wanted = "input image: 12 x 12 x 1, float32; pixels 0..255 become 0..1; image files are resized bilinear-antialias"
-    assert wanted in capsys.readouterr().out.splitlines()
+    assert f"{wanted}, stretch" in capsys.readouterr().out.splitlines()
     spec = InputSpec(name="x", shape=(8, 8, 3), range=(-1.0, 1.0), mean=(0.485, 0.456, 0.406), std=(0.25,))
     assert "become -1..1, minus mean 0.485, 0.456, 0.406, over std 0.25;" in input_line(spec)
 

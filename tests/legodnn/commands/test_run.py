@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,14 @@ def test_run_replays_a_trace_and_measures(
     assert steps[0]["models"]["tiny2"]["accuracy"] is None
     for name in ("matplotlib", "rich"):
         pytest.importorskip(name)
-    assert main([*command, "--report", str(tmp_path / "report"), "--live"]) == 0
+    saved = tmp_path / "out.csv"
+    assert main([*command, "--report", str(tmp_path / "report"), "--live", "--save", str(saved)]) == 0
     printed = capsys.readouterr()
-    assert "refused" in printed.out
+    rows = [re.split(r"  +", line) for line in printed.out.splitlines()]
+    assert ["2 refused", "1 B", "any", "any", "tiny"] in [row[:5] for row in rows]
+    assert ["3", "any", "any", "1000.000", "tiny"] in [row[:5] for row in rows]
+    assert "under a refused budget the plan before ran on" in printed.out
+    assert len(saved.read_text().splitlines()) == 1 + 3 * (6 + 3)
     assert "memory" in printed.err
     assert "tiny2" in printed.err
     assert "<svg" in (tmp_path / "report" / "report.html").read_text()

@@ -26,7 +26,7 @@ def test_images_are_resized_and_scaled(tmp_path: Path) -> None:
     picture(tmp_path / "b.png", (255, 0, 0))
     picture(tmp_path / "a.bmp", (0, 0, 0), (3, 3))
     (tmp_path / "notes.txt").write_text("no image")
-    found = read_inputs(tmp_path, COLOUR)
+    found = read_inputs(tmp_path, [COLOUR])
     assert found.y is None
     x = np.asarray(found.x)
     assert x.shape == (2, 4, 6, 3)
@@ -37,12 +37,12 @@ def test_images_are_resized_and_scaled(tmp_path: Path) -> None:
 def test_folders_that_are_called_as_labels_are_tell_what_images_show(tmp_path: Path) -> None:
     picture(tmp_path / "dog" / "1.png", (255, 255, 255))
     picture(tmp_path / "cat" / "1.png", (0, 0, 0))
-    found = read_inputs(tmp_path, GREY, ("cat", "dog"))
+    found = read_inputs(tmp_path, [GREY], ("cat", "dog"))
     assert found.y is not None
     assert found.y.tolist() == [0, 1]
     assert np.asarray(found.x)[:, 0, 0, 0].tolist() == [0.0, 1.0]
     picture(tmp_path / "1.png", (0, 0, 0))
-    assert read_inputs(tmp_path, GREY, ("cat", "dog")).y is None
+    assert read_inputs(tmp_path, [GREY], ("cat", "dog")).y is None
 
 
 @pytest.mark.parametrize("content", [None, b"no image"])
@@ -50,25 +50,62 @@ def test_a_folder_without_images_or_with_a_damaged_one_is_an_input_error(tmp_pat
     if content:
         (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(InputError, match=r"holds 0 images|x\.png"):
-        read_inputs(tmp_path, GREY)
+        read_inputs(tmp_path, [GREY])
 
 
 def test_labels_may_be_maps_or_numbers_and_must_be_as_many_as_images(tmp_path: Path) -> None:
     x = np.zeros((5, 4, 6, 1), np.float32)
     for y in (np.arange(5), np.zeros((5, 4, 6), np.uint8), np.full((5, 3), 0.5), np.zeros((5, 4, 6), bool)):
         np.savez(tmp_path / "d.npz", x=x, y=y)
-        found = read_inputs(tmp_path / "d.npz", GREY).y
+        found = read_inputs(tmp_path / "d.npz", [GREY]).y
         np.testing.assert_array_equal(found, y)
         assert found.dtype == (np.float64 if y.dtype.kind == "f" else np.int64)
     for y in (np.arange(4), np.array(3), np.array(["a"] * 5)):
         np.savez(tmp_path / "d.npz", x=x, y=y)
         with pytest.raises(InputError, match=r"labels of (shape|type)"):
-            read_inputs(tmp_path / "d.npz", GREY)
+            read_inputs(tmp_path / "d.npz", [GREY])
 
 
 def test_images_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", (255, 0, 0))
     with pytest.raises(InputError, match="the model takes arrays of shape"):
-        read_inputs(tmp_path, InputSpec(name="x", shape=(10,)))
+        read_inputs(tmp_path, [InputSpec(name="x", shape=(10,))])
     with pytest.raises(InputError, match=r"have 1 .gray., 3 .RGB. or 4 .RGBA. channels, .* shape .4, 6, 2."):
-        read_inputs(tmp_path, InputSpec(name="x", shape=(4, 6, 2)))
+        read_inputs(tmp_path, [InputSpec(name="x", shape=(4, 6, 2))])
+
+
+def test_a_model_with_several_inputs_takes_an_array_of_each_name(tmp_path: Path) -> None:
+    specs = [GREY, InputSpec(name="age", shape=(2,), layout="plain")]
+    pixels, ages = np.full((3, 4, 6, 1), 255, np.uint8), np.arange(6).reshape(3, 2)
+    np.savez(tmp_path / "d.npz", x=pixels, age=ages, y=np.arange(3))
+    found = read_inputs(tmp_path / "d.npz", specs)
+    assert (len(found.x), found.y is not None) == (3, True)
+    one = found.x[2]
+    assert isinstance(one, dict)
+    assert (one["x"].dtype, float(one["x"].max())) == (np.float32, 1.0)  # pixels are scaled
+    assert (one["age"].dtype, one["age"].tolist()) == (np.float32, [4.0, 5.0])  # numbers are not
+    np.savez(tmp_path / "d.npz", x=pixels, age=ages[:2])
+    with pytest.raises(InputError, match="holds 3 of 'x', but 2 of 'age'"):
+        read_inputs(tmp_path / "d.npz", specs)
+    np.savez(tmp_path / "d.npz", x=pixels)
+    with pytest.raises(InputError, match=r"it has no 'age'; give an \.npz with the arrays x, age, and perhaps y"):
+        read_inputs(tmp_path / "d.npz", specs)
+    with pytest.raises(InputError, match="is a folder of images, and the model has the inputs x, age"):
+        read_inputs(tmp_path, specs)
+
+
+def test_integers_are_elements_pixels_or_numbers(tmp_path: Path) -> None:
+    spec = InputSpec(name="x", shape=(1, 2, 1), dtype="int8", scale=0.5, zero_point=1, range=(-64.5, 63.0))
+    for raw, elements in (
+        (np.array([[-128, 127]], np.int8), [-128, 127]),  # its own type
+        (np.array([[0, 255]], np.uint8), [-128, 127]),  # pixels
+        (np.array([[-1.0, 2.3]]), [-1, 6]),  # numbers: q = x / .5 + 1
+    ):
+        np.save(tmp_path / "x.npy", raw.reshape(1, 1, 2, 1))
+        assert np.asarray(read_inputs(tmp_path / "x.npy", [spec]).x[0]).ravel().tolist() == elements
+
+
+def test_of_a_data_set_in_parts_the_part_for_testing_is_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x_train=np.zeros((9, 4, 6, 1)), x_test=np.ones((2, 4, 6, 1)), y_test=[4, 5])
+    found = read_inputs(tmp_path / "d.npz", [GREY])
+    assert (len(found.x), np.asarray(found.y).tolist(), float(np.asarray(found.x[0]).min())) == (2, [4, 5], 1.0)

@@ -14,6 +14,7 @@ from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.replay import Step, replay
 from legodnn.runtime.feeds.report import write_report
 from legodnn.store import Store
+from legodnn.workload import Workload, WorkloadModel
 
 pytest.importorskip("matplotlib")
 
@@ -21,8 +22,10 @@ pytest.importorskip("matplotlib")
 @pytest.fixture(scope="module")
 def steps(tiny_store: Store, tiny_store2: Store) -> list[Step]:
     inputs = {s.name: Inputs(np.zeros((3, *s.manifest.inputs[0].shape), np.float32)) for s in (tiny_store, tiny_store2)}
-    with Runtime.open([tiny_store.path, tiny_store2.path]) as runtime:
-        limited = Budget(latency_ms={"tiny": 1e3})
+    own = [WorkloadModel(name="tiny", store=str(tiny_store.path), rate_hz=1.0)]
+    own.append(WorkloadModel(name="tiny2", store=str(tiny_store2.path), rate_hz=1.0, latency_ms=5e3))
+    with Runtime(Workload(models=tuple(own))) as runtime:
+        limited = Budget(latency_ms={"tiny": 1e3}, cores=2)
         return replay(runtime, inputs, [Budget(), Budget(memory_bytes=1), limited])
 
 
@@ -39,11 +42,13 @@ def test_a_row_for_each_model_under_each_budget(
     cells = [re.findall(r"<td.*?>(.*?)</td>", row) for row in rows]
     assert len(cells) == 2 * len(steps)
     assert {len(row) for row in cells} == {count}
-    assert [row[0] for row in cells] == ["1", "", "2", "", "3", ""]
-    assert [row[1] for row in cells[::2]] == ["none", "refused", "none"]
-    assert [row[2] for row in cells] == ["none", "none", "none", "none", "1000.000", "none"]
-    assert [row[3] for row in cells] == ["tiny", "tiny2"] * 3
-    boxes = [len(re.findall('class="option', row[4])) for row in cells]
+    assert [row[0] for row in cells] == ["1", "", "2 refused", "", "3", ""]
+    assert [row[1] for row in cells[::2]] == ["none", "1 B", "none"]  # what was refused is shown
+    assert [row[2] for row in cells[::2]] == ["none", "none", "2"]
+    assert [row[3] for row in cells] == ["none", "5000.000"] * 2 + ["1000.000", "5000.000"]  # one is the model's own
+    assert [row[4] for row in cells] == ["tiny", "tiny2"] * 3
+    boxes = [len(re.findall('class="option', row[5])) for row in cells]
+    assert "2 networks under 3 budgets" in page
     assert boxes == [len(tiny_store.manifest.blocks), len(tiny_store2.manifest.blocks)] * 3
     # It opens offline: the plot is in it, and nothing is fetched.
     assert "<svg" in page

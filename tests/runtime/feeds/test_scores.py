@@ -29,6 +29,7 @@ def test_they_are_the_metrics(seed: int) -> None:
     assert scored(scores, classes) == pytest.approx(top1([scores], classes))
     maps, regions = rng.normal(size=(6, 4, 3, 5)).astype(np.float32), rng.integers(-1, 7, (6, 4, 3))
     assert scored(maps, regions) == pytest.approx(mean_iou([maps], regions))
+    assert scored(maps, regions[..., None]) == pytest.approx(mean_iou([maps], regions))
     numbers = scores + rng.normal(size=scores.shape)
     assert scored(scores, numbers) == pytest.approx(r2([scores], numbers))
     assert scored(scores[:, :1], numbers[:, 0]) == pytest.approx(r2([scores[:, :1]], numbers[:, :1]))

@@ -8,11 +8,14 @@ public final class InputSpec extends TensorSpec {
     /** What 0 and 255 become. */
     public final double low, high;
 
+    private final String fit;
     private final double[] mean;
     private final double[] std;
 
-    InputSpec(String name, int[] shape, double low, double high, double[] mean, double[] std) {
+    /** @param fit how pictures of other proportions are brought to the shape; "none" if the input is no picture */
+    InputSpec(String name, int[] shape, String fit, double low, double high, double[] mean, double[] std) {
         super(name, shape);
+        this.fit = fit;
         this.low = low;
         this.high = high;
         this.mean = mean.clone();
@@ -34,12 +37,16 @@ public final class InputSpec extends TensorSpec {
      * as {@link #fromPixels}.
      *
      * @param pixels 0..255, height x width x as many channels as the model takes
-     * @throws InputException another number of pixels, or the model takes no pictures
+     * @throws InputException another number of pixels, the model takes no pictures, or none that are stretched
      */
     public float[] fromPicture(int[] pixels, int height, int width) {
         int[] shape = shape();
-        if (shape.length != 3) {
+        if (shape.length != 3 || fit.equals("none")) {
             throw new InputException(this + " is no picture");
+        }
+        if (!fit.equals("stretch")) {
+            throw new InputException("the store brings pictures to " + this + " by " + fit
+                    + ", which this library does not do: resize them yourself, and use fromPixels");
         }
         if (height < 1 || width < 1 || pixels.length != (long) height * width * shape[2]) {
             throw new InputException(this + " takes " + shape[2] + " values for each of " + height + " x " + width

@@ -99,14 +99,14 @@ public final class Manifest {
         for (Fields fields : document.objects("inputs", 1, Bounds.TENSORS)) {
             String name = fields.name("name");
             int[] shape = shape(fields);
-            if (fields.has("dtype")) {
-                fields.word("dtype", "float32");
-            }
-            if (fields.has("layout")) {
-                fields.word("layout", "HWC");
-            }
+            floats(fields, name);
+            boolean picture = !fields.has("layout") || fields.word("layout", "HWC", "plain").equals("HWC");
             if (fields.has("resize")) {
                 fields.word("resize", "bilinear-antialias");
+            }
+            String fit = fields.has("fit") ? fields.word("fit", "stretch", "crop", "letterbox") : "stretch";
+            if (fields.has("fill")) {
+                fields.integer("fill", 0, 255);
             }
             double[] range = fields.has("range") ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
             double[] mean = fields.has("mean") ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
@@ -119,9 +119,23 @@ public final class Manifest {
             if (mean.length > 1 && mean.length != channels || std.length > 1 && std.length != channels) {
                 throw fields.error("mean and std of " + name + " must have one value, or one for each channel");
             }
-            found.add(new InputSpec(name, shape, range[0], range[1], mean, std));
+            found.add(new InputSpec(name, shape, picture ? fit : "none", range[0], range[1], mean, std));
         }
         return Collections.unmodifiableList(found);
+    }
+
+    /** Read what a tensor's elements are, and refuse what this library does not run: whole files of integers, packed elsewhere. */
+    private static void floats(Fields fields, String name) {
+        String type = fields.has("dtype") ? fields.word("dtype", "float32", "uint8", "int8", "int32", "int64") : "float32";
+        double scale = fields.has("scale") ? fields.number("scale", 0, Bounds.QUANTISED_SCALE) : 0;
+        long zero = fields.has("zero_point") ? fields.integer("zero_point", -128, 255) : 0;
+        if (!type.equals("float32")) {
+            throw fields.error("the tensor '" + name + "' is of " + type + ", and this library runs models that take and"
+                    + " give float32 alone: pack a file with float32 inputs and outputs");
+        }
+        if (scale != 0 || zero != 0) {
+            throw fields.error(name + ": float32 has no scale and no zero point");
+        }
     }
 
     private static int[] shape(Fields fields) {
@@ -140,9 +154,7 @@ public final class Manifest {
         List<TensorSpec> found = new ArrayList<>();
         for (Fields fields : document.objects("tensors", 0, Bounds.TENSORS)) {
             TensorSpec spec = new TensorSpec(fields.name("name"), shape(fields));
-            if (fields.has("dtype")) {
-                fields.word("dtype", "float32");
-            }
+            floats(fields, spec.name);
             fields.end();
             found.add(spec);
         }
@@ -158,11 +170,9 @@ public final class Manifest {
             List<String> writes = fields.names("outputs", 1, Bounds.TENSORS);
             List<Option> options = new ArrayList<>();
             Set<String> names = new HashSet<>();
-            boolean original = false;
             for (Fields option : fields.objects("options", 1, Bounds.OPTIONS)) {
                 options.add(option(option));
                 names.add(options.get(options.size() - 1).name);
-                original |= options.get(options.size() - 1).isOriginal();
             }
             List<List<Double>> interaction = fields.has("interaction") ? fields.rows("interaction", Bounds.OPTIONS, Bounds.LOSS)
                     : Collections.<List<Double>>emptyList();
@@ -173,8 +183,8 @@ public final class Manifest {
             if (!block && options.size() > 1) {
                 throw fields.error("fixed segment " + name + " has more than one option");
             }
-            if (!original) {
-                throw fields.error("segment " + name + " lacks its original (sparsity 0, float32)");
+            if (options.get(0).sparsity != 0) {
+                throw fields.error("segment " + name + " lacks its original, which comes first and has sparsity 0");
             }
             found.add(
                     new Segment(name, block, reads, writes, Collections.unmodifiableList(options), interaction));

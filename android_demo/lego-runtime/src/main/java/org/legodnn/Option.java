@@ -36,9 +36,4 @@ public final class Option {
         this.loss = loss;
         this.dominated = dominated;
     }
-
-    /** Whether this is the segment's original: sparsity 0, float32. */
-    public boolean isOriginal() {
-        return sparsity == 0 && precision.equals("float32");
-    }
 }

@@ -33,14 +33,9 @@ public final class Segment {
         this.interaction = interaction;
     }
 
-    /** The option at sparsity 0 in float32. */
+    /** The first option: unpruned and in float32 where a model was built, the most accurate of whole files. */
     public Option original() {
-        for (Option option : options) {
-            if (option.isOriginal()) {
-                return option;
-            }
-        }
-        throw new AssertionError("stores without an original are refused");
+        return options.get(0);
     }
 
     /**

@@ -201,7 +201,7 @@ public class VectorsTest {
             int[] shape = Vectors.ints(one, "shape");
             int[] size = Vectors.ints(one, "size");
             double[] range = Vectors.doubles(Vectors.list(one, "range"));
-            InputSpec spec = new InputSpec("x", shape, range[0], range[1], Vectors.doubles(Vectors.list(one, "mean")),
+            InputSpec spec = new InputSpec("x", shape, "stretch", range[0], range[1], Vectors.doubles(Vectors.list(one, "mean")),
                     Vectors.doubles(Vectors.list(one, "std")));
             int[] pixels = new int[size[0] * size[1] * shape[2]];
             long seed = (long) Vectors.number(one.get("seed"));

@@ -59,6 +59,8 @@ public final class Bounds {
     public static final double LEAST_STD = 1e-9;
     /** Between two knots of a link, at least. */
     public static final double LEAST_KNOT = 1e-15;
+    /** What one step of a quantised tensor stands for. */
+    public static final double QUANTISED_SCALE = 1e30;
     /** What switching is charged. */
     public static final double CHARGE = 1e9;
     /** How many times slower one model makes another. */

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from legodnn.blocks.importing.user_function import user_function
 from legodnn.errors import ModelError
+from legodnn.user_function import user_function
 
 
 @pytest.fixture

@@ -1,0 +1,80 @@
+"""How much the options of a store can save on a device, and saying so where that is little.
+
+What a model takes whatever runs (activations, the library's own memory, calls between segments) is in every option's
+figures, so a small model has little to give up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from legodnn.manifest import Manifest
+from legodnn.profile import Profile
+from legodnn.store import Store
+from legodnn.units import size
+
+# Shares of memory and latency below which plans hardly differ, and weights (0.8 MB in float32) that are little beside
+# what a model takes anyway.
+_LITTLE = 0.15
+FEW_PARAMETERS = 200_000
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What the originals of a store take on a device, and the least that its options could take instead.
+
+    Attributes:
+        memory_bytes: of the originals, and the least.
+        latency_ms: likewise, at the first thread count of the profile.
+    """
+
+    memory_bytes: tuple[int, int]
+    latency_ms: tuple[float, float]
+
+
+def savings(store: Store, profile: Profile) -> Savings:
+    """Return what the options of a store can save, by its profile, which must be of this store."""
+    measured = {(o.segment, o.option): (o.memory_bytes, o.latency[0].median_ms) for o in profile.options}
+    overhead = profile.overhead_ms.get(profile.options[0].latency[0].threads, 0.0)
+    most_bytes = least_bytes = 0
+    most_ms = least_ms = overhead
+    for segment in store.manifest.segments:
+        options = [measured[key] for o in segment.options if (key := (segment.name, o.name)) in measured]
+        original = measured[segment.name, segment.original.name]
+        most_bytes, most_ms = most_bytes + original[0], most_ms + original[1]
+        least_bytes, least_ms = least_bytes + min(m for m, _ in options), least_ms + min(ms for _, ms in options)
+    return Savings((most_bytes, least_bytes), (most_ms, least_ms))
+
+
+def little_to_save(store: Store, profile: Profile) -> str | None:
+    """Return a line that says that plans of a store hardly differ on this device; None if they do, or there is one."""
+    if not store.manifest.blocks:
+        return None
+    found = savings(store, profile)
+    (bytes_most, bytes_least), (ms_most, ms_least) = found.memory_bytes, found.latency_ms
+    parts = []
+    if bytes_least > (1 - _LITTLE) * bytes_most:
+        parts.append(f"memory from {size(bytes_most)} to {size(bytes_least)}")
+    if ms_least > (1 - _LITTLE) * ms_most:
+        parts.append(f"latency from {ms_most:.3g} to {ms_least:.3g} ms")
+    if not parts:
+        return None
+    return (
+        f"{store.name} has little to give up: its options take {' and '.join(parts)}; as one whole file it may "
+        "take less (legodnn pack)"
+    )
+
+
+def small_model(params: int, name: str) -> str | None:
+    """Return a line that says that a model has few weights, so that removing some saves little; None if it has many."""
+    if params >= FEW_PARAMETERS:
+        return None
+    return (
+        f"{name} is small: of what its {params:,} parameters take on a device, {size(4 * params)} as float32 are its "
+        "weights, and the rest (activations, the runtime) is the same for every option"
+    )
+
+
+def original_params(manifest: Manifest) -> int:
+    """Return the number of parameters of a store's original."""
+    return sum(segment.original.params for segment in manifest.segments)

@@ -1,0 +1,87 @@
+"""Keeping what models gave on every input, as an .npz of all outputs or a .csv of the classes that were found."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from legodnn.array_files import write_arrays
+from legodnn.arrays import AnyArray
+from legodnn.errors import InputError
+from legodnn.files import write_atomic
+from legodnn.manifest import Manifest
+from legodnn.runtime.feeds.inputs import Inputs
+
+_COLUMNS = ("budget", "model", "input", "class", "label", "score")
+
+
+class Predictions:
+    """The outputs of a replay, by budget, model and input; `keep` is what `replay` calls after each inference."""
+
+    def __init__(self, path: Path, manifests: Mapping[str, Manifest], inputs: Mapping[str, Inputs]) -> None:
+        """Begin with none.
+
+        Args:
+            path: the file that `write` writes: .npz or .csv.
+            manifests: of the models' stores, by the models' names.
+            inputs: the inputs of the models, by their names.
+
+        Raises:
+            InputError: the file has another ending, or a model's output cannot be in a .csv.
+        """
+        if path.suffix not in (".npz", ".csv"):
+            raise InputError(f"predictions are saved as .npz (all outputs) or .csv (classes), not as {path}")
+        for name, manifest in manifests.items():
+            shapes = [manifest.specs[output].shape for output in manifest.outputs]
+            if path.suffix == ".csv" and (len(shapes) > 1 or len(shapes[0]) != 1):
+                raise InputError(
+                    f"{name} gives {', '.join(map(str, shapes))}, and a .csv has one class for each input; save an .npz"
+                )
+        self._path, self._manifests, self._inputs = path, manifests, inputs
+        self._kept: dict[tuple[int, str, int], Mapping[str, AnyArray]] = {}
+
+    def keep(self, budget: int, model: str, number: int, outputs: Mapping[str, AnyArray]) -> None:
+        """Keep the outputs by name of a model for one of its inputs, under a budget; both are counted from 0."""
+        self._kept[budget, model, number] = outputs
+
+    def write(self) -> None:
+        """Write the file, whole or not at all.
+
+        An .npz has an array for each output, `MODEL/OUTPUT`, whose rows are the inputs; of several budgets, each by its
+        number, `1/MODEL/OUTPUT` and so on. Suspended models have none. Outputs are as the models gave them.
+
+        Raises:
+            WriteError: the file cannot be written.
+        """
+        if self._path.suffix == ".csv":
+            write_atomic(self._path, self._table())
+        else:
+            write_arrays(self._path, self._arrays())
+
+    def _arrays(self) -> dict[str, AnyArray]:
+        several = len({budget for budget, _, _ in self._kept}) > 1
+        rows: dict[str, list[AnyArray]] = {}
+        for (budget, model, _), outputs in self._kept.items():
+            for output, value in outputs.items():
+                name = f"{model}/{output}"
+                rows.setdefault(f"{budget + 1}/{name}" if several else name, []).append(value)
+        return {name: np.stack(values) for name, values in rows.items()}
+
+    def _table(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for (budget, model, number), outputs in self._kept.items():
+            manifest, names = self._manifests[model], self._inputs[model].names
+            ((output, values),) = outputs.items()
+            scores = manifest.specs[output].to_numbers(values)
+            best, labels = int(scores.argmax()), manifest.model.labels
+            found = best if len(scores) > 1 else ""  # of a single number it depends on a threshold
+            label = labels[best] if len(scores) > 1 and best < len(labels) else ""
+            shown = names[number] if names else number
+            writer.writerow((budget + 1, model, shown, found, label, f"{scores[best]:.6g}"))
+        return text.getvalue()

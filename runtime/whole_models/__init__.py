@@ -1,0 +1,1 @@
+"""Stores of whole `.tflite` files that were made elsewhere. It needs no Keras, so a device can make them too."""

@@ -1,0 +1,116 @@
+"""Reading one `.tflite` file that was made elsewhere: what it takes and gives, what it costs, and whether it is fit.
+
+It is held to what every file of a store is held to (`tflite.check`), after what stores do not have was taken out of it
+(`tflite.model_file.fit_for_stores`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from legodnn.errors import ModelError
+from legodnn.files import read_regular
+from legodnn.manifest import Precision, TensorSpec
+from legodnn.runtime.tflite.check import check_graph
+from legodnn.runtime.tflite.cost import multiply_accumulates, parameter_count, weight_precision
+from legodnn.runtime.tflite.model_file import FileGraph, FileTensor, Refused, fit_for_stores, parse_model_file
+from legodnn.schema import MOST_NAME, explain
+from legodnn.tensor_spec import ElementType
+
+_MOST_BYTES = 1 << 31  # what the format's offsets reach
+_REMEDY = "give a .tflite file"
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFile:
+    """A file that is fit to be an option of a store.
+
+    Attributes:
+        path: where it was read.
+        content: what a store holds of it: the file without notes.
+        inputs, outputs: what it takes and gives, in the file's order.
+        precision: the number format of most of its weights.
+        params: the number of parameters.
+        macs: multiply-accumulates of one inference.
+    """
+
+    path: Path
+    content: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    precision: Precision
+    params: int
+    macs: int
+
+
+def read_whole_file(path: Path) -> WholeFile:
+    """Read a file.
+
+    Raises:
+        ModelError: it cannot be read, is damaged or no `.tflite` file, or has something that is not run: a custom
+            operator, loops and branches, tensors of unknown size or of other types.
+    """
+    content = read_regular(path, _MOST_BYTES, ModelError, _REMEDY)
+    try:
+        content = fit_for_stores(content)
+        graph = parse_model_file(content)
+        check_graph(graph)
+        inputs = _specs(graph, graph.inputs, "input", ())
+        outputs = _specs(graph, graph.outputs, "output", {spec.name for spec in inputs})
+    except Refused as e:
+        raise ModelError(f"{path} cannot be packed: {e}") from None
+    return WholeFile(
+        *(path, content, inputs, outputs),
+        precision=weight_precision(graph),
+        params=parameter_count(graph),
+        macs=multiply_accumulates(graph),
+    )
+
+
+def _specs(graph: FileGraph, indices: Sequence[int], kind: str, taken: Collection[str]) -> tuple[TensorSpec, ...]:
+    """Describe inputs or outputs; those that the file calls alike, or as something in `taken`, get numbers.
+
+    Raises:
+        Refused: there are none, or one is not of a batch of 1, or not of a type that runtimes pass on.
+    """
+    if not indices:
+        raise Refused(f"it has no {kind}")
+    found: list[TensorSpec] = []
+    for index in indices:
+        tensor = graph.tensors[index]
+        name = _plain_name(tensor.name) or kind
+        used = {*taken, *(spec.name for spec in found)}
+        alternatives = (name, *(f"{name}_{i}" for i in range(len(used) + 1)))
+        found.append(_spec(tensor, next(n for n in alternatives if n not in used), kind))
+    return tuple(found)
+
+
+def _spec(tensor: FileTensor, name: str, kind: str) -> TensorSpec:
+    where = f"its {kind} {name!r}"
+    if tensor.dtype not in get_args(ElementType):
+        raise Refused(f"{where} is of {tensor.dtype}; {', '.join(get_args(ElementType))} are passed on")
+    if tensor.shape[:1] != (1,):
+        raise Refused(f"{where} has the shape {tensor.shape}, which does not begin with a batch of 1")
+    quantised = tensor.dtype in ("uint8", "int8") and len(tensor.scales) > 0
+    if quantised and len(tensor.scales) > 1:
+        raise Refused(f"{where} has a scale for each channel")
+    try:
+        return TensorSpec(
+            name=name,
+            shape=tensor.shape[1:],
+            dtype=tensor.dtype,  # type: ignore[arg-type]
+            scale=float(tensor.scales[0]) if quantised else 0.0,
+            zero_point=int(tensor.zero_points[0]) if quantised and len(tensor.zero_points) else 0,
+        )
+    except ValidationError as e:
+        raise Refused(f"{where}: {explain(e)}") from None
+
+
+def _plain_name(name: str) -> str:
+    """Return the name of a tensor without what converters put around it: `serving_default_image:0` is `image`."""
+    return name.removeprefix("serving_default_").removesuffix(":0")[: MOST_NAME - 10]

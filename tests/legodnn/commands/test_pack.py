@@ -1,0 +1,48 @@
+"""`legodnn pack` makes a store of files, shows it, and says in a line or two why it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from legodnn.store import Store
+from tests.legodnn.commands.running import run
+from tests.runtime.whole_models.whole_files import dense_dynamic, dense_float
+
+
+def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = dense_float(tmp_path / "large.tflite"), dense_dynamic(tmp_path / "small.tflite")
+    (tmp_path / "labels.txt").write_text("cat\n\ndog\n")
+    out = tmp_path / "store"
+    flags = ("--accuracy", ".9,.8", "--metric", "top1", "--labels", tmp_path / "labels.txt", "--out", out)
+    status, shown, _ = run(capsys, "pack", *files, *flags)
+    assert status == 0
+    assert "input t0: 128, float32; no picture" in shown
+    assert "store: 2 whole files; the best has top1 0.9000, as given" in shown
+    assert f"next, on the device: legodnn profile {out}" in shown
+    assert Store(out).manifest.model.labels == ("cat", "dog")
+    status, shown, _ = run(capsys, "inspect", out, "--json")
+    assert [o["loss"] for o in json.loads(shown)["manifest"]["segments"][0]["options"]] == [0, pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "how good are the files?"),
+        (("--accuracy", ".9", "--input-range", "0,1,2"), "--input-range is two numbers"),
+        (("--data", "missing.npz"), "cannot read missing.npz"),
+        (("--data", "missing.npz", "--metric", "top1"), "--metric says what --accuracy is"),
+        (("--accuracy", ".9", "--labels", "missing.txt"), "cannot read missing.txt"),
+    ],
+)
+def test_what_makes_no_sense_is_one_error_and_leaves_nothing(
+    flags: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = dense_float(tmp_path / "a.tflite")
+    status, _, error = run(capsys, "pack", file, "--out", tmp_path / "store", *flags)
+    assert status == 1
+    assert message in error
+    assert not (tmp_path / "store").exists()
+    assert len(error.strip().splitlines()) == 1

@@ -1,0 +1,56 @@
+"""What models gave is kept: whole outputs as arrays, or classes as a table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn import Budget, Runtime, Store
+from legodnn.errors import InputError
+from legodnn.manifest import Manifest
+from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.predictions import Predictions
+from legodnn.runtime.feeds.replay import replay
+
+X = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
+
+
+def replayed(store: Store, path: Path, budgets: list[Budget], names: tuple[str, ...] = ()) -> list[np.ndarray]:
+    inputs = {"tiny": Inputs(X, names=names)}
+    with Runtime.open([store.path]) as runtime:
+        predictions = Predictions(path, {"tiny": store.manifest}, inputs)
+        replay(runtime, inputs, budgets, keep=predictions.keep)
+        predictions.write()
+        return [np.asarray(runtime.infer("tiny", x)) for x in X]
+
+
+def test_an_npz_holds_every_output(tiny_store: Store, tmp_path: Path) -> None:
+    expected = replayed(tiny_store, tmp_path / "p.npz", [Budget()])
+    with np.load(tmp_path / "p.npz") as kept:
+        assert list(kept) == ["tiny/head"]
+        np.testing.assert_array_equal(kept["tiny/head"], expected)
+    replayed(tiny_store, tmp_path / "q.npz", [Budget(), Budget(latency_ms=1e4)])
+    with np.load(tmp_path / "q.npz") as kept:
+        assert sorted(kept) == ["1/tiny/head", "2/tiny/head"]
+
+
+def test_a_csv_holds_the_class_of_every_input(tiny_store: Store, tmp_path: Path) -> None:
+    expected = replayed(tiny_store, tmp_path / "p.csv", [Budget()], ("a.png", "cats/b.png", "c.png"))
+    rows = list(csv.DictReader((tmp_path / "p.csv").open()))
+    assert [row["input"] for row in rows] == ["a.png", "cats/b.png", "c.png"]
+    assert [(row["budget"], row["model"]) for row in rows] == [("1", "tiny")] * 3
+    for row, output in zip(rows, expected, strict=True):
+        assert (int(row["class"]), row["label"]) == (output.argmax(), str(output.argmax()))  # labels are digits
+        assert float(row["score"]) == pytest.approx(float(output.max()), rel=1e-5)
+
+
+def test_what_a_csv_cannot_hold_is_refused_before_anything_runs(tiny_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"saved as .npz \(all outputs\) or .csv"):
+        Predictions(tmp_path / "p.txt", {}, {})
+    document = tiny_store.manifest.model_dump(by_alias=True)
+    document["tensors"] = tuple(t | {"shape": (4, 4, 3)} if t["name"] == "head" else t for t in document["tensors"])
+    with pytest.raises(InputError, match=r"tiny gives \(4, 4, 3\), and a .csv has one class"):
+        Predictions(tmp_path / "p.csv", {"tiny": Manifest.model_validate(document)}, {})

@@ -24,7 +24,7 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing"],
+    ["blocks/importing", "blocks/importing/tflite"],
 ]
 ON_DEVICE = [
     ["runtime/feeds", "profiler"],

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from legodnn.blocks.importing import zoo
+from legodnn.blocks.importing.user_function import user_module
 from legodnn.errors import ModelError
 
 _MOST_CHARACTERS = 300  # of what Keras says, in a message
 
 
-def load_model_file(path: str) -> keras.Model:
+def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
     """Load a whole model from a `.keras`, `.h5` or `.hdf5` file; code in it is not run.
 
+    Args:
+        path: the file.
+        custom: modules of the user's own, which are imported; the file may name the classes and functions in them.
+
     Raises:
-        ModelError: Keras cannot read the file, or it holds something else than a model.
+        ModelError: Keras cannot read the file, it holds something else than a model, or there is no such module.
     """
+    own: dict[str, Any] = {}
+    for name in custom:
+        found = vars(user_module(name, ModelError))
+        own.update((key, value) for key, value in found.items() if callable(value) and not key.startswith("_"))
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with keras.saving.custom_object_scope(own):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:  # a damaged or foreign file can make Keras raise any
         raise ModelError(f"cannot load {path}: {_reason(path, e)}") from e
     if not isinstance(model, keras.Model):
@@ -39,7 +51,7 @@ def _reason(path: str, error: Exception) -> str:
     if version.startswith("2."):
         remedy = f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
     elif "custom" in str(error) or "registered" in str(error):
-        remedy = "; for layers of your own build the model in a function, module:function"
+        remedy = "; name the module of your own layers with --custom, or build the model in a function, module:function"
     return brief(error) + remedy
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import zipfile
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
     Raises:
         ModelError: Keras cannot read the file, it holds something else than a model, or there is no such module.
     """
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {cls.__name__: _of_keras_2(cls) for cls in _CHANGED_SINCE_KERAS_2}
     for name in custom:
         found = vars(user_module(name, ModelError))
         own.update((key, value) for key, value in found.items() if callable(value) and not key.startswith("_"))
@@ -38,6 +39,29 @@ def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
     return model
+
+
+# Layers whose configuration in files of Keras 2 has entries that Keras 3 refuses. None of these changes a result.
+_CHANGED_SINCE_KERAS_2 = (
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Conv2DTranspose,
+)
+_ONLY_IN_KERAS_2 = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
+def _of_keras_2(layer: Any) -> Any:
+    """Return a stand-in for a class of layers that reads configurations of Keras 2 too."""
+    known = inspect.signature(layer.__init__).parameters
+
+    class FromKeras2(layer):  # type: ignore[misc]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            old = [key for key in _ONLY_IN_KERAS_2 if key not in known and (key != "groups" or config.get(key) == 1)]
+            return layer.from_config({key: value for key, value in config.items() if key not in old})
+
+    return FromKeras2
 
 
 def _reason(path: str, error: Exception) -> str:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
@@ -267,6 +268,32 @@ def test_a_whole_model_in_an_hdf5_file_is_read(mine: str, tmp_path: Path, ending
     (tmp_path / "small.h5").rename(tmp_path / f"small{ending}")
     x = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
     np.testing.assert_array_equal(open_model(str(tmp_path / f"small{ending}"))(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_an_hdf5_file_as_keras_2_wrote_it_is_read(tmp_path: Path) -> None:
+    """Its depthwise, separable and transposed layers have entries that Keras 3 has no more."""
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.DepthwiseConv2D(3)(x)
+    x = keras.layers.SeparableConv2D(4, 3)(x)
+    model = keras.Model(inputs, keras.layers.Conv2DTranspose(5, 3)(x))
+    model.save(tmp_path / "old.h5")
+    extra = {"groups": 1, "kernel_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None}
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            layer.pop("module", None), layer.pop("registered_name", None)
+            layer["config"]["dtype"] = "float32"
+            if layer["class_name"] == "InputLayer":
+                layer["config"]["batch_input_shape"] = layer["config"].pop("batch_shape")
+            elif layer["class_name"] != "Conv2DTranspose":
+                layer["config"].update({**extra, "kernel_constraint": None})
+            else:
+                layer["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["keras_version"] = "2.15.0"
+    images = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(open_model(str(tmp_path / "old.h5"))(images), model(images))
 
 
 def keras_file(path: Path, version: str, config: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 
 Covers also: blocks.importing.tflite.weight_rules, blocks.importing.tflite.arithmetic_rules,
 blocks.importing.tflite.image_rules, blocks.importing.tflite.layout_rules, blocks.importing.tflite.call,
-blocks.importing.tflite.values, blocks.importing.tflite.constant_folding, blocks.importing.file_layers.
+blocks.importing.tflite.values, blocks.importing.tflite.constant_folding.
 """
 
 from __future__ import annotations

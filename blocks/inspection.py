@@ -93,18 +93,30 @@ class InspectedModel:
         return "\n".join([text_table(rows, header), "", total, *(["", *fixed, *kept] if fixed or kept else [])])
 
 
-def inspect(model: keras.Model | str | Path, max_blocks: int = 16, min_share: float = 0.01) -> InspectedModel:
+def inspect(
+    model: keras.Model | str | Path,
+    max_blocks: int = 16,
+    min_share: float = 0.01,
+    cut_at: Sequence[str] = (),
+    input_shape: Sequence[int] | None = None,
+    custom: Sequence[str] = (),
+) -> InspectedModel:
     """Cut a model into segments as a build would, and find what can be removed from each.
 
     Args:
         model: a Functional or Sequential Keras model, or what `Recipe.model` takes: a file, `module:function`, a name
             in keras.applications, or a model of the built-in zoo.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
+        cut_at, input_shape, custom: see `legodnn.blocks.importing.models.open_model`.
 
     Raises:
         ModelError: the model cannot be opened or cut.
     """
-    opened = open_model(str(model)) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        shape = tuple(input_shape) if input_shape else None
+        opened = open_model(str(model), cut_at=cut_at, input_shape=shape, custom=custom)
+    else:
+        opened = model
     pieces = extract(opened, max_blocks, min_share)
     return InspectedModel(opened.name, tuple(_inspected(piece) for piece in pieces), tuple(pieces))
 

@@ -24,7 +24,7 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing", "blocks/jobs"],
+    ["blocks/importing", "blocks/importing/tflite", "blocks/jobs"],
 ]
 ON_DEVICE = [
     ["runtime/whole_models", "runtime/serving"],

@@ -8,11 +8,10 @@ from legodnn.errors import ModelError
 
 OURS = ("vgg16", "resnet18", "resnet20", "resnet56")
 FILES = (".keras", ".h5", ".hdf5")
+TFLITE = ".tflite"
 
-_FINISHED = "keeps no layers that could be cut: give the Keras model that it was made of, saved as .keras or .h5"
 _OTHERS = {
-    ".tflite": f"is a finished TensorFlow Lite file, which {_FINISHED}",
-    ".pb": f"is a TensorFlow graph, which {_FINISHED}",
+    ".pb": "is a graph alone: give the folder of its SavedModel, or a .keras, .h5 or .tflite file",
     ".onnx": "is an ONNX file; models are cut in Keras: give a .keras or .h5 file, or module:function",
     ".pt": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
     ".pth": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
@@ -29,22 +28,27 @@ def check_model_name(spec: str) -> None:
         raise ModelError(
             f"{spec} holds weights alone: give the model as module:function, a file or a name, and these with --weights"
         )
-    if ending in FILES and not spec.endswith(ending):
-        raise ModelError(f"{spec}: Keras reads files whose names end in {ending}; rename it")
-    if ending in FILES:
+    if ending in (*FILES, TFLITE) and not spec.endswith(ending):
+        raise ModelError(f"{spec}: files are known by names that end in {ending}; rename it")
+    if ending in (*FILES, TFLITE):
         if not Path(spec).is_file():
             raise ModelError(f"cannot load {spec}: {'it is a folder' if Path(spec).is_dir() else 'File not found'}")
     elif ending in _OTHERS:
         raise ModelError(f"{spec} {_OTHERS[ending]}")
-    elif (Path(spec) / "saved_model.pb").is_file():
-        raise ModelError(f"{spec} is a SavedModel, which {_FINISHED}")
+    elif is_saved_model(spec):
+        return
     elif ":" not in spec and spec not in OURS and not (spec[:1].isupper() and spec.isidentifier()):
         raise unknown_model(spec)
+
+
+def is_saved_model(spec: str) -> bool:
+    """Whether a path is the folder of a TensorFlow SavedModel."""
+    return (Path(spec) / "saved_model.pb").is_file()
 
 
 def unknown_model(spec: str) -> ModelError:
     """Return the error for a name that no model has."""
     return ModelError(
-        f"unknown model {spec!r:.200}; use a .keras or .h5 file, module:function, one of {', '.join(OURS)}, or a name "
-        "in keras.applications"
+        f"unknown model {spec!r:.200}; use a .keras, .h5 or .tflite file, the folder of a SavedModel, module:function, "
+        f"one of {', '.join(OURS)}, or a name in keras.applications"
     )

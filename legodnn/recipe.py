@@ -70,6 +70,9 @@ class Recipe(Schema):
         input_fit, input_fill: how image files of other proportions are brought to the model's size: `stretch`, `crop`
             or `letterbox` with margins of that value (see `legodnn.images`).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
+        cut_at: for a `.tflite` file or SavedModel: tensors at which the model ends; what follows them is left out.
+        input_shape: for the same: the input's shape, without the number of images, where the file does not fix it.
+        custom: for a Keras file: modules with the layers and functions that it names; they are imported.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
         precisions: the precisions of every option. float32 is always there; the others are quantised after training.
@@ -111,6 +114,9 @@ class Recipe(Schema):
     input_fit: ImageFit = "stretch"
     input_fill: Annotated[int, Field(ge=0, le=255)] = 0
     weights: RecipePlace | None = None
+    cut_at: Many[RecipePlace] = Field(default=(), max_length=100)
+    input_shape: tuple[Annotated[int, Field(ge=1, le=_MOST_PIXELS)], ...] | None = Field(default=None, max_length=5)
+    custom: Many[RecipePlace] = Field(default=(), max_length=100)
     train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
     precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from legodnn.errors import LegoError
@@ -29,26 +30,41 @@ def user_function(name: str, error: type[LegoError], remedy: str = "write module
     module_name, colon, function_name = name.partition(":")
     if not colon or not module_name or module_name.startswith("."):
         raise error(f"cannot find {name!r}; {remedy}")
-    here = str(Path.cwd())
-    known = here in sys.path
-    if not known:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as e:
-        raise error(f"cannot find {name!r} ({e}); {remedy}") from None
-    except Exception as e:  # the user's code may raise any
-        raise error(f"cannot import {module_name!r}: {_one_line(e)}") from e
-    finally:
-        if not known:
-            sys.path.remove(here)
-            sys.path.append(here)
+    module = user_module(module_name, error, name, remedy)
     if not hasattr(module, function_name):
         raise error(f"cannot find {name!r} (module {module_name!r} has no attribute {function_name!r}); {remedy}")
     function = getattr(module, function_name)
     if not callable(function):
         raise error(f"{name!r} is no function, but {type(function).__name__}")
     return function  # type: ignore[no-any-return]
+
+
+def user_module(module_name: str, error: type[LegoError], name: str = "", remedy: str = "") -> ModuleType:
+    """Import and return a module of the user's own, found as `user_function` says.
+
+    Args:
+        module_name: the module, as in an import statement.
+        error: the type to raise.
+        name: what the user called it; empty: the module's name.
+        remedy: what the user can do, for the end of the message.
+
+    Raises:
+        error: there is no such module, or it cannot be imported.
+    """
+    here = str(Path.cwd())
+    known = here in sys.path
+    if not known:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as e:
+        raise error(f"cannot find {(name or module_name)!r} ({e}); {remedy or 'write the name of a module'}") from None
+    except Exception as e:  # the user's code may raise any
+        raise error(f"cannot import {module_name!r}: {_one_line(e)}") from e
+    finally:
+        if not known:
+            sys.path.remove(here)
+            sys.path.append(here)
 
 
 def call_user(name: str, function: Callable[..., Any], error: type[LegoError], *arguments: Any) -> Any:

@@ -78,8 +78,8 @@ def channel_rule(call: LayerCall) -> ChannelRule | str:
     operation: Any = call.operation
     kind = type(operation)
     table = LAYERS if isinstance(operation, keras.layers.Layer) else OPERATIONS
-    # The class of a layer that is not Keras' own may have a known name.
-    if not kind.__module__.startswith("keras.") or kind.__name__ not in table:
+    # The class of a layer that is neither Keras' own nor of this package may have a known name.
+    if not kind.__module__.startswith(("keras.", "legodnn.blocks.importing.file_layers")) or kind.__name__ not in table:
         if isinstance(operation, keras.Model):
             return f"{kind.__name__} is a model inside the model"
         return f"{kind.__name__} is not known to keep channels apart"
@@ -109,6 +109,7 @@ LAYERS: dict[str, ChannelRule] = {
     **_each([f"DepthwiseConv{nd}" for nd in _ND[:2]], repeated, cut_depthwise_kernel),
     # Merging.
     **_each(["Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"], united),
+    "ConstantOperand": ChannelRule(same_channels, cut_last_axis),  # legodnn.blocks.importing.file_layers
     "CustomScaleLayer": ChannelRule(united),  # keras.applications.inception_resnet_v2: a + scale * b
     "Concatenate": ChannelRule(concatenated),
     # Activations.
@@ -126,7 +127,7 @@ LAYERS: dict[str, ChannelRule] = {
     "Normalization": ChannelRule(same_unless(lambda call: "it reads a constant for each channel")),
     "Rescaling": ChannelRule(same_unless(reads_constants("scale", "offset"))),
     # Pooling, resizing and padding.
-    "Resizing": ChannelRule(same_channels),
+    **_each(["CornerResizing", "Resizing"], same_channels),
     **_each([f"{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),
     **_each([f"Adaptive{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),
     **_each([f"Global{kind}Pooling{nd}" for kind in ("Average", "Max") for nd in _ND], same_channels),

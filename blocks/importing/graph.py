@@ -83,6 +83,16 @@ def alone(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else list(values)
 
 
+def named(tensor: Tensor, name: str) -> Tensor:
+    """Give the operation of `keras.ops` that made a tensor a name, and return the tensor.
+
+    A layer takes its name when it is made; functions of `keras.ops` take none. It must happen before a model is made of
+    the graph.
+    """
+    tensor._keras_history.operation.name = name
+    return tensor
+
+
 def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Model:
     """Return a new model of the same graph in which `replace(call)` stands for the operation of each call.
 

@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from legodnn.blocks.importing import zoo
 from legodnn.errors import ModelError
+from legodnn.user_function import user_module
 
 _MOST_CHARACTERS = 300  # of what Keras says, in a message
 
 
-def load_model_file(path: str) -> keras.Model:
+def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
     """Load a whole model from a `.keras`, `.h5` or `.hdf5` file; code in it is not run.
 
+    Args:
+        path: the file.
+        custom: modules of the user's own, which are imported; the file may name the classes and functions in them.
+
     Raises:
-        ModelError: Keras cannot read the file, or it holds something else than a model.
+        ModelError: Keras cannot read the file, it holds something else than a model, or there is no such module.
     """
+    own: dict[str, Any] = {cls.__name__: _of_keras_2(cls) for cls in _CHANGED_SINCE_KERAS_2}
+    for name in custom:
+        found = vars(user_module(name, ModelError))
+        own.update((key, value) for key, value in found.items() if callable(value) and not key.startswith("_"))
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with keras.saving.custom_object_scope(own):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:  # a damaged or foreign file can make Keras raise any
         raise ModelError(f"cannot load {path}: {_reason(path, e)}") from e
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
     return model
+
+
+# Layers whose configuration in files of Keras 2 has entries that Keras 3 refuses. None of these changes a result.
+_CHANGED_SINCE_KERAS_2 = (
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Conv2DTranspose,
+)
+_ONLY_IN_KERAS_2 = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
+def _of_keras_2(layer: Any) -> Any:
+    """Return a stand-in for a class of layers that reads configurations of Keras 2 too."""
+    known = inspect.signature(layer.__init__).parameters
+
+    class FromKeras2(layer):  # type: ignore[misc]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            old = [key for key in _ONLY_IN_KERAS_2 if key not in known and (key != "groups" or config.get(key) == 1)]
+            return layer.from_config({key: value for key, value in config.items() if key not in old})
+
+    return FromKeras2
 
 
 def _reason(path: str, error: Exception) -> str:
@@ -39,7 +75,7 @@ def _reason(path: str, error: Exception) -> str:
     if version.startswith("2."):
         remedy = f"; Keras {version} saved it: load it there, or in tf_keras, save it as .h5, and give that"
     elif "custom" in str(error) or "registered" in str(error):
-        remedy = "; for layers of your own build the model in a function, module:function"
+        remedy = "; name the module of your own layers with --custom, or build the model in a function, module:function"
     return brief(error) + remedy
 
 

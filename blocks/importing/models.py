@@ -6,20 +6,23 @@ A recipe's model and data set are opened together, since each may decide on the 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from legodnn.arrays import ImageShape
+from legodnn.arrays import ImageShape, Shape
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import data_of
 from legodnn.blocks.importing.graph import holds_integers
 from legodnn.blocks.importing.keras_files import brief, load_model_file, load_weights
 from legodnn.blocks.importing.opening import functional, in_float32
+from legodnn.blocks.importing.saved_model import load_saved_model
+from legodnn.blocks.importing.tflite.graph import load_tflite
 from legodnn.errors import DataError, ModelError
-from legodnn.model_names import FILES, check_model_name, unknown_model
+from legodnn.model_names import FILES, TFLITE, check_model_name, is_saved_model, unknown_model
 from legodnn.pixels import Pixels
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
@@ -34,6 +37,9 @@ def open_model(
     classes: int = 10,
     width: float = 1.0,
     weights: str | None = None,
+    cut_at: Sequence[str] = (),
+    input_shape: Shape | None = None,
+    custom: Sequence[str] = (),
 ) -> keras.Model:
     """Open a model by its name, as one Functional graph in float32.
 
@@ -42,6 +48,8 @@ def open_model(
             - `vgg16`, `resnet18`, `resnet20`, `resnet56`: models of `legodnn.blocks.importing.zoo`;
             - a name in keras.applications, such as `MobileNetV2`;
             - the path of a `.keras`, `.h5` or `.hdf5` file of a whole model; code in it is not run;
+            - the path of a `.tflite` file, whose operators become layers (`legodnn.blocks.importing.tflite`);
+            - the folder of a TensorFlow SavedModel, which is converted to a `.tflite` file first;
             - `module:function`: a function that is called without arguments and returns a Keras model. Its module is
               looked for in the current folder too. This is the way for models with layers of your own.
         image_shape: height, width and channels for models of the zoo and of keras.applications; None: their defaults.
@@ -49,23 +57,42 @@ def open_model(
         width: a factor for the channels of models of the zoo.
         weights: an `.npz` file of published CIFAR weights for models of the zoo; `imagenet` for keras.applications,
             with the image shape and classes of those weights; or a `.weights.h5` file.
+        cut_at: for `.tflite` files and SavedModels: names of tensors that become the outputs; what follows is left out.
+        input_shape: for the same: the shape of the input, without the number of images, where it is not fixed.
+        custom: for Keras files: modules, which are imported, with the layers and functions that the file names.
 
     Raises:
         ModelError: the model is not found, cannot be read, or is refused by
             `legodnn.blocks.importing.opening.functional`.
     """
-    return functional(_own_model(spec, image_shape, classes, width, weights))
+    return functional(_own_model(spec, image_shape, classes, width, weights, cut_at, input_shape, custom))
 
 
 def _own_model(
-    spec: str, image_shape: ImageShape | None, classes: int, width: float = 1.0, weights: str | None = None
+    spec: str,
+    image_shape: ImageShape | None,
+    classes: int,
+    width: float = 1.0,
+    weights: str | None = None,
+    cut_at: Sequence[str] = (),
+    input_shape: Shape | None = None,
+    custom: Sequence[str] = (),
 ) -> keras.Model:
     """Return a model as it is made or saved, with its weights; `open_model` describes the arguments."""
     check_model_name(spec)
+    foreign = spec.endswith(TFLITE) or is_saved_model(spec)
+    if not foreign and (cut_at or input_shape):
+        raise ModelError(f"cut_at and input_shape are for .tflite files and SavedModels, and {spec} is neither")
+    if custom and not spec.endswith(FILES):
+        raise ModelError(f"custom names modules with the layers of a Keras file, and {spec} is none")
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
     elif spec.endswith(FILES):
-        model = load_model_file(spec)
+        model = load_model_file(spec, custom)
+    elif spec.endswith(TFLITE):
+        model = load_tflite(spec, cut_at, input_shape)
+    elif foreign:
+        model = load_saved_model(spec, cut_at, input_shape)
     elif ":" in spec:
         model = _function(spec)
     elif spec in applications():
@@ -127,7 +154,8 @@ def _own_model_of(recipe: Recipe, shape: ImageShape | None, classes: int) -> ker
     spec = recipe.model
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
         raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
-    return _own_model(spec, shape, classes, recipe.width, recipe.weights)
+    taken = recipe.cut_at, recipe.input_shape, recipe.custom
+    return _own_model(spec, shape, classes, recipe.width, recipe.weights, *taken)
 
 
 def _opened(recipe: Recipe, own: keras.Model) -> keras.Model:

@@ -23,7 +23,8 @@ _KEEPING = frozenset(
         "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "ActivityRegularization",
         "Reshape", "Flatten", "Squeeze", "ExpandDims", "Permute", "Transpose", "Cast", "Clip",
         "GlobalAveragePooling1D", "GlobalAveragePooling2D", "AveragePooling1D", "AveragePooling2D",
-        "UpSampling1D", "UpSampling2D", "Resizing", "Cropping1D", "Cropping2D", "Average", "Concatenate",
+        "UpSampling1D", "UpSampling2D", "Resizing", "CornerResizing", "Cropping1D", "Cropping2D", "Average",
+        "Concatenate",
     ]
 )  # fmt: skip
 _SCALES: dict[str, OutputScale] = {

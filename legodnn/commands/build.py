@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from legodnn.commands.parser import fraction
+from legodnn.commands.parser import add_model_arguments, fraction
 from legodnn.console import progress, say
 from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
@@ -51,13 +51,14 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "build",
         help="make a store: cut a model into blocks, train pruned descendants, export them",
-        description="Cut a Keras model into blocks, train pruned descendants of each by block-wise distillation, "
+        description="Cut a model into blocks, train pruned descendants of each by block-wise distillation, "
         "quantise and export every option to TensorFlow Lite, and write the store. If the build is interrupted or "
         "killed, the same command goes on where it was. Needs the `train` extra.",
         epilog="examples:\n"
         "  legodnn build vgg16 --width 0.25 --train-epochs 20 --out stores/vgg16\n"
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
+        "  legodnn build detector.tflite --cut-at raw_boxes,raw_scores --data npz:faces.npz --out stores/detector\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
         "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n"
         "  legodnn build MobileNetV2 --recipe recipe.toml --cluster auto --out stores/mobilenet\n\n"
@@ -68,9 +69,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a .keras or .h5 file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, "
-        "resnet56; the recipe may name it instead",
+        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function, name in keras.applications, or "
+        "vgg16, resnet18, resnet20, resnet56; the recipe may name it instead",
     )
+    add_model_arguments(parser)
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder of the new store; it must not exist")
     parser.add_argument("--name", help="the model's name in the store (default: the folder's name)")
     parser.add_argument("--recipe", metavar="FILE", help="TOML file with fields of the recipe")

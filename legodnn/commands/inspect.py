@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from legodnn.commands.parser import add_model_arguments
 from legodnn.console import say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import is_folder, write_atomic
@@ -28,19 +29,21 @@ def add_parser(subparsers: Any) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "inspect",
-        help="show the blocks of a store or of a Keras model",
-        description="Show the segments and options of a store (every file is verified), or how a Keras model would "
-        "be cut into blocks (needs the `train` extra).",
+        help="show the blocks of a store or of a model",
+        description="Show the segments and options of a store (every file is verified), or how a model would "
+        "be cut into blocks (needs the `train` extra). Nothing is trained.",
         epilog="examples:\n"
         "  legodnn inspect demo/stores/vgg16\n"
         "  legodnn inspect resnet18\n"
-        "  legodnn inspect mymodel.keras --draw mymodel.html",
+        "  legodnn inspect mymodel.keras --draw mymodel.html\n"
+        "  legodnn inspect detector.tflite --cut-at raw_boxes,raw_scores",
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras or .h5 file, module:function (runs it), a name in "
-        "keras.applications, or vgg16, resnet18, resnet20, resnet56",
+        help="folder of a store, or a model: a .keras, .h5 or .tflite file, folder of a SavedModel, module:function "
+        "(runs it), a name in keras.applications, or vgg16, resnet18, resnet20, resnet56",
     )
+    add_model_arguments(parser)
     parser.add_argument(
         "--max-blocks",
         type=int,
@@ -60,12 +63,15 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables of a store or a model, or their JSON."""
     if is_folder(Path(args.target)):
+        for flag in ("cut_at", "input_shape", "custom"):
+            if getattr(args, flag):
+                raise ModelError(f"{args.target} is a store, and --{flag.replace('_', '-')} is for models")
         if args.draw:
             raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
         store = Store(args.target)
         say(json.dumps(store_summary(store)) if args.json else store_table(store))
     else:
-        say(_model(args.target, args.max_blocks, args.draw, args.json))
+        say(_model(args, args.draw))
     return 0
 
 
@@ -123,16 +129,22 @@ def input_line(spec: InputSpec) -> str:
     return f"input {spec.name}: {shape}, {spec.dtype}; {', '.join(steps)}"
 
 
-def _model(target: str, max_blocks: int, drawing: Path | None, as_json: bool) -> str:
+def _model(args: argparse.Namespace, drawing: Path | None) -> str:
     if drawing and drawing.suffix not in (".svg", ".html"):
         raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
-    check_model_name(target)
+    check_model_name(args.target)
     from legodnn.blocks import inspect
 
-    found = inspect(target, max_blocks)
+    found = inspect(
+        args.target,
+        args.max_blocks,
+        cut_at=args.cut_at or (),
+        input_shape=args.input_shape,
+        custom=args.custom or (),
+    )
     if drawing:
         _draw(drawing, found.name, found.pieces)
-    if as_json:
+    if args.json:
         return json.dumps({"model": found.name, "segments": [_plain(s) for s in found.segments]})
     return f"{found}\n\ndrawn into {drawing}" if drawing else str(found)
 

@@ -101,6 +101,30 @@ class CommandParser(argparse.ArgumentParser):
                 self.error(f"argument {entry.flag}: a list is one word without spaces; write {whole}, or repeat it")
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags that say how a model's file is opened; they set fields of the recipe of the same names."""
+    parser.add_argument(
+        "--cut-at",
+        action="extend",
+        type=lambda text: text.split(","),
+        metavar="TENSOR,...",
+        help="of a .tflite file or SavedModel: end the model at these tensors, and leave out what follows",
+    )
+    parser.add_argument(
+        "--input-shape",
+        type=lambda text: [whole_number(size) for size in text.split(",")],
+        metavar="H,W,C",
+        help="of the same: the input's shape, where the file does not fix it",
+    )
+    parser.add_argument(
+        "--custom",
+        action="extend",
+        type=lambda text: text.split(","),
+        metavar="MODULE,...",
+        help="of a .keras or .h5 file: modules with the layers and functions that it names (runs them)",
+    )
+
+
 def whole_number(text: str) -> int:
     """Read a whole number, as an item of a list."""
     try:

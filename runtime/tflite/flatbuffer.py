@@ -34,8 +34,9 @@ class Field:
         name: the key of its value in the record that is read.
         kind: `int32` or another scalar; `[int32]` and so on, a vector of scalars; `string`; `table`; `[table]`, a
             vector of tables; `union`, a table whose schema is chosen by the field before it (None for an unknown
-            choice); `none`, a vector that must be absent or empty; or `note`, one that must be so as well, and that
-            `without_notes` empties, since it says nothing about what is computed.
+            choice); `none`, a vector that must be absent or empty; `note`, one that must be so as well, and that
+            `without_notes` empties, since it says nothing about what is computed; or
+            `unread`, whatever it is, which is not followed.
         default: the value of a scalar that is absent.
         table: the schema of the tables of kind `table` and `[table]`.
         union: the schemas of kind `union`, by the value of the field before it.
@@ -157,7 +158,7 @@ class _Reader:
                 raise Damaged(f"{inside} does not lie inside its table")
             if scalar:
                 values[wanted.name] = self._number(place + slot, scalar, inside) if slot else wanted.default
-            elif not slot:
+            elif not slot or wanted.kind == "unread":
                 values[wanted.name] = None
             elif wanted.kind == "union":
                 found = wanted.union.get(next(reversed(values.values())))

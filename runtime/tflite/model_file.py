@@ -24,7 +24,7 @@ TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "boo
 _STRIDES = "stride_w:int32 stride_h:int32 "
 _CONVOLUTION = "padding:int8 " + _STRIDES
 _DILATION = "dilation_w:int32=1 dilation_h:int32=1 "
-_OPTIONS: dict[int, Table] = {
+OPTIONS: dict[int, Table] = {
     1: fields(_CONVOLUTION + "activation:int8 " + _DILATION + "bias_type:int8"),
     2: fields(_CONVOLUTION + "multiplier:int32 activation:int8 " + _DILATION),
     5: fields(_CONVOLUTION + "filter_w:int32 filter_h:int32 activation:int8"),  # pooling
@@ -74,7 +74,7 @@ _OPERATOR = fields(
     "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:note "
     "custom_format:int8 mutating:none intermediates:none large_offset:uint64 large_size:uint64 options2_type:uint8 "
     "options2:none debug:int32=-1",
-    options=_OPTIONS,
+    options=OPTIONS,
 )
 _GRAPH = fields(
     "tensors:[table] inputs:[int32] outputs:[int32] operators:[table] name:string debug:int32=-1",

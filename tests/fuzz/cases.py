@@ -319,6 +319,15 @@ def case_budget(ground: Ground, rng: random.Random) -> None:
     ground.scheduler.plan(budget)
 
 
+def imported_file(ground: Ground, rng: random.Random) -> None:
+    """A damaged .tflite file as a model to cut."""
+    from tests.fuzz.imported import case
+
+    case(rng)
+
+
 KINDS: dict[str, Callable[[Ground, random.Random], None]] = {
     name.removeprefix("case_"): function for name, function in list(globals().items()) if name.startswith("case_")
 }
+# Kinds that need TensorFlow; run them by name.
+TENSORFLOW_KINDS = {"imported": imported_file}

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.errors import LegoError
-from tests.fuzz import cases
+from tests.fuzz import cases, imported
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, BYTES, HANG_S = 1.0, 200e6, 120
@@ -45,7 +45,7 @@ def run_case(ground: cases.Ground, kind: str, number: int) -> dict[str, Any]:
     before, cpu, wall = status("VmRSS"), time.process_time(), time.perf_counter()
     outcome, problem = "accepted", None
     try:
-        cases.KINDS[kind](ground, random.Random(f"{kind}:{number}"))
+        {**cases.KINDS, **cases.TENSORFLOW_KINDS}[kind](ground, random.Random(f"{kind}:{number}"))
     except LegoError as e:
         outcome = type(e).__name__
         message = str(e)
@@ -70,6 +70,8 @@ def child(kind: str, first: int, count: int) -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         ground = cases.Ground(Path(folder))
+        if kind in cases.TENSORFLOW_KINDS:
+            imported.seeds()
         for number in range(first, first + count):
             print(json.dumps({"at": number}), flush=True)
             print(json.dumps(run_case(ground, kind, number)), flush=True)
@@ -110,7 +112,9 @@ def main() -> int:
     if args.only:
         kind, _, number = args.only.partition(":")
         with tempfile.TemporaryDirectory() as folder:
-            cases.KINDS[kind](cases.Ground(Path(folder)), random.Random(f"{kind}:{number}"))
+            {**cases.KINDS, **cases.TENSORFLOW_KINDS}[kind](
+                cases.Ground(Path(folder)), random.Random(f"{kind}:{number}")
+            )
         return 0
     figures = fuzz(args.cases, args.seed, args.kinds or list(cases.KINDS))
     print(json.dumps(figures))

@@ -5,6 +5,7 @@ Covers also: blocks.importing.keras_files, model_names.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py  # type: ignore[import-untyped]
 import keras
 import numpy as np
 import pytest
@@ -200,6 +202,27 @@ def test_an_input_of_whole_numbers_takes_nothing_else(tmp_path: Path, changes: d
         data_and_model(recipe(**given))
 
 
+def test_a_file_with_layers_of_ones_own_is_read_with_their_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module is named by --custom; without it the message says so."""
+    (tmp_path / "my_own_layers.py").write_text(
+        "import keras\n\nclass Halved(keras.layers.Layer):\n    def call(self, x):\n        return x / 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    halved = importlib.import_module("my_own_layers").Halved
+    inputs = keras.Input((8, 8, 3))
+    keras.Model(inputs, halved()(inputs)).save(tmp_path / "m.h5")
+    with pytest.raises(ModelError, match="--custom"):
+        open_model("m.h5")
+    assert float(np.max(open_model("m.h5", custom=("my_own_layers",))(np.ones((1, 8, 8, 3))))) == 0.5
+    with pytest.raises(ModelError, match="cannot find 'no_such_module'"):
+        open_model("m.h5", custom=("no_such_module",))
+    with pytest.raises(ModelError, match="custom names modules"):
+        open_model("vgg16", custom=("my_own_layers",))
+
+
 def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -> None:
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, keras.layers.Lambda(lambda x: x * 2)(inputs)).save(tmp_path / "m.keras")
@@ -212,7 +235,7 @@ def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -
     [
         (
             "vgg17",
-            "unknown model 'vgg17'; use a .keras or .h5 file, module:function, one of vgg16, resnet18, ",
+            "unknown model 'vgg17'; use a .keras, .h5 or .tflite file, the folder of a SavedModel, module:function, ",
         ),
         ("", "unknown model ''"),
         ("nowhere:model", "cannot find 'nowhere:model' .No module named 'nowhere'.; write module:function"),
@@ -224,7 +247,7 @@ def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -
         ("MINE:number", "'MINE:number' is no function, but int"),
         ("MINE:Subclassed", "model 'subclassed\\w*' .Subclassed. has no graph of layers"),
         ("missing.keras", "cannot load missing.keras: File not found"),
-        ("net.H5", "net.H5: Keras reads files whose names end in .h5; rename it"),
+        ("net.H5", "net.H5: files are known by names that end in .h5; rename it"),
     ],
 )
 def test_a_model_that_cannot_be_had_is_refused_in_a_line(mine: str, spec: str, message: str) -> None:
@@ -245,6 +268,32 @@ def test_a_whole_model_in_an_hdf5_file_is_read(mine: str, tmp_path: Path, ending
     (tmp_path / "small.h5").rename(tmp_path / f"small{ending}")
     x = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
     np.testing.assert_array_equal(open_model(str(tmp_path / f"small{ending}"))(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_an_hdf5_file_as_keras_2_wrote_it_is_read(tmp_path: Path) -> None:
+    """Its depthwise, separable and transposed layers have entries that Keras 3 has no more."""
+    x = inputs = keras.Input((8, 8, 3))
+    x = keras.layers.DepthwiseConv2D(3)(x)
+    x = keras.layers.SeparableConv2D(4, 3)(x)
+    model = keras.Model(inputs, keras.layers.Conv2DTranspose(5, 3)(x))
+    model.save(tmp_path / "old.h5")
+    extra = {"groups": 1, "kernel_initializer": {"class_name": "Zeros", "config": {}}, "kernel_regularizer": None}
+    with h5py.File(tmp_path / "old.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            layer.pop("module", None), layer.pop("registered_name", None)
+            layer["config"]["dtype"] = "float32"
+            if layer["class_name"] == "InputLayer":
+                layer["config"]["batch_input_shape"] = layer["config"].pop("batch_shape")
+            elif layer["class_name"] != "Conv2DTranspose":
+                layer["config"].update({**extra, "kernel_constraint": None})
+            else:
+                layer["config"]["groups"] = 1
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["keras_version"] = "2.15.0"
+    images = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(open_model(str(tmp_path / "old.h5"))(images), model(images))
 
 
 def keras_file(path: Path, version: str, config: dict[str, Any]) -> str:

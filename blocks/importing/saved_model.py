@@ -1,0 +1,41 @@
+"""TensorFlow SavedModels: their signature is converted to a `.tflite` file, and that becomes a graph of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from legodnn.arrays import Shape
+from legodnn.blocks.importing.tflite.graph import graph_of
+from legodnn.errors import ModelError
+from legodnn.native_stderr import native_stderr_silenced
+
+SIGNATURE = "serving_default"
+
+
+def load_saved_model(path: str, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
+    """Return the model that a SavedModel serves, as a Functional graph in float32.
+
+    Args:
+        path: the SavedModel's folder.
+        cut_at, input_shape: see `legodnn.blocks.importing.tflite.graph.load_tflite`.
+
+    Raises:
+        ModelError: the folder has no signature `serving_default`, or what it computes cannot be converted to builtin
+            operators of TensorFlow Lite, or has no rule there.
+    """
+    try:
+        with native_stderr_silenced():
+            converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[SIGNATURE])
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+            content: bytes = converter.convert()
+    except Exception as e:  # the converter has no error type of its own
+        reason = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
+        raise ModelError(
+            f"{path} cannot be converted by its signature {SIGNATURE!r}: {reason.strip():.200}; save the model with "
+            "Keras 3 instead, or convert it to a .tflite file and give that"
+        ) from None
+    return graph_of(content, Path(path).resolve().name, cut_at, input_shape)

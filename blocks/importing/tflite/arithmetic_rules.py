@@ -1,0 +1,155 @@
+"""Rules for operators that treat every value alike: arithmetic with broadcasting, activations, casts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from legodnn.blocks.importing.file_layers import ConstantOperand
+from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
+from legodnn.blocks.importing.tflite.values import GraphValue, aligned, constant_beside
+
+SingleRule = Callable[[RuleCall], GraphValue]
+
+
+def _by_layer(make: Callable[..., Any], *args: Any, **kwargs: Any) -> SingleRule:
+    """Make the rule for an operator that treats every value alike, by a layer."""
+
+    def rule(op: RuleCall) -> GraphValue:
+        value = op.value(0)
+        return value.now(make(*args, **kwargs, name=op.name)(value.tensor))
+
+    return rule
+
+
+def _by_function(function: Callable[..., Any], *args: Any, **kwargs: Any) -> SingleRule:
+    """Make the rule for an operator that treats every value alike, by a function of `keras.ops`."""
+
+    def rule(op: RuleCall) -> GraphValue:
+        value = op.value(0)
+        return value.now(op.named(function(value.tensor, *args, **kwargs)))
+
+    return rule
+
+
+def _leaky_relu(op: RuleCall) -> GraphValue:
+    return _by_layer(layers.LeakyReLU, negative_slope=float(op.option("alpha", 0.0)))(op)
+
+
+def _gelu(op: RuleCall) -> GraphValue:
+    if op.option("approximate"):
+        return _by_function(ops.gelu, approximate=True)(op)
+    return _by_layer(layers.Activation, "gelu")(op)
+
+
+def _prelu(op: RuleCall) -> GraphValue:
+    value, alpha = constant_beside(op.value(0), op.constant(1), op.name)
+    sizes = value.tensor.shape[1:]
+    if any(a not in (1, d) for a, d in zip(alpha.shape, sizes, strict=True)):
+        raise NoRule(f"its slopes have shape {alpha.shape} for {sizes}")
+    shared = [i for i, (a, d) in enumerate(zip(alpha.shape, sizes, strict=True), 1) if a == 1 != d]
+    layer = layers.PReLU(shared_axes=shared or None, name=op.name)
+    result = layer(value.tensor)
+    layer.set_weights([alpha])
+    return value.now(result)
+
+
+_MERGES = {
+    "add": layers.Add, "subtract": layers.Subtract, "multiply": layers.Multiply,
+    "maximum": layers.Maximum, "minimum": layers.Minimum,
+}  # fmt: skip
+_BY_NUMBER = {
+    "add": ops.add, "subtract": ops.subtract, "divide": ops.divide, "maximum": ops.maximum, "minimum": ops.minimum,
+    "multiply": ops.multiply, "power": ops.power,
+}  # fmt: skip
+
+
+def _arithmetic(operation: str) -> SingleRule:
+    """Make the rule for an operator of two inputs that are broadcast; either may be constant."""
+
+    def rule(op: RuleCall) -> GraphValue:
+        constant_at = next((i for i in (0, 1) if isinstance(op.inputs[i], np.ndarray)), None)
+        if constant_at is None:
+            a, b = aligned(op.value(0), op.value(1), op.name)
+            if operation in _MERGES and a.tensor is not b.tensor:
+                result = _MERGES[operation](name=op.name)([a.tensor, b.tensor])
+            else:
+                result = op.named(_BY_NUMBER[operation](a.tensor, b.tensor))
+            larger = a if len(a.order) >= len(b.order) else b
+            return larger.now(op.activated(result))
+        value, constant = constant_beside(op.value(1 - constant_at), op.constant(constant_at), op.name)
+        return value.now(op.activated(_with_constant(op, operation, value, constant, constant_at == 0)))
+
+    return rule
+
+
+def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: NDArray[Any], first: bool) -> Any:
+    """Return what an operation makes of a tensor and a constant that is broadcast with it, without a batch."""
+    sizes = value.tensor.shape[1:]
+    if constant.size == 1:
+        number = float(constant.ravel()[0])
+        if operation == "multiply":
+            return layers.Rescaling(number, name=op.name)(value.tensor)
+        pair = (number, value.tensor) if first else (value.tensor, number)
+        return op.named(_BY_NUMBER[operation](*pair))
+    if all(c in (1, d) for c, d in zip(constant.shape, sizes, strict=True)):
+        follows = [c == d for c, d in zip(constant.shape, sizes, strict=True)]
+        layer = ConstantOperand(operation, follows, first, name=op.name)
+        result = layer(value.tensor)
+        layer.set_weights([constant])
+        return result
+    beside = op.given(constant[np.newaxis]).tensor
+    return op.named(_BY_NUMBER[operation](*((beside, value.tensor) if first else (value.tensor, beside))))
+
+
+def _cast(op: RuleCall) -> GraphValue:
+    value = op.value(0)
+    if op.dtype.startswith("float") and value.tensor.dtype.startswith("float"):
+        return value
+    return value.now(op.named(ops.cast(value.tensor, "float32" if op.dtype.startswith("float") else op.dtype)))
+
+
+def _squared_difference(op: RuleCall) -> GraphValue:
+    value = _arithmetic("subtract")(op)
+    return value.now(op.named(ops.square(value.tensor), ".square"))
+
+
+ARITHMETIC_RULES: dict[str, Rule] = {
+    "ADD": _arithmetic("add"),
+    "SUB": _arithmetic("subtract"),
+    "MUL": _arithmetic("multiply"),
+    "DIV": _arithmetic("divide"),
+    "MAXIMUM": _arithmetic("maximum"),
+    "MINIMUM": _arithmetic("minimum"),
+    "POW": _arithmetic("power"),
+    "SQUARED_DIFFERENCE": _squared_difference,
+    "RELU": _by_layer(layers.ReLU),
+    "RELU6": _by_layer(layers.ReLU, 6.0),
+    "RELU_N1_TO_1": _by_function(ops.clip, -1.0, 1.0),
+    "RELU_0_TO_1": _by_function(ops.clip, 0.0, 1.0),
+    "LEAKY_RELU": _leaky_relu,
+    "PRELU": _prelu,
+    "ELU": _by_layer(layers.ELU),
+    "GELU": _gelu,
+    "HARD_SWISH": _by_layer(layers.Activation, "hard_silu"),
+    "LOGISTIC": _by_layer(layers.Activation, "sigmoid"),
+    "TANH": _by_layer(layers.Activation, "tanh"),
+    "ABS": _by_function(ops.abs),
+    "NEG": _by_function(ops.negative),
+    "EXP": _by_function(ops.exp),
+    "LOG": _by_function(ops.log),
+    "SQRT": _by_function(ops.sqrt),
+    "RSQRT": _by_function(ops.rsqrt),
+    "SQUARE": _by_function(ops.square),
+    "FLOOR": _by_function(ops.floor),
+    "CEIL": _by_function(ops.ceil),
+    "ROUND": _by_function(ops.round),
+    "SIN": _by_function(ops.sin),
+    "COS": _by_function(ops.cos),
+    "SIGN": _by_function(ops.sign),
+    "CAST": _cast,
+}

@@ -1,0 +1,298 @@
+"""A `.tflite` file as a graph of ordinary Keras layers, so that blocks can be cut from it and channels removed.
+
+Weights become float32, whatever they are in the file: float16 and quantised ones are dequantised, and a quantised file
+becomes the float model that it stands for. Each operator becomes the layer that computes the same; the rules are in
+tables (`weight_rules`, `arithmetic_rules`, `image_rules`, `layout_rules`). Layers have the names of the tensors that
+they give.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from legodnn.arrays import Shape
+from legodnn.blocks.importing.graph import submodel
+from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
+from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
+from legodnn.blocks.importing.tflite.constant_folding import fold, real_values
+from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
+from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
+from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
+from legodnn.blocks.importing.tflite.values import GraphValue, as_value, settled, transposed_value
+from legodnn.blocks.importing.tflite.weight_rules import WEIGHT_RULES
+from legodnn.errors import ModelError
+
+log = logging.getLogger("legodnn.blocks.importing")
+
+RULES = {**WEIGHT_RULES, **ARITHMETIC_RULES, **IMAGE_RULES, **LAYOUT_RULES}
+_CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+_CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
+_QUANTISED = ("int8", "uint8", "int16")
+_LONGEST_NAME = 60
+
+
+def load_tflite(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
+    """Return the model of a `.tflite` file as a Functional graph in float32.
+
+    Args:
+        path: the file.
+        cut_at: names of tensors that are to be the outputs; what comes after them is left out. Empty: the file's own.
+        input_shape: the shape of the input, without the number of images, for files that do not fix it.
+
+    Raises:
+        ModelError: the file cannot be read, is damaged, or has something that there is no rule for.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as e:
+        raise ModelError(f"cannot read {path}: {e.strerror}") from None
+    return graph_of(content, Path(path).name, cut_at, input_shape)
+
+
+def graph_of(content: bytes, name: str, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
+    """Return the model of the content of a file; `name` is what messages call it, see `load_tflite`."""
+    try:
+        return _Importer(read_tflite(content), cut_at, input_shape).model(name)
+    except ModelError as e:
+        raise ModelError(f"{name}: {e}") from None
+
+
+class _Importer:
+    """The graph of one file as far as it has been made."""
+
+    def __init__(self, graph: ForeignGraph, cut_at: Sequence[str], input_shape: Shape | None) -> None:
+        outputs = tuple(self._named(graph, tensor) for tensor in cut_at) or graph.outputs
+        self.graph = graph.part_for(outputs)
+        self.input_shape = input_shape
+        self.values: dict[int, FileInput] = {}
+        self.names: set[str] = set()
+        self.layers: dict[Any, Any] = {}
+        self.dequantised = 0
+
+    @staticmethod
+    def _named(graph: ForeignGraph, name: str) -> int:
+        """Return the index of the computed tensor of a name."""
+        made = {graph.tensors[i].name: i for operator in graph.operators for i in operator.outputs}
+        made = {**{valid_name(tensor): i for tensor, i in made.items()}, **made}  # layers have valid names
+        if name not in made:
+            near = difflib.get_close_matches(name, made, 3)
+            hint = f"; near to it: {', '.join(near)}" if near else f"; the last is {list(made)[-1]}" if made else ""
+            raise ModelError(f"there is no computed tensor {name!r} to cut at{hint}")
+        return made[name]
+
+    def model(self, name: str) -> keras.Model:
+        """Make the graph."""
+        inputs = [self._input(i) for i in self.graph.inputs]
+        for operator in self.graph.operators:
+            self._add(operator)
+        outputs: list[Any] = []
+        output_names: list[str] = []
+        for i in self.graph.outputs:
+            found = self.values.get(i)
+            if not isinstance(found, GraphValue):
+                raise ModelError(f"output {self.graph.tensors[i].name!r} is not computed from an input")
+            tensor = settled(found, self._free(f"{self.graph.tensors[i].name}_turned")).tensor
+            if any(tensor is other for other in (*inputs, *outputs)):
+                tensor = layers.Identity(name=self._free(f"{self.graph.tensors[i].name}_again"))(tensor)
+            outputs.append(tensor)
+            output_names.append(valid_name(self.graph.tensors[i].name))
+        made = submodel(inputs, outputs, valid_name(name.removesuffix(".tflite")))
+        made.output_names = _unique(output_names)
+        if self.dequantised:
+            log.warning(
+                "%s: %d constants are dequantised: the float32 graph is the model that the quantised file stands for, "
+                "without the file's rounding",
+                name,
+                self.dequantised,
+            )
+        return made
+
+    def _free(self, name: str) -> str:
+        """Return a valid name that no layer has yet."""
+        base = free = valid_name(name)
+        number = 1
+        while free in self.names:
+            number += 1
+            free = f"{base}_{number}"
+        self.names.add(free)
+        return free
+
+    def _input(self, i: int) -> Any:
+        """Add an input of the file; return the Keras tensor that it is."""
+        tensor = self.graph.tensors[i]
+        if i in self.values or tensor.data is not None:
+            raise ModelError(f"input {tensor.name!r} is constant, or given twice")
+        shape = self._input_shape(tensor)
+        dtype = tensor.dtype
+        if dtype == "string" or not re.fullmatch(r"u?int(8|16|32|64)|float(16|32)|bool", dtype):
+            raise ModelError(
+                f"input {tensor.name!r} takes {dtype}; a store's inputs are numbers: begin behind it, by exporting the "
+                "model without what reads it"
+            )
+        name = self._free(tensor.name)
+        turned = self._only_turned(i, shape)
+        kept = tuple(shape[a] for a in _CHANNELS_LAST) if turned else shape
+        quantised = dtype in _QUANTISED and len(tensor.scales) == 1
+        whole = quantised and dtype == "uint8"
+        made = keras.Input(
+            kept[1:], dtype=dtype if whole or not (quantised or "float" in dtype) else "float32", name=name
+        )
+        value = as_value(made)
+        if whole:  # pixels as they are, which the file's scale and zero point turn into numbers
+            scale, zero = float(tensor.scales[0]), float(tensor.zero_points[0]) if len(tensor.zero_points) else 0.0
+            value = as_value(layers.Rescaling(scale, -scale * zero, name=f"{name}.real")(made))
+        elif quantised:
+            log.warning("input %s is %s in the file, and takes the numbers that these stand for here", name, dtype)
+        if turned:
+            log.warning("input %s is channels-first in the file, and channels-last here: %s", name, kept)
+            value = transposed_value(value, _CHANNELS_FIRST)
+        self.values[i] = value
+        return made
+
+    def _input_shape(self, tensor: ForeignTensor) -> Shape:
+        shape: tuple[int | None, ...] = tensor.shape
+        if self.input_shape is not None and len(self.graph.inputs) == 1:
+            given = (1, *self.input_shape)
+            if len(given) != len(shape) or any(d not in (None, g) for d, g in zip(shape[1:], given[1:], strict=True)):
+                raise ModelError(f"input {tensor.name!r} has shape {shape}, which {self.input_shape} does not fit")
+            shape = given
+        elif self.input_shape is not None:
+            raise ModelError("an input shape is given, and it has several inputs")
+        if not shape or shape[0] not in (1, None):
+            raise ModelError(f"input {tensor.name!r} has shape {shape}; its first size must be 1, the number of images")
+        known = [1, *(d for d in shape[1:] if d is not None)]
+        if len(known) < len(shape):
+            raise ModelError(
+                f"input {tensor.name!r} has shape {shape}, which fixes not all sizes: give them with --input-shape "
+                "(input_shape in a recipe), such as 224,224,3"
+            )
+        return tuple(known)
+
+    def _only_turned(self, i: int, shape: Shape) -> bool:
+        """Whether all that the file does with an input is to make channels-first images channels-last."""
+        readers = [o for o in self.graph.operators if i in o.inputs]
+        if len(shape) != 4 or not readers or i in self.graph.outputs:
+            return False
+        return all(o.kind == "TRANSPOSE" and self._order(o) == _CHANNELS_LAST for o in readers)
+
+    def _order(self, operator: ForeignOperator) -> Shape:
+        tensor = self.graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
+        return tuple(int(v) for v in tensor.values().ravel()) if tensor is not None and tensor.data is not None else ()
+
+    def _add(self, operator: ForeignOperator) -> None:
+        """Add an operator's layers."""
+        outputs = [self.graph.tensors[i] for i in operator.outputs]
+        if not outputs or any(
+            i in self.values or t.data is not None for i, t in zip(operator.outputs, outputs, strict=True)
+        ):
+            raise ModelError(
+                f"operator {operator.number} writes nothing, or what is there already: the file is damaged"
+            )
+        try:
+            results = self._results(operator, [self._read(i, operator) for i in operator.inputs], outputs)
+        except NoRule as e:
+            raise self._refused(operator, outputs[0], str(e)) from None
+        except ModelError:
+            raise
+        except Exception as e:  # Keras and numpy have no error type of their own for arguments that a file makes up
+            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
+            raise self._refused(operator, outputs[0], reason or type(e).__name__) from None
+        if len(results) != len(outputs):
+            raise self._refused(operator, outputs[0], f"it has {len(outputs)} outputs instead of {len(results)}")
+        for i, tensor, result in zip(operator.outputs, outputs, results, strict=True):
+            shape = result.shape if isinstance(result, GraphValue | np.ndarray) else ()
+            fits = len(shape) == len(tensor.shape) and all(
+                f in (None, d) for d, f in zip(shape, tensor.shape, strict=True)
+            )
+            if not fits and self.input_shape is None:
+                raise self._refused(operator, tensor, f"it gives {shape}, and the file says {tensor.shape}")
+            self.values[i] = result
+
+    def _read(self, i: int, operator: ForeignOperator) -> FileInput:
+        """Return a tensor that an operator reads."""
+        if i < 0:
+            return None
+        if i not in self.values:
+            tensor = self.graph.tensors[i]
+            if tensor.data is None:
+                raise ModelError(f"operator {operator.number} reads {tensor.name!r}, which nothing before it writes")
+            self.values[i] = real_values(tensor)
+            self.dequantised += len(tensor.scales) > 0
+        return self.values[i]
+
+    def _results(
+        self, operator: ForeignOperator, inputs: list[FileInput], outputs: list[ForeignTensor]
+    ) -> Sequence[GraphValue | np.ndarray[Any, Any]]:
+        """Return what an operator gives."""
+        kind, options = operator.kind, dict(operator.options)
+        if kind in ("SHAPE", "RANK") and isinstance(inputs[0], GraphValue):
+            shape = inputs[0].shape
+            return [np.array(shape if kind == "SHAPE" else len(shape), np.int32)]
+        constants = [x for x in inputs if isinstance(x, np.ndarray)]
+        if len(constants) == len(inputs) > 0:
+            return [fold(kind, constants, options, outputs[0].dtype)]
+        if kind not in RULES:
+            raise NoRule("there is no rule for it")
+        call = RuleCall(
+            kind=kind,
+            name=self._free(outputs[0].name),
+            inputs=inputs,
+            options=options,
+            layer_of=self._layer_of,
+            key=self._key(operator),
+            count=len(outputs),
+            dtype=outputs[0].dtype,
+        )
+        results = RULES[kind](call)
+        return results if isinstance(results, list) else [results]
+
+    def _layer_of(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self.layers:
+            self.layers[key] = make()
+        return self.layers[key]
+
+    def _key(self, operator: ForeignOperator) -> Any:
+        """Return what operators have in common that can be one layer: kind, options, constants, channels."""
+        computed = [self.values[i] for i in operator.inputs if isinstance(self.values.get(i), GraphValue)]
+        channels = [v.stored[-1:] for v in computed if isinstance(v, GraphValue)]
+        constants = [i for i in operator.inputs if not isinstance(self.values.get(i), GraphValue)]
+        options = sorted((k, v) for k, v in operator.options.items() if isinstance(v, int | float))
+        return operator.kind, tuple(constants), tuple(channels), tuple(options)
+
+    def _refused(self, operator: ForeignOperator, output: ForeignTensor, reason: str) -> ModelError:
+        """Return the error that an operator cannot become layers, with what would help."""
+        if operator.kind in _CONTROL_FLOW:
+            reason = "it is control flow or keeps state, which blocks cannot have (recurrent layers: unroll=True)"
+        before = [self.graph.tensors[i].name for i in operator.inputs if isinstance(self.values.get(i), GraphValue)]
+        help_ = f"; --cut-at {before[0]} ends the model before it" if before and self.names else ""
+        return ModelError(f"operator {operator.number} ({operator.kind}), which gives {output.name!r}: {reason}{help_}")
+
+
+def valid_name(name: str) -> str:
+    """Return a tensor's name as a layer can have it: of fused operators the first, of letters, digits, `_` and `-`.
+
+    A dot is left to names of further layers of one operator, so that these are no tensor's.
+    """
+    first = name.partition(";")[0].strip("/")
+    found = re.sub(r"[^A-Za-z0-9_-]+", "_", first)[-_LONGEST_NAME:].strip("_-")
+    return found or "tensor"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found

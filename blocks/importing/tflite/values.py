@@ -1,0 +1,141 @@
+"""Tensors of a `.tflite` file as tensors of a Keras graph.
+
+A file has images of a fixed number, usually 1, in its first dimension; in Keras that dimension is the batch. A tensor
+whose first dimension is not 1, because a reshape or a transposition has moved it, has the batch in front of all its
+dimensions instead, so that the graph treats every image alone.
+
+Transpositions wait: a value keeps the order of its dimensions beside a tensor that was not transposed, and operators
+that treat all dimensions alike work on that tensor. Two transpositions that undo each other leave nothing, so islands
+of channels-first layout in a file, such as converters from PyTorch write, become channels-last graphs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from legodnn.arrays import Shape
+from legodnn.blocks.importing.graph import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class GraphValue:
+    """A computed tensor of a file.
+
+    Attributes:
+        tensor: the Keras tensor, shape (batch, ...).
+        batched: whether the batch stands for the first dimension, 1, of the file's tensor; otherwise the file's tensor
+            is what one image has.
+        order: the file's dimension i is dimension `order[i]` of the tensor as it is stored, which for a batched value
+            counts the batch.
+    """
+
+    tensor: Tensor
+    batched: bool
+    order: tuple[int, ...]
+
+    @property
+    def stored(self) -> Shape:
+        """The shape before the transposition that waits."""
+        rest = tuple(int(d) for d in self.tensor.shape[1:])
+        return (1, *rest) if self.batched else rest
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the file's tensor."""
+        stored = self.stored
+        return tuple(stored[i] for i in self.order)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a transposition waits."""
+        return self.order != tuple(range(len(self.order)))
+
+    def now(self, tensor: Tensor) -> GraphValue:
+        """Return a value of the same dimensions in the same order, after an operation on the stored tensor."""
+        return replace(self, tensor=tensor)
+
+    def keras_axis(self, axis: int) -> int:
+        """Return the Keras tensor's axis for the file's dimension `axis`, which counts from 0."""
+        return self.order[axis] + (0 if self.batched else 1)
+
+
+def as_value(tensor: Tensor, batched: bool = True) -> GraphValue:
+    """Return the value of a Keras tensor in which no transposition waits."""
+    return GraphValue(tensor, batched, tuple(range(len(tensor.shape) - (0 if batched else 1))))
+
+
+def reshaped_value(value: GraphValue, shape: Shape, name: str) -> GraphValue:
+    """Return a value with its elements in other dimensions. It must have as many, and no transposition may wait."""
+    batched = len(shape) > 0 and shape[0] == 1
+    rest = shape[1:] if batched else shape
+    if tuple(value.tensor.shape[1:]) == rest:
+        return as_value(value.tensor, batched)
+    if prod(rest) != prod(value.stored):
+        raise ValueError(f"{prod(value.stored)} elements do not become {shape}")
+    return as_value(layers.Reshape(rest, name=name)(value.tensor), batched)
+
+
+def transposed_value(value: GraphValue, order: Shape) -> GraphValue:
+    """Return a value with its dimensions in another order; the transposition waits."""
+    if sorted(order) != list(range(len(value.order))):
+        raise ValueError(f"{order} is no order of {len(value.order)} dimensions")
+    return replace(value, order=tuple(value.order[i] for i in order))
+
+
+def settled(value: GraphValue, name: str) -> GraphValue:
+    """Return a value in which no transposition waits; a layer of that name is added if that needs one."""
+    if not value.waits:
+        return value
+    moved = [i for i in value.order if value.stored[i] != 1]
+    if moved == sorted(moved):  # only dimensions of 1 change places
+        return reshaped_value(as_value(value.tensor, value.batched), value.shape, name)
+    if value.batched and value.order[0] == 0:
+        return as_value(layers.Permute(value.order[1:], name=name)(value.tensor))
+    tensor = layers.Reshape(value.stored, name=f"{name}.whole")(value.tensor) if value.batched else value.tensor
+    turned = layers.Permute(tuple(i + 1 for i in value.order), name=name)(tensor)
+    return reshaped_value(as_value(turned, batched=False), value.shape, f"{name}.batch")
+
+
+def aligned(a: GraphValue, b: GraphValue, name: str) -> tuple[GraphValue, GraphValue]:
+    """Return two values whose Keras tensors can be broadcast together, and whose dimensions are in one order."""
+    if a.order == b.order and a.batched == b.batched:
+        return a, b
+    a, b = settled(a, f"{name}.a"), settled(b, f"{name}.b")
+    rank = max(len(a.order), len(b.order))
+    shapes: list[Shape] = [(*(1 for _ in range(rank - len(v.order))), *v.shape) for v in (a, b)]
+    if all(shape[0] == 1 for shape in shapes):
+        a, b = (reshaped_value(v, s, f"{name}.{e}") for v, s, e in zip((a, b), shapes, "ab", strict=True))
+        return a, b
+    whole: list[GraphValue] = []
+    for v, shape, end in zip((a, b), shapes, "ab", strict=True):
+        tensor = v.tensor
+        if tuple(tensor.shape[1:]) != shape:
+            tensor = layers.Reshape(shape, name=f"{name}.{end}")(tensor)
+        whole.append(as_value(tensor, batched=False))
+    return whole[0], whole[1]
+
+
+def constant_beside(value: GraphValue, constant: NDArray[Any], name: str) -> tuple[GraphValue, NDArray[Any]]:
+    """Return a value and a constant, without a batch, that can be broadcast together as they are stored."""
+    rank = max(len(value.order), constant.ndim)
+    constant = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
+    if len(value.order) < rank:
+        value = settled(value, f"{name}.a")
+        value = reshaped_value(value, (1,) * (rank - len(value.order)) + value.shape, f"{name}.rank")
+    if value.batched and tuple(constant.shape)[:1] != (1,):
+        value = settled(value, f"{name}.a")
+        value = as_value(layers.Reshape(value.shape, name=f"{name}.whole")(value.tensor), batched=False)
+    stored: NDArray[Any] = constant.transpose(np.argsort(value.order))
+    return value, stored[0] if value.batched else stored
+
+
+def is_graph_tensor(tensor: Any) -> bool:
+    """Whether something is a tensor of a Keras graph, not an array."""
+    return isinstance(tensor, keras.KerasTensor)

@@ -1,0 +1,203 @@
+"""Rules for operators with weights: convolutions and dense layers; and products of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
+from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, reshaped_value
+
+_MOST_SPREAD = 1 << 12  # of a dilated kernel along an axis
+
+
+def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias_at: int, tensor: Any) -> GraphValue:
+    """Return the output of a layer with a kernel, perhaps a bias, and a fused activation.
+
+    Args:
+        op: the operator.
+        make: makes the layer, without weights, of the arguments that all such layers have.
+        kernel: laid out as the layer has it.
+        bias_at: the number of the input that is the bias.
+        tensor: what the layer is called on.
+    """
+    number = op.option("activation")
+    fused = LAYER_ACTIVATIONS.get(number)
+    weights = [kernel, op.constant(bias_at).ravel()] if op.has(bias_at) else [kernel]
+    made: list[Any] = []
+
+    def layer() -> Any:
+        made.append(make(use_bias=len(weights) == 2, activation=fused, name=op.name, **_UNTOUCHED))
+        return made[0]
+
+    found = op.layer_of(op.key, layer)
+    result = found(tensor)
+    if made:
+        shapes = [tuple(w.shape) for w in weights]
+        if shapes != [tuple(v.shape) for v in found.weights]:
+            raise NoRule(f"its weights have shapes {shapes} instead of {[tuple(v.shape) for v in found.weights]}")
+        found.set_weights(weights)
+    if number not in LAYER_ACTIVATIONS:
+        result = activation_layer(number, result, f"{op.name}.activation")
+    return as_value(result)
+
+
+_UNTOUCHED = {"bias_initializer": "zeros"}  # weights are set once the layer is built
+
+
+def padding_of(op: RuleCall) -> str:
+    """Return the padding of an operator with a window, as layers call it."""
+    if op.option("padding") not in (0, 1):
+        raise NoRule(f"its padding is number {op.option('padding')}")
+    return ("same", "valid")[op.option("padding")]
+
+
+def strides_of(op: RuleCall) -> tuple[int, int]:
+    """Return the strides of an operator with a window, down and to the right."""
+    found = op.option("stride_h"), op.option("stride_w")
+    if min(found) < 1:
+        raise NoRule(f"its strides are {found}")
+    return found
+
+
+def _spread(kernel: NDArray[Any], dilations: tuple[int, int]) -> NDArray[Any]:
+    """Return a kernel (height, width, ...) with the zeros between its values that a dilation stands for."""
+    sizes = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilations, strict=False)]
+    if max(sizes) > _MOST_SPREAD:
+        raise NoRule(f"its kernel is spread over {sizes}")
+    spread = np.zeros((*sizes, *kernel.shape[2:]), kernel.dtype)
+    spread[:: dilations[0], :: dilations[1]] = kernel
+    return spread
+
+
+def _dilated(op: RuleCall, kernel: NDArray[Any], plain: bool) -> tuple[NDArray[Any], tuple[int, int]]:
+    """Return a kernel (height, width, ...), and the dilations that are left to the layer.
+
+    Args:
+        op: the operator.
+        kernel: the kernel without its zeros.
+        plain: whether the layer can dilate; no layer can where its strides are not 1.
+    """
+    dilations = op.option("dilation_h", 1), op.option("dilation_w", 1)
+    if min(dilations) < 1:
+        raise NoRule(f"its dilations are {dilations}")
+    if dilations == (1, 1) or (plain and strides_of(op) == (1, 1)):
+        return kernel, dilations
+    return _spread(kernel, dilations), (1, 1)
+
+
+def _rank_4(op: RuleCall, i: int) -> NDArray[Any]:
+    found = op.constant(i)
+    if found.ndim != 4 or not found.size or found.dtype != np.float32:
+        raise NoRule(f"its weights are {found.dtype} of shape {found.shape}")
+    return found
+
+
+def _convolution(op: RuleCall) -> GraphValue:
+    x, kernel = op.image(0), _rank_4(op, 1).transpose(1, 2, 3, 0)
+    kernel, dilations = _dilated(op, kernel, plain=True)
+    groups = x.shape[3] // kernel.shape[2]
+    arguments: dict[str, Any] = {"strides": strides_of(op), "padding": padding_of(op), "dilation_rate": dilations}
+    size = kernel.shape[:2]
+
+    def make(**others: Any) -> Any:
+        zeros = {"kernel_initializer": "zeros", "groups": max(groups, 1)}
+        return layers.Conv2D(kernel.shape[3], size, **arguments, **zeros, **others)
+
+    return _weighted(op, make, kernel, 2, x)
+
+
+def _depthwise_convolution(op: RuleCall) -> GraphValue:
+    x, weights = op.image(0), _rank_4(op, 1)
+    if weights.shape[0] != 1 or weights.shape[3] % x.shape[3]:
+        raise NoRule(f"its weights have shape {weights.shape} for {x.shape[3]} channels")
+    channels, strides = int(x.shape[3]), strides_of(op)
+    kernel = weights.reshape(*weights.shape[1:3], channels, -1)
+    alike = strides[0] == strides[1] and op.option("dilation_h", 1) == op.option("dilation_w", 1)
+    kernel, dilations = _dilated(op, kernel, plain=alike)
+    arguments: dict[str, Any] = {"strides": strides, "padding": padding_of(op), "dilation_rate": dilations}
+    size, multiplier = kernel.shape[:2], kernel.shape[3]
+    if channels == 1 or strides[0] != strides[1]:  # of one channel it is an ordinary convolution, which can be pruned
+        kernel = kernel.reshape(*size, 1, channels * multiplier)
+
+        def make_grouped(**others: Any) -> Any:
+            zeros = {"kernel_initializer": "zeros", "groups": channels}
+            return layers.Conv2D(channels * multiplier, size, **arguments, **zeros, **others)
+
+        return _weighted(op, make_grouped, kernel, 2, x)
+
+    def make(**others: Any) -> Any:
+        zeros = {"depthwise_initializer": "zeros", "depth_multiplier": multiplier}
+        return layers.DepthwiseConv2D(size, **arguments, **zeros, **others)
+
+    return _weighted(op, make, kernel, 2, x)
+
+
+def _transposed_convolution(op: RuleCall) -> GraphValue:
+    x, kernel = op.image(2), _rank_4(op, 1).transpose(1, 2, 0, 3)
+    wanted, strides, padding = op.numbers(0)[1:3], strides_of(op), padding_of(op)
+    added = []
+    for size, filters, stride, length in zip(wanted, kernel.shape, strides, x.shape[1:3], strict=False):
+        least = (length - 1) * stride + (filters if padding == "valid" else filters % 2)
+        usual = length * stride + (max(filters - stride, 0) if padding == "valid" else 0)
+        added.append((size - least, size == usual))
+    if not all(usual for _, usual in added) and not all(
+        0 <= more < stride for (more, _), stride in zip(added, strides, strict=True)
+    ):
+        raise NoRule(f"its output of {wanted} is not what strides {strides} give")
+    output_padding = None if all(usual for _, usual in added) else tuple(more for more, _ in added)
+
+    def make(**others: Any) -> Any:
+        zeros = {"kernel_initializer": "zeros", "output_padding": output_padding}
+        return layers.Conv2DTranspose(kernel.shape[2], kernel.shape[:2], strides, padding, **zeros, **others)
+
+    return _weighted(op, make, kernel, 3, x)
+
+
+def _fully_connected(op: RuleCall) -> GraphValue:
+    value = op.settled(0)
+    if not isinstance(op.inputs[1], np.ndarray):
+        return as_value(op.activated(_matmul(op, value, op.settled(1), False, True).tensor), value.batched)
+    kernel = op.constant(1)
+    if kernel.ndim != 2 or not kernel.size or kernel.dtype != np.float32 or op.option("format"):
+        raise NoRule(f"its weights are {kernel.dtype} of shape {kernel.shape}, or in a format of their own")
+    elements = int(np.prod(value.shape))
+    if value.shape[-1:] != kernel.shape[1:] if op.option("keep_dims") else elements % kernel.shape[1]:
+        raise NoRule(f"its weights have shape {kernel.shape} for an input of {value.shape}")
+    if not op.option("keep_dims"):
+        value = reshaped_value(value, (elements // kernel.shape[1], kernel.shape[1]), f"{op.name}.rows")
+
+    def make(**others: Any) -> Any:
+        return layers.Dense(kernel.shape[0], kernel_initializer="zeros", **others)
+
+    return as_value(_weighted(op, make, kernel.T, 2, value.tensor).tensor, value.batched)
+
+
+def _matmul(op: RuleCall, a: GraphValue, b: GraphValue, turn_a: bool, turn_b: bool) -> GraphValue:
+    if min(len(a.order), len(b.order)) < 2:
+        raise NoRule(f"matrices of shapes {a.shape} and {b.shape}")
+    a, b = aligned(a, b, op.name)
+    if a.batched and len(a.order) < 3:  # the batch would be a dimension of the matrix
+        a, b = (
+            as_value(layers.Reshape(v.shape, name=f"{op.name}.{e}")(v.tensor), False) for v, e in ((a, "x"), (b, "y"))
+        )
+    x, y = (ops.swapaxes(v.tensor, -1, -2) if turn else v.tensor for v, turn in ((a, turn_a), (b, turn_b)))
+    result = op.named(ops.matmul(x, y))
+    return reshaped_value(as_value(result, a.batched), as_value(result, a.batched).shape, f"{op.name}.batch")
+
+
+def _batch_matmul(op: RuleCall) -> GraphValue:
+    return _matmul(op, op.settled(0), op.settled(1), bool(op.option("adjoint_x")), bool(op.option("adjoint_y")))
+
+
+WEIGHT_RULES: dict[str, Rule] = {
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise_convolution,
+    "TRANSPOSE_CONV": _transposed_convolution,
+    "FULLY_CONNECTED": _fully_connected,
+    "BATCH_MATMUL": _batch_matmul,
+}

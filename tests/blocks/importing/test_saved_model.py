@@ -1,0 +1,31 @@
+"""A SavedModel becomes the graph that its signature computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from legodnn.blocks.importing.models import open_model
+from legodnn.errors import ModelError
+
+
+def test_a_saved_model_is_opened_by_its_signature(tmp_path: Path) -> None:
+    x = image = keras.Input((8, 8, 3))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(6, 3)(x)))
+    model = keras.Model(image, layers.Dense(4)(layers.Flatten()(x)))
+    model.export(tmp_path / "served", verbose=False)
+    opened = open_model(str(tmp_path / "served"))
+    images = np.random.default_rng(0).random((3, 8, 8, 3), np.float32)
+    np.testing.assert_allclose(opened(images), model(images), atol=1e-5)
+    assert [type(layer).__name__ for layer in opened.layers][1:] == ["Conv2D", "Reshape", "Dense"]
+
+
+def test_a_saved_model_without_a_signature_is_refused(tmp_path: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path / "empty"))
+    with pytest.raises(ModelError, match="cannot be converted by its signature 'serving_default'"):
+        open_model(str(tmp_path / "empty"))

@@ -20,6 +20,7 @@ from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.training.optimizer import check_mixed_precision
 from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
@@ -58,6 +59,7 @@ def build(
         The store.
 
     Raises:
+        ConfigError: mixed precision is wanted where it would be slower.
         StoreError: something is at `path` already, or another build is under way there.
         WriteError: files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.
@@ -67,6 +69,8 @@ def build(
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    if recipe.mixed_precision:
+        check_mixed_precision()
     with in_float32():
         source = open_source(recipe, progress)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)

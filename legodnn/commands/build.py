@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
-        "recipe names it.",
+        "recipe names it. TF_ENABLE_ONEDNN_OPTS=0 switches TensorFlow's oneDNN kernels off.",
     )
     parser.add_argument(
         "model",
@@ -82,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="P,...",
         help="number formats of the weights of every option (default: float32,float16,int8)",
     )
-    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16")
+    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16, on a GPU")
     parser.add_argument(
         "--jobs",
         type=_count,

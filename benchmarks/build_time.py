@@ -8,14 +8,24 @@ model, one training of a store's descendants (every block at every sparsity) and
 models as there are sparsities, with every block pruned. Every descendant and every model sees the same number of
 images, in batches of the same size, with the same optimizer. Steps of both are timed in turn. The time to compile is
 reported separately, and included in the totals for two epochs of the 45,000 training images.
+
+    python benchmarks/build_time.py --data DATA --against COMMIT --json > benchmarks/results/training_step.json
+
+compares instead a training step of the whole store, block by block and in compositions, with that of an older commit,
+which is checked out into a temporary git worktree. Both take steps in turn, in processes of their own, on the same
+images from the same weights: the losses that they find are compared, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +41,14 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import Distiller
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.student import Student
-from support.report import Bars, Figures, bar, run
+from support.report import Bars, Figures, bar, run, spread
 from support.timing import timed
+from support.training_steps import BATCH, MODELS, SPARSITIES
+from support.workers import Worker
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 
-MODELS = {"resnet20": ("resnet20_cifar10.npz", 1.0), "vgg16": ("vgg16_half_cifar10.npz", 0.5)}
-SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
-BATCH = 64
+ROOT = Path(__file__).resolve().parents[1]
 EPOCHS = 2
 
 
@@ -107,8 +117,80 @@ def compare(name: str, weights: Path, data: Dataset, rounds: int) -> Figures:
     }
 
 
+@contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """Have a commit in a folder of its own while the `with` statement runs."""
+    git = ["git", "-C", str(ROOT), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        subprocess.run([*git, "add", "--detach", "--quiet", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def compare_commits(old: Path, name: str, stage: str, data: Path, turns: int, steps: int) -> Figures:
+    """Let this commit and an older one take training steps in turn; return what both took for a step."""
+    script = str(ROOT / "benchmarks/support/training_steps.py")
+    found: dict[str, dict[str, list[float]]] = {}
+    peaks, workers = {}, {}
+    try:
+        for key, tree in (("old", old), ("new", ROOT)):
+            command = ["env", f"PYTHONPATH={tree}", sys.executable, script, name, stage, str(data.absolute())]
+            workers[key] = Worker(command, mark="#")
+            found[key] = {"losses": workers[key].ask(2)["losses"], "clock_s": [], "processor_s": []}  # compiles
+        for i in range(turns):
+            for key, worker in workers.items():
+                answer = worker.ask(steps)
+                peaks[key] = answer.pop("peak_bytes")
+                for what, values in answer.items():
+                    found[key][what] += values
+            print(f"{name} {stage} {i + 1}/{turns}", file=sys.stderr)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    figures: Figures = {
+        key: {**{what: spread(found[key][what]) for what in ("clock_s", "processor_s")}, "peak_bytes": peaks[key]}
+        for key in found
+    }
+    times = [np.reshape(found[key]["processor_s"], (turns, steps)).mean(axis=1) for key in ("old", "new")]
+    losses = [np.array(found[key]["losses"]) for key in ("old", "new")]
+    return {
+        **figures,
+        "times_faster": spread(times[0] / times[1]),
+        "memory_ratio": peaks["new"] / peaks["old"],
+        "largest_loss_difference": float((np.abs(losses[1] - losses[0]) / np.abs(losses[0])).max()),
+    }
+
+
+def measure_commits(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Compare a training step of this commit with that of an older one."""
+    figures: Figures = {"against": args.against, "batch": BATCH}
+    turns, steps = (2, 2) if args.quick else (6, 5)
+    with checked_out(args.against) as old:
+        for name in ["resnet20"] if args.quick else list(MODELS):
+            figures[name] = {
+                stage: compare_commits(old, name, stage, args.data, turns, steps) for stage in ("alone", "together")
+            }
+    bars = []
+    for name in (n for n in MODELS if n in figures):
+        for stage, found in figures[name].items():
+            times = found["times_faster"]["median"]
+            bars.append(bar(f"{name}, {stage}: a step, times faster by processor time", times, 2.0, "higher"))
+            bars.append(bar(f"{name}, {stage}: peak memory, ratio", found["memory_ratio"], 1.2))
+    return figures, bars
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that compares commits."""
+    parser.add_argument("--against", metavar="COMMIT", help="compare a training step with that of this commit instead")
+
+
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
-    """Compare both ways for all models, or with --quick for one."""
+    """Compare both ways for all models, or with --quick for one; or this commit with another."""
+    if args.against:
+        return measure_commits(args)
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     names, rounds = (["vgg16"], 3) if args.quick else (list(MODELS), 30)
     figures = {name: compare(name, args.data / "weights", data, rounds) for name in names}
@@ -120,6 +202,8 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
 
 def table(figures: Figures) -> str:
     """Return a line for each model."""
+    if "against" in figures:
+        return json.dumps(figures, indent=1)
     lines = []
     for name, found in figures.items():
         quartiles = " to ".join(f"{q:.2f}" for q in found["step_ratio_quartiles"])
@@ -130,4 +214,4 @@ def table(figures: Figures) -> str:
 
 if __name__ == "__main__":
     packages = ["keras", "tensorflow", "numpy"]
-    run("build_time", __doc__, measure, folders=["data"], packages=packages, table=table)
+    run("build_time", __doc__, measure, folders=["data"], packages=packages, add_arguments=add_arguments, table=table)

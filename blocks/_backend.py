@@ -1,5 +1,8 @@
 """Prepare TensorFlow and Keras, then import Keras: what every module that uses Keras needs to happen first.
 
+TensorFlow's oneDNN kernels are on, as everywhere (`TF_ENABLE_ONEDNN_OPTS=0` switches them off); the one of them that
+damages the heap is gone around (`pointwise_gradients`).
+
 TensorFlow reads its environment variables once, when it is imported. So the packages inside `legodnn.blocks` import
 this module before any of their own, and importing `legodnn.blocks` alone changes nothing.
 """
@@ -9,24 +12,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
-import warnings
 
+from legodnn.blocks.pointwise_gradients import use_safe_pointwise_gradients
 from legodnn.errors import DependencyError
 from legodnn.native_stderr import native_stderr_silenced
 
 # TensorFlow's start-up messages would bury what the commands print; whoever wants them sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# One of TensorFlow 2.21's oneDNN kernels damages the heap (docs/reports/onednn_strided_pointwise.md). Training goes
-# around it, except in layers of a user's own, so they are off unless the variable switches them on.
-if "tensorflow" in sys.modules and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
-    warnings.warn(
-        "TensorFlow was imported before legodnn.blocks, with its oneDNN kernels on, which can crash training in "
-        "compositions: set TF_ENABLE_ONEDNN_OPTS=0, or import build from legodnn.blocks first",
-        stacklevel=2,
-    )
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # Both loggers warn of what is done on purpose: functions are converted without a SavedModel (five times faster, and
 # variables become constants here), and one function is compiled for each of many models.
 for _name in ("absl", "tensorflow"):
@@ -39,3 +32,9 @@ except ImportError as _error:
     raise DependencyError(
         f"the offline stage needs Keras and TensorFlow ({_error}); pip install 'legodnn[train]'"
     ) from None
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow
+    from tensorflow.python.framework.ops import gradient_registry
+
+    use_safe_pointwise_gradients(tensorflow, gradient_registry._registry)

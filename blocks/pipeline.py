@@ -22,6 +22,7 @@ from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.training.optimizer import check_mixed_precision
 from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
@@ -64,6 +65,7 @@ def build(
         The store.
 
     Raises:
+        ConfigError: mixed precision is wanted where it would be slower.
         StoreError: something is at `path` already, or another build is under way there.
         WriteError: files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.
@@ -75,6 +77,8 @@ def build(
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    if recipe.mixed_precision:
+        check_mixed_precision()
     with workers_of(jobs, cluster) as workers, in_float32():
         source = open_source(recipe, progress)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)

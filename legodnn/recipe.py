@@ -88,7 +88,7 @@ class Recipe(Schema):
         patience: a descendant is done after this many epochs in which its error on the validation images has not fallen
             by 1 %.
         learning_rate: Adam's learning rate in distillation, which decays by a cosine to 1 %.
-        mixed_precision: compute in bfloat16 while training; weights stay float32.
+        mixed_precision: compute in bfloat16 while training; weights stay float32. Refused where there is no GPU.
         batch_size: images in a training step.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
         metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see

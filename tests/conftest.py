@@ -20,9 +20,8 @@ from legodnn.store import Store
 from tests.data import tiny_stores
 
 KERAS = all(importlib.util.find_spec(name) for name in ("keras", "tensorflow"))
-# Before any test module imports TensorFlow, as `legodnn.blocks._backend` sets them.
+# Before any test module imports TensorFlow, as `legodnn.blocks._backend` sets it.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 @pytest.fixture(scope="session", autouse=True)

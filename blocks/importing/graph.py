@@ -136,17 +136,33 @@ def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list
     known = {id(t): keras.ops.cast(x, t.dtype) for t, x in zip(model.inputs, values, strict=True)}
     for call in calls(model):
         args, kwargs = call.node.arguments.fill_in(known)
-        if isinstance(call.operation, keras.layers.Layer):
-            kwargs["training"] = training and any(not v.trainable for v in call.operation.weights)
-        results = keras.tree.flatten(call.operation(*args, **kwargs))
-        for t, result in zip(call.outputs, results, strict=True):
-            if None not in result.shape[1:] and tuple(result.shape[1:]) != t.shape[1:]:
-                raise ModelError(
-                    f"layer {call.name} ({call.kind}) gives {tuple(result.shape[1:])} in inference, where the model's "
-                    f"graph has {t.shape[1:]}: take it out of the model (augmentation belongs to the data)"
-                )
-            known[id(t)] = result
+        results = run_call(call, args, kwargs, training)
+        known.update((id(t), result) for t, result in zip(call.outputs, results, strict=True))
     return [known[id(t)] for t in model.outputs]
+
+
+def run_call(call: LayerCall, args: Sequence[Any], kwargs: dict[str, Any], training: bool) -> list[Any]:
+    """Return what one operation call gives, as `run_calls` runs it.
+
+    Args:
+        call: the call.
+        args: its arguments, with values in the place of tensors.
+        kwargs: its arguments by name, likewise.
+        training: whether this is a training step.
+
+    Raises:
+        ModelError: a layer gives another shape in inference than when the graph was made.
+    """
+    if isinstance(call.operation, keras.layers.Layer):
+        kwargs = {**kwargs, "training": training and any(not v.trainable for v in call.operation.weights)}
+    results: list[Any] = keras.tree.flatten(call.operation(*args, **kwargs))
+    for t, result in zip(call.outputs, results, strict=True):
+        if None not in result.shape[1:] and tuple(result.shape[1:]) != t.shape[1:]:
+            raise ModelError(
+                f"layer {call.name} ({call.kind}) gives {tuple(result.shape[1:])} in inference, where the model's "
+                f"graph has {t.shape[1:]}: take it out of the model (augmentation belongs to the data)"
+            )
+    return results
 
 
 def holds_integers(dtype: str) -> bool:

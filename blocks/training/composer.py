@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.cutting.extract import Piece, output_names
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.training.fused_calls import run_fused
 from legodnn.blocks.training.output_error import output_error
 
 _NUMBERS = Head("numbers", "r2", "linear")
@@ -84,7 +85,7 @@ class Composer(keras.Model):  # type: ignore[misc]
         wanted, found, features = dict(inputs), dict(inputs), []
         block = 0
         for piece in self._pieces:
-            outputs = piece.run(wanted)
+            outputs = run_fused(piece.model, [wanted[name] for name in piece.inputs])
             if piece.name in self.students:
                 composed = self._run_block(piece, found, paths[block])
                 block += 1
@@ -95,7 +96,7 @@ class Composer(keras.Model):  # type: ignore[misc]
             elif all(found[name] is wanted[name] for name in piece.inputs):
                 composed = outputs
             else:
-                composed = piece.run(found)
+                composed = run_fused(piece.model, [found[name] for name in piece.inputs])
             wanted.update(zip(piece.outputs, outputs, strict=True))
             found.update(zip(piece.outputs, composed, strict=True))
         return wanted, found, features
@@ -108,8 +109,8 @@ class Composer(keras.Model):  # type: ignore[misc]
         parts: list[list[Any]] = []
         for number, option in enumerate(options):
             own = np.flatnonzero(which == number)
-            read = {name: _joined([slots[s] for s in own]) for name, slots in chunks.items()}
-            parts.append([_divided(y, len(own)) for y in piece.run(read, option)])
+            read = [_joined([chunks[name][s] for s in own]) for name in piece.inputs]
+            parts.append([_divided(y, len(own)) for y in run_fused(option, read)])
         # Slots are now ordered by option. Chunk c is where the path of the slot holds c.
         back = ops.argsort(ops.take(path, np.argsort(which, kind="stable"), axis=0))
         return [_merged(ops.take(ops.concatenate(column, axis=0), back, axis=0)) for column in zip(*parts, strict=True)]

@@ -21,8 +21,9 @@ from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import macs, run_calls
+from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.training.batches import Batches
+from legodnn.blocks.training.fused_calls import run_fused, run_together
 from legodnn.blocks.training.loop import loop
 from legodnn.blocks.training.optimizer import bfloat16, compile_for
 from legodnn.blocks.training.scalars import Log, silent
@@ -62,10 +63,9 @@ class Distiller(keras.Model):  # type: ignore[misc]
         """Return the students' errors for images of shape (n, ...)."""
         tensors, errors = {self._input: x}, []
         for piece in self._pieces:
-            targets = piece.run(tensors)
-            for student in self._students[piece.name]:
-                read = [tensors[name] for name in piece.inputs]
-                outputs = run_calls(student, read, training)
+            read = [tensors[name] for name in piece.inputs]
+            targets = run_fused(piece.model, read)
+            for outputs in run_together(self._students[piece.name], read, training):
                 errors.append(relative_error(outputs, targets))
             tensors.update(zip(piece.outputs, targets, strict=True))
         return ops.stack(errors)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.training.batches import Batches
-from legodnn.blocks.training.pointwise import strides_before_pointwise
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
@@ -98,7 +97,7 @@ def loop(
                 f"{checkpoint.path} holds the state of another training: remove it to start again, or go on with the "
                 "models that it was made of"
             ) from None
-    with strides_before_pointwise(), progress(label, last, step) as task:
+    with progress(label, last, step) as task:
         while step < last and not training.done:
             loss = training.step(step, batches.indices(step))
             step, loss_sum = step + 1, loss_sum + loss

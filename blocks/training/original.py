@@ -91,11 +91,11 @@ class _OriginalTraining:
 
     def step(self, number: int, images: NDArray[np.int64]) -> float:
         loss = float(self._model.train_on_batch(self._x[images], self._targets[images]))
-        if not np.isfinite(loss):
-            raise ModelError(f"training {self._model.name} diverged; lower the learning rate or look at the data")
+        self._check_finite(np.array(loss))
         return loss
 
     def epoch_ended(self, steps: int, mean_loss: float) -> Mapping[str, float]:
+        self._check_finite(*self._model.get_weights())  # a ReLU may hide from the loss that weights are none any more
         return {"original/loss": mean_loss}
 
     def state(self) -> ArrayTree:
@@ -103,6 +103,10 @@ class _OriginalTraining:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         assign(self._variables, state["variables"])
+
+    def _check_finite(self, *arrays: NDArray[Any]) -> None:
+        if not all(np.isfinite(a).all() for a in arrays):
+            raise ModelError(f"training {self._model.name} diverged; lower the learning rate or look at the data")
 
 
 def _loss(head: Head) -> keras.losses.Loss:

@@ -46,9 +46,10 @@ class Student:
         """Take note of the relative error after an epoch; without progress for `patience` epochs the student is done.
 
         Raises:
-            ModelError: the error is not finite.
+            ModelError: the error or a weight is not finite.
         """
-        if not np.isfinite(error):
+        # A ReLU may take NaN for 0, and so hide from the error that weights are none any more.
+        if not np.isfinite(error) or not all(np.isfinite(w).all() for w in self.model.get_weights()):
             raise ModelError(
                 f"distillation of {self.block}, descendant {self.index + 1}, diverged; lower the learning rate"
             )

@@ -18,7 +18,6 @@ from legodnn.blocks.importing.graph import as_list, run_calls
 from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.regimes import Tune
 from legodnn.blocks.training.optimizer import compile_for
-from legodnn.blocks.training.pointwise import strides_before_pointwise
 from legodnn.errors import ModelError
 
 
@@ -70,14 +69,13 @@ def tune_on(
         imitator([a[:1] for a in inputs])  # builds it
         compile_for(imitator, learning_rate, steps)
         order = np.empty(0, np.int64)
-        with strides_before_pointwise():
-            for step in range(steps):
-                if len(order) < size:
-                    order = rng.permutation(len(inputs[0]))
-                chosen, order = order[:size], order[size:]
-                loss = float(imitator.train_on_batch([a[chosen] for a in inputs], [a[chosen] for a in targets]))
-                if not np.isfinite(loss):
-                    raise ModelError(f"block {block.name!r}: training before pruning diverged; take another strategy")
-                after_step((step + 1) / steps)
+        for step in range(steps):
+            if len(order) < size:
+                order = rng.permutation(len(inputs[0]))
+            chosen, order = order[:size], order[size:]
+            loss = float(imitator.train_on_batch([a[chosen] for a in inputs], [a[chosen] for a in targets]))
+            if not np.isfinite(loss):
+                raise ModelError(f"block {block.name!r}: training before pruning diverged; take another strategy")
+            after_step((step + 1) / steps)
 
     return tune

@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build MobileNetV2 --recipe recipe.toml --cluster auto --out stores/mobilenet\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
-        "recipe names it.",
+        "recipe names it. TF_ENABLE_ONEDNN_OPTS=0 switches TensorFlow's oneDNN kernels off.",
     )
     parser.add_argument(
         "model",
@@ -100,7 +100,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE",
         help="round them to the steps of a device instead, as `legodnn profile --widths FILE` measured them",
     )
-    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16")
+    parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16, on a GPU")
     parser.add_argument(
         "--jobs",
         type=_count,

@@ -9,8 +9,9 @@ import os
 import platform
 import shutil
 import struct
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,8 +56,8 @@ def add_parser(subparsers: Any) -> None:
         "doctor",
         help="show what this device has, and what is missing",
         description="Check what is needed to run and profile models: Python, executors, processor, memory and its "
-        "limits, the cache of packed weights, heat and clock, power meters, optional packages. The exit status is 1 if "
-        "models cannot run here.",
+        "limits, the cache of packed weights, heat and clock, power meters, optional packages, a GPU for training. The "
+        "exit status is 1 if models cannot run here.",
         epilog="example:\n  legodnn doctor",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
@@ -98,6 +99,32 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
         there = importlib.util.find_spec(module) is not None
         remedy = "" if there else f"pip install 'legodnn[{extra}]'"
         yield Finding(module, "ok" if there else "note", f"{'for' if there else 'missing, for'} {purpose}", remedy)
+        if module == "tensorflow" and there:
+            yield _gpu(root)
+
+
+def _gpu(root: Path, used: Callable[[], Sequence[str]] | None = None) -> Finding:
+    """Return whether training can use a GPU.
+
+    Args:
+        root: the folder that holds `proc`.
+        used: returns the names of the GPUs that TensorFlow sees; by default it is asked, where there is a GPU, in a
+            process of its own, since it takes seconds to load.
+    """
+    if not any((root / "proc/driver/nvidia/gpus").glob("*")) and not (root / "dev/dxg").exists():
+        return Finding("GPU", "ok", "none: training runs on the processor, and --mixed-precision is refused")
+    if names := (used or _gpus_of_tensorflow)():
+        return Finding("GPU", "ok", f"TensorFlow trains on {', '.join(names)}; --mixed-precision may make it faster")
+    remedy = "pip install 'tensorflow[and-cuda]'"
+    return Finding(
+        "GPU", "note", "there is one, but TensorFlow does not see it: training runs on the processor", remedy
+    )
+
+
+def _gpus_of_tensorflow() -> list[str]:
+    code = "import tensorflow as tf; print(*(d.name for d in tf.config.list_physical_devices('GPU')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.split()
 
 
 def _runtime(bits: int, version: tuple[int, int] = sys.version_info[:2]) -> str:

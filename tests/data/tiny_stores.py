@@ -81,7 +81,6 @@ def _build(model: Path, path: Path, size: int, sparsities: tuple[float, ...]) ->
 def main() -> None:
     """Write both stores beside this file, and replace those that are there."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # before Keras is imported, as legodnn.blocks._backend does
         os.chdir(folder)  # the manifest says where the model was
         build_tiny(save_tiny_model(Path("tiny.keras")), Path("tiny"))
         build_tiny2(save_tiny_model2(Path("tiny2.keras")), Path("tiny2"))

@@ -13,12 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from legodnn.blocks.build_state import Checkpoint
-from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.graph import run_calls
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.distill import Distiller, _Distillation, distill
+from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.student import Student
 from legodnn.errors import ModelError
 from tests.blocks.training.interrupted import Interrupted, InterruptedCheckpoint
@@ -95,6 +98,40 @@ def test_targets_are_the_originals_features_as_at_inference() -> None:
     student = Student("block1", 0, descendant(pieces[0].model, 0))  # no error, unless a batch has its own statistics
     assert float(Distiller(pieces, [student])(image, training=False)[0]) < 1e-9
     assert float(Distiller(pieces, [student])(image, training=True)[0]) > 0.01
+
+
+def test_steps_are_those_of_a_plain_loop(model_file: Path, digits: Dataset) -> None:
+    """The losses of five steps, against layers that run one by one, and an Adam for each student."""
+
+    def made() -> tuple[list[Piece], dict[str, list[keras.Model]]]:
+        pieces = extract(keras.saving.load_model(model_file))
+        return pieces, {p.name: [descendant(p.model, s) for s in (0.25, 0.75)] for p in pieces if p.kind == "block"}
+
+    batches = [digits.train.x[32 * i : 32 * i + 32] for i in range(5)]
+    pieces, students = made()
+    distiller = Distiller(pieces, [Student(b, i, m) for b, models in students.items() for i, m in enumerate(models)])
+    distiller(batches[0])
+    compile_for(distiller, 3e-3, 10)
+    found = [float(distiller.train_on_batch(x)) for x in batches]
+
+    pieces, students = made()
+    schedule = keras.optimizers.schedules.CosineDecay(3e-3, 10, alpha=0.01)
+    optimizers = {id(m): keras.optimizers.Adam(schedule) for models in students.values() for m in models}
+    wanted = []
+    for x in batches:
+        tensors, loss = {pieces[0].inputs[0]: x}, 0.0
+        for piece in pieces:
+            (target,) = piece.run(tensors)
+            for student in students.get(piece.name, ()):
+                with tf.GradientTape() as tape:
+                    (y,) = run_calls(student, [tensors[name] for name in piece.inputs], training=True)
+                    error = tf.reduce_mean((y - target) ** 2) / tf.math.reduce_variance(target)
+                weights = [v.value for v in student.trainable_variables]
+                optimizers[id(student)].apply(tape.gradient(error, weights), student.trainable_variables)
+                loss += float(error)
+            tensors[piece.outputs[0]] = target
+        wanted.append(loss)
+    np.testing.assert_allclose(found, wanted, rtol=2e-3)
 
 
 Logged = dict[str, dict[int, float]]

@@ -8,9 +8,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.training.optimizer import bfloat16, compile_for
+from legodnn.blocks.training.optimizer import adam, bfloat16, check_mixed_precision, compile_for
+from legodnn.blocks.training.variables import values
+from legodnn.errors import ConfigError
 from tests.blocks.training.interrupted import Interrupted
 
 
@@ -42,3 +45,28 @@ def test_the_learning_rate_falls_to_a_hundredth() -> None:
     assert rates[0] == pytest.approx(1e-2)
     assert rates[-1] == pytest.approx(1e-4)
     assert sorted(rates, reverse=True) == rates
+
+
+def test_the_update_in_one_operation_is_adams() -> None:
+    def trained(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((5,))
+        model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(4, "relu")(inputs)))
+        model.compile(optimizer, "mse")
+        rng = np.random.default_rng(0)
+        for _ in range(20):
+            model.train_on_batch(rng.normal(size=(8, 5)).astype(np.float32), rng.normal(size=(8, 3)))
+        return values([*model.weights, *model.optimizer.variables])
+
+    schedule = keras.optimizers.schedules.CosineDecay(0.05, 20, alpha=0.01)
+    found, wanted = trained(adam(schedule)), trained(keras.optimizers.Adam(schedule))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_mixed_precision_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    with pytest.raises(ConfigError, match="TensorFlow sees no GPU: leave it out, or see `legodnn doctor`"):
+        check_mixed_precision()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    check_mixed_precision()

@@ -49,3 +49,10 @@ def test_a_student_goes_on_from_its_state() -> None:
 def test_an_error_that_is_not_finite_is_refused_by_block_and_descendant(error: float) -> None:
     with pytest.raises(ModelError, match="distillation of block1, descendant 1, diverged; lower the learning rate"):
         student().record_error(error, patience=2)
+
+
+def test_weights_that_are_not_finite_are_refused_even_where_the_error_is() -> None:
+    found = student()
+    found.model.set_weights([np.full((2, 1), np.nan, np.float32)])
+    with pytest.raises(ModelError, match="distillation of block1, descendant 1, diverged; lower the learning rate"):
+        found.record_error(0.5, patience=2)

@@ -18,7 +18,7 @@ import pytest
 
 import legodnn
 from legodnn.cli import main
-from legodnn.commands.doctor import Finding, _runtime, examine
+from legodnn.commands.doctor import Finding, _gpu, _runtime, examine
 from tests.runtime.device.boards import write
 
 INSTALL = Path(legodnn.__file__).parent / "profiler" / "install_on_device.sh"
@@ -196,3 +196,26 @@ def test_a_cache_that_cannot_be_written_is_a_note(tmp_path: Path, monkeypatch: p
     finding = by_name(Path("/"))["packed weights"]
     assert finding.state == "note"
     assert "cannot be kept" in finding.found
+
+
+def test_a_gpu_that_tensorflow_does_not_see_is_told_with_what_to_install(tmp_path: Path) -> None:
+    assert _gpu(tmp_path).state == "ok"
+    assert _gpu(tmp_path).found.startswith("none: training runs on the processor")
+    (tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0").mkdir(parents=True)
+    assert _gpu(tmp_path, lambda: ["/physical_device:GPU:0"]).found.startswith(
+        "TensorFlow trains on /physical_device:GPU:0"
+    )
+    assert _gpu(tmp_path, lambda: []) == Finding(
+        "GPU",
+        "note",
+        "there is one, but TensorFlow does not see it: training runs on the processor",
+        "pip install 'tensorflow[and-cuda]'",
+    )
+
+
+@pytest.mark.slow
+def test_tensorflow_itself_is_asked_for_gpus(tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    (tmp_path / "proc/driver/nvidia/gpus/0000:01:00.0").mkdir(parents=True)
+    seen = bool(tf.config.list_physical_devices("GPU"))
+    assert (_gpu(tmp_path).state == "ok") == seen

@@ -1,0 +1,82 @@
+"""A worker that takes training steps of a store with whatever `legodnn` is on its path, to compare commits.
+
+It asks of that `legodnn` only what has been there since before training was made faster.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.importing import data_sources
+from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.pruning.prune import descendant
+from legodnn.blocks.training.composer import Composer
+from legodnn.blocks.training.distill import Distiller
+from legodnn.blocks.training.optimizer import compile_for
+from legodnn.blocks.training.student import Student
+
+import keras  # isort: skip  (after legodnn.blocks, which prepares TensorFlow)
+
+MODELS = {"resnet20": ("resnet20_cifar10.npz", 1.0), "vgg16": ("vgg16_half_cifar10.npz", 0.5)}
+# It was called `load` before.
+load_data: Any = getattr(data_sources, "load_data", None) or getattr(data_sources, "load", None)
+SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
+BATCH = 66  # a multiple of six
+
+
+def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
+    """Return a function that takes one training step of a store and returns its loss.
+
+    Args:
+        model_name: a name in `MODELS`.
+        stage: "alone" for block-wise distillation, "together" for training in random compositions.
+        data: the folder with images and weights.
+    """
+    keras.utils.set_random_seed(0)
+    images = np.array(load_data(f"cifar10:{data / 'cifar-10-batches-py'}").train.x[:3000])
+    Path("/proc/self/clear_refs").write_text("5")  # the peak of memory counts from here on, without the whole data set
+    file, width = MODELS[model_name]
+    pieces = extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file)))
+    students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
+    slots, rng = len(SPARSITIES) + 1, np.random.default_rng(0)
+    trained: Any
+    if stage == "alone":
+        trained = Distiller(pieces, [Student(b, i, m) for b, models in students.items() for i, m in enumerate(models)])
+    else:
+        trained = Composer(pieces, students)
+
+    def arguments(count: int) -> Any:
+        x = images[rng.integers(len(images), size=count)]
+        paths = np.stack([rng.permutation(slots) for _ in students]).astype(np.int32)
+        return x if stage == "alone" else ({pieces[0].inputs[0]: x}, paths)
+
+    trained(arguments(slots))  # builds it
+    compile_for(trained, 1e-3, 1000)
+    return lambda: float(trained.train_on_batch(arguments(BATCH)))
+
+
+def serve(model_name: str, stage: str, data: str) -> None:
+    """Answer numbers of steps, one a line, with the seconds and the loss of each step, and the peak memory."""
+    step = step_of(model_name, stage, Path(data))
+    for line in sys.stdin:
+        clock, processor, losses = [], [], []
+        for _ in range(int(line)):
+            start, start_cpu = time.perf_counter(), time.process_time()
+            losses.append(step())
+            clock.append(time.perf_counter() - start)
+            processor.append(time.process_time() - start_cpu)
+        peak = 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+        answer = {"clock_s": clock, "processor_s": processor, "losses": losses, "peak_bytes": peak}
+        print("\n#" + json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

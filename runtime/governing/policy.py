@@ -219,7 +219,10 @@ def _budget_and_slowdowns(demand: Demand, state: State) -> tuple[Budget, dict[st
     memory = _limit(state.memory, demand.most_memory_bytes, own.memory_bytes)
     cores = own.cores if demand.most_cores is None else _limit(state.cores, demand.most_cores, own.cores)
     budget = Budget(
-        memory_bytes=None if memory is None else max(1, int(memory)), latency_ms=own.latency_ms, cores=cores
+        memory_bytes=None if memory is None else max(1, int(memory)),
+        latency_ms=own.latency_ms,
+        quantile=own.quantile,
+        cores=cores,
     )
     unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(demand, name)}
     return budget, {name: 1 / speed for name, speed in unlike.items()}

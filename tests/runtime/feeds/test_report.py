@@ -41,7 +41,7 @@ def test_a_row_for_each_model_under_each_budget(
     assert {len(row) for row in cells} == {count}
     assert [row[0] for row in cells] == ["1", "", "2", "", "3", ""]
     assert [row[1] for row in cells[::2]] == ["none", "refused", "none"]
-    assert [row[2] for row in cells] == ["none", "none", "none", "none", "1000.000", "none"]
+    assert [row[2] for row in cells] == ["none", "none", "none", "none", "p95 1000.000", "none"]
     assert [row[3] for row in cells] == ["tiny", "tiny2"] * 3
     boxes = [len(re.findall('class="option', row[4])) for row in cells]
     assert boxes == [len(tiny_store.manifest.blocks), len(tiny_store2.manifest.blocks)] * 3

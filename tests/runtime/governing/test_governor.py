@@ -122,8 +122,9 @@ def test_a_slow_model_with_a_latency_limit_of_its_own_runs_the_nearest_plan(
     asked = workload("tiny", tiny_store, tiny_store, tmp_path)
     with Runtime(asked) as runtime:
         heavy = runtime.plan["tiny"]
+    assert heavy.quantile_ms is not None
     (entry,) = asked.models
-    limited = asked.model_copy(update={"models": (entry.model_copy(update={"latency_ms": heavy.latency_ms * 1.05}),)})
+    limited = asked.model_copy(update={"models": (entry.model_copy(update={"latency_ms": heavy.quantile_ms * 1.05}),)})
     with Runtime(limited) as runtime:
         governor = Governor(runtime, Policy(observations=1), device)
         assert runtime.plan["tiny"].options == heavy.options
@@ -132,7 +133,7 @@ def test_a_slow_model_with_a_latency_limit_of_its_own_runs_the_nearest_plan(
         governor.step()
         (line,) = lines(caplog)
         assert line["outcome"] == "nearest"
-        assert "no plan holds latency of tiny at most" in line["message"]
+        assert "no plan holds p95 latency of tiny at most" in line["message"]
         expected = pytest.raises(InfeasibleError)
         with expected as error:
             runtime.scheduler.plan(runtime.budget, slowdown={"tiny": 100.0})

@@ -49,6 +49,15 @@ def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
     }
 
 
+_TAIL_FIELDS: dict[str, tuple[Any, ...]] = {
+    "condition": ("often", None, 5),
+    "inferences": (0, 1, 1.0),
+    "threads": (0, 2, 1025),
+    "quantiles": ([], [0.5], [0.95, 0.5], [0.4, 0.9], [0.5, 1.0], [0.5, "x"]),
+    "stretch": ([], [1.0], [1.0, 1.0], [1.5, 1.0], [0.0, 1.0], [1.0, 1.1e6], [1, 2]),
+}
+
+
 def asked() -> Json:
     """A profile, and others that differ from it."""
     document = {**profile_of(CHAIN), "store_id": "0" * 64}
@@ -108,17 +117,7 @@ def asked() -> Json:
         "no list": good,
         "more": [{**good, "more": 1}],
         "without inferences": [{k: v for k, v in good.items() if k != "inferences"}],
-        **{
-            f"with {key} {value}": [{**good, key: value}]
-            for key, values in {
-                "condition": ("often", None, 5),
-                "inferences": (0, 1, 1.0),
-                "threads": (0, 2, 1025),
-                "quantiles": ([], [0.5], [0.95, 0.5], [0.4, 0.9], [0.5, 1.0], [0.5, "x"]),
-                "stretch": ([], [1.0], [1.0, 1.0], [1.5, 1.0], [0.0, 1.0], [1.0, 1.1e6], [1, 2]),
-            }.items()
-            for value in values
-        },
+        **{f"with {key} {value}": [{**good, key: value}] for key, values in _TAIL_FIELDS.items() for value in values},
     }.items():
         texts[f"tail {what}"] = dumped({**document, "tail": tails})
     for version in ("legodnn.profile/2", "legodnn.store/1", None):
@@ -170,10 +169,11 @@ def measured() -> Json:
         ):
             cases.append({"name": f"{name} {i}", "base": name, "profile": profile, "budget": budget})
             for kind, tails in _TAILS.items():
-                known = {**profile, "tail": tails}
+                known: Json = {**profile, "tail": tails}
+                limits: Json = budget
                 for quantile in (0.5, 0.93, 0.99):
-                    case = {"name": f"{name} {i}, {kind}, {quantile}", "base": name, "profile": known}
-                    cases.append({**case, "budget": {**budget, "quantile": quantile}})
+                    case: Json = {"name": f"{name} {i}, {kind}, {quantile}", "base": name, "profile": known}
+                    cases.append({**case, "budget": {**limits, "quantile": quantile}})
         for asked in (
             {"threads": 2},
             {"threads": 3},

@@ -8,13 +8,17 @@ from pathlib import Path
 from legodnn.learned import Learned, learned_path
 from legodnn.profile import Profile
 from legodnn.runtime.governing.governor import Governor
-from legodnn.runtime.runtime import Runtime
+from legodnn.workload import Workload
 
 
-def save_learned(governor: Governor, runtime: Runtime) -> list[Path]:
-    """Write what a governor learned of each model of a runtime as NAME.learned.json beside its profile.
+def save_learned(governor: Governor, workload: Workload) -> list[Path]:
+    """Write what a governor learned of each model of its runtime as NAME.learned.json beside its profile.
 
     `legodnn profile --merge` puts it into the profile. Nothing is written of a model that ran too seldom.
+
+    Args:
+        governor: the governor.
+        workload: the models of its runtime (`Runtime.workload`).
 
     Returns:
         The files that were written.
@@ -25,7 +29,7 @@ def save_learned(governor: Governor, runtime: Runtime) -> list[Path]:
     """
     written = []
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    for model in runtime.workload.models:
+    for model in workload.models:
         if tails := governor.learned(model.name):
             profile, path = Profile.load(model.profile_path), learned_path(model.profile_path)
             Learned(

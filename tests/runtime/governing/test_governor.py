@@ -320,7 +320,7 @@ def test_limits_hold_for_the_share_that_was_promised_again(
             if i % 20 == 0:
                 governor.step()
         assert runtime.plan["tiny"].options == heavy.options
-        (path,) = save_learned(governor, runtime)
+        (path,) = save_learned(governor, runtime.workload)
         assert path == tmp_path / "tiny.learned.json"
         profile = Profile.load(tmp_path / "tiny.json")
         merged = with_learned(profile, Learned.load(path))

@@ -327,12 +327,12 @@ public class SchedulerTest {
         for (int i = 0; i < 200; i++) {
             budgets.add(Budget.none().withMemoryBytes(9000 + random.nextInt(6000))
                     .withLatencyMs(6 + random.nextDouble() * 4));
-            wanted.add(alone.plan(budgets.get(i)).toJson());
+            wanted.add(alone.plan(budgets.get(i), null, null, Double.POSITIVE_INFINITY).toJson());
         }
         ExecutorService pool = Executors.newFixedThreadPool(4);
         List<Future<String>> found = new ArrayList<>();
         for (Budget budget : budgets) {
-            found.add(pool.submit(() -> shared.plan(budget).toJson()));
+            found.add(pool.submit(() -> shared.plan(budget, null, null, Double.POSITIVE_INFINITY).toJson()));
         }
         for (int i = 0; i < budgets.size(); i++) {
             assertEquals(wanted.get(i), found.get(i).get());

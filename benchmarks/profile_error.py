@@ -8,6 +8,10 @@ compares the first profile's predictions with the times measured; `naive` does t
 files, each measured, in turns too, as benchmark tools do it: the file runs alone, again and again, by the public
 Interpreter. Memory of 20 of the plans is measured in fresh processes. Pairs of options of a block whose medians differ
 by more than 5 % are compared as well: `pairs ranked equally` are those that both profiles put in the same order.
+
+Tails are held against 50 other random plans, which run again and again (`alone`), or each time after an inference of
+the other model (`in turn`): `p95, median error` is the relative error of what 95 % of inferences are predicted to take,
+over plans, and `coverage` the share of all inferences that keep it.
 """
 
 from __future__ import annotations
@@ -18,17 +22,22 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 from legodnn.profile import Profile
-from legodnn.profiler import Effort, profile_store
+from legodnn.profiler import Effort, profile_store, with_contention
 from legodnn.profiler.bench import Bench
+from legodnn.profiler.beside import RunnableModel
 from legodnn.profiler.validation import measure_plans, predict
 from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.planning.tails import Companion, stretch, tails_of
 from legodnn.store import Store
+from legodnn.tail import DEFAULT_QUANTILE
 from support import untrained
 from support.report import Bars, Figures, bar, run, spread
 from support.timing import in_turns
@@ -77,12 +86,54 @@ def latency_errors(store: Store, profile: Profile, threads: int, plans: int, sec
     rng = random.Random(7)
     drawn = [bench.draw(rng) for _ in range(plans)]
     alone = naive(store, threads, seconds)
-    measured = np.array(measure_plans(bench, drawn, threads, seconds))
+    measured = np.median(measure_plans(bench, drawn, threads, seconds)[:, :, 1:].reshape(plans, -1), axis=1)
     latency = {(o.segment, o.option): o.latency for o in profile.options}
     predicted = np.array(predict(bench, drawn, threads, latency, profile.chain))
     summed = np.array([sum(alone[c.segment, c.option] for c in bench.choices(d, threads)) for d in drawn])
     bench.close()
     return {"profile": list(predicted / measured - 1), "naive": list(summed / measured - 1)}
+
+
+def tail_errors(
+    store: Store, other: Store, profile: Profile, threads: int, plans: int, seconds: float
+) -> dict[str, Figures]:
+    """Return how far the 95th percentile is from the predicted one, and how many inferences keep that, by condition."""
+    with closing(Bench(store, (threads,))) as bench, closing(Bench(other, (1,))) as beside:
+        rng = random.Random(9)
+        drawn = [bench.draw(rng) for _ in range(plans)]
+        latency = {(o.segment, o.option): o.latency for o in profile.options}
+        predicted_ms = np.array(predict(bench, drawn, threads, latency, profile.chain))
+        alone_ms = measure_plans(bench, drawn, threads, seconds)[:, :, 1:].reshape(plans, -1)
+        others = [RunnableModel(beside.composition(beside.draw(rng), 1), beside.inputs) for _ in drawn]
+        models = [RunnableModel(bench.composition(numbers, threads), bench.inputs) for numbers in drawn]
+        turns_ms = np.array(in_turn(models, others, seconds)).T
+    found = {}
+    for condition, times_ms, companions in (
+        ("alone", alone_ms, ()),
+        ("in turn", turns_ms, (Companion(other.id),)),
+    ):
+        promised = stretch(tails_of(profile, companions=companions), threads, DEFAULT_QUANTILE)
+        assert promised is not None, "a profile of today knows this quantile"
+        p95_ms = np.percentile(times_ms, 100 * DEFAULT_QUANTILE, axis=1)
+        errors = promised * predicted_ms / p95_ms - 1
+        kept = float(np.mean(times_ms <= promised * predicted_ms[:, None]))
+        median = float(np.median(np.abs(errors)))
+        found[condition] = {"signed": spread(list(errors)), "median": median, "coverage": kept, "stretch": promised}
+    return found
+
+
+def in_turn(models: Sequence[RunnableModel], others: Sequence[RunnableModel], seconds: float) -> list[list[float]]:
+    """Return the milliseconds of each model, each time after one of the others ran, for each turn of them all."""
+    turns: list[list[float]] = []
+    end = time.monotonic() + seconds
+    while len(turns) < 5 or time.monotonic() < end:
+        turns.append([])
+        for model, other in zip(models, others, strict=True):
+            other.run()
+            start = time.perf_counter_ns()
+            model.run()
+            turns[-1].append((time.perf_counter_ns() - start) / 1e6)
+    return turns
 
 
 def memory_errors(store: Store, profile: Profile, plans: int) -> dict[str, list[float]]:
@@ -122,9 +173,10 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     plans, seconds = (8, 3.0) if args.quick else (50, 40.0)
     effort = Effort(threads=THREADS, seconds=5.0 if args.quick else 60.0, precision=0.005)
     equal = count = 0
-    for name in MODELS[:1] if args.quick else MODELS:
-        store = untrained.build(name, args.stores / name)
-        first, second = profile_store(store, effort), profile_store(store, effort)
+    stores = [untrained.build(name, args.stores / name) for name in MODELS]
+    profiles = with_contention(stores, [profile_store(store, effort) for store in stores], 1.0 if args.quick else 10.0)
+    for name, store, first, other in zip(MODELS, stores, profiles, reversed(stores), strict=True):
+        second = profile_store(store, effort)
         own = {str(v.threads): v.model_dump() for v in first.validation}
         figures[name] = {"overhead_ms": first.overhead_ms, "own_validation": own}
         for threads in THREADS:
@@ -135,6 +187,13 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
                 if method == "profile":
                     bars.append(bar(f"{title}: latency, median error", float(p50), 0.05))
                     bars.append(bar(f"{title}: latency, 95th percentile of errors", float(p95), 0.12))
+            for condition, of_tail in tail_errors(store, other, first, threads, plans, seconds).items():
+                figures[f"{title}, tail {condition}"] = of_tail
+                bars.append(bar(f"{title}: p95 {condition}, median error", of_tail["median"], 0.08))
+                bars.append(
+                    bar(f"{title}: coverage of the .95 promise {condition}", of_tail["coverage"], 0.93, "higher")
+                )
+                bars.append(bar(f"{title}: coverage {condition}, not too careful", of_tail["coverage"], 0.99))
             same, pairs = agreement(store, first, second, threads)
             equal, count = equal + same, count + pairs
         for method, errors in memory_errors(store, first, 4 if args.quick else 20).items():

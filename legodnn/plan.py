@@ -23,12 +23,14 @@ from legodnn.schema import (
     Memory,
     MetricValue,
     Name,
+    Quantile,
     Schema,
     Sum,
     Threads,
     read_document,
     to_json,
 )
+from legodnn.tail import DEFAULT_QUANTILE, percentile
 from legodnn.units import size
 from legodnn.workload import Budget
 
@@ -47,8 +49,11 @@ class ModelPlan(Schema):
         accuracy: the predicted metric.
         accuracy_error: nine in ten such predictions are within this error, by the store's cross-validation. Where the
             store measured no likely plans, it is the mean error of random compositions.
-        latency_ms: the predicted latency of an inference, slow-down included.
+        latency_ms: the predicted latency of an inference, slow-down included: the median.
         latency_limit_ms: the limit that this model had to keep; None for none.
+        quantile: the share of inferences that the limit is for.
+        quantile_ms: what that share of inferences is predicted to take at most, which is within the limit; None where
+            that is not known.
         memory_bytes: the predicted memory, fixed segments included.
         cores: rate x threads x latency; 0 where the workload gives no rate.
     """
@@ -61,17 +66,27 @@ class ModelPlan(Schema):
     accuracy_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
     latency_ms: Sum = 0.0
     latency_limit_ms: Sum | None = None
+    quantile: Quantile = DEFAULT_QUANTILE
+    quantile_ms: Sum | None = None
     memory_bytes: Memory = 0
     cores: Sum = 0.0
+
+    @property
+    def slack_ms(self) -> float | None:
+        """What is left of the latency limit, at its quantile; None where there is none, or the model is suspended."""
+        if self.latency_limit_ms is None or self.quantile_ms is None:
+            return None
+        return self.latency_limit_ms - self.quantile_ms
 
     def __str__(self) -> str:
         if self.suspended:
             return f"{self.name}: suspended"
         threads = "" if self.threads == 1 else f", {self.threads} threads"
         options = " ".join(f"{block}={option}" for block, option in self.options.items())
+        tail = "" if self.quantile_ms is None else f" ({percentile(self.quantile)} {self.quantile_ms:.3g} ms)"
         return (
-            f"{self.name}: accuracy {self.accuracy:.4g} ± {self.accuracy_error:.2g}, {self.latency_ms:.3g} ms{threads}"
-            f", {size(self.memory_bytes)}: {options or 'no blocks'}"
+            f"{self.name}: accuracy {self.accuracy:.4g} ± {self.accuracy_error:.2g}, {self.latency_ms:.3g} ms{tail}"
+            f"{threads}, {size(self.memory_bytes)}: {options or 'no blocks'}"
         )
 
 
@@ -174,6 +189,7 @@ class Limit(Schema):
     Attributes:
         kind: what is limited: memory (bytes), cores, latency (ms) or accuracy (the metric, from below).
         model: the model that a limit of latency or accuracy is for.
+        quantile: the share of inferences that a limit of latency is for; None for other limits.
         limit: the value of the limit.
         needed: the value of this limit, closest to the present one, with which a plan exists while all other limits
             stay; None if there is no such value.
@@ -182,14 +198,16 @@ class Limit(Schema):
 
     kind: Literal["memory", "cores", "latency", "accuracy"]
     model: str | None = None
+    quantile: Quantile | None = None
     limit: float
     needed: float | None = None
     clashes: bool = False
 
     @property
     def title(self) -> str:
-        """The limit's name for people, such as 'memory' or 'latency of faces'."""
-        return self.kind if self.model is None else f"{self.kind} of {self.model}"
+        """The limit's name for people, such as 'memory' or 'p95 latency of faces'."""
+        kind = self.kind if self.quantile is None else f"{percentile(self.quantile)} {self.kind}"
+        return kind if self.model is None else f"{kind} of {self.model}"
 
     def show(self, value: float) -> str:
         """Return a value of this limit with its unit."""

@@ -35,6 +35,7 @@ from legodnn.schema import (
     to_json,
 )
 from legodnn.store import Store
+from legodnn.tail import Tail
 
 PROFILE_VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
@@ -176,6 +177,7 @@ class Profile(Schema):
     pack_ms: Milliseconds | None = None
     validation: Many[Validation] = Field(default=(), max_length=MOST_PROFILED_THREADS)
     contention: Many[Contention] = Field(default=(), max_length=MOST_MODELS)
+    tail: Many[Tail] = Field(default=(), max_length=MOST_CONTAINERS)
     energy: Energy | None = None
     conditions: Conditions | None = None
 
@@ -183,6 +185,12 @@ class Profile(Schema):
     def _one_overhead_each(self) -> Self:
         if len({entry.threads for entry in self.chain}) < len(self.chain):
             raise ValueError("two overheads for one thread count")
+        return self
+
+    @model_validator(mode="after")
+    def _one_tail_each(self) -> Self:
+        if len({entry.key for entry in self.tail}) < len(self.tail):
+            raise ValueError("two tails of one condition at one thread count")
         return self
 
     @classmethod
@@ -269,6 +277,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
             "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
             "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
+            "tail": tuple({t.key: t for p in profiles for t in p.tail}.values()),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
         }

@@ -59,6 +59,9 @@ LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
 MOST_RATE = 1e6
 MOST_SLOWDOWN = 1e6
 MOST_CHARGE = 1e9
+# A limit is about the median at least; the share of inferences that keep it is less than all of them.
+LEAST_QUANTILE = 0.5
+MOST_QUANTILES = 100  # of a tail
 
 T = TypeVar("T")
 # A tuple of any length. The first error in it ends the validation: a million errors would take gigabytes.
@@ -73,6 +76,8 @@ Milliseconds = Annotated[float, Field(ge=0, le=MOST_MS)]
 Threads = Annotated[int, Field(gt=0, le=MOST_PROFILED_THREADS)]
 Sum = Annotated[float, Field(ge=0, le=MOST_SUM)]
 Memory = Annotated[int, Field(ge=0, le=MOST_MEMORY)]
+Quantile = Annotated[float, Field(ge=LEAST_QUANTILE, lt=1)]
+Stretch = Annotated[float, Field(gt=0, le=MOST_SLOWDOWN)]
 
 
 class Schema(BaseModel):

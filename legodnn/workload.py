@@ -13,6 +13,7 @@ worth, and how often it is called. It is written as TOML:
     weight = 2.0
     rate_hz = 15
     latency_ms = 8.0
+    quantile = 0.99             # of its inferences keep that; 0.95 unless it is said
     min_accuracy = 0.8
 
     [[models]]
@@ -36,6 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PlainValidator, ValidationError, model_validator
 from typing_extensions import Self
 
+from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
 from legodnn.files import read_regular
 from legodnn.printable import shown
@@ -54,6 +56,7 @@ from legodnn.schema import (
     Many,
     MetricValue,
     Name,
+    Quantile,
     Schema,
     Threads,
     check_extent,
@@ -65,30 +68,6 @@ from legodnn.units import parse_memory
 
 Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
 StorePlace = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
-
-
-def _limit(value: object) -> float:
-    """Check a limit of latency. (Left to pydantic, the error would list every type that the field may have.)"""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_SUM:
-        raise ValueError(f"must be a number of milliseconds greater than 0 and at most {MOST_SUM:g}")
-    return float(value)
-
-
-def _limits(value: object) -> float | dict[str, float] | None:
-    """Check one limit of latency, or limits by the models' names."""
-    if value is None or not isinstance(value, dict):
-        return value if value is None else _limit(value)
-    limits: dict[str, float] = {}
-    if len(value) > MOST_MODELS:
-        raise ValueError(f"limits at most {MOST_MODELS} models")
-    for name, limit in value.items():
-        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
-            raise ValueError(f"names must have 1 to {MOST_NAME} characters")
-        try:
-            limits[name] = _limit(limit)
-        except ValueError as e:
-            raise ValueError(f"that of {name!r} {e}, got {shown(limit)}") from None
-    return limits
 
 
 class _Request(Schema):
@@ -110,6 +89,9 @@ class Budget(_Request):
         memory_bytes: the most memory that all models together may hold.
         latency_ms: the longest time that an inference may take: one number for every model, or numbers for some models
             by name. Where a model has a limit of its own (`WorkloadModel.latency_ms`), the tighter one holds.
+        quantile: the share of inferences that must keep their limit of latency, from 0.5 (the median) to below 1: one
+            number for every model, or numbers for some models by name. Where a model has one of its own
+            (`WorkloadModel.quantile`), the greater one holds; where neither says it, `DEFAULT_QUANTILE`, 0.95.
         cores: the most CPU cores that all models together may keep busy: the sum of rate x threads x latency.
 
     Raises:
@@ -117,11 +99,12 @@ class Budget(_Request):
 
     Example:
         >>> Budget(memory_bytes=20_000_000, latency_ms={"faces": 8})
-        Budget(memory_bytes=20000000, latency_ms={'faces': 8.0}, cores=None)
+        Budget(memory_bytes=20000000, latency_ms={'faces': 8.0}, quantile=None, cores=None)
     """
 
     memory_bytes: int | None = Field(default=None, gt=0, le=MOST_MEMORY)
-    latency_ms: Annotated[float | dict[str, float] | None, PlainValidator(_limits)] = None
+    latency_ms: Annotated[float | dict[str, float] | None, PlainValidator(for_all_or_by_name(checked_limit))] = None
+    quantile: Annotated[float | dict[str, float] | None, PlainValidator(for_all_or_by_name(checked_quantile))] = None
     cores: float | None = Field(default=None, gt=0, le=MOST_SUM)
 
 
@@ -147,6 +130,8 @@ class WorkloadModel(_Request):
         weight: what one unit of the model's accuracy is worth.
         rate_hz: inferences per second; needed where the budget limits cores.
         latency_ms: the longest time that an inference may take; None for no limit.
+        quantile: the share of its inferences that must keep a limit of latency, this one or the budget's; None leaves
+            it to the budget.
         min_accuracy: the least predicted accuracy; None for no limit.
         critical: False if the model may be suspended when not everything fits.
         threads: the number of threads; None lets the scheduler choose among those that were profiled.
@@ -158,6 +143,7 @@ class WorkloadModel(_Request):
     weight: float = Field(default=1.0, ge=LEAST_WEIGHT, le=MOST_WEIGHT)
     rate_hz: float | None = Field(default=None, ge=0, le=MOST_RATE)
     latency_ms: float | None = Field(default=None, gt=0, le=MOST_SUM)
+    quantile: Quantile | None = None
     min_accuracy: MetricValue | None = None
     critical: bool = True
     threads: Threads | None = None
@@ -188,8 +174,10 @@ class Workload(Schema):
         counts = Counter(m.name for m in self.models)
         if twice := sorted(name for name, count in counts.items() if count > 1):
             raise ValueError(f"two models are called {twice[0]!r}; give each a name of its own")
-        if isinstance(self.budget.latency_ms, dict) and (unknown := sorted(set(self.budget.latency_ms) - set(counts))):
-            raise ValueError(f"the budget limits the latency of {unknown[0]!r}, which is none of {', '.join(counts)}")
+        budget = self.budget
+        for named, what in ((budget.latency_ms, "limits the latency of"), (budget.quantile, "has a quantile for")):
+            if isinstance(named, dict) and (unknown := sorted(set(named) - set(counts))):
+                raise ValueError(f"the budget {what} {unknown[0]!r}, which is none of {', '.join(counts)}")
         return self
 
 

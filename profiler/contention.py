@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 
 import numpy as np
 
-from legodnn.arrays import Array
 from legodnn.profile import Contention, Profile
 from legodnn.profiler.bench import random_inputs
+from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.company import tails_in_company
 from legodnn.progress import Progress, no_progress
-from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
@@ -27,11 +26,23 @@ def with_contention(
 ) -> list[Profile]:
     """The profiles of stores that will run together, completed by how they slow each other down.
 
+    That is `contention`, by the medians, and the tails after and beside each other (`company`).
+
     Args:
-        stores, profiles: of the same models, at least two. For the rest see `measure_contention`.
+        stores, profiles: of the same models, at least two.
+        seconds: time for each ordered pair, and for each of its tails.
+        progress: is told how many pairs have been measured.
     """
-    found = measure_contention(stores, seconds, progress)
-    return [p.model_copy(update={"contention": c}) for p, c in zip(profiles, found, strict=True)]
+    slowdowns, tails = (
+        measure_contention(stores, seconds, progress),
+        tails_in_company(stores, profiles, seconds, progress),
+    )
+    found = []
+    for profile, slowdown, measured in zip(profiles, slowdowns, tails, strict=True):
+        again = {tail.key for tail in measured}
+        kept = tuple(tail for tail in profile.tail if tail.key not in again)
+        found.append(profile.model_copy(update={"contention": slowdown, "tail": (*kept, *measured)}))
+    return found
 
 
 def measure_contention(
@@ -59,35 +70,24 @@ def measure_contention(
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _RunnableModel:
-    """A composition and the inputs that it runs on."""
-
-    composition: ComposedModel
-    inputs: Mapping[str, Array]
-
-    def run(self) -> None:
-        self.composition.run(self.inputs)
-
-
-def _open_originals(store: Store, opened: ExitStack) -> _RunnableModel:
+def _open_originals(store: Store, opened: ExitStack) -> RunnableModel:
     executor = opened.enter_context(closing(open_executor(store)))
     originals = tuple(Choice(s.name, s.original.name, 1) for s in store.manifest.segments)
-    return _RunnableModel(executor.compose(originals), random_inputs(store))
+    return RunnableModel(executor.compose(originals), random_inputs(store))
 
 
-def _slowdown(model: _RunnableModel, other: _RunnableModel, seconds: float) -> float:
+def _slowdown(model: RunnableModel, other: RunnableModel, seconds: float) -> float:
     """How many times longer a model takes beside another than alone, by medians; both are timed in turns."""
     alone: list[float] = []
     beside: list[float] = []
     for _ in range(_TURNS):
         alone += _run_times(model, seconds / _TURNS / 2)
-        with _RunningBeside(other):
+        with RunningBeside(other):
             beside += _run_times(model, seconds / _TURNS / 2)
     return float(np.median(beside) / np.median(alone))
 
 
-def _run_times(model: _RunnableModel, seconds: float) -> list[float]:
+def _run_times(model: RunnableModel, seconds: float) -> list[float]:
     """Run a model for so many seconds, after one run that warms up; returns the seconds that each run took."""
     model.run()
     times: list[float] = []
@@ -97,36 +97,3 @@ def _run_times(model: _RunnableModel, seconds: float) -> list[float]:
         model.run()
         times.append(time.perf_counter() - start)
     return times
-
-
-class _RunningBeside:
-    """Runs a model without pause in a thread of its own, from the beginning of a `with` statement to its end.
-
-    If a run fails, the end of the `with` statement raises its error.
-    """
-
-    def __init__(self, model: _RunnableModel) -> None:
-        self._model = model
-        self._ended = threading.Event()
-        self._began = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._loop, daemon=True)
-
-    def _loop(self) -> None:
-        try:
-            while not self._ended.is_set():
-                self._model.run()
-                self._began.set()
-        except BaseException as e:
-            self._failure = e
-            self._began.set()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-        self._began.wait()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        if self._failure:
-            raise self._failure

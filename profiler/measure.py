@@ -28,7 +28,7 @@ from legodnn.store import Store
 
 log = logging.getLogger("legodnn.profiler")
 
-_STATE_FORMAT = 2
+_STATE_FORMAT = 3
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
 _SKIPPED_BECAUSE = "dominated by another option, as the store says"
 
@@ -69,7 +69,9 @@ def profile_store(
         after = moment()
         latencies, overheads = option_latencies(bench, timings), chain_overheads(bench, timings)
         seconds = _VALIDATION_SHARE * effort.seconds
-        validation = validate(bench, latencies, overheads, effort.plans, seconds, state.stage("validation"), progress)
+        validation, tails = validate(
+            bench, latencies, overheads, effort.plans, seconds, state.stage("validation"), progress
+        )
         energies, energy = (
             measure_energy(bench, meter, state.stage(f"energy by {meter.name}"), progress) if meter else ({}, None)
         )
@@ -87,6 +89,7 @@ def profile_store(
         chain=overheads,
         pack_ms=pack_ms,
         validation=validation,
+        tail=tails,
         energy=energy,
         conditions=found,
     )

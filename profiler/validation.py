@@ -1,4 +1,7 @@
-"""How well latency is predicted: random compositions are predicted from their parts, and measured as wholes."""
+"""How well latency is predicted: random compositions are predicted from their parts, and measured as wholes.
+
+How far the slowest of these inferences are above their predictions is the model's tail (`legodnn.tail`).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
+from legodnn.tail import Tail, tail_of
 
-_TIMED_RUNS = 4  # in a row, after one run that is not timed
-_LEAST_TURNS = 3
+_RUNS_AFTER_THE_FIRST = 4
+_LEAST_TURNS = 6  # so that 0.99 is known of twenty compositions, of first inferences too
 
 
 def validate(
@@ -27,34 +32,41 @@ def validate(
     stage: StageState | None = None,
     progress: Progress = no_progress,
     seed: int = 1,
-) -> tuple[Validation, ...]:
+) -> tuple[tuple[Validation, ...], tuple[Tail, ...]]:
     """Measure random compositions at every thread count, and hold their predictions against that.
 
     Args:
         bench: the options.
         latencies, overheads: what predictions are made of, see `predict`.
-        plans: number of compositions; nothing is validated if it is 0.
+        plans: number of compositions; nothing is validated, and no tail is known, if it is 0.
         seconds: time for each thread count.
-        stage: holds, by thread count, the milliseconds that each composition took when an interrupted validation
-            measured it; all are saved after each thread count. Those of another number of compositions are not used.
+        stage: holds, by thread count, the milliseconds of each composition's inferences when an interrupted validation
+            measured them, (plans, turns, 1 + 4): the first of each turn, and those that follow it. All are saved after
+            each thread count. Those of another number of compositions are not used.
         progress: is told how many of the seconds are over.
         seed: of the random compositions.
+
+    Returns:
+        The errors at each thread count, by the medians; and the tails, alone and after another composition.
     """
     if not plans:
-        return ()
+        return (), ()
     stage = stage or StageState()
     rng = random.Random(seed)
     drawn = [bench.draw(rng) for _ in range(plans)]
-    measured_ms = {threads: ms for threads, ms in stage.done.items() if len(ms) == plans}
-    found = []
+    measured_ms = {threads: ms for threads, ms in stage.done.items() if ms.ndim == 3 and len(ms) == plans}
+    found, tails = [], []
     for threads in bench.threads:
         if threads not in measured_ms:
-            measured_ms[threads] = np.array(measure_plans(bench, drawn, threads, seconds, progress))
+            measured_ms[threads] = measure_plans(bench, drawn, threads, seconds, progress)
             stage.save(measured_ms)
         predicted_ms = np.array(predict(bench, drawn, threads, latencies, overheads))
-        p50, p95 = np.percentile(np.abs(predicted_ms / measured_ms[threads] - 1), [50, 95])
+        first, warm = measured_ms[threads][:, :, 0], measured_ms[threads][:, :, 1:].reshape(plans, -1)
+        p50, p95 = np.percentile(np.abs(predicted_ms / np.median(warm, axis=1) - 1), [50, 95])
         found.append(Validation(threads=threads, plans=plans, median_error=float(p50), p95_error=float(p95)))
-    return tuple(found)
+        tails.append(tail_of((warm / predicted_ms[:, None]).ravel().tolist(), threads, "alone"))
+        tails.append(tail_of((first / predicted_ms[:, None]).ravel().tolist(), threads, "after"))
+    return tuple(found), tuple(tails)
 
 
 def measure_plans(
@@ -63,22 +75,28 @@ def measure_plans(
     threads: int,
     seconds: float,
     progress: Progress = no_progress,
-) -> list[float]:
-    """The median milliseconds of each of some compositions (see `Bench`), which take turns until the time is up."""
+) -> NDArray[np.float64]:
+    """Run some compositions (see `Bench`) in turns until the time is up.
+
+    Returns:
+        Milliseconds, (compositions, turns, 1 + 4): of the first inference of each turn, which follows one of another
+        composition, and of those that follow it.
+    """
     compositions = [bench.composition(numbers, threads) for numbers in plans]
-    times: list[list[float]] = [[] for _ in plans]
+    times: list[list[list[float]]] = [[] for _ in plans]
     end, turns, total = time.monotonic() + seconds, 0, max(1, math.ceil(seconds))
     with progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", total) as task:
         while turns < _LEAST_TURNS or time.monotonic() < end:
-            for composition, values in zip(compositions, times, strict=True):
-                composition.run(bench.inputs)
-                for _ in range(_TIMED_RUNS):
+            for composition, turn in zip(compositions, times, strict=True):
+                runs = []
+                for _ in range(1 + _RUNS_AFTER_THE_FIRST):
                     start = time.perf_counter_ns()
                     composition.run(bench.inputs)
-                    values.append((time.perf_counter_ns() - start) / 1e6)
+                    runs.append((time.perf_counter_ns() - start) / 1e6)
+                turn.append(runs)
             turns += 1
             task.at(min(total, seconds - max(0.0, end - time.monotonic())))
-    return [float(np.median(values)) for values in times]
+    return np.array(times)
 
 
 def predict(

@@ -91,6 +91,7 @@ class Runtime:
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
+        self._tail: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
         self.last_switch = Switch({}, 0.0, 0.0)
         self._models = open_models(measured, executor, isolated)
@@ -183,16 +184,22 @@ class Runtime:
 
     @budget.setter
     def budget(self, budget: Budget) -> None:
-        self.replan(budget, self._slowdown)
+        self.replan(budget, self._slowdown, tail=self._tail)
 
-    def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
-        """Set the budget and how much slower models run at the moment than they were profiled; on errors nothing
-        changes.
+    def replan(
+        self,
+        budget: Budget,
+        slowdown: Mapping[str, float],
+        nearest: bool = False,
+        tail: Mapping[str, float] | None = None,
+    ) -> Infeasible | None:
+        """Set the budget and how much slower than profiled models run now; on errors nothing changes.
 
         Args:
             budget: the limits.
             slowdown: by model, its latency now divided by its profiled latency; 1 for models that are not named.
             nearest: where no plan holds the budget, switch to the plan that comes nearest instead of raising.
+            tail: by model, how many times longer than planned its slowest inferences take, see `Scheduler.plan`.
 
         Returns:
             None if the plan that now runs holds the budget; else the report of why no plan does, whose nearest plan
@@ -201,28 +208,25 @@ class Runtime:
         Raises:
             InfeasibleError: no plan holds the budget, and the nearest plan was not asked for or does not exist.
             ClosedError, WorkloadError, StoreError, ExecutionError: as when `budget` is set.
-
-        Example:
-
-            report = runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True)
-            print("the budget holds" if report is None else report)
         """
         self._life.check()
         budget = _budget(budget)
-        if not isinstance(slowdown, Mapping):
-            raise WorkloadError(
-                f"slow-downs are numbers by model, such as {{'faces': 1.5}}, not {type(slowdown).__name__}"
-            )
+        tail = {} if tail is None else tail
+        for factors in (slowdown, tail):
+            if not isinstance(factors, Mapping):
+                raise WorkloadError(
+                    f"slow-downs and tails are numbers by model, such as {{'faces': 1.5}}, not {type(factors).__name__}"
+                )
         with self._changing:
             running, start, why = self.plan, time.perf_counter(), None
             try:
-                plan = self.scheduler.plan(budget, running=running, slowdown=slowdown)
+                plan = self.scheduler.plan(budget, running=running, slowdown=slowdown, tail=tail)
             except InfeasibleError as e:
                 if not nearest or e.report.nearest is None:
                     raise
                 why, plan = e.report, e.report.nearest
             self._go_to(plan, start)
-            self._slowdown = slowdown
+            self._slowdown, self._tail = slowdown, tail
             return why
 
     def _go_to(self, plan: Plan, start: float) -> None:
@@ -281,11 +285,6 @@ class Runtime:
         """Run one inference as `infer` does; return its outputs together with what ran and how long it took.
 
         Arguments and errors are those of `infer`.
-
-        Example:
-
-            answer = runtime.run("vgg16", image)
-            print(answer.outputs.keys(), answer.plan.options, f"{answer.latency_ms:.2f} ms")
         """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:

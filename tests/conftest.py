@@ -96,5 +96,5 @@ def store_copy(tiny_store: Store, tmp_path: Path) -> Path:
 def _profiled(store: Store) -> Store:
     from legodnn.profiler import Effort, profile_store
 
-    profile_store(store, Effort(threads=(1, 2), seconds=0.5, processes=1, plans=0)).save(default_path(store.path))
+    profile_store(store, Effort(threads=(1, 2), seconds=0.5, processes=1, plans=6)).save(default_path(store.path))
     return store

@@ -3,7 +3,10 @@
     store = untrained.build("resnet18", Path("stores/resnet18"))
     whole = untrained.undivided(Path("stores/resnet18"))
 
-`whole` is the same model with the same weights, as a store of one segment. Building needs `legodnn[train]`, measuring
+    switched = untrained.one_block("resnet18", Path("stores/resnet18"))
+
+`whole` is the same model with the same weights, as a store of one segment; `switched` has whole models of every
+sparsity as the options of one block. Building needs `legodnn[train]`, measuring
 does not: for a device without TensorFlow, stores are built on a workstation and copied.
 
     python benchmarks/support/untrained.py stores             # all of them
@@ -96,6 +99,46 @@ def build(name: str, path: Path) -> Store:
     _write(path.with_name(f"{path.name}.whole"), name, image, shapes, [single], outputs, {"whole.tflite": content})
     _write(path, name, image, shapes, segments, outputs, files)
     return Store(path)
+
+
+def one_block(name: str, path: Path) -> Store:
+    """Return the one-block store of a model whose store is at `path`; build it if it is not there.
+
+    The options of its block are whole models, in which every block has the same sparsity.
+    """
+    found = path.with_name(f"{path.name}.switched")
+    if found.exists():
+        return Store(found)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from legodnn.blocks.cutting.extract import compose_pieces, extract
+    from legodnn.blocks.export.convert import convert
+    from legodnn.blocks.importing.graph import macs
+    from legodnn.blocks.importing.opening import functional
+    from legodnn.blocks.pruning.prune import descendant
+
+    import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
+
+    original = model(name)
+    pieces = extract(original)
+    image = InputSpec(name=pieces[0].inputs[0], shape=tuple(original.input_shape[1:]))
+    outputs, blocks = pieces[-1].outputs, sum(piece.kind == "block" for piece in pieces)
+    files: dict[str, bytes] = {}
+    options: list[Option] = []
+    for sparsity in (0.0, *SPARSITIES):
+        variants = {
+            p.name: descendant(p.model, sparsity) if sparsity and p.kind == "block" else p.model for p in pieces
+        }
+        inputs = keras.Input(image.shape, name=image.name)
+        composed = compose_pieces(pieces, {image.name: inputs}, variants)[outputs[0]]
+        variant = functional(keras.Model(inputs, composed))
+        file = f"s{sparsity:g}.tflite"
+        files[file] = convert(variant)
+        option = _option(file, files[file], sparsity, variant.count_params(), macs(variant))
+        options.append(option.model_copy(update={"loss": blocks * sparsity}))
+    segment = Segment(name="model", kind="block", inputs=(image.name,), outputs=outputs, options=tuple(options))
+    shapes = {outputs[0]: tuple(original.output_shape[1:])}
+    _write(found, name, image, shapes, [segment], outputs, files)
+    return Store(found)
 
 
 def _option(file: str, content: bytes, sparsity: float, params: int, macs: int) -> Option:

@@ -6,18 +6,26 @@ import argparse
 
 from legodnn.commands.parser import CommandParser
 from legodnn.errors import WorkloadError
+from legodnn.tail import DEFAULT_QUANTILE
 from legodnn.units import parse_memory
 from legodnn.workload import Budget
 
 
 def add_budget_flags(parser: CommandParser) -> None:
-    """Declare --memory, --latency and --cores."""
+    """Declare --memory, --latency, --quantile and --cores."""
     parser.add_argument("--memory", metavar="SIZE", help="most memory for all models together, such as 20MB")
     parser.add_list(
         "--latency",
         _latency_item,
         metavar="[NAME=]MS",
         help="longest time of an inference in milliseconds, of every model or of the one named: 5, or faces=8,scenes=5",
+    )
+    parser.add_list(
+        "--quantile",
+        _quantile_item,
+        metavar="[NAME=]SHARE",
+        help="share of inferences that must keep their limit of latency, of every model or of the one named: 0.99, or "
+        f"faces=0.99; 0.5 is the median (default: {DEFAULT_QUANTILE:g}, nearly every frame)",
     )
     parser.add_argument(
         "--cores", type=float, metavar="N", help="most CPU cores for all models together; every model needs a rate_hz"
@@ -26,7 +34,12 @@ def add_budget_flags(parser: CommandParser) -> None:
 
 def budget_flags(args: argparse.Namespace) -> list[str]:
     """Return which of these flags were given."""
-    given = {"--memory": args.memory is not None, "--latency": bool(args.latency), "--cores": args.cores is not None}
+    given = {
+        "--memory": args.memory is not None,
+        "--latency": bool(args.latency),
+        "--quantile": bool(args.quantile),
+        "--cores": args.cores is not None,
+    }
     return [flag for flag, is_given in given.items() if is_given]
 
 
@@ -34,11 +47,12 @@ def budget_from(args: argparse.Namespace, given: Budget) -> Budget:
     """Return the workload's own budget, with the limits of the command line in place of its own.
 
     Raises:
-        WorkloadError: a flag holds no limit, or --latency limits all models and some by name.
+        WorkloadError: a flag holds no limit, or --latency or --quantile is for all models and for some by name.
     """
     return Budget(
         memory_bytes=given.memory_bytes if args.memory is None else _memory(args.memory),
-        latency_ms=_latency(args.latency or [], given.latency_ms),
+        latency_ms=_by_model("--latency", args.latency or [], given.latency_ms),
+        quantile=_by_model("--quantile", args.quantile or [], given.quantile),
         cores=given.cores if args.cores is None else args.cores,
     )
 
@@ -50,33 +64,45 @@ def _memory(text: str) -> int:
         raise WorkloadError(f"--memory: {e}") from None
 
 
-def _latency(items: list[str], given: float | dict[str, float] | None) -> float | dict[str, float] | None:
-    """Return the limits of latency: those of the workload, with what --latency says in their place."""
+# What the value of a flag is, and how it is written.
+_VALUES = {
+    "--latency": ("a number of milliseconds", "write 5 or NAME=5"),
+    "--quantile": ("a share of inferences", "write 0.95 or NAME=0.95"),
+}
+
+
+def _by_model(flag: str, items: list[str], given: float | dict[str, float] | None) -> float | dict[str, float] | None:
+    """Return numbers for all models or by name: those of the workload, with what a flag says in their place."""
     for_all, by_name = given, {}
-    for name, limit in map(_named_limit, items):
+    for name, number in (_named_number(flag, item) for item in items):
         if name is None:
-            for_all = limit
+            for_all = number
         else:
-            by_name[name] = limit
+            by_name[name] = number
     if not by_name:
         return for_all
     if isinstance(for_all, float | int):
-        raise WorkloadError("--latency for all models and --latency NAME=MS do not go together; name each model")
+        raise WorkloadError(f"{flag} for all models and {flag} NAME=... do not go together; name each model")
     return {**(for_all or {}), **by_name}
 
 
-def _named_limit(text: str) -> tuple[str | None, float]:
-    """Split [NAME=]MS into the model's name, None for all models, and the milliseconds."""
+def _named_number(flag: str, text: str) -> tuple[str | None, float]:
+    """Split [NAME=]NUMBER into the model's name, None for all models, and the number."""
     name, equals, number = text.rpartition("=")
     try:
         return name if equals else None, float(number)
     except ValueError:
-        raise WorkloadError(
-            f"--latency {text}: {number!r} is not a number of milliseconds; write 5 or NAME=5"
-        ) from None
+        what, how = _VALUES[flag]
+        raise WorkloadError(f"{flag} {text}: {number!r} is not {what}; {how}") from None
 
 
 def _latency_item(text: str) -> str:
     """Return the text of one limit, checked."""
-    _named_limit(text)
+    _named_number("--latency", text)
+    return text
+
+
+def _quantile_item(text: str) -> str:
+    """Return the text of one quantile, checked."""
+    _named_number("--quantile", text)
     return text

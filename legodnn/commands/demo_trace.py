@@ -7,10 +7,12 @@ from typing import Any
 
 from legodnn.errors import InfeasibleError
 from legodnn.profile import Profile
-from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.tails import stretch
+from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
-from legodnn.workload import Budget
+from legodnn.tail import DEFAULT_QUANTILE
+from legodnn.workload import Budget, Workload, WorkloadModel
 
 # (memory, latency) of each budget of the trace: 0 is what the smallest options take, 1 what the originals take, and
 # None is no limit.
@@ -47,7 +49,11 @@ def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dic
             least_ms += min(o.latency[0].median_ms for o in options)
             most_ms += original.latency[0].median_ms
         latency[store.name] = (least_ms, most_ms)
-    tables = [ModelTable.from_store(store, profile) for store, profile in zip(stores, profiles, strict=True)]
+    models = tuple(WorkloadModel(name=store.name, store=str(store.path)) for store in stores)
+    tables = workload_tables(Workload(models=models), list(zip(stores, profiles, strict=True)))
+    # Limits are for most inferences, so they are as far above the medians as the slowest of these.
+    stretched = {table.name: stretch(table.tails, 1, DEFAULT_QUANTILE) or 1.0 for table in tables}
+    latency = {name: (a * stretched[name], b * stretched[name]) for name, (a, b) in latency.items()}
     scheduler, budgets = Scheduler(tables), []
     for memory, time in _TRACE:
         budget: dict[str, Any] = {}

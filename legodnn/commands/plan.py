@@ -18,6 +18,7 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.savings import little_to_save
 from legodnn.store import Store
+from legodnn.tail import percentile
 from legodnn.units import size
 from legodnn.workload import load_workload
 
@@ -90,22 +91,24 @@ def _table(plan: Plan) -> str:
     rows = []
     for m in plan.models:
         if m.suspended:
-            rows.append([m.name, "suspended", "", "", "", "", ""])
+            rows.append([m.name, "suspended", "", "", "", "", "", "", ""])
             continue
-        slack = "" if m.latency_limit_ms is None else f"{m.latency_limit_ms - m.latency_ms:.3g} ms"
+        tail = "" if m.quantile_ms is None else f"{percentile(m.quantile)} {m.quantile_ms:.3g} ms"
         options = " ".join(f"{block}={option}" for block, option in m.options.items())
         rows.append(
             [
                 m.name,
                 f"{m.accuracy:.4f} ± {m.accuracy_error:.4f}",
                 f"{m.latency_ms:.3g} ms",
-                slack,
+                tail,
+                "" if m.latency_limit_ms is None else f"{m.latency_limit_ms:.3g} ms",
+                "" if m.slack_ms is None else f"{m.slack_ms:.3g} ms",
                 str(m.threads),
                 size(m.memory_bytes),
                 options,
             ]
         )
-    return text_table(rows, ["model", "accuracy", "latency", "slack", "threads", "memory", "options"])
+    return text_table(rows, ["model", "accuracy", "latency", "tail", "limit", "slack", "threads", "memory", "options"])
 
 
 def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:
@@ -130,6 +133,9 @@ def _summary(plan: Plan, gains: Gains, scheduler: Scheduler) -> str:
     if gains.cores is not None:
         lines.append(f"0.1 core more would buy {_gain(gains.cores)}")
     lines += [f"1 ms more for {name} would buy {_gain(gain)}" for name, gain in gains.latency.items()]
+    if limited := [m for m in plan.models if m.latency_limit_ms is not None and not m.suspended]:
+        shares = dict.fromkeys(f"{100 * m.quantile:.6g} %" for m in limited)
+        lines.append(f"limits of latency are for {' and '.join(shares)} of inferences (--quantile)")
     return "\n".join(lines)
 
 
@@ -155,11 +161,7 @@ def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         slack["memory_bytes"] = budget.memory_bytes - plan.memory_bytes
     if budget.cores is not None:
         slack["cores"] = max(0.0, budget.cores - plan.cores)
-    slack["latency_ms"] = {
-        m.name: m.latency_limit_ms - m.latency_ms
-        for m in plan.models
-        if m.latency_limit_ms is not None and not m.suspended
-    }
+    slack["latency_ms"] = {m.name: m.slack_ms for m in plan.models if m.slack_ms is not None}
     slack["accuracy"] = {
         m.name: m.accuracy - t.min_accuracy
         for m, t in zip(plan.models, scheduler.tables, strict=True)

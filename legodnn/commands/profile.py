@@ -18,9 +18,11 @@ from legodnn.commands.width_profile import profile_widths
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import is_folder
+from legodnn.learned import LEARNED_SUFFIX, Learned, with_learned
 from legodnn.profile import Profile, default_path, merge
 from legodnn.savings import little_to_save
 from legodnn.store import Store
+from legodnn.tail import percentile
 from legodnn.units import size
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--merge",
         action="store_true",
-        help="measure nothing: put profiles of one store and one device together, in the file that --out names",
+        help="measure nothing: put profiles of one store and one device together, and what a governor learned in use "
+        "(NAME.learned.json), in the file that --out names",
     )
     parser.add_argument(
         "--out", metavar="FILE", help="file of the profile, for one store (default: NAME.profile.json beside it)"
@@ -181,7 +184,11 @@ def _merge(args: argparse.Namespace) -> int:
         )
     if folder := next((path for path in args.stores if is_folder(Path(path))), None):
         raise ProfileError(f"{folder} is a folder; --merge takes the files of profiles, such as {default_path(folder)}")
-    profile = merge([Profile.load(file) for file in args.stores])
+    files = [file for file in args.stores if not file.endswith(LEARNED_SUFFIX)]
+    profile = merge([Profile.load(file) for file in files])
+    for file in args.stores:
+        if file.endswith(LEARNED_SUFFIX):
+            profile = with_learned(profile, Learned.load(file))
     _check_writable(Path(args.out))
     profile.save(args.out)
     if args.json:
@@ -214,6 +221,9 @@ def profile_table(profile: Profile) -> str:
     return f"{profile.model} on {device.cpu}, {device.cores} cores, {device.executor}\n{text_table(rows, header)}"
 
 
+_CONDITIONS = {"alone": "alone", "after": "after others", "beside": "beside another model", "use": "in use"}
+
+
 def profile_summary(profile: Profile) -> str:
     """Return lines about what a profile says beside its options: overhead, predictions, contention, energy."""
     lines = []
@@ -224,6 +234,13 @@ def profile_summary(profile: Profile) -> str:
             f"predicted against measured latency of {v.plans} random plans, {v.threads} threads: median error "
             f"{v.median_error:.1%}, 95th percentile {v.p95_error:.1%}"
         )
+    for tail in profile.tail:
+        at = ", ".join(f"{percentile(q)} x {s:.2f}" for q, s in zip(tail.quantiles, tail.stretch, strict=True))
+        lines.append(
+            f"inferences {_CONDITIONS[tail.condition]} ({tail.threads} threads) take, over their prediction: {at}"
+        )
+    if not profile.tail:
+        lines.append("no tail is known: limits of latency can only be about medians (--quantile 0.5)")
     for other in profile.contention:
         lines.append(f"beside {other.model} it takes {other.slowdown:.2f} times as long")
     if profile.energy:

@@ -20,6 +20,7 @@ from legodnn.printable import option_label
 from legodnn.profile import Profile
 from legodnn.progress import no_progress
 from legodnn.store import Store
+from legodnn.tail import percentile
 from legodnn.units import size
 from legodnn.workload import Budget, Workload, load_workload, read_trace
 
@@ -63,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--trace",
         metavar="FILE",
-        help="JSON list of budgets, instead of --memory, --latency and --cores: "
+        help="JSON list of budgets, instead of --memory, --latency, --quantile and --cores: "
         '[{"memory_bytes": 10000000, "latency_ms": 1.5}, ...]',
     )
     parser.add_argument(
@@ -176,10 +177,10 @@ def steps_json(steps: Sequence[Step]) -> str:
 def steps_table(steps: Sequence[Step]) -> str:
     """Return a table with a row for each budget and model: what was asked, chosen, predicted and measured."""
     rows = [row for number, step in enumerate(steps, start=1) for row in _step_rows(number, step)]
-    header = ["#", "memory", "cores", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "memory used"]
-    header += ["switched", "plan + switch ms"]
+    header = ["#", "memory", "cores", "ms limit", "model", "sparsity by block", "accuracy", "latency ms", "tail ms"]
+    header += ["above", "memory used", "switched", "plan + switch ms"]
     return text_table(rows, header) + (
-        "\n\naccuracy, latency and memory: predicted / measured"
+        "\n\naccuracy, latency (median), tail and memory: predicted / measured; above: share of inferences above limit"
         + ("; under a refused budget the plan before ran on" if any(step.refused for step in steps) else "")
     )
 
@@ -201,18 +202,21 @@ def _step_rows(number: int, step: Step) -> Iterator[Sequence[object]]:
     ]
     for model in step.plan.models:
         measured = step.models.get(model.name)
-        latency = step.latency_limits_ms.get(model.name)
+        limit_ms = step.latency_limits_ms.get(model.name)
+        above = "" if measured is None or measured.above_limit is None else f"{measured.above_limit:.1%}"
         yield [
             *common[:3],
-            f"{latency:.3f}" if latency else "any",
+            "any" if limit_ms is None else f"{percentile(model.quantile)} {limit_ms:.3f}",
             model.name,
             "suspended" if model.suspended else " ".join(map(option_label, model.options.values())),
             _pair(model.accuracy, measured.accuracy if measured else None),
             _pair(model.latency_ms, measured.median_ms if measured else None),
+            _pair(model.quantile_ms, measured.quantile_ms if measured else None),
+            above,
             *common[3:],
         ]
         common = [""] * len(common)
 
 
-def _pair(predicted: float, measured: float | None) -> str:
-    return f"{predicted:.3f} / {'-' if measured is None else f'{measured:.3f}'}"
+def _pair(predicted: float | None, measured: float | None) -> str:
+    return " / ".join("-" if value is None else f"{value:.3f}" for value in (predicted, measured))

@@ -62,16 +62,19 @@ def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:
     Returns:
         For each budget `memory_bytes`, `objective`, and the `accuracy` of each running model by name.
     """
-    unlimited = Budget(latency_ms=budget.latency_ms, cores=budget.cores)
-    most = scheduler.plan(unlimited).memory_bytes
+
+    def with_memory(memory: int | None) -> Budget:
+        return Budget(**{**budget.model_dump(), "memory_bytes": memory})
+
+    most = scheduler.plan(with_memory(None)).memory_bytes
     try:
-        least = scheduler.plan(Budget(memory_bytes=1, latency_ms=budget.latency_ms, cores=budget.cores)).memory_bytes
+        least = scheduler.plan(with_memory(1)).memory_bytes
     except InfeasibleError as e:
         least = int(next(limit.needed or 0 for limit in e.report.limits if limit.kind == "memory"))
     step = max(1, (most - least) // _SWEEP_POINTS)
     points = []
     for memory in (*range(max(1, least), most, step), max(1, most)):
-        plan = scheduler.plan(Budget(memory_bytes=memory, latency_ms=budget.latency_ms, cores=budget.cores))
+        plan = scheduler.plan(with_memory(memory))
         accuracy = {m.name: m.accuracy for m in plan.models if not m.suspended}
         points.append({"memory_bytes": memory, "objective": plan.objective, "accuracy": accuracy})
     return points

@@ -27,12 +27,17 @@ from legodnn.workload import Budget
 
 
 class MeasuredModel(Schema):
-    """What was measured of one model under one budget. `accuracy` (see `scores`) is None if labels are not known."""
+    """What was measured of one model under one budget. `accuracy` (see `scores`) is None if labels are not known.
+
+    `quantile_ms` is what the share of inferences that its limit is for took at most (`ModelPlan.quantile`), and
+    `above_limit` the share of those above the limit; None where it has none.
+    """
 
     inferences: int
     accuracy: float | None
     median_ms: float
-    p95_ms: float
+    quantile_ms: float
+    above_limit: float | None
 
 
 class Step(Schema):
@@ -159,10 +164,15 @@ def _measure(
             inferences=len(values),
             accuracy=scores[name].value() if name in scores else None,
             median_ms=statistics.median(values),
-            p95_ms=sorted(values)[int(0.95 * len(values))],
+            quantile_ms=sorted(values)[int(runtime.plan[name].quantile * len(values))],
+            above_limit=_share_above(values, runtime.plan[name].latency_limit_ms),
         )
         for name, values in times.items()
     }
+
+
+def _share_above(values_ms: Sequence[float], limit_ms: float | None) -> float | None:
+    return None if limit_ms is None else sum(value > limit_ms for value in values_ms) / len(values_ms)
 
 
 def _score(name: str, output: NDArray[np.float32], labels: NDArray[Any]) -> Score:

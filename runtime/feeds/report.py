@@ -12,6 +12,7 @@ from legodnn.files import write_atomic
 from legodnn.printable import option_label
 from legodnn.profile import Profile
 from legodnn.store import Store
+from legodnn.tail import percentile
 from legodnn.units import size
 
 if TYPE_CHECKING:
@@ -57,9 +58,10 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 {inline}
 <h2>Every budget</h2>
 <p>One coloured box for each block, with the share of channels removed and the precision where it is not float32 (of
-whole files, their names); an orange frame marks a block whose file was opened at this budget. Accuracy, latency and
-memory are given as predicted / measured; measured memory is the growth of the process since it held everything but the
-models. Under a refused budget the plan before ran on.</p>
+whole files, their names); an orange frame marks a block whose file was opened at this budget. Accuracy, latency (the
+median), its tail (what the share of inferences that the limit is for takes at most, p95 for 95 %) and memory are given
+as predicted / measured; measured memory is the growth of the process since it held everything but the models. Above
+limit is the share of inferences that took longer. Under a refused budget the plan before ran on.</p>
 <div class="scroll">{_table(stores, steps)}</div>
 </body></html>
 """
@@ -83,19 +85,8 @@ def _model_line(name: str, store: Store) -> str:
 
 
 _HEADER = (
-    *(
-        "#",
-        "memory limit",
-        "cores limit",
-        "latency limit",
-        "model",
-        "blocks",
-        "accuracy",
-        "latency ms",
-        "memory",
-        "switched",
-    ),
-    *("plan ms", "switch ms"),
+    *("#", "memory limit", "cores limit", "latency limit", "model", "blocks", "accuracy", "latency ms", "tail ms"),
+    *("above limit", "memory", "switched", "plan ms", "switch ms"),
 )
 _LEFT_ALIGNED = (_HEADER.index("model"), _HEADER.index("blocks"))
 
@@ -130,9 +121,10 @@ def _total_cells(step: Step) -> tuple[str, ...]:
 
 def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
     plan, measured = step.plan[name], step.models.get(name)
-    limit = f"{step.latency_limits_ms[name]:.3f}" if name in step.latency_limits_ms else "none"
+    limit_ms = step.latency_limits_ms.get(name)
+    limit = "none" if limit_ms is None else f"{percentile(plan.quantile)} {limit_ms:.3f}"
     if plan.suspended or measured is None:
-        return (limit, html.escape(name), "suspended", "", "")
+        return (limit, html.escape(name), "suspended", "", "", "", "")
     boxes = []
     for block in store.manifest.blocks:
         option = block.option(plan.options[block.name])
@@ -143,7 +135,9 @@ def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
         f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
     )
     latency = f"{plan.latency_ms:.3f} / {measured.median_ms:.3f}"
-    return (limit, html.escape(name), "".join(boxes), accuracy, latency)
+    tail = f"{'-' if plan.quantile_ms is None else f'{plan.quantile_ms:.3f}'} / {measured.quantile_ms:.3f}"
+    above = "" if measured.above_limit is None else f"{measured.above_limit:.1%}"
+    return (limit, html.escape(name), "".join(boxes), accuracy, latency, tail, above)
 
 
 def _colour(sparsity: float) -> str:

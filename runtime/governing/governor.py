@@ -5,10 +5,11 @@
             logits = runtime.infer("faces", image)
 
 Once a second it reads the device (`device.monitor`) and decides on a budget (`policy`); if the budget has changed, the
-runtime re-plans and switches. It also watches how long inferences take (`slowdown_tracker`), so that contention and
-heat count. The budget that the runtime has when the governor is made is the application's own, and no decision is ever
-wider. Where no plan holds the limits, the nearest plan runs; where a block cannot be loaded, the old plan runs on and
-the switch is tried again later. Every decision is logged with its reason (`telemetry`).
+runtime re-plans and switches. It also watches how long inferences take (`slowdown_tracker`), the slowest ones too
+(`tail_tracker`), so that contention and heat count, and limits hold for the share of inferences that they are for. The
+budget that the runtime has when the governor is made is the application's own, and no decision is ever wider. Where no
+plan holds the limits, the nearest plan runs; where a block cannot be loaded, the old plan runs on and the switch is
+tried again later. Every decision is logged with its reason (`telemetry`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from legodnn.printable import shown
 from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation, State, decide
 from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
+from legodnn.runtime.governing.tail_tracker import TailTracker
 from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.tail import Tail
 from legodnn.workload import Budget
 
 _RETRY_S = 10.0
@@ -47,7 +50,13 @@ class Governed(Protocol):
     def plan(self) -> Plan:
         """The plan that runs."""
 
-    def replan(self, budget: Budget, slowdown: Mapping[str, float], nearest: bool = False) -> Infeasible | None:
+    def replan(
+        self,
+        budget: Budget,
+        slowdown: Mapping[str, float],
+        nearest: bool = False,
+        tail: Mapping[str, float] | None = None,
+    ) -> Infeasible | None:
         """See `Runtime.replan`."""
 
 
@@ -93,6 +102,7 @@ class Governor:
         self._metrics = metrics
         self._interval_s = interval_s
         self._slowdowns = SlowdownTracker(runtime.scheduler.tables)
+        self._tails = TailTracker(runtime.scheduler.tables)
         self._state = State()
         self._retry_s = math.inf
         self._ended = threading.Event()
@@ -100,15 +110,17 @@ class Governor:
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
 
     def observe(self, plan: ModelPlan, latency_ms: float) -> None:
-        """Note one inference, for the slow-down of its model and the metrics.
+        """Note one inference, for the slow-down and the tail of its model and the metrics.
 
         Args:
             plan: what the model ran.
             latency_ms: how long the inference took.
         """
-        self._slowdowns.add(plan, latency_ms)
+        ratio = self._slowdowns.add(plan, latency_ms)
+        if ratio is not None:
+            self._tails.add(plan, ratio)
         if self._metrics is not None:
-            self._metrics.inferred(plan.name, latency_ms)
+            self._metrics.inferred(plan, latency_ms)
 
     def step(self) -> Decision:
         """Read the device, decide, and apply the decision if it changes anything. The thread calls this repeatedly.
@@ -141,8 +153,11 @@ class Governor:
     def _step(self, anew: bool) -> Decision:
         """Read, decide and apply; `anew` applies even what changes nothing of what the device can spare."""
         readings = self._monitor.read()
-        held, ratios = self.runtime.plan.memory_bytes, self._slowdowns.ratios(self.policy.observations)
-        self._state, decision = decide(self.policy, self.demand, self._state, Situation(readings, held, ratios))
+        plan, ratios = self.runtime.plan, self._slowdowns.ratios(self.policy.observations)
+        limited = (m for m in plan.models if m.latency_limit_ms is not None and not m.suspended)
+        excesses = {m.name: excess for m in limited if (excess := self._tails.excess(m)) is not None}
+        situation = Situation(readings, plan.memory_bytes, ratios, excesses)
+        self._state, decision = decide(self.policy, self.demand, self._state, situation)
         if self._metrics is not None:
             self._metrics.read(readings)
         if anew or decision.changes or readings.time_s >= self._retry_s:
@@ -162,10 +177,17 @@ class Governor:
     def _apply(self, decision: Decision) -> tuple[str, str]:
         """Apply a decision as far as possible; returns the outcome (see `log_decision`) and what was wrong."""
         try:
-            why = self.runtime.replan(decision.budget, decision.slowdown, nearest=True)
+            why = self.runtime.replan(decision.budget, decision.slowdown, nearest=True, tail=decision.tail)
         except LegoError as e:
             return "kept", str(e)
         return ("applied", "") if why is None else ("nearest", str(why))
+
+    def learned(self, name: str) -> tuple[Tail, ...]:
+        """Return what was learned of a model's tail in use, by thread count; empty if it ran too seldom.
+
+        `legodnn.runtime.governing.keep_learned.save_learned` keeps it beside the profile.
+        """
+        return self._tails.tails(name)
 
     def start(self) -> None:
         """Start the thread, which takes its first decision at once, and watching inferences; once is enough."""

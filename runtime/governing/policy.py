@@ -3,7 +3,7 @@
     state, decision = decide(Policy(), demand, State(), situation)
 
 `decide` is a pure function: it reads no clock, no file and no runtime; `governor` carries its decisions out. Memory and
-compute follow what is available, and each model's speed follows what was measured of it, all by the same rule
+compute follow what is available, and each model's speed and tail follow what was measured of it, all by the same rule
 (`hysteresis`): down at once, up slowly.
 """
 
@@ -38,7 +38,8 @@ class Policy:
         relief: the share of their memory that models keep then, and the share of the processors that they keep while
             the device holds its processors back (heat, power); 0 to 1.
         observations: the number of inferences of a model from which its speed is judged.
-        memory, cores, speed: how the limits of memory and compute, and the models' speeds, follow their targets.
+        memory, cores, speed, tail: how the limits of memory and compute, the models' speeds, and those of their slowest
+            inferences, follow their targets.
 
     Raises:
         ConfigError: a setting makes no sense.
@@ -51,6 +52,7 @@ class Policy:
     memory: Hysteresis = field(default_factory=Hysteresis)
     cores: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.1, growth=0.25))
     speed: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.1, margin=0.0))
+    tail: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.05, margin=0.0))
 
     def __post_init__(self) -> None:
         if not (0 <= self.reserve < 1 and self.pressure > 0 and 0 < self.relief <= 1 and self.observations > 0):
@@ -87,11 +89,14 @@ class Situation:
         readings: the state of the device.
         held_bytes: the memory that the models hold now. They can keep it, besides what is available.
         ratios: by model, how many times longer than profiled its inferences take; only models with enough inferences.
+        excesses: by model, how many times longer than its profile promises the share of inferences takes that its limit
+            of latency is for; only models with a limit and enough inferences.
     """
 
     readings: Readings
     held_bytes: int
     ratios: Mapping[str, float] = field(default_factory=dict)
+    excesses: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,15 @@ class State:
         memory: the memory limit, in bytes.
         cores: the compute limit, in processors.
         speed: by model, its speed as a factor of the profiled speed.
+        tail: by model, the speed of its slowest inferences as a factor of what its profile promises; only models of
+            which enough was seen.
         relieved_s: when models last had to give memory back because of pressure.
     """
 
     memory: Level = field(default_factory=Level)
     cores: Level = field(default_factory=Level)
     speed: Mapping[str, Level] = field(default_factory=dict)
+    tail: Mapping[str, Level] = field(default_factory=dict)
     relieved_s: float = -math.inf
 
 
@@ -116,8 +124,8 @@ class DecidedChange:
     """One thing that a decision changes.
 
     Attributes:
-        what: "memory", "cores" or "speed of NAME".
-        before, after: bytes, processors, or the factor of the slow-down; None for no limit.
+        what: "memory", "cores", "speed of NAME" or "tail of NAME".
+        before, after: bytes, processors, the factor of the slow-down, or that of the tail; None for no limit.
         why: the reason, in one line for people.
     """
 
@@ -135,18 +143,24 @@ class Decision:
         budget: the limits.
         slowdown: by model, how many times longer than profiled its inferences take; only models whose slow-down is not
             the expected one.
+        tail: by model, how many times longer than planned its slowest inferences take, beside the slow-down (see
+            `Scheduler.plan`); only models of which enough was seen.
         changes: what differs from the decision before; if nothing does, there is nothing to do.
     """
 
     budget: Budget
     slowdown: Mapping[str, float]
+    tail: Mapping[str, float] = field(default_factory=dict)
     changes: tuple[DecidedChange, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The decision as JSON data, for a log line."""
         budget = self.budget.model_dump(exclude_none=True)
-        slowdown = {name: round(factor, 4) for name, factor in self.slowdown.items()}
-        return {"budget": budget, "slowdown": slowdown, "changes": [asdict(change) for change in self.changes]}
+        slowdown, tail = (
+            {name: round(factor, 4) for name, factor in factors.items()} for factors in (self.slowdown, self.tail)
+        )
+        changes = [asdict(change) for change in self.changes]
+        return {"budget": budget, "slowdown": slowdown, "tail": tail, "changes": changes}
 
 
 def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -> tuple[State, Decision]:
@@ -167,6 +181,7 @@ def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -
         memory=follow(state.memory, _memory(policy, state, situation, pressed), now, policy.memory),
         cores=state.cores,
         speed=dict(state.speed),
+        tail=dict(state.tail),
         relieved_s=now if pressed else state.relieved_s,
     )
     if (cores := _cores(policy, demand, situation.readings)) is not None:
@@ -175,8 +190,12 @@ def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -
         speed = min(max(1 / ratio, _SLOWEST), _FASTEST)
         level = state.speed.get(name, Level(_expected_speed(demand, name)))
         new.speed[name] = follow(level, speed, now, policy.speed)  # type: ignore[index]
+    for name, excess in situation.excesses.items():
+        speed = min(max(1 / excess, _SLOWEST), _FASTEST)
+        new.tail[name] = follow(state.tail.get(name, Level(1.0)), speed, now, policy.tail)  # type: ignore[index]
     budget, slowdown = _budget_and_slowdowns(demand, new)
-    return new, Decision(budget, slowdown, _changes(demand, state, new, situation, pressed))
+    tail = _tails(demand, new, slowdown)
+    return new, Decision(budget, slowdown, tail, _changes(demand, state, new, situation, pressed))
 
 
 def _pressed(policy: Policy, state: State, now_s: float, situation: Situation) -> bool:
@@ -219,10 +238,22 @@ def _budget_and_slowdowns(demand: Demand, state: State) -> tuple[Budget, dict[st
     memory = _limit(state.memory, demand.most_memory_bytes, own.memory_bytes)
     cores = own.cores if demand.most_cores is None else _limit(state.cores, demand.most_cores, own.cores)
     budget = Budget(
-        memory_bytes=None if memory is None else max(1, int(memory)), latency_ms=own.latency_ms, cores=cores
+        memory_bytes=None if memory is None else max(1, int(memory)),
+        latency_ms=own.latency_ms,
+        quantile=own.quantile,
+        cores=cores,
     )
     unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(demand, name)}
     return budget, {name: 1 / speed for name, speed in unlike.items()}
+
+
+def _tails(demand: Demand, state: State, slowdown: Mapping[str, float]) -> dict[str, float]:
+    """What the slowest inferences take more than planned: what was seen of them counts instead of the slow-down."""
+    expected = {name: demand.expected.get(name, 1.0) for name in state.tail}
+    return {
+        name: min(expected[name] / level.value / slowdown.get(name, expected[name]), _FASTEST)
+        for name, level in state.tail.items()
+    }
 
 
 def _expected_speed(demand: Demand, name: str) -> float:
@@ -257,6 +288,11 @@ def _changes(
         if old != new:
             why = f"its inferences take {situation.ratios[name]:.2f} times as long as profiled"
             changes.append(DecidedChange(f"speed of {name}", old, new, f"{why}{_heat(readings)}"))
+    for name, level in after.tail.items():
+        old, new = (1 / value for value in (before.tail.get(name, Level(1.0)).value, level.value))
+        if old != new:
+            why = f"its slowest inferences take {situation.excesses[name]:.2f} times as long as promised"
+            changes.append(DecidedChange(f"tail of {name}", old, new, f"{why}{_heat(readings)}"))
     return tuple(changes)
 
 

@@ -2,7 +2,8 @@
 
 Contention and heat slow a whole model down by much the same factor, whatever options it runs. So the ratio measured on
 the running composition rescales the profile of all others, as in LegoDNN (Han et al., MobiCom 2021). The median ignores
-single inferences that waited for a page of memory or a garbage collection.
+single inferences that waited for a page of memory or a garbage collection. The first inference after a switch is not
+counted: it brings the new blocks' weights into the caches, which is the switch's doing.
 """
 
 from __future__ import annotations
@@ -33,19 +34,28 @@ class SlowdownTracker:
         self._lock = threading.Lock()
         self._profiled: dict[str, tuple[ModelPlan, float]] = {}
 
-    def add(self, plan: ModelPlan, latency_ms: float) -> None:
+    def add(self, plan: ModelPlan, latency_ms: float) -> float | None:
         """Note one inference.
 
         Args:
             plan: what the model ran.
             latency_ms: how long the inference took.
+
+        Returns:
+            How many times longer than profiled it took; None if it does not count.
         """
         known = self._profiled.get(plan.name)
         if known is None or known[0] is not plan:
+            switched = known is None or (known[0].threads, known[0].options) != (plan.threads, plan.options)
             known = self._profiled[plan.name] = plan, profiled_ms(self._tables[plan.name], plan)
-        if known[1] > 0:
-            with self._lock:
-                self._ratios[plan.name].append(latency_ms / known[1])
+            if switched:
+                return None
+        if known[1] <= 0:
+            return None
+        ratio = latency_ms / known[1]
+        with self._lock:
+            self._ratios[plan.name].append(ratio)
+        return ratio
 
     def ratios(self, least: int) -> dict[str, float]:
         """By model, the median of measured over profiled latency; only models with at least `least` inferences."""

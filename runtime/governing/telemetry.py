@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from legodnn.errors import DependencyError
-from legodnn.plan import Plan
+from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.governing.policy import Decision
 
@@ -57,6 +57,7 @@ def log_decision(decision: Decision, readings: Readings, outcome: str, message: 
             "memory_bytes": plan.memory_bytes,
             "accuracy": {m.name: m.accuracy for m in plan.models if not m.suspended},
             "latency_ms": {m.name: m.latency_ms for m in plan.models if not m.suspended},
+            "quantile_ms": {m.name: m.quantile_ms for m in plan.models if not m.suspended},
         },
     }
     LOGGER.log(logging.INFO if outcome == "applied" else logging.WARNING, json.dumps(line, allow_nan=False))
@@ -84,10 +85,11 @@ class Metrics:
         self._inference = prometheus.Histogram(
             "inference_seconds", "Latency of inferences", buckets=_LATENCY_S, **of_model
         )
+        self._late = prometheus.Counter("late_inferences", "Inferences above their limit of latency", **of_model)
         self._decisions = prometheus.Counter(
             "decisions", "Decisions by what came of them", labelnames=["outcome"], **here
         )
-        self._changes = prometheus.Counter("changes", "Limits and speeds changed", labelnames=["what"], **here)
+        self._changes = prometheus.Counter("changes", "Limits, speeds and tails changed", labelnames=["what"], **here)
         self._apply = prometheus.Histogram("apply_seconds", "Time to re-plan and switch", buckets=_CHANGE_S, **here)
         self._available = prometheus.Gauge("memory_available_bytes", "Memory that the device can spare", **here)
         self._pressure = prometheus.Gauge(
@@ -110,9 +112,11 @@ class Metrics:
 
         return start_http_server(port, address, self._registry)
 
-    def inferred(self, model: str, latency_ms: float) -> None:
-        """Count one inference of a model."""
-        self._inference.labels(model).observe(latency_ms / 1e3)
+    def inferred(self, plan: ModelPlan, latency_ms: float) -> None:
+        """Count one inference of a model, given what it ran; and whether it was above its limit."""
+        self._inference.labels(plan.name).observe(latency_ms / 1e3)
+        if plan.latency_limit_ms is not None and latency_ms > plan.latency_limit_ms:
+            self._late.labels(plan.name).inc()
 
     def read(self, readings: Readings) -> None:
         """Show the state of the device."""

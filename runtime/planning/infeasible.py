@@ -32,6 +32,7 @@ _NEAREST_STEPS = 80
 # The first common relaxation that is tried, and the greatest.
 _FIRST_EXCESS = Fraction(1, 1024)
 _MOST_EXCESS = Fraction(1 << 60)
+_NO_LIMIT_DOES = Fraction(1 << 120)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def infeasibility_report(
         Limit(
             kind=key.kind,
             model=None if key.model < 0 else names[key.model],
+            quantile=limits.quantile[key.model] if key.kind == "latency" else None,
             limit=_value(limits, key),
             needed=_needed(instance, limits, key) if key in clashing else None,
             clashes=key in clashing,
@@ -129,16 +131,28 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return float(least_memory(instance, freed) or 0)
     if key.kind == "cores":
         return (least_cores(instance, freed) or 0) / NANO
-    model, slowdown = instance.models[key.model], instance.slowdown[key.model]
+    model = instance.models[key.model]
     if key.kind == "latency":
-        latencies = np.unique(model.frontier.latency)
-
-        def scaled(i: int) -> Fraction:
-            return Fraction(int(latencies[i]), NS_PER_MS) * slowdown
-
-        return _at_least(scaled(_first(len(latencies), lambda i: feasible(instance, _with(limits, key, scaled(i))))))
+        return _at_least(min(_needed_with(instance, limits, key, n) for n in model.table.thread_counts))
     levels = np.unique(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
+
+
+def _needed_with(instance: Instance, limits: Limits, key: _Key, threads: int) -> Fraction:
+    """The least limit of latency, of those that compositions with one thread count just hold, at which a plan exists.
+
+    It is greater than any limit if there is none.
+    """
+    frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, threads)
+    latencies = np.unique(frontier.latency[frontier.threads == threads])
+
+    def scaled(i: int) -> Fraction:
+        return Fraction(int(latencies[i]), NS_PER_MS) * factor
+
+    def would_do(i: int) -> bool:
+        return feasible(instance, _with(limits, key, scaled(i)))
+
+    return scaled(_first(len(latencies), would_do)) if would_do(len(latencies) - 1) else _NO_LIMIT_DOES
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:
@@ -174,7 +188,8 @@ def _nearest(instance: Instance, limits: Limits) -> tuple[Fraction, Limits | Non
 def _relaxed(limits: Limits, excess: Fraction) -> Limits:
     """The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size."""
     factor = 1 + excess
-    return Limits(
+    return replace(
+        limits,
         memory=None if limits.memory is None else int(limits.memory * factor),
         cores=None if limits.cores is None else int(limits.cores * factor),
         latency=tuple(None if t is None else t * factor for t in limits.latency),

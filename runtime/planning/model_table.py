@@ -13,7 +13,8 @@ from legodnn.errors import WorkloadError
 from legodnn.manifest import Link, Option, interaction_problem
 from legodnn.printable import shown
 from legodnn.profile import OptionProfile, Profile
-from legodnn.schema import MOST_OPTIONS, MOST_SEGMENTS
+from legodnn.runtime.planning.tails import Companion, Tails, tails_of
+from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Store
 from legodnn.workload import WorkloadModel
 
@@ -74,7 +75,8 @@ class ModelTable:
         accuracy_error: nine in ten predicted accuracies of plans are within it.
         overhead_ms: by thread count, the latency of a composition beyond that of its segments; 0 where not given.
         slowdown: how many times slower than profiled the model is expected to run, unless a plan is told otherwise.
-        weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
+        tails: how much longer than the median its slowest inferences take. Empty: no longer. None: that is not known.
+        weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
 
     Raises:
@@ -89,9 +91,11 @@ class ModelTable:
     accuracy_error: float = 0.0
     overhead_ms: Mapping[int, float] = field(default_factory=dict)
     slowdown: float = 1.0
+    tails: Tails | None = field(default_factory=dict)
     weight: float = 1.0
     rate_hz: float | None = None
     latency_ms: float | None = None
+    quantile: float | None = None
     min_accuracy: float | None = None
     critical: bool = True
     threads: int | None = None
@@ -115,6 +119,10 @@ class ModelTable:
         _check(self.weight, f"{self.name}: weight", above=0)
         _check(self.slowdown, f"{self.name}: slowdown", above=0, most=1e6)
         _check(self.accuracy_error, f"{self.name}: accuracy_error", least=0)
+        for tail in (self.tails or {}).values():
+            for quantile, stretch in tail.items():
+                _check(quantile, f"{self.name}: quantile of a tail", least=LEAST_QUANTILE, most=1)
+                _check(stretch, f"{self.name}: tail at quantile {quantile:g}", above=0, most=1e9)
         for overhead in self.overhead_ms.values():
             _check(overhead, f"{self.name}: overhead_ms", least=0, most=_MOST_MS)
         for x, y in zip(self.link.x, self.link.y, strict=True):
@@ -124,6 +132,8 @@ class ModelTable:
             _check(self.rate_hz, f"{self.name}: rate_hz", least=0)
         if self.latency_ms is not None:
             _check(self.latency_ms, f"{self.name}: latency_ms", above=0)
+        if self.quantile is not None:
+            _check(self.quantile, f"{self.name}: quantile", least=LEAST_QUANTILE, most=math.nextafter(1, 0))
         if self.min_accuracy is not None:
             _check(self.min_accuracy, f"{self.name}: min_accuracy")
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
@@ -153,17 +163,19 @@ class ModelTable:
         weight: float = 1.0,
         rate_hz: float | None = None,
         latency_ms: float | None = None,
+        quantile: float | None = None,
         min_accuracy: float | None = None,
         critical: bool = True,
         threads: int | None = None,
     ) -> ModelTable:
-        """Return the table of a store, as a device profiled it.
+        """Return the table of a store, as a device profiled it. Its tail is that of a model which runs after others.
 
         Args:
             store: the store.
             profile: its profile on the device.
             name: the model's name; None for the store's.
-            weight, rate_hz, latency_ms, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
+            weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see
+                `legodnn.workload.WorkloadModel`.
 
         Raises:
             ProfileError: the profile is of another store, or lacks a measurement.
@@ -179,9 +191,11 @@ class ModelTable:
             link=accuracy.link,
             accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
+            tails=tails_of(profile, companions=(Companion(""),)),
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,
+            quantile=quantile,
             min_accuracy=min_accuracy,
             critical=critical,
             threads=threads,
@@ -197,6 +211,7 @@ class ModelTable:
             weight=model.weight,
             rate_hz=model.rate_hz,
             latency_ms=model.latency_ms,
+            quantile=model.quantile,
             min_accuracy=model.min_accuracy,
             critical=model.critical,
             threads=model.threads,

@@ -8,9 +8,10 @@ one option x_mb:
 
     where       a_m   = link_m(sum_b l(x_mb) + i(x_m,b-1, x_mb))    predicted accuracy; link_m does not increase
                 t_m   = slowdown_m x (overhead_m + sum_b t(x_mb, n_m))    latency; fixed segments are constants in it
+                u_m   = stretch_m(quantile_m, n_m) x t_m          what that share of inferences takes at most
 
     subject to  sum_m sum_b w(x_mb)          <= memory              one limit for all models
-                t_m                          <= latency_m           a limit for each model
+                u_m                          <= latency_m           a limit for each model
                 sum_m rate_m x n_m x t_m     <= cores               compute, in CPU cores
                 a_m                          >= least accuracy_m
 
@@ -22,8 +23,8 @@ one option x_mb:
 
 A link may be any function that does not increase. Within a model, less loss is therefore never worse, so only its
 Pareto frontier of (memory, latency, loss) matters (`solver.frontier`). The frontier depends on no limit and is built
-once. A slow-down rescales the latency limit instead of the latencies. A re-plan filters each frontier by latency; what
-remains is a multiple-choice knapsack with one limit or two (`solver.knapsack`), which is solved exactly.
+once. A slow-down and a tail rescale the latency limit instead of the latencies. A re-plan filters each frontier by
+latency; what remains is a multiple-choice knapsack with one limit or two (`solver.knapsack`), solved exactly.
 
 Ties are broken, in this order: for the plan that leaves the most models exactly as they run; for less memory in all;
 where compute was limiting, for less compute in all; and for each model, for less threads x latency. The same question
@@ -49,7 +50,9 @@ from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
+from legodnn.runtime.planning.tails import stretch, unknown_tail
 from legodnn.schema import MOST_MODELS
+from legodnn.tail import DEFAULT_QUANTILE
 from legodnn.workload import Budget, SwitchCharge
 
 __all__ = ["ModelTable", "Scheduler"]
@@ -106,6 +109,7 @@ class Scheduler:
         scale = self._scale = ValueScale.of(self.tables, most)
         self._charges = most > 0
         self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
+        self._known_stretches: dict[tuple[int, float], Mapping[int, Fraction]] = {}
         self._last: tuple[Plan, tuple[CompositionSums | None, ...]] | None = None
 
     def plan(
@@ -114,6 +118,7 @@ class Scheduler:
         running: Plan | None = None,
         slowdown: Mapping[str, float] | None = None,
         deadline_ms: float | None = DEADLINE_MS,
+        tail: Mapping[str, float] | None = None,
     ) -> Plan:
         """Return the optimal plan; or, if no plan is proven optimal in time, the best that was found, with its `gap`.
 
@@ -124,16 +129,20 @@ class Scheduler:
                 expects.
             deadline_ms: how long to improve the plan; None for no deadline. Whether anything fits is found out in any
                 case.
+            tail: by model, how many times longer than its table says the inferences at the limit's quantile take,
+                beside the slow-down; 1 for a model that is not named.
 
         Raises:
             InfeasibleError: no plan is within the limits; its `report` says which limits clash, and what would do.
-            WorkloadError: the budget or slow-down names an unknown model, cores are limited but a model has no rate,
-                or the running plan is of other stores.
+            WorkloadError: the budget, slow-down or tail names an unknown model, cores are limited but a model has no
+                rate, or the running plan is of other stores.
+            ProfileError: a limit of latency is for more inferences than a model's tail is known for.
         """
         deadline = Deadline.after(deadline_ms)
         limits = self._limits(budget)
         charged = self._charges and running is not None
-        instance = Instance(self._models, self._slowdowns(slowdown or {}), self._running(running), charged)
+        slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
+        instance = Instance(self._models, slow, factors, self._running(running), charged)
         found = optimum(instance, limits, deadline)
         if found is None:
             deadline = Deadline.after(deadline_ms)
@@ -142,15 +151,18 @@ class Scheduler:
         self._last = (plan, tuple(found.chosen))
         return plan
 
-    def gains(self, plan: Plan, slowdown: Mapping[str, float] | None = None) -> Gains:
+    def gains(
+        self, plan: Plan, slowdown: Mapping[str, float] | None = None, tail: Mapping[str, float] | None = None
+    ) -> Gains:
         """Return what one more megabyte, tenth of a core, or millisecond for a model with a latency limit would buy.
 
         Args:
             plan: the plan for the budget in question, made without a running plan.
-            slowdown: as for `plan`.
+            slowdown, tail: as for `plan`.
         """
         limits = self._limits(plan.budget)
-        instance = Instance(self._models, self._slowdowns(slowdown or {}), (None,) * len(self.tables))
+        slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
+        instance = Instance(self._models, slow, factors, (None,) * len(self.tables))
 
         def gain(wider: Limits) -> Gain:
             found = optimum(instance, wider, Deadline.after(DEADLINE_MS))
@@ -172,26 +184,53 @@ class Scheduler:
         by_name = budget.latency_ms if isinstance(budget.latency_ms, dict) else {}
         for_all = None if isinstance(budget.latency_ms, dict) else budget.latency_ms
         self._check_names(by_name, "the budget limits the latency of")
+        shares = budget.quantile if isinstance(budget.quantile, dict) else {}
+        for_all_shares = None if isinstance(budget.quantile, dict) else budget.quantile
+        self._check_names(shares, "the budget has a quantile for")
         if budget.cores is not None and (without := [t.name for t in self.tables if t.rate_hz is None]):
             raise WorkloadError(f"the budget limits cores, so {without[0]!r} needs a rate_hz (inferences per second)")
-        latency = []
+        latency, quantile = [], []
         for table in self.tables:
             given = [x for x in (table.latency_ms, by_name.get(table.name), for_all) if x is not None]
             latency.append(Fraction(min(given)) if given else None)
+            asked = [q for q in (table.quantile, shares.get(table.name), for_all_shares) if q is not None]
+            quantile.append(max(asked, default=DEFAULT_QUANTILE))
         return Limits(
             memory=budget.memory_bytes,
             cores=None if budget.cores is None else round(min(budget.cores * NANO, 2.0**60)),
             latency=tuple(latency),
+            quantile=tuple(quantile),
             accuracy=tuple(t.min_accuracy for t in self.tables),
         )
 
-    def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:
-        self._check_names(slowdown, "a slow-down was given for")
-        for name, factor in slowdown.items():
+    def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction], ...]:
+        """By model and thread count, how many times its latency has to be within its limit; 1 if unknown."""
+        self._check_factors(tail, "tail")
+        found = []
+        for m, (table, limit, quantile) in enumerate(zip(self.tables, limits.latency, limits.quantile, strict=True)):
+            known = self._known_stretches.get((m, quantile))
+            if known is None:
+                each = {n: stretch(table.tails, n, quantile) for n in table.thread_counts}
+                if limit is not None and (unknown := next((n for n, x in each.items() if x is None), None)):
+                    raise unknown_tail(table.name, table.tails, unknown, quantile)
+                known = {n: Fraction(x or 1.0) for n, x in each.items()}
+                if limit is not None:
+                    self._known_stretches[m, quantile] = known
+            if table.name in tail:
+                known = {n: x * Fraction(float(tail[table.name])) for n, x in known.items()}
+            found.append(known)
+        return tuple(found)
+
+    def _check_factors(self, factors: Mapping[str, float], what: str) -> None:
+        self._check_names(factors, f"a {what} was given for")
+        for name, factor in factors.items():
             if not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
-                    f"the slow-down of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
+                    f"the {what} of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
                 )
+
+    def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:
+        self._check_factors(slowdown, "slow-down")
         return tuple(Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables)
 
     def _running(self, running: Plan | None) -> tuple[CompositionSums | None, ...]:
@@ -212,10 +251,7 @@ class Scheduler:
     def _plan(self, instance: Instance, limits: Limits, budget: Budget, found: Optimum) -> Plan:
         models = []
         for i, (model, composition) in enumerate(zip(instance.models, found.chosen, strict=True)):
-            limit = limits.latency[i]
-            models.append(
-                _model_plan(model, composition, instance.slowdown[i], None if limit is None else float(limit))
-            )
+            models.append(_model_plan(model, composition, instance.slowdown[i], instance.stretch[i], limits, i))
         weights = [t.weight for t in self.tables]
         objective = math.fsum(w * m.accuracy for w, m in zip(weights, models, strict=True) if not m.suspended)
         charge = (
@@ -242,13 +278,18 @@ class Scheduler:
 
 
 def _model_plan(
-    model: CompiledModel, composition: CompositionSums | None, slowdown: Fraction, limit_ms: float | None
+    model: CompiledModel,
+    composition: CompositionSums | None,
+    slowdown: Fraction,
+    factors: Mapping[int, Fraction],
+    limits: Limits,
+    i: int,
 ) -> ModelPlan:
-    table = model.table
+    table, limit, quantile = model.table, limits.latency[i], limits.quantile[i]
+    limit_ms = None if limit is None else float(limit)
     if composition is None:
-        return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms)
-    # A division of whole numbers is rounded once, so the result is within any limit that the exact latency is within.
-    latency_ms = composition.latency * slowdown.numerator / (NS_PER_MS * slowdown.denominator)
+        return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
+    unknown = stretch(table.tails, composition.threads, quantile) is None
     rate = (table.rate_hz or 0.0) * float(slowdown)
     return ModelPlan(
         name=table.name,
@@ -256,8 +297,15 @@ def _model_plan(
         options={b.name: b.options[o].name for b, o in zip(table.blocks, composition.choice, strict=True)},
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,
-        latency_ms=latency_ms,
+        latency_ms=_milliseconds(composition.latency, slowdown),
         latency_limit_ms=limit_ms,
+        quantile=quantile,
+        quantile_ms=None if unknown else _milliseconds(composition.latency, slowdown * factors[composition.threads]),
         memory_bytes=composition.memory,
         cores=math.ceil(composition.latency * (rate * composition.threads)) / NANO,
     )
+
+
+def _milliseconds(latency: int, factor: Fraction) -> float:
+    """A multiple of nanoseconds. Rounded once, so it is within any limit that the exact time is within."""
+    return latency * factor.numerator / (NS_PER_MS * factor.denominator)

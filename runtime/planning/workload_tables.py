@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.tails import Companion, tails_of
 from legodnn.store import Store
 from legodnn.workload import Workload
 
@@ -17,7 +18,8 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
     A profile says how many times longer a model takes beside another one that runs without pause. Beside a model that
     runs for a share of the time, that share of the increase is expected. The share is the rate of the other model times
     the latency of its originals, so a model without a rate is expected to slow nobody down. The increases caused by
-    several models are added up.
+    several models are added up. Limits of latency are about a quantile, so they count the others by the share of
+    inferences that meet them (`tails`).
 
     Args:
         workload: the models, with their rates.
@@ -27,15 +29,19 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
         ProfileError, WorkloadError: see `ModelTable.from_store`.
     """
     tables = [ModelTable.from_workload(m, store, p) for m, (store, p) in zip(workload.models, opened, strict=True)]
-    shares = [
-        min(1.0, (table.rate_hz or 0.0) * _original_ms(*pair) / 1e3) for table, pair in zip(tables, opened, strict=True)
-    ]
+    busy_ms = [_original_ms(*pair) for pair in opened]
     found = []
     for i, (table, (_, profile)) in enumerate(zip(tables, opened, strict=True)):
-        measured = {c.store_id: c.slowdown - 1.0 for c in profile.contention}
-        others = (j for j in range(len(tables)) if j != i)
-        slowdown = 1.0 + sum(measured.get(opened[j][0].id, 0.0) * shares[j] for j in others)
-        found.append(replace(table, slowdown=slowdown))
+        measured = {c.store_id: c.slowdown for c in profile.contention}
+        slowdown, companions = 1.0, []
+        for j, other in enumerate(tables):
+            if j != i:
+                rate, store_id = (other.rate_hz or 0.0) / 1e3, opened[j][0].id
+                beside = measured.get(store_id, 1.0)
+                slowdown += (beside - 1.0) * min(1.0, rate * busy_ms[j])
+                # An inference meets another model that runs when it begins, or begins before it ends.
+                companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
+        found.append(replace(table, slowdown=slowdown, tails=tails_of(profile, slowdown, companions)))
     return found
 
 

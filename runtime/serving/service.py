@@ -97,7 +97,7 @@ class _Service:
                 if self.governor is not None:
                     self.governor.start()
                 else:
-                    self.runtime.on_inference = lambda plan, ms: self.metrics.inferred(plan.name, ms)
+                    self.runtime.on_inference = self.metrics.inferred
                 yield
         finally:
             sampling.cancel()

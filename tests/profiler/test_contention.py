@@ -1,4 +1,7 @@
-"""How models slow each other down is measured in pairs, each beside each other."""
+"""How models slow each other down is measured in pairs, each beside each other.
+
+Covers also: profiler.beside, profiler.company.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import pytest
 from legodnn.lifetime import Lifetime
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import with_contention
-from legodnn.profiler.contention import _run_times, _RunnableModel, _RunningBeside, measure_contention
+from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.contention import _run_times, measure_contention
 from legodnn.runtime.executors.base import ComposedModel
 from legodnn.store import Store
 from tests.profiler.recorded_progress import RecordedProgress
@@ -37,11 +41,26 @@ def test_profiles_get_it_and_keep_the_rest(tiny_store: Store, tiny_store2: Store
     found = with_contention(stores, profiles, seconds=0.05)
     for before, after, other in zip(profiles, found, reversed(stores), strict=True):
         assert [c.store_id for c in after.contention] == [other.id]
-        assert after.model_copy(update={"contention": before.contention}) == before
+        assert after.model_copy(update={"contention": before.contention, "tail": before.tail}) == before
 
 
-def model(*steps: object) -> _RunnableModel:
-    return _RunnableModel(ComposedModel((), steps, {}, (), Lifetime("it")), {})  # type: ignore[arg-type]
+def test_profiles_get_tails_after_and_beside_the_other_at_every_thread_count(
+    tiny_store: Store, tiny_store2: Store
+) -> None:
+    stores = [tiny_store, tiny_store2]
+    profiles = [Profile.load(default_path(store.path)) for store in stores]
+    again = with_contention(stores, with_contention(stores, profiles, seconds=0.02), seconds=0.02)
+    for before, after, other in zip(profiles, again, reversed(stores), strict=True):
+        keys = [(n, condition, other.id) for n in (1, 2) for condition in ("after", "beside")]
+        assert [t.key for t in after.tail] == [*(t.key for t in before.tail), *keys]
+        for tail in after.tail[len(before.tail) :]:
+            assert tail.inferences >= 120
+            assert max(tail.quantiles) >= 0.99
+            assert 0.2 < tail.stretch[0] < 50
+
+
+def model(*steps: object) -> RunnableModel:
+    return RunnableModel(ComposedModel((), steps, {}, (), Lifetime("it")), {})  # type: ignore[arg-type]
 
 
 def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
@@ -54,7 +73,7 @@ def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
 
     one, other = model(lambda: hold(0.003)), model(lambda: hold(0.02), lambda: time.sleep(0.0001))
     alone = _run_times(one, 0.1)
-    with _RunningBeside(other):
+    with RunningBeside(other):
         beside = _run_times(one, 0.3)
     assert np.mean(beside) > 1.3 * np.median(alone)
 
@@ -66,7 +85,7 @@ def test_the_other_runs_from_beginning_to_end() -> None:
         runs.append(time.monotonic())
         time.sleep(0.002)
 
-    with _RunningBeside(model(step)):
+    with RunningBeside(model(step)):
         assert runs
         time.sleep(0.05)
     count = len(runs)
@@ -79,5 +98,5 @@ def test_one_that_fails_is_an_error_and_is_not_waited_for() -> None:
     def step() -> None:
         raise OSError("the file is gone")
 
-    with pytest.raises(OSError, match="the file is gone"), _RunningBeside(model(step)):
+    with pytest.raises(OSError, match="the file is gone"), RunningBeside(model(step)):
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey
@@ -54,8 +55,8 @@ def test_a_prediction_is_the_sum_of_medians_and_what_the_chain_takes(bench: Benc
 
 def test_plans_take_turns_at_least_some_times(bench: Bench) -> None:
     times = measure_plans(bench, [(0, 0, 0), (2, 2, 0)], threads=1, seconds=0.0)
-    assert len(times) == 2
-    assert min(times) > 0
+    assert times.shape == (2, 6, 5)
+    assert times.min() > 0
 
 
 def test_validation_covers_every_thread_count(
@@ -63,10 +64,11 @@ def test_validation_covers_every_thread_count(
 ) -> None:
     progress, saved = RecordedProgress(), []
     stage = StageState({}, lambda arrays: saved.append(list(arrays)))
-    found = validate(bench, *measured, plans=6, seconds=1.0, stage=stage, progress=progress)
+    found, tails = validate(bench, *measured, plans=6, seconds=1.0, stage=stage, progress=progress)
     assert [(v.threads, v.plans) for v in found] == [(1, 6), (2, 6)]
     for v in found:
         assert 0 <= v.median_error <= v.p95_error
+    assert [t.key for t in tails] == [(n, condition, None) for n in (1, 2) for condition in ("alone", "after")]
     assert saved == [[1], [1, 2]]
     assert progress.labels() == ["validating tiny, 1 thread", "validating tiny, 2 threads"]
     progress.check_complete()
@@ -75,7 +77,7 @@ def test_validation_covers_every_thread_count(
 
 
 def test_no_plans_are_no_validation(bench: Bench) -> None:
-    assert validate(bench, {}, (), plans=0, seconds=0.1) == ()
+    assert validate(bench, {}, (), plans=0, seconds=0.1) == ((), ())
 
 
 def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:
@@ -84,10 +86,30 @@ def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tupl
         key: tuple(e.model_copy(update={"median_ms": 4 * e.median_ms}) for e in entries)
         for key, entries in figures.items()
     }
-    assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)) > 0.8
+    assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)[0]) > 0.8
 
 
 def test_what_the_chain_takes_counts(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:
     figures, _ = measured
     slow = (ChainOverhead(threads=1, overhead_ms=1000.0), ChainOverhead(threads=2, overhead_ms=1000.0))
-    assert min(v.median_error for v in validate(bench, figures, slow, plans=4, seconds=0.2)) > 10
+    assert min(v.median_error for v in validate(bench, figures, slow, plans=4, seconds=0.2)[0]) > 10
+
+
+def test_the_tail_is_how_far_inferences_are_above_their_predictions(bench: Bench) -> None:
+    """Inferences that were kept: of two compositions that are predicted to take 2 ms and 4 ms."""
+    ms = np.ones((2, 40, 5))
+    ms[:, :, 0] = np.array([[3.0], [6.0]])  # the first of each turn takes half as long again
+    ms[:, :, 1:] = np.array([2.0, 4.0])[:, None, None]
+    ms[0, :10, 1] = 8.0  # and 10 of 320 that follow take four times as long
+    figures = {(s.name, o.name): (figure(1, 0.0),) for s in bench.store.manifest.segments for o in s.options}
+    overheads = (ChainOverhead(threads=1, overhead_ms=2.0),)
+    ms[1] /= 2  # so that both are predicted alike
+    one = Bench(bench.store, (1,))
+    try:
+        _, (alone, after) = validate(one, figures, overheads, plans=2, seconds=0.0, stage=StageState({1: ms}))
+    finally:
+        one.close()
+    assert dict(zip(alone.quantiles, alone.stretch, strict=True))[0.95] == 1.0
+    assert dict(zip(alone.quantiles, alone.stretch, strict=True))[0.98] == 4.0
+    assert (alone.inferences, after.inferences) == (320, 80)
+    assert set(after.stretch) == {1.5}

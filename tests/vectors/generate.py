@@ -68,6 +68,11 @@ def tables() -> Json:
     for key in ("weight", "accuracy_error", "rate_hz", "latency_ms", "min_accuracy"):
         for value in (*bad, 0, 1e12, 1.1e12, 5e-324):
             cases[f"{key} {value}"] = {**good, key: value}
+    for value in (*bad, 0, 0.4, 0.5, 0.99, 1):
+        cases[f"quantile {value}"] = {**good, "quantile": value}
+        cases[f"tail at {value}"] = {**good, "tails": {"1": {str(value): 1.5}}}
+        cases[f"tail of {value}"] = {**good, "tails": {"1": {"0.95": value}}}
+    cases |= {"no tails": {**good, "tails": {}}, "unknown tails": {**good, "tails": None}}
     for value in (1, 2, 0, -1):
         cases[f"threads {value}"] = {**good, "threads": value}
     cases |= {
@@ -122,6 +127,20 @@ def budgets() -> Json:
         {"latency_ms": {"a": {"b": 1.0}}},
         {"latency_ms": []},
         {"latency_ms": {"": 1.0}},
+        {"quantile": 0.5},
+        {"quantile": 0.95, "latency_ms": 2.0},
+        {"quantile": 0.49},
+        {"quantile": 1},
+        {"quantile": 1.0},
+        {"quantile": True},
+        {"quantile": "0.9"},
+        {"quantile": {}},
+        {"quantile": {"a": 0.99, "b": 0.5}},
+        {"quantile": {"a": 1.0}},
+        {"quantile": {"a": None}},
+        {"quantile": {"": 0.9}},
+        {"quantile": []},
+        {"quantile": 0.9999999999999999},
         {"cores": 2},
         {"cores": 0.5},
         {"cores": 0},

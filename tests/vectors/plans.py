@@ -196,6 +196,20 @@ def relaxed(workload: Json) -> Json:
     return {**workload, "models": [{k: v for k, v in t.items() if k not in limits} for t in workload["models"]]}
 
 
+def tailed(rng: random.Random, workload: Json) -> Json:
+    """The workload with tails of most models, and quantiles of some."""
+    tables = []
+    for table in workload["models"]:
+        counts = sorted({n for _, options, *_ in (*table["blocks"], *table["fixed"]) for o in options for n in o[2]})
+        row = {n: sorted(round(rng.uniform(0.9, 1.2 + int(n) / 4), 3) for _ in range(3)) for n in counts}
+        tails = {n: dict(zip(("0.5", "0.95", "0.99"), values, strict=True)) for n, values in row.items()}
+        more: dict[str, Json] = {"tails": rng.choice([tails, tails, tails, None])}
+        if rng.random() < 0.3:
+            more["quantile"] = rng.choice([0.5, 0.9, 0.99])
+        tables.append({**table, **more})
+    return {**workload, "models": tables}
+
+
 def random_case(rng: random.Random, name: str, workload: Json) -> tuple[Json, Json]:
     """A workload, and some questions about it."""
     scheduler = vectors.scheduler_of(relaxed(workload))
@@ -210,6 +224,13 @@ def random_case(rng: random.Random, name: str, workload: Json) -> tuple[Json, Js
             step["running"] = "last"
         elif rng.random() < 0.4:
             step["running"] = running_plan(rng, workload["models"])
+        if any("tails" in t for t in workload["models"]):
+            names = [t["name"] for t in workload["models"]]
+            if rng.random() < 0.6:
+                shares: Json = {n: rng.choice([0.5, 0.7, 0.95, 0.999]) for n in names if rng.random() < 0.5}
+                step["budget"]["quantile"] = rng.choice([0.5, 0.95, 0.99, shares])
+            if rng.random() < 0.3:
+                step["tail"] = {n: round(rng.uniform(0.8, 2), 2) for n in names if rng.random() < 0.6}
         steps.append(step)
     return workload, {"name": name, "workload": name, "steps": steps}
 
@@ -257,6 +278,13 @@ def asked() -> Json:
         name = f"interacting {kind} {i}"
         models, blocks = rng.choice([(3, 3), (2, 4), (1, 5)])
         workload = interacting(rng, random_workload(rng, kind, models, blocks, 4))
+        workloads[name], case = random_case(rng, name, workload)
+        cases.append(case)
+    for i in range(90):
+        rng = random.Random(f"tail {i}")
+        kind = rng.choice(["smooth", "smooth", "tied"])
+        name = f"tail {kind} {i}"
+        workload = tailed(rng, random_workload(rng, kind, rng.randint(1, 3), 3, 4))
         workloads[name], case = random_case(rng, name, workload)
         cases.append(case)
     for i in range(30):

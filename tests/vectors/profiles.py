@@ -49,6 +49,15 @@ def profile_of(document: Json, threads: tuple[int, ...] = (1, 2)) -> Json:
     }
 
 
+_TAIL_FIELDS: dict[str, tuple[Any, ...]] = {
+    "condition": ("often", None, 5),
+    "inferences": (0, 1, 1.0),
+    "threads": (0, 2, 1025),
+    "quantiles": ([], [0.5], [0.95, 0.5], [0.4, 0.9], [0.5, 1.0], [0.5, "x"]),
+    "stretch": ([], [1.0], [1.0, 1.0], [1.5, 1.0], [0.0, 1.0], [1.0, 1.1e6], [1, 2]),
+}
+
+
 def asked() -> Json:
     """A profile, and others that differ from it."""
     document = {**profile_of(CHAIN), "store_id": "0" * 64}
@@ -96,6 +105,21 @@ def asked() -> Json:
         texts[f"device's {key} {value}"] = put("device", key, value=value)
     texts["no options"] = put("options", value=[])
     texts["an option twice"] = put("options", value=[*document["options"], document["options"][0]])
+    tail = {"threads": 1, "condition": "alone", "other": None, "inferences": 9}
+    good = {**tail, "quantiles": [0.5, 0.95], "stretch": [1.0, 1.5]}
+    for what, tails in {
+        "none": [],
+        "one": [good],
+        "of each kind": [{**good, "condition": c} for c in ("alone", "after", "beside", "use")],
+        "twice": [good, good],
+        "of another": [good, {**good, "other": "x"}],
+        "of none": [{**good, "other": ""}],
+        "no list": good,
+        "more": [{**good, "more": 1}],
+        "without inferences": [{k: v for k, v in good.items() if k != "inferences"}],
+        **{f"with {key} {value}": [{**good, key: value}] for key, values in _TAIL_FIELDS.items() for value in values},
+    }.items():
+        texts[f"tail {what}"] = dumped({**document, "tail": tails})
     for version in ("legodnn.profile/2", "legodnn.store/1", None):
         texts[f"schema {version}"] = put("schema", value=version)
     texts["memory twice"] = text.replace('"memory_bytes": ', '"memory_bytes": "x", "memory_bytes": ', 1)
@@ -107,6 +131,19 @@ def asked() -> Json:
     for key, value in (("machine", "x86_64"), ("cpu", "Cortex-A55"), ("cores", 4), ("executor", "other"), ("cores", 8)):
         cases.append({"name": f"on {key} {value}", "base": "profile", "device": {**device, key: value}})
     return {"bases": bases, "cases": [{**c, "answer": vectors.profile_answer(c, bases)} for c in cases]}
+
+
+def _tail(condition: str, threads: int, *stretch: float) -> Json:
+    quantiles = [0.5, 0.95, 0.99][: len(stretch)]
+    return {"threads": threads, "condition": condition, "inferences": 99, "quantiles": quantiles, "stretch": stretch}
+
+
+_TAILS = {
+    "alone": [_tail("alone", n, 1.0, 1.25) for n in (1, 2)],
+    "after": [_tail(c, n, *s) for n in (1, 2) for c, s in (("alone", (1, 1.1, 1.2)), ("after", (0.9, n, 2.5)))],
+    "in use": [_tail("use", 1, 1.5, 1.75, 1.8), _tail("alone", 1, 3.0), _tail("use", 2, 1.0, 1.5)],
+    "one thread": [_tail("alone", 1, 1.0, 1.25)],
+}
 
 
 def measured() -> Json:
@@ -131,6 +168,12 @@ def measured() -> Json:
             )
         ):
             cases.append({"name": f"{name} {i}", "base": name, "profile": profile, "budget": budget})
+            for kind, tails in _TAILS.items():
+                known: Json = {**profile, "tail": tails}
+                limits: Json = budget
+                for quantile in (0.5, 0.93, 0.99):
+                    case: Json = {"name": f"{name} {i}, {kind}, {quantile}", "base": name, "profile": known}
+                    cases.append({**case, "budget": {**limits, "quantile": quantile}})
         for asked in (
             {"threads": 2},
             {"threads": 3},

@@ -61,10 +61,15 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
     A segment is [name, options] or [name, options, interaction], an option [name, memory bytes, {threads: ms}, loss,
     file bytes, load ms].
     """
-    rest = {key: number(value) for key, value in data.items() if key not in ("name", "blocks", "fixed", "link")}
+    rest = {
+        key: number(value) for key, value in data.items() if key not in ("name", "blocks", "fixed", "link", "tails")
+    }
     link: dict[str, Any] = (
         {} if data.get("link") is None else {"link": Link(x=tuple(data["link"][0]), y=tuple(data["link"][1]))}
     )
+    if "tails" in data:
+        tails = data["tails"]
+        rest["tails"] = None if tails is None else {int(n): _numbers(tail) for n, tail in tails.items()}
     return ModelTable(
         name=data["name"],
         blocks=tuple(_segment(*s) for s in data["blocks"]),
@@ -72,6 +77,10 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
         **link,
         **rest,
     )
+
+
+def _numbers(data: Mapping[str, Json]) -> dict[float, float]:
+    return {float(key): number(value) for key, value in data.items()}
 
 
 def _segment(name: str, options: list[Json], interaction: list[Json] | None = None) -> BlockRows:
@@ -100,8 +109,8 @@ def scheduler_of(workload: Mapping[str, Json]) -> Scheduler:
 def planned(scheduler: Scheduler, step: Mapping[str, Json], last: Plan | None) -> tuple[Json, Plan | None]:
     """The answer to one question, and the plan if there is one.
 
-    A step has a `budget`; perhaps a `slowdown` by model; and perhaps what is `running`: a plan, or "last" for the last
-    one.
+    A step has a `budget`; perhaps a `slowdown` and a `tail` by model; and perhaps what is `running`: a plan, or "last"
+    for the last one.
     """
     try:
         running = step.get("running")
@@ -110,7 +119,8 @@ def planned(scheduler: Scheduler, step: Mapping[str, Json], last: Plan | None) -
         elif running is not None:
             running = parse_document(json.dumps(running), "plan", Plan, PLAN_VERSION, WorkloadError, "make it again")
         slowdown = {name: number(x) for name, x in step.get("slowdown", {}).items()}
-        plan = scheduler.plan(Budget(**step["budget"]), running, slowdown, deadline_ms=None)
+        tail = {name: number(x) for name, x in step.get("tail", {}).items()}
+        plan = scheduler.plan(Budget(**step["budget"]), running, slowdown, None, tail)
     except InfeasibleError as e:
         return {"error": "InfeasibleError", **_report(e.report)}, None
     except LegoError as e:
@@ -128,6 +138,8 @@ def _plan(plan: Plan) -> Json:
             "options": m.options,
             "accuracy": m.accuracy,
             "latency_ms": m.latency_ms,
+            "quantile": m.quantile,
+            "quantile_ms": m.quantile_ms,
             "memory_bytes": m.memory_bytes,
             "cores": m.cores,
         }

@@ -15,7 +15,8 @@ import numpy as np
 from legodnn.arrays import Indices, Ints
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import Frontier
-from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within, latency_limit
+from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within, latency_limit, latency_limits
+from legodnn.runtime.planning.solver.staircases import highest
 
 _SUSPENDED, _RUNNING = -1, -2
 
@@ -42,7 +43,12 @@ class Candidates:
 def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where only memory is shared by the models; their `cores` are 0."""
     model = instance.models[m]
-    points = model.staircases.under(latency_limit(limits.latency[m], instance.slowdown[m]))
+    counts = list(instance.stretch[m])
+    if limits.latency[m] is None or instance.has_one_factor(m):
+        points = model.staircases.under(latency_limit(instance, limits, m, counts[0]))
+    else:
+        each = {n: latency_limit(instance, limits, m, n) for n in counts}
+        points = highest(model.value, [model.staircases_of(n).under(limit) for n, limit in each.items()])
     least = limits.accuracy[m]
     if least is not None:
         points = points[model.frontier.accuracy[points] >= least]
@@ -54,7 +60,7 @@ def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
 def on_frontier(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where compute is shared as well."""
     model, slowdown, f = instance.models[m], instance.slowdown[m], instance.models[m].frontier
-    fits = f.latency <= latency_limit(limits.latency[m], slowdown)
+    fits = f.latency <= latency_limits(instance, limits, m, f.threads)
     least = limits.accuracy[m]
     if least is not None:
         fits &= f.accuracy >= least
@@ -70,7 +76,7 @@ def with_present(instance: Instance, limits: Limits, m: int, found: Candidates) 
     if not model.table.critical:
         stays = 1 if now is None else 0
         found = _insert(found, 0, stays - model.scale.suspension, 0, 0, _SUSPENDED)
-    if now is None or not is_within(now, limits, m, instance.slowdown[m]):
+    if now is None or not is_within(now, instance, limits, m):
         return found
     value = int(model.values(np.array([now.accuracy]))[0]) + 1
     at = int(found.memory.searchsorted(now.memory, side="right"))

@@ -26,7 +26,7 @@ from legodnn.runtime.planning.solver.composition_bounds import CompositionBound,
 from legodnn.runtime.planning.solver.composition_sums import charges_at
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.frontier import Frontier, OptionIndices, interacts
-from legodnn.runtime.planning.solver.instance import Instance, Limits, latency_limit
+from legodnn.runtime.planning.solver.instance import Instance, Limits, latency_limit, latency_limits
 
 # No more than this many partial compositions are left as they are, without testing which are dominated.
 _FEW = 128
@@ -151,7 +151,7 @@ class ChargedSearch:
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
         threads = np.repeat([p.threads for p in parts], [len(p.choice) for p in parts])
         accuracy = model.accuracy(loss)
-        kept = (memory <= room) & (latency <= latency_limit(self.limits.latency[self.m], slowdown))
+        kept = (memory <= room) & (latency <= latency_limits(self.instance, self.limits, self.m, threads))
         if least is not None:
             kept &= accuracy >= least
         choice = np.concatenate([p.choice for p in parts])[kept]
@@ -166,7 +166,7 @@ class ChargedSearch:
     ) -> tuple[_Found, float]:
         """The compositions at one thread count that no bound puts below the floor, and a bound of those left out."""
         model, rows = self.model, self.model.rows[threads]
-        limit = latency_limit(self.limits.latency[self.m], self.instance.slowdown[self.m])
+        limit = latency_limit(self.instance, self.limits, self.m, threads)
         least = self.limits.accuracy[self.m]
         charges, fixed = charges_at(model, self.instance.running[self.m], threads)
         memory, latency = model.fixed[threads]

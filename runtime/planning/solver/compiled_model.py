@@ -80,6 +80,17 @@ class CompiledModel:
         """The staircases of `frontier`."""
         return Staircases.of(self.frontier, self.value)
 
+    @cached_property
+    def _staircases_of(self) -> dict[int, Staircases]:
+        return {}
+
+    def staircases_of(self, threads: int) -> Staircases:
+        """Return the staircases of the points of one thread count alone."""
+        if threads not in self._staircases_of:
+            at = np.flatnonzero(self.frontier.threads == threads)
+            self._staircases_of[threads] = Staircases.of(self.frontier, self.value, at)
+        return self._staircases_of[threads]
+
     def values(self, accuracy: Floats) -> Ints:
         """Return the values of accuracies of this model, in the same shape."""
         return self.scale.values(self.table.weight * accuracy)

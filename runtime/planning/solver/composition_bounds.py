@@ -63,7 +63,7 @@ def bounds_at(instance: Instance, limits: Limits, m: int, threads: int, prices: 
     """
     model = instance.models[m]
     rows = model.rows[threads]
-    limit = latency_limit(limits.latency[m], instance.slowdown[m])
+    limit = latency_limit(instance, limits, m, threads)
     memory, latency = model.fixed[threads]
     if latency + sum(int(r.latency.min()) for r in rows) > limit:
         return []

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
+from legodnn.arrays import Ints
 from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledModel
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import INFINITE
@@ -22,14 +26,28 @@ class Instance:
     Attributes:
         models: the compiled tables.
         slowdown: by model, how many times slower than profiled it runs.
+        stretch: by model, for each thread count, how many times its latency after slow-down must be within its limit:
+            at the limit's quantile inferences take so many times longer than predicted.
         running: by model, the composition that runs; None if it does not run.
         charged: whether leaving what runs is charged.
     """
 
     models: tuple[CompiledModel, ...]
     slowdown: tuple[Fraction, ...]
+    stretch: tuple[Mapping[int, Fraction], ...]
     running: tuple[CompositionSums | None, ...]
     charged: bool = False
+
+    def factor(self, m: int, threads: int) -> Fraction:
+        """Return what the profiled latency of model `m` is multiplied with before its limit is applied."""
+        stretch = self.stretch[m][threads]
+        return self.slowdown[m] if stretch == 1 else self.slowdown[m] * stretch
+
+    def has_one_factor(self, m: int) -> bool:
+        """Return whether that is the same for all thread counts of model `m`."""
+        stretches = iter(self.stretch[m].values())
+        first = next(stretches)
+        return all(stretch == first for stretch in stretches)
 
 
 @dataclass(frozen=True)
@@ -39,25 +57,38 @@ class Limits:
     Attributes:
         memory: bytes of all models together.
         cores: billionths of a core for all models together.
-        latency: by model, milliseconds after slow-down, exactly as given.
+        latency: by model, milliseconds at its quantile, exactly as given.
+        quantile: by model, the share of inferences that must keep its limit of latency.
         accuracy: by model, the least accuracy.
     """
 
     memory: int | None
     cores: int | None
     latency: tuple[Fraction | None, ...]
+    quantile: tuple[float, ...]
     accuracy: tuple[float | None, ...]
 
 
-def latency_limit(limit: Fraction | None, slowdown: Fraction) -> int:
-    """Return the greatest profiled latency, in nanoseconds, that a limit in milliseconds admits under a slow-down."""
+def latency_limit(instance: Instance, limits: Limits, m: int, threads: int) -> int:
+    """Return the greatest profiled latency, in nanoseconds, that the limit of model `m` admits at a thread count."""
+    limit = limits.latency[m]
     if limit is None:
         return NO_LIMIT_NS
-    return min(math.floor(limit * NS_PER_MS / slowdown), NO_LIMIT_NS)
+    return min(math.floor(limit * NS_PER_MS / instance.factor(m, threads)), NO_LIMIT_NS)
 
 
-def is_within(composition: CompositionSums, limits: Limits, m: int, slowdown: Fraction) -> bool:
+def latency_limits(instance: Instance, limits: Limits, m: int, threads: Ints) -> Ints | int:
+    """Return that of each of some compositions, given their thread counts, (n,); one number where it is the same."""
+    if limits.latency[m] is None or instance.has_one_factor(m):
+        return latency_limit(instance, limits, m, next(iter(instance.stretch[m])))
+    found = np.zeros(len(threads), dtype=np.int64)
+    for n in instance.stretch[m]:
+        found[threads == n] = latency_limit(instance, limits, m, n)
+    return found
+
+
+def is_within(composition: CompositionSums, instance: Instance, limits: Limits, m: int) -> bool:
     """Return whether a composition of model `m` is within that model's own limits, latency and accuracy."""
     least = limits.accuracy[m]
-    fast = composition.latency <= latency_limit(limits.latency[m], slowdown)
+    fast = composition.latency <= latency_limit(instance, limits, m, composition.threads)
     return fast and (least is None or composition.accuracy >= least)

@@ -6,9 +6,11 @@ whose value is greater than that of all points before them. An index by latency 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from legodnn.arrays import Indices, Ints
 from legodnn.runtime.planning.solver.frontier import INFINITE, Frontier
@@ -27,47 +29,72 @@ class Staircases:
     the interval is first asked for, and kept.
 
     Attributes:
-        frontier: the frontier that is indexed.
+        latency: (N,) nanoseconds of the points, which are in ascending order of memory.
         value: (N,) the points' values, which are to be maximised.
+        points: (N,) the points' indices in the frontier.
         starts: (K,) the intervals' first latencies, ascending.
     """
 
-    frontier: Frontier
+    latency: Ints
     value: Ints
+    points: Indices
     starts: Ints
     _found: dict[int, Indices] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, frontier: Frontier, value: Ints) -> Staircases:
-        """Return the index of a frontier whose points have these values, (N,)."""
-        latency = frontier.latency
+    def of(cls, frontier: Frontier, value: Ints, points: Indices | None = None) -> Staircases:
+        """Return the index of a frontier, or of some of its points, ascending.
+
+        Args:
+            frontier: the frontier.
+            value: the values of all its points, (N,).
+            points: the indices of the points that are indexed; None for all.
+        """
+        points = np.arange(len(value)) if points is None else points
+        latency = frontier.latency[points]
         intervals = 1 + int(len(latency) ** 0.5) // _PER_INTERVAL
         some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
         starts = np.sort(some)[:: 1 + len(some) // intervals]
         starts[0] = latency.min()
-        return cls(frontier, value, np.unique(starts))
+        return cls(latency, value[points], points, np.unique(starts))
 
     def under(self, latency_limit: int) -> Indices:
         """Return the staircase under a limit in nanoseconds: indices of points, ascending in memory and in value."""
         at = int(self.starts.searchsorted(latency_limit, side="right")) - 1
         if at < 0:
             return np.zeros(0, dtype=np.intp)
-        points = self._found.get(at)
-        if points is None:
-            points = self._found[at] = self._can_matter(at)
-        value = np.where(self.frontier.latency[points] <= latency_limit, self.value[points], -INFINITE)
-        rises = np.empty(len(value), dtype=np.bool_)
-        rises[0] = value[0] > -INFINITE
-        best = np.maximum.accumulate(value)
-        np.greater(best[1:], best[:-1], out=rises[1:])
-        return points[rises]
+        found = self._found.get(at)
+        if found is None:
+            found = self._found[at] = self._can_matter(at)
+        value = np.where(self.latency[found] <= latency_limit, self.value[found], -INFINITE)
+        return self.points[found[_rises(value)]]
 
     def _can_matter(self, interval: int) -> Indices:
-        """Return the points that can matter under a limit in one interval, ascending in memory."""
-        latency, value = self.frontier.latency, self.value
+        """Return which points can matter under a limit in one interval, ascending in memory."""
+        latency, value = self.latency, self.value
         best = np.maximum.accumulate(np.where(latency <= self.starts[interval], value, -INFINITE))
         possible = np.ones(len(value), dtype=np.bool_)
         np.greater(value[1:], best[:-1], out=possible[1:])
         if interval + 1 < len(self.starts):
             possible &= latency <= self.starts[interval + 1]
         return np.flatnonzero(possible)
+
+
+def highest(value: Ints, staircases: Sequence[Indices]) -> Indices:
+    """Return the staircase of several staircases of one frontier together.
+
+    Args:
+        value: the values of all points of the frontier, (N,).
+        staircases: indices of points, each ascending.
+    """
+    points = np.sort(np.concatenate(staircases))
+    return points[_rises(value[points])] if len(points) else points
+
+
+def _rises(value: Ints) -> npt.NDArray[np.bool_]:
+    """Return which of at least one values are greater than all before them; the first is unless it is infinite."""
+    rises = np.empty(len(value), dtype=np.bool_)
+    rises[0] = value[0] > -INFINITE
+    best = np.maximum.accumulate(value)
+    np.greater(best[1:], best[:-1], out=rises[1:])
+    return rises

@@ -31,6 +31,13 @@ def test_flags_take_the_place_of_the_limits_that_they_name() -> None:
     assert budget("--latency", "a=1,b=7", "--latency", "x=y=2").latency_ms == {"a": 1.0, "b": 7.0, "x=y": 2.0}
 
 
+def test_quantiles_are_given_like_limits() -> None:
+    assert budget("--quantile", "0.99").quantile == 0.99
+    given = GIVEN.model_copy(update={"quantile": {"a": 0.9}})
+    assert budget("--quantile", "b=0.5", given=given).quantile == {"a": 0.9, "b": 0.5}
+    assert budget(given=given).quantile == {"a": 0.9}
+
+
 def test_the_flags_that_were_given_are_named() -> None:
     parser = CommandParser()
     add_budget_flags(parser)
@@ -47,6 +54,10 @@ def test_the_flags_that_were_given_are_named() -> None:
         (["--latency", "a=5,"], "--latency : '' is not a number of milliseconds; write 5 or NAME=5"),
         (["--latency", "5", "--latency", "a=5"], "do not go together; name each model"),
         (["--latency", "=5"], "Budget: latency_ms: names must have 1 to 200 characters"),
+        (["--quantile", "most"], "--quantile most: 'most' is not a share of inferences; write 0.95 or NAME=0.95"),
+        (["--quantile", "95"], "Budget: quantile: must be a share of inferences: a number from 0.5 (the median) to"),
+        (["--quantile", "a=1"], "Budget: quantile: that of 'a' must be a share of inferences"),
+        (["--quantile", "0.9", "--quantile", "a=0.5"], "do not go together; name each model"),
         (["--cores", "-1"], "Budget: cores: Input should be greater than 0"),
     ],
 )

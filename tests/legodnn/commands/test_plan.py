@@ -44,11 +44,11 @@ def test_plans_store_folders(capsys: pytest.CaptureFixture[str], tiny_store: Sto
 def test_says_why_nothing_fits(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
     status, out, _ = run(capsys, "plan", workload, "--latency", "one=0.000001")
     assert status == 1
-    assert "no plan holds latency of one" in out
+    assert "no plan holds p95 latency of one" in out
     assert "nearest plan" in out
     status, out, _ = run(capsys, "plan", workload, "--latency", "one=0.000001", "--json")
     assert status == 1
-    assert [c.title for c in Infeasible.model_validate_json(out).clash] == ["latency of one"]
+    assert [c.title for c in Infeasible.model_validate_json(out).clash] == ["p95 latency of one"]
 
 
 def test_bad_flags_are_errors_in_one_line(capsys: pytest.CaptureFixture[str], workload: Path) -> None:

@@ -45,7 +45,10 @@ def test_a_row_for_each_model_under_each_budget(
     assert [row[0] for row in cells] == ["1", "", "2 refused", "", "3", ""]
     assert [row[1] for row in cells[::2]] == ["none", "1 B", "none"]  # what was refused is shown
     assert [row[2] for row in cells[::2]] == ["none", "none", "2"]
-    assert [row[3] for row in cells] == ["none", "5000.000"] * 2 + ["1000.000", "5000.000"]  # one is the model's own
+    assert [row[3] for row in cells] == ["none", "p95 5000.000"] * 2 + [
+        "p95 1000.000",
+        "p95 5000.000",
+    ]  # one is the model's own
     assert [row[4] for row in cells] == ["tiny", "tiny2"] * 3
     boxes = [len(re.findall('class="option', row[5])) for row in cells]
     assert "2 networks under 3 budgets" in page

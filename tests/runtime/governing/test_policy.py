@@ -257,6 +257,26 @@ def test_what_is_observed_replaces_what_was_expected() -> None:
     assert slower[0].slowdown == pytest.approx({"a": 2.0})
 
 
+def test_what_was_seen_of_the_slowest_inferences_counts_instead_of_the_slow_down() -> None:
+    demand = replace(DEMAND, expected={"a": 1.2})
+    seen = [Situation(device(s), 0, {"a": 2.4}, {"a": 1.5}) for s in range(3)]
+    first, *rest = run(demand, seen)
+    assert first.slowdown == pytest.approx({"a": 2.4})
+    # All in all its limit is held against 1.2 x 1.5 times what is profiled of the tail.
+    assert first.tail["a"] * first.slowdown["a"] == pytest.approx(1.2 * 1.5)
+    assert [c.what for c in first.changes] == ["speed of a", "tail of a"]
+    assert (first.changes[1].before, first.changes[1].after) == pytest.approx((1.0, 1.5))
+    assert "its slowest inferences take 1.50 times as long as promised" in first.changes[1].why
+    assert not any(d.changes for d in rest)
+    back = run(demand, seen + [Situation(device(s), 0, {"a": 1.2}, {"a": 1.0}) for s in range(3, 30)])
+    assert back[-1].tail == pytest.approx({"a": 1.0})
+
+
+def test_of_models_of_which_too_little_was_seen_nothing_is_said() -> None:
+    (decision,) = run(DEMAND, [Situation(device(), 0, {"a": 1.5})])
+    assert decision.tail == {}
+
+
 situations = st.builds(
     lambda available, pressure, held, busy, hot, ratio: Situation(
         device(available=available, memory_pressure=pressure, busy_cores=busy, own_cores=0.0, throttled="hot" * hot),

@@ -22,6 +22,18 @@ class Case:
     slowdown: dict[str, float]
     charge: SwitchCharge = field(default_factory=SwitchCharge)
     running: Plan | None = None
+    tail: dict[str, float] = field(default_factory=dict)
+
+    def quantile(self, table: ModelTable) -> float:
+        """The share of inferences that must keep the model's limit."""
+        asked = self.budget.quantile
+        of_budget = asked.get(table.name) if isinstance(asked, dict) else asked
+        return max([q for q in (table.quantile, of_budget) if q is not None] or [0.95])
+
+    def stretch(self, table: ModelTable, threads: int) -> float:
+        """How many times its latency that share takes at most."""
+        tail = (table.tails or {}).get(threads, {1.0: 1.0})
+        return tail[min(q for q in tail if q >= self.quantile(table))] * self.tail.get(table.name, 1.0)
 
     def load_charge(self, table: ModelTable, segment: str, threads: int, option: OptionRow) -> float:
         """What having an option in the plan is charged: nothing if it runs already."""
@@ -72,9 +84,19 @@ def random_table(
         blocks=tuple(interacting(segments) if rng.random() < 0.5 else segments),
         fixed=(segment("stem", 1),) if rng.random() < 0.5 else (),
         link=Link(x=tuple(map(float, x)), y=tuple(map(float, y))),
+        tails=_random_tails(rng, threads) if rng.random() < 0.6 else {},
         weight=float(np.round(rng.uniform(0.2, 3), 2)),
         rate_hz=float(rng.integers(0, 60)),
     )
+
+
+def _random_tails(rng: np.random.Generator, threads: tuple[int, ...]) -> dict[int, dict[float, float]]:
+    """A tail for each thread count, the longer the more threads there are."""
+    quantiles = (0.5, 0.9, 0.95, 0.99)
+    return {
+        n: dict(zip(quantiles, np.round(np.sort(rng.uniform(0.95, 1 + n / 4, 4)), 3).tolist(), strict=True))
+        for n in threads
+    }
 
 
 def random_case(rng: np.random.Generator, models: int, blocks: int, options: int) -> Case:
@@ -109,17 +131,29 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
                 min_accuracy=float(np.round(accuracy * rng.uniform(0.6, 1.02), 3)) if rng.random() < 0.3 else None,
                 critical=bool(rng.random() < 0.8),
                 threads=n if rng.random() < 0.2 else None,
+                quantile=float(rng.choice([0.5, 0.93, 0.99])) if rng.random() < 0.2 else None,
             )
         )
     budget = Budget(
         memory_bytes=int(memory * rng.uniform(0.7, 1.2)) + 1 if rng.random() < 0.85 else None,
         latency_ms={"m0": float(np.round(rng.uniform(0.5, 30), 3))} if rng.random() < 0.2 else None,
+        quantile=_random_quantile(rng, models),
         cores=cores * float(rng.uniform(0.6, 1.3)) + 1e-6 if rng.random() < 0.4 else None,
     )
+    tail = {f"m{i}": float(np.round(rng.uniform(0.8, 1.5), 2)) for i in range(models) if rng.random() < 0.15}
     if rng.random() < 0.6:
-        return Case(tuple(tables), budget, slowdown)
+        return Case(tuple(tables), budget, slowdown, tail=tail)
     charge = SwitchCharge(per_mb=float(rng.choice([0.0, 0.01, 0.1])), per_ms=float(rng.choice([0.0, 0.002, 0.02])))
-    return Case(tuple(tables), budget, slowdown, charge, Plan(models=tuple(running), budget=budget, objective=0.0))
+    plan = Plan(models=tuple(running), budget=budget, objective=0.0)
+    return Case(tuple(tables), budget, slowdown, charge, plan, tail)
+
+
+def _random_quantile(rng: np.random.Generator, models: int) -> float | dict[str, float] | None:
+    if rng.random() < 0.5:
+        return None
+    if rng.random() < 0.5:
+        return float(rng.choice([0.5, 0.9, 0.95, 0.97, 0.99]))
+    return {f"m{i}": float(rng.choice([0.5, 0.9, 0.97])) for i in range(models) if rng.random() < 0.5}
 
 
 def loss_of(table: ModelTable, options: Sequence[OptionRow]) -> float:

@@ -118,7 +118,7 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
         p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
         chosen.append(columns)
         rate = table.rate_hz or 0
-        latency = [(x, o.latency_ms[n] * slow) for x, n, _, o in columns]
+        latency = [(x, o.latency_ms[n] * slow * case.stretch(table, n)) for x, n, _, o in columns]
         cores += [(x, o.latency_ms[n] * slow * n * rate / 1000) for x, n, _, o in columns]
         memory += [(x, o.memory_bytes / 1e6) for x, _, _, o in columns]
         loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
@@ -184,7 +184,7 @@ def holds(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> bool:
         latency = math.fsum(o.latency_ms[n] for n, _, o in picked) * case.slowdown.get(table.name, 1.0)
         limit = latency_limit(case, table)
         accuracy = float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
-        if limit is not None and latency > limit:
+        if limit is not None and latency * case.stretch(table, picked[0][0]) > limit:
             return False
         if table.min_accuracy is not None and accuracy < table.min_accuracy:
             return False
@@ -209,7 +209,7 @@ def compositions(case: Case, table: ModelTable) -> Iterator[tuple[float, int, fl
         for picked in itertools.product(*(b.options for b in segments)):
             latency = math.fsum(o.latency_ms[n] for o in picked) * slow
             accuracy = float(np.interp(loss_of(table, picked), table.link.x, table.link.y))
-            if limit is not None and latency > limit + 1e-9:
+            if limit is not None and latency * case.stretch(table, n) > limit + 1e-9:
                 continue
             if table.min_accuracy is not None and accuracy < table.min_accuracy - 1e-12:
                 continue
@@ -247,7 +247,9 @@ def check_plan(case: Case, plan: Plan) -> None:
         accuracy = np.interp(loss_of(table, picked), table.link.x, table.link.y)
         assert model.accuracy == pytest.approx(accuracy, abs=1e-9)
         limit = latency_limit(case, table)
-        assert limit is None or model.latency_ms <= limit
+        assert model.quantile == case.quantile(table)
+        assert model.quantile_ms == pytest.approx(latency * case.stretch(table, model.threads), abs=1e-5)
+        assert limit is None or model.quantile_ms is None or model.quantile_ms <= limit
         assert table.min_accuracy is None or model.accuracy >= table.min_accuracy
     assert case.budget.memory_bytes is None or plan.memory_bytes <= case.budget.memory_bytes
     assert case.budget.cores is None or plan.cores <= case.budget.cores + 1e-9  # limits are in billionths
@@ -255,7 +257,7 @@ def check_plan(case: Case, plan: Plan) -> None:
 
 def scheduled(case: Case) -> float | Infeasible:
     try:
-        plan = Scheduler(case.tables, case.charge).plan(case.budget, case.running, case.slowdown, None)
+        plan = Scheduler(case.tables, case.charge).plan(case.budget, case.running, case.slowdown, None, case.tail)
     except InfeasibleError as e:
         return e.report
     check_plan(case, plan)
@@ -330,6 +332,7 @@ def infeasible_cases(
         tight = Budget(
             memory_bytes=max(1, int((case.budget.memory_bytes or 10**6) * rng.uniform(0.2, 0.9))),
             latency_ms=case.budget.latency_ms,
+            quantile=case.budget.quantile,
             cores=(case.budget.cores or 1.0) * float(rng.uniform(0.2, 1)) if rng.random() < 0.5 else None,
         )
         case = replace(case, budget=tight)
@@ -340,15 +343,16 @@ def infeasible_cases(
 
 
 def relaxed_case(case: Case, kind: str, model: str | None, value: float) -> Case:
+    limits = {"latency_ms": case.budget.latency_ms, "quantile": case.budget.quantile}
     if kind in ("memory", "cores"):
         memory = int(value) if kind == "memory" else case.budget.memory_bytes
         cores = value if kind == "cores" else case.budget.cores
-        return replace(case, budget=Budget(memory_bytes=memory, latency_ms=case.budget.latency_ms, cores=cores))
+        return replace(case, budget=Budget(memory_bytes=memory, cores=cores, **limits))
     named = case.budget.latency_ms if isinstance(case.budget.latency_ms, dict) else {}
     budget = case.budget
     if kind == "latency" and model in named:
-        rest = {k: v for k, v in named.items() if k != model} or None
-        budget = Budget(memory_bytes=budget.memory_bytes, latency_ms=rest, cores=budget.cores)
+        limits["latency_ms"] = {k: v for k, v in named.items() if k != model} or None
+        budget = Budget(memory_bytes=budget.memory_bytes, cores=budget.cores, **limits)
     change: dict[str, Any] = {"latency_ms" if kind == "latency" else "min_accuracy": value}
     tables = tuple(replace(t, **change) if t.name == model else t for t in case.tables)
     return replace(case, tables=tables, budget=budget)

@@ -36,8 +36,10 @@ def random_instance(rng: np.random.Generator) -> tuple[Instance, Limits]:
     slowdown = Fraction(3, 2)
     latency = Fraction(max(now.latency, other.latency), 10**6) * slowdown if rng.random() < 0.7 else None
     least = min(now.accuracy, other.accuracy) if rng.random() < 0.5 else None
-    instance = Instance((model,), (slowdown,), (running,), charged=True)
-    return instance, Limits(memory=None, cores=None, latency=(latency,), accuracy=(least,))
+    stretch = {1: Fraction(9, 8), 2: Fraction(17, 16)} if rng.random() < 0.5 else {1: Fraction(1), 2: Fraction(1)}
+    instance = Instance((model,), (slowdown,), (stretch,), (running,), charged=True)
+    limit = None if latency is None else latency * max(stretch.values())
+    return instance, Limits(memory=None, cores=None, latency=(limit,), quantile=(0.95,), accuracy=(least,))
 
 
 def reduced_values(instance: Instance, limits: Limits, prices: Prices) -> dict[tuple[int, Choice], float]:
@@ -47,7 +49,7 @@ def reduced_values(instance: Instance, limits: Limits, prices: Prices) -> dict[t
     for threads in model.rows:
         for choice in np.ndindex(*(len(load) for load in model.loads)):
             sums = composition_sums(model, choice, threads)
-            if is_within(sums, limits, 0, slowdown):
+            if is_within(sums, instance, limits, 0):
                 cores = model.cores(np.array([sums.latency]), np.array([threads]), slowdown)[0]
                 priced = prices.each[0] * sums.memory + prices.each[1] * cores
                 found[threads, choice] = value_of(model, sums.accuracy) - charge(instance, choice, threads) - priced

@@ -7,7 +7,7 @@ import pytest
 
 from legodnn.runtime.planning.solver.frontier import INFINITE, build_frontier
 from legodnn.runtime.planning.solver.instance import NO_LIMIT_NS
-from legodnn.runtime.planning.solver.staircases import Staircases
+from legodnn.runtime.planning.solver.staircases import Staircases, highest
 from tests.runtime.planning.solver.random_items import random_blocks
 
 
@@ -28,3 +28,21 @@ def test_staircases_are_what_they_say(blocks: int, opposed: bool) -> None:
                 best = int(value[p])
                 expected.append(p)
         assert index.under(int(limit)).tolist() == expected
+
+
+def test_staircases_under_several_limits_are_one() -> None:
+    """Each thread count has a limit of its own, as where their tails differ."""
+    rng = np.random.default_rng(1)
+    found = build_frontier(random_blocks(rng, 4, 6, 200), lambda loss: -(loss // 7).astype(np.float64), 1, 0, 0)
+    value, threads = found.accuracy.astype(np.int64), rng.integers(1, 4, len(found))
+    index = {n: Staircases.of(found, value, np.flatnonzero(threads == n)) for n in (1, 2, 3)}
+    for _ in range(40):
+        limits = dict(zip((1, 2, 3), rng.choice(found.latency, 3).tolist(), strict=True))
+        best, expected = -INFINITE, []
+        for p in range(len(found)):
+            if found.latency[p] <= limits[int(threads[p])] and value[p] > best:
+                best = int(value[p])
+                expected.append(p)
+        assert highest(value, [index[n].under(limit) for n, limit in limits.items()]).tolist() == expected
+    none = [index[n].under(int(found.latency.min()) - 1) for n in (1, 2, 3)]
+    assert highest(value, none).tolist() == []

@@ -17,17 +17,23 @@ import org.legodnn.json.JsonObject;
  * <pre>Budget.none().withMemoryBytes(20_000_000).withLatencyMs("faces", 8.0)</pre>
  */
 public final class Budget {
-    private static final Budget NONE = new Budget(null, null, Collections.<String, Double>emptyMap(), null);
+    private static final Budget NONE = new Budget(null, null, Collections.<String, Double>emptyMap(), null,
+            Collections.<String, Double>emptyMap(), null);
 
     private final Long memoryBytes;
     private final Double latencyMs;
     private final Map<String, Double> latencyByModel;
+    private final Double quantile;
+    private final Map<String, Double> quantileByModel;
     private final Double cores;
 
-    private Budget(Long memoryBytes, Double latencyMs, Map<String, Double> latencyByModel, Double cores) {
+    private Budget(Long memoryBytes, Double latencyMs, Map<String, Double> latencyByModel, Double quantile,
+            Map<String, Double> quantileByModel, Double cores) {
         this.memoryBytes = memoryBytes;
         this.latencyMs = latencyMs;
         this.latencyByModel = latencyByModel;
+        this.quantile = quantile;
+        this.quantileByModel = quantileByModel;
         this.cores = cores;
     }
 
@@ -45,12 +51,14 @@ public final class Budget {
         if (limit <= 0 || limit > Bounds.MEMORY) {
             throw new WorkloadException("Budget: memory_bytes must be greater than 0 and less than 2^62, got " + limit);
         }
-        return new Budget(limit, latencyMs, latencyByModel, cores);
+        return new Budget(limit, latencyMs, latencyByModel, quantile, quantileByModel,
+                cores);
     }
 
     /** The same without a limit of memory. */
     public Budget withoutMemory() {
-        return new Budget(null, latencyMs, latencyByModel, cores);
+        return new Budget(null, latencyMs, latencyByModel, quantile, quantileByModel,
+                cores);
     }
 
     /**
@@ -59,7 +67,8 @@ public final class Budget {
      * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
      */
     public Budget withLatencyMs(double limit) {
-        return new Budget(memoryBytes, positive(limit, "latency_ms"), Collections.<String, Double>emptyMap(), cores);
+        return new Budget(memoryBytes, positive(limit, "latency_ms"), Collections.<String, Double>emptyMap(),
+                quantile, quantileByModel, cores);
     }
 
     /**
@@ -70,12 +79,36 @@ public final class Budget {
     public Budget withLatencyMs(String model, double limit) {
         Map<String, Double> limits = new LinkedHashMap<>(latencyByModel);
         limits.put(model, positive(limit, "latency_ms of " + model));
-        return new Budget(memoryBytes, null, Collections.unmodifiableMap(limits), cores);
+        return new Budget(memoryBytes, null, Collections.unmodifiableMap(limits), quantile, quantileByModel,
+                cores);
     }
 
     /** The same without limits of latency. */
     public Budget withoutLatency() {
-        return new Budget(memoryBytes, null, Collections.<String, Double>emptyMap(), cores);
+        return new Budget(memoryBytes, null, Collections.<String, Double>emptyMap(), quantile, quantileByModel,
+                cores);
+    }
+
+    /**
+     * The same with one quantile for every model, instead of any that was set before: the share of inferences that must
+     * keep their limit of latency. Where it is not set it is {@link Tail#DEFAULT_QUANTILE}.
+     *
+     * @throws WorkloadException not from 0.5 (the median) to below 1
+     */
+    public Budget withQuantile(double share) {
+        return new Budget(memoryBytes, latencyMs, latencyByModel, Tail.checked(share, "Budget: quantile"),
+                Collections.<String, Double>emptyMap(), cores);
+    }
+
+    /**
+     * The same with a quantile for one model; it replaces one for every model.
+     *
+     * @throws WorkloadException not from 0.5 (the median) to below 1
+     */
+    public Budget withQuantile(String model, double share) {
+        Map<String, Double> shares = new LinkedHashMap<>(quantileByModel);
+        shares.put(model, Tail.checked(share, "Budget: quantile of " + model));
+        return new Budget(memoryBytes, latencyMs, latencyByModel, null, Collections.unmodifiableMap(shares), cores);
     }
 
     /**
@@ -84,12 +117,14 @@ public final class Budget {
      * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
      */
     public Budget withCores(double limit) {
-        return new Budget(memoryBytes, latencyMs, latencyByModel, positive(limit, "cores"));
+        return new Budget(memoryBytes, latencyMs, latencyByModel, quantile, quantileByModel,
+                positive(limit, "cores"));
     }
 
     /** The same without a limit of compute. */
     public Budget withoutCores() {
-        return new Budget(memoryBytes, latencyMs, latencyByModel, null);
+        return new Budget(memoryBytes, latencyMs, latencyByModel, quantile, quantileByModel,
+                null);
     }
 
     private static double positive(double value, String what) {
@@ -113,6 +148,16 @@ public final class Budget {
     /** Limits for some models, by name. */
     public Map<String, Double> latencyByModel() {
         return latencyByModel;
+    }
+
+    /** The quantile for every model; null if there is none. */
+    public Double quantile() {
+        return quantile;
+    }
+
+    /** Quantiles for some models, by name. */
+    public Map<String, Double> quantileByModel() {
+        return quantileByModel;
     }
 
     /** CPU cores' worth of compute; null for no limit. */
@@ -141,15 +186,17 @@ public final class Budget {
         if (fields.hasValue("latency_ms") && fields.any("latency_ms") instanceof JsonNumber) {
             budget = budget.withLatencyMs(fields.positive("latency_ms"));
         } else if (fields.hasValue("latency_ms")) {
-            Fields limits = fields.object("latency_ms");
-            if (limits.raw().keys().size() > Bounds.MODELS) {
-                throw fields.error("latency_ms limits more than " + Bounds.MODELS + " models");
-            }
+            Fields limits = byModel(fields, "latency_ms");
             for (String model : limits.raw().keys()) {
-                if (model.isEmpty() || model.codePointCount(0, model.length()) > Bounds.NAME) {
-                    throw fields.error("latency_ms: names must have 1 to " + Bounds.NAME + " characters");
-                }
                 budget = budget.withLatencyMs(model, limits.positive(model));
+            }
+        }
+        if (fields.hasValue("quantile") && fields.any("quantile") instanceof JsonNumber) {
+            budget = budget.withQuantile(fields.number("quantile"));
+        } else if (fields.hasValue("quantile")) {
+            Fields shares = byModel(fields, "quantile");
+            for (String model : shares.raw().keys()) {
+                budget = budget.withQuantile(model, shares.number(model));
             }
         }
         if (fields.hasValue("cores")) {
@@ -157,6 +204,20 @@ public final class Budget {
         }
         fields.end();
         return budget;
+    }
+
+    /** Numbers by the models' names. */
+    private static Fields byModel(Fields fields, String key) {
+        Fields numbers = fields.object(key);
+        if (numbers.raw().keys().size() > Bounds.MODELS) {
+            throw fields.error(key + " names more than " + Bounds.MODELS + " models");
+        }
+        for (String model : numbers.raw().keys()) {
+            if (model.isEmpty() || model.codePointCount(0, model.length()) > Bounds.NAME) {
+                throw fields.error(key + ": names must have 1 to " + Bounds.NAME + " characters");
+            }
+        }
+        return numbers;
     }
 
     /** The JSON text. */
@@ -169,7 +230,9 @@ public final class Budget {
         if (!latencyByModel.isEmpty()) {
             latency = latencyByModel;
         }
-        return new JsonObject().put("memory_bytes", memoryBytes).put("latency_ms", latency).put("cores", cores);
+        Object shares = quantileByModel.isEmpty() ? quantile : quantileByModel;
+        return new JsonObject().put("memory_bytes", memoryBytes).put("latency_ms", latency).put("quantile", shares)
+                .put("cores", cores);
     }
 
     @Override
@@ -191,6 +254,10 @@ public final class Budget {
         if (latencyMs != null || !latencyByModel.isEmpty()) {
             text.append(text.length() == 0 ? "" : ", ").append("latency ")
                     .append(latencyMs == null ? latencyByModel : latencyMs).append(" ms");
+        }
+        if (quantile != null || !quantileByModel.isEmpty()) {
+            text.append(text.length() == 0 ? "" : ", ").append("quantile ")
+                    .append(quantile == null ? quantileByModel : quantile);
         }
         if (cores != null) {
             text.append(text.length() == 0 ? "" : ", ").append(cores).append(" cores");

@@ -24,6 +24,8 @@ public final class Limit {
     public final Kind kind;
     /** Whose, for latency and accuracy; else null. */
     public final String model;
+    /** The share of inferences that a limit of latency is for; null for other limits. */
+    public final Double quantile;
     /** Its value. */
     public final double limit;
     /** The least change of this limit alone that lets a plan exist, as its new value; null if no value of it does. */
@@ -31,17 +33,18 @@ public final class Limit {
     /** Whether it belongs to the set of limits that cannot hold together. */
     public final boolean clashes;
 
-    Limit(Kind kind, String model, double limit, Double needed, boolean clashes) {
+    Limit(Kind kind, String model, Double quantile, double limit, Double needed, boolean clashes) {
         this.kind = kind;
         this.model = model;
+        this.quantile = quantile;
         this.limit = limit;
         this.needed = needed;
         this.clashes = clashes;
     }
 
-    /** Such as "memory" or "latency of faces". */
+    /** Such as "memory" or "p95 latency of faces". */
     public String title() {
-        return kindName() + (model == null ? "" : " of " + model);
+        return (quantile == null ? "" : Tail.percentile(quantile) + " ") + kindName() + (model == null ? "" : " of " + model);
     }
 
     private String kindName() {
@@ -80,7 +83,7 @@ public final class Limit {
     }
 
     JsonObject toJson() {
-        return new JsonObject().put("kind", kindName()).put("model", model).put("limit", limit).put("needed", needed)
-                .put("clashes", clashes);
+        return new JsonObject().put("kind", kindName()).put("model", model).put("quantile", quantile).put("limit", limit)
+                .put("needed", needed).put("clashes", clashes);
     }
 }

@@ -22,17 +22,22 @@ public final class ModelPlan {
     public final double accuracy;
     /** Nine in ten such predictions are within it; see {@link Manifest#accuracyError}. */
     public final double accuracyError;
-    /** Predicted latency of an inference, slow-down included. */
+    /** Predicted latency of an inference, slow-down included: the median. */
     public final double latencyMs;
     /** The limit that held for this model; null for none. */
     public final Double latencyLimitMs;
+    /** The share of inferences that the limit is for. */
+    public final double quantile;
+    /** What that share of inferences is predicted to take at most; null where that is not known. */
+    public final Double quantileMs;
     /** Predicted memory, fixed segments included. */
     public final long memoryBytes;
     /** Rate x threads x latency; 0 where no rate was given. */
     public final double cores;
 
     ModelPlan(String name, boolean suspended, int threads, Map<String, String> options, double accuracy,
-            double accuracyError, double latencyMs, Double latencyLimitMs, long memoryBytes, double cores) {
+            double accuracyError, double latencyMs, Double latencyLimitMs, double quantile, Double quantileMs, long memoryBytes,
+            double cores) {
         this.name = name;
         this.suspended = suspended;
         this.threads = threads;
@@ -41,13 +46,15 @@ public final class ModelPlan {
         this.accuracyError = accuracyError;
         this.latencyMs = latencyMs;
         this.latencyLimitMs = latencyLimitMs;
+        this.quantile = quantile;
+        this.quantileMs = quantileMs;
         this.memoryBytes = memoryBytes;
         this.cores = cores;
     }
 
-    static ModelPlan suspended(String name, Double latencyLimitMs) {
-        return new ModelPlan(
-                name, true, 1, Collections.<String, String>emptyMap(), 0, 0, 0, latencyLimitMs, 0, 0);
+    static ModelPlan suspended(String name, Double latencyLimitMs, double quantile) {
+        return new ModelPlan(name, true, 1, Collections.<String, String>emptyMap(), 0, 0, 0, latencyLimitMs, quantile,
+                null, 0, 0);
     }
 
     static ModelPlan read(Fields fields) {
@@ -64,6 +71,9 @@ public final class ModelPlan {
                 fields.has("accuracy_error") ? fields.number("accuracy_error", 0, Bounds.METRIC) : 0,
                 fields.has("latency_ms") ? fields.number("latency_ms", 0, Bounds.SUM) : 0,
                 fields.hasValue("latency_limit_ms") ? fields.number("latency_limit_ms", 0, Bounds.SUM) : null,
+                fields.has("quantile") ? fields.number("quantile", Tail.LEAST_QUANTILE, Math.nextDown(1.0))
+                        : Tail.DEFAULT_QUANTILE,
+                fields.hasValue("quantile_ms") ? fields.number("quantile_ms", 0, Bounds.SUM) : null,
                 fields.has("memory_bytes") ? fields.integer("memory_bytes", 0, Bounds.MEMORY) : 0,
                 fields.has("cores") ? fields.number("cores", 0, Bounds.SUM) : 0);
         fields.end();
@@ -74,6 +84,7 @@ public final class ModelPlan {
         return new JsonObject().put("name", name).put("suspended", suspended).put("threads", threads)
                 .put("options", options).put("accuracy", accuracy).put("accuracy_error", accuracyError)
                 .put("latency_ms", latencyMs).put("latency_limit_ms", latencyLimitMs)
+                .put("quantile", quantile).put("quantile_ms", quantileMs)
                 .put("memory_bytes", memoryBytes).put("cores", cores);
     }
 
@@ -88,7 +99,10 @@ public final class ModelPlan {
             chosen.append(' ').append(option.getKey()).append('=').append(option.getValue());
         }
         return name + ": accuracy " + Text.significant(accuracy, 4) + " ± " + Text.significant(accuracyError, 2) + ", "
-                + Text.significant(latencyMs, 3) + " ms" + (threads == 1 ? "" : ", " + threads + " threads") + ", "
+                + Text.significant(latencyMs, 3) + " ms"
+                + (quantileMs == null ? "" : " (" + Tail.percentile(quantile) + " " + Text.significant(quantileMs, 3)
+                        + " ms)")
+                + (threads == 1 ? "" : ", " + threads + " threads") + ", "
                 + Text.size(memoryBytes) + ":" + (options.isEmpty() ? " no blocks" : chosen);
     }
 }

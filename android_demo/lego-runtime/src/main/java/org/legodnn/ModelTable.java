@@ -37,12 +37,19 @@ public final class ModelTable {
     public final double accuracyError;
     /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
     public final SortedMap<Integer, Double> overheadMs;
+    /**
+     * By thread count, by quantile, how many times its latency that share of inferences takes at most; a quantile
+     * between two has the greater one's. Empty: the latencies hold for all inferences. Null: nothing is known.
+     */
+    public final SortedMap<Integer, SortedMap<Double, Double>> tails;
     /** What one unit of its accuracy is worth. */
     public final double weight;
     /** Inferences per second; null if unknown. */
     public final Double rateHz;
     /** The longest that an inference may take; null for no limit. */
     public final Double latencyMs;
+    /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
+    public final Double quantile;
     /** The least predicted accuracy; null for no limit. */
     public final Double minAccuracy;
     /** Whether it must run; otherwise it may be suspended when not everything fits. */
@@ -74,6 +81,8 @@ public final class ModelTable {
         link = draft.link;
         accuracyError = draft.accuracyError;
         overheadMs = Collections.unmodifiableSortedMap(new TreeMap<>(draft.overheadMs));
+        tails = draft.tails == null ? null : copied(draft.tails);
+        quantile = draft.quantile;
         weight = draft.weight;
         rateHz = draft.rateHz;
         latencyMs = draft.latencyMs;
@@ -91,6 +100,8 @@ public final class ModelTable {
         final Link link;
         final double accuracyError;
         SortedMap<Integer, Double> overheadMs = new TreeMap<>();
+        SortedMap<Integer, SortedMap<Double, Double>> tails = new TreeMap<>();
+        Double quantile;
         double weight = 1;
         Double rateHz;
         Double latencyMs;
@@ -110,6 +121,8 @@ public final class ModelTable {
     private Draft draft() {
         Draft draft = new Draft(name, blocks, fixed, link, accuracyError);
         draft.overheadMs = overheadMs;
+        draft.tails = tails;
+        draft.quantile = quantile;
         draft.weight = weight;
         draft.rateHz = rateHz;
         draft.latencyMs = latencyMs;
@@ -157,7 +170,31 @@ public final class ModelTable {
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
+        draft.tails = Tail.planned(profile.tails);
         return new ModelTable(draft);
+    }
+
+    private static SortedMap<Integer, SortedMap<Double, Double>> copied(
+            SortedMap<Integer, SortedMap<Double, Double>> tails) {
+        SortedMap<Integer, SortedMap<Double, Double>> copy = new TreeMap<>();
+        for (Map.Entry<Integer, SortedMap<Double, Double>> tail : tails.entrySet()) {
+            copy.put(tail.getKey(), Collections.unmodifiableSortedMap(new TreeMap<>(tail.getValue())));
+        }
+        return Collections.unmodifiableSortedMap(copy);
+    }
+
+    /**
+     * How many times its planned latency a share of inferences takes at most; null if that is not known. The median is
+     * known where no tail is: it is what latencies of profiles are.
+     */
+    public Double stretch(int threads, double quantile) {
+        if (tails != null && tails.isEmpty()) {
+            return 1.0;
+        }
+        SortedMap<Double, Double> tail = tails == null ? null : tails.get(threads);
+        Double found = Tail.at(tail, quantile);
+        return found == null && (tail == null || tail.isEmpty()) && quantile == Tail.LEAST_QUANTILE ? Double.valueOf(1)
+                : found;
     }
 
     private static OptionRow row(Option option, OptionProfile figures) {
@@ -209,6 +246,20 @@ public final class ModelTable {
     public ModelTable withLatencyMs(double other) {
         Draft draft = draft();
         draft.latencyMs = other;
+        return new ModelTable(draft);
+    }
+
+    /** The same table with the share of inferences that must keep a limit of latency, this one's or the budget's. */
+    public ModelTable withQuantile(double other) {
+        Draft draft = draft();
+        draft.quantile = Tail.checked(other, name + ": quantile");
+        return new ModelTable(draft);
+    }
+
+    /** The same table with other {@link #tails}; null if nothing is known. */
+    public ModelTable withTails(SortedMap<Integer, SortedMap<Double, Double>> other) {
+        Draft draft = draft();
+        draft.tails = other;
         return new ModelTable(draft);
     }
 
@@ -269,6 +320,18 @@ public final class ModelTable {
         }
         checkAbove(weight, name + ": weight");
         checkRange(accuracyError, name + ": accuracy_error", MOST);
+        if (tails != null) {
+            for (SortedMap<Double, Double> tail : tails.values()) {
+                for (Map.Entry<Double, Double> entry : tail.entrySet()) {
+                    if (!(entry.getKey() >= Tail.LEAST_QUANTILE && entry.getKey() <= 1)) {
+                        throw refused(entry.getKey(), name + ": quantile of a tail", "at least 0.5", 1);
+                    }
+                    if (!(entry.getValue() > 0 && entry.getValue() <= 1e9)) {
+                        throw refused(entry.getValue(), name + ": tail", "greater than 0", 1e9);
+                    }
+                }
+            }
+        }
         for (double overhead : overheadMs.values()) {
             checkRange(overhead, name + ": overhead_ms", MOST_MS);
         }

@@ -38,18 +38,22 @@ public final class Profile {
     public final List<OptionProfile> options;
     /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
     public final SortedMap<Integer, Double> chainOverheadMs;
+    /** How much longer than predicted inferences take; empty if that was not measured. */
+    public final List<Tail> tails;
     /** Options that were not measured and cannot be chosen: their keys. */
     private final Set<String> skipped;
 
     /** Parts that are kept and written again as they are, by field. */
     private final Map<String, Object> more;
 
-    Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options) {
+    Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options,
+            List<Tail> tails) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
         this.created = created;
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
+        this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
         this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
         this.skipped = Collections.emptySet();
         this.more = Collections.emptyMap();
@@ -68,6 +72,7 @@ public final class Profile {
         options = Collections.unmodifiableList(entries);
         chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
         skipped = skipped(document);
+        tails = Tail.readAll(document);
         more = new LinkedHashMap<>();
         for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
             if (document.has(key)) {
@@ -153,6 +158,13 @@ public final class Profile {
         }
         JsonObject json = new JsonObject().put("schema", VERSION).put("store_id", storeId).put("model", model)
                 .put("device", device.toJson()).put("created", created).put("options", entries);
+        if (!tails.isEmpty()) {
+            List<JsonObject> measured = new ArrayList<>();
+            for (Tail tail : tails) {
+                measured.add(tail.toJson());
+            }
+            json.put("tail", measured);
+        }
         for (Map.Entry<String, Object> part : more.entrySet()) {
             json.put(part.getKey(), part.getValue());
         }

@@ -40,6 +40,8 @@ public final class Profiler {
     private final Random random = new Random(0);
     private final Weigher weigher;
     private final int total;
+    /** By thread count, the compositions that were timed. */
+    private final Map<Integer, List<Timed>> timed = new HashMap<>();
     private int done;
 
     private Profiler(Store store, Executor executor, ProfilerOptions options, Progress progress) {
@@ -92,6 +94,12 @@ public final class Profiler {
         for (int threads : options.threads()) {
             times.putAll(time(threads));
         }
+        List<Tail> tails = new ArrayList<>();
+        for (int threads : options.threads()) {
+            double[] ratios = ratios(threads, times);
+            tails.add(Tail.of(ratios, threads, "alone"));
+            tails.add(Tail.of(ratios, threads, "after"));
+        }
         List<OptionProfile> entries = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             for (Option option : segment.options) {
@@ -107,7 +115,7 @@ public final class Profiler {
         SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
         utc.setTimeZone(TimeZone.getTimeZone("UTC"));
         Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
-        return new Profile(store.id(), store.name(), device, utc.format(new Date()), entries);
+        return new Profile(store.id(), store.name(), device, utc.format(new Date()), entries, tails);
     }
 
     private void step(String what) {
@@ -141,8 +149,38 @@ public final class Profiler {
         return groups(threads) == 1 ? 1 : Math.min(PASSES, options.rounds);
     }
 
+    /**
+     * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
+     * the tail after another composition, and no shorter than that of one which runs again and again.
+     */
+    private double[] ratios(int threads, Map<Choice, List<Double>> times) {
+        Map<Choice, Double> medians = new HashMap<>();
+        for (Map.Entry<Choice, List<Double>> entry : times.entrySet()) {
+            if (entry.getKey().threads == threads) {
+                medians.put(entry.getKey(), summary(threads, entry.getValue()).medianMs);
+            }
+        }
+        List<Timed> runs = timed.get(threads);
+        double[] ratios = new double[runs.size()];
+        for (int i = 0; i < ratios.length; i++) {
+            double predicted = 0;
+            for (Choice choice : runs.get(i).choices) {
+                predicted += medians.get(choice);
+            }
+            ratios[i] = predicted > 0 ? runs.get(i).ms / predicted : 1;
+        }
+        return ratios;
+    }
+
+    /** A composition that ran, and the milliseconds that its segments took. */
+    private static final class Timed {
+        final List<Choice> choices = new ArrayList<>();
+        double ms;
+    }
+
     /** Milliseconds of every run of every option. */
     private Map<Choice, List<Double>> time(int threads) {
+        timed.put(threads, new ArrayList<Timed>());
         Map<Choice, List<Double>> times = new HashMap<>();
         for (int pass = 0; pass < passes(threads); pass++) {
             int before = options.rounds * pass / passes(threads);
@@ -183,6 +221,7 @@ public final class Profiler {
         int segments = store.manifest().segments.size();
         int threads = composed.get(0).choices.get(0).threads;
         Map<String, float[]> image = image();
+        List<Timed> runs = timed.get(threads);
         for (int round = -WARM_UP_ROUNDS; round < rounds; round++) {
             List<List<Chain.Composition>> orders = new ArrayList<>();
             for (int s = 0; s < segments; s++) {
@@ -192,14 +231,20 @@ public final class Profiler {
             }
             for (int turn = 0; turn < composed.size(); turn++) {
                 put(chain, image);
+                Timed run = new Timed();
                 for (int s = 0; s < segments; s++) {
                     Chain.Composition one = orders.get(s).get(turn);
                     long start = System.nanoTime();
                     one.run(s);
                     long end = System.nanoTime();
+                    run.choices.add(one.choices.get(s));
+                    run.ms += (end - start) / 1e6;
                     if (round >= 0) {
                         times.get(one.choices.get(s)).add((end - start) / 1e6);
                     }
+                }
+                if (round >= 0) {
+                    runs.add(run);
                 }
             }
             step("timing with " + threads + (threads == 1 ? " thread" : " threads"));

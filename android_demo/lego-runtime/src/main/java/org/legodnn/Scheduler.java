@@ -2,9 +2,11 @@ package org.legodnn;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeSet;
 
 import org.legodnn.json.Bounds;
@@ -147,17 +149,31 @@ public final class Scheduler {
      * @throws InfeasibleException no plan is within the limits; its report says which limits clash, and what would do
      * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no
      *     rate, or the running plan is of other stores
+     * @throws ProfileException a limit of latency is for more inferences than a model's tail is known for
      */
     public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs) {
+        return plan(budget, running, slowdown, deadlineMs, null);
+    }
+
+    /**
+     * The same where the slowest inferences take longer than the tables say.
+     *
+     * @param tail by model, how many times longer than its table says the inferences at the limit's quantile take,
+     *     beside the slow-down; 1 for models not named; null for none
+     */
+    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs,
+            Map<String, Double> tail) {
         Deadline deadline = Deadline.after(deadlineMs);
         Limits limits = limits(budget);
         Fraction[] slow = slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown);
-        Instance instance = new Instance(models, slow, running(running), charges && running != null);
+        List<Map<Integer, Fraction>> stretch = stretches(
+                budget, tail == null ? Collections.<String, Double>emptyMap() : tail);
+        Instance instance = new Instance(models, slow, stretch, running(running), charges && running != null);
         Optimum found = Optimum.of(instance, limits, deadline);
         if (found == null) {
-            throw new InfeasibleException(report(instance, limits, budget, slow, Deadline.after(deadlineMs)));
+            throw new InfeasibleException(report(instance, limits, budget, slow, stretch, Deadline.after(deadlineMs)));
         }
-        Plan plan = plan(budget, found, slow, instance);
+        Plan plan = plan(budget, found, slow, stretch, instance);
         last = new Last(plan, found.chosen);
         return plan;
     }
@@ -165,7 +181,9 @@ public final class Scheduler {
     private Limits limits(Budget budget) {
         checkNames(budget.latencyByModel(), "the budget limits the latency of");
         Fraction[] latency = new Fraction[models.length];
+        double[] quantile = new double[models.length];
         Double[] accuracy = new Double[models.length];
+        checkNames(budget.quantileByModel(), "the budget has a quantile for");
         for (int m = 0; m < models.length; m++) {
             ModelTable table = tables.get(m);
             if (budget.cores() != null && table.rateHz == null) {
@@ -174,11 +192,68 @@ public final class Scheduler {
             }
             Double limit = latencyLimit(table, budget);
             latency[m] = limit == null ? null : Fraction.of(limit);
+            quantile[m] = quantile(table, budget);
             accuracy[m] = table.minAccuracy;
         }
         Double cores = budget.cores();
         return new Limits(budget.memoryBytes(), cores == null ? null : (long) Math.rint(Math.min(cores * NANO, 0x1p60)),
-                latency, accuracy);
+                latency, quantile, accuracy);
+    }
+
+    /** The greatest share of inferences that must keep a model's limit of latency, of those that are asked for. */
+    private static double quantile(ModelTable table, Budget budget) {
+        Double greatest = null;
+        for (Double share : new Double[] {
+            table.quantile, budget.quantileByModel().get(table.name), budget.quantile()
+        }) {
+            if (share != null && (greatest == null || share > greatest)) {
+                greatest = share;
+            }
+        }
+        return greatest == null ? Tail.DEFAULT_QUANTILE : greatest;
+    }
+
+    /** By model and thread count, how many times its latency has to be within its limit; 1 if unknown. */
+    private List<Map<Integer, Fraction>> stretches(Budget budget, Map<String, Double> tail) {
+        checkFactors(tail, "tail");
+        List<Map<Integer, Fraction>> found = new ArrayList<>();
+        for (ModelTable table : tables) {
+            double quantile = quantile(table, budget);
+            Map<Integer, Fraction> each = new HashMap<>();
+            for (int threads : table.threadCounts) {
+                Double stretch = table.stretch(threads, quantile);
+                if (stretch == null && latencyLimit(table, budget) != null) {
+                    throw unknownTail(table, threads, quantile);
+                }
+                Fraction times = stretch == null || stretch == 1 ? Fraction.ONE : Fraction.of(stretch);
+                Double more = tail.get(table.name);
+                each.put(threads, more == null ? times : times.times(Fraction.of(more)));
+            }
+            found.add(each);
+        }
+        return found;
+    }
+
+    private static ProfileException unknownTail(ModelTable table, int threads, double quantile) {
+        SortedMap<Double, Double> tail = table.tails == null ? null : table.tails.get(threads);
+        double greatest = tail == null || tail.isEmpty() ? Tail.LEAST_QUANTILE : tail.lastKey();
+        return new ProfileException(table.name + ": a limit that " + Text.significant(100 * quantile, 6)
+                + " % of inferences must keep cannot be promised, since its profile "
+                + (greatest == Tail.LEAST_QUANTILE ? "knows medians alone"
+                        : "knows quantiles up to " + Text.significant(greatest, 6))
+                + " (" + threads + (threads > 1 ? " threads" : " thread") + "); measure again, or plan for less:"
+                + " quantile " + Text.significant(greatest, 6));
+    }
+
+    private void checkFactors(Map<String, Double> factors, String what) {
+        checkNames(factors, "a " + what + " was given for");
+        for (Map.Entry<String, Double> entry : factors.entrySet()) {
+            double factor = entry.getValue();
+            if (!(factor > 0 && factor <= 1e6)) {
+                throw new WorkloadException("the " + what + " of '" + entry.getKey() + "' is " + factor
+                        + "; it must be a positive number, 1 for none");
+            }
+        }
     }
 
     /** The tightest limit of a model's latency; null if there is none. */
@@ -195,14 +270,7 @@ public final class Scheduler {
     }
 
     private Fraction[] slowdowns(Map<String, Double> slowdown) {
-        checkNames(slowdown, "a slow-down was given for");
-        for (Map.Entry<String, Double> entry : slowdown.entrySet()) {
-            double factor = entry.getValue();
-            if (!(factor > 0 && factor <= 1e6)) {
-                throw new WorkloadException("the slow-down of '" + entry.getKey() + "' is " + factor
-                        + "; it must be a positive number, 1 for none");
-            }
-        }
+        checkFactors(slowdown, "slow-down");
         Fraction[] factors = new Fraction[models.length];
         for (int m = 0; m < factors.length; m++) {
             Double factor = slowdown.get(tables.get(m).name);
@@ -233,14 +301,16 @@ public final class Scheduler {
         }
     }
 
-    private Plan plan(Budget budget, Optimum found, Fraction[] slow, Instance instance) {
+    private Plan plan(Budget budget, Optimum found, Fraction[] slow, List<Map<Integer, Fraction>> stretch,
+            Instance instance) {
         CompositionSums[] chosen = found.chosen;
         List<ModelPlan> parts = new ArrayList<>();
         double[] worth = new double[chosen.length];
         double[] charged = new double[chosen.length];
         for (int m = 0; m < chosen.length; m++) {
             ModelTable table = tables.get(m);
-            parts.add(modelPlan(table, chosen[m], slow[m], latencyLimit(table, budget)));
+            parts.add(modelPlan(table, chosen[m], slow[m], stretch.get(m), latencyLimit(table, budget),
+                    quantile(table, budget)));
             worth[m] = chosen[m] == null ? 0 : table.weight * parts.get(m).accuracy;
             charged[m] = instance.isCharged() ? chargeOf(table, instance.running(m), chosen[m]) : 0;
         }
@@ -266,29 +336,38 @@ public final class Scheduler {
         return Numbers.exactSum(charged);
     }
 
-    private static ModelPlan modelPlan(ModelTable table, CompositionSums chosen, Fraction slowdown, Double limitMs) {
+    private static ModelPlan modelPlan(ModelTable table, CompositionSums chosen, Fraction slowdown,
+            Map<Integer, Fraction> stretch, Double limitMs, double quantile) {
         if (chosen == null) {
-            return ModelPlan.suspended(table.name, limitMs);
+            return ModelPlan.suspended(table.name, limitMs, quantile);
         }
         Map<String, String> options = new LinkedHashMap<>();
         for (int b = 0; b < table.blocks.size(); b++) {
             BlockRows block = table.blocks.get(b);
             options.put(block.name, block.options.get(chosen.option(b)).name);
         }
-        // An exact quotient is rounded once, so the result is within any limit that the exact latency is within.
-        double latencyMs = slowdown == Fraction.ONE ? chosen.latency / 1e6
-                : Fraction.of(chosen.latency).times(slowdown).over(Fraction.of(1_000_000L)).doubleValue();
+        boolean known = table.stretch(chosen.threads, quantile) != null;
         double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
         return new ModelPlan(table.name, false, chosen.threads, options, chosen.accuracy, table.accuracyError,
-                latencyMs, limitMs, chosen.memory, Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
+                milliseconds(chosen.latency, slowdown), limitMs, quantile,
+                known ? milliseconds(chosen.latency, slowdown.times(stretch.get(chosen.threads))) : null, chosen.memory,
+                Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
     }
 
-    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow, Deadline deadline) {
+    /** A multiple of nanoseconds. Rounded once, so it is within any limit that the exact time is within. */
+    private static double milliseconds(long latency, Fraction factor) {
+        return factor == Fraction.ONE ? latency / 1e6
+                : Fraction.of(latency).times(factor).over(Fraction.of(1_000_000L)).doubleValue();
+    }
+
+    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow,
+            List<Map<Integer, Fraction>> stretch, Deadline deadline) {
         InfeasibilityReport why = new InfeasibilityReport(instance, limits, deadline);
         List<Limit> entries = new ArrayList<>();
         for (InfeasibilityReport.Entry entry : why.entries) {
             String model = entry.model < 0 ? null : tables.get(entry.model).name;
-            entries.add(new Limit(entry.kind, model, entry.value, entry.needed, entry.clashes));
+            Double quantile = entry.kind == Limit.Kind.LATENCY ? quantile(tables.get(entry.model), budget) : null;
+            entries.add(new Limit(entry.kind, model, quantile, entry.value, entry.needed, entry.clashes));
         }
         List<String> suspended = new ArrayList<>();
         for (ModelTable table : tables) {
@@ -296,7 +375,7 @@ public final class Scheduler {
                 suspended.add(table.name);
             }
         }
-        Plan nearest = why.nearest == null ? null : plan(budget, why.nearest, slow, instance);
+        Plan nearest = why.nearest == null ? null : plan(budget, why.nearest, slow, stretch, instance);
         return new Infeasible(budget, entries, nearest, why.excess, suspended);
     }
 }

@@ -78,12 +78,12 @@ public class DeadlineTest {
 
     @Test
     public void remediesAreShortAndOnTheSafeSide() {
-        assertEquals("0.138181 ms", new Limit(Limit.Kind.LATENCY, "m", 1, 0.13818000000000003, true).remedy());
-        assertEquals("20.001 MB", new Limit(Limit.Kind.MEMORY, null, 1, 20_000_123.0, true).remedy());
-        assertEquals("20 B", new Limit(Limit.Kind.MEMORY, null, 1, 20.0, true).remedy());
-        assertEquals("0.123457 cores", new Limit(Limit.Kind.CORES, null, 1, 0.1234560001, true).remedy());
-        assertEquals("0.919999", new Limit(Limit.Kind.ACCURACY, "m", 1, 0.9199999999, true).remedy());
-        assertEquals("", new Limit(Limit.Kind.ACCURACY, "m", 1, null, true).remedy());
+        assertEquals("0.138181 ms", new Limit(Limit.Kind.LATENCY, "m", null, 1, 0.13818000000000003, true).remedy());
+        assertEquals("20.001 MB", new Limit(Limit.Kind.MEMORY, null, null, 1, 20_000_123.0, true).remedy());
+        assertEquals("20 B", new Limit(Limit.Kind.MEMORY, null, null, 1, 20.0, true).remedy());
+        assertEquals("0.123457 cores", new Limit(Limit.Kind.CORES, null, null, 1, 0.1234560001, true).remedy());
+        assertEquals("0.919999", new Limit(Limit.Kind.ACCURACY, "m", null, 1, 0.9199999999, true).remedy());
+        assertEquals("", new Limit(Limit.Kind.ACCURACY, "m", null, 1, null, true).remedy());
     }
 
     @Test

@@ -45,9 +45,33 @@ public class ProfileTest {
         Scheduler scheduler = new Scheduler(
                 Collections.singletonList(ModelTable.fromStore(store, more)), SwitchCharge.NONE);
         assertEquals(12.5, scheduler.plan(Budget.none()).get("chain").latencyMs, 1e-9);
-        assertEquals(11.5, scheduler.plan(Budget.none().withLatencyMs(11.5)).get("chain").latencyMs, 1e-9);
+        assertEquals(11.5, scheduler.plan(Budget.none().withLatencyMs(11.5).withQuantile(0.5)).get("chain").latencyMs, 1e-9);
         assertThrows(ProfileException.class,
                 () -> with("chain", "[{\"threads\": 1, \"overhead_ms\": 1}, {\"threads\": 1, \"overhead_ms\": 2}]"));
+    }
+
+    @Test
+    public void limitsAreForTheShareOfInferencesThatTheProfileKnows() {
+        String tail = "{\"threads\": 1, \"condition\": \"%s\", \"inferences\": 200, \"quantiles\": [0.5, 0.95],"
+                + " \"stretch\": [1.0, %s]}";
+        String alone = String.format(tail, "alone", "1.25");
+        Profile more = with("tail", "[" + alone + ", " + String.format(tail, "after", "1.5") + "]");
+        assertEquals(more.toJson(), Profile.parse(more.toJson()).toJson());
+        Scheduler scheduler = new Scheduler(
+                Collections.singletonList(ModelTable.fromStore(store, more)), SwitchCharge.NONE);
+        ModelPlan plan = scheduler.plan(Budget.none().withLatencyMs(16.5)).get("chain");
+        assertEquals(11, plan.latencyMs, 1e-9);
+        assertEquals(Double.valueOf(16.5), plan.quantileMs, 1e-9);
+        assertTrue(plan.toString().contains("11 ms (p95 16.5 ms)"));
+        Budget strict = Budget.none().withLatencyMs(16.5).withQuantile(0.99);
+        assertThrows(ProfileException.class, () -> scheduler.plan(strict));
+        Scheduler old = new Scheduler(
+                Collections.singletonList(ModelTable.fromStore(store, profile)), SwitchCharge.NONE);
+        assertThrows(ProfileException.class, () -> old.plan(Budget.none().withLatencyMs(16.5)));
+        assertThrows(ProfileException.class, () -> with("tail", "[" + alone + ", " + alone + "]"));
+        assertThrows(ProfileException.class, () -> with("tail", "[" + alone.replace("1.25", "0.5") + "]"));
+        assertThrows(WorkloadException.class, () -> Budget.none().withQuantile(0.4));
+        assertThrows(WorkloadException.class, () -> Budget.none().withQuantile("a", 1));
     }
 
     @Test
@@ -133,6 +157,10 @@ public class ProfileTest {
             }
             sum += option.option.equals("s0") ? option.memoryBytes : 0;
             assertEquals("what the process grows by is no option's", 1000, option.memoryBytes, 30);
+        }
+        assertEquals("alone and after others, with 1 and 2 threads", 4, found.tails.size());
+        for (Tail tail : found.tails) {
+            assertTrue(tail.inferences >= 7 && tail.stretch.get(0.5) > 0.2 && tail.stretch.get(0.5) < 5);
         }
         assertEquals("originals add up to the whole", 3070, sum, 2);
         assertEquals(found.toJson(), Profile.parse(found.toJson()).toJson());

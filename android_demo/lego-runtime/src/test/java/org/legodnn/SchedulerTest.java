@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -61,6 +62,13 @@ public class SchedulerTest {
                 .withWeight(0.5 + random.nextInt(4)).withRateHz(10 * random.nextInt(4));
         if (random.nextInt(3) == 0) {
             table = table.withLatencyMs(count * (0.5 + random.nextDouble()));
+        }
+        if (random.nextInt(2) == 0) {
+            SortedMap<Integer, SortedMap<Double, Double>> tails = new TreeMap<>();
+            for (int n : threads) {
+                tails.put(n, new TreeMap<>(Collections.singletonMap(0.95, 1 + n * random.nextDouble() / 4)));
+            }
+            table = table.withTails(tails);
         }
         if (random.nextInt(4) == 0) {
             table = table.withMinAccuracy(random.nextDouble() * 0.7);
@@ -109,7 +117,7 @@ public class SchedulerTest {
                 for (BlockRows block : table.blocks) {
                     options.put(block.name, block.options.get(random.nextInt(block.options.size())).name);
                 }
-                parts.add(new ModelPlan(table.name, false, 1, options, 0, 0, 0, null, 0, 0));
+                parts.add(new ModelPlan(table.name, false, 1, options, 0, 0, 0, null, 0.95, null, 0, 0));
             }
             one.running = new Plan(parts, Budget.none(), 0, 0, 0);
             one.charge = new SwitchCharge(random.nextInt(3) * 0.05, random.nextInt(3) * 0.01);
@@ -172,7 +180,7 @@ public class SchedulerTest {
             charge += now == null || kept ? 0 : one.charge.of(option);
         }
         double accuracy = table.link.at(loss);
-        if (table.latencyMs != null && ns * slow > table.latencyMs * 1e6
+        if (table.latencyMs != null && ns * slow * table.stretch(threads, 0.95) > table.latencyMs * 1e6
                 || table.minAccuracy != null && accuracy < table.minAccuracy) {
             return Double.NaN;
         }

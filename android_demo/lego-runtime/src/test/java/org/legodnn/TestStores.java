@@ -86,7 +86,8 @@ final class TestStores {
                         Collections.singletonList(latency), null));
             }
         }
-        return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries);
+        return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries,
+                Collections.<Tail>emptyList());
     }
 
     /** What a chain gives: option numbers of its two blocks. */

@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
@@ -82,9 +83,27 @@ final class Vectors {
         table = data.has("weight") ? table.withWeight(number(data.get("weight"))) : table;
         table = data.has("rate_hz") ? table.withRateHz(number(data.get("rate_hz"))) : table;
         table = data.has("latency_ms") ? table.withLatencyMs(number(data.get("latency_ms"))) : table;
+        table = data.has("quantile") ? table.withQuantile(number(data.get("quantile"))) : table;
+        table = data.has("tails") ? table.withTails(tails(object(data, "tails"))) : table;
         table = data.has("min_accuracy") ? table.withMinAccuracy(number(data.get("min_accuracy"))) : table;
         table = data.has("critical") ? table.withCritical((Boolean) data.get("critical")) : table;
         return data.has("threads") ? table.withThreads((int) number(data.get("threads"))) : table;
+    }
+
+    private static SortedMap<Integer, SortedMap<Double, Double>> tails(JsonObject data) {
+        if (data == null) {
+            return null;
+        }
+        SortedMap<Integer, SortedMap<Double, Double>> tails = new TreeMap<>();
+        for (String threads : data.keys()) {
+            SortedMap<Double, Double> tail = new TreeMap<>();
+            JsonObject entries = object(data, threads);
+            for (String quantile : entries.keys()) {
+                tail.put(Double.parseDouble(quantile), number(entries.get(quantile)));
+            }
+            tails.put(Integer.parseInt(threads), tail);
+        }
+        return tails;
     }
 
     static double[] doubles(List<?> values) {
@@ -159,14 +178,18 @@ final class Vectors {
     static Plan planned(Scheduler scheduler, JsonObject step, Plan last) {
         Object running = step.get("running");
         Plan plan = "last".equals(running) ? last : running == null ? null : Plan.parse(running.toString());
-        Map<String, Double> slowdown = new HashMap<>();
-        if (step.has("slowdown")) {
-            for (String name : object(step, "slowdown").keys()) {
-                slowdown.put(name, number(object(step, "slowdown").get(name)));
+        return scheduler.plan(Budget.parse(step.get("budget").toString()), plan, factors(step, "slowdown"),
+                Double.POSITIVE_INFINITY, factors(step, "tail"));
+    }
+
+    private static Map<String, Double> factors(JsonObject step, String key) {
+        Map<String, Double> factors = new HashMap<>();
+        if (step.has(key)) {
+            for (String name : object(step, key).keys()) {
+                factors.put(name, number(object(step, key).get(name)));
             }
         }
-        return scheduler.plan(Budget.parse(step.get("budget").toString()), plan, slowdown,
-                Double.POSITIVE_INFINITY);
+        return factors;
     }
 
     // --- stores ---

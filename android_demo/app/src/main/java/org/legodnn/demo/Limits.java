@@ -9,6 +9,7 @@ import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
 import org.legodnn.OptionRow;
 import org.legodnn.Plan;
+import org.legodnn.Tail;
 
 /**
  * What the sliders' positions mean. At LEAST a limit is the least that any composition takes; below that nothing holds
@@ -22,8 +23,11 @@ final class Limits {
 
     private final double leastMemory;
     private final double mostMemory;
+    private static final double MEDIAN = 0.5;
     private final double leastLatency;
     private final double mostLatency;
+    /** The share of inferences that limits of latency are for: the median where the profiles know no tail. */
+    private final double quantile;
 
     /** @param unlimited the plan under no limits */
     Limits(List<LegoModel> models, Plan unlimited) {
@@ -38,9 +42,12 @@ final class Limits {
             latency = Math.max(latency, leastLatency(model.table, rows));
         }
         double longest = 0;
+        boolean known = true;
         for (ModelPlan model : unlimited.models()) {
-            longest = Math.max(longest, model.latencyMs);
+            longest = Math.max(longest, model.quantileMs == null ? model.latencyMs : model.quantileMs);
+            known &= model.quantileMs != null;
         }
+        quantile = known ? Tail.DEFAULT_QUANTILE : MEDIAN;
         leastMemory = memory;
         mostMemory = unlimited.memoryBytes();
         leastLatency = latency;
@@ -54,7 +61,7 @@ final class Limits {
             budget = budget.withMemoryBytes((long) Math.max(1, Math.ceil(limit(leastMemory, mostMemory, memory))));
         }
         if (latency < MAX) {
-            budget = budget.withLatencyMs(limit(leastLatency, mostLatency, latency));
+            budget = budget.withLatencyMs(limit(leastLatency, mostLatency, latency)).withQuantile(quantile);
         }
         return budget;
     }
@@ -85,7 +92,8 @@ final class Limits {
                 }
                 sum += fastest;
             }
-            least = Math.min(least, sum);
+            Double stretch = table.stretch(threads, Tail.DEFAULT_QUANTILE);
+            least = Math.min(least, sum * (stretch == null ? 1 : stretch));
         }
         return least;
     }

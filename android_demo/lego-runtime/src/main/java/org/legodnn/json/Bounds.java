@@ -33,6 +33,8 @@ public final class Bounds {
     public static final int LABELS = 100_000;
     /** Knots of a link. */
     public static final int KNOTS = 10_000;
+    /** Quantiles of a tail. */
+    public static final int QUANTILES = 100;
     /** Thread counts. */
     public static final int THREADS = 1024;
     /** Dimensions of a tensor. */

@@ -39,14 +39,14 @@ final class Candidates {
     /** The candidates of model `m` where only memory is shared by the models; their cores are 0. */
     static Candidates onStaircase(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = staircasePoints(model, limits.latencyLimit(m, instance.slowdown[m]), limits.accuracy[m]);
+        int[] points = staircasePoints(model, limits.latencyLimits(instance, m), limits.accuracy[m]);
         return of(model, points, new long[points.length]).withPresent(instance, limits, m);
     }
 
     /** The candidates of model `m` where compute is shared as well. */
     static Candidates onFrontier(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = pointsWithin(model, limits.latencyLimit(m, instance.slowdown[m]), limits.accuracy[m]);
+        int[] points = pointsWithin(model, limits.latencyLimits(instance, m), limits.accuracy[m]);
         long[] cores = new long[points.length];
         Frontier f = model.frontier;
         for (int i = 0; i < cores.length; i++) {
@@ -55,9 +55,9 @@ final class Candidates {
         return of(model, points, cores).withPresent(instance, limits, m);
     }
 
-    /** The staircase under a latency limit, without the points below a least accuracy (null for none). */
-    private static int[] staircasePoints(CompiledModel model, long limitNs, Double leastAccuracy) {
-        int[] points = model.staircases.under(limitNs);
+    /** The staircase under a latency limit for each thread count, without the points below a least accuracy (null for none). */
+    private static int[] staircasePoints(CompiledModel model, long[] limitsNs, Double leastAccuracy) {
+        int[] points = model.staircasesUnder(limitsNs);
         if (leastAccuracy == null) {
             return points;
         }
@@ -71,13 +71,13 @@ final class Candidates {
         return Arrays.copyOf(kept, count);
     }
 
-    /** All points of the frontier within a latency limit and a least accuracy (null for none), ascending in memory. */
-    private static int[] pointsWithin(CompiledModel model, long limitNs, Double leastAccuracy) {
+    /** All points of the frontier within the latency limit of their thread count and a least accuracy (null for none), ascending in memory. */
+    private static int[] pointsWithin(CompiledModel model, long[] limitsNs, Double leastAccuracy) {
         Frontier f = model.frontier;
         int[] kept = new int[f.size()];
         int count = 0;
         for (int i = 0; i < kept.length; i++) {
-            if (f.latency[i] <= limitNs && (leastAccuracy == null || f.accuracy[i] >= leastAccuracy)) {
+            if (f.latency[i] <= limitsNs[model.indexOf(f.threads[i])] && (leastAccuracy == null || f.accuracy[i] >= leastAccuracy)) {
                 kept[count++] = i;
             }
         }
@@ -97,7 +97,7 @@ final class Candidates {
         if (!model.table.critical) {
             found = found.inserted(0, (now == null ? 1 : 0) - model.scale.suspension, 0, 0, SUSPENDED);
         }
-        if (now == null || !limits.admit(now, m, instance.slowdown[m])) {
+        if (now == null || !limits.admit(now, instance, m)) {
             return found;
         }
         int at = 0;

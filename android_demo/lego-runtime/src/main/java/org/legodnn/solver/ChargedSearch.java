@@ -36,7 +36,8 @@ final class ChargedSearch {
     private final double rounding;
     private final CompiledModel model;
     private final CompositionSums now;
-    private final long limit;
+    /** By the index of a thread count, the greatest profiled latency. */
+    private final long[] latencyLimits;
 
     ChargedSearch(Instance instance, Limits limits, int m, double rounding) {
         this.instance = instance;
@@ -45,7 +46,7 @@ final class ChargedSearch {
         this.rounding = rounding;
         this.model = instance.models[m];
         this.now = instance.running[m];
-        this.limit = limits.latencyLimit(m, instance.slowdown[m]);
+        this.latencyLimits = limits.latencyLimits(instance, m);
     }
 
     /** What a search found. */
@@ -207,7 +208,7 @@ final class ChargedSearch {
         for (Part part : parts) {
             for (int i = 0; i < part.sums[0].length; i++) {
                 double accuracy = model.accuracy(part.sums[2][i]);
-                if (part.sums[0][i] > room || part.sums[1][i] > limit || least != null && accuracy < least) {
+                if (part.sums[0][i] > room || part.sums[1][i] > latencyLimits[part.n] || least != null && accuracy < least) {
                     continue;
                 }
                 all.memory[at] = part.sums[0][i];
@@ -277,7 +278,7 @@ final class ChargedSearch {
                 int before = i / options;
                 int option = i % options;
                 boolean keep = sums[0][before] + row.memory[option] <= room - restMemory
-                        && sums[1][before] + row.latency[option] <= limit - restLatency;
+                        && sums[1][before] + row.latency[option] <= latencyLimits[n] - restLatency;
                 double bound = Double.POSITIVE_INFINITY;
                 for (int line = 0; line < lines && keep; line++) {
                     double drop = bounds.get(line).drops[b][row.rowAfter(last[before])][option];

@@ -1,5 +1,6 @@
 package org.legodnn.solver;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.LongToDoubleFunction;
@@ -47,8 +48,9 @@ public final class CompiledModel {
     final Frontier frontier;
     /** The value of every point of the frontier. */
     final long[] value;
-    /** The staircases of the frontier. */
-    final Staircases staircases;
+    /** The staircases of the frontier, and those of each thread count alone, by index. */
+    private final Staircases staircases;
+    private final Staircases[] staircasesOf;
 
     /**
      * Compile a table and build its frontiers.
@@ -123,7 +125,48 @@ public final class CompiledModel {
         for (int i = 0; i < value.length; i++) {
             value[i] = valueOf(frontier.accuracy[i]);
         }
-        staircases = new Staircases(frontier, value);
+        staircases = new Staircases(frontier, value, points(0));
+        staircasesOf = new Staircases[threadCounts.length];
+        for (int n = 0; n < threadCounts.length && threadCounts.length > 1; n++) {
+            staircasesOf[n] = new Staircases(frontier, value, points(threadCounts[n]));
+        }
+    }
+
+    /** The points of the frontier that have a thread count, or all for 0. */
+    private int[] points(int threads) {
+        int[] found = new int[frontier.size()];
+        int count = 0;
+        for (int i = 0; i < found.length; i++) {
+            if (threads == 0 || frontier.threads[i] == threads) {
+                found[count++] = i;
+            }
+        }
+        return Arrays.copyOf(found, count);
+    }
+
+    /** The index of a thread count. */
+    int indexOf(int threads) {
+        int n = 0;
+        while (threadCounts[n] != threads) {
+            n++;
+        }
+        return n;
+    }
+
+    /** The staircase of the frontier under a latency limit for each thread count, by index, in nanoseconds. */
+    int[] staircasesUnder(long[] limits) {
+        boolean same = true;
+        for (long limit : limits) {
+            same &= limit == limits[0];
+        }
+        if (same) {
+            return staircases.under(limits[0]);
+        }
+        List<int[]> each = new ArrayList<>();
+        for (int n = 0; n < limits.length; n++) {
+            each.add(staircasesOf[n].under(limits[n]));
+        }
+        return Staircases.highest(value, each);
     }
 
     private static long nanoseconds(double ms) {

@@ -58,7 +58,7 @@ final class CompositionBound {
     static List<CompositionBound> boundsAt(Instance instance, Limits limits, int m, int n, Prices prices) {
         CompiledModel model = instance.models[m];
         BlockFigures[] rows = model.rows[n];
-        long limit = limits.latencyLimit(m, instance.slowdown[m]);
+        long limit = limits.latencyLimit(instance, m, model.threadCounts[n]);
         long latency = model.fixedLatency[n];
         long least = latency;
         for (BlockFigures row : rows) {

@@ -118,7 +118,7 @@ public final class InfeasibilityReport {
             accuracies[key.model] = accuracy;
         }
         return new Limits(key.kind == Limit.Kind.MEMORY ? null : limits.memory,
-                key.kind == Limit.Kind.CORES ? null : limits.cores, latencies, accuracies);
+                key.kind == Limit.Kind.CORES ? null : limits.cores, latencies, limits.quantile, accuracies);
     }
 
     /** The value of one limit at which a plan exists, relaxed as little as possible; null if no value would do. */
@@ -140,23 +140,53 @@ public final class InfeasibilityReport {
     }
 
     private double neededLatency(Entry key) {
-        long[] latencies = instance.models[key.model].frontier.latency.clone();
+        Fraction least = null;
+        for (int threads : instance.models[key.model].threadCounts) {
+            Fraction needed = neededLatency(key, threads);
+            if (needed != null && (least == null || needed.compareTo(least) < 0)) {
+                least = needed;
+            }
+        }
+        return least.doubleAtLeast();
+    }
+
+    /**
+     * The least limit, of those that compositions with one thread count just hold, at which a plan exists; null if
+     * there is none.
+     */
+    private Fraction neededLatency(Entry key, int threads) {
+        Frontier frontier = instance.models[key.model].frontier;
+        long[] latencies = new long[frontier.size()];
+        int count = 0;
+        for (int i = 0; i < latencies.length; i++) {
+            if (frontier.threads[i] == threads) {
+                latencies[count++] = frontier.latency[i];
+            }
+        }
+        latencies = Arrays.copyOf(latencies, count);
         Arrays.sort(latencies);
         int low = 0;
-        int high = latencies.length - 1;
-        while (low < high) { // the greatest does
+        int high = count - 1;
+        if (!wouldDo(key, threads, latencies[high])) {
+            return null;
+        }
+        while (low < high) {
             int middle = low + high >>> 1;
-            if (Optimum.feasible(instance, with(limits, key, scaled(key, latencies[middle]), null))) {
+            if (wouldDo(key, threads, latencies[middle])) {
                 high = middle;
             } else {
                 low = middle + 1;
             }
         }
-        return scaled(key, latencies[low]).doubleAtLeast();
+        return scaled(key, threads, latencies[low]);
     }
 
-    private Fraction scaled(Entry key, long latency) {
-        return Fraction.of(latency).over(CompiledModel.NS_PER_MS).times(instance.slowdown[key.model]);
+    private boolean wouldDo(Entry key, int threads, long latency) {
+        return Optimum.feasible(instance, with(limits, key, scaled(key, threads, latency), null));
+    }
+
+    private Fraction scaled(Entry key, int threads, long latency) {
+        return Fraction.of(latency).over(CompiledModel.NS_PER_MS).times(instance.factor(key.model, threads));
     }
 
     private double neededAccuracy(Entry key) {
@@ -209,6 +239,7 @@ public final class InfeasibilityReport {
             accuracy[m] = least == null ? null : least - excess.doubleValue() * Math.max(Math.abs(least), 1e-9);
         }
         return new Limits(limits.memory == null ? null : Fraction.of(limits.memory).times(factor).floor(MOST),
-                limits.cores == null ? null : Fraction.of(limits.cores).times(factor).floor(MOST), latency, accuracy);
+                limits.cores == null ? null : Fraction.of(limits.cores).times(factor).floor(MOST), latency,
+                limits.quantile, accuracy);
     }
 }

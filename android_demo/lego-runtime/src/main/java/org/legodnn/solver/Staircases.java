@@ -1,6 +1,7 @@
 package org.legodnn.solver;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
@@ -17,22 +18,26 @@ final class Staircases {
     /** The bounds of intervals are quantiles of a sample, with this many latencies for each interval. */
     private static final int SAMPLES = 16;
 
-    private final Frontier frontier;
+    /** The indexed points, as indices of points of the frontier, ascending. */
+    private final int[] points;
+    /** Their latencies and values. */
+    private final long[] latency;
     private final long[] value;
     /** The intervals' first latencies, ascending. */
     private final long[] starts;
     private final AtomicReferenceArray<int[]> found;
 
-    /** The index of a frontier whose points have these values. */
-    Staircases(Frontier frontier, long[] value) {
-        this.frontier = frontier;
-        this.value = value;
-        int n = frontier.size();
+    /** The index of some points of a frontier, ascending, whose points have these values. */
+    Staircases(Frontier frontier, long[] value, int[] points) {
+        this.points = points;
+        this.latency = Numbers.take(frontier.latency, points);
+        this.value = Numbers.take(value, points);
+        int n = points.length;
         int intervals = 1 + (int) Math.sqrt(n) / PER_INTERVAL;
-        long[] some = every(frontier.latency, 1 + n / (SAMPLES * intervals));
+        long[] some = every(latency, 1 + n / (SAMPLES * intervals));
         Arrays.sort(some);
         long[] quantiles = every(some, 1 + some.length / intervals);
-        quantiles[0] = Numbers.least(frontier.latency);
+        quantiles[0] = Numbers.least(latency);
         int count = 1;
         for (int i = 1; i < quantiles.length; i++) {
             if (quantiles[i] > quantiles[count - 1]) {
@@ -58,38 +63,62 @@ final class Staircases {
         if (at < 0) {
             return new int[0];
         }
-        int[] points = found.get(at);
-        if (points == null) {
-            points = canMatter(at);
-            found.set(at, points); // two threads that come here at once find the same
+        int[] some = found.get(at);
+        if (some == null) {
+            some = canMatter(at);
+            found.set(at, some); // two threads that come here at once find the same
         }
-        int[] steps = new int[points.length];
+        int[] steps = new int[some.length];
         int count = 0;
         long best = -Frontier.INFINITE;
-        for (int point : points) {
-            if (frontier.latency[point] <= latencyLimit && value[point] > best) {
-                best = value[point];
-                steps[count++] = point;
+        for (int i : some) {
+            if (latency[i] <= latencyLimit && value[i] > best) {
+                best = value[i];
+                steps[count++] = points[i];
             }
         }
         return Arrays.copyOf(steps, count);
     }
 
-    /** The points that can matter under a limit in one interval, ascending in memory. */
+    /** The staircase of several staircases of one frontier together, whose points have these values. */
+    static int[] highest(long[] value, List<int[]> staircases) {
+        int count = 0;
+        for (int[] one : staircases) {
+            count += one.length;
+        }
+        int[] all = new int[count];
+        int at = 0;
+        for (int[] one : staircases) {
+            System.arraycopy(one, 0, all, at, one.length);
+            at += one.length;
+        }
+        Arrays.sort(all);
+        int kept = 0;
+        long best = -Frontier.INFINITE;
+        for (int point : all) {
+            if (value[point] > best) {
+                best = value[point];
+                all[kept++] = point;
+            }
+        }
+        return Arrays.copyOf(all, kept);
+    }
+
+    /** Which points can matter under a limit in one interval, ascending in memory. */
     private int[] canMatter(int interval) {
         long start = starts[interval];
         long end = interval + 1 < starts.length ? starts[interval + 1] : Frontier.INFINITE;
-        int[] points = new int[value.length];
+        int[] some = new int[value.length];
         int count = 0;
         long best = -Frontier.INFINITE;
         for (int i = 0; i < value.length; i++) {
-            if (value[i] > best && frontier.latency[i] <= end) {
-                points[count++] = i;
+            if (value[i] > best && latency[i] <= end) {
+                some[count++] = i;
             }
-            if (frontier.latency[i] <= start) {
+            if (latency[i] <= start) {
                 best = Math.max(best, value[i]);
             }
         }
-        return Arrays.copyOf(points, count);
+        return Arrays.copyOf(some, count);
     }
 }

@@ -1,0 +1,177 @@
+package org.legodnn;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+import org.legodnn.json.Bounds;
+import org.legodnn.json.Fields;
+import org.legodnn.json.JsonException;
+import org.legodnn.json.JsonObject;
+
+/**
+ * How many times longer than predicted whole inferences take, by quantile, at one thread count: a split conformal
+ * prediction, as docs/profiler.md tells. Immutable.
+ */
+public final class Tail {
+    /** The share of inferences that keep a limit of latency, unless a budget or a model says another. */
+    public static final double DEFAULT_QUANTILE = 0.95;
+    /** The least quantile, the median. */
+    static final double LEAST_QUANTILE = 0.5;
+    /** The quantiles that are kept, as far as there are enough inferences. */
+    private static final double[] QUANTILES = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
+    private static final double LEAST_STRETCH = 1e-3;
+
+    /** Thread count. */
+    public final int threads;
+    /** What else ran: "alone", "after", "beside" or "use". */
+    public final String condition;
+    /** The store of the other model; null for none. */
+    public final String other;
+    /** How many inferences were measured. */
+    public final int inferences;
+    /** By quantile, ascending, the multiple of the predicted time that this share of inferences takes at most. */
+    public final SortedMap<Double, Double> stretch;
+
+    private Tail(int threads, String condition, String other, int inferences, SortedMap<Double, Double> stretch) {
+        this.threads = threads;
+        this.condition = condition;
+        this.other = other;
+        this.inferences = inferences;
+        this.stretch = Collections.unmodifiableSortedMap(stretch);
+    }
+
+    /** The tail of measured over predicted times, of which there must be one at least. */
+    static Tail of(double[] ratios, int threads, String condition) {
+        double[] ordered = ratios.clone();
+        Arrays.sort(ordered);
+        SortedMap<Double, Double> stretch = new TreeMap<>();
+        for (double quantile : QUANTILES) {
+            int rank = (int) Math.ceil((ordered.length + 1) * quantile);
+            if (rank <= ordered.length) {
+                stretch.put(quantile, bounded(ordered[rank - 1]));
+            }
+        }
+        if (stretch.isEmpty()) {
+            stretch.put(QUANTILES[0], bounded(ordered[ordered.length - 1]));
+        }
+        return new Tail(threads, condition, null, ordered.length, stretch);
+    }
+
+    private static double bounded(double ratio) {
+        return Math.min(Math.max(ratio, LEAST_STRETCH), Bounds.SLOWDOWN);
+    }
+
+    static Tail read(Fields fields) {
+        int threads = fields.count("threads", 1, Bounds.THREADS);
+        String condition = fields.word("condition", "alone", "after", "beside", "use");
+        String other = fields.hasValue("other") ? fields.name("other") : null;
+        int inferences = fields.count("inferences", 1, Integer.MAX_VALUE);
+        double[] quantiles = fields.numbers("quantiles", 1, Bounds.QUANTILES, LEAST_QUANTILE, Math.nextDown(1.0));
+        double[] stretches = fields.numbers("stretch", 1, Bounds.QUANTILES, Double.MIN_VALUE, Bounds.SLOWDOWN);
+        fields.end();
+        if (quantiles.length != stretches.length) {
+            throw fields.error("a tail needs a stretch for each quantile");
+        }
+        SortedMap<Double, Double> stretch = new TreeMap<>();
+        for (int i = 0; i < quantiles.length; i++) {
+            if (i > 0 && (quantiles[i] <= quantiles[i - 1] || stretches[i] < stretches[i - 1])) {
+                throw fields.error("quantiles of a tail must rise, and no stretch may be less than the one before");
+            }
+            stretch.put(quantiles[i], stretches[i]);
+        }
+        return new Tail(threads, condition, other, inferences, stretch);
+    }
+
+    /** What a profile has one tail for. */
+    List<Object> key() {
+        return Arrays.<Object>asList(threads, condition, other);
+    }
+
+    JsonObject toJson() {
+        JsonObject json = new JsonObject().put("threads", threads).put("condition", condition).put("other", other);
+        return json.put("inferences", inferences).put("quantiles", new ArrayList<>(stretch.keySet()))
+                .put("stretch", new ArrayList<>(stretch.values()));
+    }
+
+    /** The stretch at the least quantile of a tail that is no less than this one; null if there is none. */
+    static Double at(SortedMap<Double, Double> stretch, double quantile) {
+        SortedMap<Double, Double> kept = stretch == null ? null : stretch.tailMap(quantile);
+        return kept == null || kept.isEmpty() ? null : kept.get(kept.firstKey());
+    }
+
+    /**
+     * By thread count, by quantile, how many times its planned latency an inference of a profile's model takes at most:
+     * what was learned in use, else the longer of alone and after another composition. Null if no tail is known.
+     */
+    static SortedMap<Integer, SortedMap<Double, Double>> planned(List<Tail> tails) {
+        SortedMap<Integer, SortedMap<Double, Double>> planned = new TreeMap<>();
+        for (Tail tail : tails) {
+            if (tail.other == null && !tail.condition.equals("beside") && !planned.containsKey(tail.threads)) {
+                SortedMap<Double, Double> row = planned(tails, tail.threads);
+                if (!row.isEmpty()) {
+                    planned.put(tail.threads, row);
+                }
+            }
+        }
+        return planned.isEmpty() ? null : planned;
+    }
+
+    private static SortedMap<Double, Double> planned(List<Tail> tails, int threads) {
+        SortedMap<Double, Double> used = find(tails, threads, "use");
+        SortedMap<Double, Double> alone = find(tails, threads, "alone");
+        SortedMap<Double, Double> after = find(tails, threads, "after");
+        SortedMap<Double, Double> row = new TreeMap<>();
+        for (double quantile : QUANTILES) {
+            Double stretch = at(used == null ? alone : used, quantile);
+            Double longer = used == null ? at(after, quantile) : null;
+            if (stretch != null) {
+                row.put(quantile, longer == null ? stretch : Double.valueOf(Math.max(stretch, longer)));
+            }
+        }
+        return row;
+    }
+
+    private static SortedMap<Double, Double> find(List<Tail> tails, int threads, String condition) {
+        for (Tail tail : tails) {
+            if (tail.threads == threads && tail.other == null && tail.condition.equals(condition)) {
+                return tail.stretch;
+            }
+        }
+        return null;
+    }
+
+    /** Check a quantile that an application gives. */
+    static double checked(double quantile, String what) {
+        if (!(quantile >= LEAST_QUANTILE && quantile < 1)) {
+            throw new WorkloadException(what + " must be a share of inferences, a number from 0.5 (the median) to below"
+                    + " 1, got " + quantile);
+        }
+        return quantile;
+    }
+
+    /** A quantile's name for people, such as "p95". */
+    static String percentile(double quantile) {
+        return quantile == LEAST_QUANTILE ? "median" : "p" + Text.significant(100 * quantile, 6);
+    }
+
+    /** Every tail of a profile's document. */
+    static List<Tail> readAll(Fields document) throws JsonException {
+        List<Tail> tails = new ArrayList<>();
+        if (document.has("tail")) {
+            List<List<Object>> keys = new ArrayList<>();
+            for (Fields entry : document.objects("tail", 0, Bounds.CONTAINERS)) {
+                Tail tail = read(entry);
+                if (keys.contains(tail.key())) {
+                    throw entry.error("two tails of one condition at one thread count");
+                }
+                keys.add(tail.key());
+                tails.add(tail);
+            }
+        }
+        return Collections.unmodifiableList(tails);
+    }
+}

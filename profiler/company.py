@@ -1,0 +1,110 @@
+"""How long the inferences of a model take at most in the company of another: after it, and beside it.
+
+Models of one application take turns, so that each finds the caches full of the other's weights; or they run at the same
+time and share memory, caches and perhaps cores. Random compositions of the one are predicted and then run so, and the
+profile keeps by which factor the slowest ones are above their predictions (`legodnn.tail`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+
+from legodnn.profile import Profile
+from legodnn.profiler.bench import Bench
+from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.validation import predict
+from legodnn.progress import Progress, no_progress
+from legodnn.store import Store
+from legodnn.tail import Tail, tail_of
+
+_COMPOSITIONS = 20
+# Compositions take turns. Each runs so often in a row beside the other model, the first time without being timed.
+_IN_A_ROW = 5
+_LEAST_INFERENCES = 120  # from which 0.99 is known
+_TURNS_BESIDE = 4  # the other model's thread is started so often
+
+
+def tails_in_company(
+    stores: Sequence[Store], profiles: Sequence[Profile], seconds: float, progress: Progress = no_progress
+) -> list[tuple[Tail, ...]]:
+    """For each store, its tails after and beside each other store, at every thread count that its profile has.
+
+    Args:
+        stores, profiles: of the same models, at least two.
+        seconds: time for each ordered pair at each thread count. The other model runs with one thread.
+        progress: is told how many of these have been measured.
+    """
+    counts = [sorted(set.intersection(*({e.threads for e in o.latency} for o in p.options))) for p in profiles]
+    with ExitStack() as opened:
+        benches = [
+            opened.enter_context(closing(_open(s, p, n))) for s, p, n in zip(stores, profiles, counts, strict=True)
+        ]
+        task = opened.enter_context(progress("in company", (len(stores) - 1) * sum(map(len, counts))))
+        found = []
+        for bench, profile, threads in zip(benches, profiles, counts, strict=True):
+            tails = []
+            for other in (b for b in benches if b.store.id != bench.store.id):
+                for n in threads:
+                    measured = _Measured(bench, profile, other, n)
+                    tails += [measured.after(seconds / 2), measured.beside(seconds / 2)]
+                    task.step()
+            found.append(tuple(tails))
+        return found
+
+
+def _open(store: Store, profile: Profile, threads: Sequence[int]) -> Bench:
+    """The options that a profile has, at its thread counts, and at one thread, with which it runs beside others."""
+    skipped = {(s.segment, s.option) for s in profile.skipped}
+    left_out = [o for s in store.manifest.segments for o in s.options if (s.name, o.name) in skipped]
+    return Bench(store, sorted({1, *threads}), left_out)
+
+
+class _Measured:
+    """Random compositions of a model at one thread count, with their predictions, and others of another model."""
+
+    def __init__(self, bench: Bench, profile: Profile, other: Bench, threads: int) -> None:
+        rng = random.Random(2)
+        drawn = [bench.draw(rng) for _ in range(_COMPOSITIONS)]
+        latency = {(o.segment, o.option): o.latency for o in profile.options}
+        self._predicted_ms = predict(bench, drawn, threads, latency, profile.chain)
+        self._models = [RunnableModel(bench.composition(numbers, threads), bench.inputs) for numbers in drawn]
+        self._others = [RunnableModel(other.composition(other.draw(rng), 1), other.inputs) for _ in drawn]
+        self._threads, self._other_id = threads, other.store.id
+
+    def after(self, seconds: float) -> Tail:
+        """The tail of inferences that follow one of the other model."""
+        ratios: list[float] = []
+        for i in _turns(seconds, ratios):
+            self._others[i].run()
+            ratios.append(self._ratio(i))
+        return tail_of(ratios, self._threads, "after", self._other_id)
+
+    def beside(self, seconds: float) -> Tail:
+        """The tail of inferences while the other model runs without pause."""
+        ratios: list[float] = []
+        for turn in range(1, _TURNS_BESIDE + 1):
+            part: list[float] = []
+            with RunningBeside(self._others[turn]):
+                for i in _turns(seconds / _TURNS_BESIDE, part, _LEAST_INFERENCES // _TURNS_BESIDE):
+                    self._models[i].run()
+                    part += [self._ratio(i) for _ in range(_IN_A_ROW - 1)]
+            ratios += part
+        return tail_of(ratios, self._threads, "beside", self._other_id)
+
+    def _ratio(self, i: int) -> float:
+        start = time.perf_counter_ns()
+        self._models[i].run()
+        return (time.perf_counter_ns() - start) / 1e6 / self._predicted_ms[i]
+
+
+def _turns(seconds: float, ratios: list[float], least: int = _LEAST_INFERENCES) -> Iterator[int]:
+    """The numbers of compositions in turn, until the time is up and there are enough ratios."""
+    end = time.monotonic() + seconds
+    for i in itertools.cycle(range(_COMPOSITIONS)):
+        if time.monotonic() >= end and len(ratios) >= least:
+            return
+        yield i

@@ -1,0 +1,110 @@
+"""The tails of a model in its workload: how much longer than planned its inferences take, by thread count and quantile.
+
+A profile knows tails under several conditions. Which of them count depends on what else the workload runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from legodnn.errors import ProfileError
+from legodnn.profile import Profile
+from legodnn.schema import LEAST_QUANTILE
+from legodnn.tail import QUANTILES, Condition, Tail
+
+# By thread count, by quantile: how many times its planned latency that share of inferences takes at most. A quantile
+# between two has the greater one's.
+Tails = Mapping[int, Mapping[float, float]]
+
+
+@dataclass(frozen=True)
+class Companion:
+    """Another model of the workload.
+
+    Attributes:
+        store_id: its store.
+        meets: the share of this model's inferences during which the other one runs as well, 0 to 1.
+        slowdown: how many times longer this model takes beside it, by the medians.
+    """
+
+    store_id: str
+    meets: float = 0.0
+    slowdown: float = 1.0
+
+
+def tails_of(profile: Profile, slowdown: float = 1.0, companions: Sequence[Companion] = ()) -> Tails | None:
+    """Return the tails of a profile's model in a workload; None if the profile knows none.
+
+    What a governor learned in use replaces what the profiler measured. Otherwise a model alone has the tail that it has
+    alone. One of several has that of inferences that come after another model's; beside those that run in more than 1 -
+    q of its inferences it is longer at quantile q, by as much as it was measured beside them. What several add is
+    summed.
+
+    Args:
+        profile: the profile.
+        slowdown: the slow-down that the model is planned with, which tails do not count again.
+        companions: the other models of the workload.
+    """
+    tails = {}
+    for threads in sorted({tail.threads for tail in profile.tail}):
+        known = {(t.condition, t.other): t for t in profile.tail if t.threads == threads}
+        stretches = {q: _measured_stretch(known, q, companions) for q in QUANTILES}
+        if row := {q: found / slowdown for q, found in stretches.items() if found is not None}:
+            tails[threads] = row
+    return tails or None
+
+
+def stretch(tails: Tails | None, threads: int, quantile: float) -> float | None:
+    """Return how many times its planned latency a share of inferences takes at most; None if that is not known.
+
+    The median is known where no tail is: it is what latencies of profiles are.
+
+    Args:
+        tails: the model's; empty if all inferences take equally long, None if nothing is known.
+        threads: the thread count.
+        quantile: the share of inferences.
+    """
+    if tails is not None and not tails:
+        return 1.0
+    tail = (tails or {}).get(threads, {})
+    kept = min((q for q in tail if q >= quantile), default=None)
+    if kept is not None:
+        return tail[kept]
+    return 1.0 if not tail and quantile == LEAST_QUANTILE else None
+
+
+def unknown_tail(name: str, tails: Tails | None, threads: int, quantile: float) -> ProfileError:
+    """Return the error that a limit of latency is for more inferences of a model than its tail is known for."""
+    greatest = max((tails or {}).get(threads, {}), default=LEAST_QUANTILE)
+    known = "knows medians alone" if greatest == LEAST_QUANTILE else f"knows quantiles up to {greatest:g}"
+    return ProfileError(
+        f"{name}: a limit that {100 * quantile:.6g} % of inferences must keep cannot be promised, since its profile "
+        f"{known} ({threads} thread{'s' * (threads > 1)}); measure again with `legodnn profile`, or plan for less: "
+        f"quantile {greatest:g}"
+    )
+
+
+def _measured_stretch(
+    known: Mapping[tuple[Condition, str | None], Tail], quantile: float, companions: Sequence[Companion]
+) -> float | None:
+    """How many times longer than predicted inferences take at one thread count; None if that is not known."""
+    if (used := known.get(("use", None))) is not None:
+        return _at(used, quantile)
+    alone = _at(known.get(("alone", None)), quantile)
+    if alone is None or not companions:
+        return alone
+    longest, added = alone, 0.0
+    for other in companions:
+        after = _at(known.get(("after", other.store_id), known.get(("after", None))), quantile)
+        longest = max(longest, after or 0.0)
+        if other.meets > 1 - quantile:
+            beside = _at(known.get(("beside", other.store_id)), quantile)
+            added += max(0.0, other.slowdown - 1 if beside is None else beside / alone - 1)
+    return longest * (1 + added)
+
+
+def _at(tail: Tail | None, quantile: float) -> float | None:
+    """The stretch at the least quantile that is kept and no less than this; None if there is none."""
+    pairs = zip(tail.quantiles, tail.stretch, strict=True) if tail else ()
+    return next((measured for kept, measured in pairs if kept >= quantile), None)

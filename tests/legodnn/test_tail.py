@@ -1,0 +1,103 @@
+"""Tails keep what a share of inferences takes at most: conformal order statistics, and what is refused.
+
+Covers also: by_model.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.errors import WorkloadError
+from legodnn.profile import Profile, merge
+from legodnn.tail import DEFAULT_QUANTILE, QUANTILES, Tail, percentile, tail_of
+from legodnn.workload import Budget, Workload, WorkloadModel
+
+
+def test_a_quantile_is_the_order_statistic_that_covers_it() -> None:
+    tail = tail_of([float(i) for i in range(1, 100)], 2, "after", "other")
+    assert tail.key == (2, "after", "other")
+    assert tail.inferences == 99
+    assert dict(zip(tail.quantiles, tail.stretch, strict=True)) == {
+        0.5: 50.0, 0.75: 75.0, 0.9: 90.0, 0.95: 95.0, 0.98: 98.0, 0.99: 99.0
+    }  # fmt: skip
+
+
+def test_a_quantile_that_takes_more_inferences_is_not_known() -> None:
+    assert max(tail_of([1.0] * 98, 1, "alone").quantiles) == 0.98
+    assert tail_of([1.0], 1, "alone").quantiles == (0.5,)
+
+
+@given(st.lists(st.floats(0.0, 1e7), min_size=1, max_size=300))
+def test_tails_of_any_times_are_tails(ratios: list[float]) -> None:
+    tail = tail_of(ratios, 1, "alone")
+    assert Tail.model_validate_json(tail.model_dump_json()) == tail
+    assert set(tail.quantiles) <= set(QUANTILES)
+
+
+def test_the_next_inference_is_within_as_often_as_promised() -> None:
+    """Over many samples: split conformal prediction covers at least q, and little more."""
+    rng, within, count = np.random.default_rng(0), 0, 4000
+    for _ in range(count):
+        times = rng.lognormal(0, 1, 60)
+        tail = tail_of(times[:-1].tolist(), 1, "alone")
+        within += times[-1] <= tail.stretch[tail.quantiles.index(DEFAULT_QUANTILE)]
+    assert 0.94 < within / count < 0.97
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantiles": [0.9, 0.5]},
+        {"stretch": [2.0, 1.0]},
+        {"stretch": [1.0]},
+        {"quantiles": [0.4, 0.5]},
+        {"quantiles": [0.5, 1.0]},
+        {"stretch": [0.0, 1.0]},
+        {"condition": "often"},
+        {"quantiles": [], "stretch": []},
+    ],
+)
+def test_what_is_no_tail_is_refused(profile: Profile, wrong: dict[str, object]) -> None:
+    good = {"threads": 1, "condition": "alone", "inferences": 9, "quantiles": [0.5, 0.9], "stretch": [1.0, 1.5]}
+    Tail.model_validate({**good, "quantiles": (0.5, 0.9), "stretch": (1.0, 1.5)})
+    document = {**profile.model_dump(mode="json", by_alias=True), "tail": [{**good, **wrong}]}
+    with pytest.raises(ValueError, match="tail"):
+        Profile.model_validate_json(json.dumps(document))
+
+
+def test_a_profile_has_one_tail_of_each_kind_and_the_last_of_merged_ones(profile: Profile) -> None:
+    one, other = tail_of([1.0] * 30, 1, "use"), tail_of([2.0] * 30, 1, "use")
+    merged = merge(
+        [profile.model_copy(update={"tail": (*profile.tail, one)}), profile.model_copy(update={"tail": (other,)})]
+    )
+    assert merged.tail == (*profile.tail, other)
+    document = profile.model_copy(update={"tail": (one, other)}).model_dump_json(by_alias=True)
+    with pytest.raises(ValueError, match="two tails of one condition"):
+        Profile.model_validate_json(document)
+
+
+def test_profiles_of_before_there_were_tails_still_open(profile: Profile) -> None:
+    document = {k: v for k, v in profile.model_dump(mode="json", by_alias=True).items() if k != "tail"}
+    assert Profile.model_validate_json(json.dumps(document)).tail == ()
+
+
+def test_quantiles_have_names_for_people() -> None:
+    assert [percentile(q) for q in (0.5, 0.9, 0.95, 0.999)] == ["median", "p90", "p95", "p99.9"]
+
+
+def test_budgets_take_one_quantile_or_several_by_name() -> None:
+    assert Budget(quantile=0.5).quantile == 0.5
+    assert Budget(quantile={"a": 0.99}).quantile == {"a": 0.99}
+    for wrong in (0.4, 1, 1.0, "most", True, {"a": 0.1}, {"": 0.9}, [0.9]):
+        with pytest.raises(WorkloadError, match=r"^Budget: quantile: "):
+            Budget(quantile=wrong)  # type: ignore[arg-type]
+    model = WorkloadModel(name="a", store="s", quantile=0.99)
+    with pytest.raises(WorkloadError, match="the budget has a quantile for 'b', which is none of a"):
+        Workload(models=(model,), budget=Budget(quantile={"b": 0.9}))
+    with pytest.raises(WorkloadError, match="quantile"):
+        WorkloadModel(name="a", store="s", quantile=1.0)

@@ -1,0 +1,72 @@
+"""Thresholds follow the tail of what is seen, forget what is long ago, and hold for the share that they are for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from legodnn.plan import ModelPlan
+from legodnn.runtime.governing.tail_tracker import TailTracker
+from legodnn.tail import QUANTILES
+from tests.runtime.planning.hand_made import small_or_great
+
+TAILS = {1: {0.5: 1.0, 0.95: 1.5, 0.99: 2.0}}
+PLAN = ModelPlan(name="m", options={"b0": "great"}, quantile=0.95)
+
+
+def tracker() -> TailTracker:
+    return TailTracker([small_or_great(tails=TAILS, slowdown=1.2)])
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.95, 0.98])
+def test_over_a_while_the_share_above_is_the_one_that_was_asked_for(quantile: float) -> None:
+    """Whatever the times do: here they drift, jump, and come in bursts."""
+    rng, tails, above, count = np.random.default_rng(3), tracker(), 0, 6000
+    plan, scale = PLAN.model_copy(update={"quantile": quantile}), 1.0
+    for i in range(count):
+        scale = scale * 1.0005 if i % 2000 < 1000 else scale * 0.9995
+        ratio = scale * rng.lognormal(0, 0.3) * (4 if i % 700 < 30 else 1)
+        learned = tails.excess(plan)
+        promised = 1.2 * {0.5: 1.0, 0.9: 1.5, 0.95: 1.5, 0.98: 2.0}[quantile]
+        above += learned is not None and ratio > learned * promised
+        tails.add(plan, ratio)
+    assert abs(above / count - (1 - quantile)) < 0.02
+
+
+def test_nothing_is_said_before_enough_was_seen() -> None:
+    tails = tracker()
+    for _ in range(19):
+        tails.add(PLAN, 9.0)
+    assert tails.excess(PLAN) is None
+    tails.add(PLAN, 9.0)
+    assert tails.excess(PLAN) is not None
+    assert tails.excess(PLAN.model_copy(update={"quantile": 0.99})) is None
+    assert tails.excess(PLAN.model_copy(update={"threads": 2})) is None
+
+
+def test_a_slow_down_is_learned_soon_and_forgotten_slowly() -> None:
+    tails = tracker()
+    for _ in range(300):
+        tails.add(PLAN, 1.8)  # what is promised: 1.2 x 1.5
+    before = tails.excess(PLAN)
+    assert before == pytest.approx(1.0, rel=0.06)
+    for _ in range(16):
+        tails.add(PLAN, 3.6)
+    assert tails.excess(PLAN) == pytest.approx(2.0, rel=0.1)
+    for _ in range(100):
+        tails.add(PLAN, 1.2)
+    assert 1.3 < (tails.excess(PLAN) or 0) < 1.8
+
+
+def test_what_was_learned_is_a_tail_for_the_profile() -> None:
+    rng, tails = np.random.default_rng(4), tracker()
+    assert tails.tails("m") == ()
+    times = rng.lognormal(0, 0.4, 5000)
+    for ratio in times:
+        tails.add(PLAN, float(ratio))
+    (found,) = tails.tails("m")
+    assert (found.threads, found.condition, found.inferences) == (1, "use", 5000)
+    assert found.quantiles == QUANTILES
+    for quantile in (0.5, 0.9, 0.95):
+        at = found.stretch[found.quantiles.index(quantile)]
+        assert at == pytest.approx(float(np.quantile(times, quantile)), rel=0.2)

@@ -89,12 +89,12 @@ def build(
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, progress)
                 manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found)
-                _write_store(path, work, manifest)
+                write_store(path, work, manifest)
                 work.remove()
     return Store(path)
 
 
-def _write_store(path: Path, work: BuildState, manifest: Manifest) -> None:
+def write_store(path: Path, work: BuildState, manifest: Manifest) -> None:
     """Write the manifest and the files that it names to a new folder; StoreError if something is there by now."""
     try:
         with new_folder(path) as folder:

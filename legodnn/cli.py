@@ -39,6 +39,7 @@ For a model of your own, in this order:
   legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
   legodnn run stores/mymodel --input photos            run it on images, a video or a camera
 
+  legodnn compress mymodel.keras --target macs=0.5 --out small.tflite    one smaller model, and no store
   legodnn doctor                                       what this device has, and what is missing
 
 `legodnn COMMAND --help` explains a command and its flags.\
@@ -48,7 +49,7 @@ For a model of your own, in this order:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     # Imported here, where Ctrl-C is expected: it takes the better part of a second.
-    from legodnn.commands import build, demo, doctor, inspect, plan, profile, run
+    from legodnn.commands import build, compress, demo, doctor, inspect, plan, profile, run
     from legodnn.commands.parser import CommandParser
 
     main_parser = CommandParser(
@@ -59,7 +60,7 @@ def command_line() -> argparse.ArgumentParser:
     main_parser.add_argument("--version", action="version", version=f"legodnn {__version__}")
     main_parser.set_defaults(run=_say_what_is_next)
     subparsers = main_parser.add_subparsers(metavar="COMMAND")
-    for command in (demo, build, inspect, profile, plan, run, doctor):
+    for command in (demo, build, compress, inspect, profile, plan, run, doctor):
         command.add_parser(subparsers)
     return main_parser
 

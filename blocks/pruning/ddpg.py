@@ -77,7 +77,7 @@ class Agent:
         """Take note of an episode, whose every step gets the same reward, and learn as often as it has steps."""
         for i, (state, action) in enumerate(zip(states, actions, strict=True)):
             last = i == len(states) - 1
-            self._replay.add(state, action, reward, states[i if last else i + 1], True)
+            self._replay.add(state, action, reward, states[i if last else i + 1], last)
         self._mean = reward if not self._episodes else _BASELINE * self._mean + (1 - _BASELINE) * reward
         self._episodes += 1
         if self._episodes >= self._warm_up:

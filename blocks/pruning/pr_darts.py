@@ -19,10 +19,9 @@ from keras import ops
 from legodnn.arrays import Array, Floats
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.pruning.allocation import PruningProblem
 from legodnn.blocks.pruning.cost_tables import CostTables, cost_tables
-from legodnn.blocks.pruning.masked import keep_mask, run_masked, sample_arrays
+from legodnn.blocks.pruning.masked import keep_mask, read_means, recalibrated, run_masked, sample_arrays, targets_of
 from legodnn.blocks.pruning.reconstruct import split_images
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.width_search import WidthSearch
@@ -110,7 +109,7 @@ def soft_block(
         seed: determines the batches.
     """
     rng, inputs = np.random.default_rng(seed), sample_arrays(problem)
-    targets = [ops.convert_to_numpy(y) for y in as_list(problem.block(alone(inputs), training=False))]
+    targets, means = targets_of(problem), read_means(problem.block, problem.channels, [x[:250] for x in inputs])
     copy = remove(problem.block, problem.channels, np.empty(0, np.int64))
     channels = analyse(copy)  # it numbers the channels as in the block
     masks = _masks(problem, tables)
@@ -120,7 +119,7 @@ def soft_block(
 
     def error(xs: Any, ys: Any, chances: Sequence[Any]) -> Any:
         keep = ops.matmul(ops.concatenate([*chances, ops.ones(1)]), masks)
-        return relative_error(run_masked(copy, channels, xs, keep), ys)
+        return relative_error(run_masked(copy, channels, xs, keep, recalibrated, means), ys)
 
     def train(xs: Any, ys: Any, chances: Sequence[Any]) -> None:
         with tf.GradientTape() as tape:

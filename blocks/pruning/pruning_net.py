@@ -18,9 +18,9 @@ from keras import layers, ops
 
 from legodnn.arrays import Array
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls
+from legodnn.blocks.importing.graph import LayerCall, calls
 from legodnn.blocks.pruning.allocation import PruningProblem
-from legodnn.blocks.pruning.masked import keep_mask, run_masked, sample_arrays
+from legodnn.blocks.pruning.masked import keep_mask, run_masked, sample_arrays, targets_of
 from legodnn.blocks.pruning.reconstruct import split_images
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress, no_progress
@@ -42,7 +42,7 @@ def train_pruning_net(
         progress: shows them.
     """
     rng, inputs = np.random.default_rng(problem.seed), sample_arrays(problem)
-    targets = [ops.convert_to_numpy(y) for y in as_list(problem.block(alone(inputs), training=False))]
+    targets = targets_of(problem)
     (seen, held_out), (wanted_seen, wanted) = split_images(inputs), split_images(targets)
     net = PruningNet(problem)
     optimizer = keras.optimizers.Adam(_RATE)

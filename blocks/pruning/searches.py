@@ -1,8 +1,8 @@
 """The allocators that search: exact allocation by the knapsack, AMC, AGMC, MetaPruning and PR-DARTS.
 
 Each measures what widths lose: by the problem's own loss, or else by the error of the pruned block's outputs, which
-needs no labels. Uniform widths are a candidate of all of them, so none returns anything worse. The learned ones close
-with a hill climb (`exchange`).
+needs no labels; then the finalists are pruned and refitted, and what is left of the error decides. Uniform widths are a
+candidate to the end, so none returns anything worse. The searches close with a hill climb (`exchange`).
 
 A new one is a function from a `PruningProblem` to a `SearchMethod`, and a line in `SEARCHES`.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.pruning.agmc import embedded
 from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, check_reachable, uniform
 from legodnn.blocks.pruning.amc import hand_made, walk
@@ -22,14 +24,16 @@ from legodnn.blocks.pruning.evolution import evolve
 from legodnn.blocks.pruning.exact_widths import exact
 from legodnn.blocks.pruning.exchange import exchange
 from legodnn.blocks.pruning.group_graph import group_graph
-from legodnn.blocks.pruning.masked import loss_by_widths
+from legodnn.blocks.pruning.masked import loss_by_widths, sample_arrays
 from legodnn.blocks.pruning.pr_darts import descend, soft_block, width_levels
 from legodnn.blocks.pruning.pruning_net import train_pruning_net
+from legodnn.blocks.pruning.reconstruct import refit, split_images
 from legodnn.blocks.pruning.width_search import SearchMethod, WidthSearch, best_widths
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress
 
 _CLOSING = 100  # exchanges that are tried after an exact or learned search
+_FINALISTS = 4  # that are pruned and refitted
 _WINNERS = 10  # of the evolution, which are measured with the block's own weights
 
 
@@ -119,7 +123,26 @@ def searched_widths(
         return problem.full
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
-    return best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress)
+    found = best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress)
+    return found if loss or problem.loss else _best_refitted(problem, search)
+
+
+def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
+    """Return the best of the finalists, uniform widths among them, by the error that is left when they are refitted.
+
+    The error is measured on the images that refitting holds out.
+    """
+    candidates = [uniform(problem), *search.finalists(_FINALISTS)]
+    inputs, errors = sample_arrays(problem), []
+    _, held_out = split_images(inputs)
+    targets = as_list(problem.block(alone(held_out), training=False))
+    with problem.progress("refitting finalists", len(candidates)) as task:
+        for widths in candidates:
+            pruned = problem.pruned(widths)
+            refit(problem.block, pruned, problem.channels, problem.removed(widths), inputs)
+            errors.append(float(relative_error(as_list(pruned(alone(held_out), training=False)), targets)))
+            task.step(f"error {errors[-1]:.4g}")
+    return candidates[int(np.argmin(errors))]
 
 
 # The same as functions of a problem alone.

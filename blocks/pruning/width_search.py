@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -103,10 +103,25 @@ class WidthSearch:
         Raises:
             LookupError: none was measured.
         """
+        if not (found := self.finalists(1)):
+            raise LookupError("no widths within the limit were measured")
+        return found[0]
+
+    def finalists(self, count: int, apart: float = 0.1) -> list[Widths]:
+        """Return the best widths within the limit that differ from one another, the very best first.
+
+        Args:
+            count: how many at most.
+            apart: the share of some group by which any two of them differ at least.
+        """
+        found = list[Widths]()
         for key in sorted(self.measured, key=self.measured.__getitem__):  # a stable sort
-            if self.cost(np.array(key, self.full.dtype)) <= self.limit:
-                return np.array(key, self.full.dtype)
-        raise LookupError("no widths within the limit were measured")
+            widths = np.array(key, self.full.dtype)
+            if self.cost(widths) <= self.limit and all(np.abs((widths - w) / self.full).max() >= apart for w in found):
+                found.append(widths)
+                if len(found) == count:
+                    break
+        return found
 
     def fitted(self, shares: Floats) -> Widths:
         """Return widths in the proportions of `shares` of the full widths that come as close to the limit as they can.
@@ -205,8 +220,3 @@ def _read(kept: Path, groups: int) -> dict[tuple[int, ...], float]:
     if any(len(widths) != groups for widths in found):
         raise StoreError(f"{kept} is damaged; remove it and run the same command again")
     return found
-
-
-def shares_of(widths: Sequence[int] | Widths, full: Widths) -> Floats:
-    """Return which share of each group widths keep."""
-    return np.asarray(widths, np.float64) / full

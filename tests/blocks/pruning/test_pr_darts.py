@@ -75,7 +75,7 @@ def test_the_loss_of_certain_widths_is_that_of_the_pruned_block_until_weights_ar
         return [np.eye(len(level), dtype=np.float32)[i] for level, i in zip(tables.levels, numbers, strict=True)]
 
     for numbers in ((0, 3, 2), (7, 8, 7)):
-        assert np.isclose(float(loss(certain(numbers))), held_out(tables.widths(numbers)), rtol=1e-4, atol=1e-6)
+        assert np.isclose(float(loss(certain(numbers))), held_out(tables.widths(numbers)), rtol=1e-2, atol=1e-6)
     before = float(loss(certain((3, 3, 3))))
     for number in range(100):
         between(number, certain((3, 3, 3)))

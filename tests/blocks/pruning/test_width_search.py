@@ -57,6 +57,14 @@ def test_uniform_widths_are_taken_where_a_search_finds_nothing_better() -> None:
     assert best_widths(search, wasteful).tolist() == search.uniform.tolist()
 
 
+def test_finalists_differ_and_the_best_comes_first() -> None:
+    search = made_up()
+    for first in range(4, 15):
+        search.measure(np.array([first, 8, 8, 8, 8, 8]))
+    found = [widths[0] for widths in search.finalists(3, apart=0.25)]
+    assert found == [14, 10, 6]
+
+
 def test_an_interrupted_search_gives_the_best_so_far(caplog: pytest.LogCaptureFixture) -> None:
     better = np.array([14, 14, 1, 39, 22, 1])
 

@@ -42,9 +42,9 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.criteria import l1
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.pruning.reconstruct import descendants, features
+from legodnn.blocks.pruning.reconstruct import features
+from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.joint import train_jointly
 from legodnn.console import ProgressLine
@@ -113,7 +113,7 @@ def trained(
     def refitted() -> None:
         for piece, x in features(pieces, data.train.x[:500]):
             if piece.kind == "block":
-                found = descendants(piece.model, [Target("sparsity", s) for s in SPARSITIES], l1, x)
+                found = descendants(piece.model, [Target("sparsity", s) for s in SPARSITIES], STRATEGIES["l1"], x)
                 for student, (_, model) in zip(students[piece.name], found, strict=True):
                     student.set_weights(model.get_weights())
 

@@ -7,8 +7,6 @@ taken.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,31 +21,32 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
 from legodnn.blocks.export.isolated_conversion import IsolatedConverter
+from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.export.options import convert_safely, evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.opening import in_float32
-from legodnn.blocks.pruning.allocation import ALLOCATORS, PruningProblem, Target, pose
+from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.masked import outputs_by_widths
 from legodnn.blocks.pruning.reconstruct import refit
+from legodnn.blocks.pruning.regimes import Descendant
 from legodnn.blocks.pruning.searches import SEARCHES, searched_widths
+from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.blocks.source import BuildSource, open_source
 from legodnn.blocks.training.fine_tune import fine_tune
+from legodnn.blocks.training.tuning import tune_on
 from legodnn.blocks.training.variables import assign
 from legodnn.compression import CompressionRecipe
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.files import write_atomic
 from legodnn.manifest import Precision
 from legodnn.progress import Progress, no_progress
-from legodnn.runtime.executors.interpreter import open_interpreter
 
 if TYPE_CHECKING:
     import keras
-
-_TIMED_S, _TIMED_RUNS = 2.0, 200  # of each of the two models, in turn
 
 
 @dataclass(frozen=True)
@@ -168,13 +167,7 @@ def pruned_model(
     channels = analyse(model)
     saved = work.read(name)
     if saved is None:
-        problem = pose(
-            model, Target(recipe.measure, share), x=x, channels=channels, seed=recipe.seed, progress=progress
-        )
-        widths = _allocated(problem, recipe, source, work.path / "measured.json")
-        removed = problem.removed(widths)
-        student = remove(model, channels, removed)
-        refit(model, student, channels, removed, [x])
+        removed, student = _pruned(work, recipe, source, x, share, progress)
         saved = {"removed": removed, "weights": student.get_weights(), "tuned": np.array(False)}
         work.write(name, saved)
     try:
@@ -210,12 +203,21 @@ def pruned_model(
     return student, tuple(groups)
 
 
-def _allocated(problem: PruningProblem, recipe: CompressionRecipe, source: BuildSource, kept: Path) -> Widths:
-    """Return the widths that the recipe's allocation decides on."""
+def _pruned(
+    work: BuildState, recipe: CompressionRecipe, source: BuildSource, x: Array, share: float, progress: Progress
+) -> Descendant:
+    """Return the channels that the recipe's strategy removes, and the model without them, not fine-tuned yet."""
+    model, target, strategy = source.model, Target(recipe.measure, share), STRATEGIES[recipe.strategy]
+    if recipe.strategy not in SEARCHES:
+        tune = tune_on(model, [x], seed=recipe.seed)
+        (found,) = descendants(model, [target], strategy, [x], True, tune, recipe.seed)
+        return found
+    problem = pose(model, target, strategy.criterion, x, seed=recipe.seed, progress=progress)
     loss = _metric_loss(problem, source) if recipe.judged_by == "labels" else None
-    if recipe.allocation in SEARCHES:
-        return searched_widths(problem, recipe.allocation, loss, kept)
-    return ALLOCATORS[recipe.allocation](problem)
+    widths = searched_widths(problem, recipe.strategy, loss, work.path / "measured.json")
+    removed, student = problem.removed(widths), problem.pruned(widths)
+    refit(model, student, problem.channels, removed, [x])
+    return removed, student
 
 
 def _metric_loss(problem: PruningProblem, source: BuildSource) -> Callable[[Widths], float]:
@@ -247,27 +249,6 @@ def _metrics(
         batch = evaluation_batch([whole_piece(student)])
         found = Runner(convert_safely(isolated, student, batch, precision, features))(source.val.x[:])
     return source.metric(original, labels), source.metric(found, labels)
-
-
-def latencies_ms(files: Sequence[bytes], image: Array) -> list[float]:
-    """Return the median milliseconds of an inference of each `.tflite` file, on one thread, measured in turn.
-
-    Args:
-        files: their contents.
-        image: what they take, shape (1, ...).
-    """
-    interpreters = [open_interpreter(model_content=content, threads=1) for content in files]
-    for interpreter in interpreters:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.asarray(image, np.float32))
-        interpreter.invoke()
-    times: list[list[float]] = [[] for _ in files]
-    end = time.monotonic() + _TIMED_S * len(files)
-    while time.monotonic() < end and len(times[0]) < _TIMED_RUNS:
-        for interpreter, own in zip(interpreters, times, strict=True):
-            start = time.perf_counter()
-            interpreter.invoke()
-            own.append(time.perf_counter() - start)
-    return [1e3 * float(np.median(own)) if own else math.nan for own in times]
 
 
 def _write(path: Path, student: keras.Model, content: bytes) -> None:

@@ -8,13 +8,13 @@ from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.recipe import Recipe
+from legodnn.recipe import Recipe, StrategyName
 from legodnn.schema import MOST_INT, Many, explain
 
 # What a target is a share of.
 CostMeasure = Literal["macs", "parameters", "bytes"]
-# How it is decided how many channels each layer keeps: names in blocks.compression.ALLOCATIONS.
-AllocationName = Literal["exact", "uniform", "global_threshold", "amc", "agmc", "metapruning", "pr_darts"]
+# The strategies that measure widths: the names in blocks.pruning.searches.SEARCHES.
+MEASURING: tuple[StrategyName, ...] = ("exact", "amc", "agmc", "metapruning", "pr_darts")
 
 
 class CompressionRecipe(Recipe):
@@ -23,7 +23,7 @@ class CompressionRecipe(Recipe):
     Attributes:
         measure: what the targets are shares of.
         shares: what each compressed model may cost, as shares of the original.
-        allocation: how many channels of each layer go.
+        strategy: which channels go, see `Recipe`.
         judged_by: what a search measures: the error of the `outputs` on training images, or the metric on `labels`.
         distill_epochs: passes over the training images that a pruned model is fine-tuned for.
         searched_images: training images on which widths are measured and weights are refitted.
@@ -31,7 +31,7 @@ class CompressionRecipe(Recipe):
 
     measure: CostMeasure = "macs"
     shares: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1, max_length=100)
-    allocation: AllocationName = "exact"
+    strategy: StrategyName = "exact"
     judged_by: Literal["outputs", "labels"] = "outputs"
     distill_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=0)] = 0
@@ -41,10 +41,8 @@ class CompressionRecipe(Recipe):
     def _makes_sense(self) -> Self:
         if sorted(set(self.shares), reverse=True) != list(self.shares):
             raise ValueError("shares must fall from the largest model to the smallest, each given once")
-        if self.judged_by == "labels" and self.allocation in ("uniform", "global_threshold"):
-            raise ValueError(
-                f"{self.allocation} measures nothing, so nothing is judged by labels; name another strategy"
-            )
+        if self.judged_by == "labels" and self.strategy not in MEASURING:
+            raise ValueError(f"{self.strategy} measures no widths that labels could judge; name {', '.join(MEASURING)}")
         return self
 
 

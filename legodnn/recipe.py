@@ -10,7 +10,7 @@ both:
     train_epochs = 30
     sparsities = [0.25, 0.5, 0.75]
     precisions = ["float32", "int8"]
-    criterion = "l2"
+    strategy = "thinet"
 
 Settings that do not change the result (number of processes, logs) are arguments of `legodnn.blocks.build`.
 """
@@ -31,7 +31,26 @@ from legodnn.toml import read_toml
 # Longest side of an image, and most channels.
 _MOST_PIXELS = 16_384
 RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
-CriterionName = Literal["l1", "l2", "batch_norm_scale", "reconstruction"]
+StrategyName = Literal[
+    "random",
+    "l1",
+    "l2",
+    "batch_norm_scale",
+    "geometric_median",
+    "reconstruction",
+    "global_l1",
+    "gradual_l1",
+    "taylor",
+    "gradual_taylor",
+    "slimming",
+    "thinet",
+    "soft_clusters",
+    "exact",
+    "amc",
+    "agmc",
+    "metapruning",
+    "pr_darts",
+]
 
 
 class Recipe(Schema):
@@ -53,7 +72,7 @@ class Recipe(Schema):
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
         precisions: the precisions of every option. float32 is always there; the others are quantised after training.
-        criterion: which channels are removed first, a name in `legodnn.blocks.pruning.criteria.CRITERIA`.
+        strategy: how descendants are pruned, a name in `legodnn.blocks.pruning.strategies.STRATEGIES`.
         distill_epochs: the most epochs of block-wise distillation.
         joint_epochs: epochs of training in random compositions after that. 0 is the training of the paper: pruning and
             block-wise distillation alone. Otherwise the weights of descendants are also refitted before distillation,
@@ -88,7 +107,7 @@ class Recipe(Schema):
     train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
     precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)
-    criterion: CriterionName = "l1"
+    strategy: StrategyName = "l1"
     distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
     patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3

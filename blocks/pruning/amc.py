@@ -17,6 +17,8 @@ from legodnn.blocks.pruning.width_search import WidthSearch
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress, no_progress
 
+_REWARD = 3.0  # the largest; the reward is how many times the loss of uniform widths is greater, as a logarithm
+
 # What the agent sees before it decides on a group: a function of the widths, which are decided for the groups before it
 # and full from it on, and of the group's number.
 Sight = Callable[[Widths, int], Floats]
@@ -54,7 +56,7 @@ def walk(
                 widths[group] = min(max(low, round(action * full[group])), high)
                 actions.append(action)
             loss = search.measure(widths)
-            agent.end_episode(states, actions, -float(np.log(max(loss, 1e-12) / scale)))
+            agent.end_episode(states, actions, float(np.clip(np.log(scale / max(loss, 1e-12)), -_REWARD, _REWARD)))
             task.step(f"loss {loss:.4g}, best {search.measure(search.best):.4g}")
 
 

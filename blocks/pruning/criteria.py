@@ -1,17 +1,11 @@
-"""Pruning criteria: how important each channel of a block is.
+"""Criteria of pruning that look at weights: how important each channel of a block is.
 
 A criterion is a function (block, channels, sample inputs) that returns the importance of each channel ID. It knows
-nothing about sparsities: in each group, `prune.choose` removes the sets of coupled channels whose importance, summed
-over the set, is least.
+nothing about targets: in each group, the sets of coupled channels go first whose importance, summed over the set, is
+least. Criteria that look at what a block computes are in `response_criteria`.
 
-To add a criterion:
-
-1. Write a function with the signature of `Criterion` here, and enter it in `CRITERIA`.
-2. Enter its name in `CriterionName` in legodnn/recipe.py, which is read without Keras; a test compares the two. Name it
-   in the help of `legodnn build --criterion` and in docs/build.md.
-3. Test it in tests/blocks/pruning/test_criteria.py on a block whose importances are known.
-
-A program can also pass a function of its own to `prune.descendant`:
+A new criterion is a function with the signature of `Criterion`; docs/pruning.md shows how it becomes a strategy that a
+recipe can name:
 
     >>> def position(block, channels, x=None):
     ...     return -np.arange(channels.count, dtype=np.float64)  # the last channel made goes first
@@ -35,15 +29,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import Array
-from legodnn.blocks.channels.analysis import Channels
-from legodnn.blocks.importing.graph import alone, calls, submodel
-from legodnn.blocks.importing.layer_copies import blank_copy
+from legodnn.arrays import Array, Floats
+from legodnn.blocks.channels.analysis import ChannelGroup, Channels
+from legodnn.blocks.importing.graph import calls
 
 Importance = NDArray[np.float64]
-
-# How many values of a layer's response `reconstruction` looks at, drawn from all images, positions and filters.
-_ENTRIES = 4096
 
 
 class Criterion(Protocol):
@@ -89,58 +79,97 @@ def batch_norm_scale(block: keras.Model, channels: Channels, x: Any = None) -> I
     return importance
 
 
-def reconstruction(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
-    """Return the rank of each channel in the order of removal that changes the responses of later layers least.
+def geometric_median(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+    """Return each set's distance to all others of its group, summed (He et al., FPGM, CVPR 2019).
 
-    This is ThiNet's greedy choice (Luo et al., ICCV 2017, algorithm 1). A convolution or dense layer sums what its
-    input channels contribute, so removing some changes its response by the sum of their contributions. In each step
-    that set of coupled channels goes that adds least to the sum of squares of the change on sample inputs. Responses
-    are taken before bias and activation, and divided by their variance, so that all layers that read a set count alike.
-
-    Raises:
-        ValueError: there are no sample inputs.
+    What lies in the middle is what the others can stand for, however large it is.
     """
-    if x is None:
-        raise ValueError("criterion `reconstruction` needs sample inputs of the block: pass x")
-    readers = [call for call in calls(block) if call.name in channels.made]
+    return _by_set(block, channels, lambda filters: _distances(filters).sum(axis=1))
+
+
+def cluster(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+    """Return the rank of each set in the order in which similar ones are merged.
+
+    The two clusters whose merging adds least to the sum of squared distances from their means are merged again and
+    again (Ward, 1963), and the one with the smaller norm goes. So one large set of each cluster stays, and there are as
+    many clusters as sets that stay. Clusters of filters are the idea of ASCP (asymptotic soft cluster pruning).
+    """
+    return _by_set(block, channels, _merging_order)
+
+
+def drawn(seed: int = 0) -> Criterion:
+    """Return a criterion that draws at random, the baseline that all others have to beat."""
+
+    def random_importance(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        return np.random.default_rng(seed).permutation(channels.count).astype(np.float64)
+
+    return random_importance
+
+
+def relative(criterion: Criterion) -> Criterion:
+    """Return a criterion whose importances compare between groups: those of each group, divided by their mean.
+
+    Norms of filters grow with the number of inputs, for example, so that they only compare within a group.
+    """
+
+    def relative_importance(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        importance, found = criterion(block, channels, x), np.zeros(channels.count)
+        for group in channels.groups:
+            of_sets = np.array([importance[ids].sum() for ids in group.coupled])
+            found[_firsts(group)] = of_sets / max(float(np.abs(of_sets).mean()), np.finfo(np.float64).tiny)
+        return found
+
+    return relative_importance
+
+
+def set_filters(block: keras.Model, channels: Channels, group: ChannelGroup) -> Floats:
+    """Return the weights that make each set of a group, side by side, shape (sets, weights of a set).
+
+    The filters of each layer are divided by their root mean square norm, so that all layers count alike.
+    """
+    parts = []
+    for name in dict.fromkeys(group.makers):
+        made = channels.made[name]
+        rows = _filters(block.get_layer(name)).reshape(-1, len(made)).T.astype(np.float64)
+        rows = rows / max(float(np.sqrt(np.square(rows).sum(axis=1).mean())), np.finfo(np.float64).tiny)
+        parts.append(np.stack([rows[np.isin(made, ids)].ravel() for ids in group.coupled]))
+    return np.concatenate(parts, axis=1)
+
+
+def _by_set(block: keras.Model, channels: Channels, score: Callable[[Floats], Floats]) -> Importance:
+    """Return importances from a score of a group's sets, which maps shape (sets, weights) to (sets,)."""
     importance = np.zeros(channels.count)
-    if not channels.groups:
-        return importance
-    x = alone(x) if isinstance(x, list | tuple) else x
-    features = [_numpy(submodel(block.inputs, [call.inputs[0]], "features")(x, training=False)) for call in readers]
-    linear = [_linear(call.operation) for call in readers]
     for group in channels.groups:
-        change = np.zeros((len(group.coupled), len(group.coupled)))
-        for call, feature, respond in zip(readers, features, linear, strict=True):
-            ids = channels.of[id(call.inputs[0])]
-            masks = [np.isin(ids, members) for members in group.coupled]
-            if np.any(masks):
-                # `_sample` draws the same entries each time, so that the parts are comparable.
-                whole = _sample(respond(feature))
-                parts = np.stack([_sample(respond(feature * mask)) for mask in masks]).astype(np.float64)
-                change += parts @ parts.T / max(float(whole.var()), np.finfo(np.float32).tiny)
-        for rank, i in enumerate(_greedy(change)):
-            importance[group.coupled[i][0]] = rank
+        importance[_firsts(group)] = score(set_filters(block, channels, group))
     return importance
 
 
-# The criteria that a recipe can name.
-CRITERIA: dict[str, Criterion] = {
-    "l1": l1,
-    "l2": l2,
-    "batch_norm_scale": batch_norm_scale,
-    "reconstruction": reconstruction,
-}
+def _firsts(group: ChannelGroup) -> list[int]:
+    """Return one channel ID of each set; it stands for the set where an importance is that of the whole set."""
+    return [int(ids[0]) for ids in group.coupled]
 
 
-def _greedy(change: NDArray[np.float64]) -> list[int]:
-    """Return an order of rows in which the sum of change[i, j] over all i and j so far grows least in each step."""
-    added, order = change.diagonal().copy(), []
-    for _ in range(len(change)):
-        i = int(np.argmin(added))
-        order.append(i)
-        added += 2 * change[i]
-        added[order] = np.inf
+def _distances(rows: Floats) -> Floats:
+    squares = np.square(rows).sum(axis=1)
+    found: Floats = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * rows @ rows.T, 0))
+    return found
+
+
+def _merging_order(filters: Floats) -> Floats:
+    """Return when each row is merged into another by Ward's method; the row that is left last has the largest value."""
+    count = len(filters)
+    cost = _distances(filters) ** 2 / 2  # what merging two clusters adds to the sum of squares
+    np.fill_diagonal(cost, np.inf)
+    norms, sizes, order = np.linalg.norm(filters, axis=1), np.ones(count), np.full(count, float(count))
+    for rank in range(count - 1):
+        i, j = np.unravel_index(np.argmin(cost), cost.shape)
+        keep, gone = (i, j) if norms[i] >= norms[j] else (j, i)
+        order[gone] = rank
+        both = sizes[keep] + sizes[gone]
+        merged = (sizes[keep] + sizes) * cost[keep] + (sizes[gone] + sizes) * cost[gone] - sizes * cost[keep, gone]
+        cost[keep] = cost[:, keep] = np.where(np.isfinite(merged), merged / (both + sizes), np.inf)
+        cost[keep, keep] = cost[gone] = cost[:, gone] = np.inf
+        sizes[keep] = both
     return order
 
 
@@ -159,26 +188,6 @@ def _filters(layer: Any) -> Array:
         return _numpy(layer.pointwise_kernel)
     kernel = _numpy(layer.kernel)
     return np.swapaxes(kernel, -1, -2) if "Transpose" in type(layer).__name__ else kernel
-
-
-def _linear(layer: Any) -> Callable[[Array], Array]:
-    """Return what a layer computes before bias and activation, as a function of its input."""
-    copy = blank_copy(layer, {"activation": None, "use_bias": False})
-    weights = layer.get_weights()
-
-    def respond(feature: Array) -> Array:
-        if not copy.built:
-            copy.build(feature.shape)
-            copy.set_weights(weights[:-1] if layer.use_bias else weights)
-        return _numpy(copy(feature))
-
-    return respond
-
-
-def _sample(response: Array) -> Array:
-    """Return at most `_ENTRIES` values of a response, those in the same places for every response of one shape."""
-    flat = response.ravel()
-    return flat if flat.size <= _ENTRIES else flat[np.random.default_rng(0).integers(flat.size, size=_ENTRIES)]
 
 
 def _numpy(tensor: Any) -> Array:

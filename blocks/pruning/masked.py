@@ -23,6 +23,7 @@ from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
 from legodnn.blocks.pruning.allocation import PruningProblem
+from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.errors import ModelError
 
@@ -141,12 +142,7 @@ def loss_by_widths(problem: PruningProblem) -> Callable[[Widths], float]:
 
 def targets_of(problem: PruningProblem) -> list[Array]:
     """Return the outputs of the whole block for the problem's sample inputs."""
-    inputs = sample_arrays(problem)
-    parts = [
-        as_list(problem.block(alone([x[i : i + _BATCH] for x in inputs]), training=False))
-        for i in range(0, len(inputs[0]), _BATCH)
-    ]
-    return [np.concatenate([ops.convert_to_numpy(y) for y in column]) for column in zip(*parts, strict=True)]
+    return batched_outputs(problem.block, sample_arrays(problem))
 
 
 def sample_arrays(problem: PruningProblem) -> list[Array]:

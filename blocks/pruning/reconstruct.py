@@ -18,16 +18,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from legodnn.arrays import Array, Floats, Mask
-from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy
-from legodnn.blocks.pruning.allocation import Allocator, Target, uniform
-from legodnn.blocks.pruning.criteria import Criterion
-from legodnn.blocks.pruning.prune import choose
-from legodnn.blocks.pruning.surgery import remove
 
 # A part of a least squares problem for a layer's weights, shape (inputs, outputs): the numbers of the outputs in it,
 # what is multiplied with their weights, shape (n, inputs), and the wanted results, shape (n, outputs in it).
@@ -49,35 +45,7 @@ def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Arra
     for piece in pieces:
         inputs = [tensors[name] for name in piece.inputs]
         yield piece, inputs
-        tensors.update(zip(piece.outputs, _run(piece.model, inputs), strict=True))
-
-
-def descendants(
-    block: keras.Model,
-    targets: Sequence[Target],
-    criterion: Criterion,
-    x: Sequence[Array],
-    fitted: bool = True,
-    allocator: Allocator = uniform,
-) -> list[tuple[IdArray, keras.Model]]:
-    """Return, for each target, the IDs of the removed channels and the descendant without them.
-
-    Args:
-        block: a Functional model.
-        targets: the most that each descendant may cost.
-        criterion: which channels go.
-        x: sample inputs of the block, each of shape (n, ...).
-        fitted: whether the remaining weights are refitted to the original's responses.
-        allocator: how many channels of each group stay.
-    """
-    channels, found = analyse(block), []
-    for target in targets:
-        removed = choose(block, channels, target, criterion, allocator, alone(x))
-        student = remove(block, channels, removed)
-        if fitted:
-            refit(block, student, channels, removed, x)
-        found.append((removed, student))
-    return found
+        tensors.update(zip(piece.outputs, batched_outputs(piece.model, inputs), strict=True))
 
 
 def refit(
@@ -100,14 +68,14 @@ def refit(
     if not len(seen[0]):
         return
     twins = {call.name: call for call in calls(student)}
-    targets = _run(block, held_out)
+    targets = batched_outputs(block, held_out)
     best, weights = _error(student, held_out, targets), student.get_weights()
     for call in calls(block):
         twin = twins[call.name]
         if _is_linear(call) and twin.operation.kernel.shape[-2] < call.operation.kernel.shape[-2]:
             kept = ~np.isin(channels.of[id(call.outputs[0])], removed)
             wanted = submodel(block.inputs, [call.outputs[0]], "wanted")
-            if _fit(twin, student, wanted, kept, seen, held_out):
+            if _fit(twin, student, wanted, _offset(call, block), kept, seen, held_out):
                 error = _error(student, held_out, targets)
                 if error < best:
                     best, weights = error, student.get_weights()
@@ -121,7 +89,7 @@ def split_images(inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
 
 
 def _error(student: keras.Model, inputs: Sequence[Array], targets: Sequence[Array]) -> float:
-    return float(relative_error(_run(student, inputs), targets))
+    return float(relative_error(batched_outputs(student, inputs), targets))
 
 
 def _is_linear(call: LayerCall) -> bool:
@@ -134,6 +102,7 @@ def _fit(
     call: LayerCall,
     student: keras.Model,
     wanted: keras.Model,
+    offset: Array | None,
     kept: Mask,
     seen: Sequence[Array],
     held_out: Sequence[Array],
@@ -144,6 +113,7 @@ def _fit(
         call: the layer's call in `student`.
         student: the block that lost channels.
         wanted: the original block up to the layer's response.
+        offset: the original's value of what shifts that response, see `_shifted`.
         kept: which channels of that response the student still has.
         seen: inputs of the block that the weights are fitted to.
         held_out: inputs of the block that tell whether the new weights are better.
@@ -155,8 +125,9 @@ def _fit(
     kernel, shifted = ops.convert_to_numpy(layer.kernel), _shifted(call, student)
     old = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
     if shifted is not None:
-        bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(old.shape[1])
-        old = np.vstack([old, bias])
+        # A mean may have been shifted before, and then the layer has an offset already.
+        current = ops.convert_to_numpy(shifted)
+        old = np.vstack([old, current if layer.use_bias or offset is None else offset[kept] - current])
     read, patches = submodel(student.inputs, [call.inputs[0]], "read"), _patches(layer)
 
     def equations(inputs: Sequence[Array]) -> Iterator[Equations]:
@@ -175,7 +146,7 @@ def _fit(
         return False
     layer.kernel.assign(new[: kernel[..., 0].size].reshape(kernel.shape))
     if shifted is not None:
-        shifted.assign(new[-1] if layer.use_bias else ops.convert_to_numpy(shifted) - new[-1])
+        shifted.assign(new[-1] if layer.use_bias or offset is None else offset[kept] - new[-1])
     return True
 
 
@@ -214,6 +185,11 @@ def _shifted(call: LayerCall, model: keras.Model) -> Any:
     return readers[0].operation.moving_mean if [c.kind for c in readers] == ["BatchNormalization"] else None
 
 
+def _offset(call: LayerCall, block: keras.Model) -> Array | None:
+    shifted = _shifted(call, block)
+    return None if shifted is None else ops.convert_to_numpy(shifted)
+
+
 def _patches(layer: Any) -> Callable[[Any], list[Any]]:
     """Return a function from a layer's input to what the layer multiplies with its flattened kernel at every position.
 
@@ -241,6 +217,7 @@ def _batches(inputs: Sequence[Array]) -> Iterator[Any]:
         yield alone([x[start : start + _BATCH] for x in inputs])
 
 
-def _run(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
+def batched_outputs(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
+    """Return the outputs of a model for a few hundred inputs, each of shape (n, ...), computed in batches."""
     parts = [[ops.convert_to_numpy(y) for y in as_list(model(x, training=False))] for x in _batches(inputs)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -18,7 +18,7 @@ import numpy as np
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.pruning.agmc import embedded
-from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, check_reachable, uniform
+from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, check_reachable, fill_up, uniform
 from legodnn.blocks.pruning.amc import hand_made, walk
 from legodnn.blocks.pruning.evolution import evolve
 from legodnn.blocks.pruning.exact_widths import exact
@@ -123,8 +123,13 @@ def searched_widths(
         return problem.full
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
-    found = best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress)
-    return found if loss or problem.loss else _best_refitted(problem, search)
+    best = _full_up(problem, best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress))
+    return best if loss or problem.loss else _best_refitted(problem, search)
+
+
+def _full_up(problem: PruningProblem, widths: Widths) -> Widths:
+    """Return widths to which no group can add channels any more; those that lost the largest share gain first."""
+    return fill_up(problem, widths, lambda g, now: -float(now[g] / problem.full[g]))
 
 
 def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
@@ -132,7 +137,7 @@ def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
 
     The error is measured on the images that refitting holds out.
     """
-    candidates = [uniform(problem), *search.finalists(_FINALISTS)]
+    candidates = [uniform(problem), *(_full_up(problem, w) for w in search.finalists(_FINALISTS))]
     inputs, errors = sample_arrays(problem), []
     _, held_out = split_images(inputs)
     targets = as_list(problem.block(alone(held_out), training=False))

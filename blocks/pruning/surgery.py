@@ -86,3 +86,28 @@ def _copy(call: LayerCall, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[
     if isinstance(copy, keras.layers.Layer):
         copy.trainable = True  # The original may be frozen, but a descendant is trained.
     return copy, weights if has_state(operation) else None
+
+
+def surviving_ids(
+    block: keras.Model, channels: Channels, smaller: keras.Model, smaller_channels: Channels, removed: IdArray
+) -> IdArray:
+    """Return the IDs that the channels of a smaller block have in the block that it was made of.
+
+    Args:
+        block: a Functional model.
+        channels: what `analyse(block)` returned.
+        smaller: the block without some channels.
+        smaller_channels: what `analyse(smaller)` returned.
+        removed: IDs of the channels that it lost.
+
+    Returns:
+        The channel's ID in `block` for each channel ID of `smaller`, shape (smaller_channels.count,).
+    """
+    found = np.full(smaller_channels.count, -1)
+    pairs = list(zip(block.inputs, smaller.inputs, strict=True))
+    for call, twin in zip(calls(block), calls(smaller), strict=True):
+        pairs += zip(call.outputs, twin.outputs, strict=True)
+    for tensor, kept in pairs:
+        ids = channels.of[id(tensor)]
+        found[smaller_channels.of[id(kept)]] = ids[~np.isin(ids, removed)]
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,10 +78,11 @@ class WidthSearch:
         return np.ones_like(self.full)
 
     def measure(self, widths: Widths) -> float:
-        """Return the loss of widths, which may exceed the limit; it is measured once."""
+        """Return the loss of widths, which may exceed the limit; it is measured once. No number counts as infinite."""
         key = tuple(widths.tolist())
         if key not in self.measured:
-            self.measured[key] = float(self._loss(widths))
+            loss = float(self._loss(widths))
+            self.measured[key] = loss if math.isfinite(loss) else math.inf
             if time.monotonic() - self._written > _WRITTEN_EVERY_S:
                 self.keep()
         return self.measured[key]

@@ -25,12 +25,13 @@ from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import data_and_model
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.criteria import CRITERIA
-from legodnn.blocks.pruning.reconstruct import descendants, features
+from legodnn.blocks.pruning.reconstruct import features
+from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.partition import read_jobs
 from legodnn.blocks.training.scalars import scalars_to
 from legodnn.blocks.training.trained_weights import read_original, write_descendants
+from legodnn.blocks.training.tuning import tune_on
 from legodnn.errors import LegoError, StoreError
 from legodnn.progress import Progress, no_progress
 
@@ -61,11 +62,12 @@ def run_job(
     """
     recipe = work.recipe
     pruned, targets = {}, [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
-    criterion, fitted = CRITERIA[recipe.criterion], bool(recipe.joint_epochs)
+    strategy, fitted = STRATEGIES[recipe.strategy], bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in blocks:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
-            pruned[piece.name] = descendants(piece.model, targets, criterion, x, fitted)
+            tune = tune_on(piece.model, x, seed=recipe.seed)
+            pruned[piece.name] = descendants(piece.model, targets, strategy, x, fitted, tune, recipe.seed)
     checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,

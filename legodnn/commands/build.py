@@ -29,10 +29,11 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("patience", int, "N", "stop training a descendant after N epochs without progress (default: 3)"),
     ("batch_size", int, "N", "images in a training step (default: 64)"),
     (
-        "criterion",
+        "strategy",
         str,
         "NAME",
-        "how the channels to remove are chosen: l1, l2, batch_norm_scale, reconstruction (default: l1)",
+        "how descendants are pruned: l1, taylor, thinet, slimming, soft_clusters and others, see docs/pruning.md "
+        "(default: l1)",
     ),
     (
         "metric",

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from legodnn.commands.parser import fraction
-from legodnn.compression import AllocationName, CompressionRecipe, CostMeasure, compression_recipe
+from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import write_atomic
 from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
+from legodnn.recipe import StrategyName
 from legodnn.units import size
 
 if TYPE_CHECKING:
@@ -65,9 +66,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--out", required=True, metavar="PATH", help="a .tflite or .keras file, or the store's folder")
     parser.add_argument(
         "--strategy",
-        choices=get_args(AllocationName),
+        choices=get_args(StrategyName),
+        metavar="NAME",
         default="exact",
-        help="how it is decided how many channels each layer keeps (default: exact)",
+        help=f"which channels go: {', '.join(get_args(StrategyName))} (default: exact)",
     )
     parser.add_argument(
         "--judged-by",
@@ -160,7 +162,7 @@ def _recipe(args: argparse.Namespace) -> CompressionRecipe:
         name=Path(args.out).stem if is_file else Path(args.out).name,
         measure=measure,
         shares=(share,) if args.target else tuple(sorted(args.targets, reverse=True)),
-        allocation=args.strategy,
+        strategy=args.strategy,
         judged_by=args.judged_by,
         distill_epochs=args.epochs,
         precisions=tuple(args.precisions or ("float32",)),
@@ -204,7 +206,7 @@ def _report(path: Path, model: str, recipe: CompressionRecipe, found: Compressed
     """Write the picture of widths; in a page the figures stand above it."""
     from legodnn.blocks.pruning.draw_widths import draw_widths
 
-    title = f"{model}: {recipe.allocation}, {recipe.measure}={recipe.shares[0]:g}"
+    title = f"{model}: {recipe.strategy}, {recipe.measure}={recipe.shares[0]:g}"
     svg = draw_widths(title, found.groups)
     if path.suffix == ".html":
         svg = (

@@ -139,7 +139,7 @@ RECIPE = {
     "train_epochs": 3,
     "sparsities": [0.25, 0.5],
     "precisions": ["float32", "int8"],
-    "criterion": "l2",
+    "strategy": "l2",
     "learning_rate": 0.001,
     "metric": "top1",
     "seed": 1,

@@ -29,7 +29,7 @@ weights = "imagenet"
 train_epochs = 30
 sparsities = [0.25, 0.5, 0.75]
 precisions = ["float32", "int8"]
-criterion = "reconstruction"
+strategy = "reconstruction"
 distill_epochs = 4
 joint_epochs = 6
 patience = 2
@@ -98,7 +98,10 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
             "{file}: the recipe makes no sense: precisions: precisions must ",
         ),
         (b"model = 'vgg16'\nprecisions = ['int4']", "{file}: the recipe makes no sense: precisions.0: "),
-        (b"model = 'vgg16'\ncriterion = 'l3'", "{file}: the recipe makes no sense: criterion: Input should be 'l1', "),
+        (
+            b"model = 'vgg16'\nstrategy = 'l3'",
+            "{file}: the recipe makes no sense: strategy: Input should be 'random', ",
+        ),
         (b"[model]\nname = 'vgg16'", "{file}: the recipe makes no sense: model: Input should be a valid string"),
     ],
 )
@@ -124,14 +127,14 @@ def test_a_folders_name_that_is_no_models_name_is_refused() -> None:
         resolve(None, "my store", model="vgg16")
 
 
-def test_the_criteria_that_a_recipe_may_name_are_those_there_are() -> None:
+def test_the_strategies_that_a_recipe_may_name_are_those_there_are() -> None:
     pytest.importorskip("keras")
-    from legodnn.blocks.pruning.criteria import CRITERIA
+    from legodnn.blocks.pruning.strategies import STRATEGIES
 
-    for name in CRITERIA:
-        assert resolve(None, "x", model="vgg16", criterion=name).criterion == name
-    with pytest.raises(ModelError, match=", ".join(f"'{name}'" for name in list(CRITERIA)[:-1])):
-        resolve(None, "x", model="vgg16", criterion="l0")
+    for name in STRATEGIES:
+        assert resolve(None, "x", model="vgg16", strategy=name).strategy == name
+    with pytest.raises(ModelError, match=", ".join(f"'{name}'" for name in list(STRATEGIES)[:-1])):
+        resolve(None, "x", model="vgg16", strategy="l0")
 
 
 shares = st.lists(st.floats(0.01, 0.99).map(lambda s: round(s, 4)), min_size=1, max_size=6, unique=True).map(sorted)

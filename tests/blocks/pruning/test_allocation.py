@@ -65,7 +65,7 @@ def test_every_allocator_meets_its_target_and_leaves_no_room_for_another_channel
         check_allocation(allocator, problem)
 
 
-@settings(max_examples=25, phases=NO_SHRINKING)
+@settings(max_examples=10, phases=NO_SHRINKING)
 @given(data=st.data(), sparsity=st.floats(0, 0.99))
 def test_uniform_at_a_sparsity_takes_the_same_share_of_every_group(data: st.DataObject, sparsity: float) -> None:
     problem = pose(small_model(data.draw), Target("sparsity", sparsity))

@@ -1,4 +1,7 @@
-"""What each criterion holds important, computed by hand or by brute force."""
+"""What each criterion holds important, computed by hand or by brute force.
+
+Covers also: blocks.pruning.response_criteria.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from keras import layers
 
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.criteria import Criterion, Importance, batch_norm_scale, l1, l2, reconstruction
+from legodnn.blocks.pruning.criteria import Criterion, Importance, batch_norm_scale, l1, l2
 from legodnn.blocks.pruning.prune import choose, descendant
+from legodnn.blocks.pruning.response_criteria import reconstruction
+from legodnn.errors import ModelError
 
 
 def block_of(*between: Any) -> keras.Model:
@@ -76,7 +81,7 @@ def samples(n: int = 6) -> np.ndarray:
 
 
 def test_reconstruction_needs_samples() -> None:
-    with pytest.raises(ValueError, match="needs sample inputs"):
+    with pytest.raises(ModelError, match="needs sample inputs"):
         of_a(reconstruction, block_of())
 
 

@@ -57,6 +57,13 @@ def test_uniform_widths_are_taken_where_a_search_finds_nothing_better() -> None:
     assert best_widths(search, wasteful).tolist() == search.uniform.tolist()
 
 
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    search = WidthSearch(FULL, lambda w: float("nan") if w[0] > 5 else 1.0, cost, LIMIT)
+    search.measure(search.uniform)
+    search.measure(search.least)
+    assert search.best.tolist() == search.least.tolist()
+
+
 def test_finalists_differ_and_the_best_comes_first() -> None:
     search = made_up()
     for first in range(4, 15):

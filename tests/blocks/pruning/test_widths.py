@@ -35,7 +35,7 @@ def check_costs(block: keras.Model, seed: int) -> None:
         assert len(removed) == len(set(removed.tolist()))
 
 
-@settings(max_examples=15, phases=NO_SHRINKING)
+@settings(max_examples=10, phases=NO_SHRINKING)
 @given(data=st.data(), seed=st.integers(0, 99))
 def test_costs_of_widths_are_those_of_the_pruned_model(data: st.DataObject, seed: int) -> None:
     check_costs(small_model(data.draw), seed)

@@ -16,8 +16,8 @@ from legodnn.blocks.cutting.extract import compose_pieces, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import model_of
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.criteria import reconstruction
 from legodnn.blocks.pruning.prune import choose
+from legodnn.blocks.pruning.response_criteria import reconstruction
 from legodnn.blocks.training import job
 from legodnn.recipe import Recipe
 from tests.blocks.training.dropping import jobs_recipe, ninety_six_digits, trained
@@ -36,7 +36,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 def test_reconstruction_looks_at_the_features_that_each_block_reads(
     recipe: Recipe, digits: Dataset, tmp_path: Path
 ) -> None:
-    changed = recipe.model_copy(update={"criterion": "reconstruction", "distill_epochs": 1})
+    changed = recipe.model_copy(update={"strategy": "reconstruction", "distill_epochs": 1})
     _, found = trained(tmp_path, changed, digits, [["block1", "block2"]])
     pieces = extract(model_of(recipe, digits))
     tensors = compose_pieces(pieces, {pieces[0].inputs[0]: digits.train.x[:500]})

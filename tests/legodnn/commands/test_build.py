@@ -48,7 +48,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "distill_epochs": (["4"], 4),
     "patience": (["2"], 2),
     "batch_size": (["16"], 16),
-    "criterion": (["l2"], "l2"),
+    "strategy": (["thinet"], "thinet"),
     "max_blocks": (["5"], 5),
     "seed": (["9"], 9),
     "sparsities": ([".25,.5"], (0.25, 0.5)),
@@ -98,7 +98,7 @@ def test_the_store_is_shown_and_what_to_do_next(
     [
         (["--out", "OUT"], "legodnn: the recipe makes no sense: model: Field required"),
         (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
-        (["vgg16", "--out", "OUT", "--criterion", "l3"], "legodnn: the recipe makes no sense: criterion: Input should"),
+        (["vgg16", "--out", "OUT", "--strategy", "l3"], "legodnn: the recipe makes no sense: strategy: Input should"),
         (["net.tflite", "--out", "OUT"], "legodnn: net.tflite is a finished TensorFlow Lite file, which keeps no"),
         (["vgg17", "--out", "OUT"], "legodnn: unknown model 'vgg17'; use a .keras or .h5 file, module:function, one"),
         (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: String should match"),

@@ -1,7 +1,7 @@
 """`legodnn compress`: one smaller model, or a store of whole models that is profiled, planned and run like any other.
 
 Covers also: commands.compress, compression, blocks.compression, blocks.compressed_store, blocks.pruning.draw_widths,
-blocks.training.fine_tune.
+blocks.export.latency, blocks.training.fine_tune.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.importing.data_sources import load
 from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.pruning.searches import SEARCHES
 from legodnn.blocks.training.original import train_original
-from legodnn.compression import compression_recipe
+from legodnn.compression import MEASURING, compression_recipe
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
         data="digits",
         image_size=8,
         shares=(0.5,),
-        allocation="uniform",
+        strategy="l1",
         distill_epochs=1,
     )
     whole = compress(recipe, tmp_path / "whole.keras")
@@ -108,7 +109,7 @@ def test_several_targets_make_a_store_that_is_profiled_planned_and_run(
 ) -> None:
     out = tmp_path / "nested"
     status, _, _ = run(
-        capsys, *flags(model, out, "--targets", "0.3,0.6", "--strategy", "uniform", "--precisions", "float32,int8")
+        capsys, *flags(model, out, "--targets", "0.3,0.6", "--strategy", "l1", "--precisions", "float32,int8")
     )
     assert status == 0
     store = Store(out)
@@ -149,8 +150,8 @@ def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
         (["--targets", "0.5,0.5", "--out", "stores/a"], "each given once"),
         (["--targets", "1.5", "--out", "stores/a"], "less than 1"),
         (
-            ["--target", "macs=0.5", "--judged-by", "labels", "--strategy", "uniform", "--out", "s.tflite"],
-            "uniform measures nothing",
+            ["--target", "macs=0.5", "--judged-by", "labels", "--strategy", "l1", "--out", "s.tflite"],
+            "l1 measures no widths that labels could judge",
         ),
         (["--target", "macs=0.0001", "--out", "s.tflite"], "cannot be pruned to"),
         (["--target", "macs=0.5", "--out", "EXISTS.tflite"], "exists; remove it or name another file"),
@@ -165,6 +166,10 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     assert status == 1
     assert told in said
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".work")] == ["EXISTS.tflite"]
+
+
+def test_strategies_that_measure_are_the_searches() -> None:
+    assert set(MEASURING) == set(SEARCHES)
 
 
 def test_labels_that_are_needed_and_absent_are_asked_for(

@@ -1,0 +1,201 @@
+"""Regimes: what happens to a block's weights before, between and after the removal of channels.
+
+A regime is a function that makes a descendant. It is given what decides which channels go (a criterion and an
+allocator), and what trains a block for a while towards the original's outputs, so that any regime goes with any
+criterion and allocator. The long training of descendants comes after that, see `legodnn.blocks.training`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from legodnn.arrays import Array, Mask
+from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.channels.channel_ids import IdArray
+from legodnn.blocks.importing.graph import calls
+from legodnn.blocks.pruning.allocation import PruningProblem, Target
+from legodnn.blocks.pruning.merging import merge_channels, nearest_kept, pull_together
+from legodnn.blocks.pruning.reconstruct import refit
+from legodnn.blocks.pruning.surgery import remove, surviving_ids
+from legodnn.blocks.pruning.widths import Widths
+from legodnn.errors import ModelError
+
+# IDs of the channels of the original that a descendant has not, and the descendant.
+Descendant = tuple[IdArray, keras.Model]
+
+# Poses the problem of pruning a block to a target, and solves it.
+Decide = Callable[[keras.Model, Target], tuple[PruningProblem, Widths]]
+
+# Trains a block for a while, in place, towards the original's outputs for sample inputs. After every step it calls a
+# function, with which the regime changes weights, with the share of the steps that is done, in (0, 1].
+Tune = Callable[[keras.Model, Callable[[float], None]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """What a regime works with.
+
+    Attributes:
+        decide: which channels go.
+        x: sample inputs of the block, each of shape (n, ...).
+        fitted: whether the remaining weights are refitted to the original's responses.
+        tune: trains a block for a while; None where nothing can.
+    """
+
+    decide: Decide
+    x: Sequence[Array]
+    fitted: bool = True
+    tune: Tune | None = None
+
+
+class Regime(Protocol):
+    """A function that makes a descendant of a block."""
+
+    def __call__(self, block: keras.Model, target: Target, means: Means) -> Descendant:
+        """Return the removed channels and the descendant, whose layers have the shapes that `remove` gives them.
+
+        Raises:
+            ModelError: the regime trains, and there is nothing to train with.
+            TargetError: the target cannot be reached.
+        """
+
+
+def one_shot(block: keras.Model, target: Target, means: Means) -> Descendant:
+    """Remove all channels at once, then refit what remains."""
+    problem, widths = means.decide(block, target)
+    removed = problem.removed(widths)
+    return removed, _refitted(block, problem.pruned(widths), problem.channels, removed, means)
+
+
+def gradual(steps: int = 4) -> Regime:
+    """Return the regime that goes to the target in equal steps, and refits and judges anew after each.
+
+    Channels are judged by what they are worth in the smaller block (Molchanov et al., ICLR 2017, section 2).
+    """
+
+    def gradually(block: keras.Model, target: Target, means: Means) -> Descendant:
+        problem, _ = means.decide(block, target)
+        whole, measure = problem.cost(problem.full), problem.counted or target.measure
+        removed, student = np.empty(0, np.int64), block
+        for step in range(1, steps + 1):
+            limit = Target(measure, limit=whole + (problem.limit - whole) * step / steps)
+            part, widths = means.decide(student, limit)
+            removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
+        return removed, student
+
+    return gradually
+
+
+def layer_by_layer(block: keras.Model, target: Target, means: Means) -> Descendant:
+    """Prune one group after another, in the order of the layers, and refit what reads it (ThiNet, ICCV 2017).
+
+    The channels of a group are judged by what the block computes when the groups before are pruned already.
+    """
+    problem, wanted = means.decide(block, target)
+    removed, student = np.empty(0, np.int64), remove(block, problem.channels, np.empty(0, np.int64))
+    by_makers = {group.makers: width for group, width in zip(problem.channels.groups, wanted.tolist(), strict=True)}
+    for makers, width in by_makers.items():
+        part, _ = means.decide(student, Target("sparsity", 0.0))  # judges the channels; none go by it
+        widths = part.full.copy()
+        widths[[group.makers for group in part.channels.groups].index(makers)] = width
+        removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
+    return removed, student
+
+
+def sparse_scales(pull: float = 0.5) -> Regime:
+    """Return Network Slimming's regime: training drives batch norm scales to zero before channels are removed.
+
+    The subgradient of an L1 penalty is stepped along after every training step: each scale of a channel that can be
+    removed moves towards 0 by the same amount (Liu et al., ICCV 2017, equation 1). What the features need is pulled
+    back by the training.
+
+    Args:
+        pull: the way that the penalty alone takes a scale in the whole training. The paper's 160 epochs with penalty
+            1e-4 and learning rate .1 make about .6 on CIFAR-10.
+    """
+
+    def slimming(block: keras.Model, target: Target, means: Means) -> Descendant:
+        sparse = remove(block, analyse(block), np.empty(0, np.int64))
+        gammas = _removable_scales(sparse)
+        done = 0.0
+
+        def step(share: float) -> None:
+            nonlocal done
+            for gamma, mask in gammas:
+                value = keras.ops.convert_to_numpy(gamma)
+                moved = np.sign(value) * np.maximum(np.abs(value) - pull * (share - done), 0)
+                gamma.assign(np.where(mask, moved, value))
+            done = share
+
+        if gammas:
+            _tune(means, "sparse_scales")(sparse, step)
+        problem, widths = means.decide(sparse, target)
+        removed = problem.removed(widths)
+        return removed, _refitted(sparse, problem.pruned(widths), problem.channels, removed, means)
+
+    return slimming
+
+
+def soft_clusters(start: float = 0.02) -> Regime:
+    """Return ASCP's regime: channels that go are drawn to their nearest neighbour that stays, then merged with it.
+
+    After every training step the members of each cluster move a part of the way to their mean; between the steps they
+    are trained on. The part grows over the training, so that the members are equal at its end. Then they are merged,
+    and their readers' slices are added (`merging.merge_channels`).
+
+    Args:
+        start: the part at the beginning, in (0, 1]. It grows geometrically to 1.
+    """
+
+    def clustering(block: keras.Model, target: Target, means: Means) -> Descendant:
+        problem, widths = means.decide(block, target)
+        clusters = nearest_kept(block, problem.channels, problem.removed(widths))
+        soft = remove(block, problem.channels, np.empty(0, np.int64))
+        channels = analyse(soft)
+        _tune(means, "soft_clusters")(soft, lambda share: pull_together(soft, channels, clusters, start ** (1 - share)))
+        pull_together(soft, channels, clusters, 1.0)
+        return merge_channels(soft, channels, clusters)
+
+    return clustering
+
+
+def _tune(means: Means, regime: str) -> Tune:
+    if means.tune is None:
+        raise ModelError(f"regime `{regime}` trains the block, and there is nothing to train it with: pass `tune`")
+    return means.tune
+
+
+def _removable_scales(block: keras.Model) -> list[tuple[keras.Variable, Mask]]:
+    """Return the batch norm scales of a block, and which of them are of channels that can be removed."""
+    channels = analyse(block)
+    removable = np.concatenate([np.empty(0, np.int64), *(ids for group in channels.groups for ids in group.coupled)])
+    found = []
+    for call in calls(block):
+        if call.kind == "BatchNormalization" and call.operation.scale and call.name not in channels.kept_whole:
+            mask = np.isin(channels.of[id(call.inputs[0])], removable)
+            if mask.any():
+                found.append((call.operation.gamma, mask))
+    return found
+
+
+def _further(
+    block: keras.Model, channels: Channels, removed: IdArray, part: PruningProblem, gone: IdArray, means: Means
+) -> Descendant:
+    """Remove more channels from a descendant, by the IDs that they have in it, and refit it towards the original."""
+    ids = surviving_ids(block, channels, part.block, part.channels, removed)
+    removed = np.concatenate([removed, ids[gone]])
+    student = remove(part.block, part.channels, gone)
+    return removed, _refitted(block, student, channels, removed, means)
+
+
+def _refitted(
+    block: keras.Model, student: keras.Model, channels: Channels, removed: IdArray, means: Means
+) -> keras.Model:
+    if means.fitted:
+        refit(block, student, channels, removed, means.x)
+    return student

@@ -39,7 +39,7 @@ For a model of your own, in this order:
   legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
   legodnn run stores/mymodel --input photos            run it on images, a video or a camera
 
-  legodnn compress mymodel.keras --target macs=0.5 --out small.tflite    one smaller model, and no store
+  legodnn compress mymodel.keras --target macs=0.5 --out small.tflite   one smaller model, no store
   legodnn doctor                                       what this device has, and what is missing
 
 `legodnn COMMAND --help` explains a command and its flags.\

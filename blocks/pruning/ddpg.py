@@ -62,7 +62,7 @@ class Agent:
             optimizer.build(model.trainable_variables)
         self._replay = Replay(states)
         self._episodes, self._warm_up, self._decay, self._mean = 0, warm_up, decay, 0.0
-        self._learn = tf.function(self._step, autograph=False, jit_compile=True)
+        self._learn = tf.function(self._step, autograph=False)
         self._answer = tf.function(self._actor, autograph=False)
 
     def act(self, state: Floats, low: float, high: float) -> float:

@@ -102,12 +102,12 @@ def build(
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
                 kept = {p.name: read_kept(work, p.name) for p in pieces if p.kind == "block"}
                 manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found, kept)
-                _write_store(path, work, manifest)
+                write_store(path, work, manifest)
                 work.remove()
     return Store(path)
 
 
-def _write_store(path: Path, work: BuildState, manifest: Manifest) -> None:
+def write_store(path: Path, work: BuildState, manifest: Manifest) -> None:
     """Write the manifest and the files that it names to a new folder; StoreError if something is there by now."""
     try:
         with new_folder(path) as folder:

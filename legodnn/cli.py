@@ -44,6 +44,7 @@ A model that is a .tflite file becomes a store as it is:
 
   legodnn pack face.tflite --accuracy .9 --out stores/face
 
+  legodnn compress mymodel.keras --target macs=0.5 --out small.tflite   one smaller model, no store
   legodnn doctor                                       what this device has, and what is missing
 
 `legodnn COMMAND --help` explains a command and its flags.\
@@ -53,7 +54,7 @@ A model that is a .tflite file becomes a store as it is:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     # Imported here, where Ctrl-C is expected: it takes the better part of a second.
-    from legodnn.commands import build, demo, doctor, inspect, pack, plan, profile, run, serve
+    from legodnn.commands import build, compress, demo, doctor, inspect, pack, plan, profile, run, serve
     from legodnn.commands.parser import CommandParser
 
     main_parser = CommandParser(
@@ -64,7 +65,7 @@ def command_line() -> argparse.ArgumentParser:
     main_parser.add_argument("--version", action="version", version=f"legodnn {__version__}")
     main_parser.set_defaults(run=_say_what_is_next)
     subparsers = main_parser.add_subparsers(metavar="COMMAND")
-    for command in (demo, build, pack, inspect, profile, plan, run, serve, doctor):
+    for command in (demo, build, compress, pack, inspect, profile, plan, run, serve, doctor):
         command.add_parser(subparsers)
     return main_parser
 

@@ -49,6 +49,11 @@ StrategyName = Literal[
     "slimming",
     "thinet",
     "soft_clusters",
+    "exact",
+    "amc",
+    "agmc",
+    "metapruning",
+    "pr_darts",
 ]
 
 

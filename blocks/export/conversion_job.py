@@ -16,8 +16,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from legodnn.arrays import Array
 from legodnn.blocks.array_tree import ArrayTree
-from legodnn.blocks.export.convert import Runner, concrete_function, convert_function
-from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Work
+from legodnn.blocks.export.convert import Runner, concrete_function, convert, convert_function
+from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Work, Workers
 from legodnn.blocks.jobs.packed import file_array
 from legodnn.errors import LegoError, ModelError, WorkerError
 from legodnn.manifest import Precision
@@ -68,10 +68,29 @@ def converted_files(outcome: dict[str, Any] | LegoError) -> list[bytes]:
     return [content.tobytes() for content in outcome["files"]]
 
 
+def convert_safely(
+    workers: Workers, model: keras.Model, batches: Sequence[int], precision: Precision, calibration: Sequence[Array]
+) -> list[bytes]:
+    """Return the contents of a model's files; those to int8 are made in another process.
+
+    Args:
+        workers: have that process.
+        model, batches, precision, calibration: see `conversion_job`.
+
+    Raises:
+        ModelError: the model cannot be converted, or the process ended in the attempt.
+    """
+    if precision != "int8":
+        return [convert(model, batch, precision, calibration) for batch in batches]
+    with workers.team(CONVERSIONS) as team:
+        job = conversion_job(f"{model.name} to {precision}", model, batches, precision, calibration)
+        return converted_files(next(outcome for _, outcome in team.run([job])))
+
+
 def converting(shared: Mapping[str, Any]) -> DoesJob:
     """Return the function that does a job of `conversion_job`."""
 
-    def convert(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
+    def convert_graphs(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
         request = json.loads(str(arguments["request"]))
         calibration, files = arguments["calibration"], []
         for graph, names, batch in zip(arguments["graphs"], request["graphs"], request["batches"], strict=True):
@@ -84,7 +103,7 @@ def converting(shared: Mapping[str, Any]) -> DoesJob:
             files.append(file_array(content))
         return {"files": files}
 
-    return convert
+    return convert_graphs
 
 
 def _imported(graph: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> Any:

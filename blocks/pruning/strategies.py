@@ -51,6 +51,7 @@ from legodnn.blocks.pruning.regimes import (
 )
 from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
 from legodnn.blocks.pruning.rounding import rounded
+from legodnn.blocks.pruning.searches import SEARCHING_ALLOCATORS
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.recipe import RoundTo
 
@@ -79,6 +80,7 @@ STRATEGIES: dict[str, Strategy] = {
     "slimming": Strategy(batch_norm_scale, global_threshold, sparse_scales()),
     "thinet": Strategy(reconstruction, uniform, layer_by_layer),
     "soft_clusters": Strategy(cluster, uniform, soft_clusters()),
+    **{name: Strategy(l1, allocator) for name, allocator in SEARCHING_ALLOCATORS.items()},
 }
 
 
@@ -123,8 +125,10 @@ def descendants(
     def importance() -> Importance:
         return strategy.criterion(block, analyse(block), alone(x))  # the same for all targets
 
-    def criterion(model: keras.Model, channels: Channels, x: Any = None) -> Importance:
-        return importance() if model is block else strategy.criterion(model, channels, x)
+    original = block
+
+    def criterion(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        return importance() if block is original else strategy.criterion(block, channels, x)
 
     def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
         problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)

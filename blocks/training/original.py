@@ -56,8 +56,8 @@ def train_original(
     """
     head = check_labels(model, data)
     batches = Batches(len(data.train), batch_size, seed)
-    compile_for(model, learning_rate, epochs * batches.per_epoch, _loss(head))
-    targets = _targets(head, np.asarray(as_list(data.train.y)[0]), model.output_shape)
+    compile_for(model, learning_rate, epochs * batches.per_epoch, label_loss(head))
+    targets = label_targets(head, np.asarray(as_list(data.train.y)[0]), model.output_shape)
     training = _OriginalTraining(model, data.train.x, targets)
     loop(training, batches, epochs, f"training {model.name}", checkpoint=checkpoint, log=log, progress=progress)
 
@@ -109,7 +109,8 @@ class _OriginalTraining:
             raise ModelError(f"training {self._model.name} diverged; lower the learning rate or look at the data")
 
 
-def _loss(head: Head) -> keras.losses.Loss:
+def label_loss(head: Head) -> keras.losses.Loss:
+    """Return the loss of an output on its labels, which `label_targets` gives their form."""
     if head.kind == "numbers":
         return keras.losses.MeanSquaredError()
     logits = head.scale == "linear"
@@ -118,7 +119,7 @@ def _loss(head: Head) -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
 
 
-def _targets(head: Head, y: NDArray[Any], shape: Sequence[int | None]) -> NDArray[Any]:
+def label_targets(head: Head, y: NDArray[Any], shape: Sequence[int | None]) -> NDArray[Any]:
     """Return labels in the form that the loss takes: class numbers, shape (n,), or values of the output's shape."""
     if head.kind == "classes":
         return y.argmax(axis=-1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1).astype(np.int64)

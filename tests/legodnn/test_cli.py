@@ -19,7 +19,7 @@ from legodnn.commands import doctor
 from legodnn.errors import LegoError
 from legodnn.store import Store
 
-COMMANDS = ("demo", "build", "pack", "inspect", "profile", "plan", "run", "doctor")
+COMMANDS = ("demo", "build", "compress", "pack", "inspect", "profile", "plan", "run", "serve", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

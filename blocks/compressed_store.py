@@ -1,0 +1,109 @@
+"""A store of one block whose options are whole compressed models: what is usual elsewhere, for the scheduler here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from legodnn.blocks.accuracy.evaluation import evaluate
+from legodnn.blocks.accuracy.kept_measurements import KeptMeasurements
+from legodnn.blocks.accuracy.loss_fit import Fit
+from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
+from legodnn.blocks.accuracy.sampling import single_swaps
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.compression import pruned_model, whole_piece
+from legodnn.blocks.cutting.extract import output_names
+from legodnn.blocks.export.options import export_options
+from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.jobs.local_processes import LocalProcesses
+from legodnn.blocks.kept_channels import kept_channels
+from legodnn.blocks.manifest import store_manifest
+from legodnn.blocks.pipeline import write_store
+from legodnn.blocks.pruning.draw_widths import GroupWidth
+from legodnn.blocks.source import open_source
+from legodnn.compression import CompressionRecipe
+from legodnn.errors import ModelError, StoreError
+from legodnn.manifest import AccuracyModel, Link
+from legodnn.progress import Progress, no_progress
+from legodnn.schema import to_json
+from legodnn.store import Store
+
+
+def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Progress = no_progress) -> Store:
+    """Compress a model to each of the recipe's shares, and write original and results as the options of one block.
+
+    An option's sparsity is the share of the channels that were removed, of all that can be.
+
+    Args:
+        recipe: what is compressed, and to what.
+        path: the store's folder, which must not exist.
+        progress: shows the steps.
+
+    Raises:
+        StoreError: something is at `path` already.
+        TargetError: a target cannot be met.
+        ModelError: the model cannot be opened, pruned or exported, or two results are the same.
+        DataError: the data cannot be used, or labels are needed and absent.
+    """
+    path = Path(path)
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    with in_float32():
+        source = open_source(recipe, progress)
+        pieces = [whole_piece(source.model)]
+        with BuildState(path, recipe) as work:
+            made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
+            work.recipe = recipe = recipe.model_copy(update={"sparsities": _sparsities([g for *_, g in made])})
+            kept = kept_channels(pieces[0], [removed for removed, *_ in made])
+            work.write("model", {"kept": to_json(kept)})
+            students = {"model": [student for _, student, _ in made]}
+            options, left_out = export_options(work, source.data, pieces, students, {}, LocalProcesses(1), progress)
+            chain = OptionChain(
+                [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces], output_names(pieces)
+            )
+            known = KeptMeasurements(work.path / "evaluated.json")
+            every = single_swaps(chain.sizes)
+            missing = [c for c in every if c not in known]
+            for composition, measured in evaluate(
+                chain, missing, source.val, source.metric, "measuring accuracy", progress=progress
+            ):
+                known[composition] = measured
+            accuracy, fit = measured_accuracy([known[c].metric for c in every], source.metric_name, source.described)
+            manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, left_out, {"model": kept})
+            write_store(path, work, manifest)
+            work.remove()
+    return Store(path)
+
+
+def measured_accuracy(metrics: Sequence[float], name: str, data: str) -> tuple[AccuracyModel, Fit]:
+    """Return the accuracy model of a single block, which says of each option what was measured.
+
+    An option that is better than the original counts as good as the original.
+
+    Args:
+        metrics: of each option, the original's first.
+        name: the metric's.
+        data: what was measured on.
+    """
+    best = metrics[0]
+    losses = [max(0.0, best - metric) for metric in metrics]
+    most = max(max(losses), 1e-3)
+    link = Link(x=(0.0, most), y=(best, best - most))
+    return AccuracyModel(metric=name, data=data, original=best, link=link, error=0.0, samples=0), Fit(
+        [losses], [[]], link
+    )
+
+
+def _sparsities(made: Sequence[Sequence[GroupWidth]]) -> tuple[float, ...]:
+    """Return which share of the channels each model has lost.
+
+    Raises:
+        ModelError: two models have lost the same share, or a smaller one fewer than a larger one.
+    """
+    found = tuple(round(1 - sum(g.kept for g in groups) / sum(g.full for g in groups), 4) for groups in made)
+    if sorted(set(found)) != list(found) or not 0 < found[0] <= found[-1] < 1:
+        raise ModelError(
+            f"the models lost {', '.join(f'{s:.2%}' for s in found)} of the channels, which must rise from target to "
+            "target: give targets that lie further apart"
+        )
+    return found

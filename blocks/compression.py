@@ -1,0 +1,253 @@
+"""Compression of a whole model: its channels are pruned to a target, what remains is refitted and fine-tuned.
+
+As in a build, what is finished is kept in a work folder, OUT.work beside the result: the process can be killed at any
+moment, and the same call goes on where it was. Ctrl-C during a search ends the search, and the best widths so far are
+taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from legodnn.arrays import Array
+from legodnn.blocks.accuracy.chance import outputs_of
+from legodnn.blocks.build_state import BuildState
+from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.channels.channel_ids import IdArray
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.export.conversion_job import convert_safely
+from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
+from legodnn.blocks.export.latency import latencies_ms
+from legodnn.blocks.export.options import evaluation_batch
+from legodnn.blocks.importing.checks import check_shapes, check_weights
+from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.jobs.local_processes import LocalProcesses
+from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose
+from legodnn.blocks.pruning.draw_widths import GroupWidth
+from legodnn.blocks.pruning.masked import outputs_by_widths
+from legodnn.blocks.pruning.reconstruct import refit
+from legodnn.blocks.pruning.regimes import Descendant
+from legodnn.blocks.pruning.searches import SEARCHES, searched_widths
+from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
+from legodnn.blocks.pruning.surgery import remove
+from legodnn.blocks.pruning.widths import Widths
+from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.training.fine_tune import fine_tune
+from legodnn.blocks.training.tuning import tune_on
+from legodnn.blocks.training.variables import assign
+from legodnn.compression import CompressionRecipe
+from legodnn.errors import DataError, ModelError, StoreError
+from legodnn.files import write_atomic
+from legodnn.manifest import Precision
+from legodnn.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """What a model has and takes: latency on one thread of this machine, as a TensorFlow Lite file of `bytes`."""
+
+    metric: float
+    macs: int
+    parameters: int
+    bytes: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A compressed model: its widths, and figures of it and of the original.
+
+    Attributes:
+        path: the file that was written.
+        metric: name of the metric.
+        data: what it was measured on.
+        groups: the widths.
+        before, after: figures of the original in float32 and of the compressed model.
+    """
+
+    path: Path
+    metric: str
+    data: str
+    groups: tuple[GroupWidth, ...]
+    before: ModelFigures
+    after: ModelFigures
+
+
+def compress(
+    recipe: CompressionRecipe, path: str | Path, precision: Precision = "float32", progress: Progress = no_progress
+) -> Compressed:
+    """Prune, refit and fine-tune a model, and write it to a file.
+
+    Args:
+        recipe: what is compressed, and to what; its first share counts.
+        path: a `.tflite` or a `.keras` file, which must not exist.
+        precision: of a `.tflite` file.
+        progress: shows the steps.
+
+    Raises:
+        StoreError: something is at `path` already.
+        TargetError: the target cannot be met.
+        ModelError: the model cannot be opened, pruned or exported.
+        DataError: the data cannot be used, or labels are needed and absent.
+    """
+    path = Path(path)
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or name another file: results are never overwritten")
+    if path.suffix not in (".tflite", ".keras"):
+        raise ModelError(f"cannot write a model to {path}: its name must end in .tflite or .keras")
+    if path.suffix == ".keras" and precision != "float32":
+        raise ModelError(f"a .keras file holds float32 weights; for {precision} name a .tflite file")
+    with in_float32():
+        source = open_source(recipe, progress)
+        piece = whole_piece(source.model)
+        with BuildState(path, recipe) as work:
+            _, student, groups = pruned_model(work, recipe, source, recipe.shares[0], progress)
+            batch = evaluation_batch([piece])
+            features = [source.data.train.x[: max(recipe.calibration_images, batch)]]
+            one, many = convert_safely(LocalProcesses(1), student, (1, batch), precision, features)
+            files = [convert(source.model), one]
+            if precision == "float32":
+                check_converted(files[1], student, [x[:CHECKED_IMAGES] for x in features], f"{path}")
+            times = latencies_ms(files, features[0][:1])
+            before, after = (
+                ModelFigures(metric, macs(m), m.count_params(), len(file), latency)
+                for metric, m, file, latency in zip(
+                    _metrics(source, student, many if precision != "float32" else None),
+                    (source.model, student),
+                    files,
+                    times,
+                    strict=True,
+                )
+            )
+            _write(path, student, files[1])
+            work.remove()
+    return Compressed(path, source.metric_name, source.described, groups, before, after)
+
+
+def whole_piece(model: keras.Model) -> Piece:
+    """Return a whole model as its only segment, a block named `model`."""
+    check_shapes(model)
+    check_weights(model)
+    several = len(model.outputs) > 1
+    outputs = tuple(f"model.{i}" if several else "model" for i in range(len(model.outputs)))
+    inputs = tuple(str(t.name) for t in model.inputs)
+    if {*inputs} & {*outputs}:
+        raise ModelError(f"input {inputs[0]!r} has the name of an output; give keras.Input another name")
+    names = tuple(layer.name for layer in model.layers)
+    return Piece("model", "block", model, inputs, outputs, names, tuple(enumerate(outputs)))
+
+
+def pruned_model(
+    work: BuildState, recipe: CompressionRecipe, source: BuildSource, share: float, progress: Progress = no_progress
+) -> tuple[IdArray, keras.Model, tuple[GroupWidth, ...]]:
+    """Return the channels that go for a share of a model's cost, the model refitted and fine-tuned, and its widths.
+
+    Args:
+        work: the work folder, where it is kept once it is finished, and every step on the way.
+        recipe: what is compressed.
+        source: the original and the data.
+        share: what may be left of the cost.
+        progress: shows the steps.
+
+    Raises:
+        TargetError: the target cannot be met.
+        DataError: labels are needed and absent.
+        StoreError: the work folder is damaged.
+    """
+    model, data = source.model, source.data
+    name, x = f"{recipe.measure}{share:g}", data.train.x[: recipe.searched_images]
+    channels = analyse(model)
+    saved = work.read(name)
+    if saved is None:
+        removed, student = _pruned(work, recipe, source, x, share, progress)
+        saved = {"removed": removed, "weights": student.get_weights(), "tuned": np.array(False)}
+        work.write(name, saved)
+    try:
+        removed = saved["removed"].astype(np.int64)
+        student = remove(model, channels, removed)
+        assign(student.weights, saved["weights"])
+        tuned = bool(saved["tuned"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise StoreError(f"{work.path / name}.npz is of another model; remove {work.path} and start again") from None
+    if not tuned:
+        checkpoint = work.checkpoint(name)
+        fine_tune(
+            model,
+            student,
+            data,
+            recipe.distill_epochs,
+            recipe.batch_size,
+            recipe.learning_rate,
+            heads=source.heads,
+            patience=recipe.patience,
+            seed=recipe.seed,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        work.write(name, {"removed": removed, "weights": student.get_weights(), "tuned": np.array(True)})
+        checkpoint.discard()
+    gone = np.zeros(channels.count, bool)
+    gone[removed] = True
+    groups = (
+        GroupWidth(tuple(dict.fromkeys(g.makers)), len(g.coupled), sum(not gone[ids[0]] for ids in g.coupled))
+        for g in channels.groups
+    )
+    return removed, student, tuple(groups)
+
+
+def _pruned(
+    work: BuildState, recipe: CompressionRecipe, source: BuildSource, x: Array, share: float, progress: Progress
+) -> Descendant:
+    """Return the channels that the recipe's strategy removes, and the model without them, not fine-tuned yet."""
+    model, target, strategy = source.model, Target(recipe.measure, share), STRATEGIES[recipe.strategy]
+    if recipe.strategy not in SEARCHES:
+        tune = tune_on(model, [x], seed=recipe.seed)
+        (found,) = descendants(model, [target], strategy, [x], True, tune, seed=recipe.seed)
+        return found
+    problem = pose(model, target, strategy.criterion, x, seed=recipe.seed, progress=progress)
+    loss = _metric_loss(problem, source) if recipe.judged_by == "labels" else None
+    widths = searched_widths(problem, recipe.strategy, loss, work.path / "measured.json")
+    removed, student = problem.removed(widths), problem.pruned(widths)
+    refit(model, student, problem.channels, removed, [x])
+    return removed, student
+
+
+def _metric_loss(problem: PruningProblem, source: BuildSource) -> Callable[[Widths], float]:
+    """Return the loss of widths by the metric on the labels of the sample inputs: what is missing to the original's."""
+    labels = source.data.train.first(len(problem.x)).y
+    if labels is None:
+        raise DataError(
+            f"{source.data.name} has no labels to judge a pruned model by; leave out --judged-by labels: the error of "
+            "outputs needs none"
+        )
+    outputs = outputs_by_widths(problem)
+    whole = source.metric(outputs(problem.full), labels)
+    return lambda widths: whole - source.metric(outputs(widths), labels)
+
+
+def _metrics(source: BuildSource, student: keras.Model, file: bytes | None) -> tuple[float, float]:
+    """Return the metric of the original and of the compressed model, or of its file, on the validation images."""
+    original = outputs_of(source.model, source.val.x)
+    labels = original if source.val.y is None else source.val.y
+    found = outputs_of(student, source.val.x) if file is None else Runner(file)(source.val.x[:])
+    return source.metric(original, labels), source.metric(found, labels)
+
+
+def _write(path: Path, student: keras.Model, content: bytes) -> None:
+    """Write the result; a `.keras` file is saved beside its place first."""
+    if path.suffix == ".tflite":
+        write_atomic(path, content)
+        return
+    temporary = path.with_name(f".{path.stem}.tmp.keras")
+    student.save(temporary)
+    write_atomic(path, temporary.read_bytes())
+    temporary.unlink()

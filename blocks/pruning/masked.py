@@ -1,0 +1,160 @@
+"""A block that reads zeros in place of some channels: it computes what the pruned block does, without being rebuilt.
+
+A search measures hundreds of widths. Building each pruned block takes seconds, masking it a matter of its inference.
+Masks may also be fractions, and gradients flow through them.
+
+What a block loses is judged as it will be used, refitted and trained. So a channel that goes leaves its mean behind,
+which the next layer's offset takes over, and batch norms take the statistics of the images at hand. Without both, the
+error of a block that lost a third of its channels is worse than that of one that lost nearly all and gives a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from legodnn.arrays import Array
+from legodnn.blocks.channels.analysis import Channels
+from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
+from legodnn.blocks.pruning.allocation import PruningProblem
+from legodnn.blocks.pruning.reconstruct import batched_outputs
+from legodnn.blocks.pruning.widths import Widths
+from legodnn.errors import ModelError
+
+_BATCH = 250  # images at a time
+
+# What runs in place of a call: a function of the call and its arguments that returns the outputs, or None for itself.
+Replaced = Callable[[LayerCall, tuple[Any, ...], Mapping[str, Any]], Any]
+
+
+def run_masked(
+    block: keras.Model,
+    channels: Channels,
+    inputs: Sequence[Any],
+    keep: Any,
+    replaced: Replaced | None = None,
+    means: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Return a block's outputs in inference when layers that sum over channels read them times a mask.
+
+    Args:
+        block: a Functional model.
+        channels: what `analyse(block)` returned.
+        inputs: the block's inputs, each of shape (n, ...).
+        keep: a factor for each channel ID, shape (channels.count,): 1 for a channel that stays, 0 for one that goes.
+        replaced: see `Replaced`.
+        means: by the name of a layer that sums over channels, what it reads in place of a channel that goes; None: 0.
+    """
+    known = {id(t): ops.cast(x, t.dtype) for t, x in zip(block.inputs, inputs, strict=True)}
+    for call in calls(block):
+        read = known
+        if call.name in channels.made:
+            kept = ops.take(keep, channels.of[id(call.inputs[0])])
+            rest = means[call.name] * (1 - kept) if means else 0.0
+            read = {**known, id(call.inputs[0]): known[id(call.inputs[0])] * kept + rest}
+        args, kwargs = call.node.arguments.fill_in(read)
+        outputs = replaced(call, args, kwargs) if replaced else None
+        if outputs is None:
+            if isinstance(call.operation, keras.layers.Layer):
+                kwargs["training"] = False
+            outputs = call.operation(*args, **kwargs)
+        known.update((id(t), y) for t, y in zip(call.outputs, keras.tree.flatten(outputs), strict=True))
+    return [known[id(t)] for t in block.outputs]
+
+
+def recalibrated(call: LayerCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Run a batch norm with the statistics of the images at hand, and anything else as it is; see `Replaced`."""
+    layer: Any = call.operation
+    if call.kind != "BatchNormalization" or layer.axis not in (-1, len(call.inputs[0].shape) - 1):
+        return None
+    mean, variance = ops.moments(args[0], tuple(range(len(args[0].shape) - 1)))
+    y = (args[0] - mean) * ops.rsqrt(variance + layer.epsilon)
+    y = y * layer.gamma if layer.scale else y
+    return y + layer.beta if layer.center else y
+
+
+def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[str, Array]:
+    """Return the mean of every channel that a layer which sums over channels reads, by the layer's name.
+
+    Args:
+        block: a Functional model.
+        channels: what `analyse(block)` returned.
+        inputs: sample inputs, each of shape (n, ...).
+    """
+    readers = [call for call in calls(block) if call.name in channels.made]
+    if not readers:
+        return {}
+    found = as_list(submodel(block.inputs, [c.inputs[0] for c in readers], "read")(alone(inputs), training=False))
+    values = {c.name: ops.convert_to_numpy(y) for c, y in zip(readers, found, strict=True)}
+    return {name: y.reshape(-1, y.shape[-1]).mean(axis=0) for name, y in values.items()}
+
+
+def keep_mask(problem: PruningProblem, widths: Widths) -> Array:
+    """Return the mask of widths, shape (channels.count,)."""
+    keep = np.ones(problem.channels.count, np.float32)
+    keep[problem.removed(widths)] = 0
+    return keep
+
+
+def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[[Widths], list[Array]]:
+    """Return a function from widths to the outputs of the block for the problem's sample inputs, as it will be used.
+
+    Args:
+        problem: with sample inputs.
+        batch: images at a time.
+    """
+    inputs = sample_arrays(problem)
+    means = read_means(problem.block, problem.channels, [x[:batch] for x in inputs])
+
+    def forward(x: Any, keep: Any) -> list[Any]:
+        return run_masked(problem.block, problem.channels, x, keep, recalibrated, means)
+
+    run = tf.function(forward, autograph=False)
+
+    def outputs(widths: Widths) -> list[Array]:
+        keep = tf.constant(keep_mask(problem, widths))
+        starts = range(0, len(inputs[0]), batch)
+        parts = [run([tf.constant(x[i : i + batch]) for x in inputs], keep) for i in starts]
+        return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]
+
+    return outputs
+
+
+def loss_by_widths(problem: PruningProblem) -> Callable[[Widths], float]:
+    """Return the loss of widths: the problem's own, or else the relative error of the pruned block's outputs.
+
+    Raises:
+        ModelError: there is no loss, and no sample inputs to measure one on.
+    """
+    own = problem.loss
+    if own is not None:
+        return lambda widths: own(problem.pruned(widths))
+    outputs = outputs_by_widths(problem)
+    targets = targets_of(problem)
+    return lambda widths: float(relative_error(outputs(widths), targets))
+
+
+def targets_of(problem: PruningProblem) -> list[Array]:
+    """Return the outputs of the whole block for the problem's sample inputs."""
+    return batched_outputs(problem.block, sample_arrays(problem))
+
+
+def sample_arrays(problem: PruningProblem) -> list[Array]:
+    """Return the problem's sample inputs as a list.
+
+    Raises:
+        ModelError: there are none.
+    """
+    if problem.x is None:
+        raise ModelError(
+            f"widths of {problem.block.name!r} cannot be searched for without sample inputs or a loss to measure: pass "
+            "x, or name a strategy that measures nothing, such as uniform"
+        )
+    given = list(problem.x) if isinstance(problem.x, list | tuple) else [problem.x]
+    return [np.asarray(x[:], np.float32) for x in given]

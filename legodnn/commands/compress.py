@@ -1,0 +1,223 @@
+"""`legodnn compress`: one smaller model, or a store whose options are whole smaller models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from legodnn.commands.parser import fraction
+from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
+from legodnn.console import progress, say, text_table
+from legodnn.errors import ModelError
+from legodnn.files import write_atomic
+from legodnn.manifest import Precision
+from legodnn.model_names import check_model_name
+from legodnn.recipe import StrategyName
+from legodnn.units import size
+
+if TYPE_CHECKING:
+    from legodnn.blocks.compression import Compressed
+
+# Flags that set the recipe's field of the same name: (name, type, metavar, help).
+_FIELDS: tuple[tuple[str, type, str, str], ...] = (
+    ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
+    ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
+    ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
+    ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
+    ("batch_size", int, "N", "images in a training step (default: 64)"),
+    ("patience", int, "N", "stop fine-tuning after N epochs without progress (default: 3)"),
+    ("learning_rate", float, "RATE", "of fine-tuning, at the start (default: .001)"),
+    ("searched_images", int, "N", "training images that widths are measured on (default: 250)"),
+    ("metric", str, "NAME", "top1, binary_accuracy, mean_iou, r2 or module:function (default: the one that fits)"),
+    ("seed", int, "N", "seed of everything that is random (default: 0)"),
+)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "compress",
+        help="make one smaller model: prune all of it to a target, fine-tune and export it",
+        description="Prune a whole Keras model to a share of its multiply-accumulates, parameters or bytes, fine-tune "
+        "it by distillation (and on labels, where there are some), and write it. With several targets, write a store "
+        "of one block whose options are the whole models. If it is interrupted or killed, the same command goes on "
+        "where it was; Ctrl-C during a search ends the search alone. Needs the `train` extra.",
+        epilog="examples:\n"
+        "  legodnn compress mymodel.keras --data images:photos --target macs=0.5 --out small.tflite\n"
+        "  legodnn compress resnet56 --weights resnet56.npz --data cifar10:cifar-10-batches-py \\\n"
+        "      --target macs=0.5 --strategy amc --out small.keras --report widths.html\n"
+        "  legodnn compress mymodel.keras --targets 0.75,0.5,0.25 --out stores/nested\n\n"
+        "docs/compress.md says what the strategies do.",
+    )
+    parser.add_argument(
+        "model",
+        help="a .keras or .h5 file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, "
+        "resnet56",
+    )
+    parser.add_argument(
+        "--target", type=_target, metavar="MEASURE=SHARE", help=f"{', '.join(get_args(CostMeasure))}, such as macs=0.5"
+    )
+    parser.add_list("--targets", fraction, metavar="S,...", help="shares of the multiply-accumulates; --out is a store")
+    parser.add_argument("--out", required=True, metavar="PATH", help="a .tflite or .keras file, or the store's folder")
+    parser.add_argument(
+        "--strategy",
+        choices=get_args(StrategyName),
+        metavar="NAME",
+        default="exact",
+        help=f"which channels go: {', '.join(get_args(StrategyName))} (default: exact)",
+    )
+    parser.add_argument(
+        "--judged-by",
+        choices=("outputs", "labels"),
+        default="outputs",
+        help="what a search measures: the error of outputs, or the metric on labels (default: outputs)",
+    )
+    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="most epochs of fine-tuning (default: 10)")
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), help="of a .tflite file's weights (default: float32)"
+    )
+    parser.add_list("--precisions", _precision, metavar="P,...", help="of the options of a store (default: float32)")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="draw the widths into a .svg or .html file")
+    for name, kind, metavar, text in _FIELDS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    parser.add_argument("--json", action="store_true", help="print the figures, or the store's summary, as JSON")
+    parser.set_defaults(run=run, interrupted="what is finished is kept, the same command goes on where it was")
+
+
+def _target(text: str) -> tuple[str, float]:
+    """Read MEASURE=SHARE."""
+    measure, _, share = text.partition("=")
+    try:
+        value = float(share)
+    except ValueError:
+        value = -1.0
+    if measure not in get_args(CostMeasure) or not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no target; write one of {', '.join(get_args(CostMeasure))} and a share between 0 and 1, such "
+            "as macs=0.5"
+        )
+    return measure, value
+
+
+def _precision(text: str) -> str:
+    """Check an item of --precisions."""
+    if text not in get_args(Precision):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
+    return text
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compress, and print the figures before and after."""
+    check_model_name(args.model)
+    recipe = _recipe(args)
+    if args.targets:
+        from legodnn.blocks.compressed_store import compress_to_store
+        from legodnn.commands.inspect import store_summary, store_table
+
+        store = compress_to_store(recipe, args.out, progress())
+        if args.json:
+            print(json.dumps(store_summary(store)))
+        else:
+            say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+        return 0
+    from legodnn.blocks.compression import compress
+
+    found = compress(recipe, args.out, args.precision or "float32", progress())
+    if args.report:
+        _report(args.report, args.model, recipe, found)
+    if args.json:
+        print(json.dumps(_plain(found)))
+    else:
+        say(_table(found))
+        say(f"wrote {found.path}" + (f" and {args.report}" if args.report else ""))
+    return 0
+
+
+def _recipe(args: argparse.Namespace) -> CompressionRecipe:
+    """Return the recipe of a command line, and refuse flags that do not go together."""
+    if bool(args.target) == bool(args.targets):
+        raise ModelError("give either --target for one model, such as macs=0.5, or --targets for a store")
+    if args.report and args.report.suffix not in (".svg", ".html"):
+        raise ModelError(f"cannot draw into {args.report}: its name must end in .svg or .html")
+    is_file = Path(args.out).suffix in (".tflite", ".keras")
+    if args.targets and is_file:
+        raise ModelError(f"--targets makes a store: {args.out} must name a folder; for one file give --target")
+    if args.targets and (args.report or args.precision):
+        raise ModelError(
+            "--report and --precision are of a single model; a store has --precisions, and `legodnn inspect`"
+        )
+    if args.target and not is_file:
+        raise ModelError(f"cannot write a model to {args.out}: its name must end in .tflite or .keras")
+    if args.target and args.precisions:
+        raise ModelError("--precisions is of a store; a single model has --precision")
+    measure, share = args.target or ("macs", None)
+    fields = {name: getattr(args, name) for name, *_ in _FIELDS if getattr(args, name) is not None}
+    return compression_recipe(
+        model=args.model,
+        name=Path(args.out).stem if is_file else Path(args.out).name,
+        measure=measure,
+        shares=(share,) if args.target else tuple(sorted(args.targets, reverse=True)),
+        strategy=args.strategy,
+        judged_by=args.judged_by,
+        distill_epochs=args.epochs,
+        precisions=tuple(args.precisions or ("float32",)),
+        **fields,
+    )
+
+
+def _rows(found: Compressed) -> list[tuple[str, str, str, str]]:
+    before, after = found.before, found.after
+
+    def share(name: str) -> str:
+        whole = getattr(before, name)
+        return f"{getattr(after, name) / whole:.1%}" if whole else "-"
+
+    return [
+        (found.metric, f"{before.metric:.4f}", f"{after.metric:.4f}", f"{after.metric - before.metric:+.4f}"),
+        ("MACs", f"{before.macs:,}", f"{after.macs:,}", share("macs")),
+        ("parameters", f"{before.parameters:,}", f"{after.parameters:,}", share("parameters")),
+        ("file", size(before.bytes), size(after.bytes), share("bytes")),
+        ("latency, ms", f"{before.latency_ms:.3f}", f"{after.latency_ms:.3f}", share("latency_ms")),
+    ]
+
+
+def _table(found: Compressed) -> str:
+    """Return the widths of the layers, and the figures before and after, as text."""
+    widths = text_table([(g.label, g.full, g.kept) for g in found.groups], ("channels made by", "before", "after"))
+    figures = text_table(_rows(found), ("", "before", "after", "of it"))
+    return (
+        f"{widths}\n\n{figures}\n\nmeasured on {found.data}; latency on one thread of this machine, as TensorFlow Lite"
+    )
+
+
+def _plain(found: Compressed) -> dict[str, Any]:
+    """Return a result as plain data."""
+    groups = [{"layers": list(g.layers), "before": g.full, "after": g.kept} for g in found.groups]
+    plain: dict[str, Any] = {"path": str(found.path), "metric": found.metric, "data": found.data}
+    return {**plain, "before": asdict(found.before), "after": asdict(found.after), "groups": groups}
+
+
+def _report(path: Path, model: str, recipe: CompressionRecipe, found: Compressed) -> None:
+    """Write the picture of widths; in a page the figures stand above it."""
+    from legodnn.blocks.pruning.draw_widths import draw_widths
+
+    title = f"{model}: {recipe.strategy}, {recipe.measure}={recipe.shares[0]:g}"
+    svg = draw_widths(title, found.groups)
+    if path.suffix == ".html":
+        svg = (
+            f'<!doctype html><meta charset="utf-8"><title>{escape(title)}</title>'
+            '<body style="font-family:sans-serif;margin:2em">\n'
+            f"{_html_table(('', 'before', 'after', 'of it'), _rows(found))}\n<p>{escape(found.data)}</p>\n{svg}"
+        )
+    write_atomic(path, svg)
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in header)]
+    lines += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
+    return '<table cellpadding="6">' + "".join(f"<tr>{line}</tr>\n" for line in lines) + "</table>"

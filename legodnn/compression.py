@@ -1,0 +1,58 @@
+"""What a whole model is compressed to: the recipe of `legodnn compress`, which is read without Keras."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from typing_extensions import Self
+
+from legodnn.errors import ModelError
+from legodnn.recipe import Recipe, StrategyName
+from legodnn.schema import MOST_INT, Many, explain
+
+# What a target is a share of.
+CostMeasure = Literal["macs", "parameters", "bytes"]
+# The strategies that measure widths: the names in blocks.pruning.searches.SEARCHES.
+MEASURING: tuple[StrategyName, ...] = ("exact", "amc", "agmc", "metapruning", "pr_darts")
+
+
+class CompressionRecipe(Recipe):
+    """Everything that compressed models depend on: a recipe whose descendants are whole models.
+
+    Attributes:
+        measure: what the targets are shares of.
+        shares: what each compressed model may cost, as shares of the original.
+        strategy: which channels go, see `Recipe`.
+        judged_by: what a search measures: the error of the `outputs` on training images, or the metric on `labels`.
+        distill_epochs: passes over the training images that a pruned model is fine-tuned for.
+        searched_images: training images on which widths are measured and weights are refitted.
+    """
+
+    measure: CostMeasure = "macs"
+    shares: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1, max_length=100)
+    strategy: StrategyName = "exact"
+    judged_by: Literal["outputs", "labels"] = "outputs"
+    distill_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 10
+    joint_epochs: Annotated[int, Field(ge=0, le=0)] = 0
+    searched_images: Annotated[int, Field(gt=1, le=MOST_INT)] = 250
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if sorted(set(self.shares), reverse=True) != list(self.shares):
+            raise ValueError("shares must fall from the largest model to the smallest, each given once")
+        if self.judged_by == "labels" and self.strategy not in MEASURING:
+            raise ValueError(f"{self.strategy} measures no widths that labels could judge; name {', '.join(MEASURING)}")
+        return self
+
+
+def compression_recipe(**fields: Any) -> CompressionRecipe:
+    """Return a recipe of these fields.
+
+    Raises:
+        ModelError: it makes no sense.
+    """
+    try:
+        return CompressionRecipe.model_validate(fields)
+    except ValidationError as e:
+        raise ModelError(f"the model cannot be compressed like this: {explain(e)}") from None

@@ -1,0 +1,193 @@
+"""`legodnn compress`: one smaller model, or a store of whole models that is profiled, planned and run like any other.
+
+Covers also: commands.compress, compression, blocks.compression, blocks.compressed_store, blocks.pruning.draw_widths,
+blocks.export.latency, blocks.training.fine_tune.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.store import Store
+from tests.legodnn.commands.running import run
+
+pytest.importorskip("keras")
+
+import keras
+from keras import layers
+
+from legodnn.blocks import _backend as _backend
+from legodnn.blocks.compressed_store import measured_accuracy
+from legodnn.blocks.compression import compress
+from legodnn.blocks.export.convert import Runner
+from legodnn.blocks.importing.data_sources import load_data
+from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.pruning.searches import SEARCHES
+from legodnn.blocks.training.original import train_original
+from legodnn.compression import MEASURING, compression_recipe
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small residual network, trained on the digits."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((8, 8, 1))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="stem")(x)))
+    y = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(12, 3, padding="same", name="inner")(x)))
+    x = layers.ReLU()(layers.Add()([x, layers.Conv2D(8, 3, padding="same", name="outer")(y)]))
+    x = layers.ReLU()(layers.Conv2D(16, 3, strides=2, padding="same", name="last")(x))
+    found = keras.Model(inputs, layers.Dense(10, name="scores")(layers.Flatten()(x)))
+    train_original(found, load_data("digits", image_size=8), epochs=8, batch_size=32)
+    path = tmp_path_factory.mktemp("model") / "digits.keras"
+    found.save(path)
+    return path
+
+
+def flags(model: Path, out: Path, *more: object) -> list[object]:
+    return ["compress", model, "--data", "digits", "--image-size", 8, "--epochs", 2, "--out", out, *more]
+
+
+def test_a_smaller_model_is_written_with_a_report(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, report = tmp_path / "small.tflite", tmp_path / "widths.html"
+    status, printed, _ = run(capsys, *flags(model, out, "--target", "macs=0.5", "--report", report, "--json"))
+    assert status == 0
+    found = json.loads(printed)
+    before, after = found["before"], found["after"]
+    assert before["macs"] == macs(keras.saving.load_model(model))
+    assert 0.4 < after["macs"] / before["macs"] <= 0.5
+    assert after["bytes"] == out.stat().st_size < before["bytes"]
+    assert before["metric"] > 0.9
+    assert after["metric"] > 0.75
+    assert min(before["latency_ms"], after["latency_ms"]) > 0
+    assert [group["layers"] for group in found["groups"]] == [["stem", "outer"], ["inner"], ["last"]]
+    test = load_data("digits", image_size=8).test
+    (scores,) = Runner(out.read_bytes())(test.x[:])
+    assert (scores.argmax(axis=1) == test.y).mean() > 0.75
+    assert "stem + 1" in report.read_text()
+    assert not out.with_name("small.tflite.work").exists()
+
+
+@pytest.mark.slow
+def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = compression_recipe(
+        model=str(model),
+        name="small",
+        data="digits",
+        image_size=8,
+        shares=(0.5,),
+        strategy="l1",
+        distill_epochs=1,
+    )
+    whole = compress(recipe, tmp_path / "whole.keras")
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("legodnn.blocks.compression.fine_tune", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compress(recipe, tmp_path / "again.keras")
+    assert (tmp_path / "again.keras.work" / "macs0.5.npz").exists()
+    again = compress(recipe, tmp_path / "again.keras")
+    assert again.groups == whole.groups
+    for a, b in zip(*(keras.saving.load_model(c.path).get_weights() for c in (again, whole)), strict=True):
+        assert np.allclose(a, b, atol=1e-5)
+    assert [str(tmp_path / name) for name in ("again.keras", "whole.keras")] == [*map(str, sorted(tmp_path.iterdir()))]
+
+
+@pytest.mark.slow
+def test_several_targets_make_a_store_that_is_profiled_planned_and_run(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "nested"
+    status, _, _ = run(
+        capsys, *flags(model, out, "--targets", "0.3,0.6", "--strategy", "l1", "--precisions", "float32,int8")
+    )
+    assert status == 0
+    store = Store(out)
+    (block,) = store.manifest.segments
+    assert len(block.options) == 6
+    work = [o.macs for o in block.options[:3]]
+    assert work[1] <= 0.6 * work[0]
+    assert work[2] <= 0.3 * work[0]
+    link = store.manifest.accuracy.link
+    predicted = [float(np.interp(o.loss, link.x, link.y)) for o in block.options]
+    assert predicted[0] == store.manifest.accuracy.original > 0.9
+    assert all(0 < p <= predicted[0] for p in predicted)
+    assert run(capsys, "profile", out, "--seconds", 2)[0] == 0
+    status, printed, _ = run(capsys, "plan", out, "--json")
+    assert status == 0
+    (plan,) = json.loads(printed)["plan"]["models"]
+    assert plan["options"]["model"] in {o.name for o in block.options}
+    images = tmp_path / "images.npy"
+    np.save(images, load_data("digits", image_size=8).test.x[:4])
+    assert run(capsys, "run", out, "--input", images)[0] == 0
+
+
+def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
+    accuracy, fit = measured_accuracy([0.9, 0.7, 0.95, 0.2], "top1", "digits")
+    predicted = [float(np.interp(loss, accuracy.link.x, accuracy.link.y)) for loss in fit.losses[0]]
+    assert np.allclose(predicted, [0.9, 0.7, 0.9, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--target", "macs=0.5", "--out", "small.onnx"], "its name must end in .tflite or .keras"),
+        (["--targets", "0.5", "--out", "small.tflite"], "must name a folder"),
+        (["--out", "small.tflite"], "give either --target"),
+        (["--target", "macs=0.5", "--report", "a.png", "--out", "s.tflite"], "its name must end in .svg or .html"),
+        (["--target", "macs=0.5", "--precision", "int8", "--out", "s.keras"], "for int8 name a .tflite file"),
+        (["--target", "macs=0.5", "--precisions", "int8", "--out", "s.tflite"], "a single model has --precision"),
+        (["--targets", "0.5,0.5", "--out", "stores/a"], "each given once"),
+        (["--targets", "1.5", "--out", "stores/a"], "less than 1"),
+        (
+            ["--target", "macs=0.5", "--judged-by", "labels", "--strategy", "l1", "--out", "s.tflite"],
+            "l1 measures no widths that labels could judge",
+        ),
+        (["--target", "macs=0.0001", "--out", "s.tflite"], "cannot be pruned to"),
+        (["--target", "macs=0.5", "--out", "EXISTS.tflite"], "exists; remove it or name another file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_nothing_is_written(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], told: str
+) -> None:
+    (tmp_path / "EXISTS.tflite").write_bytes(b"")
+    *given, out = given
+    status, _, said = run(capsys, "compress", model, "--data", "digits", "--image-size", 8, *given, tmp_path / out)
+    assert status == 1
+    assert told in said
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".work")] == ["EXISTS.tflite"]
+
+
+def test_strategies_that_measure_are_the_searches() -> None:
+    assert set(MEASURING) == set(SEARCHES)
+
+
+def test_labels_that_are_needed_and_absent_are_asked_for(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images.npz"
+    np.savez(images, x=(255 * load_data("digits", image_size=8).train.x[:200]).astype(np.uint8))
+    status, _, said = run(
+        capsys,
+        *("compress", model, "--data", f"npz:{images}", "--target", "macs=0.5", "--judged-by", "labels"),
+        *("--out", tmp_path / "small.tflite"),
+    )
+    assert status == 1
+    assert "has no labels to judge a pruned model by" in said
+
+
+@pytest.mark.parametrize("words", [["--target", "half"], ["--target", "macs=2"], ["--strategy", "magic"]])
+def test_words_that_mean_nothing_are_usage_errors(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, "compress", "vgg16", "--out", "a.tflite", *words)
+    assert ended.value.code == 2

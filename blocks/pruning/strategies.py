@@ -119,12 +119,14 @@ def descendants(
     def loss(model: keras.Model) -> float:
         return float(relative_error(batched_outputs(model, x), outputs()))
 
+    original = block
+
     @cache
     def importance() -> Importance:
-        return strategy.criterion(block, analyse(block), alone(x))  # the same for all targets
+        return strategy.criterion(original, analyse(original), alone(x))  # the same for all targets
 
-    def criterion(model: keras.Model, channels: Channels, x: Any = None) -> Importance:
-        return importance() if model is block else strategy.criterion(model, channels, x)
+    def criterion(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        return importance() if block is original else strategy.criterion(block, channels, x)
 
     def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
         problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)

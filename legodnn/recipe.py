@@ -125,7 +125,7 @@ class Recipe(Schema):
     train_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
     precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)
-    strategy: StrategyName = "l1"
+    strategy: StrategyName = "taylor"
     round_to: RoundTo = 8
     distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20

@@ -78,12 +78,13 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
     for number, ids in enumerate(sets):
         set_of[ids] = number
     gated = _Gated(block, channels, len(sets), set_of)
-    gated.compile(optimizer=keras.optimizers.SGD(1.0), loss=None)
+    # A graph would take longer to trace than these few steps take.
+    gated.compile(optimizer=keras.optimizers.SGD(1.0), loss=None, run_eagerly=True)
     scale = [max(float(np.var(_numpy(y))), 1e-12) ** -0.5 for y in as_list(block(alone(inputs), training=False))]
     rng, squares = np.random.default_rng(0), np.zeros(len(sets))
     for start in range(0, len(inputs[0]), _BATCH):
         parts = [a[start : start + _BATCH] for a in inputs]
-        parts = [np.concatenate([a] * -(-_BATCH // len(a)))[:_BATCH] for a in parts]  # the shape is compiled once
+        parts = [np.concatenate([a] * -(-_BATCH // len(a)))[:_BATCH] for a in parts]  # there are as many gates
         signs = [
             (rng.choice([-s, s], (_BATCH, *t.shape[1:]))).astype(np.float32)
             for s, t in zip(scale, block.outputs, strict=True)

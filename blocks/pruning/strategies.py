@@ -121,11 +121,11 @@ def descendants(
     def loss(model: keras.Model) -> float:
         return float(relative_error(batched_outputs(model, x), outputs()))
 
+    original = block
+
     @cache
     def importance() -> Importance:
-        return strategy.criterion(block, analyse(block), alone(x))  # the same for all targets
-
-    original = block
+        return strategy.criterion(original, analyse(original), alone(x))  # the same for all targets
 
     def criterion(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
         return importance() if block is original else strategy.criterion(block, channels, x)

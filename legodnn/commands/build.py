@@ -33,7 +33,7 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
         str,
         "NAME",
         "how descendants are pruned: l1, taylor, thinet, slimming, soft_clusters and others, see docs/pruning.md "
-        "(default: l1)",
+        "(default: taylor)",
     ),
     (
         "metric",

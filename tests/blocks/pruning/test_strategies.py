@@ -51,7 +51,9 @@ def check_strategy(strategy: Strategy, block: keras.Model, target: Target) -> No
     problem = pose(block, target)
     assert (widths >= 1).all()
     assert problem.holds(widths)
-    for group in np.flatnonzero(widths < problem.full):
+    # What an earlier step has removed does not come back, though it might fit in the end.
+    gradually = getattr(strategy.regime, "__name__", "") == "gradually"
+    for group in [] if gradually else np.flatnonzero(widths < problem.full):
         assert not problem.holds(widths + np.eye(len(widths), dtype=np.int64)[group])
     assert [w.shape for w in student.get_weights()] == [w.shape for w in remove(block, channels, removed).get_weights()]
     assert all(np.isfinite(w).all() for w in student.get_weights())

@@ -39,8 +39,9 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.reconstruct import features
-from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
+from legodnn.blocks.pruning.criteria import l1
+from legodnn.blocks.pruning.prune import choose
+from legodnn.blocks.pruning.reconstruct import features, refit
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.distill import distill
 from legodnn.console import ProgressLine, text_table
@@ -56,7 +57,6 @@ import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow st
 
 SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # of the default recipe
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
-BATCH = 25
 Curve = list[tuple[float, float]]  # milliseconds and accuracy
 
 
@@ -83,7 +83,7 @@ def resnet20(args: argparse.Namespace) -> Network:
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     model = zoo.resnet20()
     zoo.load_cifar_resnet_weights(model, args.data / "weights" / "resnet20_cifar10.npz")
-    seen, test = (100, 200) if args.quick else (500, 2000)
+    seen, test = (50, 100) if args.quick else (250, 1000)
     return Network(model, data, np.asarray(data.train.x[:seen]), data.test.first(test), True)
 
 
@@ -159,12 +159,14 @@ def options_of(
     models, removed, chosen = [piece.model], [np.empty(0, np.int64)], {}
     for name, round_to in roundings.items():
         chosen[name] = []
-        for ids, model in descendants(piece.model, targets, STRATEGIES["l1"], x, round_to=round_to):
+        for target in targets:
+            ids = choose(piece.model, channels, target, l1, round_to=round_to)
             key = frozenset(ids.tolist())
             if key not in numbers:
                 numbers[key] = len(models)
-                models.append(model)
+                models.append(remove(piece.model, channels, ids))
                 removed.append(ids)
+                refit(piece.model, models[-1], channels, ids, x)
             chosen[name].append(numbers[key])
     if file:
         arrays: dict[str, Any] = {"count": np.array(len(models))}
@@ -219,8 +221,7 @@ def curves(name: str, args: argparse.Namespace, roundings: Mapping[str, RoundTo]
         distill(pieces, students, data, 1, 64, progress=ProgressLine)
     found: dict[str, dict[str, Curve]] = {}
     for precision in PRECISIONS:
-        ms = kept.value(f"ms {precision}", partial(measured_ms, network, pieces, options, precision, args.seconds))
-        scores = kept.value(f"score {precision}", partial(measured_scores, network, pieces, options, precision))
+        ms, scores = kept.value(precision, partial(measured, network, pieces, options, precision, args.seconds))
         found[precision] = {
             rounding: [
                 (sum(ms[p.name][o] for p, o in zip(pieces, row, strict=True)), scores[str(row)])
@@ -238,49 +239,31 @@ def compositions(pieces: Sequence[Piece], options: Mapping[str, Options], roundi
         yield list(column)
 
 
-def each_segment(
-    network: Network, pieces: Sequence[Piece], options: Mapping[str, Options], precision: Precision, batch: int
-) -> Iterator[tuple[Piece, list[bytes]]]:
-    """Yield each segment with the files of its options."""
-    with ProgressLine(f"converting to {precision}, {batch} at a time", len(pieces)) as task:
-        for piece, x in features(pieces, network.seen):
-            calibration = x if precision == "int8" else ()
-            yield piece, [convert(model, batch, precision, calibration) for model in options[piece.name].models]
-            task.step(piece.name)
-
-
-def measured_ms(
+def measured(
     network: Network, pieces: Sequence[Piece], options: Mapping[str, Options], precision: Precision, seconds: float
-) -> dict[str, list[float]]:
-    """Return the latency of every option of every segment."""
-    return {
-        piece.name: latencies_ms(files, seconds / len(pieces))
-        for piece, files in each_segment(network, pieces, options, precision, 1)
-    }
-
-
-def measured_scores(
-    network: Network, pieces: Sequence[Piece], options: Mapping[str, Options], precision: Precision
-) -> dict[str, float]:
-    """Return how good every composition is that a rounding has."""
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Return the latency of every option of every segment, and how good every composition is that a rounding has."""
     roundings = options[pieces[0].name].chosen
     rows = sorted({tuple(row) for r in roundings for row in compositions(pieces, options, r)})
-    tensors: list[dict[str, Array]] = [{pieces[0].inputs[0]: np.asarray(network.test.x)} for _ in rows]
-    wanted = {pieces[0].inputs[0]: np.asarray(network.test.x)}
-    for piece, files in each_segment(network, pieces, options, precision, BATCH):
-        runners = [Runner(content) for content in files]
-        original = Runner(convert(piece.model, BATCH))
-        wanted = dict(zip(piece.outputs, original(*(wanted[n] for n in piece.inputs)), strict=True)) | wanted
-        number = pieces.index(piece)
-        for row, own in zip(rows, tensors, strict=True):
-            outputs = runners[row[number]](*(own[name] for name in piece.inputs))
-            own.update(zip(piece.outputs, outputs, strict=True))
-        later = {name for p in pieces[number + 1 :] for name in p.inputs} | set(pieces[-1].outputs)
-        for own in (wanted, *tensors):
-            for gone in set(own) - later:
-                del own[gone]
+    x, ms = {pieces[0].inputs[0]: np.asarray(network.test.x)}, {}
+    wanted, tensors = dict(x), [dict(x) for _ in rows]
+    with ProgressLine(f"measuring {precision}", len(pieces)) as task:
+        for number, (piece, seen) in enumerate(features(pieces, network.seen)):
+            calibration = seen if precision == "int8" else ()
+            files = [convert(model, 1, precision, calibration) for model in options[piece.name].models]
+            ms[piece.name] = latencies_ms(files, seconds / len(pieces))
+            runners = [Runner(content) for content in files]
+            original = Runner(convert(piece.model)) if precision == "int8" else runners[0]
+            ends = {name for p in pieces[number + 1 :] for name in p.inputs} | set(pieces[-1].outputs)
+            for own, runner in ((wanted, original), *zip(tensors, (runners[row[number]] for row in rows), strict=True)):
+                outputs = runner(*(own[name] for name in piece.inputs))
+                own.update(zip(piece.outputs, outputs, strict=True))
+                for name in set(own) - ends:
+                    del own[name]
+            task.step(piece.name)
     (last,) = pieces[-1].outputs
-    return {str(list(r)): goodness(t[last], wanted[last], network.test.y) for r, t in zip(rows, tensors, strict=True)}
+    found = [goodness(own[last], wanted[last], network.test.y) for own in tensors]
+    return ms, {str(list(row)): score for row, score in zip(rows, found, strict=True)}
 
 
 def compared(plain: Curve, other: Curve) -> dict[str, float]:

@@ -192,6 +192,15 @@ def store_edits(document: Json) -> Iterator[tuple[str, str]]:
     for key in ("dtype", "layout", "range", "mean", "std"):
         yield f"input without {key}", gone("inputs", 0, key)
     yield "no labels", gone("model", "labels")
+    for value in (
+        {},
+        {"block1/s0": {"conv": 32}},
+        {"block1/s0": {"conv": 0}},
+        {"block1/s0": [1]},
+        {"block1/s0": {"c": 1.5}},
+        None,
+    ):
+        yield f"channels {value}", put("built", "channels", value=value)
     for file in (
         "../x",
         "/etc/passwd",

@@ -19,9 +19,9 @@ from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.export.options import ExportedOptions
 from legodnn.blocks.importing.data import Split
 from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.importing.sent_source import images_of, sent_images
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Team, Work
 from legodnn.blocks.jobs.packed import file_array
-from legodnn.blocks.sent_source import images_of, sent_images
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import LegoError
 from legodnn.progress import Progress, no_progress

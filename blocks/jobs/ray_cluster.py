@@ -22,7 +22,7 @@ import numpy as np
 from typing_extensions import Self
 
 from legodnn.blocks.jobs import ray_worker
-from legodnn.blocks.jobs.job import RETRIES, Heard, Job, Work, log, outcome_of, state_of
+from legodnn.blocks.jobs.job import RETRIES, Heard, Job, Kind, Work, log, outcome_of, state_of
 from legodnn.blocks.jobs.packed import packed
 from legodnn.blocks.jobs.sent_modules import modules_to_send
 from legodnn.blocks.jobs.versions import difference, versions_here
@@ -92,7 +92,9 @@ class RayCluster:
                 f"{self._threads} processor{'s' * (self._threads > 1)} each"
             )
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            self._mailbox = ray.remote(ray_worker.Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+            self._mailbox = (
+                ray.remote(ray_worker.Mailbox).options(num_cpus=0, scheduling_strategy=here, max_restarts=-1).remote()
+            )
         except BaseException:
             ray.shutdown()
             raise
@@ -166,7 +168,7 @@ class _RayTeam:
                     return
                 done, _ = ray.wait(list(running), timeout=_POLL_S)
                 names = {job.name: job for job in running.values()}
-                for name, attempt, kind, content in ray.get(self._mailbox.take.remote()):
+                for name, attempt, kind, content in self._messages():
                     if name in names and attempt == deaths[name]:
                         heard.take(names[name], kind, content)
                 if done or _machines():
@@ -189,6 +191,14 @@ class _RayTeam:
             for ref in running:
                 with contextlib.suppress(ray.exceptions.RayError):
                     ray.cancel(ref, force=True)
+
+    def _messages(self) -> list[tuple[str, int, Kind, bytes]]:
+        """Return what jobs have told; a mailbox that was killed, for want of memory say, is restarted empty."""
+        try:
+            found: list[tuple[str, int, Kind, bytes]] = ray.get(self._mailbox.take.remote())
+        except ray.exceptions.RayError:
+            return []
+        return found
 
     def _submit(self, job: Job, attempt: int) -> Any:
         arguments = ray.put(np.concatenate(packed(job.arguments)))

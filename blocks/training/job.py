@@ -21,13 +21,13 @@ from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.importing.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Work
 from legodnn.blocks.kept_channels import distinct, kept_channels
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
 from legodnn.blocks.pruning.regimes import Descendant
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
-from legodnn.blocks.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.training.distill import WATCHED_IMAGES, distill
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.trained_weights import descendants_tree

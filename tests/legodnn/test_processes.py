@@ -6,11 +6,13 @@ Covers also: child.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,17 +54,28 @@ def worker(store: Store, folder: Path) -> str:
 
 
 def job(store: Store, folder: Path) -> str:
-    """Have a conversion fail: it says so, after importing all that it needs."""
-    from legodnn.blocks.export.conversion_job import CONVERSIONS
-    from legodnn.blocks.jobs.job import Job
-    from legodnn.blocks.jobs.local_processes import LocalProcesses
-    from legodnn.errors import WorkerError
+    """Have a conversion fail for want of arguments: it says so, after importing all that it needs."""
+    from legodnn.blocks.jobs.local_worker import write_frame
+    from legodnn.blocks.jobs.packed import packed
 
-    with LocalProcesses().team(CONVERSIONS) as team:
-        [(_, outcome)] = team.run([Job("nothing", {})])
-    assert isinstance(outcome, WorkerError)
-    assert "KeyError: 'request'" in str(outcome)
-    return ""
+    nothing, request = packed({}), io.BytesIO()
+    write_frame(request, nothing)
+    write_frame(request, [b""])
+    with tempfile.TemporaryFile() as shared:
+        shared.write(np.concatenate(nothing).tobytes())
+        shared.flush()
+        process = processes.start_module(
+            "legodnn.blocks.jobs.local_worker",
+            *(str(shared.fileno()), str(shared.tell()), "legodnn.blocks.export.conversion_job:converting"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[shared.fileno()],
+        )
+        told, errors = process.communicate(request.getvalue())
+    assert b"KeyError: 'request'" in told
+    found: str = errors.decode()
+    return found
 
 
 def ended(module: str, *arguments: str) -> str:

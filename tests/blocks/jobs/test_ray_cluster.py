@@ -80,6 +80,14 @@ def test_a_job_whose_worker_dies_goes_on_from_its_checkpoint(
     assert "dying: its worker has ended (" in caplog.text
 
 
+def test_a_mailbox_that_is_killed_ends_nothing(workers: RayCluster) -> None:
+    ray.kill(workers._mailbox, no_restart=False)
+    with workers.team(Work(f"{TRYING}:doubling", {"factor": 3})) as team:
+        [(_, outcome)] = team.run([Job("one", {"x": np.ones(1)})])
+    assert isinstance(outcome, dict)
+    assert outcome["x"] == 3
+
+
 def test_what_a_cluster_cannot_do_is_told(workers: RayCluster, one_node: str) -> None:
     assert (workers.at_once, workers.threads, workers.divides) == (1, 1, True)
     assert workers.memory_bytes == NODE["memory"]

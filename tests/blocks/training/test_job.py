@@ -12,12 +12,12 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import compose_pieces, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import model_of
+from legodnn.blocks.importing.sent_source import sent_model
 from legodnn.blocks.jobs.job import Attempt
 from legodnn.blocks.jobs.packed import packed, unpacked
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.pruning.response_criteria import reconstruction
-from legodnn.blocks.sent_source import sent_model
 from legodnn.blocks.training.job import distilling, training_work
 from legodnn.errors import WorkerError
 from legodnn.recipe import Recipe

@@ -31,9 +31,16 @@ def asked(tiny_store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
     def build(
-        recipe: Recipe, path: str, jobs: int, tensorboard: str | None, allow_chance: bool, progress: Any
+        recipe: Recipe,
+        path: str,
+        jobs: int | None,
+        tensorboard: str | None,
+        allow_chance: bool,
+        cluster: str | None,
+        progress: Any,
     ) -> Store:
         found.update(recipe=recipe, path=path, jobs=jobs, tensorboard=tensorboard, allow_chance=allow_chance)
+        found["cluster"] = cluster
         return tiny_store
 
     monkeypatch.setattr(pipeline, "build", build)
@@ -62,17 +69,19 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
 
 def test_without_flags_the_defaults_are_built_under_the_folders_name(asked: dict[str, Any]) -> None:
     assert main(["build", "vgg16", "--out", "stores/mine"]) == 0
-    settings = {"path": "stores/mine", "jobs": 1, "tensorboard": None, "allow_chance": False}
+    settings = {"path": "stores/mine", "jobs": None, "tensorboard": None, "allow_chance": False, "cluster": None}
     assert asked == {"recipe": Recipe(model="vgg16", name="mine"), **settings}
 
 
 def test_every_flag_sets_its_field(asked: dict[str, Any]) -> None:
     line = ["build", "vgg16", "--out", "mine", "--jobs", "2", "--tensorboard", "logs", "--allow-chance"]
+    line += ["--cluster", "10.0.0.1:6379"]
     for name, (words, _) in FLAGS.items():
         line += [f"--{name.replace('_', '-')}", *words]
     assert main(line) == 0
     assert asked["recipe"] == Recipe(model="vgg16", **{name: value for name, (_, value) in FLAGS.items()})
     assert (asked["jobs"], asked["tensorboard"], asked["allow_chance"]) == (2, "logs", True)
+    assert asked["cluster"] == "10.0.0.1:6379"
 
 
 def test_a_file_gives_what_no_flag_does(asked: dict[str, Any], tmp_path: Path) -> None:
@@ -140,6 +149,23 @@ def test_what_cannot_be_built_is_told_in_a_line_and_nothing_is_built(
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not asked
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_cluster_that_cannot_be_used_is_told_before_anything_else(
+    there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        pytest.importorskip("ray")
+    else:
+        monkeypatch.delitem(sys.modules, "legodnn.blocks.jobs.ray_cluster", raising=False)
+        monkeypatch.setitem(sys.modules, "ray", None)
+    line = ["build", "vgg16", "--train-epochs", "1", "--cluster", "127.0.0.1:9", "--out", str(tmp_path / "out")]
+    assert main(line) == 1
+    error = capsys.readouterr().err
+    assert ("nobody answers at 127.0.0.1:9" if there else "pip install 'legodnn[cluster]'") in error
+    assert len(error.strip().splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
 

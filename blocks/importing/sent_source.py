@@ -12,16 +12,14 @@ import keras
 import numpy as np
 
 from legodnn.arrays import Array
-from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
-from legodnn.blocks.jobs.packed import file_array
 from legodnn.errors import ModelError
 from legodnn.model_names import FILES
 from legodnn.pixels import PixelArrays, Pixels, Scaling
 
 
-def sent_model(spec: str, model: keras.Model) -> ArrayTree:
+def sent_model(spec: str, model: keras.Model) -> dict[str, Any]:
     """Return a model as a tree that `model_of_tree` makes the same model of, without any file of the user's.
 
     The graph is sent as a `.keras` file. A model that a function of the user's own makes may hold code, which such a
@@ -40,7 +38,7 @@ def sent_model(spec: str, model: keras.Model) -> ArrayTree:
         except (TypeError, ValueError, NotImplementedError) as e:
             raise ModelError(f"{spec} cannot be sent to workers: {str(e).partition(chr(10))[0]}") from e
         # A file names outputs after layers, where the user may have named them otherwise.
-        return {"file": file_array(file.read_bytes()), "outputs": json.dumps(model.output_names)}
+        return {"file": np.frombuffer(file.read_bytes(), np.uint8), "outputs": json.dumps(model.output_names)}
 
 
 def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
@@ -66,7 +64,7 @@ def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
     return model
 
 
-def sent_images(x: PixelArrays) -> ArrayTree:
+def sent_images(x: PixelArrays) -> dict[str, Any]:
     """Return images as a tree that `images_of` reads: pixels stay 8 bits each."""
     if not isinstance(x, Pixels):
         return {"x": np.ascontiguousarray(x)}

@@ -24,10 +24,10 @@ from legodnn.blocks.export.options import Exported
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.importing.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.jobs.job import Attempt, Job
 from legodnn.blocks.jobs.packed import packed, unpacked
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import ModelError
 from legodnn.pixels import Pixels, Scaling

@@ -47,7 +47,7 @@ from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledModel, compile_model, load_charge
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
 from legodnn.runtime.planning.solver.deadline import Deadline
-from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
+from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
@@ -109,6 +109,7 @@ class Scheduler:
         scale = self._scale = ValueScale.of(self.tables, most)
         self._charges = most > 0
         self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
+        self._expected = tuple(Fraction(float(t.slowdown)) for t in self.tables)
         self._known_stretches: dict[tuple[int, float], Mapping[int, Fraction]] = {}
         self._last: tuple[Plan, tuple[CompositionSums | None, ...]] | None = None
 
@@ -213,7 +214,7 @@ class Scheduler:
                 each = {n: stretch(table.tails, n, quantile) for n in table.thread_counts}
                 if limit is not None and (unknown := next((n for n, x in each.items() if x is None), None)):
                     raise unknown_tail(table.name, table.tails, unknown, quantile)
-                known = {n: Fraction(x or 1.0) for n, x in each.items()}
+                known = {n: ONE if x in (None, 1.0) else Fraction(x or 1.0) for n, x in each.items()}
                 if limit is not None:
                     self._known_stretches[m, quantile] = known
             if table.name in tail:
@@ -231,6 +232,8 @@ class Scheduler:
 
     def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:
         self._check_factors(slowdown, "slow-down")
+        if not slowdown:
+            return self._expected
         return tuple(Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables)
 
     def _running(self, running: Plan | None) -> tuple[CompositionSums | None, ...]:
@@ -289,7 +292,12 @@ def _model_plan(
     limit_ms = None if limit is None else float(limit)
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
-    unknown = stretch(table.tails, composition.threads, quantile) is None
+    latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.threads]
+    quantile_ms: float | None = latency_ms
+    if factor is not ONE:
+        quantile_ms = _milliseconds(composition.latency, slowdown * factor)
+    elif stretch(table.tails, composition.threads, quantile) is None:
+        quantile_ms = None
     rate = (table.rate_hz or 0.0) * float(slowdown)
     return ModelPlan(
         name=table.name,
@@ -297,10 +305,10 @@ def _model_plan(
         options={b.name: b.options[o].name for b, o in zip(table.blocks, composition.choice, strict=True)},
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,
-        latency_ms=_milliseconds(composition.latency, slowdown),
+        latency_ms=latency_ms,
         latency_limit_ms=limit_ms,
         quantile=quantile,
-        quantile_ms=None if unknown else _milliseconds(composition.latency, slowdown * factors[composition.threads]),
+        quantile_ms=quantile_ms,
         memory_bytes=composition.memory,
         cores=math.ceil(composition.latency * (rate * composition.threads)) / NANO,
     )

@@ -15,6 +15,8 @@ from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import INFINITE
 
 NANO = 1_000_000_000
+# What is multiplied with nothing is this very object: comparing fractions takes longer than a re-plan has to spare.
+ONE = Fraction(1)
 # The latency limit, in nanoseconds, of a model that has none.
 NO_LIMIT_NS = INFINITE - 1
 
@@ -41,13 +43,12 @@ class Instance:
     def factor(self, m: int, threads: int) -> Fraction:
         """Return what the profiled latency of model `m` is multiplied with before its limit is applied."""
         stretch = self.stretch[m][threads]
-        return self.slowdown[m] if stretch == 1 else self.slowdown[m] * stretch
+        return self.slowdown[m] if stretch is ONE else self.slowdown[m] * stretch
 
     def has_one_factor(self, m: int) -> bool:
         """Return whether that is the same for all thread counts of model `m`."""
-        stretches = iter(self.stretch[m].values())
-        first = next(stretches)
-        return all(stretch == first for stretch in stretches)
+        stretches = self.stretch[m].values()
+        return len(stretches) == 1 or len(set(stretches)) == 1
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,13 @@ class Staircases:
     Attributes:
         latency: (N,) nanoseconds of the points, which are in ascending order of memory.
         value: (N,) the points' values, which are to be maximised.
-        points: (N,) the points' indices in the frontier.
+        points: (N,) the points' indices in the frontier; None if all of its points are indexed.
         starts: (K,) the intervals' first latencies, ascending.
     """
 
     latency: Ints
     value: Ints
-    points: Indices
+    points: Indices | None
     starts: Ints
     _found: dict[int, Indices] = field(default_factory=dict)
 
@@ -50,13 +50,12 @@ class Staircases:
             value: the values of all its points, (N,).
             points: the indices of the points that are indexed; None for all.
         """
-        points = np.arange(len(value)) if points is None else points
-        latency = frontier.latency[points]
+        latency, value = (frontier.latency, value) if points is None else (frontier.latency[points], value[points])
         intervals = 1 + int(len(latency) ** 0.5) // _PER_INTERVAL
         some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
         starts = np.sort(some)[:: 1 + len(some) // intervals]
         starts[0] = latency.min()
-        return cls(latency, value[points], points, np.unique(starts))
+        return cls(latency, value, points, np.unique(starts))
 
     def under(self, latency_limit: int) -> Indices:
         """Return the staircase under a limit in nanoseconds: indices of points, ascending in memory and in value."""
@@ -67,7 +66,8 @@ class Staircases:
         if found is None:
             found = self._found[at] = self._can_matter(at)
         value = np.where(self.latency[found] <= latency_limit, self.value[found], -INFINITE)
-        return self.points[found[_rises(value)]]
+        steps = found[_rises(value)]
+        return steps if self.points is None else self.points[steps]
 
     def _can_matter(self, interval: int) -> Indices:
         """Return which points can matter under a limit in one interval, ascending in memory."""

@@ -25,9 +25,9 @@ def test_the_optimum_lies_within_the_gap_of_a_plan(seed: int) -> None:
     scheduler = Scheduler(case.tables, case.charge)
     if best is None:
         with pytest.raises(InfeasibleError):
-            scheduler.plan(case.budget, case.running, case.slowdown)
+            scheduler.plan(case.budget, case.running, case.slowdown, tail=case.tail)
         return
-    plan = scheduler.plan(case.budget, case.running, case.slowdown, deadline_ms=None)
+    plan = scheduler.plan(case.budget, case.running, case.slowdown, None, case.tail)
     check_plan(case, plan)
     assert worth(case, plan) - 1e-9 <= best <= worth(case, plan) + plan.gap + 1e-9
 

@@ -54,8 +54,8 @@ def test_an_infeasible_budget_is_explained() -> None:
     assert [c.title for c in report.clash] == ["memory"]
     assert {limit.title: limit.needed for limit in report.limits} == {
         "memory": 20.0,
-        "latency of a": None,
-        "latency of b": None,
+        "p95 latency of a": None,
+        "p95 latency of b": None,
     }
     assert report.suspended == ("c",)
     assert report.nearest is not None
@@ -70,7 +70,7 @@ def test_limits_that_clash_only_together_are_both_named() -> None:
     table = model("m", [option("quick", 100, 1.0), option("light", 10, 5.0)])
     with pytest.raises(InfeasibleError) as caught:
         Scheduler([table]).plan(Budget(memory_bytes=50, latency_ms=2.0))
-    assert {c.title: c.needed for c in caught.value.report.clash} == {"memory": 100.0, "latency of m": 5.0}
+    assert {c.title: c.needed for c in caught.value.report.clash} == {"memory": 100.0, "p95 latency of m": 5.0}
 
 
 def test_where_no_single_limit_would_do_the_report_says_so() -> None:

@@ -67,7 +67,7 @@ def measured(name: str, share: float, strategy: str, seed: int, data: Dataset, a
     x = data.train.x[np.random.default_rng(seed).permutation(len(data.train))[: args.images]]
     start = time.process_time()
     (found,) = descendants(
-        model, [Target("macs", share)], STRATEGIES[strategy], [x], True, tune_on(model, [x], seed=seed), seed
+        model, [Target("macs", share)], STRATEGIES[strategy], [x], True, tune_on(model, [x], seed=seed), seed=seed
     )
     searched, student = time.process_time() - start, found[1]
     pruned, outputs = accuracy(student, data)

@@ -7,6 +7,7 @@ can be killed at any moment and the same command goes on.
       jobs.json              how training is divided
       original.npz           weights of the original, where it was trained here
       block1.npz ...         the finished descendants of a block
+      block1.kept.json ...   the channels that they keep
       joint.npz              weights of all descendants after training in compositions
       *.state.npz            the last checkpoint of a training that is not finished
       left_out.json          options that cannot be made, and why

@@ -11,10 +11,11 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import single_swaps
 from legodnn.blocks.build_state import BuildState
-from legodnn.blocks.compression import pruned_model, whole_piece
+from legodnn.blocks.compression import group_widths, pruned_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.kept_channels import read_kept, write_kept
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -50,7 +51,9 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
-            work.recipe = recipe = recipe.model_copy(update={"sparsities": _sparsities([g for _, g in made])})
+            lost = _sparsities([group_widths(source.model, removed) for _, removed in made])
+            work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
+            write_kept(work, pieces[0], [removed for _, removed in made])
             students = {"model": [student for student, _ in made]}
             options, left_out = export_options(work, source.data, pieces, students, {}, progress)
             chain = OptionChain(
@@ -64,7 +67,8 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
             ):
                 known[composition] = measured
             accuracy, fit = measured_accuracy([known[c].metric for c in every], source.metric_name, source.described)
-            write_store(path, work, store_manifest(recipe, source.data, pieces, options, accuracy, fit, left_out))
+            kept = {"model": read_kept(work, "model")}
+            write_store(path, work, store_manifest(recipe, source.data, pieces, options, accuracy, fit, left_out, kept))
             work.remove()
     return Store(path)
 

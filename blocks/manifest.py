@@ -25,6 +25,7 @@ from legodnn.blocks.export.options import (
     wanted_options,
 )
 from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.errors import ModelError
 from legodnn.manifest import (
     AccuracyModel,
@@ -52,6 +53,7 @@ def store_manifest(
     accuracy: AccuracyModel,
     fit: Fit,
     left_out: Mapping[str, str],
+    kept: Mapping[str, KeptChannels],
 ) -> Manifest:
     """Return the manifest of a store.
 
@@ -63,6 +65,7 @@ def store_manifest(
         accuracy: the accuracy model.
         fit: the losses of all options, and the interactions of neighbours.
         left_out: why options are not there, by 'segment/option'.
+        kept: what the sparsities leave of every block.
 
     Raises:
         ModelError: the manifest would not be valid.
@@ -74,7 +77,7 @@ def store_manifest(
         for piece, losses, mean in zip(pieces, fit.losses, fit.mean_losses, strict=True)
     }
     interactions = {piece.name: rows for piece, rows in zip(pieces, fit.interactions, strict=True)}
-    return _manifest(recipe, data, pieces, options, interactions, accuracy, left_out)
+    return _manifest(recipe, data, pieces, options, interactions, accuracy, left_out, kept)
 
 
 def _manifest(
@@ -85,6 +88,7 @@ def _manifest(
     interactions: Mapping[str, Sequence[Sequence[float]]],
     accuracy: AccuracyModel,
     left_out: Mapping[str, str],
+    kept: Mapping[str, KeptChannels] = {},
 ) -> Manifest:
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     with _valid(recipe):
@@ -105,7 +109,7 @@ def _manifest(
                 for piece in pieces
             ),
             accuracy=accuracy,
-            built=_build_info(recipe, left_out),
+            built=_build_info(recipe, left_out, kept),
         )
 
 
@@ -161,7 +165,7 @@ def _valid(recipe: Recipe) -> Iterator[None]:
         raise ModelError(f"a store of {recipe.model} would not be valid: {explain(e)}") from None
 
 
-def _build_info(recipe: Recipe, left_out: Mapping[str, str]) -> BuildInfo:
+def _build_info(recipe: Recipe, left_out: Mapping[str, str], kept: Mapping[str, KeptChannels]) -> BuildInfo:
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
     return BuildInfo(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -169,4 +173,9 @@ def _build_info(recipe: Recipe, left_out: Mapping[str, str]) -> BuildInfo:
         seed=recipe.seed,
         recipe=recipe.model_dump(mode="json"),
         left_out=dict(left_out),
+        channels={
+            f"{block}/{option_name(sparsity, 'float32')}": layers
+            for block, found in kept.items()
+            for sparsity, layers in found.by_sparsity(recipe.sparsities).items()
+        },
     )

@@ -17,6 +17,7 @@ from legodnn.blocks.estimate import build_seconds, seconds_per_image
 from legodnn.blocks.evaluation_stage import evaluate_options
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
@@ -88,7 +89,8 @@ def build(
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, progress)
-                manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found)
+                kept = {p.name: read_kept(work, p.name) for p in pieces if p.kind == "block"}
+                manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found, kept)
                 write_store(path, work, manifest)
                 work.remove()
     return Store(path)

@@ -12,6 +12,7 @@ from legodnn.blocks.training.joint import train_jointly
 from legodnn.blocks.training.original import train_original
 from legodnn.blocks.training.scalars import scalars_to
 from legodnn.blocks.training.trained_weights import Students, read_joint, read_original, write_joint, write_original
+from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
 
 
@@ -66,12 +67,18 @@ def train_or_restore_descendants(
         progress: shows the steps.
 
     Returns:
-        The descendants of every block, in the order of the recipe's sparsities.
+        The descendants of every block, in the order of the sparsities that have one of their own.
 
     Raises:
-        ModelError: training diverged, or a job failed.
+        ModelError: training diverged, a job failed, or no sparsity removes a channel of any block.
     """
     descendants = train_descendants(work, pieces, source.data, jobs, tensorboard, progress)
+    if not any(descendants.values()):
+        asked = ", ".join(f"{sparsity:g}" for sparsity in work.recipe.sparsities)
+        raise ModelError(
+            f"sparsities {asked} remove no channel of any block, so there is nothing to train; ask for larger ones, "
+            f"remove {work.path} and build again"
+        )
     _train_jointly(work, source, pieces, descendants, progress)
     return descendants
 

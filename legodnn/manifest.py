@@ -92,7 +92,8 @@ class Option(Schema):
 
     Attributes:
         name: unique in the segment.
-        sparsity: the share of channels that was removed; 0 for none.
+        sparsity: the share of channels that was to be removed; rounding (`legodnn.blocks.pruning.rounding`) may have
+            removed a little more or less. 0 for none.
         precision: the number format of the weights; int8 computes in int8 too. Inputs and outputs are always float32.
         file: the path of the `.tflite`, relative to the store.
         sha256: the hash of the file, in hexadecimal.
@@ -239,7 +240,9 @@ class ModelInfo(Schema):
 class BuildInfo(Schema):
     """How the store was made: when, with which versions of packages, from which seed and recipe.
 
-    `left_out` says why an option that the recipe asks for is missing; its keys are 'segment/option'.
+    `left_out` says why an option that the recipe asks for is missing; its keys are 'segment/option'. `channels` says
+    how many output channels layers have that can lose some, by the layer's name; its keys are 'segment/option' for the
+    float32 options of blocks, whose other precisions have as many.
     """
 
     created: Text
@@ -247,6 +250,7 @@ class BuildInfo(Schema):
     seed: int = Field(ge=-MOST_COUNT, le=MOST_COUNT)
     recipe: dict[str, Any]
     left_out: dict[Text, Text] = Field(default={})
+    channels: dict[Text, dict[Text, Dim]] = Field(default={})
 
 
 class Manifest(Schema):

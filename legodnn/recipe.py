@@ -27,10 +27,13 @@ from legodnn.errors import ModelError
 from legodnn.manifest import PixelNumber, Precision
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
 from legodnn.toml import read_toml
+from legodnn.widths_table import WidthSteps
 
 # Longest side of an image, and most channels.
 _MOST_PIXELS = 16_384
 RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
+# A number whose multiples kernels like, or the steps that were measured on a device.
+RoundTo = Annotated[int, Field(ge=1, le=MOST_INT)] | WidthSteps
 StrategyName = Literal[
     "random",
     "l1",
@@ -73,6 +76,10 @@ class Recipe(Schema):
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.
         precisions: the precisions of every option. float32 is always there; the others are quantised after training.
         strategy: how descendants are pruned, a name in `legodnn.blocks.pruning.strategies.STRATEGIES`.
+        round_to: what numbers of kept channels are rounded to, see `legodnn.blocks.pruning.rounding`: the multiples of
+            a number, where a layer has at least four times as many channels (1 for no rounding), or the steps of a
+            device, which `legodnn build --widths-table` reads from a table. Sparsities that come to the same channels
+            of a block are one option of it.
         distill_epochs: the most epochs of block-wise distillation.
         joint_epochs: epochs of training in random compositions after that. 0 is the training of the paper: pruning and
             block-wise distillation alone. Otherwise the weights of descendants are also refitted before distillation,
@@ -108,6 +115,7 @@ class Recipe(Schema):
     sparsities: Many[Annotated[float, Field(gt=0, lt=1)]] = Field(default=(0.2, 0.4, 0.6, 0.8, 0.9), max_length=100)
     precisions: Many[Precision] = Field(default=("float32", "float16", "int8"), max_length=3)
     strategy: StrategyName = "l1"
+    round_to: RoundTo = 8
     distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
     patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3
@@ -160,10 +168,16 @@ def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
     if file is not None:
         document = read_toml(Path(file), ModelError, "docs/build.md shows a recipe")
     document = {"name": default_name, **document, **given}
-    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
     try:
-        return Recipe.model_validate(lists)
+        return Recipe.model_validate({key: _with_tuples(value) for key, value in document.items()})
     except (ValidationError, TypeError) as e:
         reason = explain(e) if isinstance(e, ValidationError) else str(e)
         where = f"{file}: " if file is not None else ""
         raise ModelError(f"{where}the recipe makes no sense: {reason}") from None
+
+
+def _with_tuples(value: Any) -> Any:
+    """Return a value of a TOML document with tuples in place of lists, as the recipe has them."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(below) for key, below in value.items()}
+    return tuple(value) if isinstance(value, list) else value

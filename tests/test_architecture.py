@@ -31,7 +31,9 @@ MAY_IMPORT = {
         "legodnn.runtime.governing",
     ],
     "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
-    "legodnn.profiler": ["legodnn", "legodnn.runtime.device", "legodnn.runtime.executors"],
+    "legodnn.profiler": [
+        *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device", "legodnn.runtime.executors"),
+    ],
     "legodnn.blocks.importing": ["legodnn"],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],

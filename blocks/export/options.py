@@ -16,6 +16,7 @@ from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converte
 from legodnn.blocks.export.isolated_conversion import IsolatedConverter
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import calls, macs
+from legodnn.blocks.kept_channels import read_kept
 from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
 from legodnn.manifest import Option, Precision
@@ -110,13 +111,13 @@ def export_options(
         work: the work folder, which files are written to; files that are there already are taken.
         data: supplies the images.
         pieces: the segments.
-        descendants: of every block, in the order of the recipe's sparsities.
+        descendants: of every block, in the order of the sparsities that have one of their own.
         left_out: options that are not tried, with the reason, by 'segment/option'.
         progress: shows the options that are done.
 
     Returns:
-        The options of every segment, the original first; and `left_out` together with the options that turned out not
-        to be convertible.
+        The options of every segment, the original first; and `left_out` together with the options that are the same as
+        others, and those that turned out not to be convertible.
 
     Raises:
         ModelError: an original cannot be converted to float32.
@@ -130,7 +131,14 @@ def export_options(
     with progress("exporting", count) as task, IsolatedConverter() as isolated:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
-            models = dict(zip((0.0, *recipe.sparsities), (piece.model, *descendants.get(piece.name, ())), strict=False))
+            models = {0.0: piece.model}
+            if piece.kind == "block":
+                kept = read_kept(work, piece.name)
+                trained = [recipe.sparsities[i] for i in kept.trained]
+                models |= zip(trained, descendants[piece.name], strict=True)
+                for sparsity, reason in kept.left_out(recipe.sparsities).items():
+                    names = (option_name(sparsity, precision) for precision in recipe.precisions)
+                    left_out |= {f"{piece.name}/{name}": reason for name in names}
             exported[piece.name] = []
             for sparsity, precision in wanted_options(recipe, piece):
                 name = option_name(sparsity, precision)
@@ -200,15 +208,18 @@ def _exported(
 def uniform_compositions(recipe: Recipe, exported: Sequence[Sequence[Exported]]) -> dict[str, tuple[int, ...]]:
     """Return by an option's name the composition in which every segment runs that option.
 
-    A segment that does not have it runs the float32 option of the same sparsity instead, or else the original.
+    A segment that does not have it runs the one of the next smaller sparsity that it has, which is the same where
+    several sparsities came to the same channels; or the float32 option where it has none in this precision.
     """
     places = [{option.name: i for i, option in enumerate(options)} for options in exported]
     found = {}
     for precision in recipe.precisions:
-        for sparsity in (0.0, *recipe.sparsities):
-            name, in_float32 = option_name(sparsity, precision), option_name(sparsity, "float32")
+        for number, sparsity in enumerate((0.0, *recipe.sparsities)):
+            name = option_name(sparsity, precision)
+            down = (sparsity, *recipe.sparsities[: number - 1][::-1], 0.0)[: number + 1]
+            wanted = [option_name(s, p) for p in (precision, "float32") for s in down]
             if any(name in place for place in places):
-                found[name] = tuple(place.get(name, place.get(in_float32, 0)) for place in places)
+                found[name] = tuple(next(place[n] for n in wanted if n in place) for place in places)
     return found
 
 

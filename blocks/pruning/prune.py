@@ -1,7 +1,7 @@
 """Making descendants by pruning alone: choose channels for a target, and remove them.
 
-Which channels matter is told by `criteria`, how many of which group stay by `allocation`, and `surgery` removes them.
-Training is left to `training.distill`.
+Which channels matter is told by `criteria`, how many of which group stay by `allocation` and `rounding`, and `surgery`
+removes them. Training is left to `training.distill`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.pruning.allocation import Allocator, Target, pose, uniform
 from legodnn.blocks.pruning.criteria import Criterion, l1
+from legodnn.blocks.pruning.rounding import rounded
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.errors import ModelError
+from legodnn.recipe import RoundTo
 
 
 def choose(
@@ -25,6 +27,7 @@ def choose(
     criterion: Criterion = l1,
     allocator: Allocator = uniform,
     x: Any = None,
+    round_to: RoundTo = 1,
 ) -> IdArray:
     """Return the IDs of the channels to remove: the least important ones of each group, but never all of it.
 
@@ -35,12 +38,13 @@ def choose(
         criterion: the importance of each channel; a set of coupled channels has the sum of theirs.
         allocator: how many channels of each group stay.
         x: sample inputs of the block, for criteria that look at activations.
+        round_to: what the numbers of kept channels are rounded to, see `rounding`; 1 leaves them as they are.
 
     Raises:
         TargetError: the target cannot be reached.
     """
     problem = pose(block, target, criterion, x, channels=channels)
-    return problem.removed(allocator(problem))
+    return problem.removed(rounded(problem, allocator(problem), round_to))
 
 
 def descendant(

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import keras
 
 from legodnn.arrays import Array
-from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.channels.analysis import Channels, analyse
+from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import alone
-from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, Target, global_threshold, pose, uniform
+from legodnn.blocks.pruning.allocation import (
+    Allocator,
+    PruningProblem,
+    Target,
+    global_threshold,
+    measured_between,
+    pose,
+    uniform,
+)
 from legodnn.blocks.pruning.criteria import (
     Criterion,
+    Importance,
     batch_norm_scale,
     cluster,
     drawn,
@@ -25,6 +37,7 @@ from legodnn.blocks.pruning.criteria import (
     l2,
     relative,
 )
+from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.regimes import (
     Descendant,
     Means,
@@ -37,8 +50,10 @@ from legodnn.blocks.pruning.regimes import (
     sparse_scales,
 )
 from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
+from legodnn.blocks.pruning.rounding import rounded
 from legodnn.blocks.pruning.searches import SEARCHING_ALLOCATORS
 from legodnn.blocks.pruning.widths import Widths
+from legodnn.recipe import RoundTo
 
 
 @dataclass(frozen=True)
@@ -60,8 +75,8 @@ STRATEGIES: dict[str, Strategy] = {
     "reconstruction": Strategy(reconstruction),
     "global_l1": Strategy(relative(l1), global_threshold),
     "gradual_l1": Strategy(l1, uniform, gradual()),
-    "taylor": Strategy(taylor, global_threshold),
-    "gradual_taylor": Strategy(taylor, global_threshold, gradual()),
+    "taylor": Strategy(taylor, measured_between),
+    "gradual_taylor": Strategy(taylor, measured_between, gradual()),
     "slimming": Strategy(batch_norm_scale, global_threshold, sparse_scales()),
     "thinet": Strategy(reconstruction, uniform, layer_by_layer),
     "soft_clusters": Strategy(cluster, uniform, soft_clusters()),
@@ -76,9 +91,13 @@ def descendants(
     x: Sequence[Array],
     fitted: bool = True,
     tune: Tune | None = None,
+    *,
+    round_to: RoundTo = 1,
     seed: int = 0,
 ) -> list[Descendant]:
     """Return, for each target, the IDs of the removed channels and the descendant without them.
+
+    Targets that come to the same channels share one descendant.
 
     Args:
         block: a Functional model.
@@ -87,6 +106,7 @@ def descendants(
         x: sample inputs of the block, each of shape (n, ...).
         fitted: whether the remaining weights are refitted to the original's responses.
         tune: trains a block for a while, for regimes that train.
+        round_to: what the numbers of kept channels are rounded to, see `rounding`; 1 leaves them as they are.
         seed: of allocators that search.
 
     Raises:
@@ -94,8 +114,29 @@ def descendants(
         TargetError: a target cannot be reached.
     """
 
-    def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
-        problem = pose(model, target, strategy.criterion, alone(x), channels=analyse(model), seed=seed)
-        return problem, strategy.allocator(problem)
+    @cache
+    def outputs() -> list[Array]:
+        return batched_outputs(block, x)
 
-    return [strategy.regime(block, target, Means(decide, x, fitted, tune)) for target in targets]
+    def loss(model: keras.Model) -> float:
+        return float(relative_error(batched_outputs(model, x), outputs()))
+
+    original = block
+
+    @cache
+    def importance() -> Importance:
+        return strategy.criterion(original, analyse(original), alone(x))  # the same for all targets
+
+    def criterion(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
+        return importance() if block is original else strategy.criterion(block, channels, x)
+
+    def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
+        problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)
+        return problem, rounded(problem, strategy.allocator(problem), round_to)
+
+    found: dict[frozenset[int], Descendant] = {}
+    chosen = []
+    for target in targets:
+        removed, student = strategy.regime(block, target, Means(decide, x, fitted, tune))
+        chosen.append(found.setdefault(frozenset(removed.tolist()), (removed, student)))
+    return chosen

@@ -24,8 +24,10 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.models import data_and_model
+from legodnn.blocks.kept_channels import distinct, write_kept
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
+from legodnn.blocks.pruning.regimes import Descendant
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.partition import read_jobs
@@ -61,17 +63,23 @@ def run_job(
         progress: is told of every step.
     """
     recipe = work.recipe
-    pruned, targets = {}, [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
+    pruned: dict[str, list[Descendant]] = {}
+    targets = [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
     strategy, fitted = STRATEGIES[recipe.strategy], bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in blocks:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs
             tune = tune_on(piece.model, x, seed=recipe.seed)
-            pruned[piece.name] = descendants(piece.model, targets, strategy, x, fitted, tune, recipe.seed)
+            found = descendants(
+                piece.model, targets, strategy, x, fitted, tune, round_to=recipe.round_to, seed=recipe.seed
+            )
+            pruned[piece.name] = distinct(found)
+            write_kept(work, piece, [removed for removed, _ in found])
+    students = {name: [student for _, student in found] for name, found in pruned.items() if found}
     checkpoint = work.checkpoint(f"job{number}")
     errors = distill(
         pieces,
-        {name: [student for _, student in found] for name, found in pruned.items()},
+        students,
         data,
         recipe.distill_epochs,
         recipe.batch_size,
@@ -84,7 +92,7 @@ def run_job(
         progress=progress,
     )
     for name, found in pruned.items():
-        write_descendants(work, name, found, errors[name])
+        write_descendants(work, name, found, errors.get(name, []))
     checkpoint.discard()
 
 

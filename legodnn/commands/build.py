@@ -58,7 +58,8 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn build vgg16 --width 0.25 --train-epochs 20 --out stores/vgg16\n"
         "  legodnn build resnet20 --weights resnet20.npz --data cifar10:cifar-10-batches-py --out stores/resnet20\n"
         "  legodnn build mymodel.keras --data images:photos --image-size 96 --out stores/mymodel\n"
-        "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n\n"
+        "  legodnn build MobileNetV2 --recipe recipe.toml --jobs 2 --out stores/mobilenet\n"
+        "  legodnn build mymodel.keras --widths-table board.widths.json --out stores/mymodel\n\n"
         "A recipe holds what the flags say and more, such as input_range and min_share; legodnn/recipe.py lists all "
         "fields. A flag takes precedence over the recipe. module:function runs the code of that module, also where a "
         "recipe names it.",
@@ -82,6 +83,19 @@ def add_parser(subparsers: Any) -> None:
         _precision,
         metavar="P,...",
         help="number formats of the weights of every option (default: float32,float16,int8)",
+    )
+    rounding = parser.add_mutually_exclusive_group()
+    rounding.add_argument(
+        "--round-to",
+        type=_count,
+        metavar="N",
+        help="round numbers of kept channels to multiples of N in layers of at least 4 x N channels, which kernels "
+        "compute faster (default: 8; 1 for no rounding)",
+    )
+    rounding.add_argument(
+        "--widths-table",
+        metavar="FILE",
+        help="round them to the steps of a device instead, as `legodnn profile --widths FILE` measured them",
     )
     parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16")
     parser.add_argument(
@@ -119,9 +133,13 @@ def run(args: argparse.Namespace) -> int:
         check_model_name(args.model)
     from legodnn.commands.inspect import store_summary, store_table
     from legodnn.recipe import Recipe, resolve
+    from legodnn.widths_table import WidthsTable
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}
     recipe = resolve(args.recipe, Path(args.out).name, **given)
+    if args.widths_table:
+        steps = WidthsTable.load(args.widths_table).steps(recipe.precisions)
+        recipe = recipe.model_copy(update={"round_to": steps})
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
     store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, progress())

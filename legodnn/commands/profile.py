@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.parser import whole_number
 from legodnn.commands.plotting import check_matplotlib
+from legodnn.commands.width_profile import profile_widths
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import is_folder
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn profile demo/stores/vgg16 demo/stores/resnet18 --threads 1,2\n"
         "  legodnn profile demo/stores/vgg16 --quick\n"
         "  legodnn profile demo/stores/vgg16 --energy watts:3.5 --plot vgg16.svg\n"
+        "  legodnn profile --widths board.widths.json\n"
         "  legodnn profile --merge one-thread.json two-threads.json --out demo/stores/vgg16.profile.json",
     )
     parser.add_argument("stores", nargs="*", metavar="STORE", help="folder of a store; with --merge, file of a profile")
@@ -79,12 +81,21 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--plot", metavar="FILE", help="draw latency and memory against sparsity, for one store: .svg, .png or .pdf"
     )
-    parser.add_argument("--json", action="store_true", help="print the profiles as JSON")
+    parser.add_argument(
+        "--widths",
+        metavar="FILE",
+        help="measure no store: time small blocks of 1 to 96 channels, in about a minute, and write FILE for "
+        "`legodnn build --widths-table`",
+    )
+    parser.add_argument("--json", action="store_true", help="print the profiles, or the table of widths, as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure the stores, write their profiles, and print a table of each; or merge profiles."""
+    if args.widths:
+        _check_writable(Path(args.widths))
+        return profile_widths(args, _effort(args))
     if not args.stores:
         raise ProfileError("give the folders of stores to measure, or --merge and the files of profiles")
     if args.merge:
@@ -146,7 +157,9 @@ def _check_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as e:
-        raise ProfileError(f"cannot write {path}: {e.strerror or e}; name another file with --out or --plot") from None
+        raise ProfileError(
+            f"cannot write {path}: {e.strerror or e}; name another file with --out, --plot or --widths"
+        ) from None
 
 
 def _check_plot(path: Path) -> None:

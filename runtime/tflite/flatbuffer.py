@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_SCALARS = {
+SCALARS = {
     "bool": "?",
     **{f"{sign}int{8 * size}": letter for size, letters in zip((1, 2, 4, 8), ("bB", "hH", "iI", "qQ"), strict=True)
        for sign, letter in zip(("", "u"), letters, strict=True)},
@@ -133,7 +133,7 @@ class _Reader:
         values: dict[str, Any] = {}
         for wanted, slot in zip(schema, slots + [0] * (len(schema) - len(slots)), strict=False):
             inside = f"{where}, {wanted.name}"
-            scalar = _SCALARS.get(wanted.kind)
+            scalar = SCALARS.get(wanted.kind)
             width = struct.calcsize(scalar) if scalar else 4
             if slot and not 4 <= slot <= size - width:
                 raise Damaged(f"{inside} does not lie inside its table")
@@ -168,7 +168,7 @@ class _Reader:
             if start + count > self._size:
                 raise Damaged(f"{where} does not lie inside the file")
             return self._content[start : start + count]
-        dtype = np.dtype(_SCALARS[field.kind[1:-1]]).newbyteorder("<")
+        dtype = np.dtype(SCALARS[field.kind[1:-1]]).newbyteorder("<")
         self._spend(count * dtype.itemsize, where)
         if start % dtype.itemsize or start + count * dtype.itemsize > self._size:
             raise Damaged(f"{where} does not lie inside the file")

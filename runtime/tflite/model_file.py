@@ -80,7 +80,7 @@ _GRAPH = fields(
     tensors=_TENSOR,
     operators=_OPERATOR,
 )
-_MODEL = fields(
+MODEL_SCHEMA = fields(
     "version:uint32 codes:[table] graphs:[table] description:string buffers:[table] metadata_buffer:none metadata:none "
     "signatures:none external_groups:none external:none",
     codes=fields("old_code:int8 custom:string version:int32=1 code:int32"),
@@ -171,7 +171,7 @@ def parse_model_file(content: bytes) -> FileGraph:
         Refused: the file is damaged, or uses something of the format that no store needs.
     """
     try:
-        model = read_flatbuffer(content, b"TFL3", _MODEL)
+        model = read_flatbuffer(content, b"TFL3", MODEL_SCHEMA)
     except Damaged as e:
         raise Refused(f"it is damaged or made by something else: {e}") from None
     graphs = model["graphs"] or []

@@ -30,6 +30,7 @@ train_epochs = 30
 sparsities = [0.25, 0.5, 0.75]
 precisions = ["float32", "int8"]
 strategy = "reconstruction"
+round_to = {conv = [16, 32], depthwise = [8]}
 distill_epochs = 4
 joint_epochs = 6
 patience = 2

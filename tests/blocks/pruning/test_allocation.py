@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from legodnn.blocks.pruning.allocation import (
     PruningProblem,
     Target,
     global_threshold,
+    measured_between,
     pose,
     uniform,
 )
@@ -34,6 +36,10 @@ def chain(*filters: int) -> keras.Model:
     for name, n in zip("abcdefgh", filters, strict=False):
         x = conv(n, name=name)(x)
     return keras.Model(inputs, x, name="mine")
+
+
+def size(model: keras.Model) -> float:
+    return float(model.count_params())
 
 
 def check_allocation(allocator: Allocator, problem: PruningProblem) -> None:
@@ -60,7 +66,7 @@ def check_allocation(allocator: Allocator, problem: PruningProblem) -> None:
 def test_every_allocator_meets_its_target_and_leaves_no_room_for_another_channel(
     data: st.DataObject, measure: Measure, share: float
 ) -> None:
-    problem = pose(small_model(data.draw), Target(measure, share))
+    problem = pose(small_model(data.draw), Target(measure, share), loss=size)
     for allocator in ALLOCATORS.values():
         check_allocation(allocator, problem)
 
@@ -91,7 +97,7 @@ def test_a_limit_of_latency_is_held_by_what_was_measured() -> None:
     def latency(widths: Any) -> float:
         return 1.0 + 0.1 * float(widths[0]) + 0.3 * float(widths[1])
 
-    problem = pose(chain(8, 8, 4), Target("latency_ms", limit=2.5), latency=latency)
+    problem = pose(chain(8, 8, 4), Target("latency_ms", limit=2.5), latency=latency, loss=size)
     for allocator in ALLOCATORS.values():
         check_allocation(allocator, problem)
     with pytest.raises(ModelError, match="pass `latency`"):
@@ -103,7 +109,7 @@ def test_an_unreachable_target_says_the_least_and_what_holds_it(allocator: Alloc
     inputs = keras.Input((4, 4, 2), name="in")
     x = conv(6, name="wide")(Ramp(name="ramp")(conv(12, name="held")(inputs)))
     block = keras.Model(inputs, layers.LayerNormalization(name="norm")(conv(3, name="last")(x)), name="mine")
-    problem = pose(block, Target("parameters", limit=200))
+    problem = pose(block, Target("parameters", limit=200), loss=size)
     least = problem.costs.of("parameters", np.array([1]))
     with pytest.raises(
         TargetError, match=rf"'mine' cannot be pruned to 200 parameters: .* it has {least}; most is in "
@@ -112,7 +118,7 @@ def test_an_unreachable_target_says_the_least_and_what_holds_it(allocator: Alloc
     assert "held (228: its channels go in and out of the block, or to layers that need them all)" in str(e.value)
     assert "wide (109: what it reads or writes is down to one channel of each group)" in str(e.value)
     with pytest.raises(TargetError, match="cannot be pruned"):
-        allocator(pose(block, Target("latency_ms", limit=1), latency=lambda widths: 2.0))
+        allocator(pose(block, Target("latency_ms", limit=1), latency=lambda widths: 2.0, loss=size))
 
 
 def test_an_operation_that_is_not_understood_is_named_with_the_reason() -> None:
@@ -136,8 +142,21 @@ def test_a_target_that_makes_no_sense_is_refused(measure: Measure, share: float 
 
 
 def test_a_block_without_channels_to_remove_stays_as_it_is() -> None:
-    problem = pose(chain(4), Target("macs", 1.0))
+    problem = pose(chain(4), Target("macs", 1.0), loss=size)
     assert not analyse(problem.block).groups
     for allocator in ALLOCATORS.values():
         assert allocator(problem).tolist() == []
         assert problem.removed(allocator(problem)).tolist() == []
+
+
+@pytest.mark.parametrize("wanted", [0, 2, 4])
+def test_measuring_goes_from_uniform_towards_the_threshold_as_far_as_the_loss_falls(wanted: int) -> None:
+    block = chain(16, 16, 4)
+    problem = pose(block, Target("macs", 0.6), lambda block, channels, x=None: of(channels, a=1.0, b=100.0))
+    ends = [f(problem)[0] for f in (uniform, global_threshold)]
+    best = round(ends[0] + wanted / 4 * (ends[1] - ends[0]))
+    told = pose(block, problem.target, loss=lambda model: abs(model.get_layer("a").filters - best))
+    told = replace(told, importance=problem.importance)
+    assert abs(measured_between(told)[0] - best) <= 1
+    with pytest.raises(ModelError, match="pass `loss`"):
+        measured_between(problem)

@@ -15,9 +15,19 @@ from keras import layers
 
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.pruning.allocation import Target
-from legodnn.blocks.pruning.criteria import Criterion, Importance, batch_norm_scale, l1, l2
+from legodnn.blocks.pruning.criteria import (
+    Criterion,
+    Importance,
+    batch_norm_scale,
+    cluster,
+    drawn,
+    geometric_median,
+    l1,
+    l2,
+    relative,
+)
 from legodnn.blocks.pruning.prune import choose, descendant
-from legodnn.blocks.pruning.response_criteria import reconstruction
+from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
 from legodnn.errors import ModelError
 
 
@@ -128,7 +138,10 @@ def test_reconstruction_comes_close_to_the_best_set() -> None:
     assert change(block, channels, tuple(gone), x) <= every[2] * 1.001
 
 
-@pytest.mark.parametrize("criterion", [l1, l2, batch_norm_scale, reconstruction])
+@pytest.mark.parametrize(
+    "criterion",
+    [l1, l2, batch_norm_scale, geometric_median, cluster, drawn(3), relative(l1), reconstruction, taylor],
+)
 def test_every_criterion_serves_a_block_with_ties_and_several_readers(criterion: Criterion) -> None:
     inputs = keras.Input((4, 4, 2))
     y = layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same", groups=2)(inputs))
@@ -140,3 +153,73 @@ def test_every_criterion_serves_a_block_with_ties_and_several_readers(criterion:
     assert importance.shape == (channels.count,)
     assert np.isfinite(importance).all()
     assert descendant(block, 0.5, criterion, x=samples()).count_params() < block.count_params()
+
+
+def with_filters(*filters: float) -> keras.Model:
+    """A dense layer `a` of one input with these weights, and its reader."""
+    inputs = keras.Input((1,))
+    block = keras.Model(inputs, layers.Dense(1)(layers.Dense(len(filters), use_bias=False, name="a")(inputs)))
+    block.get_layer("a").kernel.assign(np.array([filters]))
+    return block
+
+
+def test_the_geometric_median_is_the_filter_that_the_others_can_stand_for() -> None:
+    importance = of_a(geometric_median, with_filters(9.0, 10.0, 11.0, -5.0))
+    assert np.argsort(importance).tolist()[:2] == [0, 1]  # in the middle, though far from small
+    scale = np.sqrt(np.mean(np.square([9.0, 10.0, 11.0, -5.0])))
+    np.testing.assert_allclose(importance * scale, [1 + 2 + 14, 1 + 1 + 15, 2 + 1 + 16, 14 + 15 + 16], rtol=1e-6)
+
+
+def test_of_each_cluster_the_larger_filter_stays() -> None:
+    order = np.argsort(of_a(cluster, with_filters(1.0, 1.1, 5.0, 5.3, -4.0))).tolist()
+    assert order[:2] == [0, 2]  # 1.0 goes to 1.1, then 5.0 to 5.3
+    assert set(order[2:]) == {1, 3, 4}
+    assert order[2] == 1  # the nearest two of 1.05, 5.15 and -4 are the first
+
+
+def test_what_is_drawn_depends_on_the_seed_alone() -> None:
+    block = block_of()
+    np.testing.assert_array_equal(of_a(drawn(1), block), of_a(drawn(1), block, samples()))
+    assert of_a(drawn(1), block).tolist() != of_a(drawn(2), block).tolist()
+
+
+def test_relative_importances_compare_between_layers_and_order_as_before() -> None:
+    inputs = keras.Input((4, 4, 2))
+    block = keras.Model(
+        inputs, layers.Conv2D(1, 1)(layers.Conv2D(5, 3, name="b")(layers.Conv2D(4, 1, name="a")(inputs)))
+    )
+    channels = analyse(block)
+    plain, found = l1(block, channels), relative(l1)(block, channels)
+    for made in (channels.made["a"], channels.made["b"]):
+        assert found[made].mean() == pytest.approx(1)
+        np.testing.assert_array_equal(np.argsort(plain[made]), np.argsort(found[made]))
+
+
+def test_taylor_is_the_squared_change_of_a_linear_block() -> None:
+    """In a linear block the first order is all there is: the change is that of what `z` computes, over its variance."""
+    keras.utils.set_random_seed(0)
+    block, x = block_of(), np.random.default_rng(0).normal(size=(600, 4, 4, 2)).astype(np.float32)
+    channels = analyse(block)
+    found = of_a(taylor, block, x)
+    wanted = np.array([change(block, channels, (c,), x) for c in range(6)]) / float(np.var(block(x)))
+    np.testing.assert_allclose(found, wanted, rtol=0.3)  # random signs: 600 draws
+    assert np.corrcoef(found, wanted)[0, 1] > 0.95
+
+
+def test_taylor_counts_all_readers_and_weights_as_they_are() -> None:
+    inputs = keras.Input((4, 4, 2))
+    a = layers.Conv2D(3, 1, name="a", activation="relu")(inputs)
+    block = keras.Model(
+        inputs, layers.Concatenate()([layers.Conv2D(2, 1, name="z")(a), layers.Conv2D(2, 1, name="y")(a)])
+    )
+    for name in ("z", "y"):
+        kernel = block.get_layer(name).get_weights()[0]
+        kernel[..., 1, :] = 0 if name == "z" else 5
+        kernel[..., 2, :] = 0
+        block.get_layer(name).kernel.assign(kernel)
+    before = block.get_weights()
+    importance = of_a(taylor, block, samples(30))
+    assert importance[2] == pytest.approx(0, abs=1e-6)
+    assert importance[1] > importance[0] > 0
+    for old, now in zip(before, block.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, now)

@@ -15,7 +15,9 @@ import pytest
 
 import legodnn
 from legodnn.cli import main
+from legodnn.profile import Fingerprint
 from legodnn.store import Store
+from legodnn.widths_table import LAYER_KINDS, ProbedPrecision, WidthCurve, WidthsTable
 
 pytest.importorskip("keras")
 
@@ -54,6 +56,7 @@ FLAGS: dict[str, tuple[list[str], Any]] = {
     "sparsities": ([".25,.5"], (0.25, 0.5)),
     "precisions": (["float32,int8"], ("float32", "int8")),
     "mixed_precision": ([], True),
+    "round_to": (["16"], 16),
 }
 
 
@@ -80,6 +83,30 @@ def test_a_file_gives_what_no_flag_does(asked: dict[str, Any], tmp_path: Path) -
     assert asked["recipe"] == expected
     assert main(["build", "vgg16", "--recipe", str(file), "--out", "mine"]) == 0
     assert asked["recipe"] == expected.model_copy(update={"model": "vgg16", "seed": 3})
+
+
+def test_a_table_of_widths_gives_the_steps_in_the_precisions_of_the_recipe(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiles: dict[ProbedPrecision, int] = {"float32": 8, "int8": 16}
+    curves = tuple(
+        WidthCurve(kind=kind, precision=precision, least_ms=tuple(float(-(-w // tile)) for w in range(1, 65)))
+        for kind in LAYER_KINDS
+        for precision, tile in tiles.items()
+    )
+    device = Fingerprint(machine="x", cpu="y", cores=1, executor="z")
+    file = tmp_path / "board.widths.json"
+    table = WidthsTable(device=device, created="now", threads=1, image_size=16, outer=64, curves=curves)
+    table.save(file)
+    line = ["build", "vgg16", "--out", "mine", "--widths-table", str(file)]
+    assert main([*line, "--precisions", "float32"]) == 0
+    assert asked["recipe"].round_to.conv == (8, 16, 24, 32, 40, 48, 56)
+    assert main([*line, "--precisions", "float32,int8"]) == 0
+    assert asked["recipe"].round_to == table.steps(("float32", "int8"))
+    assert Recipe.model_validate_json(asked["recipe"].model_dump_json()) == asked["recipe"]
+    file.write_text("{}")
+    assert main(line) == 1
+    assert "measure again with `legodnn profile --widths`" in capsys.readouterr().err
 
 
 def test_the_store_is_shown_and_what_to_do_next(
@@ -123,6 +150,11 @@ def test_what_cannot_be_built_is_told_in_a_line_and_nothing_is_built(
         (["vgg16", "--out", "x", "--seed", "one"], "argument --seed: invalid int value: 'one'"),
         (["vgg16", "--out", "x", "--jobs", "0"], "argument --jobs: must be at least 1"),
         (["vgg16", "--out", "x", "--precisions", "int4"], "'int4' is none of float32, float16, int8"),
+        (["vgg16", "--out", "x", "--round-to", "0"], "argument --round-to: must be at least 1"),
+        (
+            ["vgg16", "--out", "x", "--round-to", "8", "--widths-table", "t.json"],
+            "not allowed with argument --round-to",
+        ),
         (["vgg16", "--out", "x", "--sparsities", ".5,"], "'' is not a number; write a list like .5,.75"),
     ],
 )

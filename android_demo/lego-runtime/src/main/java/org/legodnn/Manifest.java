@@ -231,6 +231,15 @@ public final class Manifest {
                 }
             }
         }
+        if (fields.has("channels")) {
+            Fields options = fields.object("channels");
+            for (String option : options.raw().keys()) {
+                Fields layers = options.object(option);
+                for (String layer : layers.raw().keys()) {
+                    layers.integer(layer, 1, Integer.MAX_VALUE);
+                }
+            }
+        }
         fields.end();
         return fields.raw();
     }

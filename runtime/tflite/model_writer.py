@@ -1,0 +1,55 @@
+"""Writing `.tflite` files without TensorFlow: the inverse of `model_file.parse_model_file`.
+
+A device makes files of its own with it, to measure layers that no store has. Files of stores are made by TensorFlow's
+converter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
+from legodnn.runtime.tflite.model_file import MODEL_SCHEMA, TYPES, FileGraph, FileOperator, FileTensor
+
+_VERSION = 3  # of the format
+_MOST_OLD_CODE = 127  # kinds beyond it are only in the field `code`
+
+
+def write_model_file(graph: FileGraph) -> bytes:
+    """Return the content of the `.tflite` file of a graph; `parse_model_file` reads the same graph from it."""
+    constant = [tensor.data for tensor in graph.tensors if tensor.data is not None]
+    codes = sorted({(operator.code, operator.version) for operator in graph.operators})
+    place = iter(range(1, 1 + len(constant)))  # buffer 0 is the empty one
+    model = {
+        "version": _VERSION,
+        "codes": [{"old_code": min(c, _MOST_OLD_CODE), "code": c, "version": version} for c, version in codes],
+        "graphs": [
+            {
+                "tensors": [_tensor(t, 0 if t.data is None else next(place)) for t in graph.tensors],
+                "inputs": graph.inputs,
+                "outputs": graph.outputs,
+                "operators": [_operator(o, codes.index((o.code, o.version))) for o in graph.operators],
+                "debug": -1,
+            }
+        ],
+        "buffers": [{}, *({"data": data} for data in constant)],
+    }
+    return write_flatbuffer(model, b"TFL3", MODEL_SCHEMA)
+
+
+def _tensor(tensor: FileTensor, buffer: int) -> dict[str, Any]:
+    (number,) = (number for number, name in TYPES.items() if name == tensor.dtype)
+    entry = {"shape": tensor.shape, "type": number, "buffer": buffer, "is_variable": False, "external_buffer": 0}
+    if len(tensor.scales):
+        entry["quantization"] = {
+            **{"scale": tensor.scales, "zero_point": tensor.zero_points, "axis": tensor.axis},
+            **{"details_type": 0},
+        }
+    return entry
+
+
+def _operator(operator: FileOperator, code: int) -> dict[str, Any]:
+    return {
+        **{"code": code, "inputs": operator.inputs, "outputs": operator.outputs, "debug": -1},
+        **{"options_type": operator.options_type, "options": operator.options},
+    }

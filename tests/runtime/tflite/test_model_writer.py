@@ -1,0 +1,132 @@
+"""What is written is read back the same, and a file that is written anew computes the same.
+
+Covers also: runtime.tflite.flatbuffer_writer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.runtime.executors.interpreter import open_interpreter
+from legodnn.runtime.tflite.check import check_graph
+from legodnn.runtime.tflite.flatbuffer import Record, fields, read_flatbuffer
+from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
+from legodnn.runtime.tflite.model_file import FileGraph, parse_model_file
+from legodnn.runtime.tflite.model_writer import write_model_file
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+FILES = sorted(DATA.glob("tiny/*/*.tflite"))
+
+_LEAF = fields("byte:uint8=3 long:int64 words:[int64] text:string")
+_SCHEMA = fields(
+    "flag:bool small:int8 number:int32=-1 ratio:float which:uint8 choice:union unused:none leaf:table leaves:[table] "
+    "raw:[uint8] sizes:[int32]",
+    choice={1: _LEAF, 2: fields("axis:int32")},
+    leaf=_LEAF,
+    leaves=_LEAF,
+)
+
+
+def integers(bits: int) -> st.SearchStrategy[int]:
+    return st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+LEAVES = st.fixed_dictionaries(
+    {},
+    optional={
+        "byte": st.integers(0, 255),
+        "long": integers(64),
+        "words": st.lists(integers(64), max_size=3),
+        "text": st.binary(max_size=9),
+    },
+)
+RECORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "flag": st.booleans(),
+        "small": integers(8),
+        "number": integers(32),
+        "ratio": st.floats(width=32, allow_nan=False),
+        "leaf": LEAVES,
+        "leaves": st.lists(LEAVES, max_size=3),
+        "raw": st.lists(st.integers(0, 255), max_size=40),
+        "sizes": st.lists(integers(32), max_size=5),
+    },
+)
+
+
+def agrees(written: Record, found: Record, defaults: dict[str, Any]) -> bool:
+    """Whether what was read is what was written, with defaults where nothing was."""
+    for name, value in found.items():
+        wanted = written.get(name, defaults.get(name))
+        if isinstance(value, dict):
+            if not agrees(wanted, value, {"byte": 3, "long": 0} if name != "choice" else {"axis": 0}):
+                return False
+        elif isinstance(value, list):
+            if len(wanted) != len(value) or not all(
+                agrees(w, v, {"byte": 3, "long": 0}) for w, v in zip(wanted, value, strict=True)
+            ):
+                return False
+        elif isinstance(value, np.ndarray):
+            if value.tolist() != list(wanted):
+                return False
+        elif value != wanted:
+            return False
+    return True
+
+
+@given(RECORDS, st.sampled_from([0, 1, 2]))
+def test_a_record_is_read_as_it_was_written(record: dict[str, Any], which: int) -> None:
+    record = {**record, "which": which, **({"choice": {"axis": 7} if which == 2 else {"long": 9}} if which else {})}
+    content = write_flatbuffer(record, b"TEST", _SCHEMA)
+    found = read_flatbuffer(content, b"TEST", _SCHEMA)
+    defaults = {"flag": False, "small": 0, "number": -1, "ratio": 0, "which": 0}
+    if which == 1:
+        assert found["choice"] == {"byte": 3, "long": 9, "words": None, "text": None}
+        found = {**found, "choice": record["choice"]}
+    assert agrees(record, found, defaults), found
+
+
+def same(a: FileGraph, b: FileGraph) -> bool:
+    def data(graph: FileGraph) -> list[bytes | None]:
+        return [None if t.data is None else t.data.tobytes() for t in graph.tensors]
+
+    def scales(graph: FileGraph) -> list[tuple[list[float], list[int]]]:
+        return [(t.scales.tolist(), t.zero_points.tolist()) for t in graph.tensors]
+
+    return (
+        [(t.shape, t.dtype, t.axis) for t in a.tensors] == [(t.shape, t.dtype, t.axis) for t in b.tensors]
+        and data(a) == data(b)
+        and scales(a) == scales(b)
+        and (a.inputs, a.outputs) == (b.inputs, b.outputs)
+        and [(o.code, o.version, o.inputs, o.outputs) for o in a.operators]
+        == [(o.code, o.version, o.inputs, o.outputs) for o in b.operators]
+    )
+
+
+def result(content: bytes) -> np.ndarray:
+    interpreter = open_interpreter(model_content=content, threads=1)
+    (x,), (y,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(x["index"], np.random.default_rng(0).random(x["shape"], np.float32))
+    interpreter.invoke()
+    found: np.ndarray = interpreter.get_tensor(y["index"])
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_a_file_of_the_converter_that_is_written_anew_is_the_same_graph_and_computes_the_same(file: Path) -> None:
+    graph = parse_model_file(file.read_bytes())
+    again = write_model_file(graph)
+    assert same(parse_model_file(again), graph)
+    check_graph(parse_model_file(again))
+    np.testing.assert_array_equal(result(again), result(file.read_bytes()))
+
+
+def test_there_are_files() -> None:
+    assert len(FILES) >= 5

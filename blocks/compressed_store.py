@@ -11,7 +11,7 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import single_swaps
 from legodnn.blocks.build_state import BuildState
-from legodnn.blocks.compression import pruned_model, whole_piece
+from legodnn.blocks.compression import group_widths, pruned_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
@@ -53,10 +53,11 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
-            work.recipe = recipe = recipe.model_copy(update={"sparsities": _sparsities([g for *_, g in made])})
-            kept = kept_channels(pieces[0], [removed for removed, *_ in made])
+            lost = _sparsities([group_widths(source.model, removed) for _, removed in made])
+            work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
+            kept = kept_channels(pieces[0], [removed for _, removed in made])
             work.write("model", {"kept": to_json(kept)})
-            students = {"model": [student for _, student, _ in made]}
+            students = {"model": [student for student, _ in made]}
             options, left_out = export_options(work, source.data, pieces, students, {}, LocalProcesses(1), progress)
             chain = OptionChain(
                 [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces], output_names(pieces)

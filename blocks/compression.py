@@ -33,6 +33,7 @@ from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.masked import outputs_by_widths
 from legodnn.blocks.pruning.reconstruct import refit
 from legodnn.blocks.pruning.regimes import Descendant
+from legodnn.blocks.pruning.rounding import rounded
 from legodnn.blocks.pruning.searches import SEARCHES, searched_widths
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.pruning.surgery import remove
@@ -110,7 +111,7 @@ def compress(
         source = open_source(recipe, progress)
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:
-            _, student, groups = pruned_model(work, recipe, source, recipe.shares[0], progress)
+            student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
             features = [source.data.train.x[: max(recipe.calibration_images, batch)]]
             one, many = convert_safely(LocalProcesses(1), student, (1, batch), precision, features)
@@ -130,6 +131,7 @@ def compress(
             )
             _write(path, student, files[1])
             work.remove()
+    groups = group_widths(source.model, removed)
     return Compressed(path, source.metric_name, source.described, groups, before, after)
 
 
@@ -148,8 +150,8 @@ def whole_piece(model: keras.Model) -> Piece:
 
 def pruned_model(
     work: BuildState, recipe: CompressionRecipe, source: BuildSource, share: float, progress: Progress = no_progress
-) -> tuple[IdArray, keras.Model, tuple[GroupWidth, ...]]:
-    """Return the channels that go for a share of a model's cost, the model refitted and fine-tuned, and its widths.
+) -> tuple[keras.Model, IdArray]:
+    """Return the model pruned to a share of its cost, refitted and fine-tuned, and the IDs of the channels that went.
 
     Args:
         work: the work folder, where it is kept once it is finished, and every step on the way.
@@ -195,13 +197,16 @@ def pruned_model(
         )
         work.write(name, {"removed": removed, "weights": student.get_weights(), "tuned": np.array(True)})
         checkpoint.discard()
-    gone = np.zeros(channels.count, bool)
-    gone[removed] = True
-    groups = (
-        GroupWidth(tuple(dict.fromkeys(g.makers)), len(g.coupled), sum(not gone[ids[0]] for ids in g.coupled))
-        for g in channels.groups
-    )
-    return removed, student, tuple(groups)
+    return student, removed
+
+
+def group_widths(model: keras.Model, removed: IdArray) -> tuple[GroupWidth, ...]:
+    """Return how much of each group of a model's channels stays when these channels go."""
+    widths = []
+    for group in analyse(model).groups:
+        kept = sum(not np.isin(ids, removed).any() for ids in group.coupled)
+        widths.append(GroupWidth(tuple(dict.fromkeys(group.makers)), len(group.coupled), kept))
+    return tuple(widths)
 
 
 def _pruned(
@@ -211,11 +216,12 @@ def _pruned(
     model, target, strategy = source.model, Target(recipe.measure, share), STRATEGIES[recipe.strategy]
     if recipe.strategy not in SEARCHES:
         tune = tune_on(model, [x], seed=recipe.seed)
-        (found,) = descendants(model, [target], strategy, [x], True, tune, seed=recipe.seed)
+        (found,) = descendants(model, [target], strategy, [x], True, tune, round_to=recipe.round_to, seed=recipe.seed)
         return found
     problem = pose(model, target, strategy.criterion, x, seed=recipe.seed, progress=progress)
     loss = _metric_loss(problem, source) if recipe.judged_by == "labels" else None
     widths = searched_widths(problem, recipe.strategy, loss, work.path / "measured.json")
+    widths = rounded(problem, widths, recipe.round_to)
     removed, student = problem.removed(widths), problem.pruned(widths)
     refit(model, student, problem.channels, removed, [x])
     return removed, student

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.recipe import Recipe, StrategyName
+from legodnn.recipe import Recipe, RoundTo, StrategyName
 from legodnn.schema import MOST_INT, Many, explain
 
 # What a target is a share of.
@@ -35,6 +35,7 @@ class CompressionRecipe(Recipe):
     judged_by: Literal["outputs", "labels"] = "outputs"
     distill_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=0)] = 0
+    round_to: RoundTo = 1
     searched_images: Annotated[int, Field(gt=1, le=MOST_INT)] = 250
 
     @model_validator(mode="after")

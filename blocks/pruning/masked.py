@@ -127,13 +127,13 @@ def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[
 
 
 def loss_by_widths(problem: PruningProblem) -> Callable[[Widths], float]:
-    """Return the loss of widths: the problem's own, or else the relative error of the pruned block's outputs.
+    """Return the loss of widths: the relative error of the block's outputs, or the problem's loss if it has no inputs.
 
     Raises:
-        ModelError: there is no loss, and no sample inputs to measure one on.
+        ModelError: there are neither sample inputs nor a loss.
     """
     own = problem.loss
-    if own is not None:
+    if problem.x is None and own is not None:
         return lambda widths: own(problem.pruned(widths))
     outputs = outputs_by_widths(problem)
     targets = targets_of(problem)

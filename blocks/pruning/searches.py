@@ -1,8 +1,8 @@
 """The allocators that search: exact allocation by the knapsack, AMC, AGMC, MetaPruning and PR-DARTS.
 
-Each measures what widths lose: by the problem's own loss, or else by the error of the pruned block's outputs, which
-needs no labels; then the finalists are pruned and refitted, and what is left of the error decides. Uniform widths are a
-candidate to the end, so none returns anything worse. The searches close with a hill climb (`exchange`).
+Each measures what widths lose, by the error of the masked block's outputs, which needs no labels; then the finalists
+are pruned and refitted, and what is left of the error decides. Uniform widths are a candidate to the end, so none
+returns anything worse. The searches close with a hill climb (`exchange`).
 
 A new one is a function from a `PruningProblem` to a `SearchMethod`, and a line in `SEARCHES`.
 """
@@ -110,7 +110,7 @@ def searched_widths(
     Args:
         problem: what is to be pruned.
         name: of the search, in `SEARCHES`.
-        loss: measures widths; None: the problem's loss, or the error of the outputs for its sample inputs.
+        loss: measures widths; None: the error of the outputs for the problem's sample inputs, or else its loss.
         kept: a file for what was measured; with it a search that was killed goes on.
 
     Raises:
@@ -124,7 +124,7 @@ def searched_widths(
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
     best = _full_up(problem, best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress))
-    return best if loss or problem.loss else _best_refitted(problem, search)
+    return best if loss or problem.x is None else _best_refitted(problem, search)
 
 
 def _full_up(problem: PruningProblem, widths: Widths) -> Widths:

@@ -89,10 +89,10 @@ def test_every_learned_search_beats_uniform_widths_and_is_determined_by_its_seed
     assert SEARCHING_ALLOCATORS[name](problem).tolist() == widths.tolist()
 
 
-def test_a_loss_of_the_problems_own_is_what_counts() -> None:
+def test_without_inputs_the_problems_own_loss_is_what_counts() -> None:
     """The first group matters and nothing else does."""
     problem = small_problem()
-    problem = replace(problem, loss=lambda block: -float(block.get_layer("conv0").filters))
+    problem = replace(problem, x=None, loss=lambda block: -float(block.get_layer("conv0").filters))
     assert searched_widths(problem, "exact")[0] == 8
 
 

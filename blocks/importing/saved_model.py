@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Shape
 from legodnn.blocks.importing.tflite.graph import graph_of
@@ -38,4 +40,25 @@ def load_saved_model(path: str, cut_at: Sequence[str] = (), input_shape: Shape |
             f"{path} cannot be converted by its signature {SIGNATURE!r}: {reason.strip():.200}; save the model with "
             "Keras 3 instead, or convert it to a .tflite file and give that"
         ) from None
-    return graph_of(content, Path(path).resolve().name, cut_at, input_shape)
+    return graph_of(_as_signed(content), Path(path).resolve().name, cut_at, input_shape)
+
+
+def _as_signed(content: bytes) -> bytes:
+    """Return a converted file with the names of its signature, and with outputs in the order of these names.
+
+    The converter orders outputs by itself. A signature is a map of names, which Keras calls `output_0`, `output_1`, ...
+    """
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    if not model.signatureDefs:
+        return content
+    graph, signature = model.subgraphs[0], model.signatureDefs[0]
+    for entry in (*signature.inputs, *signature.outputs):
+        graph.tensors[entry.tensorIndex].name = entry.name
+    if len({entry.tensorIndex for entry in signature.outputs}) == len(graph.outputs):
+        graph.outputs = [e.tensorIndex for e in sorted(signature.outputs, key=lambda e: _counted(e.name.decode()))]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _counted(name: str) -> list[tuple[bool, int, str]]:
+    """Return a key that sorts names by their numbers, so that output_2 comes before output_10."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]

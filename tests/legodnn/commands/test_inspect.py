@@ -84,3 +84,29 @@ def test_inspect_says_why_channels_are_kept(capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     assert "16 channels made by layer1_0_conv1" in text
     assert "keeps its channels: it adds channels" in text
+
+
+def test_a_tflite_file_is_inspected_up_to_a_tensor(
+    tiny_keras_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Flags say how a model is opened; a store and a model of another kind refuse them."""
+    import keras
+
+    from legodnn.blocks.export.convert import convert
+
+    file = tmp_path / "tiny.tflite"
+    file.write_bytes(convert(keras.saving.load_model(tiny_keras_file)))
+    assert main(["inspect", str(file), "--json"]) == 0
+    blocks = json.loads(capsys.readouterr().out)["segments"]
+    assert main(["inspect", str(tiny_keras_file), "--json"]) == 0
+    original = json.loads(capsys.readouterr().out)["segments"]
+    assert [b["prunable"] and b["outputs"] for b in blocks] == [b["prunable"] and b["outputs"] for b in original]
+    assert main(["inspect", str(file), "--cut-at", "no,such"]) != 0
+    assert "there is no computed tensor 'no' to cut at" in capsys.readouterr().err
+    assert main(["inspect", str(tiny_keras_file), "--input-shape", "8,8,3"]) != 0
+    assert "cut_at and input_shape are for .tflite files" in capsys.readouterr().err
+
+
+def test_how_a_model_is_opened_does_not_concern_a_store(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_store.path), "--cut-at", "x"]) != 0
+    assert "is a store, and --cut-at is for models" in capsys.readouterr().err

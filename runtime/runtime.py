@@ -202,21 +202,21 @@ class Runtime:
             tail: by model, how many times longer than planned its slowest inferences take, see `Scheduler.plan`.
 
         Returns:
-            None if the plan that now runs holds the budget; else the report of why no plan does, whose nearest plan
-            runs.
+            None if the plan that now runs holds the budget; else why no plan does, and the report's nearest plan runs.
 
         Raises:
             InfeasibleError: no plan holds the budget, and the nearest plan was not asked for or does not exist.
             ClosedError, WorkloadError, StoreError, ExecutionError: as when `budget` is set.
+
+        Example:
+
+            print(runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True) or "the budget holds")
         """
         self._life.check()
         budget = _budget(budget)
-        tail = {} if tail is None else tail
-        for factors in (slowdown, tail):
+        for factors in (slowdown, tail := {} if tail is None else tail):
             if not isinstance(factors, Mapping):
-                raise WorkloadError(
-                    f"slow-downs and tails are numbers by model, such as {{'faces': 1.5}}, not {type(factors).__name__}"
-                )
+                raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
         with self._changing:
             running, start, why = self.plan, time.perf_counter(), None
             try:
@@ -282,9 +282,11 @@ class Runtime:
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def run(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
-        """Run one inference as `infer` does; return its outputs together with what ran and how long it took.
+        """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took.
 
-        Arguments and errors are those of `infer`.
+        Example:
+
+            print(f"{runtime.run('vgg16', image).latency_ms:.2f} ms")
         """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:

@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(model: Path, **changes: Any) -> Recipe:
-    settings: dict[str, Any] = {"sparsities": (0.4, 0.6, 0.9), "precisions": ("float32", "int8"), "joint_epochs": 1}
+    settings: dict[str, Any] = {"sparsities": (0.4, 0.6, 0.9), "precisions": ("float32", "float16"), "joint_epochs": 1}
     settings |= {"image_size": 8, "batch_size": 512, "distill_epochs": 1, "samples": 6, "evaluated_images": 20}
     return Recipe(model=str(model), name="wide", **{**settings, **changes})
 
@@ -45,10 +45,10 @@ def test_options_of_the_same_channels_are_one_and_the_others_say_why_they_are_mi
     """19.2 and 12.8 of 32 channels are both 16; 3.2 are within the first eight, and stay. Six are not rounded."""
     first, second = store.manifest.blocks
     names = ["s0", "s0.4", "s0.6", "s0.9"]
-    assert [o.name for o in first.options] == ["s0", "s0.4", "s0.9", "s0-int8", "s0.4-int8", "s0.9-int8"]
-    assert [o.name for o in second.options] == [*names, *(f"{name}-int8" for name in names)]
+    assert [o.name for o in first.options] == ["s0", "s0.4", "s0.9", "s0-float16", "s0.4-float16", "s0.9-float16"]
+    assert [o.name for o in second.options] == [*names, *(f"{name}-float16" for name in names)]
     reason = "it keeps the same channels as sparsity 0.4"
-    assert store.manifest.built.left_out == {f"{first.name}/s0.6": reason, f"{first.name}/s0.6-int8": reason}
+    assert store.manifest.built.left_out == {f"{first.name}/s0.6": reason, f"{first.name}/s0.6-float16": reason}
 
 
 def test_the_store_says_how_many_channels_layers_have(store: Store) -> None:

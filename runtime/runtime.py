@@ -112,8 +112,7 @@ class Runtime:
         """Open a runtime for one workload file, or for the folders of stores.
 
         Args:
-            paths: one TOML file, or folders of stores; a store is then named by its folder (see
-                `legodnn.workload.load_workload`).
+            paths: one TOML file, or folders of stores (see `legodnn.workload.load_workload`).
             budget, executor, isolated: as for `Runtime`, whose errors this raises as well.
 
         Raises:

@@ -13,10 +13,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 # What a watchdog or a load balancer asks, and the page, which asks for the token itself.
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
@@ -25,10 +25,10 @@ OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 class TokenGuard:
     """Answers 401 to requests without the service's token (`Authorization: Bearer TOKEN`)."""
 
-    def __init__(self, app: Application, token: str) -> None:
+    def __init__(self, app: AsgiApplication, token: str) -> None:
         self._app, self._wanted = app, f"Bearer {token}".encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
@@ -47,10 +47,10 @@ class TokenGuard:
 class BodyGuard:
     """Reads a request's whole body before it is passed on: 413 where it is too large, 408 where it takes too long."""
 
-    def __init__(self, app: Application, most_bytes: int, timeout_s: float) -> None:
+    def __init__(self, app: AsgiApplication, most_bytes: int, timeout_s: float) -> None:
         self._app, self._most_bytes, self._timeout_s = app, most_bytes, timeout_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on with its body, or refuse it."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
@@ -71,7 +71,7 @@ class BodyGuard:
 
         await self._app(scope, replay, send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> tuple[bytes | None, str]:
+    async def _body(self, scope: AsgiScope, receive: AsgiReceive) -> tuple[bytes | None, str]:
         """Return the body, or None and what is wrong with it."""
         too_large = f"the body has more than {self._most_bytes} bytes, the most that this service takes"
         length = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")

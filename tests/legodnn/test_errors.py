@@ -33,5 +33,7 @@ def test_the_drawing_shows_every_error_under_its_parent() -> None:
 def test_control_characters_in_a_message_are_shown_as_escapes(error: type[LegoError]) -> None:
     if error is errors.InfeasibleError:
         assert isinstance(inspect.signature(error).parameters["report"].annotation, str), Infeasible
+    elif error is errors.OverloadedError:
+        assert str(error("a\x1b[31mb", 2)) == r"a\x1b[31mb; try again in 2 s"
     else:
         assert str(error("a\x1b[31mb")) == r"a\x1b[31mb"

@@ -135,8 +135,11 @@ def test_the_store_is_shown_and_what_to_do_next(
         (["--out", "OUT"], "legodnn: the recipe makes no sense: model: Field required"),
         (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
         (["vgg16", "--out", "OUT", "--strategy", "l3"], "legodnn: the recipe makes no sense: strategy: Input should"),
-        (["net.tflite", "--out", "OUT"], "legodnn: net.tflite is a finished TensorFlow Lite file, which keeps no"),
-        (["vgg17", "--out", "OUT"], "legodnn: unknown model 'vgg17'; use a .keras or .h5 file, module:function, one"),
+        (["net.tflite", "--out", "OUT"], "legodnn: cannot load net.tflite: File not found"),
+        (
+            ["vgg17", "--out", "OUT"],
+            "legodnn: unknown model 'vgg17'; use a .keras, .h5 or .tflite file, the folder of a",
+        ),
         (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: String should match"),
         (["vgg16", "--out", "OUT", "--precisions", "int8"], "precisions must start with float32"),
     ],

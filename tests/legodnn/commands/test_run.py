@@ -36,7 +36,7 @@ def test_run_replays_a_trace_and_measures(
     printed = capsys.readouterr()
     rows = [re.split(r"  +", line) for line in printed.out.splitlines()]
     assert ["2 refused", "1 B", "any", "any", "tiny"] in [row[:5] for row in rows]
-    assert ["3", "any", "any", "1000.000", "tiny"] in [row[:5] for row in rows]
+    assert ["3", "any", "any", "p95 1000.000", "tiny"] in [row[:5] for row in rows]
     assert "under a refused budget the plan before ran on" in printed.out
     assert len(saved.read_text().splitlines()) == 1 + 3 * (6 + 3)
     assert "memory" in printed.err

@@ -16,7 +16,7 @@ from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
-from legodnn.blocks.kept_channels import kept_channels
+from legodnn.blocks.kept_channels import kept_array, kept_channels
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -25,7 +25,6 @@ from legodnn.compression import CompressionRecipe
 from legodnn.errors import ModelError, StoreError
 from legodnn.manifest import AccuracyModel, Link
 from legodnn.progress import Progress, no_progress
-from legodnn.schema import to_json
 from legodnn.store import Store
 
 
@@ -56,7 +55,7 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
             lost = _sparsities([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
             kept = kept_channels(pieces[0], [removed for _, removed in made])
-            work.write("model", {"kept": to_json(kept)})
+            work.write("model", {"kept": kept_array(kept)})
             students = {"model": [student for student, _ in made]}
             options, left_out = export_options(work, source.data, pieces, students, {}, LocalProcesses(1), progress)
             chain = OptionChain(

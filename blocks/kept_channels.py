@@ -7,9 +7,10 @@ these sparsities; the others are left out of the store, and so is a sparsity tha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError, model_validator
 from typing_extensions import Self
 
@@ -18,7 +19,10 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.errors import StoreError
-from legodnn.schema import Schema
+from legodnn.schema import Schema, to_json
+
+if TYPE_CHECKING:
+    import keras
 
 _ORIGINAL = -1
 
@@ -98,6 +102,11 @@ def kept_channels(piece: Piece, removed: Sequence[IdArray]) -> KeptChannels:
     return KeptChannels(original=left(np.empty(0, np.int64)), kept=tuple(map(left, removed)), same_as=_same_as(removed))
 
 
+def kept_array(kept: KeptChannels) -> NDArray[np.uint8]:
+    """Return it as the work folder keeps it beside a block's weights: the bytes of its JSON."""
+    return np.frombuffer(to_json(kept).encode(), np.uint8)
+
+
 def read_kept(work: BuildState, block: str) -> KeptChannels:
     """Return what the sparsities leave of a block whose descendants are in the work folder (`trained_weights`).
 
@@ -107,7 +116,7 @@ def read_kept(work: BuildState, block: str) -> KeptChannels:
     place = work.path / f"{block}.npz"
     saved = work.read(block) or {}
     try:
-        kept = KeptChannels.model_validate_json(str(saved["kept"]))
+        kept = KeptChannels.model_validate_json(bytes(saved["kept"]))
     except (LookupError, TypeError, ValidationError):
         raise StoreError(f"{place} does not say which channels are kept; remove {work.path} and build again") from None
     if len(kept.kept) != len(work.recipe.sparsities):

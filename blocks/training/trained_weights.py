@@ -1,7 +1,7 @@
 """Results of training in the work folder of a build: weights of the original and of descendants.
 
 original.npz      {"weights": [...]}
-block1.npz ...    {"errors": array, "descendants": [{"removed": array, "weights": [...]}, ...], "kept": JSON}
+block1.npz ...    {"errors": array, "descendants": [{"removed": array, "weights": [...]}, ...], "kept": array}
 joint.npz         {"weights": [...]}  of all descendants, block by block
 """
 
@@ -18,11 +18,10 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.kept_channels import KeptChannels
+from legodnn.blocks.kept_channels import KeptChannels, kept_array
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.errors import StoreError
-from legodnn.schema import to_json
 
 # Descendants by block name.
 Students = Mapping[str, Sequence[keras.Model]]
@@ -73,7 +72,7 @@ def descendants_tree(
         kept: what every sparsity leaves of the block.
     """
     saved = [{"removed": removed, "weights": student.get_weights()} for removed, student in descendants]
-    return {"errors": np.array(errors), "descendants": saved, "kept": to_json(kept)}
+    return {"errors": np.array(errors), "descendants": saved, "kept": kept_array(kept)}
 
 
 def read_joint(work: BuildState, descendants: Students) -> bool:

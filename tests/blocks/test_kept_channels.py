@@ -61,6 +61,6 @@ def test_each_different_descendant_is_there_once_and_the_others_say_why_not(work
 )
 def test_what_is_missing_damaged_or_of_another_recipe_is_told(work: BuildState, content: str | None) -> None:
     if content is not None:
-        work.write("block1", {"kept": content})
+        work.write("block1", {"kept": np.frombuffer(content.encode(), np.uint8)})
     with pytest.raises(StoreError, match=r"block1\.npz .*; remove .*store\.work and build again"):
         read_kept(work, "block1")

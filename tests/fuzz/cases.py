@@ -114,6 +114,11 @@ def profile_of(store: Store, threads: tuple[int, ...] = (1, 2)) -> Json:
         "skipped": [],
         "chain": [{"threads": 1, "overhead_ms": 0.01}],
         "validation": [{"threads": 1, "plans": 9, "median_error": 0.02, "p95_error": 0.05}],
+        "tail": [
+            {"threads": n, "condition": c, "inferences": 99, "quantiles": [0.5, 0.95], "stretch": [1.0, 1.25]}
+            for n in threads
+            for c in ("alone", "after")
+        ],
         "contention": [{"store_id": "0" * 64, "model": "other", "slowdown": 1.5}],
         "energy": {"meter": "watts:3", "estimate": True, "idle_w": 1.0, "switch_mj": 0.5},
         "conditions": {"kernel": "6", "cpu_features": ["avx"], "mhz": [1000.0, None], "warnings": ["busy"]},
@@ -313,7 +318,7 @@ def case_budget(ground: Ground, rng: random.Random) -> None:
     given = {"memory_bytes": 3_000_000, "latency_ms": {"a": 2.0}, "cores": 1.0}
     budget = Budget(**hostile.mutated(given, rng))
     if rng.random() < 0.3:
-        flags = argparse.Namespace(memory=str(rng.choice(hostile.TEXTS)), latency=None, cores=None)
+        flags = argparse.Namespace(memory=str(rng.choice(hostile.TEXTS)), latency=None, quantile=None, cores=None)
         budget = budget_from(flags, Budget())
     Workload(models=ground.models, budget=budget)
     ground.scheduler.plan(budget)

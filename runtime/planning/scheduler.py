@@ -293,11 +293,8 @@ def _model_plan(
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
     latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.threads]
-    quantile_ms: float | None = latency_ms
-    if factor is not ONE:
-        quantile_ms = _milliseconds(composition.latency, slowdown * factor)
-    elif stretch(table.tails, composition.threads, quantile) is None:
-        quantile_ms = None
+    unknown = stretch(table.tails, composition.threads, quantile) is None
+    at_quantile_ms = latency_ms if factor is ONE else _milliseconds(composition.latency, slowdown * factor)
     rate = (table.rate_hz or 0.0) * float(slowdown)
     return ModelPlan(
         name=table.name,
@@ -308,7 +305,7 @@ def _model_plan(
         latency_ms=latency_ms,
         latency_limit_ms=limit_ms,
         quantile=quantile,
-        quantile_ms=quantile_ms,
+        quantile_ms=None if unknown else at_quantile_ms,
         memory_bytes=composition.memory,
         cores=math.ceil(composition.latency * (rate * composition.threads)) / NANO,
     )

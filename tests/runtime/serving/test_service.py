@@ -124,7 +124,7 @@ def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtim
         (b"12345", "application/octet-stream", "", "no float32 tensor"),
         (b"1234", "application/octet-stream", "?shape=-1", "whole numbers"),
         (b"1234", "application/octet-stream", "?dtype=object", "raw tensors are"),
-        (b"no picture", "image/png", "", "cannot read the body as an image"),
+        (b"no picture", "image/png", "", "cannot read these bytes as an image"),
     ],
 )
 def test_bodies_that_make_no_sense_are_refused(client: Client, body: bytes, kind: str, query: str, says: str) -> None:

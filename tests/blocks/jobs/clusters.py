@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ def cluster(nodes: int = 1) -> Iterator[Any]:
     """A cluster of nodes with a processor each; the first is its head."""
     from ray.cluster_utils import Cluster
 
+    # A node that is started here handles this process's SIGTERM from then on.
+    handler = signal.getsignal(signal.SIGTERM)
     found = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
@@ -26,3 +29,4 @@ def cluster(nodes: int = 1) -> Iterator[Any]:
     finally:
         ray.shutdown()
         found.shutdown()
+        signal.signal(signal.SIGTERM, handler)

@@ -234,7 +234,7 @@ public class LegoRuntimeTest {
             InfeasibleException error =
                     assertThrows(InfeasibleException.class, () -> runtime.setBudget(memory(100)));
             assertTrue("the budget itself is refused", error.getMessage().contains("at most 100 B"));
-            runtime.setBudget(Budget.none().withLatencyMs(10)); // takes one block at least as it is pruned most
+            runtime.setBudget(Budget.none().withLatencyMs(10).withQuantile(0.5)); // takes one block at least as it is pruned most
             assertTrue(runtime.plan().get("chain").latencyMs <= 10);
             assertThrows(WorkloadException.class, () -> runtime.setSpareMemory(0L));
             executor.broken = "block";

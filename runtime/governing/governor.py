@@ -19,7 +19,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 from typing_extensions import Self
@@ -68,7 +68,12 @@ class Reads(Protocol):
 
 
 class Governor:
-    """A thread that reads the device, decides on a budget and applies it, again and again."""
+    """A thread that reads the device, decides on a budget and applies it, again and again.
+
+    Attributes:
+        on_decision: a function that is called after each decision with what is logged of it, in the thread that
+            decided; None for none.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class Governor:
         self._slowdowns = SlowdownTracker(runtime.scheduler.tables)
         self._tails = TailTracker(runtime.scheduler.tables)
         self._state = State()
+        self.on_decision: Callable[[dict[str, Any]], None] | None = None
         self._retry_s = math.inf
         self._ended = threading.Event()
         self._stepping = threading.Lock()
@@ -147,8 +153,12 @@ class Governor:
         self._life.check()
         with self._stepping:
             self.runtime.scheduler.plan(budget)
-            self.demand = demand_of(self.runtime.scheduler, budget)
-            return self._step(anew=True)
+            before, self.demand = self.demand, demand_of(self.runtime.scheduler, budget)
+            try:
+                return self._step(anew=True)
+            except BaseException:
+                self.demand = before
+                raise
 
     def _step(self, anew: bool) -> Decision:
         """Read, decide and apply; `anew` applies even what changes nothing of what the device can spare."""
@@ -169,7 +179,9 @@ class Governor:
         outcome, message = self._apply(decision)
         seconds = time.perf_counter() - start
         self._retry_s = readings.time_s + _RETRY_S if outcome == "kept" else math.inf
-        log_decision(decision, readings, outcome, message, self.runtime.plan)
+        line = log_decision(decision, readings, outcome, message, self.runtime.plan)
+        if self.on_decision is not None:
+            self.on_decision(line)
         if self._metrics is not None:
             self._metrics.decided(decision, outcome, seconds)
             self._metrics.runs(self.runtime.plan, {**self.demand.expected, **decision.slowdown})

@@ -33,8 +33,8 @@ _LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
 _CHANGE_S = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 
 
-def log_decision(decision: Decision, readings: Readings, outcome: str, message: str, plan: Plan) -> None:
-    """Log one decision as a JSON object: at level INFO if it was applied, otherwise WARNING.
+def log_decision(decision: Decision, readings: Readings, outcome: str, message: str, plan: Plan) -> dict[str, Any]:
+    """Log one decision as a JSON object, and return it: at level INFO if it was applied, otherwise WARNING.
 
     Args:
         decision: what was decided, with reasons.
@@ -61,6 +61,7 @@ def log_decision(decision: Decision, readings: Readings, outcome: str, message: 
         },
     }
     LOGGER.log(logging.INFO if outcome == "applied" else logging.WARNING, json.dumps(line, allow_nan=False))
+    return line
 
 
 class Metrics:

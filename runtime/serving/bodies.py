@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -90,7 +91,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def checked_shape(text: str) -> tuple[int, ...]:
+def _shape(text: str) -> tuple[int, ...]:
     """Read a shape such as '32,32,3'; InputError otherwise."""
     try:
         shape = tuple(int(word) for word in text.split(",") if word)
@@ -135,11 +136,10 @@ def _raw(body: bytes, query: Mapping[str, str], spec: InputSpec) -> NDArray[Any]
     dtype = query.get("dtype", "float32")
     if dtype not in _RAW_TYPES:
         raise InputError(f"dtype is {shown(dtype)}; raw tensors are {' or '.join(_RAW_TYPES)}, little-endian")
-    shape = checked_shape(query["shape"]) if "shape" in query else spec.shape
-    array = np.frombuffer(body[: len(body) // np.dtype(dtype).itemsize * np.dtype(dtype).itemsize], dtype)
-    if array.nbytes != len(body) or array.size != int(np.prod(shape)):
+    shape = _shape(query["shape"]) if "shape" in query else spec.shape
+    if len(body) != math.prod(shape) * np.dtype(dtype).itemsize:
         raise InputError(f"the body has {len(body)} bytes, which is no {dtype} tensor of shape {shape}")
-    return array.reshape(shape)
+    return np.frombuffer(body, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
 
 
 def _scaled(array: NDArray[Any], spec: InputSpec) -> AnyArray:

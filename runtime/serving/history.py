@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from legodnn.runtime.governing.telemetry import LOGGER
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 
@@ -44,6 +41,8 @@ class History:
                 "accuracy": planned.accuracy,
                 "predicted_ms": planned.latency_ms,
                 "limit_ms": planned.latency_limit_ms,
+                "quantile": planned.quantile,
+                "predicted_quantile_ms": planned.quantile_ms,
                 "median_ms": float(np.median(recent)) if recent else None,
                 "p95_ms": float(np.percentile(recent, 95)) if recent else None,
                 "served": queue.served,
@@ -51,7 +50,6 @@ class History:
             }
         return {
             "event": "sample",
-            "time": time.time(),
             "memory_bytes": self._runtime.memory_bytes,
             "predicted_memory_bytes": plan.memory_bytes,
             "budget": plan.budget.model_dump(mode="json"),
@@ -61,7 +59,7 @@ class History:
     def add(self, event: dict[str, Any]) -> None:
         """Remember an event and tell the clients. To be called in the event loop's thread."""
         now = time.time()
-        self._events.append({"time": now, **event})
+        self._events.append({**event, "time": now})
         while self._events[0]["time"] < now - _REMEMBERED_S and len(self._events) > 1:
             self._events.popleft()
         for client in self._clients:
@@ -92,34 +90,7 @@ class History:
             self.add(await asyncio.to_thread(self.sample))
             await asyncio.sleep(interval_s)
 
-    @contextmanager
-    def decisions(self) -> Iterator[None]:
-        """Remember the decisions that a governor logs while the `with` statement runs."""
-        handler = _Decisions(self)
-        before = LOGGER.level
-        LOGGER.addHandler(handler)
-        LOGGER.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            LOGGER.removeHandler(handler)
-            LOGGER.setLevel(before)
-
     def add_soon(self, event: dict[str, Any]) -> None:
         """Like `add`, from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.add, event)
-
-
-class _Decisions(logging.Handler):
-    """Takes what `telemetry.log_decision` logs."""
-
-    def __init__(self, history: History) -> None:
-        super().__init__(logging.INFO)
-        self._history = history
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(ValueError):
-            event = json.loads(record.getMessage())
-            if isinstance(event, dict) and event.get("event") == "decision":
-                self._history.add_soon({**event, "time": record.created})

@@ -62,7 +62,7 @@ def run_server(app: Any, host: str, port: int, socket: Path | None = None) -> No
     Args:
         app: the application.
         host: the address to listen at.
-        port: the port; 0 takes a free one.
+        port: the port.
         socket: a Unix socket to listen at instead.
 
     Raises:

@@ -24,7 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from legodnn.errors import (
@@ -45,7 +45,6 @@ from legodnn.runtime.serving.guards import BodyGuard, TokenGuard
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
-from legodnn.store import Store
 from legodnn.workload import Budget
 
 _PAGE = Path(__file__).parent / "page.html"
@@ -79,8 +78,7 @@ class _Service:
     """What the addresses share."""
 
     def __init__(self, runtime: Runtime, settings: ServiceSettings) -> None:
-        self.runtime, self.registry = runtime, CollectorRegistry()
-        self.stores = {model.name: Store(model.store) for model in runtime.workload.models}
+        self.runtime, self.stores, self.registry = runtime, runtime.stores, CollectorRegistry()
         self.queues = {
             name: InferenceQueue(runtime, name, settings.queue_length, settings.queue_timeout_s) for name in self.stores
         }
@@ -93,18 +91,20 @@ class _Service:
         """Govern and sample while the application runs; then let requests that run end."""
         sampling = asyncio.create_task(self.history.keep_sampling())
         try:
-            with self.history.decisions():
-                if self.governor is not None:
-                    self.governor.start()
-                else:
-                    self.runtime.on_inference = self.metrics.inferred
-                yield
+            if self.governor is not None:
+                self.governor.on_decision = self.history.add_soon
+                self.governor.start()
+            else:
+                self.runtime.on_inference = self.metrics.inferred
+            yield
         finally:
             sampling.cancel()
             with suppress(asyncio.CancelledError):
                 await sampling
             if self.governor is not None:
                 await asyncio.to_thread(self.governor.close)
+            else:
+                self.runtime.on_inference = None
             for queue in self.queues.values():
                 await asyncio.to_thread(queue.close)
 
@@ -217,7 +217,7 @@ class _Service:
         return JSONResponse(openapi_document())
 
     async def page(self, _: Request) -> Response:
-        return HTMLResponse(_PAGE.read_text(encoding="utf-8"))
+        return FileResponse(_PAGE, media_type="text/html")
 
 
 def application(runtime: Runtime, settings: ServiceSettings | None = None) -> Starlette:

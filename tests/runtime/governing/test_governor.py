@@ -376,3 +376,15 @@ def test_the_application_may_ask_for_another_budget(runtime: Runtime, device: Sc
     governor.close()
     with pytest.raises(ClosedError):
         governor.set_budget(Budget())
+
+
+def test_where_the_device_cannot_be_read_the_budget_of_before_stays(runtime: Runtime) -> None:
+    class Unread:
+        def read(self) -> Readings:
+            raise OSError("no descriptors are left")
+
+    governor, plan = Governor(runtime, monitor=Unread()), runtime.plan
+    with pytest.raises(OSError, match="no descriptors"):
+        governor.set_budget(Budget(memory_bytes=least_memory(runtime)))
+    assert governor.demand.budget == Budget()
+    assert runtime.plan is plan

@@ -107,7 +107,7 @@ public final class MemoryMonitor implements ComponentCallbacks2, Closeable {
     }
 
     private synchronized void repeat() {
-        if (handler != null) {
+        if (Thread.currentThread() == thread) { // not one that was closed while it looked
             handler.postDelayed(lookAndRepeat, INTERVAL_MS);
         }
     }

@@ -44,3 +44,8 @@ def for_all_or_by_name(check: Callable[[object], float]) -> Callable[[object], f
         return numbers
 
     return checked
+
+
+def given_to(model: str, given: float | dict[str, float] | None) -> float | None:
+    """Return what a budget gives one model, in a number for every model or by name; None for nothing."""
+    return given.get(model) if isinstance(given, dict) else given

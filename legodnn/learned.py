@@ -17,7 +17,7 @@ from legodnn.errors import ProfileError
 from legodnn.files import write_atomic
 from legodnn.profile import Fingerprint, Profile
 from legodnn.schema import MOST_PROFILED_THREADS, Many, Name, Schema, Text, read_document, to_json
-from legodnn.tail import Tail
+from legodnn.tail import Tail, last_of_each
 
 LEARNED_VERSION = "legodnn.learned/1"
 LEARNED_SUFFIX = ".learned.json"
@@ -64,6 +64,4 @@ def with_learned(profile: Profile, learned: Learned) -> Profile:
             f"(store id {learned.store_id[:12]} instead of {profile.store_id[:12]}); leave it out"
         )
     profile.check_device(learned.device)
-    again = {tail.key for tail in learned.tail}
-    kept = (tail for tail in profile.tail if tail.key not in again)
-    return profile.model_copy(update={"tail": (*kept, *learned.tail)})
+    return profile.model_copy(update={"tail": last_of_each((*profile.tail, *learned.tail))})

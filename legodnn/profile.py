@@ -35,7 +35,7 @@ from legodnn.schema import (
     to_json,
 )
 from legodnn.store import Store
-from legodnn.tail import Tail
+from legodnn.tail import Tail, last_of_each
 
 PROFILE_VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
@@ -277,7 +277,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
             "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
             "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
-            "tail": tuple({t.key: t for p in profiles for t in p.tail}.values()),
+            "tail": last_of_each(t for p in profiles for t in p.tail),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -83,6 +83,11 @@ def percentile(quantile: float) -> str:
     ('p95', 'p99.5', 'median')
     """
     return "median" if quantile == LEAST_QUANTILE else f"p{100 * quantile:.6g}"
+
+
+def last_of_each(tails: Iterable[Tail]) -> tuple[Tail, ...]:
+    """Return what a profile keeps of these tails: the last one of each `Tail.key`."""
+    return tuple({tail.key: tail for tail in tails}.values())
 
 
 def tail_of(ratios: Sequence[float], threads: int, condition: Condition, other: str | None = None) -> Tail:

@@ -16,6 +16,7 @@ from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
+from legodnn.tail import last_of_each
 
 _TURNS = 6
 _LEAST_RUNS = 4
@@ -33,16 +34,12 @@ def with_contention(
         seconds: time for each ordered pair, and for each of its tails.
         progress: is told how many pairs have been measured.
     """
-    slowdowns, tails = (
-        measure_contention(stores, seconds, progress),
-        tails_in_company(stores, profiles, seconds, progress),
-    )
-    found = []
-    for profile, slowdown, measured in zip(profiles, slowdowns, tails, strict=True):
-        again = {tail.key for tail in measured}
-        kept = tuple(tail for tail in profile.tail if tail.key not in again)
-        found.append(profile.model_copy(update={"contention": slowdown, "tail": (*kept, *measured)}))
-    return found
+    slowdowns = measure_contention(stores, seconds, progress)
+    tails = tails_in_company(stores, profiles, seconds, progress)
+    return [
+        profile.model_copy(update={"contention": slowdown, "tail": last_of_each((*profile.tail, *measured))})
+        for profile, slowdown, measured in zip(profiles, slowdowns, tails, strict=True)
+    ]
 
 
 def measure_contention(

@@ -6,8 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 # What a process of each kind does until it is ended. `busy` computes for a share of the time, `walk` for a share that
 # changes every second, `cache` writes to more memory than caches hold, `memory` holds so many megabytes.
@@ -44,11 +43,6 @@ def draw(seconds: float, seed: int) -> list[Disturbance]:
             found.append(Disturbance(kind, rng.uniform(*_STRENGTH[kind]), now, min(seconds, now + length)))
         now = max(d.end_s for d in found)
     return [d for d in found if d.start_s < d.end_s]
-
-
-def as_json(trace: Sequence[Disturbance]) -> list[dict[str, Any]]:
-    """Return a trace as JSON data."""
-    return [asdict(d) for d in trace]
 
 
 class Disturbed:

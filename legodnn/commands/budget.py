@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from legodnn.commands.parser import CommandParser
 from legodnn.errors import WorkloadError
@@ -16,13 +17,13 @@ def add_budget_flags(parser: CommandParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="most memory for all models together, such as 20MB")
     parser.add_list(
         "--latency",
-        _latency_item,
+        partial(_checked_item, "--latency"),
         metavar="[NAME=]MS",
         help="longest time of an inference in milliseconds, of every model or of the one named: 5, or faces=8,scenes=5",
     )
     parser.add_list(
         "--quantile",
-        _quantile_item,
+        partial(_checked_item, "--quantile"),
         metavar="[NAME=]SHARE",
         help="share of inferences that must keep their limit of latency, of every model or of the one named: 0.99, or "
         f"faces=0.99; 0.5 is the median (default: {DEFAULT_QUANTILE:g}, nearly every frame)",
@@ -96,13 +97,7 @@ def _named_number(flag: str, text: str) -> tuple[str | None, float]:
         raise WorkloadError(f"{flag} {text}: {number!r} is not {what}; {how}") from None
 
 
-def _latency_item(text: str) -> str:
-    """Return the text of one limit, checked."""
-    _named_number("--latency", text)
-    return text
-
-
-def _quantile_item(text: str) -> str:
-    """Return the text of one quantile, checked."""
-    _named_number("--quantile", text)
+def _checked_item(flag: str, text: str) -> str:
+    """Return the text of one item of a flag, checked."""
+    _named_number(flag, text)
     return text

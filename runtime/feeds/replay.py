@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from legodnn.arrays import AnyArray
+from legodnn.by_model import given_to
 from legodnn.errors import InfeasibleError, InputError
 from legodnn.plan import Plan
 from legodnn.progress import Progress, no_progress
@@ -125,8 +126,8 @@ def _latency_limits(runtime: Runtime, budget: Budget) -> dict[str, float]:
     """Return the latency limits of the models that have one under a budget."""
     limits = {}
     for model in runtime.workload.models:
-        asked = budget.latency_ms.get(model.name) if isinstance(budget.latency_ms, dict) else budget.latency_ms
-        if found := [limit for limit in (asked, model.latency_ms) if limit is not None]:
+        asked = (given_to(model.name, budget.latency_ms), model.latency_ms)
+        if found := [limit for limit in asked if limit is not None]:
             limits[model.name] = min(found)
     return limits
 

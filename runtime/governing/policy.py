@@ -180,22 +180,26 @@ def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -
     new = State(
         memory=follow(state.memory, _memory(policy, state, situation, pressed), now, policy.memory),
         cores=state.cores,
-        speed=dict(state.speed),
-        tail=dict(state.tail),
+        speed=_speeds(state.speed, situation.ratios, demand.expected, now, policy.speed),
+        tail=_speeds(state.tail, situation.excesses, {}, now, policy.tail),
         relieved_s=now if pressed else state.relieved_s,
     )
     if (cores := _cores(policy, demand, situation.readings)) is not None:
         new = replace(new, cores=follow(state.cores, cores, now, policy.cores))
-    for name, ratio in situation.ratios.items():
-        speed = min(max(1 / ratio, _SLOWEST), _FASTEST)
-        level = state.speed.get(name, Level(_expected_speed(demand, name)))
-        new.speed[name] = follow(level, speed, now, policy.speed)  # type: ignore[index]
-    for name, excess in situation.excesses.items():
-        speed = min(max(1 / excess, _SLOWEST), _FASTEST)
-        new.tail[name] = follow(state.tail.get(name, Level(1.0)), speed, now, policy.tail)  # type: ignore[index]
     budget, slowdown = _budget_and_slowdowns(demand, new)
     tail = _tails(demand, new, slowdown)
     return new, Decision(budget, slowdown, tail, _changes(demand, state, new, situation, pressed))
+
+
+def _speeds(
+    levels: Mapping[str, Level], seen: Mapping[str, float], expected: Mapping[str, float], now: float, rule: Hysteresis
+) -> dict[str, Level]:
+    """The speeds of models, following how many times longer than planned their inferences were seen to take."""
+    followed = dict(levels)
+    for name, factor in seen.items():
+        level = levels.get(name, Level(1 / expected.get(name, 1.0)))
+        followed[name] = follow(level, min(max(1 / factor, _SLOWEST), _FASTEST), now, rule)
+    return followed
 
 
 def _pressed(policy: Policy, state: State, now_s: float, situation: Situation) -> bool:

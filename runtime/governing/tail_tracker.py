@@ -68,9 +68,9 @@ class TailTracker:
         with self._lock:
             if promised is None or not _enough(self._counts.get(key, 0), plan.quantile):
                 return None
-            # At the least quantile that is kept and no less; as in a profile, a stretch never falls with the quantile.
+            # At the least quantile that is kept and no less.
             at = next((i for i, q in enumerate(QUANTILES) if q >= plan.quantile), len(QUANTILES) - 1)
-            return math.exp(max(self._logs[key][: at + 1])) / (table.slowdown * promised)
+            return _stretch_at(self._logs[key], at) / (table.slowdown * promised)
 
     def tails(self, name: str) -> tuple[Tail, ...]:
         """Return what was learned of a model, by thread count: for a profile, as far as enough inferences were seen."""
@@ -80,12 +80,16 @@ class TailTracker:
         for threads, count, logs in sorted(seen):
             known = [i for i, quantile in enumerate(QUANTILES) if _enough(count, quantile)]
             if known:
-                # A stretch never falls with the quantile.
-                stretches = tuple(math.exp(max(logs[: i + 1])) for i in known)
+                stretches = tuple(_stretch_at(logs, i) for i in known)
                 quantiles = tuple(QUANTILES[i] for i in known)
                 tail = Tail(threads=threads, condition="use", inferences=count, quantiles=quantiles, stretch=stretches)
                 found.append(tail)
         return tuple(found)
+
+
+def _stretch_at(logs: Sequence[float], i: int) -> float:
+    """The stretch of quantile `i`; as in a profile, it never falls with the quantile."""
+    return math.exp(max(logs[: i + 1]))
 
 
 def _enough(count: int, quantile: float) -> bool:

@@ -13,7 +13,7 @@ from legodnn.errors import WorkloadError
 from legodnn.manifest import Link, Option, interaction_problem
 from legodnn.printable import shown
 from legodnn.profile import OptionProfile, Profile
-from legodnn.runtime.planning.tails import Companion, Tails, tails_of
+from legodnn.runtime.planning.tails import ANY_MODEL, Tails, tails_of
 from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Store
 from legodnn.workload import WorkloadModel
@@ -191,7 +191,7 @@ class ModelTable:
             link=accuracy.link,
             accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
-            tails=tails_of(profile, companions=(Companion(""),)),
+            tails=tails_of(profile, companions=(ANY_MODEL,)),
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,

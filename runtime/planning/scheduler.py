@@ -39,6 +39,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+from legodnn.by_model import given_to
 from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, ModelPlan, Plan
 from legodnn.printable import shown
@@ -110,7 +111,7 @@ class Scheduler:
         self._charges = most > 0
         self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
         self._expected = tuple(Fraction(float(t.slowdown)) for t in self.tables)
-        self._known_stretches: dict[tuple[int, float], Mapping[int, Fraction]] = {}
+        self._known_stretches: dict[tuple[int, float], Mapping[int, Fraction | None]] = {}
         self._last: tuple[Plan, tuple[CompositionSums | None, ...]] | None = None
 
     def plan(
@@ -182,19 +183,16 @@ class Scheduler:
         return Gains(memory=memory, cores=cores, latency=latency)
 
     def _limits(self, budget: Budget) -> Limits:
-        by_name = budget.latency_ms if isinstance(budget.latency_ms, dict) else {}
-        for_all = None if isinstance(budget.latency_ms, dict) else budget.latency_ms
-        self._check_names(by_name, "the budget limits the latency of")
-        shares = budget.quantile if isinstance(budget.quantile, dict) else {}
-        for_all_shares = None if isinstance(budget.quantile, dict) else budget.quantile
-        self._check_names(shares, "the budget has a quantile for")
+        for numbers, what in ((budget.latency_ms, "limits the latency of"), (budget.quantile, "has a quantile for")):
+            if isinstance(numbers, dict):
+                self._check_names(numbers, f"the budget {what}")
         if budget.cores is not None and (without := [t.name for t in self.tables if t.rate_hz is None]):
             raise WorkloadError(f"the budget limits cores, so {without[0]!r} needs a rate_hz (inferences per second)")
         latency, quantile = [], []
         for table in self.tables:
-            given = [x for x in (table.latency_ms, by_name.get(table.name), for_all) if x is not None]
+            given = [x for x in (table.latency_ms, given_to(table.name, budget.latency_ms)) if x is not None]
             latency.append(Fraction(min(given)) if given else None)
-            asked = [q for q in (table.quantile, shares.get(table.name), for_all_shares) if q is not None]
+            asked = [q for q in (table.quantile, given_to(table.name, budget.quantile)) if q is not None]
             quantile.append(max(asked, default=DEFAULT_QUANTILE))
         return Limits(
             memory=budget.memory_bytes,
@@ -211,15 +209,15 @@ class Scheduler:
         for m, (table, limit, quantile) in enumerate(zip(self.tables, limits.latency, limits.quantile, strict=True)):
             known = self._known_stretches.get((m, quantile))
             if known is None:
-                each = {n: stretch(table.tails, n, quantile) for n in table.thread_counts}
-                if limit is not None and (unknown := next((n for n, x in each.items() if x is None), None)):
-                    raise unknown_tail(table.name, table.tails, unknown, quantile)
-                known = {n: ONE if x in (None, 1.0) else Fraction(x or 1.0) for n, x in each.items()}
-                if limit is not None:
-                    self._known_stretches[m, quantile] = known
+                each = ((n, stretch(table.tails, n, quantile)) for n in table.thread_counts)
+                known = {n: None if x is None else ONE if x == 1 else Fraction(x) for n, x in each}
+                self._known_stretches[m, quantile] = known
+            if limit is not None and (unknown := next((n for n, x in known.items() if x is None), None)):
+                raise unknown_tail(table.name, table.tails, unknown, quantile)
+            factors = {n: ONE if x is None else x for n, x in known.items()}
             if table.name in tail:
-                known = {n: x * Fraction(float(tail[table.name])) for n, x in known.items()}
-            found.append(known)
+                factors = {n: x * Fraction(float(tail[table.name])) for n, x in factors.items()}
+            found.append(factors)
         return tuple(found)
 
     def _check_factors(self, factors: Mapping[str, float], what: str) -> None:

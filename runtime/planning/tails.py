@@ -33,6 +33,10 @@ class Companion:
     slowdown: float = 1.0
 
 
+# Another model of which nothing was measured: inferences after its take as long as after another composition.
+ANY_MODEL = Companion("")
+
+
 def tails_of(profile: Profile, slowdown: float = 1.0, companions: Sequence[Companion] = ()) -> Tails | None:
     """Return the tails of a profile's model in a workload; None if the profile knows none.
 

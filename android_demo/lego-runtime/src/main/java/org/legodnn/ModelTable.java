@@ -17,14 +17,6 @@ import org.legodnn.json.Bounds;
  * store and its profile, or by hand. It is immutable, and checked whenever one is made.
  */
 public final class ModelTable {
-    /** The greatest bytes accepted: far beyond any device, and small enough for exact sums in 64-bit integers. */
-    private static final double MOST_BYTES = 1L << 48;
-    /** The greatest milliseconds accepted, for the same reason. */
-    private static final double MOST_MS = 1e9;
-    /** The greatest size of any other figure. */
-    private static final double MOST = 1e12;
-    private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
-
     /** Unique in the workload. */
     public final String name;
     /** The segments with a choice of options, in topological order; there may be none. */
@@ -37,11 +29,8 @@ public final class ModelTable {
     public final double accuracyError;
     /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
     public final SortedMap<Integer, Double> overheadMs;
-    /**
-     * By thread count, by quantile, how many times its latency that share of inferences takes at most; a quantile
-     * between two has the greater one's. Empty: the latencies hold for all inferences. Null: nothing is known.
-     */
-    public final SortedMap<Integer, SortedMap<Double, Double>> tails;
+    /** How much longer than the median its slowest inferences take. */
+    public final Tails tails;
     /** What one unit of its accuracy is worth. */
     public final double weight;
     /** Inferences per second; null if unknown. */
@@ -81,7 +70,7 @@ public final class ModelTable {
         link = draft.link;
         accuracyError = draft.accuracyError;
         overheadMs = Collections.unmodifiableSortedMap(new TreeMap<>(draft.overheadMs));
-        tails = draft.tails == null ? null : copied(draft.tails);
+        tails = draft.tails;
         quantile = draft.quantile;
         weight = draft.weight;
         rateHz = draft.rateHz;
@@ -100,7 +89,7 @@ public final class ModelTable {
         final Link link;
         final double accuracyError;
         SortedMap<Integer, Double> overheadMs = new TreeMap<>();
-        SortedMap<Integer, SortedMap<Double, Double>> tails = new TreeMap<>();
+        Tails tails = Tails.NONE;
         Double quantile;
         double weight = 1;
         Double rateHz;
@@ -170,31 +159,8 @@ public final class ModelTable {
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
-        draft.tails = Tail.planned(profile.tails);
+        draft.tails = Tails.of(profile.tails);
         return new ModelTable(draft);
-    }
-
-    private static SortedMap<Integer, SortedMap<Double, Double>> copied(
-            SortedMap<Integer, SortedMap<Double, Double>> tails) {
-        SortedMap<Integer, SortedMap<Double, Double>> copy = new TreeMap<>();
-        for (Map.Entry<Integer, SortedMap<Double, Double>> tail : tails.entrySet()) {
-            copy.put(tail.getKey(), Collections.unmodifiableSortedMap(new TreeMap<>(tail.getValue())));
-        }
-        return Collections.unmodifiableSortedMap(copy);
-    }
-
-    /**
-     * How many times its planned latency a share of inferences takes at most; null if that is not known. The median is
-     * known where no tail is: it is what latencies of profiles are.
-     */
-    public Double stretch(int threads, double quantile) {
-        if (tails != null && tails.isEmpty()) {
-            return 1.0;
-        }
-        SortedMap<Double, Double> tail = tails == null ? null : tails.get(threads);
-        Double found = Tail.at(tail, quantile);
-        return found == null && (tail == null || tail.isEmpty()) && quantile == Tail.LEAST_QUANTILE ? Double.valueOf(1)
-                : found;
     }
 
     private static OptionRow row(Option option, OptionProfile figures) {
@@ -256,8 +222,8 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
-    /** The same table with other {@link #tails}; null if nothing is known. */
-    public ModelTable withTails(SortedMap<Integer, SortedMap<Double, Double>> other) {
+    /** The same table with other tails. */
+    public ModelTable withTails(Tails other) {
         Draft draft = draft();
         draft.tails = other;
         return new ModelTable(draft);
@@ -302,53 +268,42 @@ public final class ModelTable {
             throw new WorkloadException(name + ": " + segments.size() + " segments are too many: at most "
                     + Bounds.SEGMENTS + " are planned");
         }
-        distinct(names, "model '" + name + "' has two segments called");
+        Figures.checkDistinct(names, "model '" + name + "' has two segments called");
         for (BlockRows segment : segments) {
-            checkSegment(name + "/" + segment.name, segment);
+            segment.check(name + "/" + segment.name);
         }
         int before = 0;
         for (BlockRows block : blocks) {
-            checkInteraction(name + "/" + block.name, before, block);
+            block.checkInteraction(name + "/" + block.name, before);
             before = block.options.size();
         }
         for (BlockRows one : fixed) {
-            checkInteraction(name + "/" + one.name, 0, one);
+            one.checkInteraction(name + "/" + one.name, 0);
             if (one.options.size() > 1) {
                 throw new WorkloadException(name + "/" + one.name + ": a fixed segment has one option, not "
                         + one.options.size());
             }
         }
-        checkAbove(weight, name + ": weight");
-        checkRange(accuracyError, name + ": accuracy_error", MOST);
-        if (tails != null) {
-            for (SortedMap<Double, Double> tail : tails.values()) {
-                for (Map.Entry<Double, Double> entry : tail.entrySet()) {
-                    if (!(entry.getKey() >= Tail.LEAST_QUANTILE && entry.getKey() <= 1)) {
-                        throw refused(entry.getKey(), name + ": quantile of a tail", "at least 0.5", 1);
-                    }
-                    if (!(entry.getValue() > 0 && entry.getValue() <= 1e9)) {
-                        throw refused(entry.getValue(), name + ": tail", "greater than 0", 1e9);
-                    }
-                }
-            }
-        }
+        Figures.checkAbove(weight, name + ": weight", Figures.MOST);
+        Figures.checkRange(accuracyError, name + ": accuracy_error", 0, Figures.MOST);
+        tails.check(name);
         for (double overhead : overheadMs.values()) {
-            checkRange(overhead, name + ": overhead_ms", MOST_MS);
+            Figures.checkRange(overhead, name + ": overhead_ms", 0, Figures.MOST_MS);
         }
         for (double x : link.x()) {
-            checkFinite(x, name + ": a knot of its link");
+            Figures.checkFinite(x, name + ": a knot of its link");
         }
         for (double y : link.y()) {
-            checkFinite(y, name + ": a value of its link");
+            Figures.checkFinite(y, name + ": a value of its link");
         }
         if (rateHz != null) {
-            checkRange(rateHz, name + ": rate_hz", MOST);
+            Figures.checkRange(rateHz, name + ": rate_hz", 0, Figures.MOST);
         }
         if (latencyMs != null) {
-            checkAbove(latencyMs, name + ": latency_ms");
+            Figures.checkAbove(latencyMs, name + ": latency_ms", Figures.MOST);
         }
         if (minAccuracy != null) {
-            checkFinite(minAccuracy, name + ": min_accuracy");
+            Figures.checkFinite(minAccuracy, name + ": min_accuracy");
         }
         return commonThreads(segments);
     }
@@ -367,87 +322,13 @@ public final class ModelTable {
             common = new TreeSet<>(Collections.singleton(1));
         }
         if (common.isEmpty()) {
-            throw new WorkloadException(name + ": its options have no thread count in common; " + REMEDY);
+            throw new WorkloadException(name + ": its options have no thread count in common; " + Figures.REMEDY);
         }
         if (threads != null && !common.contains(threads)) {
             throw new WorkloadException(name + ": not measured with " + threads + " threads, but with "
-                    + Text.list(common) + "; " + REMEDY);
+                    + Text.list(common) + "; " + Figures.REMEDY);
         }
         return Collections.unmodifiableList(
                 threads == null ? new ArrayList<>(common) : Collections.singletonList(threads));
-    }
-
-    private static void checkSegment(String where, BlockRows segment) {
-        if (segment.options.isEmpty()) {
-            throw new WorkloadException(where + " has no options");
-        }
-        if (segment.options.size() > Bounds.OPTIONS) {
-            throw new WorkloadException(where + " has " + segment.options.size() + " options; at most "
-                    + Bounds.OPTIONS + " are planned");
-        }
-        List<String> names = new ArrayList<>();
-        for (OptionRow option : segment.options) {
-            names.add(option.name);
-        }
-        distinct(names, where + " has two options called");
-        for (OptionRow option : segment.options) {
-            String place = where + "/" + option.name;
-            if (option.latencyMs.isEmpty()) {
-                throw new WorkloadException(place + " has no latency; " + REMEDY);
-            }
-            checkRange(option.memoryBytes, place + ": memory_bytes", MOST_BYTES);
-            checkFinite(option.loss, place + ": loss");
-            checkRange(option.bytes, place + ": bytes", MOST_BYTES);
-            checkRange(option.loadMs, place + ": load_ms", MOST_MS);
-            for (Map.Entry<Integer, Double> entry : option.latencyMs.entrySet()) {
-                if (entry.getKey() < 1) {
-                    throw new WorkloadException(place + ": thread count " + entry.getKey() + " is less than 1");
-                }
-                checkRange(entry.getValue(), place + ": latency_ms with " + entry.getKey() + " threads", MOST_MS);
-            }
-        }
-    }
-
-    private static void checkInteraction(String where, int before, BlockRows block) {
-        if (!BlockRows.isInteraction(block.interaction, before, block.options.size())) {
-            throw new WorkloadException(where + ": interaction must have a row for each option of the block before and"
-                    + " a column for each option");
-        }
-        for (List<Double> row : block.interaction) {
-            for (double value : row) {
-                checkFinite(value, where + ": interaction");
-            }
-        }
-    }
-
-    private static void checkFinite(double value, String what) {
-        if (!(Math.abs(value) <= MOST)) {
-            throw refused(value, what, "finite", MOST);
-        }
-    }
-
-    private static void checkAbove(double value, String what) {
-        if (!(value > 0 && value <= MOST)) {
-            throw refused(value, what, "greater than 0", MOST);
-        }
-    }
-
-    private static void checkRange(double value, String what, double most) {
-        if (!(value >= 0 && value <= most)) {
-            throw refused(value, what, "at least 0", most);
-        }
-    }
-
-    private static WorkloadException refused(double value, String what, String wanted, double most) {
-        return new WorkloadException(what + " is " + value + "; it must be a number " + wanted + " and at most "
-                + Text.significant(most, 6));
-    }
-
-    private static void distinct(List<String> names, String problem) {
-        for (int i = 0; i < names.size(); i++) {
-            if (names.indexOf(names.get(i)) < i) {
-                throw new WorkloadException(problem + " '" + names.get(i) + "'");
-            }
-        }
     }
 }

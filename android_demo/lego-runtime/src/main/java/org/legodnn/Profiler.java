@@ -40,8 +40,6 @@ public final class Profiler {
     private final Random random = new Random(0);
     private final Weigher weigher;
     private final int total;
-    /** By thread count, the compositions that were timed. */
-    private final Map<Integer, List<Timed>> timed = new HashMap<>();
     private int done;
 
     private Profiler(Store store, Executor executor, ProfilerOptions options, Progress progress) {
@@ -90,13 +88,14 @@ public final class Profiler {
                 step("weighing");
             }
         });
-        Map<Choice, List<Double>> times = new HashMap<>();
-        for (int threads : options.threads()) {
-            times.putAll(time(threads));
-        }
+        Map<Choice, Latency> latencies = new HashMap<>();
         List<Tail> tails = new ArrayList<>();
         for (int threads : options.threads()) {
-            double[] ratios = ratios(threads, times);
+            Timings timings = time(threads);
+            for (Map.Entry<Choice, List<Double>> entry : timings.times.entrySet()) {
+                latencies.put(entry.getKey(), summary(threads, entry.getValue()));
+            }
+            double[] ratios = ratios(timings.runs, latencies);
             tails.add(Tail.of(ratios, threads, "alone"));
             tails.add(Tail.of(ratios, threads, "after"));
         }
@@ -105,7 +104,7 @@ public final class Profiler {
             for (Option option : segment.options) {
                 List<Latency> latency = new ArrayList<>();
                 for (int threads : options.threads()) {
-                    latency.add(summary(threads, times.get(new Choice(segment.name, option.name, threads))));
+                    latency.add(latencies.get(new Choice(segment.name, option.name, threads)));
                 }
                 Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
@@ -153,19 +152,12 @@ public final class Profiler {
      * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
      * the tail after another composition, and no shorter than that of one which runs again and again.
      */
-    private double[] ratios(int threads, Map<Choice, List<Double>> times) {
-        Map<Choice, Double> medians = new HashMap<>();
-        for (Map.Entry<Choice, List<Double>> entry : times.entrySet()) {
-            if (entry.getKey().threads == threads) {
-                medians.put(entry.getKey(), summary(threads, entry.getValue()).medianMs);
-            }
-        }
-        List<Timed> runs = timed.get(threads);
+    private static double[] ratios(List<Timed> runs, Map<Choice, Latency> latencies) {
         double[] ratios = new double[runs.size()];
         for (int i = 0; i < ratios.length; i++) {
             double predicted = 0;
             for (Choice choice : runs.get(i).choices) {
-                predicted += medians.get(choice);
+                predicted += latencies.get(choice).medianMs;
             }
             ratios[i] = predicted > 0 ? runs.get(i).ms / predicted : 1;
         }
@@ -178,23 +170,28 @@ public final class Profiler {
         double ms;
     }
 
-    /** Milliseconds of every run of every option. */
-    private Map<Choice, List<Double>> time(int threads) {
-        timed.put(threads, new ArrayList<Timed>());
-        Map<Choice, List<Double>> times = new HashMap<>();
+    /** What was timed at one thread count. */
+    private static final class Timings {
+        /** Milliseconds of every run of every option. */
+        final Map<Choice, List<Double>> times = new HashMap<>();
+        final List<Timed> runs = new ArrayList<>();
+    }
+
+    private Timings time(int threads) {
+        Timings timings = new Timings();
         for (int pass = 0; pass < passes(threads); pass++) {
             int before = options.rounds * pass / passes(threads);
             int rounds = options.rounds * (pass + 1) / passes(threads) - before;
             for (int group = 0; group < groups(threads); group++) {
                 Chain chain = new Chain(store, executor);
                 try {
-                    time(chain, composed(chain, threads, group, times), rounds, times);
+                    time(chain, composed(chain, threads, group, timings.times), rounds, timings);
                 } finally {
                     chain.retain(Collections.<Choice>emptyList());
                 }
             }
         }
-        return times;
+        return timings;
     }
 
     /** The compositions of a group, loaded; each of their options gets a list of times if it has none. */
@@ -217,11 +214,10 @@ public final class Profiler {
     }
 
     /** Run every segment of the compositions once in each round, in whole chains that are mixed from them. */
-    private void time(Chain chain, List<Chain.Composition> composed, int rounds, Map<Choice, List<Double>> times) {
+    private void time(Chain chain, List<Chain.Composition> composed, int rounds, Timings timings) {
         int segments = store.manifest().segments.size();
         int threads = composed.get(0).choices.get(0).threads;
         Map<String, float[]> image = image();
-        List<Timed> runs = timed.get(threads);
         for (int round = -WARM_UP_ROUNDS; round < rounds; round++) {
             List<List<Chain.Composition>> orders = new ArrayList<>();
             for (int s = 0; s < segments; s++) {
@@ -240,11 +236,11 @@ public final class Profiler {
                     run.choices.add(one.choices.get(s));
                     run.ms += (end - start) / 1e6;
                     if (round >= 0) {
-                        times.get(one.choices.get(s)).add((end - start) / 1e6);
+                        timings.times.get(one.choices.get(s)).add((end - start) / 1e6);
                     }
                 }
                 if (round >= 0) {
-                    runs.add(run);
+                    timings.runs.add(run);
                 }
             }
             step("timing with " + threads + (threads == 1 ? " thread" : " threads"));

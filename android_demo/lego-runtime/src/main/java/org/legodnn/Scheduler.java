@@ -6,7 +6,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.SortedMap;
 import java.util.TreeSet;
 
 import org.legodnn.json.Bounds;
@@ -165,25 +164,27 @@ public final class Scheduler {
             Map<String, Double> tail) {
         Deadline deadline = Deadline.after(deadlineMs);
         Limits limits = limits(budget);
-        Fraction[] slow = slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown);
-        List<Map<Integer, Fraction>> stretch = stretches(
-                budget, tail == null ? Collections.<String, Double>emptyMap() : tail);
-        Instance instance = new Instance(models, slow, stretch, running(running), charges && running != null);
+        Instance instance = new Instance(
+                models,
+                slowdowns(slowdown == null ? Collections.<String, Double>emptyMap() : slowdown),
+                stretches(limits, tail == null ? Collections.<String, Double>emptyMap() : tail),
+                running(running),
+                charges && running != null);
         Optimum found = Optimum.of(instance, limits, deadline);
         if (found == null) {
-            throw new InfeasibleException(report(instance, limits, budget, slow, stretch, Deadline.after(deadlineMs)));
+            throw new InfeasibleException(report(instance, limits, budget, Deadline.after(deadlineMs)));
         }
-        Plan plan = plan(budget, found, slow, stretch, instance);
+        Plan plan = plan(instance, limits, budget, found);
         last = new Last(plan, found.chosen);
         return plan;
     }
 
     private Limits limits(Budget budget) {
         checkNames(budget.latencyByModel(), "the budget limits the latency of");
+        checkNames(budget.quantileByModel(), "the budget has a quantile for");
         Fraction[] latency = new Fraction[models.length];
         double[] quantile = new double[models.length];
         Double[] accuracy = new Double[models.length];
-        checkNames(budget.quantileByModel(), "the budget has a quantile for");
         for (int m = 0; m < models.length; m++) {
             ModelTable table = tables.get(m);
             if (budget.cores() != null && table.rateHz == null) {
@@ -214,16 +215,16 @@ public final class Scheduler {
     }
 
     /** By model and thread count, how many times its latency has to be within its limit; 1 if unknown. */
-    private List<Map<Integer, Fraction>> stretches(Budget budget, Map<String, Double> tail) {
+    private List<Map<Integer, Fraction>> stretches(Limits limits, Map<String, Double> tail) {
         checkFactors(tail, "tail");
         List<Map<Integer, Fraction>> found = new ArrayList<>();
-        for (ModelTable table : tables) {
-            double quantile = quantile(table, budget);
+        for (int m = 0; m < models.length; m++) {
+            ModelTable table = tables.get(m);
             Map<Integer, Fraction> each = new HashMap<>();
             for (int threads : table.threadCounts) {
-                Double stretch = table.stretch(threads, quantile);
-                if (stretch == null && latencyLimit(table, budget) != null) {
-                    throw unknownTail(table, threads, quantile);
+                Double stretch = table.tails.stretch(threads, limits.quantile[m]);
+                if (stretch == null && limits.latency[m] != null) {
+                    throw table.tails.unknown(table.name, threads, limits.quantile[m]);
                 }
                 Fraction times = stretch == null || stretch == 1 ? Fraction.ONE : Fraction.of(stretch);
                 Double more = tail.get(table.name);
@@ -232,17 +233,6 @@ public final class Scheduler {
             found.add(each);
         }
         return found;
-    }
-
-    private static ProfileException unknownTail(ModelTable table, int threads, double quantile) {
-        SortedMap<Double, Double> tail = table.tails == null ? null : table.tails.get(threads);
-        double greatest = tail == null || tail.isEmpty() ? Tail.LEAST_QUANTILE : tail.lastKey();
-        return new ProfileException(table.name + ": a limit that " + Text.significant(100 * quantile, 6)
-                + " % of inferences must keep cannot be promised, since its profile "
-                + (greatest == Tail.LEAST_QUANTILE ? "knows medians alone"
-                        : "knows quantiles up to " + Text.significant(greatest, 6))
-                + " (" + threads + (threads > 1 ? " threads" : " thread") + "); measure again, or plan for less:"
-                + " quantile " + Text.significant(greatest, 6));
     }
 
     private void checkFactors(Map<String, Double> factors, String what) {
@@ -301,16 +291,14 @@ public final class Scheduler {
         }
     }
 
-    private Plan plan(Budget budget, Optimum found, Fraction[] slow, List<Map<Integer, Fraction>> stretch,
-            Instance instance) {
+    private Plan plan(Instance instance, Limits limits, Budget budget, Optimum found) {
         CompositionSums[] chosen = found.chosen;
         List<ModelPlan> parts = new ArrayList<>();
         double[] worth = new double[chosen.length];
         double[] charged = new double[chosen.length];
         for (int m = 0; m < chosen.length; m++) {
             ModelTable table = tables.get(m);
-            parts.add(modelPlan(table, chosen[m], slow[m], stretch.get(m), latencyLimit(table, budget),
-                    quantile(table, budget)));
+            parts.add(modelPlan(instance, limits, m, chosen[m]));
             worth[m] = chosen[m] == null ? 0 : table.weight * parts.get(m).accuracy;
             charged[m] = instance.isCharged() ? chargeOf(table, instance.running(m), chosen[m]) : 0;
         }
@@ -336,8 +324,10 @@ public final class Scheduler {
         return Numbers.exactSum(charged);
     }
 
-    private static ModelPlan modelPlan(ModelTable table, CompositionSums chosen, Fraction slowdown,
-            Map<Integer, Fraction> stretch, Double limitMs, double quantile) {
+    private ModelPlan modelPlan(Instance instance, Limits limits, int m, CompositionSums chosen) {
+        ModelTable table = tables.get(m);
+        Double limitMs = limits.latency[m] == null ? null : limits.latency[m].doubleValue();
+        double quantile = limits.quantile[m];
         if (chosen == null) {
             return ModelPlan.suspended(table.name, limitMs, quantile);
         }
@@ -346,11 +336,12 @@ public final class Scheduler {
             BlockRows block = table.blocks.get(b);
             options.put(block.name, block.options.get(chosen.option(b)).name);
         }
-        boolean known = table.stretch(chosen.threads, quantile) != null;
+        boolean known = table.tails.stretch(chosen.threads, quantile) != null;
+        Fraction slowdown = instance.slowdown[m];
         double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
         return new ModelPlan(table.name, false, chosen.threads, options, chosen.accuracy, table.accuracyError,
                 milliseconds(chosen.latency, slowdown), limitMs, quantile,
-                known ? milliseconds(chosen.latency, slowdown.times(stretch.get(chosen.threads))) : null, chosen.memory,
+                known ? milliseconds(chosen.latency, instance.factor(m, chosen.threads)) : null, chosen.memory,
                 Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
     }
 
@@ -360,13 +351,12 @@ public final class Scheduler {
                 : Fraction.of(latency).times(factor).over(Fraction.of(1_000_000L)).doubleValue();
     }
 
-    private Infeasible report(Instance instance, Limits limits, Budget budget, Fraction[] slow,
-            List<Map<Integer, Fraction>> stretch, Deadline deadline) {
+    private Infeasible report(Instance instance, Limits limits, Budget budget, Deadline deadline) {
         InfeasibilityReport why = new InfeasibilityReport(instance, limits, deadline);
         List<Limit> entries = new ArrayList<>();
         for (InfeasibilityReport.Entry entry : why.entries) {
             String model = entry.model < 0 ? null : tables.get(entry.model).name;
-            Double quantile = entry.kind == Limit.Kind.LATENCY ? quantile(tables.get(entry.model), budget) : null;
+            Double quantile = entry.kind == Limit.Kind.LATENCY ? limits.quantile[entry.model] : null;
             entries.add(new Limit(entry.kind, model, quantile, entry.value, entry.needed, entry.clashes));
         }
         List<String> suspended = new ArrayList<>();
@@ -375,7 +365,7 @@ public final class Scheduler {
                 suspended.add(table.name);
             }
         }
-        Plan nearest = why.nearest == null ? null : plan(budget, why.nearest, slow, stretch, instance);
+        Plan nearest = why.nearest == null ? null : plan(instance, limits, budget, why.nearest);
         return new Infeasible(budget, entries, nearest, why.excess, suspended);
     }
 }

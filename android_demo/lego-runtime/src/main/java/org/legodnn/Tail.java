@@ -22,7 +22,7 @@ public final class Tail {
     /** The least quantile, the median. */
     static final double LEAST_QUANTILE = 0.5;
     /** The quantiles that are kept, as far as there are enough inferences. */
-    private static final double[] QUANTILES = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
+    static final double[] QUANTILES = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
     private static final double LEAST_STRETCH = 1e-3;
 
     /** Thread count. */
@@ -95,53 +95,6 @@ public final class Tail {
         JsonObject json = new JsonObject().put("threads", threads).put("condition", condition).put("other", other);
         return json.put("inferences", inferences).put("quantiles", new ArrayList<>(stretch.keySet()))
                 .put("stretch", new ArrayList<>(stretch.values()));
-    }
-
-    /** The stretch at the least quantile of a tail that is no less than this one; null if there is none. */
-    static Double at(SortedMap<Double, Double> stretch, double quantile) {
-        SortedMap<Double, Double> kept = stretch == null ? null : stretch.tailMap(quantile);
-        return kept == null || kept.isEmpty() ? null : kept.get(kept.firstKey());
-    }
-
-    /**
-     * By thread count, by quantile, how many times its planned latency an inference of a profile's model takes at most:
-     * what was learned in use, else the longer of alone and after another composition. Null if no tail is known.
-     */
-    static SortedMap<Integer, SortedMap<Double, Double>> planned(List<Tail> tails) {
-        SortedMap<Integer, SortedMap<Double, Double>> planned = new TreeMap<>();
-        for (Tail tail : tails) {
-            if (tail.other == null && !tail.condition.equals("beside") && !planned.containsKey(tail.threads)) {
-                SortedMap<Double, Double> row = planned(tails, tail.threads);
-                if (!row.isEmpty()) {
-                    planned.put(tail.threads, row);
-                }
-            }
-        }
-        return planned.isEmpty() ? null : planned;
-    }
-
-    private static SortedMap<Double, Double> planned(List<Tail> tails, int threads) {
-        SortedMap<Double, Double> used = find(tails, threads, "use");
-        SortedMap<Double, Double> alone = find(tails, threads, "alone");
-        SortedMap<Double, Double> after = find(tails, threads, "after");
-        SortedMap<Double, Double> row = new TreeMap<>();
-        for (double quantile : QUANTILES) {
-            Double stretch = at(used == null ? alone : used, quantile);
-            Double longer = used == null ? at(after, quantile) : null;
-            if (stretch != null) {
-                row.put(quantile, longer == null ? stretch : Double.valueOf(Math.max(stretch, longer)));
-            }
-        }
-        return row;
-    }
-
-    private static SortedMap<Double, Double> find(List<Tail> tails, int threads, String condition) {
-        for (Tail tail : tails) {
-            if (tail.threads == threads && tail.other == null && tail.condition.equals(condition)) {
-                return tail.stretch;
-            }
-        }
-        return null;
     }
 
     /** Check a quantile that an application gives. */

@@ -68,7 +68,7 @@ public class SchedulerTest {
             for (int n : threads) {
                 tails.put(n, new TreeMap<>(Collections.singletonMap(0.95, 1 + n * random.nextDouble() / 4)));
             }
-            table = table.withTails(tails);
+            table = table.withTails(Tails.of(tails));
         }
         if (random.nextInt(4) == 0) {
             table = table.withMinAccuracy(random.nextDouble() * 0.7);
@@ -180,7 +180,7 @@ public class SchedulerTest {
             charge += now == null || kept ? 0 : one.charge.of(option);
         }
         double accuracy = table.link.at(loss);
-        if (table.latencyMs != null && ns * slow * table.stretch(threads, 0.95) > table.latencyMs * 1e6
+        if (table.latencyMs != null && ns * slow * table.tails.stretch(threads, 0.95) > table.latencyMs * 1e6
                 || table.minAccuracy != null && accuracy < table.minAccuracy) {
             return Double.NaN;
         }

@@ -90,9 +90,9 @@ final class Vectors {
         return data.has("threads") ? table.withThreads((int) number(data.get("threads"))) : table;
     }
 
-    private static SortedMap<Integer, SortedMap<Double, Double>> tails(JsonObject data) {
+    private static Tails tails(JsonObject data) {
         if (data == null) {
-            return null;
+            return Tails.UNKNOWN;
         }
         SortedMap<Integer, SortedMap<Double, Double>> tails = new TreeMap<>();
         for (String threads : data.keys()) {
@@ -103,7 +103,7 @@ final class Vectors {
             }
             tails.put(Integer.parseInt(threads), tail);
         }
-        return tails;
+        return Tails.of(tails);
     }
 
     static double[] doubles(List<?> values) {

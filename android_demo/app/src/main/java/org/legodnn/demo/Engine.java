@@ -11,6 +11,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.legodnn.Budget;
 import org.legodnn.Device;
@@ -19,15 +22,12 @@ import org.legodnn.InfeasibleException;
 import org.legodnn.LegoException;
 import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
-import org.legodnn.MemoryMonitor;
-import org.legodnn.MemoryPolicy;
 import org.legodnn.Profile;
 import org.legodnn.ProfileException;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.Progress;
 import org.legodnn.Store;
-import org.legodnn.Switch;
 import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
 import org.tensorflow.lite.TensorFlowLite;
@@ -76,7 +76,9 @@ final class Engine {
     private final Executor executor;
     private final boolean runs;
     private final ProfilerOptions options;
-    private final ExecutorService planning = Executors.newSingleThreadExecutor();
+    /** What is asked for after {@link #close} is dropped. */
+    private final ExecutorService planning = new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS,
+            new LinkedBlockingQueue<Runnable>(), new ThreadPoolExecutor.DiscardPolicy());
     private final ExecutorService measuring = Executors.newSingleThreadExecutor();
     private final AtomicReference<Budget> wanted = new AtomicReference<>();
 
@@ -87,9 +89,7 @@ final class Engine {
     private String problem;
     private boolean own;
     private boolean following;
-    private MemoryMonitor monitor;
-    private Long spareBytes;
-
+    private final MemoryFollower follower;
     private LegoRuntime runtime;
 
     private volatile Measurement measurement;
@@ -115,6 +115,7 @@ final class Engine {
         this.executor = executor == null ? new PlanOnlyExecutor() : executor;
         this.runs = executor != null;
         this.options = options;
+        this.follower = new MemoryFollower(this.context, planning, new FollowListener());
         planning.execute(new Runnable() {
             @Override
             public void run() {
@@ -158,11 +159,16 @@ final class Engine {
             @Override
             public void run() {
                 following = wished;
-                if (runtime != null && !closed) {
-                    stopMeasuring();
-                    startOrStopFollowing();
-                    measure();
+                if (runtime == null || closed) {
+                    return;
                 }
+                stopMeasuring();
+                try {
+                    startOrStopFollowing();
+                } catch (LegoException e) {
+                    fail(e);
+                }
+                measure();
             }
         });
     }
@@ -287,56 +293,33 @@ final class Engine {
         measure();
     }
 
-    /** Let a monitor limit the runtime's memory, or undo that. */
     private void startOrStopFollowing() {
-        if (following && monitor == null) {
-            monitor = new MemoryMonitor(context, runtime, MemoryPolicy.of(runtime.scheduler()), new FollowListener());
-            monitor.start();
-        } else if (!following && monitor != null) {
-            monitor.close();
-            monitor = null;
-            spareBytes = null;
-            runtime.setSpareMemory(null);
+        if (following) {
+            follower.start(runtime);
+        } else {
+            follower.undo();
         }
     }
 
-    /** Shows, on the planning thread, what the monitor did; what comes of one that was closed meanwhile is no news. */
-    private final class FollowListener implements MemoryMonitor.Listener {
-        private final LegoRuntime of = runtime;
-
+    private final class FollowListener implements MemoryFollower.Listener {
         @Override
-        public void onSpareMemory(final Long spare, Switch done) {
-            planning.execute(new Runnable() {
-                @Override
-                public void run() {
-                    if (of == runtime && monitor != null && !closed) {
-                        spareBytes = spare;
-                        stopMeasuring();
-                        measure();
-                    }
-                }
-            });
+        public void onSpareMemory() {
+            if (!closed) {
+                stopMeasuring();
+                measure();
+            }
         }
 
         @Override
-        public void onFailed(final LegoException failed) {
-            planning.execute(new Runnable() {
-                @Override
-                public void run() {
-                    if (of == runtime && monitor != null && !closed) {
-                        fail(failed);
-                    }
-                }
-            });
+        public void onFailed(LegoException failed) {
+            if (!closed) {
+                fail(failed);
+            }
         }
     }
 
     private void closeRuntime() {
-        if (monitor != null) {
-            monitor.close();
-            monitor = null;
-            spareBytes = null;
-        }
+        follower.stop();
         if (runtime != null) {
             runtime.close();
         }
@@ -416,7 +399,7 @@ final class Engine {
 
     /** Show the running plan, and measure it if it can be run. */
     private void measure() {
-        Measurement next = new Measurement(runtime, stores, digits, problem, spareBytes) {
+        Measurement next = new Measurement(runtime, stores, digits, problem, follower.spareBytes()) {
             @Override
             void onScreen(Screen screen) {
                 show(this, screen);

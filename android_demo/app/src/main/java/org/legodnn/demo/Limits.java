@@ -92,7 +92,7 @@ final class Limits {
                 }
                 sum += fastest;
             }
-            Double stretch = table.stretch(threads, Tail.DEFAULT_QUANTILE);
+            Double stretch = table.tails.stretch(threads, Tail.DEFAULT_QUANTILE);
             least = Math.min(least, sum * (stretch == null ? 1 : stretch));
         }
         return least;

@@ -20,6 +20,7 @@ import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Assets;
+import org.legodnn.Budget;
 import org.legodnn.Executor;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
@@ -182,6 +183,17 @@ public class EngineTest implements Engine.Listener {
         start(); // the next time the app is opened
         awaitMeasured();
         assertTrue(ready.own);
+    }
+
+    @Test
+    public void whatIsAskedForAfterClosingIsDropped() throws Exception {
+        awaitMeasured();
+        engine.close();
+        engine.follow(true);
+        engine.profile();
+        engine.setBudget(Budget.none());
+        engine.close();
+        assertEquals(0, steps);
     }
 
     @Test

@@ -55,7 +55,7 @@ final class Candidates {
         return of(model, points, cores).withPresent(instance, limits, m);
     }
 
-    /** The staircase under a latency limit for each thread count, without the points below a least accuracy (null for none). */
+    /** The staircase under a limit for each thread count, without points below a least accuracy (null for none). */
     private static int[] staircasePoints(CompiledModel model, long[] limitsNs, Double leastAccuracy) {
         int[] points = model.staircasesUnder(limitsNs);
         if (leastAccuracy == null) {
@@ -71,13 +71,17 @@ final class Candidates {
         return Arrays.copyOf(kept, count);
     }
 
-    /** All points of the frontier within the latency limit of their thread count and a least accuracy (null for none), ascending in memory. */
+    /**
+     * All points of the frontier within the latency limit of their thread count and a least accuracy (null for none),
+     * ascending in memory.
+     */
     private static int[] pointsWithin(CompiledModel model, long[] limitsNs, Double leastAccuracy) {
         Frontier f = model.frontier;
         int[] kept = new int[f.size()];
         int count = 0;
         for (int i = 0; i < kept.length; i++) {
-            if (f.latency[i] <= limitsNs[model.indexOf(f.threads[i])] && (leastAccuracy == null || f.accuracy[i] >= leastAccuracy)) {
+            if (f.latency[i] <= limitsNs[model.indexOf(f.threads[i])]
+                    && (leastAccuracy == null || f.accuracy[i] >= leastAccuracy)) {
                 kept[count++] = i;
             }
         }

@@ -208,7 +208,8 @@ final class ChargedSearch {
         for (Part part : parts) {
             for (int i = 0; i < part.sums[0].length; i++) {
                 double accuracy = model.accuracy(part.sums[2][i]);
-                if (part.sums[0][i] > room || part.sums[1][i] > latencyLimits[part.n] || least != null && accuracy < least) {
+                if (part.sums[0][i] > room || part.sums[1][i] > latencyLimits[part.n]
+                        || least != null && accuracy < least) {
                     continue;
                 }
                 all.memory[at] = part.sums[0][i];

@@ -8,7 +8,7 @@ public final class Instance {
     /** The compiled tables. */
     final CompiledModel[] models;
     /** By model, how many times slower than profiled it runs. */
-    final Fraction[] slowdown;
+    public final Fraction[] slowdown;
     /** The nearest doubles of the slow-downs. */
     final double[] slowdownFactor;
     /**
@@ -42,7 +42,7 @@ public final class Instance {
     }
 
     /** What the profiled latency of model `m` is multiplied with before its limit is applied. */
-    Fraction factor(int m, int threads) {
+    public Fraction factor(int m, int threads) {
         Fraction times = stretch.get(m).get(threads);
         return times == Fraction.ONE ? slowdown[m] : slowdown[m].times(times);
     }

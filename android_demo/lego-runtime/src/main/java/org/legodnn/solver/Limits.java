@@ -10,9 +10,9 @@ public final class Limits {
     /** Billionths of a core for all models together. */
     public final Long cores;
     /** By model, milliseconds at its quantile, exactly as given. */
-    final Fraction[] latency;
+    public final Fraction[] latency;
     /** By model, the share of inferences that must keep its limit of latency. */
-    final double[] quantile;
+    public final double[] quantile;
     /** By model, the least accuracy. */
     final Double[] accuracy;
 

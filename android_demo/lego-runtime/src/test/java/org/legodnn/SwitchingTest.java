@@ -1,0 +1,196 @@
+package org.legodnn;
+
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertSame;
+import static org.junit.Assert.assertThrows;
+import static org.junit.Assert.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+
+import org.junit.Test;
+
+/** Switches replace only what changes, may fail, and inference goes on meanwhile. */
+public class SwitchingTest extends RuntimeTestBase {
+    @Test
+    public void onlyWhatChangesIsLoaded() {
+        try (LegoRuntime runtime = open(model(chain), model(graph))) {
+            assertEquals(7, executor.loads.size());
+            executor.loads.clear();
+            Switch done = runtime.setBudget(memory(27000)); // 28000 without a limit
+            assertEquals(Collections.singletonList("block1/s1.tflite"), executor.loads);
+            assertEquals(Collections.singletonList("chain/block1=s1"), done.loaded);
+            assertEquals(Collections.singletonList("chain/block1=s0"), done.dropped);
+            assertSame(done, runtime.lastSwitch());
+            assertTrue(done.planMs > 0 && done.switchMs > 0);
+            executor.loads.clear();
+            assertTrue("nothing changes", runtime.setBudget(memory(27500)).loaded.isEmpty());
+            assertTrue(executor.loads.isEmpty());
+            assertEquals("what is not used is let go", 7, executor.open.get());
+        }
+        assertEquals("closing lets go of everything", 0, executor.open.get());
+    }
+
+    @Test
+    public void aFailedLoadLeavesTheOldPlan() {
+        try (LegoRuntime runtime = open(model(chain), model(graph))) {
+            Plan before = runtime.plan();
+            executor.broken = "up/s2";
+            assertThrows(StoreException.class, () -> runtime.setBudget(memory(20000)));
+            assertSame(before, runtime.plan());
+            assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);
+            assertNotNull(runtime.infer("graph", X));
+            assertEquals("nothing of the failed switch stays loaded", 7, executor.open.get());
+            executor.broken = null;
+            runtime.setBudget(memory(20000));
+            assertTrue(runtime.plan().memoryBytes() <= 20000);
+        }
+        assertEquals(0, executor.open.get());
+    }
+
+    @Test
+    public void aFileThatWasDamagedMeanwhileIsNotLoaded() throws IOException {
+        try (LegoRuntime runtime = open(model(chain))) {
+            File file = new File(chain.folder(), "block1/s1.tflite");
+            Files.write(file.toPath(), AffineExecutor.file(7, 7));
+            assertTrue(file.setLastModified(1_000_000_000_000L));
+            assertThrows(StoreException.class, () -> runtime.setBudget(memory(11000)));
+            assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);
+        }
+    }
+
+    @Test
+    public void whereNewAndOldDoNotFitTogetherTheOldGoesFirst() {
+        List<Choice> one = Collections.singletonList(new Choice("b", "s0", 1));
+        Change grows = new Change("a", one, one, 10, 40, true);
+        Change shrinks = new Change("b", one, one, -30, 20, true);
+        List<Change> ordered = Change.inOrder(Arrays.asList(grows, shrinks), 100, 115L);
+        assertEquals("b", ordered.get(0).model);
+        assertFalse("100 + 20 is more than 115", ordered.get(0).beside);
+        assertTrue("70 + 40 is not", ordered.get(1).beside);
+        assertTrue(Change.inOrder(Arrays.asList(grows, shrinks), 100, null).get(0).beside);
+
+        LegoModel only = model(chain);
+        try (LegoRuntime runtime = new LegoRuntime(
+                executor, Collections.singletonList(only), SwitchCharge.NONE, memory(12000))) {
+            executor.loads.clear();
+            runtime.setBudget(memory(10500)); // 12000 held, 2 blocks of 3000 and less to load
+            assertArrayEquals(TestStores.expected(X, 2, 0), runtime.infer("chain", X), EXACT);
+            executor.broken = "block1/s0";
+            assertThrows(StoreException.class, () -> runtime.setBudget(memory(12000)));
+            assertArrayEquals("what had been let go is loaded again", TestStores.expected(X, 2, 0),
+                    runtime.infer("chain", X), EXACT);
+            assertEquals(3, executor.open.get());
+        }
+    }
+
+    @Test
+    public void aModelThatCannotEvenBeLoadedAgainSaysSoAndStartsWhenItCan() {
+        try (LegoRuntime runtime = new LegoRuntime(
+                executor, Collections.singletonList(model(chain)), SwitchCharge.NONE, memory(12000))) {
+            executor.broken = "block1";
+            StoreException error = assertThrows(StoreException.class, () -> runtime.setBudget(memory(10500)));
+            assertEquals("both failures are told", 1, error.getSuppressed().length);
+            SuspendedException stands = assertThrows(SuspendedException.class, () -> runtime.infer("chain", X));
+            assertTrue(stands.getMessage(),
+                    stands.getMessage().startsWith("'chain' cannot be loaded any more: block1"));
+            executor.broken = null;
+            runtime.setBudget(memory(12000));
+            assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);
+        }
+    }
+
+    @Test
+    public void anInferenceEndsOnThePlanThatItStartedWith() throws Exception {
+        try (LegoRuntime runtime = open(model(chain))) {
+            executor.slowNs = TimeUnit.MILLISECONDS.toNanos(60);
+            CountDownLatch started = new CountDownLatch(1);
+            AtomicReference<float[]> found = new AtomicReference<>();
+            Thread thread = new Thread(() -> {
+                started.countDown();
+                found.set(runtime.infer("chain", X));
+            });
+            thread.start();
+            started.await();
+            Thread.sleep(30);
+            runtime.setBudget(memory(8000));
+            assertArrayEquals(TestStores.expected(X, 2, 2), runtime.infer("chain", X), EXACT);
+            thread.join();
+            assertArrayEquals(TestStores.expected(X, 0, 0), found.get(), EXACT);
+        }
+    }
+
+    @Test
+    public void manyThreadsInferWhilePlansChange() throws Exception {
+        LegoRuntime runtime = open(model(chain), model(graph));
+        Set<String> possible = ConcurrentHashMap.newKeySet();
+        for (int a = 0; a < 3; a++) {
+            for (int b = 0; b < 3; b++) {
+                possible.add(Arrays.toString(TestStores.expected(X, a, b)));
+            }
+        }
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        AtomicInteger inferences = new AtomicInteger();
+        Set<String> seen = ConcurrentHashMap.newKeySet();
+        List<Thread> threads = new ArrayList<>();
+        CountDownLatch ended = new CountDownLatch(1);
+        for (int t = 0; t < 4; t++) {
+            String name = t % 2 == 0 ? "chain" : "graph";
+            Thread thread = new Thread(() -> {
+                try {
+                    while (ended.getCount() > 0) {
+                        float[] found = runtime.infer(name, X);
+                        inferences.incrementAndGet();
+                        if (name.equals("chain") && !possible.contains(Arrays.toString(found))) {
+                            throw new AssertionError("a mixture of plans: " + Arrays.toString(found));
+                        }
+                        seen.add(name + Arrays.toString(found));
+                    }
+                } catch (Throwable e) {
+                    failure.compareAndSet(null, e);
+                }
+            });
+            threads.add(thread);
+            thread.start();
+        }
+        int failed = 0;
+        Random random = new Random(0);
+        for (int i = 0; i < 400 && failure.get() == null; i++) {
+            String other = "s" + random.nextInt(3); // what runs can always be loaded again
+            boolean runs = runtime.plan().get("chain").options.get("block1").equals(other);
+            executor.broken = i % 3 == 0 && !runs ? "block1/" + other : null;
+            try {
+                runtime.setBudget(memory(20000 + random.nextInt(8000)));
+            } catch (StoreException e) {
+                failed++;
+            }
+        }
+        ended.countDown();
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        runtime.close();
+        if (failure.get() != null) {
+            throw new AssertionError(failure.get());
+        }
+        assertEquals(0, executor.open.get());
+        assertTrue("switches failed under way: " + failed, failed > 10);
+        assertTrue("plans changed under way: " + seen.size(), seen.size() > 6);
+        assertTrue("inferences went on: " + inferences, inferences.get() > 400);
+    }
+}

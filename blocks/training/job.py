@@ -112,7 +112,7 @@ def training_work(recipe: Recipe, model: keras.Model, pieces: Sequence[Piece], d
     """
     shared = {
         "recipe": to_json(recipe),
-        "model": sent_model(recipe.model, model),
+        "model": sent_model(recipe.model, model, recipe.custom),
         "segments": _fingerprint(pieces),
         "train": sent_images(data.train.x),
         "val": sent_images(data.val.first(WATCHED_IMAGES).x),

@@ -16,7 +16,7 @@ from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
-from legodnn.blocks.kept_channels import kept_array, kept_channels
+from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -54,10 +54,11 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
             lost = _sparsities([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})
-            kept = kept_channels(pieces[0], [removed for _, removed in made])
-            work.write("model", {"kept": kept_array(kept)})
+            kept = {"model": kept_channels(pieces[0], [removed for _, removed in made])}
             students = {"model": [student for student, _ in made]}
-            options, left_out = export_options(work, source.data, pieces, students, {}, LocalProcesses(1), progress)
+            options, left_out = export_options(
+                work, source.data, pieces, students, kept, {}, LocalProcesses(1), progress
+            )
             chain = OptionChain(
                 [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces], output_names(pieces)
             )
@@ -69,7 +70,7 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
             ):
                 known[composition] = measured
             accuracy, fit = measured_accuracy([known[c].metric for c in every], source.metric_name, source.described)
-            manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, left_out, {"model": kept})
+            manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, left_out, kept)
             write_store(path, work, manifest)
             work.remove()
     return Store(path)

@@ -21,7 +21,7 @@ from legodnn.blocks.importing.data import Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.sent_source import images_of, sent_images
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Team, Work
-from legodnn.blocks.jobs.packed import file_array
+from legodnn.blocks.jobs.packed import file_array, packed_bytes
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import LegoError
 from legodnn.progress import Progress, no_progress
@@ -42,20 +42,20 @@ def evaluation_work(
         options: the exported options of every segment.
         threads: threads that each job runs files with.
     """
-    y, split = source.val.y, source.val
+    y = source.val.y
     described = {
         "stages": [[p.inputs, p.outputs] for p in pieces],
         "outputs": output_names(pieces),
         "metric": metric,
         "heads": [asdict(head) for head in source.heads],
-        "labels": "several" if isinstance(y, tuple) else "one" if y is not None else "none",
+        "several": isinstance(y, tuple),
         "threads": threads,
     }
     files = [[file_array(o.many.read_bytes()) for o in options[p.name]] for p in pieces]
-    images, labels = sent_images(split.x), list(y) if isinstance(y, tuple) else [] if y is None else [y]
+    labels = list(y) if isinstance(y, tuple) else [] if y is None else [y]
+    images = sent_images(source.val.x)
     shared = {"described": json.dumps(described), "files": files, "images": images, "labels": labels}
-    size = sum(f.nbytes for row in files for f in row) + sum(v.nbytes for v in images.values() if hasattr(v, "nbytes"))
-    return Work("legodnn.blocks.evaluation_job:evaluating", shared, _BYTES + 2 * size)
+    return Work("legodnn.blocks.evaluation_job:evaluating", shared, _BYTES + 2 * packed_bytes(shared))
 
 
 def evaluating(shared: Mapping[str, Any]) -> DoesJob:
@@ -66,7 +66,7 @@ def evaluating(shared: Mapping[str, Any]) -> DoesJob:
         for (inputs, outputs), files in zip(told["stages"], shared["files"], strict=True)
     ]
     chain = OptionChain(stages, tuple(told["outputs"]))
-    labels = {"several": tuple(shared["labels"]), "none": None}.get(told["labels"], (*shared["labels"], None)[0])
+    labels = tuple(shared["labels"]) if told["several"] else next(iter(shared["labels"]), None)
     split = Split(images_of(shared["images"]), labels)
     metric = metric_of(told["metric"], split, [Head(**head) for head in told["heads"]])
     original = original_outputs(chain, split)

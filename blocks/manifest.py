@@ -22,6 +22,7 @@ from legodnn.blocks.export.options import (
     mark_dominated,
     option_file,
     option_name,
+    option_place,
     wanted_options,
 )
 from legodnn.blocks.importing.data import Dataset
@@ -153,7 +154,7 @@ def check_manifest(
             piece.name: [
                 placeholder(piece, sparsity, precision)
                 for sparsity, precision in wanted_options(recipe, piece)
-                if f"{piece.name}/{option_name(sparsity, precision)}" not in left_out
+                if option_place(piece.name, sparsity, precision) not in left_out
             ]
             for piece in pieces
         }
@@ -182,7 +183,7 @@ def _build_info(recipe: Recipe, left_out: Mapping[str, str], kept: Mapping[str, 
         recipe=recipe.model_dump(mode="json"),
         left_out=dict(left_out),
         channels={
-            f"{block}/{option_name(sparsity, 'float32')}": layers
+            option_place(block, sparsity, "float32"): layers
             for block, found in kept.items()
             for sparsity, layers in found.by_sparsity(recipe.sparsities).items()
         },

@@ -96,11 +96,13 @@ def build(
                 if work.fresh:
                     _log_estimate(recipe, source, pieces)
                 descendants = train_or_restore_descendants(work, source, pieces, workers, tensorboard, progress)
-                options, found = export_options(work, source.data, pieces, descendants, left_out, workers, progress)
+                kept = {p.name: read_kept(work, p.name) for p in pieces if p.kind == "block"}
+                options, found = export_options(
+                    work, source.data, pieces, descendants, kept, left_out, workers, progress
+                )
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
-                kept = {p.name: read_kept(work, p.name) for p in pieces if p.kind == "block"}
                 manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found, kept)
                 write_store(path, work, manifest)
                 work.remove()

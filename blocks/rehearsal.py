@@ -16,7 +16,7 @@ from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
-from legodnn.blocks.export.options import evaluation_batch, option_name
+from legodnn.blocks.export.options import evaluation_batch, option_place
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import descendant
@@ -95,7 +95,7 @@ def rehearse(
 
         def leave_out(block: str, precision: Precision, reason: ModelError) -> None:
             for sparsity in (0.0, *recipe.sparsities):
-                left_out[f"{block}/{option_name(sparsity, precision)}"] = str(reason)
+                left_out[option_place(block, sparsity, precision)] = str(reason)
 
         for job, outcome in team.run(conversions()):
             try:

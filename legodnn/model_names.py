@@ -46,6 +46,11 @@ def is_saved_model(spec: str) -> bool:
     return (Path(spec) / "saved_model.pb").is_file()
 
 
+def is_function(spec: str) -> bool:
+    """Whether a model is named `module:function`; paths of files and folders may have a colon too."""
+    return ":" in spec and not spec.endswith((*FILES, TFLITE)) and not is_saved_model(spec)
+
+
 def unknown_model(spec: str) -> ModelError:
     """Return the error for a name that no model has."""
     return ModelError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converte
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import calls, macs
 from legodnn.blocks.jobs.job import Job, Workers
-from legodnn.blocks.kept_channels import read_kept
+from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
 from legodnn.manifest import Option, Precision
@@ -95,6 +96,11 @@ def wanted_options(recipe: Recipe, piece: Piece) -> list[tuple[float, Precision]
     return [(sparsity, precision) for precision in recipe.precisions for sparsity in (0.0, *recipe.sparsities)]
 
 
+def option_place(segment: str, sparsity: float, precision: Precision) -> str:
+    """Return what tells an option from those of all segments: 'segment/option'."""
+    return f"{segment}/{option_name(sparsity, precision)}"
+
+
 def option_file(segment: str, option: str) -> str:
     """Return the path of an option's file, relative to the store's folder."""
     return f"{segment}/{option}.tflite"
@@ -105,6 +111,7 @@ def export_options(
     data: Dataset,
     pieces: Sequence[Piece],
     descendants: Mapping[str, Sequence[keras.Model]],
+    kept: Mapping[str, KeptChannels],
     left_out: Mapping[str, str],
     workers: Workers,
     progress: Progress = no_progress,
@@ -116,6 +123,7 @@ def export_options(
         data: supplies the images.
         pieces: the segments.
         descendants: of every block, in the order of the sparsities that have one of their own.
+        kept: what the sparsities leave of every block.
         left_out: options that are not tried, with the reason, by 'segment/option'.
         workers: convert to int8, which may crash; and in all precisions where they divide work.
         progress: shows the options that are done.
@@ -127,73 +135,68 @@ def export_options(
     Raises:
         ModelError: an original cannot be converted to float32.
     """
-    recipe, left_out = work.recipe, dict(left_out)
+    recipe, left_out = work.recipe, {**left_out, **_shared_options(work.recipe, kept)}
     batch = evaluation_batch(pieces)
     calibration = np.arange(max(min(recipe.calibration_images, len(data.train)), batch)) % len(data.train)
     tensors = {pieces[0].inputs[0]: data.train.x[calibration]}
-    exported: dict[tuple[str, str], Exported] = {}
-    count = sum(len(wanted_options(recipe, p)) for p in pieces)
-    with progress("exporting", count) as task, workers.team(CONVERSIONS) as team:
+    models = {(p.name, 0.0): p.model for p in pieces}
+    for block, of_block in kept.items():
+        models |= {(block, recipe.sparsities[i]): m for i, m in zip(of_block.trained, descendants[block], strict=True)}
+    originals = [_Wanted(work, piece, piece.model, 0.0, "float32", tensors, batch) for piece in pieces]
+    others = [
+        _Wanted(work, piece, models[piece.name, sparsity], sparsity, precision, tensors, batch)
+        for piece in pieces
+        for sparsity, precision in wanted_options(recipe, piece)[1:]
+        if option_place(piece.name, sparsity, precision) not in left_out
+    ]
+    exported: dict[str, Exported] = {}
+    by_job: dict[str, _Wanted] = {}
+    with progress("exporting", len(originals) + len(others)) as task, workers.team(CONVERSIONS) as team:
 
         def finish(option: _Wanted) -> None:
-            exported[option.piece.name, option.name] = option.exported()
+            exported[option.place] = option.exported()
             task.step(f"{option.piece.name} {option.name}")
 
-        for piece in pieces:
-            features = [tensors[name] for name in piece.inputs]
-            original = _Wanted(work, piece, piece.model, 0.0, "float32", features, batch)
-            if not original.there:
-                original.write([convert(piece.model, images) for images in original.batches])
-            finish(original)
-            outputs = exported[piece.name, original.name].runner(*features)
-            tensors.update(zip(piece.outputs, outputs, strict=True))
-        by_job: dict[str, _Wanted] = {}
-
-        def conversions() -> Iterator[Job]:
-            """Take or convert all other options here, except for those that are jobs."""
-            for piece in pieces:
-                features = [tensors[name] for name in piece.inputs]
-                of_sparsity = {0.0: piece.model}
-                if piece.kind == "block":
-                    kept = read_kept(work, piece.name)
-                    trained = [recipe.sparsities[i] for i in kept.trained]
-                    of_sparsity |= zip(trained, descendants[piece.name], strict=True)
-                    for sparsity, reason in kept.left_out(recipe.sparsities).items():
-                        names = (option_name(sparsity, precision) for precision in recipe.precisions)
-                        left_out.update({f"{piece.name}/{name}": reason for name in names})
-                for sparsity, precision in wanted_options(recipe, piece)[1:]:
-                    name = option_name(sparsity, precision)
-                    if f"{piece.name}/{name}" in left_out:
-                        task.step(f"{piece.name} {name}")
-                        continue
-                    option = _Wanted(work, piece, of_sparsity[sparsity], sparsity, precision, features, batch)
-                    if option.there:
-                        finish(option)
-                    elif workers.divides or precision == "int8":
-                        job = conversion_job(option.told, option.model, option.batches, precision, features)
-                        by_job[job.name] = option
-                        yield job
-                    else:
-                        try:
-                            option.write([convert(option.model, n, precision, features) for n in option.batches])
-                            finish(option)
-                        except ModelError as e:
-                            leave_out(option, e)
-
-        def leave_out(option: _Wanted, reason: ModelError) -> None:
-            left_out[option.place] = str(reason)
-            task.step(f"{option.piece.name} {option.name}")
-
-        for job, outcome in team.run(conversions()):
-            option = by_job.pop(job.name)
+        def finish_or_leave_out(option: _Wanted, contents: Callable[[], Sequence[bytes]]) -> None:
             try:
-                option.write(converted_files(outcome))
+                option.write(contents())
                 finish(option)
             except ModelError as e:
-                leave_out(option, e)
-    names = {p.name: [option_name(*wanted) for wanted in wanted_options(recipe, p)] for p in pieces}
-    in_order = {p: [exported[p, name] for name in found if (p, name) in exported] for p, found in names.items()}
-    return in_order, left_out
+                left_out[option.place] = str(e)
+                task.step(f"{option.piece.name} {option.name}")
+
+        def conversions() -> Iterator[Job]:
+            """Take or convert options here, except for those that are jobs."""
+            for option in others:
+                if option.there:
+                    finish(option)
+                elif workers.divides or option.precision == "int8":
+                    job = conversion_job(option.told, option.model, option.batches, option.precision, option.features)
+                    by_job[job.name] = option
+                    yield job
+                else:
+                    finish_or_leave_out(option, option.converted)
+
+        for original in originals:
+            if not original.there:
+                original.write(original.converted())
+            finish(original)
+            outputs = exported[original.place].runner(*original.features)
+            tensors.update(zip(original.piece.outputs, outputs, strict=True))
+        for job, outcome in team.run(conversions()):
+            finish_or_leave_out(by_job.pop(job.name), functools.partial(converted_files, outcome))
+    made = [option for option in (*originals, *others) if option.place in exported]
+    return {p.name: [exported[option.place] for option in made if option.piece is p] for p in pieces}, left_out
+
+
+def _shared_options(recipe: Recipe, kept: Mapping[str, KeptChannels]) -> dict[str, str]:
+    """Return by 'segment/option' why options are not there that would be the same as others."""
+    return {
+        option_place(block, sparsity, precision): reason
+        for block, of_block in kept.items()
+        for sparsity, reason in of_block.left_out(recipe.sparsities).items()
+        for precision in recipe.precisions
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +208,7 @@ class _Wanted:
     model: keras.Model
     sparsity: float
     precision: Precision
-    features: Sequence[np.ndarray]  # inputs of the segment: int8 is calibrated on them, float32 is checked
+    tensors: Mapping[str, np.ndarray]  # of the original by name: int8 is calibrated on them, float32 is checked
     batch: int
 
     @property
@@ -214,12 +217,17 @@ class _Wanted:
 
     @property
     def place(self) -> str:
-        return f"{self.piece.name}/{self.name}"
+        return option_place(self.piece.name, self.sparsity, self.precision)
 
     @property
     def told(self) -> str:
         """What messages call it: block1 to int8, or block1 s0.5 to int8."""
         return f"{self.piece.name}{f' s{self.sparsity:g}' if self.sparsity else ''} to {self.precision}"
+
+    @property
+    def features(self) -> list[np.ndarray]:
+        """What the segment reads."""
+        return [self.tensors[name] for name in self.piece.inputs]
 
     @property
     def batches(self) -> tuple[int, int]:
@@ -233,6 +241,9 @@ class _Wanted:
     @property
     def there(self) -> bool:
         return all(file.exists() for file in self.files)
+
+    def converted(self) -> list[bytes]:
+        return [convert(self.model, images, self.precision, self.features) for images in self.batches]
 
     def write(self, contents: Sequence[bytes]) -> None:
         """Write the files; in float32 the first is compared with the Keras model before."""

@@ -27,18 +27,29 @@ def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
     Raises:
         ModelError: Keras cannot read the file, it holds something else than a model, or there is no such module.
     """
-    own: dict[str, Any] = {cls.__name__: _of_keras_2(cls) for cls in _CHANGED_SINCE_KERAS_2}
-    for name in custom:
-        found = vars(user_module(name, ModelError))
-        own.update((key, value) for key, value in found.items() if callable(value) and not key.startswith("_"))
+    old: dict[str, Any] = {cls.__name__: _of_keras_2(cls) for cls in _CHANGED_SINCE_KERAS_2}
+    own = own_objects(custom)
     try:
-        with keras.saving.custom_object_scope(own):
+        with keras.saving.custom_object_scope({**old, **own}):
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as e:  # a damaged or foreign file can make Keras raise any
         raise ModelError(f"cannot load {path}: {_reason(path, e)}") from e
     if not isinstance(model, keras.Model):
         raise ModelError(f"{path} holds {type(model).__name__}, not a Keras model")
     return model
+
+
+def own_objects(custom: Sequence[str]) -> dict[str, Any]:
+    """Return the classes and functions in modules of the user's own by name, as Keras takes them when it reads a file.
+
+    Args:
+        custom: the modules, which are imported.
+
+    Raises:
+        ModelError: there is no such module, or it cannot be imported.
+    """
+    modules = [vars(user_module(name, ModelError)) for name in custom]
+    return {key: value for found in modules for key, value in found.items() if callable(value) and key[0] != "_"}
 
 
 # Layers whose configuration in files of Keras 2 has entries that Keras 3 refuses. None of these changes a result.

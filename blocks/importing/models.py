@@ -22,7 +22,7 @@ from legodnn.blocks.importing.opening import functional, in_float32
 from legodnn.blocks.importing.saved_model import load_saved_model
 from legodnn.blocks.importing.tflite.graph import load_tflite
 from legodnn.errors import DataError, ModelError
-from legodnn.model_names import FILES, TFLITE, check_model_name, is_saved_model, unknown_model
+from legodnn.model_names import FILES, TFLITE, check_model_name, is_function, is_saved_model, unknown_model
 from legodnn.pixels import Pixels
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
@@ -93,7 +93,7 @@ def _own_model(
         model = load_tflite(spec, cut_at, input_shape)
     elif foreign:
         model = load_saved_model(spec, cut_at, input_shape)
-    elif ":" in spec:
+    elif is_function(spec):
         model = _function(spec)
     elif spec in applications():
         model = _application(spec, image_shape, classes, weights)

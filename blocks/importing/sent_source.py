@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import keras
 import numpy as np
 
 from legodnn.arrays import Array
+from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
 from legodnn.errors import ModelError
-from legodnn.model_names import FILES
+from legodnn.model_names import is_function
 from legodnn.pixels import PixelArrays, Pixels, Scaling
 
 
-def sent_model(spec: str, model: keras.Model) -> dict[str, Any]:
-    """Return a model as a tree that `model_of_tree` makes the same model of, without any file of the user's.
+def sent_model(spec: str, model: keras.Model, custom: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a model as a tree that `model_of_tree` makes the same model of, without the file that it came from.
 
     The graph is sent as a `.keras` file. A model that a function of the user's own makes may hold code, which such a
     file cannot hold: then the function's name is sent, and the weights.
@@ -28,8 +29,9 @@ def sent_model(spec: str, model: keras.Model) -> dict[str, Any]:
     Args:
         spec: what the recipe calls the model.
         model: the model as `open_model` opened it, with the weights that it has now.
+        custom: modules of the user's own with layers and functions of the model.
     """
-    if ":" in spec and not spec.endswith(FILES):
+    if is_function(spec):
         return {"function": spec, "weights": [keras.ops.convert_to_numpy(w) for w in model.weights]}
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
         file = Path(folder) / "model.keras"
@@ -38,22 +40,25 @@ def sent_model(spec: str, model: keras.Model) -> dict[str, Any]:
         except (TypeError, ValueError, NotImplementedError) as e:
             raise ModelError(f"{spec} cannot be sent to workers: {str(e).partition(chr(10))[0]}") from e
         # A file names outputs after layers, where the user may have named them otherwise.
-        return {"file": np.frombuffer(file.read_bytes(), np.uint8), "outputs": json.dumps(model.output_names)}
+        told = {"outputs": model.output_names, "custom": list(custom)}
+        return {"file": np.frombuffer(file.read_bytes(), np.uint8), "told": json.dumps(told)}
 
 
 def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
     """Return the model that `sent_model` was given, as one Functional graph.
 
     Raises:
-        ModelError: the function of the user's own cannot be found here, or it makes another model here.
+        ModelError: a module of the user's own cannot be found here, or its function makes another model here.
     """
     if "file" in tree:
+        told = json.loads(str(tree["told"]))
         with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
             file = Path(folder) / "model.keras"
             file.write_bytes(tree["file"].tobytes())
             # The file comes from the process that runs the build, which has opened the user's with care.
-            model = functional(keras.saving.load_model(file, compile=False, safe_mode=False))
-        model.output_names = json.loads(str(tree["outputs"]))
+            with keras.saving.custom_object_scope(own_objects(told["custom"])):
+                model = functional(keras.saving.load_model(file, compile=False, safe_mode=False))
+        model.output_names = told["outputs"]
         return model
     spec = str(tree["function"])
     model = open_model(spec)

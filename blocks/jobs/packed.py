@@ -39,6 +39,11 @@ def packed(tree: ArrayTree) -> list[NDArray[np.uint8]]:
     return parts
 
 
+def packed_bytes(tree: ArrayTree) -> int:
+    """Return how many bytes `packed` makes of a tree."""
+    return sum(part.nbytes for part in packed(tree))
+
+
 def unpacked(content: Any) -> dict[str, Any]:
     """Return the tree that `packed` was given; its arrays are views into `content`, tuples become lists.
 

@@ -67,7 +67,7 @@ class RayCluster:
 
         Args:
             address: HOST:PORT of the head, or 'auto' for the cluster that this machine is part of.
-            jobs: jobs at a time; None: one for each machine.
+            jobs: jobs at a time; None: as many as there are machines, or more where large ones have room for several.
         """
         self._address, self._jobs = address, jobs
 

@@ -14,7 +14,7 @@ def workers_of(jobs: int | None = None, cluster: str | None = None) -> Iterator[
     """Yield the workers of a build.
 
     Args:
-        jobs: jobs that are done at a time; None: 1 on this machine, and one for each machine of a cluster.
+        jobs: jobs that are done at a time; None: 1 on this machine; on a cluster at least as many as it has machines.
         cluster: the address of a Ray cluster, or 'auto'; None: this machine.
 
     Raises:

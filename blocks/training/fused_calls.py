@@ -51,12 +51,37 @@ class Chain:
         return geometry, n and (n.epsilon, n.trainable), self.relu
 
 
-def run_together(models: Sequence[keras.Model], values: Sequence[Any], training: bool = False) -> list[list[Any]]:
-    """Return the outputs of several models that are given the same inputs, as `run_fused` does."""
+def run_fused(model: keras.Model, values: Sequence[Any]) -> list[Any]:
+    """Return the outputs of a Functional model whose batch norms keep their statistics.
+
+    Args:
+        model: the model.
+        values: its inputs, each of shape (n, ...).
+
+    Raises:
+        ModelError: a layer gives another shape in inference than when the graph was made.
+    """
+    return _run(model, values, False, _chains(model, False), {})
+
+
+def run_together(models: Sequence[keras.Model], values: Sequence[Any], training: bool) -> list[list[Any]]:
+    """Return the outputs of several models that are given the same inputs.
+
+    Each gives what `legodnn.blocks.importing.graph.run_calls` does.
+
+    Args:
+        models: the models.
+        values: their inputs, each of shape (n, ...).
+        training: whether batch norms take the statistics of the batch, and keep them.
+
+    Raises:
+        ModelError: a layer gives another shape in inference than when the graph was made.
+    """
+    chains = [_chains(model, training) for model in models]
     begun: list[dict[int, Any]] = [{} for _ in models]
     alike: dict[Hashable, list[tuple[int, Chain]]] = {}
-    for number, model in enumerate(models):
-        for chain in _chains(model, training):
+    for number, (model, own) in enumerate(zip(models, chains, strict=True)):
+        for chain in own:
             for place, tensor in enumerate(model.inputs):
                 if chain.read is tensor and chain.convolution.groups == 1:
                     alike.setdefault((place, chain.kind()), []).append((number, chain))
@@ -65,26 +90,16 @@ def run_together(models: Sequence[keras.Model], values: Sequence[Any], training:
             results = _run_chains([chain for _, chain in found], values[place], training)
             for (number, chain), result in zip(found, results, strict=True):
                 begun[number][id(chain.written)] = result
-    return [run_fused(model, values, training, known) for model, known in zip(models, begun, strict=True)]
+    return [_run(m, values, training, own, known) for m, own, known in zip(models, chains, begun, strict=True)]
 
 
-def run_fused(
-    model: keras.Model, values: Sequence[Any], training: bool = False, begun: Mapping[int, Any] | None = None
+def _run(
+    model: keras.Model, values: Sequence[Any], training: bool, found: Sequence[Chain], begun: Mapping[int, Any]
 ) -> list[Any]:
-    """Return the outputs of a Functional model, as `legodnn.blocks.importing.graph.run_calls` does.
-
-    Args:
-        model: the model.
-        values: its inputs, each of shape (n, ...).
-        training: whether batch norms take the statistics of the batch, and keep them.
-        begun: tensors of its graph that have been computed already, by `id()`.
-
-    Raises:
-        ModelError: a layer gives another shape in inference than when the graph was made.
-    """
-    known = {id(t): ops.cast(x, t.dtype) for t, x in zip(model.inputs, values, strict=True)} | dict(begun or {})
-    chains = {id(chain.written): chain for chain in _chains(model, training)}
-    inner = {id(t) for chain in chains.values() for t in chain.inner}
+    """Return the outputs of a model with these chains, of whose tensors some have been computed already, by `id()`."""
+    known = {id(t): ops.cast(x, t.dtype) for t, x in zip(model.inputs, values, strict=True)} | dict(begun)
+    chains = {id(chain.written): chain for chain in found}
+    inner = {id(t) for chain in found for t in chain.inner}
     for call in calls(model):
         written = id(call.outputs[0])
         if written in known or written in inner:
@@ -154,7 +169,7 @@ def _can_be_fused(call: LayerCall, training: bool) -> bool:
 
 def _is_relu(layer: Any) -> bool:
     """Whether a layer is a plain ReLU in float32."""
-    if layer.__class__ is layers.ReLU:
+    if type(layer) is layers.ReLU:
         plain = layer.max_value is None and not layer.negative_slope and not layer.threshold
     else:
         plain = type(layer) is layers.Activation and layer.activation is keras.activations.relu

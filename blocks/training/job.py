@@ -23,6 +23,7 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.importing.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Work
+from legodnn.blocks.jobs.packed import packed_bytes
 from legodnn.blocks.kept_channels import distinct, kept_channels
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
@@ -112,13 +113,12 @@ def training_work(recipe: Recipe, model: keras.Model, pieces: Sequence[Piece], d
     """
     shared = {
         "recipe": to_json(recipe),
-        "model": sent_model(recipe.model, model),
+        "model": sent_model(recipe.model, model, recipe.custom),
         "segments": _fingerprint(pieces),
         "train": sent_images(data.train.x),
         "val": sent_images(data.val.first(WATCHED_IMAGES).x),
     }
-    images = data.train.x.raw.nbytes if hasattr(data.train.x, "raw") else data.train.x.nbytes
-    memory = _TENSORFLOW_BYTES + images + int(features)
+    memory = _TENSORFLOW_BYTES + packed_bytes(shared) + int(features)
     return Work("legodnn.blocks.training.job:distilling", shared, memory)
 
 

@@ -105,8 +105,8 @@ def add_parser(subparsers: Any) -> None:
         "--jobs",
         type=_count,
         metavar="N",
-        help="number of jobs that are done at the same time, each by a process (default: 1; with --cluster: one for "
-        "each machine)",
+        help="number of jobs that are done at the same time, each by a process (default: 1; with --cluster: as many "
+        "as machines, see docs/cluster.md)",
     )
     parser.add_argument(
         "--cluster",

@@ -82,7 +82,7 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     """Yield all findings.
 
     Args:
-        root: the folder that holds `proc`, `sys` and `boot`.
+        root: the folder that holds `proc`, `sys`, `dev` and `boot`.
     """
     version = platform.python_version()
     supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
@@ -107,7 +107,7 @@ def _gpu(root: Path, used: Callable[[], Sequence[str]] | None = None) -> Finding
     """Return whether training can use a GPU.
 
     Args:
-        root: the folder that holds `proc`.
+        root: the folder that holds `proc` and `dev`.
         used: returns the names of the GPUs that TensorFlow sees; by default it is asked, where there is a GPU, in a
             process of its own, since it takes seconds to load.
     """

@@ -25,7 +25,7 @@ from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.models import applications, data_and_model, model_of, open_model
 from legodnn.errors import DataError, ModelError
-from legodnn.model_names import OURS
+from legodnn.model_names import OURS, is_function
 from legodnn.recipe import Recipe
 from legodnn.user_function import user_function
 
@@ -221,6 +221,14 @@ def test_a_file_with_layers_of_ones_own_is_read_with_their_module(
         open_model("m.h5", custom=("no_such_module",))
     with pytest.raises(ModelError, match="custom names modules"):
         open_model("vgg16", custom=("my_own_layers",))
+
+
+def test_a_path_with_a_colon_is_no_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert is_function("mine:model")
+    (tmp_path / "mine:model").mkdir()
+    (tmp_path / "mine:model" / "saved_model.pb").touch()
+    assert [s for s in ("mine:model", "1:2/m.tflite", "1:2/m.keras", "vgg16") if is_function(s)] == []
 
 
 def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Covers also: blocks.evaluation_job.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.export.options import Exported
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
+from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.sent_source import images_of, model_of_tree, sent_images, sent_model
 from legodnn.blocks.jobs.job import Attempt, Job
@@ -65,6 +67,22 @@ def test_a_model_of_a_function_is_made_anew_with_the_weights_that_it_has_now() -
     np.testing.assert_array_equal(found(X, training=False), model(X, training=False))
     with pytest.raises(ModelError, match="makes a model with other weights here than where the build runs"):
         model_of_tree({**tree, "weights": tree["weights"][1:]})
+
+
+def test_layers_of_ones_own_are_found_where_the_model_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has not imported their module, and does not look in the current folder for Keras."""
+    (tmp_path / "layers_to_send.py").write_text(
+        "import keras\n\nclass Halved(keras.layers.Layer):\n    def call(self, x):\n        return x / 2\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    elsewhere = list(sys.path)
+    inputs = keras.Input((12, 12, 1))
+    halved = own_objects(["layers_to_send"])["Halved"]
+    model = keras.Model(inputs, halved()(layers.Conv2D(2, 3)(inputs)))
+    tree = arrived(sent_model("my.keras", model, ["layers_to_send"]))
+    monkeypatch.delitem(sys.modules, "layers_to_send")
+    monkeypatch.setattr(sys, "path", elsewhere)
+    np.testing.assert_array_equal(model_of_tree(tree)(X, training=False), model(X, training=False))
 
 
 def test_images_arrive_as_the_same_arrays_and_pixels_stay_small() -> None:

@@ -71,12 +71,26 @@ def run_masked(
 def recalibrated(call: LayerCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run a batch norm with the statistics of the images at hand, and anything else as it is; see `Replaced`."""
     layer: Any = call.operation
-    if call.kind != "BatchNormalization" or layer.axis not in (-1, len(call.inputs[0].shape) - 1):
-        return None
-    mean, variance = ops.moments(args[0], tuple(range(len(args[0].shape) - 1)))
-    y = (args[0] - mean) * ops.rsqrt(variance + layer.epsilon)
-    y = y * layer.gamma if layer.scale else y
-    return y + layer.beta if layer.center else y
+    return normalised(layer, args[0], layer.gamma, layer.beta) if is_plain_norm(call) else None
+
+
+def is_plain_norm(call: LayerCall) -> bool:
+    """Whether a call is a batch norm of the channels on the last axis."""
+    return call.kind == "BatchNormalization" and call.operation.axis in (-1, len(call.inputs[0].shape) - 1)
+
+
+def normalised(layer: Any, x: Any, gamma: Any, beta: Any) -> Any:
+    """Return what a batch norm gives with the statistics of the images at hand.
+
+    Args:
+        layer: the batch norm.
+        x: what it reads, shape (n, ..., channels).
+        gamma, beta: scale and offset of each channel; None for none.
+    """
+    mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
+    y = (x - mean) * ops.rsqrt(variance + layer.epsilon)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
 
 
 def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[str, Array]:
@@ -156,5 +170,4 @@ def sample_arrays(problem: PruningProblem) -> list[Array]:
             f"widths of {problem.block.name!r} cannot be searched for without sample inputs or a loss to measure: pass "
             "x, or name a strategy that measures nothing, such as uniform"
         )
-    given = list(problem.x) if isinstance(problem.x, list | tuple) else [problem.x]
-    return [np.asarray(x[:], np.float32) for x in given]
+    return [np.asarray(x[:], np.float32) for x in as_list(problem.x)]

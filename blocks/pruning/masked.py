@@ -116,15 +116,14 @@ def keep_mask(problem: PruningProblem, widths: Widths) -> Array:
     return keep
 
 
-def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[[Widths], list[Array]]:
+def outputs_by_widths(problem: PruningProblem) -> Callable[[Widths], list[Array]]:
     """Return a function from widths to the outputs of the block for the problem's sample inputs, as it will be used.
 
     Args:
         problem: with sample inputs.
-        batch: images at a time.
     """
     inputs = sample_arrays(problem)
-    means = read_means(problem.block, problem.channels, [x[:batch] for x in inputs])
+    means = read_means(problem.block, problem.channels, [x[:_BATCH] for x in inputs])
 
     def forward(x: Any, keep: Any) -> list[Any]:
         return run_masked(problem.block, problem.channels, x, keep, recalibrated, means)
@@ -133,8 +132,8 @@ def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[
 
     def outputs(widths: Widths) -> list[Array]:
         keep = tf.constant(keep_mask(problem, widths))
-        starts = range(0, len(inputs[0]), batch)
-        parts = [run([tf.constant(x[i : i + batch]) for x in inputs], keep) for i in starts]
+        starts = range(0, len(inputs[0]), _BATCH)
+        parts = [run([tf.constant(x[i : i + _BATCH]) for x in inputs], keep) for i in starts]
         return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]
 
     return outputs

@@ -82,7 +82,7 @@ class PruningNet:
         hidden = int(np.clip(_MOST_WEIGHTS // max(1, size), 1, _HIDDEN))
         self._makers = {c.name: _maker(c.operation, hidden, problem.seed + i) for i, c in enumerate(made)}
         self._norms = {
-            c.name: [keras.Variable(v.value) if v is not None else None for v in (c.operation.gamma, c.operation.beta)]
+            c.name: [None if v is None else keras.Variable(ops.copy(v)) for v in (c.operation.gamma, c.operation.beta)]
             for c in calls(problem.block)
             if is_plain_norm(c)
         }

@@ -68,14 +68,12 @@ class Network:
         model: the original.
         seen: images to refit and calibrate with.
         test: images to measure with.
-        trained: whether its weights are, so that it has an accuracy.
     """
 
     model: keras.Model
     data: Dataset
     seen: Array
     test: Split
-    trained: bool
 
 
 def resnet20(args: argparse.Namespace) -> Network:
@@ -84,7 +82,7 @@ def resnet20(args: argparse.Namespace) -> Network:
     model = zoo.resnet20()
     zoo.load_cifar_resnet_weights(model, args.data / "weights" / "resnet20_cifar10.npz")
     seen, test = (50, 100) if args.quick else (250, 1000)
-    return Network(model, data, np.asarray(data.train.x[:seen]), data.test.first(test), True)
+    return Network(model, data, np.asarray(data.train.x[:seen]), data.test.first(test))
 
 
 def mobilenet(args: argparse.Namespace) -> Network:
@@ -104,7 +102,7 @@ def mobilenet(args: argparse.Namespace) -> Network:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(x, training=True)  # with no momentum the statistics are those of this batch
-    return Network(model, data, x, Split(large(data.test, test), None), False)
+    return Network(model, data, x, Split(large(data.test, test), None))
 
 
 NETWORKS: dict[str, Callable[[argparse.Namespace], Network]] = {"resnet20": resnet20, "mobilenet_v2_96": mobilenet}

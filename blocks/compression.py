@@ -35,7 +35,7 @@ from legodnn.blocks.pruning.reconstruct import refit
 from legodnn.blocks.pruning.regimes import Descendant
 from legodnn.blocks.pruning.rounding import rounded
 from legodnn.blocks.pruning.searches import SEARCHES, searched_widths
-from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
+from legodnn.blocks.pruning.strategies import descendants, strategy_of
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.blocks.source import BuildSource, open_source
@@ -91,7 +91,7 @@ def compress(
     Args:
         recipe: what is compressed, and to what; its first share counts.
         path: a `.tflite` or a `.keras` file, which must not exist.
-        precision: of a `.tflite` file.
+        precision: of a `.tflite` file; those of the recipe are of a store.
         progress: shows the steps.
 
     Raises:
@@ -213,7 +213,8 @@ def _pruned(
     work: BuildState, recipe: CompressionRecipe, source: BuildSource, x: Array, share: float, progress: Progress
 ) -> Descendant:
     """Return the channels that the recipe's strategy removes, and the model without them, not fine-tuned yet."""
-    model, target, strategy = source.model, Target(recipe.measure, share), STRATEGIES[recipe.strategy]
+    model, target = source.model, Target(recipe.measure, share)
+    strategy = strategy_of(recipe.strategy, recipe.seed)
     if recipe.strategy not in SEARCHES:
         tune = tune_on(model, [x], seed=recipe.seed)
         (found,) = descendants(model, [target], strategy, [x], True, tune, round_to=recipe.round_to, seed=recipe.seed)

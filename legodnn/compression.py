@@ -8,17 +8,21 @@ from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ModelError
-from legodnn.recipe import Recipe, RoundTo, StrategyName
+from legodnn.recipe import Recipe, RoundTo, StrategyName, with_tuples
 from legodnn.schema import MOST_INT, Many, explain
 
 # What a target is a share of.
 CostMeasure = Literal["macs", "parameters", "bytes"]
 # The strategies that measure widths: the names in blocks.pruning.searches.SEARCHES.
 MEASURING: tuple[StrategyName, ...] = ("exact", "amc", "agmc", "metapruning", "pr_darts")
+# Fields of a recipe that say how an original is trained, and blocks are cut, trained and measured: not done here.
+_OF_BLOCKS = ("train_epochs", "sparsities", "joint_epochs", "mixed_precision", "max_blocks", "min_share", "samples")
 
 
 class CompressionRecipe(Recipe):
     """Everything that compressed models depend on: a recipe whose descendants are whole models.
+
+    Fields that nothing here depends on (`train_epochs`, `sparsities`, `max_blocks` and others) are refused.
 
     Attributes:
         measure: what the targets are shares of.
@@ -34,12 +38,15 @@ class CompressionRecipe(Recipe):
     strategy: StrategyName = "exact"
     judged_by: Literal["outputs", "labels"] = "outputs"
     distill_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 10
-    joint_epochs: Annotated[int, Field(ge=0, le=0)] = 0
+    joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     round_to: RoundTo = 1
     searched_images: Annotated[int, Field(gt=1, le=MOST_INT)] = 250
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        fields = type(self).model_fields
+        if of_blocks := [name for name in _OF_BLOCKS if getattr(self, name) != fields[name].default]:
+            raise ValueError(f"a whole model is compressed without {', '.join(of_blocks)}; leave it out, or use build")
         if sorted(set(self.shares), reverse=True) != list(self.shares):
             raise ValueError("shares must fall from the largest model to the smallest, each given once")
         if self.judged_by == "labels" and self.strategy not in MEASURING:
@@ -48,12 +55,12 @@ class CompressionRecipe(Recipe):
 
 
 def compression_recipe(**fields: Any) -> CompressionRecipe:
-    """Return a recipe of these fields.
+    """Return a recipe of these fields, which may hold lists in place of tuples.
 
     Raises:
         ModelError: it makes no sense.
     """
     try:
-        return CompressionRecipe.model_validate(fields)
+        return CompressionRecipe.model_validate(with_tuples(fields))
     except ValidationError as e:
         raise ModelError(f"the model cannot be compressed like this: {explain(e)}") from None

@@ -180,15 +180,15 @@ def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
         document = read_toml(Path(file), ModelError, "docs/build.md shows a recipe")
     document = {"name": default_name, **document, **given}
     try:
-        return Recipe.model_validate({key: _with_tuples(value) for key, value in document.items()})
+        return Recipe.model_validate(with_tuples(document))
     except (ValidationError, TypeError) as e:
         reason = explain(e) if isinstance(e, ValidationError) else str(e)
         where = f"{file}: " if file is not None else ""
         raise ModelError(f"{where}the recipe makes no sense: {reason}") from None
 
 
-def _with_tuples(value: Any) -> Any:
-    """Return a value of a TOML document with tuples in place of lists, as the recipe has them."""
+def with_tuples(value: Any) -> Any:
+    """Return a value of a TOML document or flag with tuples in place of lists, as recipes have them."""
     if isinstance(value, dict):
-        return {key: _with_tuples(below) for key, below in value.items()}
+        return {key: with_tuples(below) for key, below in value.items()}
     return tuple(value) if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -70,6 +71,22 @@ class Channels:
     made: dict[str, IdArray] = field(default_factory=dict)
     kept_whole: dict[str, str] = field(default_factory=dict)
     count: int = 0
+
+    @cached_property
+    def group_of(self) -> IdArray:
+        """The number of each channel's group, shape (count,); the number of groups for channels that always stay."""
+        found = np.full(self.count, len(self.groups))
+        for number, group in enumerate(self.groups):
+            found[np.concatenate(group.coupled)] = number
+        return found
+
+    @cached_property
+    def set_of(self) -> IdArray:
+        """The number of each channel's set, counted through all groups, shape (count,); -1 for those that stay."""
+        found = np.full(self.count, -1)
+        for number, ids in enumerate(ids for group in self.groups for ids in group.coupled):
+            found[ids] = number
+        return found
 
 
 def analyse(block: keras.Model) -> Channels:

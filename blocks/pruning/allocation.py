@@ -222,19 +222,20 @@ def _why_held(problem: PruningProblem, layer: str) -> str:
     return "its channels go in and out of the block, or to layers that need them all"
 
 
-def fill_up(problem: PruningProblem, widths: Widths, priority: Callable[[int, Widths], float]) -> Widths:
+def fill_up(problem: PruningProblem, widths: Widths, priority: Callable[[int, Widths], float] | None = None) -> Widths:
     """Return widths to which no group can add a set of channels without exceeding the target.
 
     Args:
         problem: the problem.
         widths: widths that hold the target.
         priority: of the groups that can have one more set, the one with the largest value gets it: a function of the
-            group's number and the widths so far.
+            group's number and the widths so far. None: the one that has lost the largest share.
     """
+    rate = priority or (lambda group, now: -float(now[group] / problem.full[group]))
     widths = widths.copy()
     open_groups = set(np.flatnonzero(widths < problem.full).tolist())
     while open_groups:
-        group = max(sorted(open_groups), key=lambda g: priority(g, widths))
+        group = max(sorted(open_groups), key=lambda g: rate(g, widths))
         widths[group] += 1
         if not problem.holds(widths):
             widths[group] -= 1
@@ -255,7 +256,7 @@ def uniform(problem: PruningProblem) -> Widths:
         widths = widths_at(problem.channels, float(sparsity))
         if problem.holds(widths):
             break
-    return fill_up(problem, widths, lambda g, now: -float(now[g] / problem.full[g]))
+    return fill_up(problem, widths)
 
 
 def global_threshold(problem: PruningProblem) -> Widths:
@@ -291,16 +292,8 @@ def measured_between(problem: PruningProblem) -> Widths:
         widths = np.rint(start + part * (end - start)).astype(np.int64)
         while not problem.holds(widths):
             widths[int(np.argmax(np.where(widths > 1, widths / problem.full, 0)))] -= 1
-        widths = fill_up(problem, widths, lambda g, now: -float(now[g] / problem.full[g]))
+        widths = fill_up(problem, widths)
         key = tuple(widths.tolist())
         if key not in found:
             found[key] = problem.loss(problem.pruned(widths))
     return np.array(min(found, key=found.__getitem__), np.int64)
-
-
-# The allocators that a strategy can name.
-ALLOCATORS: dict[str, Allocator] = {
-    "uniform": uniform,
-    "global_threshold": global_threshold,
-    "measured_between": measured_between,
-}

@@ -13,13 +13,7 @@ _CHANGED = 0.1  # probability that a mutation draws a group's share anew
 _LEAST = 0.05  # share of a group that is drawn
 
 
-def evolve(
-    search: WidthSearch,
-    seed: int = 0,
-    progress: Progress = no_progress,
-    rounds: int = _ROUNDS,
-    label: str = "evolving widths",
-) -> None:
+def evolve(search: WidthSearch, seed: int = 0, progress: Progress = no_progress, rounds: int = _ROUNDS) -> None:
     """Evolve shares of the groups; what makes them hold the limit, and nothing less, is `WidthSearch.fitted`.
 
     Args:
@@ -27,12 +21,11 @@ def evolve(
         seed: determines everything random.
         progress: shows the candidates.
         rounds: generations after the first.
-        label: what progress is shown under.
     """
     rng, groups = np.random.default_rng(seed), len(search.full)
     candidates = [rng.uniform(_LEAST, 1, groups) for _ in range(_POPULATION - 1)] + [search.uniform / search.full]
     found: dict[tuple[int, ...], Floats] = {}
-    with progress(label, _POPULATION + rounds * (_MUTATIONS + _CROSSOVERS)) as task:
+    with progress("evolving widths", _POPULATION + rounds * (_MUTATIONS + _CROSSOVERS)) as task:
         for number in range(rounds + 1):
             for shares in candidates:
                 widths = search.fitted(shares)

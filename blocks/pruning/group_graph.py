@@ -71,12 +71,9 @@ def group_graph(block: keras.Model, channels: Channels) -> GroupGraph:
     degrees = 1 / np.sqrt(near.sum(axis=1))
     features = np.array([_features(call, i / len(order)) for i, call in enumerate(order)])
     features = (features - features.mean(axis=0)) / np.maximum(features.std(axis=0), 1e-6)
-    group_of = np.full(channels.count, len(channels.groups))
-    for number, group in enumerate(channels.groups):
-        group_of[np.concatenate(group.coupled)] = number
     held = np.zeros((len(order), len(channels.groups) + 1))
     for row, call in zip(held, order, strict=True):
-        np.add.at(row, group_of[channels.of[id(call.outputs[0])]], 1)
+        np.add.at(row, channels.group_of[channels.of[id(call.outputs[0])]], 1)
         row /= max(1.0, row.sum())
     names = [call.name for call in order]
     makers = np.zeros((len(channels.groups), len(order)))

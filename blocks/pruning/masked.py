@@ -71,12 +71,26 @@ def run_masked(
 def recalibrated(call: LayerCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Run a batch norm with the statistics of the images at hand, and anything else as it is; see `Replaced`."""
     layer: Any = call.operation
-    if call.kind != "BatchNormalization" or layer.axis not in (-1, len(call.inputs[0].shape) - 1):
-        return None
-    mean, variance = ops.moments(args[0], tuple(range(len(args[0].shape) - 1)))
-    y = (args[0] - mean) * ops.rsqrt(variance + layer.epsilon)
-    y = y * layer.gamma if layer.scale else y
-    return y + layer.beta if layer.center else y
+    return normalised(layer, args[0], layer.gamma, layer.beta) if is_plain_norm(call) else None
+
+
+def is_plain_norm(call: LayerCall) -> bool:
+    """Whether a call is a batch norm of the channels on the last axis."""
+    return call.kind == "BatchNormalization" and call.operation.axis in (-1, len(call.inputs[0].shape) - 1)
+
+
+def normalised(layer: Any, x: Any, gamma: Any, beta: Any) -> Any:
+    """Return what a batch norm gives with the statistics of the images at hand.
+
+    Args:
+        layer: the batch norm.
+        x: what it reads, shape (n, ..., channels).
+        gamma, beta: scale and offset of each channel; None for none.
+    """
+    mean, variance = ops.moments(x, tuple(range(len(x.shape) - 1)))
+    y = (x - mean) * ops.rsqrt(variance + layer.epsilon)
+    y = y if gamma is None else y * gamma
+    return y if beta is None else y + beta
 
 
 def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) -> dict[str, Array]:
@@ -102,15 +116,14 @@ def keep_mask(problem: PruningProblem, widths: Widths) -> Array:
     return keep
 
 
-def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[[Widths], list[Array]]:
+def outputs_by_widths(problem: PruningProblem) -> Callable[[Widths], list[Array]]:
     """Return a function from widths to the outputs of the block for the problem's sample inputs, as it will be used.
 
     Args:
         problem: with sample inputs.
-        batch: images at a time.
     """
     inputs = sample_arrays(problem)
-    means = read_means(problem.block, problem.channels, [x[:batch] for x in inputs])
+    means = read_means(problem.block, problem.channels, [x[:_BATCH] for x in inputs])
 
     def forward(x: Any, keep: Any) -> list[Any]:
         return run_masked(problem.block, problem.channels, x, keep, recalibrated, means)
@@ -119,8 +132,8 @@ def outputs_by_widths(problem: PruningProblem, batch: int = _BATCH) -> Callable[
 
     def outputs(widths: Widths) -> list[Array]:
         keep = tf.constant(keep_mask(problem, widths))
-        starts = range(0, len(inputs[0]), batch)
-        parts = [run([tf.constant(x[i : i + batch]) for x in inputs], keep) for i in starts]
+        starts = range(0, len(inputs[0]), _BATCH)
+        parts = [run([tf.constant(x[i : i + _BATCH]) for x in inputs], keep) for i in starts]
         return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]
 
     return outputs
@@ -156,5 +169,4 @@ def sample_arrays(problem: PruningProblem) -> list[Array]:
             f"widths of {problem.block.name!r} cannot be searched for without sample inputs or a loss to measure: pass "
             "x, or name a strategy that measures nothing, such as uniform"
         )
-    given = list(problem.x) if isinstance(problem.x, list | tuple) else [problem.x]
-    return [np.asarray(x[:], np.float32) for x in given]
+    return [np.asarray(x[:], np.float32) for x in as_list(problem.x)]

@@ -61,7 +61,7 @@ def pull_together(block: keras.Model, channels: Channels, clusters: Clusters, ra
         clusters: the clusters.
         rate: the share of the way, in (0, 1]; with 1 the channels of each cluster become equal.
     """
-    into = _into(channels, clusters)
+    into = _into(clusters)
     for call in calls(block):
         for variable, axis, ids in _weights_of_channels(call, channels):
             labels = _places(ids, into, channels)
@@ -86,7 +86,7 @@ def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -
         channels: what `analyse(block)` returned.
         clusters: which sets are merged into which.
     """
-    added, into = remove(block, channels, np.empty(0, np.int64)), _into(channels, clusters)
+    added, into = remove(block, channels, np.empty(0, np.int64)), _into(clusters)
     for call, twin in zip(calls(block), calls(added), strict=True):
         if call.name in channels.made:
             _add_slices(call, twin.operation, _places(channels.of[id(call.inputs[0])], into, channels))
@@ -97,30 +97,26 @@ def merge_channels(block: keras.Model, channels: Channels, clusters: Clusters) -
     return gone, remove(added, analyse(added), gone)
 
 
-def _into(channels: Channels, clusters: Clusters) -> dict[int, int]:
-    """Return, for the number of each set that is merged, that of the set it goes to; all groups are counted through."""
-    found, start = {}, 0
-    for group, cluster in zip(channels.groups, clusters, strict=True):
-        found.update({start + i: start + int(j) for i, j in enumerate(cluster) if i != j})
-        start += len(group.coupled)
-    return found
+def _into(clusters: Clusters) -> Ints:
+    """Return the number of the set that each set is merged into, itself if it stays; as `Channels.set_of` counts."""
+    starts = np.cumsum([0, *map(len, clusters)])[:-1]
+    return np.concatenate([np.empty(0, np.int64), *(start + c for start, c in zip(starts, clusters, strict=True))])
 
 
-def _places(ids: IdArray, into: dict[int, int], channels: Channels) -> Ints:
+def _places(ids: IdArray, into: Ints, channels: Channels) -> Ints:
     """Return, for each place of a tensor's last axis, the place whose channel it is merged with; its own if it stays.
 
     A set may have several channels in the tensor. They are merged in their order, which is the same in every set of a
     group, since all relations treat the sets alike.
     """
-    set_of = np.full(channels.count, -1)
-    for number, members in enumerate(m for group in channels.groups for m in group.coupled):
-        set_of[members] = number
-    sets, places = set_of[ids], np.arange(len(ids))
-    for old, new in into.items():
-        mine = np.flatnonzero(sets == old)
-        if len(mine):
-            places[mine] = np.flatnonzero(sets == new)
-    return places
+    sets = channels.set_of[ids]
+    if not len(into):
+        return np.arange(len(ids))
+    by_set = np.argsort(sets, kind="stable")
+    rank = np.empty_like(by_set)  # of a place among those of its set
+    rank[by_set] = np.arange(len(ids)) - np.searchsorted(sets[by_set], sets[by_set])
+    found: Ints = by_set[np.searchsorted(sets[by_set], np.where(sets < 0, sets, into[sets])) + rank]
+    return found
 
 
 def _weights_of_channels(call: LayerCall, channels: Channels) -> Iterator[tuple[Any, int, IdArray]]:

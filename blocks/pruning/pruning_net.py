@@ -20,7 +20,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import LayerCall, calls
 from legodnn.blocks.pruning.allocation import PruningProblem
-from legodnn.blocks.pruning.masked import keep_mask, run_masked, sample_arrays, targets_of
+from legodnn.blocks.pruning.masked import is_plain_norm, keep_mask, normalised, run_masked, sample_arrays, targets_of
 from legodnn.blocks.pruning.reconstruct import split_images
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress, no_progress
@@ -82,9 +82,9 @@ class PruningNet:
         hidden = int(np.clip(_MOST_WEIGHTS // max(1, size), 1, _HIDDEN))
         self._makers = {c.name: _maker(c.operation, hidden, problem.seed + i) for i, c in enumerate(made)}
         self._norms = {
-            c.name: [keras.Variable(v.value) if v is not None else None for v in (c.operation.gamma, c.operation.beta)]
+            c.name: [None if v is None else keras.Variable(ops.copy(v)) for v in (c.operation.gamma, c.operation.beta)]
             for c in calls(problem.block)
-            if _is_plain_norm(c)
+            if is_plain_norm(c)
         }
         norms = [v for pair in self._norms.values() for v in pair if v is not None]
         self.variables = [v for maker in self._makers.values() for v in maker.trainable_variables] + norms
@@ -107,22 +107,13 @@ class PruningNet:
             y = layer.convolution_op(args[0], kernel) if convolved else ops.matmul(args[0], kernel)
             return layer.activation(y + layer.bias if layer.use_bias else y)
         if call.name in self._norms:
-            gamma, beta = self._norms[call.name]
-            mean, variance = ops.moments(args[0], tuple(range(len(args[0].shape) - 1)))
-            y = (args[0] - mean) * ops.rsqrt(variance + layer.epsilon)
-            y = y if gamma is None else y * gamma
-            return y if beta is None else y + beta
+            return normalised(layer, args[0], *self._norms[call.name])
         return None
 
 
 def _takes_kernel(layer: Any) -> bool:
     """Whether a layer is a plain convolution or dense layer, whose kernel can come from elsewhere."""
     return type(layer).__name__ in ("Dense", "Conv1D", "Conv2D", "Conv3D")
-
-
-def _is_plain_norm(call: LayerCall) -> bool:
-    axis = getattr(call.operation, "axis", None)
-    return call.kind == "BatchNormalization" and axis in (-1, len(call.inputs[0].shape) - 1)
 
 
 def _maker(layer: Any, hidden: int, seed: int) -> keras.Model:

@@ -73,11 +73,8 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
     inputs, importance = _samples("taylor", x), np.zeros(channels.count)
     if not channels.groups:
         return importance
-    set_of = np.full(channels.count, -1)
     sets = [ids for group in channels.groups for ids in group.coupled]
-    for number, ids in enumerate(sets):
-        set_of[ids] = number
-    gated = _Gated(block, channels, len(sets), set_of)
+    gated = _Gated(block, channels, len(sets))
     # A graph would take longer to trace than these few steps take.
     gated.compile(optimizer=keras.optimizers.SGD(1.0), loss=None, run_eagerly=True)
     scale = [max(float(np.var(_numpy(y))), 1e-12) ** -0.5 for y in as_list(block(alone(inputs), training=False))]
@@ -103,14 +100,14 @@ class _Gated(keras.Model):  # type: ignore[misc]
     values of the outputs. Only the gates are trained.
     """
 
-    def __init__(self, block: keras.Model, channels: Channels, sets: int, set_of: NDArray[np.int64]) -> None:
+    def __init__(self, block: keras.Model, channels: Channels, sets: int) -> None:
         super().__init__(name="gated", dtype="float32")
         self._block = remove(block, channels, np.empty(0, np.int64))
         self._block.trainable = False
         self._sets_read = {
-            twin.name: set_of[channels.of[id(call.inputs[0])]]
+            twin.name: channels.set_of[channels.of[id(call.inputs[0])]]
             for call, twin in zip(calls(block), calls(self._block), strict=True)
-            if call.name in channels.made and (set_of[channels.of[id(call.inputs[0])]] >= 0).any()
+            if call.name in channels.made and (channels.set_of[channels.of[id(call.inputs[0])]] >= 0).any()
         }
         self.gates = self.add_weight(shape=(_BATCH, sets), initializer="ones", name="gates")
 

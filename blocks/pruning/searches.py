@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from legodnn.blocks.importing.difference import relative_error
-from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.pruning.agmc import embedded
 from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, check_reachable, fill_up, uniform
 from legodnn.blocks.pruning.amc import hand_made, walk
@@ -27,7 +26,7 @@ from legodnn.blocks.pruning.group_graph import group_graph
 from legodnn.blocks.pruning.masked import loss_by_widths, sample_arrays
 from legodnn.blocks.pruning.pr_darts import descend, soft_block, width_levels
 from legodnn.blocks.pruning.pruning_net import train_pruning_net
-from legodnn.blocks.pruning.reconstruct import refit, split_images
+from legodnn.blocks.pruning.reconstruct import batched_outputs, refit, split_images
 from legodnn.blocks.pruning.width_search import SearchMethod, WidthSearch, best_widths
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress
@@ -123,13 +122,8 @@ def searched_widths(
         return problem.full
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
-    best = _full_up(problem, best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress))
+    best = fill_up(problem, best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress))
     return best if loss or problem.x is None else _best_refitted(problem, search)
-
-
-def _full_up(problem: PruningProblem, widths: Widths) -> Widths:
-    """Return widths to which no group can add channels any more; those that lost the largest share gain first."""
-    return fill_up(problem, widths, lambda g, now: -float(now[g] / problem.full[g]))
 
 
 def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
@@ -137,15 +131,15 @@ def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
 
     The error is measured on the images that refitting holds out.
     """
-    candidates = [uniform(problem), *(_full_up(problem, w) for w in search.finalists(_FINALISTS))]
+    candidates = [uniform(problem), *(fill_up(problem, w) for w in search.finalists(_FINALISTS))]
     inputs, errors = sample_arrays(problem), []
     _, held_out = split_images(inputs)
-    targets = as_list(problem.block(alone(held_out), training=False))
+    targets = batched_outputs(problem.block, held_out)
     with problem.progress("refitting finalists", len(candidates)) as task:
         for widths in candidates:
             pruned = problem.pruned(widths)
             refit(problem.block, pruned, problem.channels, problem.removed(widths), inputs)
-            errors.append(float(relative_error(as_list(pruned(alone(held_out), training=False)), targets)))
+            errors.append(float(relative_error(batched_outputs(pruned, held_out), targets)))
             task.step(f"error {errors[-1]:.4g}")
     return candidates[int(np.argmin(errors))]
 

@@ -7,7 +7,7 @@ is read without Keras; a test compares the two. docs/pruning.md says what each i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -84,6 +84,11 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+def strategy_of(name: str, seed: int) -> Strategy:
+    """Return the strategy that a recipe names, with the recipe's seed where its criterion draws at random."""
+    return replace(STRATEGIES[name], criterion=drawn(seed)) if name == "random" else STRATEGIES[name]
+
+
 def descendants(
     block: keras.Model,
     targets: Sequence[Target],
@@ -107,7 +112,7 @@ def descendants(
         fitted: whether the remaining weights are refitted to the original's responses.
         tune: trains a block for a while, for regimes that train.
         round_to: what the numbers of kept channels are rounded to, see `rounding`; 1 leaves them as they are.
-        seed: of allocators that search.
+        seed: of allocators that search; a criterion that draws has its own.
 
     Raises:
         ModelError: the regime trains, and there is no `tune`.

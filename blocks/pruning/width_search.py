@@ -2,7 +2,7 @@
 
 A search minimises a measured loss under a limit of cost. It knows neither blocks nor models, but two functions of
 widths. Uniform widths are its first candidate, so it returns nothing worse; and what it has measured it remembers, in a
-file too if there is one, so that the same search started again takes the same steps at once up to where it was stopped.
+file too if there is one, so that the same search started again is at once where it was stopped.
 """
 
 from __future__ import annotations

@@ -115,13 +115,10 @@ def width_costs(block: keras.Model, channels: Channels) -> WidthCosts:
         >>> [costs.by_layer("parameters", np.array([width])) for width in (4, 1)]
         [{'a': 40, 'b': 10}, {'a': 10, 'b': 4}]
     """
-    group_of = np.full(channels.count + 1, len(channels.groups))  # channels of no group always stay
-    for number, group in enumerate(channels.groups):
-        group_of[np.concatenate(group.coupled)] = number
     sets = np.append(full_widths(channels), 1)
 
     def per_set(ids: IdArray) -> Ints:
-        counts: Ints = np.bincount(group_of[ids], minlength=len(sets)) // sets
+        counts: Ints = np.bincount(channels.group_of[ids], minlength=len(sets)) // sets
         return counts
 
     rows: list[tuple[str, Ints, Ints, Floats]] = []

@@ -77,7 +77,7 @@ def fine_tune(
         student: what was pruned from it.
         data: supplies images. Labels count where the model gives one vector for an image; the metric alone decides
             about others, as in every distillation.
-        epochs: passes over the training images, at most.
+        epochs: passes over the training images, at most; 0 for no training.
         batch_size: images in a step.
         learning_rate: Adam's at the start; it decays by a cosine to 1 %.
         heads: how each output is read.
@@ -89,15 +89,16 @@ def fine_tune(
     Raises:
         ModelError: training diverged, or the saved state is of another training.
     """
+    if not epochs:
+        return
     keras.utils.set_random_seed(seed)  # of dropout
     batches = Batches(len(data.train), batch_size, seed)
     tuner = Tuner(model, student, heads)
     tuner(data.train.x[:1])  # builds it
-    compile_for(tuner, learning_rate, max(1, epochs) * batches.per_epoch)
+    compile_for(tuner, learning_rate, epochs * batches.per_epoch)
     training = _FineTuning(tuner, Student(model.name, 0, student), data, batch_size, patience)
-    if epochs:
-        loop(training, batches, epochs, f"fine-tuning {model.name}", checkpoint=checkpoint, progress=progress)
-        student.set_weights(training.student.best_weights)
+    loop(training, batches, epochs, f"fine-tuning {model.name}", checkpoint=checkpoint, progress=progress)
+    student.set_weights(training.student.best_weights)
 
 
 class _FineTuning:

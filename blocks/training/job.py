@@ -28,7 +28,7 @@ from legodnn.blocks.kept_channels import distinct, kept_channels
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.reconstruct import features
 from legodnn.blocks.pruning.regimes import Descendant
-from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
+from legodnn.blocks.pruning.strategies import descendants, strategy_of
 from legodnn.blocks.training.distill import WATCHED_IMAGES, distill
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.trained_weights import descendants_tree
@@ -67,7 +67,7 @@ def train_blocks(
     pruned: dict[str, list[Descendant]] = {}
     kept = {}
     targets = [Target("sparsity", sparsity) for sparsity in recipe.sparsities]
-    strategy, fitted = STRATEGIES[recipe.strategy], bool(recipe.joint_epochs)
+    strategy, fitted = strategy_of(recipe.strategy, recipe.seed), bool(recipe.joint_epochs)
     for piece, x in features(pieces, data.train.x[: _fitted_images(pieces, len(data.train))]):
         if piece.name in blocks:
             keras.utils.set_random_seed(recipe.seed)  # of dropout: the same however blocks are divided into jobs

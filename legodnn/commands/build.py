@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from legodnn.commands.parser import add_model_arguments, fraction
+from legodnn.commands.parser import add_model_arguments, fraction, precision
 from legodnn.console import progress, say
-from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
@@ -83,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_list(
         "--precisions",
-        _precision,
+        precision,
         metavar="P,...",
         help="number formats of the weights of every option (default: float32,float16,int8)",
     )
@@ -120,13 +119,6 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--tensorboard", metavar="FOLDER", help="write logs of the training for TensorBoard")
     parser.add_argument("--json", action="store_true", help="print the store's summary as JSON")
     parser.set_defaults(run=run, interrupted="what is finished is kept, the same command goes on where it was")
-
-
-def _precision(text: str) -> str:
-    """Check an item of --precisions."""
-    if text not in get_args(Precision):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
-    return text
 
 
 def _count(text: str) -> int:

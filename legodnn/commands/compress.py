@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import fraction
+from legodnn.commands.parser import add_model_arguments, fraction, precision
 from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -56,9 +56,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "model",
-        help="a .keras or .h5 file, module:function, a name in keras.applications, or vgg16, resnet18, resnet20, "
-        "resnet56",
+        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function, a name in keras.applications, or "
+        "vgg16, resnet18, resnet20, resnet56",
     )
+    add_model_arguments(parser)
     parser.add_argument(
         "--target", type=_target, metavar="MEASURE=SHARE", help=f"{', '.join(get_args(CostMeasure))}, such as macs=0.5"
     )
@@ -81,7 +82,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--precision", choices=get_args(Precision), help="of a .tflite file's weights (default: float32)"
     )
-    parser.add_list("--precisions", _precision, metavar="P,...", help="of the options of a store (default: float32)")
+    parser.add_list("--precisions", precision, metavar="P,...", help="of the options of a store (default: float32)")
     parser.add_argument("--report", type=Path, metavar="FILE", help="draw the widths into a .svg or .html file")
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
@@ -102,13 +103,6 @@ def _target(text: str) -> tuple[str, float]:
             "as macs=0.5"
         )
     return measure, value
-
-
-def _precision(text: str) -> str:
-    """Check an item of --precisions."""
-    if text not in get_args(Precision):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
-    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,17 +150,14 @@ def _recipe(args: argparse.Namespace) -> CompressionRecipe:
     if args.target and args.precisions:
         raise ModelError("--precisions is of a store; a single model has --precision")
     measure, share = args.target or ("macs", None)
-    fields = {name: getattr(args, name) for name, *_ in _FIELDS if getattr(args, name) is not None}
+    given: dict[str, Any] = {"precisions": ("float32",)}
+    given |= {k: v for k, v in vars(args).items() if k in CompressionRecipe.model_fields and v is not None}
     return compression_recipe(
-        model=args.model,
         name=Path(args.out).stem if is_file else Path(args.out).name,
         measure=measure,
         shares=(share,) if args.target else tuple(sorted(args.targets, reverse=True)),
-        strategy=args.strategy,
-        judged_by=args.judged_by,
         distill_epochs=args.epochs,
-        precisions=tuple(args.precisions or ("float32",)),
-        **fields,
+        **given,
     )
 
 

@@ -15,9 +15,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from legodnn.errors import LegoError
+from legodnn.manifest import Precision
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODULE,...",
         help="of a .keras or .h5 file: modules with the layers and functions that it names (runs them)",
     )
+
+
+def precision(text: str) -> str:
+    """Read a precision, as an item of a list."""
+    if text not in get_args(Precision):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
+    return text
 
 
 def whole_number(text: str) -> int:

@@ -15,7 +15,6 @@ from keras import layers
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.allocation import (
-    ALLOCATORS,
     Allocator,
     Measure,
     PruningProblem,
@@ -28,6 +27,8 @@ from legodnn.blocks.pruning.allocation import (
 from legodnn.blocks.pruning.widths import widths_at
 from legodnn.errors import ModelError, TargetError
 from tests.blocks.random_graphs import NO_SHRINKING, Ramp, conv, small_model
+
+ALLOCATORS: tuple[Allocator, ...] = (uniform, global_threshold, measured_between)
 
 
 def chain(*filters: int) -> keras.Model:
@@ -67,7 +68,7 @@ def test_every_allocator_meets_its_target_and_leaves_no_room_for_another_channel
     data: st.DataObject, measure: Measure, share: float
 ) -> None:
     problem = pose(small_model(data.draw), Target(measure, share), loss=size)
-    for allocator in ALLOCATORS.values():
+    for allocator in ALLOCATORS:
         check_allocation(allocator, problem)
 
 
@@ -98,13 +99,13 @@ def test_a_limit_of_latency_is_held_by_what_was_measured() -> None:
         return 1.0 + 0.1 * float(widths[0]) + 0.3 * float(widths[1])
 
     problem = pose(chain(8, 8, 4), Target("latency_ms", limit=2.5), latency=latency, loss=size)
-    for allocator in ALLOCATORS.values():
+    for allocator in ALLOCATORS:
         check_allocation(allocator, problem)
     with pytest.raises(ModelError, match="pass `latency`"):
         uniform(pose(chain(8, 8, 4), Target("latency_ms", limit=2.5)))
 
 
-@pytest.mark.parametrize("allocator", ALLOCATORS.values())
+@pytest.mark.parametrize("allocator", ALLOCATORS)
 def test_an_unreachable_target_says_the_least_and_what_holds_it(allocator: Allocator) -> None:
     inputs = keras.Input((4, 4, 2), name="in")
     x = conv(6, name="wide")(Ramp(name="ramp")(conv(12, name="held")(inputs)))
@@ -144,7 +145,7 @@ def test_a_target_that_makes_no_sense_is_refused(measure: Measure, share: float 
 def test_a_block_without_channels_to_remove_stays_as_it_is() -> None:
     problem = pose(chain(4), Target("macs", 1.0), loss=size)
     assert not analyse(problem.block).groups
-    for allocator in ALLOCATORS.values():
+    for allocator in ALLOCATORS:
         assert allocator(problem).tolist() == []
         assert problem.removed(allocator(problem)).tolist() == []
 

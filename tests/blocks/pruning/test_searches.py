@@ -83,10 +83,13 @@ def test_a_search_beats_uniform_widths_by_the_outputs_error(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "exact"])
 def test_every_learned_search_beats_uniform_widths_and_is_determined_by_its_seed(name: str) -> None:
     problem = small_problem()
+    before = problem.block.get_weights()
     widths = SEARCHING_ALLOCATORS[name](problem)
     assert problem.holds(widths)
     assert refitted_error(problem, widths) < refitted_error(problem, uniform(problem))
     assert SEARCHING_ALLOCATORS[name](problem).tolist() == widths.tolist()
+    for old, now in zip(before, problem.block.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, now)
 
 
 def test_without_inputs_the_problems_own_loss_is_what_counts() -> None:
@@ -119,6 +122,9 @@ def test_a_pruning_net_begins_with_the_blocks_own_kernels_and_learns_kernels_for
         norm.momentum = 0.0
     wanted = problem.block(problem.x, training=True)  # statistics of these images, as the net takes them
     assert np.allclose(made, wanted, atol=1e-3)
+    before = problem.block.get_weights()
     untrained, trained = (train_pruning_net(problem, steps) for steps in (0, 60))
     widths = np.array([4, 6, 4])
     assert trained(widths) < untrained(widths)
+    for old, now in zip(before, problem.block.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, now)

@@ -22,7 +22,7 @@ from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.allocation import Measure, PruningProblem, Target, pose
 from legodnn.blocks.pruning.criteria import batch_norm_scale, l1
 from legodnn.blocks.pruning.regimes import Means, Tune, gradual, layer_by_layer, one_shot, sparse_scales
-from legodnn.blocks.pruning.strategies import STRATEGIES, Strategy, descendants
+from legodnn.blocks.pruning.strategies import STRATEGIES, Strategy, descendants, strategy_of
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths, full_widths
 from legodnn.blocks.training.tuning import tune_on
@@ -131,6 +131,18 @@ def test_a_regime_that_trains_says_so_where_nothing_can(name: str) -> None:
     block = family(residual)
     with pytest.raises(ModelError, match="trains the block, and there is nothing to train it with: pass `tune`"):
         descendants(block, [Target("macs", 0.5)], STRATEGIES[name], samples(block))
+
+
+def test_the_seed_of_a_recipe_decides_what_is_drawn_and_nothing_else() -> None:
+    block = family(residual)
+
+    def removed(name: str, seed: int) -> list[int]:
+        strategy = strategy_of(name, seed)
+        ((gone, _),) = descendants(block, [Target("sparsity", 0.5)], strategy, samples(block), False, seed=seed)
+        return sorted(gone.tolist())
+
+    assert removed("random", 1) == removed("random", 1) != removed("random", 2)
+    assert removed("l1", 1) == removed("l1", 2)
 
 
 def means(block: keras.Model, criterion: Any = l1, tune: Tune | None = None, fitted: bool = False) -> Means:

@@ -56,8 +56,14 @@ def chain(filters: tuple[int, ...] = tuple(FULL.tolist())) -> keras.Model:
 
 
 def small_problem(target: float = 0.5) -> PruningProblem:
-    """A chain of three groups, of which the second matters little, with sample inputs."""
+    """A chain of three groups, of which the second matters little, with sample inputs and their statistics."""
     keras.utils.set_random_seed(3)
     block = chain((8, 12, 8))
     x = np.random.default_rng(0).uniform(size=(50, 8, 8, 3)).astype(np.float32)
+    norms = [layer for layer in block.layers if isinstance(layer, layers.BatchNormalization)]
+    for norm in norms:
+        norm.momentum = 0.0
+    block(x, training=True)
+    for norm in norms:
+        norm.momentum = 0.99
     return pose(block, Target("macs", target), x=x)

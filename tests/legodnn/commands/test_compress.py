@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from legodnn.errors import ModelError
 from legodnn.store import Store
 from tests.legodnn.commands.running import run
 
@@ -153,6 +155,10 @@ def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
             ["--target", "macs=0.5", "--judged-by", "labels", "--strategy", "l1", "--out", "s.tflite"],
             "l1 measures no widths that labels could judge",
         ),
+        (
+            ["--target", "macs=0.5", "--cut-at", "x", "--out", "s.tflite"],
+            "cut_at and input_shape are for .tflite files",
+        ),
         (["--target", "macs=0.0001", "--out", "s.tflite"], "cannot be pruned to"),
         (["--target", "macs=0.5", "--out", "EXISTS.tflite"], "exists; remove it or name another file"),
     ],
@@ -184,6 +190,15 @@ def test_labels_that_are_needed_and_absent_are_asked_for(
     )
     assert status == 1
     assert "has no labels to judge a pruned model by" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("train_epochs", 3), ("sparsities", (0.5,)), ("joint_epochs", 1), ("mixed_precision", True), ("samples", 50)],
+)
+def test_fields_that_nothing_here_depends_on_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(ModelError, match=f"a whole model is compressed without {name}; leave it out"):
+        compression_recipe(model="vgg16", name="x", shares=(0.5,), **{name: value})
 
 
 @pytest.mark.parametrize("words", [["--target", "half"], ["--target", "macs=2"], ["--strategy", "magic"]])

@@ -16,6 +16,7 @@ from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.graph import as_list, run_calls
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.training.batches import Batches
+from legodnn.blocks.training.distill import WATCHED_IMAGES
 from legodnn.blocks.training.loop import loop
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.original import label_loss, label_targets
@@ -23,8 +24,6 @@ from legodnn.blocks.training.output_error import output_error
 from legodnn.blocks.training.student import Student
 from legodnn.blocks.training.variables import assign, values
 from legodnn.progress import Progress, no_progress
-
-_WATCHED_IMAGES = 1024  # of the first validation images, which decide which epoch's weights are kept
 
 
 class Tuner(keras.Model):  # type: ignore[misc]
@@ -110,7 +109,7 @@ class _FineTuning:
         self._tuner, self.student, self._data, self._patience = tuner, student, data, patience
         self._labelled = _has_vector_labels(student.model, data.train) and _has_vector_labels(student.model, data.val)
         self._head = tuner._heads[0]
-        self._watched = data.val.first(_WATCHED_IMAGES)
+        self._watched = data.val.first(WATCHED_IMAGES)
         self._size = min(batch_size, len(self._watched))
         self.student.record_error(self._error(), patience)
 

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+# Addition is Python's, since that of Keras takes a constant with one dimension above 1 for a bias of channels, whatever
+# dimension that is.
 _OPERATIONS = {
-    "add": ops.add, "subtract": ops.subtract, "multiply": ops.multiply, "divide": ops.divide,
+    "add": operator.add, "subtract": ops.subtract, "multiply": ops.multiply, "divide": ops.divide,
     "maximum": ops.maximum, "minimum": ops.minimum, "power": ops.power,
 }  # fmt: skip
 OPERAND_KINDS = tuple(_OPERATIONS)
@@ -45,7 +48,8 @@ class ConstantOperand(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Compute the output."""
-        pair = (self.constant, x) if self.constant_first else (x, self.constant)
+        constant = self.constant.value
+        pair = (constant, x) if self.constant_first else (x, constant)
         return _OPERATIONS[self.operation](*pair)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.file_layers import ConstantOperand
+from legodnn.blocks.importing.file_layers import BINARY_OPERATIONS, ConstantOperand
 from legodnn.blocks.importing.graph import Tensor
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, constant_beside
@@ -63,10 +63,6 @@ _MERGES = {
     "add": layers.Add, "subtract": layers.Subtract, "multiply": layers.Multiply,
     "maximum": layers.Maximum, "minimum": layers.Minimum,
 }  # fmt: skip
-_BY_NUMBER = {
-    "add": ops.add, "subtract": ops.subtract, "divide": ops.divide, "maximum": ops.maximum, "minimum": ops.minimum,
-    "multiply": ops.multiply, "power": ops.power,
-}  # fmt: skip
 
 
 def _arithmetic(operation: str) -> SingleRule:
@@ -95,7 +91,7 @@ def _of_two(op: RuleCall, operation: str, x: Tensor, y: Tensor) -> Tensor:
         x, y = (y, x) if x.shape[1:] == whole else (x, y)
     if operation in _MERGES and x is not y:
         return _MERGES[operation](name=op.name)([x, y])
-    return op.named(_BY_NUMBER[operation](x, y))
+    return op.named(BINARY_OPERATIONS[operation](x, y))
 
 
 def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: NDArray[Any], first: bool) -> Any:
@@ -106,7 +102,7 @@ def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: ND
         if operation == "multiply":
             return layers.Rescaling(number, name=op.name)(value.tensor)
         pair = (number, value.tensor) if first else (value.tensor, number)
-        return op.named(_BY_NUMBER[operation](*pair))
+        return op.named(BINARY_OPERATIONS[operation](*pair))
     if all(c in (1, d) for c, d in zip(constant.shape, sizes, strict=True)):
         follows = [c == d for c, d in zip(constant.shape, sizes, strict=True)]
         layer = ConstantOperand(operation, follows, first, name=op.name)

@@ -39,11 +39,10 @@ from legodnn.manifest import (
     Precision,
     Segment,
     TensorSpec,
+    task_of,
 )
 from legodnn.recipe import Recipe
 from legodnn.schema import explain
-
-_TASKS = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
 
 
 def store_manifest(
@@ -94,7 +93,7 @@ def _manifest(
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     with _valid(recipe):
         return Manifest(
-            model=ModelInfo(name=recipe.name, task=_TASKS.get(accuracy.metric, "other"), labels=data.labels),
+            model=ModelInfo(name=recipe.name, task=task_of(accuracy.metric), labels=data.labels),
             inputs=(input_spec(pieces[0].inputs[0], data),),
             outputs=output_names(pieces),
             tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),

@@ -195,6 +195,12 @@ class ModelInfo(Schema):
     labels: Many[Text] = Field(default=(), max_length=MOST_LABELS)
 
 
+def task_of(metric: str) -> str:
+    """Return the task of a model whose accuracy is measured by this metric, for `ModelInfo`."""
+    tasks = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
+    return tasks.get(metric, "other")
+
+
 class BuildInfo(Schema):
     """How the store was made: when, with which versions of packages, from which seed and recipe.
 

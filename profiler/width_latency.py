@@ -62,12 +62,12 @@ def measure_widths(
         effort: how long is measured, how precisely, and with how many threads (the first of its counts).
         work: a file that keeps what has been measured. If it is there already, measuring goes on from it.
         progress: shows how far the timing is.
-        widths: the channels of the widest block; `PROBED_WIDTHS` by default.
+        widths: the channels of the widest block; None: `PROBED_WIDTHS`.
 
     Raises:
         ExecutionError: the blocks cannot be run here.
     """
-    effort, widths = effort or Effort(), widths or PROBED_WIDTHS
+    effort, widths = effort or Effort(), PROBED_WIDTHS if widths is None else widths
     threads = effort.threads[0]
     device, busy = fingerprint(executor_name()), busy_elsewhere()
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
@@ -118,7 +118,18 @@ def probe_store(path: Path, widths: int) -> Store:
                 name = _option_name(width, precision)
                 file = f"{kind}/{name}.tflite"
                 files[file] = probe_file(kind, precision, _IMAGE_SIZE, _OUTER, width)
-                options.append(_option(name, 1 - width / widths, precision, file, files[file], _macs(kind, width)))
+                options.append(
+                    Option(
+                        name=name,
+                        sparsity=1 - width / widths,
+                        precision=precision,
+                        file=file,
+                        sha256=sha256_bytes(files[file]),
+                        bytes=len(files[file]),
+                        params=0,
+                        macs=_macs(kind, width),
+                    )
+                )
         segments.append(Segment(name=kind, kind="block", inputs=("x",), outputs=(f"{kind}_y",), options=tuple(options)))
     outputs = tuple(segment.outputs[0] for segment in segments)
     manifest = Manifest(
@@ -141,15 +152,6 @@ def probe_store(path: Path, widths: int) -> Store:
 
 def _option_name(width: int, precision: str) -> str:
     return f"w{width}" + ("" if precision == "float32" else f"-{precision}")
-
-
-def _option(name: str, sparsity: float, precision: str, file: str, content: bytes, macs: int) -> Option:
-    return Option.model_validate(
-        {
-            **{"name": name, "sparsity": sparsity, "precision": precision, "file": file, "bytes": len(content)},
-            **{"sha256": sha256_bytes(content), "params": 0, "macs": macs},
-        }
-    )
 
 
 def _macs(kind: LayerKind, width: int) -> int:

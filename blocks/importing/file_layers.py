@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-_OPERATIONS = {
-    "add": ops.add, "subtract": ops.subtract, "multiply": ops.multiply, "divide": ops.divide,
+# Addition is Python's, since that of Keras takes a constant with one dimension above 1 for a bias of channels, whatever
+# dimension that is.
+BINARY_OPERATIONS = {
+    "add": operator.add, "subtract": ops.subtract, "multiply": ops.multiply, "divide": ops.divide,
     "maximum": ops.maximum, "minimum": ops.minimum, "power": ops.power,
 }  # fmt: skip
-OPERAND_KINDS = tuple(_OPERATIONS)
 _LEARNED = ("add", "subtract", "multiply", "divide")
 
 
@@ -26,7 +28,7 @@ class ConstantOperand(keras.layers.Layer):  # type: ignore[misc]
     The constant is a weight, and is trained where that makes sense.
 
     Args:
-        operation: one of `OPERAND_KINDS`.
+        operation: one of `BINARY_OPERATIONS`.
         follows: for each axis but the batch, whether the constant is as long as the input, or 1.
         constant_first: compute `constant - x` instead of `x - constant`, and so on.
     """
@@ -45,8 +47,9 @@ class ConstantOperand(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, x: Any) -> Any:
         """Compute the output."""
-        pair = (self.constant, x) if self.constant_first else (x, self.constant)
-        return _OPERATIONS[self.operation](*pair)
+        constant = self.constant.value
+        pair = (constant, x) if self.constant_first else (x, constant)
+        return BINARY_OPERATIONS[self.operation](*pair)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the output for that of the input."""

@@ -15,7 +15,7 @@ from legodnn.console import say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import is_folder, write_atomic
 from legodnn.manifest import InputSpec
-from legodnn.model_names import check_model_name
+from legodnn.model_names import check_model_name, is_saved_model
 from legodnn.savings import original_params, small_model
 from legodnn.store import Store
 from legodnn.units import size
@@ -62,7 +62,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables of a store or a model, or their JSON."""
-    if is_folder(Path(args.target)):
+    if is_folder(Path(args.target)) and not is_saved_model(args.target):
         for flag in ("cut_at", "input_shape", "custom"):
             if getattr(args, flag):
                 raise ModelError(f"{args.target} is a store, and --{flag.replace('_', '-')} is for models")

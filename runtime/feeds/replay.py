@@ -9,15 +9,12 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from legodnn.arrays import AnyArray
 from legodnn.by_model import given_to
-from legodnn.errors import InfeasibleError, InputError
+from legodnn.errors import InfeasibleError
 from legodnn.plan import Plan
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.feeds.inputs import Inputs
@@ -158,7 +155,7 @@ def _measure(
                 ((output, values),) = outputs.items()
                 numbers = runtime.stores[name].manifest.specs[output].to_numbers(values)
                 if name not in scores:
-                    scores[name] = _score(name, numbers, labels)
+                    scores[name] = score_for(numbers, labels, name)
                 scores[name].add(numbers, labels[i])
     return {
         name: MeasuredModel(
@@ -174,14 +171,3 @@ def _measure(
 
 def _share_above(values_ms: Sequence[float], limit_ms: float | None) -> float | None:
     return None if limit_ms is None else sum(value > limit_ms for value in values_ms) / len(values_ms)
-
-
-def _score(name: str, output: NDArray[np.float32], labels: NDArray[Any]) -> Score:
-    """An empty score for a model's outputs and labels; InputError if these do not fit together."""
-    score = score_for(output, labels)
-    if score is None:
-        raise InputError(
-            f"each label of {name} has shape {labels.shape[1:]}, its output has {output.shape}: "
-            "give class numbers, or what the output should be, or leave y out"
-        )
-    return score

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.errors import InputError
+
 
 class Score(Protocol):
     """A score of all images that have been added; larger is better. `metric` is what stores call it."""
@@ -146,12 +148,16 @@ class R2:
         return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
 
 
-def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None:
-    """Return an empty score that fits one image's output and all images' labels; None if they do not fit together.
+def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> Score:
+    """Return an empty score that fits one image's output and all images' labels.
 
     Args:
         output: one output of the model.
         labels: shape (images, ...).
+        name: what messages call what the labels belong to.
+
+    Raises:
+        InputError: they do not fit together.
     """
     one = labels.shape[1:]
     if output.shape == (1,) and one in ((), (1,)):
@@ -162,4 +168,9 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any]) -> Score | None
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
     if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
         return Top1() if output.ndim == 1 else MeanIou()
-    return R2() if one == output.shape else None
+    if one == output.shape:
+        return R2()
+    raise InputError(
+        f"each label of {name} has shape {one}, the output has {output.shape}: give class numbers, or what the output "
+        "should be, or leave y out"
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Field:
             vector of tables; `union`, a table whose schema is chosen by the field before it (None for an unknown
             choice); `none`, a vector that must be absent or empty; `note`, one that must be so as well, and that
             `without_notes` empties, since it says nothing about what is computed; or
-            `unread`, whatever it is, which is not followed.
+            `unread`, whatever it is, which is not followed (see `lenient`).
         default: the value of a scalar that is absent.
         table: the schema of the tables of kind `table` and `[table]`.
         union: the schemas of kind `union`, by the value of the field before it.
@@ -75,6 +75,13 @@ def fields(text: str, **below: Table | Mapping[int, Table]) -> Table:
         else:
             found.append(Field(name, kind, union=schema))
     return tuple(found)
+
+
+def lenient(schema: Table) -> Table:
+    """Return a schema for files that may have what must be empty (`none`, `note`): it is `unread`. Unions stay."""
+    return tuple(
+        replace(f, kind="unread") if f.kind in ("none", "note") else replace(f, table=lenient(f.table)) for f in schema
+    )
 
 
 def read_flatbuffer(

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, read_flatbuffer, without_notes
 
-_IDENTIFIER = b"TFL3"
+IDENTIFIER = b"TFL3"
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
 
-# The options of operators by their number in the format's union; the last two lines are those without fields.
+# The options of operators by their number in the format's union; the last three lines are those without fields.
 _STRIDES = "stride_w:int32 stride_h:int32 "
 _CONVOLUTION = "padding:int8 " + _STRIDES
 _DILATION = "dilation_w:int32=1 dilation_h:int32=1 "
-OPTIONS: dict[int, Table] = {
+_OPTIONS: dict[int, Table] = {
     1: fields(_CONVOLUTION + "activation:int8 " + _DILATION + "bias_type:int8"),
     2: fields(_CONVOLUTION + "multiplier:int32 activation:int8 " + _DILATION),
     5: fields(_CONVOLUTION + "filter_w:int32 filter_h:int32 activation:int8"),  # pooling
@@ -47,6 +47,7 @@ OPTIONS: dict[int, Table] = {
     37: fields("from_type:int8 to_type:int8"),  # casting
     40: fields("type:int8"),  # argument of the maximum
     49: fields(_CONVOLUTION + "activation:int8 bias_type:int8"),  # transposed
+    55: fields("type:int8"),  # shape
     57: fields("type:int8"),  # argument of the minimum
     59: fields("count:int32 axis:int32"),  # packing
     64: fields("count:int32 axis:int32"),  # unpacking
@@ -61,20 +62,28 @@ OPTIONS: dict[int, Table] = {
     115: fields("boundaries:[float]"),  # bucketing
     116: fields("approximate:bool"),  # GELU
     **dict.fromkeys((22, 24, 25, 26, 33, 34, 36, 38, 39, 41, 42, 43, 44, 45, 46, 47, 48, 51, 52, 53, 54, 56), ()),
-    **dict.fromkeys((60, 62, 63, 65, 66, 67, 72, 76, 78, 81, 84, 89, 91, 98, 104, 122, 123), ()),
+    **dict.fromkeys((60, 62, 63, 65, 66, 67, 72, 73, 76, 78, 81, 82, 84, 86, 89, 91, 98, 99), ()),
+    **dict.fromkeys((103, 104, 120, 122, 123), ()),
 }  # fmt: skip
 
 _QUANTIZATION = fields("min:note max:note scale:[float] zero_point:[int64] details_type:uint8 details:none axis:int32")
+_INDICES = {1: fields("values:[int32]"), 2: fields("values:[uint16]"), 3: fields("values:[uint8]")}
+_DIMENSION = fields(
+    "format:int8 size:int32 segments_type:uint8 segments:union indices_type:uint8 indices:union",
+    segments=_INDICES,
+    indices=_INDICES,
+)
 _TENSOR = fields(
-    "shape:[int32] type:int8 buffer:uint32 name:string quantization:table is_variable:bool sparsity:none "
+    "shape:[int32] type:int8 buffer:uint32 name:string quantization:table is_variable:bool sparsity:table "
     "shape_signature:[int32] has_rank:bool variants:none external_buffer:uint32",
     quantization=_QUANTIZATION,
+    sparsity=fields("order:[int32] block_map:[int32] dimensions:[table]", dimensions=_DIMENSION),
 )
 _OPERATOR = fields(
     "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:note "
     "custom_format:int8 mutating:none intermediates:none large_offset:uint64 large_size:uint64 options2_type:uint8 "
     "options2:none debug:int32=-1",
-    options=OPTIONS,
+    options=_OPTIONS,
 )
 _GRAPH = fields(
     "tensors:[table] inputs:[int32] outputs:[int32] operators:[table] name:string debug:int32=-1",
@@ -174,7 +183,7 @@ def parse_model_file(content: bytes) -> FileGraph:
         Refused: the file is damaged, or uses something of the format that no store needs.
     """
     try:
-        model = read_flatbuffer(content, _IDENTIFIER, MODEL_SCHEMA)
+        model = read_flatbuffer(content, IDENTIFIER, MODEL_SCHEMA)
     except Damaged as e:
         raise Refused(f"it is damaged or made by something else: {e}") from None
     graphs = model["graphs"] or []
@@ -195,7 +204,9 @@ def parse_model_file(content: bytes) -> FileGraph:
     tensors = tuple(_tensor(entry, i, buffers) for i, entry in enumerate(graph["tensors"] or ()))
     codes = [_code(entry) for entry in model["codes"] or ()]
     operators = tuple(_operator(o, i, codes, len(tensors)) for i, o in enumerate(graph["operators"] or ()))
-    inputs, outputs = (_indices(graph[end], len(tensors), f"the graph's {end}", 0) for end in ("inputs", "outputs"))
+    inputs, outputs = (
+        tensor_indices(graph[end], len(tensors), f"the graph's {end}", 0) for end in ("inputs", "outputs")
+    )
     return FileGraph(tensors, inputs, outputs, operators)
 
 
@@ -209,8 +220,8 @@ def fit_for_stores(content: bytes) -> bytes:
         Refused: the file is damaged, or no `.tflite` file.
     """
     try:
-        copy = bytearray(without_notes(content, _IDENTIFIER, MODEL_SCHEMA))
-        model = read_flatbuffer(copy, _IDENTIFIER, MODEL_SCHEMA)
+        copy = bytearray(without_notes(content, IDENTIFIER, MODEL_SCHEMA))
+        model = read_flatbuffer(copy, IDENTIFIER, MODEL_SCHEMA)
     except Damaged as e:
         raise Refused(f"it is damaged or made by something else: {e}") from None
     for entry in (tensor for graph in model["graphs"] or () for tensor in graph["tensors"] or ()):
@@ -232,18 +243,24 @@ def _tensor(entry: Record, number: int, buffers: list[NDArray[np.uint8] | None])
         raise Refused(f"{where} has elements of type {entry['type']}, which no store has")
     if entry["is_variable"] or entry["external_buffer"]:
         raise Refused(f"{where} is a variable or lies outside the file")
+    if entry["sparsity"] is not None:
+        raise Refused(f"{where} is sparse")
     if entry["buffer"] >= len(buffers):
         raise Refused(f"{where} is in buffer {entry['buffer']}, which is not there")
     data = buffers[entry["buffer"]]
     if data is not None and not len(data):
         data = None
-    scales, zero_points, axis = _quantization(entry["quantization"], where)
+    scales, zero_points, axis = quantisation_of(entry["quantization"], where)
     name = bytes(entry["name"] or b"").decode(errors="replace")
     return FileTensor(shape, TYPES[entry["type"]], data, scales, zero_points, axis, name)
 
 
-def _quantization(entry: Record | None, where: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-    """Return scales, zero points and axis of a tensor's quantisation."""
+def quantisation_of(entry: Record | None, where: str) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Return scales, zero points and axis of a tensor's quantisation, as `FileTensor` has them.
+
+    Raises:
+        Refused: it is quantised in another way.
+    """
     found = entry or {}
     scales, zero_points = found.get("scale"), found.get("zero_point")
     if found.get("details_type"):
@@ -270,13 +287,13 @@ def _operator(entry: Record, number: int, codes: list[tuple[int, int]], tensors:
     if any(entry[k] for k in ("custom_format", "large_offset", "large_size", "options2_type")) or entry["debug"] != -1:
         raise Refused(f"{where} has options that are not known")
     code, version = codes[entry["code"]]
-    inputs = _indices(entry["inputs"], tensors, f"an input of {where}", least=-1)
-    outputs = _indices(entry["outputs"], tensors, f"an output of {where}", least=0)
+    inputs = tensor_indices(entry["inputs"], tensors, f"an input of {where}", least=-1)
+    outputs = tensor_indices(entry["outputs"], tensors, f"an output of {where}", least=0)
     return FileOperator(code, version, inputs, outputs, entry["options_type"], entry["options"])
 
 
-def _indices(found: NDArray[np.int32] | None, tensors: int, where: str, least: int) -> tuple[int, ...]:
-    """Return indices of tensors, all of which lie from `least` to `tensors` - 1."""
+def tensor_indices(found: NDArray[np.int32] | None, tensors: int, where: str, least: int) -> tuple[int, ...]:
+    """Return indices of tensors, all of which lie from `least` to `tensors` - 1; Refused if one does not."""
     indices = tuple(int(i) for i in (() if found is None else found))
     for i in indices:
         if not least <= i < tensors:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
-from legodnn.runtime.tflite.model_file import MODEL_SCHEMA, TYPES, FileGraph, FileOperator, FileTensor
+from legodnn.runtime.tflite.model_file import IDENTIFIER, MODEL_SCHEMA, TYPES, FileGraph, FileOperator, FileTensor
 
 _VERSION = 3  # of the format
 _MOST_OLD_CODE = 127  # kinds beyond it are only in the field `code`
@@ -34,7 +34,7 @@ def write_model_file(graph: FileGraph) -> bytes:
         ],
         "buffers": [{}, *({"data": data} for data in constant)],
     }
-    return write_flatbuffer(model, b"TFL3", MODEL_SCHEMA)
+    return write_flatbuffer(model, IDENTIFIER, MODEL_SCHEMA)
 
 
 def _tensor(tensor: FileTensor, buffer: int) -> dict[str, Any]:

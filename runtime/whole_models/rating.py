@@ -5,20 +5,24 @@ Files are run by the Interpreter, after they were tried out (`executors.trial`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.progress import Progress, no_progress
-from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.base import Choice, covering_compositions
 from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.scores import R2, Score, score_for
 from legodnn.store import Store
+
+_Outputs = Mapping[str, AnyArray]  # of one input, by name
 
 
 @dataclass(frozen=True)
@@ -53,58 +57,56 @@ def rate(store: Store, inputs: Inputs, data: str, progress: Progress = no_progre
     """
     compositions = covering_compositions(store)
     values: list[float] = []
-    reference: list[dict[str, AnyArray]] = []
+    reference: list[_Outputs] = []
     metric = "agreement"
     with closing(InterpreterExecutor(store)) as executor, progress("rating", len(compositions) * len(inputs.x)) as task:
-        for choices in compositions:
+
+        def run(choices: tuple[Choice, ...]) -> Iterator[_Outputs]:
             model = executor.compose(choices)
-            outputs = []
             for number in range(len(inputs.x)):
                 x = inputs.x[number]
                 given = x if isinstance(x, Mapping) else {store.manifest.inputs[0].name: x}
-                outputs.append(_numbers(store, model.run(given)))
+                yield _numbers(store, model.run(given))
                 task.step()
             executor.retain(())
-            reference = reference or outputs
+
+        for choices in compositions:
+            outputs: Iterable[_Outputs] = run(choices)
             if inputs.y is None:
+                if not reference:
+                    outputs = reference = list(outputs)
                 values.append(_agreement(outputs, reference))
             else:
-                metric, value = _scored(outputs, inputs, data)
+                metric, value = _scored(outputs, inputs.y, data)
                 values.append(value)
     described = data if inputs.y is not None else f"{data}, with the outputs of {compositions[0][0].option}"
     return FileRating(metric, described, tuple(values), len(inputs.x))
 
 
-def _numbers(store: Store, outputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+def _numbers(store: Store, outputs: _Outputs) -> _Outputs:
     return {name: store.manifest.specs[name].to_numbers(value) for name, value in outputs.items()}
 
 
-def _scored(outputs: Sequence[Mapping[str, AnyArray]], inputs: Inputs, data: str) -> tuple[str, float]:
+def _scored(outputs: Iterable[_Outputs], labels: NDArray[Any], data: str) -> tuple[str, float]:
     """Return the metric and its value for a model of one output, by labels."""
-    assert inputs.y is not None
-    if len(outputs[0]) > 1:
-        raise InputError(
-            f"{data} has labels, and the model has the outputs {', '.join(outputs[0])}: leave y out, which measures "
-            "agreement with the first file, or say --accuracy"
-        )
-    (name,) = outputs[0]
-    score = score_for(outputs[0][name], inputs.y)
-    if score is None:
-        raise InputError(
-            f"each label of {data} has shape {inputs.y.shape[1:]}, the output has {outputs[0][name].shape}: give class "
-            "numbers, or what the output should be, or leave y out"
-        )
-    for output, label in zip(outputs, inputs.y, strict=True):
-        score.add(output[name], label)
+    score: Score | None = None
+    for output, label in zip(outputs, labels, strict=True):
+        if len(output) > 1:
+            raise InputError(
+                f"{data} has labels, and the model has the outputs {', '.join(output)}: leave y out, which measures "
+                "agreement with the first file, or say --accuracy"
+            )
+        (found,) = output.values()
+        score = score or score_for(found, labels, data)
+        score.add(found, label)
+    assert score is not None  # inputs are never empty
     return score.metric, score.value()
 
 
-def _agreement(outputs: Sequence[Mapping[str, AnyArray]], reference: Sequence[Mapping[str, AnyArray]]) -> float:
+def _agreement(outputs: Iterable[_Outputs], reference: Sequence[_Outputs]) -> float:
     """Return R squared against the outputs of another model, as the mean over outputs: 1 where all are equal."""
-    values = []
-    for name in reference[0]:
-        score: Score = R2()
-        for mine, theirs in zip(outputs, reference, strict=True):
+    scores = {name: R2() for name in reference[0]}
+    for mine, theirs in zip(outputs, reference, strict=True):
+        for name, score in scores.items():
             score.add(mine[name], theirs[name])
-        values.append(score.value())
-    return float(np.mean(values))
+    return float(np.mean([score.value() for score in scores.values()]))

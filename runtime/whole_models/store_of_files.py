@@ -29,6 +29,7 @@ from legodnn.manifest import (
     ModelInfo,
     Option,
     Segment,
+    task_of,
 )
 from legodnn.pixels import Scaling
 from legodnn.progress import Progress, no_progress
@@ -43,7 +44,6 @@ from legodnn.store import Store
 from legodnn.tensor_spec import ImageFit
 
 _SEGMENT = "model"
-_TASKS = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _write_manifest(
     """Write the manifest. ModelError if it would not be valid."""
     try:
         manifest = Manifest(
-            model=ModelInfo(name=name, task=_TASKS.get(rating.metric, "other"), labels=labels),
+            model=ModelInfo(name=name, task=task_of(rating.metric), labels=labels),
             inputs=inputs,
             outputs=tuple(spec.name for spec in files[0].outputs),
             tensors=files[0].outputs,

@@ -9,7 +9,8 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.file_layers import ConstantOperand
+from legodnn.blocks.importing.file_layers import BINARY_OPERATIONS, ConstantOperand
+from legodnn.blocks.importing.graph import Tensor
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, constant_beside
 
@@ -62,10 +63,6 @@ _MERGES = {
     "add": layers.Add, "subtract": layers.Subtract, "multiply": layers.Multiply,
     "maximum": layers.Maximum, "minimum": layers.Minimum,
 }  # fmt: skip
-_BY_NUMBER = {
-    "add": ops.add, "subtract": ops.subtract, "divide": ops.divide, "maximum": ops.maximum, "minimum": ops.minimum,
-    "multiply": ops.multiply, "power": ops.power,
-}  # fmt: skip
 
 
 def _arithmetic(operation: str) -> SingleRule:
@@ -75,16 +72,26 @@ def _arithmetic(operation: str) -> SingleRule:
         constant_at = next((i for i in (0, 1) if isinstance(op.inputs[i], np.ndarray)), None)
         if constant_at is None:
             a, b = aligned(op.value(0), op.value(1), op.name)
-            if operation in _MERGES and a.tensor is not b.tensor:
-                result = _MERGES[operation](name=op.name)([a.tensor, b.tensor])
-            else:
-                result = op.named(_BY_NUMBER[operation](a.tensor, b.tensor))
+            result = _of_two(op, operation, a.tensor, b.tensor)
             larger = a if len(a.order) >= len(b.order) else b
             return larger.now(op.activated(result))
         value, constant = constant_beside(op.value(1 - constant_at), op.constant(constant_at), op.name)
         return value.now(op.activated(_with_constant(op, operation, value, constant, constant_at == 0)))
 
     return rule
+
+
+def _of_two(op: RuleCall, operation: str, x: Tensor, y: Tensor) -> Tensor:
+    """Return what an operation makes of two tensors that are broadcast."""
+    if operation == "add" and x.shape != y.shape:
+        # Keras takes a second term with one dimension above 1 for a bias of channels, whatever dimension that is.
+        whole = np.broadcast_shapes(x.shape[1:], y.shape[1:])
+        if whole not in (x.shape[1:], y.shape[1:]):
+            return op.named(ops.subtract(x, op.named(ops.negative(y), ".negative")))
+        x, y = (y, x) if x.shape[1:] == whole else (x, y)
+    if operation in _MERGES and x is not y:
+        return _MERGES[operation](name=op.name)([x, y])
+    return op.named(BINARY_OPERATIONS[operation](x, y))
 
 
 def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: NDArray[Any], first: bool) -> Any:
@@ -95,7 +102,7 @@ def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: ND
         if operation == "multiply":
             return layers.Rescaling(number, name=op.name)(value.tensor)
         pair = (number, value.tensor) if first else (value.tensor, number)
-        return op.named(_BY_NUMBER[operation](*pair))
+        return op.named(BINARY_OPERATIONS[operation](*pair))
     if all(c in (1, d) for c, d in zip(constant.shape, sizes, strict=True)):
         follows = [c == d for c, d in zip(constant.shape, sizes, strict=True)]
         layer = ConstantOperand(operation, follows, first, name=op.name)
@@ -103,7 +110,7 @@ def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: ND
         layer.set_weights([constant])
         return result
     beside = op.given(constant[np.newaxis]).tensor
-    return op.named(_BY_NUMBER[operation](*((beside, value.tensor) if first else (value.tensor, beside))))
+    return _of_two(op, operation, *((beside, value.tensor) if first else (value.tensor, beside)))
 
 
 def _cast(op: RuleCall) -> GraphValue:

@@ -17,8 +17,15 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.importing.tflite.sparsity import Sparsity, dense
 from legodnn.errors import ModelError
-from legodnn.runtime.tflite.flatbuffer import Damaged, Record, fields, read_flatbuffer
-from legodnn.runtime.tflite.model_file import OPTIONS, TYPES
+from legodnn.runtime.tflite.flatbuffer import Damaged, Record, lenient, read_flatbuffer
+from legodnn.runtime.tflite.model_file import (
+    IDENTIFIER,
+    MODEL_SCHEMA,
+    TYPES,
+    Refused,
+    quantisation_of,
+    tensor_indices,
+)
 from legodnn.runtime.tflite.operator_kinds import KINDS
 
 MOST_CONSTANT_ELEMENTS = 1 << 28  # of a constant
@@ -38,37 +45,7 @@ _OTHER_KINDS = {
 _TYPES = {**TYPES, 5: "string", 10: "float64", 12: "uint64", 15: "uint32", 16: "uint16", 17: "int4", 18: "bfloat16"}
 _FOUND_IN_STORES = frozenset(TYPES.values()) | {"float64"}
 
-_VALUES = {1: fields("values:[int32]"), 2: fields("values:[uint16]"), 3: fields("values:[uint8]")}
-_DIMENSION = fields(
-    "format:int8 size:int32 segments_type:uint8 segments:union indices_type:uint8 indices:union",
-    segments=_VALUES,
-    indices=_VALUES,
-)
-_TENSOR = fields(
-    "shape:[int32] type:int8 buffer:uint32 name:string quantization:table is_variable:bool sparsity:table "
-    "signature:[int32] has_rank:bool variants:unread external_buffer:uint32",
-    quantization=fields(
-        "min:unread max:unread scale:[float] zero_point:[int64] details_type:uint8 details:unread axis:int32"
-    ),
-    sparsity=fields("order:[int32] block_map:[int32] dimensions:[table]", dimensions=_DIMENSION),
-)
-_OPERATOR = fields(
-    "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:unread "
-    "custom_format:int8 mutating:unread intermediates:unread large_offset:uint64 large_size:uint64 "
-    "options2_type:uint8 options2:unread debug:int32=-1",
-    options={**OPTIONS, 55: fields("out_type:int8"), 73: (), 82: (), 86: (), 99: (), 103: (), 120: ()},
-)
-_MODEL = fields(
-    "version:uint32 codes:[table] graphs:[table] description:unread buffers:[table] metadata_buffer:unread "
-    "metadata:unread signatures:unread external_groups:unread external:unread",
-    codes=fields("old_code:int8 custom:string version:int32=1 code:int32"),
-    graphs=fields(
-        "tensors:[table] inputs:[int32] outputs:[int32] operators:[table] name:string debug:int32=-1",
-        tensors=_TENSOR,
-        operators=_OPERATOR,
-    ),
-    buffers=fields("data:[uint8] offset:uint64 size:uint64"),
-)
+_MODEL = lenient(MODEL_SCHEMA)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +139,14 @@ def read_tflite(content: bytes) -> ForeignGraph:
         ModelError: it is no `.tflite` file, it is damaged, or its constants lie outside of it.
     """
     try:
-        model = read_flatbuffer(content, b"TFL3", _MODEL)
+        return _graph(read_flatbuffer(content, IDENTIFIER, _MODEL))
     except Damaged as e:
         raise ModelError(f"it is no .tflite file, or damaged: {e}") from None
+    except Refused as e:
+        raise ModelError(str(e)) from None
+
+
+def _graph(model: Record) -> ForeignGraph:
     if model["version"] != 3 or not model["graphs"]:
         raise ModelError(f"it has no graph, or is of version {model['version']} of the format instead of 3")
     graph, buffers = model["graphs"][0], model["buffers"] or []
@@ -173,7 +155,9 @@ def read_tflite(content: bytes) -> ForeignGraph:
     tensors = tuple(_tensor(entry, i, buffers) for i, entry in enumerate(graph["tensors"] or ()))
     kinds = [_kind(entry) for entry in model["codes"] or ()]
     operators = tuple(_operator(o, i, kinds, len(tensors)) for i, o in enumerate(graph["operators"] or ()))
-    inputs, outputs = (_indices(graph[end], len(tensors), f"the graph's {end}", 0) for end in ("inputs", "outputs"))
+    inputs, outputs = (
+        tensor_indices(graph[end], len(tensors), f"the graph's {end}", 0) for end in ("inputs", "outputs")
+    )
     if not inputs or not outputs:
         raise ModelError("its graph has no inputs or no outputs")
     return ForeignGraph(tensors, inputs, outputs, operators)
@@ -182,7 +166,7 @@ def read_tflite(content: bytes) -> ForeignGraph:
 def _tensor(entry: Record, number: int, buffers: list[Record]) -> ForeignTensor:
     name = (entry["name"] or b"").decode("utf-8", "replace") or f"tensor{number}"
     shape = tuple(int(d) for d in (() if entry["shape"] is None else entry["shape"]))
-    signature = entry["signature"]
+    signature = entry["shape_signature"]
     signature = shape if signature is None or len(signature) != len(shape) else tuple(int(d) for d in signature)
     if entry["type"] not in _TYPES:
         raise ModelError(f"tensor {name!r} has elements of type {entry['type']}, which is not known")
@@ -191,16 +175,15 @@ def _tensor(entry: Record, number: int, buffers: list[Record]) -> ForeignTensor:
     if entry["is_variable"]:
         raise ModelError(f"tensor {name!r} is a variable, which keeps its value between runs; stores keep none")
     data = buffers[entry["buffer"]]["data"]
-    quantization = entry["quantization"] or {}
-    scales, zero_points = quantization.get("scale"), quantization.get("zero_point")
+    scales, zero_points, axis = quantisation_of(entry["quantization"], f"tensor {name!r}")
     return ForeignTensor(
         name=name,
         shape=tuple(d if d > 0 and s > 0 else None for d, s in zip(shape, signature, strict=True)),
         dtype=_TYPES[entry["type"]],
         data=data if data is not None and len(data) else None,
-        scales=np.zeros(0, np.float32) if scales is None else scales,
-        zero_points=np.zeros(0, np.int64) if zero_points is None else zero_points,
-        axis=int(quantization.get("axis", 0)),
+        scales=scales,
+        zero_points=zero_points,
+        axis=axis,
         sparsity=_sparsity(entry["sparsity"]) if entry["sparsity"] else None,
     )
 
@@ -232,15 +215,6 @@ def _operator(entry: Record, number: int, kinds: list[str], tensors: int) -> For
     where = f"operator {number}"
     if entry["code"] >= len(kinds):
         raise ModelError(f"{where} is of kind {entry['code']}, which the file does not list")
-    inputs = _indices(entry["inputs"], tensors, f"an input of {where}", least=-1)
-    outputs = _indices(entry["outputs"], tensors, f"an output of {where}", least=0)
+    inputs = tensor_indices(entry["inputs"], tensors, f"an input of {where}", least=-1)
+    outputs = tensor_indices(entry["outputs"], tensors, f"an output of {where}", least=0)
     return ForeignOperator(number, kinds[entry["code"]], inputs, outputs, entry["options"] or {})
-
-
-def _indices(found: NDArray[np.int32] | None, tensors: int, where: str, least: int) -> tuple[int, ...]:
-    """Return indices of tensors, all of which lie from `least` to `tensors` - 1."""
-    indices = tuple(int(i) for i in (() if found is None else found))
-    for i in indices:
-        if not least <= i < tensors:
-            raise ModelError(f"{where} is tensor {i} of {tensors}: the file is damaged")
-    return indices

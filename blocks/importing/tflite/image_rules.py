@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from legodnn.blocks.importing.file_layers import CornerResizing
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
-from legodnn.blocks.importing.tflite.values import GraphValue, as_value, reshaped_value, settled
+from legodnn.blocks.importing.tflite.values import GraphValue, as_value, canonical
 from legodnn.blocks.importing.tflite.weight_rules import padding_of, strides_of
 
 
@@ -61,12 +61,7 @@ def _reduction(function: Callable[..., Any], pool: Callable[..., Any] | None = N
             return value.now(result)
         left = [value.order[a] for a in range(rank) if a not in axes]
         order = tuple(sorted(left).index(i) for i in left)
-        batched = value.batched and 0 in left
-        reduced = GraphValue(result, batched, order)
-        if batched or (reduced.shape[:1] != (1,) and not (value.batched and 0 not in left)):
-            return reduced
-        reduced = settled(GraphValue(result, False, order), f"{op.name}.turned")
-        return reshaped_value(reduced, reduced.shape, f"{op.name}.batch")
+        return canonical(GraphValue(result, value.batched and 0 in left, order), f"{op.name}.batch")
 
     return rule
 

@@ -12,9 +12,11 @@ from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import (
     GraphValue,
     as_value,
+    canonical,
     reshaped_value,
     settled,
     transposed_value,
+    unbatched,
 )
 
 
@@ -54,17 +56,6 @@ def _transpose(op: RuleCall) -> GraphValue:
     return transposed_value(value, tuple(op.axis(a, len(value.order)) for a in op.numbers(1)))
 
 
-def _whole(op: RuleCall, value: GraphValue, ending: str) -> GraphValue:
-    """Return a value whose batch stands for none of the file's dimensions."""
-    if not value.batched:
-        return value
-    return as_value(layers.Reshape(value.shape, name=f"{op.name}.{ending}")(value.tensor), batched=False)
-
-
-def _canonical(op: RuleCall, value: GraphValue) -> GraphValue:
-    return value if value.batched or value.shape[:1] != (1,) else reshaped_value(value, value.shape, f"{op.name}.batch")
-
-
 def _concatenate(op: RuleCall) -> GraphValue:
     values = [op.value(i) for i in range(len(op.inputs))]
     if len({(v.order, v.batched) for v in values}) > 1:
@@ -75,12 +66,12 @@ def _concatenate(op: RuleCall) -> GraphValue:
 def _joined(op: RuleCall, values: list[GraphValue], axis: int) -> GraphValue:
     """Return values one after another along an axis of the file's."""
     if values[0].keras_axis(axis) == 0 or len({v.batched for v in values}) > 1:
-        values = [_whole(op, v, f"part{i}") for i, v in enumerate(values)]
+        values = [unbatched(v, f"{op.name}.part{i}") for i, v in enumerate(values)]
     first = values[0]
     if len(values) == 1:
         return first
     joined = layers.Concatenate(axis=first.keras_axis(axis), name=op.name)([v.tensor for v in values])
-    return _canonical(op, first.now(op.activated(joined)))
+    return canonical(first.now(op.activated(joined)), f"{op.name}.batch")
 
 
 def _pack(op: RuleCall) -> GraphValue:
@@ -102,7 +93,7 @@ def _cut(op: RuleCall, value: GraphValue, slices: list[slice], ending: str = "")
             raise NoRule(f"it takes nothing of {value.shape}")
         if value.keras_axis(axis) > 0 and (start, stop, step) != (0, size, 1):
             keys[value.keras_axis(axis)] = slice(start, stop, step)
-    return _canonical(op, value.now(op.named(value.tensor[tuple(keys)], ending)))
+    return canonical(value.now(op.named(value.tensor[tuple(keys)], ending)), f"{op.name}{ending}.batch")
 
 
 def _slice(op: RuleCall) -> GraphValue:
@@ -214,9 +205,9 @@ def _gather(op: RuleCall) -> GraphValue:
         raise NoRule("it gathers by batch, or by indices that are no integers")
     if not indices.size or indices.min() < 0 or indices.max() >= value.shape[axis]:
         raise NoRule(f"it gathers {indices.tolist()!s:.60} of {value.shape[axis]}")
-    value = _whole(op, value, "whole") if value.keras_axis(axis) == 0 else value
+    value = unbatched(value, f"{op.name}.whole") if value.keras_axis(axis) == 0 else value
     taken = op.named(ops.take(value.tensor, indices.astype(np.int32), axis=value.keras_axis(axis)))
-    return _canonical(op, as_value(taken, value.batched))
+    return canonical(as_value(taken, value.batched), f"{op.name}.batch")
 
 
 def _space(name: str) -> Rule:
@@ -235,9 +226,10 @@ def _tile(op: RuleCall) -> GraphValue:
     value, times = op.settled(0), op.numbers(1)
     if len(times) != len(value.order) or min(times, default=0) < 1 or max(times) > 1 << 12:
         raise NoRule(f"it repeats {value.shape} {times} times")
-    whole = _whole(op, value, "whole") if times[0] > 1 else value
+    whole = unbatched(value, f"{op.name}.whole") if times[0] > 1 else value
     repeats = [1, *times] if not whole.batched else times
-    return _canonical(op, as_value(op.named(ops.tile(whole.tensor, repeats)), whole.batched))
+    tiled = op.named(ops.tile(whole.tensor, repeats))
+    return canonical(as_value(tiled, whole.batched), f"{op.name}.batch")
 
 
 def _reverse(op: RuleCall) -> GraphValue:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import keras
 import numpy as np
 from keras import layers
 from numpy.typing import NDArray
@@ -73,6 +72,8 @@ def as_value(tensor: Tensor, batched: bool = True) -> GraphValue:
 
 def reshaped_value(value: GraphValue, shape: Shape, name: str) -> GraphValue:
     """Return a value with its elements in other dimensions. It must have as many, and no transposition may wait."""
+    if value.waits:
+        raise ValueError(f"dimensions {value.order} are not in the file's order")
     batched = len(shape) > 0 and shape[0] == 1
     rest = shape[1:] if batched else shape
     if tuple(value.tensor.shape[1:]) == rest:
@@ -80,6 +81,23 @@ def reshaped_value(value: GraphValue, shape: Shape, name: str) -> GraphValue:
     if prod(rest) != prod(value.stored):
         raise ValueError(f"{prod(value.stored)} elements do not become {shape}")
     return as_value(layers.Reshape(rest, name=name)(value.tensor), batched)
+
+
+def unbatched(value: GraphValue, name: str) -> GraphValue:
+    """Return a value with the batch in front of all its dimensions; a layer of that name is added if that needs one."""
+    if not value.batched:
+        return value
+    return replace(value, tensor=layers.Reshape(value.stored, name=name)(value.tensor), batched=False)
+
+
+def canonical(value: GraphValue, name: str) -> GraphValue:
+    """Return a value whose batch stands for its first dimension if that is 1; layers of that name are added if needed.
+
+    An operation on values that have the batch in front of all dimensions may leave 1 of the first one.
+    """
+    if value.batched or value.shape[:1] != (1,):
+        return value
+    return reshaped_value(settled(value, f"{name}.turned"), value.shape, name)
 
 
 def transposed_value(value: GraphValue, order: Shape) -> GraphValue:
@@ -98,8 +116,8 @@ def settled(value: GraphValue, name: str) -> GraphValue:
         return reshaped_value(as_value(value.tensor, value.batched), value.shape, name)
     if value.batched and value.order[0] == 0:
         return as_value(layers.Permute(value.order[1:], name=name)(value.tensor))
-    tensor = layers.Reshape(value.stored, name=f"{name}.whole")(value.tensor) if value.batched else value.tensor
-    turned = layers.Permute(tuple(i + 1 for i in value.order), name=name)(tensor)
+    whole = unbatched(value, f"{name}.whole")
+    turned = layers.Permute(tuple(i + 1 for i in value.order), name=name)(whole.tensor)
     return reshaped_value(as_value(turned, batched=False), value.shape, f"{name}.batch")
 
 
@@ -129,13 +147,7 @@ def constant_beside(value: GraphValue, constant: NDArray[Any], name: str) -> tup
     if len(value.order) < rank:
         value = settled(value, f"{name}.a")
         value = reshaped_value(value, (1,) * (rank - len(value.order)) + value.shape, f"{name}.rank")
-    if value.batched and tuple(constant.shape)[:1] != (1,):
-        value = settled(value, f"{name}.a")
-        value = as_value(layers.Reshape(value.shape, name=f"{name}.whole")(value.tensor), batched=False)
     stored: NDArray[Any] = constant.transpose(np.argsort(value.order))
+    if value.batched and len(stored) != 1:  # it widens the dimension that the batch stands for
+        value = unbatched(value, f"{name}.whole")
     return value, stored[0] if value.batched else stored
-
-
-def is_graph_tensor(tensor: Any) -> bool:
-    """Whether something is a tensor of a Keras graph, not an array."""
-    return isinstance(tensor, keras.KerasTensor)

@@ -10,7 +10,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
-from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, reshaped_value
+from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, canonical, reshaped_value, unbatched
 
 _MOST_SPREAD = 1 << 12  # of a dilated kernel along an axis
 
@@ -182,12 +182,9 @@ def _matmul(op: RuleCall, a: GraphValue, b: GraphValue, turn_a: bool, turn_b: bo
         raise NoRule(f"matrices of shapes {a.shape} and {b.shape}")
     a, b = aligned(a, b, op.name)
     if a.batched and len(a.order) < 3:  # the batch would be a dimension of the matrix
-        a, b = (
-            as_value(layers.Reshape(v.shape, name=f"{op.name}.{e}")(v.tensor), False) for v, e in ((a, "x"), (b, "y"))
-        )
+        a, b = unbatched(a, f"{op.name}.x"), unbatched(b, f"{op.name}.y")
     x, y = (ops.swapaxes(v.tensor, -1, -2) if turn else v.tensor for v, turn in ((a, turn_a), (b, turn_b)))
-    result = op.named(ops.matmul(x, y))
-    return reshaped_value(as_value(result, a.batched), as_value(result, a.batched).shape, f"{op.name}.batch")
+    return canonical(as_value(op.named(ops.matmul(x, y)), a.batched), f"{op.name}.batch")
 
 
 def _batch_matmul(op: RuleCall) -> GraphValue:

@@ -13,7 +13,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.export.convert import check_converted, convert
-from legodnn.blocks.importing.file_layers import OPERAND_KINDS, ConstantOperand, ConstantTensor, CornerResizing
+from legodnn.blocks.importing.file_layers import BINARY_OPERATIONS, ConstantOperand, ConstantTensor, CornerResizing
 
 
 def conv(filters: int) -> Any:
@@ -44,7 +44,7 @@ def test_a_constant_among_tensors_keeps_its_channels(check_body: Any) -> None:
 @pytest.mark.parametrize("first", [False, True])
 def test_constants_survive_saving_and_conversion(random_weights: Any, first: bool) -> None:
     x = image = keras.Input((4, 4, 3))
-    for kind in OPERAND_KINDS[:6]:
+    for kind in list(BINARY_OPERATIONS)[:6]:
         x = ConstantOperand(kind, (False, False, True), first)(x)
     model = random_weights(keras.Model(image, CornerResizing(8, 8, "nearest", False)(x)))
     again = keras.Model.from_config(model.get_config())
@@ -56,7 +56,7 @@ def test_constants_survive_saving_and_conversion(random_weights: Any, first: boo
 
 def test_only_constants_that_can_be_learned_are_trained() -> None:
     x = keras.Input((4, 4, 3))
-    trained = {kind: ConstantOperand(kind, (False, False, True)) for kind in OPERAND_KINDS}
+    trained = {kind: ConstantOperand(kind, (False, False, True)) for kind in BINARY_OPERATIONS}
     for layer in trained.values():
         layer(x)
     assert [k for k, layer in trained.items() if layer.trainable_weights] == ["add", "subtract", "multiply", "divide"]

@@ -107,6 +107,17 @@ def test_a_tflite_file_is_inspected_up_to_a_tensor(
     assert "cut_at and input_shape are for .tflite files" in capsys.readouterr().err
 
 
+def test_a_saved_models_folder_is_no_store(
+    tiny_keras_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    keras.saving.load_model(tiny_keras_file).export(tmp_path / "served", verbose=False)
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "served"), "--json"]) == 0
+    assert [s["kind"] for s in json.loads(capsys.readouterr().out)["segments"]].count("block") > 0
+
+
 def test_how_a_model_is_opened_does_not_concern_a_store(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(tiny_store.path), "--cut-at", "x"]) != 0
     assert "is a store, and --cut-at is for models" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from legodnn.errors import InputError
 from legodnn.runtime.feeds.scores import score_for
 
 pytest.importorskip("keras")
@@ -15,8 +16,7 @@ from legodnn.blocks.accuracy.metrics import mean_iou, r2, top1
 
 
 def scored(outputs: np.ndarray, labels: np.ndarray) -> float:
-    score = score_for(outputs[0], labels)
-    assert score is not None
+    score = score_for(outputs[0], labels, "data")
     for output, label in zip(outputs, labels, strict=True):
         score.add(output, label)
     return score.value()
@@ -56,4 +56,5 @@ def test_one_output_has_a_threshold() -> None:
 
 @pytest.mark.parametrize("labels", [np.zeros((4, 3)), np.zeros((4, 2, 2), int), np.zeros(4)])
 def test_what_does_not_go_together_has_no_score(labels: Any) -> None:
-    assert score_for(np.zeros(5, np.float32), labels) is None
+    with pytest.raises(InputError, match="each label of data has shape"):
+        score_for(np.zeros(5, np.float32), labels, "data")

@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
     "a type that no store has": (tensor(MIDDLE, type=5), "type 5"),
     "a buffer that is not there": (tensor(WEIGHTS, buffer=77), "buffer 77, which is not there"),
     "a variable": (tensor(MIDDLE, isVariable=True), "variable"),
-    "sparse weights": (_sparse, "sparsity is not used"),
+    "sparse weights": (_sparse, "is sparse"),
     "a buffer cut short": (data(WEIGHTS, lambda d: d[:-4]), "takes 24 bytes and has 20"),
     "a buffer too long": (data(BIAS, lambda d: np.concatenate([d, d])), "takes 12 bytes and has 24"),
     "a buffer elsewhere": (lambda m: vars(m.buffers[1]).update(offset=100, size=24), "lies outside its table"),

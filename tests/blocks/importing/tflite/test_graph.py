@@ -26,7 +26,7 @@ from legodnn.errors import ModelError
 from tests.blocks.importing.tflite.compared import converted, differences, imported, kinds
 from tests.blocks.pruning.test_prune import NO_SHRINKING, small_model
 from tests.fuzz.tflite_damage import damaged
-from tests.runtime.tflite.tflite_files import BASE, T, one, options, packed, whole
+from tests.runtime.tflite.tflite_files import BASE, T, changed, one, options, packed, whole
 
 X = T((1, 6, 8, 4))
 
@@ -131,7 +131,14 @@ def test_sizes_that_the_file_does_not_fix_are_given() -> None:
         graph_of(sized(-1, -1, -1), "f", input_shape=(10, 12, 3))
 
 
+def _quantised_otherwise(model: Any) -> None:
+    quantisation = model.subgraphs[0].tensors[0].quantization = schema.QuantizationParametersT()
+    quantisation.details = schema.CustomQuantizationT()
+    quantisation.detailsType = schema.QuantizationDetails.CustomQuantization
+
+
 REFUSED = {
+    "another quantisation": (changed(_quantised_otherwise), "quantised in a way that is not known"),
     "several images": (one("RELU", [T((2, 4))], [T((2, 4))]), "first size must be 1"),
     "strings": (one("RELU", [T((1, 4), 5)], [T((1, 4))]), "takes string"),
     "int4": (one("ADD", [X, T((4,), 17, np.zeros(2, np.int8), (1.0,))], [X], options("AddOptions")), "of a type without"),

@@ -40,6 +40,16 @@ def transposed(size: tuple[int, int], strides: Any, padding: str, kernel: Any = 
     return lambda x: tf.nn.conv2d_transpose(x, weights(*kernel), (1, *size, kernel[2]), strides, padding)
 
 
+def turned_apart(x: Any) -> Any:
+    """Channels (4, 8, 6) in the place of the images, in an order that waits."""
+    return tf.transpose(tf.reshape(x, (4, 6, 8)), (0, 2, 1))
+
+
+def turned(x: Any) -> Any:
+    """Rows, images, channels and columns, in an order that waits."""
+    return tf.transpose(x, (1, 0, 3, 2))
+
+
 # Functions of one image, by the operators of which the converter writes some of the file.
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "convolution, same": conv(),
@@ -73,6 +83,10 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "a constant of the whole shape": lambda x: x * weights(1, 6, 8, 4),
     "a constant of more dimensions": lambda x: tf.reshape(x, (1, 192)) + weights(1, 3, 1, 192),
     "a constant that widens": lambda x: x[..., :1] * weights(4),
+    "a constant that widens the place of the images, turned": lambda x: turned(x) * weights(5, 1, 1),
+    "a constant for each row, as many as channels": lambda x: x[:, :4] + weights(4, 1, 1),
+    "a sum with as many rows as channels": lambda x: x[:, :4] + tf.reduce_mean(x[:, :4], (2, 3), keepdims=True),
+    "every sum of two rows": lambda x: x[:, :4, :1, :1] + tf.transpose(x[:, :4, :1, :1], (0, 3, 2, 1)) * 2.0,
     "a constant of several rows": lambda x: x[:, 0, 0] + weights(5, 4),
     "largest, smallest, a power": lambda x: tf.maximum(x, weights(4)) + tf.minimum(x, 0.3) + tf.pow(tf.abs(x), 1.5),
     "quotient of tensors": lambda x: x / (tf.abs(tf.reverse(x, [2])) + 1.0),
@@ -110,6 +124,9 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "squeeze and widen": lambda x: tf.expand_dims(tf.squeeze(x[:, :1], 1), 2) * 2.0,
     "transposed": lambda x: tf.transpose(x, (0, 2, 3, 1)) * 2.0,
     "transposed with the images": lambda x: tf.transpose(x, (3, 0, 2, 1)) * 2.0,
+    "one channel of several turned to the front": lambda x: turned_apart(x)[1:2] * 2.0,
+    "channels turned to the front, in parts": lambda x: sum(tf.split(turned_apart(x), 4, 0)),
+    "joined along the place of the images, turned": lambda x: tf.concat([turned(x), turned(x) * 2.0], 1) * 2.0,
     "stacked and apart": lambda x: tf.stack([t * 2.0 for t in tf.unstack(x, axis=2)], axis=1),
     "zeros around": lambda x: tf.pad(x, ((0, 0), (1, 2), (0, 3), (0, 0))) * 2.0,
     "zeros beside channels": lambda x: tf.pad(x, ((0, 0), (1, 2), (0, 0), (1, 2))) * 2.0,

@@ -52,7 +52,7 @@ public final class MemoryMonitor implements ComponentCallbacks2, Closeable {
          * @param spareBytes what the device can spare; null for no limit
          * @param done what changed
          */
-        void onSpareMemory(Long spareBytes, Switch done);
+        void onSpareMemory(Long spareBytes, PlanSwitch done);
 
         /** The limit could not be set; the old plan runs, and it is tried again. */
         void onFailed(LegoException problem);
@@ -140,7 +140,7 @@ public final class MemoryMonitor implements ComponentCallbacks2, Closeable {
             return;
         }
         try {
-            Switch done = runtime.setSpareMemory(limit);
+            PlanSwitch done = runtime.setSpareMemory(limit);
             last = limit;
             if (listener != null) {
                 listener.onSpareMemory(limit, done);

@@ -16,11 +16,11 @@ import java.util.Map;
  */
 final class Chain {
     private final Store store;
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final Map<String, ByteBuffer> tensors;
     private final Map<Choice, Piece> loaded = new HashMap<>();
 
-    Chain(Store store, Executor executor) {
+    Chain(Store store, BlockExecutor executor) {
         this.store = store;
         this.executor = executor;
         this.tensors = Buffers.allocate(store.manifest());

@@ -27,7 +27,7 @@ public final class Device {
     private Device() {}
 
     /** The architecture, the processor, usable cores, and what runs the blocks. */
-    public static Fingerprint fingerprint(Executor executor) {
+    public static Fingerprint fingerprint(BlockExecutor executor) {
         return new Fingerprint(System.getProperty("os.arch", "unknown"), cpu(),
                 Runtime.getRuntime().availableProcessors(), executor.name());
     }

@@ -6,16 +6,11 @@ package org.legodnn;
  * after is given more and more slowly. The rule is the Python package's ({@code legodnn.runtime.governing.hysteresis}).
  */
 public final class Hysteresis {
-    /** The fraction that the target may be below the level before the level follows. */
-    public final double slack;
-    /** The fraction that the level is then set below the target, so that the next little drop is no change. */
-    public final double margin;
-    /** The fraction that the target must be above the level before the level rises. */
-    public final double growth;
-    /** For how long it must be that, without a break, in seconds. */
-    public final double holdS;
-    /** A rise that is taken back within two holds doubles the hold, up to this. */
-    public final double mostHoldS;
+    final double slack;
+    final double margin;
+    final double growth;
+    final double holdS;
+    final double mostHoldS;
 
     /** No slack, a margin of 5 %, growth of 15 % for 10 s, at most 300 s. */
     public Hysteresis() {
@@ -90,5 +85,30 @@ public final class Hysteresis {
             return new Level(level.value, since, least, level.roseS, level.holdS);
         }
         return new Level(least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, hold);
+    }
+
+    /** The fraction that the target may be below the level before the level follows. */
+    public double slack() {
+        return slack;
+    }
+
+    /** The fraction that the level is then set below the target, so that the next little drop is no change. */
+    public double margin() {
+        return margin;
+    }
+
+    /** The fraction that the target must be above the level before the level rises. */
+    public double growth() {
+        return growth;
+    }
+
+    /** For how long it must be that, without a break, in seconds. */
+    public double holdS() {
+        return holdS;
+    }
+
+    /** A rise that is taken back within two holds doubles the hold, up to this. */
+    public double mostHoldS() {
+        return mostHoldS;
     }
 }

@@ -5,10 +5,9 @@ package org.legodnn;
  * divide by the standard deviation (empty: 0 and 1; one value stands for all channels).
  */
 public final class InputSpec extends TensorSpec {
-    /** What 0 and 255 become. */
-    public final double low, high;
-
     private final String fit;
+    private final double low;
+    private final double high;
     private final double[] mean;
     private final double[] std;
 
@@ -77,5 +76,15 @@ public final class InputSpec extends TensorSpec {
             }
         }
         return values;
+    }
+
+    /** What 0 becomes. */
+    public double low() {
+        return low;
+    }
+
+    /** What 255 becomes. */
+    public double high() {
+        return high;
     }
 }

@@ -2,14 +2,10 @@ package org.legodnn;
 
 /** One model of a runtime: its store, what a device measured of it, and what is asked of it. Immutable. */
 public final class LegoModel {
-    /** The store. */
-    public final Store store;
-    /** What was measured of it. */
-    public final Profile profile;
-    /** Its name, weight and limits, and every option's figures. */
-    public final ModelTable table;
-    /** Whether a profile of another device will do. */
-    public final boolean anyDevice;
+    final Store store;
+    final Profile profile;
+    final ModelTable table;
+    final boolean anyDevice;
 
     private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice) {
         this.store = store;
@@ -31,7 +27,7 @@ public final class LegoModel {
     }
 
     /**
-     * The same with another table, such as {@code model.withTable(model.table.withWeight(2).withLatencyMs(8))}.
+     * The same with another table, such as {@code model.withTable(model.table().withWeight(2).withLatencyMs(8))}.
      *
      * @param other made of this one
      */
@@ -45,5 +41,25 @@ public final class LegoModel {
      */
     public LegoModel onAnyDevice() {
         return new LegoModel(store, profile, table, true);
+    }
+
+    /** The store. */
+    public Store store() {
+        return store;
+    }
+
+    /** What was measured of it. */
+    public Profile profile() {
+        return profile;
+    }
+
+    /** Its name, weight and limits, and every option's figures. */
+    public ModelTable table() {
+        return table;
+    }
+
+    /** Whether a profile of another device will do. */
+    public boolean anyDevice() {
+        return anyDevice;
     }
 }

@@ -36,7 +36,7 @@ public final class LegoRuntime implements Closeable {
     private Budget asked;
     private Long spareBytes;
     private volatile Plan plan;
-    private volatile Switch lastSwitch;
+    private volatile PlanSwitch lastSwitch;
 
     /**
      * Plan for a budget, and load.
@@ -49,7 +49,7 @@ public final class LegoRuntime implements Closeable {
      * @throws StoreException a file was damaged since its store was opened
      * @throws InfeasibleException no combination of blocks holds the budget
      */
-    public LegoRuntime(Executor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
+    public LegoRuntime(BlockExecutor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
         List<ModelTable> tables = new ArrayList<>();
         for (LegoModel model : models) {
             if (!model.anyDevice) {
@@ -113,7 +113,7 @@ public final class LegoRuntime implements Closeable {
     }
 
     /** What the last change of plan did. */
-    public Switch lastSwitch() {
+    public PlanSwitch lastSwitch() {
         return lastSwitch;
     }
 
@@ -132,7 +132,7 @@ public final class LegoRuntime implements Closeable {
      * @throws WorkloadException it makes no sense
      * @throws StoreException a block cannot be loaded
      */
-    public Switch setBudget(Budget budget) {
+    public PlanSwitch setBudget(Budget budget) {
         synchronized (changing) {
             return replan(budget, slowdown);
         }
@@ -142,11 +142,11 @@ public final class LegoRuntime implements Closeable {
      * Re-plan for a budget and slow-downs (by model, how many times slower it runs than profiled), and switch; if that
      * fails nothing changes. Later budgets keep the slow-downs. Throws what {@link #setBudget} does.
      */
-    public Switch replan(Budget budget, Map<String, Double> slowdown) {
+    public PlanSwitch replan(Budget budget, Map<String, Double> slowdown) {
         synchronized (changing) {
             Plan running = plan();
             long start = System.nanoTime();
-            Switch done = goTo(planWithin(budget, spareBytes, running, slowdown), start);
+            PlanSwitch done = goTo(planWithin(budget, spareBytes, running, slowdown), start);
             this.asked = budget;
             this.slowdown = new LinkedHashMap<>(slowdown);
             return done;
@@ -163,11 +163,11 @@ public final class LegoRuntime implements Closeable {
      * @throws WorkloadException not positive
      * @throws StoreException a block cannot be loaded
      */
-    public Switch setSpareMemory(Long bytes) {
+    public PlanSwitch setSpareMemory(Long bytes) {
         synchronized (changing) {
             Plan running = plan();
             long start = System.nanoTime();
-            Switch done = goTo(planWithin(asked, bytes, running, slowdown), start);
+            PlanSwitch done = goTo(planWithin(asked, bytes, running, slowdown), start);
             spareBytes = bytes;
             return done;
         }
@@ -197,7 +197,7 @@ public final class LegoRuntime implements Closeable {
      * @throws WorkloadException it was made for other stores
      * @throws StoreException a block cannot be loaded
      */
-    public Switch setPlan(Plan plan) {
+    public PlanSwitch setPlan(Plan plan) {
         synchronized (changing) {
             plan();
             for (RunningModel model : models.values()) {
@@ -211,14 +211,14 @@ public final class LegoRuntime implements Closeable {
                             + "'; make one with Scheduler or `legodnn plan`");
                 }
             }
-            Switch done = goTo(plan, System.nanoTime());
+            PlanSwitch done = goTo(plan, System.nanoTime());
             asked = plan.budget();
             return done;
         }
     }
 
     /** Switch to a plan that was sought since `start`; if that fails everything is put back. */
-    private Switch goTo(Plan next, long start) {
+    private PlanSwitch goTo(Plan next, long start) {
         long planned = System.nanoTime();
         List<Change> changes = changes(next);
         List<Change> done = new ArrayList<>();
@@ -242,7 +242,7 @@ public final class LegoRuntime implements Closeable {
         }
         plan = next;
         long end = System.nanoTime();
-        lastSwitch = new Switch(loaded, dropped, (planned - start) / 1e6, (end - planned) / 1e6);
+        lastSwitch = new PlanSwitch(loaded, dropped, (planned - start) / 1e6, (end - planned) / 1e6);
         return lastSwitch;
     }
 
@@ -280,7 +280,7 @@ public final class LegoRuntime implements Closeable {
      * @return the output, flat, without a batch dimension
      * @throws InputException unknown model, wrong size, NaN, or several inputs or outputs
      * @throws SuspendedException the plan has no room for this model at the moment
-     * @throws ExecutionException it failed while it ran; the next may well do
+     * @throws InferenceException it failed while it ran; the next may well do
      */
     public float[] infer(String model, float[] input) {
         RunningModel running = running(model);

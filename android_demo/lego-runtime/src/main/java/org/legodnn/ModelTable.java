@@ -10,43 +10,28 @@ import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
-import org.legodnn.json.Bounds;
+import org.legodnn.internal.json.Bounds;
 
 /**
  * One model of a workload, as the scheduler sees it: the figures of every option, as plain data. A table is made from a
  * store and its profile, or by hand. It is immutable, and checked whenever one is made.
  */
 public final class ModelTable {
-    /** Unique in the workload. */
-    public final String name;
-    /** The segments with a choice of options, in topological order; there may be none. */
-    public final List<BlockRows> blocks;
-    /** The segments without a choice. */
-    public final List<BlockRows> fixed;
-    /** Turns summed loss into accuracy. */
-    public final Link link;
-    /** Nine in ten predicted accuracies of plans are within it. */
-    public final double accuracyError;
-    /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
-    public final SortedMap<Integer, Double> overheadMs;
-    /** How much longer than the median its slowest inferences take. */
-    public final Tails tails;
-    /** What one unit of its accuracy is worth. */
-    public final double weight;
-    /** Inferences per second; null if unknown. */
-    public final Double rateHz;
-    /** The longest that an inference may take; null for no limit. */
-    public final Double latencyMs;
-    /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
-    public final Double quantile;
-    /** The least predicted accuracy; null for no limit. */
-    public final Double minAccuracy;
-    /** Whether it must run; otherwise it may be suspended when not everything fits. */
-    public final boolean critical;
-    /** The thread count; null leaves it to the scheduler, among those that were profiled. */
-    public final Integer threads;
-    /** The thread counts that a plan may choose from, ascending. */
-    public final List<Integer> threadCounts;
+    final String name;
+    final List<BlockRows> blocks;
+    final List<BlockRows> fixed;
+    final Link link;
+    final double accuracyError;
+    final SortedMap<Integer, Double> overheadMs;
+    final Tails tails;
+    final double weight;
+    final Double rateHz;
+    final Double latencyMs;
+    final Double quantile;
+    final Double minAccuracy;
+    final boolean critical;
+    final Integer threads;
+    final List<Integer> threadCounts;
 
     /**
      * A table with weight 1, no limits and any thread count.
@@ -330,5 +315,80 @@ public final class ModelTable {
         }
         return Collections.unmodifiableList(
                 threads == null ? new ArrayList<>(common) : Collections.singletonList(threads));
+    }
+
+    /** Unique in the workload. */
+    public String name() {
+        return name;
+    }
+
+    /** The segments with a choice of options, in topological order; there may be none. */
+    public List<BlockRows> blocks() {
+        return blocks;
+    }
+
+    /** The segments without a choice. */
+    public List<BlockRows> fixed() {
+        return fixed;
+    }
+
+    /** Turns summed loss into accuracy. */
+    public Link link() {
+        return link;
+    }
+
+    /** Nine in ten predicted accuracies of plans are within it. */
+    public double accuracyError() {
+        return accuracyError;
+    }
+
+    /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
+    public SortedMap<Integer, Double> overheadMs() {
+        return overheadMs;
+    }
+
+    /** How much longer than the median its slowest inferences take. */
+    public Tails tails() {
+        return tails;
+    }
+
+    /** What one unit of its accuracy is worth. */
+    public double weight() {
+        return weight;
+    }
+
+    /** Inferences per second; null if unknown. */
+    public Double rateHz() {
+        return rateHz;
+    }
+
+    /** The longest that an inference may take; null for no limit. */
+    public Double latencyMs() {
+        return latencyMs;
+    }
+
+    /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
+    public Double quantile() {
+        return quantile;
+    }
+
+    /** The least predicted accuracy; null for no limit. */
+    public Double minAccuracy() {
+        return minAccuracy;
+    }
+
+    /** Whether it must run; otherwise it may be suspended when not everything fits. */
+    public boolean critical() {
+        return critical;
+    }
+
+    /** The thread count; null leaves it to the scheduler, among those that were profiled. */
+    public Integer threads() {
+        return threads;
+    }
+
+    /** The thread counts that a plan may choose from, ascending. */
+    public List<Integer> threadCounts() {
+        return threadCounts;
     }
 }

@@ -12,11 +12,11 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
 
 /**
  * What one device measured of one store: the JSON that {@code legodnn profile} and {@link Profiler} write. Times are in
@@ -26,20 +26,13 @@ public final class Profile {
     static final String VERSION = "legodnn.profile/1";
     private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
 
-    /** The store's id. */
-    public final String storeId;
-    /** The model's name. */
-    public final String model;
-    /** What it was measured on. */
-    public final Fingerprint device;
-    /** When, ISO 8601. */
-    public final String created;
-    /** One for each option that was measured. */
-    public final List<OptionProfile> options;
-    /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
-    public final SortedMap<Integer, Double> chainOverheadMs;
-    /** How much longer than predicted inferences take; empty if that was not measured. */
-    public final List<Tail> tails;
+    final String storeId;
+    final String model;
+    final Fingerprint device;
+    final String created;
+    final List<OptionProfile> options;
+    final SortedMap<Integer, Double> chainOverheadMs;
+    final List<Tail> tails;
     /** Options that were not measured and cannot be chosen: their keys. */
     private final Set<String> skipped;
 
@@ -246,5 +239,40 @@ public final class Profile {
             throw new ProfileException("this profile of '" + model + "' was measured on another device (" + difference
                     + "); " + REMEDY);
         }
+    }
+
+    /** The store's id. */
+    public String storeId() {
+        return storeId;
+    }
+
+    /** The model's name. */
+    public String model() {
+        return model;
+    }
+
+    /** What it was measured on. */
+    public Fingerprint device() {
+        return device;
+    }
+
+    /** When, ISO 8601. */
+    public String created() {
+        return created;
+    }
+
+    /** One for each option that was measured. */
+    public List<OptionProfile> options() {
+        return options;
+    }
+
+    /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
+    public SortedMap<Integer, Double> chainOverheadMs() {
+        return chainOverheadMs;
+    }
+
+    /** How much longer than predicted inferences take; empty if that was not measured. */
+    public List<Tail> tails() {
+        return tails;
     }
 }

@@ -34,7 +34,7 @@ public final class Profiler {
     private static final int PASSES = 5;
 
     private final Store store;
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final ProfilerOptions options;
     private final Progress progress;
     private final Random random = new Random(0);
@@ -42,7 +42,7 @@ public final class Profiler {
     private final int total;
     private int done;
 
-    private Profiler(Store store, Executor executor, ProfilerOptions options, Progress progress) {
+    private Profiler(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
         this.store = store;
         this.executor = executor;
         this.options = options;
@@ -66,7 +66,7 @@ public final class Profiler {
      * @throws ProfileException options make no sense, or progress said to stop
      * @throws StoreException an option cannot be loaded
      */
-    public static Profile profile(Store store, Executor executor, ProfilerOptions options, Progress progress) {
+    public static Profile profile(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
         Set<Integer> counts = new HashSet<>();
         for (int threads : options.threads()) {
             if (threads < 1 || !counts.add(threads)) {
@@ -253,7 +253,7 @@ public final class Profiler {
         for (InputSpec input : store.manifest().inputs) {
             float[] values = new float[input.elements()];
             for (int i = 0; i < values.length; i++) {
-                values[i] = (float) (input.low + random.nextFloat() * (input.high - input.low));
+                values[i] = (float) (input.low() + random.nextFloat() * (input.high() - input.low()));
             }
             image.put(input.name, values);
         }

@@ -6,14 +6,10 @@ public final class ProfilerOptions {
     public static final ProfilerOptions DEFAULTS = new ProfilerOptions(new int[] {1}, 50, 3, null, null);
 
     private final int[] threads;
-    /** How often each option is timed at each thread count. */
-    public final int rounds;
-    /** How often memory and load time of each option are measured. */
-    public final int weighings;
-    /** What the profile is to say it holds for; null for {@link Device#fingerprint}. */
-    public final Fingerprint device;
-    /** What tells this process's memory; null for {@link Device#MEMORY}. */
-    public final MemoryMeter memory;
+    final int rounds;
+    final int weighings;
+    final Fingerprint device;
+    final MemoryMeter memory;
 
     private ProfilerOptions(int[] threads, int rounds, int weighings, Fingerprint device, MemoryMeter memory) {
         this.threads = threads;
@@ -51,5 +47,25 @@ public final class ProfilerOptions {
     /** The same with another way to tell this process's memory. */
     public ProfilerOptions withMemory(MemoryMeter other) {
         return new ProfilerOptions(threads, rounds, weighings, device, other);
+    }
+
+    /** How often each option is timed at each thread count. */
+    public int rounds() {
+        return rounds;
+    }
+
+    /** How often memory and load time of each option are measured. */
+    public int weighings() {
+        return weighings;
+    }
+
+    /** What the profile is to say it holds for; null for {@link Device#fingerprint}. */
+    public Fingerprint device() {
+        return device;
+    }
+
+    /** What tells this process's memory; null for {@link Device#MEMORY}. */
+    public MemoryMeter memory() {
+        return memory;
     }
 }

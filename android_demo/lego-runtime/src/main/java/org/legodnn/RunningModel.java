@@ -27,7 +27,7 @@ final class RunningModel {
     private ModelPlan plan;
     private String reason = "has not been started";
 
-    RunningModel(LegoModel model, Executor executor) {
+    RunningModel(LegoModel model, BlockExecutor executor) {
         this.name = model.table.name;
         this.store = model.store;
         this.chain = new Chain(store, executor);
@@ -71,7 +71,7 @@ final class RunningModel {
      * @param out to be filled, in the order of its outputs
      * @return what ran, and how long it took without waiting
      * @throws SuspendedException it runs nothing at the moment
-     * @throws ExecutionException it failed; only this request is lost
+     * @throws InferenceException it failed; only this request is lost
      */
     Ran infer(FloatBuffer[] in, FloatBuffer[] out) {
         Manifest manifest = store.manifest();

@@ -8,17 +8,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.solver.CompiledModel;
-import org.legodnn.solver.CompositionSums;
-import org.legodnn.solver.Deadline;
-import org.legodnn.solver.Fraction;
-import org.legodnn.solver.InfeasibilityReport;
-import org.legodnn.solver.Instance;
-import org.legodnn.solver.Limits;
-import org.legodnn.solver.Numbers;
-import org.legodnn.solver.Optimum;
-import org.legodnn.solver.ValueScale;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.solver.CompiledModel;
+import org.legodnn.internal.solver.CompositionSums;
+import org.legodnn.internal.solver.Deadline;
+import org.legodnn.internal.solver.Fraction;
+import org.legodnn.internal.solver.InfeasibilityReport;
+import org.legodnn.internal.solver.Instance;
+import org.legodnn.internal.solver.Limits;
+import org.legodnn.internal.solver.Numbers;
+import org.legodnn.internal.solver.Optimum;
+import org.legodnn.internal.solver.ValueScale;
 
 /**
  * Plans for a set of models: which option each block of each model should have, exactly, within the time of a frame.

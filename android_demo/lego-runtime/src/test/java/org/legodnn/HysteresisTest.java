@@ -13,8 +13,8 @@ import java.util.List;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.JsonNumber;
+import org.legodnn.internal.json.JsonObject;
 
 /** How limits follow what is available: as in Python, and what the memory policy makes of it. */
 public class HysteresisTest {

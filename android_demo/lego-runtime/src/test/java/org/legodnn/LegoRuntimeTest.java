@@ -92,7 +92,7 @@ public class LegoRuntimeTest extends RuntimeTestBase {
             SuspendedException error = assertThrows(SuspendedException.class, () -> runtime.infer("graph", X));
             assertTrue(error.getMessage(), error.getMessage().contains("'graph' is suspended"));
             assertEquals(3, executor.open.get());
-            Switch done = runtime.setBudget(Budget.none());
+            PlanSwitch done = runtime.setBudget(Budget.none());
             assertEquals(4, done.loaded.size());
             assertNotNull(runtime.infer("graph", X));
         }

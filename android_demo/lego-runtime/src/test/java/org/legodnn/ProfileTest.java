@@ -16,8 +16,8 @@ import org.junit.Before;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** Profiles: what may be in them besides, what is made of it, and measuring. */
 public class ProfileTest {

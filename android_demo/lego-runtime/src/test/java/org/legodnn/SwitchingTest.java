@@ -32,7 +32,7 @@ public class SwitchingTest extends RuntimeTestBase {
         try (LegoRuntime runtime = open(model(chain), model(graph))) {
             assertEquals(7, executor.loads.size());
             executor.loads.clear();
-            Switch done = runtime.setBudget(memory(27000)); // 28000 without a limit
+            PlanSwitch done = runtime.setBudget(memory(27000)); // 28000 without a limit
             assertEquals(Collections.singletonList("block1/s1.tflite"), executor.loads);
             assertEquals(Collections.singletonList("chain/block1=s1"), done.loaded);
             assertEquals(Collections.singletonList("chain/block1=s0"), done.dropped);

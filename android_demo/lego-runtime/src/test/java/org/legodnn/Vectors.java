@@ -18,9 +18,9 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonNumber;
+import org.legodnn.internal.json.JsonObject;
 
 /** Reading the vectors that Python and Java share (tests/vectors), and making of them what they describe. */
 final class Vectors {

@@ -16,8 +16,8 @@ import java.util.function.Function;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.JsonNumber;
+import org.legodnn.internal.json.JsonObject;
 
 /** The same answers as the Python package's, to every question in tests/vectors. */
 public class VectorsTest {
@@ -240,7 +240,7 @@ public class VectorsTest {
         Manifest m = store.manifest();
         return new JsonObject().put("id", store.id()).put("name", store.name()).put("labels", m.labels)
                 .put("inputs", map(m.inputs, i -> Arrays.asList(i.name, numbers(i.shape()),
-                        Arrays.asList(i.low, i.high), numbers(i.mean()), numbers(i.std()))))
+                        Arrays.asList(i.low(), i.high()), numbers(i.mean()), numbers(i.std()))))
                 .put("tensors", map(m.specs.values(), t -> Arrays.asList(t.name, numbers(t.shape())), m.inputs.size()))
                 .put("outputs", m.outputs)
                 .put("segments", map(m.segments, s -> Arrays.asList(s.name, s.block ? "block" : "fixed", s.inputs,

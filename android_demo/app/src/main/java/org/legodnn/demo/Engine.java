@@ -17,7 +17,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import org.legodnn.Budget;
 import org.legodnn.Device;
-import org.legodnn.Executor;
+import org.legodnn.BlockExecutor;
 import org.legodnn.InfeasibleException;
 import org.legodnn.LegoException;
 import org.legodnn.LegoModel;
@@ -73,7 +73,7 @@ final class Engine {
 
     private final Context context;
     private final Handler main = new Handler(Looper.getMainLooper());
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final boolean runs;
     private final ProfilerOptions options;
     /** What is asked for after {@link #close} is dropped. */
@@ -110,7 +110,7 @@ final class Engine {
      * @param executor null to plan only
      * @param options how to profile
      */
-    Engine(Context context, Executor executor, ProfilerOptions options) {
+    Engine(Context context, BlockExecutor executor, ProfilerOptions options) {
         this.context = context.getApplicationContext();
         this.executor = executor == null ? new PlanOnlyExecutor() : executor;
         this.runs = executor != null;

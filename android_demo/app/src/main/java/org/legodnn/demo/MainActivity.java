@@ -81,8 +81,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     /** Longer or shorter by `adb shell am start -n org.legodnn.demo/.MainActivity --ei rounds 500`. */
     private ProfilerOptions profilerOptions() {
         ProfilerOptions usual = ProfilerOptions.DEFAULTS;
-        return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds))
-                .withWeighings(getIntent().getIntExtra(WEIGHINGS, usual.weighings));
+        return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds()))
+                .withWeighings(getIntent().getIntExtra(WEIGHINGS, usual.weighings()));
     }
 
     /** What outlives a rotation. */
@@ -158,8 +158,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     public void onReady(Engine.Ready now) {
         ready = now;
         String note = now.own
-                ? getString(R.string.own_profile, date(now.profile.created))
-                : getString(R.string.packed_profile, now.profile.device.cpu);
+                ? getString(R.string.own_profile, date(now.profile.created()))
+                : getString(R.string.packed_profile, now.profile.device().cpu());
         text(R.id.note, now.runs ? note : getString(R.string.no_native) + "\n" + note);
         enable();
         applyBudget();

@@ -6,7 +6,7 @@ import org.legodnn.LegoException;
 import org.legodnn.LegoRuntime;
 import org.legodnn.MemoryMonitor;
 import org.legodnn.MemoryPolicy;
-import org.legodnn.Switch;
+import org.legodnn.PlanSwitch;
 
 /** Keeps a runtime within what the device can spare. It is used on one thread, which also hears what was done. */
 final class MemoryFollower {
@@ -75,7 +75,7 @@ final class MemoryFollower {
         }
 
         @Override
-        public void onSpareMemory(final Long spare, Switch done) {
+        public void onSpareMemory(final Long spare, PlanSwitch done) {
             thread.execute(new Runnable() {
                 @Override
                 public void run() {

@@ -21,7 +21,7 @@ import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Assets;
 import org.legodnn.Budget;
-import org.legodnn.Executor;
+import org.legodnn.BlockExecutor;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
@@ -51,7 +51,7 @@ public class EngineTest implements Engine.Listener {
      * Every output element is its index, so that a classifier always says "9"; a piece takes as much
      * memory as its file, and as long as suits that.
      */
-    private static final class Constant implements Executor, MemoryMeter {
+    private static final class Constant implements BlockExecutor, MemoryMeter {
         private final AtomicLong bytes = new AtomicLong();
 
         @Override
@@ -170,7 +170,7 @@ public class EngineTest implements Engine.Listener {
         });
         assertNull(failure);
         assertTrue(ready.own && ready.runs);
-        assertEquals("constant", ready.profile.device.executor);
+        assertEquals("constant", ready.profile.device().executor());
         assertTrue(steps > 0);
         assertEquals(2, engine.ownProfiles().size());
         for (String model : engine.ownProfiles().keySet()) {
@@ -201,7 +201,7 @@ public class EngineTest implements Engine.Listener {
         awaitMeasured();
         Packed packed = new Packed(context);
         Store store = packed.store(packed.models().get(0));
-        File file = store.verifiedFile(store.manifest().segments.get(0).original());
+        File file = store.verifiedFile(store.manifest().segments().get(0).original());
         try (RandomAccessFile content = new RandomAccessFile(file, "rw")) {
             content.seek(100);
             int was = content.read();
@@ -210,7 +210,7 @@ public class EngineTest implements Engine.Listener {
         }
         Store again = packed.store(store.name());
         assertEquals(store.id(), again.id());
-        again.verifiedFile(again.manifest().segments.get(0).original());
+        again.verifiedFile(again.manifest().segments().get(0).original());
     }
 
     @Test

@@ -84,7 +84,7 @@ public class MeasuredTest {
         assertEquals("vgg16.profile.json", sent.getStringExtra(Intent.EXTRA_SUBJECT));
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
         profile.checkStore(new Packed(RuntimeEnvironment.getApplication()).store("vgg16"));
-        assertTrue(profile.device.toString(), profile.device.executor.startsWith("tensorflow-lite"));
+        assertTrue(profile.device().toString(), profile.device().executor().startsWith("tensorflow-lite"));
         assertTrue(shown.text(R.id.note), shown.text(R.id.note).contains("this device's own"));
         assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
 

@@ -23,7 +23,7 @@ import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
 import org.legodnn.MemoryMonitor;
 import org.legodnn.MemoryPolicy;
-import org.legodnn.Switch;
+import org.legodnn.PlanSwitch;
 import org.legodnn.SwitchCharge;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -66,7 +66,7 @@ public class MemoryMonitorTest implements MemoryMonitor.Listener {
     }
 
     @Override
-    public void onSpareMemory(Long spareBytes, Switch done) {
+    public void onSpareMemory(Long spareBytes, PlanSwitch done) {
         told.add(spareBytes);
     }
 
@@ -109,7 +109,7 @@ public class MemoryMonitorTest implements MemoryMonitor.Listener {
     @Test
     public void withoutMemoryTheSmallestPlanRunsAndTheBudgetStaysTheApplications() throws Exception {
         long whole = runtime.plan().memoryBytes();
-        Budget own = Budget.none().withLatencyMs(2 * runtime.plan().models().get(0).latencyMs);
+        Budget own = Budget.none().withLatencyMs(2 * runtime.plan().models().get(0).latencyMs());
         runtime.setBudget(own);
         for (long bytes : new long[] {THRESHOLD, 1}) {
             available(bytes, false);

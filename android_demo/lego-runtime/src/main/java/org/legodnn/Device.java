@@ -102,7 +102,8 @@ public final class Device {
         }
     }
 
-    private static String firstLine(File file) {
+    /** The first line of a file; null where it cannot be read. */
+    static String firstLine(File file) {
         try (BufferedReader in = reader(file)) {
             return in.readLine();
         } catch (IOException e) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
+import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Json;
 import org.legodnn.internal.json.JsonObject;
 

@@ -6,8 +6,11 @@ public final class LegoModel {
     final Profile profile;
     final ModelTable table;
     final boolean anyDevice;
+    /** The tails that the table was made with, by which those are known that the application has set itself. */
+    final Tails profiledTails;
 
-    private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice) {
+    private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice, Tails profiledTails) {
+        this.profiledTails = profiledTails;
         this.store = store;
         this.profile = profile;
         this.table = table;
@@ -23,7 +26,8 @@ public final class LegoModel {
      * @throws WorkloadException a figure makes no sense
      */
     public static LegoModel of(Store store, Profile profile) {
-        return new LegoModel(store, profile, ModelTable.fromStore(store, profile), false);
+        ModelTable table = ModelTable.fromStore(store, profile);
+        return new LegoModel(store, profile, table, false, table.tails);
     }
 
     /**
@@ -32,7 +36,7 @@ public final class LegoModel {
      * @param other made of this one
      */
     public LegoModel withTable(ModelTable other) {
-        return new LegoModel(store, profile, other, anyDevice);
+        return new LegoModel(store, profile, other, anyDevice, profiledTails);
     }
 
     /**
@@ -40,7 +44,7 @@ public final class LegoModel {
      * For a first start, until this device has been profiled.
      */
     public LegoModel onAnyDevice() {
-        return new LegoModel(store, profile, table, true);
+        return new LegoModel(store, profile, table, true, profiledTails);
     }
 
     /** The store. */

@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.Locale;
 
+import org.legodnn.internal.Text;
 import org.legodnn.internal.json.JsonObject;
 
 /** One limit in a report. */

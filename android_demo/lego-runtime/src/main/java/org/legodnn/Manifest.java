@@ -90,9 +90,7 @@ public final class Manifest {
                 fields.word("resize", "bilinear-antialias");
             }
             String fit = fields.has("fit") ? fields.word("fit", "stretch", "crop", "letterbox") : "stretch";
-            if (fields.has("fill")) {
-                fields.integer("fill", 0, 255);
-            }
+            int fill = fields.has("fill") ? (int) fields.integer("fill", 0, 255) : 0;
             double[] range = fields.has("range") ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
             double[] mean = fields.has("mean") ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
             double[] std = fields.has("std") ? fields.numbers("std", 0, Bounds.ELEMENTS, Bounds.LEAST_STD, Bounds.SCALE) : new double[0];
@@ -104,7 +102,7 @@ public final class Manifest {
             if (mean.length > 1 && mean.length != channels || std.length > 1 && std.length != channels) {
                 throw fields.error("mean and std of " + name + " must have one value, or one for each channel");
             }
-            found.add(new InputSpec(name, shape, picture ? fit : "none", range[0], range[1], mean, std));
+            found.add(new InputSpec(name, shape, picture ? fit : "none", fill, range[0], range[1], mean, std));
         }
         return Collections.unmodifiableList(found);
     }

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonObject;

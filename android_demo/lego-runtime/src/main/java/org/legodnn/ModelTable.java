@@ -6,11 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
-import java.util.SortedSet;
 import java.util.TreeMap;
-import java.util.TreeSet;
-
-import org.legodnn.internal.json.Bounds;
 
 /**
  * One model of a workload, as the scheduler sees it: the figures of every option, as plain data. A table is made from a
@@ -24,6 +20,7 @@ public final class ModelTable {
     final double accuracyError;
     final SortedMap<Integer, Double> overheadMs;
     final Tails tails;
+    final double slowdown;
     final double weight;
     final Double rateHz;
     final Double latencyMs;
@@ -57,13 +54,14 @@ public final class ModelTable {
         overheadMs = Collections.unmodifiableSortedMap(new TreeMap<>(draft.overheadMs));
         tails = draft.tails;
         quantile = draft.quantile;
+        slowdown = draft.slowdown;
         weight = draft.weight;
         rateHz = draft.rateHz;
         latencyMs = draft.latencyMs;
         minAccuracy = draft.minAccuracy;
         critical = draft.critical;
         threads = draft.threads;
-        threadCounts = check();
+        threadCounts = TableCheck.threadCounts(this);
     }
 
     /** The parts of a table, while it is being made. */
@@ -76,6 +74,7 @@ public final class ModelTable {
         SortedMap<Integer, Double> overheadMs = new TreeMap<>();
         Tails tails = Tails.NONE;
         Double quantile;
+        double slowdown = 1;
         double weight = 1;
         Double rateHz;
         Double latencyMs;
@@ -97,6 +96,7 @@ public final class ModelTable {
         draft.overheadMs = overheadMs;
         draft.tails = tails;
         draft.quantile = quantile;
+        draft.slowdown = slowdown;
         draft.weight = weight;
         draft.rateHz = rateHz;
         draft.latencyMs = latencyMs;
@@ -107,7 +107,7 @@ public final class ModelTable {
     }
 
     /**
-     * The table of a store, as a device profiled it.
+     * The table of a store, as a device profiled it. Its tail is that of a model which runs after others.
      *
      * @throws ProfileException the profile is of another store, or lacks a measurement
      * @throws WorkloadException a figure makes no sense
@@ -144,7 +144,7 @@ public final class ModelTable {
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
-        draft.tails = Tails.of(profile.tails);
+        draft.tails = Tails.of(profile.tails, 1, Collections.singletonList(Tails.Companion.ANY));
         return new ModelTable(draft);
     }
 
@@ -176,6 +176,17 @@ public final class ModelTable {
     public ModelTable withName(String other) {
         Draft draft = draft();
         draft.name = other;
+        return new ModelTable(draft);
+    }
+
+    /**
+     * The same table of a model that is expected to run so many times slower than profiled, such as beside others.
+     *
+     * @param other what a plan takes for its slow-down unless it is told another
+     */
+    public ModelTable withSlowdown(double other) {
+        Draft draft = draft();
+        draft.slowdown = other;
         return new ModelTable(draft);
     }
 
@@ -242,81 +253,6 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
-    private List<Integer> check() {
-        List<BlockRows> segments = new ArrayList<>(blocks);
-        segments.addAll(fixed);
-        List<String> names = new ArrayList<>();
-        for (BlockRows segment : segments) {
-            names.add(segment.name);
-        }
-        if (segments.size() > Bounds.SEGMENTS) {
-            throw new WorkloadException(name + ": " + segments.size() + " segments are too many: at most "
-                    + Bounds.SEGMENTS + " are planned");
-        }
-        Figures.checkDistinct(names, "model '" + name + "' has two segments called");
-        for (BlockRows segment : segments) {
-            segment.check(name + "/" + segment.name);
-        }
-        int before = 0;
-        for (BlockRows block : blocks) {
-            block.checkInteraction(name + "/" + block.name, before);
-            before = block.options.size();
-        }
-        for (BlockRows one : fixed) {
-            one.checkInteraction(name + "/" + one.name, 0);
-            if (one.options.size() > 1) {
-                throw new WorkloadException(name + "/" + one.name + ": a fixed segment has one option, not "
-                        + one.options.size());
-            }
-        }
-        Figures.checkAbove(weight, name + ": weight", Figures.MOST);
-        Figures.checkRange(accuracyError, name + ": accuracy_error", 0, Figures.MOST);
-        tails.check(name);
-        for (double overhead : overheadMs.values()) {
-            Figures.checkRange(overhead, name + ": overhead_ms", 0, Figures.MOST_MS);
-        }
-        for (double x : link.x()) {
-            Figures.checkFinite(x, name + ": a knot of its link");
-        }
-        for (double y : link.y()) {
-            Figures.checkFinite(y, name + ": a value of its link");
-        }
-        if (rateHz != null) {
-            Figures.checkRange(rateHz, name + ": rate_hz", 0, Figures.MOST);
-        }
-        if (latencyMs != null) {
-            Figures.checkAbove(latencyMs, name + ": latency_ms", Figures.MOST);
-        }
-        if (minAccuracy != null) {
-            Figures.checkFinite(minAccuracy, name + ": min_accuracy");
-        }
-        return commonThreads(segments);
-    }
-
-    private List<Integer> commonThreads(List<BlockRows> segments) {
-        SortedSet<Integer> common = null;
-        for (BlockRows segment : segments) {
-            for (OptionRow option : segment.options) {
-                if (common == null) {
-                    common = new TreeSet<>(option.latencyMs.keySet());
-                }
-                common.retainAll(option.latencyMs.keySet());
-            }
-        }
-        if (common == null) {
-            common = new TreeSet<>(Collections.singleton(1));
-        }
-        if (common.isEmpty()) {
-            throw new WorkloadException(name + ": its options have no thread count in common; " + Figures.REMEDY);
-        }
-        if (threads != null && !common.contains(threads)) {
-            throw new WorkloadException(name + ": not measured with " + threads + " threads, but with "
-                    + Text.list(common) + "; " + Figures.REMEDY);
-        }
-        return Collections.unmodifiableList(
-                threads == null ? new ArrayList<>(common) : Collections.singletonList(threads));
-    }
-
     /** Unique in the workload. */
     public String name() {
         return name;
@@ -350,6 +286,11 @@ public final class ModelTable {
     /** How much longer than the median its slowest inferences take. */
     public Tails tails() {
         return tails;
+    }
+
+    /** How many times slower than profiled it is expected to run, unless a plan is told otherwise. */
+    public double slowdown() {
+        return slowdown;
     }
 
     /** What one unit of its accuracy is worth. */

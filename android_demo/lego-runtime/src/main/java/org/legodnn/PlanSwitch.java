@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
+import org.legodnn.internal.Text;
+
 /** What the last change of plan did. */
 public final class PlanSwitch {
     final List<String> loaded;

@@ -33,6 +33,8 @@ public final class Profile {
     final List<OptionProfile> options;
     final SortedMap<Integer, Double> chainOverheadMs;
     final List<Tail> tails;
+    /** By the store of another model that runs without pause, how many times longer an inference takes beside it. */
+    final Map<String, Double> contention;
     /** Options that were not measured and cannot be chosen: their keys. */
     private final Set<String> skipped;
 
@@ -40,7 +42,7 @@ public final class Profile {
     private final Map<String, Object> more;
 
     Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options,
-            List<Tail> tails) {
+            List<Tail> tails, JsonObject conditions) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
@@ -48,8 +50,10 @@ public final class Profile {
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
         this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
         this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
+        this.contention = Collections.emptyMap();
         this.skipped = Collections.emptySet();
-        this.more = Collections.emptyMap();
+        this.more = conditions == null ? Collections.<String, Object>emptyMap()
+                : Collections.<String, Object>singletonMap("conditions", conditions);
     }
 
     private Profile(Fields document) {
@@ -64,6 +68,7 @@ public final class Profile {
         }
         options = Collections.unmodifiableList(entries);
         chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
+        contention = Collections.unmodifiableMap(contention(document));
         skipped = skipped(document);
         tails = Tail.readAll(document);
         more = new LinkedHashMap<>();
@@ -97,6 +102,18 @@ public final class Profile {
                 if (found.put(threads, entry.number("overhead_ms", 0, Bounds.MS)) != null) {
                     throw entry.error("two overheads for " + threads + " threads");
                 }
+            }
+        }
+        return found;
+    }
+
+    private static Map<String, Double> contention(Fields document) {
+        Map<String, Double> found = new LinkedHashMap<>();
+        if (document.has("contention")) {
+            for (Fields entry : document.objects("contention", 0, Bounds.MODELS)) {
+                entry.name("model");
+                found.put(entry.name("store_id"), entry.number("slowdown", 1, Bounds.SLOWDOWN));
+                entry.end();
             }
         }
         return found;
@@ -269,6 +286,11 @@ public final class Profile {
     /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
     public SortedMap<Integer, Double> chainOverheadMs() {
         return chainOverheadMs;
+    }
+
+    /** By the store of another model that runs without pause, how many times longer an inference takes beside it. */
+    public Map<String, Double> contention() {
+        return contention;
     }
 
     /** How much longer than predicted inferences take; empty if that was not measured. */

@@ -3,6 +3,8 @@ package org.legodnn;
 import java.util.ArrayList;
 import java.util.List;
 
+import org.legodnn.internal.Text;
+
 /**
  * A piece of the model that is loaded as one: a block has several options to choose from, a fixed piece exactly one.
  */

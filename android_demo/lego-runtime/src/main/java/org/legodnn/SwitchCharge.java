@@ -4,6 +4,11 @@ import org.legodnn.internal.json.Bounds;
 
 /** What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded. */
 public final class SwitchCharge {
+    /**
+     * For each millisecond of loading, as the profile measured it, a thousandth of a per cent of accuracy: what gains
+     * less is not worth a switch.
+     */
+    public static final SwitchCharge LOADING = new SwitchCharge(0, 1e-5);
     /** Nothing. */
     public static final SwitchCharge NONE = new SwitchCharge(0, 0);
 

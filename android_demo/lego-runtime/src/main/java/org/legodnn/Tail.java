@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonException;
@@ -90,6 +91,11 @@ public final class Tail {
         JsonObject json = new JsonObject().put("threads", threads).put("condition", condition).put("other", other);
         return json.put("inferences", inferences).put("quantiles", new ArrayList<>(stretch.keySet()))
                 .put("stretch", new ArrayList<>(stretch.values()));
+    }
+
+    /** The quantiles that tails are kept for, ascending. */
+    public static double[] quantiles() {
+        return QUANTILES.clone();
     }
 
     /** Check a quantile that an application gives. */

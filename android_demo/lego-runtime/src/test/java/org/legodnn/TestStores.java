@@ -87,7 +87,7 @@ final class TestStores {
             }
         }
         return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries,
-                Collections.<Tail>emptyList());
+                Collections.<Tail>emptyList(), null);
     }
 
     /** What a chain gives: option numbers of its two blocks. */

@@ -173,7 +173,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         TextView status = findViewById(R.id.status);
         status.setText(screen.problem == null
                 ? getString(R.string.plan_holds)
-                : getString(R.string.refused, screen.problem));
+                : screen.problem);
         status.setTextColor(getColor(screen.problem == null ? R.color.text : R.color.problem));
         text(R.id.switched, switched(screen));
         text(R.id.total_memory, getString(R.string.total_memory, screen.memoryBytes / MB, screen.grownBytes == null

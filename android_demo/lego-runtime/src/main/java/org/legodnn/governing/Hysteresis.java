@@ -1,4 +1,6 @@
-package org.legodnn;
+package org.legodnn.governing;
+
+import org.legodnn.WorkloadException;
 
 /**
  * How a limit follows what is available without flapping: down at once; up only after the target has been well above
@@ -44,11 +46,9 @@ public final class Hysteresis {
     /** A quantity that follows a target, and what of the past it must remember for that. Immutable. */
     public static final class Level {
         /** Nothing limits it yet. */
-        public static final Level UNLIMITED = new Level(
-                Double.POSITIVE_INFINITY, null, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, null);
+        public static final Level UNLIMITED = of(Double.POSITIVE_INFINITY);
 
-        /** The level; never above what the target was, but for the slack. Infinite until something limits it. */
-        public final double value;
+        final double value;
         private final Double sinceS;
         private final double least;
         private final double roseS;
@@ -60,6 +60,16 @@ public final class Hysteresis {
             this.least = least;
             this.roseS = roseS;
             this.holdS = holdS;
+        }
+
+        /** A level that nothing has followed yet. */
+        static Level of(double value) {
+            return new Level(value, null, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, null);
+        }
+
+        /** The level; never above what the target was, but for the slack. Infinite until something limits it. */
+        public double value() {
+            return value;
         }
     }
 

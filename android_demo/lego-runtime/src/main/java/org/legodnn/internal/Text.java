@@ -1,4 +1,4 @@
-package org.legodnn;
+package org.legodnn.internal;
 
 import java.math.BigDecimal;
 import java.math.MathContext;
@@ -6,11 +6,11 @@ import java.math.RoundingMode;
 import java.util.Locale;
 
 /** Figures and names as messages show them. */
-final class Text {
+public final class Text {
     private Text() {}
 
     /** "a, b, c". */
-    static String list(Iterable<?> items) {
+    public static String list(Iterable<?> items) {
         StringBuilder text = new StringBuilder();
         for (Object item : items) {
             text.append(text.length() == 0 ? "" : ", ").append(item);
@@ -19,7 +19,7 @@ final class Text {
     }
 
     /** A number to so many significant digits, without zeros at the end. */
-    static String significant(double value, int digits) {
+    public static String significant(double value, int digits) {
         if (value == 0 || Double.isNaN(value) || Double.isInfinite(value)) {
             return value == 0 ? "0" : String.valueOf(value);
         }
@@ -33,16 +33,16 @@ final class Text {
     }
 
     /** A number in so many significant digits, rounded to one side, without zeros at its end. */
-    static String rounded(double value, int digits, RoundingMode mode) {
+    public static String rounded(double value, int digits, RoundingMode mode) {
         return rounded(new BigDecimal(value), digits, mode);
     }
 
-    static String rounded(BigDecimal value, int digits, RoundingMode mode) {
+    public static String rounded(BigDecimal value, int digits, RoundingMode mode) {
         return value.signum() == 0 ? "0" : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
     }
 
     /** Bytes for people: 1234567 -> "1.23 MB" (decimal units). */
-    static String size(double bytes) {
+    public static String size(double bytes) {
         String[] units = {"GB", "MB", "kB"};
         double[] scales = {1e9, 1e6, 1e3};
         for (int i = 0; i < units.length; i++) {
@@ -55,7 +55,7 @@ final class Text {
     }
 
     /** Without a fraction. */
-    static String whole(double value) {
+    public static String whole(double value) {
         return new BigDecimal(value).setScale(0, RoundingMode.HALF_EVEN).toPlainString();
     }
 }

@@ -14,8 +14,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Prints all that a library offers to applications, sorted: `java -cp CLASSES:... ApiDump.java CLASSES`. Packages called
- * `internal` are left out; a signature that names one of their classes is an error.
+ * Prints all that a library offers to applications, sorted: `java -cp CLASSES:... ApiDump.java CLASSES`. Packages
+ * called `internal` are left out; a signature that names one of their classes is an error.
  */
 class ApiDump {
     public static void main(String[] arguments) throws Exception {

@@ -7,9 +7,9 @@ public final class Bitmaps {
     private Bitmaps() {}
 
     /**
-     * The input that a picture makes, prepared as the model's store says: to the bit what the Python package makes of the
-     * same pixels. Android decodes JPEG files not quite as others do, and does not turn pictures by their EXIF orientation.
-     * Of a picture with transparent parts, decode it with {@code inPremultiplied = false}.
+     * The input that a picture makes, prepared as the model's store says: to the bit what the Python package makes of
+     * the same pixels. Android decodes JPEG files not quite as others do, and does not turn pictures by their EXIF
+     * orientation. Of a picture with transparent parts, decode it with {@code inPremultiplied = false}.
      *
      * @param bitmap of any size and configuration; it is left as it is
      * @param spec what the model takes, such as {@code store.manifest().inputs().get(0)}

@@ -37,8 +37,8 @@ public final class Device {
     }
 
     /**
-     * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first, so
-     * a name made of one core would be that of many phones.
+     * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first,
+     * so a name made of one core would be that of many phones.
      *
      * @param cpuinfo the kernel's list of cores
      * @param cpus the kernel's folder of cores, which tells how fast each may run

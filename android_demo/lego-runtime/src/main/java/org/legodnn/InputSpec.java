@@ -39,8 +39,9 @@ public final class InputSpec extends TensorSpec {
     }
 
     /**
-     * The input that a picture of any size makes: stretched, cropped or letterboxed as the store says (bilinear-antialias,
-     * see docs/store.md), then as {@link #fromPixels}. To the bit what the Python package makes of it.
+     * The input that a picture of any size makes: stretched, cropped or letterboxed as the store says
+     * (bilinear-antialias, see docs/store.md), then as {@link #fromPixels}. To the bit what the Python package makes of
+     * it.
      *
      * @param pixels 0..255, height x width x as many channels as the model takes
      * @throws InputException another number of pixels, or the model takes no pictures
@@ -62,7 +63,8 @@ public final class InputSpec extends TensorSpec {
             double scale = Math.min((double) shape[0] / height, (double) shape[1] / width);
             int inHeight = Math.max(1, (int) Math.rint(height * scale));
             int inWidth = Math.max(1, (int) Math.rint(width * scale));
-            return fromPixels(framed(Resize.resize(pixels, height, width, channels, inHeight, inWidth), inHeight, inWidth));
+            int[] inside = Resize.resize(pixels, height, width, channels, inHeight, inWidth);
+            return fromPixels(framed(inside, inHeight, inWidth));
         }
         return fromPixels(Resize.resize(pixels, height, width, channels, shape[0], shape[1]));
     }
@@ -90,9 +92,9 @@ public final class InputSpec extends TensorSpec {
     }
 
     /**
-     * The input that a picture of any size makes whose pixels are packed as {@code android.graphics.Color} has them, 8 bits
-     * each of alpha, red, green and blue from the highest; then as {@link #fromPicture}. A model of one channel gets the
-     * luma that the Python package gives it, one of three no alpha.
+     * The input that a picture of any size makes whose pixels are packed as {@code android.graphics.Color} has them, 8
+     * bits each of alpha, red, green and blue from the highest; then as {@link #fromPicture}. A model of one channel
+     * gets the luma that the Python package gives it, one of three no alpha.
      *
      * @param argb height x width, not premultiplied
      * @throws InputException another number of pixels, or the model takes no pictures

@@ -116,8 +116,8 @@ public final class LegoRuntime implements Closeable {
     }
 
     /**
-     * The memory of what is loaded but does not run, as profiled. What a switch replaces stays loaded for the way back, as
-     * far as the budget's limit of memory allows, and never more than the running plan itself holds.
+     * The memory of what is loaded but does not run, as profiled. What a switch replaces stays loaded for the way back,
+     * as far as the budget's limit of memory allows, and never more than the running plan itself holds.
      */
     public long keptBytes() {
         synchronized (changing) {
@@ -136,8 +136,8 @@ public final class LegoRuntime implements Closeable {
     }
 
     /**
-     * Re-plan for another budget, and switch the blocks that change; if that fails nothing changes. Slow-downs and tails
-     * stay what they were.
+     * Re-plan for another budget, and switch the blocks that change; if that fails nothing changes. Slow-downs and
+     * tails stay what they were.
      *
      * @throws InfeasibleException no combination of blocks holds it
      * @throws WorkloadException it makes no sense
@@ -251,7 +251,9 @@ public final class LegoRuntime implements Closeable {
         return output;
     }
 
-    /** The same into an array of the caller's, which must have as many elements as the output; allocates nothing large. */
+    /**
+     * The same into an array of the caller's, which must have as many elements as the output; allocates nothing large.
+     */
     public void infer(String model, float[] input, float[] output) {
         RunningModel running = running(model);
         Manifest manifest = running.store.manifest();

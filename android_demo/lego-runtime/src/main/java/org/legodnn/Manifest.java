@@ -107,7 +107,10 @@ public final class Manifest {
         return Collections.unmodifiableList(found);
     }
 
-    /** Read what a tensor's elements are, and refuse what this library does not run: whole files of integers, packed elsewhere. */
+    /**
+     * Read what a tensor's elements are, and refuse what this library does not run: whole files of integers, packed
+     * elsewhere.
+     */
     private static void floats(Fields fields, String name) {
         String type = fields.has("dtype") ? fields.word("dtype", "float32", "uint8", "int8", "int32", "int64") : "float32";
         double scale = fields.has("scale") ? fields.number("scale", 0, Bounds.QUANTISED_SCALE) : 0;
@@ -365,8 +368,8 @@ public final class Manifest {
     }
 
     /**
-     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation); where
-     * none were measured, the mean absolute error for random ones.
+     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation);
+     * where none were measured, the mean absolute error for random ones.
      */
     public double accuracyError() {
         return accuracyError;

@@ -103,8 +103,8 @@ public final class Plan {
     }
 
     /**
-     * No plan that holds the budget is worth more than this one by more than so much (objective less charge); 0 where it
-     * is proven to be the best. More than 0 where time was up before that was proven.
+     * No plan that holds the budget is worth more than this one by more than so much (objective less charge); 0 where
+     * it is proven to be the best. More than 0 where time was up before that was proven.
      */
     public double gap() {
         return gap;

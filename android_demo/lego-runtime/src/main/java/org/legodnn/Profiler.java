@@ -22,8 +22,9 @@ import java.util.TimeZone;
  *
  * <p><b>Latency</b> is timed where options will run, in a whole, running composition. In each round every option of
  * every block runs once, in compositions drawn at random, so all see the same drift of clock and temperature, and no
- * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has a
- * pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same drift.
+ * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has
+ * a pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same
+ * drift.
  *
  * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
  * what the composition takes.

@@ -63,8 +63,8 @@ public final class ProfilerOptions {
     }
 
     /**
-     * The same with a file for what has been measured: a profiling that was stopped, or whose process was killed, goes on
-     * from there, if it is of the same store, device and options. It is removed at the end.
+     * The same with a file for what has been measured: a profiling that was stopped, or whose process was killed, goes
+     * on from there, if it is of the same store, device and options. It is removed at the end.
      */
     public ProfilerOptions withStateFile(File other) {
         return new ProfilerOptions(threads, rounds, weighings, device, memory, conditions, other);

@@ -128,8 +128,8 @@ final class RunningModel {
     }
 
     /**
-     * Go to other choices, made for a plan; inferences that run end on the old ones, which stay loaded if they were not in
-     * the way. If it fails the old ones run on.
+     * Go to other choices, made for a plan; inferences that run end on the old ones, which stay loaded if they were not
+     * in the way. If it fails the old ones run on.
      *
      * @param after as {@link Choice#of} gives them; empty to suspend it
      * @param planned what inferences claim to have run

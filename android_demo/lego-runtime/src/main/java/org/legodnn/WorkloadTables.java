@@ -10,11 +10,11 @@ final class WorkloadTables {
     /**
      * The table of each model, in the models' order.
      *
-     * A profile says how many times longer a model takes beside another one that runs without pause. Beside a model that
-     * runs for a share of the time, that share of the increase is expected: its rate times the latency of its originals.
-     * So a model without a rate is expected to slow nobody down. What several add is summed. Limits of latency are about
-     * a quantile, so they count the others by the share of inferences that meet them ({@link Tails}). A slow-down or
-     * tails that the application has set itself stay.
+     * A profile says how many times longer a model takes beside another one that runs without pause. Beside a model
+     * that runs for a share of the time, that share of the increase is expected: its rate times the latency of its
+     * originals. So a model without a rate is expected to slow nobody down. What several add is summed. Limits of
+     * latency are about a quantile, so they count the others by the share of inferences that meet them ({@link Tails}).
+     * A slow-down or tails that the application has set itself stay.
      */
     static List<ModelTable> of(List<LegoModel> models) {
         List<ModelTable> tables = new ArrayList<>();

@@ -5,7 +5,9 @@ import android.os.Looper;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Brings what an {@link Engine} has to say to the main thread, where one that listens later is told the latest again. */
+/**
+ * Brings what an {@link Engine} has to say to the main thread, where one that listens later is told the latest again.
+ */
 final class Audience {
     private final Handler main = new Handler(Looper.getMainLooper());
 
@@ -66,10 +68,10 @@ final class Audience {
         });
     }
 
-    void profiled(String why) {
+    void profiled(String why, long seconds) {
         main.post(() -> {
             if (listener != null) {
-                listener.onProfiled(why);
+                listener.onProfiled(why, seconds);
             }
         });
     }

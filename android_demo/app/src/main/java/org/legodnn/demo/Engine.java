@@ -1,6 +1,8 @@
 package org.legodnn.demo;
 
 import android.content.Context;
+import android.os.SystemClock;
+import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -12,6 +14,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import org.legodnn.AndroidConditions;
 import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
 import org.legodnn.InfeasibleException;
@@ -42,8 +45,12 @@ final class Engine {
         /** Profiling goes on; `done` of `total` steps of a model. */
         void onProfiling(String model, int done, int total);
 
-        /** Profiles of this device are in use, and can be shared; `failure` says why not, else it is null. */
-        void onProfiled(String failure);
+        /**
+         * Profiles of this device are in use, and can be shared; `failure` says why not, else it is null.
+         *
+         * @param seconds how long that took
+         */
+        void onProfiled(String failure, long seconds);
 
         void onFailed(String reason);
     }
@@ -109,7 +116,7 @@ final class Engine {
         this.context = context.getApplicationContext();
         this.executor = executor == null ? new PlanOnlyExecutor() : executor;
         this.runs = executor != null;
-        this.options = options;
+        this.options = options.withConditions(new AndroidConditions(this.context));
         this.ownProfiles = new OwnProfiles(this.context);
         this.follower = new Follower(this.context, planning, this::decided);
         planning.execute(this::open);
@@ -257,14 +264,17 @@ final class Engine {
         }
         stopMeasuring();
         closeRuntime(); // nothing else is to run meanwhile
+        long began = SystemClock.elapsedRealtime();
         String failed = null;
         try {
             Map<String, Profile> measured = new LinkedHashMap<>();
             for (Store store : stores) {
-                measured.put(store.name(), Profiler.profile(store, executor, options, (what, done, total) -> {
-                    audience.profiling(store.name(), done, total);
-                    return !closed;
-                }));
+                File state = new File(context.getCacheDir(), store.name() + ".profiling.json");
+                measured.put(store.name(), Profiler.profile(store, executor, options.withStateFile(state),
+                        (what, done, total) -> {
+                            audience.profiling(store.name(), done, total);
+                            return !closed;
+                        }));
             }
             ownProfiles.save(stores, measured);
             profiles.putAll(measured);
@@ -281,7 +291,7 @@ final class Engine {
             audience.failed(e.getMessage());
             return;
         }
-        audience.profiled(failed);
+        audience.profiled(failed, (SystemClock.elapsedRealtime() - began) / 1000);
     }
 
     /** Show the running plan, and measure it if it can be run. */

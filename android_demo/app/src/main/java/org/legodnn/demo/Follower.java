@@ -10,7 +10,9 @@ import org.legodnn.governing.Decision;
 import org.legodnn.governing.Governor;
 import org.legodnn.governing.Outcome;
 
-/** Keeps a runtime within what the device can spare while that is wished. It is used on one thread, which also hears. */
+/**
+ * Keeps a runtime within what the device can spare while that is wished. It is used on one thread, which also hears.
+ */
 final class Follower {
     private final Context context;
     private final Executor thread;

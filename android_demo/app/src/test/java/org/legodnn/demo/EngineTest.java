@@ -5,9 +5,11 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
+import static org.robolectric.Shadows.shadowOf;
 
 import android.content.Context;
 import android.content.Intent;
+import android.os.PowerManager;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
@@ -20,8 +22,8 @@ import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Assets;
-import org.legodnn.Budget;
 import org.legodnn.BlockExecutor;
+import org.legodnn.Budget;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
@@ -106,7 +108,7 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Override
-    public void onProfiled(String reason) {
+    public void onProfiled(String reason, long seconds) {
         profiled = true;
         failure = reason;
     }
@@ -153,6 +155,8 @@ public class EngineTest implements Engine.Listener {
         for (Screen.Model model : screen.models) {
             assertEquals((double) nines / digits.count(), model.measured.accuracy, 0);
             assertTrue(model.measured.latencyMs > 0);
+            assertTrue(model.original.latencyMs > 0 && model.original.memoryBytes > 0);
+            assertEquals("without limits", model.original.accuracy, model.accuracy, 0.05);
         }
     }
 
@@ -239,5 +243,16 @@ public class EngineTest implements Engine.Listener {
     @Test(expected = IOException.class)
     public void digitsThatEndEarlyAreRefused() throws Exception {
         Digits.read(new ByteArrayInputStream(new byte[] {0, 0, 0, 2, 0, 0, 0, 1, 7, 7, 0, 0, 0, 0}));
+    }
+
+    @Test
+    public void aPhoneThatSavesPowerIsNotProfiled() throws Exception {
+        awaitMeasured();
+        PowerManager power = (PowerManager) context.getSystemService(Context.POWER_SERVICE);
+        shadowOf(power).setIsPowerSaveMode(true);
+        engine.profile();
+        Await.until("an answer", () -> profiled);
+        assertTrue(failure, failure.contains("power saving is on"));
+        assertFalse(ready.own);
     }
 }

@@ -13,13 +13,13 @@ import org.legodnn.internal.Text;
 
 /**
  * Which budget follows from what a device can spare, and why. {@link #decide} is a pure function: it reads no clock, no
- * file and no runtime. Memory and compute follow what is available, each model's speed and tail what was measured of it,
- * all by the same rule ({@link Hysteresis}). It is the Python package's {@code legodnn.runtime.governing.policy}.
+ * file and no runtime. Memory and compute follow what is available, each model's speed and tail what was measured of
+ * it, all by the same rule ({@link Hysteresis}). It is the Python package's {@code legodnn.runtime.governing.policy}.
  */
 final class Deciding {
     /**
-     * The pressure that the system reports is an average over so many seconds. For as long after models gave memory back
-     * it still shows the time before that, and does not count.
+     * The pressure that the system reports is an average over so many seconds. For as long after models gave memory
+     * back it still shows the time before that, and does not count.
      */
     private static final double PRESSURE_AVERAGE_S = 10;
     /** Bounds of a model's speed, as a factor of the profiled speed. */
@@ -80,7 +80,9 @@ final class Deciding {
                 && situation.readings.timeS - state.relievedS >= PRESSURE_AVERAGE_S;
     }
 
-    /** The bytes that models could hold: what they hold and what is available, less the reserve; less under pressure. */
+    /**
+     * The bytes that models could hold: what they hold and what is available, less the reserve; less under pressure.
+     */
     private static double memory(Policy policy, PolicyState state, Situation situation, boolean pressed) {
         Readings readings = situation.readings;
         double kept = readings.memoryThresholdBytes == null ? policy.reserve * readings.memoryTotalBytes

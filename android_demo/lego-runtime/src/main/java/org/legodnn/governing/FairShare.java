@@ -23,8 +23,8 @@ final class FairShare {
     }
 
     /**
-     * How many of the cores that this process wants the kernel would give it. Others are taken to want what they use now,
-     * with as many threads as it takes to use that.
+     * How many of the cores that this process wants the kernel would give it. Others are taken to want what they use
+     * now, with as many threads as it takes to use that.
      *
      * @param cores the processors that are shared
      * @param others the other users

@@ -16,10 +16,11 @@ import org.legodnn.ModelPlan;
 import org.legodnn.Plan;
 
 /**
- * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a budget
- * ({@link Policy}), and if that has changed the runtime re-plans and switches. It also watches how long inferences take,
- * the slowest ones too, so that contention and heat count. Where no plan holds the limits the nearest one runs; where a
- * block cannot be loaded the old plan runs on, and the switch is tried again. Every decision is logged with its reason.
+ * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a
+ * budget ({@link Policy}), and if that has changed the runtime re-plans and switches. It also watches how long
+ * inferences take, the slowest ones too, so that contention and heat count. Where no plan holds the limits the nearest
+ * one runs; where a block cannot be loaded the old plan runs on, and the switch is tried again. Every decision is
+ * logged with its reason.
  *
  * <pre>
  * Governor governor = new Governor(runtime, new AndroidMonitor(context));

@@ -6,7 +6,9 @@ import java.util.List;
 
 import org.legodnn.internal.json.JsonObject;
 
-/** The state of a device at one moment. What the device does not tell is null, and nothing follows from it. Immutable. */
+/**
+ * The state of a device at one moment. What the device does not tell is null, and nothing follows from it. Immutable.
+ */
 public final class Readings {
     final double timeS;
     final long memoryTotalBytes;

@@ -14,8 +14,8 @@ import org.legodnn.OptionRow;
 
 /**
  * How much slower models run than they were profiled: for each the median ratio of its last inferences. Contention and
- * heat slow a whole model down by much the same factor, whatever options it runs (LegoDNN, Han et al., MobiCom 2021). The
- * first inference after a switch is not counted: it brings new weights into the caches. Safe for several threads.
+ * heat slow a whole model down by much the same factor, whatever options it runs (LegoDNN, Han et al., MobiCom 2021).
+ * The first inference after a switch is not counted: it brings new weights into the caches. Safe for several threads.
  */
 final class SlowdownTracker {
     private static final int WINDOW = 64;

@@ -12,8 +12,9 @@ import org.legodnn.Tail;
 /**
  * How long the slowest inferences take, learned from each as it comes: by model, thread count and quantile. For each
  * quantile q a threshold is kept, as a multiple of the profiled latency. An inference above it raises it by the factor
- * exp(q x step), one below lowers it by exp((1 - q) x step). Whatever the times do, over a while the share of inferences
- * above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). Safe for several threads.
+ * exp(q x step), one below lowers it by exp((1 - q) x step). Whatever the times do, over a while the share of
+ * inferences above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). Safe for several
+ * threads.
  */
 final class TailTracker {
     private static final double STEP = 0.05;

@@ -7,8 +7,8 @@ import java.util.Map;
 
 /**
  * JSON as RFC 8259 has it, and no more: no NaN, no comments, no text after the document, no unpaired surrogates, at
- * most 200 containers inside one another, and within {@link Bounds}. What Python's reader of the same documents refuses is refused, and what it
- * takes is taken.
+ * most 200 containers inside one another, and within {@link Bounds}. What Python's reader of the same documents refuses
+ * is refused, and what it takes is taken.
  *
  * <p>Values are null, String, Boolean, {@link JsonNumber}, List and {@link JsonObject}.
  */

@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
         "  legodnn service status\n"
         "  sudo legodnn service remove",
     )
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     install = verbs.add_parser(
         "install",
         help="write the unit, enable and start it; or replace it",
@@ -66,14 +66,12 @@ def add_parser(subparsers: Any) -> None:
     )
     add_serving_arguments(install)
     install.add_argument("--print", action="store_true", dest="only_print", help="print the unit and change nothing")
-    install.set_defaults(run=_install)
     remove = verbs.add_parser(
         "remove",
         help="stop the service and remove its unit",
         description="Stop the service, and remove its unit. Stores, profiles and the workload stay.",
         epilog="example:\n  sudo legodnn service remove",
     )
-    remove.set_defaults(run=_remove)
     status = verbs.add_parser(
         "status",
         help="show whether the service runs",
@@ -82,7 +80,6 @@ def add_parser(subparsers: Any) -> None:
         epilog="example:\n  legodnn service status --json",
     )
     status.add_argument("--json", action="store_true", help="print JSON")
-    status.set_defaults(run=_status)
     for verb in (install, remove, status):
         verb.add_argument("--user", action="store_true", help="a service of this user, not of the machine")
         verb.add_argument("--name", default="legodnn", help="name of the service (default: legodnn)")
@@ -91,7 +88,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
-    raise AssertionError("a verb is required")
+    return {"install": _install, "remove": _remove, "status": _status}[args.verb](args)
 
 
 def _install(args: argparse.Namespace) -> int:

@@ -132,6 +132,7 @@ def _running(process: subprocess.Popen[bytes]) -> Machine:
             machine = Machine(int(found[0]))
             state = machine.run("systemctl", "is-system-running", check=False).stdout.strip()
             if state in ("running", "degraded"):
+                machine.run("systemctl", "start", "systemd-journald.socket", "systemd-journald.service")
                 return machine
         time.sleep(0.2)
     raise AssertionError(f"systemd does not start: {state}")

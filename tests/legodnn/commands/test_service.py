@@ -132,6 +132,21 @@ def test_under_a_real_systemd(workload: Path) -> None:
             time.sleep(0.1)
         assert machine.shown("legodnn", "MainPID") == str(status["pid"])
 
+        def journal(*flags: str) -> list[str]:
+            asked = machine.run("journalctl", "-u", "legodnn", "-o", "cat", "--no-pager", *flags)
+            return [str(json.loads(line)["message"]) for line in asked.stdout.splitlines()]
+
+        whole = machine.run("cat", "/srv/test/workload.toml").stdout
+        machine.run("bash", "-c", "echo broken > /srv/test/workload.toml")
+        machine.run("systemctl", "reload", "legodnn")
+        while not (errors := journal("-p", "err")):
+            assert time.monotonic() < ended + 30
+            time.sleep(0.1)
+        assert "those of before run on" in errors[0]
+        assert models() == ["tiny", "other"]
+        assert journal()[0].startswith("serving tiny at")
+        machine.run("bash", "-c", f"printf %s '{whole}' > /srv/test/workload.toml")
+
         machine.run("systemctl", "kill", "--signal=KILL", "legodnn")
         pid = again(str(status["pid"]))
         assert models() == ["tiny", "other"]
@@ -142,6 +157,20 @@ def test_under_a_real_systemd(workload: Path) -> None:
         pid = machine.shown("legodnn", "MainPID")
         machine.run("systemctl", "kill", "--signal=STOP", "legodnn")  # hangs, and does not feed the watchdog
         again(pid)
+
+        unit = (booted.ROOT / "examples" / "systemd" / "legodnn-profile.service").read_text()
+        unit = unit.replace("/srv/legodnn/venv/bin/legodnn", "/srv/venv/bin/python -m legodnn").replace(
+            "> 0.5", "> 999"
+        )
+        unit = unit.replace("profile /srv/legodnn/faces", "profile /srv/test/tiny --quick --seconds 1")
+        unit = unit.replace("/srv/legodnn", "/srv/test")
+        machine.run("bash", "-c", f"cat > /run/systemd/system/night.service <<'END'\n{unit}\nEND")
+        measured = machine.run("stat", "-c", "%i", "/srv/test/tiny.profile.json").stdout
+        pid = machine.shown("legodnn", "MainPID")
+        machine.run("systemctl", "start", "night")
+        assert machine.run("stat", "-c", "%i", "/srv/test/tiny.profile.json").stdout != measured, "a new profile"
+        assert running()
+        assert machine.shown("legodnn", "MainPID") != pid
 
         machine.run("bash", "-c", "echo broken > /srv/test/tiny/block1/s0.tflite")
         before = machine.run("cat", "/etc/systemd/system/legodnn.service").stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import site
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEMD = Path("/usr/lib/systemd/systemd")
+_USER = "games"  # who is there on every Debian
 
 # What the machine's own disks hold can be read in there and not be written: everything that is written is in memory.
 # Arguments: a Python, its version, the packages that tests use, the project's folder, the test's folder.
@@ -35,8 +37,8 @@ printf 'home = %%s\\n' "$(dirname "$1")" > /srv/venv/pyvenv.cfg
 printf '/srv/project\\nimport site; site.addsitedir("/srv/packages")\\n' > /srv/venv/lib/python$2/site-packages/test.pth
 for folder in /srv/packages /srv/project; do mount -o remount,bind,ro $folder; done
 for folder in /run /tmp /var /root /etc/systemd/system; do mount -t tmpfs -o mode=755 tmpfs $folder; done
-chmod 1777 /tmp
 mkdir -p /run/lock /run/systemd/system /var/cache /var/lib /var/log /var/tmp
+chmod 1777 /tmp /var/tmp
 umount -R /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount --bind /proc/sys /proc/sys
@@ -69,7 +71,7 @@ def problem() -> str:
     """Return why systemd cannot be started here; empty if it can."""
     if os.geteuid() != 0:
         return "only root can start systemd in namespaces of its own"
-    if not SYSTEMD.exists() or not all(map(shutil.which, ("unshare", "nsenter", "systemctl"))):
+    if not SYSTEMD.exists() or not all(map(shutil.which, ("unshare", "nsenter", "setpriv", "systemctl"))):
         return "systemd is not installed"
     if not _python():
         return f"there is no Python {_VERSION} outside of homes"
@@ -81,20 +83,44 @@ def problem() -> str:
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs under that systemd."""
+    """What runs under that systemd.
+
+    Attributes:
+        pid: systemd.
+        prefix: words before every command.
+    """
 
     pid: int
+    prefix: tuple[str, ...] = ()
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in there."""
         there = ["nsenter", "-t", str(self.pid), "-m", "-p", "-i", "-u", "-C"]
-        done = subprocess.run([*there, *command], capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            [*there, *self.prefix, *command], capture_output=True, text=True, check=False, timeout=120
+        )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
 
     def legodnn(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run this project's command in there."""
         return self.run("/srv/venv/bin/python", "-m", "legodnn", *words, check=check)
+
+    def of_user(self) -> Machine:
+        """Start the systemd of a user whose home is /srv/home, and return what runs commands as that user."""
+        name, number = _USER, pwd.getpwnam(_USER).pw_uid
+        place = f"/run/user/{number}"
+        self.run("mkdir", "-p", place, "/srv/home", "/run/credentials", "/run/systemd/unit-root")
+        self.run("chown", name, place, "/srv/home")
+        variables = [f"XDG_RUNTIME_DIR={place}", "HOME=/srv/home"]
+        run = ["systemd-run", "--property=Delegate=yes", f"--uid={name}", *(f"--setenv={each}" for each in variables)]
+        self.run(*run, str(SYSTEMD), "--user")
+        user = Machine(self.pid, ("setpriv", f"--reuid={name}", "--clear-groups", "env", *variables))
+        ended = time.monotonic() + 60
+        while user.run("systemctl", "--user", "is-system-running", check=False).stdout.strip() != "running":
+            assert time.monotonic() < ended, "the user's systemd does not start"
+            time.sleep(0.2)
+        return user
 
     def shown(self, unit: str, key: str) -> str:
         """Return a property of a unit."""

@@ -184,6 +184,25 @@ def test_under_a_real_systemd(workload: Path) -> None:
         assert machine.run("ls", "/etc/systemd/system/legodnn.service", check=False).returncode != 0
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(bool(booted.problem()), reason=booted.problem())
+def test_under_a_users_own_systemd(workload: Path) -> None:
+    """Stores may be in a home, and the same confinement works without root."""
+    with booted.booted(workload) as machine:
+        user = machine.of_user()
+        machine.run(
+            "bash", "-c", "cp -r /srv/test/* /srv/home; chmod 700 /srv/home; chown -R --reference=/srv/home /srv/home"
+        )
+        user.legodnn("service", "install", "/srv/home/workload.toml", "--user", "--port", "8081")
+        status = json.loads(user.legodnn("service", "status", "--user", "--json").stdout)
+        assert (status["state"], status["enabled"]) == ("active", "enabled")
+        assert json.loads(user.run("curl", "-s", "localhost:8081/healthz").stdout) == {"live": True}
+        process = Path(f"/proc/{machine.pid}/root/proc/{status['pid']}/status").read_text()
+        assert "\nNoNewPrivs:\t1" in process
+        user.legodnn("service", "remove", "--user")
+        assert user.legodnn("service", "status", "--user", check=False).returncode == 3
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 @pytest.mark.parametrize("flags", [[], ["--user"], ["--host", "0.0.0.0"]])
 def test_systemd_takes_the_unit_and_finds_it_shut_in(

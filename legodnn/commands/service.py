@@ -97,8 +97,8 @@ def _install(args: argparse.Namespace) -> int:
     if args.only_print:
         say(unit.text().rstrip())
         return 0
-    _need_systemd(args.user)
     before = _own_text(path)
+    _need_systemd(args.user)
     if not args.user:
         _need_root()
         check_readable(_needed_files(args, workload))
@@ -122,9 +122,9 @@ def _install(args: argparse.Namespace) -> int:
 
 def _remove(args: argparse.Namespace) -> int:
     path = _unit_path(args)
-    _need_systemd(args.user)
     if _own_text(path) is None:
         raise ConfigError(f"there is no {path}: nothing to remove")
+    _need_systemd(args.user)
     if not args.user:
         _need_root()
     _systemctl(args, "disable", "--now", args.name)

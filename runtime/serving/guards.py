@@ -21,7 +21,6 @@ AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 # What a watchdog or a load balancer asks, and the page, which asks for the token itself.
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
-
 # The bodies of all requests that are worked on take the room of at most so many of the largest that is taken.
 MOST_BODIES = 4
 
@@ -65,6 +64,7 @@ class BodyGuard:
             await self._app(scope, receive, send)
             return
         parts: list[bytes] = []
+        body = b""
         try:
             if (refusal := await self._read(scope, receive, parts)) is not None:
                 # The rest of the body is on its way still, so the connection ends with the answer.
@@ -73,9 +73,11 @@ class BodyGuard:
                 answer = JSONResponse({"error": problem}, status_code=status, headers={"Connection": "close", **more})
                 await answer(scope, receive, send)
                 return
-            await self._pass_on(b"".join(parts), scope, receive, send)
+            body = b"".join(parts)
+            parts.clear()
+            await self._pass_on(body, scope, receive, send)
         finally:
-            self._held -= sum(map(len, parts))
+            self._held -= len(body) + sum(map(len, parts))
 
     async def _pass_on(self, body: bytes, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         held = [body]

@@ -90,6 +90,21 @@ def test_what_cannot_be_served_is_refused_before_anything_is_written(
     assert says in capsys.readouterr().err
 
 
+def test_units_of_others_are_left_alone(
+    workload: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(workload))
+    assert main(["service", "remove", "--user"]) == 1
+    assert "nothing to remove" in capsys.readouterr().err
+    unit = workload / "systemd" / "user" / "legodnn.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("[Service]\n")
+    for words in (["install", str(workload / "workload.toml")], ["remove"]):
+        assert main(["service", *words, "--user"]) == 1
+        assert "was not written by `legodnn service install`" in capsys.readouterr().err
+    assert unit.read_text() == "[Service]\n"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bool(booted.problem()), reason=booted.problem())
 def test_under_a_real_systemd(workload: Path) -> None:

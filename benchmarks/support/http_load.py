@@ -51,6 +51,8 @@ class _Connections:
 
     async def ask(self, request: bytes) -> tuple[int, dict[bytes, bytes]]:
         """Send a request and return the answer's status and headers; OSError or EOFError if there is none."""
+        while self._idle and self._idle[-1][0].at_eof():  # the service closes connections that idle
+            self._idle.pop()[1].close()
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(request)

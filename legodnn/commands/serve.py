@@ -91,12 +91,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(args: argparse.Namespace) -> None:
+def check_service_packages() -> None:
+    """Raise DependencyError unless what the service is built on is installed."""
     try:
-        from legodnn.runtime.serving.reloading import ReloadableApplication
-        from legodnn.runtime.serving.server import run_server
+        import legodnn.runtime.serving.server  # noqa: F401
     except ImportError as e:
         raise DependencyError(f"the service needs {e.name}: pip install 'legodnn[serve]'") from None
+
+
+def _serve(args: argparse.Namespace) -> None:
+    check_service_packages()
+    from legodnn.runtime.serving.reloading import ReloadableApplication
+    from legodnn.runtime.serving.server import run_server
 
     settings = service_settings(args)
     with _open_runtime(args) as runtime:

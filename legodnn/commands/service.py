@@ -10,15 +10,16 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import legodnn
 from legodnn.commands.budget import budget_from
-from legodnn.commands.serve import add_serving_arguments, is_loopback, service_settings
+from legodnn.commands.serve import add_serving_arguments, check_service_packages, is_loopback, service_settings
 from legodnn.commands.unit import MARK, ServiceUnit, check_readable, memory_max_bytes
 from legodnn.console import say, text_table
-from legodnn.errors import ConfigError, DependencyError
+from legodnn.errors import ConfigError
 from legodnn.files import write_atomic
 from legodnn.units import size
 from legodnn.workload import Workload, load_workload
@@ -29,6 +30,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")  # of a unit, and of the user that
 # Flags of `legodnn serve` that take a value, and those that do not; workload, token and socket are handled apart.
 _VALUED = ("memory", "latency", "quantile", "cores", "host", "port", "queue", "timeout", "max_body")
 _SWITCHES = ("ungoverned", "isolated")
+_PASSED_ON = ("LEGODNN_EXECUTOR", "LEGODNN_CACHE_LIMIT")  # variables of this environment that the service gets
 _SHOWN = {
     "ActiveState": "state",
     "UnitFileState": "enabled",
@@ -108,6 +110,10 @@ def _install(args: argparse.Namespace) -> int:
         _systemctl(args, "daemon-reload")
         _systemctl(args, "enable", args.name)
         _systemctl(args, "restart", args.name)  # returns when the service says that it is ready
+    except ConfigError as e:
+        why = _last_error(args) or str(e)
+        _put_back(args, path, before)
+        raise ConfigError(f"{args.name} does not start, and nothing was changed: {why}") from None
     except BaseException:
         _put_back(args, path, before)
         raise
@@ -158,16 +164,14 @@ def _unit(args: argparse.Namespace, workload: Workload) -> ServiceUnit:
     """Return the unit for a workload, after a look whether it can be served here."""
     if os.environ.get("LEGODNN_TOKEN") and args.token_file is None:
         raise ConfigError("a service has no LEGODNN_TOKEN: put the token into a file, and give --token-file FILE")
+    check_service_packages()
     settings = service_settings(args)
-    try:
-        from legodnn.runtime.serving.guards import MOST_BODIES
-    except ImportError as e:
-        raise DependencyError(f"the service needs {e.name}: pip install 'legodnn[serve]'") from None
     from legodnn.runtime.governing.governor import demand_of
     from legodnn.runtime.governing.policy import Policy
     from legodnn.runtime.open_models import open_measured_stores
     from legodnn.runtime.planning.scheduler import Scheduler
     from legodnn.runtime.planning.workload_tables import workload_tables
+    from legodnn.runtime.serving.guards import MOST_BODIES
 
     budget = budget_from(args, workload.budget)
     measured = open_measured_stores(workload, None)
@@ -186,6 +190,7 @@ def _unit(args: argparse.Namespace, workload: Workload) -> ServiceUnit:
         models=tuple(model.name for model in workload.models),
         command=(sys.executable, "-m", "legodnn", "serve", *_serving_words(args), "--json"),
         memory_max_bytes=limit,
+        environment={name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)},
         user=args.user,
         token_file=None if args.token_file is None else args.token_file.absolute(),
         reaches_out=args.socket is None and not is_loopback(args.host),
@@ -263,6 +268,17 @@ def _systemctl(args: argparse.Namespace, *words: str) -> str:
     if done.returncode != 0:
         raise ConfigError(f"{' '.join(command)}: {' '.join(done.stderr.split()) or f'status {done.returncode}'}")
     return done.stdout
+
+
+def _last_error(args: argparse.Namespace) -> str:
+    """Return the last error that the service has logged; empty if it is not known."""
+    command = ["journalctl", *(["--user"] if args.user else []), "-u", args.name, "-n", "20", "-o", "cat", "--no-pager"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    for line in reversed(lines):
+        with suppress(ValueError):
+            if line.startswith("{") and (told := json.loads(line)).get("level") == "error":
+                return str(told.get("message", ""))
+    return ""
 
 
 def _put_back(args: argparse.Namespace, path: Path, before: str | None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from legodnn.errors import ConfigError
@@ -55,6 +55,7 @@ class ServiceUnit:
         models: the names of the models, for people.
         command: the program and its arguments.
         memory_max_bytes: the most memory that the service may take.
+        environment: variables that it gets.
         user: whether it is a unit of the user's own systemd, and not of the machine's.
         token_file: the file with the clients' token; None for none.
         reaches_out: whether other machines may ask.
@@ -64,6 +65,7 @@ class ServiceUnit:
     models: tuple[str, ...]
     command: tuple[str, ...]
     memory_max_bytes: int
+    environment: Mapping[str, str] = field(default_factory=dict)
     user: bool = False
     token_file: Path | None = None
     reaches_out: bool = False
@@ -82,11 +84,10 @@ class ServiceUnit:
         yield "StartLimitBurst=5"
         yield "\n[Service]"
         yield "Type=notify"
-        words = list(self.command)
         if self.token_file is not None and not self.user:
             # systemd reads it as root, and the service sees its content alone.
             yield f"LoadCredential=token:{_escaped(str(self.token_file))}"
-        yield "ExecStart=" + " ".join(map(quoted, words)) + self._token_words()
+        yield "ExecStart=" + " ".join(map(quoted, self.command)) + self._token_words()
         yield "ExecReload=/bin/kill -HUP $MAINPID"
         yield "WorkingDirectory=/"
         yield "Restart=on-failure"
@@ -100,6 +101,8 @@ class ServiceUnit:
         yield f"CacheDirectory={self.name}"
         yield "CacheDirectoryMode=0700"
         yield f"Environment=LEGODNN_CACHE=%C/{self.name}"
+        for name, value in self.environment.items():
+            yield f"Environment={quoted(f'{name}={value}', command=False)}"
         yield f"RuntimeDirectory={self.name}"
         yield "RuntimeDirectoryMode=0755"
         yield _CONFINED
@@ -124,14 +127,14 @@ class ServiceUnit:
         return " --token-file " + (quoted(str(self.token_file)) if self.user else "%d/token")
 
 
-def quoted(word: str) -> str:
-    """Return a word of a command line as a unit has it, where systemd would read quotes, $ and % in it.
+def quoted(word: str, command: bool = True) -> str:
+    """Return a word as a unit has it, where systemd would read quotes and % in it, and $ in a command line.
 
     Raises:
         ConfigError: the word holds a control character.
     """
-    escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
-    return f'"{escaped}"'
+    escaped = _escaped(word).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped.replace("$", "$$") if command else escaped}"'
 
 
 def _escaped(text: str) -> str:
@@ -165,8 +168,9 @@ def check_readable(paths: Sequence[Path]) -> None:
             raise ConfigError(
                 f"a service does not see {hidden}, where {path} is: move it to a place such as /srv, or use --user"
             )
-        for part in (path.resolve(), *path.resolve().parents):
-            wanted = stat.S_IROTH | stat.S_IXOTH if part.is_dir() else stat.S_IROTH
+        place = path.resolve()
+        for part in (place, *place.parents):
+            mode = "x" if part != place else "rx" if part.is_dir() else "r"
+            wanted = stat.S_IXOTH * ("x" in mode) | stat.S_IROTH * ("r" in mode)
             if part.stat().st_mode & wanted != wanted:
-                mode = "rx" if part.is_dir() else "r"
                 raise ConfigError(f"the service's own user cannot read {part}: chmod o+{mode} it, or use --user")

@@ -37,14 +37,18 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_the_unit_serves_what_was_asked_for(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_unit_serves_what_was_asked_for(
+    workload: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = workload / "workload.toml"
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "100MB")
     text = printed(capsys, str(file), "--memory", "20MB", "--latency", "tiny=5", "--isolated", "--port", "81")
     assert text.startswith(MARK)
     assert f'"serve" "{file}" "--memory" "20MB" "--latency" "tiny=5"' in text
     assert '"--isolated" "--json"' in text
     assert '"--port" "81"' in text
     assert "\nIPAddressAllow=localhost" in text
+    assert '\nEnvironment="LEGODNN_CACHE_LIMIT=100MB"' in text
 
 
 def test_what_others_send_and_the_models_bound_the_memory(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,9 +191,11 @@ def test_under_a_real_systemd(workload: Path) -> None:
         assert running()
         assert machine.shown("legodnn", "MainPID") != pid
 
-        machine.run("bash", "-c", "echo broken > /srv/test/tiny/block1/s0.tflite")
         before = machine.run("cat", "/etc/systemd/system/legodnn.service").stdout
-        assert machine.legodnn(*install, check=False).returncode == 1
+        refused = machine.legodnn("service", "install", "/srv/test/workload.toml", "--port", "80", check=False)
+        assert refused.returncode == 1
+        assert "legodnn does not start, and nothing was changed: cannot listen at 127.0.0.1:80" in refused.stderr
+        assert running()
         assert machine.run("cat", "/etc/systemd/system/legodnn.service").stdout == before
 
         begun = time.monotonic()

@@ -39,6 +39,7 @@ For a model of your own, in this order:
   legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
   legodnn run stores/mymodel --input photos            run it on images, a video or a camera
   legodnn serve stores/mymodel                         serve it to other programs over HTTP
+  legodnn service install stores/mymodel               have systemd serve it from every start on
 
 A model that is a .tflite file becomes a store as it is:
 
@@ -54,7 +55,7 @@ A model that is a .tflite file becomes a store as it is:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     # Imported here, where Ctrl-C is expected: it takes the better part of a second.
-    from legodnn.commands import build, compress, demo, doctor, inspect, pack, plan, profile, run, serve
+    from legodnn.commands import build, compress, demo, doctor, inspect, pack, plan, profile, run, serve, service
     from legodnn.commands.parser import CommandParser
 
     main_parser = CommandParser(
@@ -65,7 +66,7 @@ def command_line() -> argparse.ArgumentParser:
     main_parser.add_argument("--version", action="version", version=f"legodnn {__version__}")
     main_parser.set_defaults(run=_say_what_is_next)
     subparsers = main_parser.add_subparsers(metavar="COMMAND")
-    for command in (demo, build, compress, pack, inspect, profile, plan, run, serve, doctor):
+    for command in (demo, build, compress, pack, inspect, profile, plan, run, serve, service, doctor):
         command.add_parser(subparsers)
     return main_parser
 
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         number = e.args[0] if isinstance(e, _Ended) else signal.SIGINT
         what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         told = getattr(args, "interrupted", "nothing half-written was left, run the same command again")
-        return _told(f"\nlegodnn: {what}; {told}", 128 + number)
+        return _told(f"\nlegodnn: {what}; {told}", 128 + number) if told else 128 + number
     except BrokenPipeError:  # the reader of stdout, such as head or less, has ended: so does this, quietly
         _drop_output()
         return 1

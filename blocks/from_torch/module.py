@@ -104,6 +104,8 @@ def convert_module(made: Any, name: str, input_shape: Shape | None = None) -> Co
     inputs = {k: x.numpy() for k, x in samples.items()}
     log.info("%s is converted to a .tflite file, which takes from seconds to a few minutes", name)
     content, from_file = _converted(torch, program, inputs, name)
+    if len(from_file) != len(outputs):
+        raise ModelError(f"{name} has {len(outputs)} outputs, and the file that litert-torch made {len(from_file)}")
     for number, (wanted, y) in enumerate(zip(outputs, from_file, strict=True), 1):
         if not (difference := _difference(y, wanted)) <= _TOLERANCE:
             raise ModelError(
@@ -116,8 +118,8 @@ def _with_examples(torch: Any, made: Any, name: str, input_shape: Shape | None) 
     """Return a module, an example of each input by name, and how many of them are given by their position."""
     of, given = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if isinstance(of, torch.export.ExportedProgram):
-        args, kwargs = of.example_inputs or ((), {})
-        module, given = of.module(), tuple(args) if given is None else given
+        args, kwargs = of.example_inputs or (None, {})
+        module, given = of.module(), args if given is None else given
     elif isinstance(of, torch.nn.Module):
         module, kwargs = of.eval().cpu().float(), {}
     else:
@@ -126,7 +128,7 @@ def _with_examples(torch: Any, made: Any, name: str, input_shape: Shape | None) 
         if input_shape is None:
             raise ModelError(
                 f"{name} gives a PyTorch module, which does not say what it takes: return (module, example_inputs), or "
-                "give the shape of its input, channels first: --input-shape 3,224,224"
+                "give its input's shape where a command has that flag, channels first: --input-shape 3,224,224"
             )
         given = torch.zeros(1, *input_shape)
     elif input_shape is not None:
@@ -199,7 +201,7 @@ def _converted(
             reason = lines[-1] if lines else f"its process ended with {done.returncode}"
             raise ModelError(f"{name} cannot be converted by litert-torch: {reason:.300}")
         with np.load(folder / "outputs.npz") as outputs:
-            found = [outputs[f"output_{i}"] for i in range(len(outputs))]
+            found = [outputs[key] for key in sorted(outputs, key=lambda key: int(key.rpartition("_")[2]))]
         return (folder / "model.tflite").read_bytes(), found
 
 

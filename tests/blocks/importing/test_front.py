@@ -15,7 +15,9 @@ from keras import layers
 
 from legodnn.blocks.importing.front import scales_pixels
 from legodnn.blocks.importing.models import data_and_model
+from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.tflite.graph import graph_of
+from legodnn.errors import ModelError
 from legodnn.pixels import Scaling
 from legodnn.recipe import Recipe
 from tests.blocks.importing.tflite.compared import converted
@@ -78,3 +80,25 @@ def test_what_the_recipe_says_holds_with_a_warning(tmp_path: Path, caplog: pytes
     data = opened(tmp_path, layers.Rescaling(1 / 255), input_range=(-1, 1))
     assert data.scaling == Scaling((-1, 1))
     assert "begins by scaling pixels from 0 to 255, and the images of digits are scaled already" in caplog.text
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested: bool) -> None:
+    body = model_with(layers.Rescaling(1 / 255))
+    image = keras.Input((None, None, 1), name="image")
+    resized = layers.Resizing(12, 12)(image)
+    outputs = body(resized) if nested else layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(resized))
+    model = keras.Model(image, {"scores": outputs})
+    opened = functional(model)
+    assert [t.shape for t in opened.inputs] == [(None, 12, 12, 1)]
+    assert opened.output_names == ["scores"]
+    assert scales_pixels(opened)
+    x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
+    np.testing.assert_allclose(opened(x), model(x)["scores"], atol=1e-5)
+
+
+def test_a_nested_model_of_unknown_size_is_refused() -> None:
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(4, 3)])(image))
+    with pytest.raises(ModelError, match=r"has shape \(None, None, None, 1\); give keras.Input a fixed shape"):
+        functional(model)

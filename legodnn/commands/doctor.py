@@ -50,11 +50,11 @@ class Finding:
     remedy: str = ""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "doctor",
-        help="show what this device has, and what is missing",
+        help=summary,
         description="Check what is needed to run and profile models: Python, executors, processor, memory and its "
         "limits, the cache of packed weights, heat and clock, power meters, optional packages, a GPU for training. The "
         "exit status is 1 if models cannot run here.",

@@ -147,7 +147,7 @@ def _executors() -> Iterator[Finding]:
         yield Finding("Interpreter", "missing", lacking, _runtime(_BITS) if absent else remedy)
         return
     if problem := litert_capi.capi_problem():
-        remedy = "pip install -U 'ai-edge-litert>=2.1,<3'" if _BITS == 64 else ""
+        remedy = "pip install -U 'ai-edge-litert>=2.2,<3'" if _BITS == 64 else ""
         yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
     else:
         yield Finding("LiteRT C API", "ok", litert_capi.capi_name())

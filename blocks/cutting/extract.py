@@ -112,12 +112,13 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
             no layer computes or that is given twice, a layer in a block that cannot be copied, or no block at all.
 
     Example: in a ResNet-18 every residual block is a block.
-        >>> from legodnn.blocks.importing.zoo import resnet18
-        >>> pieces = extract(resnet18(width=0.1))
-        >>> [piece.name for piece in pieces]
-        ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
-        >>> pieces[1].inputs, pieces[1].outputs
-        (('stem',), ('block1',))
+
+            >>> from legodnn.blocks.importing.zoo import resnet18
+            >>> pieces = extract(resnet18(width=0.1))
+            >>> [piece.name for piece in pieces]
+            ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
+            >>> pieces[1].inputs, pieces[1].outputs
+            (('stem',), ('block1',))
     """
     if max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")

@@ -45,11 +45,11 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
 )
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "build",
-        help="make a store: cut a model into blocks, train pruned descendants, export them",
+        help=summary,
         description="Cut a model into blocks, train pruned descendants of each by block-wise distillation, "
         "quantise and export every option to TensorFlow Lite, and write the store. If the build is interrupted or "
         "killed, the same command goes on where it was. Needs the `train` extra.",

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from legodnn.blocks.inspection import InspectedSegment
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "inspect",
-        help="show the blocks of a store or of a model",
+        help=summary,
         description="Show the segments and options of a store (every file is verified), or how a model would "
         "be cut into blocks (needs the `train` extra). Nothing is trained.",
         epilog="examples:\n"

@@ -20,11 +20,11 @@ from legodnn.tensor_spec import ImageFit
 _MOST_BYTES_OF_LABELS = 16 << 20
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "pack",
-        help="make a store of .tflite files as they are",
+        help=summary,
         description="Make a store of one or more whole .tflite files that take and give the same tensors, such as "
         "a model in several sizes. It is profiled, planned and run as any other; plans choose one of the files. The "
         "command runs on devices too: it needs neither Keras nor TensorFlow.",

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from legodnn.errors import LegoError
-from legodnn.manifest import Precision
 
 
 @dataclass(frozen=True)
@@ -128,6 +127,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def precision(text: str) -> str:
     """Read a precision, as an item of a list."""
+    from legodnn.manifest import Precision  # with pydantic, which the help of `legodnn` does without
+
     if text not in get_args(Precision):
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
     return text

@@ -146,8 +146,8 @@ def together(
         replace(data, train=data.train.first(n["images"])),
         n["joint_epochs"],
         64,
-        learning_rate=5e-4,
         heads=[Head("classes", "top1", "linear")],
+        augment=("flips", "shifts"),
         checkpoint=checkpoint,
         progress=ProgressLine,
     )

@@ -39,8 +39,7 @@ from legodnn.recipe import Variation
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
-_HALF = 0.5  # the share of its block's weights that a descendant has which is trained at the learning rate itself
-_FACTORS = 0.5, 4.0  # the least and the most times the learning rate that a descendant is trained at
+_FACTORS = 0.5, 2.0  # the least and the most times the learning rate that a descendant is trained at
 
 
 def draw_paths(blocks: int, slots: int, uniform: float, rng: np.random.Generator) -> Paths:
@@ -80,8 +79,8 @@ def train_jointly(
         epochs: passes over the training images.
         batch_size: images in a step, rounded to a multiple of the number of options.
         seed: determines the order of images, and the paths.
-        learning_rate: Adam's at the start, of descendants that keep half of their block's weights (`rate_factors`); it
-            decays by a cosine to 1 %.
+        learning_rate: Adam's at the start, of descendants that keep half of their block's weights (others have a
+            factor, see `rate_factors`); it decays by a cosine to 1 %.
         heads: how each output of the model is read: class scores, and answers of yes or no, are compared as softened
             distributions, others by squared error. None given: all are numbers.
         augment: how images are varied, see `legodnn.blocks.training.variation`.
@@ -113,9 +112,9 @@ def train_jointly(
 def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> dict[int, float]:
     """Return times the learning rate that every trainable variable of descendants is trained at, by its `id()`.
 
-    A step of Adam changes all weights by about the same, and so what a layer gives by the more, the more inputs it has.
-    Rates in inverse proportion to the width make up for that (Yang et al., Tensor Programs V, 2021). So lightly pruned
-    descendants, which have little to learn and much to lose, take small steps, and heavily pruned ones large steps.
+    A descendant that has lost few weights has little to learn and much to lose, and one that has lost most of them the
+    other way round: the factor is the number of weights that a descendant has lost over the number that it has kept,
+    within limits.
 
     Args:
         pieces: the segments of the original.
@@ -125,7 +124,8 @@ def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.
     factors: dict[int, float] = {}
     for name, models in students.items():
         for model in models:
-            factor = float(np.clip(_HALF * wholes[name] / max(1, model.count_params()), *_FACTORS))
+            kept = max(1, model.count_params())
+            factor = float(np.clip((wholes[name] - kept) / kept, *_FACTORS))
             factors.update((id(variable), factor) for variable in model.trainable_variables)
     return factors
 

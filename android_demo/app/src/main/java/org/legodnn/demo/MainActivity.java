@@ -37,7 +37,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     private static final double MB = 1e6;
 
     private Engine engine;
-    private Engine.Ready ready;
+    private Ready ready;
     private boolean profiling;
     private final Map<String, View> cards = new LinkedHashMap<>();
 
@@ -157,7 +157,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     // -- from the engine ----------------------------------------------------------------------------------------------
 
     @Override
-    public void onReady(Engine.Ready now) {
+    public void onReady(Ready now) {
         ready = now;
         String note = now.own
                 ? getString(R.string.own_profile, date(now.profile.created()))

@@ -43,7 +43,7 @@ import org.robolectric.annotation.GraphicsMode;
 public class EngineTest implements Engine.Listener {
     private final Context context = RuntimeEnvironment.getApplication();
     private Engine engine;
-    private Engine.Ready ready;
+    private Ready ready;
     private Screen screen;
     private boolean profiled;
     private int steps;
@@ -93,7 +93,7 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Override
-    public void onReady(Engine.Ready now) {
+    public void onReady(Ready now) {
         ready = now;
     }
 

@@ -76,6 +76,14 @@ final class Audience {
         });
     }
 
+    void recognised(String words) {
+        main.post(() -> {
+            if (listener != null) {
+                listener.onRecognised(words);
+            }
+        });
+    }
+
     void failed(String reason) {
         main.post(() -> {
             failure = reason;

@@ -1,6 +1,7 @@
 package org.legodnn.demo;
 
 import android.content.Context;
+import android.graphics.Bitmap;
 import android.os.SystemClock;
 import java.io.File;
 import java.io.IOException;
@@ -51,6 +52,9 @@ final class Engine {
          * @param seconds how long that took
          */
         void onProfiled(String failure, long seconds);
+
+        /** What each model takes a drawn digit for, in one line. */
+        void onRecognised(String words);
 
         void onFailed(String reason);
     }
@@ -145,6 +149,15 @@ final class Engine {
     /** Measure every option on this device, keep the profiles, and plan by them. */
     void profile() {
         planning.execute(this::measureDevice);
+    }
+
+    /** Ask every model what digit this is. */
+    void recognise(Bitmap digit) {
+        planning.execute(() -> {
+            if (runtime != null && runs && !closed) {
+                audience.recognised(Digits.recognised(runtime, stores, digit));
+            }
+        });
     }
 
     /** Let go of everything, once what runs has ended. */

@@ -12,8 +12,9 @@ public final class AndroidConditions implements DeviceConditions {
 
     /** @param context any of the app's */
     public AndroidConditions(Context context) {
-        power = (PowerManager) context.getSystemService(Context.POWER_SERVICE);
-        heat = Heat.of(context);
+        Context application = context.getApplicationContext();
+        power = (PowerManager) application.getSystemService(Context.POWER_SERVICE);
+        heat = Heat.of(application);
     }
 
     @Override

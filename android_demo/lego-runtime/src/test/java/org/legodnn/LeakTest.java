@@ -32,15 +32,21 @@ public class LeakTest extends RuntimeTestBase {
         assertTrue("plans changed " + switched + " times", switched > SWITCHES / 2);
         assertEquals(0, executor.open.get());
         assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + 2);
-        for (int i = 0; i < 1000 && Thread.getAllStackTraces().size() > threads; i++) {
-            Thread.sleep(5); // a thread that was told to end
+        awaitThreads(threads);
+    }
+
+    /** Wait for threads that were told to end. */
+    private static void awaitThreads(int most) throws InterruptedException {
+        for (int i = 0; i < 1000 && Thread.getAllStackTraces().size() > most; i++) {
+            Thread.sleep(5);
         }
-        assertTrue("threads " + threads + ", then " + Thread.getAllStackTraces().size(),
-                Thread.getAllStackTraces().size() <= threads);
+        int threads = Thread.getAllStackTraces().size();
+        assertTrue(threads + " threads instead of " + most, threads <= most);
     }
 
     /** Switch so often, profile once, govern now and then; returns how often something was loaded. */
-    private int round(int switches) {
+    private int round(int switches) throws InterruptedException {
+        int threads = Thread.getAllStackTraces().size();
         Random random = new Random(0);
         int switched = 0;
         try (LegoRuntime runtime = open(model(chain), model(graph))) {
@@ -53,6 +59,7 @@ public class LeakTest extends RuntimeTestBase {
                     }
                 }
             }
+            awaitThreads(threads); // a governor that was closed ends before its runtime does
         }
         Profiler.profile(chain, executor, ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(3).withWeighings(1)
                 .withMemory(() -> 1000), null);

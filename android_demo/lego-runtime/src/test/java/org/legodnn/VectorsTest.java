@@ -54,7 +54,7 @@ public class VectorsTest {
     @Test
     public void plansAreTheSame() throws Exception {
         JsonObject workloads = Vectors.object(Vectors.read("plans"), "workloads");
-        Vectors.check("plans", 250, one -> {
+        Answers.check("plans", 250, one -> {
             Scheduler scheduler = Vectors.scheduler((JsonObject) workloads.get((String) one.get("workload")));
             List<Object> answers = new ArrayList<>();
             Plan last = null;
@@ -65,7 +65,7 @@ public class VectorsTest {
                 } catch (InfeasibleException e) {
                     answers.add(report(e.report()));
                 } catch (LegoException e) {
-                    answers.add(Vectors.error(e));
+                    answers.add(Answers.error(e));
                 }
             }
             return answers;
@@ -91,7 +91,7 @@ public class VectorsTest {
 
     @Test
     public void tablesAreTakenAndRefusedAlike() throws Exception {
-        Vectors.check("tables", 90, one -> {
+        Answers.check("tables", 90, one -> {
             ModelTable table = Vectors.table(Vectors.object(one, "table"));
             new Scheduler(Collections.singletonList(table), SwitchCharge.NONE);
             return new JsonObject().put("thread_counts", table.threadCounts);
@@ -100,7 +100,7 @@ public class VectorsTest {
 
     @Test
     public void budgetsAreTakenAndRefusedAlike() throws Exception {
-        Vectors.check("budgets", 45, one -> {
+        Answers.check("budgets", 45, one -> {
             if (one.has("charge")) {
                 SwitchCharge charge = Vectors.charge(Vectors.object(one, "charge"));
                 return new JsonObject().put("per_mb", charge.perMb).put("per_ms", charge.perMs);
@@ -124,7 +124,7 @@ public class VectorsTest {
 
     @Test
     public void picturesBecomeTheSameInputs() throws Exception {
-        Vectors.check("pictures", 50, one -> {
+        Answers.check("pictures", 50, one -> {
             int[] shape = Vectors.ints(one, "shape");
             int[] size = Vectors.ints(one, "size");
             double[] range = Vectors.doubles(Vectors.list(one, "range"));
@@ -146,7 +146,7 @@ public class VectorsTest {
     @Test
     public void storesAreTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("stores"), "bases");
-        Vectors.check("stores", 600, one -> {
+        Answers.check("stores", 600, one -> {
             JsonObject base = Vectors.object(bases, (String) one.get("base"));
             File folder = new File(temporary.getRoot(), "store");
             Vectors.remove(folder);
@@ -201,7 +201,7 @@ public class VectorsTest {
     @Test
     public void profilesAreTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("profiles"), "bases");
-        Vectors.check("profiles", 180, one -> {
+        Answers.check("profiles", 180, one -> {
             File file = new File(temporary.getRoot(), "profile.json");
             String base = Vectors.string(bases, (String) one.get("base"));
             Vectors.write(file, Vectors.edited(base, Vectors.list(one, "edits")));
@@ -221,7 +221,7 @@ public class VectorsTest {
     @Test
     public void plansOfStoresAndProfilesAreTheSame() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("measured"), "bases");
-        Vectors.check("measured", 50, one -> {
+        Answers.check("measured", 50, one -> {
             JsonObject base = Vectors.object(bases, (String) one.get("base"));
             File folder = new File(temporary.getRoot(), "store");
             Vectors.remove(folder);
@@ -254,7 +254,7 @@ public class VectorsTest {
                     Vectors.list(base, "files"), null);
             stores.put(name, Store.open(folder));
         }
-        Vectors.check("beside", 25, one -> {
+        Answers.check("beside", 25, one -> {
             List<LegoModel> models = new ArrayList<>();
             for (JsonObject asked : Vectors.<JsonObject>list(one, "models")) {
                 Store store = stores.get(Vectors.string(asked, "store"));

@@ -13,7 +13,7 @@ final class Audience {
 
     // The main thread's own.
     private Engine.Listener listener;
-    private Engine.Ready ready;
+    private Ready ready;
     private Screen screen;
     private String failure;
 
@@ -39,7 +39,7 @@ final class Audience {
         return ready != null && ready.own ? ready.profiles : new LinkedHashMap<String, String>();
     }
 
-    void ready(Engine.Ready now) {
+    void ready(Ready now) {
         main.post(() -> {
             ready = now;
             if (listener != null) {
@@ -72,6 +72,14 @@ final class Audience {
         main.post(() -> {
             if (listener != null) {
                 listener.onProfiled(why, seconds);
+            }
+        });
+    }
+
+    void recognised(String words) {
+        main.post(() -> {
+            if (listener != null) {
+                listener.onRecognised(words);
             }
         });
     }

@@ -1,10 +1,16 @@
 package org.legodnn.demo;
 
+import android.graphics.Bitmap;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
+import org.legodnn.Bitmaps;
+import org.legodnn.LegoRuntime;
+import org.legodnn.Store;
+import org.legodnn.SuspendedException;
 
 /** The bundled test digits, which nothing was trained or fitted on. */
 final class Digits {
@@ -45,12 +51,31 @@ final class Digits {
 
     /** Whether the largest of the scores is the right digit's. */
     boolean isRight(int index, float[] scores) {
+        return best(scores) == labels[index];
+    }
+
+    private static int best(float[] scores) {
         int best = 0;
         for (int i = 1; i < scores.length; i++) {
             if (scores[i] > scores[best]) {
                 best = i;
             }
         }
-        return best == labels[index];
+        return best;
+    }
+
+    /** What each model of a runtime takes a picture for, such as "resnet18: 7, vgg16: 7". */
+    static String recognised(LegoRuntime runtime, List<Store> stores, Bitmap digit) {
+        StringBuilder words = new StringBuilder();
+        for (Store store : stores) {
+            words.append(words.length() == 0 ? "" : ", ").append(store.name()).append(": ");
+            try {
+                float[] input = Bitmaps.input(digit, store.manifest().inputs().get(0));
+                words.append(best(runtime.infer(store.name(), input)));
+            } catch (SuspendedException e) {
+                words.append("–");
+            }
+        }
+        return words.toString();
     }
 }

@@ -1,6 +1,7 @@
 package org.legodnn.demo;
 
 import android.content.Context;
+import android.graphics.Bitmap;
 import android.os.SystemClock;
 import java.io.File;
 import java.io.IOException;
@@ -52,30 +53,10 @@ final class Engine {
          */
         void onProfiled(String failure, long seconds);
 
+        /** What each model takes a drawn digit for, in one line. */
+        void onRecognised(String words);
+
         void onFailed(String reason);
-    }
-
-    /** What is known once the stores are open. */
-    static final class Ready {
-        final Limits limits;
-        /** False if TensorFlow Lite's native library is missing: nothing can be run, measured or profiled. */
-        final boolean runs;
-        /** What the predictions were measured on. */
-        final Profile profile;
-        /** Whether that is this device. */
-        final boolean own;
-        /** The profiles as JSON, by model. */
-        final Map<String, String> profiles = new LinkedHashMap<>();
-
-        Ready(Limits limits, boolean runs, List<LegoModel> models, boolean own) {
-            this.limits = limits;
-            this.runs = runs;
-            this.profile = models.get(0).profile();
-            this.own = own;
-            for (LegoModel model : models) {
-                profiles.put(model.store().name(), model.profile().toJson());
-            }
-        }
     }
 
     private final Context context;
@@ -168,6 +149,15 @@ final class Engine {
     /** Measure every option on this device, keep the profiles, and plan by them. */
     void profile() {
         planning.execute(this::measureDevice);
+    }
+
+    /** Ask every model what digit this is. */
+    void recognise(Bitmap digit) {
+        planning.execute(() -> {
+            if (runtime != null && runs && !closed) {
+                audience.recognised(Digits.recognised(runtime, stores, digit));
+            }
+        });
     }
 
     /** Let go of everything, once what runs has ended. */

@@ -37,13 +37,14 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     private static final double MB = 1e6;
 
     private Engine engine;
-    private Engine.Ready ready;
+    private Ready ready;
     private boolean profiling;
     private final Map<String, View> cards = new LinkedHashMap<>();
 
     private SeekBar memory;
     private SeekBar latency;
     private CheckBox follow;
+    private DigitPad pad;
     private Button profile;
     private Button share;
     /** The last that was shown; null if none was. */
@@ -74,6 +75,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
                 chooseProfile();
             }
         });
+        pad = findViewById(R.id.pad);
+        pad.setListener(digit -> engine.recognise(digit));
         this.<TextView>findViewById(R.id.legend).setText(legend());
         Retained retained = (Retained) getLastNonConfigurationInstance();
         engine = retained == null ? new Engine(this, profilerOptions()) : retained.engine;
@@ -157,7 +160,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     // -- from the engine ----------------------------------------------------------------------------------------------
 
     @Override
-    public void onReady(Engine.Ready now) {
+    public void onReady(Ready now) {
         ready = now;
         String note = now.own
                 ? getString(R.string.own_profile, date(now.profile.created()))
@@ -242,6 +245,11 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     }
 
     @Override
+    public void onRecognised(String words) {
+        text(R.id.recognised, words);
+    }
+
+    @Override
     public void onFailed(String reason) {
         profiling = false;
         enable();
@@ -291,6 +299,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         memory.setEnabled(can);
         latency.setEnabled(can);
         follow.setEnabled(can);
+        pad.setEnabled(can && ready.runs);
         profile.setEnabled(can && ready.runs);
         share.setEnabled(can && ready.own);
     }

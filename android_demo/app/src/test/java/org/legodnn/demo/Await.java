@@ -8,7 +8,7 @@ import java.util.concurrent.Callable;
 
 /** Waits for the app's own threads, running what they post to the main thread meanwhile. */
 final class Await {
-    private static final long TIMEOUT_MS = 60_000;
+    private static final long TIMEOUT_MS = 300_000;
 
     private Await() {}
 

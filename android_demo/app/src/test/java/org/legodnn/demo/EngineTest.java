@@ -9,12 +9,19 @@ import static org.robolectric.Shadows.shadowOf;
 
 import android.content.Context;
 import android.content.Intent;
+import android.graphics.Bitmap;
+import android.graphics.Color;
 import android.os.PowerManager;
+import android.view.MotionEvent;
+import android.view.View;
+import android.widget.FrameLayout;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.After;
@@ -43,11 +50,12 @@ import org.robolectric.annotation.GraphicsMode;
 public class EngineTest implements Engine.Listener {
     private final Context context = RuntimeEnvironment.getApplication();
     private Engine engine;
-    private Engine.Ready ready;
+    private Ready ready;
     private Screen screen;
     private boolean profiled;
     private int steps;
     private String failure;
+    private String recognised;
 
     /**
      * Every output element is its index, so that a classifier always says "9"; a piece takes as much
@@ -93,7 +101,7 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Override
-    public void onReady(Engine.Ready now) {
+    public void onReady(Ready now) {
         ready = now;
     }
 
@@ -111,6 +119,11 @@ public class EngineTest implements Engine.Listener {
     public void onProfiled(String reason, long seconds) {
         profiled = true;
         failure = reason;
+    }
+
+    @Override
+    public void onRecognised(String words) {
+        recognised = words;
     }
 
     @Override
@@ -254,5 +267,27 @@ public class EngineTest implements Engine.Listener {
         Await.until("an answer", () -> profiled);
         assertTrue(failure, failure.contains("power saving is on"));
         assertFalse(ready.own);
+    }
+
+    @Test
+    public void aDrawnDigitIsShownToBothModels() throws Exception {
+        awaitMeasured();
+        DigitPad pad = new DigitPad(context, null);
+        new FrameLayout(context).addView(pad);
+        pad.measure(View.MeasureSpec.makeMeasureSpec(400, View.MeasureSpec.EXACTLY),
+                View.MeasureSpec.makeMeasureSpec(240, View.MeasureSpec.EXACTLY));
+        pad.layout(0, 0, pad.getMeasuredWidth(), pad.getMeasuredHeight());
+        assertEquals(pad.getHeight(), pad.getWidth());
+        List<Bitmap> drawn = new ArrayList<>();
+        pad.setListener(drawn::add);
+        for (int[] one : new int[][] {{0, 120, 30}, {2, 120, 210}, {1, 120, 210}}) { // down, moved, up
+            pad.onTouchEvent(MotionEvent.obtain(0, 5000, one[0], one[1], one[2], 0));
+        }
+        assertEquals("when the line has ended", 1, drawn.size());
+        assertEquals("white", 255, Color.red(drawn.get(0).getPixel(3, 4)), 100);
+        assertEquals("black", 0, Color.red(drawn.get(0).getPixel(0, 4)));
+        engine.recognise(drawn.get(0));
+        Await.until("an answer", () -> recognised != null);
+        assertEquals("resnet18: 9, vgg16: 9", recognised);
     }
 }

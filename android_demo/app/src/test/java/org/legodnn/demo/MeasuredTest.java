@@ -26,6 +26,7 @@ import org.legodnn.Profile;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
 import org.legodnn.RuntimeBuilder;
+import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -121,7 +122,7 @@ public class MeasuredTest {
         shown.end();
         shown = null;
         Packed packed = new Packed(RuntimeEnvironment.getApplication());
-        RuntimeBuilder builder = LegoRuntime.builder();
+        RuntimeBuilder builder = LegoRuntime.builder().switchCharge(SwitchCharge.NONE);
         for (String name : packed.models()) {
             builder.addModel(LegoModel.of(packed.store(name), packed.profile(name)).onAnyDevice());
         }
@@ -148,7 +149,7 @@ public class MeasuredTest {
         int switched = 0;
         for (int i = 0; i < times; i++) {
             try {
-                Budget budget = Budget.none().withMemoryBytes((long) (most * (0.3 + 0.7 * random.nextDouble())));
+                Budget budget = Budget.none().withMemoryBytes((long) (most * (0.4 + 0.6 * random.nextDouble())));
                 switched += runtime.setBudget(budget).loaded().isEmpty() ? 0 : 1;
             } catch (InfeasibleException e) {
                 continue; // less than the smallest plan takes

@@ -47,7 +47,7 @@ public final class AndroidMonitor implements DeviceMonitor {
     /** @param context any of the app's */
     public AndroidMonitor(Context context) {
         this.context = context.getApplicationContext();
-        activities = (ActivityManager) context.getSystemService(Context.ACTIVITY_SERVICE);
+        activities = (ActivityManager) this.context.getSystemService(Context.ACTIVITY_SERVICE);
         heat = Heat.of(this.context);
     }
 

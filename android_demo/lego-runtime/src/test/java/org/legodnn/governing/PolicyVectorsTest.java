@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 
 import org.junit.Test;
+import org.legodnn.Answers;
 import org.legodnn.Budget;
 import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
@@ -18,7 +19,7 @@ import org.legodnn.internal.json.JsonObject;
 public class PolicyVectorsTest {
     @Test
     public void decisionsAreTheSame() throws Exception {
-        Vectors.check("policies", 18, one -> {
+        Answers.check("policies", 18, one -> {
             Policy policy = policy(Vectors.object(one, "policy"));
             Demand demand = demand(Vectors.object(one, "demand"));
             List<Object> answers = new ArrayList<>();
@@ -74,7 +75,7 @@ public class PolicyVectorsTest {
 
     @Test
     public void levelsFollowTheSame() throws Exception {
-        Vectors.check("hysteresis", 30, one -> {
+        Answers.check("hysteresis", 30, one -> {
             Hysteresis how = hysteresis(Vectors.object(one, "how"));
             Hysteresis.Level level = Hysteresis.Level.UNLIMITED;
             List<Object> levels = new ArrayList<>();
@@ -137,7 +138,7 @@ public class PolicyVectorsTest {
 
     @Test
     public void whatIsLearnedOfInferencesIsTheSame() throws Exception {
-        Vectors.check("observed", 9, one -> {
+        Answers.check("observed", 9, one -> {
             ModelTable table = Vectors.table(Vectors.object(one, "table"));
             SlowdownTracker slowdowns = new SlowdownTracker(Collections.singletonList(table));
             TailTracker tails = new TailTracker(Collections.singletonList(table));

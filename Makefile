@@ -14,8 +14,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/legodnn demo --out demo
 
+# Two processes, each with all the tests of a file: one alone leaves a core idle, and each takes up to 2 GB.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -m "$(if $(LEGODNN_DATA),,not data)"

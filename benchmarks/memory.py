@@ -99,7 +99,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             )
             before = limit
         lines = sampler.communicate("")[0].splitlines()
-        base = runtime._base_memory_bytes
+        base = runtime.base_memory_bytes
     began, ended, sizes = np.array([[float(v) for v in line.split()] for line in lines]).T
     for step in steps:
         for name, first, last in (("switching", "start", "switched"), ("running", "switched", "end")):

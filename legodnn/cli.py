@@ -32,6 +32,7 @@ _COMMANDS = {
     "plan": "choose the options of every block under a budget",
     "run": "run models on inputs while budgets change",
     "serve": "run models as a local HTTP service",
+    "service": "have systemd run `legodnn serve`",
     "doctor": "show what this device has, and what is missing",
 }
 
@@ -55,6 +56,7 @@ For a model of your own, in this order:
   legodnn plan stores/mymodel --memory 20MB            what the scheduler would choose
   legodnn run stores/mymodel --input photos            run it on images, a video or a camera
   legodnn serve stores/mymodel                         serve it to other programs over HTTP
+  legodnn service install stores/mymodel               have systemd serve it from every start on
 
 A model that is a .tflite file becomes a store as it is:
 
@@ -155,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         number = e.args[0] if isinstance(e, _Ended) else signal.SIGINT
         what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
         told = getattr(args, "interrupted", "nothing half-written was left, run the same command again")
-        return _told(f"\nlegodnn: {what}; {told}", 128 + number)
+        return _told(f"\nlegodnn: {what}; {told}", 128 + number) if told else 128 + number
     except BrokenPipeError:  # the reader of stdout, such as head or less, has ended: so does this, quietly
         _drop_output()
         return 1

@@ -39,8 +39,8 @@ class Runtime:
         stores: their stores, by name; `stores[name].manifest` says what a model takes and gives.
         scheduler: finds plans. It may be asked for plans under other budgets, which changes nothing here.
         last_switch: what the last change of plan did.
-        on_inference: a function that is called after each inference with what the model ran and with the milliseconds
-            that it took; None for none. It is called in the thread of the inference.
+        on_inference: called after each inference, in its thread, with what the model ran and its milliseconds; or None.
+        base_memory_bytes: what the process held before the models were opened.
 
     Example:
 
@@ -88,7 +88,7 @@ class Runtime:
             for store, _ in measured.values():
                 warm_up(store, executor)
         release_freed_memory()
-        self._base_memory_bytes = process_memory_bytes()
+        self.base_memory_bytes = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
@@ -163,7 +163,7 @@ class Runtime:
         self._life.check()
         release_freed_memory()
         elsewhere = sum(model.executor.elsewhere_bytes() for model in self._models.values())
-        return max(0, process_memory_bytes() - self._base_memory_bytes) + elsewhere
+        return max(0, process_memory_bytes() - self.base_memory_bytes) + elsewhere
 
     @property
     def budget(self) -> Budget:

@@ -104,7 +104,8 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
     Args:
         model: a Functional or Sequential Keras model. Nested models are opened, and shared layers stay shared.
         max_blocks: the largest number of blocks; neighbours are joined until it holds.
-        min_share: the least share of the model's multiply-accumulates that a block must hold.
+        min_share: the least share of the model's multiply-accumulates that a block must hold; of the model's
+            parameters, where it is the model's end.
 
     Raises:
         ModelError: the model has no graph, a tensor of unknown shape, weights that are not finite, an output that

@@ -68,7 +68,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function, name in keras.applications, or "
+        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function (which gives a "
+        "Keras model or a PyTorch module), name in keras.applications, or "
         "vgg16, resnet18, resnet20, resnet56; the recipe may name it instead",
     )
     add_model_arguments(parser)

@@ -41,7 +41,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument(
         "target",
         help="folder of a store, or a model: a .keras, .h5 or .tflite file, folder of a SavedModel, module:function "
-        "(runs it), a name in keras.applications, or vgg16, resnet18, resnet20, resnet56",
+        "(runs it; gives a Keras model or a PyTorch module), a name in keras.applications, or vgg16, resnet18, "
+        "resnet20, resnet56",
     )
     add_model_arguments(parser)
     parser.add_argument(

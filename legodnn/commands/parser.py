@@ -108,13 +108,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         type=lambda text: text.split(","),
         metavar="TENSOR,...",
-        help="of a .tflite file or SavedModel: end the model at these tensors, and leave out what follows",
+        help="of a .tflite file, SavedModel or PyTorch module: end the model at these tensors, without what follows",
     )
     parser.add_argument(
         "--input-shape",
         type=lambda text: [whole_number(size) for size in text.split(",")],
         metavar="H,W,C",
-        help="of the same: the input's shape, where the file does not fix it",
+        help="of the same: the input's shape, where it is not fixed; of a PyTorch module C,H,W, as it takes images",
     )
     parser.add_argument(
         "--custom",

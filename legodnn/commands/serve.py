@@ -7,13 +7,19 @@ import ipaddress
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
-from legodnn.errors import ConfigError, DependencyError
+from legodnn.commands.parser import CommandParser
+from legodnn.errors import ConfigError, DependencyError, LegoError
 from legodnn.files import read_regular
+from legodnn.json_notes import notes_as_json
 from legodnn.units import parse_memory
 from legodnn.workload import load_workload
+
+if TYPE_CHECKING:
+    from legodnn.runtime.runtime import Runtime
+    from legodnn.runtime.serving.service import ServiceSettings
 
 log = logging.getLogger("legodnn.commands")
 
@@ -28,7 +34,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
         help=summary,
         description="Run the models of a workload as a local HTTP service: inference, budgets, events, metrics, and a "
         "page to watch it. A governor keeps it within what the device can spare. Ends on Ctrl-C or SIGTERM, once "
-        "requests that run are answered.",
+        "requests that run are answered; SIGHUP opens the workload anew without losing a request, unless it was "
+        "started at a terminal. `legodnn service install` has systemd run it.",
         epilog="examples:\n"
         "  legodnn serve demo/stores/vgg16 demo/stores/resnet18 --port 8080\n"
         "  curl --data-binary @digit.png -H 'Content-Type: image/png' localhost:8080/v1/models/vgg16/infer\n"
@@ -36,6 +43,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "other machines: a token is then needed, in a file or in LEGODNN_TOKEN\n"
         "  legodnn serve workload.toml --host 0.0.0.0 --token-file /etc/legodnn/token",
     )
+    add_serving_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="log JSON lines on stdout")
+    parser.set_defaults(run=run, interrupted="requests that ran were answered, the service has ended")
+
+
+def add_serving_arguments(parser: CommandParser) -> None:
+    """Declare the workload, and the flags that say how it is served."""
     parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
     add_budget_flags(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
@@ -58,33 +72,70 @@ def add_parser(subparsers: Any, summary: str) -> None:
     )
     parser.add_argument("--ungoverned", action="store_true", help="keep to the budget alone, whatever the device does")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
-    parser.set_defaults(run=run, interrupted="requests that ran were answered, the service has ended")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the process is told to end."""
+    if not args.json:
+        _serve(args)
+        return 0
+    args.interrupted = ""  # what is told is a line of JSON as well
+    with notes_as_json("legodnn", "uvicorn"):
+        try:
+            _serve(args)
+        except LegoError as e:
+            log.error("%s", e)
+            return 1
+        finally:
+            log.info("the service has ended")
+    return 0
+
+
+def check_service_packages() -> None:
+    """Raise DependencyError unless what the service is built on is installed."""
     try:
-        from legodnn.runtime.serving.server import run_server
-        from legodnn.runtime.serving.service import ServiceSettings, application
+        import legodnn.runtime.serving.server  # noqa: F401
     except ImportError as e:
         raise DependencyError(f"the service needs {e.name}: pip install 'legodnn[serve]'") from None
+
+
+def _serve(args: argparse.Namespace) -> None:
+    check_service_packages()
+    from legodnn.runtime.serving.reloading import ReloadableApplication
+    from legodnn.runtime.serving.server import run_server
+
+    settings = service_settings(args)
+    with _open_runtime(args) as runtime:
+        app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
+        place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"
+        log.info("serving %s at %s", ", ".join(m.name for m in runtime.workload.models), place)
+        run_server(app, args.host, args.port, args.socket)
+
+
+def _open_runtime(args: argparse.Namespace) -> Runtime:
     from legodnn.runtime.runtime import Runtime
 
-    settings = ServiceSettings(
+    workload = load_workload(args.workload)
+    return Runtime(workload, budget_from(args, workload.budget), isolated=args.isolated)
+
+
+def service_settings(args: argparse.Namespace) -> ServiceSettings:
+    """Return the settings that flags ask for, checked.
+
+    Raises:
+        ConfigError: a flag makes no sense, or the service would let other machines ask without a token.
+    """
+    from legodnn.runtime.serving.service import ServiceSettings
+
+    if not 0 < args.port < 65536:
+        raise ConfigError(f"--port must be 1 to 65535, not {args.port}")
+    return ServiceSettings(
         token=_token(args),
         governed=not args.ungoverned,
         queue_length=_at_least_one(args.queue, "--queue"),
         queue_timeout_s=_positive(args.timeout, "--timeout"),
         most_body_bytes=_size(args.max_body),
     )
-    if not 0 < args.port < 65536:
-        raise ConfigError(f"--port must be 1 to 65535, not {args.port}")
-    workload = load_workload(args.workload)
-    with Runtime(workload, budget_from(args, workload.budget), isolated=args.isolated) as runtime:
-        place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"
-        log.info("serving %s at %s", ", ".join(m.name for m in workload.models), place)
-        run_server(application(runtime, settings), args.host, args.port, args.socket)
-    return 0
 
 
 def _token(args: argparse.Namespace) -> str | None:
@@ -94,7 +145,7 @@ def _token(args: argparse.Namespace) -> str | None:
         token = _read_token(args.token_file)
         if not token:
             raise ConfigError(f"{args.token_file} is empty; put the token into it")
-    if not token and args.socket is None and not _is_loopback(args.host):
+    if not token and args.socket is None and not is_loopback(args.host):
         raise ConfigError(
             f"--host {args.host} lets other machines ask: give --token-file FILE or {_TOKEN}, or stay at 127.0.0.1"
         )
@@ -108,7 +159,8 @@ def _read_token(path: Path) -> str:
         raise ConfigError(f"{path} holds more than plain letters and digits; a header cannot carry that") from None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this machine reach an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

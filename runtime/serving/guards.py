@@ -21,6 +21,9 @@ AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 # What a watchdog or a load balancer asks, and the page, which asks for the token itself.
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
+# The bodies of all requests that are worked on take the room of at most so many of the largest that is taken.
+MOST_BODIES = 4
+
 
 class TokenGuard:
     """Answers 401 to requests without the service's token (`Authorization: Bearer TOKEN`)."""
@@ -45,24 +48,39 @@ class TokenGuard:
 
 
 class BodyGuard:
-    """Reads a request's whole body before it is passed on: 413 where it is too large, 408 where it takes too long."""
+    """Reads a request's whole body before it is passed on.
+
+    It answers 413 where the body is too large, 408 where it takes too long, and 503 where the bodies of all requests
+    together are more than `MOST_BODIES` of the largest that is taken.
+    """
 
     def __init__(self, app: AsgiApplication, most_bytes: int, timeout_s: float) -> None:
         self._app, self._most_bytes, self._timeout_s = app, most_bytes, timeout_s
+        self._held = 0  # bytes of bodies that arrive or are worked on
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on with its body, or refuse it."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        body, problem = await self._body(scope, receive)
-        if body is None:
-            # The rest of the body is on its way still, so the connection ends with the answer.
-            status = 413 if "bytes" in problem else 408
-            refusal = JSONResponse({"error": problem}, status_code=status, headers={"Connection": "close"})
-            await refusal(scope, receive, send)
-            return
-        held: list[bytes] = [body]
+        parts: list[bytes] = []
+        body = b""
+        try:
+            if (refusal := await self._read(scope, receive, parts)) is not None:
+                # The rest of the body is on its way still, so the connection ends with the answer.
+                status, problem = refusal
+                more = {"Retry-After": "1"} if status == 503 else {}
+                answer = JSONResponse({"error": problem}, status_code=status, headers={"Connection": "close", **more})
+                await answer(scope, receive, send)
+                return
+            body = b"".join(parts)
+            parts.clear()
+            await self._pass_on(body, scope, receive, send)
+        finally:
+            self._held -= len(body) + sum(map(len, parts))
+
+    async def _pass_on(self, body: bytes, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        held = [body]
 
         async def replay() -> MutableMapping[str, Any]:
             if held:
@@ -71,23 +89,26 @@ class BodyGuard:
 
         await self._app(scope, replay, send)
 
-    async def _body(self, scope: AsgiScope, receive: AsgiReceive) -> tuple[bytes | None, str]:
-        """Return the body, or None and what is wrong with it."""
-        too_large = f"the body has more than {self._most_bytes} bytes, the most that this service takes"
+    async def _read(self, scope: AsgiScope, receive: AsgiReceive, parts: list[bytes]) -> tuple[int, str] | None:
+        """Append the body to `parts`, piece by piece; return a status and what is wrong where it cannot be taken."""
+        too_large = 413, f"the body has more than {self._most_bytes} bytes, the most that this service takes"
         length = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
         if length.isdigit() and int(length) > self._most_bytes:
-            return None, too_large
-        parts, size, deadline = [], 0, time.monotonic() + self._timeout_s
+            return too_large
+        size, deadline = 0, time.monotonic() + self._timeout_s
         while True:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
             except asyncio.TimeoutError:
-                return None, f"the body did not arrive within {self._timeout_s:g} s"
+                return 408, f"the body did not arrive within {self._timeout_s:g} s"
             if message["type"] == "http.disconnect":
-                return None, "the client went away"
+                return 408, "the client went away"
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+            self._held += len(parts[-1])
             if size > self._most_bytes:
-                return None, too_large
+                return too_large
+            if self._held > MOST_BODIES * self._most_bytes:
+                return 503, "the bodies of other requests take all the room that there is; try again"
             if not message.get("more_body", False):
-                return b"".join(parts), ""
+                return None

@@ -26,7 +26,8 @@ class History:
         """Remember nothing yet."""
         self._runtime, self._queues = runtime, queues
         self._events: deque[dict[str, Any]] = deque()
-        self._clients: set[asyncio.Queue[dict[str, Any]]] = set()
+        self._clients: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def sample(self) -> dict[str, Any]:
@@ -71,16 +72,23 @@ class History:
         return list(self._events)
 
     async def follow(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what is remembered, and then every new event when it comes."""
-        client: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_MOST_UNSENT)
+        """Yield what is remembered, and then every new event when it comes, until `end`."""
+        client: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(_MOST_UNSENT)
         self._clients.add(client)
         try:
             for event in self.recent():
                 yield event
-            while True:
-                yield await client.get()
+            while not self._ended and (news := await client.get()) is not None:
+                yield news
         finally:
             self._clients.discard(client)
+
+    def end(self) -> None:
+        """Let everyone who follows go. To be called in the event loop's thread."""
+        self._ended = True
+        for client in self._clients:
+            with suppress(asyncio.QueueFull):  # whoever has that much to read finds out after the next event
+                client.put_nowait(None)
 
     async def keep_sampling(self, interval_s: float = 1.0) -> None:
         """Take a sample again and again, until it is cancelled."""

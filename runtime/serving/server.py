@@ -1,16 +1,24 @@
-"""Running the service by uvicorn, on a port or a Unix socket, with connections that may not idle."""
+"""Running the service by uvicorn, on a port or a Unix socket, with connections that may not idle.
+
+SIGHUP has the models opened anew, SIGTERM and Ctrl-C end the service; systemd is told of both.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from pathlib import Path
+from socket import socket as Socket
 from typing import Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from legodnn.errors import ConfigError
+from legodnn.errors import ConfigError, ExecutionError
+from legodnn.runtime.serving.notify import tell_systemd
+from legodnn.runtime.serving.reloading import ReloadableApplication
 
 _HEADERS_S = 10.0  # the longest that a request's headers may take to arrive
 _IDLE_S = 10  # the longest that a connection may wait for its next request
@@ -56,17 +64,42 @@ class PunctualProtocol(H11Protocol):
             self.transport.close()
 
 
-def run_server(app: Any, host: str, port: int, socket: Path | None = None) -> None:
-    """Serve an ASGI application until SIGTERM or Ctrl-C; then requests that run are answered.
+class _Server(uvicorn.Server):
+    """A server that tells systemd when it is ready and when it ends, and that reloads on SIGHUP."""
+
+    def __init__(self, config: uvicorn.Config, app: ReloadableApplication) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def startup(self, sockets: list[Socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started:
+            # A terminal sends SIGHUP when it is closed, and then a service that was started there is to end.
+            at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+            if not at_terminal and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._app.ask_reload)
+            tell_systemd("READY=1", f"STATUS={self._app.served.status}")
+
+    async def shutdown(self, sockets: list[Socket] | None = None) -> None:
+        """Answer the requests that are there, and end."""
+        tell_systemd("STOPPING=1", "STATUS=answering the last requests")
+        self._app.served.history.end()  # or else those who watch would be waited for
+        await super().shutdown(sockets)
+
+
+def run_server(app: ReloadableApplication, host: str, port: int, socket: Path | None = None) -> None:
+    """Serve an application until SIGTERM or Ctrl-C; then requests that run are answered.
 
     Args:
-        app: the application.
+        app: the application. SIGHUP has it reload, unless the process was started at a terminal.
         host: the address to listen at.
         port: the port.
         socket: a Unix socket to listen at instead.
 
     Raises:
         ConfigError: the address cannot be listened at.
+        ExecutionError: the application could not start.
     """
     where: dict[str, Any] = {"host": host, "port": port} if socket is None else {"uds": str(socket)}
     config = uvicorn.Config(
@@ -74,6 +107,7 @@ def run_server(app: Any, host: str, port: int, socket: Path | None = None) -> No
         **where,
         http=PunctualProtocol,
         ws="none",
+        lifespan="on",
         log_config=None,
         access_log=False,
         timeout_keep_alive=_IDLE_S,
@@ -81,9 +115,12 @@ def run_server(app: Any, host: str, port: int, socket: Path | None = None) -> No
         limit_concurrency=_MOST_CONNECTIONS,
         server_header=False,
     )
+    server = _Server(config, app)
     try:
-        uvicorn.Server(config).run()
+        server.run()
     except SystemExit as e:  # uvicorn has logged why, such as that the port is taken
         if e.code:
             place = f"{host}:{port}" if socket is None else str(socket)
             raise ConfigError(f"cannot listen at {place}: is something else running there?") from None
+    if not server.started:
+        raise ExecutionError("the service could not start; what was logged before says why")

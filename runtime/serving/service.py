@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,28 @@ class ServiceSettings:
     queue_timeout_s: float = 10.0
     most_body_bytes: int = 64_000_000
     body_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class ServedRuntime:
+    """What is behind an application: it is at its `state.served`.
+
+    Attributes:
+        runtime: runs the models.
+        queues: the lines in which requests wait for them, by name.
+        history: what is told to those who watch.
+    """
+
+    runtime: Runtime
+    queues: Mapping[str, InferenceQueue]
+    history: History
+
+    @property
+    def status(self) -> str:
+        """The models, those that are suspended, and the memory of the plan, in a line."""
+        plan = self.runtime.plan
+        models = ", ".join(f"{m.name} (suspended)" if m.suspended else m.name for m in plan.models)
+        return f"{models}; {plan.memory_bytes / 1e6:.1f} MB planned"
 
 
 class _Service:
@@ -221,7 +243,7 @@ class _Service:
 
 
 def application(runtime: Runtime, settings: ServiceSettings | None = None) -> Starlette:
-    """Return an ASGI application that serves a runtime.
+    """Return an ASGI application that serves a runtime; its `state.served` is a `ServedRuntime`.
 
     Args:
         runtime: an open runtime; it is not closed.
@@ -250,9 +272,11 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
     guards = [Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s)]
     if settings.token is not None:
         guards.insert(0, Middleware(TokenGuard, token=settings.token))
-    return Starlette(
+    served = Starlette(
         routes=routes, middleware=guards, lifespan=service.running, exception_handlers={LegoError: _refusal}
     )
+    served.state.served = ServedRuntime(runtime, service.queues, service.history)
+    return served
 
 
 def _of_known_model(service: _Service, handler: Handler) -> Handler:

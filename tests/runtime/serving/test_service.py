@@ -187,6 +187,22 @@ def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
             assert b"close" in reply.lower()
 
 
+def test_all_bodies_together_have_a_limit(client: Client) -> None:
+    head = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    held = [socket.create_connection(("127.0.0.1", client.port), 10) for _ in range(5)]
+    for sending in held:
+        sending.sendall(head + b"0" * 99_000)
+        time.sleep(0.05)
+    reply = held[-1].recv(1000)
+    assert reply.split()[1] == b"503"
+    assert b"retry-after: 1" in reply.lower()
+    for sending in held[:-1]:
+        assert sending.recv(1000).split()[1] == b"408"
+    for sending in held:
+        sending.close()
+    assert client.infer("tiny", npy(X), "application/x-npy").status == 200, "there is room again"
+
+
 def test_headers_that_do_not_arrive_lose_the_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_HEADERS_S", 0.3)
     for start in (b"", b"GET /healthz HTTP/1.1\r\nHost: x"):

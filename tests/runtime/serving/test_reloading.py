@@ -1,0 +1,212 @@
+"""A service whose workload is replaced while clients ask, as a process that is told by signals and tells systemd.
+
+Covers also: runtime.serving.notify, runtime.serving.watchdog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the service is not installed")
+
+from legodnn import Budget, Runtime, Store
+from legodnn.errors import ExecutionError
+from legodnn.profile import default_path
+from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
+from legodnn.runtime.serving.reloading import ReloadableApplication
+from legodnn.runtime.serving.service import ServiceSettings, application
+from legodnn.runtime.serving.watchdog import prove_alive
+
+ONE = '[[models]]\nname = "tiny"\nstore = "tiny"\n'
+TWO = ONE + '[[models]]\nname = "other"\nstore = "tiny2"\n'
+
+
+@pytest.fixture
+def folder(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Path:
+    """A folder with a workload of one model, and the store of another one."""
+    for store in (tiny_store, tiny_store2):
+        shutil.copytree(store.path, tmp_path / store.path.name)
+        shutil.copy(default_path(store.path), default_path(tmp_path / store.path.name))
+    (tmp_path / "workload.toml").write_text(ONE)
+    return tmp_path
+
+
+@contextmanager
+def systemd_socket(path: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind("\0" + path[1:] if path.startswith("@") else path)
+        listening.settimeout(60)
+        yield listening
+
+
+@pytest.mark.parametrize("abstract", [True, False])
+def test_systemd_is_told_by_a_socket(abstract: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = f"@legodnn-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not tell_systemd("READY=1"), "nobody is there"
+    monkeypatch.setenv("NOTIFY_SOCKET", place)
+    assert not tell_systemd("READY=1"), "nobody listens: a warning, and no error"
+    with systemd_socket(place) as told:
+        assert tell_systemd("READY=1", "STATUS=two\nlines")
+        assert told.recv(1000) == b"READY=1\nSTATUS=two lines"
+
+
+@pytest.mark.parametrize(
+    ("pid", "microseconds", "seconds"),
+    [("", "2000000", 2.0), (str(os.getpid()), "1500000", 1.5), ("1", "2000000", None), ("", "", None), ("", "0", None)],
+)
+def test_the_watchdogs_time_is_for_the_process_that_it_names(
+    pid: str, microseconds: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_PID", pid)
+    monkeypatch.setenv("WATCHDOG_USEC", microseconds)
+    assert watchdog_s() == seconds
+
+
+def test_only_a_real_inference_proves_that_a_model_lives(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "workload.toml").write_text(TWO + "critical = false\n")
+
+    async def prove() -> None:
+        with Runtime.open([folder / "workload.toml"]) as runtime:
+            served = application(runtime, ServiceSettings(governed=False)).state.served
+            assert await prove_alive(served, {}) == {"tiny": 1, "other": 1}
+            runtime.run("tiny", np.zeros((12, 12, 1), np.float32))
+            assert await prove_alive(served, {"tiny": 0, "other": 1}) == {"tiny": 1, "other": 2}
+            runtime.budget = Budget(memory_bytes=runtime.plan["tiny"].memory_bytes)
+            assert runtime.plan["other"].suspended
+            assert (await prove_alive(served, {"tiny": 1, "other": 2}))["tiny"] == 2
+
+            def fails(*_: object) -> None:
+                raise ExecutionError("no memory")
+
+            monkeypatch.setattr(runtime, "run", fails)
+            with pytest.raises(ExecutionError):
+                await prove_alive(served, {"tiny": 2, "other": 2})
+            for queue in served.queues.values():
+                queue.close()
+
+    asyncio.run(prove())
+
+
+def test_memory_is_counted_from_before_the_first_models(folder: Path) -> None:
+    async def reload() -> None:
+        opened = [Runtime.open([folder / "workload.toml"]) for _ in range(2)]
+        base = opened[0].base_memory_bytes
+        app = ReloadableApplication(opened[0], lambda: opened[1], ServiceSettings())
+        assert await app.reload()
+        assert app.served.runtime is opened[1]
+        assert opened[1].base_memory_bytes == base
+        with pytest.raises(Exception, match="closed"):
+            opened[0].plan  # noqa: B018
+        await asyncio.to_thread(opened[1].close)
+
+    asyncio.run(reload())
+
+
+@dataclass
+class Service:
+    """A `legodnn serve` as systemd would start it."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    told: socket.socket
+    log: Path
+
+    def wait_for(self, line: str) -> dict[str, str]:
+        """Read what systemd is told until it holds a line."""
+        while True:
+            found = dict(entry.partition("=")[::2] for entry in self.told.recv(4096).decode().split("\n"))
+            if line.partition("=")[0] in found:
+                return found
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with_type = {"Content-Type": "application/octet-stream"}
+        connection.request(method, path, body, with_type)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Service]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place, log = folder / "notify", folder / "log"
+    with systemd_socket(str(place)) as told, log.open("w") as out:
+        environment = {**os.environ, "NOTIFY_SOCKET": str(place), "WATCHDOG_USEC": "900000"}
+        words = ["serve", str(folder / "workload.toml"), "--port", str(port), "--json"]
+        command = [sys.executable, "-m", "legodnn", *words]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment) as process:
+            try:
+                yield Service(process, port, told, log)
+            finally:
+                process.kill()
+
+
+def test_a_reload_loses_no_request_and_a_broken_file_changes_nothing(folder: Path) -> None:
+    image, ended = np.zeros((12, 12, 1), np.float32).tobytes(), threading.Event()
+    statuses: list[int] = []
+    with started(folder) as service:
+        assert service.wait_for("READY=1")["STATUS"].startswith("tiny; ")
+        service.wait_for("WATCHDOG=1")
+        served = int(json.loads(service.ask("GET", "/v1/models")[1])["tiny"]["served"])
+        assert served >= 1, "the watchdog was fed by an inference"
+        stream = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        stream.request("GET", "/v1/events")
+        watching = stream.getresponse()
+
+        def keep_asking() -> None:
+            while not ended.is_set():
+                statuses.append(service.ask("POST", "/v1/models/tiny/infer", image)[0])
+
+        clients = [threading.Thread(target=keep_asking) for _ in range(3)]
+        for client in clients:
+            client.start()
+        try:
+            for text, models in ((TWO, ["tiny", "other"]), ("broken", ["tiny", "other"]), (ONE, ["tiny"])):
+                (folder / "workload.toml").write_text(text)
+                service.process.send_signal(signal.SIGHUP)
+                assert int(service.wait_for("RELOADING=1")["MONOTONIC_USEC"]) > 0
+                status = service.wait_for("READY=1")["STATUS"]
+                assert ("not reloaded" in status) == (text == "broken")
+                assert list(json.loads(service.ask("GET", "/v1/models")[1])) == models
+        finally:
+            ended.set()
+            for client in clients:
+                client.join()
+        assert set(statuses) == {200}
+        assert len(statuses) > 20
+        watching.read()  # the stream has ended, and a page would open it again
+        assert json.loads(service.ask("GET", "/v1/plan")[1])["models"][0]["name"] == "tiny"
+
+        stream.request("GET", "/v1/events")  # a page that is open does not hold up the end
+        with suppress(OSError):
+            stream.getresponse()
+        begun = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for("STOPPING=1")
+        assert service.process.wait(30) == 128 + signal.SIGTERM
+        assert time.monotonic() - begun < 9, "not as long as requests that do not end would take"
+    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    (wrong,) = [line for line in lines if line["level"] == "error"]
+    assert "those of before run on" in wrong["message"]
+    assert "workload.toml" in wrong["message"]
+    assert lines[-1]["message"] == "the service has ended"

@@ -88,7 +88,7 @@ class Runtime:
             for store, _ in measured.values():
                 warm_up(store, executor)
         release_freed_memory()
-        self.base_memory_bytes = process_memory_bytes()
+        self.base_memory_bytes: int = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}

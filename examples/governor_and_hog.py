@@ -17,7 +17,7 @@ from legodnn import Runtime
 from legodnn.runtime import Governor, Policy
 
 STEP, MOST_STEPS = 100_000_000, 20
-HOG = [sys.executable, "-c", f"held = b'x' * {STEP}; input()"]  # ends when its stdin is closed
+HOG = [sys.executable, "-c", f"import sys; held = b'x' * {STEP}; sys.stdin.read()"]  # ends when its stdin is closed
 
 memory = psutil.virtual_memory()
 policy = Policy(reserve=max(0.0, (memory.available - 150_000_000) / memory.total))

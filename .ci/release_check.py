@@ -156,40 +156,20 @@ def lowest() -> str:
     """The lowest versions that pyproject.toml allows are enough on a device, on every Python that is here."""
     tested = []
     for python in PYTHONS:
-        if found := shutil.which(f"python{python}"):
-            _environment(f"lowest-{python}", found, "--resolution", "lowest-direct")
-            low = WORK / f"lowest-{python}" / "bin"
-            run(
-                TOOLS / "uv",
-                "pip",
-                "install",
-                "-q",
-                "--python",
-                low / "python",
-                "pytest",
-                "pytest-timeout",
-                "hypothesis",
-            )
-            run(
-                low / "python",
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "-k",
-                NOT_LOWEST,
-                *LOWEST_TESTS,
-                PYTHONPATH=str(ROOT),
-            )
+        if _works(f"python{python}"):
+            _environment(f"lowest-{python}", f"python{python}", "--resolution", "lowest-direct")
+            low = WORK / f"lowest-{python}" / "bin" / "python"
+            run(TOOLS / "uv", "pip", "install", "-q", "--python", low, "pytest", "pytest-timeout", "hypothesis")
+            run(low, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LOWEST_TESTS)
             tested.append(python)
-    return f"tests of {', '.join(LOWEST_TESTS)} on Python {', '.join(tested)}"
+    return f"tests on Python {', '.join(tested)}"
 
 
-# Of what `.ci/device` runs: documents, arrays, executors, planning and profiling.
-LOWEST_TESTS = ("tests/legodnn", "tests/runtime/executors", "tests/runtime/planning", "tests/profiler")
-# NumPy 1.24 makes an error of its own of a signal that comes while it is imported.
-NOT_LOWEST = "not test_a_signal_ends_a_command_without_a_traceback"
+# Of what `.ci/device` runs, what meets the packages that may be old: documents, arrays, models that are opened and run.
+LOWEST_TESTS = (
+    *(f"tests/legodnn/test_{name}.py" for name in ("store", "profile", "workload", "plan", "schema", "array_files")),
+    *("tests/runtime/test_runtime.py", "tests/runtime/executors/test_interpreter.py"),
+)
 
 
 def site() -> str:
@@ -197,6 +177,12 @@ def site() -> str:
     _environment("site", sys.executable, "--extra", "docs")
     run(WORK / "site" / "bin" / "mkdocs", "build", "-q", "--strict", "-d", WORK / "pages")
     return f"{len(list((WORK / 'pages').rglob('*.html')))} pages"
+
+
+def _works(python: str) -> bool:
+    """Return whether an interpreter is here; a shim of pyenv's is there for every version, and may lead nowhere."""
+    found = shutil.which(python)
+    return found is not None and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0
 
 
 def _environment(name: str, python: str, *how: str) -> None:

@@ -61,8 +61,7 @@ class Runtime:
         Args:
             workload: the models.
             budget: the first budget; the workload's own if None.
-            executor: 'capi' or 'interpreter'; if None, what LEGODNN_EXECUTOR says, or else the best that works here
-                (see `legodnn.runtime.executors.select`).
+            executor: 'capi' or 'interpreter'; if None, what LEGODNN_EXECUTOR says, or else the best that works here.
             isolated: run each model in a process of its own, so that a crash loses one request and nothing else.
 
         Raises:
@@ -81,8 +80,7 @@ class Runtime:
         budget = workload.budget if budget is None else _budget(budget)
         measured = open_measured_stores(workload, executor)
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
-        tables = workload_tables(workload, list(measured.values()))
-        self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)
+        self.scheduler: Scheduler = Scheduler(workload_tables(workload, [*measured.values()]), workload.switch_charge)
         # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
         # is no model's memory.
         self.scheduler.plan(budget)
@@ -90,7 +88,7 @@ class Runtime:
             for store, _ in measured.values():
                 warm_up(store, executor)
         release_freed_memory()
-        self.base_memory_bytes = process_memory_bytes()
+        self.base_memory_bytes: int = process_memory_bytes()
         self._changing = threading.Lock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
@@ -160,8 +158,7 @@ class Runtime:
         """Measured memory of the models in bytes: what this process holds more than before they were opened.
 
         Whatever else the application has allocated since then counts too; memory that it has freed is first given back
-        to the system. Of isolated models, the memory of their processes is added. What is measured is described at
-        `legodnn.runtime.device.memory.process_memory_bytes`. ClosedError: as for `plan`.
+        to the system. Of isolated models, that of their processes is added. ClosedError: as for `plan`.
         """
         self._life.check()
         release_freed_memory()
@@ -284,7 +281,12 @@ class Runtime:
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def run(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
-        """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took."""
+        """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took.
+
+        Example:
+
+            print(f"{runtime.run('vgg16', image).latency_ms:.2f} ms")
+        """
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")

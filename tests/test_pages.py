@@ -34,7 +34,7 @@ def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
 
 
 def test_the_site_shows_every_page() -> None:
-    shown = set(re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]))
+    shown = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]))
     assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} <= shown
 
 

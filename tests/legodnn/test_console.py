@@ -128,6 +128,13 @@ def test_on_a_terminal_progress_is_a_bar_and_names_are_shown_as_they_are() -> No
     assert "a note beside the bar" in seen
 
 
+def test_a_bar_has_no_colours_where_none_are_wanted() -> None:
+    pytest.importorskip("rich")
+    colours = re.compile(r"\x1b\[[\d;]*3\d[\d;]*m")
+    assert colours.search(on_a_terminal(BAR)[1])
+    assert not colours.search(on_a_terminal(BAR, NO_COLOR="1")[1])
+
+
 def test_a_bar_that_ends_early_tells_how_far_it_came_and_why() -> None:
     pytest.importorskip("rich")
     program = """

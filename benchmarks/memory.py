@@ -1,51 +1,57 @@
-"""Whether the memory limit holds: two models under random budgets, peaks during switches included.
+"""Whether the memory limit holds: random budgets, after switches and in fresh processes, with peaks; and what small
+models hold.
 
     python benchmarks/memory.py --json > benchmarks/results/memory.json
     python benchmarks/memory.py --quick
 
-ResNet-18 and VGG16-half are profiled, then run under budgets drawn between the smallest plan and the originals. Each
-budget is set and both models run three times, while another process reads this one's memory as fast as it can. `peak`
-is the most that it read from the moment at which the old budget was left, less what the process had before the models;
-during a switch the limit is the larger of the two budgets. `measured` is read at the end.
+A U-Net for images of 96x128, and ResNet-18 beside VGG16-half, either of which may be suspended, are profiled, then run
+under budgets drawn between the smallest plan and the originals. Each budget is set and all models that are not
+suspended run three times. `measured` is what this process takes then, before anything is given back, less what it took
+before the models; `peak` is the most that it took meanwhile, by the kernel's own account. During a switch the limit is
+the larger of the two budgets. `fresh` is measured under some of the same budgets in processes that have not switched.
+
+`small` is what the two networks of the demo hold at their originals and at their smallest options, in fresh processes,
+beside one undivided model each in the public Interpreter.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import random
 import subprocess
 import sys
-import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from legodnn.arrays import AnyArray
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import Effort, profile_store
+from legodnn.runtime.device.memory import process_memory_bytes
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
-from legodnn.workload import Budget
-from support import untrained
+from legodnn.workload import Budget, Workload, WorkloadModel
+from support import held, untrained
 from support.originals import image
 from support.report import Bars, Figures, bar, run, spread
 
-MODELS = ("resnet18", "vgg16-half")
+WORKLOADS = {"unet": ("unet",), "two": ("resnet18", "vgg16-half")}
+SMALL = ("vgg16-quarter", "resnet18-eighth")
 
-# Reads a process's memory until its input is closed; then prints, for each reading, when it began and when it ended (by
-# the system's monotonic clock), and the bytes.
-_SAMPLER = """
-import sys, threading, time
-from legodnn.runtime.device.memory import process_memory_bytes
-done = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
-samples = []
-while not done.is_set():
-    start = time.monotonic()
-    held = process_memory_bytes(sys.argv[1])
-    samples.append(f"{start} {time.monotonic()} {held}")
-    time.sleep(0.0005)
-print("\\n".join(samples))
-"""
+
+def reset_peak() -> None:
+    """Have the kernel begin anew to note the most memory that this process takes."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int:
+    """Return the most that this process took since `reset_peak`: what it takes now, and how much more the peak was."""
+    now = process_memory_bytes()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    peak, resident = (1024 * int(status[name].split()[0]) for name in ("VmHWM", "VmRSS"))
+    return now + max(0, peak - resident)
 
 
 def profiled(store: Store) -> Profile:
@@ -64,74 +70,130 @@ def bounds(profile: Profile, store: Store) -> tuple[int, int]:
     return least, sum(sizes[s.name, s.original.name] for s in segments)
 
 
-def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
-    """Set random budgets, and measure the memory that the models hold under each."""
-    stores = {name: untrained.build(name, args.stores / name) for name in MODELS}
-    limits = [bounds(profiled(store), store) for store in stores.values()]
-    least, most = (sum(column) for column in zip(*limits, strict=True))
-    rng = random.Random(0)
-    budgets = [least + round(rng.random() * (most - least)) for _ in range(10 if args.quick else 200)]
+def opened(stores: dict[str, Store], limit: int) -> Runtime:
+    """Open a runtime for models that may be suspended, unless there is only one."""
+    models = tuple(
+        WorkloadModel(name=name, store=str(store.path), critical=len(stores) == 1) for name, store in stores.items()
+    )
+    return Runtime(Workload(models=models), Budget(memory_bytes=limit))
+
+
+def infer_all(runtime: Runtime, images: dict[str, AnyArray]) -> None:
+    """Run every model that is not suspended three times."""
+    for _ in range(3):
+        for name, x in images.items():
+            if name not in runtime.plan.suspended:
+                runtime.infer(name, x)
+
+
+def fresh(paths: list[str], limit: int) -> dict[str, Any]:
+    """Return what is predicted and measured under a budget in a process that sets no other."""
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import memory; memory.main_fresh()"
+    command = [sys.executable, "-c", program, str(limit), *paths]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return {**found, "excess": excess(found["peak"], limit)}
+
+
+def main_fresh() -> None:
+    """Print what is predicted and measured under the budget, of the stores, that the program is given."""
+    stores = {Path(p).name: Store(p) for p in sys.argv[2:]}
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
-    steps: list[dict[str, float]] = []
-    with Runtime.open([s.path for s in stores.values()], Budget(memory_bytes=most)) as runtime:
-        sampler = subprocess.Popen(
-            [sys.executable, "-c", _SAMPLER, str(os.getpid())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        before = most
-        for limit in budgets:
-            start = time.monotonic()
+    with opened(stores, limit := int(sys.argv[1])) as runtime:
+        reset_peak()
+        infer_all(runtime, images)
+        base = runtime._base_memory_bytes
+        peak, measured = peak_bytes() - base, process_memory_bytes() - base
+        print(json.dumps({"limit": limit, "predicted": runtime.plan.memory_bytes, "measured": measured, "peak": peak}))
+
+
+def under_budgets(stores: dict[str, Store], count: int) -> list[dict[str, Any]]:
+    """Set random budgets one after another; return what the models held under each, and `excess` over its limit."""
+    limits = [bounds(profiled(store), store) for store in stores.values()]
+    least, most = min(least for least, _ in limits), sum(most for _, most in limits)
+    rng = random.Random(0)
+    budgets = [round(least * (most / least) ** rng.random()) for _ in range(count)]  # as many small as large ones
+    images = {name: next(iter(image(store).values())) for name, store in stores.items()}
+    found = np.zeros((count, 6))  # allocated before the base is measured
+    with opened(stores, most) as runtime:
+        base = runtime._base_memory_bytes
+        for limit, row in zip(budgets, found, strict=True):
+            reset_peak()
             runtime.budget = Budget(memory_bytes=limit)
-            switched = time.monotonic()
-            for _ in range(3):
-                for name, x in images.items():
-                    runtime.infer(name, x)
-            steps.append(
-                {
-                    "limit": limit,
-                    "limit_during_switch": max(limit, before),
-                    "predicted": runtime.plan.memory_bytes,
-                    "measured": runtime.memory_bytes,
-                    "start": start,
-                    "switched": switched,
-                    "end": time.monotonic(),
-                    "switch_ms": runtime.last_switch.switch_ms,
-                }
-            )
-            before = limit
-        lines = sampler.communicate("")[0].splitlines()
-        base = runtime.base_memory_bytes
-    began, ended, sizes = np.array([[float(v) for v in line.split()] for line in lines]).T
-    for step in steps:
-        for name, first, last in (("switching", "start", "switched"), ("running", "switched", "end")):
-            inside = (began >= step[first]) & (ended <= step[last])
-            step[f"peak_{name}"] = float(sizes[inside].max() - base) if inside.any() else 0.0
-        step["excess"] = max(
-            _excess(max(step["peak_running"], step["measured"]), step["limit"]),
-            _excess(step["peak_switching"], step["limit_during_switch"]),
-        )
-    errors = [abs(s["predicted"] - s["measured"]) / s["measured"] for s in steps]
-    figures = {
+            switching = peak_bytes() - base
+            reset_peak()
+            infer_all(runtime, images)
+            running, measured = peak_bytes() - base, process_memory_bytes() - base
+            plan = runtime.plan
+            row[:] = plan.memory_bytes, measured, switching, running, len(plan.suspended), runtime.last_switch.switch_ms
+    names = ("predicted", "measured", "peak_switching", "peak_running", "suspended", "switch_ms")
+    steps: list[dict[str, Any]] = []
+    for before, limit, values in zip([most, *budgets], budgets, found.tolist(), strict=False):
+        step = {"limit": limit, **dict(zip(names, values, strict=True))}
+        over = (excess(step["peak_running"], limit), excess(step["peak_switching"], max(limit, before)))
+        steps.append({**step, "excess": max(over)})
+    return steps
+
+
+def excess(taken: float, limit: float) -> float:
+    """Return by how many bytes more is held than the limit and 2 % of it or 0.5 MB; it is negative where less is."""
+    return taken - limit - max(0.02 * limit, 0.5e6)
+
+
+def summary(steps: list[dict[str, Any]]) -> Figures:
+    """Return how what was measured lies to limits and predictions."""
+    return {
         "budgets": len(steps),
-        "least_bytes": least,
-        "most_bytes": most,
-        "samples": len(sizes),
         "measured / limit": spread([s["measured"] / s["limit"] for s in steps]),
-        "peak / limit": spread([s["peak_running"] / s["limit"] for s in steps]),
-        "prediction_error": spread(errors),
+        "prediction_error": spread([abs(s["predicted"] - s["measured"]) / s["measured"] for s in steps]),
         "signed_prediction_error": spread([s["predicted"] / s["measured"] - 1 for s in steps]),
-        "switch_ms": spread([s["switch_ms"] for s in steps]),
+        "most above prediction, bytes": max(s["measured"] - s["predicted"] for s in steps),
         "worst": max(steps, key=lambda s: s["excess"]),
     }
-    bars = [
-        bar("budgets exceeded by more than 5 % or 2 MB, peaks included", sum(s["excess"] > 0 for s in steps), 0),
-        bar("predicted against measured memory, median relative error", float(np.median(errors)), 0.05),
-    ]
-    return figures, bars
 
 
-def _excess(held: float, limit: float) -> float:
-    """Return by how many bytes more is held than the limit and 5 % of it or 2 MB; it is negative where less is held."""
-    return held - limit - max(0.05 * limit, 2e6)
+def small(stores: Path) -> tuple[Figures, Bars]:
+    """Compare what small models hold with what undivided ones hold in the Interpreter."""
+    found: Figures = {}
+    for name in SMALL:
+        store = untrained.build(name, stores / name)
+        untrained.undivided(store.path)
+        for path, what in (
+            (f"{store.path}.whole", "interpreter"),
+            *((store.path, w) for w in ("originals", "smallest")),
+        ):
+            command = [sys.executable, held.__file__, str(path), what]
+            subprocess.run(command, check=True, capture_output=True)  # packs weights, if need be
+            done = subprocess.run(command, check=True, capture_output=True)
+            found.setdefault(name, {})[what] = json.loads(done.stdout)
+    total = {what: sum(found[name][what]["all"] for name in SMALL) for what in ("interpreter", "originals", "smallest")}
+    bars = []
+    for name in SMALL:
+        times = found[name]["originals"]["all"] / found[name]["interpreter"]["all"]
+        bars.append(bar(f"{name}: originals / undivided in the Interpreter", times, 1.10))
+    bars.append(bar("small models together: smallest / originals", total["smallest"] / total["originals"], 0.5))
+    return {**found, "together": total}, bars
+
+
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Measure both workloads, and the small models."""
+    figures: Figures = {}
+    bars: Bars = []
+    for workload, names in WORKLOADS.items():
+        stores = {name: untrained.build(name, args.stores / name) for name in names}
+        steps = under_budgets(stores, 10 if args.quick else 200)
+        paths = [str(s.path) for s in stores.values()]
+        alone = [fresh(paths, s["limit"]) for s in steps[:: 5 if args.quick else 8]]
+        figures[workload] = {"after switches": summary(steps), "fresh": summary(alone)}
+        figures[workload]["after switches"]["peak / limit"] = spread([s["peak_running"] / s["limit"] for s in steps])
+        figures[workload]["after switches"]["switch_ms"] = spread([s["switch_ms"] for s in steps])
+        figures[workload]["after switches"]["with a suspended model"] = sum(s["suspended"] > 0 for s in steps)
+        for kind, found in (("after switches, peaks included", steps), ("fresh", alone)):
+            title = f"{workload}, {kind}: budgets exceeded by more than 2 % or 0.5 MB"
+            bars.append(bar(title, sum(s["excess"] > 0 for s in found), 0))
+        error = figures[workload]["fresh"]["prediction_error"]["median"]
+        bars.append(bar(f"{workload}, fresh: predicted against measured memory, median relative error", error, 0.1))
+    figures["small"], more = small(args.stores)
+    return figures, [*bars, *more]
 
 
 if __name__ == "__main__":

@@ -65,7 +65,6 @@ executor = open_executor(store)
 composition = executor.compose(choices)
 executor.retain(choices)
 composition.run(zeros)
-release_freed_memory()
 print(process_memory_bytes() - base)
 """
 

@@ -39,11 +39,13 @@ class Bench:
         self._executor = open_executor(store)
         self._steps: dict[Choice, Callable[[], None]] = {}
         for count in self.threads:
-            # Every option is part of one of these compositions, and stays loaded, since nothing else is retained.
-            for choices in covering_compositions(store, count, skipped):
-                composition = self._executor.compose(choices)
-                self._steps.update(zip(composition.choices, composition.steps, strict=True))
-        self._composition = composition
+            loaded = [
+                Choice(s.name, o.name, count)
+                for s, found in zip(self.segments, self.options, strict=True)
+                for o in found
+            ]
+            self._steps.update(self._executor.load(loaded))
+        self._composition = self._executor.compose(covering_compositions(store, self.threads[0])[0])
         self.inputs = random_inputs(store)
 
     def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:

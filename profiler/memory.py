@@ -1,28 +1,28 @@
-"""Memory and load time of every option, measured in fresh processes.
+"""Memory and load time of every option, measured in fresh processes that switch all the time.
 
-An option is weighed where it will run. A process composes the originals, and then the originals with one of them
-replaced by the option; the difference is what the replacement saves or costs, since what options share (workspace,
-tensors) is the same in both. The memory that the originals take together is divided among them by size. So the sum
-over the options of any composition is what that composition takes, as far as memory is additive. The memory of the
-originals includes what a process that has switched many times holds beyond one that has not: pieces of the heap that
-are in use here and there, and what unloaded options left behind.
+Each process goes from one composition to the next: to the originals with one of them replaced, for every option, to
+random compositions, and back to the originals. It is weighed after the first inferences on each of these, before it
+gives anything back: the figures are of the most that it holds, with whatever switching has left behind. The memory of
+an option is what makes sums over options come nearest to all readings (least squares); and as no composition may take
+more than its sum, the originals get what the sums fall short by at most, and a standard deviation for the many that
+are not weighed: plans are chosen because their sums are small, so often among those that the sums are too small for.
 
 Memory is what `legodnn.runtime.device.memory.process_memory_bytes` says. Several processes measure, each in another
-order, and medians count.
+order; the sums hold for the readings of all of them.
 
-As a program, with STORE, SEED and the files of skipped options, this module prints the measurements of one process as
-JSON.
+As a program, with STORE, SEED and the files of skipped options, this module prints the readings of one process as JSON.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import random
 import statistics
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +39,10 @@ from legodnn.runtime.executors.base import Choice, Executor
 from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
-_SWITCHES, _READ_EVERY = 60, 10
+_RANDOM = 2  # random compositions that are weighed for each option
+
+Composition = tuple[int, ...]  # the number of the option that each segment runs
+Extra = Mapping[tuple[int, int], float]  # by the numbers of a segment and of its option
 
 
 class Footprint(NamedTuple):
@@ -56,34 +59,45 @@ def measure_memory(
     stage: StageState | None = None,
     progress: Progress = no_progress,
 ) -> dict[OptionKey, Footprint]:
-    """The memory and load time of every option: medians over several fresh processes.
+    """The memory and load time of every option, by several fresh processes.
 
     Args:
         store: the store.
         processes: number of processes.
         skipped: options that are not measured.
-        stage: holds, by the seed of a process, its rows (bytes and milliseconds of every option, in the store's order)
-            if that process ended before an interruption; all are saved after each process.
+        stage: holds, by the seed of a process, its readings as `weigh` returns them if that process ended before an
+            interruption; all are saved after each process.
         progress: is told how many processes have ended.
 
     Raises:
         ProfileError: a measuring process failed.
     """
     stage = stage or StageState()
-    keys = [(s.name, o.name) for s in store.manifest.segments for o in s.options if o not in skipped]
     results = dict(stage.done)
     with progress(f"weighing {store.name}", processes, min(processes, len(results))) as task:
         for seed in range(processes):
             if seed not in results:
-                results[seed] = _rows_of_process(store, seed, skipped, keys)
+                results[seed] = _readings_of_process(store, seed, skipped)
                 stage.save(results)
                 task.step()
-    medians = np.median([results[seed] for seed in range(processes)], axis=0)
-    return {key: Footprint(round(memory), float(ms)) for key, (memory, ms) in zip(keys, medians, strict=True)}
+    segments = store.manifest.segments
+    found = [results[seed] for seed in range(processes)]
+    weighed = [(tuple(map(int, row[:-2])), float(row[-2])) for rows in found for row in rows]
+    whole, extra = sums_that_hold(_originals(store), weighed)
+    share = _shares(store, whole, extra)
+    load_ms = [_load_ms(_originals(store), rows) for rows in found]
+    return {
+        (segment.name, option.name): Footprint(
+            round(share[i] + extra.get((i, number), 0.0)), statistics.median(times[i, number] for times in load_ms)
+        )
+        for i, segment in enumerate(segments)
+        for number, option in enumerate(segment.options)
+        if option not in skipped
+    }
 
 
-def _rows_of_process(store: Store, seed: int, skipped: Collection[Option], keys: Sequence[OptionKey]) -> Floats:
-    """What a fresh process measures: (options, 2), bytes and milliseconds of each key."""
+def _readings_of_process(store: Store, seed: int, skipped: Collection[Option]) -> Floats:
+    """What `weigh` returns in a fresh process."""
     arguments = (str(store.path), str(seed), *(o.file for o in skipped))
     try:
         ended = run_module("legodnn.profiler.memory", *arguments)
@@ -92,12 +106,15 @@ def _rows_of_process(store: Store, seed: int, skipped: Collection[Option], keys:
     if ended.returncode:
         last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
         raise ProfileError(f"the process that measures memory failed: {last}")
-    found = {(segment, option): (memory, ms) for segment, option, memory, ms in json.loads(ended.stdout)}
-    return np.array([found[key] for key in keys], np.float64)
+    return np.array(json.loads(ended.stdout), np.float64)
 
 
-def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[str, str, int, float]]:
-    """Measure every option in this process, which should be a fresh one, in random order.
+def _originals(store: Store) -> Composition:
+    return tuple(s.options.index(s.original) for s in store.manifest.segments)
+
+
+def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[float]]:
+    """Weigh this process, which should be a fresh one, after switches in random order.
 
     Args:
         store: the store.
@@ -105,47 +122,40 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[tuple[
         skipped: the files of options that are not measured.
 
     Returns:
-        (segment, option, bytes, milliseconds to load) of each option.
+        Readings in the order in which they were taken: the number of the option that each segment ran, bytes, and the
+        milliseconds of the switch. The first one is that of the originals. Each option occurs in one that follows on
+        the originals, and differs from them by this option alone.
     """
     segments = store.manifest.segments
-    inputs = _zeros(store)
-    originals = tuple(Choice(s.name, s.original.name, 1) for s in segments)
+    inputs = {spec.name: spec.zeros() for spec in store.manifest.inputs}
+    rng = random.Random(seed)
     gc.disable()
     warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
+    executor = open_executor(store)
+    readings: list[list[float]] = []
 
-    def memory_and_times(choices: tuple[Choice, ...]) -> tuple[int, float, float]:
-        """Bytes of a composition; milliseconds to load all of it, and to switch to it from the originals."""
-        executor = open_executor(store)
-        whole_ms = _switch_ms(executor, choices, inputs)
-        release_freed_memory()
-        memory = process_memory_bytes() - base
-        _switch_ms(executor, originals, inputs)
-        part_ms = _switch_ms(executor, choices, inputs)
-        executor.close()
-        return memory, whole_ms, part_ms
+    def switch_and_weigh(numbers: Composition) -> None:
+        names = (s.options[number].name for s, number in zip(segments, numbers, strict=True))
+        ms = _switch_ms(executor, tuple(Choice(s.name, o, 1) for s, o in zip(segments, names, strict=True)), inputs)
+        readings.append([*numbers, process_memory_bytes() - base, ms])
 
-    # The first reading is what a fresh process grows by. The process keeps some of that after closing the executor, and
-    # keeps more each time: so the originals are weighed again before and after each option.
-    whole, whole_ms, _ = memory_and_times(originals)
-    readings, parts_ms = [memory_and_times(originals)[0]], []
-    tasks = [(i, o) for i, s in enumerate(segments) for o in s.options if o is not s.original and o.file not in skipped]
-    random.Random(seed).shuffle(tasks)
-    for i, option in tasks:
-        replaced = (*originals[:i], Choice(segments[i].name, option.name, 1), *originals[i + 1 :])
-        memory, _, part_ms = memory_and_times(replaced)
-        readings += [memory, memory_and_times(originals)[0]]
-        parts_ms.append(part_ms)
-    extra = without_drift(readings)
-    whole += kept_by_switching(store, seed)
-    share = _shares(store, whole, [(segments[i].name, o, more) for (i, o), more in zip(tasks, extra, strict=True)])
-    results = [(s.name, s.original.name, round(share[s.name]), whole_ms / len(segments)) for s in segments]
-    results += [
-        (segments[i].name, o.name, max(0, round(share[segments[i].name] + more)), part_ms)
-        for (i, o), more, part_ms in zip(tasks, extra, parts_ms, strict=True)
+    originals = _originals(store)
+    numbers = [
+        [n for n, option in enumerate(s.options) if n == original or option.file not in skipped]
+        for s, original in zip(segments, originals, strict=True)
     ]
-    return results
+    tasks = [(i, n) for i, found in enumerate(numbers) for n in found if n != originals[i]]
+    rng.shuffle(tasks)
+    switch_and_weigh(originals)
+    for i, number in tasks:
+        for _ in range(_RANDOM):
+            switch_and_weigh(tuple(rng.choice(found) for found in numbers))
+        switch_and_weigh(originals)
+        switch_and_weigh((*originals[:i], number, *originals[i + 1 :]))
+    executor.close()
+    return readings
 
 
 def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> float:
@@ -161,69 +171,63 @@ def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str
     return (composed - start + max(0.0, (first - composed) - (second - first))) * 1e3
 
 
-def _shares(store: Store, whole: float, measured: Sequence[tuple[str, Option, float]]) -> dict[str, float]:
+def sums_that_hold(originals: Composition, weighed: Sequence[tuple[Composition, float]]) -> tuple[float, Extra]:
+    """Fit what options take to readings of compositions, so that no composition took more than the sum.
+
+    Args:
+        originals: the composition of the originals.
+        weighed: compositions and their bytes.
+
+    Returns:
+        The bytes of the originals; and for each other option that occurs, the bytes that it takes more than the
+        original of its segment.
+
+    Example:
+
+        >>> whole, extra = sums_that_hold((0, 0), [((0, 0), 100), ((0, 1), 70), ((0, 0), 106), ((0, 1), 70)])
+        >>> round(whole), round(extra[1, 1])  # 103 + 3 + sqrt((9 + 9) / 4), and 70 - 103
+        (108, -33)
+    """
+    replaced = [{(i, n) for i, n in enumerate(numbers) if n != originals[i]} for numbers, _ in weighed]
+    keys = sorted(set[tuple[int, int]]().union(*replaced))
+    held = np.array([reading for _, reading in weighed], np.float64)
+    terms = np.array([[1.0, *(key in found for key in keys)] for found in replaced])
+    fitted = np.linalg.lstsq(terms, held, rcond=None)[0]
+    short = held - terms @ fitted
+    return float(fitted[0] + short.max() + short.std()), dict(zip(keys, map(float, fitted[1:]), strict=True))
+
+
+def _shares(store: Store, whole: float, extra: Extra) -> list[float]:
     """What each segment's original takes of the bytes that all of them take.
 
-    An original takes as much for each byte of its file as smaller options save for each byte that their files are
-    smaller, by the median; what is left is divided equally.
+    An original takes what its smallest option saves, at least, and as much for each byte of its file as options save
+    for each byte that their files are smaller, by the median; what is left is divided equally.
 
     Args:
         store: the store.
-        whole: bytes of all originals.
-        measured: (segment, option, bytes that the option takes more than the original).
+        whole: bytes of memory of all originals.
+        extra: what options take more than originals, as `sums_that_hold` returns it.
     """
     segments = store.manifest.segments
-    original_bytes = {s.name: s.original.bytes for s in segments}
-    files = sum(original_bytes.values())
-    rates = [
-        more / (option.bytes - original_bytes[segment])
-        for segment, option, more in measured
-        if option.bytes < original_bytes[segment]
-    ]
-    rate = min(max(0.0, statistics.median(rates or [1.0])), whole / files)
-    return {name: size * rate + (whole - files * rate) / len(segments) for name, size in original_bytes.items()}
+    files = [s.original.bytes for s in segments]
+    smaller = {(i, n): files[i] - segments[i].options[n].bytes for i, n in extra}
+    rate = max(0.0, statistics.median([-extra[key] / size for key, size in smaller.items() if size > 0] or [1.0]))
+    least = [max(0.0, 0.0, *(-more for (i, _), more in extra.items() if i == at)) for at in range(len(files))]
+    wanted = [max(0.0, size * rate - saved) for size, saved in zip(files, least, strict=True)]
+    left = max(0.0, whole - sum(least))
+    fraction = min(1.0, left / sum(wanted)) if any(wanted) else 0.0
+    equal = (left - fraction * sum(wanted)) / len(files)
+    return [saved + fraction * more + equal for saved, more in zip(least, wanted, strict=True)]
 
 
-def kept_by_switching(store: Store, seed: int) -> int:
-    """The bytes that the originals take more after many random switches than before: the median of several readings."""
-    segments = store.manifest.segments
-    inputs = _zeros(store)
-    rng, executor = random.Random(seed), open_executor(store)
-
-    def switch_to(names: Sequence[str]) -> None:
-        choices = tuple(Choice(s.name, name, 1) for s, name in zip(segments, names, strict=True))
-        composition = executor.compose(choices)
-        executor.retain(choices)
-        composition.run(inputs)
-
-    def memory_of_originals() -> int:
-        switch_to([s.original.name for s in segments])
-        release_freed_memory()
-        return process_memory_bytes()
-
-    before, readings = memory_of_originals(), []
-    for number in range(1, _SWITCHES + 1):
-        switch_to([rng.choice(s.options).name for s in segments])
-        if number % _READ_EVERY == 0:
-            readings.append(memory_of_originals() - before)
-    executor.close()
-    return max(0, round(statistics.median(readings)))
-
-
-def _zeros(store: Store) -> dict[str, AnyArray]:
-    return {spec.name: spec.zeros() for spec in store.manifest.inputs}
-
-
-def without_drift(readings: Sequence[float]) -> list[float]:
-    """What each option takes more than the originals, of readings [originals, option, originals, option, ...].
-
-    Each option is compared with the mean of the originals before and after it, so that steady growth cancels.
-
-    >>> without_drift([100, 130, 102, 90, 104])
-    [29.0, -13.0]
-    """
-    originals, options = readings[::2], readings[1::2]
-    return [b - (a + c) / 2 for a, b, c in zip(originals[:-1], options, originals[1:], strict=True)]
+def _load_ms(originals: Composition, readings: Floats) -> dict[tuple[int, int], float]:
+    """How long it took to switch to each option, given one process's readings; for originals, to one of all of them."""
+    found = {(i, n): float(readings[0, -1]) / len(originals) for i, n in enumerate(originals)}
+    for before, row in itertools.pairwise(readings):
+        different = [(i, int(n)) for i, n in enumerate(row[:-2]) if n != originals[i]]
+        if len(different) == 1 and tuple(before[:-2]) == originals:
+            found[different[0]] = float(row[-1])
+    return found
 
 
 if __name__ == "__main__":

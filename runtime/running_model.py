@@ -133,6 +133,7 @@ class RunningModel:
             new = self._composed(after, plan)
             with self._lock:
                 self._running = new
+                self.executor.retain(after)  # before the new ones first run, and take their working memory
         else:
             with self._lock:
                 old, self._running = self._running, None
@@ -143,8 +144,8 @@ class RunningModel:
                 except BaseException:
                     self._restore(before, old)
                     raise
+                self.executor.retain(after)
         self._reason = "is suspended under the current budget; give it more room and try again"
-        self.executor.retain(after)
 
     def claim(self, plan: ModelPlan) -> None:
         """Have inferences report another plan, which chooses what runs already."""

@@ -18,9 +18,9 @@ def _conv(x: Any, width: int, kernel: int = 3, **options: Any) -> Any:
     return layers.ReLU()(layers.BatchNormalization()(x))
 
 
-def unet() -> keras.Model:
-    """Make a U-Net (Ronneberger et al. 2015) with four levels and a quarter of the channels."""
-    x = inputs = keras.Input(SHAPE)
+def unet(shape: tuple[int, int, int] | None = None) -> keras.Model:
+    """Make a U-Net (Ronneberger et al. 2015) with four levels and a quarter of the channels, for `SHAPE` or another."""
+    x = inputs = keras.Input(shape or SHAPE)
     skips = []
     for width in (16, 32, 64, 128):
         x = _conv(_conv(x, width), width)

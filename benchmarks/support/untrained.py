@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,15 @@ if TYPE_CHECKING:
     import keras
 
 SPARSITIES = (0.5, 0.75)
-MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50")
+MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50", "unet", "vgg16-quarter", "resnet18-eighth")
 
 
 def model(name: str) -> keras.Model:
-    """Return a network with random weights: ResNet-18 or VGG16 for 32x32 images, or ResNet-50 for 224x224."""
+    """Return a network with random weights.
+
+    They are ResNet-18 or VGG16 for 32x32 images, ResNet-50 for 224x224, or a U-Net for 96x128. A quarter and an eighth
+    of the channels are what `legodnn demo` builds.
+    """
     import keras
 
     from legodnn.blocks.importing.zoo import resnet18, vgg16
@@ -52,7 +57,17 @@ def model(name: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     if name == "resnet50":
         return keras.applications.ResNet50(weights=None, input_shape=(224, 224, 3), classifier_activation=None)
-    return {"resnet18": resnet18, "vgg16": vgg16, "vgg16-half": lambda: vgg16(width=0.5)}[name]()
+    if name == "unet":
+        from support.networks import unet
+
+        return unet((96, 128, 3))
+    return {
+        "resnet18": resnet18,
+        "resnet18-eighth": lambda: resnet18(width=0.125),
+        "vgg16": vgg16,
+        "vgg16-half": lambda: vgg16(width=0.5),
+        "vgg16-quarter": lambda: vgg16(width=0.25),
+    }[name]()
 
 
 def undivided(path: Path) -> Store:
@@ -192,4 +207,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent.parent))  # where `support` is
     main()

@@ -111,7 +111,7 @@ class Executor(Protocol):
         ...
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """Give back the memory of all other choices. Only the model composed last of these choices may be run again."""
+        """Give back the memory of all other choices. Only models of these choices alone may be run again."""
         ...
 
     def elsewhere_bytes(self) -> int:

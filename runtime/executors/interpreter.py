@@ -25,7 +25,7 @@ from legodnn.lifetime import Lifetime
 from legodnn.manifest import TensorSpec
 from legodnn.native_stderr import native_stderr_silenced
 from legodnn.runtime.device.memory import release_freed_memory
-from legodnn.runtime.executors import mapped_pages, tensor_pool
+from legodnn.runtime.executors import address_space, tensor_pool
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices, log
 from legodnn.store import Store
 
@@ -117,13 +117,14 @@ class InterpreterExecutor:
     `Executor`.
 
     Attributes:
-        tensors: every input and interface tensor by name, with a batch dimension of 1.
+        tensors: every input and interface tensor by name, with a batch dimension of 1; there are none while nothing is
+            loaded.
     """
 
     def __init__(self, store: Store) -> None:
-        """Open a store. ExecutionError if there is no memory for its tensors."""
+        """Open a store."""
         self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
-        self.tensors = tensor_pool.allocate_pool(store.manifest)
+        self.tensors: dict[str, AnyArray] = {}
         self._loaded: dict[Choice, Callable[[], None]] = {}
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
@@ -135,13 +136,22 @@ class InterpreterExecutor:
         """Load what is missing and compose a model (see `Executor.compose`)."""
         self._life.check()
         check_choices(self._store, choices)
-        new = {choice: self.load(choice) for choice in self.to_load(choices)}
-        self._loaded.update(new)
-        steps = [self._loaded[choice] for choice in choices]
-        return ComposedModel(choices, steps, self.tensors, self._store.manifest.outputs, self._life)
+        steps = self.load(choices)
+        return ComposedModel(
+            choices, [steps[c] for c in choices], self.tensors, self._store.manifest.outputs, self._life
+        )
 
-    def load(self, choice: Choice) -> Callable[[], None]:
-        """Load one option; return a function that runs it on `tensors`.
+    def load(self, choices: Collection[Choice]) -> dict[Choice, Callable[[], None]]:
+        """Load any choices, unless they are loaded; return functions that run them. Errors are those of `compose`."""
+        self._life.check()
+        if not self.tensors:
+            self.tensors = tensor_pool.allocate_pool(self._store.manifest)
+        new = {choice: self._opened(choice) for choice in self.to_load(choices)}
+        self._loaded.update(new)
+        return {choice: self._loaded[choice] for choice in choices}
+
+    def _opened(self, choice: Choice) -> Callable[[], None]:
+        """Open one option; return a function that runs it on `tensors`.
 
         Raises:
             StoreError: its file is damaged, or its tensors are not those of the manifest.
@@ -150,7 +160,7 @@ class InterpreterExecutor:
         segment = next(s for s in self._store.manifest.segments if s.name == choice.segment)
         option = segment.option(choice.option)
         file = self._store.path / option.file
-        mapped_pages.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
+        address_space.check_room(2 * option.bytes, choice.threads)  # the file, and weights packed from it
         fd = self._store.open_file(option)
         try:
             interpreter = open_interpreter(choice.threads, model_path=f"/proc/self/fd/{fd}")
@@ -192,6 +202,8 @@ class InterpreterExecutor:
         self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
+        if not self._loaded:
+            self.tensors = {}
         if len(self._loaded) < before:  # the C library would keep what was freed
             release_freed_memory()
 
@@ -204,3 +216,4 @@ class InterpreterExecutor:
         """Give back everything (see `Executor.close`)."""
         if self._life.end():
             self._loaded.clear()
+            self.tensors = {}

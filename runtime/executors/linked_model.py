@@ -1,40 +1,37 @@
-"""All options of a store as one TensorFlow Lite model with one signature for each option, so that they share one
-delegate: its threads, its workspace, and one file of packed weights. Switching is then calling another signature.
+"""Options of a store as one TensorFlow Lite model with one signature for each option, so that they share one delegate:
+its threads, its workspace, and one file of packed weights.
 
 No weights are copied. A linked model is a *head*, which describes all graphs and holds everything small, followed in
-memory by the options' files as they are (`MappedModel`); offsets in the head point into the files. `link` makes the
-head, once for each store and device (see `weight_cache`), and needs ai-edge-litert's schema; `MappedModel` does not.
+memory by the options' files as they are; offsets in the head point into the files. `link` makes the head of all
+options, once for each store and device (see `weight_cache`), and needs ai-edge-litert's schema. A `MappedModel` has
+those options alone that are to run, since a compiled graph takes some 50 kB even if it never runs.
 """
 
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from legodnn.lifetime import release_with
 from legodnn.manifest import Option, Segment
+from legodnn.runtime.executors import address_space
+from legodnn.runtime.executors.address_space import whole_pages
 from legodnn.store import Store
 
 # Operators whose second input XNNPACK packs. Those weights are not read again and may stay in the options' files.
 _PACKING_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _INLINE_BYTES = 1024  # smaller buffers are copied into the head
-_RESERVE = 0x4000 if os.name == "posix" else 0  # MAP_NORESERVE
-_FIXED = 0x10  # MAP_FIXED
+_GRAPHS, _SIGNATURES, _GRAPH_OF_SIGNATURE = 2, 7, 4  # numbers of fields of a model, and of a signature
 
 
 def linked_options(store: Store) -> Iterator[tuple[Segment, Option]]:
     """Every option with its segment, in the order of the linked model's signatures."""
     return ((segment, option) for segment in store.manifest.segments for option in segment.options)
-
-
-def _whole_pages(size: int) -> int:
-    """Round a size in bytes up to whole pages."""
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def link(store: Store) -> bytes:
@@ -87,14 +84,14 @@ def link(store: Store) -> bytes:
             tensor.buffer = moved[old]
         linked.signatureDefs.append(_signature(schema, len(linked.subgraphs), segment, option, graph))
         linked.subgraphs.append(graph)
-        start += _whole_pages(len(content))
+        start += whole_pages(len(content))
 
     def serialised() -> bytes:
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(linked.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    head = _whole_pages(len(serialised()))
+    head = whole_pages(len(serialised()))
     for buffer, place in outside:
         buffer.offset = head + place
     return serialised().ljust(head, b"\0")
@@ -136,56 +133,110 @@ def _signature(schema: Any, number: int, segment: Segment, option: Option, graph
     return signature
 
 
-class MappedModel:
-    """A linked model in this process's address space: the head, and the options' files mapped behind it.
-
-    It is unmapped when it is closed or dropped.
+class MappedFiles:
+    """The files of a store's options in this process's address space, each in whole pages. They are opened once, and
+    unmapped when this is closed or dropped.
 
     Attributes:
-        address: where the head begins.
-        size: bytes of the head and all files, each in whole pages.
+        spans: the address and the size in bytes of each, in the order of `linked_options`.
     """
 
-    def __init__(self, store: Store, head: bytes) -> None:
-        """Map a store's files behind a head.
-
-        Args:
-            store: the store.
-            head: as `link` makes it, in whole pages.
+    def __init__(self, store: Store) -> None:
+        """Map the files of a store.
 
         Raises:
             StoreError: a file was altered since the store was opened.
             OSError: no address space or no file descriptors are left.
         """
-        library = ctypes.CDLL(None, use_errno=True)
-        library.mmap.restype = ctypes.c_void_p
-        library.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
-        library.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
-        self.size = len(head) + sum(_whole_pages(option.bytes) for _, option in linked_options(store))
-
-        def mapped(address: int | None, size: int, access: int, flags: int, fd: int) -> int:
-            found = library.mmap(address, size, access, flags | mmap.MAP_PRIVATE, fd, 0)
-            if found == ctypes.c_void_p(-1).value:
-                raise OSError(ctypes.get_errno(), "the options' files cannot be mapped")
-            return int(found)
-
-        write = mmap.PROT_READ | mmap.PROT_WRITE
-        self.address = mapped(None, self.size, write, mmap.MAP_ANONYMOUS | _RESERVE, -1)
-        self._unmap = release_with(self, library.munmap, self.address, self.size)
+        sizes = [whole_pages(option.bytes) for _, option in linked_options(store)]
+        address = address_space.reserve(sum(sizes))
+        self.close = release_with(self, address_space.unmap, address, sum(sizes))
+        self.spans: list[tuple[int, int]] = []
         try:
-            ctypes.memmove(self.address, head, len(head))
-            place = self.address + len(head)
-            for _, option in linked_options(store):
+            for (_, option), size in zip(linked_options(store), sizes, strict=True):
                 fd = store.open_file(option)
                 try:
-                    mapped(place, option.bytes, mmap.PROT_READ, _FIXED, fd)
+                    address_space.map_file(address, option.bytes, fd)
                 finally:
                     os.close(fd)
-                place += _whole_pages(option.bytes)
+                self.spans.append((address, size))
+                address += size
         except BaseException:
             self.close()
             raise
 
-    def close(self) -> None:
-        """Unmap it, unless that has been done. Models compiled of it must have been closed."""
-        self._unmap()
+
+class MappedModel:
+    """A linked model of some of a store's options in this process's address space: the head, and the options' files
+    mapped behind it. It is unmapped when it is closed or dropped.
+
+    Attributes:
+        address: where the head begins.
+        size: bytes of the head and of all files of the store, each in whole pages.
+    """
+
+    def __init__(self, files: MappedFiles, head: int, numbers: Sequence[int]) -> None:
+        """Map a head and files behind it.
+
+        Args:
+            files: the files of the store.
+            head: the descriptor of a file with the head that `link` makes of the store; it is not changed.
+            numbers: ascending numbers of the options, in the order of `linked_options`. The first of them becomes
+                signature 0 of the model, the next one signature 1, and so on.
+
+        Raises:
+            OSError: no address space is left.
+        """
+        length = os.fstat(head).st_size
+        self.size = length + sum(size for _, size in files.spans)
+        self.address = address_space.reserve(self.size)
+        self.close = release_with(self, address_space.unmap, self.address, self.size)
+        try:
+            address_space.map_file(self.address, length, head, writable=True)
+            _keep_graphs((ctypes.c_char * length).from_address(self.address), numbers)
+            place = self.address + length
+            for number, (address, size) in enumerate(files.spans):
+                if number in numbers:
+                    address_space.map_again(address, size, place)
+                place += size
+        except BaseException:
+            self.close()
+            raise
+        self._files = self.address + length
+
+    def drop_files(self) -> None:
+        """Give back the pages of the files that have been read. Reading them again takes them from the page cache."""
+        address_space.drop_pages(self._files, self.address + self.size - self._files)
+
+
+def _keep_graphs(head: Any, numbers: Sequence[int]) -> None:
+    """Shorten a head's vectors of graphs and of signatures to those of some options, in place.
+
+    Entries of a vector are counted from their own places. They are only moved towards the start, and so before what
+    they lead to.
+    """
+    root = _led_to(head, 0)
+    graphs, signatures = (_led_to(head, _field(head, root, number)) for number in (_GRAPHS, _SIGNATURES))
+    for new, old in enumerate(numbers):
+        for vector in (graphs, signatures):
+            place = vector + 4 + 4 * new
+            struct.pack_into("<I", head, place, _led_to(head, vector + 4 + 4 * old) - place)
+        # Of graph 0, which stays graph 0, the number is not written: it is the default.
+        if place := _field(head, _led_to(head, signatures + 4 + 4 * new), _GRAPH_OF_SIGNATURE):
+            struct.pack_into("<I", head, place, new)
+    for vector in (graphs, signatures):
+        struct.pack_into("<I", head, vector, len(numbers))
+
+
+def _led_to(head: Any, place: int) -> int:
+    """Return the place in a head that the offset at another place leads to."""
+    return place + int(struct.unpack_from("<I", head, place)[0])
+
+
+def _field(head: Any, table: int, number: int) -> int:
+    """Return the place of a table's field in a head; 0 if the field is absent."""
+    vtable = table - int(struct.unpack_from("<i", head, table)[0])
+    (length,) = struct.unpack_from("<H", head, vtable)
+    at = 4 + 2 * number
+    slot = int(struct.unpack_from("<H", head, vtable + at)[0]) if at < length else 0
+    return table + slot if slot else 0

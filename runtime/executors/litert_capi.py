@@ -24,7 +24,7 @@ from legodnn.arrays import AnyArray
 from legodnn.errors import CApiError, ClosedError
 from legodnn.lifetime import release_with
 from legodnn.native_stderr import native_stderr_silenced
-from legodnn.runtime.executors import mapped_pages
+from legodnn.runtime.executors import address_space
 from legodnn.runtime.executors.base import log
 
 _PACKAGE = "ai-edge-litert"
@@ -229,7 +229,7 @@ class CApiModel:
         self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
     ) -> None:
         library = _library()
-        mapped_pages.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
+        address_space.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):
             options.append(f'weight_cache_file_path = "{weights}"')

@@ -105,7 +105,8 @@ def run_by_capi(store: Store, folder: Path) -> None:
     handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
     with (
         closing(packed),
-        closing(linked_model.MappedModel(store, packed.head)) as mapped,
+        closing(linked_model.MappedFiles(store)) as files,
+        closing(linked_model.MappedModel(files, packed.head, range(len(files.spans)))) as mapped,
         closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
     ):
         for i, (segment, option) in enumerate(announced_options(store)):
@@ -117,8 +118,10 @@ def run_by_interpreter(store: Store) -> None:
     """Run every option once as `InterpreterExecutor` does."""
     executor = interpreter.InterpreterExecutor(store)
     for segment, option in announced_options(store):
-        step = executor.load(Choice(segment.name, option.name, 1))
+        choice = Choice(segment.name, option.name, 1)
+        step = executor.load([choice])[choice]
         run_option(store, option, step, [executor.tensors[name] for name in segment.inputs])
+        executor.retain(())
 
 
 def run_option(store: Store, option: Option, step: Callable[[], None], inputs: Sequence[NDArray[Any]]) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from legodnn.errors import CApiError, PackingError, StoreError, TrialError
@@ -26,7 +27,7 @@ from legodnn.runtime.executors.cache_folder import (
     mark_used,
     unfinished_entry,
 )
-from legodnn.runtime.executors.linked_model import MappedModel, link, linked_options
+from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, linked_options
 from legodnn.store import Store
 
 HEAD, WEIGHTS, SUMS = "head.tflite", "weights.packed", "sums.json"
@@ -37,14 +38,19 @@ class PackedWeights:
     """A verified entry.
 
     Attributes:
-        head: the head of the store's linked model (see `linked_model`).
-        weights: file descriptor of the packed weights, read only; closed when this object is closed or dropped.
-        close: closes the descriptor, unless that has been done.
+        head: file descriptor of the head of the store's linked model (see `linked_model`), read only.
+        weights: file descriptor of the packed weights, read only.
+        close: closes the descriptors, unless that has been done; so does dropping this object.
     """
 
-    def __init__(self, head: bytes, weights: int) -> None:
+    def __init__(self, head: int, weights: int) -> None:
         self.head, self.weights = head, weights
-        self.close = release_with(self, os.close, weights)
+        self.close = release_with(self, _close, head, weights)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def entry_path(store: Store) -> Path:
@@ -99,16 +105,13 @@ def read_entry(path: Path) -> PackedWeights | None:
             fds.append(os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
             if _digest(fds[-1]) != sums[name]:
                 raise ValueError
-        head = os.pread(fds[0], os.fstat(fds[0]).st_size, 0)
     except (OSError, ValueError, KeyError, TypeError) as e:
-        for fd in fds:
-            os.close(fd)
+        _close(*fds)
         if isinstance(e, OSError) and not isinstance(e, FileNotFoundError):
             raise PackingError(f"cannot read {path} ({e.strerror})") from None
         return None
-    os.close(fds[0])
     mark_used(path)
-    return PackedWeights(head, fds[1])
+    return PackedWeights(*fds)
 
 
 _verified: dict[tuple[int, ...], str] = {}
@@ -137,13 +140,13 @@ def write_entry(store: Store, folder: Path) -> None:
         StoreError: LiteRT cannot compile the store's options.
         PackingError: the packed weights cannot be written.
     """
-    head = link(store)
-    (folder / HEAD).write_bytes(head)
-    model = MappedModel(store, head)
-    try:
+    (folder / HEAD).write_bytes(link(store))
+    with (
+        (folder / HEAD).open("rb") as head,
+        closing(MappedFiles(store)) as files,
+        closing(MappedModel(files, head.fileno(), range(len(files.spans)))) as model,
+    ):
         _write_weights(store, model, folder / WEIGHTS)
-    finally:
-        model.close()
     sums = {}
     for name in (HEAD, WEIGHTS):
         (folder / name).chmod(0o400)

@@ -19,7 +19,6 @@ from legodnn.lifetime import Lifetime, release_with
 from legodnn.runtime.executors import (
     linked_model,
     litert_capi,
-    mapped_pages,
     tensor_pool,
     weight_cache,
 )
@@ -137,17 +136,16 @@ def test_an_opening_that_fails_half_way_holds_nothing(
     before = held(tiny_store)
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError(12, "Cannot allocate memory") if broken == "place" else ExecutionError("broken")
+        raise OSError(12, "Cannot allocate memory") if broken in ("place", "map") else ExecutionError("broken")
 
     place = {
-        "place": (linked_model, "MappedModel"),
+        "place": (linked_model, "MappedFiles"),
+        "map": (linked_model, "MappedModel"),
         "allocate": (tensor_pool, "allocate_pool"),
         "Tensor": (litert_capi, "CApiTensor"),
     }
     if broken in place:
         monkeypatch.setattr(*place[broken], fail)
-    elif broken == "map":
-        monkeypatch.setattr(mapped_pages, "mapped_spans", fail)
     else:
         monkeypatch.setattr(litert_capi, "_CPU", 1 << 20)  # no such accelerator
     with pytest.raises(ExecutionError) as error:

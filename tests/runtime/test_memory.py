@@ -1,0 +1,137 @@
+"""What a runtime holds depends on what it runs, not on what it has run before.
+
+The store's convolutions have few channels and large feature maps, for each of which the library keeps megabytes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn import Runtime
+from legodnn.files import sha256_bytes
+from legodnn.plan import ModelPlan, Plan
+from legodnn.profile import default_path
+from legodnn.profiler import Effort, profile_store
+from legodnn.profiler.probe_blocks import probe_file
+from legodnn.runtime.device.memory import process_memory_bytes
+from legodnn.runtime.executors.select import open_executor
+from legodnn.runtime.switch import planned_choices
+from legodnn.store import Store
+from legodnn.workload import Budget, Workload, WorkloadModel
+
+SIZE, CHANNELS, WIDTHS, BLOCKS = 128, 4, (8, 4, 2), 3
+X = np.zeros((SIZE, SIZE, CHANNELS), np.float32)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three blocks of two convolutions, whose inner widths vary."""
+    path = tmp_path_factory.mktemp("maps") / "maps"
+    path.mkdir()
+    options = []
+    for width in WIDTHS:
+        content = probe_file("conv", "float32", SIZE, CHANNELS, width)
+        (path / f"{width}.tflite").write_bytes(content)
+        size = {"bytes": len(content), "params": 1, "macs": 1, "loss": 1 / width}
+        options.append({"name": f"w{width}", "sparsity": 1 - width / 8, "file": f"{width}.tflite", **size})
+        options[-1]["sha256"] = sha256_bytes(content)
+    manifest = {
+        "schema": "legodnn.store/1",
+        "model": {"name": "maps", "task": "none"},
+        "inputs": [{"name": "t0", "shape": X.shape}],
+        "outputs": [f"t{BLOCKS}"],
+        "tensors": [{"name": f"t{i + 1}", "shape": X.shape} for i in range(BLOCKS)],
+        "segments": [
+            {"name": f"b{i}", "kind": "block", "inputs": [f"t{i}"], "outputs": [f"t{i + 1}"], "options": options}
+            for i in range(BLOCKS)
+        ],
+        "accuracy": {
+            **{"metric": "top1", "data": "none", "original": 1.0, "error": 0.0, "samples": 0},
+            "link": {"x": [0, 3], "y": [1, 0]},
+        },
+        "built": {"created": "", "versions": {}, "seed": 0, "recipe": {}},
+    }
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    opened = Store(path)
+    profile_store(opened, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(path))
+    return opened
+
+
+def drawn(store: Store, plan: Plan, rng: random.Random) -> Plan:
+    """A plan of random options."""
+    options = {b.name: rng.choice(b.options).name for b in store.manifest.blocks}
+    return plan.model_copy(update={"models": (plan.models[0].model_copy(update={"options": options}),)})
+
+
+@pytest.mark.capi
+@pytest.mark.parametrize("isolated", [False, True])
+def test_after_any_switches_a_plan_holds_what_it_held_and_what_it_predicts(store: Store, isolated: bool) -> None:
+    with Runtime.open([store.path], isolated=isolated) as runtime:
+        plan, rng = runtime.plan, random.Random(0)
+        runtime.infer("maps", X)
+        fresh, predicted = runtime.memory_bytes, plan.memory_bytes
+        for _ in range(20):
+            runtime.plan = drawn(store, plan, rng)
+            runtime.infer("maps", X)
+        runtime.plan = plan
+        runtime.infer("maps", X)
+        assert runtime.memory_bytes < fresh + 0.5e6
+        assert runtime.memory_bytes < predicted + 0.5e6
+
+
+def test_a_suspended_model_gives_everything_back(store: Store) -> None:
+    workload = Workload(models=(WorkloadModel(name="maps", store=str(store.path), critical=False),))
+    with Runtime(workload) as runtime:
+        runtime.infer("maps", X)
+        running = runtime.memory_bytes
+        runtime.budget = Budget(memory_bytes=1000)
+        assert runtime.plan.suspended == ("maps",)
+        assert runtime.memory_bytes < 0.5e6 < 3e6 < running
+        runtime.budget = Budget()
+        assert np.isfinite(np.asarray(runtime.infer("maps", X))).all()
+
+
+@pytest.mark.capi
+def test_a_switch_never_holds_working_memory_of_both_plans(store: Store) -> None:
+    """The old blocks are let go before the new ones first run, also where they are composed while the old ones run."""
+    with Runtime.open([store.path]) as runtime:
+        runtime.infer("maps", X)
+        other = drawn(store, runtime.plan, random.Random(1))
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = process_memory_bytes()
+        runtime.plan = other
+        runtime.infer("maps", X)
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        peak, resident = (1024 * int(status[name].split()[0]) for name in ("VmHWM", "VmRSS"))
+        assert process_memory_bytes() + peak - resident < before + 1.5e6
+
+
+@pytest.mark.capi
+def test_only_the_options_of_compositions_are_linked(store: Store) -> None:
+    """Beside where all files are mapped once."""
+
+    def mapped() -> int:
+        return Path("/proc/self/maps").read_text().count(f"{store.path}/")
+
+    executor, files = open_executor(store), BLOCKS * len(WIDTHS)
+    assert mapped() == files
+    first, second = (
+        planned_choices(store, ModelPlan(name="maps", options=dict.fromkeys(("b0", "b1", "b2"), o), threads=1))
+        for o in ("w8", "w2")
+    )
+    executor.compose(first)
+    assert mapped() == files + BLOCKS
+    executor.compose(second)
+    executor.compose(second)  # is there already
+    assert mapped() == files + 2 * BLOCKS
+    executor.retain(second)
+    assert mapped() == files + BLOCKS
+    executor.retain(())
+    assert mapped() == files
+    executor.close()
+    assert mapped() == 0

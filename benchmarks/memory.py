@@ -101,7 +101,7 @@ def main_fresh() -> None:
     with opened(stores, limit := int(sys.argv[1])) as runtime:
         reset_peak()
         infer_all(runtime, images)
-        base = runtime._base_memory_bytes
+        base = runtime.base_memory_bytes
         peak, measured = peak_bytes() - base, process_memory_bytes() - base
         print(json.dumps({"limit": limit, "predicted": runtime.plan.memory_bytes, "measured": measured, "peak": peak}))
 
@@ -115,7 +115,7 @@ def under_budgets(stores: dict[str, Store], count: int) -> list[dict[str, Any]]:
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
     found = np.zeros((count, 6))  # allocated before the base is measured
     with opened(stores, most) as runtime:
-        base = runtime._base_memory_bytes
+        base = runtime.base_memory_bytes
         for limit, row in zip(budgets, found, strict=True):
             reset_peak()
             runtime.budget = Budget(memory_bytes=limit)

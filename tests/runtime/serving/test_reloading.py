@@ -1,6 +1,6 @@
 """A service whose workload is replaced while clients ask, as a process that is told by signals and tells systemd.
 
-Covers also: runtime.serving.notify, runtime.serving.watchdog.
+Covers also: runtime.serving.notify, runtime.serving.watchdog, runtime.serving.served_runtime.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 # make demo   the whole way on real data: train, cut, distil, export, profile, run under changing budgets
 # make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
 # make android   the Android app (android_demo/build/legodnn-demo.apk) and its tests, from Maven Central and Debian alone
+# make docs   the pages in docs/ as a site, in build/site; make release-check: what a release has to hold, and dist/
 # Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
@@ -8,13 +9,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all android lint format dist clean
+.PHONY: demo test test-all android lint format dist docs release-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/legodnn demo --out demo
 
+# Two processes, each with all the tests of a file: one alone leaves a core idle, and each takes up to 2 GB.
 test: $(VENV)/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -m "$(if $(LEGODNN_DATA),,not data)"
@@ -33,6 +35,14 @@ format: $(VENV)/.installed
 
 dist: $(VENV)/.installed
 	$(BIN)/python -m build
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m venv build/docs
+	build/docs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	build/docs/bin/mkdocs build --strict
+
+release-check: $(VENV)/.installed
+	$(BIN)/python .ci/release_check.py
 
 $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.13 is needed; install one, or name it: make PYTHON=python3.12"; exit 1; }

@@ -173,6 +173,10 @@ compile_library() {
     tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar
     java_compile "$build/library" "$tflite:$framework" 8 lego-runtime/src/main/java lego-runtime/src/android/java
     check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    java -cp "$build/library:$tflite:$framework" tools/ApiDump.java "$build/library" > "$build/api.txt" ||
+        die "the library's interface names an internal class"
+    diff lego-runtime/api.txt "$build/api.txt" ||
+        die "the library's interface is another one than lego-runtime/api.txt; if that is meant: cp $build/api.txt lego-runtime/"
 }
 
 # The manifest as the Android Gradle plugin completes it: the package is its namespace. Native libraries are stored

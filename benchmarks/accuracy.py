@@ -7,8 +7,8 @@
 DATA holds cifar-10-batches-py, and in weights/ resnet20_cifar10.npz and vgg16_half_cifar10.npz: ResNet-20 (9 blocks)
 and VGG16 at half width (5 blocks) are pruned at sparsities .25, .5, .75 and .875. The paper's training chooses channels
 by L1, and distils every descendant alone. Ours refits weights after pruning, trains half as long block by block, and
-then all blocks together on random compositions. Training and fits see training images only. All compositions are
-evaluated on the exported files.
+then all blocks together on random compositions of images that are flipped and shifted. Training and fits see training
+images only. All compositions are evaluated on the exported files.
 
 The weights were trained on all training images, so that the originals are nearly always right on these. Therefore no
 part of the training images tells the absolute accuracy on test images, and predictions are compared with three
@@ -78,10 +78,11 @@ MODELS: dict[str, Callable[[Path], keras.Model]] = {"resnet20": resnet20, "vgg16
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
     """Return how many images, epochs and compositions are taken."""
     if args.quick:
-        small = {"images": 640, "joint_epochs": 1, "val": 200, "fit": 20, "unseen": 12, "test": 400, "random_test": 200}
-        return {**small, "clean": 0}
+        small = {"images": 640, "joint_images": 640, "joint_epochs": 1, "val": 200, "fit": 20, "unseen": 12}
+        return {**small, "test": 400, "random_test": 200, "clean": 0}
     return {
         "images": 25_600,
+        "joint_images": 38_400,
         "joint_epochs": 4,
         "val": args.val,
         "fit": args.fit,
@@ -143,11 +144,11 @@ def together(
     train_jointly(
         pieces,
         students,
-        replace(data, train=data.train.first(n["images"])),
+        replace(data, train=data.train.first(n["joint_images"])),
         n["joint_epochs"],
         64,
-        learning_rate=5e-4,
         heads=[Head("classes", "top1", "linear")],
+        augment=("flips", "shifts"),
         checkpoint=checkpoint,
         progress=ProgressLine,
     )

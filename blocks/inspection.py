@@ -132,7 +132,7 @@ def _inspected(piece: Piece) -> InspectedSegment:
         reads=piece.inputs,
         outputs=tuple(tuple(t.shape[1:]) for t in piece.model.outputs),
         prunable=tuple(str(group) for group in channels.groups) if piece.kind == "block" else (),
-        kept_whole=channels.kept_whole,
+        kept_whole=channels.reasons,
         fixed_because=_why_fixed(piece, [str(group) for group in channels.groups]),
     )
 
@@ -142,7 +142,7 @@ def _why_fixed(piece: Piece, groups: Sequence[str]) -> str:
     if piece.kind == "block" or not groups:
         return ""
     if all(len(t.shape) <= 2 for t in piece.model.outputs):
-        rule = "a model's end, from the last tensor with height and width on, is not pruned and stays in float32"
+        rule = "the model's end, from the last tensor with height and width on, holds too few parameters (min_share)"
     else:
         rule = "it holds too little of the model's work to be a block (min_share, --max-blocks)"
     return f"{'; '.join(groups)} could be removed and stay: {rule}"

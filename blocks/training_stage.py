@@ -100,6 +100,7 @@ def _train_jointly(
         recipe.batch_size,
         recipe.seed,
         heads=source.heads,
+        augment=recipe.augment,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -24,7 +24,7 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing", "blocks/importing/tflite", "blocks/jobs"],
+    ["blocks/importing", "blocks/importing/tflite", "blocks/from_torch", "blocks/jobs"],
 ]
 ON_DEVICE = [
     ["runtime/whole_models", "runtime/serving"],

@@ -1,4 +1,4 @@
-"""The `legodnn` command. Each subcommand is a module in `legodnn.commands`, imported when the command starts.
+"""The `legodnn` command. Each subcommand is a module in `legodnn.commands`, imported when it is named.
 
 An error of this package (`LegoError`) is printed in a line or two and gives exit status 1; a wrong command line gives
 2, Ctrl-C 130, SIGTERM 143 and SIGHUP 129. --debug shows the traceback.
@@ -12,12 +12,29 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import NoReturn
 
 from legodnn import __version__
+from legodnn.commands.parser import CommandParser
 from legodnn.console import notes_shown, say
-from legodnn.errors import LegoError
+from legodnn.errors import ConfigError, DependencyError, LegoError
 from legodnn.printable import printable
+
+# Every command in the order of the help, and what it does; a module of this name in `legodnn.commands` has the rest.
+_COMMANDS = {
+    "demo": "see every step on real data: build two stores, profile them, and follow a trace of budgets",
+    "build": "make a store: cut a model into blocks, train pruned descendants, export them",
+    "compress": "make one smaller model: prune all of it to a target, fine-tune and export it",
+    "pack": "make a store of .tflite files as they are",
+    "inspect": "show the blocks of a store or of a model",
+    "profile": "measure every option of a store on this device",
+    "plan": "choose the options of every block under a budget",
+    "run": "run models on inputs while budgets change",
+    "serve": "run models as a local HTTP service",
+    "service": "have systemd run `legodnn serve`",
+    "doctor": "show what this device has, and what is missing",
+}
 
 
 class _Ended(BaseException):
@@ -52,23 +69,65 @@ A model that is a .tflite file becomes a store as it is:
 """
 
 
-def command_line() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
-    # Imported here, where Ctrl-C is expected: it takes the better part of a second.
-    from legodnn.commands import build, compress, demo, doctor, inspect, pack, plan, profile, run, serve, service
-    from legodnn.commands.parser import CommandParser
+def command_line(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line.
 
+    Args:
+        words: what it is to parse, if that is known: then only the command that is named there has its flags, since
+            most of the modules of the others take long to import. None declares the flags of all.
+    """
     main_parser = CommandParser(
         prog="legodnn",
         description="Run several vision DNNs at once under memory and latency budgets that keep changing.",
-        epilog="start with: legodnn demo",
+        epilog="start with: legodnn demo\n\n"
+        "exit status: 0 if all is done; 1 after an error, where nothing fits, or where doctor finds that models cannot "
+        "run; 2 for a wrong command line; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.",
     )
-    main_parser.add_argument("--version", action="version", version=f"legodnn {__version__}")
+    main_parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the versions of legodnn and of what runs models"
+    )
+    main_parser.add_argument(
+        "--completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        metavar="SHELL",
+        help="print what completes commands and flags in bash, zsh or tcsh. Needs the `completion` extra",
+    )
     main_parser.set_defaults(run=_say_what_is_next)
     subparsers = main_parser.add_subparsers(metavar="COMMAND")
-    for command in (demo, build, compress, pack, inspect, profile, plan, run, serve, service, doctor):
-        command.add_parser(subparsers)
+    named = None if words is None else next((word for word in words if not word.startswith("-")), "")
+    for name, summary in _COMMANDS.items():
+        if named in (None, name):
+            import_module(f"legodnn.commands.{name}").add_parser(subparsers, summary)
+        else:
+            subparsers.add_parser(name, help=summary)
     return main_parser
+
+
+class _Version(argparse.Action):
+    """--version: the package, and the executor that would run models here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from legodnn.runtime.executors.select import executor_name
+
+        try:
+            executor = executor_name()
+        except (ConfigError, DependencyError) as e:
+            executor = f"no executor: {e}"
+        say(f"legodnn {__version__} ({executor})")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """--completion: a script for the shell, with the flags of all commands."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _: object, shell: object, __: str | None = None) -> NoReturn:
+        try:
+            import shtab
+        except ImportError:
+            raise DependencyError("shtab is missing; install it: pip install 'legodnn[completion]'") from None
+        print(shtab.complete(command_line(), shell=str(shell)))
+        parser.exit()
 
 
 def _say_what_is_next(_: argparse.Namespace) -> int:
@@ -78,11 +137,12 @@ def _say_what_is_next(_: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, and return the exit status."""
-    debug = "--debug" in (sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in words
     args = argparse.Namespace()
     try:
         with _ended_by_signals(), notes_shown(debug):
-            args = command_line().parse_args(argv)
+            args = command_line(words).parse_args(words)
             status: int = args.run(args)
             if sys.stdout is not None:  # as it is where the command was started with a closed one
                 sys.stdout.flush()

@@ -16,7 +16,16 @@ CostMeasure = Literal["macs", "parameters", "bytes"]
 # The strategies that measure widths: the names in blocks.pruning.searches.SEARCHES.
 MEASURING: tuple[StrategyName, ...] = ("exact", "amc", "agmc", "metapruning", "pr_darts")
 # Fields of a recipe that say how an original is trained, and blocks are cut, trained and measured: not done here.
-_OF_BLOCKS = ("train_epochs", "sparsities", "joint_epochs", "mixed_precision", "max_blocks", "min_share", "samples")
+_OF_BLOCKS = (
+    "train_epochs",
+    "sparsities",
+    "joint_epochs",
+    "augment",
+    "mixed_precision",
+    "max_blocks",
+    "min_share",
+    "samples",
+)
 
 
 class CompressionRecipe(Recipe):

@@ -12,9 +12,11 @@ TFLITE = ".tflite"
 
 _OTHERS = {
     ".pb": "is a graph alone: give the folder of its SavedModel, or a .keras, .h5 or .tflite file",
-    ".onnx": "is an ONNX file; models are cut in Keras: give a .keras or .h5 file, or module:function",
-    ".pt": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
-    ".pth": "is a PyTorch file; models are cut in Keras: give a .keras or .h5 file, or module:function",
+    ".onnx": "is an ONNX file: onnx2tf -i model.onnx makes a .tflite file of it, which is taken",
+    **dict.fromkeys(
+        (".pt", ".pth", ".pt2"),
+        "is a PyTorch file, and may hold code: give module:function, a function of yours that loads and returns it",
+    ),
 }
 
 

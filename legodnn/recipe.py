@@ -35,6 +35,7 @@ _MOST_PIXELS = 16_384
 RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
 # A number whose multiples kernels like, or the steps that were measured on a device.
 RoundTo = Annotated[int, Field(ge=1, le=MOST_INT)] | WidthSteps
+Variation = Literal["flips", "shifts"]
 StrategyName = Literal[
     "random",
     "l1",
@@ -90,6 +91,9 @@ class Recipe(Schema):
         joint_epochs: epochs of training in random compositions after that. 0 is the training of the paper: pruning and
             block-wise distillation alone. Otherwise the weights of descendants are also refitted before distillation,
             see `legodnn.blocks.pruning.reconstruct`.
+        augment: how images are varied in that training: `flips` (left and right), `shifts` (by up to an eighth of
+            height and width), both or none. The original gives the targets for what descendants get, so labels need
+            nothing; but what comes out must still be an image of the kind that devices will see.
         patience: a descendant is done after this many epochs in which its error on the validation images has not fallen
             by 1 %.
         learning_rate: Adam's learning rate in distillation, which decays by a cosine to 1 %.
@@ -129,6 +133,7 @@ class Recipe(Schema):
     round_to: RoundTo = 8
     distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
     joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
+    augment: Many[Variation] = Field(default=(), max_length=2)
     patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3
     learning_rate: Annotated[float, Field(gt=0, le=MOST_LOSS)] = 1e-3
     mixed_precision: bool = False
@@ -156,6 +161,12 @@ class Recipe(Schema):
         if value[:1] != ("float32",) or len(set(value)) < len(value):
             raise ValueError("precisions must start with float32, each given once")
         return value
+
+    @model_validator(mode="after")
+    def _augments_something(self) -> Self:
+        if self.augment and not self.joint_epochs:
+            raise ValueError("augment is for training in compositions, of which joint_epochs = 0 leaves none")
+        return self
 
     @model_validator(mode="after")
     def _range_increases(self) -> Self:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
@@ -83,7 +83,7 @@ Stretch = Annotated[float, Field(gt=0, le=MOST_SLOWDOWN)]
 class Schema(BaseModel):
     """The base of every document. It refuses unknown fields, wrong types, NaN and infinity; instances are frozen."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 SchemaT = TypeVar("SchemaT", bound=Schema)

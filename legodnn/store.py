@@ -37,7 +37,7 @@ class Store:
         Raises:
             StoreError: the folder is no store, or a file is missing, truncated, altered or outside of it.
         """
-        self.path = Path(path)
+        self.path: Path = Path(path)
         if not is_folder(self.path):
             raise StoreError(f"{self.path} is not a folder; `legodnn build --help` shows how to build a store")
         file = self.path / MANIFEST
@@ -45,8 +45,8 @@ class Store:
             raise StoreError(f"{self.path} is not a store: it has no {MANIFEST}; {_REMEDY}")
         content = read_regular(file, MOST_BYTES_OF_DOCUMENT, StoreError, _REMEDY, within=self.path)
         text = decode(content, file, StoreError, _REMEDY)
-        self.id = sha256_bytes(content)
-        self.manifest = parse_document(text, str(file), Manifest, STORE_VERSION, StoreError, _REMEDY)
+        self.id: str = sha256_bytes(content)
+        self.manifest: Manifest = parse_document(text, str(file), Manifest, STORE_VERSION, StoreError, _REMEDY)
         self._seen: dict[Option, tuple[int, ...]] = {}
         for segment in self.manifest.segments:
             for option in segment.options:

@@ -23,6 +23,7 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference, check_inputs
 from legodnn.runtime.switch import ModelChange, Switch
+from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
 
 
@@ -75,11 +76,13 @@ class Runtime:
         """
         if not isinstance(workload, Workload):
             raise WorkloadError(f"a runtime is opened with a legodnn.Workload, not {type(workload).__name__}")
-        self.workload, self._life = workload, Lifetime("this runtime")
+        self.workload: Workload = workload
+        self._life = Lifetime("this runtime")
         budget = workload.budget if budget is None else _budget(budget)
         measured = open_measured_stores(workload, executor)
-        self.stores = {name: store for name, (store, _) in measured.items()}
-        self.scheduler = Scheduler(workload_tables(workload, list(measured.values())), workload.switch_charge)
+        self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
+        tables = workload_tables(workload, list(measured.values()))
+        self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)
         # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
         # is no model's memory.
         self.scheduler.plan(budget)
@@ -93,7 +96,7 @@ class Runtime:
         self._slowdown: Mapping[str, float] = {}
         self._tail: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
-        self.last_switch = Switch({}, 0.0, 0.0)
+        self.last_switch: Switch = Switch({}, 0.0, 0.0)
         self._models = open_models(measured, executor, isolated)
         try:
             self._go_to(self.scheduler.plan(budget), time.perf_counter())
@@ -281,12 +284,7 @@ class Runtime:
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
     def run(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
-        """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took.
-
-        Example:
-
-            print(f"{runtime.run('vgg16', image).latency_ms:.2f} ms")
-        """
+        """Run one inference as `infer` does (so are its errors); return its outputs, what ran and how long it took."""
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")

@@ -39,7 +39,8 @@ MAY_IMPORT = {
         *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device", "legodnn.runtime.executors"),
     ],
     "legodnn.blocks.importing.tflite": ["legodnn", "legodnn.runtime.tflite", "legodnn.blocks.importing"],
-    "legodnn.blocks.importing": ["legodnn", "legodnn.blocks.importing.tflite"],
+    "legodnn.blocks.from_torch": ["legodnn"],
+    "legodnn.blocks.importing": ["legodnn", "legodnn.blocks.importing.tflite", "legodnn.blocks.from_torch"],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],
     "legodnn.blocks.pruning": [

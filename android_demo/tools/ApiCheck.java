@@ -7,7 +7,10 @@ import org.codehaus.mojo.animal_sniffer.SignatureChecker;
 import org.codehaus.mojo.animal_sniffer.logging.Logger;
 import org.codehaus.mojo.animal_sniffer.logging.PrintWriterLogger;
 
-/** Fails if classes call what an Android version does not have: `ApiCheck SIGNATURE CHECKED LIBRARY...`. */
+/**
+ * Fails if classes call what an Android version does not have: `ApiCheck SIGNATURE CHECKED LIBRARY...`. What says by
+ * Android's own TargetApi that it is for newer ones is not checked.
+ */
 class ApiCheck {
     public static void main(String[] arguments) throws Exception {
         Logger logger = new PrintWriterLogger(System.err);
@@ -17,6 +20,7 @@ class ApiCheck {
         }
         try (InputStream signature = new FileInputStream(arguments[0])) {
             SignatureChecker checker = new SignatureChecker(signature, own.getPackages(), logger);
+            checker.setAnnotationTypes(Collections.singleton("android.annotation.TargetApi"));
             checker.setSourcePath(Collections.<File>emptyList());
             checker.process(new File(arguments[1]));
             System.exit(checker.isSignatureBroken() ? 1 : 0);

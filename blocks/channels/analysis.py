@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
+from legodnn.blocks.channels.reasons import activation_mixes
 from legodnn.blocks.channels.rules import channel_rule
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls
 
@@ -62,7 +63,8 @@ class Channels:
         of: the channel IDs of each tensor's last axis, by the tensor's `id()`.
         groups: the channels that can be removed.
         made: the IDs of the output channels of each layer that makes channels, by the layer's name.
-        kept_whole: names of the calls whose channels cannot be removed, with the reason.
+        kept_whole: names of the calls whose channels cannot be removed, with the reason: what they read and write.
+        writes_whole: the same for calls of which only what they write cannot be removed.
         count: the number of channel IDs, which are 0 to count - 1.
     """
 
@@ -70,7 +72,13 @@ class Channels:
     groups: tuple[ChannelGroup, ...] = ()
     made: dict[str, IdArray] = field(default_factory=dict)
     kept_whole: dict[str, str] = field(default_factory=dict)
+    writes_whole: dict[str, str] = field(default_factory=dict)
     count: int = 0
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why channels stay, by the names of calls that read or write them."""
+        return self.kept_whole | self.writes_whole
 
     @cached_property
     def group_of(self) -> IdArray:
@@ -117,6 +125,9 @@ def analyse(block: keras.Model) -> Channels:
                 channels.of[id(t)] = _fixed(t, ids)
         else:
             channels.of[id(call.outputs[0])] = result
+            leaves = any(call.outputs[0] is t for t in block.outputs)
+            if call.name in ids.made and not leaves and (reason := activation_mixes(call)):
+                channels.writes_whole[call.name] = reason
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}

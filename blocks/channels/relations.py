@@ -62,15 +62,16 @@ def made_by_weights(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds)
     """Make new channels, as a convolution or a dense layer does.
 
     In a grouped convolution the i-th channels of all groups are united, on both sides, so that the groups that are left
-    have equal sizes again.
+    have equal sizes again. Where the layer's activation mixes the new channels, as a classifier's softmax does, they
+    stay; those that the layer reads may go.
     """
     layer: Any = call.operation
-    if reason := activation_mixes(call):
-        return reason
     groups = getattr(layer, "groups", 1)
     if 1 < groups == len(inputs[0]):  # a depthwise convolution by another name
-        return np.repeat(inputs[0], layer.filters // groups)
+        return activation_mixes(call) or np.repeat(inputs[0], layer.filters // groups)
     made = ids.make(call.name, call.outputs[0].shape[-1])
+    if activation_mixes(call):
+        ids.fix(made)
     ids.unite_rows(inputs[0].reshape(groups, -1))
     ids.unite_rows(made.reshape(groups, -1))
     return made

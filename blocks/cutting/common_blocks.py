@@ -14,12 +14,14 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
    strided convolution opens the next. But a block stays open until it has channels that can be removed without
    touching its interface. So single convolutions between poolings are joined in pairs, and the strided depthwise
    convolution of an inverted residual stays with the convolutions that expand and project around it.
-4. All calls from the last change to tensors without spatial axes on (flatten, global pooling, classifier) are fixed.
+4. All calls from the last change to tensors without spatial axes on (flatten, global pooling, classifier) are the
+   model's end. It is a block of its own if hidden layers in it have channels that can be removed and it holds
+   `min_share` of the model's parameters, as VGG16's dense layers hold 89 % of them. Otherwise it is fixed.
 5. A segment without removable channels joins the segment before or after it if that makes channels removable that
    neither had alone. Otherwise it is fixed, such as a stem of one convolution whose channels a residual carries on.
 6. While there are more than `max_blocks` blocks, the two neighbours with the fewest multiply-accumulates become one. A
-   block that holds less than `min_share` of the model's multiply-accumulates joins its smaller neighbour. Where no two
-   blocks are neighbours, the smallest block becomes fixed instead.
+   block before the end that holds less than `min_share` of the model's multiply-accumulates joins its smaller
+   neighbour. Where no two blocks are neighbours, the smallest block becomes fixed instead.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Draft:
     Attributes:
         calls: what it computes, in topological order.
         block: whether it gets descendants; otherwise it is fixed.
-        spatial: whether it may join a neighbour; false for the end of the model that rule 4 fixes.
+        spatial: whether it comes before the model's end, see rule 4.
         branched: whether a branched run opened it.
         removable: how many sets of coupled channels can be removed from it.
         macs: its multiply-accumulates.
@@ -63,14 +65,19 @@ def draft_segments(division: Division, max_blocks: int, min_share: float) -> lis
     Args:
         division: the model's calls.
         max_blocks: the largest number of blocks.
-        min_share: the least share of the model's multiply-accumulates that a block must hold.
+        min_share: the least share of the model's multiply-accumulates that a block must hold; of the model's
+            parameters, where it is the model's end.
 
     Raises:
         ModelError: no segment is a block; the message says what keeps the channels.
     """
     drafts = _prunable(_opened(division.atoms(), division), division)
     for d in drafts:
-        d.macs = macs(division.submodel(d.calls))
+        segment = division.submodel(d.calls)
+        d.macs = macs(segment)
+        if not d.spatial and segment.count_params() >= min_share * division.model.count_params():
+            d.removable = division.removable(d.calls)
+            d.block = d.removable > 0
     total = sum(d.macs for d in drafts)
     largest = max((d for d in drafts if d.block), key=lambda d: d.macs, default=None)
     drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
@@ -90,7 +97,7 @@ def _too_small(draft: Draft, total: int) -> str:
 def _why_fixed(division: Division) -> str:
     """Return what keeps the channels of each layer, for a model from which none can be removed."""
     channels = analyse(division.model)
-    reasons = {name: "its channels leave its segment" for name in channels.made} | channels.kept_whole
+    reasons = {name: "its channels leave its segment" for name in channels.made} | channels.reasons
     listed = [f"{name}: {why}" for name, why in reasons.items()]
     more = [f"and {len(listed) - _REASONS} more"] if len(listed) > _REASONS else []
     return "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
@@ -151,8 +158,8 @@ def _prunable(drafts: Sequence[Draft], division: Division) -> list[Draft]:
 def _limit(drafts: list[Draft], max_blocks: int, least_macs: float) -> list[Draft]:
     """Apply rule 6: join or fix blocks until there are at most `max_blocks`, each with at least `least_macs`."""
     drafts = list(drafts)
-    while any(d.block for d in drafts):
-        smallest = min((d for d in drafts if d.block), key=lambda d: d.macs)
+    while any(d.block and d.spatial for d in drafts):
+        smallest = min((d for d in drafts if d.block and d.spatial), key=lambda d: d.macs)
         small = smallest.macs < least_macs
         if not small and sum(d.block for d in drafts) <= max_blocks:
             break

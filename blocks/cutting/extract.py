@@ -104,19 +104,21 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
     Args:
         model: a Functional or Sequential Keras model. Nested models are opened, and shared layers stay shared.
         max_blocks: the largest number of blocks; neighbours are joined until it holds.
-        min_share: the least share of the model's multiply-accumulates that a block must hold.
+        min_share: the least share of the model's multiply-accumulates that a block must hold; of the model's
+            parameters, where it is the model's end.
 
     Raises:
         ModelError: the model has no graph, a tensor of unknown shape, weights that are not finite, an output that
             no layer computes or that is given twice, a layer in a block that cannot be copied, or no block at all.
 
     Example: in a ResNet-18 every residual block is a block.
-        >>> from legodnn.blocks.importing.zoo import resnet18
-        >>> pieces = extract(resnet18(width=0.1))
-        >>> [piece.name for piece in pieces]
-        ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
-        >>> pieces[1].inputs, pieces[1].outputs
-        (('stem',), ('block1',))
+
+            >>> from legodnn.blocks.importing.zoo import resnet18
+            >>> pieces = extract(resnet18(width=0.1))
+            >>> [piece.name for piece in pieces]
+            ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
+            >>> pieces[1].inputs, pieces[1].outputs
+            (('stem',), ('block1',))
     """
     if max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")

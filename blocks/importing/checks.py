@@ -12,18 +12,28 @@ from legodnn.blocks.importing.graph import calls
 from legodnn.errors import ModelError
 
 
+def check_sizes(model: keras.Model) -> None:
+    """Refuse a Functional model with an input of unknown size.
+
+    Raises:
+        ModelError: naming the input.
+    """
+    for t in model.inputs:
+        if None in t.shape[1:]:
+            raise ModelError(
+                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
+            )
+
+
 def check_shapes(model: keras.Model) -> None:
     """Refuse a Functional model in which a tensor's shape is unknown, or whose outputs are not tensors of their own.
 
     Raises:
         ModelError: naming the input, the output or the layer.
     """
+    check_sizes(model)
     images = {t.shape[0] for t in model.inputs}
     for t in model.inputs:
-        if None in t.shape[1:]:
-            raise ModelError(
-                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
-            )
         if any(t is output for output in model.outputs):
             raise ModelError(f"model {model.name!r} gives its input {t.name!r} as an output; leave that output out")
     for number, t in enumerate(model.outputs):

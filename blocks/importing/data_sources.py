@@ -32,6 +32,7 @@ from legodnn.user_function import call_user, user_function
 log = logging.getLogger("legodnn.blocks")
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_KINDS = ("digits", "cifar10", "images", "npz")
 _SOURCES = "digits, cifar10, cifar10:DIR, images:DIR, npz:FILE or module:function"
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _SHARES = {"test": 0.2, "val": 0.15}
@@ -90,6 +91,11 @@ def load_data(
     if problem := data.scaling.problem(data.image_shape[-1]):
         raise DataError(f"{source}: input_{problem}")
     return data
+
+
+def is_own_data(source: str) -> bool:
+    """Whether a function of the user's own gives a data set, with images as the model takes them."""
+    return source.partition(":")[0] not in _KINDS
 
 
 def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progress = no_progress) -> Dataset:

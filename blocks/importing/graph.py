@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.errors import ModelError
 
@@ -91,6 +93,32 @@ def named(tensor: Tensor, name: str) -> Tensor:
     """
     tensor._keras_history.operation.name = name
     return tensor
+
+
+def flattened_turned(tensor: Tensor) -> tuple[Tensor, NDArray[np.int64]] | None:
+    """Return what a tensor of one row was before a `Permute` and a `Reshape` made the row; None if they did not.
+
+    Args:
+        tensor: of a graph that is being made, shape (n, length) or (n, 1, ..., length).
+
+    Returns:
+        The tensor that was permuted; and for each element of the row its place among that tensor's elements.
+    """
+    flat, *before = _made_by(tensor)
+    if not isinstance(flat, keras.layers.Reshape) or math.prod(tensor.shape[1:-1]) != 1:
+        return None
+    turn, *images = _made_by(before[0])
+    if not isinstance(turn, keras.layers.Permute):
+        return None
+    sizes = images[0].shape[1:]
+    places = np.arange(math.prod(sizes)).reshape(sizes).transpose([d - 1 for d in turn.dims])
+    return images[0], places.ravel()
+
+
+def _made_by(tensor: Tensor) -> list[Any]:
+    """Return the operation that made a tensor, and the tensors that it read."""
+    operation, node, _ = tensor._keras_history
+    return [operation, *operation._inbound_nodes[node].input_tensors]
 
 
 def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Model:

@@ -6,6 +6,9 @@ A recipe's model and data set are opened together, since each may decide on the 
 from __future__ import annotations
 
 import inspect
+import logging
+import random
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,20 +16,25 @@ import keras
 import numpy as np
 
 from legodnn.arrays import ImageShape, Shape
+from legodnn.blocks.from_torch.module import is_torch
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import data_of
+from legodnn.blocks.importing.data_sources import data_of, is_own_data
+from legodnn.blocks.importing.front import scales_pixels
 from legodnn.blocks.importing.graph import holds_integers
 from legodnn.blocks.importing.keras_files import brief, load_model_file, load_weights
 from legodnn.blocks.importing.opening import functional, in_float32
 from legodnn.blocks.importing.saved_model import load_saved_model
 from legodnn.blocks.importing.tflite.graph import load_tflite
+from legodnn.blocks.importing.torch_models import torch_graph
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import FILES, TFLITE, check_model_name, is_function, is_saved_model, unknown_model
-from legodnn.pixels import Pixels
+from legodnn.pixels import Pixels, Scaling
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 from legodnn.user_function import call_user, user_function
+
+log = logging.getLogger("legodnn.blocks")
 
 _PIXELS = (0.0, 255.0)  # the range of pixels, which an input of integers takes as they are
 
@@ -50,15 +58,18 @@ def open_model(
             - the path of a `.keras`, `.h5` or `.hdf5` file of a whole model; code in it is not run;
             - the path of a `.tflite` file, whose operators become layers (`legodnn.blocks.importing.tflite`);
             - the folder of a TensorFlow SavedModel, which is converted to a `.tflite` file first;
-            - `module:function`: a function that is called without arguments and returns a Keras model. Its module is
-              looked for in the current folder too. This is the way for models with layers of your own.
+            - `module:function`: a function that is called without arguments and returns a Keras model, or a PyTorch
+              module (`legodnn.blocks.importing.torch_models`). Its module is looked for in the current folder too. This
+              is the way for models with layers of your own.
         image_shape: height, width and channels for models of the zoo and of keras.applications; None: their defaults.
         classes: the number of outputs of these models.
         width: a factor for the channels of models of the zoo.
         weights: an `.npz` file of published CIFAR weights for models of the zoo; `imagenet` for keras.applications,
             with the image shape and classes of those weights; or a `.weights.h5` file.
-        cut_at: for `.tflite` files and SavedModels: names of tensors that become the outputs; what follows is left out.
-        input_shape: for the same: the shape of the input, without the number of images, where it is not fixed.
+        cut_at: for `.tflite` files, SavedModels and PyTorch modules: names of tensors that become the outputs; what
+            follows is left out.
+        input_shape: for the same: the shape of the input, without the number of images, where it is not fixed; that of
+            a PyTorch module with channels first.
         custom: for Keras files: modules, which are imported, with the layers and functions that the file names.
 
     Raises:
@@ -81,8 +92,8 @@ def _own_model(
     """Return a model as it is made or saved, with its weights; `open_model` describes the arguments."""
     check_model_name(spec)
     foreign = spec.endswith(TFLITE) or is_saved_model(spec)
-    if not foreign and (cut_at or input_shape):
-        raise ModelError(f"cut_at and input_shape are for .tflite files and SavedModels, and {spec} is neither")
+    if not foreign and not is_function(spec) and (cut_at or input_shape):
+        raise _not_foreign(spec)
     if custom and not spec.endswith(FILES):
         raise ModelError(f"custom names modules with the layers of a Keras file, and {spec} is none")
     if spec in zoo.MODELS:
@@ -94,7 +105,7 @@ def _own_model(
     elif foreign:
         model = load_saved_model(spec, cut_at, input_shape)
     elif is_function(spec):
-        model = _function(spec)
+        model = _function(spec, cut_at, input_shape)
     elif spec in applications():
         model = _application(spec, image_shape, classes, weights)
     else:
@@ -108,8 +119,8 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     """Open the data set and the model that a recipe asks for, made to fit each other.
 
     A model of the zoo, or of keras.applications without ImageNet weights, is made for the data. Any other model decides
-    on size and channels of the images. A model whose input holds integers gets pixels as they are (0 to 255), unless
-    the recipe scales them.
+    on size and channels of the images. A model whose input holds integers, or that begins by scaling pixels (`front`),
+    gets pixels as they are (0 to 255), unless the recipe scales them.
 
     Args:
         recipe: what to open.
@@ -124,10 +135,15 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
         return data, model_of(recipe, data)
     own = _own_model_of(recipe, None, 10)
     model = _opened(recipe, own)
-    if _takes_pixels(own) and not (recipe.input_range or recipe.input_mean or recipe.input_std):
+    scales = scales_pixels(model)
+    if not (recipe.input_range or recipe.input_mean or recipe.input_std) and (
+        _takes_pixels(own) or (scales and not is_own_data(recipe.data))
+    ):
         recipe = recipe.model_copy(update={"input_range": _PIXELS})
     data = data_of(recipe, model.input_shape[1:], progress)
     _check_images(recipe, data, own, model)
+    if scales:
+        _log_front(recipe.model, data)
     return data, model
 
 
@@ -191,6 +207,18 @@ def _check_images(recipe: Recipe, data: Dataset, own: keras.Model, model: keras.
         _check_pixels(f"{recipe.model} takes {own.inputs[0].dtype} images", data)
 
 
+def _log_front(name: str, data: Dataset) -> None:
+    """Say what a model that scales pixels by itself gets, and warn if that is something else."""
+    if data.scaling == Scaling(_PIXELS):
+        log.info("%s scales its input by itself: it gets pixels as they are, 0 to 255, and so it does on devices", name)
+    else:
+        log.warning(
+            "%s begins by scaling pixels from 0 to 255, and the images of %s are scaled already (%s): leave out "
+            "input_range, input_mean and input_std",
+            *(name, data.name, data.scaling),
+        )
+
+
 def _takes_pixels(own: keras.Model) -> bool:
     """Whether an input of a model, as the user has it, holds integers."""
     return own.built and any(holds_integers(t.dtype) for t in getattr(own, "inputs", None) or ())
@@ -218,12 +246,26 @@ def applications() -> list[str]:
     return [name for name in dir(keras.applications) if name[0].isupper()]
 
 
-def _function(spec: str) -> keras.Model:
+def _not_foreign(spec: str) -> ModelError:
+    return ModelError(
+        f"cut_at and input_shape are for .tflite files, SavedModels and PyTorch modules, and {spec} is none of them"
+    )
+
+
+def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> keras.Model:
+    """Return the model that a function of the user's own makes."""
+    function = user_function(spec, ModelError)
+    if torch := sys.modules.get("torch"):  # weights that it draws follow from the recipe's seed, as Keras' do
+        torch.manual_seed(random.getrandbits(32))
     with in_float32():  # A policy that the function sets for its own layers must not last.
-        model = call_user(spec, user_function(spec, ModelError), ModelError)
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"{spec} gave {type(model).__name__}, not a Keras model")
-    return model
+        made = call_user(spec, function, ModelError)
+    if isinstance(made, keras.Model):
+        if cut_at or input_shape:
+            raise _not_foreign(spec)
+        return made
+    if is_torch(made):
+        return torch_graph(made, spec, cut_at, input_shape)
+    raise ModelError(f"{spec} gave {type(made).__name__}, not a Keras model or a PyTorch module")
 
 
 def _application(name: str, image_shape: ImageShape | None, classes: int, weights: str | None) -> keras.Model:

@@ -20,7 +20,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
+from legodnn.blocks.importing.front import resized_beforehand
 from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
 from legodnn.errors import ModelError
@@ -50,7 +52,8 @@ def functional(model: keras.Model) -> keras.Model:
     """Return a model as one Functional graph in float32, whose outputs have the user's names and order.
 
     Args:
-        model: a Functional or Sequential model, with nested models or without; returned as it is if that will do.
+        model: a Functional or Sequential model, with nested models or without; returned as it is if that will do. One
+            that resizes images of any size first becomes one that takes them in that size.
 
     Raises:
         ModelError: the model has no graph (subclassed or not built), has inputs or outputs that are not numbers, has a
@@ -68,12 +71,14 @@ def functional(model: keras.Model) -> keras.Model:
     for t in model.inputs:
         if t.dtype == "string":
             raise ModelError(f"input {t.name!r} of model {model.name!r} takes strings; a store's inputs are numbers")
+    model = resized_beforehand(model)
     order, names = _outputs(model)
     if _is_flat(model):
         if [*map(id, order)] == [*map(id, model.outputs)] and not _is_dict(model):
             return model
         opened = submodel(model.inputs, order, model.name)
     else:
+        check_sizes(model)
         copies = _Copies()
         with in_float32():
             inputs = [keras.Input(batch_shape=t.shape, dtype="float32", name=t.name) for t in model.inputs]

@@ -40,13 +40,13 @@ def load_saved_model(path: str, cut_at: Sequence[str] = (), input_shape: Shape |
             f"{path} cannot be converted by its signature {SIGNATURE!r}: {reason.strip():.200}; save the model with "
             "Keras 3 instead, or convert it to a .tflite file and give that"
         ) from None
-    return graph_of(_as_signed(content), Path(path).resolve().name, cut_at, input_shape)
+    return graph_of(as_signed(content), Path(path).resolve().name, cut_at, input_shape)
 
 
-def _as_signed(content: bytes) -> bytes:
+def as_signed(content: bytes) -> bytes:
     """Return a converted file with the names of its signature, and with outputs in the order of these names.
 
-    The converter orders outputs by itself. A signature is a map of names, which Keras calls `output_0`, `output_1`, ...
+    Converters order outputs by themselves. A signature is a map of names, which Keras calls `output_0`, `output_1`, ...
     """
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     if not model.signatureDefs:

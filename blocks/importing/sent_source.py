@@ -15,6 +15,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.importing.torch_models import is_from_torch
 from legodnn.errors import ModelError
 from legodnn.model_names import is_function
 from legodnn.pixels import PixelArrays, Pixels, Scaling
@@ -31,7 +32,7 @@ def sent_model(spec: str, model: keras.Model, custom: Sequence[str] = ()) -> dic
         model: the model as `open_model` opened it, with the weights that it has now.
         custom: modules of the user's own with layers and functions of the model.
     """
-    if is_function(spec):
+    if is_function(spec) and not is_from_torch(model):
         return {"function": spec, "weights": [keras.ops.convert_to_numpy(w) for w in model.weights]}
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
         file = Path(folder) / "model.keras"

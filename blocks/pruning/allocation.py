@@ -215,7 +215,7 @@ def check_reachable(problem: PruningProblem) -> None:
 
 
 def _why_held(problem: PruningProblem, layer: str) -> str:
-    if reason := problem.channels.kept_whole.get(layer):
+    if reason := problem.channels.reasons.get(layer):
         return reason
     if layer in problem.costs.layers:
         return "what it reads or writes is down to one channel of each group"

@@ -75,6 +75,6 @@ def descendant(
     """
     channels = analyse(block)
     if sparsity and not channels.groups:
-        reasons = "; ".join(f"{name}: {why}" for name, why in channels.kept_whole.items())
+        reasons = "; ".join(f"{name}: {why}" for name, why in channels.reasons.items())
         raise ModelError(f"block {block.name!r} has no inner channels to remove" + (f" ({reasons})" if reasons else ""))
     return remove(block, channels, choose(block, channels, Target("sparsity", sparsity), criterion, allocator, x))

@@ -23,6 +23,7 @@ from legodnn.blocks.training.fused_calls import run_fused
 from legodnn.blocks.training.output_error import output_error
 
 _NUMBERS = Head("numbers", "r2", "linear")
+_OUTPUT_WEIGHT = 4.0  # of the error at the model's outputs, where that at the blocks' outputs counts once
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 
@@ -67,13 +68,13 @@ class Composer(keras.Model):  # type: ignore[misc]
         self.slots = 1 + max(len(models) for models in self.students.values())
 
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
-        """Return the loss of every path: mean error at the outputs of blocks plus mean error at the model's outputs."""
+        """Return the loss of every path: mean error at the outputs of blocks, plus four times that at the model's."""
         wanted, found, features = self.compose(*arguments)
         last = [
             output_error(head, found[name], wanted[name], self.slots)
             for head, name in zip(self._heads, output_names(self._pieces), strict=True)
         ]
-        return sum(features) / len(features) + sum(last) / len(last)
+        return sum(features) / len(features) + _OUTPUT_WEIGHT * sum(last) / len(last)
 
     def compose(self, inputs: Mapping[str, Any], paths: Any) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
         """Run the original and the paths.
@@ -104,20 +105,15 @@ class Composer(keras.Model):  # type: ignore[misc]
     def _run_block(self, piece: Piece, tensors: Mapping[str, Any], path: Any) -> list[Any]:
         """Return a block's outputs where slot s takes chunk path[s]; chunks keep their places in the batch."""
         options = [piece.model, *self.students[piece.name]]
-        chunks = {name: self._by_slot(tensors[name], path) for name in piece.inputs}
         which = slot_options(self.slots, len(options))
+        order = ops.take(path, np.argsort(which, kind="stable"), axis=0)  # the chunks, those of an option together
+        back = ops.argsort(order)
+        ends = np.cumsum(np.bincount(which))[:-1].tolist()
+        read = [ops.split(_permuted(_divided(tensors[name], self.slots), order, back), ends) for name in piece.inputs]
         parts: list[list[Any]] = []
-        for number, option in enumerate(options):
-            own = np.flatnonzero(which == number)
-            read = [_joined([chunks[name][s] for s in own]) for name in piece.inputs]
-            parts.append([_divided(y, len(own)) for y in run_fused(option, read)])
-        # Slots are now ordered by option. Chunk c is where the path of the slot holds c.
-        back = ops.argsort(ops.take(path, np.argsort(which, kind="stable"), axis=0))
-        return [_merged(ops.take(ops.concatenate(column, axis=0), back, axis=0)) for column in zip(*parts, strict=True)]
-
-    def _by_slot(self, y: Any, path: Any) -> list[Any]:
-        """Return for every slot the chunk of a batch that it takes."""
-        return list(ops.unstack(ops.take(_divided(y, self.slots), path, axis=0), self.slots, axis=0))
+        for option, *chunks in zip(options, *read, strict=True):
+            parts.append([_divided(y, chunks[0].shape[0]) for y in run_fused(option, [_merged(c) for c in chunks])])
+        return [_merged(_permuted(ops.concatenate(column), back, order)) for column in zip(*parts, strict=True)]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -135,11 +131,22 @@ def _divided(batch: Any, chunks: int) -> Any:
     return ops.reshape(batch, (chunks, -1, *batch.shape[1:]))
 
 
-def _joined(chunks: Sequence[Any]) -> Any:
-    """Return chunks, each of shape (n, ...), as one batch."""
-    return chunks[0] if len(chunks) == 1 else ops.concatenate(chunks, axis=0)
-
-
 def _merged(chunks: Any) -> Any:
     """Return chunks of shape (chunks, n, ...) as one batch, shape (chunks x n, ...)."""
     return ops.reshape(chunks, (-1, *chunks.shape[2:]))
+
+
+def _permuted(chunks: Any, order: Any, back: Any) -> Any:
+    """Return chunks in another order, of which `back` is the inverse.
+
+    The gradient of `take` would be a sum over all places that read a chunk, where here each is read once.
+    """
+
+    @ops.custom_gradient  # type: ignore[untyped-decorator]
+    def permute(chunks: Any) -> Any:
+        def gradient(*args: Any, upstream: Any = None) -> Any:
+            return ops.take(args[0] if upstream is None else upstream, back, axis=0)
+
+        return ops.take(chunks, order, axis=0), gradient
+
+    return permute(chunks)

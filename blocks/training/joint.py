@@ -31,12 +31,15 @@ from legodnn.blocks.training.loop import loop
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.variables import assign, values, weights_of
+from legodnn.blocks.training.variation import varied
 from legodnn.errors import DataError, ModelError
 from legodnn.progress import Progress, no_progress
+from legodnn.recipe import Variation
 
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
+_FACTORS = 0.5, 2.0  # the least and the most times the learning rate that a descendant is trained at
 
 
 def draw_paths(blocks: int, slots: int, uniform: float, rng: np.random.Generator) -> Paths:
@@ -60,8 +63,9 @@ def train_jointly(
     epochs: int,
     batch_size: int = 64,
     seed: int = 0,
-    learning_rate: float = 5e-4,
+    learning_rate: float = 1e-3,
     heads: Sequence[Head] = (),
+    augment: Sequence[Variation] = (),
     checkpoint: Checkpoint | None = None,
     log: Log = silent,
     progress: Progress = no_progress,
@@ -75,14 +79,17 @@ def train_jointly(
         epochs: passes over the training images.
         batch_size: images in a step, rounded to a multiple of the number of options.
         seed: determines the order of images, and the paths.
-        learning_rate: Adam's at the start; it decays by a cosine to 1 %.
+        learning_rate: Adam's at the start, of descendants that keep half of their block's weights (others have a
+            factor, see `rate_factors`); it decays by a cosine to 1 %.
         heads: how each output of the model is read: class scores, and answers of yes or no, are compared as softened
             distributions, others by squared error. None given: all are numbers.
+        augment: how images are varied, see `legodnn.blocks.training.variation`.
         checkpoint: where training is saved now and then, and from where it goes on.
         log: takes the mean loss of every epoch.
         progress: is told of every step.
 
     Raises:
+        ConfigError: inputs are to be varied that are no images.
         DataError: there are fewer images than options.
         ModelError: training diverged, or the saved state is of another training.
     """
@@ -97,9 +104,30 @@ def train_jointly(
     first = np.arange(composer.slots)
     paths = np.tile(first, (len(composer.students), 1)).astype(np.int32)
     composer(({name: array[first] for name, array in x.items()}, paths))  # builds it
-    compile_for(composer, learning_rate, epochs * batches.per_epoch)
-    training = _JointTraining(composer, x, batches)
+    compile_for(composer, learning_rate, epochs * batches.per_epoch, factors=rate_factors(pieces, composer.students))
+    training = _JointTraining(composer, x, batches, augment)
     loop(training, batches, epochs, "training compositions", checkpoint=checkpoint, log=log, progress=progress)
+
+
+def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> dict[int, float]:
+    """Return times the learning rate that every trainable variable of descendants is trained at, by its `id()`.
+
+    A descendant that has lost few weights has little to learn and much to lose, and one that has lost most of them the
+    other way round: the factor is the number of weights that a descendant has lost over the number that it has kept,
+    within limits.
+
+    Args:
+        pieces: the segments of the original.
+        students: descendants by block name.
+    """
+    wholes = {piece.name: piece.model.count_params() for piece in pieces}
+    factors: dict[int, float] = {}
+    for name, models in students.items():
+        for model in models:
+            kept = max(1, model.count_params())
+            factor = float(np.clip((wholes[name] - kept) / kept, *_FACTORS))
+            factors.update((id(variable), factor) for variable in model.trainable_variables)
+    return factors
 
 
 class _JointTraining:
@@ -108,8 +136,10 @@ class _JointTraining:
     measure = "loss"
     done = False
 
-    def __init__(self, composer: Composer, x: Mapping[str, Array], batches: Batches) -> None:
-        self._composer, self._x, self._batches = composer, x, batches
+    def __init__(
+        self, composer: Composer, x: Mapping[str, Array], batches: Batches, augment: Sequence[Variation]
+    ) -> None:
+        self._composer, self._x, self._batches, self._augment = composer, x, batches, augment
         self._weights = weights_of(composer.students)
         self._paths: Iterator[Paths] | None = None
 
@@ -117,7 +147,11 @@ class _JointTraining:
         epoch, i = divmod(number, self._batches.per_epoch)
         if self._paths is None or i == 0:
             self._paths = itertools.islice(self._paths_of(epoch), i, None)
-        inputs = {name: array[images] for name, array in self._x.items()}
+        # Inputs of one kind are varied alike, and a step that is taken again as it was before.
+        inputs = {
+            name: varied(array[images], self._augment, np.random.default_rng((self._batches.seed, number, 1)))
+            for name, array in self._x.items()
+        }
         loss = float(self._composer.train_on_batch((inputs, next(self._paths))))
         self._check_finite(np.array(loss))
         return loss

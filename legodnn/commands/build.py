@@ -45,11 +45,11 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
 )
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "build",
-        help="make a store: cut a model into blocks, train pruned descendants, export them",
+        help=summary,
         description="Cut a model into blocks, train pruned descendants of each by block-wise distillation, "
         "quantise and export every option to TensorFlow Lite, and write the store. If the build is interrupted or "
         "killed, the same command goes on where it was. Needs the `train` extra.",
@@ -68,7 +68,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function, name in keras.applications, or "
+        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function (which gives a "
+        "Keras model or a PyTorch module), name in keras.applications, or "
         "vgg16, resnet18, resnet20, resnet56; the recipe may name it instead",
     )
     add_model_arguments(parser)

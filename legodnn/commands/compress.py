@@ -38,11 +38,11 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
 )
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "compress",
-        help="make one smaller model: prune all of it to a target, fine-tune and export it",
+        help=summary,
         description="Prune a whole Keras model to a share of its multiply-accumulates, parameters or bytes, fine-tune "
         "it by distillation (and on labels, where there are some), and write it. With several targets, write a store "
         "of one block whose options are the whole models. If it is interrupted or killed, the same command goes on "
@@ -56,7 +56,8 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "model",
-        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function, a name in keras.applications, or "
+        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function (which gives a "
+        "Keras model or a PyTorch module), a name in keras.applications, or "
         "vgg16, resnet18, resnet20, resnet56",
     )
     add_model_arguments(parser)

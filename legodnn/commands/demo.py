@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("legodnn.commands")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "demo",
-        help="see every step on real data: build two stores, profile them, and follow a trace of budgets",
+        help=summary,
         description="Train two networks on scikit-learn's handwritten digits, make a store of each, profile them on "
         "this machine, and replay budgets that fall and rise. Stores, profiles, a report (HTML) and a plot are written "
         "to a folder; a second run uses the stores again. Needs the `train` and `plot` extras.",

@@ -50,11 +50,11 @@ class Finding:
     remedy: str = ""
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "doctor",
-        help="show what this device has, and what is missing",
+        help=summary,
         description="Check what is needed to run and profile models: Python, executors, processor, memory and its "
         "limits, the cache of packed weights, heat and clock, power meters, optional packages, a GPU for training. The "
         "exit status is 1 if models cannot run here.",
@@ -147,7 +147,7 @@ def _executors() -> Iterator[Finding]:
         yield Finding("Interpreter", "missing", lacking, _runtime(_BITS) if absent else remedy)
         return
     if problem := litert_capi.capi_problem():
-        remedy = "pip install -U 'ai-edge-litert>=2.1,<3'" if _BITS == 64 else ""
+        remedy = "pip install -U 'ai-edge-litert>=2.2,<3'" if _BITS == 64 else ""
         yield Finding("LiteRT C API", "note", f"not usable, switches take longer: {problem}", remedy)
     else:
         yield Finding("LiteRT C API", "ok", litert_capi.capi_name())

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from legodnn.blocks.inspection import InspectedSegment
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "inspect",
-        help="show the blocks of a store or of a model",
+        help=summary,
         description="Show the segments and options of a store (every file is verified), or how a model would "
         "be cut into blocks (needs the `train` extra). Nothing is trained.",
         epilog="examples:\n"
@@ -41,7 +41,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "target",
         help="folder of a store, or a model: a .keras, .h5 or .tflite file, folder of a SavedModel, module:function "
-        "(runs it), a name in keras.applications, or vgg16, resnet18, resnet20, resnet56",
+        "(runs it; gives a Keras model or a PyTorch module), a name in keras.applications, or vgg16, resnet18, "
+        "resnet20, resnet56",
     )
     add_model_arguments(parser)
     parser.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,26 +13,34 @@ from legodnn.commands.parser import fraction
 from legodnn.console import progress, say
 from legodnn.errors import ModelError
 from legodnn.files import read_regular
+from legodnn.model_names import is_function
 from legodnn.pixels import Scaling
 from legodnn.tensor_spec import ImageFit
 
 _MOST_BYTES_OF_LABELS = 16 << 20
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "pack",
-        help="make a store of .tflite files as they are",
+        help=summary,
         description="Make a store of one or more whole .tflite files that take and give the same tensors, such as "
         "a model in several sizes. It is profiled, planned and run as any other; plans choose one of the files. The "
         "command runs on devices too: it needs neither Keras nor TensorFlow.",
         epilog="examples:\n"
         "  legodnn pack face.tflite --accuracy .93 --out stores/face\n"
         "  legodnn pack mobilenet_1.0.tflite mobilenet_.25.tflite --accuracy .71,.50 --out stores/scenes\n"
-        "  legodnn pack big.tflite int8.tflite --data val.npz --input-range=-1,1 --out stores/scenes",
+        "  legodnn pack big.tflite int8.tflite --data val.npz --input-range=-1,1 --out stores/scenes\n"
+        "  legodnn pack mynets:detector --accuracy .4 --out stores/detector",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="the .tflite files of one model")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="the .tflite files of one model; or module:function, which gives a PyTorch module with example inputs "
+        "(runs it; needs the `torch` extra)",
+    )
     parser.add_argument("--out", required=True, metavar="FOLDER", help="the folder of the new store; it must not exist")
     parser.add_argument("--name", default="", help="the model's name in the store (default: the folder's name)")
     parser.add_list(
@@ -80,15 +89,26 @@ def run(args: argparse.Namespace) -> int:
     if args.metric and not args.accuracy:
         raise ModelError("--metric says what --accuracy is; --data is measured by the score that fits its labels")
     described = Described(args.name, _labels(args.labels), _scaling(args), args.fit, args.fill)
-    files, out = [Path(file) for file in args.files], Path(args.out)
+    out = Path(args.out)
     own = args.data is not None and names_function(args.data)
     data = own_arrays(args.data) if own else Path(args.data) if args.data is not None else None
-    store = pack_files(files, out, args.accuracy, data, described, args.metric or "accuracy", progress())
+    with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
+        files = [_converted(file, Path(folder)) if is_function(file) else Path(file) for file in args.files]
+        store = pack_files(files, out, args.accuracy, data, described, args.metric or "accuracy", progress())
     if args.json:
         print(json.dumps(store_summary(store)))
     else:
         say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
     return 0
+
+
+def _converted(spec: str, folder: Path) -> Path:
+    """Return the file of a PyTorch module that a function of the user's own gives, named after the function."""
+    from legodnn.blocks.from_torch.module import torch_file
+
+    path = folder / f"{spec.rpartition(':')[2]}.tflite"
+    path.write_bytes(torch_file(spec))
+    return path
 
 
 def _scaling(args: argparse.Namespace) -> Scaling | None:

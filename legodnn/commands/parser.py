@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from legodnn.errors import LegoError
-from legodnn.manifest import Precision
 
 
 @dataclass(frozen=True)
@@ -109,13 +108,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         type=lambda text: text.split(","),
         metavar="TENSOR,...",
-        help="of a .tflite file or SavedModel: end the model at these tensors, and leave out what follows",
+        help="of a .tflite file, SavedModel or PyTorch module: end the model at these tensors, without what follows",
     )
     parser.add_argument(
         "--input-shape",
         type=lambda text: [whole_number(size) for size in text.split(",")],
         metavar="H,W,C",
-        help="of the same: the input's shape, where the file does not fix it",
+        help="of the same: the input's shape, where it is not fixed; of a PyTorch module C,H,W, as it takes images",
     )
     parser.add_argument(
         "--custom",
@@ -128,6 +127,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 def precision(text: str) -> str:
     """Read a precision, as an item of a list."""
+    from legodnn.manifest import Precision  # with pydantic, which the help of `legodnn` does without
+
     if text not in get_args(Precision):
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
     return text

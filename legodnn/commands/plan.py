@@ -26,11 +26,11 @@ from legodnn.workload import load_workload
 _DEADLINE_MS = 10_000.0
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "plan",
-        help="choose the options of every block under a budget",
+        help=summary,
         description="Choose an option for every block of every model: the most accuracy that memory and latency allow.",
         epilog=(
             "examples:\n"

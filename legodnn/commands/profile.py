@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("legodnn.commands")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "profile",
-        help="measure every option of a store on this device",
+        help=summary,
         description="Measure latency, memory and load time of every option of one or more stores on this device, "
         "check the predictions against random plans, and write one profile each, by default beside the store as "
         "NAME.profile.json. Several stores are also run beside each other, to learn how they slow each other down. If "

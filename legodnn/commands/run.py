@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("legodnn.commands")
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "run",
-        help="run models on inputs while budgets change",
+        help=summary,
         description="Run the models of a workload on inputs. With --trace the budgets of a JSON file are replayed: for "
         "each one the runtime makes a plan, switches the blocks that change, and runs all inputs.",
         epilog="examples:\n"

@@ -27,11 +27,11 @@ _TOKEN = "LEGODNN_TOKEN"
 _MOST_TOKEN = 4096
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "serve",
-        help="run models as a local HTTP service",
+        help=summary,
         description="Run the models of a workload as a local HTTP service: inference, budgets, events, metrics, and a "
         "page to watch it. A governor keeps it within what the device can spare. Ends on Ctrl-C or SIGTERM, once "
         "requests that run are answered; SIGHUP opens the workload anew without losing a request, unless it was "

@@ -42,11 +42,11 @@ _SHOWN = {
 }
 
 
-def add_parser(subparsers: Any) -> None:
+def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "service",
-        help="have systemd run `legodnn serve`",
+        help=summary,
         description="Have systemd run `legodnn serve` from every start of the machine on, under a user of its own, "
         "shut in, bounded in memory, and restarted when it fails or a model does not answer any more. `systemctl "
         "reload` opens the workload anew without losing a request.",

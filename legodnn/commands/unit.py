@@ -19,7 +19,7 @@ _ISOLATED_BYTES = 150_000_000
 # While the workload is opened anew the models of before and those that follow are there.
 _GENERATIONS = 2
 # Places that a service with a user of its own does not see.
-_HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))
+_HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108  named, not written to
 
 _CONFINED = """\
 NoNewPrivileges=yes

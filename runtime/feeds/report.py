@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from legodnn.files import write_atomic
 from legodnn.printable import option_label
 from legodnn.profile import Profile
+from legodnn.runtime.feeds.picture import draw_trace, option_colour
 from legodnn.store import Store
 from legodnn.tail import percentile
 from legodnn.units import size
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from legodnn.runtime.feeds.replay import Step
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1300px; margin: 2rem auto; padding: 0 1rem; color: #1c2733 }
 h1 { margin-bottom: 0 } .lead { color: #566; margin-top: .2rem }
-table { border-collapse: collapse; font-size: 13px; margin: 1rem 0 }
-th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
-th { border-bottom: 2px solid #8aa; vertical-align: bottom } td { border-bottom: 1px solid #dde }
+table { border-collapse: collapse; font-size: 12.5px; margin: 1rem 0 }
+th, td { padding: .25rem .45rem; text-align: right; white-space: nowrap }
+th { border-bottom: 2px solid #8aa; vertical-align: bottom; white-space: normal } td { border-bottom: 1px solid #dde }
 tr.first td { border-top: 1px solid #8aa } .name { text-align: left }
-.option { display: inline-block; min-width: 2.3em; padding: 0 .3em; text-align: center; border-radius: 3px }
-.option { margin-right: 2px; color: #fff }
-.loaded { outline: 2px solid #d9822b } svg { max-width: 100%; height: auto } .scroll { overflow-x: auto }
+.option { display: inline-block; min-width: 1.8em; padding: 0 .2em; text-align: center; border-radius: 3px }
+.option { margin-right: 2px; color: #fff } .option.light { color: #1c2733 }
+.loaded { outline: 2px solid #c62828 } .scroll { overflow-x: auto }
+svg { width: 100%; min-width: 600px; max-width: 900px; height: auto }
 """
 
 
@@ -43,7 +44,7 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
     Returns:
         The path of report.html.
     """
-    svg = _plot(stores, steps)
+    svg = draw_trace(stores, steps)
     write_atomic(out / "plot.svg", svg)
     inline = svg[svg.index("<svg") :]
     device = profiles[0].device
@@ -55,10 +56,10 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 <p class="lead">{_counted(len(stores), "network")} under {_counted(len(steps), "budget")} on {html.escape(device.cpu)},
 {_counted(device.cores, "core")}, {html.escape(device.executor)}</p>
 <ul>{models}</ul>
-{inline}
+<div class="scroll">{inline}</div>
 <h2>Every budget</h2>
-<p>One coloured box for each block, with the share of channels removed and the precision where it is not float32 (of
-whole files, their names); an orange frame marks a block whose file was opened at this budget. Accuracy, latency (the
+<p>One box for each block, in the colours above, with the share of channels removed (of whole files, their names); a red
+frame marks a block whose file was opened at this budget. Accuracy, latency (the
 median), its tail (what the share of inferences that the limit is for takes at most, p95 for 95 %) and memory are given
 as predicted / measured; measured memory is the growth of the process since it held everything but the models. Above
 limit is the share of inferences that took longer. Under a refused budget the plan before ran on.</p>
@@ -70,7 +71,7 @@ limit is the share of inferences that took longer. Under a refused budget the pl
 
 
 def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' * (count != 1)}"
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 def _model_line(name: str, store: Store) -> str:
@@ -86,22 +87,26 @@ def _model_line(name: str, store: Store) -> str:
 
 _HEADER = (
     *("#", "memory limit", "cores limit", "latency limit", "model", "blocks", "accuracy", "latency ms", "tail ms"),
-    *("above limit", "memory", "switched", "plan ms", "switch ms"),
+    *("above limit", "memory", "switched", "plan + switch ms"),
 )
 _LEFT_ALIGNED = (_HEADER.index("model"), _HEADER.index("blocks"))
 
 
 def _table(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
     """An HTML table with one row for each model under each budget."""
-    rows = [f"<tr>{''.join(f'<th>{name}</th>' for name in _HEADER)}</tr>"]
+    rows = [f"<tr>{''.join(_cell('th', j, name) for j, name in enumerate(_HEADER))}</tr>"]
     for number, step in enumerate(steps, start=1):
         for i, (name, store) in enumerate(stores.items()):
             # What belongs to the budget as a whole stands in the row of the first model alone.
-            budget, totals = (_budget_cells(number, step), _total_cells(step)) if i == 0 else (("",) * 3, ("",) * 4)
-            cells = enumerate((*budget, *_model_cells(name, store, step), *totals))
-            row = "".join(f'<td class="name">{c}</td>' if j in _LEFT_ALIGNED else f"<td>{c}</td>" for j, c in cells)
+            budget, totals = (_budget_cells(number, step), _total_cells(step)) if i == 0 else (("",) * 3, ("",) * 3)
+            cells = (*budget, *_model_cells(name, store, step), *totals)
+            row = "".join(_cell("td", j, cell) for j, cell in enumerate(cells))
             rows.append(f"<tr{' class=first' if i == 0 else ''}>{row}</tr>")
     return f"<table>{''.join(rows)}</table>"
+
+
+def _cell(tag: str, column: int, content: str) -> str:
+    return f"<{tag}{' class=name' if column in _LEFT_ALIGNED else ''}>{content}</{tag}>"
 
 
 def _budget_cells(number: int, step: Step) -> tuple[str, ...]:
@@ -114,8 +119,7 @@ def _total_cells(step: Step) -> tuple[str, ...]:
     return (
         f"{size(step.plan.memory_bytes)} / {size(step.memory_bytes)}",
         str(len(step.loaded)),
-        f"{step.plan_ms:.2f}",
-        f"{step.switch_ms:.2f}",
+        f"{step.plan_ms:.2f} + {step.switch_ms:.2f}",
     )
 
 
@@ -128,9 +132,11 @@ def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
     boxes = []
     for block in store.manifest.blocks:
         option = block.option(plan.options[block.name])
-        label = html.escape(option_label(option.name))
-        loaded = " loaded" if f"{name}/{block.name}" in step.loaded else ""
-        boxes.append(f'<span class="option{loaded}" style="background:{_colour(option.sparsity)}">{label}</span>')
+        name_of = html.escape(option.name, quote=True)
+        label = html.escape(option_label(option.name).removesuffix(f"-{option.precision}"))
+        classes = "option" + " loaded" * (f"{name}/{block.name}" in step.loaded) + " light" * (option.sparsity >= 0.5)
+        colour = option_colour(option)
+        boxes.append(f'<span class="{classes}" style="background:{colour}" title="{name_of}">{label}</span>')
     accuracy = (
         f"{plan.accuracy:.3f} / {measured.accuracy:.3f}" if measured.accuracy is not None else f"{plan.accuracy:.3f}"
     )
@@ -138,63 +144,3 @@ def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
     tail = f"{'-' if plan.quantile_ms is None else f'{plan.quantile_ms:.3f}'} / {measured.quantile_ms:.3f}"
     above = "" if measured.above_limit is None else f"{measured.above_limit:.1%}"
     return (limit, html.escape(name), "".join(boxes), accuracy, latency, tail, above)
-
-
-def _colour(sparsity: float) -> str:
-    return f"hsl({205 - 190 * sparsity:.0f} 55% {38 + 8 * sparsity:.0f}%)"
-
-
-def _plot(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
-    """Draw memory, latency and accuracy over the budgets, as limits, predictions and measurements; returns SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(3, 1, figsize=(10, 8), sharex=True, constrained_layout=True)
-    x = list(range(1, len(steps) + 1))
-    colours = [f"C{i}" for i in range(len(stores))]
-
-    def series(value: Callable[[Step], float | None]) -> list[float]:
-        return [float("nan") if (v := value(step)) is None else v for step in steps]
-
-    def draw(
-        axis: Any, limit: list[float], predicted: list[float], measured: list[float], colour: str, label: str
-    ) -> None:
-        if any(value == value for value in limit):  # not all NaN
-            axis.step(x, limit, where="mid", color=colour, alpha=0.35, linewidth=6, label=f"{label}: limit")
-        # Markers at the edge, such as an accuracy of 1, are drawn whole.
-        axis.plot(x, predicted, "o--", color=colour, fillstyle="none", label=f"{label}: predicted", clip_on=False)
-        axis.plot(x, measured, "x-", color=colour, label=f"{label}: measured", clip_on=False)
-
-    memory_limit = series(lambda s: s.budget.memory_bytes and s.budget.memory_bytes / 1e6)
-    predicted = series(lambda s: s.plan.memory_bytes / 1e6)
-    draw(axes[0], memory_limit, predicted, series(lambda s: s.memory_bytes / 1e6), "0.3", "all models")
-    for name, colour in zip(stores, colours, strict=True):
-        draw(
-            axes[1],
-            series(lambda s, n=name: s.latency_limits_ms.get(n)),  # type: ignore[misc]
-            series(lambda s, n=name: s.plan[n].latency_ms or None),  # type: ignore[misc]
-            series(lambda s, n=name: s.models[n].median_ms if n in s.models else None),  # type: ignore[misc]
-            colour,
-            name,
-        )
-        draw(
-            axes[2],
-            [float("nan")] * len(steps),
-            series(lambda s, n=name: s.plan[n].accuracy or None),  # type: ignore[misc]
-            series(lambda s, n=name: s.models[n].accuracy if n in s.models else None),  # type: ignore[misc]
-            colour,
-            name,
-        )
-    for axis, title in zip(axes, ("memory (MB)", "latency (ms)", "accuracy"), strict=True):
-        axis.set_ylabel(title)
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8, ncols=2, loc="best")
-    axes[2].set_xlabel("budget")
-    axes[2].set_xticks(x)
-    content = io.StringIO()
-    figure.savefig(content, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    return content.getvalue()

@@ -101,8 +101,8 @@ class Governor:
             raise ConfigError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
         self._life = Lifetime("this governor")
         self.runtime = runtime
-        self.policy = policy or Policy()
-        self.demand = demand_of(runtime.scheduler, runtime.plan.budget)
+        self.policy: Policy = policy or Policy()
+        self.demand: Demand = demand_of(runtime.scheduler, runtime.plan.budget)
         self._monitor = monitor or Monitor()
         self._metrics = metrics
         self._interval_s = interval_s

@@ -99,8 +99,8 @@ class Scheduler:
         names = [t.name for t in tables]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise WorkloadError(f"two models are called {twice[0]!r}; give each a name of its own")
-        self.tables = tuple(tables)
-        self.switch_charge = SwitchCharge() if switch_charge is None else switch_charge
+        self.tables: tuple[ModelTable, ...] = tuple(tables)
+        self.switch_charge: SwitchCharge = SwitchCharge() if switch_charge is None else switch_charge
         charge = self.switch_charge
         most = sum(
             max(load_charge(o, charge) for o in segment.options)

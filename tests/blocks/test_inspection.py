@@ -48,15 +48,18 @@ def test_the_text_tells_each_segment_the_total_and_why_layers_keep_their_channel
         assert f"{name}: {call} keeps its channels: {why}" in lines
 
 
-def test_a_hidden_dense_layer_of_a_head_is_named_with_why_it_stays() -> None:
+def test_a_hidden_dense_layer_of_a_head_that_stays_is_named_with_why() -> None:
     image = keras.Input((8, 8, 3), name="image")
     x = layers.Conv2D(4, 3, padding="same", name="second")(layers.Conv2D(6, 3, padding="same", name="inner")(image))
-    hidden = layers.Dense(64, activation="relu", name="hidden")(layers.Flatten()(x))
-    found = inspect(keras.Model(image, layers.Dense(3)(hidden), name="net"))
+    hidden = layers.Dense(5, activation="relu", name="hidden")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(hidden), name="net")
+    assert inspect(model).segments[-1].kind == "block"
+    assert not inspect(model).segments[-1].kept_whole
+    found = inspect(model, min_share=0.2)
     head = found.segments[-1]
     assert (head.name, head.kind) == ("head", "fixed")
-    assert re.search(r"hidden.*64|64.*hidden", head.fixed_because)
-    assert "a model's end, from the last tensor with height and width on, is not pruned" in head.fixed_because
+    assert re.search(r"5 channels made by hidden", head.fixed_because)
+    assert "the model's end, from the last tensor with height and width on, holds too few" in head.fixed_because
     assert f"head: {head.fixed_because}" in str(found).splitlines()
     assert not any(s.fixed_because for s in found.segments[:-1])
 

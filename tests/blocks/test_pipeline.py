@@ -143,7 +143,8 @@ def test_an_interrupted_build_goes_on_to_the_same_store(
 
         return call
 
-    recipe = quick(tiny_keras_file, train_epochs=1, joint_epochs=2, precisions=("float32", "float16"))
+    settings: Any = {"joint_epochs": 2, "augment": ("shifts",), "precisions": ("float32", "float16")}
+    recipe = quick(tiny_keras_file, train_epochs=1, **settings)
     whole = build(recipe, tmp_path / "whole", allow_chance=True)
     place, name = {
         "training": (_OriginalTraining, "step"),

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from legodnn.cli import main
+import legodnn
+from legodnn.cli import command_line, main
 from legodnn.commands import doctor
 from legodnn.errors import LegoError
+from legodnn.runtime.executors.select import executor_name
 from legodnn.store import Store
 
 COMMANDS = ("demo", "build", "compress", "pack", "inspect", "profile", "plan", "run", "serve", "doctor")
@@ -39,6 +41,72 @@ def test_importing_the_package_and_the_runtime_imports_no_training_or_inference_
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("line", [["--help"], [], ["build", "--help"]])
+def test_help_imports_nothing_that_takes_long(line: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from legodnn.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *line], capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.split())
+    assert not loaded & {
+        "numpy",
+        "pydantic",
+        "psutil",
+        "rich",
+        "asyncio",
+        "ai_edge_litert",
+        "keras",
+        "legodnn.manifest",
+    }
+    commands = {name for name in loaded if name.startswith("legodnn.commands.")}
+    assert commands == {
+        "legodnn.commands.parser",
+        *(f"legodnn.commands.{word}" for word in line[:1] if word in COMMANDS),
+    }
+    assert not [name for name in loaded if name.startswith("legodnn.runtime")]
+
+
+def test_the_line_decides_which_command_has_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = command_line()
+    assert all(f"    {command} " in whole.format_help() for command in COMMANDS)
+    assert command_line(["--debug", "plan", "build"]).format_help() == whole.format_help()
+    assert command_line(["--debug", "plan", "build"]).parse_args(["plan", "build"]).workload == ["build"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["bild", "vgg16"])
+    assert exit_.value.code == 2
+    assert "'bild'" in capsys.readouterr().err
+
+
+def test_the_version_names_the_executor(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, told in (("interpreter", executor_name("interpreter")), ("nonsense", "no executor: LEGODNN_EXECUTOR")):
+        monkeypatch.setenv("LEGODNN_EXECUTOR", kind)
+        with pytest.raises(SystemExit) as exit_:
+            main(["--version"])
+        assert exit_.value.code == 0
+        assert capsys.readouterr().out.startswith(f"legodnn {legodnn.__version__} ({told}")
+
+
+def test_the_shell_completes_commands_and_their_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab")
+    with pytest.raises(SystemExit) as exit_:
+        main(["--completion", "bash"])
+    assert exit_.value.code == 0
+    (tmp_path / "legodnn").write_text(capsys.readouterr().out)
+    ask = "source legodnn; COMP_WORDS=($0); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_legodnn; echo ${COMPREPLY[@]}"
+    for line, wanted in (("legodnn pl", "plan"), ("legodnn profile --wid", "--widths")):
+        done = subprocess.run(["bash", "-c", ask, line], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == wanted
+
+
+def test_completion_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--completion", "zsh"]) == 1
+    assert capsys.readouterr().err == "legodnn: shtab is missing; install it: pip install 'legodnn[completion]'\n"
 
 
 @pytest.mark.parametrize(

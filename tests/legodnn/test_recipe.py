@@ -38,6 +38,7 @@ strategy = "reconstruction"
 round_to = {conv = [16, 32], depthwise = [8]}
 distill_epochs = 4
 joint_epochs = 6
+augment = ["flips"]
 patience = 2
 learning_rate = 1e-2
 mixed_precision = true
@@ -62,6 +63,7 @@ def test_a_file_may_set_every_field_and_a_recipe_holds_what_it_says(tmp_path: Pa
     assert recipe.input_mean == (0.1, 0.2, 0.3)
     assert recipe.sparsities == (0.25, 0.5, 0.75)
     assert recipe.precisions == ("float32", "int8")
+    assert recipe.augment == ("flips",)
     assert recipe.mixed_precision is True
 
 
@@ -89,6 +91,10 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
         (b"[model\n", "{file} is not TOML: "),
         (b"model = '\xff'", "{file} is not UTF-8 text; "),
         (b"", "{file}: the recipe makes no sense: model: Field required"),
+        (
+            b"model = 'vgg16'\njoint_epochs = 0\naugment = ['flips']",
+            "{file}: the recipe makes no sense: document: augment is for training in compositions",
+        ),
         (b"model = 'vgg16'\nepochs = 3", "{file}: the recipe makes no sense: epochs: unknown field, got 3"),
         (b"model = 3", "{file}: the recipe makes no sense: model: Input should be a valid string, got 3"),
         (b"model = 'vgg16'\nseed = '3'", "{file}: the recipe makes no sense: seed: Input should be a valid integer"),

@@ -1,6 +1,7 @@
 """Write the test vectors: `python -m tests.vectors.generate` from the repository's root. They are the same every time.
 
-What is asked is in `plans`, `stores`, `profiles` and here; the answers are the Python package's (`vectors`).
+What is asked is in `plans`, `stores`, `profiles`, `governing` and here; the answers are the Python
+package's (`vectors`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import itertools
 import json
 import random
 
-from tests.vectors import plans, profiles, stores, vectors
+from tests.vectors import governing, plans, profiles, stores, vectors
 from tests.vectors.chosen import one_block, option
 from tests.vectors.vectors import Json
 
@@ -214,6 +215,12 @@ def pictures() -> Json:
         channels = 3 if 3 in (len(how["mean"]), len(how["std"])) else (1, 3, 4)[number % 3]
         name = f"{size} to {channels} channels, {how}"
         cases.append({"name": name, "shape": [6, 8, channels], "size": size, "seed": number, **how})
+    plain: Json = {"shape": [6, 8, 3], "seed": 5, "range": [0.0, 255.0], "mean": [], "std": []}
+    for fit, size in itertools.product(("crop", "letterbox"), ((12, 9), (6, 8), (1, 1), (5, 60), (61, 47))):
+        cases.append({**plain, "name": f"{fit} of {size}", "fit": fit, "size": size})
+    for source, channels in ((3, 1), (4, 1), (4, 3), (4, 4), (3, 3)):  # packed into one number each on Android
+        case = {**plain, "shape": [6, 8, channels], "size": (9, 7), "source": source}
+        cases.append({**case, "name": f"{channels} of {source} channels"})
     return {"cases": [{**case, "answer": vectors.picture_answer(case)} for case in cases]}
 
 
@@ -247,6 +254,9 @@ def main() -> None:
     write("measured", profiles.measured())
     write("hysteresis", hysteresis())
     write("pictures", pictures())
+    write("policies", governing.policies())
+    write("observed", governing.observed())
+    write("beside", governing.beside())
 
 
 if __name__ == "__main__":

@@ -33,7 +33,20 @@ from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge
 
 FOLDER = Path(__file__).parent
-FILES = ("plans", "tables", "budgets", "stores", "profiles", "measured", "hysteresis", "pictures")
+FILES = (
+    "plans",
+    "tables",
+    "budgets",
+    "stores",
+    "profiles",
+    "measured",
+    "hysteresis",
+    "pictures",
+    "policies",
+    "observed",
+    "beside",
+)
+FILES += ("observed", "beside")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 # Java reads greater counts as these.
@@ -70,6 +83,8 @@ def table_of(data: Mapping[str, Json]) -> ModelTable:
     if "tails" in data:
         tails = data["tails"]
         rest["tails"] = None if tails is None else {int(n): _numbers(tail) for n, tail in tails.items()}
+    if "overhead_ms" in rest:
+        rest["overhead_ms"] = {int(n): ms for n, ms in rest["overhead_ms"].items()}
     return ModelTable(
         name=data["name"],
         blocks=tuple(_segment(*s) for s in data["blocks"]),
@@ -277,11 +292,13 @@ def _dims(spec: TensorSpec) -> list[int]:
 def picture_answer(case: Mapping[str, Json]) -> Json:
     """The input that a model gets of a picture of a given size, whose pixels a formula gives."""
     shape, (height, width) = tuple(case["shape"]), case["size"]
-    i = np.arange(height * width * shape[-1], dtype=np.int64)
+    channels, fit = case.get("source", shape[-1]), case.get("fit", "stretch")
+    i = np.arange(height * width * channels, dtype=np.int64)
     pixels = ((i * i * 7 + i * case["seed"] + i * 31 % 17 * 11) % 256).astype(np.uint8)
     how: dict[str, Any] = {key: tuple(case[key]) for key in ("range", "mean", "std")}
     spec = InputSpec(name="x", shape=shape, **how)
-    return [float(v) for v in spec.from_pixels(fit_array(pixels.reshape(height, width, -1), Frame(shape))).ravel()]
+    fitted = fit_array(pixels.reshape(height, width, -1), Frame(shape, fit, 114))
+    return [float(v) for v in spec.from_pixels(fitted).ravel()]
 
 
 def profile_answer(case: Mapping[str, Json], bases: Mapping[str, Json]) -> Json:

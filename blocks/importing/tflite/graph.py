@@ -27,6 +27,7 @@ from legodnn.blocks.importing.tflite.constant_folding import fold, real_values
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
 from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
+from legodnn.blocks.importing.tflite.names import unique_names, valid_name
 from legodnn.blocks.importing.tflite.values import GraphValue, as_value, settled, transposed_value
 from legodnn.blocks.importing.tflite.weight_rules import WEIGHT_RULES
 from legodnn.errors import ModelError
@@ -37,7 +38,6 @@ RULES = {**WEIGHT_RULES, **ARITHMETIC_RULES, **IMAGE_RULES, **LAYOUT_RULES}
 _CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 _CONTROL_FLOW = ("IF", "WHILE", "CALL", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 _QUANTISED = ("int8", "uint8", "int16")
-_LONGEST_NAME = 60
 
 
 def load_tflite(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
@@ -106,7 +106,7 @@ class _Importer:
             outputs.append(tensor)
             output_names.append(valid_name(self.graph.tensors[i].name))
         made = submodel(inputs, outputs, valid_name(name.removesuffix(".tflite")))
-        made.output_names = _unique(output_names)
+        made.output_names = unique_names(output_names)
         if self.dequantised:
             log.warning(
                 "%s: %d constants are dequantised: the float32 graph is the model that the quantised file stands for, "
@@ -178,11 +178,27 @@ class _Importer:
         return tuple(known)
 
     def _only_turned(self, i: int, shape: Shape) -> bool:
-        """Whether all that the file does with an input is to make channels-first images channels-last."""
-        readers = [o for o in self.graph.operators if i in o.inputs]
-        if len(shape) != 4 or not readers or i in self.graph.outputs:
-            return False
-        return all(o.kind == "TRANSPOSE" and self._order(o) == _CHANNELS_LAST for o in readers)
+        """Whether the file makes channels-first images channels-last before it tells their dimensions apart."""
+        waiting, seen = [i], set[int]()
+        while waiting:
+            tensor = waiting.pop()
+            readers = [o for o in self.graph.operators if tensor in o.inputs]
+            if len(shape) != 4 or not readers or tensor in self.graph.outputs or tensor in seen:
+                return False
+            seen.add(tensor)
+            others = [o for o in readers if not self._turns(o)]
+            if not all(map(self._keeps, others)):
+                return False
+            waiting += [o.outputs[0] for o in others]
+        return True
+
+    def _turns(self, operator: ForeignOperator) -> bool:
+        return operator.kind == "TRANSPOSE" and self._order(operator) == _CHANNELS_LAST
+
+    def _keeps(self, operator: ForeignOperator) -> bool:
+        """Whether an operator treats every value of its only computed input alike, such as less a constant mean."""
+        others = [self.graph.tensors[j] for j in operator.inputs[1:] if j >= 0]
+        return operator.kind in ARITHMETIC_RULES and all(t.data is not None for t in others) and bool(operator.outputs)
 
     def _order(self, operator: ForeignOperator) -> Shape:
         tensor = self.graph.tensors[operator.inputs[1]] if len(operator.inputs) > 1 else None
@@ -275,24 +291,3 @@ class _Importer:
         before = [self.graph.tensors[i].name for i in operator.inputs if isinstance(self.values.get(i), GraphValue)]
         help_ = f"; --cut-at {before[0]} ends the model before it" if before and self.names else ""
         return ModelError(f"operator {operator.number} ({operator.kind}), which gives {output.name!r}: {reason}{help_}")
-
-
-def valid_name(name: str) -> str:
-    """Return a tensor's name as a layer can have it: of fused operators the first, of letters, digits, `_` and `-`.
-
-    A dot is left to names of further layers of one operator, so that these are no tensor's.
-    """
-    first = name.partition(";")[0].strip("/")
-    found = re.sub(r"[^A-Za-z0-9_-]+", "_", first)[-_LONGEST_NAME:].strip("_-")
-    return found or "tensor"
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for name in names:
-        number, free = 1, name
-        while free in found:
-            number += 1
-            free = f"{name}_{number}"
-        found.append(free)
-    return found

@@ -11,9 +11,11 @@ from legodnn.arrays import Shape
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import (
     GraphValue,
+    alike,
     as_value,
     canonical,
     reshaped_value,
+    reshaped_where_stored,
     settled,
     transposed_value,
     unbatched,
@@ -21,7 +23,7 @@ from legodnn.blocks.importing.tflite.values import (
 
 
 def _reshape(op: RuleCall) -> GraphValue:
-    value = op.settled(0)
+    value = op.value(0)
     given = op.inputs[1] if op.has(1) else op.options.get("shape")
     if isinstance(given, GraphValue) or given is None:
         raise NoRule("its shape is computed")
@@ -35,18 +37,18 @@ def _reshape(op: RuleCall) -> GraphValue:
 def _to_shape(op: RuleCall, value: GraphValue, shape: Shape) -> GraphValue:
     if min(shape, default=1) < 1 or prod(shape) != prod(value.shape):
         raise NoRule(f"it makes {shape} of {value.shape}")
-    return reshaped_value(value, shape, op.name)
+    return reshaped_where_stored(value, shape, op.name)
 
 
 def _squeeze(op: RuleCall) -> GraphValue:
-    value, dims = op.settled(0), op.options.get("dims")
+    value, dims = op.value(0), op.options.get("dims")
     gone = {op.axis(int(d), len(value.shape)) for d in (() if dims is None else dims)}
     gone = gone or {i for i, d in enumerate(value.shape) if d == 1}
     return _to_shape(op, value, tuple(d for i, d in enumerate(value.shape) if i not in gone))
 
 
 def _expand(op: RuleCall) -> GraphValue:
-    value = op.settled(0)
+    value = op.value(0)
     at = op.axis(op.numbers(1)[0], len(value.shape) + 1)
     return _to_shape(op, value, (*value.shape[:at], 1, *value.shape[at:]))
 
@@ -58,8 +60,9 @@ def _transpose(op: RuleCall) -> GraphValue:
 
 def _concatenate(op: RuleCall) -> GraphValue:
     values = [op.value(i) for i in range(len(op.inputs))]
-    if len({(v.order, v.batched) for v in values}) > 1:
-        values = [op.settled(i) for i in range(len(op.inputs))]
+    if len({len(v.order) for v in values}) > 1:
+        raise NoRule(f"it joins shapes {', '.join(str(v.shape) for v in values)}")
+    values = alike(values, op.name)
     return _joined(op, values, op.axis(op.option("axis"), len(values[0].order)))
 
 

@@ -11,6 +11,7 @@ of channels-first layout in a file, such as converters from PyTorch write, becom
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -121,8 +122,72 @@ def settled(value: GraphValue, name: str) -> GraphValue:
     return reshaped_value(as_value(turned, batched=False), value.shape, f"{name}.batch")
 
 
+def reordered(value: GraphValue, order: Shape, name: str) -> GraphValue:
+    """Return a value whose dimensions are stored in another order, by a layer of that name if that needs one."""
+    by_place = transposed_value(value, tuple(int(i) for i in np.argsort(order)))
+    return replace(settled(by_place, name), order=order)
+
+
+def alike(values: Sequence[GraphValue], name: str) -> list[GraphValue]:
+    """Return values of one rank with their dimensions stored in one order, that of the largest which waits."""
+    if len({(v.order, v.batched) for v in values}) == 1:
+        return list(values)
+    if not all(v.batched and v.order[0] == 0 for v in values):
+        return [settled(v, f"{name}.turned{i}") for i, v in enumerate(values)]
+    order = max(values, key=lambda v: (prod(v.stored), v.waits)).order
+    return [reordered(v, order, f"{name}.turned{i}") for i, v in enumerate(values)]
+
+
+def reshaped_where_stored(value: GraphValue, shape: Shape, name: str) -> GraphValue:
+    """Return a value in another shape whose transposition goes on waiting, as far as the shape leaves room for that.
+
+    Dimensions of the two shapes that hold the same elements belong together. They are brought side by side in the
+    file's order; among one another such groups stay where they are stored. So channels that are divided into groups,
+    swapped with these, and joined again stay behind height and width.
+    """
+    groups = _together(value.shape, shape)
+    if not value.waits or groups is None or not (value.batched and value.order[0] == 0):
+        return reshaped_value(settled(value, f"{name}.turned"), shape, name)
+    stored = [int(i) for i in np.argsort(value.order)]  # the file's dimension in each place
+    ordered = sorted(groups, key=lambda group: min(stored.index(i) for i in group[0]))
+    places = np.argsort([i for old, _ in ordered for i in old])
+    value = reordered(value, tuple(int(i) for i in places), f"{name}.turned")
+    new = [i for _, group in ordered for i in group]
+    result = reshaped_value(as_value(value.tensor), tuple(shape[i] for i in new), name)
+    return replace(result, order=tuple(int(i) for i in np.argsort(new)))
+
+
+def _together(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]] | None:
+    """Return which dimensions of two shapes hold the same elements, first to last; None if the first is not 1 in both.
+
+    Example:
+        >>> _together((1, 6, 5, 4), (1, 2, 3, 20))
+        [([0], [0]), ([1], [1, 2]), ([2, 3], [3])]
+    """
+    if old[:1] != (1,) or new[:1] != (1,):
+        return None
+    found: list[tuple[list[int], list[int]]] = [([0], [0])]
+    i = j = 1
+    while i < len(old) and j < len(new):
+        group: tuple[list[int], list[int]] = ([i], [j])
+        a, b, i, j = old[i], new[j], i + 1, j + 1
+        while a != b:
+            if a < b:
+                group[0].append(i)
+                a, i = a * old[i], i + 1
+            else:
+                group[1].append(j)
+                b, j = b * new[j], j + 1
+        found.append(group)
+    found[-1][0].extend(range(i, len(old)))  # of size 1
+    found[-1][1].extend(range(j, len(new)))
+    return found
+
+
 def aligned(a: GraphValue, b: GraphValue, name: str) -> tuple[GraphValue, GraphValue]:
     """Return two values whose Keras tensors can be broadcast together, and whose dimensions are in one order."""
+    if len(a.order) == len(b.order):
+        a, b = alike([a, b], name)
     if a.order == b.order and a.batched == b.batched:
         return a, b
     a, b = settled(a, f"{name}.a"), settled(b, f"{name}.b")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from legodnn.blocks.importing.graph import flattened_turned
 from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, canonical, reshaped_value, unbatched
 
@@ -170,6 +172,10 @@ def _fully_connected(op: RuleCall) -> GraphValue:
         raise NoRule(f"its weights have shape {kernel.shape} for an input of {value.shape}")
     if not op.option("keep_dims"):
         value = reshaped_value(value, (elements // kernel.shape[1], kernel.shape[1]), f"{op.name}.rows")
+    if (turned := flattened_turned(value.tensor)) is not None:
+        image, places = turned  # the weights are turned instead
+        value = reshaped_value(as_value(image), value.shape, f"{op.name}.rows")
+        kernel, op = kernel[:, np.argsort(places)], replace(op, key=(op.key, places.tobytes()))
 
     def make(**others: Any) -> Any:
         return layers.Dense(kernel.shape[0], kernel_initializer="zeros", **others)

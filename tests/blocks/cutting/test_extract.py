@@ -159,6 +159,21 @@ def test_single_convolutions_between_poolings_become_blocks_two_by_two() -> None
     assert str(analyse(pieces[0].model).groups[0]).startswith("8 channels")
 
 
+def test_hidden_layers_of_a_classifier_that_holds_many_parameters_are_a_block() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten()])
+    for units in (32, 16):
+        model.add(layers.Dense(units, activation="relu", name=f"hidden{units}"))
+    model.add(layers.Dense(3, activation="softmax"))
+    pieces = extract(model)
+    assert kinds(pieces) == ["block1:block", "block2:block"]
+    assert sorted(len(group.coupled) for group in analyse(pieces[1].model).groups) == [16, 32]
+    assert kinds(extract(model, max_blocks=1)) == ["block1:block"]
+    few = keras.Sequential([keras.Input((8, 8, 3)), conv(64), conv(64), layers.GlobalAveragePooling2D()])
+    few.add(layers.Dense(2, activation="relu"))
+    few.add(layers.Dense(3))
+    assert kinds(extract(few)) == ["block1:block", "head:fixed"]
+
+
 def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten(), layers.Dense(3)])
     assert kinds(extract(model)) == ["block1:block", "head:fixed"]

@@ -45,6 +45,17 @@ def test_the_same_on_the_blocks_of_the_zoo(check_pruned: Any, make: Callable[...
         check_pruned(block, sparsity)
 
 
+def test_the_same_on_a_classifier_with_hidden_layers_and_a_softmax(check_pruned: Any, random_weights: Any) -> None:
+    image = keras.Input((4, 4, 3))
+    hidden = keras.layers.Dense(12, activation="relu", name="hidden1")(keras.layers.Flatten()(image))
+    hidden = keras.layers.Dense(8, activation="relu", name="hidden2")(keras.layers.Dropout(0.5)(hidden))
+    block = random_weights(keras.Model(image, keras.layers.Dense(5, activation="softmax", name="scores")(hidden)), 0)
+    check_pruned(block, 0.5)
+    smaller = descendant(block, 0.5)
+    assert [smaller.get_layer(f"hidden{i}").units for i in (1, 2)] == [6, 4]
+    assert smaller.get_layer("scores").units == 5
+
+
 def two_convs() -> keras.Model:
     inputs = keras.Input((4, 4, 2))
     return keras.Model(inputs, conv(3, name="z")(conv(6, name="a")(inputs)))

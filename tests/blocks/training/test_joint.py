@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +19,7 @@ from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.training.joint import draw_paths, train_jointly
+from legodnn.blocks.training.joint import draw_paths, rate_factors, train_jointly
 from legodnn.blocks.training.original import train_original
 from legodnn.blocks.training.scalars import Log
 from legodnn.errors import DataError, ModelError
@@ -74,15 +75,37 @@ def test_random_compositions_come_closer_to_the_original_which_stays_untouched(
         np.testing.assert_array_equal(now, then)
 
 
+def test_descendants_that_have_lost_more_are_trained_at_higher_rates_within_limits(weights: list[np.ndarray]) -> None:
+    pieces, students = cut(weights, ((0.01, 0.5, 0.875), (0.5,)))
+    whole = next(p.model for p in pieces if p.name == "block1").count_params()
+    models, factors = students["block1"], rate_factors(pieces, students)
+    assert set(factors) == {id(v) for model in flat(students) for v in model.trainable_variables}
+    found = [{factors[id(v)] for v in model.trainable_variables} for model in models]
+    wanted = [whole / model.count_params() - 1 for model in models]
+    assert [len(own) for own in found] == [1, 1, 1]
+    np.testing.assert_allclose([max(own) for own in found], np.clip(wanted, 0.5, 2.0))
+    assert wanted[0] < 0.5 < wanted[1] < 2.0 < wanted[2]
+
+
+def test_images_are_varied_where_that_is_asked_for(weights: list[np.ndarray], digits: Dataset) -> None:
+    results = []
+    for augment in ((), ("flips",), ("shifts",)):
+        pieces, students = cut(weights, EVEN)
+        train_jointly(pieces, students, digits, epochs=1, batch_size=200, augment=augment)
+        results.append(np.concatenate([w.ravel() for w in all_weights(flat(students))]))
+    assert all(np.abs(results[i] - results[j]).max() > 1e-5 for i, j in [(0, 1), (0, 2), (1, 2)])
+
+
 Trained = tuple[list[np.ndarray], list[tuple[str, float, int]]]
 
 
 def train(weights: list[np.ndarray], data: Dataset, checkpoint: Checkpoint | None = None) -> Trained:
-    """Weights after three epochs of twelve steps (of 33 images), and what was logged."""
+    """Weights after three epochs of twelve steps (of 33 varied images), and what was logged."""
     pieces, students = cut(weights, EVEN)
     logged: list[tuple[str, float, int]] = []
     log: Log = lambda *scalar: logged.append(scalar)  # noqa: E731
-    train_jointly(pieces, students, data, epochs=3, batch_size=32, checkpoint=checkpoint, log=log)
+    how: Any = {"augment": ("flips", "shifts"), "checkpoint": checkpoint, "log": log}
+    train_jointly(pieces, students, data, epochs=3, batch_size=32, **how)
     return all_weights(flat(students)), logged
 
 

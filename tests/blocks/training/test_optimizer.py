@@ -47,6 +47,18 @@ def test_the_learning_rate_falls_to_a_hundredth() -> None:
     assert sorted(rates, reverse=True) == rates
 
 
+def test_a_variable_with_a_factor_is_trained_at_that_times_the_rate() -> None:
+    def trained(rate: float, factor: float) -> np.ndarray:
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+        compile_for(model, rate, 5, "mse", {id(model.trainable_variables[0]): factor})
+        for _ in range(5):
+            model.train_on_batch(np.ones((2, 3), np.float32), np.zeros((2, 1)))
+        return model.get_weights()[0]
+
+    np.testing.assert_allclose(trained(1e-2, 3.0), trained(3e-2, 1.0), rtol=1e-5)
+    assert np.abs(trained(1e-2, 3.0) - trained(1e-2, 1.0)).max() > 1e-2
+
+
 def test_the_update_in_one_operation_is_adams() -> None:
     def trained(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
         keras.utils.set_random_seed(0)

@@ -1,4 +1,7 @@
-"""The report of a trace is one page that needs nothing else, with a row for each model under each budget."""
+"""The report of a trace is one page that needs nothing else, with a row for each model under each budget.
+
+Covers also: runtime.feeds.picture.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ import numpy as np
 import pytest
 
 from legodnn import Budget, Runtime
+from legodnn.manifest import Option
 from legodnn.profile import Profile, default_path
 from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.picture import draw_trace, option_colour
 from legodnn.runtime.feeds.replay import Step, replay
 from legodnn.runtime.feeds.report import write_report
 from legodnn.store import Store
@@ -38,7 +43,7 @@ def test_a_row_for_each_model_under_each_budget(
     page = report.read_text()
     assert report == tmp_path / "report.html"
     header, *rows = re.findall(r"<tr.*?>(.*?)</tr>", page)
-    count = len(re.findall("<th>", header))
+    count = len(re.findall("<th", header))
     cells = [re.findall(r"<td.*?>(.*?)</td>", row) for row in rows]
     assert len(cells) == 2 * len(steps)
     assert {len(row) for row in cells} == {count}
@@ -80,3 +85,29 @@ def test_names_cannot_write_markup(steps: list[Step], tiny_store: Store, tiny_st
     page = write_report(tmp_path, {odd: tiny_store, "tiny2": tiny_store2}, profiles, renamed).read_text()
     assert odd not in page
     assert "&lt;i&gt;x&amp;" in page
+
+
+def test_what_was_measured_above_its_limit_is_red_in_the_picture(
+    steps: list[Step], tiny_store: Store, tiny_store2: Store
+) -> None:
+    stores = {s.name: s for s in (tiny_store, tiny_store2)}
+
+    def red(limits: dict[str, float]) -> int:
+        limited = steps[0].model_copy(update={"latency_limits_ms": limits})
+        picture = draw_trace(stores, [limited])
+        return len(re.findall(r"<use [^>]*stroke: #c62828", picture))
+
+    assert red({"tiny": 1e6, "tiny2": 1e6}) == 0
+    assert red({"tiny": 1e-6, "tiny2": 1e6}) == 1
+    assert red({"tiny": 1e-6, "tiny2": 1e-6}) == 2
+
+
+def test_colours_tell_precisions_and_sparsities_apart(tiny_store: Store) -> None:
+    original = tiny_store.manifest.blocks[0].options[0]
+
+    def colour(**changes: object) -> str:
+        return option_colour(Option.model_validate({**original.model_dump(), **changes}))
+
+    options = [{"precision": p, "sparsity": s} for p in ("float32", "float16", "int8") for s in (0.0, 0.5, 0.9)]
+    assert len({colour(**o) for o in options}) == len(options)
+    assert re.fullmatch("#[0-9a-f]{6}", colour())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vectors import vectors
+from tests.vectors import governing, vectors
 
 TOLERANCE = 1e-9
 
@@ -86,3 +86,13 @@ def test_hysteresis() -> None:
 def test_pictures() -> None:
     pytest.importorskip("PIL")
     assert differing("pictures", vectors.picture_answer) == []
+
+
+def test_governors() -> None:
+    assert differing("policies", governing.policy_answer) == []
+    assert differing("observed", governing.observed_answer) == []
+
+
+def test_models_beside_one_another() -> None:
+    bases = vectors.read("beside")["bases"]
+    assert differing("beside", lambda case: governing.beside_answer(case, bases)) == []

@@ -10,7 +10,7 @@ import java.io.OutputStream;
 import java.security.MessageDigest;
 import java.util.List;
 
-import org.legodnn.json.JsonException;
+import org.legodnn.internal.json.JsonException;
 
 /** Stores that are packed into an app. */
 public final class Assets {

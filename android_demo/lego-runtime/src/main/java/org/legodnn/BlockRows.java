@@ -5,19 +5,13 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 
-import org.legodnn.json.Bounds;
+import org.legodnn.internal.json.Bounds;
 
 /** A segment and its options: several for a block, one for a fixed segment. */
 public final class BlockRows {
-    /** Unique in the model. */
-    public final String name;
-    /** At least one. */
-    public final List<OptionRow> options;
-    /**
-     * The loss that each option adds beyond its own, depending on the option of the block before (rows: options of that
-     * block, columns: options of this one); empty if unknown, and for the first block.
-     */
-    public final List<List<Double>> interaction;
+    final String name;
+    final List<OptionRow> options;
+    final List<List<Double>> interaction;
 
     /**
      * A segment without interaction.
@@ -97,5 +91,23 @@ public final class BlockRows {
             sound &= row.size() == options;
         }
         return sound;
+    }
+
+    /** Unique in the model. */
+    public String name() {
+        return name;
+    }
+
+    /** At least one. */
+    public List<OptionRow> options() {
+        return options;
+    }
+
+    /**
+     * The loss that each option adds beyond its own, depending on the option of the block before (rows: options of that
+     * block, columns: options of this one); empty if unknown, and for the first block.
+     */
+    public List<List<Double>> interaction() {
+        return interaction;
     }
 }

@@ -4,12 +4,13 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonNumber;
+import org.legodnn.internal.json.JsonObject;
 
 /**
  * The limits of the moment. Immutable; null is no limit.
@@ -64,7 +65,7 @@ public final class Budget {
     /**
      * The same with one limit of latency for every model, instead of any that was set before.
      *
-     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
+     * @throws WorkloadException not a positive number, or one beyond 10^21
      */
     public Budget withLatencyMs(double limit) {
         return new Budget(memoryBytes, positive(limit, "latency_ms"), Collections.<String, Double>emptyMap(),
@@ -74,7 +75,7 @@ public final class Budget {
     /**
      * The same with a limit of latency for one model; it replaces one for every model.
      *
-     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
+     * @throws WorkloadException not a positive number, or one beyond 10^21
      */
     public Budget withLatencyMs(String model, double limit) {
         Map<String, Double> limits = new LinkedHashMap<>(latencyByModel);
@@ -114,7 +115,7 @@ public final class Budget {
     /**
      * The same with a limit of compute: CPU cores' worth, sum over models of rate x threads x latency.
      *
-     * @throws WorkloadException not a positive number, or one beyond {@link Bounds#SUM}
+     * @throws WorkloadException not a positive number, or one beyond 10^21
      */
     public Budget withCores(double limit) {
         return new Budget(memoryBytes, latencyMs, latencyByModel, quantile, quantileByModel,

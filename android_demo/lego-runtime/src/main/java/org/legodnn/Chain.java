@@ -3,7 +3,6 @@ package org.legodnn;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -16,11 +15,11 @@ import java.util.Map;
  */
 final class Chain {
     private final Store store;
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final Map<String, ByteBuffer> tensors;
-    private final Map<Choice, Piece> loaded = new HashMap<>();
+    private final Map<Choice, Piece> loaded = new LinkedHashMap<>();
 
-    Chain(Store store, Executor executor) {
+    Chain(Store store, BlockExecutor executor) {
         this.store = store;
         this.executor = executor;
         this.tensors = Buffers.allocate(store.manifest());
@@ -58,7 +57,7 @@ final class Chain {
     }
 
     /** Those of the choices that are not loaded. */
-    List<Choice> toLoad(Collection<Choice> choices) {
+    private List<Choice> toLoad(Collection<Choice> choices) {
         List<Choice> missing = new ArrayList<>(choices);
         missing.removeAll(loaded.keySet());
         return missing;
@@ -115,6 +114,19 @@ final class Chain {
             buffers[i] = tensors.get(names.get(i));
         }
         return buffers;
+    }
+
+    /** All that is loaded. */
+    List<Choice> loaded() {
+        return new ArrayList<>(loaded.keySet());
+    }
+
+    /** Let go of one choice, of which no composition may be run any more. */
+    void drop(Choice choice) {
+        Piece piece = loaded.remove(choice);
+        if (piece != null) {
+            piece.close();
+        }
     }
 
     /** Let go of everything but some choices; only compositions of these may be run again. */

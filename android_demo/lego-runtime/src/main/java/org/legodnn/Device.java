@@ -27,7 +27,7 @@ public final class Device {
     private Device() {}
 
     /** The architecture, the processor, usable cores, and what runs the blocks. */
-    public static Fingerprint fingerprint(Executor executor) {
+    public static Fingerprint fingerprint(BlockExecutor executor) {
         return new Fingerprint(System.getProperty("os.arch", "unknown"), cpu(),
                 Runtime.getRuntime().availableProcessors(), executor.name());
     }
@@ -37,8 +37,8 @@ public final class Device {
     }
 
     /**
-     * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first, so
-     * a name made of one core would be that of many phones.
+     * The processor's name, then what its cores are. ARM's 64-bit kernels name cores by numbers, a little core first,
+     * so a name made of one core would be that of many phones.
      *
      * @param cpuinfo the kernel's list of cores
      * @param cpus the kernel's folder of cores, which tells how fast each may run
@@ -102,7 +102,8 @@ public final class Device {
         }
     }
 
-    private static String firstLine(File file) {
+    /** The first line of a file; null where it cannot be read. */
+    static String firstLine(File file) {
         try (BufferedReader in = reader(file)) {
             return in.readLine();
         } catch (IOException e) {

@@ -2,6 +2,8 @@ package org.legodnn;
 
 import java.util.List;
 
+import org.legodnn.internal.Text;
+
 /** Checks of a table's figures, which throw a WorkloadException: all are numbers, and small enough for exact sums. */
 final class Figures {
     /** The greatest size of a figure for which no other is said. */

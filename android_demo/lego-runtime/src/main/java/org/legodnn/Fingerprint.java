@@ -1,18 +1,14 @@
 package org.legodnn;
 
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.JsonObject;
 
 /** What measurements hold for: another CPU, core count, architecture or executor needs another profile. */
 public final class Fingerprint {
-    /** Architecture, such as "aarch64". */
-    public final String machine;
-    /** The processor's name. */
-    public final String cpu;
-    /** Cores that the process may use. */
-    public final int cores;
-    /** What runs the blocks; see {@link Executor#name}. */
-    public final String executor;
+    final String machine;
+    final String cpu;
+    final int cores;
+    final String executor;
 
     /**
      * @param machine architecture, such as "aarch64"
@@ -65,5 +61,25 @@ public final class Fingerprint {
     @Override
     public String toString() {
         return cpu + " (" + machine + "), " + cores + " cores, " + executor;
+    }
+
+    /** Architecture, such as "aarch64". */
+    public String machine() {
+        return machine;
+    }
+
+    /** The processor's name. */
+    public String cpu() {
+        return cpu;
+    }
+
+    /** Cores that the process may use. */
+    public int cores() {
+        return cores;
+    }
+
+    /** What runs the blocks; see {@link BlockExecutor#name}. */
+    public String executor() {
+        return executor;
     }
 }

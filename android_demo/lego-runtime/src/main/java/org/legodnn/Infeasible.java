@@ -4,8 +4,9 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** Why there is no plan. */
 public final class Infeasible {

@@ -1,21 +1,27 @@
 package org.legodnn;
 
+import java.util.Arrays;
+
 /**
  * A model input, layout HWC, and how to make it from pixels: scale 0..255 to {@code low..high}, subtract the mean,
  * divide by the standard deviation (empty: 0 and 1; one value stands for all channels).
  */
 public final class InputSpec extends TensorSpec {
-    /** What 0 and 255 become. */
-    public final double low, high;
-
     private final String fit;
+    private final int fill;
+    private final double low;
+    private final double high;
     private final double[] mean;
     private final double[] std;
 
-    /** @param fit how pictures of other proportions are brought to the shape; "none" if the input is no picture */
-    InputSpec(String name, int[] shape, String fit, double low, double high, double[] mean, double[] std) {
+    /**
+     * @param fit how pictures of other proportions are brought to the shape; "none" if the input is no picture
+     * @param fill the value of a letterbox's margins, 0 to 255
+     */
+    InputSpec(String name, int[] shape, String fit, int fill, double low, double high, double[] mean, double[] std) {
         super(name, shape);
         this.fit = fit;
+        this.fill = fill;
         this.low = low;
         this.high = high;
         this.mean = mean.clone();
@@ -33,26 +39,89 @@ public final class InputSpec extends TensorSpec {
     }
 
     /**
-     * The input that a picture of any size makes: resized as the store says (bilinear-antialias, see docs/store.md), then
-     * as {@link #fromPixels}.
+     * The input that a picture of any size makes: stretched, cropped or letterboxed as the store says
+     * (bilinear-antialias, see docs/store.md), then as {@link #fromPixels}. To the bit what the Python package makes of
+     * it.
      *
      * @param pixels 0..255, height x width x as many channels as the model takes
-     * @throws InputException another number of pixels, the model takes no pictures, or none that are stretched
+     * @throws InputException another number of pixels, or the model takes no pictures
      */
     public float[] fromPicture(int[] pixels, int height, int width) {
+        int[] shape = pictureShape();
+        int channels = shape[2];
+        if (height < 1 || width < 1 || pixels.length != (long) height * width * channels) {
+            throw new InputException(this + " takes " + channels + " values for each of " + height + " x " + width
+                    + " pixels, got " + pixels.length);
+        }
+        if (fit.equals("crop")) {
+            double part = Math.min((double) height / shape[0], (double) width / shape[1]);
+            double rows = (height - shape[0] * part) / 2;
+            double columns = (width - shape[1] * part) / 2;
+            return fromPixels(Resize.resize(pixels, height, width, channels, rows, columns, shape[0], shape[1]));
+        }
+        if (fit.equals("letterbox")) {
+            double scale = Math.min((double) shape[0] / height, (double) shape[1] / width);
+            int inHeight = Math.max(1, (int) Math.rint(height * scale));
+            int inWidth = Math.max(1, (int) Math.rint(width * scale));
+            int[] inside = Resize.resize(pixels, height, width, channels, inHeight, inWidth);
+            return fromPixels(framed(inside, inHeight, inWidth));
+        }
+        return fromPixels(Resize.resize(pixels, height, width, channels, shape[0], shape[1]));
+    }
+
+    /** Pixels in the middle of the model's size, with the store's margins around them. */
+    private int[] framed(int[] pixels, int height, int width) {
+        int[] shape = shape();
+        int[] framed = new int[shape[0] * shape[1] * shape[2]];
+        Arrays.fill(framed, fill);
+        int above = (shape[0] - height) / 2;
+        int before = (shape[1] - width) / 2;
+        int row = width * shape[2];
+        for (int y = 0; y < height; y++) {
+            System.arraycopy(pixels, y * row, framed, ((above + y) * shape[1] + before) * shape[2], row);
+        }
+        return framed;
+    }
+
+    private int[] pictureShape() {
         int[] shape = shape();
         if (shape.length != 3 || fit.equals("none")) {
             throw new InputException(this + " is no picture");
         }
-        if (!fit.equals("stretch")) {
-            throw new InputException("the store brings pictures to " + this + " by " + fit
-                    + ", which this library does not do: resize them yourself, and use fromPixels");
+        return shape;
+    }
+
+    /**
+     * The input that a picture of any size makes whose pixels are packed as {@code android.graphics.Color} has them, 8
+     * bits each of alpha, red, green and blue from the highest; then as {@link #fromPicture}. A model of one channel
+     * gets the luma that the Python package gives it, one of three no alpha.
+     *
+     * @param argb height x width, not premultiplied
+     * @throws InputException another number of pixels, or the model takes no pictures
+     */
+    public float[] fromArgb(int[] argb, int height, int width) {
+        int channels = pictureShape()[2];
+        if (argb.length != (long) height * width) {
+            throw new InputException("a picture of " + height + " x " + width + " has " + (long) height * width
+                    + " pixels, got " + argb.length);
         }
-        if (height < 1 || width < 1 || pixels.length != (long) height * width * shape[2]) {
-            throw new InputException(this + " takes " + shape[2] + " values for each of " + height + " x " + width
-                    + " pixels, got " + pixels.length);
+        int[] pixels = new int[argb.length * channels];
+        for (int i = 0; i < argb.length; i++) {
+            int red = argb[i] >> 16 & 255;
+            int green = argb[i] >> 8 & 255;
+            int blue = argb[i] & 255;
+            if (channels == 1) {
+                pixels[i] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16; // ITU-R 601, as Pillow has it
+                continue;
+            }
+            pixels[i * channels] = red;
+            pixels[i * channels + 1] = green;
+            pixels[i * channels + 2] = blue;
+            if (channels == 4) {
+                pixels[i * channels + 3] = argb[i] >>> 24;
+            }
         }
-        return fromPixels(Resize.resize(pixels, height, width, shape[2], shape[0], shape[1]));
+        return fromPicture(pixels, height, width);
     }
 
     /**
@@ -77,5 +146,15 @@ public final class InputSpec extends TensorSpec {
             }
         }
         return values;
+    }
+
+    /** What 0 becomes. */
+    public double low() {
+        return low;
+    }
+
+    /** What 255 becomes. */
+    public double high() {
+        return high;
     }
 }

@@ -1,23 +1,17 @@
 package org.legodnn;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.JsonObject;
 
 /** Latency of one option at one thread count, in milliseconds, over runs spread over the whole profiling. */
 public final class Latency {
-    /** Thread count. */
-    public final int threads;
-    /** How often it was timed. */
-    public final int runs;
-    /** Least. */
-    public final double minMs;
-    /** Median. */
-    public final double medianMs;
-    /** 95th percentile. */
-    public final double p95Ms;
-    /** The first run after loading; null if it was not measured. */
-    public final Double firstMs;
+    final int threads;
+    final int runs;
+    final double minMs;
+    final double medianMs;
+    final double p95Ms;
+    final Double firstMs;
 
     Latency(int threads, int runs, double minMs, double medianMs, double p95Ms, Double firstMs) {
         this.threads = threads;
@@ -41,5 +35,35 @@ public final class Latency {
         JsonObject json = new JsonObject().put("threads", threads).put("runs", runs).put("min_ms", minMs)
                 .put("median_ms", medianMs).put("p95_ms", p95Ms);
         return firstMs == null ? json : json.put("first_ms", firstMs);
+    }
+
+    /** Thread count. */
+    public int threads() {
+        return threads;
+    }
+
+    /** How often it was timed. */
+    public int runs() {
+        return runs;
+    }
+
+    /** Least. */
+    public double minMs() {
+        return minMs;
+    }
+
+    /** Median. */
+    public double medianMs() {
+        return medianMs;
+    }
+
+    /** 95th percentile. */
+    public double p95Ms() {
+        return p95Ms;
+    }
+
+    /** The first run after loading; null if it was not measured. */
+    public Double firstMs() {
+        return firstMs;
     }
 }

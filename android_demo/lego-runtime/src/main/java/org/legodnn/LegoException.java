@@ -12,7 +12,7 @@ package org.legodnn;
  *     InfeasibleException    no combination of blocks holds the limits
  *   InputException           an inference request that the model cannot take
  *   SuspendedException       the plan has no room for this model at the moment
- *   ExecutionException       an inference failed while it ran
+ *   InferenceException       an inference failed while it ran
  * </pre>
  *
  * A message is one or two lines: what is wrong, where, and what to do. When one is thrown nothing has been written and

@@ -2,16 +2,15 @@ package org.legodnn;
 
 /** One model of a runtime: its store, what a device measured of it, and what is asked of it. Immutable. */
 public final class LegoModel {
-    /** The store. */
-    public final Store store;
-    /** What was measured of it. */
-    public final Profile profile;
-    /** Its name, weight and limits, and every option's figures. */
-    public final ModelTable table;
-    /** Whether a profile of another device will do. */
-    public final boolean anyDevice;
+    final Store store;
+    final Profile profile;
+    final ModelTable table;
+    final boolean anyDevice;
+    /** The tails that the table was made with, by which those are known that the application has set itself. */
+    final Tails profiledTails;
 
-    private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice) {
+    private LegoModel(Store store, Profile profile, ModelTable table, boolean anyDevice, Tails profiledTails) {
+        this.profiledTails = profiledTails;
         this.store = store;
         this.profile = profile;
         this.table = table;
@@ -27,16 +26,17 @@ public final class LegoModel {
      * @throws WorkloadException a figure makes no sense
      */
     public static LegoModel of(Store store, Profile profile) {
-        return new LegoModel(store, profile, ModelTable.fromStore(store, profile), false);
+        ModelTable table = ModelTable.fromStore(store, profile);
+        return new LegoModel(store, profile, table, false, table.tails);
     }
 
     /**
-     * The same with another table, such as {@code model.withTable(model.table.withWeight(2).withLatencyMs(8))}.
+     * The same with another table, such as {@code model.withTable(model.table().withWeight(2).withLatencyMs(8))}.
      *
      * @param other made of this one
      */
     public LegoModel withTable(ModelTable other) {
-        return new LegoModel(store, profile, other, anyDevice);
+        return new LegoModel(store, profile, other, anyDevice, profiledTails);
     }
 
     /**
@@ -44,6 +44,26 @@ public final class LegoModel {
      * For a first start, until this device has been profiled.
      */
     public LegoModel onAnyDevice() {
-        return new LegoModel(store, profile, table, true);
+        return new LegoModel(store, profile, table, true, profiledTails);
+    }
+
+    /** The store. */
+    public Store store() {
+        return store;
+    }
+
+    /** What was measured of it. */
+    public Profile profile() {
+        return profile;
+    }
+
+    /** Its name, weight and limits, and every option's figures. */
+    public ModelTable table() {
+        return table;
+    }
+
+    /** Whether a profile of another device will do. */
+    public boolean anyDevice() {
+        return anyDevice;
     }
 }

@@ -2,63 +2,51 @@ package org.legodnn;
 
 import java.io.Closeable;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
+import org.legodnn.internal.Text;
+
 /**
  * The object an application talks to: several models under one budget.
  *
  * <pre>
- * try (LegoRuntime runtime = LegoRuntime.open(stores, profiles)) {
- *     float[] logits = runtime.infer("vgg16", image);
+ * try (LegoRuntime runtime = LegoRuntime.builder().addModel(faces, ofFaces).addModel(scenes, ofScenes).build()) {
+ *     float[] scores = runtime.infer("faces", image);
  *     runtime.setBudget(Budget.none().withMemoryBytes(2_000_000)); // re-plans and switches the blocks that change
  * }
  * </pre>
  *
  * Safe for several threads: inferences go on while the budget changes, and one that runs ends on the composition that
  * it started with. If a new budget cannot be held or a block cannot be loaded, the setter throws and everything stays
- * as it was.
+ * as it was. What waits, loads or infers is for worker threads; what only tells is for any.
  */
 public final class LegoRuntime implements Closeable {
+    private static final Map<String, Double> NO_FACTORS = Collections.emptyMap();
+
     private final Map<String, RunningModel> models = new LinkedHashMap<>();
     private final Scheduler scheduler;
+    private final BlockSwitcher switcher = new BlockSwitcher(models);
     private final long baseMemoryBytes;
     /** Held while the plan changes. */
     private final Object changing = new Object();
-    private Map<String, Double> slowdown = Collections.emptyMap();
-    /** What the application asked for, and what the device can spare besides; null if that is not known. */
-    private Budget asked;
-    private Long spareBytes;
+    private Map<String, Double> slowdown = NO_FACTORS;
+    private Map<String, Double> tail = NO_FACTORS;
     private volatile Plan plan;
-    private volatile Switch lastSwitch;
+    private volatile PlanSwitch lastSwitch;
+    private volatile InferenceListener listener;
 
-    /**
-     * Plan for a budget, and load.
-     *
-     * @param executor what loads options
-     * @param models the models, each of a name of its own
-     * @param charge what leaving a running plan costs; {@link SwitchCharge#NONE} for nothing
-     * @param budget the first budget
-     * @throws ProfileException a profile is of another device
-     * @throws StoreException a file was damaged since its store was opened
-     * @throws InfeasibleException no combination of blocks holds the budget
-     */
-    public LegoRuntime(Executor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
-        List<ModelTable> tables = new ArrayList<>();
+    LegoRuntime(BlockExecutor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
         for (LegoModel model : models) {
             if (!model.anyDevice) {
                 model.profile.checkDevice(Device.fingerprint(executor));
             }
-            tables.add(model.table);
         }
-        scheduler = new Scheduler(tables, charge);
-        asked = budget;
+        scheduler = new Scheduler(WorkloadTables.of(models), charge);
         long start = System.nanoTime();
         Plan first = scheduler.plan(budget);
         baseMemoryBytes = Device.MEMORY.processBytes();
@@ -76,21 +64,9 @@ public final class LegoRuntime implements Closeable {
         }
     }
 
-    /**
-     * A runtime by TensorFlow Lite, without limits.
-     *
-     * @param stores the models' stores, whose names differ
-     * @param profiles what this device measured of them, in the same order
-     */
-    public static LegoRuntime open(List<Store> stores, List<Profile> profiles) {
-        if (stores.size() != profiles.size()) {
-            throw new WorkloadException(stores.size() + " stores but " + profiles.size() + " profiles were given");
-        }
-        List<LegoModel> models = new ArrayList<>();
-        for (int i = 0; i < stores.size(); i++) {
-            models.add(LegoModel.of(stores.get(i), profiles.get(i)));
-        }
-        return new LegoRuntime(new TfLiteExecutor(), models, SwitchCharge.NONE, Budget.none());
+    /** A runtime of models that are to be added. */
+    public static RuntimeBuilder builder() {
+        return new RuntimeBuilder();
     }
 
     /** The scheduler; may be asked for other plans than the running one. */
@@ -98,23 +74,37 @@ public final class LegoRuntime implements Closeable {
         return scheduler;
     }
 
-    /** The running plan. */
+    /**
+     * The running plan.
+     *
+     * @throws ClosedException this runtime is closed
+     */
     public Plan plan() {
         Plan running = plan;
         if (running == null) {
-            throw new InputException("this runtime is closed; open a new one");
+            throw new ClosedException("this runtime is closed; open a new one");
         }
         return running;
     }
 
-    /** The budget of the running plan: what was asked for, less what the device cannot spare. */
+    /** The budget of the running plan. */
     public Budget budget() {
         return plan().budget();
     }
 
     /** What the last change of plan did. */
-    public Switch lastSwitch() {
+    public PlanSwitch lastSwitch() {
         return lastSwitch;
+    }
+
+    /** Tell of every inference from now on; null for no one. A {@code Governor} uses this while it runs. */
+    public void setInferenceListener(InferenceListener next) {
+        listener = next;
+    }
+
+    /** Who is told of inferences; null for no one. */
+    public InferenceListener inferenceListener() {
+        return listener;
     }
 
     /**
@@ -126,68 +116,80 @@ public final class LegoRuntime implements Closeable {
     }
 
     /**
-     * Re-plan for another budget, and switch the blocks that change; if that fails nothing changes.
+     * The memory of what is loaded but does not run, as profiled. What a switch replaces stays loaded for the way back,
+     * as far as the budget's limit of memory allows, and never more than the running plan itself holds.
+     */
+    public long keptBytes() {
+        synchronized (changing) {
+            return switcher.keptBytes();
+        }
+    }
+
+    /**
+     * Keep what does not run only as far as it and the running plan hold no more than so many bytes together, from now
+     * on; the budget limits it as well. 0 lets go of all of it.
+     */
+    public void keepWithin(long bytes) {
+        synchronized (changing) {
+            switcher.keepWithin(bytes, plan());
+        }
+    }
+
+    /**
+     * Re-plan for another budget, and switch the blocks that change; if that fails nothing changes. Slow-downs and
+     * tails stay what they were.
      *
      * @throws InfeasibleException no combination of blocks holds it
      * @throws WorkloadException it makes no sense
      * @throws StoreException a block cannot be loaded
+     * @throws ClosedException this runtime is closed
      */
-    public Switch setBudget(Budget budget) {
+    public PlanSwitch setBudget(Budget budget) {
         synchronized (changing) {
-            return replan(budget, slowdown);
+            return replan(budget, slowdown, tail);
         }
     }
 
-    /**
-     * Re-plan for a budget and slow-downs (by model, how many times slower it runs than profiled), and switch; if that
-     * fails nothing changes. Later budgets keep the slow-downs. Throws what {@link #setBudget} does.
-     */
-    public Switch replan(Budget budget, Map<String, Double> slowdown) {
-        synchronized (changing) {
-            Plan running = plan();
-            long start = System.nanoTime();
-            Switch done = goTo(planWithin(budget, spareBytes, running, slowdown), start);
-            this.asked = budget;
-            this.slowdown = new LinkedHashMap<>(slowdown);
-            return done;
-        }
+    /** Re-plan for a budget and slow-downs, without tails: see {@link #replan(Budget, Map, Map)}. */
+    public PlanSwitch replan(Budget budget, Map<String, Double> slowdown) {
+        return replan(budget, slowdown, NO_FACTORS);
     }
 
     /**
-     * Re-plan for the memory that the device can spare at the moment, and switch; if that fails nothing changes. It
-     * limits memory beside the budget, which stays what it was, until another value is set. Where not even the smallest
-     * plan that holds the budget's other limits fits, that one runs: there is nothing smaller to go to, and the models
-     * are needed. (Best-effort models are suspended before.) {@link MemoryMonitor} calls this.
+     * Re-plan for a budget and for how much slower than profiled models run now, and switch; if that fails nothing
+     * changes. Later budgets keep the slow-downs. Throws what {@link #setBudget} does.
      *
-     * @param bytes what all models together may hold; null for no limit of the device's
-     * @throws WorkloadException not positive
-     * @throws StoreException a block cannot be loaded
+     * @param slowdown by model, its latency now divided by its profiled latency
+     * @param tail by model, how many times longer than planned its slowest inferences take; see {@link Scheduler}
      */
-    public Switch setSpareMemory(Long bytes) {
+    public PlanSwitch replan(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
         synchronized (changing) {
             Plan running = plan();
             long start = System.nanoTime();
-            Switch done = goTo(planWithin(asked, bytes, running, slowdown), start);
-            spareBytes = bytes;
-            return done;
+            Plan next = scheduler.plan(budget, running, slowdown, Scheduler.DEADLINE_MS, tail);
+            return goTo(next, start, slowdown, tail);
         }
     }
 
-    /** The best plan for a budget and for what the device can spare, or the smallest for the budget alone. */
-    private Plan planWithin(Budget budget, Long spare, Plan running, Map<String, Double> slowdown) {
-        Long own = budget.memoryBytes();
-        if (spare == null || own != null && own <= spare) {
-            return scheduler.plan(budget, running, slowdown);
-        }
-        try {
-            return scheduler.plan(budget.withMemoryBytes(spare), running, slowdown);
-        } catch (InfeasibleException e) {
-            for (Limit limit : e.report().limits()) {
-                if (limit.kind == Limit.Kind.MEMORY && limit.needed != null && (own == null || limit.needed <= own)) {
-                    return scheduler.plan(budget.withMemoryBytes(limit.needed.longValue()), running, slowdown);
+    /**
+     * Like {@link #replan(Budget, Map, Map)}; but where no plan holds the budget, switch to the one that comes nearest.
+     *
+     * @return null if the plan that now runs holds the budget; else why no plan does, and the report's nearest one runs
+     * @throws InfeasibleException there is not even a nearest one
+     */
+    public Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
+        synchronized (changing) {
+            long start = System.nanoTime();
+            try {
+                replan(budget, slowdown, tail);
+                return null;
+            } catch (InfeasibleException e) {
+                if (e.report().nearest() == null) {
+                    throw e;
                 }
+                goTo(e.report().nearest(), start, slowdown, tail);
+                return e.report();
             }
-            return scheduler.plan(budget, running, slowdown); // it is the budget that cannot be held, and that says so
         }
     }
 
@@ -196,8 +198,9 @@ public final class LegoRuntime implements Closeable {
      *
      * @throws WorkloadException it was made for other stores
      * @throws StoreException a block cannot be loaded
+     * @throws ClosedException this runtime is closed
      */
-    public Switch setPlan(Plan plan) {
+    public PlanSwitch setPlan(Plan plan) {
         synchronized (changing) {
             plan();
             for (RunningModel model : models.values()) {
@@ -211,65 +214,22 @@ public final class LegoRuntime implements Closeable {
                             + "'; make one with Scheduler or `legodnn plan`");
                 }
             }
-            Switch done = goTo(plan, System.nanoTime());
-            asked = plan.budget();
-            return done;
+            return goTo(plan, System.nanoTime());
         }
+    }
+
+    private PlanSwitch goTo(Plan next, long start, Map<String, Double> slowdown, Map<String, Double> tail) {
+        PlanSwitch done = goTo(next, start);
+        this.slowdown = new LinkedHashMap<>(slowdown);
+        this.tail = new LinkedHashMap<>(tail);
+        return done;
     }
 
     /** Switch to a plan that was sought since `start`; if that fails everything is put back. */
-    private Switch goTo(Plan next, long start) {
-        long planned = System.nanoTime();
-        List<Change> changes = changes(next);
-        List<Change> done = new ArrayList<>();
-        try {
-            for (Change change : changes) {
-                models.get(change.model).change(change.after, next.get(change.model), change.beside);
-                done.add(change);
-            }
-        } catch (RuntimeException | Error e) {
-            putBack(done, e);
-            throw e;
-        }
-        List<String> loaded = new ArrayList<>();
-        List<String> dropped = new ArrayList<>();
-        for (Change change : changes) {
-            loaded.addAll(change.names(change.after, change.before));
-            dropped.addAll(change.names(change.before, change.after));
-        }
-        for (RunningModel model : models.values()) {
-            model.claim(next.get(model.name));
-        }
+    private PlanSwitch goTo(Plan next, long start) {
+        lastSwitch = switcher.goTo(next, plan, start);
         plan = next;
-        long end = System.nanoTime();
-        lastSwitch = new Switch(loaded, dropped, (planned - start) / 1e6, (end - planned) / 1e6);
         return lastSwitch;
-    }
-
-    private void putBack(List<Change> done, Throwable failure) {
-        Plan old = plan;
-        for (int i = done.size() - 1; i >= 0 && old != null; i--) {
-            Change change = done.get(i);
-            try {
-                models.get(change.model).change(change.before, old.get(change.model), change.beside);
-            } catch (RuntimeException | Error e) {
-                failure.addSuppressed(e); // that model stands still; its inferences say why
-            }
-        }
-    }
-
-    /** What a plan changes, in the order in which it is done. */
-    private List<Change> changes(Plan next) {
-        List<Change> changes = new ArrayList<>();
-        long used = 0;
-        for (RunningModel model : models.values()) {
-            used += model.bytes(model.choices());
-            Change change = model.changeTo(next.get(model.name));
-            if (change != null) {
-                changes.add(change);
-            }
-        }
-        return Change.inOrder(changes, used, next.budget().memoryBytes());
     }
 
     /**
@@ -280,19 +240,31 @@ public final class LegoRuntime implements Closeable {
      * @return the output, flat, without a batch dimension
      * @throws InputException unknown model, wrong size, NaN, or several inputs or outputs
      * @throws SuspendedException the plan has no room for this model at the moment
-     * @throws ExecutionException it failed while it ran; the next may well do
+     * @throws InferenceException it failed while it ran; the next may well do
+     * @throws ClosedException this runtime is closed
      */
     public float[] infer(String model, float[] input) {
+        Manifest manifest = running(model).store.manifest();
+        Requests.checkSingle(model, manifest);
+        float[] output = new float[manifest.specs.get(manifest.outputs.get(0)).elements()];
+        infer(model, input, output);
+        return output;
+    }
+
+    /**
+     * The same into an array of the caller's, which must have as many elements as the output; allocates nothing large.
+     */
+    public void infer(String model, float[] input, float[] output) {
         RunningModel running = running(model);
         Manifest manifest = running.store.manifest();
-        if (manifest.inputs.size() != 1 || manifest.outputs.size() != 1) {
-            throw new InputException("'" + model + "' has " + manifest.inputs.size() + " inputs and "
-                    + manifest.outputs.size() + " outputs; give and take buffers by name");
+        Requests.checkSingle(model, manifest);
+        TensorSpec spec = manifest.specs.get(manifest.outputs.get(0));
+        if (output.length != spec.elements()) {
+            throw new InputException("'" + model + "' gives " + spec.elements() + " values as " + spec + ", and "
+                    + output.length + " were asked for");
         }
-        FloatBuffer in = checked(model, manifest.inputs.get(0), FloatBuffer.wrap(input));
-        float[] output = new float[manifest.specs.get(manifest.outputs.get(0)).elements()];
-        running.infer(new FloatBuffer[] {in}, new FloatBuffer[] {FloatBuffer.wrap(output)});
-        return output;
+        FloatBuffer in = Requests.checked(model, manifest.inputs.get(0), FloatBuffer.wrap(input));
+        run(running, new FloatBuffer[] {in}, new FloatBuffer[] {FloatBuffer.wrap(output)});
     }
 
     /**
@@ -308,28 +280,30 @@ public final class LegoRuntime implements Closeable {
 
     /** Like {@link #infer(String, Map)}; the answer says also what ran and how long. */
     public Inference run(String model, Map<String, ByteBuffer> inputs) {
+        return run(model, inputs, Requests.newOutputs(running(model).store.manifest()));
+    }
+
+    /**
+     * The same into buffers of the caller's.
+     *
+     * @param outputs one for each output by name, which is filled from position to limit in its own byte order and
+     *     otherwise left as it is
+     */
+    public Inference run(String model, Map<String, ByteBuffer> inputs, Map<String, ByteBuffer> outputs) {
         RunningModel running = running(model);
         Manifest manifest = running.store.manifest();
-        FloatBuffer[] in = new FloatBuffer[manifest.inputs.size()];
-        for (int i = 0; i < in.length; i++) {
-            InputSpec spec = manifest.inputs.get(i);
-            ByteBuffer given = inputs.get(spec.name);
-            if (given == null || inputs.size() != in.length) {
-                throw new InputException("'" + model + "' takes the inputs " + Text.list(manifest.inputs) + "; got "
-                        + Text.list(inputs.keySet()));
-            }
-            in[i] = checked(model, spec, given.duplicate().order(given.order()).asFloatBuffer());
-        }
-        Map<String, ByteBuffer> outputs = new LinkedHashMap<>();
-        FloatBuffer[] out = new FloatBuffer[manifest.outputs.size()];
-        for (int i = 0; i < out.length; i++) {
-            TensorSpec spec = manifest.specs.get(manifest.outputs.get(i));
-            ByteBuffer buffer = ByteBuffer.allocateDirect(spec.bytes()).order(ByteOrder.nativeOrder());
-            outputs.put(spec.name, buffer);
-            out[i] = buffer.asFloatBuffer();
-        }
-        RunningModel.Ran ran = running.infer(in, out);
+        FloatBuffer[] in = Requests.inputs(model, manifest, inputs);
+        RunningModel.Ran ran = run(running, in, Requests.outputs(model, manifest, outputs));
         return new Inference(outputs, ran.plan, ran.latencyMs);
+    }
+
+    private RunningModel.Ran run(RunningModel running, FloatBuffer[] in, FloatBuffer[] out) {
+        RunningModel.Ran ran = running.infer(in, out);
+        InferenceListener told = listener;
+        if (told != null) {
+            told.onInference(ran.plan, ran.latencyMs);
+        }
+        return ran;
     }
 
     private RunningModel running(String model) {
@@ -339,23 +313,6 @@ public final class LegoRuntime implements Closeable {
         }
         plan();
         return running;
-    }
-
-    /** NaN is refused because a network may well turn it into an ordinary answer: ReLU makes zeros of it. */
-    private static FloatBuffer checked(String model, InputSpec spec, FloatBuffer values) {
-        if (values.remaining() != spec.elements()) {
-            throw new InputException("'" + model + "' takes " + spec.elements() + " float32 values as " + spec
-                    + ", got " + values.remaining());
-        }
-        float check = 0;
-        for (int i = values.position(); i < values.limit(); i++) {
-            check += values.get(i) * 0; // NaN for what is infinite, and for NaN
-        }
-        if (check != 0) {
-            throw new InputException("'" + model + "' got NaN or infinity in " + spec
-                    + "; check what the picture was made from");
-        }
-        return values;
     }
 
     /** Let go of all pieces; inferences that run are waited for. */

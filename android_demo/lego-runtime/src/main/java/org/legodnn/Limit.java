@@ -4,7 +4,8 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.Locale;
 
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.JsonObject;
 
 /** One limit in a report. */
 public final class Limit {
@@ -20,18 +21,12 @@ public final class Limit {
         ACCURACY
     }
 
-    /** Which limit. */
-    public final Kind kind;
-    /** Whose, for latency and accuracy; else null. */
-    public final String model;
-    /** The share of inferences that a limit of latency is for; null for other limits. */
-    public final Double quantile;
-    /** Its value. */
-    public final double limit;
-    /** The least change of this limit alone that lets a plan exist, as its new value; null if no value of it does. */
-    public final Double needed;
-    /** Whether it belongs to the set of limits that cannot hold together. */
-    public final boolean clashes;
+    final Kind kind;
+    final String model;
+    final Double quantile;
+    final double limit;
+    final Double needed;
+    final boolean clashes;
 
     Limit(Kind kind, String model, Double quantile, double limit, Double needed, boolean clashes) {
         this.kind = kind;
@@ -85,5 +80,35 @@ public final class Limit {
     JsonObject toJson() {
         return new JsonObject().put("kind", kindName()).put("model", model).put("quantile", quantile).put("limit", limit)
                 .put("needed", needed).put("clashes", clashes);
+    }
+
+    /** Which limit. */
+    public Kind kind() {
+        return kind;
+    }
+
+    /** Whose, for latency and accuracy; else null. */
+    public String model() {
+        return model;
+    }
+
+    /** The share of inferences that a limit of latency is for; null for other limits. */
+    public Double quantile() {
+        return quantile;
+    }
+
+    /** Its value. */
+    public double limit() {
+        return limit;
+    }
+
+    /** The least change of this limit alone that lets a plan exist, as its new value; null if no value of it does. */
+    public Double needed() {
+        return needed;
+    }
+
+    /** Whether it belongs to the set of limits that cannot hold together. */
+    public boolean clashes() {
+        return clashes;
     }
 }

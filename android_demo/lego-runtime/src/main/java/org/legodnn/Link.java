@@ -1,6 +1,6 @@
 package org.legodnn;
 
-import org.legodnn.json.Bounds;
+import org.legodnn.internal.json.Bounds;
 
 /** A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots. */
 public final class Link {

@@ -10,45 +10,30 @@ import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
 
 /** The content of a store's manifest.json; docs/store.md has the format. */
 public final class Manifest {
     static final String VERSION = "legodnn.store/1";
     private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
 
-    /** The model's name. */
-    public final String name;
-    /** What the model is for, such as "classification". */
-    public final String task;
-    /** Names of its classes; may be empty. */
-    public final List<String> labels;
-    /** The model's inputs. */
-    public final List<InputSpec> inputs;
-    /** Names of the tensors that are its outputs. */
-    public final List<String> outputs;
-    /** In topological order. */
-    public final List<Segment> segments;
-    /** Every input and interface tensor by name, inputs first. */
-    public final Map<String, TensorSpec> specs;
-    /** What accuracy is measured in, such as "top1". */
-    public final String metric;
-    /** What it was measured on. */
-    public final String data;
-    /** The undivided model's accuracy. */
-    public final double originalAccuracy;
-    /** Summed losses and interactions -> accuracy. */
-    public final Link link;
-    /**
-     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation); where
-     * none were measured, the mean absolute error for random ones.
-     */
-    public final double accuracyError;
-    /** How the store was made: versions, seed, the whole recipe. */
-    public final JsonObject built;
+    final String name;
+    final String task;
+    final List<String> labels;
+    final List<InputSpec> inputs;
+    final List<String> outputs;
+    final List<Segment> segments;
+    final Map<String, TensorSpec> specs;
+    final String metric;
+    final String data;
+    final double originalAccuracy;
+    final Link link;
+    final double accuracyError;
+    final JsonObject built;
 
     /**
      * Read a manifest's text.
@@ -105,9 +90,7 @@ public final class Manifest {
                 fields.word("resize", "bilinear-antialias");
             }
             String fit = fields.has("fit") ? fields.word("fit", "stretch", "crop", "letterbox") : "stretch";
-            if (fields.has("fill")) {
-                fields.integer("fill", 0, 255);
-            }
+            int fill = fields.has("fill") ? (int) fields.integer("fill", 0, 255) : 0;
             double[] range = fields.has("range") ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
             double[] mean = fields.has("mean") ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
             double[] std = fields.has("std") ? fields.numbers("std", 0, Bounds.ELEMENTS, Bounds.LEAST_STD, Bounds.SCALE) : new double[0];
@@ -119,12 +102,15 @@ public final class Manifest {
             if (mean.length > 1 && mean.length != channels || std.length > 1 && std.length != channels) {
                 throw fields.error("mean and std of " + name + " must have one value, or one for each channel");
             }
-            found.add(new InputSpec(name, shape, picture ? fit : "none", range[0], range[1], mean, std));
+            found.add(new InputSpec(name, shape, picture ? fit : "none", fill, range[0], range[1], mean, std));
         }
         return Collections.unmodifiableList(found);
     }
 
-    /** Read what a tensor's elements are, and refuse what this library does not run: whole files of integers, packed elsewhere. */
+    /**
+     * Read what a tensor's elements are, and refuse what this library does not run: whole files of integers, packed
+     * elsewhere.
+     */
     private static void floats(Fields fields, String name) {
         String type = fields.has("dtype") ? fields.word("dtype", "float32", "uint8", "int8", "int32", "int64") : "float32";
         double scale = fields.has("scale") ? fields.number("scale", 0, Bounds.QUANTISED_SCALE) : 0;
@@ -324,5 +310,73 @@ public final class Manifest {
             }
         }
         throw new StoreException("the store of " + name + " has no segment '" + wanted + "'");
+    }
+
+    /** The model's name. */
+    public String name() {
+        return name;
+    }
+
+    /** What the model is for, such as "classification". */
+    public String task() {
+        return task;
+    }
+
+    /** Names of its classes; may be empty. */
+    public List<String> labels() {
+        return labels;
+    }
+
+    /** The model's inputs. */
+    public List<InputSpec> inputs() {
+        return inputs;
+    }
+
+    /** Names of the tensors that are its outputs. */
+    public List<String> outputs() {
+        return outputs;
+    }
+
+    /** In topological order. */
+    public List<Segment> segments() {
+        return segments;
+    }
+
+    /** Every input and interface tensor by name, inputs first. */
+    public Map<String, TensorSpec> specs() {
+        return specs;
+    }
+
+    /** What accuracy is measured in, such as "top1". */
+    public String metric() {
+        return metric;
+    }
+
+    /** What it was measured on. */
+    public String data() {
+        return data;
+    }
+
+    /** The undivided model's accuracy. */
+    public double originalAccuracy() {
+        return originalAccuracy;
+    }
+
+    /** Summed losses and interactions -> accuracy. */
+    public Link link() {
+        return link;
+    }
+
+    /**
+     * Nine in ten predictions for compositions that plans are likely to choose are within this (cross-validation);
+     * where none were measured, the mean absolute error for random ones.
+     */
+    public double accuracyError() {
+        return accuracyError;
+    }
+
+    /** How the store was made: versions, seed, the whole recipe; as JSON. */
+    public String built() {
+        return Json.write(built);
     }
 }

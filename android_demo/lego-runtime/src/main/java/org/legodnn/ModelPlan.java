@@ -4,36 +4,25 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.JsonObject;
 
 /** What one model is to run, and what is predicted of it. */
 public final class ModelPlan {
-    /** The model's name in the workload. */
-    public final String name;
-    /** A best-effort model for which there is no room: not loaded, no options; all figures are 0. */
-    public final boolean suspended;
-    /** Thread count of every segment. */
-    public final int threads;
-    /** Block -> option, in topological order. */
-    public final Map<String, String> options;
-    /** Predicted metric. */
-    public final double accuracy;
-    /** Nine in ten such predictions are within it; see {@link Manifest#accuracyError}. */
-    public final double accuracyError;
-    /** Predicted latency of an inference, slow-down included: the median. */
-    public final double latencyMs;
-    /** The limit that held for this model; null for none. */
-    public final Double latencyLimitMs;
-    /** The share of inferences that the limit is for. */
-    public final double quantile;
-    /** What that share of inferences is predicted to take at most; null where that is not known. */
-    public final Double quantileMs;
-    /** Predicted memory, fixed segments included. */
-    public final long memoryBytes;
-    /** Rate x threads x latency; 0 where no rate was given. */
-    public final double cores;
+    final String name;
+    final boolean suspended;
+    final int threads;
+    final Map<String, String> options;
+    final double accuracy;
+    final double accuracyError;
+    final double latencyMs;
+    final Double latencyLimitMs;
+    final double quantile;
+    final Double quantileMs;
+    final long memoryBytes;
+    final double cores;
 
     ModelPlan(String name, boolean suspended, int threads, Map<String, String> options, double accuracy,
             double accuracyError, double latencyMs, Double latencyLimitMs, double quantile, Double quantileMs, long memoryBytes,
@@ -104,5 +93,65 @@ public final class ModelPlan {
                         + " ms)")
                 + (threads == 1 ? "" : ", " + threads + " threads") + ", "
                 + Text.size(memoryBytes) + ":" + (options.isEmpty() ? " no blocks" : chosen);
+    }
+
+    /** The model's name in the workload. */
+    public String name() {
+        return name;
+    }
+
+    /** A best-effort model for which there is no room: not loaded, no options; all figures are 0. */
+    public boolean suspended() {
+        return suspended;
+    }
+
+    /** Thread count of every segment. */
+    public int threads() {
+        return threads;
+    }
+
+    /** Block -> option, in topological order. */
+    public Map<String, String> options() {
+        return options;
+    }
+
+    /** Predicted metric. */
+    public double accuracy() {
+        return accuracy;
+    }
+
+    /** Nine in ten such predictions are within it; see {@link Manifest#accuracyError}. */
+    public double accuracyError() {
+        return accuracyError;
+    }
+
+    /** Predicted latency of an inference, slow-down included: the median. */
+    public double latencyMs() {
+        return latencyMs;
+    }
+
+    /** The limit that held for this model; null for none. */
+    public Double latencyLimitMs() {
+        return latencyLimitMs;
+    }
+
+    /** The share of inferences that the limit is for. */
+    public double quantile() {
+        return quantile;
+    }
+
+    /** What that share of inferences is predicted to take at most; null where that is not known. */
+    public Double quantileMs() {
+        return quantileMs;
+    }
+
+    /** Predicted memory, fixed segments included. */
+    public long memoryBytes() {
+        return memoryBytes;
+    }
+
+    /** Rate x threads x latency; 0 where no rate was given. */
+    public double cores() {
+        return cores;
     }
 }

@@ -6,47 +6,29 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
-import java.util.SortedSet;
 import java.util.TreeMap;
-import java.util.TreeSet;
-
-import org.legodnn.json.Bounds;
 
 /**
  * One model of a workload, as the scheduler sees it: the figures of every option, as plain data. A table is made from a
  * store and its profile, or by hand. It is immutable, and checked whenever one is made.
  */
 public final class ModelTable {
-    /** Unique in the workload. */
-    public final String name;
-    /** The segments with a choice of options, in topological order; there may be none. */
-    public final List<BlockRows> blocks;
-    /** The segments without a choice. */
-    public final List<BlockRows> fixed;
-    /** Turns summed loss into accuracy. */
-    public final Link link;
-    /** Nine in ten predicted accuracies of plans are within it. */
-    public final double accuracyError;
-    /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
-    public final SortedMap<Integer, Double> overheadMs;
-    /** How much longer than the median its slowest inferences take. */
-    public final Tails tails;
-    /** What one unit of its accuracy is worth. */
-    public final double weight;
-    /** Inferences per second; null if unknown. */
-    public final Double rateHz;
-    /** The longest that an inference may take; null for no limit. */
-    public final Double latencyMs;
-    /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
-    public final Double quantile;
-    /** The least predicted accuracy; null for no limit. */
-    public final Double minAccuracy;
-    /** Whether it must run; otherwise it may be suspended when not everything fits. */
-    public final boolean critical;
-    /** The thread count; null leaves it to the scheduler, among those that were profiled. */
-    public final Integer threads;
-    /** The thread counts that a plan may choose from, ascending. */
-    public final List<Integer> threadCounts;
+    final String name;
+    final List<BlockRows> blocks;
+    final List<BlockRows> fixed;
+    final Link link;
+    final double accuracyError;
+    final SortedMap<Integer, Double> overheadMs;
+    final Tails tails;
+    final double slowdown;
+    final double weight;
+    final Double rateHz;
+    final Double latencyMs;
+    final Double quantile;
+    final Double minAccuracy;
+    final boolean critical;
+    final Integer threads;
+    final List<Integer> threadCounts;
 
     /**
      * A table with weight 1, no limits and any thread count.
@@ -72,13 +54,14 @@ public final class ModelTable {
         overheadMs = Collections.unmodifiableSortedMap(new TreeMap<>(draft.overheadMs));
         tails = draft.tails;
         quantile = draft.quantile;
+        slowdown = draft.slowdown;
         weight = draft.weight;
         rateHz = draft.rateHz;
         latencyMs = draft.latencyMs;
         minAccuracy = draft.minAccuracy;
         critical = draft.critical;
         threads = draft.threads;
-        threadCounts = check();
+        threadCounts = TableCheck.threadCounts(this);
     }
 
     /** The parts of a table, while it is being made. */
@@ -91,6 +74,7 @@ public final class ModelTable {
         SortedMap<Integer, Double> overheadMs = new TreeMap<>();
         Tails tails = Tails.NONE;
         Double quantile;
+        double slowdown = 1;
         double weight = 1;
         Double rateHz;
         Double latencyMs;
@@ -112,6 +96,7 @@ public final class ModelTable {
         draft.overheadMs = overheadMs;
         draft.tails = tails;
         draft.quantile = quantile;
+        draft.slowdown = slowdown;
         draft.weight = weight;
         draft.rateHz = rateHz;
         draft.latencyMs = latencyMs;
@@ -122,7 +107,7 @@ public final class ModelTable {
     }
 
     /**
-     * The table of a store, as a device profiled it.
+     * The table of a store, as a device profiled it. Its tail is that of a model which runs after others.
      *
      * @throws ProfileException the profile is of another store, or lacks a measurement
      * @throws WorkloadException a figure makes no sense
@@ -159,7 +144,7 @@ public final class ModelTable {
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
-        draft.tails = Tails.of(profile.tails);
+        draft.tails = Tails.of(profile.tails, 1, Collections.singletonList(Tails.Companion.ANY));
         return new ModelTable(draft);
     }
 
@@ -191,6 +176,17 @@ public final class ModelTable {
     public ModelTable withName(String other) {
         Draft draft = draft();
         draft.name = other;
+        return new ModelTable(draft);
+    }
+
+    /**
+     * The same table of a model that is expected to run so many times slower than profiled, such as beside others.
+     *
+     * @param other what a plan takes for its slow-down unless it is told another
+     */
+    public ModelTable withSlowdown(double other) {
+        Draft draft = draft();
+        draft.slowdown = other;
         return new ModelTable(draft);
     }
 
@@ -257,78 +253,83 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
-    private List<Integer> check() {
-        List<BlockRows> segments = new ArrayList<>(blocks);
-        segments.addAll(fixed);
-        List<String> names = new ArrayList<>();
-        for (BlockRows segment : segments) {
-            names.add(segment.name);
-        }
-        if (segments.size() > Bounds.SEGMENTS) {
-            throw new WorkloadException(name + ": " + segments.size() + " segments are too many: at most "
-                    + Bounds.SEGMENTS + " are planned");
-        }
-        Figures.checkDistinct(names, "model '" + name + "' has two segments called");
-        for (BlockRows segment : segments) {
-            segment.check(name + "/" + segment.name);
-        }
-        int before = 0;
-        for (BlockRows block : blocks) {
-            block.checkInteraction(name + "/" + block.name, before);
-            before = block.options.size();
-        }
-        for (BlockRows one : fixed) {
-            one.checkInteraction(name + "/" + one.name, 0);
-            if (one.options.size() > 1) {
-                throw new WorkloadException(name + "/" + one.name + ": a fixed segment has one option, not "
-                        + one.options.size());
-            }
-        }
-        Figures.checkAbove(weight, name + ": weight", Figures.MOST);
-        Figures.checkRange(accuracyError, name + ": accuracy_error", 0, Figures.MOST);
-        tails.check(name);
-        for (double overhead : overheadMs.values()) {
-            Figures.checkRange(overhead, name + ": overhead_ms", 0, Figures.MOST_MS);
-        }
-        for (double x : link.x()) {
-            Figures.checkFinite(x, name + ": a knot of its link");
-        }
-        for (double y : link.y()) {
-            Figures.checkFinite(y, name + ": a value of its link");
-        }
-        if (rateHz != null) {
-            Figures.checkRange(rateHz, name + ": rate_hz", 0, Figures.MOST);
-        }
-        if (latencyMs != null) {
-            Figures.checkAbove(latencyMs, name + ": latency_ms", Figures.MOST);
-        }
-        if (minAccuracy != null) {
-            Figures.checkFinite(minAccuracy, name + ": min_accuracy");
-        }
-        return commonThreads(segments);
+    /** Unique in the workload. */
+    public String name() {
+        return name;
     }
 
-    private List<Integer> commonThreads(List<BlockRows> segments) {
-        SortedSet<Integer> common = null;
-        for (BlockRows segment : segments) {
-            for (OptionRow option : segment.options) {
-                if (common == null) {
-                    common = new TreeSet<>(option.latencyMs.keySet());
-                }
-                common.retainAll(option.latencyMs.keySet());
-            }
-        }
-        if (common == null) {
-            common = new TreeSet<>(Collections.singleton(1));
-        }
-        if (common.isEmpty()) {
-            throw new WorkloadException(name + ": its options have no thread count in common; " + Figures.REMEDY);
-        }
-        if (threads != null && !common.contains(threads)) {
-            throw new WorkloadException(name + ": not measured with " + threads + " threads, but with "
-                    + Text.list(common) + "; " + Figures.REMEDY);
-        }
-        return Collections.unmodifiableList(
-                threads == null ? new ArrayList<>(common) : Collections.singletonList(threads));
+    /** The segments with a choice of options, in topological order; there may be none. */
+    public List<BlockRows> blocks() {
+        return blocks;
+    }
+
+    /** The segments without a choice. */
+    public List<BlockRows> fixed() {
+        return fixed;
+    }
+
+    /** Turns summed loss into accuracy. */
+    public Link link() {
+        return link;
+    }
+
+    /** Nine in ten predicted accuracies of plans are within it. */
+    public double accuracyError() {
+        return accuracyError;
+    }
+
+    /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
+    public SortedMap<Integer, Double> overheadMs() {
+        return overheadMs;
+    }
+
+    /** How much longer than the median its slowest inferences take. */
+    public Tails tails() {
+        return tails;
+    }
+
+    /** How many times slower than profiled it is expected to run, unless a plan is told otherwise. */
+    public double slowdown() {
+        return slowdown;
+    }
+
+    /** What one unit of its accuracy is worth. */
+    public double weight() {
+        return weight;
+    }
+
+    /** Inferences per second; null if unknown. */
+    public Double rateHz() {
+        return rateHz;
+    }
+
+    /** The longest that an inference may take; null for no limit. */
+    public Double latencyMs() {
+        return latencyMs;
+    }
+
+    /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
+    public Double quantile() {
+        return quantile;
+    }
+
+    /** The least predicted accuracy; null for no limit. */
+    public Double minAccuracy() {
+        return minAccuracy;
+    }
+
+    /** Whether it must run; otherwise it may be suspended when not everything fits. */
+    public boolean critical() {
+        return critical;
+    }
+
+    /** The thread count; null leaves it to the scheduler, among those that were profiled. */
+    public Integer threads() {
+        return threads;
+    }
+
+    /** The thread counts that a plan may choose from, ascending. */
+    public List<Integer> threadCounts() {
+        return threadCounts;
     }
 }

@@ -6,24 +6,18 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.JsonObject;
 
 /** What was measured of one option of one segment. */
 public final class OptionProfile {
-    /** The segment's name. */
-    public final String segment;
-    /** The option's name. */
-    public final String option;
-    /** What it adds to the process's memory in a running composition, in bytes. */
-    public final long memoryBytes;
-    /** From deciding for it to its being ready. */
-    public final double loadMs;
-    /** One for each thread count. */
-    public final List<Latency> latency;
-    /** Energy of one run in millijoules; null if the device does not tell. */
-    public final Double energyMj;
+    final String segment;
+    final String option;
+    final long memoryBytes;
+    final double loadMs;
+    final List<Latency> latency;
+    final Double energyMj;
 
     OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency,
             Double energyMj) {
@@ -59,5 +53,35 @@ public final class OptionProfile {
         JsonObject json = new JsonObject().put("segment", segment).put("option", option)
                 .put("memory_bytes", memoryBytes).put("load_ms", loadMs).put("latency", entries);
         return energyMj == null ? json : json.put("energy_mj", energyMj);
+    }
+
+    /** The segment's name. */
+    public String segment() {
+        return segment;
+    }
+
+    /** The option's name. */
+    public String option() {
+        return option;
+    }
+
+    /** What it adds to the process's memory in a running composition, in bytes. */
+    public long memoryBytes() {
+        return memoryBytes;
+    }
+
+    /** From deciding for it to its being ready. */
+    public double loadMs() {
+        return loadMs;
+    }
+
+    /** One for each thread count. */
+    public List<Latency> latency() {
+        return latency;
+    }
+
+    /** Energy of one run in millijoules; null if the device does not tell. */
+    public Double energyMj() {
+        return energyMj;
     }
 }

@@ -7,18 +7,12 @@ import java.util.TreeMap;
 
 /** One option of one segment, as the scheduler sees it. */
 public final class OptionRow {
-    /** As in the store. */
-    public final String name;
-    /** The memory that it adds to the process, in bytes. */
-    public final long memoryBytes;
-    /** The median latency by thread count, in milliseconds. */
-    public final SortedMap<Integer, Double> latencyMs;
-    /** What it adds by itself to the sum that the link turns into accuracy; may be negative. */
-    public final double loss;
-    /** The size of its file in bytes, for the switch charge. */
-    public final long bytes;
-    /** The time to load it in milliseconds, for the switch charge. */
-    public final double loadMs;
+    final String name;
+    final long memoryBytes;
+    final SortedMap<Integer, Double> latencyMs;
+    final double loss;
+    final long bytes;
+    final double loadMs;
 
     /**
      * @param name as in the store
@@ -36,5 +30,35 @@ public final class OptionRow {
         this.loss = loss;
         this.bytes = bytes;
         this.loadMs = loadMs;
+    }
+
+    /** As in the store. */
+    public String name() {
+        return name;
+    }
+
+    /** The memory that it adds to the process, in bytes. */
+    public long memoryBytes() {
+        return memoryBytes;
+    }
+
+    /** The median latency by thread count, in milliseconds. */
+    public SortedMap<Integer, Double> latencyMs() {
+        return latencyMs;
+    }
+
+    /** What it adds by itself to the sum that the link turns into accuracy; may be negative. */
+    public double loss() {
+        return loss;
+    }
+
+    /** The size of its file in bytes, for the switch charge. */
+    public long bytes() {
+        return bytes;
+    }
+
+    /** The time to load it in milliseconds, for the switch charge. */
+    public double loadMs() {
+        return loadMs;
     }
 }

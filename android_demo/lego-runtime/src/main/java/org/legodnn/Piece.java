@@ -10,7 +10,7 @@ public interface Piece extends Closeable {
      *
      * @param in direct buffers in native byte order, float32, batch size 1, in the order of the file's inputs
      * @param out the same for its outputs; their content is overwritten
-     * @throws ExecutionException it failed; the next run may well do
+     * @throws InferenceException it failed; the next run may well do
      */
     void run(ByteBuffer[] in, ByteBuffer[] out);
 

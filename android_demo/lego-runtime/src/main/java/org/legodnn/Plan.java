@@ -6,11 +6,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
 
 /** One option for every block of every model, and what that is predicted to give. */
 public final class Plan {
@@ -103,8 +103,8 @@ public final class Plan {
     }
 
     /**
-     * No plan that holds the budget is worth more than this one by more than so much (objective less charge); 0 where it
-     * is proven to be the best. More than 0 where time was up before that was proven.
+     * No plan that holds the budget is worth more than this one by more than so much (objective less charge); 0 where
+     * it is proven to be the best. More than 0 where time was up before that was proven.
      */
     public double gap() {
         return gap;

@@ -12,11 +12,11 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
 
 /**
  * What one device measured of one store: the JSON that {@code legodnn profile} and {@link Profiler} write. Times are in
@@ -26,20 +26,15 @@ public final class Profile {
     static final String VERSION = "legodnn.profile/1";
     private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
 
-    /** The store's id. */
-    public final String storeId;
-    /** The model's name. */
-    public final String model;
-    /** What it was measured on. */
-    public final Fingerprint device;
-    /** When, ISO 8601. */
-    public final String created;
-    /** One for each option that was measured. */
-    public final List<OptionProfile> options;
-    /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
-    public final SortedMap<Integer, Double> chainOverheadMs;
-    /** How much longer than predicted inferences take; empty if that was not measured. */
-    public final List<Tail> tails;
+    final String storeId;
+    final String model;
+    final Fingerprint device;
+    final String created;
+    final List<OptionProfile> options;
+    final SortedMap<Integer, Double> chainOverheadMs;
+    final List<Tail> tails;
+    /** By the store of another model that runs without pause, how many times longer an inference takes beside it. */
+    final Map<String, Double> contention;
     /** Options that were not measured and cannot be chosen: their keys. */
     private final Set<String> skipped;
 
@@ -47,7 +42,7 @@ public final class Profile {
     private final Map<String, Object> more;
 
     Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options,
-            List<Tail> tails) {
+            List<Tail> tails, JsonObject conditions) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
@@ -55,8 +50,10 @@ public final class Profile {
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
         this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
         this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
+        this.contention = Collections.emptyMap();
         this.skipped = Collections.emptySet();
-        this.more = Collections.emptyMap();
+        this.more = conditions == null ? Collections.<String, Object>emptyMap()
+                : Collections.<String, Object>singletonMap("conditions", conditions);
     }
 
     private Profile(Fields document) {
@@ -71,6 +68,7 @@ public final class Profile {
         }
         options = Collections.unmodifiableList(entries);
         chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
+        contention = Collections.unmodifiableMap(contention(document));
         skipped = skipped(document);
         tails = Tail.readAll(document);
         more = new LinkedHashMap<>();
@@ -104,6 +102,18 @@ public final class Profile {
                 if (found.put(threads, entry.number("overhead_ms", 0, Bounds.MS)) != null) {
                     throw entry.error("two overheads for " + threads + " threads");
                 }
+            }
+        }
+        return found;
+    }
+
+    private static Map<String, Double> contention(Fields document) {
+        Map<String, Double> found = new LinkedHashMap<>();
+        if (document.has("contention")) {
+            for (Fields entry : document.objects("contention", 0, Bounds.MODELS)) {
+                entry.name("model");
+                found.put(entry.name("store_id"), entry.number("slowdown", 1, Bounds.SLOWDOWN));
+                entry.end();
             }
         }
         return found;
@@ -246,5 +256,45 @@ public final class Profile {
             throw new ProfileException("this profile of '" + model + "' was measured on another device (" + difference
                     + "); " + REMEDY);
         }
+    }
+
+    /** The store's id. */
+    public String storeId() {
+        return storeId;
+    }
+
+    /** The model's name. */
+    public String model() {
+        return model;
+    }
+
+    /** What it was measured on. */
+    public Fingerprint device() {
+        return device;
+    }
+
+    /** When, ISO 8601. */
+    public String created() {
+        return created;
+    }
+
+    /** One for each option that was measured. */
+    public List<OptionProfile> options() {
+        return options;
+    }
+
+    /** By thread count, what a whole inference takes more than its segments, in milliseconds; often empty. */
+    public SortedMap<Integer, Double> chainOverheadMs() {
+        return chainOverheadMs;
+    }
+
+    /** By the store of another model that runs without pause, how many times longer an inference takes beside it. */
+    public Map<String, Double> contention() {
+        return contention;
+    }
+
+    /** How much longer than predicted inferences take; empty if that was not measured. */
+    public List<Tail> tails() {
+        return tails;
     }
 }

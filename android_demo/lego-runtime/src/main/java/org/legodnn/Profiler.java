@@ -1,5 +1,6 @@
 package org.legodnn;
 
+import java.io.File;
 import java.nio.ByteBuffer;
 import java.text.SimpleDateFormat;
 import java.util.ArrayList;
@@ -21,8 +22,9 @@ import java.util.TimeZone;
  *
  * <p><b>Latency</b> is timed where options will run, in a whole, running composition. In each round every option of
  * every block runs once, in compositions drawn at random, so all see the same drift of clock and temperature, and no
- * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has a
- * pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same drift.
+ * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has
+ * a pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same
+ * drift.
  *
  * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
  * what the composition takes.
@@ -34,7 +36,7 @@ public final class Profiler {
     private static final int PASSES = 5;
 
     private final Store store;
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final ProfilerOptions options;
     private final Progress progress;
     private final Random random = new Random(0);
@@ -42,7 +44,7 @@ public final class Profiler {
     private final int total;
     private int done;
 
-    private Profiler(Store store, Executor executor, ProfilerOptions options, Progress progress) {
+    private Profiler(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
         this.store = store;
         this.executor = executor;
         this.options = options;
@@ -51,7 +53,7 @@ public final class Profiler {
         this.weigher = new Weigher(store, executor, meter, random);
         int steps = options.weighings * weigher.steps();
         for (int threads : options.threads()) {
-            steps += groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS);
+            steps += steps(threads);
         }
         this.total = steps;
     }
@@ -63,10 +65,10 @@ public final class Profiler {
      * @param executor what is to run it
      * @param options how
      * @param progress is told how far it is, and may stop it; may be null
-     * @throws ProfileException options make no sense, or progress said to stop
+     * @throws ProfileException options make no sense, progress said to stop, or the device is held back by heat, say
      * @throws StoreException an option cannot be loaded
      */
-    public static Profile profile(Store store, Executor executor, ProfilerOptions options, Progress progress) {
+    public static Profile profile(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
         Set<Integer> counts = new HashSet<>();
         for (int threads : options.threads()) {
             if (threads < 1 || !counts.add(threads)) {
@@ -81,45 +83,67 @@ public final class Profiler {
     }
 
     private Profile profile() {
-        // Weighed first, while the process has not grown by anything else.
-        Map<Choice, Weigher.Weight> weights = weigher.weigh(options.weighings, new Weigher.Step() {
-            @Override
-            public void done() {
-                step("weighing");
-            }
-        });
-        Map<Choice, Latency> latencies = new HashMap<>();
-        List<Tail> tails = new ArrayList<>();
+        Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
+        MeasuringConditions conditions = new MeasuringConditions(
+                options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
+        ProfilingState state = new ProfilingState(options.stateFile, store.id() + ", " + options.rounds + " rounds, "
+                + options.weighings + " weighings, " + device);
+        if (state.weights() == null) { // first, while the process has not grown by anything else
+            conditions.check();
+            state.keep(weigher.weigh(options.weighings, () -> step("weighing")));
+        } else {
+            done += options.weighings * weigher.steps();
+        }
         for (int threads : options.threads()) {
-            Timings timings = time(threads);
-            for (Map.Entry<Choice, List<Double>> entry : timings.times.entrySet()) {
-                latencies.put(entry.getKey(), summary(threads, entry.getValue()));
+            if (state.timed(threads) == null) {
+                conditions.check();
+                state.keep(threads, timed(threads));
+            } else {
+                done += steps(threads);
             }
-            double[] ratios = ratios(timings.runs, latencies);
-            tails.add(Tail.of(ratios, threads, "alone"));
-            tails.add(Tail.of(ratios, threads, "after"));
         }
         List<OptionProfile> entries = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             for (Option option : segment.options) {
                 List<Latency> latency = new ArrayList<>();
                 for (int threads : options.threads()) {
-                    latency.add(latencies.get(new Choice(segment.name, option.name, threads)));
+                    latency.add(state.timed(threads).latencies.get(new Choice(segment.name, option.name, threads)));
                 }
-                Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
+                Weigher.Weight weight = state.weights().get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
                         segment.name, option.name, weight.memoryBytes, weight.loadMs, latency, null));
             }
         }
+        List<Tail> tails = new ArrayList<>();
+        for (int threads : options.threads()) {
+            tails.addAll(state.timed(threads).tails);
+        }
         SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
         utc.setTimeZone(TimeZone.getTimeZone("UTC"));
-        Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
-        return new Profile(store.id(), store.name(), device, utc.format(new Date()), entries, tails);
+        Profile profile = new Profile(
+                store.id(), store.name(), device, utc.format(new Date()), entries, tails, conditions.toJson());
+        state.end();
+        return profile;
+    }
+
+    private ProfilingState.Timed timed(int threads) {
+        Timings timings = time(threads);
+        Map<Choice, Latency> latencies = new HashMap<>();
+        for (Map.Entry<Choice, List<Double>> entry : timings.times.entrySet()) {
+            latencies.put(entry.getKey(), summary(threads, entry.getValue()));
+        }
+        double[] ratios = ratios(timings.runs, latencies);
+        return new ProfilingState.Timed(
+                latencies, Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")));
+    }
+
+    private int steps(int threads) {
+        return groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS);
     }
 
     private void step(String what) {
         if (progress != null && !progress.step(what, ++done, total)) {
-            throw new ProfileException("profiling was stopped; nothing was measured");
+            throw new ProfileException("profiling was stopped");
         }
     }
 
@@ -253,7 +277,7 @@ public final class Profiler {
         for (InputSpec input : store.manifest().inputs) {
             float[] values = new float[input.elements()];
             for (int i = 0; i < values.length; i++) {
-                values[i] = (float) (input.low + random.nextFloat() * (input.high - input.low));
+                values[i] = (float) (input.low() + random.nextFloat() * (input.high() - input.low()));
             }
             image.put(input.name, values);
         }

@@ -1,26 +1,30 @@
 package org.legodnn;
 
+import java.io.File;
+
 /** How to profile. Immutable; start from {@link #DEFAULTS}. */
 public final class ProfilerOptions {
     /** One thread, 50 rounds, every option weighed three times, on this device. */
-    public static final ProfilerOptions DEFAULTS = new ProfilerOptions(new int[] {1}, 50, 3, null, null);
+    public static final ProfilerOptions DEFAULTS = new ProfilerOptions(new int[] {1}, 50, 3, null, null, null, null);
 
     private final int[] threads;
-    /** How often each option is timed at each thread count. */
-    public final int rounds;
-    /** How often memory and load time of each option are measured. */
-    public final int weighings;
-    /** What the profile is to say it holds for; null for {@link Device#fingerprint}. */
-    public final Fingerprint device;
-    /** What tells this process's memory; null for {@link Device#MEMORY}. */
-    public final MemoryMeter memory;
+    final int rounds;
+    final int weighings;
+    final Fingerprint device;
+    final MemoryMeter memory;
 
-    private ProfilerOptions(int[] threads, int rounds, int weighings, Fingerprint device, MemoryMeter memory) {
+    final DeviceConditions conditions;
+    final File stateFile;
+
+    private ProfilerOptions(int[] threads, int rounds, int weighings, Fingerprint device, MemoryMeter memory,
+            DeviceConditions conditions, File stateFile) {
         this.threads = threads;
         this.rounds = rounds;
         this.weighings = weighings;
         this.device = device;
         this.memory = memory;
+        this.conditions = conditions;
+        this.stateFile = stateFile;
     }
 
     /** Thread counts to time. */
@@ -30,26 +34,69 @@ public final class ProfilerOptions {
 
     /** The same with other thread counts. */
     public ProfilerOptions withThreads(int... counts) {
-        return new ProfilerOptions(counts.clone(), rounds, weighings, device, memory);
+        return new ProfilerOptions(counts.clone(), rounds, weighings, device, memory, conditions, stateFile);
     }
 
     /** The same with so many timings of each option at each thread count. */
     public ProfilerOptions withRounds(int count) {
-        return new ProfilerOptions(threads, count, weighings, device, memory);
+        return new ProfilerOptions(threads, count, weighings, device, memory, conditions, stateFile);
     }
 
     /** The same with so many weighings of each option. */
     public ProfilerOptions withWeighings(int count) {
-        return new ProfilerOptions(threads, rounds, count, device, memory);
+        return new ProfilerOptions(threads, rounds, count, device, memory, conditions, stateFile);
     }
 
     /** The same for a device that is described by the application. */
     public ProfilerOptions withDevice(Fingerprint other) {
-        return new ProfilerOptions(threads, rounds, weighings, other, memory);
+        return new ProfilerOptions(threads, rounds, weighings, other, memory, conditions, stateFile);
     }
 
     /** The same with another way to tell this process's memory. */
     public ProfilerOptions withMemory(MemoryMeter other) {
-        return new ProfilerOptions(threads, rounds, weighings, device, other);
+        return new ProfilerOptions(threads, rounds, weighings, device, other, conditions, stateFile);
+    }
+
+    /** The same on a device that tells whether it can be measured at the moment, such as {@code AndroidConditions}. */
+    public ProfilerOptions withConditions(DeviceConditions other) {
+        return new ProfilerOptions(threads, rounds, weighings, device, memory, other, stateFile);
+    }
+
+    /**
+     * The same with a file for what has been measured: a profiling that was stopped, or whose process was killed, goes
+     * on from there, if it is of the same store, device and options. It is removed at the end.
+     */
+    public ProfilerOptions withStateFile(File other) {
+        return new ProfilerOptions(threads, rounds, weighings, device, memory, conditions, other);
+    }
+
+    /** What tells whether the device can be measured; null if nothing does. */
+    public DeviceConditions conditions() {
+        return conditions;
+    }
+
+    /** Where what has been measured is kept; null for nowhere. */
+    public File stateFile() {
+        return stateFile;
+    }
+
+    /** How often each option is timed at each thread count. */
+    public int rounds() {
+        return rounds;
+    }
+
+    /** How often memory and load time of each option are measured. */
+    public int weighings() {
+        return weighings;
+    }
+
+    /** What the profile is to say it holds for; null for {@link Device#fingerprint}. */
+    public Fingerprint device() {
+        return device;
+    }
+
+    /** What tells this process's memory; null for {@link Device#MEMORY}. */
+    public MemoryMeter memory() {
+        return memory;
     }
 }

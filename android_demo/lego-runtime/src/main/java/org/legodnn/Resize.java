@@ -12,20 +12,28 @@ final class Resize {
 
     /** Pixels 0..255, height x width x channels, brought to another height and width. */
     static int[] resize(int[] pixels, int height, int width, int channels, int newHeight, int newWidth) {
-        int[] narrow = along(pixels, height, width, channels, newWidth);
-        return along(narrow, 1, height, newWidth * channels, newHeight);
+        return resize(pixels, height, width, channels, 0, 0, newHeight, newWidth);
     }
 
-    /** Resize the middle axis of (outer, size, inner). */
-    private static int[] along(int[] x, int outer, int size, int inner, int newSize) {
-        if (size == newSize) {
+    /** The same, when so many rows and columns at either end are cut away first, which may be parts of a pixel. */
+    static int[] resize(int[] pixels, int height, int width, int channels, double rows, double columns, int newHeight,
+            int newWidth) {
+        int[] narrow = along(pixels, height, width, channels, columns, newWidth);
+        return along(narrow, 1, height, newWidth * channels, rows, newHeight);
+    }
+
+    /** Resize the middle axis of (outer, size, inner) without what is cut away at both its ends. */
+    private static int[] along(int[] x, int outer, int size, int inner, double cut, int newSize) {
+        if (size == newSize && cut == 0) {
             return x;
         }
         int[] found = new int[outer * newSize * inner];
-        double scale = (double) size / newSize;
+        float start = (float) cut; // as Pillow keeps both ends
+        float stop = (float) (size - cut);
+        double scale = ((double) stop - start) / newSize;
         double support = Math.max(scale, 1);
         for (int to = 0; to < newSize; to++) {
-            double centre = (to + 0.5) * scale;
+            double centre = start + (to + 0.5) * scale;
             int first = Math.max(0, (int) (centre - support + 0.5));
             int end = Math.min(size, (int) (centre + support + 0.5));
             int[] weights = weights(first, end, centre, support);

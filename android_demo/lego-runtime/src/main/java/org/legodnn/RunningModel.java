@@ -27,7 +27,7 @@ final class RunningModel {
     private ModelPlan plan;
     private String reason = "has not been started";
 
-    RunningModel(LegoModel model, Executor executor) {
+    RunningModel(LegoModel model, BlockExecutor executor) {
         this.name = model.table.name;
         this.store = model.store;
         this.chain = new Chain(store, executor);
@@ -61,7 +61,23 @@ final class RunningModel {
         List<Choice> before = choices();
         List<Choice> after = Choice.of(store, planned);
         return before.equals(after) ? null
-                : new Change(name, before, after, bytes(after) - bytes(before), bytes(chain.toLoad(after)), true);
+                : new Change(name, before, after, bytes(after) - bytes(before), bytes(without(after, before)), true);
+    }
+
+    private static List<Choice> without(List<Choice> choices, List<Choice> others) {
+        List<Choice> rest = new ArrayList<>(choices);
+        rest.removeAll(others);
+        return rest;
+    }
+
+    /** What is loaded but does not run. */
+    List<Choice> unused() {
+        return without(chain.loaded(), choices());
+    }
+
+    /** Let go of what is loaded but does not run. */
+    void drop(Choice choice) {
+        chain.drop(choice);
     }
 
     /**
@@ -71,7 +87,7 @@ final class RunningModel {
      * @param out to be filled, in the order of its outputs
      * @return what ran, and how long it took without waiting
      * @throws SuspendedException it runs nothing at the moment
-     * @throws ExecutionException it failed; only this request is lost
+     * @throws InferenceException it failed; only this request is lost
      */
     Ran infer(FloatBuffer[] in, FloatBuffer[] out) {
         Manifest manifest = store.manifest();
@@ -112,7 +128,8 @@ final class RunningModel {
     }
 
     /**
-     * Go to other choices, made for a plan; inferences that run end on the old ones. If it fails the old ones run on.
+     * Go to other choices, made for a plan; inferences that run end on the old ones, which stay loaded if they were not
+     * in the way. If it fails the old ones run on.
      *
      * @param after as {@link Choice#of} gives them; empty to suspend it
      * @param planned what inferences claim to have run
@@ -132,18 +149,17 @@ final class RunningModel {
                 lock.unlock();
             }
         }
-        chain.retain(after);
     }
 
     /** Let go of the old before the new is loaded, while inferences wait. */
     private void changeAlone(List<Choice> after, ModelPlan planned) {
         List<Choice> before = choices();
         ModelPlan old = plan;
-        List<Choice> kept = new ArrayList<>(before);
-        kept.retainAll(after);
         set(null, null);
         try {
-            chain.retain(kept);
+            for (Choice choice : without(before, after)) {
+                chain.drop(choice);
+            }
             set(composed(after), planned);
         } catch (RuntimeException | Error e) {
             restore(before, old, e);

@@ -8,17 +8,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.solver.CompiledModel;
-import org.legodnn.solver.CompositionSums;
-import org.legodnn.solver.Deadline;
-import org.legodnn.solver.Fraction;
-import org.legodnn.solver.InfeasibilityReport;
-import org.legodnn.solver.Instance;
-import org.legodnn.solver.Limits;
-import org.legodnn.solver.Numbers;
-import org.legodnn.solver.Optimum;
-import org.legodnn.solver.ValueScale;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.solver.CompiledModel;
+import org.legodnn.internal.solver.CompositionSums;
+import org.legodnn.internal.solver.Deadline;
+import org.legodnn.internal.solver.Fraction;
+import org.legodnn.internal.solver.InfeasibilityReport;
+import org.legodnn.internal.solver.Instance;
+import org.legodnn.internal.solver.Limits;
+import org.legodnn.internal.solver.Numbers;
+import org.legodnn.internal.solver.Optimum;
+import org.legodnn.internal.solver.ValueScale;
 
 /**
  * Plans for a set of models: which option each block of each model should have, exactly, within the time of a frame.
@@ -142,7 +143,8 @@ public final class Scheduler {
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
      * @param running the plan that runs now, for ties and the switch charge; null for none. A model that it does not
      *     name does not run
-     * @param slowdown by model, how many times slower than profiled it runs; 1 for models not named; null for none
+     * @param slowdown by model, how many times slower than profiled it runs; null for none. A model that is not named
+     *     runs as its table expects
      * @param deadlineMs how long to improve the plan; infinity for no deadline. Whether anything fits is found out in
      *     any case
      * @throws InfeasibleException no plan is within the limits; its report says which limits clash, and what would do
@@ -263,8 +265,10 @@ public final class Scheduler {
         checkFactors(slowdown, "slow-down");
         Fraction[] factors = new Fraction[models.length];
         for (int m = 0; m < factors.length; m++) {
-            Double factor = slowdown.get(tables.get(m).name);
-            factors[m] = factor == null ? Fraction.ONE : Fraction.of(factor);
+            ModelTable table = tables.get(m);
+            Double told = slowdown.get(table.name);
+            double factor = told == null ? table.slowdown : told;
+            factors[m] = factor == 1 ? Fraction.ONE : Fraction.of(factor);
         }
         return factors;
     }

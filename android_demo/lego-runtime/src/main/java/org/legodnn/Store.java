@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
-import org.legodnn.json.JsonException;
+import org.legodnn.internal.json.JsonException;
 
 /**
  * A store that has been opened and verified: the folder that the offline stage writes and a device reads. Its format is

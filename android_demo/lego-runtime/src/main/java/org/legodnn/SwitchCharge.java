@@ -1,21 +1,24 @@
 package org.legodnn;
 
-import org.legodnn.json.Bounds;
+import org.legodnn.internal.json.Bounds;
 
 /** What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded. */
 public final class SwitchCharge {
+    /**
+     * For each millisecond of loading, as the profile measured it, a thousandth of a per cent of accuracy: what gains
+     * less is not worth a switch.
+     */
+    public static final SwitchCharge LOADING = new SwitchCharge(0, 1e-5);
     /** Nothing. */
     public static final SwitchCharge NONE = new SwitchCharge(0, 0);
 
-    /** For each 10^6 bytes of the options' files that must be loaded. */
-    public final double perMb;
-    /** For each millisecond of loading, as the profile measured it. */
-    public final double perMs;
+    final double perMb;
+    final double perMs;
 
     /**
      * @param perMb for each 10^6 bytes of the options' files that must be loaded
      * @param perMs for each millisecond of loading, as the profile measured it
-     * @throws WorkloadException negative, NaN, or beyond {@link Bounds#CHARGE}
+     * @throws WorkloadException negative, NaN, or beyond 10^9
      */
     public SwitchCharge(double perMb, double perMs) {
         if (!(perMb >= 0 && perMs >= 0 && perMb <= Bounds.CHARGE && perMs <= Bounds.CHARGE)) {
@@ -30,5 +33,15 @@ public final class SwitchCharge {
     /** What loading one option is charged. */
     public double of(OptionRow option) {
         return perMb * option.bytes / 1e6 + perMs * option.loadMs;
+    }
+
+    /** For each 10^6 bytes of the options' files that must be loaded. */
+    public double perMb() {
+        return perMb;
+    }
+
+    /** For each millisecond of loading, as the profile measured it. */
+    public double perMs() {
+        return perMs;
     }
 }

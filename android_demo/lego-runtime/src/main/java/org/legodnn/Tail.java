@@ -7,10 +7,11 @@ import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-import org.legodnn.json.Bounds;
-import org.legodnn.json.Fields;
-import org.legodnn.json.JsonException;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
 
 /**
  * How many times longer than predicted whole inferences take, by quantile, at one thread count: a split conformal
@@ -25,16 +26,11 @@ public final class Tail {
     static final double[] QUANTILES = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
     private static final double LEAST_STRETCH = 1e-3;
 
-    /** Thread count. */
-    public final int threads;
-    /** What else ran: "alone", "after", "beside" or "use". */
-    public final String condition;
-    /** The store of the other model; null for none. */
-    public final String other;
-    /** How many inferences were measured. */
-    public final int inferences;
-    /** By quantile, ascending, the multiple of the predicted time that this share of inferences takes at most. */
-    public final SortedMap<Double, Double> stretch;
+    final int threads;
+    final String condition;
+    final String other;
+    final int inferences;
+    final SortedMap<Double, Double> stretch;
 
     private Tail(int threads, String condition, String other, int inferences, SortedMap<Double, Double> stretch) {
         this.threads = threads;
@@ -97,6 +93,11 @@ public final class Tail {
                 .put("stretch", new ArrayList<>(stretch.values()));
     }
 
+    /** The quantiles that tails are kept for, ascending. */
+    public static double[] quantiles() {
+        return QUANTILES.clone();
+    }
+
     /** Check a quantile that an application gives. */
     static double checked(double quantile, String what) {
         if (!(quantile >= LEAST_QUANTILE && quantile < 1)) {
@@ -126,5 +127,30 @@ public final class Tail {
             }
         }
         return Collections.unmodifiableList(tails);
+    }
+
+    /** Thread count. */
+    public int threads() {
+        return threads;
+    }
+
+    /** What else ran: "alone", "after", "beside" or "use". */
+    public String condition() {
+        return condition;
+    }
+
+    /** The store of the other model; null for none. */
+    public String other() {
+        return other;
+    }
+
+    /** How many inferences were measured. */
+    public int inferences() {
+        return inferences;
+    }
+
+    /** By quantile, ascending, the multiple of the predicted time that this share of inferences takes at most. */
+    public SortedMap<Double, Double> stretch() {
+        return stretch;
     }
 }

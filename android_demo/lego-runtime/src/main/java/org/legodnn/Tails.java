@@ -3,8 +3,11 @@ package org.legodnn;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
+
+import org.legodnn.internal.Text;
 
 /** How much longer than planned a model's inferences take, by thread count and quantile. Immutable. */
 public final class Tails {
@@ -16,7 +19,7 @@ public final class Tails {
     private static final double MOST_STRETCH = 1e9;
 
     /** By thread count, by quantile; null if nothing is known. */
-    private final SortedMap<Integer, SortedMap<Double, Double>> stretches;
+    final SortedMap<Integer, SortedMap<Double, Double>> stretches;
 
     private Tails(SortedMap<Integer, SortedMap<Double, Double>> stretches) {
         this.stretches = stretches;
@@ -36,15 +39,46 @@ public final class Tails {
         return new Tails(copy);
     }
 
+    /** Another model of the workload. */
+    static final class Companion {
+        /** One of which nothing was measured: inferences after its take as long as after another composition. */
+        static final Companion ANY = new Companion("", 0, 1);
+
+        private final String storeId;
+        private final double meets;
+        private final double slowdown;
+
+        /**
+         * @param storeId its store
+         * @param meets the share of this model's inferences during which the other one runs as well, 0 to 1
+         * @param slowdown how many times longer this model takes beside it, by the medians
+         */
+        Companion(String storeId, double meets, double slowdown) {
+            this.storeId = storeId;
+            this.meets = meets;
+            this.slowdown = slowdown;
+        }
+    }
+
     /**
-     * Those of a profile's model: what was learned in use, else the longer of alone and after another composition.
+     * Those of a profile's model in a workload: what was learned in use, else what the profiler measured. A model alone
+     * has the tail that it has alone. One of several has that of inferences that come after another model's; beside
+     * those that run in more than 1 - q of its inferences it is longer at quantile q. What several add is summed.
      *
      * @param tails the profile's
+     * @param slowdown the slow-down that the model is planned with, which tails do not count again
+     * @param companions the other models of the workload
      */
-    static Tails of(List<Tail> tails) {
+    static Tails of(List<Tail> tails, double slowdown, List<Companion> companions) {
         SortedMap<Integer, SortedMap<Double, Double>> planned = new TreeMap<>();
         for (Tail tail : tails) {
-            SortedMap<Double, Double> row = planned(tails, tail.threads);
+            SortedMap<Double, Double> row = new TreeMap<>();
+            for (double quantile : Tail.QUANTILES) {
+                Double stretch = measured(tails, tail.threads, quantile, companions);
+                if (stretch != null) {
+                    row.put(quantile, stretch / slowdown);
+                }
+            }
             if (!row.isEmpty()) {
                 planned.put(tail.threads, row);
             }
@@ -52,24 +86,33 @@ public final class Tails {
         return planned.isEmpty() ? UNKNOWN : new Tails(planned);
     }
 
-    private static SortedMap<Double, Double> planned(List<Tail> tails, int threads) {
-        SortedMap<Double, Double> used = find(tails, threads, "use");
-        SortedMap<Double, Double> alone = find(tails, threads, "alone");
-        SortedMap<Double, Double> after = find(tails, threads, "after");
-        SortedMap<Double, Double> row = new TreeMap<>();
-        for (double quantile : Tail.QUANTILES) {
-            Double stretch = at(used == null ? alone : used, quantile);
-            Double longer = used == null ? at(after, quantile) : null;
-            if (stretch != null) {
-                row.put(quantile, longer == null ? stretch : Double.valueOf(Math.max(stretch, longer)));
+    /** How many times longer than predicted inferences take at one thread count; null if that is not known. */
+    private static Double measured(List<Tail> tails, int threads, double quantile, List<Companion> companions) {
+        SortedMap<Double, Double> used = find(tails, threads, "use", null);
+        if (used != null) {
+            return at(used, quantile);
+        }
+        Double alone = at(find(tails, threads, "alone", null), quantile);
+        if (alone == null || companions.isEmpty()) {
+            return alone;
+        }
+        double longest = alone;
+        double added = 0;
+        for (Companion other : companions) {
+            SortedMap<Double, Double> own = find(tails, threads, "after", other.storeId);
+            Double after = at(own == null ? find(tails, threads, "after", null) : own, quantile);
+            longest = after == null ? longest : Math.max(longest, after);
+            if (other.meets > 1 - quantile) {
+                Double beside = at(find(tails, threads, "beside", other.storeId), quantile);
+                added += Math.max(0, beside == null ? other.slowdown - 1 : beside / alone - 1);
             }
         }
-        return row;
+        return longest * (1 + added);
     }
 
-    private static SortedMap<Double, Double> find(List<Tail> tails, int threads, String condition) {
+    private static SortedMap<Double, Double> find(List<Tail> tails, int threads, String condition, String other) {
         for (Tail tail : tails) {
-            if (tail.threads == threads && tail.other == null && tail.condition.equals(condition)) {
+            if (tail.threads == threads && Objects.equals(tail.other, other) && tail.condition.equals(condition)) {
                 return tail.stretch;
             }
         }

@@ -6,8 +6,7 @@ import java.util.Arrays;
  * A float32 tensor between segments. Its shape leaves out the batch dimension, which is always 1 in a store's files.
  */
 public class TensorSpec {
-    /** Unique in the store. */
-    public final String name;
+    final String name;
 
     private final int[] shape;
 
@@ -49,5 +48,10 @@ public class TensorSpec {
     @Override
     public String toString() {
         return name + Arrays.toString(shape);
+    }
+
+    /** Unique in the store. */
+    public String name() {
+        return name;
     }
 }

@@ -18,7 +18,7 @@ import org.tensorflow.lite.TensorFlowLite;
  * side. TensorFlow Lite itself moves their content into and out of its own tensors, which its Java API has no way
  * around.
  */
-public final class TfLiteExecutor implements Executor {
+public final class TfLiteExecutor implements BlockExecutor {
     @Override
     public String name() {
         return "tensorflow-lite " + TensorFlowLite.runtimeVersion();
@@ -96,7 +96,7 @@ public final class TfLiteExecutor implements Executor {
             try {
                 interpreter.runForMultipleInputsOutputs(in, outputs);
             } catch (IllegalArgumentException | IllegalStateException e) {
-                throw new ExecutionException(file + " failed while it ran: " + firstLine(e), e);
+                throw new InferenceException(file + " failed while it ran: " + firstLine(e), e);
             }
         }
 

@@ -18,7 +18,7 @@ import java.util.Random;
  */
 final class Weigher {
     private final Store store;
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final MemoryMeter meter;
     private final Random random;
     private final List<Choice> originals = new ArrayList<>();
@@ -43,7 +43,7 @@ final class Weigher {
         void done();
     }
 
-    Weigher(Store store, Executor executor, MemoryMeter meter, Random random) {
+    Weigher(Store store, BlockExecutor executor, MemoryMeter meter, Random random) {
         this.store = store;
         this.executor = executor;
         this.meter = meter;

@@ -15,7 +15,7 @@ import java.util.concurrent.atomic.AtomicInteger;
  * An executor that really computes: a file holds two numbers, and its segment gives a * (sum of its inputs, element by
  * element, each taken around again where it is shorter) + b. It notes what is loaded, closed and run.
  */
-final class AffineExecutor implements Executor {
+final class AffineExecutor implements BlockExecutor {
     /** Names of the files that were loaded, in order. */
     final List<String> loads = Collections.synchronizedList(new ArrayList<String>());
     /** The buffers of the last runs, by file and direction: those that pieces were given. */

@@ -13,8 +13,8 @@ import java.util.List;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonException;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
 
 /** Documents that are too large are refused before they take any room. */
 public final class BoundsTest {

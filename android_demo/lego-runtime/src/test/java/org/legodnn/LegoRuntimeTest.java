@@ -92,7 +92,7 @@ public class LegoRuntimeTest extends RuntimeTestBase {
             SuspendedException error = assertThrows(SuspendedException.class, () -> runtime.infer("graph", X));
             assertTrue(error.getMessage(), error.getMessage().contains("'graph' is suspended"));
             assertEquals(3, executor.open.get());
-            Switch done = runtime.setBudget(Budget.none());
+            PlanSwitch done = runtime.setBudget(Budget.none());
             assertEquals(4, done.loaded.size());
             assertNotNull(runtime.infer("graph", X));
         }
@@ -130,9 +130,9 @@ public class LegoRuntimeTest extends RuntimeTestBase {
         assertThrows(InputException.class,
                 () -> runtime.infer("chain", Collections.singletonMap("x", ByteBuffer.allocate(20))));
         runtime.close();
-        assertThrows(InputException.class, () -> runtime.infer("chain", X));
-        assertThrows(InputException.class, runtime::plan);
-        assertThrows(InputException.class, () -> runtime.setBudget(Budget.none()));
+        assertThrows(ClosedException.class, () -> runtime.infer("chain", X));
+        assertThrows(ClosedException.class, runtime::plan);
+        assertThrows(ClosedException.class, () -> runtime.setBudget(Budget.none()));
         runtime.close();
     }
 
@@ -156,6 +156,60 @@ public class LegoRuntimeTest extends RuntimeTestBase {
                 assertEquals("s0", done.plan.options.get("block1"));
                 assertTrue(done.latencyMs > 0);
             }
+        }
+    }
+
+    @Test
+    public void outputsAreWrittenWhereTheCallerWants() {
+        float[] wanted = TestStores.expected(X, 0, 0);
+        try (LegoRuntime runtime = open(model(chain))) {
+            float[] y = new float[2];
+            runtime.infer("chain", X, y);
+            assertArrayEquals(wanted, y, EXACT);
+            assertThrows(InputException.class, () -> runtime.infer("chain", X, new float[3]));
+            ByteBuffer in = ByteBuffer.allocate(24);
+            in.asFloatBuffer().put(X);
+            for (ByteOrder order : Arrays.asList(ByteOrder.BIG_ENDIAN, ByteOrder.LITTLE_ENDIAN)) {
+                ByteBuffer out = ByteBuffer.allocate(16).order(order);
+                out.position(8);
+                Inference done = runtime.run("chain", Collections.singletonMap("x", in),
+                        Collections.singletonMap("y", out));
+                assertSame(out, done.outputs.get("y"));
+                assertEquals(8, out.remaining());
+                assertEquals(wanted[0], out.getFloat(), EXACT);
+                assertEquals(wanted[1], out.getFloat(), EXACT);
+            }
+            for (ByteBuffer wrong : Arrays.asList(ByteBuffer.allocate(4), ByteBuffer.allocate(12),
+                    ByteBuffer.allocate(8).asReadOnlyBuffer())) {
+                assertThrows(InputException.class, () -> runtime.run("chain", Collections.singletonMap("x", in),
+                        Collections.singletonMap("y", wrong)));
+            }
+            assertThrows(InputException.class, () -> runtime.run("chain", Collections.singletonMap("x", in),
+                    Collections.singletonMap("z", ByteBuffer.allocate(8))));
+        }
+    }
+
+    @Test
+    public void aBuilderNamesEachModelWithItsProfile() {
+        try (LegoRuntime runtime = LegoRuntime.builder().executor(executor).budget(memory(20_000))
+                .addModel(chain, TestStores.profile(chain, executor)).addModel(model(graph)).build()) {
+            assertEquals(memory(20_000), runtime.budget());
+            assertEquals("chain", runtime.plan().models().get(0).name());
+            assertEquals("graph", runtime.plan().models().get(1).name());
+        }
+        assertThrows(WorkloadException.class, () -> LegoRuntime.builder().executor(executor).build());
+        assertThrows(ProfileException.class,
+                () -> LegoRuntime.builder().addModel(graph, TestStores.profile(chain, executor)));
+    }
+
+    @Test
+    public void byDefaultASwitchMustBeWorthItsLoading() {
+        // Options load in 1 ms, which is charged .00001; the first option of block1 is worth .0023.
+        SwitchCharge charge = SwitchCharge.LOADING;
+        assertEquals(1e-5, charge.of(model(chain).table.blocks.get(0).options.get(0)), 1e-15);
+        try (LegoRuntime runtime = LegoRuntime.builder().executor(executor).addModel(model(chain)).build()) {
+            runtime.setBudget(memory(11_000));
+            assertEquals(1e-5, runtime.plan().switchCharge(), 1e-15);
         }
     }
 

@@ -8,7 +8,9 @@ import static org.junit.Assert.assertTrue;
 import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -16,8 +18,8 @@ import org.junit.Before;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** Profiles: what may be in them besides, what is made of it, and measuring. */
 public class ProfileTest {
@@ -186,6 +188,57 @@ public class ProfileTest {
                 assertTrue(option.latency.get(0).runs >= 7);
             }
         }
+    }
+
+    @Test
+    public void profilingThatWasStoppedGoesOn() throws Exception {
+        File state = new File(temporary.getRoot(), "state/chain.json");
+        ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(7).withWeighings(2)
+                .withMemory(() -> 1000).withStateFile(state);
+        ProfileException stopped = assertThrows(ProfileException.class, () -> Profiler.profile(
+                store, executor, options, (what, done, total) -> !what.equals("timing with 2 threads")));
+        assertTrue(stopped.getMessage(), stopped.getMessage().startsWith("profiling was stopped"));
+        assertTrue(state.exists());
+        List<String> stages = new ArrayList<>();
+        AtomicInteger left = new AtomicInteger();
+        Profile found = Profiler.profile(store, executor, options, (what, done, total) -> {
+            stages.add(what);
+            left.set(total - done);
+            return true;
+        });
+        assertEquals(Collections.singleton("timing with 2 threads"), new HashSet<>(stages));
+        assertEquals(0, left.get());
+        found.checkStore(store);
+        assertEquals(4, found.tails.size());
+        assertFalse("all was measured", state.exists());
+
+        assertThrows(ProfileException.class, () -> Profiler.profile(
+                store, executor, options, (what, done, total) -> !what.equals("timing with 2 threads")));
+        for (ProfilerOptions other : new ProfilerOptions[] {options.withRounds(8), options}) {
+            stages.clear();
+            if (other == options) {
+                Vectors.write(state, "{\"schema\": \"legodnn.profiling/1\"".getBytes("UTF-8"));
+            }
+            Profiler.profile(store, executor, other, (what, done, total) -> stages.add(what));
+            assertTrue("of other options, or damaged: measured anew", stages.contains("weighing"));
+        }
+        assertEquals(0, executor.open.get());
+    }
+
+    @Test
+    public void aDeviceThatIsHeldBackIsNotMeasured() {
+        List<String> told = new ArrayList<>(Arrays.asList("power saving is on"));
+        ProfilerOptions options = ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
+                .withConditions(() -> told.isEmpty() ? "" : told.remove(0));
+        ProfileException refused = assertThrows(ProfileException.class,
+                () -> Profiler.profile(store, executor, options, null));
+        assertTrue(refused.getMessage(), refused.getMessage().contains("cannot be measured as it is (power saving is on)"));
+        told.addAll(Arrays.asList("", "", "heat: thermal status severe")); // weighing, timing, the end
+        JsonObject document = (JsonObject) Json.parse(Profiler.profile(store, executor, options, null).toJson());
+        JsonObject conditions = Vectors.object(document, "conditions");
+        assertEquals(Arrays.asList("", "heat: thermal status severe"), conditions.get("throttled"));
+        assertEquals(1, Vectors.list(conditions, "warnings").size());
+        assertTrue(Vectors.string(conditions, "kernel").length() > 0);
     }
 
     @Test

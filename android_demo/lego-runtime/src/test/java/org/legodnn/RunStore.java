@@ -11,8 +11,8 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /**
  * Profiles a store by TensorFlow Lite, plans for shares of its memory, and runs the plans, for
@@ -27,7 +27,7 @@ public final class RunStore {
 
     public static void main(String[] args) throws IOException {
         Store store = Store.open(new File(args[0]));
-        Executor executor = new TfLiteExecutor();
+        BlockExecutor executor = new TfLiteExecutor();
         ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(5).withWeighings(1);
         Profiler.profile(store, executor, options, null).save(new File(args[1]));
         addFiles(store, new File(args[1]));
@@ -43,7 +43,7 @@ public final class RunStore {
                 JsonObject answer = new JsonObject().put("memory_bytes", budget.memoryBytes());
                 answers.add(answer);
                 try {
-                    Switch done = runtime.setBudget(budget);
+                    PlanSwitch done = runtime.setBudget(budget);
                     answer.put("plan", Json.parse(runtime.plan().toJson())).put("loaded", done.loaded)
                             .put("output", run(runtime, store, image));
                 } catch (InfeasibleException e) {
@@ -55,7 +55,7 @@ public final class RunStore {
                     JsonObject plan = (JsonObject) Json.parse(runtime.plan().toJson());
                     JsonObject model = Vectors.<JsonObject>list(plan, "models").get(0);
                     Vectors.object(model, "options").put(block.name, option.name);
-                    Switch done = runtime.setPlan(Plan.parse(plan.toString()));
+                    PlanSwitch done = runtime.setPlan(Plan.parse(plan.toString()));
                     answers.add(new JsonObject().put("plan", plan).put("loaded", done.loaded)
                             .put("output", run(runtime, store, image)));
                 }

@@ -29,7 +29,11 @@ public abstract class RuntimeTestBase {
     }
 
     LegoRuntime open(LegoModel... models) {
-        return new LegoRuntime(executor, Arrays.asList(models), SwitchCharge.NONE, Budget.none());
+        return open(Budget.none(), models);
+    }
+
+    LegoRuntime open(Budget budget, LegoModel... models) {
+        return new LegoRuntime(executor, Arrays.asList(models), SwitchCharge.NONE, budget);
     }
 
     static Budget memory(long bytes) {

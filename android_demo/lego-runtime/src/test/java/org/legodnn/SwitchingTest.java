@@ -32,7 +32,7 @@ public class SwitchingTest extends RuntimeTestBase {
         try (LegoRuntime runtime = open(model(chain), model(graph))) {
             assertEquals(7, executor.loads.size());
             executor.loads.clear();
-            Switch done = runtime.setBudget(memory(27000)); // 28000 without a limit
+            PlanSwitch done = runtime.setBudget(memory(27000)); // 28000 without a limit
             assertEquals(Collections.singletonList("block1/s1.tflite"), executor.loads);
             assertEquals(Collections.singletonList("chain/block1=s1"), done.loaded);
             assertEquals(Collections.singletonList("chain/block1=s0"), done.dropped);
@@ -44,6 +44,29 @@ public class SwitchingTest extends RuntimeTestBase {
             assertEquals("what is not used is let go", 7, executor.open.get());
         }
         assertEquals("closing lets go of everything", 0, executor.open.get());
+    }
+
+    @Test
+    public void whatRanLatelyStaysLoadedAsFarAsThereIsRoom() {
+        try (LegoRuntime runtime = open(model(chain))) { // 4000 + 4000 + 4000 bytes
+            runtime.setBudget(memory(8000)); // 2000 + 2000 + 4000
+            assertEquals("no room", 0, runtime.keptBytes());
+            runtime.setBudget(Budget.none());
+            assertEquals("both small options are kept", 4000, runtime.keptBytes());
+            assertEquals(5, executor.open.get());
+            executor.loads.clear();
+            runtime.setBudget(Budget.none().withLatencyMs(8).withQuantile(0.5));
+            assertEquals("nothing is loaded on the way back", Collections.emptyList(), executor.loads);
+            assertArrayEquals(TestStores.expected(X, 2, 2), runtime.infer("chain", X), EXACT);
+            assertEquals("no more than what runs", 8000, runtime.keptBytes());
+            runtime.setBudget(memory(12_500));
+            assertEquals(Collections.emptyList(), executor.loads);
+            assertEquals("room for 500 bytes", 0, runtime.keptBytes());
+            assertEquals(3, executor.open.get());
+            runtime.setBudget(memory(11_000));
+            assertEquals("a smaller limit than what runs and is kept", 0, runtime.keptBytes());
+        }
+        assertEquals(0, executor.open.get());
     }
 
     @Test
@@ -86,8 +109,7 @@ public class SwitchingTest extends RuntimeTestBase {
         assertTrue(Change.inOrder(Arrays.asList(grows, shrinks), 100, null).get(0).beside);
 
         LegoModel only = model(chain);
-        try (LegoRuntime runtime = new LegoRuntime(
-                executor, Collections.singletonList(only), SwitchCharge.NONE, memory(12000))) {
+        try (LegoRuntime runtime = open(memory(12000), only)) {
             executor.loads.clear();
             runtime.setBudget(memory(10500)); // 12000 held, 2 blocks of 3000 and less to load
             assertArrayEquals(TestStores.expected(X, 2, 0), runtime.infer("chain", X), EXACT);
@@ -101,8 +123,7 @@ public class SwitchingTest extends RuntimeTestBase {
 
     @Test
     public void aModelThatCannotEvenBeLoadedAgainSaysSoAndStartsWhenItCan() {
-        try (LegoRuntime runtime = new LegoRuntime(
-                executor, Collections.singletonList(model(chain)), SwitchCharge.NONE, memory(12000))) {
+        try (LegoRuntime runtime = open(memory(12000), model(chain))) {
             executor.broken = "block1";
             StoreException error = assertThrows(StoreException.class, () -> runtime.setBudget(memory(10500)));
             assertEquals("both failures are told", 1, error.getSuppressed().length);

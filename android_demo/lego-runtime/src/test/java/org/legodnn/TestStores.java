@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** Small stores of affine segments (see {@link AffineExecutor}), with profiles. */
 final class TestStores {
@@ -77,7 +77,7 @@ final class TestStores {
     }
 
     /** A profile in which option o takes 1000 x (4 - o) bytes and 4 - o ms. */
-    static Profile profile(Store store, Executor executor) {
+    static Profile profile(Store store, BlockExecutor executor) {
         List<OptionProfile> entries = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             for (int o = 0; o < segment.options.size(); o++) {
@@ -87,7 +87,7 @@ final class TestStores {
             }
         }
         return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries,
-                Collections.<Tail>emptyList());
+                Collections.<Tail>emptyList(), null);
     }
 
     /** What a chain gives: option numbers of its two blocks. */

@@ -1,5 +1,8 @@
 package org.legodnn;
 
+import static org.junit.Assert.assertTrue;
+import static org.junit.Assert.fail;
+
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileOutputStream;
@@ -18,12 +21,14 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 
-import org.legodnn.json.Json;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonNumber;
+import org.legodnn.internal.json.JsonObject;
 
 /** Reading the vectors that Python and Java share (tests/vectors), and making of them what they describe. */
-final class Vectors {
+public final class Vectors {
+    private static final double TOLERANCE = 1e-9;
+
     private Vectors() {}
 
     /** The folder: the property legodnn.vectors, else tests/vectors of the repository that the tests run in. */
@@ -41,7 +46,7 @@ final class Vectors {
         throw new IllegalStateException("no tests/vectors above " + new File("").getAbsolutePath());
     }
 
-    static JsonObject read(String name) {
+    public static JsonObject read(String name) {
         try {
             byte[] content = Files.readAllBytes(new File(folder(), name + ".json").toPath());
             return (JsonObject) Json.parse(new String(content, StandardCharsets.UTF_8));
@@ -51,27 +56,107 @@ final class Vectors {
     }
 
     @SuppressWarnings("unchecked")
-    static <T> List<T> list(JsonObject object, String key) {
+    public static <T> List<T> list(JsonObject object, String key) {
         Object found = object.get(key);
         return found == null ? new ArrayList<T>() : (List<T>) found;
     }
 
-    static JsonObject object(JsonObject object, String key) {
+    public static JsonObject object(JsonObject object, String key) {
         return (JsonObject) object.get(key);
     }
 
-    static String string(JsonObject object, String key) {
+    public static String string(JsonObject object, String key) {
         return (String) object.get(key);
     }
 
     /** A number; those that JSON does not have are written as strings. */
-    static double number(Object value) {
+    public static double number(Object value) {
         return value instanceof JsonNumber ? ((JsonNumber) value).doubleValue() : Double.parseDouble((String) value);
+    }
+
+    // --- answers ---
+
+    /** What is asked of one case: its answer as JSON, or an error. */
+    public interface Question {
+        Object answer(JsonObject one) throws Exception;
+    }
+
+    /** Every case of a file; all that differ are told at once. */
+    public static void check(String file, int atLeast, Question question) throws Exception {
+        JsonObject vectors = read(file);
+        List<JsonObject> cases = list(vectors, "cases");
+        assertTrue(file + " has " + cases.size() + " cases", cases.size() >= atLeast);
+        List<String> problems = new ArrayList<>();
+        for (JsonObject one : cases) {
+            Object answer;
+            try {
+                answer = question.answer(one);
+            } catch (LegoException e) {
+                answer = error(e);
+            }
+            Object wanted = one.has("answers") ? one.get("answers") : one.get("answer");
+            if (one.has("answers") && !(answer instanceof List)) { // not even a scheduler could be made
+                answer = Collections.nCopies(((List<?>) wanted).size(), answer);
+            }
+            String difference = difference(wanted, answer, "");
+            if (difference != null) {
+                problems.add(one.get("name") + ": " + difference);
+            }
+        }
+        if (!problems.isEmpty()) {
+            List<String> first = problems.subList(0, Math.min(20, problems.size()));
+            fail(problems.size() + " of " + cases.size() + " differ:\n" + String.join("\n", first));
+        }
+    }
+
+    /** Python's name of an error. */
+    static JsonObject error(LegoException e) {
+        return new JsonObject().put("error", e.getClass().getSimpleName().replace("Exception", "Error"));
+    }
+
+    /** Where two JSON values differ, by more than the last bits of a number; null if they do not. */
+    private static String difference(Object wanted, Object found, String where) {
+        if (wanted instanceof JsonNumber && found instanceof Number) {
+            double a = ((JsonNumber) wanted).doubleValue();
+            double b = ((Number) found).doubleValue();
+            boolean near = a == b || Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
+            return near ? null : where + " is " + b + " instead of " + a;
+        }
+        if (wanted instanceof JsonObject && found instanceof JsonObject) {
+            JsonObject a = (JsonObject) wanted;
+            JsonObject b = (JsonObject) found;
+            if (!a.keys().equals(b.keys())) {
+                return where + " is " + brief(found) + " instead of " + brief(wanted);
+            }
+            for (String key : a.keys()) {
+                String difference = difference(a.get(key), b.get(key), where + "." + key);
+                if (difference != null) {
+                    return difference;
+                }
+            }
+            return null;
+        }
+        if (wanted instanceof List && found instanceof List && ((List<?>) wanted).size() == ((List<?>) found).size()) {
+            for (int i = 0; i < ((List<?>) wanted).size(); i++) {
+                String difference = difference(((List<?>) wanted).get(i), ((List<?>) found).get(i), where + "." + i);
+                if (difference != null) {
+                    return difference;
+                }
+            }
+            return null;
+        }
+        boolean same = wanted == null ? found == null : wanted.equals(found);
+        return same ? null : where + " is " + brief(found) + " instead of " + brief(wanted);
+    }
+
+    private static String brief(Object value) {
+        String text = String.valueOf(value).replaceAll("\\s+", " ");
+        return text.length() > 300 ? text.substring(0, 300) + "..." : text;
     }
 
     // --- tables ---
 
-    static ModelTable table(JsonObject data) {
+    public static ModelTable table(JsonObject data) {
         Link link = Link.IDENTITY;
         if (data.get("link") != null) {
             List<List<Object>> knots = list(data, "link");
@@ -84,10 +169,20 @@ final class Vectors {
         table = data.has("rate_hz") ? table.withRateHz(number(data.get("rate_hz"))) : table;
         table = data.has("latency_ms") ? table.withLatencyMs(number(data.get("latency_ms"))) : table;
         table = data.has("quantile") ? table.withQuantile(number(data.get("quantile"))) : table;
+        table = data.has("slowdown") ? table.withSlowdown(number(data.get("slowdown"))) : table;
+        table = data.get("overhead_ms") == null ? table : table.withOverheadMs(byThreads(object(data, "overhead_ms")));
         table = data.has("tails") ? table.withTails(tails(object(data, "tails"))) : table;
         table = data.has("min_accuracy") ? table.withMinAccuracy(number(data.get("min_accuracy"))) : table;
         table = data.has("critical") ? table.withCritical((Boolean) data.get("critical")) : table;
         return data.has("threads") ? table.withThreads((int) number(data.get("threads"))) : table;
+    }
+
+    private static Map<Integer, Double> byThreads(JsonObject data) {
+        Map<Integer, Double> found = new TreeMap<>();
+        for (String threads : data.keys()) {
+            found.put(Integer.parseInt(threads), number(data.get(threads)));
+        }
+        return found;
     }
 
     private static Tails tails(JsonObject data) {
@@ -129,11 +224,7 @@ final class Vectors {
             List<OptionRow> rows = new ArrayList<>();
             for (Object row : (List<?>) segment.get(1)) {
                 List<?> o = (List<?>) row;
-                Map<Integer, Double> latency = new TreeMap<>();
-                JsonObject times = (JsonObject) o.get(2);
-                for (String threads : times.keys()) {
-                    latency.put(Integer.parseInt(threads), number(times.get(threads)));
-                }
+                Map<Integer, Double> latency = byThreads((JsonObject) o.get(2));
                 rows.add(new OptionRow((String) o.get(0), whole(o.get(1)), latency, number(o.get(3)), whole(o.get(4)),
                         number(o.get(5))));
             }
@@ -182,7 +273,7 @@ final class Vectors {
                 Double.POSITIVE_INFINITY, factors(step, "tail"));
     }
 
-    private static Map<String, Double> factors(JsonObject step, String key) {
+    public static Map<String, Double> factors(JsonObject step, String key) {
         Map<String, Double> factors = new HashMap<>();
         if (step.has(key)) {
             for (String name : object(step, key).keys()) {
@@ -190,6 +281,30 @@ final class Vectors {
             }
         }
         return factors;
+    }
+
+    // --- pictures ---
+
+    /** The pixels of a picture of tests/vectors/pictures.json, as picture_answer makes them. */
+    static int[] pixels(JsonObject one, int count) {
+        int channels = one.has("source") ? (int) number(one.get("source")) : ints(one, "shape")[2];
+        int[] pixels = new int[count * channels];
+        long seed = (long) number(one.get("seed"));
+        for (int i = 0; i < pixels.length; i++) {
+            pixels[i] = (int) ((7L * i * i + i * seed + 31L * i % 17 * 11) % 256);
+        }
+        return pixels;
+    }
+
+    /** The same packed into one number each. */
+    static int[] argb(int[] pixels, int channels) {
+        int[] argb = new int[pixels.length / channels];
+        for (int i = 0; i < argb.length; i++) {
+            int at = i * channels;
+            argb[i] = (channels == 4 ? pixels[at + 3] : 255) << 24 | pixels[at] << 16 | pixels[at + 1] << 8
+                    | pixels[at + 2];
+        }
+        return argb;
     }
 
     // --- stores ---

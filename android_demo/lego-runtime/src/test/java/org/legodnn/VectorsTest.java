@@ -2,13 +2,13 @@ package org.legodnn;
 
 import static org.junit.Assert.assertEquals;
 import static org.junit.Assert.assertTrue;
-import static org.junit.Assert.fail;
 
 import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -16,92 +16,12 @@ import java.util.function.Function;
 import org.junit.Rule;
 import org.junit.Test;
 import org.junit.rules.TemporaryFolder;
-import org.legodnn.json.JsonNumber;
-import org.legodnn.json.JsonObject;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** The same answers as the Python package's, to every question in tests/vectors. */
 public class VectorsTest {
-    private static final double TOLERANCE = 1e-9;
-
     @Rule public final TemporaryFolder temporary = new TemporaryFolder();
-
-    /** What is asked of one case: its answer as JSON, or an error. */
-    private interface Question {
-        Object answer(JsonObject one) throws Exception;
-    }
-
-    /** Every case of a file; all that differ are told at once. */
-    private static void check(String file, int atLeast, Question question) throws Exception {
-        JsonObject vectors = Vectors.read(file);
-        List<JsonObject> cases = Vectors.list(vectors, "cases");
-        assertTrue(file + " has " + cases.size() + " cases", cases.size() >= atLeast);
-        List<String> problems = new ArrayList<>();
-        for (JsonObject one : cases) {
-            Object answer;
-            try {
-                answer = question.answer(one);
-            } catch (LegoException e) {
-                answer = error(e);
-            }
-            Object wanted = one.has("answers") ? one.get("answers") : one.get("answer");
-            if (one.has("answers") && !(answer instanceof List)) { // not even a scheduler could be made
-                answer = Collections.nCopies(((List<?>) wanted).size(), answer);
-            }
-            String difference = difference(wanted, answer, "");
-            if (difference != null) {
-                problems.add(one.get("name") + ": " + difference);
-            }
-        }
-        if (!problems.isEmpty()) {
-            List<String> first = problems.subList(0, Math.min(20, problems.size()));
-            fail(problems.size() + " of " + cases.size() + " differ:\n" + String.join("\n", first));
-        }
-    }
-
-    /** Python's name of an error. */
-    private static JsonObject error(LegoException e) {
-        return new JsonObject().put("error", e.getClass().getSimpleName().replace("Exception", "Error"));
-    }
-
-    /** Where two JSON values differ, by more than the last bits of a number; null if they do not. */
-    private static String difference(Object wanted, Object found, String where) {
-        if (wanted instanceof JsonNumber && found instanceof Number) {
-            double a = ((JsonNumber) wanted).doubleValue();
-            double b = ((Number) found).doubleValue();
-            boolean near = a == b || Math.abs(a - b) <= TOLERANCE * Math.max(Math.abs(a), Math.abs(b));
-            return near ? null : where + " is " + b + " instead of " + a;
-        }
-        if (wanted instanceof JsonObject && found instanceof JsonObject) {
-            JsonObject a = (JsonObject) wanted;
-            JsonObject b = (JsonObject) found;
-            if (!a.keys().equals(b.keys())) {
-                return where + " is " + brief(found) + " instead of " + brief(wanted);
-            }
-            for (String key : a.keys()) {
-                String difference = difference(a.get(key), b.get(key), where + "." + key);
-                if (difference != null) {
-                    return difference;
-                }
-            }
-            return null;
-        }
-        if (wanted instanceof List && found instanceof List && ((List<?>) wanted).size() == ((List<?>) found).size()) {
-            for (int i = 0; i < ((List<?>) wanted).size(); i++) {
-                String difference = difference(((List<?>) wanted).get(i), ((List<?>) found).get(i), where + "." + i);
-                if (difference != null) {
-                    return difference;
-                }
-            }
-            return null;
-        }
-        boolean same = wanted == null ? found == null : wanted.equals(found);
-        return same ? null : where + " is " + brief(found) + " instead of " + brief(wanted);
-    }
-
-    private static String brief(Object value) {
-        String text = String.valueOf(value).replaceAll("\\s+", " ");
-        return text.length() > 300 ? text.substring(0, 300) + "..." : text;
-    }
 
     private static Object plan(Plan plan) {
         List<JsonObject> models = new ArrayList<>();
@@ -134,7 +54,7 @@ public class VectorsTest {
     @Test
     public void plansAreTheSame() throws Exception {
         JsonObject workloads = Vectors.object(Vectors.read("plans"), "workloads");
-        check("plans", 250, one -> {
+        Vectors.check("plans", 250, one -> {
             Scheduler scheduler = Vectors.scheduler((JsonObject) workloads.get((String) one.get("workload")));
             List<Object> answers = new ArrayList<>();
             Plan last = null;
@@ -145,7 +65,7 @@ public class VectorsTest {
                 } catch (InfeasibleException e) {
                     answers.add(report(e.report()));
                 } catch (LegoException e) {
-                    answers.add(error(e));
+                    answers.add(Vectors.error(e));
                 }
             }
             return answers;
@@ -171,7 +91,7 @@ public class VectorsTest {
 
     @Test
     public void tablesAreTakenAndRefusedAlike() throws Exception {
-        check("tables", 90, one -> {
+        Vectors.check("tables", 90, one -> {
             ModelTable table = Vectors.table(Vectors.object(one, "table"));
             new Scheduler(Collections.singletonList(table), SwitchCharge.NONE);
             return new JsonObject().put("thread_counts", table.threadCounts);
@@ -180,7 +100,7 @@ public class VectorsTest {
 
     @Test
     public void budgetsAreTakenAndRefusedAlike() throws Exception {
-        check("budgets", 45, one -> {
+        Vectors.check("budgets", 45, one -> {
             if (one.has("charge")) {
                 SwitchCharge charge = Vectors.charge(Vectors.object(one, "charge"));
                 return new JsonObject().put("per_mb", charge.perMb).put("per_ms", charge.perMs);
@@ -204,19 +124,19 @@ public class VectorsTest {
 
     @Test
     public void picturesBecomeTheSameInputs() throws Exception {
-        check("pictures", 50, one -> {
+        Vectors.check("pictures", 50, one -> {
             int[] shape = Vectors.ints(one, "shape");
             int[] size = Vectors.ints(one, "size");
             double[] range = Vectors.doubles(Vectors.list(one, "range"));
-            InputSpec spec = new InputSpec("x", shape, "stretch", range[0], range[1], Vectors.doubles(Vectors.list(one, "mean")),
-                    Vectors.doubles(Vectors.list(one, "std")));
-            int[] pixels = new int[size[0] * size[1] * shape[2]];
-            long seed = (long) Vectors.number(one.get("seed"));
-            for (int i = 0; i < pixels.length; i++) {
-                pixels[i] = (int) ((7L * i * i + i * seed + 31L * i % 17 * 11) % 256);
-            }
+            String fit = one.has("fit") ? Vectors.string(one, "fit") : "stretch";
+            InputSpec spec = new InputSpec("x", shape, fit, 114, range[0], range[1],
+                    Vectors.doubles(Vectors.list(one, "mean")), Vectors.doubles(Vectors.list(one, "std")));
+            int[] pixels = Vectors.pixels(one, size[0] * size[1]);
+            int channels = one.has("source") ? (int) Vectors.number(one.get("source")) : 0;
+            float[] input = channels == 0 ? spec.fromPicture(pixels, size[0], size[1])
+                    : spec.fromArgb(Vectors.argb(pixels, channels), size[0], size[1]);
             List<Object> found = new ArrayList<>();
-            for (float value : spec.fromPicture(pixels, size[0], size[1])) {
+            for (float value : input) {
                 found.add((double) value);
             }
             return found;
@@ -226,7 +146,7 @@ public class VectorsTest {
     @Test
     public void storesAreTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("stores"), "bases");
-        check("stores", 600, one -> {
+        Vectors.check("stores", 600, one -> {
             JsonObject base = Vectors.object(bases, (String) one.get("base"));
             File folder = new File(temporary.getRoot(), "store");
             Vectors.remove(folder);
@@ -240,7 +160,7 @@ public class VectorsTest {
         Manifest m = store.manifest();
         return new JsonObject().put("id", store.id()).put("name", store.name()).put("labels", m.labels)
                 .put("inputs", map(m.inputs, i -> Arrays.asList(i.name, numbers(i.shape()),
-                        Arrays.asList(i.low, i.high), numbers(i.mean()), numbers(i.std()))))
+                        Arrays.asList(i.low(), i.high()), numbers(i.mean()), numbers(i.std()))))
                 .put("tensors", map(m.specs.values(), t -> Arrays.asList(t.name, numbers(t.shape())), m.inputs.size()))
                 .put("outputs", m.outputs)
                 .put("segments", map(m.segments, s -> Arrays.asList(s.name, s.block ? "block" : "fixed", s.inputs,
@@ -281,7 +201,7 @@ public class VectorsTest {
     @Test
     public void profilesAreTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("profiles"), "bases");
-        check("profiles", 180, one -> {
+        Vectors.check("profiles", 180, one -> {
             File file = new File(temporary.getRoot(), "profile.json");
             String base = Vectors.string(bases, (String) one.get("base"));
             Vectors.write(file, Vectors.edited(base, Vectors.list(one, "edits")));
@@ -301,7 +221,7 @@ public class VectorsTest {
     @Test
     public void plansOfStoresAndProfilesAreTheSame() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("measured"), "bases");
-        check("measured", 50, one -> {
+        Vectors.check("measured", 50, one -> {
             JsonObject base = Vectors.object(bases, (String) one.get("base"));
             File folder = new File(temporary.getRoot(), "store");
             Vectors.remove(folder);
@@ -321,6 +241,51 @@ public class VectorsTest {
                 return report(e.report());
             }
         });
+    }
+
+    @Test
+    public void modelsBesideOneAnotherArePlannedTheSame() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("beside"), "bases");
+        Map<String, Store> stores = new LinkedHashMap<>();
+        for (String name : bases.keys()) {
+            JsonObject base = Vectors.object(bases, name);
+            File folder = new File(temporary.getRoot(), name);
+            Vectors.writeStore(folder, Vectors.string(base, "manifest").getBytes(StandardCharsets.UTF_8),
+                    Vectors.list(base, "files"), null);
+            stores.put(name, Store.open(folder));
+        }
+        Vectors.check("beside", 25, one -> {
+            List<LegoModel> models = new ArrayList<>();
+            for (JsonObject asked : Vectors.<JsonObject>list(one, "models")) {
+                Store store = stores.get(Vectors.string(asked, "store"));
+                LegoModel model = LegoModel.of(store, beside(asked, bases, stores)).onAnyDevice();
+                Object rate = asked.get("rate_hz");
+                models.add(model.withTable((rate == null ? model.table : model.table.withRateHz(Vectors.number(rate)))
+                        .withName(Vectors.string(asked, "store"))));
+            }
+            return map(WorkloadTables.of(models), table -> new JsonObject().put("slowdown", table.slowdown)
+                    .put("tails", table.tails.stretches == null ? null
+                            : Json.parse(Json.write(table.tails.stretches))));
+        });
+    }
+
+    /** A profile whose tails and contention name stores by the names of their bases. */
+    private static Profile beside(JsonObject asked, JsonObject bases, Map<String, Store> stores) {
+        String text = Vectors.object(Vectors.object(bases, Vectors.string(asked, "store")), "profile").toString();
+        JsonObject document = (JsonObject) Json.parse(text);
+        List<Object> tails = new ArrayList<>();
+        for (JsonObject tail : Vectors.<JsonObject>list(asked, "tail")) {
+            JsonObject copy = (JsonObject) Json.parse(tail.toString());
+            tails.add(tail.has("other") ? copy.put("other", stores.get(tail.get("other")).id()) : copy);
+        }
+        List<Object> contention = new ArrayList<>();
+        JsonObject slow = Vectors.object(asked, "contention");
+        for (String name : slow == null ? Collections.<String>emptySet() : slow.keys()) {
+            contention.add(new JsonObject().put("store_id", stores.get(name).id()).put("model", name)
+                    .put("slowdown", slow.get(name)));
+        }
+        return Profile.parse(document.put("store_id", stores.get(asked.get("store")).id()).put("tail", tails)
+                .put("contention", contention).toString());
     }
 
     private static ModelTable asked(ModelTable made, JsonObject asked) {

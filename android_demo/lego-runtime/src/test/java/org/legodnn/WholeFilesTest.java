@@ -47,16 +47,16 @@ public final class WholeFilesTest {
     }
 
     @Test
-    public void picturesAreStretchedAndNothingElse() {
+    public void whatIsNoPictureIsNotMadeOfOne() {
         double[] none = {};
         int[] pixels = {0, 255};
-        InputSpec stretched = new InputSpec("x", new int[] {1, 2, 1}, "stretch", 0, 1, none, none);
+        InputSpec stretched = new InputSpec("x", new int[] {1, 2, 1}, "stretch", 0, 0, 1, none, none);
         assertArrayEquals(new float[] {0, 1}, stretched.fromPicture(pixels, 1, 2), 0);
-        InputSpec cropped = new InputSpec("x", new int[] {1, 2, 1}, "crop", 0, 1, none, none);
-        InputException caught = assertThrows(InputException.class, () -> cropped.fromPicture(pixels, 1, 2));
-        assertTrue(caught.getMessage(), caught.getMessage().contains("by crop, which this library does not do"));
-        assertArrayEquals(new float[] {0, 1}, cropped.fromPixels(pixels), 0);
-        InputSpec plain = new InputSpec("x", new int[] {1, 2, 1}, "none", 0, 1, none, none);
+        assertThrows(InputException.class, () -> stretched.fromPicture(pixels, 2, 2));
+        assertThrows(InputException.class, () -> stretched.fromArgb(pixels, 2, 2));
+        InputSpec plain = new InputSpec("x", new int[] {1, 2, 1}, "none", 0, 0, 1, none, none);
         assertThrows(InputException.class, () -> plain.fromPicture(pixels, 1, 2));
+        assertThrows(InputException.class, () -> plain.fromArgb(pixels, 1, 2));
+        assertArrayEquals(new float[] {0, 1}, plain.fromPixels(pixels), 0);
     }
 }

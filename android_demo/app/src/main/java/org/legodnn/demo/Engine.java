@@ -1,8 +1,7 @@
 package org.legodnn.demo;
 
 import android.content.Context;
-import android.os.Handler;
-import android.os.Looper;
+import android.os.SystemClock;
 import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -15,18 +14,17 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import org.legodnn.AndroidConditions;
+import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
-import org.legodnn.Device;
-import org.legodnn.Executor;
 import org.legodnn.InfeasibleException;
 import org.legodnn.LegoException;
 import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
 import org.legodnn.Profile;
-import org.legodnn.ProfileException;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
-import org.legodnn.Progress;
+import org.legodnn.RuntimeBuilder;
 import org.legodnn.Store;
 import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
@@ -47,8 +45,12 @@ final class Engine {
         /** Profiling goes on; `done` of `total` steps of a model. */
         void onProfiling(String model, int done, int total);
 
-        /** Profiles of this device are in use, and can be shared; `failure` says why not, else it is null. */
-        void onProfiled(String failure);
+        /**
+         * Profiles of this device are in use, and can be shared; `failure` says why not, else it is null.
+         *
+         * @param seconds how long that took
+         */
+        void onProfiled(String failure, long seconds);
 
         void onFailed(String reason);
     }
@@ -62,20 +64,26 @@ final class Engine {
         final Profile profile;
         /** Whether that is this device. */
         final boolean own;
+        /** The profiles as JSON, by model. */
+        final Map<String, String> profiles = new LinkedHashMap<>();
 
-        Ready(Limits limits, boolean runs, Profile profile, boolean own) {
+        Ready(Limits limits, boolean runs, List<LegoModel> models, boolean own) {
             this.limits = limits;
             this.runs = runs;
-            this.profile = profile;
+            this.profile = models.get(0).profile();
             this.own = own;
+            for (LegoModel model : models) {
+                profiles.put(model.store().name(), model.profile().toJson());
+            }
         }
     }
 
     private final Context context;
-    private final Handler main = new Handler(Looper.getMainLooper());
-    private final Executor executor;
+    private final BlockExecutor executor;
     private final boolean runs;
     private final ProfilerOptions options;
+    private final OwnProfiles ownProfiles;
+    private final Audience audience = new Audience();
     /** What is asked for after {@link #close} is dropped. */
     private final ExecutorService planning = new ThreadPoolExecutor(1, 1, 0, TimeUnit.SECONDS,
             new LinkedBlockingQueue<Runnable>(), new ThreadPoolExecutor.DiscardPolicy());
@@ -89,17 +97,11 @@ final class Engine {
     private String problem;
     private boolean own;
     private boolean following;
-    private final MemoryFollower follower;
+    private final Follower follower;
     private LegoRuntime runtime;
 
     private volatile Measurement measurement;
     private volatile boolean closed;
-
-    // The main thread's own.
-    private Listener listener;
-    private Ready ready;
-    private Screen screen;
-    private String failure;
 
     /** By TensorFlow Lite; where that cannot be loaded, plans are made and nothing is run. */
     Engine(Context context, ProfilerOptions options) {
@@ -110,127 +112,14 @@ final class Engine {
      * @param executor null to plan only
      * @param options how to profile
      */
-    Engine(Context context, Executor executor, ProfilerOptions options) {
+    Engine(Context context, BlockExecutor executor, ProfilerOptions options) {
         this.context = context.getApplicationContext();
         this.executor = executor == null ? new PlanOnlyExecutor() : executor;
         this.runs = executor != null;
-        this.options = options;
-        this.follower = new MemoryFollower(this.context, planning, new FollowListener());
-        planning.execute(new Runnable() {
-            @Override
-            public void run() {
-                open();
-            }
-        });
-    }
-
-    /** Tell this listener from now on; null for none. On the main thread. */
-    void setListener(Listener next) {
-        listener = next;
-        if (next == null) {
-            return;
-        }
-        if (failure != null) {
-            next.onFailed(failure);
-        }
-        if (ready != null) {
-            next.onReady(ready);
-        }
-        if (screen != null) {
-            next.onScreen(screen);
-        }
-    }
-
-    /** Re-plan and switch. */
-    void setBudget(Budget budget) {
-        if (wanted.getAndSet(budget) == null && !closed) {
-            planning.execute(new Runnable() {
-                @Override
-                public void run() {
-                    replan(wanted.getAndSet(null));
-                }
-            });
-        }
-    }
-
-    /** Whether to stay within what the device can spare as well. */
-    void follow(final boolean wished) {
-        planning.execute(new Runnable() {
-            @Override
-            public void run() {
-                following = wished;
-                if (runtime == null || closed) {
-                    return;
-                }
-                stopMeasuring();
-                try {
-                    startOrStopFollowing();
-                } catch (LegoException e) {
-                    fail(e);
-                }
-                measure();
-            }
-        });
-    }
-
-    /** Measure every option on this device, keep the profiles, and plan by them. */
-    void profile() {
-        planning.execute(new Runnable() {
-            @Override
-            public void run() {
-                measureDevice();
-            }
-        });
-    }
-
-    /** This device's profiles as JSON, by model; empty until it was profiled. On the main thread. */
-    Map<String, String> ownProfiles() {
-        Map<String, String> texts = new LinkedHashMap<>();
-        if (ready != null && ready.own) {
-            synchronized (profiles) {
-                for (Map.Entry<String, Profile> entry : profiles.entrySet()) {
-                    texts.put(entry.getKey(), entry.getValue().toJson());
-                }
-            }
-        }
-        return texts;
-    }
-
-    /** Let go of everything, once what runs has ended. */
-    void close() {
-        closed = true;
-        listener = null;
-        stopMeasuring();
-        planning.execute(new Runnable() {
-            @Override
-            public void run() {
-                stopMeasuring(); // of a plan that was made meanwhile
-                closeRuntime();
-                measuring.shutdown();
-            }
-        });
-        planning.shutdown();
-    }
-
-    // -- on the planning thread ---------------------------------------------------------------------------------------
-
-    private void open() {
-        try {
-            Packed packed = new Packed(context);
-            for (String name : packed.models()) {
-                stores.add(packed.store(name));
-            }
-            digits = packed.digits();
-            own = runs && loadOwnProfiles();
-            if (!own) {
-                for (Store store : stores) {
-                    profiles.put(store.name(), packed.profile(store.name()));
-                }
-            }
-            start();
-        } catch (IOException | LegoException e) {
-            fail(e);
-        }
+        this.options = options.withConditions(new AndroidConditions(this.context));
+        this.ownProfiles = new OwnProfiles(this.context);
+        this.follower = new Follower(this.context, planning, this::decided);
+        planning.execute(this::open);
     }
 
     static boolean nativeLibraryLoads() {
@@ -242,53 +131,90 @@ final class Engine {
         }
     }
 
-    private File profileFile(Store store) {
-        return new File(context.getFilesDir(), store.name() + ".profile.json");
+    /** Tell this listener from now on; null for none. On the main thread. */
+    void setListener(Listener next) {
+        audience.set(next);
     }
 
-    /** Whether there are profiles of this device for all stores, which then are in use. */
-    private boolean loadOwnProfiles() {
-        Map<String, Profile> found = new LinkedHashMap<>();
-        for (Store store : stores) {
-            File file = profileFile(store);
-            if (!file.exists()) {
-                return false;
+    /** This device's profiles as JSON, by model; empty until it was profiled. On the main thread. */
+    Map<String, String> ownProfiles() {
+        return audience.ownProfiles();
+    }
+
+    /** Re-plan and switch. */
+    void setBudget(Budget budget) {
+        if (wanted.getAndSet(budget) == null && !closed) {
+            planning.execute(() -> replan(wanted.getAndSet(null)));
+        }
+    }
+
+    /** Whether to stay within what the device can spare as well. */
+    void follow(boolean wished) {
+        planning.execute(() -> {
+            following = wished;
+            if (runtime == null || closed) {
+                return;
             }
+            stopMeasuring();
             try {
-                Profile profile = Profile.load(file);
-                profile.checkStore(store);
-                profile.checkDevice(Device.fingerprint(executor));
-                found.put(store.name(), profile);
-            } catch (ProfileException e) {
-                return false; // of another version of the app or of its stores: to be measured again
+                startOrStopFollowing();
+            } catch (LegoException e) {
+                audience.failed(e.getMessage());
             }
+            measure();
+        });
+    }
+
+    /** Measure every option on this device, keep the profiles, and plan by them. */
+    void profile() {
+        planning.execute(this::measureDevice);
+    }
+
+    /** Let go of everything, once what runs has ended. */
+    void close() {
+        closed = true;
+        audience.set(null);
+        stopMeasuring();
+        planning.execute(() -> {
+            stopMeasuring(); // of a plan that was made meanwhile
+            closeRuntime();
+            measuring.shutdown();
+        });
+        planning.shutdown();
+    }
+
+    // -- on the planning thread ---------------------------------------------------------------------------------------
+
+    private void open() {
+        try {
+            Packed packed = new Packed(context);
+            for (String name : packed.models()) {
+                stores.add(packed.store(name));
+                profiles.put(name, packed.profile(name));
+            }
+            digits = packed.digits();
+            Map<String, Profile> found = runs ? ownProfiles.load(stores, executor) : null;
+            own = found != null;
+            profiles.putAll(own ? found : new LinkedHashMap<String, Profile>());
+            start();
+        } catch (IOException | LegoException e) {
+            audience.failed(e.getMessage());
         }
-        synchronized (profiles) {
-            profiles.putAll(found);
-        }
-        return true;
     }
 
     /** A runtime of the profiles in use, without limits. */
     private void start() {
         List<LegoModel> models = new ArrayList<>();
+        RuntimeBuilder builder = LegoRuntime.builder().executor(executor)
+                .switchCharge(SwitchCharge.NONE); // so that the sliders' positions alone say what runs
         for (Store store : stores) {
             LegoModel model = LegoModel.of(store, profiles.get(store.name()));
             models.add(own ? model : model.onAnyDevice());
+            builder.addModel(models.get(models.size() - 1));
         }
-        runtime = new LegoRuntime(executor, models, SwitchCharge.NONE, Budget.none());
+        runtime = builder.build();
         problem = null;
-        final Ready now = new Ready(new Limits(models, runtime.plan()), runs,
-                profiles.get(stores.get(0).name()), own);
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                ready = now;
-                if (listener != null) {
-                    listener.onReady(now);
-                }
-            }
-        });
+        audience.ready(new Ready(new Limits(models, runtime.plan()), runs, models, own));
         startOrStopFollowing();
         measure();
     }
@@ -301,20 +227,11 @@ final class Engine {
         }
     }
 
-    private final class FollowListener implements MemoryFollower.Listener {
-        @Override
-        public void onSpareMemory() {
-            if (!closed) {
-                stopMeasuring();
-                measure();
-            }
-        }
-
-        @Override
-        public void onFailed(LegoException failed) {
-            if (!closed) {
-                fail(failed);
-            }
+    /** The device has another limit. */
+    private void decided() {
+        if (!closed) {
+            stopMeasuring();
+            measure();
         }
     }
 
@@ -331,12 +248,12 @@ final class Engine {
         }
         stopMeasuring();
         try {
-            runtime.setBudget(budget);
+            follower.setBudget(runtime, budget);
             problem = null;
         } catch (InfeasibleException e) {
-            problem = Explanation.of(e.report(), context.getResources());
+            problem = context.getString(R.string.refused, Explanation.of(e.report(), context.getResources()));
         } catch (LegoException e) {
-            problem = e.getMessage();
+            problem = context.getString(R.string.refused, e.getMessage());
         }
         measure();
     }
@@ -347,32 +264,20 @@ final class Engine {
         }
         stopMeasuring();
         closeRuntime(); // nothing else is to run meanwhile
+        long began = SystemClock.elapsedRealtime();
         String failed = null;
         try {
             Map<String, Profile> measured = new LinkedHashMap<>();
-            for (final Store store : stores) {
-                measured.put(store.name(),
-                        Profiler.profile(store, executor, options, new Progress() {
-                            @Override
-                            public boolean step(String what, final int done, final int total) {
-                                main.post(new Runnable() {
-                                    @Override
-                                    public void run() {
-                                        if (listener != null) {
-                                            listener.onProfiling(store.name(), done, total);
-                                        }
-                                    }
-                                });
-                                return !closed;
-                            }
+            for (Store store : stores) {
+                File state = new File(context.getCacheDir(), store.name() + ".profiling.json");
+                measured.put(store.name(), Profiler.profile(store, executor, options.withStateFile(state),
+                        (what, done, total) -> {
+                            audience.profiling(store.name(), done, total);
+                            return !closed;
                         }));
             }
-            for (Store store : stores) {
-                measured.get(store.name()).save(profileFile(store));
-            }
-            synchronized (profiles) {
-                profiles.putAll(measured);
-            }
+            ownProfiles.save(stores, measured);
+            profiles.putAll(measured);
             own = true;
         } catch (LegoException e) {
             failed = e.getMessage();
@@ -383,31 +288,24 @@ final class Engine {
         try {
             start();
         } catch (LegoException e) {
-            fail(e);
+            audience.failed(e.getMessage());
             return;
         }
-        final String outcome = failed;
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                if (listener != null) {
-                    listener.onProfiled(outcome);
-                }
-            }
-        });
+        audience.profiled(failed, (SystemClock.elapsedRealtime() - began) / 1000);
     }
 
     /** Show the running plan, and measure it if it can be run. */
     private void measure() {
-        Measurement next = new Measurement(runtime, stores, digits, problem, follower.spareBytes()) {
+        String seen = problem == null && follower.isNearest() ? context.getString(R.string.nearest) : problem;
+        Measurement next = new Measurement(runtime, stores, digits, seen, follower.spareBytes()) {
             @Override
             void onScreen(Screen screen) {
-                show(this, screen);
+                audience.screen(this, screen);
             }
 
             @Override
             void onFailed(LegoException e) {
-                fail(e);
+                audience.failed(e.getMessage());
             }
         };
         measurement = next;
@@ -421,33 +319,5 @@ final class Engine {
         if (measurement != null) {
             measurement.stop();
         }
-    }
-
-    private void show(final Measurement source, final Screen now) {
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                if (source.isStopped()) {
-                    return; // of a plan that no longer runs
-                }
-                screen = now;
-                if (listener != null) {
-                    listener.onScreen(now);
-                }
-            }
-        });
-    }
-
-    private void fail(Exception e) {
-        final String reason = e.getMessage();
-        main.post(new Runnable() {
-            @Override
-            public void run() {
-                failure = reason;
-                if (listener != null) {
-                    listener.onFailed(reason);
-                }
-            }
-        });
     }
 }

@@ -15,7 +15,7 @@ final class Explanation {
     static String of(Infeasible report, Resources resources) {
         List<String> remedies = new ArrayList<>();
         for (Limit limit : report.limits()) {
-            if (limit.needed != null) {
+            if (limit.needed() != null) {
                 remedies.add(shortage(limit, resources));
             }
         }
@@ -42,22 +42,22 @@ final class Explanation {
     }
 
     private static String shortage(Limit limit, Resources resources) {
-        double missing = limit.needed - limit.limit;
-        if (limit.kind == Limit.Kind.MEMORY) {
+        double missing = limit.needed() - limit.limit();
+        if (limit.kind() == Limit.Kind.MEMORY) {
             return resources.getString(
-                    R.string.memory_short, up(missing / MB, 100), limit.limit / MB, up(limit.needed / MB, 100));
+                    R.string.memory_short, up(missing / MB, 100), limit.limit() / MB, up(limit.needed() / MB, 100));
         }
         return resources.getString(
-                R.string.latency_short, limit.model, up(missing, 1000), limit.limit, up(limit.needed, 1000));
+                R.string.latency_short, limit.model(), up(missing, 1000), limit.limit(), up(limit.needed(), 1000));
     }
 
     private static String together(List<Limit> limits, double wider, Resources resources) {
         String words = null;
         for (Limit limit : limits) {
-            double value = limit.limit * wider;
-            String one = limit.kind == Limit.Kind.MEMORY
+            double value = limit.limit() * wider;
+            String one = limit.kind() == Limit.Kind.MEMORY
                     ? resources.getString(R.string.limit_memory, wider > 1 ? up(value / MB, 100) : value / MB)
-                    : resources.getString(R.string.limit_latency, wider > 1 ? up(value, 1000) : value, limit.model);
+                    : resources.getString(R.string.limit_latency, wider > 1 ? up(value, 1000) : value, limit.model());
             words = words == null ? one : resources.getString(R.string.and, words, one);
         }
         return words;

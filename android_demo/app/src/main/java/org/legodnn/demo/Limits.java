@@ -34,18 +34,18 @@ final class Limits {
         double memory = 0;
         double latency = 0;
         for (LegoModel model : models) {
-            List<BlockRows> rows = new ArrayList<>(model.table.blocks);
-            rows.addAll(model.table.fixed);
+            List<BlockRows> rows = new ArrayList<>(model.table().blocks());
+            rows.addAll(model.table().fixed());
             for (BlockRows block : rows) {
                 memory += leastMemory(block);
             }
-            latency = Math.max(latency, leastLatency(model.table, rows));
+            latency = Math.max(latency, leastLatency(model.table(), rows));
         }
         double longest = 0;
         boolean known = true;
         for (ModelPlan model : unlimited.models()) {
-            longest = Math.max(longest, model.quantileMs == null ? model.latencyMs : model.quantileMs);
-            known &= model.quantileMs != null;
+            longest = Math.max(longest, model.quantileMs() == null ? model.latencyMs() : model.quantileMs());
+            known &= model.quantileMs() != null;
         }
         quantile = known ? Tail.DEFAULT_QUANTILE : MEDIAN;
         leastMemory = memory;
@@ -74,25 +74,25 @@ final class Limits {
 
     private static double leastMemory(BlockRows block) {
         double least = Double.POSITIVE_INFINITY;
-        for (OptionRow option : block.options) {
-            least = Math.min(least, option.memoryBytes);
+        for (OptionRow option : block.options()) {
+            least = Math.min(least, option.memoryBytes());
         }
         return least;
     }
 
     private static double leastLatency(ModelTable table, List<BlockRows> rows) {
         double least = Double.POSITIVE_INFINITY;
-        for (int threads : table.threadCounts) {
-            Double overhead = table.overheadMs.get(threads);
+        for (int threads : table.threadCounts()) {
+            Double overhead = table.overheadMs().get(threads);
             double sum = overhead == null ? 0 : overhead;
             for (BlockRows block : rows) {
                 double fastest = Double.POSITIVE_INFINITY;
-                for (OptionRow option : block.options) {
-                    fastest = Math.min(fastest, option.latencyMs.get(threads));
+                for (OptionRow option : block.options()) {
+                    fastest = Math.min(fastest, option.latencyMs().get(threads));
                 }
                 sum += fastest;
             }
-            Double stretch = table.tails.stretch(threads, Tail.DEFAULT_QUANTILE);
+            Double stretch = table.tails().stretch(threads, Tail.DEFAULT_QUANTILE);
             least = Math.min(least, sum * (stretch == null ? 1 : stretch));
         }
         return least;

@@ -7,9 +7,11 @@ import android.content.Intent;
 import android.os.Bundle;
 import android.text.SpannableStringBuilder;
 import android.text.Spanned;
+import android.text.format.DateUtils;
 import android.text.style.ForegroundColorSpan;
 import android.view.View;
 import android.view.ViewGroup;
+import android.view.WindowManager;
 import android.widget.Button;
 import android.widget.CheckBox;
 import android.widget.SeekBar;
@@ -81,8 +83,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     /** Longer or shorter by `adb shell am start -n org.legodnn.demo/.MainActivity --ei rounds 500`. */
     private ProfilerOptions profilerOptions() {
         ProfilerOptions usual = ProfilerOptions.DEFAULTS;
-        return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds))
-                .withWeighings(getIntent().getIntExtra(WEIGHINGS, usual.weighings));
+        return usual.withRounds(getIntent().getIntExtra(ROUNDS, usual.rounds()))
+                .withWeighings(getIntent().getIntExtra(WEIGHINGS, usual.weighings()));
     }
 
     /** What outlives a rotation. */
@@ -158,8 +160,8 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     public void onReady(Engine.Ready now) {
         ready = now;
         String note = now.own
-                ? getString(R.string.own_profile, date(now.profile.created))
-                : getString(R.string.packed_profile, now.profile.device.cpu);
+                ? getString(R.string.own_profile, date(now.profile.created()))
+                : getString(R.string.packed_profile, now.profile.device().cpu());
         text(R.id.note, now.runs ? note : getString(R.string.no_native) + "\n" + note);
         enable();
         applyBudget();
@@ -173,7 +175,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         TextView status = findViewById(R.id.status);
         status.setText(screen.problem == null
                 ? getString(R.string.plan_holds)
-                : getString(R.string.refused, screen.problem));
+                : screen.problem);
         status.setTextColor(getColor(screen.problem == null ? R.color.text : R.color.problem));
         text(R.id.switched, switched(screen));
         text(R.id.total_memory, getString(R.string.total_memory, screen.memoryBytes / MB, screen.grownBytes == null
@@ -212,6 +214,9 @@ public final class MainActivity extends Activity implements Engine.Listener, See
                 getString(R.string.accuracy_predicted, model.accuracy, model.accuracyError));
         text(card, R.id.latency_predicted, getString(R.string.latency_value, model.latencyMs));
         text(card, R.id.memory_predicted, getString(R.string.memory_value, model.memoryBytes / MB));
+        text(card, R.id.accuracy_original, getString(R.string.accuracy_measured, model.original.accuracy));
+        text(card, R.id.latency_original, getString(R.string.latency_value, model.original.latencyMs));
+        text(card, R.id.memory_original, getString(R.string.memory_value, model.original.memoryBytes / MB));
         String pending = getString(runs() ? R.string.measuring : R.string.not_measured);
         text(card, R.id.accuracy_measured, model.measured == null
                 ? pending : getString(R.string.accuracy_measured, model.measured.accuracy));
@@ -227,10 +232,12 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     }
 
     @Override
-    public void onProfiled(String failure) {
+    public void onProfiled(String failure, long seconds) {
         profiling = false;
         enable();
-        status(failure == null ? getString(R.string.profiled) : getString(R.string.profile_failed, failure),
+        status(failure == null
+                ? getString(R.string.profiled, DateUtils.formatElapsedTime(seconds))
+                : getString(R.string.profile_failed, failure),
                 failure == null ? R.color.text : R.color.problem);
     }
 
@@ -276,6 +283,11 @@ public final class MainActivity extends Activity implements Engine.Listener, See
 
     private void enable() {
         boolean can = ready != null && !profiling;
+        if (profiling) { // a screen that goes off would slow the processors down
+            getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        } else {
+            getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+        }
         memory.setEnabled(can);
         latency.setEnabled(can);
         follow.setEnabled(can);

@@ -7,14 +7,18 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.legodnn.BlockRows;
 import org.legodnn.LegoException;
 import org.legodnn.LegoRuntime;
+import org.legodnn.Manifest;
 import org.legodnn.ModelPlan;
+import org.legodnn.ModelTable;
 import org.legodnn.Option;
+import org.legodnn.OptionRow;
 import org.legodnn.Plan;
+import org.legodnn.PlanSwitch;
 import org.legodnn.Segment;
 import org.legodnn.Store;
-import org.legodnn.Switch;
 
 /** Makes the screens of the plan that a runtime runs: as predicted, then as each model was measured on the digits. */
 abstract class Measurement implements Runnable {
@@ -24,7 +28,7 @@ abstract class Measurement implements Runnable {
     private final String problem;
     private final Long spareBytes;
     private final Plan plan;
-    private final Switch last;
+    private final PlanSwitch last;
     private final Map<String, Screen.Measured> measured = new HashMap<>();
     private Long grown;
     private volatile boolean stopped;
@@ -60,8 +64,8 @@ abstract class Measurement implements Runnable {
     public void run() {
         try {
             for (ModelPlan model : plan.models()) {
-                if (!model.suspended) {
-                    measured.put(model.name, onDigits(model.name));
+                if (!model.suspended()) {
+                    measured.put(model.name(), onDigits(model.name()));
                 }
                 if (stopped) {
                     return;
@@ -94,23 +98,48 @@ abstract class Measurement implements Runnable {
     void publish() {
         List<Screen.Model> models = new ArrayList<>();
         for (ModelPlan model : plan.models()) {
-            models.add(new Screen.Model(model.name, model.suspended, chain(model), model.accuracy, model.accuracyError,
-                    model.latencyMs, model.memoryBytes, measured.get(model.name)));
+            models.add(new Screen.Model(model.name(), model.suspended(), chain(model), model.accuracy(),
+                    model.accuracyError(), model.latencyMs(), model.memoryBytes(), original(model),
+                    measured.get(model.name())));
         }
         onScreen(new Screen(
-                models, plan.memoryBytes(), grown, last.loaded.size(), last.planMs, last.switchMs, problem,
+                models, plan.memoryBytes(), grown, last.loaded().size(), last.planMs(), last.switchMs(), problem,
                 spareBytes));
     }
 
+    /** The originals of a model, with as many threads as it runs with. */
+    private Screen.Original original(ModelPlan model) {
+        Manifest manifest = storeOf(model.name()).manifest();
+        ModelTable table = null;
+        for (ModelTable one : runtime.scheduler().tables()) {
+            table = one.name().equals(model.name()) ? one : table;
+        }
+        List<BlockRows> rows = new ArrayList<>(table.blocks());
+        rows.addAll(table.fixed());
+        Double overhead = table.overheadMs().get(model.threads());
+        double ms = overhead == null ? 0 : overhead;
+        long bytes = 0;
+        for (BlockRows segment : rows) {
+            for (OptionRow option : segment.options()) {
+                if (option.name().equals(manifest.segment(segment.name()).original().name())) {
+                    ms += option.latencyMs().get(model.threads());
+                    bytes += option.memoryBytes();
+                }
+            }
+        }
+        return new Screen.Original(manifest.originalAccuracy(), ms, bytes);
+    }
+
     private List<BlocksView.Piece> chain(ModelPlan model) {
-        Set<String> loaded = new HashSet<>(last.loaded);
+        Set<String> loaded = new HashSet<>(last.loaded());
         List<BlocksView.Piece> pieces = new ArrayList<>();
-        for (Segment segment : storeOf(model.name).manifest().segments) {
-            String chosen = model.options.get(segment.name);
+        for (Segment segment : storeOf(model.name()).manifest().segments()) {
+            String chosen = model.options().get(segment.name());
             Option option = chosen == null ? segment.original() : segment.option(chosen);
-            boolean first = last.dropped.isEmpty(); // then all was loaded, and nothing stands out
-            boolean switched = !first && loaded.contains(model.name + "/" + segment.name + "=" + chosen);
-            pieces.add(new BlocksView.Piece(segment.name, !segment.block, option.sparsity, option.precision, switched));
+            boolean first = last.dropped().isEmpty(); // then all was loaded, and nothing stands out
+            boolean switched = !first && loaded.contains(model.name() + "/" + segment.name() + "=" + chosen);
+            pieces.add(new BlocksView.Piece(segment.name(), !segment.block(), option.sparsity(), option.precision(),
+                    switched));
         }
         return pieces;
     }

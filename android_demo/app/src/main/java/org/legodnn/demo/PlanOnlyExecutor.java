@@ -2,13 +2,13 @@ package org.legodnn.demo;
 
 import java.io.File;
 import java.nio.ByteBuffer;
-import org.legodnn.ExecutionException;
-import org.legodnn.Executor;
+import org.legodnn.InferenceException;
+import org.legodnn.BlockExecutor;
 import org.legodnn.Piece;
 import org.legodnn.TensorSpec;
 
 /** Stands in where TensorFlow Lite's native library is missing: plans and switches work, nothing can be run. */
-final class PlanOnlyExecutor implements Executor {
+final class PlanOnlyExecutor implements BlockExecutor {
     @Override
     public String name() {
         return "none";
@@ -19,7 +19,7 @@ final class PlanOnlyExecutor implements Executor {
         return new Piece() {
             @Override
             public void run(ByteBuffer[] inputs, ByteBuffer[] outputs) {
-                throw new ExecutionException("TensorFlow Lite's native library is missing; nothing can be run");
+                throw new InferenceException("TensorFlow Lite's native library is missing; nothing can be run");
             }
 
             @Override

@@ -14,11 +14,13 @@ final class Screen {
         final double accuracyError;
         final double latencyMs;
         final long memoryBytes;
+        /** What the model takes as it was before it was cut and pruned. */
+        final Original original;
         /** Null until it was measured. */
         final Measured measured;
 
         Model(String name, boolean suspended, List<BlocksView.Piece> chain, double accuracy, double accuracyError,
-                double latencyMs, long memoryBytes, Measured measured) {
+                double latencyMs, long memoryBytes, Original original, Measured measured) {
             this.name = name;
             this.suspended = suspended;
             this.chain = chain;
@@ -26,7 +28,21 @@ final class Screen {
             this.accuracyError = accuracyError;
             this.latencyMs = latencyMs;
             this.memoryBytes = memoryBytes;
+            this.original = original;
             this.measured = measured;
+        }
+    }
+
+    /** The composition of the originals: accuracy as its store has it, latency and memory by the profile. */
+    static final class Original {
+        final double accuracy;
+        final double latencyMs;
+        final long memoryBytes;
+
+        Original(double accuracy, double latencyMs, long memoryBytes) {
+            this.accuracy = accuracy;
+            this.latencyMs = latencyMs;
+            this.memoryBytes = memoryBytes;
         }
     }
 

@@ -5,9 +5,11 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNull;
 import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
+import static org.robolectric.Shadows.shadowOf;
 
 import android.content.Context;
 import android.content.Intent;
+import android.os.PowerManager;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
@@ -20,8 +22,8 @@ import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Assets;
+import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
-import org.legodnn.Executor;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
@@ -51,7 +53,7 @@ public class EngineTest implements Engine.Listener {
      * Every output element is its index, so that a classifier always says "9"; a piece takes as much
      * memory as its file, and as long as suits that.
      */
-    private static final class Constant implements Executor, MemoryMeter {
+    private static final class Constant implements BlockExecutor, MemoryMeter {
         private final AtomicLong bytes = new AtomicLong();
 
         @Override
@@ -106,7 +108,7 @@ public class EngineTest implements Engine.Listener {
     }
 
     @Override
-    public void onProfiled(String reason) {
+    public void onProfiled(String reason, long seconds) {
         profiled = true;
         failure = reason;
     }
@@ -153,6 +155,8 @@ public class EngineTest implements Engine.Listener {
         for (Screen.Model model : screen.models) {
             assertEquals((double) nines / digits.count(), model.measured.accuracy, 0);
             assertTrue(model.measured.latencyMs > 0);
+            assertTrue(model.original.latencyMs > 0 && model.original.memoryBytes > 0);
+            assertEquals("without limits", model.original.accuracy, model.accuracy, 0.05);
         }
     }
 
@@ -170,7 +174,7 @@ public class EngineTest implements Engine.Listener {
         });
         assertNull(failure);
         assertTrue(ready.own && ready.runs);
-        assertEquals("constant", ready.profile.device.executor);
+        assertEquals("constant", ready.profile.device().executor());
         assertTrue(steps > 0);
         assertEquals(2, engine.ownProfiles().size());
         for (String model : engine.ownProfiles().keySet()) {
@@ -201,7 +205,7 @@ public class EngineTest implements Engine.Listener {
         awaitMeasured();
         Packed packed = new Packed(context);
         Store store = packed.store(packed.models().get(0));
-        File file = store.verifiedFile(store.manifest().segments.get(0).original());
+        File file = store.verifiedFile(store.manifest().segments().get(0).original());
         try (RandomAccessFile content = new RandomAccessFile(file, "rw")) {
             content.seek(100);
             int was = content.read();
@@ -210,7 +214,7 @@ public class EngineTest implements Engine.Listener {
         }
         Store again = packed.store(store.name());
         assertEquals(store.id(), again.id());
-        again.verifiedFile(again.manifest().segments.get(0).original());
+        again.verifiedFile(again.manifest().segments().get(0).original());
     }
 
     @Test
@@ -239,5 +243,16 @@ public class EngineTest implements Engine.Listener {
     @Test(expected = IOException.class)
     public void digitsThatEndEarlyAreRefused() throws Exception {
         Digits.read(new ByteArrayInputStream(new byte[] {0, 0, 0, 2, 0, 0, 0, 1, 7, 7, 0, 0, 0, 0}));
+    }
+
+    @Test
+    public void aPhoneThatSavesPowerIsNotProfiled() throws Exception {
+        awaitMeasured();
+        PowerManager power = (PowerManager) context.getSystemService(Context.POWER_SERVICE);
+        shadowOf(power).setIsPowerSaveMode(true);
+        engine.profile();
+        Await.until("an answer", () -> profiled);
+        assertTrue(failure, failure.contains("power saving is on"));
+        assertFalse(ready.own);
     }
 }

@@ -9,14 +9,24 @@ import static org.robolectric.Shadows.shadowOf;
 
 import android.app.AlertDialog;
 import android.content.Intent;
+import java.io.File;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.Callable;
 import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
+import org.legodnn.Budget;
+import org.legodnn.InfeasibleException;
+import org.legodnn.LegoModel;
+import org.legodnn.LegoRuntime;
 import org.legodnn.Profile;
+import org.legodnn.Profiler;
+import org.legodnn.ProfilerOptions;
+import org.legodnn.RuntimeBuilder;
+import org.legodnn.TfLiteExecutor;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -84,7 +94,7 @@ public class MeasuredTest {
         assertEquals("vgg16.profile.json", sent.getStringExtra(Intent.EXTRA_SUBJECT));
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
         profile.checkStore(new Packed(RuntimeEnvironment.getApplication()).store("vgg16"));
-        assertTrue(profile.device.toString(), profile.device.executor.startsWith("tensorflow-lite"));
+        assertTrue(profile.device().toString(), profile.device().executor().startsWith("tensorflow-lite"));
         assertTrue(shown.text(R.id.note), shown.text(R.id.note).contains("this device's own"));
         assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
 
@@ -99,5 +109,51 @@ public class MeasuredTest {
             assertTrue(measured, measured.endsWith(" ms"));
         }
         shown.save("portrait.png");
+    }
+
+    /** Threads or open files of this process, as the kernel lists them. */
+    private static int count(String list) {
+        return new File("/proc/self/" + list).list().length;
+    }
+
+    @Test
+    public void aThousandSwitchesAndAProfilingLeaveNoThreadsAndNoFilesOpen() throws Exception {
+        shown.end();
+        shown = null;
+        Packed packed = new Packed(RuntimeEnvironment.getApplication());
+        RuntimeBuilder builder = LegoRuntime.builder();
+        for (String name : packed.models()) {
+            builder.addModel(LegoModel.of(packed.store(name), packed.profile(name)).onAnyDevice());
+        }
+        int files;
+        int threads;
+        try (LegoRuntime runtime = builder.build()) {
+            long most = runtime.plan().memoryBytes();
+            switched(runtime, most, 50); // what a first use opens, and the virtual machine's own threads
+            files = count("fd");
+            threads = count("task");
+            assertTrue(switched(runtime, most, 1000) > 500);
+            assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + 5);
+            assertTrue(threads + " threads, then " + count("task"), count("task") <= threads + 5);
+        }
+        Profiler.profile(packed.store(packed.models().get(0)), new TfLiteExecutor(),
+                ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(2).withWeighings(1), null);
+        assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + 5);
+        Await.until("threads to end: " + threads + ", " + count("task"), () -> count("task") <= threads + 5);
+    }
+
+    /** Switch so often; how often a plan took something other than the one before. */
+    private static int switched(LegoRuntime runtime, long most, int times) {
+        Random random = new Random(times);
+        int switched = 0;
+        for (int i = 0; i < times; i++) {
+            try {
+                Budget budget = Budget.none().withMemoryBytes((long) (most * (0.3 + 0.7 * random.nextDouble())));
+                switched += runtime.setBudget(budget).loaded().isEmpty() ? 0 : 1;
+            } catch (InfeasibleException e) {
+                continue; // less than the smallest plan takes
+            }
+        }
+        return switched;
     }
 }

@@ -1,0 +1,87 @@
+package org.legodnn.demo;
+
+import android.os.Handler;
+import android.os.Looper;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Brings what an {@link Engine} has to say to the main thread, where one that listens later is told the latest again.
+ */
+final class Audience {
+    private final Handler main = new Handler(Looper.getMainLooper());
+
+    // The main thread's own.
+    private Engine.Listener listener;
+    private Engine.Ready ready;
+    private Screen screen;
+    private String failure;
+
+    /** Tell this listener from now on; null for none. On the main thread. */
+    void set(Engine.Listener next) {
+        listener = next;
+        if (next == null) {
+            return;
+        }
+        if (failure != null) {
+            next.onFailed(failure);
+        }
+        if (ready != null) {
+            next.onReady(ready);
+        }
+        if (screen != null) {
+            next.onScreen(screen);
+        }
+    }
+
+    /** This device's profiles as JSON, by model; empty until it was profiled. On the main thread. */
+    Map<String, String> ownProfiles() {
+        return ready != null && ready.own ? ready.profiles : new LinkedHashMap<String, String>();
+    }
+
+    void ready(Engine.Ready now) {
+        main.post(() -> {
+            ready = now;
+            if (listener != null) {
+                listener.onReady(now);
+            }
+        });
+    }
+
+    void screen(Measurement source, Screen now) {
+        main.post(() -> {
+            if (source.isStopped()) {
+                return; // of a plan that no longer runs
+            }
+            screen = now;
+            if (listener != null) {
+                listener.onScreen(now);
+            }
+        });
+    }
+
+    void profiling(String model, int done, int total) {
+        main.post(() -> {
+            if (listener != null) {
+                listener.onProfiling(model, done, total);
+            }
+        });
+    }
+
+    void profiled(String why, long seconds) {
+        main.post(() -> {
+            if (listener != null) {
+                listener.onProfiled(why, seconds);
+            }
+        });
+    }
+
+    void failed(String reason) {
+        main.post(() -> {
+            failure = reason;
+            if (listener != null) {
+                listener.onFailed(reason);
+            }
+        });
+    }
+}

@@ -1,0 +1,27 @@
+package org.legodnn;
+
+import android.graphics.Bitmap;
+
+/** Inputs of models from Android's pictures. */
+public final class Bitmaps {
+    private Bitmaps() {}
+
+    /**
+     * The input that a picture makes, prepared as the model's store says: to the bit what the Python package makes of
+     * the same pixels. Android decodes JPEG files not quite as others do, and does not turn pictures by their EXIF
+     * orientation. Of a picture with transparent parts, decode it with {@code inPremultiplied = false}.
+     *
+     * @param bitmap of any size and configuration; it is left as it is
+     * @param spec what the model takes, such as {@code store.manifest().inputs().get(0)}
+     * @return for {@link LegoRuntime#infer(String, float[])}
+     * @throws InputException the model takes no pictures
+     */
+    public static float[] input(Bitmap bitmap, InputSpec spec) {
+        boolean readable = bitmap.getConfig() == Bitmap.Config.ARGB_8888;
+        Bitmap picture = readable ? bitmap : bitmap.copy(Bitmap.Config.ARGB_8888, false); // one of the GPU's, say
+        int width = picture.getWidth();
+        int[] argb = new int[width * picture.getHeight()];
+        picture.getPixels(argb, 0, width, 0, 0, width, picture.getHeight());
+        return spec.fromArgb(argb, picture.getHeight(), width);
+    }
+}

@@ -1,0 +1,144 @@
+package org.legodnn;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
+
+/** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
+final class ProfilingState {
+    private static final String VERSION = "legodnn.profiling/1";
+
+    /** Null to keep nothing. */
+    private final File file;
+    private final String key;
+    /** Null until all was weighed. */
+    private Map<Choice, Weigher.Weight> weights;
+    private final Map<Integer, Timed> timed = new LinkedHashMap<>();
+
+    /** What was timed at one thread count. */
+    static final class Timed {
+        final Map<Choice, Latency> latencies;
+        final List<Tail> tails;
+
+        Timed(Map<Choice, Latency> latencies, List<Tail> tails) {
+            this.latencies = latencies;
+            this.tails = tails;
+        }
+    }
+
+    /**
+     * What a file has, if it is of the same profiling.
+     *
+     * @param file null to keep nothing
+     * @param key all that makes two profilings the same
+     */
+    ProfilingState(File file, String key) {
+        this.file = file;
+        this.key = key;
+        if (file == null || !file.exists()) {
+            return;
+        }
+        try {
+            Fields document = new Fields(Documents.parse(Documents.utf8(Documents.read(file)), VERSION), "");
+            if (document.text("key").equals(key)) {
+                read(document);
+            }
+        } catch (IOException | JsonException e) {
+            weights = null; // damaged: measured anew
+            timed.clear();
+        }
+    }
+
+    private void read(Fields document) {
+        Map<Choice, Weigher.Weight> weighed = new HashMap<>();
+        for (Fields entry : document.objects("weights", 1, Bounds.CONTAINERS)) {
+            weighed.put(choice(entry, 1), new Weigher.Weight(
+                    entry.integer("memory_bytes", 0, Bounds.BYTES), entry.number("load_ms", 0, Bounds.MS)));
+        }
+        for (Fields entry : document.objects("timed", 0, Bounds.THREADS)) {
+            int threads = entry.count("threads", 1, Bounds.THREADS);
+            Map<Choice, Latency> latencies = new HashMap<>();
+            for (Fields option : entry.objects("options", 1, Bounds.CONTAINERS)) {
+                latencies.put(choice(option, threads), Latency.read(option.object("latency")));
+            }
+            timed.put(threads, new Timed(latencies, Tail.readAll(entry)));
+        }
+        weights = weighed;
+    }
+
+    private static Choice choice(Fields fields, int threads) {
+        return new Choice(fields.name("segment"), fields.name("option"), threads);
+    }
+
+    /** What was weighed; null if that is still to be done. */
+    Map<Choice, Weigher.Weight> weights() {
+        return weights;
+    }
+
+    /** What was timed at a thread count; null if that is still to be done. */
+    Timed timed(int threads) {
+        return timed.get(threads);
+    }
+
+    /** Keep what was weighed. */
+    void keep(Map<Choice, Weigher.Weight> weighed) {
+        weights = weighed;
+        save();
+    }
+
+    /** Keep what was timed at a thread count. */
+    void keep(int threads, Timed found) {
+        timed.put(threads, found);
+        save();
+    }
+
+    private void save() {
+        if (file == null) {
+            return;
+        }
+        List<JsonObject> weighed = new ArrayList<>();
+        for (Map.Entry<Choice, Weigher.Weight> one : weights.entrySet()) {
+            weighed.add(named(one.getKey()).put("memory_bytes", one.getValue().memoryBytes)
+                    .put("load_ms", one.getValue().loadMs));
+        }
+        List<JsonObject> stages = new ArrayList<>();
+        for (Map.Entry<Integer, Timed> stage : timed.entrySet()) {
+            List<JsonObject> options = new ArrayList<>();
+            for (Map.Entry<Choice, Latency> one : stage.getValue().latencies.entrySet()) {
+                options.add(named(one.getKey()).put("latency", one.getValue().toJson()));
+            }
+            List<JsonObject> tails = new ArrayList<>();
+            for (Tail tail : stage.getValue().tails) {
+                tails.add(tail.toJson());
+            }
+            stages.add(new JsonObject().put("threads", stage.getKey()).put("options", options).put("tail", tails));
+        }
+        try {
+            Documents.writeAtomic(file, Json.write(new JsonObject().put("schema", VERSION).put("key", key)
+                    .put("weights", weighed).put("timed", stages)));
+        } catch (IOException e) {
+            throw new ProfileException("cannot write " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static JsonObject named(Choice choice) {
+        return new JsonObject().put("segment", choice.segment).put("option", choice.option);
+    }
+
+    /** Remove the file: all was measured. */
+    void end() {
+        if (file != null && file.exists() && !file.delete()) {
+            throw new ProfileException("cannot remove " + file);
+        }
+    }
+}

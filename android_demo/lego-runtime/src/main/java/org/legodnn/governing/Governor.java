@@ -1,0 +1,273 @@
+package org.legodnn.governing;
+
+import java.io.Closeable;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.logging.Level;
+import java.util.logging.Logger;
+
+import org.legodnn.Budget;
+import org.legodnn.ClosedException;
+import org.legodnn.Infeasible;
+import org.legodnn.InferenceListener;
+import org.legodnn.LegoException;
+import org.legodnn.LegoRuntime;
+import org.legodnn.ModelPlan;
+import org.legodnn.Plan;
+
+/**
+ * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a
+ * budget ({@link Policy}), and if that has changed the runtime re-plans and switches. It also watches how long
+ * inferences take, the slowest ones too, so that contention and heat count. Where no plan holds the limits the nearest
+ * one runs; where a block cannot be loaded the old plan runs on, and the switch is tried again. Every decision is
+ * logged with its reason.
+ *
+ * <pre>
+ * Governor governor = new Governor(runtime, new AndroidMonitor(context));
+ * governor.start();  // in onStart
+ * governor.stop();   // in onStop
+ * </pre>
+ *
+ * The budget that the runtime has when the governor is made is the application's own, and no decision is ever wider;
+ * {@link #setBudget} sets another one.
+ */
+public final class Governor implements Closeable {
+    private static final Logger LOGGER = Logger.getLogger("legodnn.governor");
+    private static final double RETRY_S = 10;
+    private static final long INTERVAL_MS = 1000;
+
+    private final LegoRuntime runtime;
+    private final DeviceMonitor monitor;
+    private final Policy policy;
+    private final SlowdownTracker slowdowns;
+    private final TailTracker tails;
+    private final InferenceListener observer = new InferenceListener() {
+        @Override
+        public void onInference(ModelPlan plan, double latencyMs) {
+            Double ratio = slowdowns.add(plan, latencyMs);
+            if (ratio != null) {
+                tails.add(plan, ratio);
+            }
+        }
+    };
+    private volatile DecisionListener listener;
+    /** Held while a decision is taken and applied. */
+    private final Object stepping = new Object();
+    private Demand demand;
+    private PolicyState state = PolicyState.NONE;
+    private double retryS = Double.POSITIVE_INFINITY;
+    private boolean closed;
+    /** Guards the thread; never held while one steps. */
+    private final Object life = new Object();
+    private Thread thread;
+    private boolean woken;
+
+    /** A governor that is not started, with the default policy. */
+    public Governor(LegoRuntime runtime, DeviceMonitor monitor) {
+        this(runtime, monitor, Policy.DEFAULT);
+    }
+
+    /**
+     * A governor that is not started.
+     *
+     * @param runtime whose models are governed; no other governor's
+     * @param monitor reads the device
+     * @param policy how to decide
+     * @throws ClosedException the runtime is closed
+     */
+    public Governor(LegoRuntime runtime, DeviceMonitor monitor, Policy policy) {
+        this.runtime = runtime;
+        this.monitor = monitor;
+        this.policy = policy;
+        this.slowdowns = new SlowdownTracker(runtime.scheduler().tables());
+        this.tails = new TailTracker(runtime.scheduler().tables());
+        this.demand = Demand.of(runtime.scheduler(), runtime.budget());
+    }
+
+    /** Tell of every decision that was applied, from now on; null for no one. */
+    public void setListener(DecisionListener next) {
+        listener = next;
+    }
+
+    /**
+     * Read the device, decide, and apply the decision if it changes anything. The thread does this once a second.
+     *
+     * @throws ClosedException the governor or the runtime is closed
+     */
+    public Decision step() {
+        synchronized (stepping) {
+            return step(false);
+        }
+    }
+
+    /**
+     * Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
+     *
+     * @param budget the widest that the runtime is to have from now on
+     * @throws org.legodnn.InfeasibleException no plan holds it, whatever the device can spare
+     * @throws org.legodnn.WorkloadException it names models that are not here
+     * @throws ClosedException the governor or the runtime is closed
+     */
+    public Decision setBudget(Budget budget) {
+        synchronized (stepping) {
+            runtime.scheduler().plan(budget);
+            Demand before = demand;
+            demand = Demand.of(runtime.scheduler(), budget);
+            boolean done = false;
+            try {
+                Decision decision = step(true);
+                done = true;
+                return decision;
+            } finally {
+                demand = done ? demand : before;
+            }
+        }
+    }
+
+    /** Read, decide and apply; `anew` applies even what changes nothing of what the device can spare. */
+    private Decision step(boolean anew) {
+        if (closed) {
+            throw new ClosedException("this governor is closed; make a new one");
+        }
+        Readings readings = monitor.read();
+        Plan plan = runtime.plan();
+        // Pieces that are kept but do not run can be let go at once, so their memory is to be had.
+        Readings spare = readings.withAvailable(readings.memoryAvailableBytes + runtime.keptBytes());
+        Situation situation = new Situation(
+                spare, plan.memoryBytes(), slowdowns.ratios(policy.observations), excesses(plan));
+        Deciding.Next next = Deciding.decide(policy, demand, state, situation);
+        state = next.state;
+        runtime.keepWithin((long) state.memory.value());
+        if (anew || !next.decision.changes().isEmpty() || readings.timeS >= retryS) {
+            apply(next.decision, readings);
+        }
+        return next.decision;
+    }
+
+    private Map<String, Double> excesses(Plan plan) {
+        Map<String, Double> found = new LinkedHashMap<>();
+        for (ModelPlan model : plan.models()) {
+            Double excess = model.latencyLimitMs() == null || model.suspended() ? null : tails.excess(model);
+            if (excess != null) {
+                found.put(model.name(), excess);
+            }
+        }
+        return found;
+    }
+
+    private void apply(Decision decision, Readings readings) {
+        Outcome outcome = Outcome.APPLIED;
+        String message = "";
+        try {
+            Infeasible why = runtime.replanNearest(decision.budget(), decision.slowdown(), decision.tail());
+            if (why != null) {
+                outcome = Outcome.NEAREST;
+                message = why.toString();
+            }
+        } catch (ClosedException e) {
+            throw e;
+        } catch (LegoException e) {
+            outcome = Outcome.KEPT;
+            message = String.valueOf(e.getMessage());
+        }
+        retryS = outcome == Outcome.KEPT ? readings.timeS + RETRY_S : Double.POSITIVE_INFINITY;
+        Plan plan = runtime.plan();
+        LOGGER.log(outcome == Outcome.APPLIED ? Level.INFO : Level.WARNING,
+                DecisionLog.line(decision, readings, outcome, message, plan));
+        DecisionListener told = listener;
+        if (told != null) {
+            told.onDecision(decision, outcome, message, plan);
+        }
+    }
+
+    /** Start the thread, which takes its first decision at once, and watch inferences; once is enough. */
+    public void start() {
+        synchronized (life) {
+            if (thread != null) {
+                return;
+            }
+            runtime.setInferenceListener(observer);
+            monitor.start(new Runnable() {
+                @Override
+                public void run() {
+                    wake();
+                }
+            });
+            thread = new Thread("legodnn-governor") {
+                @Override
+                public void run() {
+                    repeat();
+                }
+            };
+            thread.setDaemon(true);
+            thread.start();
+        }
+    }
+
+    /** Read the device and decide now and not only within a second. */
+    private void wake() {
+        synchronized (life) {
+            woken = true;
+            life.notifyAll();
+        }
+    }
+
+    private void repeat() {
+        while (isCurrent()) {
+            try {
+                step();
+            } catch (ClosedException e) {
+                return;
+            }
+            if (!sleep()) {
+                return;
+            }
+        }
+    }
+
+    private boolean isCurrent() {
+        synchronized (life) {
+            return Thread.currentThread() == thread;
+        }
+    }
+
+    /** Wait for the next reading; false if the thread was interrupted. */
+    private boolean sleep() {
+        long end = System.nanoTime() + INTERVAL_MS * 1_000_000;
+        synchronized (life) {
+            for (long left = INTERVAL_MS; left > 0 && !woken && Thread.currentThread() == thread;
+                    left = (end - System.nanoTime()) / 1_000_000) {
+                try {
+                    life.wait(left);
+                } catch (InterruptedException e) {
+                    return false;
+                }
+            }
+            woken = false;
+            return true;
+        }
+    }
+
+    /** Stop the thread and watching inferences, until it is started again. The runtime keeps the budget that it has. */
+    public void stop() {
+        synchronized (life) {
+            if (thread != null) {
+                thread = null;
+                life.notifyAll();
+                monitor.stop();
+            }
+        }
+        if (runtime.inferenceListener() == observer) {
+            runtime.setInferenceListener(null);
+        }
+    }
+
+    /** Stop, wait for a decision that is being applied, and free the runtime for other budgets. Once is enough. */
+    @Override
+    public void close() {
+        stop();
+        synchronized (stepping) {
+            closed = true;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+package org.legodnn.governing;
+
+import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+import org.legodnn.BlockRows;
+import org.legodnn.ModelPlan;
+import org.legodnn.ModelTable;
+import org.legodnn.OptionRow;
+
+/**
+ * How much slower models run than they were profiled: for each the median ratio of its last inferences. Contention and
+ * heat slow a whole model down by much the same factor, whatever options it runs (LegoDNN, Han et al., MobiCom 2021).
+ * The first inference after a switch is not counted: it brings new weights into the caches. Safe for several threads.
+ */
+final class SlowdownTracker {
+    private static final int WINDOW = 64;
+
+    private final Map<String, ModelTable> tables = new HashMap<>();
+    private final Map<String, Deque<Double>> ratios = new LinkedHashMap<>();
+    private final Map<String, Profiled> profiled = new HashMap<>();
+
+    /** The latency that was profiled of what a model runs. */
+    private static final class Profiled {
+        final ModelPlan plan;
+        final double ms;
+
+        Profiled(ModelPlan plan, double ms) {
+            this.plan = plan;
+            this.ms = ms;
+        }
+    }
+
+    SlowdownTracker(Iterable<ModelTable> tables) {
+        for (ModelTable table : tables) {
+            this.tables.put(table.name(), table);
+            ratios.put(table.name(), new ArrayDeque<Double>());
+        }
+    }
+
+    /** Note one inference; returns how many times longer than profiled it took, null if it does not count. */
+    synchronized Double add(ModelPlan plan, double latencyMs) {
+        Profiled known = profiled.get(plan.name());
+        if (known == null || known.plan != plan) {
+            boolean switched = known == null || known.plan.threads() != plan.threads()
+                    || !known.plan.options().equals(plan.options());
+            known = new Profiled(plan, profiledMs(tables.get(plan.name()), plan));
+            profiled.put(plan.name(), known);
+            if (switched) {
+                return null;
+            }
+        }
+        if (known.ms <= 0) {
+            return null;
+        }
+        Deque<Double> seen = ratios.get(plan.name());
+        if (seen.size() == WINDOW) {
+            seen.removeFirst();
+        }
+        seen.addLast(latencyMs / known.ms);
+        return seen.getLast();
+    }
+
+    /** By model, the median of measured over profiled latency; only models with at least so many inferences. */
+    synchronized Map<String, Double> ratios(int least) {
+        Map<String, Double> medians = new LinkedHashMap<>();
+        for (Map.Entry<String, Deque<Double>> model : ratios.entrySet()) {
+            int count = model.getValue().size();
+            if (count >= least) {
+                Double[] ordered = model.getValue().toArray(new Double[0]);
+                Arrays.sort(ordered);
+                medians.put(model.getKey(), count % 2 == 1 ? ordered[count / 2]
+                        : (ordered[count / 2 - 1] + ordered[count / 2]) / 2);
+            }
+        }
+        return medians;
+    }
+
+    /** The profiled latency of what a model runs, without the slow-down that it is planned for. */
+    private static double profiledMs(ModelTable table, ModelPlan plan) {
+        double sum = 0;
+        for (BlockRows block : table.blocks()) {
+            for (OptionRow option : block.options()) {
+                if (option.name().equals(plan.options().get(block.name()))) {
+                    sum += option.latencyMs().get(plan.threads());
+                }
+            }
+        }
+        for (BlockRows fixed : table.fixed()) {
+            sum += fixed.options().get(0).latencyMs().get(plan.threads());
+        }
+        Double overhead = table.overheadMs().get(plan.threads());
+        return sum + (overhead == null ? 0 : overhead);
+    }
+}

@@ -1,0 +1,245 @@
+package org.legodnn.internal.solver;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+import org.legodnn.Limit;
+
+/**
+ * Why no plan is within the limits: which limits clash, what least relaxation would do, and which plan comes nearest.
+ *
+ * <p>Every question is put to the exact feasibility test of {@link Optimum}: are there compositions within these limits
+ * for the models that must run? Since wider limits never make a plan impossible, the least relaxation of a latency or
+ * accuracy limit is found by bisection over the values that compositions have, and is exact. All best-effort models are
+ * taken as suspended, because they are never the reason why nothing fits.
+ */
+public final class InfeasibilityReport {
+    /** The common relaxation under which the nearest plan exists is found by bisection, to this part of itself ... */
+    private static final double NEAREST_PART = 1e-6;
+    /** ... and in at most this many steps. */
+    private static final int NEAREST_STEPS = 80;
+    /** The first common relaxation that is tried. */
+    private static final double FIRST_EXCESS = 0x1p-10;
+    /** The greatest common relaxation that is tried. */
+    private static final double MOST_EXCESS = 0x1p60;
+    /** Greater than every sum of weights. */
+    private static final long MOST = 1L << 61;
+    private static final double NANO = 1e9;
+
+    private final Instance instance;
+    private final Limits limits;
+    /** All limits that are set, but for those of models that may be suspended. */
+    public final List<Entry> entries = new ArrayList<>();
+    /** The fraction by which all limits must be relaxed at once for a plan to exist; null if none does it. */
+    public final Double excess;
+    /** The best plan under limits relaxed by that; null if there is none. */
+    public final Optimum nearest;
+
+    /** What the report says of one limit. */
+    public static final class Entry {
+        /** Which limit. */
+        public final Limit.Kind kind;
+        /** The model's index, for latency and accuracy; else -1. */
+        public final int model;
+        /** Its value, as reports show it. */
+        public final double value;
+        /** Whether it belongs to the limits that cannot hold together. */
+        public final boolean clashes;
+        /** The least relaxation of it alone that lets a plan exist; null if there is none. */
+        public final Double needed;
+
+        Entry(Limit.Kind kind, int model, double value, boolean clashes, Double needed) {
+            this.kind = kind;
+            this.model = model;
+            this.value = value;
+            this.clashes = clashes;
+            this.needed = needed;
+        }
+    }
+
+    /** Find out why nothing fits; the nearest plan is improved until the deadline. */
+    public InfeasibilityReport(Instance instance, Limits limits, Deadline deadline) {
+        this.instance = instance;
+        this.limits = limits;
+        List<Entry> keys = setLimits();
+        List<Entry> clash = clash(keys);
+        for (Entry key : keys) {
+            boolean clashes = clash.contains(key);
+            entries.add(new Entry(key.kind, key.model, key.value, clashes, clashes ? needed(key) : null));
+        }
+        Fraction found = leastExcess();
+        nearest = found == null ? null : Optimum.of(instance, relaxed(found), deadline);
+        excess = nearest == null ? null : found.doubleValue();
+    }
+
+    private List<Entry> setLimits() {
+        List<Entry> keys = new ArrayList<>();
+        if (limits.memory != null) {
+            keys.add(new Entry(Limit.Kind.MEMORY, -1, limits.memory, false, null));
+        }
+        if (limits.cores != null) {
+            keys.add(new Entry(Limit.Kind.CORES, -1, limits.cores / NANO, false, null));
+        }
+        for (int m = 0; m < instance.size(); m++) {
+            if (instance.models[m].table.critical() && limits.latency[m] != null) {
+                keys.add(new Entry(Limit.Kind.LATENCY, m, limits.latency[m].doubleValue(), false, null));
+            }
+        }
+        for (int m = 0; m < instance.size(); m++) {
+            if (instance.models[m].table.critical() && limits.accuracy[m] != null) {
+                keys.add(new Entry(Limit.Kind.ACCURACY, m, limits.accuracy[m], false, null));
+            }
+        }
+        return keys;
+    }
+
+    /** A minimal set of limits that cannot hold together: each limit in turn is left out if the others still clash. */
+    private List<Entry> clash(List<Entry> keys) {
+        List<Entry> clashing = new ArrayList<>(keys);
+        Limits held = limits;
+        for (Entry key : keys) {
+            Limits without = with(held, key, null, null);
+            if (!Optimum.feasible(instance, without)) {
+                held = without;
+                clashing.remove(key);
+            }
+        }
+        return clashing;
+    }
+
+    /** The limits with one of them changed; null drops it. A limit of memory or cores is always dropped. */
+    private static Limits with(Limits limits, Entry key, Fraction latency, Double accuracy) {
+        Fraction[] latencies = limits.latency.clone();
+        Double[] accuracies = limits.accuracy.clone();
+        if (key.kind == Limit.Kind.LATENCY) {
+            latencies[key.model] = latency;
+        } else if (key.kind == Limit.Kind.ACCURACY) {
+            accuracies[key.model] = accuracy;
+        }
+        return new Limits(key.kind == Limit.Kind.MEMORY ? null : limits.memory,
+                key.kind == Limit.Kind.CORES ? null : limits.cores, latencies, limits.quantile, accuracies);
+    }
+
+    /** The value of one limit at which a plan exists, relaxed as little as possible; null if no value would do. */
+    private Double needed(Entry key) {
+        Limits freed = with(limits, key, null, null);
+        if (!Optimum.feasible(instance, freed)) {
+            return null;
+        }
+        switch (key.kind) {
+            case MEMORY:
+                return (double) Optimum.leastMemory(instance, freed);
+            case CORES:
+                return Optimum.leastCores(instance, freed) / NANO;
+            case LATENCY:
+                return neededLatency(key);
+            default:
+                return neededAccuracy(key);
+        }
+    }
+
+    private double neededLatency(Entry key) {
+        Fraction least = null;
+        for (int threads : instance.models[key.model].threadCounts) {
+            Fraction needed = neededLatency(key, threads);
+            if (needed != null && (least == null || needed.compareTo(least) < 0)) {
+                least = needed;
+            }
+        }
+        return least.doubleAtLeast();
+    }
+
+    /**
+     * The least limit, of those that compositions with one thread count just hold, at which a plan exists; null if
+     * there is none.
+     */
+    private Fraction neededLatency(Entry key, int threads) {
+        Frontier frontier = instance.models[key.model].frontier;
+        long[] latencies = new long[frontier.size()];
+        int count = 0;
+        for (int i = 0; i < latencies.length; i++) {
+            if (frontier.threads[i] == threads) {
+                latencies[count++] = frontier.latency[i];
+            }
+        }
+        latencies = Arrays.copyOf(latencies, count);
+        Arrays.sort(latencies);
+        int low = 0;
+        int high = count - 1;
+        if (!wouldDo(key, threads, latencies[high])) {
+            return null;
+        }
+        while (low < high) {
+            int middle = low + high >>> 1;
+            if (wouldDo(key, threads, latencies[middle])) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        return scaled(key, threads, latencies[low]);
+    }
+
+    private boolean wouldDo(Entry key, int threads, long latency) {
+        return Optimum.feasible(instance, with(limits, key, scaled(key, threads, latency), null));
+    }
+
+    private Fraction scaled(Entry key, int threads, long latency) {
+        return Fraction.of(latency).over(CompiledModel.NS_PER_MS).times(instance.factor(key.model, threads));
+    }
+
+    private double neededAccuracy(Entry key) {
+        double[] levels = instance.models[key.model].frontier.accuracy.clone();
+        Arrays.sort(levels);
+        int low = 0;
+        int high = levels.length - 1;
+        while (low < high) { // the least does
+            int middle = low + high + 1 >>> 1;
+            if (Optimum.feasible(instance, with(limits, key, null, levels[middle]))) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        return levels[low];
+    }
+
+    /** The least fraction by which all limits must be relaxed at once; null if none would do. */
+    private Fraction leastExcess() {
+        // All of these are short binary fractions, so doubles hold them exactly until the bisection is over.
+        double high = FIRST_EXCESS;
+        while (!Optimum.feasible(instance, relaxed(Fraction.of(high)))) {
+            high *= 2;
+            if (high > MOST_EXCESS) {
+                return null;
+            }
+        }
+        double low = high > FIRST_EXCESS ? high / 2 : 0;
+        for (int i = 0; i < NEAREST_STEPS && high - low > high * NEAREST_PART; i++) {
+            double middle = (low + high) / 2;
+            if (Optimum.feasible(instance, relaxed(Fraction.of(middle)))) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        return Fraction.of(high);
+    }
+
+    /** The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size. */
+    private Limits relaxed(Fraction excess) {
+        Fraction factor = Fraction.ONE.plus(excess);
+        int n = instance.size();
+        Fraction[] latency = new Fraction[n];
+        Double[] accuracy = new Double[n];
+        for (int m = 0; m < n; m++) {
+            latency[m] = limits.latency[m] == null ? null : limits.latency[m].times(factor);
+            Double least = limits.accuracy[m];
+            accuracy[m] = least == null ? null : least - excess.doubleValue() * Math.max(Math.abs(least), 1e-9);
+        }
+        return new Limits(limits.memory == null ? null : Fraction.of(limits.memory).times(factor).floor(MOST),
+                limits.cores == null ? null : Fraction.of(limits.cores).times(factor).floor(MOST), latency,
+                limits.quantile, accuracy);
+    }
+}

@@ -1,0 +1,92 @@
+"""What a model does first with its image: scaling pixels, or resizing images of any size.
+
+A front that scales stays in the model, where it costs next to nothing, and the model gets pixels as they are. Where a
+model would take images of any size, resizing is left to whoever reads image files, here and on devices.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import keras
+import numpy as np
+
+from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, submodel
+
+log = logging.getLogger("legodnn.blocks.importing")
+
+# Layers and operations that scale values, add to them, or move them. They are followed from the input on.
+_SCALING = frozenset(
+    ["Rescaling", "Normalization", "ConstantOperand", "Add", "Subtract", "Multiply", "Divide", "TrueDivide"]
+)
+_MOVING = frozenset(
+    ["Identity", "Cast", "Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Reshape"]
+)
+# Values from 0 to 1 are not what a model takes that shrinks them to less than this, or adds this many times as much.
+_FAINT = 1 / 16
+
+
+def scales_pixels(model: keras.Model) -> bool:
+    """Whether a model of one image begins by scaling pixels from 0 to 255.
+
+    That is so if it scales or shifts its input, and values from 0 to 1 would then be almost alike: of a scale of 1/255
+    they are, of the mean and the deviation of images from 0 to 1 they are not.
+
+    Args:
+        model: a Functional model of one flat graph.
+    """
+    (image,) = model.inputs
+    first = _front(model)
+    if not any(call.kind in _SCALING for call in first):
+        return False
+    front = submodel([image], first[-1].outputs, "front")
+    black, faint = (
+        keras.ops.convert_to_numpy(front(np.full((1, *image.shape[1:]), value, np.float32), training=False))
+        for value in (0, 1)
+    )
+    return bool(np.abs(faint - black).max() < _FAINT * max(1.0, float(np.abs(black).max())))
+
+
+def resized_beforehand(model: keras.Model) -> keras.Model:
+    """Return a model that takes images of any size, and resizes them first, as one that takes images of that size.
+
+    Any other model is returned as it is. Nested models stay.
+    """
+    image = model.inputs[0]
+    if len(model.inputs) > 1 or len(image.shape) != 4 or None not in image.shape[1:3] or image.shape[3] is None:
+        return model
+    resizing = next((call for call in _front(model) if isinstance(call.operation, keras.layers.Resizing)), None)
+    if resizing is None or resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
+        return model
+    height, width = resizing.outputs[0].shape[1:3]
+    new: dict[int, Tensor] = {
+        id(image): keras.Input((height, width, image.shape[3]), dtype=image.dtype, name=image.name)
+    }
+    inputs = keras.tree.map_structure(lambda t: new[id(t)], model._inputs_struct)
+    for call in calls(model):
+        if call.node is resizing.node:
+            new[id(call.outputs[0])] = new[id(call.inputs[0])]
+            continue
+        args, kwargs = call.node.arguments.fill_in(new)
+        results = keras.tree.flatten(call.operation(*args, **kwargs))
+        new.update((id(old), t) for old, t in zip(call.outputs, results, strict=True))
+    outputs = keras.tree.map_structure(lambda t: new[id(t)], model._outputs_struct)
+    log.info(
+        "%s resizes images of any size to %dx%d first: image files are brought to that size before, by averaging",
+        *(model.name, height, width),
+    )
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def _front(model: keras.Model) -> list[LayerCall]:
+    """Return the calls that read the first input one after another, as long as they only scale or move its values."""
+    order, end, found = calls(model), model.inputs[0], list[LayerCall]()
+    while not any(t is end for t in model.outputs):
+        readers = [call for call in order if any(t is end for t in call.inputs)]
+        if len(readers) != 1 or len(readers[0].inputs) != 1:
+            break
+        if readers[0].kind not in _SCALING | _MOVING and not readers[0].kind.startswith("Random"):
+            break
+        found.append(readers[0])
+        end = readers[0].outputs[0]
+    return found

@@ -1,0 +1,104 @@
+"""A model that scales pixels by itself gets pixels as they are; one that takes scaled images gets these."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from legodnn.blocks.importing.front import scales_pixels
+from legodnn.blocks.importing.models import data_and_model
+from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.importing.tflite.graph import graph_of
+from legodnn.errors import ModelError
+from legodnn.pixels import Scaling
+from legodnn.recipe import Recipe
+from tests.blocks.importing.tflite.compared import converted
+
+FRONTS: dict[str, tuple[Callable[[Any], Any], bool]] = {
+    "none": (lambda x: x, False),
+    "1/255": (layers.Rescaling(1 / 255), True),
+    "to -1..1": (layers.Rescaling(1 / 127.5, -1), True),
+    "of 0..1 to -1..1": (layers.Rescaling(2.0, -1.0), False),
+    "mean of pixels": (lambda x: x - 117.0, True),
+    "mean of scaled images": (lambda x: x - 0.45, False),
+    "statistics of pixels": (layers.Normalization(mean=[120.0], variance=[3600.0]), True),
+    "statistics of scaled images": (layers.Normalization(mean=[0.45], variance=[0.05]), False),
+    "1/255, then statistics": (
+        lambda x: layers.Normalization(mean=[0.45], variance=[0.05])(layers.Rescaling(1 / 255)(x)),
+        True,
+    ),
+    "behind augmentation": (lambda x: layers.Rescaling(1 / 255)(layers.RandomFlip()(x)), True),
+    "beside the image itself": (lambda x: layers.Add()([x, layers.Rescaling(1 / 255)(x)]), False),
+}
+
+
+def model_with(front: Callable[[Any], Any]) -> keras.Model:
+    x = image = keras.Input((12, 12, 1))
+    x = layers.ReLU()(layers.Conv2D(16, 3)(front(x)))
+    x = layers.ReLU()(layers.Conv2D(16, 3)(x))
+    return keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_front_that_scales_pixels_is_told_from_one_that_scales_images(name: str) -> None:
+    front, wanted = FRONTS[name]
+    assert scales_pixels(model_with(front)) is wanted
+
+
+def test_the_first_operators_of_a_file_count_as_well() -> None:
+    def function(x: Any) -> Any:
+        kernel = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 3, 4)), tf.float32)
+        return tf.nn.conv2d(tf.math.abs((x - tf.constant([103.9, 116.8, 123.7])) * 0.017), kernel, 1, "SAME")
+
+    assert scales_pixels(graph_of(converted(function, (1, 8, 8, 3)), "f"))
+
+
+def opened(tmp_path: Path, front: Callable[[Any], Any], **settings: Any) -> Any:
+    model_with(front).save(tmp_path / "m.keras")
+    data, _ = data_and_model(Recipe(model=str(tmp_path / "m.keras"), name="m", data="digits", **settings))
+    return data
+
+
+def test_such_a_model_gets_pixels_and_so_it_does_on_devices(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        data = opened(tmp_path, layers.Rescaling(1 / 255))
+    assert data.scaling == Scaling((0, 255))
+    assert float(data.train.x.max()) == pytest.approx(255, abs=1)
+    assert "it gets pixels as they are" in caplog.text
+    assert opened(tmp_path, lambda x: x).scaling == Scaling((0, 1))
+
+
+def test_what_the_recipe_says_holds_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = opened(tmp_path, layers.Rescaling(1 / 255), input_range=(-1, 1))
+    assert data.scaling == Scaling((-1, 1))
+    assert "begins by scaling pixels from 0 to 255, and the images of digits are scaled already" in caplog.text
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested: bool) -> None:
+    body = model_with(layers.Rescaling(1 / 255))
+    image = keras.Input((None, None, 1), name="image")
+    resized = layers.Resizing(12, 12)(image)
+    outputs = body(resized) if nested else layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(resized))
+    model = keras.Model(image, {"scores": outputs})
+    opened = functional(model)
+    assert [t.shape for t in opened.inputs] == [(None, 12, 12, 1)]
+    assert opened.output_names == ["scores"]
+    assert scales_pixels(opened)
+    x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
+    np.testing.assert_allclose(opened(x), model(x)["scores"], atol=1e-5)
+
+
+def test_a_nested_model_of_unknown_size_is_refused() -> None:
+    image = keras.Input((None, None, 1))
+    model = keras.Model(image, keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(4, 3)])(image))
+    with pytest.raises(ModelError, match=r"has shape \(None, None, None, 1\); give keras.Input a fixed shape"):
+        functional(model)

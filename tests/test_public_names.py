@@ -1,0 +1,45 @@
+"""The public names are those of docs/api.md: each exists, says what it is, and none is missing."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import legodnn
+import legodnn.blocks
+import legodnn.profiler
+import legodnn.runtime
+from legodnn import errors
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+NAMES = re.findall(r"^\| `(legodnn[\w.]*)` \| .+ \|$", (DOCS / "api.md").read_text(), re.MULTILINE)
+
+
+def test_all_that_packages_export_is_listed_once() -> None:
+    packages = (legodnn, legodnn.runtime, legodnn.profiler, legodnn.blocks)
+    exported = {f"{package.__name__}.{name}" for package in packages for name in package.__all__}
+    also = {"legodnn.__version__", "legodnn.runtime.Runtime"}  # which is listed as legodnn.Runtime
+    assert exported - also <= set(NAMES)
+    assert len(NAMES) == len(set(NAMES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_exists_and_the_reference_shows_it(name: str) -> None:
+    module, _, last = name.rpartition(".")
+    if module == "legodnn.blocks":
+        assert last in legodnn.blocks.__all__  # importing it needs Keras
+    else:
+        assert hasattr(importlib.import_module(module), last)
+    reference = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
+    assert f"::: {name}\n" in reference
+
+
+def test_every_error_has_a_sentence_and_stands_in_the_tree() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(classes) > 10
+    for error in classes:
+        assert error.__doc__
+        assert re.search(rf"\b{error.__name__}\b", errors.__doc__ or "")

@@ -81,7 +81,8 @@ def command_line(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
         description="Run several vision DNNs at once under memory and latency budgets that keep changing.",
         epilog="start with: legodnn demo\n\n"
         "exit status: 0 if all is done; 1 after an error, where nothing fits, or where doctor finds that models cannot "
-        "run; 2 for a wrong command line; 130, 143 and 129 after Ctrl-C, SIGTERM and SIGHUP.",
+        "run; 2 for a wrong command line; 3 where service status finds that it does not run; 130, 143 and 129 after "
+        "Ctrl-C, SIGTERM and SIGHUP.",
     )
     main_parser.add_argument(
         "--version", action=_Version, nargs=0, help="show the versions of legodnn and of what runs models"

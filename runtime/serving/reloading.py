@@ -12,7 +12,8 @@ from legodnn.errors import LegoError
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.guards import AsgiReceive, AsgiScope, AsgiSend
 from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
-from legodnn.runtime.serving.service import ServedRuntime, ServiceSettings, application
+from legodnn.runtime.serving.served_runtime import ServedRuntime
+from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.runtime.serving.watchdog import feed_watchdog
 
 log = logging.getLogger("legodnn.serving")

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from legodnn.arrays import AnyArray
 from legodnn.errors import (
     ClosedError,
     ExecutionError,
@@ -45,12 +46,19 @@ from legodnn.runtime.serving.guards import BodyGuard, TokenGuard
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
+from legodnn.runtime.serving.served_runtime import ServedRuntime
 from legodnn.workload import Budget
 
 _PAGE = Path(__file__).parent / "page.html"
 _RETRY_S = 5  # after a request that could not be served now; a governor has looked again by then
 
+# Decoding pictures and lists takes time, which the event loop does not have. Copying tensors of so many bytes, or
+# writing so few numbers, takes less than handing them to another thread and back.
+_QUICK_BYTES, _QUICK_NUMBERS = 262_144, 1000
+
 Handler = Callable[[Request], Awaitable[Response]]
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -72,28 +80,6 @@ class ServiceSettings:
     queue_timeout_s: float = 10.0
     most_body_bytes: int = 64_000_000
     body_timeout_s: float = 10.0
-
-
-@dataclass(frozen=True)
-class ServedRuntime:
-    """What is behind an application: it is at its `state.served`.
-
-    Attributes:
-        runtime: runs the models.
-        queues: the lines in which requests wait for them, by name.
-        history: what is told to those who watch.
-    """
-
-    runtime: Runtime
-    queues: Mapping[str, InferenceQueue]
-    history: History
-
-    @property
-    def status(self) -> str:
-        """The models, those that are suspended, and the memory of the plan, in a line."""
-        plan = self.runtime.plan
-        models = ", ".join(f"{m.name} (suspended)" if m.suspended else m.name for m in plan.models)
-        return f"{models}; {plan.memory_bytes / 1e6:.1f} MB planned"
 
 
 class _Service:
@@ -135,12 +121,11 @@ class _Service:
     async def infer(self, request: Request) -> Response:
         name = request.path_params["name"]
         body, kind = await request.body(), request.headers.get("content-type", "")
-        # Decoding pictures and lists takes time, which the event loop does not have.
-        inputs = await asyncio.to_thread(bodies.inputs_of, self.stores[name], kind, request.query_params, body)
+        quick = len(body) <= _QUICK_BYTES and kind in (bodies.RAW, bodies.NPY)
+        inputs = await _done(quick, bodies.inputs_of, self.stores[name], kind, request.query_params, body)
         answer = await self.queues[name].infer(inputs)
-        content, media_type = await asyncio.to_thread(
-            bodies.outputs_body, answer.outputs, request.headers.get("accept", "")
-        )
+        accepted, quick = request.headers.get("accept", ""), _is_quick(answer.outputs)
+        content, media_type = await _done(quick, bodies.outputs_body, answer.outputs, accepted)
         headers = {
             "X-Latency-Ms": f"{answer.latency_ms:.3f}",
             "X-Plan": json.dumps(answer.plan.options, separators=(",", ":")),
@@ -151,9 +136,11 @@ class _Service:
         name, store = request.path_params["name"], self.stores[request.path_params["name"]]
         length = request.headers.get(open_inference.HEADER_LENGTH)
         body = await request.body()
-        inputs, rest = await asyncio.to_thread(open_inference.inputs_of_request, store, body, length)
+        quick = len(body) <= _QUICK_BYTES and length is not None  # binary tensors
+        inputs, rest = await _done(quick, open_inference.inputs_of_request, store, body, length)
         answer = await self.queues[name].infer(inputs)
-        content, media_type, headers = await asyncio.to_thread(open_inference.response, name, rest, answer.outputs)
+        quick = _is_quick(answer.outputs)
+        content, media_type, headers = await _done(quick, open_inference.response, name, rest, answer.outputs)
         return Response(content, media_type=media_type, headers=headers)
 
     # --- plan and budget ---
@@ -277,6 +264,17 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
     )
     served.state.served = ServedRuntime(runtime, service.queues, service.history)
     return served
+
+
+async def _done(
+    quick: bool, work: Callable[_Arguments, _Result], *args: _Arguments.args, **named: _Arguments.kwargs
+) -> _Result:
+    """Return the result of work that is done here if it is quick, or else beside the event loop."""
+    return work(*args, **named) if quick else await asyncio.to_thread(work, *args, **named)
+
+
+def _is_quick(outputs: Mapping[str, AnyArray]) -> bool:
+    return sum(array.size for array in outputs.values()) <= _QUICK_NUMBERS
 
 
 def _of_known_model(service: _Service, handler: Handler) -> Handler:

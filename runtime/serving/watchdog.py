@@ -11,7 +11,7 @@ import numpy as np
 
 from legodnn.errors import LegoError, SuspendedError
 from legodnn.runtime.serving.notify import tell_systemd
-from legodnn.runtime.serving.service import ServedRuntime
+from legodnn.runtime.serving.served_runtime import ServedRuntime
 
 log = logging.getLogger("legodnn.serving")
 

@@ -198,9 +198,7 @@ def test_under_a_real_systemd(workload: Path) -> None:
         assert running()
         assert machine.run("cat", "/etc/systemd/system/legodnn.service").stdout == before
 
-        begun = time.monotonic()
         machine.legodnn("service", "remove")
-        assert time.monotonic() - begun < 15
         assert not running()
         assert machine.run("ls", "/etc/systemd/system/legodnn.service", check=False).returncode != 0
 

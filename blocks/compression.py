@@ -38,6 +38,7 @@ from legodnn.blocks.pruning.searches import SEARCHES, searched_widths
 from legodnn.blocks.pruning.strategies import descendants, strategy_of
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths
+from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.source import BuildSource, open_source
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
@@ -109,6 +110,7 @@ def compress(
         raise ModelError(f"a .keras file holds float32 weights; for {precision} name a .tflite file")
     with in_float32():
         source = open_source(recipe, progress)
+        log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)

@@ -20,6 +20,7 @@ from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.workers import workers_of
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
+from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
 from legodnn.blocks.training.optimizer import check_mixed_precision
@@ -87,6 +88,7 @@ def build(
             rating = source.rate()
             if not recipe.train_epochs:
                 source.check(rating, allow_chance)
+                log_dequantisation(recipe, source, workers)
             with BuildState(path, recipe) as work:
                 left_out = work.left_out(left_out)
                 if recipe.train_epochs:

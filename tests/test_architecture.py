@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "legodnn.blocks": [
         *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
         *("legodnn.blocks.pruning", "legodnn.blocks.accuracy", "legodnn.blocks.training", "legodnn.blocks.export"),
-        "legodnn.blocks.jobs",
+        *("legodnn.blocks.jobs", "legodnn.blocks.importing.tflite"),
     ],
 }
 

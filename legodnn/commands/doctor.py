@@ -25,6 +25,7 @@ _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 # Optional packages: module, what it is for, and the extra that installs it.
 _OPTIONAL = (
     ("tensorflow", "building stores (not needed on a device)", "train"),
+    ("litert_torch", "models in PyTorch (not needed on a device)", "torch"),
     ("matplotlib", "reports and plots", "plot"),
     ("PIL", "folders of images and cameras as input", "images"),
     ("cv2", "cameras and video files as input", "camera"),

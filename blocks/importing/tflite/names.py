@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _LONGEST_NAME = 60
 # litert-torch calls a tensor after the modules that made it, a path of MODULE.CLASS_ATTRIBUTE for each of several that
-# were fused, with `;;` between them. The class may be one inside a function.
+# were fused, with `;;` between them, and `;` and perhaps a number at the end. The class may be one inside a function.
 _TORCH = re.compile(r"[\w.<>]+\.(\w+)")
 _WEIGHTED = re.compile(r"\.(conv|linear)\.")
 
@@ -41,7 +41,7 @@ def _attributes(name: str) -> str:
     computes itself has the name of its class.
     """
     paths = [part.split("/") for part in name.split(";") if part.strip("0123456789")]
-    if not paths or not all(_TORCH.fullmatch(step) for path in paths for step in path):
+    if ";" not in name or not paths or not all(_TORCH.fullmatch(step) for path in paths for step in path):
         return ""
     path = next((p for p in paths if _WEIGHTED.search(p[-1])), paths[0])
     # Above the user's own module there may be the one that turns images (`blocks.from_torch.module`).

@@ -137,6 +137,7 @@ def test_dimensions_that_hold_the_same_elements_are_found() -> None:
         ("m.Net/torch.nn.modules.container.Sequential_layer1/m.Block_0;", "layer1_0"),
         ("legodnn.blocks.x.f.<locals>.C/m.Net_inner/torch.nn.modules.linear.Linear_fc;;m.Net;", "fc"),
         ("m.Net;2", "Net"),
+        ("output.0", "output_0"),
         ("model/conv1/BiasAdd;model/conv1/Conv2D", "model_conv1_BiasAdd"),
         ("serving_default_x:0", "serving_default_x_0"),
     ],

@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,12 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "  legodnn serve workload.toml --host 0.0.0.0 --token-file /etc/legodnn/token",
     )
     add_serving_arguments(parser)
+    parser.add_argument(
+        "--keep-learned",
+        action="store_true",
+        help="write what the governor learned of latencies beside the profiles at the end, as NAME.learned.json for "
+        "`legodnn profile --merge`",
+    )
     parser.add_argument("--json", action="store_true", help="log JSON lines on stdout")
     parser.set_defaults(run=run, interrupted="requests that ran were answered, the service has ended")
 
@@ -104,7 +111,9 @@ def _serve(args: argparse.Namespace) -> None:
     from legodnn.runtime.serving.reloading import ReloadableApplication
     from legodnn.runtime.serving.server import run_server
 
-    settings = service_settings(args)
+    if args.keep_learned and args.ungoverned:
+        raise ConfigError("--keep-learned keeps what a governor learned; --ungoverned has none: leave one of them out")
+    settings = replace(service_settings(args), keep_learned=args.keep_learned)
     with _open_runtime(args) as runtime:
         app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
         place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from legodnn.errors import (
     SuspendedError,
 )
 from legodnn.runtime.governing.governor import Governor
+from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
 from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.runtime import Runtime
@@ -48,6 +50,8 @@ from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
 from legodnn.runtime.serving.served_runtime import ServedRuntime
 from legodnn.workload import Budget
+
+log = logging.getLogger("legodnn.serving")
 
 _PAGE = Path(__file__).parent / "page.html"
 _RETRY_S = 5  # after a request that could not be served now; a governor has looked again by then
@@ -68,6 +72,7 @@ class ServiceSettings:
     Attributes:
         token: what clients must send as bearer token; None for no token.
         governed: whether a governor keeps the budget within what the device can spare.
+        keep_learned: whether what the governor learned of latencies is written beside the profiles at the end.
         queue_length: requests that may wait for a model at a time.
         queue_timeout_s: how long a request may wait, in seconds.
         most_body_bytes: the most that a request may hold.
@@ -76,6 +81,7 @@ class ServiceSettings:
 
     token: str | None = None
     governed: bool = True
+    keep_learned: bool = False
     queue_length: int = 32
     queue_timeout_s: float = 10.0
     most_body_bytes: int = 64_000_000
@@ -93,6 +99,7 @@ class _Service:
         self.history = History(runtime, list(self.queues.values()))
         self.metrics = Metrics(self.registry)
         self.governor = Governor(runtime, Policy(), metrics=self.metrics) if settings.governed else None
+        self.keeps_learned = settings.keep_learned
 
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
@@ -111,10 +118,19 @@ class _Service:
                 await sampling
             if self.governor is not None:
                 await asyncio.to_thread(self.governor.close)
+                if self.keeps_learned:
+                    await asyncio.to_thread(self._keep_learned, self.governor)
             else:
                 self.runtime.on_inference = None
             for queue in self.queues.values():
                 await asyncio.to_thread(queue.close)
+
+    def _keep_learned(self, governor: Governor) -> None:
+        try:
+            for path in save_learned(governor, self.runtime.workload):
+                log.info("what was learned in use is in %s; `legodnn profile --merge` puts it into the profile", path)
+        except LegoError as e:  # the service ends all the same
+            log.warning("what was learned in use is not kept: %s", e)
 
     # --- what is asked most ---
 

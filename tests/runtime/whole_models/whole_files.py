@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.runtime.tflite.tflite_files import T, one, options, schema
 
-WIDE = 128
+WIDE = 512
 _OPTIONS = options("FullyConnectedOptions", weightsFormat=0, keepNumDims=False)
 _SCALES, _ZERO = (0.05,), 3  # of the inputs and outputs of int8
 

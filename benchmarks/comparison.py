@@ -1,0 +1,266 @@
+"""What a user would have had instead: whole pruned and quantised models, and the paper's own system, against this one.
+
+    python benchmarks/comparison.py --data DATA --work DIR --json > benchmarks/results/comparison.json
+    python benchmarks/comparison.py --data DATA --work DIR --effort 0.5
+    python benchmarks/comparison.py --data DATA --quick
+
+DATA holds cifar-10-batches-py and the weights of ResNet-20 in weights/. Every system makes a store from the same
+trained network, with the same images and about the same processor time (search included, reported), by the commands
+that users have. Each store is profiled here, and then run under the same budgets by the same runtime: twelve of memory
+and twelve of latency, in even steps from the least that any of the systems can keep to what the original takes. Under
+each budget every system plans for itself, by its own prediction of accuracy; what counts is the accuracy measured then.
+
+- `ours`: blocks pruned, refitted, distilled and trained in compositions; float32 and int8.
+- `paper`: LegoDNN as published: L1 pruning, block-wise distillation alone, float32, accuracy predicted by the sum of
+  single drops.
+- `uniform`: whole models, each layer pruned alike by L1, refitted, fine-tuned; one per size, in float32 and int8.
+- `exact`: the same with widths that the exact search gives.
+- `quantised`: the original in float32, float16 and int8.
+
+The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
+those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
+store, profile and run is kept in DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legodnn.blocks.importing.data_sources import load_data
+from legodnn.console import text_table
+from legodnn.errors import InfeasibleError
+from legodnn.files import write_atomic
+from legodnn.profile import Profile, default_path
+from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.store import Store
+from legodnn.workload import Budget
+from support.report import Bars, Figures, bar, run
+from support.summed import predict_by_summed_drops
+
+# Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
+# after a fifth as many block by block.
+EPOCHS = {"uniform": 3, "exact": 2, "paper": 10, "ours": 9}
+SPARSITIES = "0.25,0.5,0.75,0.875"
+SHARES = "0.7,0.45,0.25,0.12"
+
+
+def commands(name: str, args: argparse.Namespace) -> list[str]:
+    """Return the command that makes a system's store, without its folder."""
+    source = ["resnet20", "--weights", str(args.data / "weights" / "resnet20_cifar10.npz")]
+    data = ["--data", f"npz:{args.work / 'images.npz'}"]
+    epochs = str(max(1, round(EPOCHS[name] * args.effort)))
+    if name in ("ours", "paper"):
+        blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
+        if name == "ours":
+            alone = str(max(1, round(EPOCHS[name] * args.effort / 5)))
+            return [*blocks, "--distill-epochs", alone, "--joint-epochs", epochs, "--precisions", "float32,int8"]
+        plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
+        return [*blocks, *plain, "--distill-epochs", epochs]
+    whole = ["compress", *source, *data, "--targets", SHARES, "--batch-size", "128", "--precisions", "float32,int8"]
+    return [*whole, "--strategy", "l1" if name == "uniform" else "exact", "--epochs", epochs]
+
+
+def legodnn(*arguments: str) -> str:
+    """Run a command as users do, and return what it prints; its progress is seen."""
+    done = subprocess.run([sys.executable, "-m", "legodnn", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"legodnn {arguments[0]} failed with status {done.returncode}")
+    return done.stdout
+
+
+def kept(file: Path, make: Callable[[], Any]) -> Any:
+    """Return what a JSON file holds, and make it first if there is none."""
+    if not file.exists():
+        write_atomic(file, json.dumps(make()))
+    return json.loads(file.read_text())
+
+
+def write_images(args: argparse.Namespace) -> None:
+    """Write the images of training and of fits, and those that accuracy is measured on."""
+    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
+    train, fit, test = (
+        data.train.first(args.images),
+        data.test.first(2000),
+        data.test.take(slice(2000, 2000 + args.test)),
+    )
+    parts = {"train": train, "val": fit, "test": test}
+    labelled: dict[str, Any] = {f"{a}_{n}": np.asarray(getattr(p, a)) for n, p in parts.items() for a in ("x", "y")}
+    np.savez(args.work / "images.npz", **labelled)
+    np.savez(args.work / "fit.npz", x=labelled["x_val"], y=labelled["y_val"])
+    np.savez(args.work / "test.npz", x=labelled["x_test"], y=labelled["y_test"])
+
+
+def made(name: str, args: argparse.Namespace) -> Figures:
+    """Make a system's store, and return what it cost."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    store = args.work / "stores" / name
+    if name == "quantised":
+        options = Store(args.work / "stores" / "uniform").manifest.blocks[0].options
+        files = [str(args.work / "stores" / "uniform" / o.file) for o in options if not o.sparsity]
+        legodnn("pack", *files, "--out", str(store), "--data", str(args.work / "fit.npz"))
+    else:
+        legodnn(*commands(name, args), "--out", str(store))
+    if name == "paper":
+        fit = np.load(args.work / "fit.npz")
+        predict_by_summed_drops(Store(store), fit["x"], fit["y"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    manifest = Store(store).manifest
+    return {
+        "processor_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "bytes": sum(o.bytes for s in manifest.segments for o in s.options),
+        "sizes": math.prod(len(b.options) for b in manifest.blocks),
+    }
+
+
+def scheduler_of(store: Path) -> Scheduler:
+    """Return a scheduler of a store, which it profiles first where that has not been done."""
+    if not default_path(store).exists():
+        legodnn("profile", str(store), "--seconds", "30")
+    return Scheduler([ModelTable.from_store(Store(store), Profile.load(default_path(store)))])
+
+
+def least(scheduler: Scheduler, budget: Budget) -> float:
+    """Return the least value of the one limit in a budget that nothing keeps with which there is a plan."""
+    try:
+        scheduler.plan(budget)
+    except InfeasibleError as e:
+        (limit,) = e.report.limits
+        assert limit.needed is not None
+        return limit.needed
+    raise AssertionError("a plan keeps this budget")
+
+
+def original_takes(store: Path) -> tuple[int, float]:
+    """Return the memory in bytes and the latency in milliseconds of a store's original, of one file."""
+    original = Store(store).manifest.blocks[0].original
+    (found,) = (o for o in Profile.load(default_path(store)).options if o.option == original.name)
+    return found.memory_bytes, found.latency[0].median_ms
+
+
+def budgets_of(stores: Path, schedulers: Mapping[str, Scheduler], steps: int) -> list[dict[str, Any]]:
+    """Return limits of memory and then of latency, in even steps from the least of all systems to the original's."""
+    most, slowest = original_takes(stores / "uniform")
+    smallest = min(least(s, Budget(memory_bytes=1)) for s in schedulers.values())
+    fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in schedulers.values())
+    return [
+        *({"memory_bytes": math.ceil(m)} for m in np.linspace(smallest, most, steps)),
+        *({"latency_ms": math.ceil(t * 1e4) / 1e4, "quantile": 0.5} for t in np.linspace(fastest, slowest, steps)),
+    ]
+
+
+def replayed(name: str, budgets: list[dict[str, Any]], args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Run a system's store under the budgets, and return what was measured; None where nothing kept the budget."""
+    trace = args.work / "trace.json"
+    write_atomic(trace, json.dumps([{}, *budgets]))  # a runtime needs a first plan, whatever it cannot keep later
+    store, images = args.work / "stores" / name, args.work / "test.npz"
+    steps = json.loads(legodnn("run", str(store), "--input", str(images), "--trace", str(trace), "--json"))
+    rows = []
+    for step in steps[1:]:
+        ((model, measured),) = step["models"].items()
+        (planned,) = (p for p in step["plan"]["models"] if p["name"] == model)
+        rows.append(
+            {
+                "accuracy": None if step["refused"] else measured["accuracy"],
+                "predicted": planned["accuracy"],
+                "memory_bytes": step["memory_bytes"],
+                "median_ms": measured["median_ms"],
+                "options": planned["options"],
+            }
+        )
+    return rows
+
+
+def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
+    """Make, profile and run every system."""
+    if args.quick:
+        args.images, args.fit, args.test, args.budgets, args.effort = 300, 60, 100, 3, 0.01
+    with tempfile.TemporaryDirectory() as temporary:
+        args.work = args.work or Path(temporary)
+        if not (args.work / "test.npz").exists():
+            write_images(args)
+        names = (*EPOCHS, "quantised")
+        costs = {}
+        for name in names:
+            costs[name] = kept(args.work / f"{name}.cost.json", partial(made, name, args))
+        schedulers = {name: scheduler_of(args.work / "stores" / name) for name in names}
+        budgets = kept(args.work / "budgets.json", partial(budgets_of, args.work / "stores", schedulers, args.budgets))
+        rows = {}
+        for name in names:
+            rows[name] = kept(args.work / f"{name}.rows.json", partial(replayed, name, budgets, args))
+    figures = {
+        **{"network": "resnet20", "train_images": args.images, "test_images": args.test, "effort": args.effort},
+        **{"costs": costs, "budgets": budgets, "rows": rows},
+    }
+    return figures, bars_of(figures)
+
+
+def accuracy_of(row: Mapping[str, Any]) -> float:
+    """Return the accuracy in percent; a system that cannot keep a budget gives nothing right."""
+    return 100 * (row["accuracy"] or 0.0)
+
+
+def bars_of(figures: Figures) -> Bars:
+    """Return, for limits of memory and of latency, ours against the best of the others at the same budget."""
+    half, bars = len(figures["budgets"]) // 2, []
+    for what, part in (("memory", slice(half)), ("latency", slice(half, None))):
+        ours = [accuracy_of(r) for r in figures["rows"]["ours"][part]]
+        others = zip(
+            *([accuracy_of(r) for r in rows[part]] for n, rows in figures["rows"].items() if n != "ours"), strict=True
+        )
+        gains = [a - max(b) for a, b in zip(ours, others, strict=True)]
+        bars.append(bar(f"least gain over the best other under limits of {what}, points", min(gains), -0.5, "higher"))
+        bars.append(
+            bar(f"mean gain over the best other under limits of {what}, points", statistics.mean(gains), 0, "higher")
+        )
+    return bars
+
+
+def table(figures: Figures) -> str:
+    """Return the accuracy of every system under every budget, and what the systems cost."""
+    names = list(figures["rows"])
+    rows = []
+    for i, budget in enumerate(figures["budgets"]):
+        memory = budget.get("memory_bytes")
+        limit = f"{memory / 1e6:.2f} MB" if memory else f"{budget['latency_ms']:.3f} ms"
+        found = (figures["rows"][n][i]["accuracy"] for n in names)
+        rows.append((limit, *("none" if a is None else f"{a:.2%}" for a in found)))
+    costs = [
+        (n, f"{c['processor_seconds']:.0f}", f"{c['bytes'] / 1e6:.1f}", f"{c['sizes']:,}")
+        for n, c in figures["costs"].items()
+    ]
+    return text_table(rows, ("limit", *names)) + "\n\n" + text_table(costs, ("system", "processor s", "MB", "sizes"))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how much is done."""
+    parser.add_argument("--effort", type=float, default=1.0, help="factor for the epochs of training (default: 1)")
+    parser.add_argument("--images", type=int, default=10_000, help="training images (default: 10,000)")
+    parser.add_argument("--fit", type=int, default=2_000, help="images that accuracy is predicted by (default: 2,000)")
+    parser.add_argument("--test", type=int, default=4_000, help="images that accuracy is measured on (default: 4,000)")
+    parser.add_argument("--budgets", type=int, default=12, help="limits of each kind (default: 12)")
+
+
+if __name__ == "__main__":
+    run(
+        "comparison",
+        __doc__,
+        measure,
+        folders=("data", "work"),
+        packages=("numpy", "keras", "tensorflow"),
+        add_arguments=add_arguments,
+        table=table,
+    )

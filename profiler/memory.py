@@ -212,7 +212,7 @@ def _shares(store: Store, whole: float, extra: Extra) -> list[float]:
     files = [s.original.bytes for s in segments]
     smaller = {(i, n): files[i] - segments[i].options[n].bytes for i, n in extra}
     rate = max(0.0, statistics.median([-extra[key] / size for key, size in smaller.items() if size > 0] or [1.0]))
-    least = [max(0.0, 0.0, *(-more for (i, _), more in extra.items() if i == at)) for at in range(len(files))]
+    least = [max([0.0, *(-more for (i, _), more in extra.items() if i == at)]) for at in range(len(files))]
     wanted = [max(0.0, size * rate - saved) for size, saved in zip(files, least, strict=True)]
     left = max(0.0, whole - sum(least))
     fraction = min(1.0, left / sum(wanted)) if any(wanted) else 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import resource
 
 from legodnn.errors import ExecutionError
@@ -12,7 +11,6 @@ from legodnn.units import size
 
 _SPARE_BYTES = 16_000_000  # LiteRT allocates less than this besides weights and threads
 _STACK_BYTES = 8_000_000  # of a thread, where the size of stacks is not limited
-_RESERVE = 0x4000 if os.name == "posix" else 0  # MAP_NORESERVE
 _FIXED = 0x10  # MAP_FIXED
 _MOVE_TO = 3  # MREMAP_MAYMOVE | MREMAP_FIXED
 
@@ -30,7 +28,7 @@ def whole_pages(size: int) -> int:
 
 def reserve(size: int) -> int:
     """Reserve address space that nothing may read yet; return where it begins. OSError if too little is left."""
-    return _found(_C.mmap(None, size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _RESERVE, -1, 0))
+    return _found(_C.mmap(None, size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0))
 
 
 def map_file(address: int, size: int, fd: int, writable: bool = False) -> None:

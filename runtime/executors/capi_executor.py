@@ -2,9 +2,9 @@
 (`linked_model`), their packed weights are mapped from the cache (`weight_cache`), and the tensors between segments lie
 in one pool (`tensor_pool`).
 
-Composing links and compiles the options that the composition has, and no others. That takes about a millisecond,
-because weights are only mapped: the kernel brings them in from the page cache when their segment first runs. `retain`
-closes the models of other compositions, and with them goes all that their options took.
+Composing links and compiles the options that the composition has, and no others. That takes a millisecond or a
+few, because weights are only mapped: the kernel brings them in from the page cache when their segment first runs.
+`retain` closes the models of other compositions, and with them goes all that their options took.
 """
 
 from __future__ import annotations
@@ -72,20 +72,20 @@ class CApiExecutor:
         """
         self._life.check()
         segments = {s.name: s for s in self._store.manifest.segments}
-        numbers = {self._numbers[c.segment, segments[c.segment].option(c.option).name]: c for c in choices}
-        model = self._models.get(frozenset(choices))
-        if model is None:
-            model = self._models[frozenset(choices)] = self._compiled(sorted(numbers), {c.threads for c in choices})
+        wanted = {self._numbers[c.segment, segments[c.segment].option(c.option).name]: c for c in choices}
+        key, numbers = frozenset(choices), sorted(wanted)
+        if key not in self._models:
+            (threads,) = {c.threads for c in choices}
+            self._models[key] = self._compiled(numbers, threads)
         steps: dict[Choice, Callable[[], None]] = {}
-        for signature, number in enumerate(sorted(numbers)):
-            segment = segments[numbers[number].segment]
+        for signature, number in enumerate(numbers):
+            segment = segments[wanted[number].segment]
             inputs, outputs = ([self._handles[n] for n in names] for names in (segment.inputs, segment.outputs))
-            steps[numbers[number]] = model.call(signature, inputs, outputs)
+            steps[wanted[number]] = self._models[key].call(signature, inputs, outputs)
         return steps
 
-    def _compiled(self, numbers: list[int], threads: Collection[int]) -> litert_capi.CApiModel:
-        """Link options, given by their numbers, and compile them for a number of threads."""
-        (count,) = threads
+    def _compiled(self, numbers: list[int], threads: int) -> litert_capi.CApiModel:
+        """Link options, given by their numbers in ascending order, and compile them for a number of threads."""
         if not self._tensors:
             tensors = tensor_pool.allocate_pool(self._store.manifest)
             self._handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
@@ -94,7 +94,9 @@ class CApiExecutor:
             try:
                 mapped = linked_model.MappedModel(self._files, self._packed.head, numbers)
                 unless_compiled.callback(mapped.close)
-                model = litert_capi.CApiModel(mapped.address, mapped.size, count, self._packed.weights, content=mapped)
+                model = litert_capi.CApiModel(
+                    mapped.address, mapped.size, threads, self._packed.weights, content=mapped
+                )
             except OSError as e:  # no address space left, say
                 raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
             unless_compiled.pop_all()

@@ -138,7 +138,7 @@ class MappedFiles:
     unmapped when this is closed or dropped.
 
     Attributes:
-        spans: the address and the size in bytes of each, in the order of `linked_options`.
+        spans: the address and the size in bytes of each, in the order of `linked_options`, one right after another.
     """
 
     def __init__(self, store: Store) -> None:
@@ -194,15 +194,13 @@ class MappedModel:
         try:
             address_space.map_file(self.address, length, head, writable=True)
             _keep_graphs((ctypes.c_char * length).from_address(self.address), numbers)
-            place = self.address + length
-            for number, (address, size) in enumerate(files.spans):
-                if number in numbers:
-                    address_space.map_again(address, size, place)
-                place += size
+            self._files = self.address + length
+            for number in numbers:
+                address, size = files.spans[number]
+                address_space.map_again(address, size, self._files + address - files.spans[0][0])
         except BaseException:
             self.close()
             raise
-        self._files = self.address + length
 
     def drop_files(self) -> None:
         """Give back the pages of the files that have been read. Reading them again takes them from the page cache."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +18,21 @@ from legodnn.tail import percentile
 if TYPE_CHECKING:
     from legodnn.runtime.feeds.replay import Step
 
-_NONE = float("nan")  # what matplotlib leaves out
 _INK, _WALL, _BEYOND = "#1c2733", "#b9c4cf", "#c62828"
 _MODELS = ("#1f77b4", "#e8590c", "#2b8a3e", "#9c36b5", "#b8860b", "#0b7285")
-# Each precision has a hue of its own, in degrees.
-_HUES = {"float32": 210, "float16": 165, "int8": 28}
+# Each precision has a hue of its own, in degrees, and what it is called.
+_HUES = {"float32": (210, "blue"), "float16": (165, "green"), "int8": (28, "orange")}
 
 
 def option_colour(option: Option) -> str:
     """Return the colour of an option, as #rrggbb: its precision as the hue, the lighter the more channels are gone."""
-    hue, lightness = _HUES[option.precision] / 360, 0.42 + 0.4 * option.sparsity
+    hue, lightness = _HUES[option.precision][0] / 360, 0.42 + 0.4 * option.sparsity
     return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(hue, lightness, 0.62))
+
+
+def has_light_colour(option: Option) -> bool:
+    """Whether the colour of an option is so light that what is written on it should be dark."""
+    return option.sparsity >= 0.5
 
 
 def draw_trace(stores: Mapping[str, Store], steps: Sequence[Step]) -> str:
@@ -75,16 +80,17 @@ def _colours(stores: Mapping[str, Store]) -> list[str]:
 
 
 def _series(steps: Sequence[Step], value: Callable[[Step], float | None]) -> list[float]:
-    return [_NONE if (v := value(step)) is None else v for step in steps]
+    """Return a value of each step; NaN, which matplotlib leaves out, where there is none."""
+    return [math.nan if (v := value(step)) is None else v for step in steps]
 
 
 def _draw_walled(axis: Any, limit: list[float], predicted: list[float], measured: list[float], colour: str) -> None:
     """Draw limits as walls, predictions as rings and measurements as dots; far above the rest, as arrows at the top."""
     x = range(1, len(limit) + 1)
-    expected = max((v for v in (*limit, *predicted) if v == v), default=1.0)
-    top = 1.15 * max(expected, *(min(v, 2 * expected) for v in measured if v == v), 0.0)
+    expected = max((v for v in (*limit, *predicted) if not math.isnan(v)), default=1.0)
+    top = 1.15 * max(expected, *(min(v, 2 * expected) for v in measured if not math.isnan(v)), 0.0)
     for i, wall in zip(x, limit, strict=True):
-        if wall == wall:
+        if not math.isnan(wall):
             axis.fill_between([i - 0.5, i + 0.5], wall, top, facecolor=_WALL, alpha=0.55, linewidth=0)
             axis.plot([i - 0.5, i + 0.5], [wall, wall], color=_INK, linewidth=1.5, solid_capstyle="butt")
     axis.plot(x, predicted, "o", color=colour, fillstyle="none", markersize=9)
@@ -136,7 +142,7 @@ def _draw_options(axis: Any, steps: Sequence[Step], name: str, store: Store) -> 
             option = block.option(step.plan[name].options[block.name])
             axis.bar(x, 0.9, width=0.96, bottom=row - 0.45, color=option_colour(option))
             if option.sparsity:
-                ink = "white" if option.sparsity < 0.5 else _INK
+                ink = _INK if has_light_colour(option) else "white"
                 axis.text(x, row, f"{option.sparsity:g}", ha="center", va="center", fontsize=8, color=ink)
     axis.set_ylim(max(len(blocks), 1) - 0.5, -0.5)
     axis.set_yticks(range(len(blocks)), [b.name for b in blocks], fontsize=8, parse_math=False)
@@ -144,6 +150,5 @@ def _draw_options(axis: Any, steps: Sequence[Step], name: str, store: Store) -> 
     for side in ("top", "right", "left", "bottom"):
         axis.spines[side].set_visible(False)
     used = [p for p in _HUES if any(o.precision == p for b in blocks for o in b.options)]
-    hues = {"float32": "blue", "float16": "green", "int8": "orange"}
-    keys = ", ".join(f"{hues[p]}: {p}" for p in used)
+    keys = ", ".join(f"{_HUES[p][1]}: {p}" for p in used)
     axis.set_title(f"blocks of {name} ({keys}; share of channels removed)", parse_math=False)

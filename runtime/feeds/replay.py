@@ -43,8 +43,8 @@ class Step(Schema):
 
     `latency_limits_ms` are the limits of models under this budget: the tighter one of the budget's and the model's own.
     `plan` is the plan that ran: the one before if no plan holds the new budget, which is `refused` then. `loaded` are
-    the blocks whose files were opened, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime measured (see
-    `Runtime.memory_bytes`).
+    the segments that began to run other options, as MODEL/SEGMENT. `memory_bytes` is the memory that the runtime
+    measured (see `Runtime.memory_bytes`).
     """
 
     budget: Budget

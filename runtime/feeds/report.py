@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from legodnn.files import write_atomic
 from legodnn.printable import option_label
 from legodnn.profile import Profile
-from legodnn.runtime.feeds.picture import draw_trace, option_colour
+from legodnn.runtime.feeds.picture import draw_trace, has_light_colour, option_colour
 from legodnn.store import Store
 from legodnn.tail import percentile
 from legodnn.units import size
@@ -59,7 +59,7 @@ def write_report(out: Path, stores: Mapping[str, Store], profiles: Sequence[Prof
 <div class="scroll">{inline}</div>
 <h2>Every budget</h2>
 <p>One box for each block, in the colours above, with the share of channels removed (of whole files, their names); a red
-frame marks a block whose file was opened at this budget. Accuracy, latency (the
+frame marks a block that began to run this option at this budget. Accuracy, latency (the
 median), its tail (what the share of inferences that the limit is for takes at most, p95 for 95 %) and memory are given
 as predicted / measured; measured memory is the growth of the process since it held everything but the models. Above
 limit is the share of inferences that took longer. Under a refused budget the plan before ran on.</p>
@@ -134,7 +134,7 @@ def _model_cells(name: str, store: Store, step: Step) -> tuple[str, ...]:
         option = block.option(plan.options[block.name])
         name_of = html.escape(option.name, quote=True)
         label = html.escape(option_label(option.name).removesuffix(f"-{option.precision}"))
-        classes = "option" + " loaded" * (f"{name}/{block.name}" in step.loaded) + " light" * (option.sparsity >= 0.5)
+        classes = "option" + " loaded" * (f"{name}/{block.name}" in step.loaded) + " light" * has_light_colour(option)
         colour = option_colour(option)
         boxes.append(f'<span class="{classes}" style="background:{colour}" title="{name_of}">{label}</span>')
     accuracy = (

@@ -15,7 +15,7 @@ each budget every system plans for itself, by its own prediction of accuracy; wh
   single drops.
 - `uniform`: whole models, each layer pruned alike by L1, refitted, fine-tuned; one per size, in float32 and int8.
 - `exact`: the same with widths that the exact search gives.
-- `quantised`: the original in float32, float16 and int8.
+- `quantised`: the original in float32 and int8.
 
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
 those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
@@ -44,10 +44,10 @@ from legodnn.console import text_table
 from legodnn.errors import InfeasibleError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
-from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
-from legodnn.workload import Budget
+from legodnn.workload import Budget, load_workload
 from support.report import Bars, Figures, bar, run
 from support.summed import predict_by_summed_drops
 
@@ -92,11 +92,8 @@ def kept(file: Path, make: Callable[[], Any]) -> Any:
 def write_images(args: argparse.Namespace) -> None:
     """Write the images of training and of fits, and those that accuracy is measured on."""
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
-    train, fit, test = (
-        data.train.first(args.images),
-        data.test.first(2000),
-        data.test.take(slice(2000, 2000 + args.test)),
-    )
+    train, fit = data.train.first(args.images), data.test.first(args.fit)
+    test = data.test.take(slice(args.fit, args.fit + args.test))
     parts = {"train": train, "val": fit, "test": test}
     labelled: dict[str, Any] = {f"{a}_{n}": np.asarray(getattr(p, a)) for n, p in parts.items() for a in ("x", "y")}
     np.savez(args.work / "images.npz", **labelled)
@@ -127,10 +124,10 @@ def made(name: str, args: argparse.Namespace) -> Figures:
 
 
 def scheduler_of(store: Path) -> Scheduler:
-    """Return a scheduler of a store, which it profiles first where that has not been done."""
+    """Return the scheduler that a runtime of a store has; profile the store first where that has not been done."""
     if not default_path(store).exists():
         legodnn("profile", str(store), "--seconds", "30")
-    return Scheduler([ModelTable.from_store(Store(store), Profile.load(default_path(store)))])
+    return Scheduler(workload_tables(load_workload([store]), [(Store(store), Profile.load(default_path(store)))]))
 
 
 def least(scheduler: Scheduler, budget: Budget) -> float:

@@ -7,7 +7,7 @@
 `originals` and `smallest` are compositions of a store, as the runtime runs them. `interpreter` is what one does without
 this package: the one file of an undivided model in the public `Interpreter`. Each process first runs the smallest file
 once, so that the library's own memory counts as no model's; figures are what it holds more after two inferences. Of
-the C library's heap what is allocated counts, not its pages: for models as small as these these depend on where the
+the C library's heap what is allocated counts, not its pages: for models as small as these, pages depend on where the
 heap happened to have room.
 """
 

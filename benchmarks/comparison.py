@@ -19,7 +19,7 @@ each budget every system plans for itself, by its own prediction of accuracy; wh
 
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
 those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
-store, profile and run is kept in DIR.
+store, profile and run is kept in DIR, for the arguments that it was begun with.
 """
 
 from __future__ import annotations
@@ -187,6 +187,10 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         args.images, args.fit, args.test, args.budgets, args.effort = 300, 60, 100, 3, 0.01
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)
+        images = {"train_images": args.images, "fit_images": args.fit, "test_images": args.test}
+        settings = {"network": "resnet20", **images, "effort": args.effort, "limits": args.budgets}
+        if kept(args.work / "settings.json", lambda: settings) != settings:
+            sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
             write_images(args)
         names = (*EPOCHS, "quantised")
@@ -198,10 +202,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         rows = {}
         for name in names:
             rows[name] = kept(args.work / f"{name}.rows.json", partial(replayed, name, budgets, args))
-    figures = {
-        **{"network": "resnet20", "train_images": args.images, "test_images": args.test, "effort": args.effort},
-        **{"costs": costs, "budgets": budgets, "rows": rows},
-    }
+    figures = {**settings, "costs": costs, "budgets": budgets, "rows": rows}
     return figures, bars_of(figures)
 
 

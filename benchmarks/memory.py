@@ -154,18 +154,16 @@ def summary(steps: list[dict[str, Any]]) -> Figures:
 def small(stores: Path) -> tuple[Figures, Bars]:
     """Compare what small models hold with what undivided ones hold in the Interpreter."""
     found: Figures = {}
+    kinds = ("interpreter", "originals", "smallest")
     for name in SMALL:
         store = untrained.build(name, stores / name)
         untrained.undivided(store.path)
-        for path, what in (
-            (f"{store.path}.whole", "interpreter"),
-            *((store.path, w) for w in ("originals", "smallest")),
-        ):
-            command = [sys.executable, held.__file__, str(path), what]
+        for what in kinds:
+            command = [sys.executable, held.__file__, str(store.path), what]
             subprocess.run(command, check=True, capture_output=True)  # packs weights, if need be
             done = subprocess.run(command, check=True, capture_output=True)
             found.setdefault(name, {})[what] = json.loads(done.stdout)
-    total = {what: sum(found[name][what]["all"] for name in SMALL) for what in ("interpreter", "originals", "smallest")}
+    total = {what: sum(found[name][what]["all"] for name in SMALL) for what in kinds}
     bars = []
     for name in SMALL:
         times = found[name]["originals"]["all"] / found[name]["interpreter"]["all"]

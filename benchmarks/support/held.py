@@ -2,13 +2,13 @@
 
     python benchmarks/support/held.py STORE originals
     python benchmarks/support/held.py STORE smallest
-    python benchmarks/support/held.py STORE.whole interpreter
+    python benchmarks/support/held.py STORE interpreter
 
 `originals` and `smallest` are compositions of a store, as the runtime runs them. `interpreter` is what one does without
-this package: the one file of an undivided model in the public `Interpreter`. Each process first runs the smallest file
-once, so that the library's own memory counts as no model's; figures are what it holds more after two inferences. Of
-the C library's heap what is allocated counts, not its pages: for models as small as these, pages depend on where the
-heap happened to have room.
+this package: the one file of the undivided model (in STORE.whole) in the public `Interpreter`. Each process first runs
+the smallest file once, so that the library's own memory counts as no model's; figures are what it holds more after two
+inferences. Of the C library's heap what is allocated counts, not its pages: for models as small as these, pages depend
+on where the heap happened to have room.
 """
 
 from __future__ import annotations
@@ -89,15 +89,17 @@ def main(path: str, what: str) -> None:
     gc.disable()
     store = Store(path)
     if what == "interpreter":
-        parts = Store(path.removesuffix(".whole"))
-        smallest = min((o for s in parts.manifest.segments for o in s.options), key=lambda o: o.bytes)
-        interpreted(parts.path / smallest.file)
+        smallest = min((o for s in store.manifest.segments for o in s.options), key=lambda o: o.bytes)
+        interpreted(store.path / smallest.file)
         gc.collect()
     else:
         warm_up(store)
-    kinds()
+    kinds()  # reading takes memory the first time
     before = kinds()
-    kept = interpreted(store.path / "whole.tflite") if what == "interpreter" else composed(store, what == "smallest")
+    if what == "interpreter":
+        kept = interpreted(Path(f"{path}.whole") / "whole.tflite")
+    else:
+        kept = composed(store, what == "smallest")
     gc.collect()
     after = kinds()
     del kept

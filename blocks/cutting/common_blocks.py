@@ -1,7 +1,7 @@
 """The rule that finds a model's common blocks: which calls form a segment, and which segments are blocks.
 
 The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in VGG16, its stages between poolings, and
-8 in ResNet-18, its residual blocks.
+8 in ResNet-18, its residual blocks. A VGG16 with hidden dense layers, as for ImageNet, has them as a sixth (rule 4).
 
 1. The model is cut wherever one tensor carries everything (`graph.live_after`). Between two such cuts lies a single
    call or a *branched* run, from a fork to its join. A branched run is divided further only if it works at more than

@@ -27,7 +27,7 @@ def compile_for(
         learning_rate: that of the first step.
         steps: length of the training.
         loss: a Keras loss; None for a model that computes its own.
-        factors: times the learning rate that a variable, by its `id()`, is trained at; others at the rate itself.
+        factors: by what the learning rate is multiplied for some variables, by their `id()`; for others by 1.
     """
     optimizer = adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01))
     if factors:

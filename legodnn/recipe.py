@@ -162,6 +162,13 @@ class Recipe(Schema):
             raise ValueError("precisions must start with float32, each given once")
         return value
 
+    @field_validator("augment")
+    @classmethod
+    def _varies_once(cls, value: tuple[Variation, ...]) -> tuple[Variation, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("augment must name each variation once")
+        return value
+
     @model_validator(mode="after")
     def _augments_something(self) -> Self:
         if self.augment and not self.joint_epochs:

@@ -20,7 +20,6 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
-from legodnn.blocks.channels.reasons import activation_mixes
 from legodnn.blocks.channels.rules import channel_rule
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls
 
@@ -64,7 +63,8 @@ class Channels:
         groups: the channels that can be removed.
         made: the IDs of the output channels of each layer that makes channels, by the layer's name.
         kept_whole: names of the calls whose channels cannot be removed, with the reason: what they read and write.
-        writes_whole: the same for calls of which only what they write cannot be removed.
+        writes_whole: the same for layers of which only what they make cannot be removed; not for those whose channels
+            leave the block, which stay anyway.
         count: the number of channel IDs, which are 0 to count - 1.
     """
 
@@ -125,12 +125,12 @@ def analyse(block: keras.Model) -> Channels:
                 channels.of[id(t)] = _fixed(t, ids)
         else:
             channels.of[id(call.outputs[0])] = result
-            leaves = any(call.outputs[0] is t for t in block.outputs)
-            if call.name in ids.made and not leaves and (reason := activation_mixes(call)):
-                channels.writes_whole[call.name] = reason
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
+    leaving = np.concatenate([channels.of[id(t)] for t in block.outputs])
+    inner = [name for name, made in channels.made.items() if not np.isin(made, leaving).all()]
+    channels.writes_whole = {name: ids.held[name] for name in inner if name in ids.held}
     channels.count = len(ids)
     channels.groups = _groups(channels, ids)
     return channels

@@ -14,6 +14,7 @@ class ChannelIds:
     Attributes:
         made: for each layer whose weights make channels, the IDs of its output channels.
         fixed: IDs of channels that must stay; every channel united with one of them must stay too.
+        held: for each layer whose weights make channels that it fixes itself, the reason.
 
     Example: an addition unites the channels of two convolutions one by one.
         >>> ids = ChannelIds()
@@ -27,6 +28,7 @@ class ChannelIds:
         self._parent: list[int] = []
         self.made: dict[str, IdArray] = {}
         self.fixed: list[int] = []
+        self.held: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._parent)

@@ -70,8 +70,9 @@ def made_by_weights(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds)
     if 1 < groups == len(inputs[0]):  # a depthwise convolution by another name
         return activation_mixes(call) or np.repeat(inputs[0], layer.filters // groups)
     made = ids.make(call.name, call.outputs[0].shape[-1])
-    if activation_mixes(call):
+    if reason := activation_mixes(call):
         ids.fix(made)
+        ids.held[call.name] = reason
     ids.unite_rows(inputs[0].reshape(groups, -1))
     ids.unite_rows(made.reshape(groups, -1))
     return made

@@ -1,7 +1,7 @@
 """The rule that finds a model's common blocks: which calls form a segment, and which segments are blocks.
 
 The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in VGG16, its stages between poolings, and
-8 in ResNet-18, its residual blocks.
+8 in ResNet-18, its residual blocks. A VGG16 with hidden dense layers, as for ImageNet, has them as a sixth (rule 4).
 
 1. The model is cut wherever one tensor carries everything (`graph.live_after`). Between two such cuts lies a single
    call or a *branched* run, from a fork to its join. A branched run is divided further only if it works at more than
@@ -45,7 +45,7 @@ class Draft:
     Attributes:
         calls: what it computes, in topological order.
         block: whether it gets descendants; otherwise it is fixed.
-        spatial: whether it comes before the model's end, see rule 4.
+        spatial: whether all of it comes before the model's end, see rule 4.
         branched: whether a branched run opened it.
         removable: how many sets of coupled channels can be removed from it.
         macs: its multiply-accumulates.
@@ -71,13 +71,9 @@ def draft_segments(division: Division, max_blocks: int, min_share: float) -> lis
     Raises:
         ModelError: no segment is a block; the message says what keeps the channels.
     """
-    drafts = _prunable(_opened(division.atoms(), division), division)
+    drafts = _prunable(_opened(division, min_share), division)
     for d in drafts:
-        segment = division.submodel(d.calls)
-        d.macs = macs(segment)
-        if not d.spatial and segment.count_params() >= min_share * division.model.count_params():
-            d.removable = division.removable(d.calls)
-            d.block = d.removable > 0
+        d.macs = macs(division.submodel(d.calls))
     total = sum(d.macs for d in drafts)
     largest = max((d for d in drafts if d.block), key=lambda d: d.macs, default=None)
     drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
@@ -103,9 +99,10 @@ def _why_fixed(division: Division) -> str:
     return "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
 
 
-def _opened(atoms: Sequence[list[LayerCall]], division: Division) -> list[Draft]:
+def _opened(division: Division, min_share: float) -> list[Draft]:
     """Apply rules 2 to 4: decide where segments begin."""
     drafts: list[Draft] = []
+    atoms = division.atoms()
     closed, head = True, _head(atoms)
     for atom in atoms[:head]:
         branched, has_kernel = len(atom) > 1 and not _is_gate(atom), _has_kernel(atom[0])
@@ -118,12 +115,14 @@ def _opened(atoms: Sequence[list[LayerCall]], division: Division) -> list[Draft]
             drafts.append(Draft(list(atom), block=True, branched=branched))
         closed = not has_kernel and not branched and (resized or closed)
     if head < len(atoms):
-        drafts.append(Draft([call for atom in atoms[head:] for call in atom], block=False, spatial=False))
+        end = [call for atom in atoms[head:] for call in atom]
+        large = division.submodel(end).count_params() >= min_share * division.model.count_params()
+        drafts.append(Draft(end, block=large, spatial=False))
     return drafts
 
 
 def _head(atoms: Sequence[list[LayerCall]]) -> int:
-    """Return the number of the first atom that rule 4 fixes; len(atoms) if no tensor ever had spatial axes."""
+    """Return the number of the first atom of the model's end; len(atoms) if no tensor ever had spatial axes."""
     flat = [len(atom[-1].outputs[0].shape) <= 2 for atom in atoms]
     if len(atoms[0][0].inputs[0].shape) <= 2 and all(flat):
         return len(atoms)
@@ -168,7 +167,8 @@ def _limit(drafts: list[Draft], max_blocks: int, least_macs: float) -> list[Draf
             pairs = [(total, i) for total, i in pairs if smallest in (drafts[i], drafts[i + 1])]
         if pairs:
             total, i = min(pairs)
-            drafts[i : i + 2] = [Draft(drafts[i].calls + drafts[i + 1].calls, block=True, macs=total)]
+            a, b = drafts[i : i + 2]
+            drafts[i : i + 2] = [Draft(a.calls + b.calls, block=True, spatial=b.spatial, macs=total)]
         else:  # it has no neighbour to join
             smallest.block = False
     return drafts

@@ -22,7 +22,7 @@ _SCALING = frozenset(
 _MOVING = frozenset(
     ["Identity", "Cast", "Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Reshape"]
 )
-# Values from 0 to 1 are not what a model takes that shrinks them to less than this, or adds this many times as much.
+# A model for which values from 0 to 1 become less than this, or less than this share of what it adds, takes pixels.
 _FAINT = 1 / 16
 
 

@@ -39,7 +39,7 @@ from legodnn.recipe import Variation
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
-_FACTORS = 0.5, 2.0  # the least and the most times the learning rate that a descendant is trained at
+_FACTORS = 0.5, 2.0  # the least and the most that a descendant's learning rate is multiplied by
 
 
 def draw_paths(blocks: int, slots: int, uniform: float, rng: np.random.Generator) -> Paths:
@@ -110,7 +110,7 @@ def train_jointly(
 
 
 def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> dict[int, float]:
-    """Return times the learning rate that every trainable variable of descendants is trained at, by its `id()`.
+    """Return by what the learning rate is multiplied for each trainable variable of descendants, by its `id()`.
 
     A descendant that has lost few weights has little to learn and much to lose, and one that has lost most of them the
     other way round: the factor is the number of weights that a descendant has lost over the number that it has kept,

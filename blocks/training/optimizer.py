@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,11 @@ from legodnn.errors import ConfigError
 
 
 def compile_for(
-    model: keras.Model, learning_rate: float, steps: int, loss: Any = None, factors: Mapping[int, float] | None = None
+    model: keras.Model,
+    learning_rate: float,
+    steps: int,
+    loss: Any = None,
+    factors: Mapping[int, float] = MappingProxyType({}),
 ) -> None:
     """Compile a model for Adam with a learning rate that decays by a cosine to 1 % over `steps` steps.
 
@@ -23,42 +27,53 @@ def compile_for(
         learning_rate: that of the first step.
         steps: length of the training.
         loss: a Keras loss; None for a model that computes its own.
-        factors: times the learning rate that a variable, by its `id()`, is trained at; others at the rate itself.
+        factors: by what the learning rate is multiplied for some variables, by their `id()`; for others by 1.
     """
-    optimizer = adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01), factors or {})
+    optimizer = adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01))
+    if factors:
+        update = optimizer._backend_update_step
+        optimizer._backend_update_step = functools.partial(_update_by_factor, update, factors)
     # If its variables are not built beforehand, TensorFlow traces the whole training step twice.
     optimizer.build(model.trainable_variables)
     # On a CPU, XLA takes longer to compile these graphs than it saves.
     model.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
 
 
-def adam(learning_rate: Any, factors: Mapping[int, float] = MappingProxyType({})) -> keras.optimizers.Adam:
+def adam(learning_rate: Any) -> keras.optimizers.Adam:
     """Return Keras' Adam; with TensorFlow, the update of a variable is one operation, where Keras has a dozen.
 
     Args:
         learning_rate: a number, or a schedule of Keras.
-        factors: times that rate for some variables, by their `id()`.
     """
     optimizer = keras.optimizers.Adam(learning_rate)
     # No class of our own: a saved model would ask for it.
     if keras.backend.backend() == "tensorflow":
-        optimizer._backend_update_step = functools.partial(_update_at_once, optimizer, factors)
-    elif factors:
-        update = optimizer.update_step
-        optimizer.update_step = lambda g, v, rate: update(g, v, rate * factors.get(id(v), 1.0))
+        optimizer._backend_update_step = functools.partial(_update_at_once, optimizer)
     return optimizer
 
 
-def _update_at_once(
-    optimizer: Any, factors: Mapping[int, float], gradients: Sequence[Any], variables: Sequence[Any], rate: Any
+def _update_by_factor(
+    update: Callable[[Sequence[Any], Sequence[Any], Any], None],
+    factors: Mapping[int, float],
+    gradients: Sequence[Any],
+    variables: Sequence[Any],
+    rate: Any,
 ) -> None:
+    """Update variables, those of one factor together, on any backend as `update` does it at one rate."""
+    of_factor: dict[float, list[tuple[Any, Any]]] = {}
+    for gradient, variable in zip(gradients, variables, strict=True):
+        of_factor.setdefault(factors.get(id(variable), 1.0), []).append((gradient, variable))
+    for factor, pairs in of_factor.items():
+        update([gradient for gradient, _ in pairs], [variable for _, variable in pairs], rate * factor)
+
+
+def _update_at_once(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any], rate: Any) -> None:
     """Update variables of TensorFlow and their moments, as Adam's `update_step` does one by one."""
     import tensorflow as tf
 
     step, rate = tf.cast(optimizer.iterations + 1, tf.float32), tf.cast(rate, tf.float32)
     beta1, beta2 = (tf.constant(beta, tf.float32) for beta in (optimizer.beta_1, optimizer.beta_2))
     power1, power2 = tf.pow(beta1, step), tf.pow(beta2, step)
-    rates = {factor: rate * factor for factor in {1.0, *factors.values()}}
     for gradient, variable in zip(gradients, variables, strict=True):
         place = optimizer._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
@@ -67,7 +82,7 @@ def _update_at_once(
             v=optimizer._velocities[place].value.handle,
             beta1_power=power1,
             beta2_power=power2,
-            lr=rates[factors.get(id(variable), 1.0)],
+            lr=rate,
             beta1=beta1,
             beta2=beta2,
             epsilon=optimizer.epsilon,

@@ -95,6 +95,10 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
             b"model = 'vgg16'\njoint_epochs = 0\naugment = ['flips']",
             "{file}: the recipe makes no sense: document: augment is for training in compositions",
         ),
+        (
+            b"model = 'vgg16'\naugment = ['flips', 'flips']",
+            "{file}: the recipe makes no sense: augment: augment must name each variation once",
+        ),
         (b"model = 'vgg16'\nepochs = 3", "{file}: the recipe makes no sense: epochs: unknown field, got 3"),
         (b"model = 3", "{file}: the recipe makes no sense: model: Input should be a valid string, got 3"),
         (b"model = 'vgg16'\nseed = '3'", "{file}: the recipe makes no sense: seed: Input should be a valid integer"),

@@ -18,6 +18,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import alone, as_list, macs
+from tests.blocks.random_graphs import Ramp
 
 
 def conv(filters: int, **options: Any) -> keras.layers.Layer:
@@ -174,6 +175,18 @@ def test_hidden_layers_of_a_classifier_that_holds_many_parameters_are_a_block() 
     assert kinds(extract(few)) == ["block1:block", "head:fixed"]
 
 
+def test_a_small_block_that_joins_the_end_is_a_block_by_the_parameters_of_both() -> None:
+    def body(x: Any) -> Any:
+        x = conv(32)(x)
+        x = layers.Add()([x, Ramp()(conv(32)(x))])  # most of the work, of which no channel can go
+        x = conv(2)(conv(3)(layers.MaxPooling2D(8)(x)))
+        return layers.Dense(3)(layers.Dense(64)(layers.Flatten()(x)))
+
+    pieces = extract(model_of(body, (32, 32, 3)))
+    assert kinds(pieces) == ["stem:fixed", "block1:block"]
+    assert [len(group.coupled) for group in analyse(pieces[1].model).groups] == [3, 2, 64]
+
+
 def test_a_built_sequential_model_is_cut_like_a_functional_one() -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), conv(6), conv(6), layers.Flatten(), layers.Dense(3)])
     assert kinds(extract(model)) == ["block1:block", "head:fixed"]
@@ -299,13 +312,6 @@ def test_a_long_braid_where_every_cell_reads_the_two_before_it_is_divided() -> N
     assert all(len(p.calls) < 100 for p in pieces)
     assert max(len(p.inputs) for p in pieces) == 2
     assert sum(len(p.calls) for p in pieces) == 8 * 16 + 2
-
-
-class Ramp(keras.layers.Layer):
-    """A layer of somebody's own: scales each channel by its place."""
-
-    def call(self, x: Any) -> Any:
-        return x * ops.arange(1, x.shape[-1] + 1, dtype="float32")
 
 
 def test_a_custom_layer_stays_whole_and_keeps_its_neighbours_channels() -> None:

@@ -59,6 +59,16 @@ def test_a_variable_with_a_factor_is_trained_at_that_times_the_rate() -> None:
     assert np.abs(trained(1e-2, 3.0) - trained(1e-2, 1.0)).max() > 1e-2
 
 
+def test_variables_of_one_model_have_factors_of_their_own_and_others_the_rate_itself() -> None:
+    model = keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(1, use_bias=False) for _ in range(3))])
+    first, second, third = model.trainable_variables
+    compile_for(model, 1e-2, 5, "mse", {id(first): 3.0, id(third): 0.5})
+    before = values([first, second, third])
+    model.train_on_batch(np.ones((2, 3), np.float32), np.full((2, 1), 9.0))
+    steps = [np.abs(new - old).max() for new, old in zip(values([first, second, third]), before, strict=True)]
+    np.testing.assert_allclose(steps, [3e-2, 1e-2, 5e-3], rtol=1e-3)  # the first step of Adam is the rate
+
+
 def test_the_update_in_one_operation_is_adams() -> None:
     def trained(optimizer: keras.optimizers.Optimizer) -> list[np.ndarray]:
         keras.utils.set_random_seed(0)

@@ -40,16 +40,14 @@ class Failed(Exception):
     """A check does not hold."""
 
 
-def run(*command: object, cwd: Path = ROOT, **environment: str) -> str:
+def run(*command: object, cwd: Path = ROOT) -> str:
     """Run a program, and return what it prints.
 
     Raises:
         Failed: its exit status is not 0.
     """
     words = [str(word) for word in command]
-    done = subprocess.run(
-        words, cwd=cwd, env=os.environ | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    done = subprocess.run(words, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise Failed(f"{done.stdout}\n{' '.join(words)} ended with {done.returncode}")
     return done.stdout

@@ -41,13 +41,13 @@ import numpy as np
 
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.console import text_table
-from legodnn.errors import InfeasibleError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
+from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.summed import predict_by_summed_drops
 
@@ -128,17 +128,6 @@ def scheduler_of(store: Path) -> Scheduler:
     if not default_path(store).exists():
         legodnn("profile", str(store), "--seconds", "30")
     return Scheduler(workload_tables(load_workload([store]), [(Store(store), Profile.load(default_path(store)))]))
-
-
-def least(scheduler: Scheduler, budget: Budget) -> float:
-    """Return the least value of the one limit in a budget that nothing keeps with which there is a plan."""
-    try:
-        scheduler.plan(budget)
-    except InfeasibleError as e:
-        (limit,) = e.report.limits
-        assert limit.needed is not None
-        return limit.needed
-    raise AssertionError("a plan keeps this budget")
 
 
 def original_takes(store: Path) -> tuple[int, float]:

@@ -34,13 +34,13 @@ import numpy as np
 import psutil
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import InfeasibleError
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store
 from legodnn.workload import Budget
 from promises import profiled
 from support import untrained
 from support.http_load import Answers, Arrivals, arrivals, load
+from support.limits import least
 from support.originals import image
 from support.report import Bars, Figures, bar, run, spread_ms
 
@@ -51,12 +51,8 @@ MOST_BODY = "1MB"
 
 def limits(runtime: Runtime, count: int) -> list[int]:
     """Return random limits of memory between the smallest plan's and the largest's."""
-    most = runtime.plan.memory_bytes
-    try:
-        runtime.scheduler.plan(Budget(memory_bytes=1))
-    except InfeasibleError as e:
-        least = int(next(limit.needed for limit in e.report.limits if limit.needed))
-    return [int(n) for n in np.random.default_rng(0).integers(least, most, count)]
+    smallest, most = int(least(runtime.scheduler, Budget(memory_bytes=1))), runtime.plan.memory_bytes
+    return [int(n) for n in np.random.default_rng(0).integers(smallest, most, count)]
 
 
 def bare(

@@ -34,8 +34,9 @@ def show(decision: dict[str, Any]) -> None:
 with ExitStack() as running:
     runtime = running.enter_context(Runtime.open(sys.argv[1:]))
     print("at first:", runtime.plan)
-    governor = running.enter_context(Governor(runtime, policy, interval_s=0.2))
+    governor = Governor(runtime, policy, interval_s=0.2)
     governor.on_decision = show
+    running.enter_context(governor)
     for step in range(MOST_STEPS):
         hog = running.enter_context(subprocess.Popen(HOG, stdin=subprocess.PIPE))
         print(f"{(step + 1) * STEP // 1_000_000} MB are taken")

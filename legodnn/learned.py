@@ -1,6 +1,6 @@
 """What a governor learned of a model in use: a JSON file that is kept until it is merged into the profile.
 
-    save_learned(governor, runtime.workload)    # in the application: legodnn.runtime.governing.keep_learned
+    save_learned(governor, runtime.workload, runtime.stores)   # in the application (runtime.governing.keep_learned)
     legodnn profile --merge faces.profile.json faces.learned.json --out faces.profile.json
 
 It holds for one store and one device, as a profile does.

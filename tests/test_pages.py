@@ -33,9 +33,10 @@ def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
         assert not anchor or anchor in anchors(path), f"{page.name} links to {target}#{anchor}"
 
 
-def test_the_site_shows_every_page() -> None:
-    shown = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text().partition("nav:")[2]))
-    assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} <= shown
+def test_the_site_shows_every_page_once() -> None:
+    shown = re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text().partition("nav:")[2])
+    assert {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} <= set(shown)
+    assert len(shown) == len(set(shown))
 
 
 def test_the_version_is_the_same_everywhere() -> None:

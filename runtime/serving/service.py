@@ -127,7 +127,7 @@ class _Service:
 
     def _keep_learned(self, governor: Governor) -> None:
         try:
-            for path in save_learned(governor, self.runtime.workload):
+            for path in save_learned(governor, self.runtime.workload, self.stores):
                 log.info("what was learned in use is in %s; `legodnn profile --merge` puts it into the profile", path)
         except LegoError as e:  # the service ends all the same
             log.warning("what was learned in use is not kept: %s", e)

@@ -21,7 +21,7 @@ from legodnn.errors import LegoError
 from legodnn.runtime.executors.select import executor_name
 from legodnn.store import Store
 
-COMMANDS = ("demo", "build", "compress", "pack", "inspect", "profile", "plan", "run", "serve", "doctor")
+COMMANDS = ("demo", "build", "compress", "pack", "inspect", "profile", "plan", "run", "serve", "service", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -31,7 +31,7 @@ def test_every_command_has_help_with_an_example(command: str, capsys: pytest.Cap
     text = capsys.readouterr().out
     assert exit_.value.code == 0
     assert f"  legodnn {command}" in text
-    assert "--json" in text or command == "serve"  # which answers programs in JSON over HTTP
+    assert "--json" in text or command == "service"  # whose status has it
 
 
 def test_importing_the_package_and_the_runtime_imports_no_training_or_inference_library() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -13,6 +14,8 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn.cli import main
+from legodnn.commands.parser import CommandParser
+from legodnn.commands.serve import add_serving_arguments
 from legodnn.commands.unit import MARK
 from legodnn.profile import default_path
 from legodnn.store import Store
@@ -49,6 +52,22 @@ def test_the_unit_serves_what_was_asked_for(
     assert '"--port" "81"' in text
     assert "\nIPAddressAllow=localhost" in text
     assert '\nEnvironment="LEGODNN_CACHE_LIMIT=100MB"' in text
+
+
+def test_every_flag_of_serve_goes_into_the_unit(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, serving = str(workload / "workload.toml"), CommandParser()
+    add_serving_arguments(serving)
+    with Path(file).open("a") as models:
+        models.write("rate_hz = 1\n")  # without which --cores means nothing
+    budget = ["--memory", "20MB", "--latency", "tiny=50", "--quantile", "tiny=0.9", "--cores", "1.5"]
+    limits = ["--host", "::1", "--port", "81", "--queue", "3", "--timeout", "2.5", "--max-body", "1MB"]
+    flags = [*budget, *limits, "--ungoverned", "--isolated"]
+    words = shlex.split(printed(capsys, file, *flags).partition('"serve"')[2].splitlines()[0])
+    words.remove("--json")
+    asked, by_default = vars(serving.parse_args([file, *flags])), vars(serving.parse_args([file]))
+    assert vars(serving.parse_args(words)) == asked
+    unchanged = {name for name in asked if asked[name] == by_default[name]}
+    assert unchanged - {"debug"} == {"workload", "token_file", "socket"}, "a flag that this test leaves out"
 
 
 def test_what_others_send_and_the_models_bound_the_memory(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:

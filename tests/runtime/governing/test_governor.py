@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn.errors import ClosedError, ConfigError, InfeasibleError
+from legodnn.errors import ClosedError, ConfigError, InfeasibleError, ProfileError
 from legodnn.learned import Learned, with_learned
 from legodnn.plan import ModelPlan
 from legodnn.profile import Profile, default_path
@@ -320,7 +320,7 @@ def test_limits_hold_for_the_share_that_was_promised_again(
             if i % 20 == 0:
                 governor.step()
         assert runtime.plan["tiny"].options == heavy.options
-        (path,) = save_learned(governor, runtime.workload)
+        (path,) = save_learned(governor, runtime.workload, runtime.stores)
         assert path == tmp_path / "tiny.learned.json"
         profile = Profile.load(tmp_path / "tiny.json")
         merged = with_learned(profile, Learned.load(path))
@@ -328,6 +328,9 @@ def test_limits_hold_for_the_share_that_was_promised_again(
         assert used.threads == heavy.threads
         assert used.inferences > 2000
         assert used.stretch[used.quantiles.index(0.5)] == pytest.approx(1.0, rel=0.1)
+        profile.model_copy(update={"store_id": "0" * 64}).save(tmp_path / "tiny.json")
+        with pytest.raises(ProfileError, match="another store"):  # built and profiled again meanwhile
+            save_learned(governor, runtime.workload, runtime.stores)
 
 
 def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:

@@ -88,16 +88,17 @@ def test_only_a_real_inference_proves_that_a_model_lives(folder: Path, monkeypat
             assert await prove_alive(served, {}) == {"tiny": 1, "other": 1}
             runtime.run("tiny", np.zeros((12, 12, 1), np.float32))
             assert await prove_alive(served, {"tiny": 0, "other": 1}) == {"tiny": 1, "other": 2}
+            assert await prove_alive(served, {"tiny": 7, "other": 0}) == {"tiny": 2, "other": 2}, "opened anew since"
             runtime.budget = Budget(memory_bytes=runtime.plan["tiny"].memory_bytes)
             assert runtime.plan["other"].suspended
-            assert (await prove_alive(served, {"tiny": 1, "other": 2}))["tiny"] == 2
+            assert (await prove_alive(served, {"tiny": 2, "other": 2}))["tiny"] == 3
 
             def fails(*_: object) -> None:
                 raise ExecutionError("no memory")
 
             monkeypatch.setattr(runtime, "run", fails)
             with pytest.raises(ExecutionError):
-                await prove_alive(served, {"tiny": 2, "other": 2})
+                await prove_alive(served, {"tiny": 3, "other": 2})
             for queue in served.queues.values():
                 queue.close()
 

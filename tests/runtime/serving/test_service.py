@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +24,6 @@ pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import OverloadedError
-from legodnn.learned import Learned
-from legodnn.profile import default_path
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.serving import server
 from legodnn.runtime.serving.inference_queue import InferenceQueue
@@ -378,25 +373,3 @@ def test_many_clients_while_the_budget_changes_lose_and_leak_nothing(runtime: Ru
         time.sleep(0.5)
         assert process.num_fds() <= descriptors + 2
         assert process.num_threads() <= threads + 8, "of the pool that decodes bodies"
-
-
-def test_what_the_governor_learned_is_kept_where_that_is_asked_for(
-    tiny_store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    own = shutil.copytree(tiny_store.path, tmp_path / "own")
-    profile = shutil.copy(default_path(tiny_store.path), tmp_path / "own.profile.json")
-    model = WorkloadModel(name="tiny", store=str(own))
-    caplog.set_level(logging.INFO, "legodnn.serving")
-    for missing in (False, True):
-        with (
-            Runtime(Workload(models=(model,))) as opened,
-            served(opened, ServiceSettings(keep_learned=True)) as client,
-        ):
-            for _ in range(250):
-                client.infer("tiny", X.tobytes(), "application/octet-stream", "?dtype=float32&shape=12,12,1")
-            if missing:
-                Path(profile).unlink()
-    kept = Learned.load(tmp_path / "own.learned.json")
-    assert kept.tail
-    assert "what was learned in use is in" in caplog.text
-    assert "what was learned in use is not kept" in caplog.text

@@ -176,7 +176,7 @@ public final class Profiler {
      * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
      * the tail after another composition, and no shorter than that of one which runs again and again.
      */
-    private static double[] ratios(List<Timed> runs, Map<Choice, Latency> latencies) {
+    private static double[] ratios(List<Run> runs, Map<Choice, Latency> latencies) {
         double[] ratios = new double[runs.size()];
         for (int i = 0; i < ratios.length; i++) {
             double predicted = 0;
@@ -189,7 +189,7 @@ public final class Profiler {
     }
 
     /** A composition that ran, and the milliseconds that its segments took. */
-    private static final class Timed {
+    private static final class Run {
         final List<Choice> choices = new ArrayList<>();
         double ms;
     }
@@ -198,7 +198,7 @@ public final class Profiler {
     private static final class Timings {
         /** Milliseconds of every run of every option. */
         final Map<Choice, List<Double>> times = new HashMap<>();
-        final List<Timed> runs = new ArrayList<>();
+        final List<Run> runs = new ArrayList<>();
     }
 
     private Timings time(int threads) {
@@ -251,7 +251,7 @@ public final class Profiler {
             }
             for (int turn = 0; turn < composed.size(); turn++) {
                 put(chain, image);
-                Timed run = new Timed();
+                Run run = new Run();
                 for (int s = 0; s < segments; s++) {
                     Chain.Composition one = orders.get(s).get(turn);
                     long start = System.nanoTime();

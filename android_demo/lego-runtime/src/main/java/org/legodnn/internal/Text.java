@@ -38,7 +38,8 @@ public final class Text {
     }
 
     public static String rounded(BigDecimal value, int digits, RoundingMode mode) {
-        return value.signum() == 0 ? "0" : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
+        return value.signum() == 0 ? "0"
+                : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
     }
 
     /** Bytes for people: 1234567 -> "1.23 MB" (decimal units). */

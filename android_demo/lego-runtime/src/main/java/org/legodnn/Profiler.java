@@ -2,20 +2,18 @@ package org.legodnn;
 
 import java.io.File;
 import java.nio.ByteBuffer;
-import java.text.SimpleDateFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Date;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import java.util.TimeZone;
+
+import org.legodnn.internal.Text;
 
 /**
  * Measures a store on this device: latency, memory and load time of every option.
@@ -118,10 +116,8 @@ public final class Profiler {
         for (int threads : options.threads()) {
             tails.addAll(state.timed(threads).tails);
         }
-        SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
-        utc.setTimeZone(TimeZone.getTimeZone("UTC"));
         Profile profile = new Profile(
-                store.id(), store.name(), device, utc.format(new Date()), entries, tails, conditions.toJson());
+                store.id(), store.name(), device, Text.now("ss"), entries, tails, conditions.toJson());
         state.end();
         return profile;
     }

@@ -1,7 +1,6 @@
 """Write the test vectors: `python -m tests.vectors.generate` from the repository's root. They are the same every time.
 
-What is asked is in `plans`, `stores`, `profiles`, `governing` and here; the answers are the Python
-package's (`vectors`).
+What is asked is in `plans`, `stores`, `profiles`, `governing` and here; the answers are the Python package's.
 """
 
 from __future__ import annotations

@@ -46,7 +46,6 @@ FILES = (
     "observed",
     "beside",
 )
-FILES += ("observed", "beside")
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 # Java reads greater counts as these.

@@ -55,7 +55,7 @@ public final class BlockRows {
         for (OptionRow option : options) {
             String place = where + "/" + option.name;
             if (option.latencyMs.isEmpty()) {
-                throw new WorkloadException(place + " has no latency; " + Figures.REMEDY);
+                throw new WorkloadException(place + " has no latency; " + Profile.REMEDY);
             }
             Figures.checkRange(option.memoryBytes, place + ": memory_bytes", 0, Figures.MOST_BYTES);
             Figures.checkFinite(option.loss, place + ": loss");

@@ -1,7 +1,6 @@
 package org.legodnn;
 
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.Iterator;
@@ -69,7 +68,7 @@ final class BlockSwitcher {
             }
         } catch (RuntimeException | Error e) {
             putBack(done, old, e);
-            dropAllBut(kept);
+            dropFresh();
             throw e;
         }
         List<String> loaded = new ArrayList<>();
@@ -157,10 +156,10 @@ final class BlockSwitcher {
         }
     }
 
-    /** Let go of all that does not run and is not among these. */
-    private void dropAllBut(Collection<Kept> these) {
+    /** After a switch that failed: let go of what was loaded for it. */
+    private void dropFresh() {
         for (Kept one : unused()) {
-            if (!these.contains(one)) {
+            if (!kept.contains(one)) {
                 one.model.drop(one.choice);
             }
         }

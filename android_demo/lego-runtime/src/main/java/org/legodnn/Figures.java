@@ -12,11 +12,8 @@ final class Figures {
     static final double MOST_BYTES = 1L << 48;
     /** The greatest milliseconds accepted, for the same reason. */
     static final double MOST_MS = 1e9;
-    /** What to do where a measurement is missing. */
-    static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
 
-    private Figures() {
-    }
+    private Figures() {}
 
     static void checkFinite(double value, String what) {
         if (!(Math.abs(value) <= MOST)) {

@@ -39,7 +39,8 @@ public final class Limit {
 
     /** Such as "memory" or "p95 latency of faces". */
     public String title() {
-        return (quantile == null ? "" : Tail.percentile(quantile) + " ") + kindName() + (model == null ? "" : " of " + model);
+        return (quantile == null ? "" : Tail.percentile(quantile) + " ") + kindName()
+                + (model == null ? "" : " of " + model);
     }
 
     private String kindName() {
@@ -78,8 +79,8 @@ public final class Limit {
     }
 
     JsonObject toJson() {
-        return new JsonObject().put("kind", kindName()).put("model", model).put("quantile", quantile).put("limit", limit)
-                .put("needed", needed).put("clashes", clashes);
+        return new JsonObject().put("kind", kindName()).put("model", model).put("quantile", quantile)
+                .put("limit", limit).put("needed", needed).put("clashes", clashes);
     }
 
     /** Which limit. */

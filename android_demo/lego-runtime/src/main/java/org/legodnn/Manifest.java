@@ -91,9 +91,12 @@ public final class Manifest {
             }
             String fit = fields.has("fit") ? fields.word("fit", "stretch", "crop", "letterbox") : "stretch";
             int fill = fields.has("fill") ? (int) fields.integer("fill", 0, 255) : 0;
-            double[] range = fields.has("range") ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
-            double[] mean = fields.has("mean") ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
-            double[] std = fields.has("std") ? fields.numbers("std", 0, Bounds.ELEMENTS, Bounds.LEAST_STD, Bounds.SCALE) : new double[0];
+            double[] range = fields.has("range")
+                    ? fields.numbers("range", 2, 2, -Bounds.SCALE, Bounds.SCALE) : new double[] {0, 1};
+            double[] mean = fields.has("mean")
+                    ? fields.numbers("mean", 0, Bounds.ELEMENTS, -Bounds.SCALE, Bounds.SCALE) : new double[0];
+            double[] std = fields.has("std")
+                    ? fields.numbers("std", 0, Bounds.ELEMENTS, Bounds.LEAST_STD, Bounds.SCALE) : new double[0];
             fields.end();
             if (!(range[0] < range[1])) {
                 throw fields.error("range of " + name + " must be two numbers that increase");
@@ -112,12 +115,13 @@ public final class Manifest {
      * elsewhere.
      */
     private static void floats(Fields fields, String name) {
-        String type = fields.has("dtype") ? fields.word("dtype", "float32", "uint8", "int8", "int32", "int64") : "float32";
+        String type = fields.has("dtype")
+                ? fields.word("dtype", "float32", "uint8", "int8", "int32", "int64") : "float32";
         double scale = fields.has("scale") ? fields.number("scale", 0, Bounds.QUANTISED_SCALE) : 0;
         long zero = fields.has("zero_point") ? fields.integer("zero_point", -128, 255) : 0;
         if (!type.equals("float32")) {
-            throw fields.error("the tensor '" + name + "' is of " + type + ", and this library runs models that take and"
-                    + " give float32 alone: pack a file with float32 inputs and outputs");
+            throw fields.error("the tensor '" + name + "' is of " + type + ", and this library runs models that take"
+                    + " and give float32 alone: pack a file with float32 inputs and outputs");
         }
         if (scale != 0 || zero != 0) {
             throw fields.error(name + ": float32 has no scale and no zero point");
@@ -160,7 +164,8 @@ public final class Manifest {
                 options.add(option(option));
                 names.add(options.get(options.size() - 1).name);
             }
-            List<List<Double>> interaction = fields.has("interaction") ? fields.rows("interaction", Bounds.OPTIONS, Bounds.LOSS)
+            List<List<Double>> interaction = fields.has("interaction")
+                    ? fields.rows("interaction", Bounds.OPTIONS, Bounds.LOSS)
                     : Collections.<List<Double>>emptyList();
             fields.end();
             if (names.size() < options.size()) {

@@ -25,8 +25,8 @@ public final class ModelPlan {
     final double cores;
 
     ModelPlan(String name, boolean suspended, int threads, Map<String, String> options, double accuracy,
-            double accuracyError, double latencyMs, Double latencyLimitMs, double quantile, Double quantileMs, long memoryBytes,
-            double cores) {
+            double accuracyError, double latencyMs, Double latencyLimitMs, double quantile, Double quantileMs,
+            long memoryBytes, double cores) {
         this.name = name;
         this.suspended = suspended;
         this.threads = threads;

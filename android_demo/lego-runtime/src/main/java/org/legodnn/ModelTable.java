@@ -268,6 +268,13 @@ public final class ModelTable {
         return fixed;
     }
 
+    /** All segments: the blocks, then those without a choice. */
+    public List<BlockRows> segments() {
+        List<BlockRows> segments = new ArrayList<>(blocks);
+        segments.addAll(fixed);
+        return segments;
+    }
+
     /** Turns summed loss into accuracy. */
     public Link link() {
         return link;
@@ -281,6 +288,12 @@ public final class ModelTable {
     /** By thread count, the latency of a composition beyond that of its segments; 0 where not given. */
     public SortedMap<Integer, Double> overheadMs() {
         return overheadMs;
+    }
+
+    /** The same at one thread count. */
+    public double overheadMs(int threads) {
+        Double known = overheadMs.get(threads);
+        return known == null ? 0 : known;
     }
 
     /** How much longer than the median its slowest inferences take. */

@@ -24,7 +24,8 @@ import org.legodnn.internal.json.JsonObject;
  */
 public final class Profile {
     static final String VERSION = "legodnn.profile/1";
-    private static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
+    /** What to do where a measurement is missing or of no use. */
+    static final String REMEDY = "measure again with `legodnn profile`, or on the device with Profiler";
 
     final String storeId;
     final String model;
@@ -72,9 +73,11 @@ public final class Profile {
         skipped = skipped(document);
         tails = Tail.readAll(document);
         more = new LinkedHashMap<>();
+        if (document.has("validation")) {
+            document.objects("validation", 0, Bounds.THREADS);
+        }
         for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
             if (document.has(key)) {
-                document.objects(key, 0, most(key));
                 more.put(key, document.any(key));
             }
         }
@@ -88,10 +91,6 @@ public final class Profile {
             }
         }
         document.end();
-    }
-
-    private static int most(String key) {
-        return key.equals("skipped") ? Bounds.CONTAINERS : key.equals("contention") ? Bounds.MODELS : Bounds.THREADS;
     }
 
     private static SortedMap<Integer, Double> chain(Fields document) {

@@ -2,20 +2,18 @@ package org.legodnn;
 
 import java.io.File;
 import java.nio.ByteBuffer;
-import java.text.SimpleDateFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.Date;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import java.util.TimeZone;
+
+import org.legodnn.internal.Text;
 
 /**
  * Measures a store on this device: latency, memory and load time of every option.
@@ -118,10 +116,8 @@ public final class Profiler {
         for (int threads : options.threads()) {
             tails.addAll(state.timed(threads).tails);
         }
-        SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss'+00:00'", Locale.ROOT);
-        utc.setTimeZone(TimeZone.getTimeZone("UTC"));
         Profile profile = new Profile(
-                store.id(), store.name(), device, utc.format(new Date()), entries, tails, conditions.toJson());
+                store.id(), store.name(), device, Text.now("ss"), entries, tails, conditions.toJson());
         state.end();
         return profile;
     }
@@ -176,7 +172,7 @@ public final class Profiler {
      * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
      * the tail after another composition, and no shorter than that of one which runs again and again.
      */
-    private static double[] ratios(List<Timed> runs, Map<Choice, Latency> latencies) {
+    private static double[] ratios(List<Run> runs, Map<Choice, Latency> latencies) {
         double[] ratios = new double[runs.size()];
         for (int i = 0; i < ratios.length; i++) {
             double predicted = 0;
@@ -189,7 +185,7 @@ public final class Profiler {
     }
 
     /** A composition that ran, and the milliseconds that its segments took. */
-    private static final class Timed {
+    private static final class Run {
         final List<Choice> choices = new ArrayList<>();
         double ms;
     }
@@ -198,7 +194,7 @@ public final class Profiler {
     private static final class Timings {
         /** Milliseconds of every run of every option. */
         final Map<Choice, List<Double>> times = new HashMap<>();
-        final List<Timed> runs = new ArrayList<>();
+        final List<Run> runs = new ArrayList<>();
     }
 
     private Timings time(int threads) {
@@ -251,7 +247,7 @@ public final class Profiler {
             }
             for (int turn = 0; turn < composed.size(); turn++) {
                 put(chain, image);
-                Timed run = new Timed();
+                Run run = new Run();
                 for (int s = 0; s < segments; s++) {
                     Chain.Composition one = orders.get(s).get(turn);
                     long start = System.nanoTime();

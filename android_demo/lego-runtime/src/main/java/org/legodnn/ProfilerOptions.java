@@ -12,7 +12,6 @@ public final class ProfilerOptions {
     final int weighings;
     final Fingerprint device;
     final MemoryMeter memory;
-
     final DeviceConditions conditions;
     final File stateFile;
 

@@ -22,9 +22,8 @@ public final class SwitchCharge {
      */
     public SwitchCharge(double perMb, double perMs) {
         if (!(perMb >= 0 && perMs >= 0 && perMb <= Bounds.CHARGE && perMs <= Bounds.CHARGE)) {
-            throw new WorkloadException(
-                    "SwitchCharge: per_mb and per_ms must be numbers from 0 to " + Bounds.CHARGE + "; got " + perMb + " and "
-                            + perMs);
+            throw new WorkloadException("SwitchCharge: per_mb and per_ms must be numbers from 0 to " + Bounds.CHARGE
+                    + "; got " + perMb + " and " + perMs);
         }
         this.perMb = perMb;
         this.perMs = perMs;

@@ -19,8 +19,7 @@ final class TableCheck {
      * @throws WorkloadException a figure makes no sense, a name is used twice, or there is no such thread count
      */
     static List<Integer> threadCounts(ModelTable table) {
-        List<BlockRows> segments = new ArrayList<>(table.blocks);
-        segments.addAll(table.fixed);
+        List<BlockRows> segments = table.segments();
         checkSegments(table, segments);
         checkFigures(table);
         return commonThreads(table, segments);
@@ -94,11 +93,11 @@ final class TableCheck {
             common = new TreeSet<>(Collections.singleton(1));
         }
         if (common.isEmpty()) {
-            throw new WorkloadException(table.name + ": its options have no thread count in common; " + Figures.REMEDY);
+            throw new WorkloadException(table.name + ": its options have no thread count in common; " + Profile.REMEDY);
         }
         if (table.threads != null && !common.contains(table.threads)) {
             throw new WorkloadException(table.name + ": not measured with " + table.threads + " threads, but with "
-                    + Text.list(common) + "; " + Figures.REMEDY);
+                    + Text.list(common) + "; " + Profile.REMEDY);
         }
         return Collections.unmodifiableList(
                 table.threads == null ? new ArrayList<>(common) : Collections.singletonList(table.threads));

@@ -154,8 +154,13 @@ final class Engine {
     /** Ask every model what digit this is. */
     void recognise(Bitmap digit) {
         planning.execute(() -> {
-            if (runtime != null && runs && !closed) {
+            if (runtime == null || !runs || closed) {
+                return;
+            }
+            try {
                 audience.recognised(Digits.recognised(runtime, stores, digit));
+            } catch (LegoException e) {
+                audience.failed(e.getMessage());
             }
         });
     }
@@ -185,7 +190,9 @@ final class Engine {
             digits = packed.digits();
             Map<String, Profile> found = runs ? ownProfiles.load(stores, executor) : null;
             own = found != null;
-            profiles.putAll(own ? found : new LinkedHashMap<String, Profile>());
+            if (own) {
+                profiles.putAll(found);
+            }
             start();
         } catch (IOException | LegoException e) {
             audience.failed(e.getMessage());
@@ -229,6 +236,7 @@ final class Engine {
         follower.stop();
         if (runtime != null) {
             runtime.close();
+            runtime = null; // if the next one cannot be opened, nothing more is asked of this one
         }
     }
 

@@ -1,6 +1,5 @@
 package org.legodnn.demo;
 
-import java.util.ArrayList;
 import java.util.List;
 import org.legodnn.BlockRows;
 import org.legodnn.Budget;
@@ -20,10 +19,10 @@ final class Limits {
     static final int LEAST = 150;
 
     private static final double BELOW = 0.8;
+    private static final double MEDIAN = 0.5;
 
     private final double leastMemory;
     private final double mostMemory;
-    private static final double MEDIAN = 0.5;
     private final double leastLatency;
     private final double mostLatency;
     /** The share of inferences that limits of latency are for: the median where the profiles know no tail. */
@@ -34,12 +33,10 @@ final class Limits {
         double memory = 0;
         double latency = 0;
         for (LegoModel model : models) {
-            List<BlockRows> rows = new ArrayList<>(model.table().blocks());
-            rows.addAll(model.table().fixed());
-            for (BlockRows block : rows) {
-                memory += leastMemory(block);
+            for (BlockRows segment : model.table().segments()) {
+                memory += leastMemory(segment);
             }
-            latency = Math.max(latency, leastLatency(model.table(), rows));
+            latency = Math.max(latency, leastLatency(model.table()));
         }
         double longest = 0;
         boolean known = true;
@@ -72,22 +69,21 @@ final class Limits {
                 : least + (most - least) * (position - LEAST) / (MAX - LEAST);
     }
 
-    private static double leastMemory(BlockRows block) {
+    private static double leastMemory(BlockRows segment) {
         double least = Double.POSITIVE_INFINITY;
-        for (OptionRow option : block.options()) {
+        for (OptionRow option : segment.options()) {
             least = Math.min(least, option.memoryBytes());
         }
         return least;
     }
 
-    private static double leastLatency(ModelTable table, List<BlockRows> rows) {
+    private static double leastLatency(ModelTable table) {
         double least = Double.POSITIVE_INFINITY;
         for (int threads : table.threadCounts()) {
-            Double overhead = table.overheadMs().get(threads);
-            double sum = overhead == null ? 0 : overhead;
-            for (BlockRows block : rows) {
+            double sum = table.overheadMs(threads);
+            for (BlockRows segment : table.segments()) {
                 double fastest = Double.POSITIVE_INFINITY;
-                for (OptionRow option : block.options()) {
+                for (OptionRow option : segment.options()) {
                     fastest = Math.min(fastest, option.latencyMs().get(threads));
                 }
                 sum += fastest;

@@ -110,16 +110,10 @@ abstract class Measurement implements Runnable {
     /** The originals of a model, with as many threads as it runs with. */
     private Screen.Original original(ModelPlan model) {
         Manifest manifest = storeOf(model.name()).manifest();
-        ModelTable table = null;
-        for (ModelTable one : runtime.scheduler().tables()) {
-            table = one.name().equals(model.name()) ? one : table;
-        }
-        List<BlockRows> rows = new ArrayList<>(table.blocks());
-        rows.addAll(table.fixed());
-        Double overhead = table.overheadMs().get(model.threads());
-        double ms = overhead == null ? 0 : overhead;
+        ModelTable table = tableOf(model.name());
+        double ms = table.overheadMs(model.threads());
         long bytes = 0;
-        for (BlockRows segment : rows) {
+        for (BlockRows segment : table.segments()) {
             for (OptionRow option : segment.options()) {
                 if (option.name().equals(manifest.segment(segment.name()).original().name())) {
                     ms += option.latencyMs().get(model.threads());
@@ -150,6 +144,19 @@ abstract class Measurement implements Runnable {
                 return store;
             }
         }
-        throw new AssertionError("a plan names only models that it was made for");
+        throw unknown(model);
+    }
+
+    private ModelTable tableOf(String model) {
+        for (ModelTable table : runtime.scheduler().tables()) {
+            if (table.name().equals(model)) {
+                return table;
+            }
+        }
+        throw unknown(model);
+    }
+
+    private static AssertionError unknown(String model) {
+        return new AssertionError("a plan names only models that it was made for, not " + model);
     }
 }

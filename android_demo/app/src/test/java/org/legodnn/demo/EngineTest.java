@@ -31,6 +31,7 @@ import org.junit.runner.RunWith;
 import org.legodnn.Assets;
 import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
+import org.legodnn.InferenceException;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
@@ -49,6 +50,7 @@ import org.robolectric.annotation.GraphicsMode;
 @Config(sdk = 34)
 public class EngineTest implements Engine.Listener {
     private final Context context = RuntimeEnvironment.getApplication();
+    private Constant constant;
     private Engine engine;
     private Ready ready;
     private Screen screen;
@@ -63,6 +65,7 @@ public class EngineTest implements Engine.Listener {
      */
     private static final class Constant implements BlockExecutor, MemoryMeter {
         private final AtomicLong bytes = new AtomicLong();
+        private volatile boolean broken;
 
         @Override
         public String name() {
@@ -81,6 +84,9 @@ public class EngineTest implements Engine.Listener {
             return new Piece() {
                 @Override
                 public void run(ByteBuffer[] inputs, ByteBuffer[] outputs) {
+                    if (broken) {
+                        throw new InferenceException("no luck");
+                    }
                     long until = System.nanoTime() + size / 4;
                     for (ByteBuffer output : outputs) {
                         for (int at = 0; at + 4 <= output.capacity(); at += 4) {
@@ -133,7 +139,7 @@ public class EngineTest implements Engine.Listener {
 
     @Before
     public void start() {
-        Constant constant = new Constant();
+        constant = new Constant();
         engine = new Engine(
                 context, constant, ProfilerOptions.DEFAULTS.withRounds(5).withWeighings(1).withMemory(constant));
         engine.setListener(this);
@@ -289,5 +295,18 @@ public class EngineTest implements Engine.Listener {
         engine.recognise(drawn.get(0));
         Await.until("an answer", () -> recognised != null);
         assertEquals("resnet18: 9, vgg16: 9", recognised);
+    }
+
+    @Test
+    public void aDigitThatCannotBeRecognisedIsToldAndTheNextOneMayBe() throws Exception {
+        awaitMeasured();
+        Bitmap digit = Bitmap.createBitmap(8, 8, Bitmap.Config.ARGB_8888);
+        constant.broken = true;
+        engine.recognise(digit);
+        Await.until("a failure", () -> failure != null);
+        assertEquals("no luck", failure);
+        constant.broken = false;
+        engine.recognise(digit);
+        Await.until("an answer", () -> recognised != null);
     }
 }

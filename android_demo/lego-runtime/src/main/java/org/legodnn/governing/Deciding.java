@@ -103,7 +103,7 @@ final class Deciding {
             return null;
         }
         double allowed = readings.coresAllowed * (readings.throttled.isEmpty() ? 1 : policy.relief);
-        double free = readings.coresTotal - Math.max(0, readings.busyCores - readings.ownCores);
+        double free = readings.coresTotal - others(readings);
         return Math.max(LEAST_CORES, Math.min(allowed, Math.max(free, share(demand.mostCores, readings))));
     }
 

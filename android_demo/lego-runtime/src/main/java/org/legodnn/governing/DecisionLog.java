@@ -1,14 +1,12 @@
 package org.legodnn.governing;
 
-import java.text.SimpleDateFormat;
 import java.util.ArrayList;
-import java.util.Date;
 import java.util.List;
 import java.util.Locale;
-import java.util.TimeZone;
 
 import org.legodnn.ModelPlan;
 import org.legodnn.Plan;
+import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Json;
 import org.legodnn.internal.json.JsonObject;
 
@@ -17,7 +15,7 @@ final class DecisionLog {
     private DecisionLog() {}
 
     static String line(Decision decision, Readings readings, Outcome outcome, String message, Plan plan) {
-        JsonObject line = new JsonObject().put("event", "decision").put("time", now())
+        JsonObject line = new JsonObject().put("event", "decision").put("time", Text.now("ss.SSS"))
                 .put("outcome", outcome.name().toLowerCase(Locale.ROOT));
         if (!message.isEmpty()) {
             line.put("message", message);
@@ -45,11 +43,5 @@ final class DecisionLog {
                         .put("memory_bytes", plan.memoryBytes()).put("accuracy", accuracy).put("latency_ms", latency)
                         .put("quantile_ms", slowest)));
         return text.trim().replaceAll("\\n *", " "); // a line break within a value is written as \\n
-    }
-
-    private static String now() {
-        SimpleDateFormat iso = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss.SSS'+00:00'", Locale.ROOT);
-        iso.setTimeZone(TimeZone.getTimeZone("UTC"));
-        return iso.format(new Date());
     }
 }

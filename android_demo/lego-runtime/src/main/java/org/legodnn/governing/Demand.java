@@ -34,12 +34,13 @@ final class Demand {
         Map<String, Double> expected = new LinkedHashMap<>();
         for (ModelTable table : scheduler.tables()) {
             expected.put(table.name(), table.slowdown());
-            memory += mostMemory(table.blocks()) + mostMemory(table.fixed());
+            memory += mostMemory(table.segments());
             double busyMs = 0;
             for (int threads : table.threadCounts()) {
-                busyMs = Math.max(busyMs, threads * (mostMs(table.blocks(), threads) + mostMs(table.fixed(), threads)));
+                busyMs = Math.max(busyMs, threads * mostMs(table.segments(), threads));
             }
-            cores = cores == null || table.rateHz() == null ? null : Double.valueOf(cores + table.rateHz() * busyMs / 1e3);
+            cores = cores == null || table.rateHz() == null ? null
+                    : Double.valueOf(cores + table.rateHz() * busyMs / 1e3);
         }
         return new Demand(budget, memory, cores, expected);
     }

@@ -24,8 +24,8 @@ public final class Policy {
         if (!(0 <= reserve && reserve < 1 && 0 <= thresholdReserve && thresholdReserve < Double.POSITIVE_INFINITY
                 && pressure > 0 && 0 < relief && relief <= 1 && observations > 0)) {
             throw new WorkloadException("a policy's reserve is a fraction, its reserve beyond the system's threshold at"
-                    + " least 0, its relief above 0 and at most 1, its pressure and observations positive; got " + reserve
-                    + ", " + thresholdReserve + ", " + relief + ", " + pressure + " and " + observations);
+                    + " least 0, its relief above 0 and at most 1, its pressure and observations positive; got "
+                    + reserve + ", " + thresholdReserve + ", " + relief + ", " + pressure + " and " + observations);
         }
         this.reserve = reserve;
         this.thresholdReserve = thresholdReserve;
@@ -44,8 +44,7 @@ public final class Policy {
      * @throws WorkloadException it is no fraction
      */
     public Policy withReserve(double share) {
-        return new Policy(
-                share, thresholdReserve, pressure, relief, observations, memory, cores, speed, tail);
+        return new Policy(share, thresholdReserve, pressure, relief, observations, memory, cores, speed, tail);
     }
 
     /**
@@ -65,8 +64,7 @@ public final class Policy {
      * @throws WorkloadException not positive
      */
     public Policy withPressure(double share) {
-        return new Policy(
-                reserve, thresholdReserve, share, relief, observations, memory, cores, speed, tail);
+        return new Policy(reserve, thresholdReserve, share, relief, observations, memory, cores, speed, tail);
     }
 
     /**
@@ -75,8 +73,7 @@ public final class Policy {
      * @throws WorkloadException not above 0 and at most 1
      */
     public Policy withRelief(double share) {
-        return new Policy(
-                reserve, thresholdReserve, pressure, share, observations, memory, cores, speed, tail);
+        return new Policy(reserve, thresholdReserve, pressure, share, observations, memory, cores, speed, tail);
     }
 
     /**
@@ -90,25 +87,21 @@ public final class Policy {
 
     /** The same with another way in which the limit of memory follows its target. */
     public Policy withMemory(Hysteresis how) {
-        return new Policy(
-                reserve, thresholdReserve, pressure, relief, observations, how, cores, speed, tail);
+        return new Policy(reserve, thresholdReserve, pressure, relief, observations, how, cores, speed, tail);
     }
 
     /** The same with another way in which the limit of compute follows its target. */
     public Policy withCores(Hysteresis how) {
-        return new Policy(
-                reserve, thresholdReserve, pressure, relief, observations, memory, how, speed, tail);
+        return new Policy(reserve, thresholdReserve, pressure, relief, observations, memory, how, speed, tail);
     }
 
     /** The same with another way in which the models' speeds follow what is seen. */
     public Policy withSpeed(Hysteresis how) {
-        return new Policy(
-                reserve, thresholdReserve, pressure, relief, observations, memory, cores, how, tail);
+        return new Policy(reserve, thresholdReserve, pressure, relief, observations, memory, cores, how, tail);
     }
 
     /** The same with another way in which the speeds of the slowest inferences follow what is seen. */
     public Policy withTail(Hysteresis how) {
-        return new Policy(
-                reserve, thresholdReserve, pressure, relief, observations, memory, cores, speed, how);
+        return new Policy(reserve, thresholdReserve, pressure, relief, observations, memory, cores, speed, how);
     }
 }

@@ -82,7 +82,7 @@ final class SlowdownTracker {
 
     /** The profiled latency of what a model runs, without the slow-down that it is planned for. */
     private static double profiledMs(ModelTable table, ModelPlan plan) {
-        double sum = 0;
+        double sum = table.overheadMs(plan.threads());
         for (BlockRows block : table.blocks()) {
             for (OptionRow option : block.options()) {
                 if (option.name().equals(plan.options().get(block.name()))) {
@@ -93,7 +93,6 @@ final class SlowdownTracker {
         for (BlockRows fixed : table.fixed()) {
             sum += fixed.options().get(0).latencyMs().get(plan.threads());
         }
-        Double overhead = table.overheadMs().get(plan.threads());
-        return sum + (overhead == null ? 0 : overhead);
+        return sum;
     }
 }

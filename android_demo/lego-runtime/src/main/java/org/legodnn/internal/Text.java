@@ -3,9 +3,12 @@ package org.legodnn.internal;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.math.RoundingMode;
+import java.text.SimpleDateFormat;
+import java.util.Date;
 import java.util.Locale;
+import java.util.TimeZone;
 
-/** Figures and names as messages show them. */
+/** Figures, names and times as messages and documents show them. */
 public final class Text {
     private Text() {}
 
@@ -38,7 +41,8 @@ public final class Text {
     }
 
     public static String rounded(BigDecimal value, int digits, RoundingMode mode) {
-        return value.signum() == 0 ? "0" : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
+        return value.signum() == 0 ? "0"
+                : value.round(new MathContext(digits, mode)).stripTrailingZeros().toPlainString();
     }
 
     /** Bytes for people: 1234567 -> "1.23 MB" (decimal units). */
@@ -52,6 +56,13 @@ public final class Text {
             }
         }
         return whole(bytes) + " B";
+    }
+
+    /** The time now in UTC as ISO 8601 has it; `seconds` is how they are written, "ss" or "ss.SSS". */
+    public static String now(String seconds) {
+        SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:" + seconds + "'+00:00'", Locale.ROOT);
+        utc.setTimeZone(TimeZone.getTimeZone("UTC"));
+        return utc.format(new Date());
     }
 
     /** Without a fraction. */

@@ -111,12 +111,11 @@ public final class CompiledModel {
                 fixedMemory[n] += one.options().get(0).memoryBytes();
                 fixedLatency[n] += nanoseconds(one.options().get(0).latencyMs().get(threadCounts[n]));
             }
-            Double overhead = table.overheadMs().get(threadCounts[n]);
-            fixedLatency[n] += overhead == null ? 0 : nanoseconds(overhead);
+            fixedLatency[n] += nanoseconds(table.overheadMs(threadCounts[n]));
             frontiers[n] = Frontier.build(rows[n], link, threadCounts[n], fixedMemory[n], fixedLatency[n]);
             if (frontiers[n] == null) {
-                throw new WorkloadException(table.name() + ": as it was measured, millions of combinations of its options"
-                        + " are each the best at something, as may be where figures are mostly noise; measure again"
+                throw new WorkloadException(table.name() + ": as it was measured, millions of combinations of its"
+                        + " options are each the best at something, as may be where figures are mostly noise; measure again"
                         + " with `legodnn profile` or Profiler while nothing else runs, or build fewer options");
             }
         }

@@ -272,6 +272,8 @@ def _systemctl(args: argparse.Namespace, *words: str) -> str:
 
 def _last_error(args: argparse.Namespace) -> str:
     """Return the last error that the service has logged; empty if it is not known."""
+    if shutil.which("journalctl") is None:
+        return ""
     command = ["journalctl", *(["--user"] if args.user else []), "-u", args.name, "-n", "20", "-o", "cat", "--no-pager"]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     for line in reversed(lines):

@@ -98,14 +98,11 @@ class ReloadableApplication:
         old = self._current
         tell_systemd("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=opening models anew")
         try:
-            new = _Generation(await asyncio.to_thread(self._reopen), self._settings)
-        except (LegoError, OSError) as e:
+            new = await self._opened_anew()
+        except (LegoError, OSError, RuntimeError) as e:  # RuntimeError: Python cannot start a thread
             log.error("the models were not opened anew, those of before run on: %s", e)
             tell_systemd("READY=1", f"STATUS=not reloaded: {e}")
             return False
-        # What the process held before the first models is no model's; the old ones are still among what it holds now.
-        new.runtime.base_memory_bytes = old.runtime.base_memory_bytes
-        await new.start()
         self._current = new
         log.info("opened anew: %s; requests that came before are answered by the models of before", new.served.status)
         tell_systemd("READY=1", f"STATUS={new.served.status}")
@@ -114,6 +111,18 @@ class ReloadableApplication:
         finally:
             await old.end()
         return True
+
+    async def _opened_anew(self) -> _Generation:
+        """Open the models anew and start what serves them; if that fails nothing of it stays open."""
+        new = _Generation(await asyncio.to_thread(self._reopen), self._settings)
+        # What the process held before the first models is no model's; the old ones are still among what it holds now.
+        new.runtime.base_memory_bytes = self._current.runtime.base_memory_bytes
+        try:
+            await new.start()
+        except BaseException:
+            await new.end()
+            raise
+        return new
 
     async def _live(self, receive: AsgiReceive, send: AsgiSend) -> None:
         await receive()  # lifespan.startup

@@ -26,8 +26,9 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
-from legodnn.errors import ExecutionError
+from legodnn.errors import ClosedError, ExecutionError
 from legodnn.profile import default_path
+from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
 from legodnn.runtime.serving.reloading import ReloadableApplication
 from legodnn.runtime.serving.service import ServiceSettings, application
@@ -113,9 +114,29 @@ def test_memory_is_counted_from_before_the_first_models(folder: Path) -> None:
         assert await app.reload()
         assert app.served.runtime is opened[1]
         assert opened[1].base_memory_bytes == base
-        with pytest.raises(Exception, match="closed"):
+        with pytest.raises(ClosedError):
             opened[0].plan  # noqa: B018
         await asyncio.to_thread(opened[1].close)
+
+    asyncio.run(reload())
+
+
+def test_models_that_cannot_be_served_are_closed_and_those_of_before_run_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_start(_: Governor) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def reload() -> None:
+        opened = [Runtime.open([folder / "workload.toml"]) for _ in range(2)]
+        app = ReloadableApplication(opened[0], lambda: opened[1], ServiceSettings())
+        monkeypatch.setattr(Governor, "start", cannot_start)
+        assert not await app.reload()
+        assert app.served.runtime is opened[0]
+        assert opened[0].plan
+        with pytest.raises(ClosedError):
+            opened[1].plan  # noqa: B018
+        await asyncio.to_thread(opened[0].close)
 
     asyncio.run(reload())
 

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 from legodnn import __version__
 from legodnn.commands.parser import CommandParser
@@ -194,24 +195,37 @@ def _drop_output() -> None:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, unless they are ignored or have a handler already."""
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, unless they are ignored or have a handler already.
 
-    def end(number: int, _: object) -> NoReturn:
+    C code that is being initialised, such as NumPy's when it is imported, may turn the exception that a handler raises
+    into an error of its own (ImportError); the signal is what ended the command all the same.
+    """
+    received: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        if number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
         raise _Ended(number)
 
-    taken = []
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    taken: dict[signal.Signals, Any] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         try:
-            if signal.getsignal(number) == signal.SIG_DFL:
+            before = signal.getsignal(number)
+            if before in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, end)
-                taken.append(number)
+                taken[number] = before
         except ValueError:  # only the main thread may set handlers
             break
     try:
         yield
+    except Exception as e:
+        if received:
+            raise _Ended(received[0]) from e
+        raise
     finally:
-        for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+        for number, before in taken.items():
+            signal.signal(number, before)
 
 
 if __name__ == "__main__":

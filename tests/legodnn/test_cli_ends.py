@@ -50,6 +50,27 @@ def test_a_signal_ends_a_command_without_a_traceback(
     assert left <= {default_path(store_copy).name + ".work"}
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_an_import_makes_an_error_of_its_own_is_still_a_signal(
+    tiny_store: Store,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    def imports(_: object) -> int:
+        try:
+            signal.raise_signal(number)
+        except BaseException as e:
+            raise ImportError("could not import module") from e
+        return 0
+
+    monkeypatch.setattr("legodnn.commands.inspect.run", imports)
+    assert main(["inspect", str(tiny_store.path)]) == status
+    assert "run the same command again" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
 def test_sigterm_is_left_alone_where_it_is_ignored(tiny_store: Store) -> None:
     done = run("plan", str(tiny_store.path), preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     assert done.returncode == 0

@@ -11,16 +11,16 @@ from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.errors import InputError
 from legodnn.store import Store
 from tests.legodnn.commands.running import run
-from tests.runtime.whole_models.whole_files import dense_float
+from tests.runtime.whole_models.whole_files import WIDE, dense_float
 
-SOURCE = """
+SOURCE = f"""
 import numpy as np
 
 def images():
-    return {"x": np.zeros((3, 12, 12, 1), np.float32), "y": np.arange(3)}
+    return {{"x": np.zeros((3, 12, 12, 1), np.float32), "y": np.arange(3)}}
 
 def numbers():
-    return {"x": np.eye(8, 128, dtype=np.float32)}
+    return {{"x": np.eye(8, {WIDE}, dtype=np.float32)}}
 
 def wrong():
     return [1, 2]

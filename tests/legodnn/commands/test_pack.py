@@ -9,7 +9,7 @@ import pytest
 
 from legodnn.store import Store
 from tests.legodnn.commands.running import run
-from tests.runtime.whole_models.whole_files import dense_dynamic, dense_float
+from tests.runtime.whole_models.whole_files import WIDE, dense_dynamic, dense_float
 
 
 def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,7 +19,7 @@ def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: py
     flags = ("--accuracy", ".9,.8", "--metric", "top1", "--labels", tmp_path / "labels.txt", "--out", out)
     status, shown, _ = run(capsys, "pack", *files, *flags)
     assert status == 0
-    assert "input t0: 128, float32; no picture" in shown
+    assert f"input t0: {WIDE}, float32; no picture" in shown
     assert "store: 2 whole files; the best has top1 0.9000, as given" in shown
     assert f"next, on the device: legodnn profile {out}" in shown
     assert Store(out).manifest.model.labels == ("cat", "dog")

@@ -19,7 +19,7 @@ def weights(seed: int = 0, out: int = WIDE, depth: int = WIDE) -> np.ndarray[Any
 
 
 def dense_float(path: Path, seed: int = 0) -> Path:
-    """Float32: 128 numbers to 128."""
+    """Float32: `WIDE` numbers to as many."""
     path.write_bytes(
         one("FULLY_CONNECTED", [T((1, WIDE)), T((WIDE, WIDE), 0, weights(seed)), None], [T((1, WIDE))], _OPTIONS)
     )

@@ -97,21 +97,21 @@ def announced_options(store: Store) -> Iterator[tuple[Segment, Option]]:
 
 
 def run_by_capi(store: Store, folder: Path) -> None:
-    """Run every option once as `capi_executor` does, with the entry of the cache that was written to a folder."""
+    """Run every option once through LiteRT's C API, with the entry of the cache that was written to a folder."""
     packed = weight_cache.read_entry(folder)
     if packed is None:
         raise PackingError(f"packed weights were written to {folder} and read back damaged; is the disk in order?")
     tensors = tensor_pool.allocate_pool(store.manifest)
     handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
-    with (
-        closing(packed),
-        closing(linked_model.MappedFiles(store)) as files,
-        closing(linked_model.MappedModel(files, packed.head, range(len(files.spans)))) as mapped,
-        closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
-    ):
-        for i, (segment, option) in enumerate(announced_options(store)):
-            inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
-            run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
+    with closing(packed), closing(linked_model.MappedFiles(store)) as files:
+        everything = packed.fronts.separate(range(len(files.spans)))
+        with (
+            closing(linked_model.MappedModel(files, packed.head, everything)) as mapped,
+            closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+        ):
+            for i, (segment, option) in enumerate(announced_options(store)):
+                inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
+                run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
 
 
 def run_by_interpreter(store: Store) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,19 @@ from legodnn.runtime.tflite.flatbuffer import SCALARS, Field, Record, Table
 _ALIGNED_BYTES = 16
 
 
+@dataclass(frozen=True)
+class Place:
+    """A table or vector that is there already, this many bytes from the start of the file, behind what is written."""
+
+    offset: int
+
+
 def write_flatbuffer(record: Record, identifier: bytes, schema: Table) -> bytes:
     """Return the content of a file.
 
     Args:
-        record: the values of the root table's fields, as `read_flatbuffer` returns them; fields may be left out.
+        record: the values of the root table's fields, as `read_flatbuffer` returns them; fields may be left out. In
+            place of a table or a vector there may be a `Place`.
         identifier: the four characters that such files have at byte 4.
         schema: the schema of the root table.
 
@@ -84,7 +93,9 @@ def _is_written(field: Field, value: Any) -> bool:
 
 
 def _write_below(content: bytearray, value: Any, field: Field) -> int:
-    """Append what the offset of a field leads to, and return where that begins."""
+    """Append what the offset of a field leads to, unless it is there, and return where that begins."""
+    if isinstance(value, Place):
+        return value.offset
     if field.kind == "table":
         return _write_table(content, value, field.table)
     if field.kind == "[table]":
@@ -101,12 +112,12 @@ def _write_below(content: bytearray, value: Any, field: Field) -> int:
     return start
 
 
-def _write_tables(content: bytearray, records: Sequence[Record], schema: Table) -> int:
+def _write_tables(content: bytearray, records: Sequence[Record | Place], schema: Table) -> int:
     """Append a vector of tables, and return where it begins."""
     _align(content, 4)
     start = len(content)
     content += struct.pack("<I", len(records)) + bytes(4 * len(records))
     for i, record in enumerate(records):
         place = start + 4 + 4 * i
-        _point(content, place, _write_table(content, record, schema))
+        _point(content, place, record.offset if isinstance(record, Place) else _write_table(content, record, schema))
     return start

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,12 +37,14 @@ _NAMED_TENSOR = fields("name:string tensor:uint32")
 _SIGNATURE = fields(
     "inputs:[table] outputs:[table] key:string tag:none graph:uint32", inputs=_NAMED_TENSOR, outputs=_NAMED_TENSOR
 )
+_OPERATOR = fields("code:uint32 inputs:[int32] outputs:[int32]")
 _SCHEMA = fields(
     "version:uint32 codes:[table] graphs:[table] description:none buffers:[table] metadata_buffer:none metadata:none "
     "signatures:[table]",
-    graphs=fields("tensors:[table] inputs:[int32] outputs:[int32] operators:[table]"),
+    graphs=fields("tensors:[table] inputs:[int32] outputs:[int32] operators:[table]", operators=_OPERATOR),
     signatures=_SIGNATURE,
 )
+NEGATION = 0  # which of a head's codes is that of the operator NEG; XNNPACK fuses it with no other
 
 
 def room_for_fronts(manifest: Manifest, graphs: Sequence[Any], buffers: int) -> int:
@@ -54,9 +56,9 @@ def room_for_fronts(manifest: Manifest, graphs: Sequence[Any], buffers: int) -> 
         buffers: the number of buffers of the head.
     """
     ends = len(manifest.inputs) + len(manifest.outputs)
-    named = sum(len(g.inputs) + len(g.outputs) for g in graphs) + ends
-    tables = sum(len(g.tensors) + len(g.operators) for g in graphs) + buffers
-    return _MODEL_BYTES + _GRAPH_BYTES * (1 + len(graphs)) + _NAMED_TENSOR_BYTES * named + 4 * tables
+    named = 2 * sum(len(g.inputs) + len(g.outputs) for g in graphs) + ends
+    tables = sum(len(g.tensors) + len(g.operators) + 2 for g in graphs)
+    return _MODEL_BYTES + 2 * _GRAPH_BYTES * (1 + len(graphs)) + _NAMED_TENSOR_BYTES * named + 4 * (tables + buffers)
 
 
 def with_room(content: bytes, room: int) -> bytes:
@@ -130,6 +132,34 @@ class Fronts:
         graphs = [self._graph(number) for number in numbers]
         signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
         return Front(tuple(numbers), self._content(graphs, [Place(g.place) for g in graphs], signatures))
+
+    def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
+        """Make the front of a model whose weights are packed for any composition, and for options one by one.
+
+        XNNPACK tells the packed weights of the last operator of all from those of others, though they are the same. So
+        the options that other segments may follow are there twice: as they are, and with an operator more at the end.
+
+        Args:
+            numbers: all options, in the order in which their packed weights are to lie in the file.
+            inner: those that other segments may follow.
+        """
+        chosen = [self._graph(number) for number in numbers]
+        graphs: list[Any] = [Place(g.place) for g in chosen]
+        signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
+        for graph in (self._graph(number) for number in numbers if number in inner):
+            last, new = int(graph.outputs[0]), len(graph.tensors)
+            longer = {
+                "tensors": [Place(int(place)) for place in (*graph.tensors, graph.tensors[last])],
+                "inputs": graph.inputs,
+                "outputs": [new],
+                "operators": [
+                    *(Place(int(place)) for place in graph.operators),
+                    {"code": NEGATION, "inputs": [last], "outputs": [new]},
+                ],
+            }
+            signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int32)))
+            graphs.append(longer)
+        return Front(tuple(numbers), self._content(chosen, graphs, signatures))
 
     def joined(self, numbers: Sequence[int], manifest: Manifest) -> Front:
         """Make the front of a model with one signature: a composition, whose inputs and outputs are the manifest's.

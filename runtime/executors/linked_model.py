@@ -47,7 +47,9 @@ def link(store: Store) -> bytes:
 
     linked: Any = schema.ModelT()
     linked.version, linked.buffers, linked.metadata = 3, [schema.BufferT()], []
-    linked.operatorCodes, linked.subgraphs = [], []
+    negation: Any = schema.OperatorCodeT()  # see `linked_front.NEGATION`
+    negation.deprecatedBuiltinCode = negation.builtinCode = schema.BuiltinOperator.NEG
+    linked.operatorCodes, linked.subgraphs = [negation], []
     codes: dict[Any, int] = {}
     outside: list[tuple[Any, int]] = []  # buffers that stay in the files, and their places counted from the head's end
     start = 0

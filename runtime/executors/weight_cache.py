@@ -151,7 +151,9 @@ def write_entry(store: Store, folder: Path) -> None:
         PackingError: the packed weights cannot be written.
     """
     (folder / HEAD).write_bytes(link(store))
-    everything = Fronts((folder / HEAD).read_bytes()).separate(_packing_order(store))
+    last = store.manifest.segments[-1]
+    inner = [number for number, (segment, _) in enumerate(linked_options(store)) if segment != last]
+    everything = Fronts((folder / HEAD).read_bytes()).to_pack(_packing_order(store), inner)
     with (
         (folder / HEAD).open("rb") as head,
         closing(MappedFiles(store)) as files,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_front import Front, Fronts
 from legodnn.runtime.executors.linked_model import link, linked_options
 from legodnn.store import Store
+from tests.runtime.probe_store import probe_store
 
 pytestmark = pytest.mark.capi
 
@@ -115,6 +119,26 @@ def test_a_joined_composition_gives_the_same_bits_as_its_segments_one_by_one(
     for name in manifest.outputs:
         np.testing.assert_array_equal(outputs[0][name], outputs[1][name])
     executor.retain(choices)
+
+
+def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one(tmp_path: Path) -> None:
+    """XNNPACK would say on stderr that they are stale, and pack them again in memory."""
+    store = probe_store(tmp_path / "convolutions", 8, 4, (8, 4), 3)
+    program = (
+        "import itertools, sys\n"
+        "from legodnn.runtime.executors.base import Choice\n"
+        "from legodnn.runtime.executors.capi_executor import CApiExecutor\n"
+        "from legodnn.store import Store\n"
+        "store = Store(sys.argv[1])\n"
+        "executor = CApiExecutor(store)\n"
+        "of_segment = [[Choice(s.name, o.name, 1) for o in s.options] for s in store.manifest.segments]\n"
+        "for choices in itertools.product(*of_segment):\n"
+        "    executor.compose(choices)\n"
+        "executor.load(list(itertools.chain(*of_segment)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(store.path)], capture_output=True, text=True, check=True)
+    assert "stale" not in done.stderr
+    assert "ERROR" not in done.stderr
 
 
 def test_a_composition_that_nothing_refers_to_is_closed(tiny_store: Store) -> None:

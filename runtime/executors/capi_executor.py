@@ -130,14 +130,13 @@ class CApiExecutor:
         """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         kept = set(choices)
-        unused = [c for c in self._joined if not kept.issuperset(c)], [c for c in self._separate if not c <= kept]
-        for joined in unused[0]:
-            self._joined.pop(joined).close()
-        for separate in unused[1]:
+        for joined in [c for c in self._joined if not kept.issuperset(c)]:
+            if model := self._joined.pop(joined, None):
+                model.close()
+        for separate in [c for c in self._separate if not c <= kept]:
             self._separate.pop(separate).close()
         self._drop_tensors()
-        if any(unused):
-            release_freed_memory()
+        release_freed_memory()  # also that of models that nothing referred to any more
 
     def _drop_tensors(self) -> None:
         """Drop the tensors that no model is left for."""

@@ -41,6 +41,7 @@ _NORMAL_95 = 1.96
 _LINE_POINTS = 300  # to which a line is fitted at most: all pairs of them are compared
 _LEAST_SPREAD = 1.2  # of the sums that a line with a slope and a constant is fitted to
 _SLOPES = (0.5, 2.0)
+_LEAST_SHARE = 0.1  # of what an option takes by itself, which it takes in use at least
 
 Samples = dict[Choice, list[float]]
 
@@ -204,7 +205,7 @@ class InUse(NamedTuple):
 
     def latency_ms(self, alone_ms: float) -> float:
         """What one option takes in use: if the constant is negative, it is shared equally by the segments."""
-        return max(0.0, self.factor * alone_ms + min(0.0, self.constant_ms) / self.segments)
+        return max(_LEAST_SHARE * alone_ms, self.factor * alone_ms + min(0.0, self.constant_ms) / self.segments)
 
     @property
     def overhead_ms(self) -> float:

@@ -131,7 +131,7 @@ class Fronts:
         """
         graphs = [self._graph(number) for number in numbers]
         signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
-        return Front(tuple(numbers), self._content(graphs, [Place(g.place) for g in graphs], signatures))
+        return Front(tuple(numbers), self._content(graphs, np.array([g.place for g in graphs]), signatures))
 
     def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
         """Make the front of a model whose weights are packed for any composition, and for options one by one.
@@ -149,7 +149,7 @@ class Fronts:
         for graph in (self._graph(number) for number in numbers if number in inner):
             last, new = int(graph.outputs[0]), len(graph.tensors)
             longer = {
-                "tensors": [Place(int(place)) for place in (*graph.tensors, graph.tensors[last])],
+                "tensors": np.append(graph.tensors, graph.tensors[last]),
                 "inputs": graph.inputs,
                 "outputs": [new],
                 "operators": [
@@ -179,23 +179,23 @@ class Fronts:
         ends = [np.array([tensor_of[n] for n in names], np.int32)
                 for names in ([spec.name for spec in manifest.inputs], manifest.outputs)]  # fmt: skip
         whole = {
-            "tensors": [Place(int(place)) for g in graphs for place in g.tensors],
+            "tensors": np.concatenate([g.tensors for g in graphs]),
             "inputs": ends[0],
             "outputs": ends[1],
-            "operators": [Place(int(place)) for g in graphs for place in g.operators],
+            "operators": np.concatenate([g.operators for g in graphs]),
         }
         return Front(tuple(numbers), self._content(graphs, [whole], [_signature(0, *ends)]), changed)
 
-    def _content(self, chosen: Sequence[_Graph], graphs: Sequence[Any], signatures: Sequence[Any]) -> bytes:
+    def _content(self, chosen: Sequence[_Graph], graphs: Any, signatures: Sequence[Any]) -> bytes:
         """Write the front of a model with these graphs, which hold what the chosen options' graphs do, and signatures.
 
         Buffers keep their numbers, by which packed weights are found. Those of other options are empty, like the first.
         """
         root = self._led_to(0)
         all_buffers = self._tables(self._field(root, _BUFFERS))
-        buffers = [Place(int(all_buffers[0]))] * len(all_buffers)
-        for number in {number for graph in chosen for number in graph.buffers}:
-            buffers[number] = Place(int(all_buffers[number]))
+        buffers = np.full(len(all_buffers), all_buffers[0])
+        used = [number for graph in chosen for number in graph.buffers]
+        buffers[used] = all_buffers[used]
         codes = Place(self._led_to(self._field(root, _CODES)))
         model = {"version": _VERSION, "codes": codes, "graphs": graphs, "buffers": buffers, "signatures": signatures}
         return write_flatbuffer(model, IDENTIFIER, _SCHEMA)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.runtime.tflite.flatbuffer import SCALARS, Field, Record, Table
 
@@ -31,7 +32,8 @@ def write_flatbuffer(record: Record, identifier: bytes, schema: Table) -> bytes:
 
     Args:
         record: the values of the root table's fields, as `read_flatbuffer` returns them; fields may be left out. In
-            place of a table or a vector there may be a `Place`.
+            place of a table or a vector there may be a `Place`, and in place of a vector of tables an array of the
+            offsets that `Place` has.
         identifier: the four characters that such files have at byte 4.
         schema: the schema of the root table.
 
@@ -112,10 +114,14 @@ def _write_below(content: bytearray, value: Any, field: Field) -> int:
     return start
 
 
-def _write_tables(content: bytearray, records: Sequence[Record | Place], schema: Table) -> int:
+def _write_tables(content: bytearray, records: Sequence[Record | Place] | NDArray[np.int64], schema: Table) -> int:
     """Append a vector of tables, and return where it begins."""
     _align(content, 4)
     start = len(content)
+    if isinstance(records, np.ndarray):
+        places = start + 4 + 4 * np.arange(len(records))
+        content += struct.pack("<I", len(records)) + (records - places).astype("<u4").tobytes()
+        return start
     content += struct.pack("<I", len(records)) + bytes(4 * len(records))
     for i, record in enumerate(records):
         place = start + 4 + 4 * i

@@ -242,9 +242,9 @@ def test_what_wholes_take_less_than_their_parts_is_taken_from_the_parts(bench: B
             assert entry.median_ms == pytest.approx(medians[Choice(*key, entry.threads)] - 0.25 * entry.threads / 3)
 
 
-def test_an_option_takes_no_less_than_nothing_in_use() -> None:
+def test_in_use_an_option_takes_a_tenth_of_its_time_at_least() -> None:
     used = InUse(factor=0.5, constant_ms=-0.3, segments=3)
-    assert [used.latency_ms(ms) for ms in (1.0, 0.2, 0.1)] == pytest.approx([0.4, 0, 0])
+    assert [used.latency_ms(ms) for ms in (1.0, 0.2, 0.1)] == pytest.approx([0.4, 0.02, 0.01])
     assert used.overhead_ms == 0
     assert InUse(0.5, 0.3, 3).latency_ms(1.0) == 0.5
     assert InUse(0.5, 0.3, 3).overhead_ms == 0.3

@@ -8,7 +8,7 @@ A U-Net for images of 96x128, and ResNet-18 beside VGG16-half, either of which m
 under budgets drawn between the smallest plan and the originals. Each budget is set and all models that are not
 suspended run three times. `measured` is what this process takes then, before anything is given back, less what it took
 before the models; `peak` is the most that it took meanwhile, by the kernel's own account. During a switch the limit is
-the larger of the two budgets. `fresh` is measured under some of the same budgets in processes that have not switched.
+the larger of the two budgets. `fresh` is measured under the same budgets in processes that have not switched.
 
 `small` is what the two networks of the demo hold at their originals and at their smallest options, in fresh processes,
 beside one undivided model each in the public Interpreter.
@@ -180,7 +180,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         stores = {name: untrained.build(name, args.stores / name) for name in names}
         steps = under_budgets(stores, 10 if args.quick else 200)
         paths = [str(s.path) for s in stores.values()]
-        alone = [fresh(paths, s["limit"]) for s in steps[:: 5 if args.quick else 8]]
+        alone = [fresh(paths, s["limit"]) for s in steps[:: 5 if args.quick else 1]]
         figures[workload] = {"after switches": summary(steps), "fresh": summary(alone)}
         figures[workload]["after switches"]["peak / limit"] = spread([s["peak_running"] / s["limit"] for s in steps])
         figures[workload]["after switches"]["switch_ms"] = spread([s["switch_ms"] for s in steps])

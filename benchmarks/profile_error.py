@@ -103,8 +103,8 @@ def tail_errors(
         latency = {(o.segment, o.option): o.latency for o in profile.options}
         predicted_ms = np.array(predict(bench, drawn, threads, latency, profile.chain))
         alone_ms = measure_plans(bench, drawn, threads, seconds)[:, :, 1:].reshape(plans, -1)
-        others = [RunnableModel(beside.composition(beside.draw(rng), 1), beside.inputs) for _ in drawn]
-        models = [RunnableModel(bench.composition(numbers, threads), bench.inputs) for numbers in drawn]
+        others = [RunnableModel(beside.composed(beside.draw(rng), 1), beside.inputs) for _ in drawn]
+        models = [RunnableModel(bench.composed(numbers, threads), bench.inputs) for numbers in drawn]
         turns_ms = np.array(in_turn(models, others, seconds)).T
     found = {}
     for condition, times_ms, companions in (

@@ -1,16 +1,15 @@
-"""The options of a store, loaded together, so that any composition of them can be run and timed at once."""
+"""The options of a store, loaded together, so that any composition of them can be run segment by segment at once."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from legodnn.arrays import AnyArray
 from legodnn.manifest import Option, Segment
-from legodnn.runtime.executors.base import Choice, ComposedModel, covering_compositions
+from legodnn.runtime.executors.base import Choice, ComposedModel
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
@@ -45,7 +44,6 @@ class Bench:
                 for o in found
             ]
             self._steps.update(self._executor.load(loaded))
-        self._composition = self._executor.compose(covering_compositions(store, self.threads[0])[0])
         self.inputs = random_inputs(store)
 
     def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:
@@ -53,19 +51,28 @@ class Bench:
         chosen = (options[i] for options, i in zip(self.options, numbers, strict=True))
         return tuple(Choice(s.name, o.name, threads) for s, o in zip(self.segments, chosen, strict=True))
 
-    def composition(self, numbers: Sequence[int], threads: int) -> ComposedModel:
-        """A composition that is ready to run; making it loads nothing."""
+    def by_segments(self, numbers: Sequence[int], threads: int) -> ComposedModel:
+        """A composition that runs in one step for each segment. It is ready to run; making it loads nothing."""
         choices = self.choices(numbers, threads)
-        return replace(self._composition, choices=choices, steps=[self._steps[c] for c in choices])
+        return self._executor.compose_steps({c: self._steps[c] for c in choices})
+
+    def composed(self, numbers: Sequence[int], threads: int) -> ComposedModel:
+        """A composition as it runs in use, composed now. It takes memory as long as something refers to it."""
+        return self._executor.compose(self.choices(numbers, threads))
 
     def draw(self, rng: random.Random) -> tuple[int, ...]:
         """The numbers of a random composition, each option of a segment being equally likely."""
         return tuple(rng.randrange(len(options)) for options in self.options)
 
+    def draw_rank(self, rng: random.Random) -> tuple[int, ...]:
+        """The numbers of a composition of options of equal rank, from all first ones to all last ones, at random."""
+        rank = rng.random()
+        return tuple(int(rank * len(options)) for options in self.options)
+
     def switch_and_run(self, numbers: Sequence[int], threads: int) -> None:
         """Switch to a composition as a runtime does, which unloads all other options, and run it once.
 
-        `composition` cannot be used afterwards.
+        Compositions that were made before cannot be run afterwards.
         """
         choices = self.choices(numbers, threads)
         composition = self._executor.compose(choices)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from legodnn.profile import Profile
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.beside import RunnableModel, RunningBeside
-from legodnn.profiler.validation import predict
+from legodnn.profiler.validation import GROUP, predict
 from legodnn.progress import Progress, no_progress
 from legodnn.store import Store
 from legodnn.tail import Tail, tail_of
@@ -25,7 +25,7 @@ _COMPOSITIONS = 20
 # Compositions take turns. Each runs so often in a row beside the other model, the first time without being timed.
 _IN_A_ROW = 5
 _LEAST_INFERENCES = 120  # from which 0.99 is known
-_TURNS_BESIDE = 4  # the other model's thread is started so often
+_GROUPS = [range(i, i + GROUP) for i in range(0, _COMPOSITIONS, GROUP)]  # compositions that are composed together
 
 
 def tails_in_company(
@@ -68,43 +68,53 @@ class _Measured:
 
     def __init__(self, bench: Bench, profile: Profile, other: Bench, threads: int) -> None:
         rng = random.Random(2)
-        drawn = [bench.draw(rng) for _ in range(_COMPOSITIONS)]
+        self._drawn = [bench.draw(rng) for _ in range(_COMPOSITIONS)]
         latency = {(o.segment, o.option): o.latency for o in profile.options}
-        self._predicted_ms = predict(bench, drawn, threads, latency, profile.chain)
-        self._models = [RunnableModel(bench.composition(numbers, threads), bench.inputs) for numbers in drawn]
-        self._others = [RunnableModel(other.composition(other.draw(rng), 1), other.inputs) for _ in drawn]
-        self._threads, self._other_id = threads, other.store.id
+        self._predicted_ms = predict(bench, self._drawn, threads, latency, profile.chain)
+        self._others = [other.draw(rng) for _ in self._drawn]
+        self._bench, self._other, self._threads = bench, other, threads
 
     def after(self, seconds: float) -> Tail:
         """The tail of inferences that follow one of the other model."""
         ratios: list[float] = []
-        for i in _turns(seconds, ratios):
-            self._others[i].run()
-            ratios.append(self._ratio(i))
-        return tail_of(ratios, self._threads, "after", self._other_id)
+        for group in _GROUPS:
+            models, others = self._models(group), [self._beside(i) for i in group]
+            part: list[float] = []
+            for i in _turns(seconds / len(_GROUPS), part, _LEAST_INFERENCES // len(_GROUPS)):
+                others[i].run()
+                part.append(self._ratio(models[i], group[i]))
+            ratios += part
+        return tail_of(ratios, self._threads, "after", self._other.store.id)
 
     def beside(self, seconds: float) -> Tail:
         """The tail of inferences while the other model runs without pause."""
         ratios: list[float] = []
-        for turn in range(1, _TURNS_BESIDE + 1):
+        for group in _GROUPS:
+            models = self._models(group)
             part: list[float] = []
-            with RunningBeside(self._others[turn]):
-                for i in _turns(seconds / _TURNS_BESIDE, part, _LEAST_INFERENCES // _TURNS_BESIDE):
-                    self._models[i].run()
-                    part += [self._ratio(i) for _ in range(_IN_A_ROW - 1)]
+            with RunningBeside(self._beside(group[0])):
+                for i in _turns(seconds / len(_GROUPS), part, _LEAST_INFERENCES // len(_GROUPS)):
+                    models[i].run()
+                    part += [self._ratio(models[i], group[i]) for _ in range(_IN_A_ROW - 1)]
             ratios += part
-        return tail_of(ratios, self._threads, "beside", self._other_id)
+        return tail_of(ratios, self._threads, "beside", self._other.store.id)
 
-    def _ratio(self, i: int) -> float:
+    def _models(self, group: Sequence[int]) -> list[RunnableModel]:
+        return [RunnableModel(self._bench.composed(self._drawn[i], self._threads), self._bench.inputs) for i in group]
+
+    def _beside(self, i: int) -> RunnableModel:
+        return RunnableModel(self._other.composed(self._others[i], 1), self._other.inputs)
+
+    def _ratio(self, model: RunnableModel, i: int) -> float:
         start = time.perf_counter_ns()
-        self._models[i].run()
+        model.run()
         return (time.perf_counter_ns() - start) / 1e6 / self._predicted_ms[i]
 
 
-def _turns(seconds: float, ratios: list[float], least: int = _LEAST_INFERENCES) -> Iterator[int]:
-    """The numbers of compositions in turn, until the time is up and there are enough ratios."""
+def _turns(seconds: float, ratios: list[float], least: int) -> Iterator[int]:
+    """The numbers of a group's compositions in turn, until the time is up and there are enough ratios."""
     end = time.monotonic() + seconds
-    for i in itertools.cycle(range(_COMPOSITIONS)):
+    for i in itertools.cycle(range(GROUP)):
         if time.monotonic() >= end and len(ratios) >= least:
             return
         yield i

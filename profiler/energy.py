@@ -39,7 +39,7 @@ def measure_energy(
     stage = stage or StageState()
     threads, window = bench.threads[0], meter.window_s
     idle_w = 0.0 if meter.estimate else meter.joules(lambda: time.sleep(window)) / window
-    bench.composition((0,) * len(bench.segments), threads).run(bench.inputs)
+    bench.by_segments((0,) * len(bench.segments), threads).run(bench.inputs)
 
     found = dict(stage.done)
     total = sum(map(len, bench.options))
@@ -50,7 +50,7 @@ def measure_energy(
                     continue
                 numbers = [0] * len(bench.segments)
                 numbers[s] = i
-                run = bench.composition(numbers, threads).steps[s]
+                run = bench.by_segments(numbers, threads).steps[s]
                 found[segment.name, option.name] = np.array(_millijoules(run, meter, idle_w))
                 stage.save(found)
                 task.step()
@@ -62,7 +62,7 @@ def measure_energy(
 def _switch_millijoules(bench: Bench, threads: int, meter: Meter, idle_w: float) -> float:
     """Millijoules of a switch between the first and the last options: what two of them add to two runs, halved."""
     ends = [tuple(n % len(o) for o in bench.options) for n in (0, -1)]
-    compositions = [bench.composition(numbers, threads) for numbers in ends]
+    compositions = [bench.composed(numbers, threads) for numbers in ends]
 
     def run_both() -> None:
         for composition in compositions:

@@ -28,7 +28,7 @@ from legodnn.store import Store
 
 log = logging.getLogger("legodnn.profiler")
 
-_STATE_FORMAT = 4
+_STATE_FORMAT = 5
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
 _SKIPPED_BECAUSE = "dominated by another option, as the store says"
 

@@ -35,7 +35,7 @@ from legodnn.profile import OptionKey
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.base import Choice, Executor
+from legodnn.runtime.executors.base import Choice, Executor, Runnable
 from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
@@ -138,8 +138,10 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
 
     def switch_and_weigh(numbers: Composition) -> None:
         names = (s.options[number].name for s, number in zip(segments, numbers, strict=True))
-        ms = _switch_ms(executor, tuple(Choice(s.name, o, 1) for s, o in zip(segments, names, strict=True)), inputs)
+        choices = tuple(Choice(s.name, o, 1) for s, o in zip(segments, names, strict=True))
+        running, ms = _switched(executor, choices, inputs)
         readings.append([*numbers, process_memory_bytes() - base, ms])
+        del running
 
     originals = _originals(store)
     numbers = [
@@ -158,8 +160,9 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
     return readings
 
 
-def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> float:
-    """Milliseconds until a composition is ready: composing it, and what its first run takes longer than the second."""
+def _switched(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> tuple[Runnable, float]:
+    """Switch to a composition; return it, and the milliseconds until it is ready: composing it, and what its first run
+    takes longer than the second."""
     start = time.perf_counter()
     composition = executor.compose(choices)
     executor.retain(choices)
@@ -168,7 +171,7 @@ def _switch_ms(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str
     first = time.perf_counter()
     composition.run(inputs)
     second = time.perf_counter()
-    return (composed - start + max(0.0, (first - composed) - (second - first))) * 1e3
+    return composition, (composed - start + max(0.0, (first - composed) - (second - first))) * 1e3
 
 
 def sums_that_hold(originals: Composition, weighed: Sequence[tuple[Composition, float]]) -> tuple[float, Extra]:

@@ -17,10 +17,12 @@ from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
+from legodnn.runtime.executors.base import ComposedModel
 from legodnn.tail import Tail, tail_of
 
 _RUNS_AFTER_THE_FIRST = 4
 _LEAST_TURNS = 6  # so that 0.99 is known of twenty compositions, of first inferences too
+GROUP = 4  # compositions that take turns: each has memory of its own for its tensors
 
 
 def validate(
@@ -76,27 +78,41 @@ def measure_plans(
     seconds: float,
     progress: Progress = no_progress,
 ) -> NDArray[np.float64]:
-    """Run some compositions (see `Bench`) in turns until the time is up.
+    """Run some compositions (see `Bench`), as in use, in turns until the time is up: `GROUP` of them at a time.
 
     Returns:
         Milliseconds, (compositions, turns, 1 + 4): of the first inference of each turn, which follows one of another
         composition, and of those that follow it.
     """
-    compositions = [bench.composition(numbers, threads) for numbers in plans]
-    times: list[list[list[float]]] = [[] for _ in plans]
-    end, turns, total = time.monotonic() + seconds, 0, max(1, math.ceil(seconds))
+    groups = [plans[i : i + GROUP] for i in range(0, len(plans), GROUP)]
+    times: list[list[list[float]]] = []
+    turns = 0  # as many in each group as there is time for in the first one
+    start, total = time.monotonic(), max(1, math.ceil(seconds))
     with progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", total) as task:
-        while turns < _LEAST_TURNS or time.monotonic() < end:
-            for composition, turn in zip(compositions, times, strict=True):
-                runs = []
-                for _ in range(1 + _RUNS_AFTER_THE_FIRST):
-                    start = time.perf_counter_ns()
-                    composition.run(bench.inputs)
-                    runs.append((time.perf_counter_ns() - start) / 1e6)
-                turn.append(runs)
-            turns += 1
-            task.at(min(total, seconds - max(0.0, end - time.monotonic())))
+        for group in groups:
+            compositions = [bench.composed(numbers, threads) for numbers in group]
+            of_group: list[list[list[float]]] = [[] for _ in group]
+            done = 0
+            while done < turns or (
+                not times and (done < _LEAST_TURNS or time.monotonic() - start < seconds / len(groups))
+            ):
+                for composition, turn in zip(compositions, of_group, strict=True):
+                    turn.append(_milliseconds(composition, bench))
+                done += 1
+                task.at(min(total, time.monotonic() - start))
+            turns = done
+            times += of_group
     return np.array(times)
+
+
+def _milliseconds(composition: ComposedModel, bench: Bench) -> list[float]:
+    """The milliseconds of the inferences of one turn."""
+    runs = []
+    for _ in range(1 + _RUNS_AFTER_THE_FIRST):
+        start = time.perf_counter_ns()
+        composition.run(bench.inputs)
+        runs.append((time.perf_counter_ns() - start) / 1e6)
+    return runs
 
 
 def predict(

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,8 +138,21 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     else:
-        say(f"next: legodnn plan {' '.join(str(s.path) for s in stores)}")
+        say(_next_step(stores, profiles))
     return 0
+
+
+def _next_step(stores: Sequence[Store], profiles: Sequence[Profile]) -> str:
+    """Return what to do after profiling: to plan, unless the measurements contradict themselves."""
+    paths = " ".join(str(store.path) for store in stores)
+    off = max((v.median_error for profile in profiles for v in profile.validation), default=0.0)
+    if off <= _BAD_PREDICTIONS:
+        return f"next: legodnn plan {paths}"
+    return (
+        f"half of the plans that were tried took {off:.0%} more or less than predicted: something else kept the device "
+        f"busy\nnext: legodnn profile {paths} once more while nothing else runs; until then limits of latency may not "
+        "hold"
+    )
 
 
 def _effort(args: argparse.Namespace) -> Effort:
@@ -221,6 +235,7 @@ def profile_table(profile: Profile) -> str:
     return f"{profile.model} on {device.cpu}, {device.cores} cores, {device.executor}\n{text_table(rows, header)}"
 
 
+_BAD_PREDICTIONS = 0.15  # median error of predicted latency, relative; on a quiet device it is .01 to .05
 _CONDITIONS = {"alone": "alone", "after": "after others", "beside": "beside another model", "use": "in use"}
 
 

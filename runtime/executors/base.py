@@ -58,9 +58,10 @@ class ComposedModel:
 
     Attributes:
         choices: one for each segment, in topological order.
-        steps: functions that run the segments, in that order, from tensors to tensors.
-        tensors: every input and interface tensor by name, with a batch dimension of 1; all models that the executor
-            composes share them.
+        steps: functions that run the model, one after another, from tensors to tensors: one function for each segment,
+            or one for all of them.
+        tensors: by name, with a batch dimension of 1: every input and output, and the tensors between steps. The models
+            that the executor composes share them.
         outputs: names of the model's outputs.
         life: the lifetime of the executor.
     """

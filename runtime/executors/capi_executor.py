@@ -1,15 +1,15 @@
-"""An executor for one store through LiteRT's C API: the options of a composition are linked into one model
-(`linked_model`), their packed weights are mapped from the cache (`weight_cache`), and the tensors between segments lie
-in one pool (`tensor_pool`).
+"""An executor for one store through LiteRT's C API: the options of a composition are joined to one model
+(`linked_model`), whose packed weights are mapped from the cache (`weight_cache`).
 
-Composing links and compiles the options that the composition has, and no others. That takes a millisecond or a
-few, because weights are only mapped: the kernel brings them in from the page cache when their segment first runs.
-`retain` closes the models of other compositions, and with them goes all that their options took.
+Composing joins and compiles the options that the composition has, and no others. That takes a millisecond or a few,
+because weights are only mapped: the kernel brings them in from the page cache when they are first used. `retain` closes
+the models of other compositions, and with them goes all that their options took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import weakref
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 
 from legodnn.arrays import AnyArray
@@ -18,6 +18,7 @@ from legodnn.lifetime import Lifetime
 from legodnn.runtime.device.memory import release_freed_memory
 from legodnn.runtime.executors import linked_model, litert_capi, tensor_pool
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
+from legodnn.runtime.executors.linked_front import Front
 from legodnn.runtime.executors.weight_cache import open_packed
 from legodnn.store import Store
 
@@ -46,10 +47,12 @@ class CApiExecutor:
             self._opened = opened.pop_all()
         options = enumerate(linked_model.linked_options(store))
         self._numbers = {(segment.name, option.name): number for number, (segment, option) in options}
-        self._models: dict[frozenset[Choice], litert_capi.CApiModel] = {}
-        # Every input and interface tensor by name, and its handle; there are none while no model is loaded.
-        self._tensors: dict[str, AnyArray] = {}
-        self._handles: dict[str, litert_capi.CApiTensor] = {}
+        self._joined: weakref.WeakValueDictionary[tuple[Choice, ...], litert_capi.CApiModel] = (
+            weakref.WeakValueDictionary()
+        )
+        self._ends = _Tensors()  # the inputs and outputs of joined models
+        self._separate: dict[frozenset[Choice], litert_capi.CApiModel] = {}
+        self._pool = _Tensors()  # these and all tensors between segments
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """Return nothing (see `Executor.to_load`): weights take memory only when they are used."""
@@ -57,42 +60,62 @@ class CApiExecutor:
         return ()
 
     def compose(self, choices: tuple[Choice, ...]) -> ComposedModel:
-        """Load the choices, unless they are loaded, and compose a model (see `Executor.compose`)."""
+        """Compose a model that runs in one step (see `Executor.compose`). It is closed when nothing refers to it."""
         self._life.check()
         check_choices(self._store, choices)
-        steps = self.load(choices)
-        return ComposedModel(
-            choices, [steps[c] for c in choices], self._tensors, self._store.manifest.outputs, self._life
-        )
+        numbers, manifest = [self._number(c) for c in choices], self._store.manifest
+        model = self._joined.get(choices)
+        if model is None:
+            self._ends.fill(lambda: tensor_pool.allocate_ends(manifest))
+            model = self._compiled(self._packed.fronts.joined(numbers, manifest), choices[0].threads)
+            self._joined[choices] = model
+        inputs, outputs = self._ends.of([spec.name for spec in manifest.inputs]), self._ends.of(manifest.outputs)
+        step = model.call(0, inputs, outputs)
+        return ComposedModel(choices, [step], self._ends.arrays, manifest.outputs, self._life)
 
-    def load(self, choices: Collection[Choice]) -> dict[Choice, Callable[[], None]]:
-        """Load any choices as one model, all with one thread count; return functions that run them.
+    def load(self, choices: Collection[Choice]) -> Mapping[Choice, Callable[[], None]]:
+        """Load any choices, all with one thread count; return functions that run each of them by itself.
 
-        The functions run from tensors to tensors of the models that `compose` makes. Errors are those of `compose`.
+        The functions run from tensors to tensors of the models that `compose_steps` makes. Errors are those of
+        `compose`.
         """
         self._life.check()
-        segments = {s.name: s for s in self._store.manifest.segments}
-        wanted = {self._numbers[c.segment, segments[c.segment].option(c.option).name]: c for c in choices}
+        wanted = {self._number(c): c for c in choices}
         key, numbers = frozenset(choices), sorted(wanted)
-        if key not in self._models:
+        if key not in self._separate:
             (threads,) = {c.threads for c in choices}
-            self._models[key] = self._compiled(numbers, threads)
+            self._pool.fill(lambda: tensor_pool.allocate_pool(self._store.manifest))
+            self._separate[key] = self._compiled(self._packed.fronts.separate(numbers), threads)
+        segments = {s.name: s for s in self._store.manifest.segments}
         steps: dict[Choice, Callable[[], None]] = {}
         for signature, number in enumerate(numbers):
             segment = segments[wanted[number].segment]
-            inputs, outputs = ([self._handles[n] for n in names] for names in (segment.inputs, segment.outputs))
-            steps[wanted[number]] = self._models[key].call(signature, inputs, outputs)
+            inputs, outputs = self._pool.of(segment.inputs), self._pool.of(segment.outputs)
+            steps[wanted[number]] = self._separate[key].call(signature, inputs, outputs)
         return steps
 
-    def _compiled(self, numbers: list[int], threads: int) -> litert_capi.CApiModel:
-        """Link options, given by their numbers in ascending order, and compile them for a number of threads."""
-        if not self._tensors:
-            tensors = tensor_pool.allocate_pool(self._store.manifest)
-            self._handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
-            self._tensors = tensors
+    def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:
+        """Compose a model of loaded choices, one for each segment in topological order, that run one after another.
+
+        Args:
+            steps: the choices, with what `load` returned for them.
+        """
+        self._life.check()
+        check_choices(self._store, tuple(steps))
+        arrays, outputs = self._pool.arrays, self._store.manifest.outputs
+        return ComposedModel(tuple(steps), list(steps.values()), arrays, outputs, self._life)
+
+    def _number(self, choice: Choice) -> int:
+        """Return the number of a choice's option in the order of `linked_options`. StoreError if there is none."""
+        if (choice.segment, choice.option) not in self._numbers:
+            next(s for s in self._store.manifest.segments if s.name == choice.segment).option(choice.option)
+        return self._numbers[choice.segment, choice.option]
+
+    def _compiled(self, front: Front, threads: int) -> litert_capi.CApiModel:
+        """Compile the model that a front describes, for a number of threads."""
         with ExitStack() as unless_compiled:
             try:
-                mapped = linked_model.MappedModel(self._files, self._packed.head, numbers)
+                mapped = linked_model.MappedModel(self._files, self._packed.head, front)
                 unless_compiled.callback(mapped.close)
                 model = litert_capi.CApiModel(
                     mapped.address, mapped.size, threads, self._packed.weights, content=mapped
@@ -106,13 +129,21 @@ class CApiExecutor:
     def retain(self, choices: Collection[Choice]) -> None:
         """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
-        unused = [loaded for loaded in self._models if not loaded <= set(choices)]
-        for loaded in unused:
-            self._models.pop(loaded).close()
-        if not self._models:
-            self._handles, self._tensors = {}, {}
-        if unused:
-            release_freed_memory()
+        kept = set(choices)
+        for joined in [c for c in self._joined if not kept.issuperset(c)]:
+            if model := self._joined.pop(joined, None):
+                model.close()
+        for separate in [c for c in self._separate if not c <= kept]:
+            self._separate.pop(separate).close()
+        self._drop_tensors()
+        release_freed_memory()  # also that of models that nothing referred to any more
+
+    def _drop_tensors(self) -> None:
+        """Drop the tensors that no model is left for."""
+        if not self._joined:
+            self._ends = _Tensors()
+        if not self._separate:
+            self._pool = _Tensors()
 
     def elsewhere_bytes(self) -> int:
         """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
@@ -123,8 +154,28 @@ class CApiExecutor:
         """Give back everything (see `Executor.close`)."""
         if not self._life.end():
             return
-        for model in self._models.values():
+        for model in (*self._joined.values(), *self._separate.values()):
             model.close()
-        self._models.clear()
-        self._handles, self._tensors = {}, {}
+        self._joined.clear()
+        self._separate.clear()
+        self._drop_tensors()
         self._opened.close()
+
+
+class _Tensors:
+    """Tensors that models read and write, by name, each with its handle; there are none at first."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, AnyArray] = {}
+        self._handles: dict[str, litert_capi.CApiTensor] = {}
+
+    def fill(self, allocate: Callable[[], dict[str, AnyArray]]) -> None:
+        """Allocate them, unless that has been done."""
+        if not self.arrays:
+            arrays = allocate()
+            self._handles = {name: litert_capi.CApiTensor(array) for name, array in arrays.items()}
+            self.arrays = arrays
+
+    def of(self, names: Collection[str]) -> list[litert_capi.CApiTensor]:
+        """Return the handles of some tensors."""
+        return [self._handles[name] for name in names]

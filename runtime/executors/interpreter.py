@@ -136,12 +136,20 @@ class InterpreterExecutor:
         """Load what is missing and compose a model (see `Executor.compose`)."""
         self._life.check()
         check_choices(self._store, choices)
-        steps = self.load(choices)
-        return ComposedModel(
-            choices, [steps[c] for c in choices], self.tensors, self._store.manifest.outputs, self._life
-        )
+        return self.compose_steps(self.load(choices))
 
-    def load(self, choices: Collection[Choice]) -> dict[Choice, Callable[[], None]]:
+    def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:
+        """Compose a model of loaded choices, one for each segment in topological order, that run one after another.
+
+        Args:
+            steps: the choices, with what `load` returned for them.
+        """
+        self._life.check()
+        check_choices(self._store, tuple(steps))
+        outputs = self._store.manifest.outputs
+        return ComposedModel(tuple(steps), list(steps.values()), self.tensors, outputs, self._life)
+
+    def load(self, choices: Collection[Choice]) -> Mapping[Choice, Callable[[], None]]:
         """Load any choices, unless they are loaded; return functions that run them. Errors are those of `compose`."""
         self._life.check()
         if not self.tensors:

@@ -1,18 +1,18 @@
-"""Options of a store as one TensorFlow Lite model with one signature for each option, so that they share one delegate:
-its threads, its workspace, and one file of packed weights.
+"""Options of a store as one TensorFlow Lite model, so that they share one delegate, its threads and its workspace, and
+one file of packed weights.
 
 No weights are copied. A linked model is a *head*, which describes all graphs and holds everything small, followed in
 memory by the options' files as they are; offsets in the head point into the files. `link` makes the head of all
-options, once for each store and device (see `weight_cache`), and needs ai-edge-litert's schema. A `MappedModel` has
-those options alone that are to run, since a compiled graph takes some 50 kB even if it never runs.
+options, once for each store and device (see `weight_cache`), and needs ai-edge-litert's schema. It begins with room for
+a *front* (`linked_front`), which says which of the graphs a model has, one by one or joined to one graph. So a
+`MappedModel` describes those options alone that are to run.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,16 +21,16 @@ from legodnn.lifetime import release_with
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors import address_space
 from legodnn.runtime.executors.address_space import whole_pages
+from legodnn.runtime.executors.linked_front import Front, room_for_fronts, with_room
 from legodnn.store import Store
 
 # Operators whose second input XNNPACK packs. Those weights are not read again and may stay in the options' files.
 _PACKING_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _INLINE_BYTES = 1024  # smaller buffers are copied into the head
-_GRAPHS, _SIGNATURES, _GRAPH_OF_SIGNATURE = 2, 7, 4  # numbers of fields of a model, and of a signature
 
 
 def linked_options(store: Store) -> Iterator[tuple[Segment, Option]]:
-    """Every option with its segment, in the order of the linked model's signatures."""
+    """Every option with its segment, in the order of the head's graphs."""
     return ((segment, option) for segment in store.manifest.segments for option in segment.options)
 
 
@@ -47,11 +47,13 @@ def link(store: Store) -> bytes:
 
     linked: Any = schema.ModelT()
     linked.version, linked.buffers, linked.metadata = 3, [schema.BufferT()], []
-    linked.operatorCodes, linked.subgraphs, linked.signatureDefs = [], [], []
+    negation: Any = schema.OperatorCodeT()  # see `linked_front.NEGATION`
+    negation.deprecatedBuiltinCode = negation.builtinCode = schema.BuiltinOperator.NEG
+    linked.operatorCodes, linked.subgraphs = [negation], []
     codes: dict[Any, int] = {}
     outside: list[tuple[Any, int]] = []  # buffers that stay in the files, and their places counted from the head's end
     start = 0
-    for segment, option in linked_options(store):
+    for _, option in linked_options(store):
         with os.fdopen(store.open_file(option), "rb") as file:
             content = np.fromfile(file, np.uint8)
         table = schema.Model.GetRootAs(content, 0)
@@ -82,7 +84,6 @@ def link(store: Store) -> bytes:
                     else:
                         buffer.data = data.copy()
             tensor.buffer = moved[old]
-        linked.signatureDefs.append(_signature(schema, len(linked.subgraphs), segment, option, graph))
         linked.subgraphs.append(graph)
         start += whole_pages(len(content))
 
@@ -91,10 +92,11 @@ def link(store: Store) -> bytes:
         builder.Finish(linked.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    head = whole_pages(len(serialised()))
+    room = whole_pages(room_for_fronts(store.manifest, linked.subgraphs, len(linked.buffers)))
+    head = whole_pages(room + len(serialised()))
     for buffer, place in outside:
         buffer.offset = head + place
-    return serialised().ljust(head, b"\0")
+    return with_room(serialised(), room).ljust(head, b"\0")
 
 
 def _weights_to_pack(graph: Any, codes: list[Any], schema: Any) -> set[int]:
@@ -114,23 +116,6 @@ def _data(buffer: Any, content: Any) -> tuple[int, Any]:
     """Return where a buffer's bytes begin in the content of a file, and the bytes."""
     data = buffer.DataAsNumpy() if buffer.DataLength() else content[:0]
     return int(data.ctypes.data - content.ctypes.data), data
-
-
-def _signature(schema: Any, number: int, segment: Segment, option: Option, graph: Any) -> Any:
-    """Make the signature of an option, whose graph has the given number; inputs are x0, x1..., outputs y0, y1..."""
-    signature: Any = schema.SignatureDefT()
-    signature.signatureKey, signature.subgraphIndex = f"{segment.name}/{option.name}", number
-    for letter, indices in (("x", graph.inputs), ("y", graph.outputs)):
-        tensors = []
-        for i, index in enumerate(indices):
-            tensor: Any = schema.TensorMapT()
-            tensor.name, tensor.tensorIndex = f"{letter}{i}", int(index)
-            tensors.append(tensor)
-        if letter == "x":
-            signature.inputs = tensors
-        else:
-            signature.outputs = tensors
-    return signature
 
 
 class MappedFiles:
@@ -167,22 +152,21 @@ class MappedFiles:
 
 
 class MappedModel:
-    """A linked model of some of a store's options in this process's address space: the head, and the options' files
-    mapped behind it. It is unmapped when it is closed or dropped.
+    """A linked model in this process's address space: the head, and the options' files mapped behind it. It is unmapped
+    when it is closed or dropped.
 
     Attributes:
         address: where the head begins.
         size: bytes of the head and of all files of the store, each in whole pages.
     """
 
-    def __init__(self, files: MappedFiles, head: int, numbers: Sequence[int]) -> None:
+    def __init__(self, files: MappedFiles, head: int, front: Front) -> None:
         """Map a head and files behind it.
 
         Args:
             files: the files of the store.
             head: the descriptor of a file with the head that `link` makes of the store; it is not changed.
-            numbers: ascending numbers of the options, in the order of `linked_options`. The first of them becomes
-                signature 0 of the model, the next one signature 1, and so on.
+            front: which options the model has, and how.
 
         Raises:
             OSError: no address space is left.
@@ -193,9 +177,9 @@ class MappedModel:
         self.close = release_with(self, address_space.unmap, self.address, self.size)
         try:
             address_space.map_file(self.address, length, head, writable=True)
-            _keep_graphs((ctypes.c_char * length).from_address(self.address), numbers)
+            front.write((ctypes.c_char * length).from_address(self.address))
             self._files = self.address + length
-            for number in numbers:
+            for number in front.numbers:
                 address, size = files.spans[number]
                 address_space.map_again(address, size, self._files + address - files.spans[0][0])
         except BaseException:
@@ -205,36 +189,3 @@ class MappedModel:
     def drop_files(self) -> None:
         """Give back the pages of the files that have been read. Reading them again takes them from the page cache."""
         address_space.drop_pages(self._files, self.address + self.size - self._files)
-
-
-def _keep_graphs(head: Any, numbers: Sequence[int]) -> None:
-    """Shorten a head's vectors of graphs and of signatures to those of some options, in place.
-
-    Entries of a vector are counted from their own places. They are only moved towards the start, and so before what
-    they lead to.
-    """
-    root = _led_to(head, 0)
-    graphs, signatures = (_led_to(head, _field(head, root, number)) for number in (_GRAPHS, _SIGNATURES))
-    for new, old in enumerate(numbers):
-        for vector in (graphs, signatures):
-            place = vector + 4 + 4 * new
-            struct.pack_into("<I", head, place, _led_to(head, vector + 4 + 4 * old) - place)
-        # Of graph 0, which stays graph 0, the number is not written: it is the default.
-        if place := _field(head, _led_to(head, signatures + 4 + 4 * new), _GRAPH_OF_SIGNATURE):
-            struct.pack_into("<I", head, place, new)
-    for vector in (graphs, signatures):
-        struct.pack_into("<I", head, vector, len(numbers))
-
-
-def _led_to(head: Any, place: int) -> int:
-    """Return the place in a head that the offset at another place leads to."""
-    return place + int(struct.unpack_from("<I", head, place)[0])
-
-
-def _field(head: Any, table: int, number: int) -> int:
-    """Return the place of a table's field in a head; 0 if the field is absent."""
-    vtable = table - int(struct.unpack_from("<i", head, table)[0])
-    (length,) = struct.unpack_from("<H", head, vtable)
-    at = 4 + 2 * number
-    slot = int(struct.unpack_from("<H", head, vtable + at)[0]) if at < length else 0
-    return table + slot if slot else 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import ExecutionError
-from legodnn.manifest import Manifest
+from legodnn.manifest import Manifest, TensorSpec
 from legodnn.units import size
 
 ALIGNMENT = 64
@@ -20,7 +20,7 @@ _PADDING = 128  # kernels read, and ignore, a few bytes past the end of a tensor
 
 
 def allocate_pool(manifest: Manifest) -> dict[str, AnyArray]:
-    """Allocate an array for every input and interface tensor of a model.
+    """Allocate an array for every input and interface tensor of a model, whose segments run one after another.
 
     Returns:
         Arrays of zeros by tensor name, with a batch dimension of 1.
@@ -28,8 +28,22 @@ def allocate_pool(manifest: Manifest) -> dict[str, AnyArray]:
     Raises:
         ExecutionError: memory is short.
     """
-    sizes = {name: spec.bytes for name, spec in manifest.specs.items()}
-    places, total = pool_layout(lifetimes(manifest), sizes)
+    return _allocate(manifest.specs, lifetimes(manifest))
+
+
+def allocate_ends(manifest: Manifest) -> dict[str, AnyArray]:
+    """Allocate an array for every input and output of a model that runs in one step.
+
+    It returns and raises what `allocate_pool` does.
+    """
+    names = [*(spec.name for spec in manifest.inputs), *manifest.outputs]
+    return _allocate({n: manifest.specs[n] for n in names}, dict.fromkeys(names, (0, 0)))
+
+
+def _allocate(specs: Mapping[str, TensorSpec], lives: Mapping[str, tuple[int, int]]) -> dict[str, AnyArray]:
+    """Allocate an array for every tensor, given when it is needed (see `pool_layout`)."""
+    sizes = {name: spec.bytes for name, spec in specs.items()}
+    places, total = pool_layout(lives, sizes)
     try:
         memory = np.zeros(total + ALIGNMENT, np.uint8)
     except (MemoryError, ValueError, OverflowError):  # the last two for more than all address space
@@ -37,7 +51,7 @@ def allocate_pool(manifest: Manifest) -> dict[str, AnyArray]:
     start = -memory.ctypes.data % ALIGNMENT
     return {
         name: memory[start + places[name] :][: sizes[name]].view(spec.dtype).reshape(1, *spec.shape)
-        for name, spec in manifest.specs.items()
+        for name, spec in specs.items()
     }
 
 

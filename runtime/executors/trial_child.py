@@ -2,8 +2,8 @@
 
     trial_child STORE ID EXECUTOR SECONDS [FOLDER]
 
-It checks every file, sets limits of time and memory for itself, and runs every option once. What it is about to do, and
-how it ended, it prints as lines of JSON.
+It checks every file, sets limits of time and memory for itself, and runs every option once by itself and once joined
+to others. What it is about to do, and how it ended, it prints as lines of JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from legodnn.errors import ExecutionError, LegoError, PackingError, StoreError, TrialError
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors import interpreter, linked_model, litert_capi, tensor_pool, weight_cache
-from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.base import Choice, covering_compositions
 from legodnn.runtime.executors.trial import memory_is_limited
 from legodnn.runtime.tflite.check import check_option
 from legodnn.store import Store
@@ -97,21 +97,45 @@ def announced_options(store: Store) -> Iterator[tuple[Segment, Option]]:
 
 
 def run_by_capi(store: Store, folder: Path) -> None:
-    """Run every option once as `capi_executor` does, with the entry of the cache that was written to a folder."""
+    """Run every option once through LiteRT's C API, with the entry of the cache that was written to a folder."""
     packed = weight_cache.read_entry(folder)
     if packed is None:
         raise PackingError(f"packed weights were written to {folder} and read back damaged; is the disk in order?")
     tensors = tensor_pool.allocate_pool(store.manifest)
     handles = {name: litert_capi.CApiTensor(array) for name, array in tensors.items()}
-    with (
-        closing(packed),
-        closing(linked_model.MappedFiles(store)) as files,
-        closing(linked_model.MappedModel(files, packed.head, range(len(files.spans)))) as mapped,
-        closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
-    ):
-        for i, (segment, option) in enumerate(announced_options(store)):
-            inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
-            run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
+    with closing(packed), closing(linked_model.MappedFiles(store)) as files:
+        everything = packed.fronts.separate(range(len(files.spans)))
+        with (
+            closing(linked_model.MappedModel(files, packed.head, everything)) as mapped,
+            closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+        ):
+            for i, (segment, option) in enumerate(announced_options(store)):
+                inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
+                run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
+        _run_joined(store, packed, files)
+
+
+def _run_joined(store: Store, packed: weight_cache.PackedWeights, files: linked_model.MappedFiles) -> None:
+    """Run compositions in which every option occurs, as `capi_executor` joins them, on zeros.
+
+    Raises:
+        StoreError: one cannot be joined or run.
+    """
+    manifest = store.manifest
+    tensors = {name: litert_capi.CApiTensor(array) for name, array in tensor_pool.allocate_ends(manifest).items()}
+    inputs, outputs = [tensors[spec.name] for spec in manifest.inputs], [tensors[name] for name in manifest.outputs]
+    number = {(s.name, o.name): i for i, (s, o) in enumerate(linked_model.linked_options(store))}
+    for choices in covering_compositions(store):
+        front = packed.fronts.joined([number[c.segment, c.option] for c in choices], manifest)
+        try:
+            with (
+                closing(linked_model.MappedModel(files, packed.head, front)) as mapped,
+                closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+            ):
+                model.call(0, inputs, outputs)()
+        except ExecutionError as e:
+            names = ", ".join(f"{c.segment}/{c.option}" for c in choices)
+            raise StoreError(f"{store.path} cannot be run as {names} ({e}); build the store again") from None
 
 
 def run_by_interpreter(store: Store) -> None:

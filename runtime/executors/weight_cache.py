@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
 from contextlib import closing
@@ -27,6 +28,7 @@ from legodnn.runtime.executors.cache_folder import (
     mark_used,
     unfinished_entry,
 )
+from legodnn.runtime.executors.linked_front import Fronts
 from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, linked_options
 from legodnn.store import Store
 
@@ -39,13 +41,21 @@ class PackedWeights:
 
     Attributes:
         head: file descriptor of the head of the store's linked model (see `linked_model`), read only.
+        fronts: makes the fronts of models of it.
         weights: file descriptor of the packed weights, read only.
         close: closes the descriptors, unless that has been done; so does dropping this object.
     """
 
     def __init__(self, head: int, weights: int) -> None:
         self.head, self.weights = head, weights
-        self.close = release_with(self, _close, head, weights)
+        content = mmap.mmap(head, 0, prot=mmap.PROT_READ)
+        self.fronts = Fronts(content)
+        self.close = release_with(self, _close_entry, content, head, weights)
+
+
+def _close_entry(content: mmap.mmap, *descriptors: int) -> None:
+    content.close()
+    _close(*descriptors)
 
 
 def _close(*descriptors: int) -> None:
@@ -141,10 +151,13 @@ def write_entry(store: Store, folder: Path) -> None:
         PackingError: the packed weights cannot be written.
     """
     (folder / HEAD).write_bytes(link(store))
+    last = store.manifest.segments[-1]
+    inner = [number for number, (segment, _) in enumerate(linked_options(store)) if segment != last]
+    everything = Fronts((folder / HEAD).read_bytes()).to_pack(_packing_order(store), inner)
     with (
         (folder / HEAD).open("rb") as head,
         closing(MappedFiles(store)) as files,
-        closing(MappedModel(files, head.fileno(), range(len(files.spans)))) as model,
+        closing(MappedModel(files, head.fileno(), everything)) as model,
     ):
         _write_weights(store, model, folder / WEIGHTS)
     sums = {}
@@ -153,6 +166,16 @@ def write_entry(store: Store, folder: Path) -> None:
         with (folder / name).open("rb") as file:
             sums[name] = _digest(file.fileno())
     (folder / SUMS).write_text(json.dumps(sums))
+
+
+def _packing_order(store: Store) -> list[int]:
+    """Return the numbers of all options, in the order in which their packed weights are to lie in the file.
+
+    Options of one kind, such as all of int8 without pruning, lie together over all segments. Compositions are often of
+    few kinds; and the kernel maps pages around those that are read, which then count as the process's memory.
+    """
+    rank = [segment.options.index(option) for segment, option in linked_options(store)]
+    return sorted(range(len(rank)), key=rank.__getitem__)
 
 
 def _write_weights(store: Store, model: MappedModel, path: Path) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legodnn.runtime.tflite.flatbuffer import SCALARS, Field, Record, Table
 
@@ -18,11 +20,20 @@ from legodnn.runtime.tflite.flatbuffer import SCALARS, Field, Record, Table
 _ALIGNED_BYTES = 16
 
 
+@dataclass(frozen=True)
+class Place:
+    """A table or vector that is there already, this many bytes from the start of the file, behind what is written."""
+
+    offset: int
+
+
 def write_flatbuffer(record: Record, identifier: bytes, schema: Table) -> bytes:
     """Return the content of a file.
 
     Args:
-        record: the values of the root table's fields, as `read_flatbuffer` returns them; fields may be left out.
+        record: the values of the root table's fields, as `read_flatbuffer` returns them; fields may be left out. In
+            place of a table or a vector there may be a `Place`, and in place of a vector of tables an array of the
+            offsets that `Place` has.
         identifier: the four characters that such files have at byte 4.
         schema: the schema of the root table.
 
@@ -84,7 +95,9 @@ def _is_written(field: Field, value: Any) -> bool:
 
 
 def _write_below(content: bytearray, value: Any, field: Field) -> int:
-    """Append what the offset of a field leads to, and return where that begins."""
+    """Append what the offset of a field leads to, unless it is there, and return where that begins."""
+    if isinstance(value, Place):
+        return value.offset
     if field.kind == "table":
         return _write_table(content, value, field.table)
     if field.kind == "[table]":
@@ -101,12 +114,16 @@ def _write_below(content: bytearray, value: Any, field: Field) -> int:
     return start
 
 
-def _write_tables(content: bytearray, records: Sequence[Record], schema: Table) -> int:
+def _write_tables(content: bytearray, records: Sequence[Record | Place] | NDArray[np.int64], schema: Table) -> int:
     """Append a vector of tables, and return where it begins."""
     _align(content, 4)
     start = len(content)
+    if isinstance(records, np.ndarray):
+        places = start + 4 + 4 * np.arange(len(records))
+        content += struct.pack("<I", len(records)) + (records - places).astype("<u4").tobytes()
+        return start
     content += struct.pack("<I", len(records)) + bytes(4 * len(records))
     for i, record in enumerate(records):
         place = start + 4 + 4 * i
-        _point(content, place, _write_table(content, record, schema))
+        _point(content, place, record.offset if isinstance(record, Place) else _write_table(content, record, schema))
     return start

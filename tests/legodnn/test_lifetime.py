@@ -141,7 +141,7 @@ def test_an_opening_that_fails_half_way_holds_nothing(
     place = {
         "place": (linked_model, "MappedFiles"),
         "map": (linked_model, "MappedModel"),
-        "allocate": (tensor_pool, "allocate_pool"),
+        "allocate": (tensor_pool, "allocate_ends"),
         "Tensor": (litert_capi, "CApiTensor"),
     }
     if broken in place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,21 @@ from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 
-def test_a_composition_of_the_bench_computes_what_the_executor_does(tiny_store: Store) -> None:
+def test_compositions_of_the_bench_compute_what_the_executor_does(tiny_store: Store) -> None:
     bench, x = Bench(tiny_store, (1,)), random_inputs(tiny_store)
     executor = open_executor(tiny_store)
     for numbers in itertools.product(*(range(len(options)) for options in bench.options)):
         expected = executor.compose(bench.choices(numbers, 1)).run(x)["head"]
-        np.testing.assert_array_equal(bench.composition(numbers, 1).run(x)["head"], expected)
+        for composition, steps in ((bench.composed(numbers, 1), 1), (bench.by_segments(numbers, 1), 3)):
+            assert len(composition.steps) == steps
+            np.testing.assert_array_equal(composition.run(x)["head"], expected)
     executor.close()
+    bench.close()
+
+
+def test_compositions_of_equal_rank_reach_from_the_first_options_to_the_last(tiny_store: Store) -> None:
+    bench, rng = Bench(tiny_store, (1,)), random.Random(0)
+    assert {bench.draw_rank(rng) for _ in range(50)} == {(0, 0, 0), (1, 1, 0), (2, 2, 0)}
     bench.close()
 
 

@@ -62,7 +62,7 @@ def test_memory_that_is_measured_is_within_what_is_predicted_after_switches(tiny
     measured = measure_memory(tiny_store2, processes=1)
     program = (
         "import json, random, sys\n"
-        "from legodnn.profiler.memory import _switch_ms\n"
+        "from legodnn.profiler.memory import _switched\n"
         "from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory\n"
         "from legodnn.runtime.executors.base import Choice\n"
         "from legodnn.runtime.executors.select import open_executor, warm_up\n"
@@ -72,7 +72,7 @@ def test_memory_that_is_measured_is_within_what_is_predicted_after_switches(tiny
         "warm_up(store); release_freed_memory(); base = process_memory_bytes(); executor = open_executor(store)\n"
         "for _ in range(20):\n"
         "    choices = tuple(Choice(s.name, rng.choice(s.options).name, 1) for s in store.manifest.segments)\n"
-        "    _switch_ms(executor, choices, inputs); release_freed_memory()\n"
+        "    running, _ = _switched(executor, choices, inputs); release_freed_memory()\n"
         "    print(json.dumps([process_memory_bytes() - base, [c.option for c in choices]]))\n"
     )
     command = [sys.executable, "-c", program, str(tiny_store2.path)]

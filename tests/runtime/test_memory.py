@@ -5,7 +5,6 @@ The store's convolutions have few channels and large feature maps, for each of w
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
@@ -13,16 +12,15 @@ import numpy as np
 import pytest
 
 from legodnn import Runtime
-from legodnn.files import sha256_bytes
 from legodnn.plan import ModelPlan, Plan
 from legodnn.profile import default_path
 from legodnn.profiler import Effort, profile_store
-from legodnn.profiler.probe_blocks import probe_file
 from legodnn.runtime.device.memory import process_memory_bytes
 from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.switch import planned_choices
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
+from tests.runtime.probe_store import probe_store
 
 SIZE, CHANNELS, WIDTHS, BLOCKS = 128, 4, (8, 4, 2), 3
 X = np.zeros((SIZE, SIZE, CHANNELS), np.float32)
@@ -30,35 +28,8 @@ X = np.zeros((SIZE, SIZE, CHANNELS), np.float32)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Three blocks of two convolutions, whose inner widths vary."""
-    path = tmp_path_factory.mktemp("maps") / "maps"
-    path.mkdir()
-    options = []
-    for width in WIDTHS:
-        content = probe_file("conv", "float32", SIZE, CHANNELS, width)
-        (path / f"{width}.tflite").write_bytes(content)
-        size = {"bytes": len(content), "params": 1, "macs": 1, "loss": 1 / width}
-        options.append({"name": f"w{width}", "sparsity": 1 - width / 8, "file": f"{width}.tflite", **size})
-        options[-1]["sha256"] = sha256_bytes(content)
-    manifest = {
-        "schema": "legodnn.store/1",
-        "model": {"name": "maps", "task": "none"},
-        "inputs": [{"name": "t0", "shape": X.shape}],
-        "outputs": [f"t{BLOCKS}"],
-        "tensors": [{"name": f"t{i + 1}", "shape": X.shape} for i in range(BLOCKS)],
-        "segments": [
-            {"name": f"b{i}", "kind": "block", "inputs": [f"t{i}"], "outputs": [f"t{i + 1}"], "options": options}
-            for i in range(BLOCKS)
-        ],
-        "accuracy": {
-            **{"metric": "top1", "data": "none", "original": 1.0, "error": 0.0, "samples": 0},
-            "link": {"x": [0, 3], "y": [1, 0]},
-        },
-        "built": {"created": "", "versions": {}, "seed": 0, "recipe": {}},
-    }
-    (path / "manifest.json").write_text(json.dumps(manifest))
-    opened = Store(path)
-    profile_store(opened, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(path))
+    opened = probe_store(tmp_path_factory.mktemp("maps") / "maps", SIZE, CHANNELS, WIDTHS, BLOCKS)
+    profile_store(opened, Effort(seconds=0.2, processes=1, plans=0)).save(default_path(opened.path))
     return opened
 
 
@@ -124,14 +95,14 @@ def test_only_the_options_of_compositions_are_linked(store: Store) -> None:
         planned_choices(store, ModelPlan(name="maps", options=dict.fromkeys(("b0", "b1", "b2"), o), threads=1))
         for o in ("w8", "w2")
     )
-    executor.compose(first)
+    running = [executor.compose(first)]
     assert mapped() == files + BLOCKS
-    executor.compose(second)
-    executor.compose(second)  # is there already
+    running += [executor.compose(second), executor.compose(second)]  # the latter is there already
     assert mapped() == files + 2 * BLOCKS
     executor.retain(second)
     assert mapped() == files + BLOCKS
     executor.retain(())
     assert mapped() == files
+    del running
     executor.close()
     assert mapped() == 0

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import main
+from legodnn.commands.profile import _next_step
 from legodnn.manifest import MANIFEST
-from legodnn.profile import Profile, default_path
+from legodnn.profile import Profile, Validation, default_path
 from legodnn.store import Store
 
 
@@ -39,12 +40,24 @@ def test_a_profile_is_written_beside_the_store_and_shown(store_copy: Path, capfd
         "median ms (2t)",
         "a chain of segments takes",
         "predicted against measured latency of 8 random plans, 2 threads: median error",
-        f"next: legodnn plan {store_copy}",
+        "next: legodnn p",  # plan; or, where the machine is busy, profile once more
     ):
         assert words in out
     for line in ("weighing tiny", "timing tiny", "validating tiny"):
         assert line in err
     assert sorted(p.name for p in store_copy.parent.iterdir()) == ["copy", "copy.profile.json"]
+
+
+def test_the_next_step_after_measurements_that_contradict_themselves_is_to_measure_again(tiny_store: Store) -> None:
+    profile = Profile.load(default_path(tiny_store.path))
+
+    def after(error: float) -> str:
+        found = Validation(threads=1, plans=20, median_error=error, p95_error=2 * error)
+        return _next_step([tiny_store], [profile.model_copy(update={"validation": (found,)})])
+
+    assert after(0.05) == f"next: legodnn plan {tiny_store.path}"
+    assert "half of the plans that were tried took 44% more or less than predicted" in after(0.44)
+    assert f"next: legodnn profile {tiny_store.path} once more" in after(0.44)
 
 
 def test_json_is_the_profile_and_nothing_else(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.flatbuffer import Record, fields, read_flatbuffer
-from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
+from legodnn.runtime.tflite.flatbuffer_writer import Place, write_flatbuffer
 from legodnn.runtime.tflite.model_file import FileGraph, parse_model_file
 from legodnn.runtime.tflite.model_writer import write_model_file
 
@@ -130,3 +130,16 @@ def test_a_file_of_the_converter_that_is_written_anew_is_the_same_graph_and_comp
 
 def test_there_are_files() -> None:
     assert len(FILES) >= 5
+
+
+def test_tables_that_are_there_already_are_led_to() -> None:
+    """A file whose leaves lie behind what is written: named by places, or all by an array of them."""
+    leaf = write_flatbuffer({"byte": 7, "text": b"here"}, b"LEAF", _LEAF)
+    behind = 1024
+    place = behind + int.from_bytes(leaf[:4], "little")
+    for leaves in ([Place(place), {"long": 5}], np.array([place, place])):
+        front = write_flatbuffer({"leaf": Place(place), "leaves": leaves}, b"TEST", _SCHEMA)
+        found = read_flatbuffer(front.ljust(behind, b"\0") + leaf, b"TEST", _SCHEMA)
+        assert found["leaf"]["byte"] == found["leaves"][0]["byte"] == 7
+        assert found["leaf"]["text"] == b"here"
+        assert (found["leaves"][1]["byte"], found["leaves"][1]["long"]) in ((3, 5), (7, 0))

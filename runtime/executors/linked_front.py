@@ -1,0 +1,270 @@
+"""The front of a linked model: the part of the head that says which graphs a model has (see `linked_model`).
+
+Either each chosen option is a graph of its own, with a signature, so that it can be run and timed by itself. Or the
+chosen options, one for each segment, are joined to one graph: their tensors and operators one after another, where what
+a segment reads *is* the tensor that another one writes. TensorFlow Lite then runs the whole composition at once. It
+computes the same numbers, since the same operators run with the same weights; and it takes less time, without a call
+for each segment, and less memory, with one description of a graph instead of many and all tensors in one plan.
+
+A front is written into room at the beginning of the head. What it says leads to tables in the head behind it; only the
+indices of tensors, by which joined operators name what they read and write, are changed there.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.manifest import Manifest, Segment
+from legodnn.runtime.tflite.flatbuffer import fields
+from legodnn.runtime.tflite.flatbuffer_writer import Place, write_flatbuffer
+from legodnn.runtime.tflite.model_file import IDENTIFIER
+
+_VERSION = 3  # of the format
+_CODES, _GRAPHS, _BUFFERS = 1, 2, 4  # numbers of fields of a model
+_TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3  # of a graph; of an operator, 1 and 2 are what it reads and writes
+_BUFFER = 2  # of a tensor
+# What a front takes beyond the offsets to tables: for a model, and for each graph and each of its inputs and outputs.
+_MODEL_BYTES, _GRAPH_BYTES, _NAMED_TENSOR_BYTES = 512, 256, 64
+
+_NAMED_TENSOR = fields("name:string tensor:uint32")
+_SIGNATURE = fields(
+    "inputs:[table] outputs:[table] key:string tag:none graph:uint32", inputs=_NAMED_TENSOR, outputs=_NAMED_TENSOR
+)
+_OPERATOR = fields("code:uint32 inputs:[int32] outputs:[int32]")
+_SCHEMA = fields(
+    "version:uint32 codes:[table] graphs:[table] description:none buffers:[table] metadata_buffer:none metadata:none "
+    "signatures:[table]",
+    graphs=fields("tensors:[table] inputs:[int32] outputs:[int32] operators:[table]", operators=_OPERATOR),
+    signatures=_SIGNATURE,
+)
+NEGATION = 0  # which of a head's codes is that of the operator NEG; XNNPACK fuses it with no other
+
+
+def room_for_fronts(manifest: Manifest, graphs: Sequence[Any], buffers: int) -> int:
+    """Return a number of bytes that any front of a store fits in.
+
+    Args:
+        manifest: of the store.
+        graphs: the graphs of all options, as ai-edge-litert's schema has them.
+        buffers: the number of buffers of the head.
+    """
+    ends = len(manifest.inputs) + len(manifest.outputs)
+    named = 2 * sum(len(g.inputs) + len(g.outputs) for g in graphs) + ends
+    tables = sum(len(g.tensors) + len(g.operators) + 2 for g in graphs)
+    return _MODEL_BYTES + 2 * _GRAPH_BYTES * (1 + len(graphs)) + _NAMED_TENSOR_BYTES * named + 4 * (tables + buffers)
+
+
+def with_room(content: bytes, room: int) -> bytes:
+    """Return a head with room for a front before it: so many bytes, which a model's alignment must divide."""
+    root = room + int(struct.unpack_from("<I", content)[0])
+    return struct.pack("<I4sI", root, IDENTIFIER, room).ljust(room, b"\0") + content
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Which options a linked model has.
+
+    Attributes:
+        numbers: the options, in the order of `linked_model.linked_options`.
+        content: the bytes that the head begins with.
+        changed: places of numbers of 32 bits in the head, and what they become.
+    """
+
+    numbers: tuple[int, ...]
+    content: bytes
+    changed: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = ()
+
+    def write(self, head: Any) -> None:
+        """Write this into a writable buffer with the head."""
+        memory = np.frombuffer(head, np.uint8)
+        if len(self.content) > memory[8:12].view("<u4")[0]:
+            raise ValueError("a front is larger than the room for it")
+        memory[: len(self.content)] = np.frombuffer(self.content, np.uint8)
+        numbers = memory[: len(memory) // 4 * 4].view("<i4")
+        for places, values in self.changed:
+            numbers[places // 4] = values
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """Where the parts of one option's graph lie in a head.
+
+    Attributes:
+        place: its table.
+        tensors, operators: the tables of these.
+        buffers: numbers of the buffers of its constants.
+        inputs, outputs: indices of tensors.
+        indices: every index of a tensor that an operator reads or writes, and where it lies.
+    """
+
+    place: int
+    tensors: NDArray[np.int64]
+    operators: NDArray[np.int64]
+    buffers: tuple[int, ...]
+    inputs: NDArray[np.int32]
+    outputs: NDArray[np.int32]
+    indices: tuple[NDArray[np.int32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Fronts:
+    """Makes the fronts of one head.
+
+    Attributes:
+        head: its content, as `linked_model.link` made it.
+    """
+
+    head: mmap.mmap | bytes
+    _graphs: dict[int, _Graph] = field(default_factory=dict)
+
+    def separate(self, numbers: Sequence[int]) -> Front:
+        """Make the front of a model with a signature for each of some options, in the order in which they are given.
+
+        A signature's inputs are called x0, x1 and so on, its outputs y0, y1 and so on.
+        """
+        graphs = [self._graph(number) for number in numbers]
+        signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
+        return Front(tuple(numbers), self._content(graphs, np.array([g.place for g in graphs]), signatures))
+
+    def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
+        """Make the front of a model whose weights are packed for any composition, and for options one by one.
+
+        XNNPACK tells the packed weights of the last operator of all from those of others, though they are the same. So
+        the options that other segments may follow are there twice: as they are, and with an operator more at the end.
+
+        Args:
+            numbers: all options, in the order in which their packed weights are to lie in the file.
+            inner: those that other segments may follow.
+        """
+        chosen = [self._graph(number) for number in numbers]
+        graphs: list[Any] = [Place(g.place) for g in chosen]
+        signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
+        for graph in (self._graph(number) for number in numbers if number in inner):
+            last, new = int(graph.outputs[0]), len(graph.tensors)
+            longer = {
+                "tensors": np.append(graph.tensors, graph.tensors[last]),
+                "inputs": graph.inputs,
+                "outputs": [new],
+                "operators": [
+                    *(Place(int(place)) for place in graph.operators),
+                    {"code": NEGATION, "inputs": [last], "outputs": [new]},
+                ],
+            }
+            signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int32)))
+            graphs.append(longer)
+        return Front(tuple(numbers), self._content(chosen, graphs, signatures))
+
+    def joined(self, numbers: Sequence[int], manifest: Manifest) -> Front:
+        """Make the front of a model with one signature: a composition, whose inputs and outputs are the manifest's.
+
+        Args:
+            numbers: an option for each segment, in topological order.
+            manifest: of the store.
+        """
+        graphs = [self._graph(number) for number in numbers]
+        tensor_of: dict[str, int] = {}  # the index, in the joined graph, of every tensor between segments
+        changed, start = [], 0
+        for graph, segment in zip(graphs, manifest.segments, strict=True):
+            new = _indices_when_joined(graph, segment, tensor_of, start)
+            old, places = graph.indices
+            changed.append((places, new[old]))
+            start += len(graph.tensors)
+        ends = [np.array([tensor_of[n] for n in names], np.int32)
+                for names in ([spec.name for spec in manifest.inputs], manifest.outputs)]  # fmt: skip
+        whole = {
+            "tensors": np.concatenate([g.tensors for g in graphs]),
+            "inputs": ends[0],
+            "outputs": ends[1],
+            "operators": np.concatenate([g.operators for g in graphs]),
+        }
+        return Front(tuple(numbers), self._content(graphs, [whole], [_signature(0, *ends)]), changed)
+
+    def _content(self, chosen: Sequence[_Graph], graphs: Any, signatures: Sequence[Any]) -> bytes:
+        """Write the front of a model with these graphs, which hold what the chosen options' graphs do, and signatures.
+
+        Buffers keep their numbers, by which packed weights are found. Those of other options are empty, like the first.
+        """
+        root = self._led_to(0)
+        all_buffers = self._tables(self._field(root, _BUFFERS))
+        buffers = np.full(len(all_buffers), all_buffers[0])
+        used = [number for graph in chosen for number in graph.buffers]
+        buffers[used] = all_buffers[used]
+        codes = Place(self._led_to(self._field(root, _CODES)))
+        model = {"version": _VERSION, "codes": codes, "graphs": graphs, "buffers": buffers, "signatures": signatures}
+        return write_flatbuffer(model, IDENTIFIER, _SCHEMA)
+
+    def _graph(self, number: int) -> _Graph:
+        """Find the parts of an option's graph, unless they have been found before."""
+        if number not in self._graphs:
+            place = int(self._tables(self._field(self._led_to(0), _GRAPHS))[number])
+            tensors, operators = (self._tables(self._field(place, at)) for at in (_TENSORS, _OPERATORS))
+            read = [self._numbers(self._field(int(o), at)) for o in operators for at in (_INPUTS, _OUTPUTS)]
+            self._graphs[number] = _Graph(
+                place,
+                tensors,
+                operators,
+                tuple(self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors),
+                self._numbers(self._field(place, _INPUTS))[0],
+                self._numbers(self._field(place, _OUTPUTS))[0],
+                (np.concatenate([values for values, _ in read]), np.concatenate([places for _, places in read])),
+            )
+        return self._graphs[number]
+
+    def _number(self, place: int) -> int:
+        """Return the number at the place of a field; 0, the default, if the field is absent."""
+        return int(struct.unpack_from("<I", self.head, place)[0]) if place else 0
+
+    def _led_to(self, place: int) -> int:
+        """Return the place that the offset at another place leads to."""
+        return place + int(struct.unpack_from("<I", self.head, place)[0])
+
+    def _field(self, table: int, number: int) -> int:
+        """Return the place of a table's field; 0 if the field is absent."""
+        listed = table - int(struct.unpack_from("<i", self.head, table)[0])
+        (length,) = struct.unpack_from("<H", self.head, listed)
+        at = 4 + 2 * number
+        slot = int(struct.unpack_from("<H", self.head, listed + at)[0]) if at < length else 0
+        return table + slot if slot else 0
+
+    def _numbers(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Return the elements of the vector that a field leads to, and their places; none where there is no field."""
+        start = self._led_to(place) if place else 0
+        count = int(struct.unpack_from("<I", self.head, start)[0]) if place else 0
+        values = np.frombuffer(self.head, "<i4", count, start + 4).astype(np.int32)
+        return values, start + 4 + 4 * np.arange(count, dtype=np.int64)
+
+    def _tables(self, place: int) -> NDArray[np.int64]:
+        """Return the places of the tables in the vector that a field leads to."""
+        offsets, places = self._numbers(place)
+        return places + offsets.astype(np.uint32)
+
+
+def _indices_when_joined(graph: _Graph, segment: Segment, tensor_of: dict[str, int], start: int) -> NDArray[np.int32]:
+    """Return what each index of a graph's tensors becomes in a joined graph, and for -1, which is none, -1.
+
+    What another segment writes is read there. The tensors that this segment writes, and those inputs of the model that
+    it reads first, are entered in `tensor_of`. Its own tensors begin at `start`.
+    """
+    new = np.arange(start, start + len(graph.tensors) + 1, dtype=np.int32)
+    new[-1] = -1
+    for name, index in zip(segment.inputs, graph.inputs, strict=True):
+        new[index] = tensor_of.setdefault(name, int(new[index]))
+    for name, index in zip(segment.outputs, graph.outputs, strict=True):
+        tensor_of[name] = int(new[index])
+    return new
+
+
+def _signature(graph: int, inputs: NDArray[np.int32], outputs: NDArray[np.int32]) -> dict[str, Any]:
+    """Return the signature of a graph of the given number, whose inputs and outputs are indices of tensors."""
+    named = [
+        [{"name": f"{letter}{i}".encode(), "tensor": int(index)} for i, index in enumerate(indices)]
+        for letter, indices in (("x", inputs), ("y", outputs))
+    ]
+    return {"inputs": named[0], "outputs": named[1], "key": f"{graph}".encode(), "graph": graph}

@@ -1,0 +1,153 @@
+"""A front describes chosen options and nothing else: one by one, or joined to one graph that computes the same bits."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.capi_executor import CApiExecutor
+from legodnn.runtime.executors.linked_front import Front, Fronts
+from legodnn.runtime.executors.linked_model import link, linked_options
+from legodnn.store import Store
+from tests.runtime.probe_store import probe_store
+
+pytestmark = pytest.mark.capi
+
+
+def described(store: Store, front: Front) -> Any:
+    """The model that the head of a store describes with a front, as ai-edge-litert's schema reads it."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    head = bytearray(link(store))
+    front.write(head)
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(head, 0))
+
+
+@pytest.fixture(params=["tiny_store", "tiny_store2"])
+def store(request: pytest.FixtureRequest) -> Store:
+    found: Store = request.getfixturevalue(request.param)
+    return found
+
+
+def test_options_one_by_one_have_a_signature_each(store: Store) -> None:
+    count = len(list(linked_options(store)))
+    for numbers in ([0], [count - 1, 0], list(range(count))):
+        model = described(store, Fronts(link(store)).separate(numbers))
+        assert [s.subgraphIndex for s in model.signatureDefs] == list(range(len(numbers)))
+        for signature, graph in zip(model.signatureDefs, model.subgraphs, strict=True):
+            assert [t.tensorIndex for t in signature.inputs] == list(graph.inputs)
+            assert [t.tensorIndex for t in signature.outputs] == list(graph.outputs)
+
+
+def first_options(store: Store) -> list[int]:
+    numbers = {segment.name: number for number, (segment, _) in reversed(list(enumerate(linked_options(store))))}
+    return list(numbers.values())[::-1]
+
+
+def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_is_read(store: Store) -> None:
+    numbers = first_options(store)
+    parts = described(store, Fronts(link(store)).separate(numbers)).subgraphs
+    model = described(store, Fronts(link(store)).joined(numbers, store.manifest))
+    (graph,) = model.subgraphs
+    assert len(graph.operators) == sum(len(part.operators) for part in parts)
+    assert [len(graph.inputs), len(graph.outputs)] == [len(store.manifest.inputs), len(store.manifest.outputs)]
+    ready = {-1, *graph.inputs, *(i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer].size)}
+    ready |= {i for i, t in enumerate(graph.tensors) if model.buffers[t.buffer].data is not None}
+    for operator in graph.operators:
+        assert ready.issuperset(operator.inputs)
+        assert not ready.intersection(operator.outputs)
+        ready.update(operator.outputs)
+    assert ready.issuperset(graph.outputs)
+
+
+def test_what_other_options_hold_is_left_out(store: Store) -> None:
+    numbers = first_options(store)
+    everything = described(store, Fronts(link(store)).separate(range(len(list(linked_options(store))))))
+    chosen = described(store, Fronts(link(store)).joined(numbers, store.manifest))
+    used = {tensor.buffer for tensor in chosen.subgraphs[0].tensors}
+    assert len(chosen.buffers) == len(everything.buffers)
+    for number, (own, original) in enumerate(zip(chosen.buffers, everything.buffers, strict=True)):
+        full = (own.size, own.offset, None if own.data is None else bytes(own.data))
+        if number in used:
+            assert full == (original.size, original.offset, None if original.data is None else bytes(original.data))
+        else:
+            assert full == (0, 0, None)
+
+
+def test_a_front_that_is_larger_than_its_room_is_not_written(tiny_store: Store) -> None:
+    head = bytearray(link(tiny_store))
+    front = Fronts(bytes(head)).separate([0])
+    room = int.from_bytes(head[8:12], "little")
+    before = bytes(head)
+    with pytest.raises(ValueError, match="larger than the room"):
+        Front(front.numbers, front.content.ljust(room + 1, b"\0")).write(head)
+    assert bytes(head) == before
+
+
+@pytest.fixture(scope="module", params=["tiny_store", "tiny_store2"])
+def executor(request: pytest.FixtureRequest) -> Iterator[CApiExecutor]:
+    opened = CApiExecutor(request.getfixturevalue(request.param))
+    yield opened
+    opened.close()
+
+
+@given(st.data())
+def test_a_joined_composition_gives_the_same_bits_as_its_segments_one_by_one(
+    executor: CApiExecutor, data: st.DataObject
+) -> None:
+    manifest = executor._store.manifest
+    threads = data.draw(st.integers(1, 2))
+    choices = tuple(
+        Choice(s.name, data.draw(st.sampled_from([o.name for o in s.options])), threads) for s in manifest.segments
+    )
+    steps = executor.load(choices)
+    composed, stepwise = executor.compose(choices), executor.compose_steps({c: steps[c] for c in choices})
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    inputs = {i.name: rng.random(i.shape, np.float32) for i in manifest.inputs}
+    outputs = composed.run(inputs), stepwise.run(inputs)
+    assert [len(composed.steps), len(stepwise.steps)] == [1, len(choices)]
+    for name in manifest.outputs:
+        np.testing.assert_array_equal(outputs[0][name], outputs[1][name])
+    executor.retain(choices)
+
+
+def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one(tmp_path: Path) -> None:
+    """XNNPACK would say on stderr that they are stale, and pack them again in memory."""
+    store = probe_store(tmp_path / "convolutions", 8, 4, (8, 4), 3)
+    program = (
+        "import itertools, sys\n"
+        "from legodnn.runtime.executors.base import Choice\n"
+        "from legodnn.runtime.executors.capi_executor import CApiExecutor\n"
+        "from legodnn.store import Store\n"
+        "store = Store(sys.argv[1])\n"
+        "executor = CApiExecutor(store)\n"
+        "of_segment = [[Choice(s.name, o.name, 1) for o in s.options] for s in store.manifest.segments]\n"
+        "for choices in itertools.product(*of_segment):\n"
+        "    executor.compose(choices)\n"
+        "executor.load(list(itertools.chain(*of_segment)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(store.path)], capture_output=True, text=True, check=True)
+    assert "stale" not in done.stderr
+    assert "ERROR" not in done.stderr
+
+
+def test_a_composition_that_nothing_refers_to_is_closed(tiny_store: Store) -> None:
+    executor = CApiExecutor(tiny_store)
+    every = [tuple(Choice(s.name, o.name, 1) for s, o in zip(tiny_store.manifest.segments, options, strict=True))
+             for options in itertools.product(*(s.options for s in tiny_store.manifest.segments))]  # fmt: skip
+    kept = executor.compose(every[0])
+    for choices in every[1:]:
+        executor.compose(choices)
+    assert list(executor._joined) == [every[0]]
+    assert executor.compose(every[0]).steps[0]._model is kept.steps[0]._model  # type: ignore[attr-defined]
+    executor.close()

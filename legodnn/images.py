@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.errors import DependencyError, InputError, LegoError
+from legodnn.placement import cut_away, inside
 from legodnn.progress import Progress, no_progress
 from legodnn.tensor_spec import ImageFit, InputSpec
 
@@ -174,8 +175,9 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     height, width, channels = frame.shape
-    inner_height, inner_width = _inside(image, height, width) if frame.fit == "letterbox" else (height, width)
-    left, top = _cut_away(image, height, width) if frame.fit == "crop" else (0.0, 0.0)
+    picture, size = (image.height, image.width), (height, width)
+    inner_height, inner_width = inside(picture, size) if frame.fit == "letterbox" else size
+    left, top = cut_away(picture, size) if frame.fit == "crop" else (0.0, 0.0)
     if "transparency" in image.info:  # otherwise Pillow would look for that colour among the converted ones
         image = image.convert("RGBA")
     small = []
@@ -189,18 +191,6 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     above, before = (height - inner_height) // 2, (width - inner_width) // 2
     pixels[above : above + inner_height, before : before + inner_width] = np.stack(small, axis=-1)
     return pixels
-
-
-def _inside(image: Any, height: int, width: int) -> tuple[int, int]:
-    """Return the height and width that an image gets so that all of it lies inside."""
-    scale = min(height / image.height, width / image.width)
-    return max(1, round(image.height * scale)), max(1, round(image.width * scale))
-
-
-def _cut_away(image: Any, height: int, width: int) -> tuple[float, float]:
-    """Return how much of an image is cut away at the left (as at the right), and at the top (as at the bottom)."""
-    part = min(image.height / height, image.width / width)
-    return (image.width - width * part) / 2, (image.height - height * part) / 2
 
 
 def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint8]:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +151,49 @@ def read_images(
             pool.shutdown(cancel_futures=True)
             raise
     return pixels
+
+
+def picture_size(file: Path, error: type[LegoError]) -> tuple[int, int]:
+    """Return height and width of an image file's picture, turned as its EXIF orientation says.
+
+    Raises:
+        error: it is no image, or cannot be read.
+        DependencyError: Pillow is not installed.
+    """
+    with _opened(file, error) as image:
+        turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION), "")
+        across = any(word in turned for word in ("90", "270", "TRANS"))
+        return (image.width, image.height) if across else (image.height, image.width)
+
+
+def read_indices(file: Path, error: type[LegoError]) -> NDArray[np.uint8]:
+    """Return the values of an image file of one channel as they are, those of a palette as their numbers.
+
+    Raises:
+        error: it is no image, cannot be read, or has more channels or more than 8 bits.
+        DependencyError: Pillow is not installed.
+    """
+    with _opened(file, error) as image:
+        if image.mode not in ("1", "L", "P"):
+            raise error(f"{file} is a picture of colours ({image.mode}); a mask has one channel, of class numbers")
+        try:
+            return np.asarray(image).astype(np.uint8)
+        except OSError as e:
+            raise error(f"cannot read {file} as an image ({e}); replace or remove it") from None
+
+
+@contextmanager
+def _opened(file: Path, error: type[LegoError]) -> Iterator[Any]:
+    """Open an image file without reading its pixels."""
+    check_pillow()
+    from PIL import Image
+
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except (OSError, ValueError, Image.DecompressionBombError) as e:
+        raise error(f"cannot read {file} as an image ({e!s:.200}); replace or remove it") from None
+    with image:
+        yield image
 
 
 def check_pillow() -> None:

@@ -39,11 +39,13 @@ MAY_IMPORT = {
     "legodnn.profiler": [
         *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device", "legodnn.runtime.executors"),
     ],
+    "legodnn.blocks.importing.annotations": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.importing.tflite": ["legodnn", "legodnn.runtime.tflite", "legodnn.blocks.importing"],
     "legodnn.blocks.from_torch": ["legodnn"],
     "legodnn.blocks.zoo": ["legodnn"],
     "legodnn.blocks.importing": [
         *("legodnn", "legodnn.blocks.zoo", "legodnn.blocks.importing.tflite", "legodnn.blocks.from_torch"),
+        "legodnn.blocks.importing.annotations",
     ],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],
@@ -52,7 +54,7 @@ MAY_IMPORT = {
     ],
     "legodnn.blocks.accuracy": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.training": [
-        *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
+        *("legodnn", "legodnn.tasks", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
         *("legodnn.blocks.pruning", "legodnn.blocks.jobs", "legodnn.blocks"),
     ],
     "legodnn.blocks.export": [

@@ -27,6 +27,7 @@ from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordi
 from legodnn.tasks.anchor_boxes import found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
+from legodnn.tasks.boxes import box_problem
 from legodnn.tasks.clips import clip_accuracy
 from legodnn.tasks.key_points import coordinate_points, correct_key_points, heat_map_points
 
@@ -123,7 +124,7 @@ def check_task_labels(reading: Reading | None, data: Dataset, shapes: Sequence[t
     """
     if reading is None:
         return
-    if problem := reading.problem(shapes, 0 if isinstance(reading, ClassMap) else len(data.labels)):
+    if problem := reading.problem(shapes, len(data.labels)):
         raise DataError(f"reading {reading.kind} does not fit the model: {problem}")
     for name, split in (("training", data.train), ("validation", data.val), ("test", data.test)):
         if split.y is None or not has_labels_of_its_own(reading):
@@ -152,6 +153,8 @@ def _first_wrong(
                 if box[4] >= classes or box[4] != int(box[4]):
                     return row, f"class {box[4]:g} is none of the {classes} that the model has"
     elif isinstance(reading, HeatMaps | Coordinates):
+        if data.labels and data.labels != reading.points:
+            return 0, f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
         if y.shape[1:] != (len(reading.points), 3):
             return 0, f"points have the shape {(len(reading.points), 3)} for each image, not {y.shape[1:]}"
         limits = np.array([width, height])
@@ -162,16 +165,4 @@ def _first_wrong(
             return row, f"{reading.points[point]} at ({x:g}, {down:g}) is outside of the image's {width} x {height}"
     elif y.ndim != 1 or not np.isin(y, (0, 1)).all():
         return 0, "anomalies are labelled 0 (normal) or 1, one number for each image"
-    return None
-
-
-def box_problem(box: NDArray[Any], height: float, width: float) -> str | None:
-    """Return what is wrong with a box (left, top, right, bottom) in a picture; None if nothing is."""
-    left, top, right, bottom = (float(side) for side in box)
-    told = f"the box ({left:g}, {top:g}, {right:g}, {bottom:g})"
-    if not (left < right and top < bottom):
-        return f"{told} is empty: left, top, right, bottom must increase"
-    # Rounding may move a side by a little beyond the picture.
-    if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
-        return f"{told} is outside of the image's {width:g} x {height:g}"
     return None

@@ -48,3 +48,15 @@ def suppress(boxes: Floats, scores: Floats, classes: Indices, most_overlap: floa
         near = overlaps(boxes[best : best + 1], boxes[order])[0] > most_overlap
         order = order[~(near & (classes[order] == classes[best]))]
     return np.array(kept, np.intp)
+
+
+def box_problem(box: Floats, height: float, width: float) -> str | None:
+    """Return what is wrong with a box (left, top, right, bottom) in a picture; None if nothing is."""
+    left, top, right, bottom = (float(side) for side in box)
+    told = f"the box ({left:g}, {top:g}, {right:g}, {bottom:g})"
+    if not (left < right and top < bottom):
+        return f"{told} is empty: left, top, right, bottom must increase"
+    # Rounding may move a side by a little beyond the picture.
+    if left < -1 or top < -1 or right > width + 1 or bottom > height + 1:
+        return f"{told} is outside of the image's {width:g} x {height:g}"
+    return None

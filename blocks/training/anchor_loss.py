@@ -28,7 +28,7 @@ _IGNORED = -1.0
 def fitted_anchors(labels: AnyArray, grids: int, each: int) -> tuple[tuple[tuple[float, float], ...], ...]:
     """Return anchors that overlap the boxes of a data set well, by k-means; the largest ones for the first grid.
 
-    The first centre is the largest box, and each further one the box that those before overlap least.
+    The first centres are boxes that divide all of them, by their areas, into equal parts.
 
     Args:
         labels: boxes, shape (n, m, 5), see `legodnn.blocks.accuracy.task_metrics`.
@@ -42,10 +42,8 @@ def fitted_anchors(labels: AnyArray, grids: int, each: int) -> tuple[tuple[tuple
     sides = boxes[:, 2:4] - boxes[:, :2]
     if (different := len(np.unique(sides, axis=0))) < grids * each:
         raise DataError(f"{different} boxes of different sizes are too few for {grids * each} anchors")
-    centres = sides[sides.prod(axis=1).argmax()][None]
-    while len(centres) < grids * each:
-        farthest = _overlaps(sides, centres).max(axis=1).argmin()
-        centres = np.concatenate([centres, sides[farthest][None]])
+    by_area = sides[np.argsort(sides.prod(axis=1), kind="stable")]
+    centres = by_area[((np.arange(grids * each) + 0.5) * len(sides) / (grids * each)).astype(int)]
     for _ in range(_ROUNDS):
         nearest = _overlaps(sides, centres).argmax(axis=1)
         means = [sides[nearest == i].mean(axis=0) if (nearest == i).any() else c for i, c in enumerate(centres)]

@@ -47,9 +47,7 @@ def some_or_slow(quick: tuple[str, ...]) -> list[Any]:
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in NETWORKS]
 
 
-@pytest.mark.parametrize(
-    "name", some_or_slow(("fcn", "faster_rcnn_proposals", "faster_rcnn_boxes", "gpnd", "trn_relations"))
-)
+@pytest.mark.parametrize("name", some_or_slow(("faster_rcnn_proposals", "faster_rcnn_boxes", "gpnd", "trn_relations")))
 def test_outputs_are_of_the_shapes_that_their_reading_takes(name: str) -> None:
     make, reading = NETWORKS[name]
     model = make()
@@ -127,7 +125,7 @@ def test_full_width_networks_have_the_published_size(name: str) -> None:
         assert macs(model) / 1e9 == pytest.approx(billions, rel=1e-2)
 
 
-@pytest.mark.parametrize("name", some_or_slow(("gpnd", "trn_relations")))
+@pytest.mark.parametrize("name", some_or_slow(("gpnd",)))
 def test_networks_are_cut_pruned_and_exported(name: str) -> None:
     """Composed segments equal the undivided network, as Keras models and as files; pruned ones equal their files."""
     benchmark: Any = load("zoo")

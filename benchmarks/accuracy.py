@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from legodnn.blocks import zoo
 from legodnn.blocks.accuracy.accuracy_model import fit_measured
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
@@ -37,7 +38,6 @@ from legodnn.blocks.accuracy.summed_drops import summed_drops
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import Head

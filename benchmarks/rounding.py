@@ -31,10 +31,10 @@ import numpy as np
 
 from legodnn.array_files import write_arrays
 from legodnn.arrays import Array
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error

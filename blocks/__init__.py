@@ -9,10 +9,11 @@ This is the only room that imports Keras and TensorFlow, and it does so when a n
 package itself imports neither and changes no setting of the process. Training runs on any backend of Keras, the export
 to TensorFlow Lite needs TensorFlow.
 
-Its folders, in the order of the work: `importing` opens model and data (`from_torch` converts PyTorch modules for it),
-`channels` finds which channels belong together, `cutting` divides the model into blocks, `pruning` removes channels,
-`training` trains what is left, `export` writes TensorFlow Lite files, and `accuracy` measures compositions. `jobs` has
-parts of this done by other processes or machines. `pipeline` runs these stages one after another.
+Its folders, in the order of the work: `importing` opens model and data (`from_torch` converts PyTorch modules for it,
+`zoo` has networks to start from), `channels` finds which channels belong together, `cutting` divides the model into
+blocks, `pruning` removes channels, `training` trains what is left, `export` writes TensorFlow Lite files, and
+`accuracy` measures compositions. `jobs` has parts of this done by other processes or machines. `pipeline` runs these
+stages one after another.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from legodnn.blocks.jobs.packed import file_array, packed_bytes
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import LegoError
 from legodnn.progress import Progress, no_progress
+from legodnn.readings import READING
 
 _MOST = 32  # compositions in a job, which share the work of their first segments
 _BYTES = 2_000_000_000  # of memory that a job takes at most, besides what jobs have in common
@@ -48,6 +49,7 @@ def evaluation_work(
         "outputs": output_names(pieces),
         "metric": metric,
         "heads": [asdict(head) for head in source.heads],
+        "reading": source.reading and source.reading.model_dump(mode="json"),
         "several": isinstance(y, tuple),
         "threads": threads,
     }
@@ -68,7 +70,8 @@ def evaluating(shared: Mapping[str, Any]) -> DoesJob:
     chain = OptionChain(stages, tuple(told["outputs"]))
     labels = tuple(shared["labels"]) if told["several"] else next(iter(shared["labels"]), None)
     split = Split(images_of(shared["images"]), labels)
-    metric = metric_of(told["metric"], split, [Head(**head) for head in told["heads"]])
+    reading = told["reading"] and READING.validate_json(json.dumps(told["reading"]))
+    metric = metric_of(told["metric"], split, [Head(**head) for head in told["heads"]], reading)
     original = original_outputs(chain, split)
 
     def measure_some(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:

@@ -41,6 +41,7 @@ from legodnn.manifest import (
     TensorSpec,
     task_of,
 )
+from legodnn.readings import Reading
 from legodnn.recipe import Recipe
 from legodnn.schema import explain
 
@@ -48,6 +49,7 @@ from legodnn.schema import explain
 def store_manifest(
     recipe: Recipe,
     data: Dataset,
+    reading: Reading | None,
     pieces: Sequence[Piece],
     exported: ExportedOptions,
     accuracy: AccuracyModel,
@@ -60,6 +62,7 @@ def store_manifest(
     Args:
         recipe: what was built.
         data: the data set that was built on.
+        reading: how outputs become objects; None where that is not known.
         pieces: the segments of the model.
         exported: the exported options of every segment, the original first.
         accuracy: the accuracy model.
@@ -77,12 +80,13 @@ def store_manifest(
         for piece, losses, mean in zip(pieces, fit.losses, fit.mean_losses, strict=True)
     }
     interactions = {piece.name: rows for piece, rows in zip(pieces, fit.interactions, strict=True)}
-    return _manifest(recipe, data, pieces, options, interactions, accuracy, left_out, kept)
+    return _manifest(recipe, data, reading, pieces, options, interactions, accuracy, left_out, kept)
 
 
 def _manifest(
     recipe: Recipe,
     data: Dataset,
+    reading: Reading | None,
     pieces: Sequence[Piece],
     options: Mapping[str, Sequence[Option]],
     interactions: Mapping[str, Sequence[Sequence[float]]],
@@ -93,7 +97,12 @@ def _manifest(
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     with _valid(recipe):
         return Manifest(
-            model=ModelInfo(name=recipe.name, task=task_of(accuracy.metric), labels=data.labels),
+            model=ModelInfo(
+                name=recipe.name,
+                task=reading.task if reading else task_of(accuracy.metric),
+                labels=data.labels,
+                reading=reading,
+            ),
             inputs=(input_spec(pieces[0].inputs[0], data),),
             outputs=output_names(pieces),
             tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
@@ -128,12 +137,18 @@ def input_spec(name: str, data: Dataset) -> InputSpec:
 
 
 def check_manifest(
-    recipe: Recipe, data: Dataset, pieces: Sequence[Piece], metric: str, described: str, left_out: Mapping[str, str]
+    recipe: Recipe,
+    data: Dataset,
+    reading: Reading | None,
+    pieces: Sequence[Piece],
+    metric: str,
+    described: str,
+    left_out: Mapping[str, str],
 ) -> None:
     """Check that the manifest at the end of a build will be valid, whatever is measured.
 
     Args:
-        recipe, data, pieces, left_out: see `store_manifest`.
+        recipe, data, reading, pieces, left_out: see `store_manifest`.
         metric: the metric's name.
         described: what the metric is measured on.
 
@@ -161,7 +176,7 @@ def check_manifest(
         accuracy = AccuracyModel(
             metric=metric, data=described, original=1.0, link=link, error=0.0, samples=recipe.samples
         )
-    _manifest(recipe, data, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
+    _manifest(recipe, data, reading, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
 
 
 @contextmanager

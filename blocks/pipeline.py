@@ -105,7 +105,9 @@ def build(
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
-                manifest = store_manifest(recipe, source.data, pieces, options, accuracy, fit, found, kept)
+                manifest = store_manifest(
+                    recipe, source.data, source.reading, pieces, options, accuracy, fit, found, kept
+                )
                 write_store(path, work, manifest)
                 work.remove()
     return Store(path)

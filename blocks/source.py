@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from legodnn.blocks.accuracy.chance import Rating, check_above_chance, outputs_of, rate_original
 from legodnn.blocks.accuracy.metrics import Metric, distilled_heads, metric_of
+from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.labels import check_classes
 from legodnn.blocks.importing.models import data_and_model, makes_classifier
 from legodnn.progress import Progress, no_progress
+from legodnn.readings import Reading
 from legodnn.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class BuildSource:
         model: the original, as one flat graph in float32.
         metric: rates the outputs of compositions.
         heads: how training compares each output with the original's.
+        reading: how outputs become objects: the recipe's, or the one that the heads mean; None where they mean none.
         val: the validation images that compositions are measured on.
         described: what `val` is, for messages and the manifest.
     """
@@ -36,6 +39,7 @@ class BuildSource:
     model: keras.Model
     metric: Metric
     heads: Sequence[Head]
+    reading: Reading | None
     val: Split
     described: str
 
@@ -70,13 +74,17 @@ def open_source(recipe: Recipe, progress: Progress = no_progress) -> BuildSource
     """
     data, model = data_and_model(recipe, progress)
     check_classes(model, data, recipe.metric)
-    heads = distilled_heads(recipe.metric, data, model, makes_classifier(recipe.model))
+    shapes = [tuple(output.shape[1:]) for output in model.outputs]
+    check_task_labels(recipe.reading, data, shapes)
+    heads = distilled_heads(recipe.metric, data, model, makes_classifier(recipe.model), recipe.reading)
+    reading = recipe.reading or reading_of(heads, shapes, len(data.labels))
     val = data.val.first(recipe.evaluated_images)
     return BuildSource(
         data=data,
         model=model,
-        metric=metric_of(recipe.metric, data.val, heads),
+        metric=metric_of(recipe.metric, data.val, heads, reading),
         heads=heads,
+        reading=reading,
         val=val,
         described=f"{data.name}, {len(val)} validation images" + ("" if val.y is not None else " without labels"),
     )

@@ -24,7 +24,8 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing", "blocks/importing/tflite", "blocks/from_torch", "blocks/jobs"],
+    ["blocks/importing", "blocks/importing/annotations", "blocks/importing/tflite"],
+    ["blocks/from_torch", "blocks/zoo", "blocks/jobs"],
 ]
 ON_DEVICE = [
     ["runtime/whole_models", "runtime/serving"],
@@ -35,7 +36,7 @@ ON_DEVICE = [
     ["runtime/planning/solver"],
     ["runtime/device", "runtime/tflite"],
 ]
-COMMON_BOTTOM = ["legodnn"]
+COMMON_BOTTOM = ["legodnn/tasks", "legodnn"]
 
 WIDTH, MARGIN, GAP, PAD = 1180, 20, 12, 10
 LINE, SMALL_LINE, TITLE_LINE = 16, 15, 20

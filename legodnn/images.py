@@ -18,9 +18,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.errors import DependencyError, InputError, LegoError
+from legodnn.placement import cut_away, inside
 from legodnn.progress import Progress, no_progress
 from legodnn.tensor_spec import ImageFit, InputSpec
 
@@ -152,6 +153,49 @@ def read_images(
     return pixels
 
 
+def picture_size(file: Path, error: type[LegoError]) -> tuple[int, int]:
+    """Return height and width of an image file's picture, turned as its EXIF orientation says.
+
+    Raises:
+        error: it is no image, or cannot be read.
+        DependencyError: Pillow is not installed.
+    """
+    with _opened(file, error) as image:
+        turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION), "")
+        across = any(word in turned for word in ("90", "270", "TRANS"))
+        return (image.width, image.height) if across else (image.height, image.width)
+
+
+def read_indices(file: Path, error: type[LegoError]) -> NDArray[np.uint8]:
+    """Return the values of an image file of one channel as they are, those of a palette as their numbers.
+
+    Raises:
+        error: it is no image, cannot be read, or has more channels or more than 8 bits.
+        DependencyError: Pillow is not installed.
+    """
+    with _opened(file, error) as image:
+        if image.mode not in ("1", "L", "P"):
+            raise error(f"{file} is a picture of colours ({image.mode}); a mask has one channel, of class numbers")
+        try:
+            return np.asarray(image).astype(np.uint8)
+        except OSError as e:
+            raise error(f"cannot read {file} as an image ({e}); replace or remove it") from None
+
+
+@contextmanager
+def _opened(file: Path, error: type[LegoError]) -> Iterator[Any]:
+    """Open an image file without reading its pixels."""
+    check_pillow()
+    from PIL import Image
+
+    try:
+        image = Image.open(file, formats=_FORMATS)
+    except (OSError, ValueError, Image.DecompressionBombError) as e:
+        raise error(f"cannot read {file} as an image ({e!s:.200}); replace or remove it") from None
+    with image:
+        yield image
+
+
 def check_pillow() -> None:
     """Raise DependencyError unless Pillow is installed."""
     try:
@@ -174,8 +218,9 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     height, width, channels = frame.shape
-    inner_height, inner_width = _inside(image, height, width) if frame.fit == "letterbox" else (height, width)
-    left, top = _cut_away(image, height, width) if frame.fit == "crop" else (0.0, 0.0)
+    picture, size = (image.height, image.width), (height, width)
+    inner_height, inner_width = inside(picture, size) if frame.fit == "letterbox" else size
+    left, top = cut_away(picture, size) if frame.fit == "crop" else (0.0, 0.0)
     if "transparency" in image.info:  # otherwise Pillow would look for that colour among the converted ones
         image = image.convert("RGBA")
     small = []
@@ -189,18 +234,6 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     above, before = (height - inner_height) // 2, (width - inner_width) // 2
     pixels[above : above + inner_height, before : before + inner_width] = np.stack(small, axis=-1)
     return pixels
-
-
-def _inside(image: Any, height: int, width: int) -> tuple[int, int]:
-    """Return the height and width that an image gets so that all of it lies inside."""
-    scale = min(height / image.height, width / image.width)
-    return max(1, round(image.height * scale)), max(1, round(image.width * scale))
-
-
-def _cut_away(image: Any, height: int, width: int) -> tuple[float, float]:
-    """Return how much of an image is cut away at the left (as at the right), and at the top (as at the bottom)."""
-    part = min(image.height / height, image.width / width)
-    return (image.width - width * part) / 2, (image.height - height * part) / 2
 
 
 def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import StoreError
+from legodnn.readings import Reading
 from legodnn.schema import (
     LEAST_KNOT,
     MOST_BYTES,
@@ -188,11 +189,19 @@ class AccuracyModel(Schema):
 
 
 class ModelInfo(Schema):
-    """What the model is for."""
+    """What the model is for.
+
+    Attributes:
+        name: the model's name.
+        task: classification, action, segmentation, detection, pose, anomaly, or other.
+        labels: the names of classes, in the order of their numbers.
+        reading: how outputs become objects (`legodnn.tasks.decode`); None where that is not known.
+    """
 
     name: Name
     task: Name
     labels: Many[Text] = Field(default=(), max_length=MOST_LABELS)
+    reading: Reading | None = None
 
 
 def task_of(metric: str) -> str:
@@ -254,6 +263,10 @@ class Manifest(Schema):
         described = [t.name for t in self.tensors]
         if sorted(described) != sorted(ready - {i.name for i in self.inputs}):
             raise ValueError("`tensors` must describe exactly the tensors that segments write")
+        if reading := self.model.reading:
+            shapes = [self.specs[name].shape for name in self.outputs]
+            if problem := reading.problem(shapes, len(self.model.labels)):
+                raise ValueError(f"the model's outputs cannot be read as it says: {problem}")
         return self
 
     @property

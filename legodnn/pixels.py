@@ -53,6 +53,13 @@ class Scaling:
             x /= np.array(self.std, np.float32)
         return x
 
+    def pixels(self, x: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the pixels, uint8, that a model's input was made of, shape (..., channels): what scaling undoes."""
+        low, high = self.range
+        scaled = x * np.array(self.std or (1.0,)) + np.array(self.mean or (0.0,))
+        pixels: NDArray[np.uint8] = np.clip(np.rint((scaled - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+        return pixels
+
     def problem(self, channels: int) -> str | None:
         """Return what is wrong with this scaling for images of so many channels; None if nothing is."""
         for name, values in (("mean", self.mean), ("std", self.std)):

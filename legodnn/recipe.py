@@ -25,6 +25,7 @@ from typing_extensions import Self
 
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
+from legodnn.readings import Reading
 from legodnn.schema import MOST_INT, MOST_LOSS, MOST_PATH, MOST_SEGMENTS, Many, Schema, explain
 from legodnn.tensor_spec import ImageFit, PixelNumber
 from legodnn.toml import read_toml
@@ -103,6 +104,9 @@ class Recipe(Schema):
         metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
             `legodnn.blocks.accuracy.metrics`. None stands for the metric that fits labels and outputs, and without
             labels for agreement with the original.
+        reading: what outputs hold, see `legodnn.readings`: boxes around anchors, heat maps of key points, and so on. It
+            decides on the metric and on the form of labels (`legodnn.blocks.accuracy.task_metrics`), and the store has
+            it, so that devices can decode and draw what was found. Scores of classes need none.
         samples: number of random compositions that are evaluated to fit and test the accuracy model. Up to half as many
             come on top, which plans are likely to choose.
         evaluated_images: the most validation images that compositions are evaluated on.
@@ -141,6 +145,7 @@ class Recipe(Schema):
     max_blocks: Annotated[int, Field(gt=0, le=MOST_SEGMENTS)] = 16
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     metric: RecipePlace | None = None
+    reading: Reading | None = None
     samples: Annotated[int, Field(ge=6, le=MOST_INT)] = 120
     evaluated_images: Annotated[int, Field(ge=10, le=MOST_INT)] = 2000
     calibration_images: Annotated[int, Field(gt=0, le=MOST_INT)] = 128
@@ -209,4 +214,4 @@ def with_tuples(value: Any) -> Any:
     """Return a value of a TOML document or flag with tuples in place of lists, as recipes have them."""
     if isinstance(value, dict):
         return {key: with_tuples(below) for key, below in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value

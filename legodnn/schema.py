@@ -130,10 +130,10 @@ def read_document(path: Path, schema: type[SchemaT], version: str, error: type[L
         error: the file is unreadable, no regular file, too large, no JSON, of another version, or does not fit.
     """
     content = read_regular(path, MOST_BYTES_OF_DOCUMENT, error, remedy)
-    return parse_document(decode(content, path, error, remedy), str(path), schema, version, error, remedy)
+    return parse_document(utf8_text(content, path, error, remedy), str(path), schema, version, error, remedy)
 
 
-def decode(content: bytes, path: Path, error: type[LegoError], remedy: str) -> str:
+def utf8_text(content: bytes, path: Path, error: type[LegoError], remedy: str) -> str:
     """Return the text of a document.
 
     Raises:

@@ -15,8 +15,8 @@ from legodnn.files import is_folder, read_regular, sha256_bytes, sha256_file
 from legodnn.manifest import MANIFEST, STORE_VERSION, Manifest, Option
 from legodnn.schema import (
     MOST_BYTES_OF_DOCUMENT,
-    decode,
     parse_document,
+    utf8_text,
 )
 
 _REMEDY = "build the store again with `legodnn build`, or copy it again from where it was built"
@@ -44,7 +44,7 @@ class Store:
         if not os.path.lexists(file):
             raise StoreError(f"{self.path} is not a store: it has no {MANIFEST}; {_REMEDY}")
         content = read_regular(file, MOST_BYTES_OF_DOCUMENT, StoreError, _REMEDY, within=self.path)
-        text = decode(content, file, StoreError, _REMEDY)
+        text = utf8_text(content, file, StoreError, _REMEDY)
         self.id: str = sha256_bytes(content)
         self.manifest: Manifest = parse_document(text, str(file), Manifest, STORE_VERSION, StoreError, _REMEDY)
         self._seen: dict[Option, tuple[int, ...]] = {}

@@ -109,3 +109,7 @@ class InputSpec(TensorSpec):
     def from_pixels(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Return the input that pixels, 0 to 255, shape (..., channels), make: scaled, and of this type."""
         return self.from_numbers(self.scaling(pixels))
+
+    def to_pixels(self, x: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the pixels that an input of this type was made of, shape (..., channels); see `from_pixels`."""
+        return self.scaling.pixels(self.to_numbers(x))

@@ -8,7 +8,7 @@ from typing import Any
 
 from legodnn.errors import LegoError
 from legodnn.files import read_regular
-from legodnn.schema import decode
+from legodnn.schema import utf8_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +31,7 @@ def read_toml(path: Path, error: type[LegoError], remedy: str) -> dict[str, Any]
     Raises:
         error: the file is unreadable, no regular file, too large, or not TOML.
     """
-    text = decode(read_regular(path, MOST_BYTES_OF_TOML, error, remedy), path, error, remedy)
+    text = utf8_text(read_regular(path, MOST_BYTES_OF_TOML, error, remedy), path, error, remedy)
     for number, line in enumerate(text.splitlines(), start=1):
         if line.count(".") > MOST_DOTS:
             raise error(f"{path}: line {number} has more than {MOST_DOTS} dots; divide it; {remedy}")

@@ -60,8 +60,8 @@ from legodnn.schema import (
     Schema,
     Threads,
     check_extent,
-    decode,
     explain,
+    utf8_text,
 )
 from legodnn.toml import read_toml
 from legodnn.units import parse_memory
@@ -189,7 +189,7 @@ def read_trace(path: str | Path) -> list[Budget]:
     """
     remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
     content = read_regular(Path(path), MOST_BYTES_OF_DOCUMENT, WorkloadError, remedy)
-    text = decode(content, Path(path), WorkloadError, remedy)
+    text = utf8_text(content, Path(path), WorkloadError, remedy)
     check_extent(text, str(path), WorkloadError, remedy)
     try:
         entries = json.loads(text)

@@ -20,6 +20,7 @@ ROOMS = ("blocks", "profiler", "runtime")
 # Every room, and the other rooms that its modules may import. `legodnn` stands for the modules that all rooms share.
 MAY_IMPORT = {
     "legodnn": [],
+    "legodnn.tasks": ["legodnn"],
     "legodnn.runtime.tflite": ["legodnn"],
     "legodnn.runtime.device": ["legodnn"],
     "legodnn.runtime.executors": ["legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device"],
@@ -30,7 +31,7 @@ MAY_IMPORT = {
         *("legodnn", "legodnn.runtime.device", "legodnn.runtime.executors", "legodnn.runtime.planning"),
         "legodnn.runtime.governing",
     ],
-    "legodnn.runtime.feeds": ["legodnn", "legodnn.runtime"],
+    "legodnn.runtime.feeds": ["legodnn", "legodnn.tasks", "legodnn.runtime"],
     "legodnn.runtime.serving": ["legodnn", "legodnn.runtime", "legodnn.runtime.governing", "legodnn.runtime.feeds"],
     "legodnn.runtime.whole_models": [
         *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.executors", "legodnn.runtime.feeds"),
@@ -38,17 +39,22 @@ MAY_IMPORT = {
     "legodnn.profiler": [
         *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.device", "legodnn.runtime.executors"),
     ],
+    "legodnn.blocks.importing.annotations": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.importing.tflite": ["legodnn", "legodnn.runtime.tflite", "legodnn.blocks.importing"],
     "legodnn.blocks.from_torch": ["legodnn"],
-    "legodnn.blocks.importing": ["legodnn", "legodnn.blocks.importing.tflite", "legodnn.blocks.from_torch"],
+    "legodnn.blocks.zoo": ["legodnn"],
+    "legodnn.blocks.importing": [
+        *("legodnn", "legodnn.blocks.zoo", "legodnn.blocks.importing.tflite", "legodnn.blocks.from_torch"),
+        "legodnn.blocks.importing.annotations",
+    ],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],
     "legodnn.blocks.pruning": [
         *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
     ],
-    "legodnn.blocks.accuracy": ["legodnn", "legodnn.blocks.importing"],
+    "legodnn.blocks.accuracy": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.training": [
-        *("legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
+        *("legodnn", "legodnn.tasks", "legodnn.blocks.importing", "legodnn.blocks.channels", "legodnn.blocks.cutting"),
         *("legodnn.blocks.pruning", "legodnn.blocks.jobs", "legodnn.blocks"),
     ],
     "legodnn.blocks.export": [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from legodnn.blocks.importing import zoo
+from legodnn.blocks import zoo
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 from keras import layers  # isort: skip

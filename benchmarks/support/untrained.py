@@ -52,7 +52,7 @@ def model(name: str) -> keras.Model:
     """
     import keras
 
-    from legodnn.blocks.importing.zoo import resnet18, vgg16
+    from legodnn.blocks.zoo import resnet18, vgg16
 
     keras.utils.set_random_seed(0)
     if name == "resnet50":

@@ -106,7 +106,8 @@ def _constant(outputs: Sequence[Array], of: Sequence[Any]) -> list[Array]:
         of: outputs or labels to take the mean of. Where these do not have as many values as the output, the mean of the
             output is taken.
     """
-    sources = [np.reshape(y, o.shape) if np.size(y) == o.size else o for o, y in zip(outputs, of, strict=True)]
+    pairs = zip(outputs, of if len(of) == len(outputs) else outputs, strict=True)  # boxes are labels of several outputs
+    sources = [np.reshape(y, o.shape) if np.size(y) == o.size else o for o, y in pairs]
     means = [np.asarray(source, np.float64).mean(axis=0) for source in sources]
     return [np.broadcast_to(mean, o.shape).astype(o.dtype) for o, mean in zip(outputs, means, strict=True)]
 

@@ -4,7 +4,8 @@ A metric is called with the model's outputs and the labels, and returns a number
 no labels, the undivided original's outputs stand in for them. Every metric here then says how far a composition agrees
 with the original: the share of equal classes, the overlap of equal regions, or one minus the relative squared error.
 
-`importing.heads` decides what outputs and labels mean; `chance` checks that a metric tells a model from noise.
+`importing.heads` decides what outputs and labels mean, unless a recipe says it (`task_metrics`); `chance` checks that a
+metric tells a model from noise.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import Array
+from legodnn.blocks.accuracy.task_metrics import has_labels_of_its_own, task_metric
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import MEASURES, Head, heads_of
 from legodnn.errors import DataError
 from legodnn.printable import shown
+from legodnn.readings import Reading
 from legodnn.user_function import call_user, user_function
 
 Metric = Callable[[Sequence[Array], Any], float]
@@ -72,13 +75,14 @@ def r2(outputs: Sequence[Array], labels: Any) -> float:
     return _mean(_r2, outputs, labels)
 
 
-def metric_of(name: str | None, val: Split, heads: Sequence[Head]) -> Metric:
+def metric_of(name: str | None, val: Split, heads: Sequence[Head], reading: Reading | None = None) -> Metric:
     """Return the metric of this name, or without a name the one that fits labels and outputs.
 
     Args:
         name: one of `heads.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
         val: the validation images, whose labels outputs are compared with.
         heads: how the model's outputs are read, by `distilled_heads`.
+        reading: the recipe's; without a name, its metric is returned if it has one (see `task_metrics`).
 
     Raises:
         DataError: there is no such metric.
@@ -86,6 +90,8 @@ def metric_of(name: str | None, val: Split, heads: Sequence[Head]) -> Metric:
     if name is not None and name not in MEASURES:
         remedy = f"a metric is one of {', '.join(MEASURES)}, or module:function"
         return _own(name, user_function(name, DataError, remedy))
+    if name is None and (metric_of_task := task_metric(reading, val)):
+        return metric_of_task
     parts = [_part(head, val.y is not None) for head in heads]
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
@@ -96,7 +102,9 @@ def metric_of(name: str | None, val: Split, heads: Sequence[Head]) -> Metric:
     return metric
 
 
-def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> list[Head]:
+def distilled_heads(
+    name: str | None, data: Dataset, model: keras.Model, classifier: bool = False, reading: Reading | None = None
+) -> list[Head]:
     """Return how training compares each output with the original's: as the metric reads the output.
 
     A metric of the user's own does not say how it reads outputs; then they are read as they are without labels.
@@ -106,10 +114,14 @@ def distilled_heads(name: str | None, data: Dataset, model: keras.Model, classif
         data: the data set.
         model: the model that gives the outputs.
         classifier: see `heads.heads_of`.
+        reading: the recipe's. Boxes, key points and anomalies are read out of numbers, so as numbers they are compared.
 
     Raises:
         DataError: labels and outputs do not fit together.
     """
+    if name is None and has_labels_of_its_own(reading):
+        unlabelled = replace(data, labels=(), val=Split(data.val.x, None))
+        return [Head("numbers", "r2", head.scale) for head in heads_of(model, unlabelled)]
     if name is None or name in MEASURES:
         return heads_of(model, data, name, classifier)
     return heads_of(model, replace(data, val=Split(data.val.x, None)), None, classifier)

@@ -75,7 +75,8 @@ def compose_pieces(
     Returns:
         Every interface tensor by name, the inputs included.
     """
-    tensors = dict(inputs)
+    # Keras refuses arrays beside tensors, as a segment reads them that takes the model's input and an interface.
+    tensors = {name: keras.ops.convert_to_tensor(x) for name, x in inputs.items()}
     for piece in pieces:
         model = (models or {}).get(piece.name)
         tensors.update(zip(piece.outputs, piece.run(tensors, model), strict=True))
@@ -113,7 +114,7 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
 
     Example: in a ResNet-18 every residual block is a block.
 
-            >>> from legodnn.blocks.importing.zoo import resnet18
+            >>> from legodnn.blocks.zoo import resnet18
             >>> pieces = extract(resnet18(width=0.1))
             >>> [piece.name for piece in pieces]
             ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']

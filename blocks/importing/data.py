@@ -5,6 +5,7 @@ Where they come from is told by `data_sources`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,3 +73,31 @@ class Dataset:
         """Height, width and channels of every image."""
         height, width, channels = self.train.x.shape[1:]
         return height, width, channels
+
+
+# Which shares of a data set without parts are for reporting and for choices.
+SHARES = {"test": 0.2, "val": 0.15}
+
+
+def divided(whole: Split, seed: int, shares: Mapping[str, float], rows: int = 1) -> dict[str, Split]:
+    """Shuffle and divide a data set.
+
+    Args:
+        whole: the data set.
+        seed: of the order.
+        shares: what is taken off, by name.
+        rows: so many rows in a row stay together.
+
+    Returns:
+        A part of each share by name, and the rest as `train`.
+    """
+    count = len(whole) // rows
+    order, parts = np.random.default_rng(seed).permutation(count), {}
+    order = (order[:, None] * rows + np.arange(rows)).ravel()
+    start, share = 0, 0.0
+    for name in shares:
+        share += shares[name]
+        end = round(count * share) * rows
+        parts[name] = whole.take(order[start:end])
+        start = end
+    return {"train": whole.take(order[start:]), **parts}

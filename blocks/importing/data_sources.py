@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,21 @@ from numpy.typing import NDArray
 
 from legodnn.array_files import read_arrays
 from legodnn.arrays import Array
+from legodnn.blocks.importing.annotations.clips import read_clips
+from legodnn.blocks.importing.annotations.coco import read_coco
+from legodnn.blocks.importing.annotations.masks import read_masks
+from legodnn.blocks.importing.annotations.normality import read_normality
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_dataset
+from legodnn.blocks.importing.annotations.points import read_points
+from legodnn.blocks.importing.annotations.voc import read_voc
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
-from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
-from legodnn.images import Frame, read_images
+from legodnn.images import Frame
 from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 from legodnn.progress import Progress, no_progress
+from legodnn.readings import ClassScores
 from legodnn.recipe import Recipe
 from legodnn.tensor_spec import ImageFit
 from legodnn.user_function import call_user, user_function
@@ -32,10 +39,17 @@ from legodnn.user_function import call_user, user_function
 log = logging.getLogger("legodnn.blocks")
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_KINDS = ("digits", "cifar10", "images", "npz")
-_SOURCES = "digits, cifar10, cifar10:DIR, images:DIR, npz:FILE or module:function"
+# Folders of annotated images, and how they are read: names of classes and labelled parts.
+_ANNOTATED: dict[str, Callable[[Path, Frame], tuple[tuple[str, ...], dict[str, AnnotatedPart]]]] = {
+    "masks": read_masks,
+    "voc": read_voc,
+    "coco": read_coco,
+    "points": read_points,
+}
+_FOLDERS = ("images", *_ANNOTATED, "one_class", "clips")
+_KINDS = ("digits", "cifar10", *_FOLDERS, "npz")
+_SOURCES = f"digits, cifar10, cifar10:DIR, {', '.join(f'{kind}:DIR' for kind in _FOLDERS)}, npz:FILE or module:function"
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
-_SHARES = {"test": 0.2, "val": 0.15}
 _LEAST_IMAGES = 10
 
 
@@ -48,6 +62,7 @@ def load_data(
     progress: Progress = no_progress,
     fit: ImageFit = "stretch",
     fill: int = 0,
+    frames: int = 1,
 ) -> Dataset:
     """Load a data set.
 
@@ -58,6 +73,8 @@ def load_data(
             - `images:DIR`: a folder with one subfolder of images for each class, or with images alone, which then have
               no labels; or a folder of two or three such folders, called train, val and test. A split without a folder
               is taken from train.
+            - `masks:DIR`, `voc:DIR`, `coco:DIR`, `points:DIR`, `one_class:DIR`, `clips:DIR`: folders of annotated
+              images, see the modules of `annotations`.
             - `npz:FILE`: arrays x and perhaps y, or x_train, x_val, x_test and perhaps y_train, ... Images of type
               uint8 are pixels; others are taken as the model's input.
             - `module:function`: a function that is called without arguments and returns a `Dataset`. Its module is
@@ -68,6 +85,7 @@ def load_data(
         channels: of images from folders: 1 (gray), 3 (RGB) or 4 (RGBA).
         progress: shows how far a large folder of images has been read.
         fit, fill: how images from folders are brought to that size (see `legodnn.images.Frame`).
+        frames: taken of each clip.
 
     Raises:
         DataError: the source is unknown, a file cannot be read, or there are too few images.
@@ -75,15 +93,19 @@ def load_data(
     """
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     kind, _, place = source.partition(":")
+    frame = Frame((*size, channels), fit, fill)
     readers: dict[str, Callable[[], Dataset]] = {
         "digits": lambda: _digits(seed, size, scaling),
         "cifar10": lambda: _cifar10(Path(place) if place else None, seed, scaling),
-        "images": lambda: _images(
-            Path(place), seed, Frame((*size, channels), fit, fill), scaling or Scaling(), progress
+        "images": lambda: _images(Path(place), seed, frame, scaling or Scaling(), progress),
+        **dict.fromkeys(
+            (*_ANNOTATED, "one_class", "clips"),
+            lambda: _annotated(kind, Path(place), seed, frame, scaling or Scaling(), progress, frames),
         ),
         "npz": lambda: _npz(Path(place), seed, scaling or Scaling()),
     }
-    if (not place and kind in ("images", "npz")) or (place and kind == "digits") or (not place and kind not in readers):
+    needs_place = kind in (*_FOLDERS, "npz")
+    if (not place and (needs_place or kind not in readers)) or (place and kind == "digits"):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
     data = readers[kind]() if kind in readers else _function(source, scaling)
     for key, name in _SPLITS.items():
@@ -114,7 +136,8 @@ def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progre
     height, width, channels = shape if len(shape) == 3 else (None, None, None)
     size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
     fit, fill = recipe.input_fit, recipe.input_fill
-    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill)
+    frames = recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1
+    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, frames)
 
 
 def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None:
@@ -127,18 +150,6 @@ def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None
             raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")
     if not isinstance(split.x, Pixels) and not np.isfinite(split.x).all():
         raise DataError(f"{source}: some {name} images hold NaN or infinity")
-
-
-def _split(whole: Split, seed: int, **shares: float) -> dict[str, Split]:
-    """Shuffle and divide a data set: return a part of each share by name, and the rest as `train`."""
-    order, parts = np.random.default_rng(seed).permutation(len(whole)), {}
-    start, share = 0, 0.0
-    for name in shares:
-        share += shares[name]
-        end = round(len(whole) * share)
-        parts[name] = whole.take(order[start:end])
-        start = end
-    return {"train": whole.take(order[start:]), **parts}
 
 
 def _dataset(name: str, labels: tuple[str, ...], parts: Mapping[str, Split], scaling: Scaling) -> Dataset:
@@ -162,7 +173,7 @@ def _digits(seed: int, size: tuple[int, int], scaling: Scaling | None) -> Datase
     small = (raw.images[..., None] * (255 / 16)).astype(np.float32)
     scaled = keras.ops.image.resize(small, size, interpolation="bilinear")
     whole = Split(_scaled("digits", keras.ops.convert_to_numpy(scaled), scaling), raw.target.astype(np.int64))
-    return _dataset("digits", tuple("0123456789"), _split(whole, seed, **_SHARES), scaling)
+    return _dataset("digits", tuple("0123456789"), divided(whole, seed, SHARES), scaling)
 
 
 def _cifar10(folder: Path | None, seed: int, scaling: Scaling | None) -> Dataset:
@@ -171,7 +182,7 @@ def _cifar10(folder: Path | None, seed: int, scaling: Scaling | None) -> Dataset
     whole, test = (
         Split(_scaled("cifar10", pixels, scaling), labels.reshape(-1).astype(np.int64)) for pixels, labels in found
     )
-    return _dataset("cifar10", CIFAR10_LABELS, {**_split(whole, seed, val=0.1), "test": test}, scaling)
+    return _dataset("cifar10", CIFAR10_LABELS, {**divided(whole, seed, {"val": 0.1}), "test": test}, scaling)
 
 
 def _images(root: Path, seed: int, frame: Frame, scaling: Scaling, progress: Progress) -> Dataset:
@@ -183,18 +194,20 @@ def _images(root: Path, seed: int, frame: Frame, scaling: Scaling, progress: Pro
     for name in [name for name in folders if name != "train"]:
         found[name] = class_folders(folders[name], DataError, classes)
     _warn_of_empty_classes(root, found.values(), classes)
-    files = [file for part in found.values() for file in part.files]
-    pixels = Pixels(read_images(files, frame, DataError, progress), scaling)
-    parts: dict[str, Split] = {}
-    start = 0
-    for name, part in found.items():
-        rows = np.arange(start, start + len(part.files))
-        parts[name] = Split(pixels.take(rows), np.array(part.numbers, np.int64) if classes else None)
-        start += len(part.files)
-    from_train = {name: share for name, share in _SHARES.items() if name not in found}
-    divided = _split(parts["train"], seed, **from_train)
-    given = {name: _split(parts[name], seed)["train"] for name in found if name != "train"}  # shuffled, whole
-    return replace(_dataset(root.name, classes, {**divided, **given}, scaling), fit=frame.fit, fill=frame.fill)
+    parts = {
+        name: AnnotatedPart(part.files, np.array(part.numbers, np.int64) if classes else None)
+        for name, part in found.items()
+    }
+    return annotated_dataset(root, classes, parts, frame, scaling, seed, progress)
+
+
+def _annotated(
+    kind: str, root: Path, seed: int, frame: Frame, scaling: Scaling, progress: Progress, frames: int
+) -> Dataset:
+    if kind == "one_class":
+        return annotated_dataset(root, (), read_normality(root, seed), frame, scaling, seed, progress)
+    classes, parts = read_clips(root, frames) if kind == "clips" else _ANNOTATED[kind](root, frame)
+    return annotated_dataset(root, classes, parts, frame, scaling, seed, progress, frames if kind == "clips" else 1)
 
 
 def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
@@ -212,7 +225,7 @@ def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
         return Split(Pixels(x, scaling) if x.dtype == np.uint8 else as_input(x, scaling), y)
 
     if "x" in arrays:
-        parts = _split(part(""), seed, **_SHARES)
+        parts = divided(part(""), seed, SHARES)
     elif missing := [f"x_{name}" for name in _SPLITS if f"x_{name}" not in arrays]:
         raise DataError(f"{path} holds neither x nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}")
     else:

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from legodnn.blocks.importing import zoo
+from legodnn.blocks import zoo
 from legodnn.errors import ModelError
 from legodnn.user_function import user_module
 

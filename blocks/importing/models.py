@@ -16,8 +16,8 @@ import keras
 import numpy as np
 
 from legodnn.arrays import ImageShape, Shape
+from legodnn.blocks import zoo
 from legodnn.blocks.from_torch.module import is_torch
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import data_of, is_own_data
 from legodnn.blocks.importing.front import scales_pixels
@@ -53,7 +53,7 @@ def open_model(
 
     Args:
         spec: one of
-            - `vgg16`, `resnet18`, `resnet20`, `resnet56`: models of `legodnn.blocks.importing.zoo`;
+            - `vgg16`, `resnet18`, `resnet20`, `resnet56`: models of `legodnn.blocks.zoo`;
             - a name in keras.applications, such as `MobileNetV2`;
             - the path of a `.keras`, `.h5` or `.hdf5` file of a whole model; code in it is not run;
             - the path of a `.tflite` file, whose operators become layers (`legodnn.blocks.importing.tflite`);

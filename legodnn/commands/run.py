@@ -41,7 +41,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         epilog="examples:\n"
         "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --memory 10MB\n"
         "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json\n"
-        "  legodnn run stores/mymodel --input photos --save classes.csv",
+        "  legodnn run stores/mymodel --input photos --save classes.csv --draw found",
     )
     parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
     parser.add_list(
@@ -74,6 +74,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         help="keep what the models gave: an .npz of all outputs, as MODEL/OUTPUT, or a .csv of each input's class; "
         "of a trace, for each budget",
     )
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        metavar="FOLDER",
+        help="write a picture of each input there, with what was found: boxes, areas, key points, classes, scores "
+        "(needs Pillow)",
+    )
     parser.add_argument("--report", metavar="FOLDER", help="write report.html and plot.svg there (needs matplotlib)")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")
     parser.add_argument("--live", action="store_true", help="show a table while it runs (needs rich)")
@@ -83,6 +90,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the inputs under each budget, and print a table."""
+    from legodnn.runtime.feeds.drawings import Drawings
     from legodnn.runtime.feeds.live import LiveTable
     from legodnn.runtime.feeds.predictions import Predictions
     from legodnn.runtime.feeds.replay import replay
@@ -109,11 +117,19 @@ def run(args: argparse.Namespace) -> int:
         predictions = Predictions(args.save, manifests, inputs) if args.save else None
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
-        keep = predictions.keep if predictions else None
-        steps = replay(runtime, inputs, budgets, live, no_progress if live else progress(), keep)
+        drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
+        keepers = [kept.keep for kept in (predictions, drawings) if kept]
+
+        def keep(*what: Any) -> None:
+            for each in keepers:
+                each(*what)
+
+        steps = replay(runtime, inputs, budgets, live, no_progress if live else progress(), keep if keepers else None)
     if predictions:
         predictions.write()
         log.info("predictions: %s", args.save)
+    if drawings:
+        log.info("pictures: %s", args.draw)
     if args.report:
         from legodnn.runtime.feeds.report import write_report
 

@@ -44,8 +44,8 @@ class Predictions:
         self._path, self._manifests, self._inputs = path, manifests, inputs
         self._kept: dict[tuple[int, str, int], Mapping[str, AnyArray]] = {}
 
-    def keep(self, budget: int, model: str, number: int, outputs: Mapping[str, AnyArray]) -> None:
-        """Keep the outputs by name of a model for one of its inputs, under a budget; both are counted from 0."""
+    def keep(self, budget: int, model: str, number: int, x: object, outputs: Mapping[str, AnyArray]) -> None:
+        """Keep the outputs by name of a model for one of its inputs, `x`, under a budget; both are counted from 0."""
         self._kept[budget, model, number] = outputs
 
     def write(self) -> None:

@@ -9,6 +9,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -60,8 +61,9 @@ class Step(Schema):
 
 # Is called after every inference with the runtime and, by model, the milliseconds of its inferences under this budget.
 Watch = Callable[[Runtime, Mapping[str, Sequence[float]]], None]
-# Is called after every inference: with the number of the budget, the model, the number of the input, and the outputs.
-Keep = Callable[[int, str, int, Mapping[str, AnyArray]], None]
+# Is called after every inference: with the number of the budget, the model, the number of the input, the input itself,
+# and the outputs.
+Keep = Callable[[int, str, int, Any, Mapping[str, AnyArray]], None]
 
 
 def replay(
@@ -133,7 +135,7 @@ def _measure(
     runtime: Runtime,
     inputs: Mapping[str, Inputs],
     watch: Watch | None,
-    keep: Callable[[str, int, Mapping[str, AnyArray]], None] | None,
+    keep: Callable[[str, int, Any, Mapping[str, AnyArray]], None] | None,
 ) -> dict[str, MeasuredModel]:
     """Run every input through every model that is not suspended; the models take turns."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
@@ -144,12 +146,13 @@ def _measure(
             if i >= len(inputs[name].x):
                 continue
             start = time.perf_counter_ns()
-            outputs = runtime.run(name, inputs[name].x[i]).outputs
+            x = inputs[name].x[i]
+            outputs = runtime.run(name, x).outputs
             times[name].append((time.perf_counter_ns() - start) / 1e6)
             if watch:
                 watch(runtime, times)
             if keep:
-                keep(name, i, outputs)
+                keep(name, i, x, outputs)
             labels = inputs[name].y
             if labels is not None and len(outputs) == 1:
                 ((output, values),) = outputs.items()

@@ -47,6 +47,7 @@ max_blocks = 5
 min_share = 0.0
 samples = 12
 metric = "r2"
+reading = {kind = "anchor_boxes", anchors = [[[10, 13.5], [16, 30]], [[33, 23]]]}
 evaluated_images = 100
 calibration_images = 64
 seed = 7

@@ -242,3 +242,13 @@ def test_a_users_metric_that_gives_no_number_is_refused(
     with pytest.raises(DataError, match=message.replace("MINE", module)):
         metric_for(f"{module}:{name}", data, model)([np.zeros((2, 5), np.float32)], None)
     assert [head.kind for head in distilled_heads(f"{module}:half", data, model)] == ["classes"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_mean_iou_is_what_scikit_learn_gives(seed: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    truth, found = rng.integers(0, 4, (3, 5, 6)), rng.integers(0, int(rng.integers(1, 6)), (3, 5, 6))
+    occurring = np.union1d(truth, found)
+    expected = metrics.jaccard_score(truth.ravel(), found.ravel(), labels=occurring, average="macro")
+    assert mean_iou([scores(found, 6)], truth) == pytest.approx(expected, abs=1e-12)

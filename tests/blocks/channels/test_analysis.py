@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 
 
 def conv(filters: int, name: str, **options: Any) -> keras.layers.Layer:

@@ -12,9 +12,9 @@ import keras
 import pytest
 from keras import layers
 
+from legodnn.blocks import zoo
 from legodnn.blocks.cutting.draw import draw_model
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import calls
 
 SVG = "{http://www.w3.org/2000/svg}"

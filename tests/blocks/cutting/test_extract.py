@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract, output_names
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import alone, as_list, macs
 from tests.blocks.random_graphs import Ramp
 

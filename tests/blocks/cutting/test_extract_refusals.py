@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from legodnn.blocks import zoo
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 from legodnn.errors import ModelError
 
 

@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from legodnn.blocks import zoo
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, check_converted, check_convertible, convert
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.pruning.prune import descendant

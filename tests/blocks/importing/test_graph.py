@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from legodnn.blocks.importing import zoo
+from legodnn.blocks import zoo
 from legodnn.blocks.importing.graph import calls, live_after, macs, rebuild, submodel
 from legodnn.blocks.importing.opening import functional
 from legodnn.errors import ModelError

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.importing import zoo
+from legodnn.blocks import zoo
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.models import applications, data_and_model, model_of, open_model
 from legodnn.errors import DataError, ModelError

@@ -123,7 +123,7 @@ def test_compositions_are_measured_by_jobs_as_they_are_here(tmp_path: Path, labe
             options[piece.name].append(Exported(sparsity, "float32", 1, 1, many, many, runner))
     split = Split(X, np.arange(30) % 10 if labelled else None)
     data = Dataset("made up", (), split, split, split)
-    source = BuildSource(data, None, top1, [Head("classes", "top1", "linear")], split, "made up")
+    source = BuildSource(data, None, top1, [Head("classes", "top1", "linear")], None, split, "made up")
     chain = OptionChain([Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces])
     asked: list[OptionNumbers] = [c for c in np.ndindex(*chain.sizes)]
     work = evaluation_work(source, None, pieces, options, 2)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.pruning.merging import Clusters, merge_channels, nearest_kept, pull_together
 from legodnn.blocks.pruning.surgery import remove

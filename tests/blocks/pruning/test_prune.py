@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from legodnn.blocks import zoo
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import ModelError
 from tests.blocks.random_graphs import NO_SHRINKING, Ramp, conv, small_model

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import full_widths, removed_ids, width_costs, widths_at

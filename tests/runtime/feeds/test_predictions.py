@@ -51,6 +51,7 @@ def test_what_a_csv_cannot_hold_is_refused_before_anything_runs(tiny_store: Stor
     with pytest.raises(InputError, match=r"saved as .npz \(all outputs\) or .csv"):
         Predictions(tmp_path / "p.txt", {}, {})
     document = tiny_store.manifest.model_dump(by_alias=True)
+    document["model"]["reading"] = None
     document["tensors"] = tuple(t | {"shape": (4, 4, 3)} if t["name"] == "head" else t for t in document["tensors"])
     with pytest.raises(InputError, match=r"tiny gives \(4, 4, 3\), and a .csv has one class"):
         Predictions(tmp_path / "p.csv", {"tiny": Manifest.model_validate(document)}, {})

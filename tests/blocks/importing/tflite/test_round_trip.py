@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.importing.tflite.graph import graph_of
 from tests.benchmarks.scripts import load

@@ -50,6 +50,9 @@ public final class Manifest {
         name = model.name("name");
         task = model.name("task");
         labels = model.has("labels") ? model.strings("labels", Bounds.LABELS) : Collections.<String>emptyList();
+        if (model.has("reading")) {
+            model.any("reading"); // how outputs become objects, which is left to the application here
+        }
         model.end();
         inputs = inputs(document);
         outputs = document.names("outputs", 1, Bounds.TENSORS);

@@ -1,4 +1,4 @@
-"""The zoo's models take their arguments, and published weights fit or are refused by name."""
+"""The zoo's classifiers take their arguments, and published weights fit or are refused by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from legodnn.blocks.importing import zoo
+from legodnn.blocks import zoo
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.errors import ModelError
 

@@ -1,0 +1,99 @@
+"""Boxes of COCO's JSON files: one `.json` beside the images that it names.
+
+It lies in the whole folder, or there is one in each of train, val and test. Classes
+are the categories in the order of their ids. Annotations of crowds are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from legodnn.blocks.importing.annotations.boxes import TrueBox, boxes_part
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders
+from legodnn.errors import DataError
+from legodnn.images import Frame
+
+log = logging.getLogger("legodnn.blocks")
+
+
+def read_coco(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, AnnotatedPart]]:
+    """Return the names of the classes, in their order, and each part with boxes.
+
+    Args:
+        root: the folder.
+        frame: what pictures are brought to.
+
+    Raises:
+        DataError: a file is missing or is none of COCO's, or a box does not fit its picture; with file and annotation.
+    """
+    documents = {part: _document(folder) for part, folder in part_folders(root).items()}
+    names: dict[int, str] = {}
+    for file, document in documents.values():
+        for category in document["categories"]:
+            if names.setdefault(category["id"], category["name"]) != category["name"]:
+                raise DataError(f"{file}: category {category['id']} is {category['name']}, and another in another file")
+    classes = tuple(names[number] for number in sorted(names))
+    if len(set(classes)) < len(classes):
+        raise DataError(f"{root}: two categories have the same name")
+    return classes, {
+        part: boxes_part(_boxes(file, document, names), classes, frame) for part, (file, document) in documents.items()
+    }
+
+
+def _document(folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    """Return the one JSON file of a folder, and what of its content is needed, checked."""
+    files = sorted(folder.glob("*.json"))
+    if len(files) != 1:
+        raise DataError(f"{folder} holds {len(files)} .json files; it must hold the one of its images")
+    try:
+        document = json.loads(files[0].read_bytes())
+    except OSError as e:
+        raise DataError(f"cannot read {files[0]}: {e.strerror or e}") from None
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{files[0]} is no JSON: {e}") from None
+    wanted: dict[str, dict[str, type | tuple[type, ...]]] = {
+        "categories": {"id": int, "name": str},
+        "images": {"id": int, "file_name": str},
+        "annotations": {"image_id": int, "category_id": int, "bbox": list},
+    }
+    for part, fields in wanted.items():
+        entries = document.get(part) if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            raise DataError(f"{files[0]} has no list {part}, as COCO's files have")
+        for number, entry in enumerate(entries):
+            for field, kind in fields.items():
+                if not isinstance(entry, dict) or not isinstance(entry.get(field), kind):
+                    raise DataError(f"{files[0]}: {part}[{number}] has no {field}, or one of another type")
+    return files[0], document
+
+
+def _boxes(file: Path, document: Mapping[str, Any], names: Mapping[int, str]) -> dict[Path, list[TrueBox]]:
+    """Return the boxes of each picture, those without any included."""
+    pictures: dict[int, Path] = {}
+    for number, image in enumerate(document["images"]):
+        path = file.parent / image["file_name"]
+        if not path.resolve().is_relative_to(file.parent.resolve()) or not path.is_file():
+            raise DataError(f"{file}: images[{number}] names {image['file_name']}, which is not beside it")
+        pictures[image["id"]] = path
+    boxes: dict[Path, list[TrueBox]] = {path: [] for path in pictures.values()}
+    crowds = 0
+    for number, annotation in enumerate(document["annotations"]):
+        where = f"{file}: annotations[{number}]"
+        if annotation.get("iscrowd"):
+            crowds += 1
+            continue
+        if annotation["image_id"] not in pictures or annotation["category_id"] not in names:
+            raise DataError(f"{where} is of an image or a category that the file does not have")
+        sides = annotation["bbox"]
+        if len(sides) != 4 or not all(isinstance(side, int | float) for side in sides):
+            raise DataError(f"{where}: bbox is x, y, width and height, not {sides!r:.60}")
+        x, y, width, height = sides
+        box = TrueBox((x, y, x + width, y + height), names[annotation["category_id"]], where)
+        boxes[pictures[annotation["image_id"]]].append(box)
+    if crowds:
+        log.warning("%s: %d boxes of crowds are left out", file, crowds)
+    return boxes

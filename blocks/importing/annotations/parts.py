@@ -1,0 +1,81 @@
+"""From annotated image files to a data set: pictures are brought to the model's size, and missing parts are taken off.
+
+The readers beside this module find files and labels; places of labels are moved as their pictures are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
+from legodnn.errors import DataError
+from legodnn.folders import split_folders
+from legodnn.images import Frame, picture_size, read_images
+from legodnn.pixels import Pixels, Scaling
+from legodnn.placement import Placement, placed
+from legodnn.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedPart:
+    """A part of a data set: files, and a label for each in the same order, or None where there are no labels."""
+
+    files: tuple[Path, ...]
+    labels: NDArray[Any] | None
+
+
+def part_folders(root: Path) -> dict[str, Path]:
+    """Return the folders train, val and test by these names, or the whole folder as train; DataError if it is none."""
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder")
+    return split_folders(root, DataError) or {"train": root}
+
+
+def placement_of(file: Path, frame: Frame) -> Placement:
+    """Return how a picture lies in the model's input; DataError if it is none."""
+    height, width, _ = frame.shape
+    return placed(picture_size(file, DataError), (height, width), frame.fit)
+
+
+def annotated_dataset(
+    root: Path,
+    classes: tuple[str, ...],
+    parts: Mapping[str, AnnotatedPart],
+    frame: Frame,
+    scaling: Scaling,
+    seed: int,
+    progress: Progress,
+    rows: int = 1,
+) -> Dataset:
+    """Read the pictures of parts, shuffle them, and take val and test from train where they are missing.
+
+    Args:
+        root: the folder, whose name the data set has.
+        classes: the names of the classes.
+        parts: by name: train, and perhaps val and test.
+        frame: what pictures are brought to.
+        scaling: what becomes of pixels.
+        seed: of shuffling.
+        progress: shows how far a large number of pictures has been read.
+        rows: so many rows in a row stay together, as the frames of a clip.
+    """
+    files = [file for part in parts.values() for file in part.files]
+    if not files:
+        raise DataError(f"{root} holds no annotated images")
+    pixels = Pixels(read_images(files, frame, DataError, progress), scaling)
+    found: dict[str, Split] = {}
+    start = 0
+    for name, part in parts.items():
+        found[name] = Split(pixels.take(np.arange(start, start + len(part.files))), part.labels)
+        start += len(part.files)
+    missing = {name: share for name, share in SHARES.items() if name not in found}
+    whole = divided(found.pop("train"), seed, missing, rows)
+    whole |= {name: divided(part, seed, {}, rows)["train"] for name, part in found.items()}
+    data = Dataset(root.name, classes, whole["train"], whole["val"], whole["test"], scaling)
+    return replace(data, fit=frame.fit, fill=frame.fill)

@@ -1,0 +1,75 @@
+"""Key points of a table: `points.csv` beside the images that it names, in the folder or in each of train, val and test.
+
+Its header is `image` and, for each point, NAME_x and NAME_y: pixels of the picture; both are empty where a point is not
+known. Points that a crop cuts away are not known.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from legodnn.arrays import Floats
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placement_of
+from legodnn.errors import DataError
+from legodnn.images import Frame, picture_size
+
+_TABLE = "points.csv"
+
+
+def read_points(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, AnnotatedPart]]:
+    """Return the names of the points, in their order, and each part with labels of shape (n, points, 3).
+
+    Args:
+        root: the folder.
+        frame: what pictures are brought to.
+
+    Raises:
+        DataError: a table is missing or has another header, or a point is outside of its picture; with file and line.
+    """
+    tables = {part: _table(folder / _TABLE, frame) for part, folder in part_folders(root).items()}
+    names = {points for points, _ in tables.values()}
+    if len(names) > 1:
+        raise DataError(f"{root}: the tables of its parts have different points")
+    return names.pop(), {part: found for part, (_, found) in tables.items()}
+
+
+def _table(file: Path, frame: Frame) -> tuple[tuple[str, ...], AnnotatedPart]:
+    try:
+        rows = list(csv.reader(file.read_text("utf-8").splitlines(), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        raise DataError(f"cannot read {file}: {e}") from None
+    header = rows[0] if rows else []
+    names = tuple(column.removesuffix("_x") for column in header[1::2])
+    if not names or header != ["image", *(f"{name}_{axis}" for name in names for axis in "xy")]:
+        found = ",".join(header)
+        raise DataError(f"{file}, line 1: the header is image, NAME_x, NAME_y, ... for each point, not {found:.200}")
+    files, labels = [], []
+    for line, row in enumerate(rows[1:], start=2):
+        if row:
+            files.append(file.parent / row[0])
+            labels.append(_label(f"{file}, line {line}", files[-1], row, names, frame))
+    return names, AnnotatedPart(tuple(files), np.array(labels).reshape(len(labels), len(names), 3))
+
+
+def _label(where: str, file: Path, row: list[str], names: tuple[str, ...], frame: Frame) -> Floats:
+    if len(row) != 1 + 2 * len(names):
+        raise DataError(f"{where} has {len(row)} columns, the header {1 + 2 * len(names)}")
+    height, width = picture_size(file, DataError)
+    label = np.zeros((len(names), 3))
+    for point, name in enumerate(names):
+        texts = row[1 + 2 * point : 3 + 2 * point]
+        if texts == ["", ""]:
+            continue
+        try:
+            x, y = map(float, texts)
+        except ValueError:
+            raise DataError(f"{where}: {name} is at ({', '.join(texts)}), which are not two numbers") from None
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise DataError(f"{where}: {name} is at ({x:g}, {y:g}), outside of the image's {width} x {height}")
+        place = placement_of(file, frame).into_input(np.array([x, y]))
+        if (place >= 0).all() and (place <= (frame.shape[1], frame.shape[0])).all():
+            label[point] = [*place, 1]
+    return label

@@ -1,0 +1,59 @@
+"""`legodnn run --draw` writes a picture of every input, by model and budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn import Store
+from legodnn.errors import InputError, StoreError
+from legodnn.profile import Profile, default_path
+from legodnn.runtime.feeds.drawings import Drawings
+from legodnn.runtime.feeds.inputs import Inputs
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def read_as(path: Path, reading: dict[str, object] | None) -> Store:
+    """Change the reading of a store."""
+    document = json.loads((path / "manifest.json").read_text())
+    document["model"]["reading"] = reading
+    (path / "manifest.json").write_text(json.dumps(document))
+    return Store(path)
+
+
+def test_run_draws_a_picture_of_every_input(store_copy: Path, tiny_store: Store, tmp_path: Path) -> None:
+    from legodnn.cli import main
+
+    store = read_as(store_copy, {"kind": "class_scores"})
+    profile = Profile.load(default_path(tiny_store.path)).model_copy(update={"store_id": store.id})
+    profile.save(default_path(store.path))
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(np.full((24, 24), 200, np.uint8)).save(tmp_path / "photos" / name)
+    out = tmp_path / "found"
+    command = ["run", str(store.path), "--input", str(tmp_path / "photos"), "--draw", str(out)]
+    assert main(command) == 0
+    assert sorted(str(file.relative_to(out)) for file in out.rglob("*.png")) == ["copy/0001_a.png", "copy/0002_b.png"]
+    with Image.open(out / "copy" / "0001_a.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (324, 324, 3)  # 12 x 12, enlarged
+    assert (pixels[-1] == 200).all()
+    assert (pixels[:16, :8] == 0).any()
+    (tmp_path / "trace.json").write_text("[{}, {}]")
+    assert main([*command, "--trace", str(tmp_path / "trace.json")]) == 0
+    assert (out / "2" / "copy" / "0002_b.png").is_file()
+
+
+def test_what_cannot_be_drawn_is_refused_before_anything_runs(store_copy: Path, tmp_path: Path) -> None:
+    store, inputs = read_as(store_copy, None), {"tiny": Inputs(np.zeros((1, 12, 12, 1), np.float32))}
+    with pytest.raises(StoreError, match="does not say how its outputs are read"):
+        Drawings(tmp_path, {"tiny": store}, inputs, several=False)
+    document = json.loads((store.path / "manifest.json").read_text())
+    document["model"]["reading"], document["inputs"][0]["layout"] = {"kind": "class_scores"}, "plain"
+    (store.path / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="tiny does not take one picture"):
+        Drawings(tmp_path, {"tiny": Store(store.path)}, inputs, several=False)

@@ -234,8 +234,8 @@ def line_through(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
 
     Example:
 
-        >>> line_through([1.0, 2.0, 3.0, 4.0], [1.4, 2.2, 9.0, 3.8])
-        (0.8, 0.6)
+        >>> line_through([1.0, 2.0, 3.0, 4.0], [1.75, 2.5, 9.0, 4.0])
+        (0.75, 1.0)
     """
     xs, ys = np.array(x[-_LINE_POINTS:]), np.array(y[-_LINE_POINTS:])
     if xs.max() < _LEAST_SPREAD * xs.min():

@@ -7,7 +7,7 @@ in `_SOURCES`, and in the table in docs/build.md. The checks that `load_data` ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.array_files import read_arrays
-from legodnn.arrays import Array
+from legodnn.arrays import Array, Shape
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
-from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split, by_name
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
 from legodnn.images import Frame, read_images
@@ -48,6 +48,7 @@ def load_data(
     progress: Progress = no_progress,
     fit: ImageFit = "stretch",
     fill: int = 0,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Dataset:
     """Load a data set.
 
@@ -59,7 +60,8 @@ def load_data(
               no labels; or a folder of two or three such folders, called train, val and test. A split without a folder
               is taken from train.
             - `npz:FILE`: arrays x and perhaps y, or x_train, x_val, x_test and perhaps y_train, ... Images of type
-              uint8 are pixels; others are taken as the model's input.
+              uint8 are pixels; others are taken as the model's input. For a model of several inputs the arrays of
+              each have its name in place of x.
             - `module:function`: a function that is called without arguments and returns a `Dataset`. Its module is
               looked for in the current folder too.
         seed: the seed by which images are shuffled and divided.
@@ -68,6 +70,7 @@ def load_data(
         channels: of images from folders: 1 (gray), 3 (RGB) or 4 (RGBA).
         progress: shows how far a large folder of images has been read.
         fit, fill: how images from folders are brought to that size (see `legodnn.images.Frame`).
+        inputs: the names and shapes of what the model takes, if that is not one image.
 
     Raises:
         DataError: the source is unknown, a file cannot be read, or there are too few images.
@@ -81,16 +84,28 @@ def load_data(
         "images": lambda: _images(
             Path(place), seed, Frame((*size, channels), fit, fill), scaling or Scaling(), progress
         ),
-        "npz": lambda: _npz(Path(place), seed, scaling or Scaling()),
+        "npz": lambda: _npz(Path(place), seed, scaling or Scaling(), inputs),
     }
     if (not place and kind in ("images", "npz")) or (place and kind == "digits") or (not place and kind not in readers):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
+    if inputs and kind in ("digits", "cifar10", "images"):
+        raise DataError(
+            f"{source} gives images, the model takes {listed_inputs(inputs)}: give npz:FILE with an array for each, "
+            "or module:function"
+        )
     data = readers[kind]() if kind in readers else _function(source, scaling)
+    shapes = {name: x.shape[1:] for name, x in by_name(data.train.x, "").items()}
     for key, name in _SPLITS.items():
-        _check(source, name, getattr(data, key), data.image_shape)
-    if problem := data.scaling.problem(data.image_shape[-1]):
-        raise DataError(f"{source}: input_{problem}")
+        _check(source, name, getattr(data, key), shapes)
+    for shape in shapes.values():
+        if is_picture(shape) and (problem := data.scaling.problem(shape[-1])):
+            raise DataError(f"{source}: input_{problem}")
     return data
+
+
+def is_picture(shape: Sequence[int | None]) -> bool:
+    """Whether an input of this shape takes images: with height, width and channels."""
+    return len(shape) == 3
 
 
 def is_own_data(source: str) -> bool:
@@ -98,35 +113,61 @@ def is_own_data(source: str) -> bool:
     return source.partition(":")[0] not in _KINDS
 
 
-def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progress = no_progress) -> Dataset:
-    """Load the data set that a recipe asks for, with images as the recipe's model takes them.
+def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress: Progress = no_progress) -> Dataset:
+    """Load the data set that a recipe asks for, with inputs as the recipe's model takes them.
 
     Args:
         recipe: its size and scaling hold. Without `input_range`, `input_mean` and `input_std` the data set's own
             scaling holds; where one of the three is given, the others are (0, 1), 0 and 1.
-        shape: the shape of the model's input, which decides on channels, and on height and width where the recipe gives
-            none.
+        inputs: the shapes of the model's inputs by name. That of one image decides on channels, and on height and width
+            where the recipe gives none.
         progress: see `load_data`.
     """
+    inputs = inputs or {}
+    if recipe_scales(recipe) and inputs and not any(map(is_picture, inputs.values())):
+        raise DataError(
+            f"{recipe.model} takes {listed_inputs(inputs)}, which is no image: leave out input_range, input_mean and "
+            "input_std"
+        )
     scaling = None
-    if recipe.input_range or recipe.input_mean or recipe.input_std:
+    if recipe_scales(recipe):
         scaling = Scaling(recipe.input_range or (0.0, 1.0), recipe.input_mean or (), recipe.input_std or ())
-    height, width, channels = shape if len(shape) == 3 else (None, None, None)
+    shapes = tuple(inputs.values())
+    one_image = len(shapes) == 1 and is_picture(shapes[0])
+    height, width, channels = shapes[0] if one_image else (None, None, None)
     size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
     fit, fill = recipe.input_fit, recipe.input_fill
-    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill)
+    others = None if one_image else inputs
+    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, others)
 
 
-def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None:
+def recipe_scales(recipe: Recipe) -> bool:
+    """Whether a recipe says how pixels become a model's input."""
+    return bool(recipe.input_range or recipe.input_mean or recipe.input_std)
+
+
+def listed_inputs(inputs: Mapping[str, Shape]) -> str:
+    """Return the shapes of inputs for messages, with the names where there are several."""
+    if len(inputs) == 1:
+        return str(next(iter(inputs.values())))
+    return ", ".join(f"{name} of shape {shape}" for name, shape in inputs.items())
+
+
+def _check(source: str, name: str, split: Split, shapes: Mapping[str, Shape]) -> None:
     if len(split) < _LEAST_IMAGES:
         raise DataError(f"{source} leaves only {len(split)} {name} images; at least {_LEAST_IMAGES} are needed")
-    if split.x.shape[1:] != shape or split.x.dtype != np.float32:
-        raise DataError(f"{source}: {name} images are {split.x.dtype} {split.x.shape[1:]}, not float32 {shape}")
+    arrays = by_name(split.x, next(iter(shapes)))
+    if list(arrays) != list(shapes):
+        raise DataError(f"{source}: the {name} inputs are {', '.join(arrays)}, not {', '.join(shapes)}")
+    for key, x in arrays.items():
+        what = f"{name} images" if len(shapes) == 1 else f"{name} values of {key!r}"
+        if x.shape[1:] != shapes[key] or x.dtype != np.float32:
+            raise DataError(f"{source}: {what} are {x.dtype} {x.shape[1:]}, not float32 {shapes[key]}")
+        if not isinstance(x, Pixels) and not np.isfinite(x).all():
+            raise DataError(f"{source}: some {what} hold NaN or infinity")
     for y in split.y if isinstance(split.y, tuple) else [] if split.y is None else [split.y]:
         if len(y) != len(split):
             raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")
-    if not isinstance(split.x, Pixels) and not np.isfinite(split.x).all():
-        raise DataError(f"{source}: some {name} images hold NaN or infinity")
 
 
 def _split(whole: Split, seed: int, **shares: float) -> dict[str, Split]:
@@ -197,27 +238,42 @@ def _images(root: Path, seed: int, frame: Frame, scaling: Scaling, progress: Pro
     return replace(_dataset(root.name, classes, {**divided, **given}, scaling), fit=frame.fit, fill=frame.fill)
 
 
-def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
+def _npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape] | None) -> Dataset:
     arrays = read_arrays(path, DataError, "it must be an .npz file without objects")
+    names = list(inputs) if inputs and len(inputs) > 1 else ["x"]
+
+    def one(name: str) -> PixelArrays:
+        x = arrays[name]
+        if not inputs and (x.ndim != 4 or not len(x)):
+            raise DataError(f"{path}: {name} has shape {x.shape}, not (images, height, width, channels)")
+        if x.ndim == 0:
+            raise DataError(f"{path}: {name} is a single value; it must have a row for every example")
+        if x.dtype.kind not in "biuf":
+            raise DataError(f"{path}: {name} holds {x.dtype}, not numbers")
+        if not is_picture(x.shape[1:]):  # on a device, too, these are taken as they are
+            return np.ascontiguousarray(x, np.float32)
+        return Pixels(x, scaling) if x.dtype == np.uint8 else as_input(x, scaling)
 
     def part(suffix: str) -> Split:
-        x, y = arrays[f"x{suffix}"], arrays.get(f"y{suffix}")
-        if x.ndim != 4 or not len(x):
-            raise DataError(f"{path}: x{suffix} has shape {x.shape}, not (images, height, width, channels)")
-        if x.dtype.kind not in "biuf":
-            raise DataError(f"{path}: x{suffix} holds {x.dtype}, not numbers")
+        found = {name: one(f"{name}{suffix}") for name in names}
+        x = found["x"] if names == ["x"] else SeveralInputs(found)
+        y = None if "y" in names else arrays.get(f"y{suffix}")
         if y is not None and (y.ndim == 0 or len(y) != len(x)):
-            raise DataError(f"{path}: x{suffix} holds {len(x)} images, y{suffix} has shape {y.shape}")
-        y = y.astype(np.int64) if y is not None and y.dtype.kind in "iu" else y
-        return Split(Pixels(x, scaling) if x.dtype == np.uint8 else as_input(x, scaling), y)
+            raise DataError(f"{path}: {names[0]}{suffix} holds {len(x)} images, y{suffix} has shape {y.shape}")
+        return Split(x, y.astype(np.int64) if y is not None and y.dtype.kind in "iu" else y)
 
-    if "x" in arrays:
+    if all(name in arrays for name in names):
         parts = _split(part(""), seed, **_SHARES)
-    elif missing := [f"x_{name}" for name in _SPLITS if f"x_{name}" not in arrays]:
-        raise DataError(f"{path} holds neither x nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}")
+    elif missing := [f"{name}_{key}" for key in _SPLITS for name in names if f"{name}_{key}" not in arrays]:
+        whole = next(name for name in names if name not in arrays)
+        raise DataError(
+            f"{path} holds neither {whole} nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}"
+        )
     else:
-        parts = {name: part(f"_{name}") for name in _SPLITS}
-    _warn_of_other_range(path, parts["train"].x, scaling)
+        parts = {key: part(f"_{key}") for key in _SPLITS}
+    for x in by_name(parts["train"].x, "x").values():
+        if is_picture(x.shape[1:]):
+            _warn_of_other_range(path, x, scaling)
     return _dataset(path.stem, (), parts, scaling)
 
 

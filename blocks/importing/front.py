@@ -26,17 +26,17 @@ _MOVING = frozenset(
 _FAINT = 1 / 16
 
 
-def scales_pixels(model: keras.Model) -> bool:
-    """Whether a model of one image begins by scaling pixels from 0 to 255.
+def scales_pixels(model: keras.Model, image: Tensor) -> bool:
+    """Whether a model begins by scaling pixels from 0 to 255 in one of its inputs.
 
     That is so if it scales or shifts its input, and values from 0 to 1 would then be almost alike: of a scale of 1/255
     they are, of the mean and the deviation of images from 0 to 1 they are not.
 
     Args:
         model: a Functional model of one flat graph.
+        image: the input.
     """
-    (image,) = model.inputs
-    first = _front(model)
+    first = _front(model, image)
     if not any(call.kind in _SCALING for call in first):
         return False
     front = submodel([image], first[-1].outputs, "front")
@@ -55,7 +55,7 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     image = model.inputs[0]
     if len(model.inputs) > 1 or len(image.shape) != 4 or None not in image.shape[1:3] or image.shape[3] is None:
         return model
-    resizing = next((call for call in _front(model) if isinstance(call.operation, keras.layers.Resizing)), None)
+    resizing = next((call for call in _front(model, image) if isinstance(call.operation, keras.layers.Resizing)), None)
     if resizing is None or resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
         return model
     height, width = resizing.outputs[0].shape[1:3]
@@ -78,9 +78,9 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _front(model: keras.Model) -> list[LayerCall]:
-    """Return the calls that read the first input one after another, as long as they only scale or move its values."""
-    order, end, found = calls(model), model.inputs[0], list[LayerCall]()
+def _front(model: keras.Model, image: Tensor) -> list[LayerCall]:
+    """Return the calls that read an input one after another, as long as they only scale or move its values."""
+    order, end, found = calls(model), image, list[LayerCall]()
     while not any(t is end for t in model.outputs):
         readers = [call for call in order if any(t is end for t in call.inputs)]
         if len(readers) != 1 or len(readers[0].inputs) != 1:

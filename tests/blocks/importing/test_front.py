@@ -50,7 +50,8 @@ def model_with(front: Callable[[Any], Any]) -> keras.Model:
 @pytest.mark.parametrize("name", FRONTS)
 def test_a_front_that_scales_pixels_is_told_from_one_that_scales_images(name: str) -> None:
     front, wanted = FRONTS[name]
-    assert scales_pixels(model_with(front)) is wanted
+    model = model_with(front)
+    assert scales_pixels(model, model.inputs[0]) is wanted
 
 
 def test_the_first_operators_of_a_file_count_as_well() -> None:
@@ -58,7 +59,8 @@ def test_the_first_operators_of_a_file_count_as_well() -> None:
         kernel = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 3, 4)), tf.float32)
         return tf.nn.conv2d(tf.math.abs((x - tf.constant([103.9, 116.8, 123.7])) * 0.017), kernel, 1, "SAME")
 
-    assert scales_pixels(graph_of(converted(function, (1, 8, 8, 3)), "f"))
+    model = graph_of(converted(function, (1, 8, 8, 3)), "f")
+    assert scales_pixels(model, model.inputs[0])
 
 
 def opened(tmp_path: Path, front: Callable[[Any], Any], **settings: Any) -> Any:
@@ -92,7 +94,7 @@ def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested:
     opened = functional(model)
     assert [t.shape for t in opened.inputs] == [(None, 12, 12, 1)]
     assert opened.output_names == ["scores"]
-    assert scales_pixels(opened)
+    assert scales_pixels(opened, opened.inputs[0])
     x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
     np.testing.assert_allclose(opened(x), model(x)["scores"], atol=1e-5)
 

@@ -1,7 +1,8 @@
-"""What a model does first with its image: scaling pixels, or resizing images of any size.
+"""What a model does first with its image: augmenting it, scaling pixels, or resizing images of any size.
 
 A front that scales stays in the model, where it costs next to nothing, and the model gets pixels as they are. Where a
-model would take images of any size, resizing is left to whoever reads image files, here and on devices.
+model would take images of any size, resizing is left to whoever reads image files, here and on devices. Augmentation
+does nothing in inference, and is dropped.
 """
 
 from __future__ import annotations
@@ -22,8 +23,18 @@ _SCALING = frozenset(
 _MOVING = frozenset(
     ["Identity", "Cast", "Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Reshape"]
 )
+_MIXING = ("RandAugment", "AugMix", "CutMix", "MixUp")  # augmentation whose name does not begin with Random
 # A model for which values from 0 to 1 become less than this, or less than this share of what it adds, takes pixels.
 _FAINT = 1 / 16
+
+
+def is_augmentation(operation: object) -> bool:
+    """Whether a layer of Keras varies images at random in training, and in inference gives them as they are."""
+    if isinstance(operation, keras.layers.Pipeline):
+        return all(map(is_augmentation, operation.layers))
+    kind = type(operation)
+    own = not kind.__module__.startswith("keras.")
+    return not own and (kind.__name__.startswith("Random") or kind.__name__ in _MIXING)
 
 
 def scales_pixels(model: keras.Model, image: Tensor) -> bool:
@@ -85,7 +96,7 @@ def _front(model: keras.Model, image: Tensor) -> list[LayerCall]:
         readers = [call for call in order if any(t is end for t in call.inputs)]
         if len(readers) != 1 or len(readers[0].inputs) != 1:
             break
-        if readers[0].kind not in _SCALING | _MOVING and not readers[0].kind.startswith("Random"):
+        if readers[0].kind not in _SCALING | _MOVING and not is_augmentation(readers[0].operation):
             break
         found.append(readers[0])
         end = readers[0].outputs[0]

@@ -135,7 +135,7 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
         data = data_of(recipe, progress=progress)
         return data, model_of(recipe, data)
     own = _own_model_of(recipe, None, 10)
-    model = functional(own)
+    model = functional(own, augmented=recipe.train_epochs > 0)
     scales = scales_images(recipe, own, model)
     if not recipe_scales(recipe) and (takes_pixels(own) or (scales and not is_own_data(recipe.data))):
         recipe = recipe.model_copy(update={"input_range": PIXELS})
@@ -153,7 +153,7 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
         DataError: the model takes other inputs than the data has.
     """
     own = _own_model_of(recipe, data.image_shape, _classes(data))
-    model = functional(own)
+    model = functional(own, augmented=recipe.train_epochs > 0)
     fitting(recipe, data, own, model)
     return model
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from legodnn.arrays import ImageShape, Shape
-from legodnn.blocks.from_torch.module import is_torch
+from legodnn.blocks.from_torch.module import is_torch, keep_triton_out
 from legodnn.blocks.importing import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import data_of, is_own_data, recipe_scales
@@ -197,6 +197,7 @@ def _not_foreign(spec: str) -> ModelError:
 
 def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> keras.Model:
     """Return the model that a function of the user's own makes."""
+    keep_triton_out()  # before the user's module, which may import what loads it
     function = user_function(spec, ModelError)
     if torch := sys.modules.get("torch"):  # weights that it draws follow from the recipe's seed, as Keras' do
         torch.manual_seed(random.getrandbits(32))

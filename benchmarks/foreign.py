@@ -24,6 +24,8 @@ from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.graph import alone, as_list, macs
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.tflite.file import read_tflite
+from legodnn.blocks.importing.tflite.post_processing import PostProcessing
+from legodnn.blocks.post_processing_segment import post_processing_at
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError, ModelError
 from legodnn.model_names import FILES, TFLITE
@@ -36,36 +38,55 @@ TOLERANCE = 1e-5
 SPARSITY = 0.9
 
 
-def images(model: keras.Model, seed: int) -> list[Any]:
-    """Return random inputs for a model, one image each: floats in [0, 1], or pixels."""
-    rng = np.random.default_rng(seed)
-    return [
-        rng.random((1, *t.shape[1:]), np.float32)
-        if "float" in t.dtype
-        else rng.integers(0, 256, (1, *t.shape[1:])).astype(t.dtype)
-        for t in model.inputs
-    ]
+def images(path: Path, seed: int) -> list[Any]:
+    """Return random inputs for a file, one image each: floats in [0, 1], or whole numbers of the file's type."""
+    rng, found = np.random.default_rng(seed), []
+    for detail in open_interpreter(model_content=path.read_bytes(), threads=1).get_input_details():
+        shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
+        if dtype.kind == "f":
+            found.append(rng.random(shape, np.float32))
+        else:
+            found.append(rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max + 1, shape).astype(dtype))
+    return found
 
 
-def difference(model: keras.Model, path: Path, reference: bool) -> list[float]:
+def as_graph_takes(model: keras.Model, path: Path, inputs: Sequence[Any]) -> list[Any]:
+    """Return a file's inputs as its graph takes them: int8 as the numbers that it stands for, channels last."""
+    details = open_interpreter(model_content=path.read_bytes(), threads=1).get_input_details()
+    found = []
+    for t, x, detail in zip(model.inputs, inputs, details, strict=True):
+        scale, zero = detail["quantization"]
+        x = (x.astype(np.float32) - zero) * np.float32(scale) if scale and x.dtype != np.uint8 else x.astype(np.float32)
+        found.append(x.transpose(0, 2, 3, 1) if x.ndim == 4 and x.shape[1:] != tuple(t.shape[1:]) else x)
+    return found
+
+
+def difference(model: keras.Model, path: Path, post: PostProcessing | None, reference: bool) -> list[float]:
     """Return, for each output, the largest difference from the interpreter over the largest value.
 
     Args:
         model: the opened file.
         path: the file.
+        post: what it computes behind the graph.
         reference: whether the model itself is left out, and the interpreter compared with its own reference kernels:
             how far two right answers can be apart.
     """
-    content, worst = path.read_bytes(), np.zeros(len(model.outputs))
+    content = path.read_bytes()
+    worst = np.zeros(len(open_interpreter(model_content=content, threads=1).get_output_details()))
     for seed in range(2):
-        inputs = images(model, seed)
+        inputs = images(path, seed)
         wanted = _by_interpreter(open_interpreter(model_content=content, threads=1), inputs)
         if reference:
             found = _by_interpreter(_reference_interpreter(content), inputs)
         else:
-            found = as_list(model(alone(inputs), training=False))
+            found = as_list(model(alone(as_graph_takes(model, path, inputs)), training=False))
+            if post:
+                gives = _by_interpreter(
+                    open_interpreter(model_content=post.content, threads=1), found[: len(post.reads)]
+                )
+                found = [gives[n] if n >= 0 else found[-1 - n] for n in post.finals]
         for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
-            gap = np.abs(np.asarray(a).reshape(b.shape) - b).max() / max(float(np.abs(b).max()), 1e-30)
+            gap = np.abs(np.asarray(a, np.float64).reshape(b.shape) - b).max() / max(float(np.abs(b).max()), 1e-30)
             worst[i] = max(worst[i], float(gap))
     return [float(w) for w in worst]
 
@@ -83,7 +104,11 @@ def _by_interpreter(interpreter: Any, inputs: Sequence[Any]) -> list[Any]:
     for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.set_tensor(detail["index"], x)
     interpreter.invoke()
-    return [np.array(interpreter.get_tensor(d["index"])) for d in interpreter.get_output_details()]
+    found = []
+    for detail in interpreter.get_output_details():
+        y, (scale, zero) = np.array(interpreter.get_tensor(detail["index"])), detail["quantization"]
+        found.append((y.astype(np.float32) - zero) * scale if scale else y)
+    return found
 
 
 def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
@@ -94,10 +119,12 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
         row["operators"] = dict(Counter(o.kind for o in graph.operators).most_common())
         row["quantised"] = any(len(t.scales) > 0 and t.data is not None for t in graph.tensors)
         custom = any(kind.startswith("CUSTOM") for kind in row["operators"])
-    model = open_model(str(path), cut_at=cut_at)
+    post = None if cut_at else post_processing_at(str(path))
+    model = open_model(str(path), cut_at=post.cut_at if post else cut_at)
     if path.suffix == TFLITE and not cut_at and not custom:
-        row["difference"] = max(difference(model, path, reference=False))
-        row["reference_difference"] = max(difference(model, path, reference=True))
+        row["post_processing"] = list(post.kinds) if post else []
+        row["difference"] = max(difference(model, path, post, reference=False))
+        row["reference_difference"] = max(difference(model, path, post, reference=True))
     row |= {"cut_at": list(cut_at), "params": model.count_params(), "macs": macs(model)}
     try:
         blocks = [p for p in extract(model) if p.kind == "block"]

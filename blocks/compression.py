@@ -25,6 +25,7 @@ from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converte
 from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
+from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
@@ -115,12 +116,12 @@ def compress(
         with BuildState(path, recipe) as work:
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
-            features = [source.data.train.x[: max(recipe.calibration_images, batch)]]
+            features = list(by_name(source.data.train.x[: max(recipe.calibration_images, batch)], "").values())
             one, many = convert_safely(LocalProcesses(1), student, (1, batch), precision, features)
             files = [convert(source.model), one]
             if precision == "float32":
                 check_converted(files[1], student, [x[:CHECKED_IMAGES] for x in features], f"{path}")
-            times = latencies_ms(files, features[0][:1])
+            times = latencies_ms(files, [x[:1] for x in features])
             before, after = (
                 ModelFigures(metric, macs(m), m.count_params(), len(file), latency)
                 for metric, m, file, latency in zip(
@@ -168,7 +169,8 @@ def pruned_model(
         StoreError: the work folder is damaged.
     """
     model, data = source.model, source.data
-    name, x = f"{recipe.measure}{share:g}", data.train.x[: recipe.searched_images]
+    name, some = f"{recipe.measure}{share:g}", data.train.x[: recipe.searched_images]
+    x = list(by_name(some, "").values())
     channels = analyse(model)
     saved = work.read(name)
     if saved is None:
@@ -212,27 +214,27 @@ def group_widths(model: keras.Model, removed: IdArray) -> tuple[GroupWidth, ...]
 
 
 def _pruned(
-    work: BuildState, recipe: CompressionRecipe, source: BuildSource, x: Array, share: float, progress: Progress
+    work: BuildState, recipe: CompressionRecipe, source: BuildSource, x: list[Array], share: float, progress: Progress
 ) -> Descendant:
     """Return the channels that the recipe's strategy removes, and the model without them, not fine-tuned yet."""
     model, target = source.model, Target(recipe.measure, share)
     strategy = strategy_of(recipe.strategy, recipe.seed)
     if recipe.strategy not in SEARCHES:
-        tune = tune_on(model, [x], seed=recipe.seed)
-        (found,) = descendants(model, [target], strategy, [x], True, tune, round_to=recipe.round_to, seed=recipe.seed)
+        tune = tune_on(model, x, seed=recipe.seed)
+        (found,) = descendants(model, [target], strategy, x, True, tune, round_to=recipe.round_to, seed=recipe.seed)
         return found
     problem = pose(model, target, strategy.criterion, x, seed=recipe.seed, progress=progress)
     loss = _metric_loss(problem, source) if recipe.judged_by == "labels" else None
     widths = searched_widths(problem, recipe.strategy, loss, work.path / "measured.json")
     widths = rounded(problem, widths, recipe.round_to)
     removed, student = problem.removed(widths), problem.pruned(widths)
-    refit(model, student, problem.channels, removed, [x])
+    refit(model, student, problem.channels, removed, x)
     return removed, student
 
 
 def _metric_loss(problem: PruningProblem, source: BuildSource) -> Callable[[Widths], float]:
     """Return the loss of widths by the metric on the labels of the sample inputs: what is missing to the original's."""
-    labels = source.data.train.first(len(problem.x)).y
+    labels = source.data.train.first(len(problem.x[0])).y
     if labels is None:
         raise DataError(
             f"{source.data.name} has no labels to judge a pruned model by; leave out --judged-by labels: the error of "
@@ -247,7 +249,7 @@ def _metrics(source: BuildSource, student: keras.Model, file: bytes | None) -> t
     """Return the metric of the original and of the compressed model, or of its file, on the validation images."""
     original = outputs_of(source.model, source.val.x)
     labels = original if source.val.y is None else source.val.y
-    found = outputs_of(student, source.val.x) if file is None else Runner(file)(source.val.x[:])
+    found = outputs_of(student, source.val.x) if file is None else Runner(file)(*by_name(source.val.x[:], "").values())
     return source.metric(original, labels), source.metric(found, labels)
 
 

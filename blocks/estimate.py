@@ -10,8 +10,8 @@ import numpy as np
 
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.options import wanted_options
+from legodnn.blocks.importing.data import ModelInputs
 from legodnn.blocks.importing.graph import macs
-from legodnn.pixels import PixelArrays
 from legodnn.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ _TRAINED = 3.0  # cost of a training step in forward passes: a backward pass cos
 _CONVERSION_S, _COMPILATION_S = 1.5, 10.0
 
 
-def seconds_per_image(model: keras.Model, x: PixelArrays, batch: int) -> float:
-    """Return how many seconds the model takes for an image of `x`, shape (n, ...), in batches of this size."""
+def seconds_per_image(model: keras.Model, x: ModelInputs, batch: int) -> float:
+    """Return how many seconds the model takes for one of the inputs `x`, in batches of this size."""
     part = x[np.arange(batch) % len(x)]
     model.predict_on_batch(part)  # compiles
     times = []

@@ -53,7 +53,7 @@ def evaluate_options(
     recipe = work.recipe
     stages = [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces]
     chain = OptionChain(stages, output_names(pieces))
-    check_undivided(chain, source.model, source.val.x[:_UNDIVIDED_IMAGES])
+    check_undivided(chain, source.model, source.val.first(_UNDIVIDED_IMAGES).x)
     known = KeptMeasurements(work.path / "evaluated.json")
     uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])
     costs = [np.array([o.costs for o in options[p.name]], np.float64) for p in pieces]

@@ -11,6 +11,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.post_processing_segment import post_processing_at
 from legodnn.console import text_table
 from legodnn.savings import small_model
 
@@ -55,11 +56,13 @@ class InspectedModel:
         name: the model's name.
         segments: its segments in topological order.
         pieces: the same segments as Keras models.
+        post_processing: the operators behind them that are run as they are, as one more segment.
     """
 
     name: str
     segments: tuple[InspectedSegment, ...]
     pieces: tuple[Piece, ...] = field(repr=False, compare=False)
+    post_processing: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return a row for each segment, what the blocks hold in all, and the layers that keep their channels."""
@@ -90,6 +93,8 @@ class InspectedModel:
         fixed = [f"{s.name}: {s.fixed_because}" for s in self.segments if s.fixed_because]
         small = small_model(params, self.name)
         total = f"{total}\n{small}" if small else total
+        if self.post_processing:
+            total += f"\nbehind them is a segment that runs as it is in the file: {', '.join(self.post_processing)}"
         return "\n".join([text_table(rows, header), "", total, *(["", *fixed, *kept] if fixed or kept else [])])
 
 
@@ -113,12 +118,16 @@ def inspect(
         ModelError: the model cannot be opened or cut.
     """
     if isinstance(model, str | Path):
+        post = None if cut_at or input_shape else post_processing_at(str(model))
+        cut_at = post.cut_at if post else cut_at
         shape = tuple(input_shape) if input_shape else None
         opened = open_model(str(model), cut_at=cut_at, input_shape=shape, custom=custom)
     else:
-        opened = model
+        opened, post = model, None
     pieces = extract(opened, max_blocks, min_share)
-    return InspectedModel(opened.name, tuple(_inspected(piece) for piece in pieces), tuple(pieces))
+    return InspectedModel(
+        opened.name, tuple(_inspected(piece) for piece in pieces), tuple(pieces), post.kinds if post else ()
+    )
 
 
 def _inspected(piece: Piece) -> InspectedSegment:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pydantic import ValidationError
 
 import legodnn
+from legodnn.arrays import Shape
 from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.cutting.extract import Piece, output_names
 from legodnn.blocks.export.options import (
@@ -25,7 +26,7 @@ from legodnn.blocks.export.options import (
     option_place,
     wanted_options,
 )
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.errors import ModelError
 from legodnn.manifest import (
@@ -103,7 +104,7 @@ def _manifest(
                 labels=data.labels,
                 reading=reading,
             ),
-            inputs=(input_spec(pieces[0].inputs[0], data),),
+            inputs=_input_specs(pieces, data),
             outputs=output_names(pieces),
             tensors=tuple(TensorSpec(name=name, shape=tuple(t.shape[1:])) for name, t in written),
             segments=tuple(
@@ -122,12 +123,19 @@ def _manifest(
         )
 
 
-def input_spec(name: str, data: Dataset) -> InputSpec:
-    """Return how a device makes the model's input of this name from an image, as the data set does."""
+def _input_specs(pieces: Sequence[Piece], data: Dataset) -> tuple[InputSpec, ...]:
+    """Return how a device makes the model's inputs: images as the data set does, others of numbers as they are."""
+    inputs = by_name(data.train.x, pieces[0].inputs[0])
+    return tuple(_input_spec(name, x.shape[1:], data) for name, x in inputs.items())
+
+
+def _input_spec(name: str, shape: Shape, data: Dataset) -> InputSpec:
+    if len(shape) != 3:
+        return InputSpec(name=name, shape=shape, layout="plain")
     scaling = data.scaling
     return InputSpec(
         name=name,
-        shape=data.image_shape,
+        shape=shape,
         fit=data.fit,
         fill=data.fill,
         range=scaling.range,

@@ -20,6 +20,7 @@ from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.workers import workers_of
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
+from legodnn.blocks.post_processing_segment import cut_before, with_post_processing
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
@@ -81,14 +82,15 @@ def build(
     if recipe.mixed_precision:
         check_mixed_precision()
     with workers_of(jobs, cluster) as workers, in_float32():
-        source = open_source(recipe, progress)
+        opened, post = cut_before(recipe)
+        source = open_source(opened, progress)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)
         with _resumable(path):
             left_out = rehearse(recipe, source, pieces, workers, progress)
             rating = source.rate()
             if not recipe.train_epochs:
                 source.check(rating, allow_chance)
-                log_dequantisation(recipe, source, workers)
+                log_dequantisation(opened, source, workers)
             with BuildState(path, recipe) as work:
                 left_out = work.left_out(left_out)
                 if recipe.train_epochs:
@@ -108,6 +110,7 @@ def build(
                 manifest = store_manifest(
                     recipe, source.data, source.reading, pieces, options, accuracy, fit, found, kept
                 )
+                manifest = with_post_processing(manifest, post, work.path / "files")
                 write_store(path, work, manifest)
                 work.remove()
     return Store(path)

@@ -17,6 +17,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.accuracy.chance import outputs_of
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.export.convert import Runner
+from legodnn.blocks.importing.data import ModelInputs, by_name
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignTensor, read_tflite
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Work, Workers
 from legodnn.blocks.jobs.packed import file_array
@@ -49,7 +50,7 @@ def log_dequantisation(recipe: Recipe, source: BuildSource, workers: Workers) ->
     if not any(len(t.scales) and t.data is not None for t in graph.tensors):
         return
     val = source.val.first(_MOST_IMAGES)
-    job = Job(f"running {recipe.model}", {"file": file_array(content), "x": _as_file_takes(graph, val.x[:])})
+    job = Job(f"running {recipe.model}", {"file": file_array(content), "inputs": _as_file_takes(graph, val.x)})
     with workers.team(FILE_RUNS) as team:
         outcome = next(outcome for _, outcome in team.run([job]))
     if isinstance(outcome, LegoError):
@@ -74,16 +75,21 @@ def running(shared: Mapping[str, Any]) -> DoesJob:
 
     def run_file(arguments: Mapping[str, Any], attempt: Attempt) -> ArrayTree:
         try:
-            return {"outputs": Runner(arguments["file"].tobytes())(arguments["x"])}
+            return {"outputs": Runner(arguments["file"].tobytes())(*arguments["inputs"])}
         except (RuntimeError, ValueError) as e:  # the Interpreter raises both
             raise ModelError(" ".join(str(e).split())) from e
 
     return run_file
 
 
-def _as_file_takes(graph: ForeignGraph, x: Array) -> NDArray[Any]:
-    """Return the graph's images as its file takes them: perhaps with channels first, and quantised."""
-    tensor = graph.tensors[graph.inputs[0]]
+def _as_file_takes(graph: ForeignGraph, x: ModelInputs) -> list[NDArray[Any]]:
+    """Return the graph's inputs as its file takes them."""
+    arrays = by_name(x[:], "").values()
+    return [_as_tensor(graph.tensors[i], array) for i, array in zip(graph.inputs, arrays, strict=True)]
+
+
+def _as_tensor(tensor: ForeignTensor, x: Array) -> NDArray[Any]:
+    """Return an input as a file's tensor holds it: perhaps with channels first, and quantised."""
     if x.ndim == 4 and tuple(x.shape[1:]) != tensor.shape[1:]:
         x = x.transpose(0, 3, 1, 2)
     if tensor.dtype.startswith("float"):

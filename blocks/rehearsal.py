@@ -17,6 +17,7 @@ from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.options import evaluation_batch, option_place
+from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import descendant
@@ -57,8 +58,9 @@ def rehearse(
         check_labels(model, data)
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
-    x = data.train.x[np.arange(batch) % len(data.train)]
-    tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, {pieces[0].inputs[0]: x}).items()}
+    x = data.train.take(np.arange(batch) % len(data.train)).x
+    inputs = by_name(x[:], pieces[0].inputs[0])
+    tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
     blocks = [p for p in pieces if p.kind == "block"]
     left_out: dict[str, str] = {}
     stages = []

@@ -27,8 +27,9 @@ PixelNumber = Annotated[float, Field(ge=-1e9, le=1e9)]  # in the values that a m
 class TensorSpec(Schema):
     """A tensor that segments pass on. `shape` leaves out the batch dimension, which is always 1 in a store's files.
 
-    In stores that are built every tensor is float32. Whole files may take and give other types. Where `scale` is not 0,
-    an element q of uint8 or int8 stands for the number (q - zero_point) * scale; else elements are numbers themselves.
+    In stores that are built every tensor between segments is float32. Whole files may take and give other types, and
+    post-processing may give them. Where `scale` is not 0, an element q of uint8 or int8 stands for the number
+    (q - zero_point) * scale; else elements are numbers themselves.
     """
 
     name: Name

@@ -18,11 +18,10 @@ import numpy as np
 
 from legodnn.arrays import Array
 from legodnn.blocks.accuracy.metrics import Metric
-from legodnn.blocks.importing.data import Split
+from legodnn.blocks.importing.data import ModelInputs, Split
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import MEASURES
 from legodnn.errors import DataError
-from legodnn.pixels import PixelArrays
 from legodnn.schema import MOST_METRIC
 
 log = logging.getLogger("legodnn.blocks")
@@ -52,8 +51,8 @@ class Rating:
         return self.original > self.chance + 1e-9
 
 
-def outputs_of(model: keras.Model, x: PixelArrays) -> list[Array]:
-    """Return a model's outputs for any number of images, each of shape (n, ...), computed a batch at a time."""
+def outputs_of(model: keras.Model, x: ModelInputs) -> list[Array]:
+    """Return a model's outputs for any number of inputs, each of shape (n, ...), computed a batch at a time."""
     parts = [as_list(model.predict_on_batch(x[i : i + _BATCH])) for i in range(0, len(x), _BATCH)]
     return [np.concatenate([np.asarray(y) for y in column]) for column in zip(*parts, strict=True)]
 

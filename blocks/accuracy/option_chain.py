@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from legodnn.arrays import Array
+from legodnn.blocks.importing.data import by_name
 
 OptionNumbers = tuple[int, ...]  # a composition: one option number for each segment, 0 for the original
 
@@ -50,7 +51,7 @@ class OptionChain:
 
     def inputs(self, x: Any) -> dict[str, Array]:
         """Return the model's inputs by name, given an array (for a model with one input) or arrays by name."""
-        return dict(x) if isinstance(x, Mapping) else {self.stages[0].inputs[0]: x}
+        return by_name(x, self.stages[0].inputs[0])
 
     def feature_bytes(self, x: Any) -> int:
         """Return the size in bytes of the inputs `x` and all tensors between segments that they lead to."""

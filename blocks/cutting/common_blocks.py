@@ -6,10 +6,12 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
 1. The model is cut wherever one tensor carries everything (`graph.live_after`). Between two such cuts lies a single
    call or a *branched* run, from a fork to its join. A branched run is divided further only if it works at more than
    two resolutions (1x1 apart), as an encoder-decoder does, or has a hundred calls, as in NASNet, where every cell reads
-   the two before it. Then the tensors that live longest are taken as skip connections, as few as needed, and the run is
-   cut wherever a single other tensor carries the rest (`division`).
-2. A branched run opens a block. Calls that follow it and have no kernel (activation, batch norm, pooling) belong to it.
-   A gate, which multiplies a tensor by something computed from it (squeeze-and-excite, swish), counts as a single call.
+   the two before it. Then tensors are taken as skip connections, those first beside which it can be cut into most
+   parts, as few as needed, and the run is cut wherever a single other tensor carries the rest (`division`).
+2. A branched run opens a block. Calls that follow it and have no kernel (activation, batch norm, pooling) belong to it,
+   but for padding, which stays with what reads it: so no padded tensor crosses a cut, and the converter can fold the
+   padding into the convolution. A gate, which multiplies a tensor by something computed from it (squeeze-and-excite,
+   swish), counts as a single call.
 3. Single calls form a block as long as they work at one resolution: a pooling or an up-sampling closes the block, and a
    strided convolution opens the next. But a block stays open until it has channels that can be removed without
    touching its interface. So single convolutions between poolings are joined in pairs, and the strided depthwise
@@ -31,10 +33,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from legodnn.blocks.channels.analysis import analyse
-from legodnn.blocks.cutting.division import Division, resolutions
+from legodnn.blocks.cutting.division import Division, has_kernel, resolutions
 from legodnn.blocks.importing.graph import LayerCall, macs
 from legodnn.errors import ModelError
 
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Pad")
 _REASONS = 6  # how many layers, at most, the error for a model without a block lists
 
 
@@ -105,20 +108,30 @@ def _opened(division: Division, min_share: float) -> list[Draft]:
     atoms = division.atoms()
     closed, head = True, _head(atoms)
     for atom in atoms[:head]:
-        branched, has_kernel = len(atom) > 1 and not _is_gate(atom), _has_kernel(atom[0])
+        branched, kernel = len(atom) > 1 and not _is_gate(atom), has_kernel(atom[0])
         resized = resolutions([*atom[:1], *atom[-1:]]) > 1
         last = drafts[-1] if drafts else None
         ends = last and (last.branched or ((closed or resized) and division.removable(last.calls)))
-        if last and not branched and not (has_kernel and ends):
+        if last and not branched and not (kernel and ends):
             last.calls.extend(atom)
         else:
-            drafts.append(Draft(list(atom), block=True, branched=branched))
-        closed = not has_kernel and not branched and (resized or closed)
+            padding = _taken_padding(last.calls) if last else []
+            drafts.append(Draft([*padding, *atom], block=True, branched=branched))
+        closed = not kernel and not branched and (resized or closed)
     if head < len(atoms):
         end = [call for atom in atoms[head:] for call in atom]
         large = division.submodel(end).count_params() >= min_share * division.model.count_params()
         drafts.append(Draft(end, block=large, spatial=False))
     return drafts
+
+
+def _taken_padding(calls: list[LayerCall]) -> list[LayerCall]:
+    """Remove the padding from the end of a list of calls, and return it."""
+    start = len(calls)
+    while start > 1 and calls[start - 1].kind in _PADDING:
+        start -= 1
+    padding, calls[start:] = calls[start:], []
+    return padding
 
 
 def _head(atoms: Sequence[list[LayerCall]]) -> int:
@@ -127,10 +140,6 @@ def _head(atoms: Sequence[list[LayerCall]]) -> int:
     if len(atoms[0][0].inputs[0].shape) <= 2 and all(flat):
         return len(atoms)
     return next((i + 1 for i in reversed(range(len(atoms))) if not flat[i]), 0)
-
-
-def _has_kernel(call: LayerCall) -> bool:
-    return hasattr(call.operation, "kernel") or hasattr(call.operation, "depthwise_kernel")
 
 
 def _is_gate(atom: Sequence[LayerCall]) -> bool:

@@ -27,6 +27,8 @@ class Division:
         self.model = model
         self.order = calls(model)
         self._place = {id(call): i for i, call in enumerate(self.order)}
+        self._written = dict.fromkeys(map(id, model.inputs), -1)
+        self._written.update((id(t), i) for i, call in enumerate(self.order) for t in call.outputs)
         self._last_use = {id(t): i for i, call in enumerate(self.order) for t in call.inputs}
         self._last_use.update((id(t), len(self.order)) for t in model.outputs)
         self._live = live_after(self.order, model.inputs)
@@ -38,7 +40,7 @@ class Division:
     def _divide(self, run: list[LayerCall], skips: set[int], always: bool = False) -> list[list[LayerCall]]:
         """Cut a run wherever one tensor carries everything, tensors in `skips` (by `id()`) apart.
 
-        Where there is no such place, the tensor that lives longest joins the skips, until there is one.
+        Where there is no such place, one tensor after another joins the skips, until there is one.
         """
         if not always and (len(run) == 1 or (resolutions(run) <= 2 and len(run) < _LONG)):
             return [run]
@@ -46,11 +48,20 @@ class Division:
             parts = self._cut(run, skips)
             if len(parts) > 1:
                 return [atom for part in parts for atom in self._divide(part, skips)]
-            longest = max(self._inside(run, skips), key=self._lifetime, default=None)
-            if longest is None:
+            skip = max(self._inside(run, skips), key=lambda t: self._opens(run, skips, t), default=None)
+            if skip is None:
                 return [run]
-            skips = skips | {id(longest)}
+            skips = skips | {id(skip)}
         return [run]
+
+    def _opens(self, run: list[LayerCall], skips: set[int], tensor: Tensor) -> tuple[int, int]:
+        """Return what a tensor does for a run if it joins the skips; the larger, the better.
+
+        That is the number of parts with a kernel in them, and then how long it lives. Both count kernels alone: what
+        the converter folds away, such as batch norms, does not change where a model is cut.
+        """
+        parts = self._cut(run, skips | {id(tensor)})
+        return sum(any(map(has_kernel, part)) for part in parts), self._lifetime(tensor)
 
     def _cut(self, run: list[LayerCall], skips: set[int]) -> list[list[LayerCall]]:
         """Cut a run behind every call whose output is the only live tensor, those in `skips` apart."""
@@ -66,12 +77,12 @@ class Division:
     def _inside(self, run: list[LayerCall], skips: set[int]) -> list[Tensor]:
         """Return the tensors that are live inside a run, and longer than to the next call."""
         found = {id(t): t for call in run[:-1] for t in self._live[self._place[id(call)]]}
-        return [t for key, t in found.items() if key not in skips and self._lifetime(t) > 1]
+        return [t for key, t in found.items() if key not in skips and self._last_use[key] > self._written[key] + 1]
 
     def _lifetime(self, tensor: Tensor) -> int:
-        """Return the number of calls from the one that writes a tensor to the last one that reads it."""
-        written = next((i for i, c in enumerate(self.order) if any(t is tensor for t in c.outputs)), -1)
-        return self._last_use[id(tensor)] - written
+        """Return the number of kernels from the call that writes a tensor to the last one that reads it."""
+        between = self.order[self._written[id(tensor)] + 1 : self._last_use[id(tensor)] + 1]
+        return sum(map(has_kernel, between))
 
     def inputs(self, run: Sequence[LayerCall]) -> list[Tensor]:
         """Return the tensors that a run reads from outside, in the order of first use."""
@@ -90,6 +101,11 @@ class Division:
     def removable(self, run: Sequence[LayerCall]) -> int:
         """Return how many sets of coupled channels could be removed from a run if it were a segment of its own."""
         return sum(len(group.coupled) for group in analyse(self.submodel(run)).groups)
+
+
+def has_kernel(call: LayerCall) -> bool:
+    """Whether a call multiplies by weights, as convolutions and dense layers do."""
+    return hasattr(call.operation, "kernel") or hasattr(call.operation, "depthwise_kernel")
 
 
 def _can_cross(tensor: Tensor) -> bool:

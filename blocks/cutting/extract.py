@@ -53,7 +53,8 @@ class Piece:
             tensors: the tensors that it reads, and perhaps others, by name.
             model: what runs in place of the segment's own model, such as a descendant.
         """
-        values = [tensors[name] for name in self.inputs]
+        # Keras takes arrays or tensors, and not some of each, as where an input joins later.
+        values = [keras.ops.convert_to_tensor(tensors[name]) for name in self.inputs]
         return as_list((model or self.model)(alone(values), training=False))
 
 

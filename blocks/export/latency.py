@@ -13,16 +13,17 @@ from legodnn.runtime.executors.interpreter import open_interpreter
 _TIMED_S, _LEAST_RUNS, _MOST_RUNS = 2.0, 5, 200  # of each file
 
 
-def latencies_ms(files: Sequence[bytes], image: Array) -> list[float]:
+def latencies_ms(files: Sequence[bytes], inputs: Sequence[Array]) -> list[float]:
     """Return the median milliseconds of an inference of each `.tflite` file, on one thread, measured in turn.
 
     Args:
         files: their contents.
-        image: what they take, shape (1, ...).
+        inputs: what they take, in their order, each of shape (1, ...).
     """
     interpreters = [open_interpreter(model_content=content, threads=1) for content in files]
     for interpreter in interpreters:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.asarray(image, np.float32))
+        for detail, x in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], np.asarray(x, np.float32))
         interpreter.invoke()
     times: list[list[float]] = [[] for _ in files]
     end = time.monotonic() + _TIMED_S * len(files)

@@ -15,7 +15,7 @@ from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, convert
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.importing.graph import calls, macs
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.kept_channels import KeptChannels
@@ -138,7 +138,7 @@ def export_options(
     recipe, left_out = work.recipe, {**left_out, **_shared_options(work.recipe, kept)}
     batch = evaluation_batch(pieces)
     calibration = np.arange(max(min(recipe.calibration_images, len(data.train)), batch)) % len(data.train)
-    tensors = {pieces[0].inputs[0]: data.train.x[calibration]}
+    tensors = by_name(data.train.x[calibration], pieces[0].inputs[0])
     models = {(p.name, 0.0): p.model for p in pieces}
     for block, of_block in kept.items():
         models |= {(block, recipe.sparsities[i]): m for i, m in zip(of_block.trained, descendants[block], strict=True)}

@@ -73,6 +73,16 @@ def torch_file(spec: str) -> bytes:
     return convert_module(made, spec).content
 
 
+def keep_triton_out() -> None:
+    """Have PyTorch go without Triton in a process that has loaded TensorFlow.
+
+    Loaded second, Triton's library ends the process (SIGSEGV; Triton 3.8, TensorFlow 2.21). PyTorch loads it as soon as
+    it exports a model, and uses it on GPUs alone.
+    """
+    if "tensorflow" in sys.modules:
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # makes `import triton` an ImportError
+
+
 def convert_module(made: Any, name: str, input_shape: Shape | None = None) -> ConvertedModule:
     """Convert a PyTorch module to a `.tflite` file, in inference mode and float32.
 

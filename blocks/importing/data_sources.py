@@ -15,8 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.array_files import read_arrays
-from legodnn.arrays import Array
+from legodnn.arrays import Array, Shape
 from legodnn.blocks.importing.annotations.clips import read_clips
 from legodnn.blocks.importing.annotations.coco import read_coco
 from legodnn.blocks.importing.annotations.masks import read_masks
@@ -25,11 +24,12 @@ from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_
 from legodnn.blocks.importing.annotations.points import read_points
 from legodnn.blocks.importing.annotations.voc import read_voc
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
-from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
+from legodnn.blocks.importing.data import SHARES, SPLITS, Dataset, Split, by_name, divided, is_picture
+from legodnn.blocks.importing.npz_data import read_npz
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
 from legodnn.images import Frame
-from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
+from legodnn.pixels import Pixels, Scaling
 from legodnn.progress import Progress, no_progress
 from legodnn.readings import ClassScores
 from legodnn.recipe import Recipe
@@ -49,7 +49,6 @@ _ANNOTATED: dict[str, Callable[[Path, Frame], tuple[tuple[str, ...], dict[str, A
 _FOLDERS = ("images", *_ANNOTATED, "one_class", "clips")
 _KINDS = ("digits", "cifar10", *_FOLDERS, "npz")
 _SOURCES = f"digits, cifar10, cifar10:DIR, {', '.join(f'{kind}:DIR' for kind in _FOLDERS)}, npz:FILE or module:function"
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _LEAST_IMAGES = 10
 
 
@@ -63,6 +62,7 @@ def load_data(
     fit: ImageFit = "stretch",
     fill: int = 0,
     frames: int = 1,
+    inputs: Mapping[str, Shape] | None = None,
 ) -> Dataset:
     """Load a data set.
 
@@ -76,7 +76,8 @@ def load_data(
             - `masks:DIR`, `voc:DIR`, `coco:DIR`, `points:DIR`, `one_class:DIR`, `clips:DIR`: folders of annotated
               images, see the modules of `annotations`.
             - `npz:FILE`: arrays x and perhaps y, or x_train, x_val, x_test and perhaps y_train, ... Images of type
-              uint8 are pixels; others are taken as the model's input.
+              uint8 are pixels; others are taken as the model's input. For a model of several inputs the arrays of
+              each have its name in place of x.
             - `module:function`: a function that is called without arguments and returns a `Dataset`. Its module is
               looked for in the current folder too.
         seed: the seed by which images are shuffled and divided.
@@ -86,6 +87,7 @@ def load_data(
         progress: shows how far a large folder of images has been read.
         fit, fill: how images from folders are brought to that size (see `legodnn.images.Frame`).
         frames: taken of each clip.
+        inputs: the names and shapes of what the model takes, if that is not one image.
 
     Raises:
         DataError: the source is unknown, a file cannot be read, or there are too few images.
@@ -102,16 +104,23 @@ def load_data(
             (*_ANNOTATED, "one_class", "clips"),
             lambda: _annotated(kind, Path(place), seed, frame, scaling or Scaling(), progress, frames),
         ),
-        "npz": lambda: _npz(Path(place), seed, scaling or Scaling()),
+        "npz": lambda: read_npz(Path(place), seed, scaling or Scaling(), inputs),
     }
     needs_place = kind in (*_FOLDERS, "npz")
     if (not place and (needs_place or kind not in readers)) or (place and kind == "digits"):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
+    if inputs and kind in ("digits", "cifar10", *_FOLDERS):
+        raise DataError(
+            f"{source} gives images, the model takes {listed_inputs(inputs)}: give npz:FILE with an array for each, "
+            "or module:function"
+        )
     data = readers[kind]() if kind in readers else _function(source, scaling)
-    for key, name in _SPLITS.items():
-        _check(source, name, getattr(data, key), data.image_shape)
-    if problem := data.scaling.problem(data.image_shape[-1]):
-        raise DataError(f"{source}: input_{problem}")
+    shapes = {name: x.shape[1:] for name, x in by_name(data.train.x, "").items()}
+    for key, name in SPLITS.items():
+        _check(source, name, getattr(data, key), shapes)
+    for shape in shapes.values():
+        if is_picture(shape) and (problem := data.scaling.problem(shape[-1])):
+            raise DataError(f"{source}: input_{problem}")
     return data
 
 
@@ -120,36 +129,62 @@ def is_own_data(source: str) -> bool:
     return source.partition(":")[0] not in _KINDS
 
 
-def data_of(recipe: Recipe, shape: tuple[int | None, ...] = (), progress: Progress = no_progress) -> Dataset:
-    """Load the data set that a recipe asks for, with images as the recipe's model takes them.
+def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress: Progress = no_progress) -> Dataset:
+    """Load the data set that a recipe asks for, with inputs as the recipe's model takes them.
 
     Args:
         recipe: its size and scaling hold. Without `input_range`, `input_mean` and `input_std` the data set's own
             scaling holds; where one of the three is given, the others are (0, 1), 0 and 1.
-        shape: the shape of the model's input, which decides on channels, and on height and width where the recipe gives
-            none.
+        inputs: the shapes of the model's inputs by name. That of one image decides on channels, and on height and width
+            where the recipe gives none.
         progress: see `load_data`.
     """
+    inputs = inputs or {}
+    if recipe_scales(recipe) and inputs and not any(map(is_picture, inputs.values())):
+        raise DataError(
+            f"{recipe.model} takes {listed_inputs(inputs)}, which is no image: leave out input_range, input_mean and "
+            "input_std"
+        )
     scaling = None
-    if recipe.input_range or recipe.input_mean or recipe.input_std:
+    if recipe_scales(recipe):
         scaling = Scaling(recipe.input_range or (0.0, 1.0), recipe.input_mean or (), recipe.input_std or ())
-    height, width, channels = shape if len(shape) == 3 else (None, None, None)
+    shapes = tuple(inputs.values())
+    one_image = len(shapes) == 1 and is_picture(shapes[0])
+    height, width, channels = shapes[0] if one_image else (None, None, None)
     size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
     fit, fill = recipe.input_fit, recipe.input_fill
+    others = None if one_image else inputs
     frames = recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1
-    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, frames)
+    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, frames, others)
 
 
-def _check(source: str, name: str, split: Split, shape: tuple[int, ...]) -> None:
+def recipe_scales(recipe: Recipe) -> bool:
+    """Whether a recipe says how pixels become a model's input."""
+    return bool(recipe.input_range or recipe.input_mean or recipe.input_std)
+
+
+def listed_inputs(inputs: Mapping[str, Shape]) -> str:
+    """Return the shapes of inputs for messages, with the names where there are several."""
+    if len(inputs) == 1:
+        return str(next(iter(inputs.values())))
+    return ", ".join(f"{name} of shape {shape}" for name, shape in inputs.items())
+
+
+def _check(source: str, name: str, split: Split, shapes: Mapping[str, Shape]) -> None:
     if len(split) < _LEAST_IMAGES:
         raise DataError(f"{source} leaves only {len(split)} {name} images; at least {_LEAST_IMAGES} are needed")
-    if split.x.shape[1:] != shape or split.x.dtype != np.float32:
-        raise DataError(f"{source}: {name} images are {split.x.dtype} {split.x.shape[1:]}, not float32 {shape}")
+    arrays = by_name(split.x, next(iter(shapes)))
+    if list(arrays) != list(shapes):
+        raise DataError(f"{source}: the {name} inputs are {', '.join(arrays)}, not {', '.join(shapes)}")
+    for key, x in arrays.items():
+        what = f"{name} images" if len(shapes) == 1 else f"{name} values of {key!r}"
+        if x.shape[1:] != shapes[key] or x.dtype != np.float32:
+            raise DataError(f"{source}: {what} are {x.dtype} {x.shape[1:]}, not float32 {shapes[key]}")
+        if not isinstance(x, Pixels) and not np.isfinite(x).all():
+            raise DataError(f"{source}: some {what} hold NaN or infinity")
     for y in split.y if isinstance(split.y, tuple) else [] if split.y is None else [split.y]:
         if len(y) != len(split):
             raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")
-    if not isinstance(split.x, Pixels) and not np.isfinite(split.x).all():
-        raise DataError(f"{source}: some {name} images hold NaN or infinity")
 
 
 def _dataset(name: str, labels: tuple[str, ...], parts: Mapping[str, Split], scaling: Scaling) -> Dataset:
@@ -210,30 +245,6 @@ def _annotated(
     return annotated_dataset(root, classes, parts, frame, scaling, seed, progress, frames if kind == "clips" else 1)
 
 
-def _npz(path: Path, seed: int, scaling: Scaling) -> Dataset:
-    arrays = read_arrays(path, DataError, "it must be an .npz file without objects")
-
-    def part(suffix: str) -> Split:
-        x, y = arrays[f"x{suffix}"], arrays.get(f"y{suffix}")
-        if x.ndim != 4 or not len(x):
-            raise DataError(f"{path}: x{suffix} has shape {x.shape}, not (images, height, width, channels)")
-        if x.dtype.kind not in "biuf":
-            raise DataError(f"{path}: x{suffix} holds {x.dtype}, not numbers")
-        if y is not None and (y.ndim == 0 or len(y) != len(x)):
-            raise DataError(f"{path}: x{suffix} holds {len(x)} images, y{suffix} has shape {y.shape}")
-        y = y.astype(np.int64) if y is not None and y.dtype.kind in "iu" else y
-        return Split(Pixels(x, scaling) if x.dtype == np.uint8 else as_input(x, scaling), y)
-
-    if "x" in arrays:
-        parts = divided(part(""), seed, SHARES)
-    elif missing := [f"x_{name}" for name in _SPLITS if f"x_{name}" not in arrays]:
-        raise DataError(f"{path} holds neither x nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}")
-    else:
-        parts = {name: part(f"_{name}") for name in _SPLITS}
-    _warn_of_other_range(path, parts["train"].x, scaling)
-    return _dataset(path.stem, (), parts, scaling)
-
-
 def _function(source: str, scaling: Scaling | None) -> Dataset:
     data = call_user(source, user_function(source, DataError, f"use {_SOURCES}"), DataError)
     if not isinstance(data, Dataset):
@@ -251,20 +262,3 @@ def _warn_of_empty_classes(root: Path, parts: Iterable[ImageFolder], classes: tu
     seen = {number for part in parts for number in part.numbers}
     if empty := [name for i, name in enumerate(classes) if i not in seen]:
         log.warning("%s holds no image of %s; that stays a class", root, ", ".join(empty))
-
-
-def _warn_of_other_range(path: Path, x: PixelArrays, scaling: Scaling) -> None:
-    """Warn if arrays have another range than scaled pixels: a device would then make other inputs of images."""
-    channels = x.shape[-1]
-    if isinstance(x, Pixels) or scaling.problem(channels):
-        return
-    ends = scaling(np.array([[0] * channels, [255] * channels], np.uint8))
-    low, high, span = float(ends.min()), float(ends.max()), float(np.ptp(ends))
-    least, most = float(x.min()), float(x.max())
-    if low - 0.01 * span <= least and most <= high + 0.01 * span and most - least >= 0.05 * span:
-        return
-    log.warning(
-        "%s holds numbers from %.3g to %.3g, but on a device pixels of images become %.3g to %.3g: give uint8, or say "
-        "input_range, input_mean and input_std in the recipe",
-        *(path, least, most, low, high),
-    )

@@ -1,7 +1,8 @@
-"""What a model does first with its image: scaling pixels, or resizing images of any size.
+"""What a model does first with its image: augmenting it, scaling pixels, or resizing images of any size.
 
 A front that scales stays in the model, where it costs next to nothing, and the model gets pixels as they are. Where a
-model would take images of any size, resizing is left to whoever reads image files, here and on devices.
+model would take images of any size, resizing is left to whoever reads image files, here and on devices. Augmentation
+does nothing in inference, and is dropped.
 """
 
 from __future__ import annotations
@@ -22,21 +23,31 @@ _SCALING = frozenset(
 _MOVING = frozenset(
     ["Identity", "Cast", "Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Reshape"]
 )
+_MIXING = ("RandAugment", "AugMix", "CutMix", "MixUp")  # augmentation whose name does not begin with Random
 # A model for which values from 0 to 1 become less than this, or less than this share of what it adds, takes pixels.
 _FAINT = 1 / 16
 
 
-def scales_pixels(model: keras.Model) -> bool:
-    """Whether a model of one image begins by scaling pixels from 0 to 255.
+def is_augmentation(operation: object) -> bool:
+    """Whether a layer of Keras varies images at random in training, and in inference gives them as they are."""
+    if isinstance(operation, keras.layers.Pipeline):
+        return all(map(is_augmentation, operation.layers))
+    kind = type(operation)
+    own = not kind.__module__.startswith("keras.")
+    return not own and (kind.__name__.startswith("Random") or kind.__name__ in _MIXING)
+
+
+def scales_pixels(model: keras.Model, image: Tensor) -> bool:
+    """Whether a model begins by scaling pixels from 0 to 255 in one of its inputs.
 
     That is so if it scales or shifts its input, and values from 0 to 1 would then be almost alike: of a scale of 1/255
     they are, of the mean and the deviation of images from 0 to 1 they are not.
 
     Args:
         model: a Functional model of one flat graph.
+        image: the input.
     """
-    (image,) = model.inputs
-    first = _front(model)
+    first = _front(model, image)
     if not any(call.kind in _SCALING for call in first):
         return False
     front = submodel([image], first[-1].outputs, "front")
@@ -55,7 +66,7 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     image = model.inputs[0]
     if len(model.inputs) > 1 or len(image.shape) != 4 or None not in image.shape[1:3] or image.shape[3] is None:
         return model
-    resizing = next((call for call in _front(model) if isinstance(call.operation, keras.layers.Resizing)), None)
+    resizing = next((call for call in _front(model, image) if isinstance(call.operation, keras.layers.Resizing)), None)
     if resizing is None or resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
         return model
     height, width = resizing.outputs[0].shape[1:3]
@@ -78,14 +89,14 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     return keras.Model(inputs, outputs, name=model.name)
 
 
-def _front(model: keras.Model) -> list[LayerCall]:
-    """Return the calls that read the first input one after another, as long as they only scale or move its values."""
-    order, end, found = calls(model), model.inputs[0], list[LayerCall]()
+def _front(model: keras.Model, image: Tensor) -> list[LayerCall]:
+    """Return the calls that read an input one after another, as long as they only scale or move its values."""
+    order, end, found = calls(model), image, list[LayerCall]()
     while not any(t is end for t in model.outputs):
         readers = [call for call in order if any(t is end for t in call.inputs)]
         if len(readers) != 1 or len(readers[0].inputs) != 1:
             break
-        if readers[0].kind not in _SCALING | _MOVING and not readers[0].kind.startswith("Random"):
+        if readers[0].kind not in _SCALING | _MOVING and not is_augmentation(readers[0].operation):
             break
         found.append(readers[0])
         end = readers[0].outputs[0]

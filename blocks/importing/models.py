@@ -6,7 +6,6 @@ A recipe's model and data set are opened together, since each may decide on the 
 from __future__ import annotations
 
 import inspect
-import logging
 import random
 import sys
 from collections.abc import Sequence
@@ -17,26 +16,27 @@ import numpy as np
 
 from legodnn.arrays import ImageShape, Shape
 from legodnn.blocks import zoo
-from legodnn.blocks.from_torch.module import is_torch
+from legodnn.blocks.from_torch.module import is_torch, keep_triton_out
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import data_of, is_own_data
-from legodnn.blocks.importing.front import scales_pixels
-from legodnn.blocks.importing.graph import holds_integers
+from legodnn.blocks.importing.data_sources import data_of, is_own_data, recipe_scales
 from legodnn.blocks.importing.keras_files import brief, load_model_file, load_weights
+from legodnn.blocks.importing.model_inputs import (
+    PIXELS,
+    fitting,
+    log_front,
+    scales_images,
+    shapes_of,
+    takes_pixels,
+)
 from legodnn.blocks.importing.opening import functional, in_float32
 from legodnn.blocks.importing.saved_model import load_saved_model
 from legodnn.blocks.importing.tflite.graph import load_tflite
 from legodnn.blocks.importing.torch_models import torch_graph
-from legodnn.errors import DataError, ModelError
+from legodnn.errors import ModelError
 from legodnn.model_names import FILES, TFLITE, check_model_name, is_function, is_saved_model, unknown_model
-from legodnn.pixels import Pixels, Scaling
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 from legodnn.user_function import call_user, user_function
-
-log = logging.getLogger("legodnn.blocks")
-
-_PIXELS = (0.0, 255.0)  # the range of pixels, which an input of integers takes as they are
 
 
 def open_model(
@@ -119,8 +119,9 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     """Open the data set and the model that a recipe asks for, made to fit each other.
 
     A model of the zoo, or of keras.applications without ImageNet weights, is made for the data. Any other model decides
-    on size and channels of the images. A model whose input holds integers, or that begins by scaling pixels (`front`),
-    gets pixels as they are (0 to 255), unless the recipe scales them.
+    on what the data must be: the size and channels of images, or the inputs that it has. A model whose images hold
+    integers, or that begins by scaling pixels (`front`), gets pixels as they are (0 to 255), unless the recipe scales
+    them.
 
     Args:
         recipe: what to open.
@@ -134,16 +135,13 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
         data = data_of(recipe, progress=progress)
         return data, model_of(recipe, data)
     own = _own_model_of(recipe, None, 10)
-    model = _opened(recipe, own)
-    scales = scales_pixels(model)
-    if not (recipe.input_range or recipe.input_mean or recipe.input_std) and (
-        _takes_pixels(own) or (scales and not is_own_data(recipe.data))
-    ):
-        recipe = recipe.model_copy(update={"input_range": _PIXELS})
-    data = data_of(recipe, model.input_shape[1:], progress)
-    _check_images(recipe, data, own, model)
+    model = functional(own, augmented=recipe.train_epochs > 0)
+    scales = scales_images(recipe, own, model)
+    if not recipe_scales(recipe) and (takes_pixels(own) or (scales and not is_own_data(recipe.data))):
+        recipe = recipe.model_copy(update={"input_range": PIXELS})
+    data = fitting(recipe, data_of(recipe, shapes_of(model), progress), own, model)
     if scales:
-        _log_front(recipe.model, data)
+        log_front(recipe.model, data)
     return data, model
 
 
@@ -151,12 +149,12 @@ def model_of(recipe: Recipe, data: Dataset) -> keras.Model:
     """Open the model that a recipe asks for, with the data's image shape and number of classes if it is made here.
 
     Raises:
-        ModelError: see `open_model`; or the model has several inputs, or has neither weights nor training.
-        DataError: the model takes other images than the data has.
+        ModelError: see `open_model`; or the model has neither weights nor training.
+        DataError: the model takes other inputs than the data has.
     """
     own = _own_model_of(recipe, data.image_shape, _classes(data))
-    model = _opened(recipe, own)
-    _check_images(recipe, data, own, model)
+    model = functional(own, augmented=recipe.train_epochs > 0)
+    fitting(recipe, data, own, model)
     return model
 
 
@@ -174,18 +172,6 @@ def _own_model_of(recipe: Recipe, shape: ImageShape | None, classes: int) -> ker
     return _own_model(spec, shape, classes, recipe.width, recipe.weights, *taken)
 
 
-def _opened(recipe: Recipe, own: keras.Model) -> keras.Model:
-    """Return a model as one Functional graph in float32; ModelError unless it takes one image."""
-    model = functional(own)
-    inputs = [tuple(t.shape[1:]) for t in model.inputs]
-    if len(inputs) != 1:
-        raise ModelError(
-            f"{recipe.model} has inputs of shape {inputs}; a store is built of a model that takes one image; "
-            "a .tflite file of it can be packed whole (legodnn pack)"
-        )
-    return model
-
-
 def makes_classifier(spec: str) -> bool:
     """Whether a model is one of the zoo or of keras.applications, and so gives scores of classes."""
     return spec in zoo.MODELS or spec in applications()
@@ -196,49 +182,6 @@ def _classes(data: Dataset) -> int:
     y = data.train.y
     numbered = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "iu"
     return len(data.labels) or (max(int(np.max(y)) + 1, 2) if y is not None and numbered else 10)
-
-
-def _check_images(recipe: Recipe, data: Dataset, own: keras.Model, model: keras.Model) -> None:
-    """Raise DataError unless the data's images are what a model takes, given as the user has it and opened."""
-    takes = tuple(model.inputs[0].shape[1:])
-    if takes != data.image_shape:
-        raise DataError(f"{recipe.model} takes images of shape {takes}, {data.name} has {data.image_shape}")
-    if _takes_pixels(own):
-        _check_pixels(f"{recipe.model} takes {own.inputs[0].dtype} images", data)
-
-
-def _log_front(name: str, data: Dataset) -> None:
-    """Say what a model that scales pixels by itself gets, and warn if that is something else."""
-    if data.scaling == Scaling(_PIXELS):
-        log.info("%s scales its input by itself: it gets pixels as they are, 0 to 255, and so it does on devices", name)
-    else:
-        log.warning(
-            "%s begins by scaling pixels from 0 to 255, and the images of %s are scaled already (%s): leave out "
-            "input_range, input_mean and input_std",
-            *(name, data.name, data.scaling),
-        )
-
-
-def _takes_pixels(own: keras.Model) -> bool:
-    """Whether an input of a model, as the user has it, holds integers."""
-    return own.built and any(holds_integers(t.dtype) for t in getattr(own, "inputs", None) or ())
-
-
-def _check_pixels(who: str, data: Dataset) -> None:
-    """Raise DataError unless the data's images are unscaled pixels, which `who` takes."""
-    scaling = data.scaling
-    if scaling.range != _PIXELS or scaling.mean or scaling.std:
-        made = f"scaled to {scaling.range[0]:g}..{scaling.range[1]:g}"
-        made += (", less a mean" if scaling.mean else "") + (", over a std" if scaling.std else "")
-        raise DataError(
-            f"{who}, pixels from 0 to 255, but those of {data.name} are {made}: leave out input_range, input_mean and "
-            "input_std, or give the Dataset that your function makes scaling=Scaling((0, 255))"
-        )
-    if isinstance(data.train.x, Pixels):
-        return
-    low, high = float(data.train.x.min()), float(data.train.x.max())
-    if low < 0 or high > 255 or high <= 1:
-        raise DataError(f"{who}, pixels from 0 to 255, but those of {data.name} run from {low:g} to {high:g}")
 
 
 def applications() -> list[str]:
@@ -254,6 +197,7 @@ def _not_foreign(spec: str) -> ModelError:
 
 def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> keras.Model:
     """Return the model that a function of the user's own makes."""
+    keep_triton_out()  # before the user's module, which may import what loads it
     function = user_function(spec, ModelError)
     if torch := sys.modules.get("torch"):  # weights that it draws follow from the recipe's seed, as Keras' do
         torch.manual_seed(random.getrandbits(32))

@@ -3,6 +3,7 @@
 - The layers of nested models take the place of their calls.
 - Policies such as mixed_float16 become float32. So do inputs of integers (`Input(dtype="uint8")`), which then take the
   same values as floats.
+- Augmentation layers (RandomFlip), which do nothing in inference, are dropped.
 - Recurrent layers are unrolled, because a `.tflite` file runs no loops on a device.
 - Layers that need none of this are shared with the user's model.
 
@@ -11,6 +12,7 @@ The result is compared with the user's model on sample inputs, and a model that 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,10 +24,12 @@ from keras import ops
 
 from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
-from legodnn.blocks.importing.front import resized_beforehand
+from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
 from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
 from legodnn.errors import ModelError
+
+log = logging.getLogger("legodnn.blocks.importing")
 
 # Float types that become float32, with the rounding error of one operation in each.
 _CAST = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float64": 0.0}
@@ -48,12 +52,13 @@ def in_float32() -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def functional(model: keras.Model) -> keras.Model:
+def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
     """Return a model as one Functional graph in float32, whose outputs have the user's names and order.
 
     Args:
         model: a Functional or Sequential model, with nested models or without; returned as it is if that will do. One
             that resizes images of any size first becomes one that takes them in that size.
+        augmented: whether augmentation layers stay, because the model will be trained on labels.
 
     Raises:
         ModelError: the model has no graph (subclassed or not built), has inputs or outputs that are not numbers, has a
@@ -73,13 +78,13 @@ def functional(model: keras.Model) -> keras.Model:
             raise ModelError(f"input {t.name!r} of model {model.name!r} takes strings; a store's inputs are numbers")
     model = resized_beforehand(model)
     order, names = _outputs(model)
-    if _is_flat(model):
+    if _is_flat(model, augmented):
         if [*map(id, order)] == [*map(id, model.outputs)] and not _is_dict(model):
             return model
         opened = submodel(model.inputs, order, model.name)
     else:
         check_sizes(model)
-        copies = _Copies()
+        copies = _Copies(augmented)
         with in_float32():
             inputs = [keras.Input(batch_shape=t.shape, dtype="float32", name=t.name) for t in model.inputs]
             outputs = [
@@ -97,10 +102,19 @@ def _is_dict(model: keras.Model) -> bool:
     return isinstance(model._outputs_struct, dict) or isinstance(model._inputs_struct, dict)
 
 
-def _is_flat(model: keras.Model) -> bool:
-    """Whether a model is in float32 already, with no nested model and no layer that needs a copy."""
+def _is_flat(model: keras.Model, augmented: bool) -> bool:
+    """Whether a model is in float32 already, with no nested model and no layer that needs a copy, or is dropped."""
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
-    return floats and not any(isinstance(c.operation, keras.Model) or _needs_copy(c.operation) for c in calls(model))
+    return floats and not any(
+        isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
+        for c in calls(model)
+    )
+
+
+def _is_dropped(call: LayerCall, augmented: bool) -> bool:
+    """Whether the opened model does without a call: augmentation, but for one that changes the shape (a crop)."""
+    same_shape = [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
+    return not augmented and is_augmentation(call.operation) and same_shape
 
 
 def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
@@ -141,10 +155,12 @@ def _float(model: keras.Model, tensor: Tensor, name: str) -> Tensor:
 class _Copies:
     """What the opened model has for each layer of the user's: the layer itself where it can, otherwise a copy.
 
-    Layers of different nested models may have one name; a copy then gets another.
+    Layers of different nested models may have one name; a copy then gets another. `augmented` says whether augmentation
+    layers stay.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, augmented: bool = False) -> None:
+        self.augmented = augmented
         self._of: dict[int, tuple[Any, Any]] = {}
         self._names: set[str] = set()
 
@@ -202,6 +218,9 @@ def _inline(model: keras.Model, outputs: Sequence[Tensor], inputs: Sequence[Tens
 
 def _called(call: LayerCall, model: keras.Model, new: dict[int, Tensor], copies: _Copies) -> list[Tensor]:
     """Return the outputs of one call on tensors of the opened model; `new` holds them by the old tensors' `id()`."""
+    if _is_dropped(call, copies.augmented):
+        log.info("%s: %s (%s) is dropped: it varies images in training alone", model.name, call.name, call.kind)
+        return [new[id(t)] for t in call.inputs]
     if not isinstance(call.operation, keras.Model):
         args, kwargs = call.node.arguments.fill_in(new)
         results: list[Tensor] = keras.tree.flatten(copies.of(call.operation, model)(*args, **kwargs))

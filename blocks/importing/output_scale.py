@@ -12,8 +12,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from legodnn.blocks.importing.data import ModelInputs
 from legodnn.blocks.importing.graph import LayerCall, as_list, calls
-from legodnn.pixels import PixelArrays
 
 OutputScale = Literal["softmax", "sigmoid", "linear"]
 
@@ -34,13 +34,13 @@ _SCALES: dict[str, OutputScale] = {
 _TRIED_IMAGES = 32
 
 
-def scale_of(model: keras.Model, number: int, x: PixelArrays) -> OutputScale:
+def scale_of(model: keras.Model, number: int, x: ModelInputs) -> OutputScale:
     """Return the scale of an output.
 
     Args:
         model: a Functional model.
         number: the output's number, from 0.
-        x: images, shape (n, ...), on which the model is run where its graph does not tell.
+        x: inputs of the model, on which the model is run where its graph does not tell.
 
     Returns:
         'softmax': probabilities over the last axis; 'sigmoid': values from 0 to 1; 'linear': anything else, such as
@@ -80,7 +80,7 @@ def _module(thing: Any) -> str:
     return str(getattr(thing, "__module__", None) or type(thing).__module__)
 
 
-def _scale_by_values(model: keras.Model, number: int, x: PixelArrays) -> OutputScale:
+def _scale_by_values(model: keras.Model, number: int, x: ModelInputs) -> OutputScale:
     """Return the scale of an output by what it gives for some images."""
     values = np.asarray(as_list(model.predict_on_batch(x[:_TRIED_IMAGES]))[number], np.float64)
     if not ((values >= 0).all() and (values <= 1).all()):

@@ -12,13 +12,14 @@ import keras
 import numpy as np
 
 from legodnn.arrays import Array
+from legodnn.blocks.importing.data import ModelInputs, SeveralInputs
 from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.torch_models import is_from_torch
 from legodnn.errors import ModelError
 from legodnn.model_names import is_function
-from legodnn.pixels import PixelArrays, Pixels, Scaling
+from legodnn.pixels import Pixels, Scaling
 
 
 def sent_model(spec: str, model: keras.Model, custom: Sequence[str] = ()) -> dict[str, Any]:
@@ -70,16 +71,21 @@ def model_of_tree(tree: Mapping[str, Any]) -> keras.Model:
     return model
 
 
-def sent_images(x: PixelArrays) -> dict[str, Any]:
-    """Return images as a tree that `images_of` reads: pixels stay 8 bits each."""
+def sent_images(x: ModelInputs) -> dict[str, Any]:
+    """Return inputs as a tree that `images_of` reads: pixels stay 8 bits each."""
+    if isinstance(x, SeveralInputs):
+        return {"names": json.dumps(list(x.arrays)), "inputs": [sent_images(array) for array in x.arrays.values()]}
     if not isinstance(x, Pixels):
         return {"x": np.ascontiguousarray(x)}
     scaling = {"range": x.scaling.range, "mean": x.scaling.mean, "std": x.scaling.std}
     return {"raw": x.raw if x.rows is None else x.raw[x.rows], "scaling": json.dumps(scaling)}
 
 
-def images_of(tree: Mapping[str, Any]) -> PixelArrays:
-    """Return the images that `sent_images` was given."""
+def images_of(tree: Mapping[str, Any]) -> ModelInputs:
+    """Return the inputs that `sent_images` was given."""
+    if "inputs" in tree:
+        arrays: dict[str, Any] = dict(zip(json.loads(str(tree["names"])), map(images_of, tree["inputs"]), strict=True))
+        return SeveralInputs(arrays)
     if "x" in tree:
         x: Array = tree["x"]
         return x

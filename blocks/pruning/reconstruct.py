@@ -9,7 +9,7 @@ images that they were not fitted to, and dropped if they are no better there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from legodnn.arrays import Array, Floats, Mask
 from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy
@@ -41,7 +42,7 @@ def features(pieces: Sequence[Piece], x: Any) -> Iterator[tuple[Piece, list[Arra
         pieces: all segments of the model, in order.
         x: a few hundred images, shape (n, ...); a dict of arrays by input name if the model has several inputs.
     """
-    tensors: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {pieces[0].inputs[0]: x}
+    tensors = by_name(x, pieces[0].inputs[0])
     for piece in pieces:
         inputs = [tensors[name] for name in piece.inputs]
         yield piece, inputs

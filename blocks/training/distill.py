@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.training.batches import Batches
@@ -60,8 +60,8 @@ class Distiller(keras.Model):  # type: ignore[misc]
             teacher.trainable = False
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Return the students' errors for images of shape (n, ...)."""
-        tensors, errors = {self._input: x}, []
+        """Return the students' errors for images of shape (n, ...), or for several inputs by name."""
+        tensors, errors = by_name(x, self._input), []
         for piece in self._pieces:
             read = [tensors[name] for name in piece.inputs]
             targets = run_fused(piece.model, read)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
-from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data import Dataset, Split, by_name
 from legodnn.blocks.importing.graph import as_list, run_calls
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.training.batches import Batches
@@ -39,8 +39,9 @@ class Tuner(keras.Model):  # type: ignore[misc]
         self._original.trainable = False
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Return the student's outputs for images of shape (n, ...)."""
-        return run_calls(self._student, [x], training)
+        """Return the student's outputs for images of shape (n, ...), or for several inputs by name."""
+        inputs = by_name(x, self._student.inputs[0].name)
+        return run_calls(self._student, [inputs[t.name] for t in self._student.inputs], training)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

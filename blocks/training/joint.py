@@ -23,7 +23,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.training.batches import Batches
 from legodnn.blocks.training.composer import Composer
@@ -94,9 +94,8 @@ def train_jointly(
         ModelError: training diverged, or the saved state is of another training.
     """
     composer = Composer(pieces, students, heads)
-    given: Any = data.train.x
-    x: dict[str, Array] = dict(given) if isinstance(given, Mapping) else {pieces[0].inputs[0]: given}
-    count = len(next(iter(x.values())))
+    x: dict[str, Array] = by_name(data.train.x, pieces[0].inputs[0])
+    count = len(data.train)
     size = min(max(1, round(batch_size / composer.slots)), count // composer.slots) * composer.slots
     if not size:
         raise DataError(f"{count} training images are fewer than the {composer.slots} options of a block")

@@ -146,7 +146,8 @@ def _model(args: argparse.Namespace, drawing: Path | None) -> str:
     if drawing:
         _draw(drawing, found.name, found.pieces)
     if args.json:
-        return json.dumps({"model": found.name, "segments": [_plain(s) for s in found.segments]})
+        segments = [_plain(s) for s in found.segments]
+        return json.dumps({"model": found.name, "segments": segments, "post_processing": found.post_processing})
     return f"{found}\n\ndrawn into {drawing}" if drawing else str(found)
 
 

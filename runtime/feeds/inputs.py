@@ -90,7 +90,7 @@ def read_inputs(
     Image files are read as they were when the store was built. Arrays of uint8 are pixels and scaled as the input
     specification says; other numbers are taken as they are. Of a data set in parts, as builds take it, the part for
     testing is read (`x_test`, `y_test`). If all images lie in folders whose names are labels, these are their labels.
-    For a model with several inputs, an .npz has an array for each, by its name.
+    For a model with several inputs, an .npz has an array for each, by its name (or NAME_test).
 
     Args:
         path: the file or folder.
@@ -106,7 +106,8 @@ def read_inputs(
         arrays, y, names = _folder(Path(path), specs, labels, progress)
         return _checked(arrays, y, names, path, specs)
     one = len(specs) == 1
-    wanted = (*_ONE, "y", "y_test") if one else (*(spec.name for spec in specs), "y")
+    several = [f"{spec.name}{part}" for spec in specs for part in ("", "_test")]
+    wanted = (*(_ONE if one else several), "y", "y_test")
     content = read_arrays(Path(path), InputError, _remedy(specs), names=wanted, lone="x" if one else None)
     return inputs_of_arrays(content, path, specs)
 
@@ -124,10 +125,11 @@ def inputs_of_arrays(content: Mapping[str, NDArray[Any]], name: str | Path, spec
     """
     if len(specs) > 1:
         names = [spec.name for spec in specs]
-        if missing := [each for each in names if each not in content]:
+        suffix = "_test" if all(f"{each}_test" in content for each in names) and names[0] not in content else ""
+        if missing := [each for each in names if each + suffix not in content]:
             raise InputError(f"cannot read inputs from {name}: it has no {missing[0]!r}; {_remedy(specs)}")
-        y = None if "y" in names else content.get("y")
-        return _checked([content[each] for each in names], y, (), name, specs)
+        y = None if "y" in names else content.get(f"y{suffix}")
+        return _checked([content[each + suffix] for each in names], y, (), name, specs)
     part = next((each for each in _ONE if each in content), None)
     if part is None:
         raise InputError(f"cannot read inputs from {name}: it has neither `x` nor `x_test`; {_remedy(specs)}")

@@ -132,6 +132,18 @@ def test_a_strided_convolution_opens_a_block() -> None:
     assert [len(p.calls) for p in pieces] == [2, 2]
 
 
+def test_padding_stays_with_the_convolution_that_reads_it() -> None:
+    x = image = keras.Input((8, 8, 3))
+    for _ in range(2):
+        x = layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="padding")(x)
+    x = layers.Conv2D(16, 3, 2, activation="relu")(x)
+    x = layers.Conv2D(16, 3, padding="same")(x)
+    first, second = (p for p in extract(keras.Model(image, x), min_share=0) if p.kind == "block")
+    assert first.model.output_shape == (None, 8, 8, 16)
+    assert second.calls[0] == "padding"
+
+
 def test_a_plain_convolution_after_a_residual_block_opens_the_next() -> None:
     def body(x: Any) -> Any:
         x = layers.ReLU(name="join")(layers.Add()([conv(6)(conv(4, name="fork")(x)), conv(6)(x)]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.channels.analysis import analyse
-from legodnn.blocks.from_torch.module import is_torch
+from legodnn.blocks.from_torch.module import is_torch, keep_triton_out
 from legodnn.blocks.importing.graph import alone, as_list
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.sent_source import sent_model
@@ -43,6 +44,17 @@ def as_torch(module: Any, *images: Any) -> list[Any]:
 
 def test_what_is_no_module_of_pytorch_is_none() -> None:
     assert not any(map(is_torch, (3, None, (), (3, 4), np.zeros(3))))
+
+
+def test_triton_is_not_loaded_beside_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    keep_triton_out()
+    with pytest.raises(ImportError):
+        importlib.import_module("triton")
+    monkeypatch.setitem(sys.modules, "triton", sys)  # loaded before
+    keep_triton_out()
+    assert importlib.import_module("triton") is sys
 
 
 @with_torch

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.front import scales_pixels
 from legodnn.blocks.importing.models import data_and_model
 from legodnn.blocks.importing.opening import functional
@@ -40,6 +41,16 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], bool]] = {
 }
 
 
+AUGMENTATION: dict[str, Callable[[], Any]] = {
+    "one": lambda: layers.RandomFlip(),
+    "several, nested": lambda: keras.Sequential(
+        [keras.Input((12, 12, 1)), layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomZoom(0.2)]
+    ),
+    "a pipeline": lambda: layers.Pipeline([layers.RandomTranslation(0.1, 0.1), layers.RandomContrast(0.2)]),
+    "mixed": lambda: layers.RandAugment(value_range=(0, 255)),
+}
+
+
 def model_with(front: Callable[[Any], Any]) -> keras.Model:
     x = image = keras.Input((12, 12, 1))
     x = layers.ReLU()(layers.Conv2D(16, 3)(front(x)))
@@ -50,7 +61,8 @@ def model_with(front: Callable[[Any], Any]) -> keras.Model:
 @pytest.mark.parametrize("name", FRONTS)
 def test_a_front_that_scales_pixels_is_told_from_one_that_scales_images(name: str) -> None:
     front, wanted = FRONTS[name]
-    assert scales_pixels(model_with(front)) is wanted
+    model = model_with(front)
+    assert scales_pixels(model, model.inputs[0]) is wanted
 
 
 def test_the_first_operators_of_a_file_count_as_well() -> None:
@@ -58,7 +70,33 @@ def test_the_first_operators_of_a_file_count_as_well() -> None:
         kernel = tf.constant(np.random.default_rng(0).normal(size=(3, 3, 3, 4)), tf.float32)
         return tf.nn.conv2d(tf.math.abs((x - tf.constant([103.9, 116.8, 123.7])) * 0.017), kernel, 1, "SAME")
 
-    assert scales_pixels(graph_of(converted(function, (1, 8, 8, 3)), "f"))
+    model = graph_of(converted(function, (1, 8, 8, 3)), "f")
+    assert scales_pixels(model, model.inputs[0])
+
+
+@pytest.mark.parametrize("name", AUGMENTATION)
+def test_augmentation_is_dropped_with_a_line(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    augmentation = AUGMENTATION[name]()
+    model = model_with(lambda x: layers.Rescaling(1 / 255)(augmentation(x)))
+    with caplog.at_level(logging.INFO):
+        opened = functional(model)
+    assert [type(layer).__name__ for layer in opened.layers[:3]] == ["InputLayer", "Rescaling", "Conv2D"]
+    assert "is dropped: it varies images in training alone" in caplog.text
+    x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
+    np.testing.assert_allclose(opened(x), model(x, training=False), atol=1e-5)
+
+
+def test_augmentation_stays_in_a_model_that_is_trained_on_labels(tmp_path: Path) -> None:
+    model_with(layers.RandomFlip()).save(tmp_path / "m.keras")
+    recipe = Recipe(model=str(tmp_path / "m.keras"), name="m", data="digits", train_epochs=1)
+    _, model = data_and_model(recipe)
+    assert "RandomFlip" in [type(layer).__name__ for layer in model.layers]
+    assert not any("RandomFlip" in [type(o).__name__ for o in p.model.operations] for p in extract(model))
+
+
+def test_a_crop_is_no_augmentation_to_drop() -> None:
+    model = model_with(layers.RandomCrop(8, 8))
+    assert "RandomCrop" in [type(layer).__name__ for layer in functional(model).layers]
 
 
 def opened(tmp_path: Path, front: Callable[[Any], Any], **settings: Any) -> Any:
@@ -92,7 +130,7 @@ def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested:
     opened = functional(model)
     assert [t.shape for t in opened.inputs] == [(None, 12, 12, 1)]
     assert opened.output_names == ["scores"]
-    assert scales_pixels(opened)
+    assert scales_pixels(opened, opened.inputs[0])
     x = np.random.default_rng(0).uniform(0, 255, (2, 12, 12, 1)).astype(np.float32)
     np.testing.assert_allclose(opened(x), model(x)["scores"], atol=1e-5)
 

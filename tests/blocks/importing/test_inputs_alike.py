@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from legodnn.blocks.importing.data import Dataset, Scaling
 from legodnn.blocks.importing.data_sources import data_of, load_data
-from legodnn.blocks.manifest import input_spec
+from legodnn.blocks.manifest import _input_spec
 from legodnn.errors import DataError
 from legodnn.folders import class_folders
 from legodnn.manifest import InputSpec
@@ -73,7 +73,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def device(data: Dataset) -> InputSpec:
     """What a device reads in the manifest of a store that was built of a data set."""
-    return InputSpec.model_validate_json(to_json(input_spec("x", data)))
+    return InputSpec.model_validate_json(to_json(_input_spec("x", data.image_shape, data)))
 
 
 def rows(x: Any, y: Any) -> list[tuple[bytes, int]]:

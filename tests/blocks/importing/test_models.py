@@ -358,8 +358,10 @@ def test_a_model_that_is_made_here_needs_weights_or_training(name: str) -> None:
         model_of(recipe(name), images((32, 32, 3)))
 
 
-def test_a_model_of_several_inputs_is_refused(mine: str) -> None:
-    with pytest.raises(ModelError, match=r"has inputs of shape \[\(8, 8, 3\), \(8, 8, 3\)\]; a store is built of a m"):
+def test_a_model_of_several_inputs_needs_data_for_each(mine: str) -> None:
+    with pytest.raises(
+        DataError, match=r"takes a of shape \(8, 8, 3\), b of shape \(8, 8, 3\), images has \(8, 8, 3\)"
+    ):
         model_of(recipe(f"{mine}:pair"), images((8, 8, 3)))
 
 

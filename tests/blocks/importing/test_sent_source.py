@@ -22,7 +22,7 @@ from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.evaluation_job import evaluate_by, evaluating, evaluation_work
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.export.options import Exported
-from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.opening import functional
@@ -94,6 +94,9 @@ def test_images_arrive_as_the_same_arrays_and_pixels_stay_small() -> None:
     found = images_of(arrived(tree))
     assert isinstance(found, Pixels)
     np.testing.assert_array_equal(found[:], pixels[:])
+    several = images_of(arrived(sent_images(SeveralInputs({"b": pixels, "a": X[:3]}))))
+    assert list(several.arrays) == ["b", "a"]
+    np.testing.assert_array_equal(several.take(np.array([2]))[:]["b"], pixels[2:])
 
 
 class HereAtOnce:

@@ -30,6 +30,7 @@ RANDOM = {
     "noise": lambda: layers.GaussianNoise(0.5),
     "own": lambda: Shifted(),
 }
+DROPPED = ("flip", "rotation", "contrast")  # from segments, because they do nothing in inference
 
 
 SEEN: list[bool] = []
@@ -65,7 +66,7 @@ def copies(model: keras.Model) -> tuple[list[Piece], dict[str, list[keras.Model]
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_copy_in_training_gives_its_blocks_features(name: str, digits: Dataset) -> None:
     pieces, students = copies(model_with(RANDOM[name]()))
-    assert sum(len(p.calls) for p in pieces if p.name in students) >= 3
+    assert sum(len(p.calls) for p in pieces if p.name in students) >= (2 if name in DROPPED else 3)
     everyone = [Student(block, 0, model) for block, (model,) in students.items()]
     distiller, x = Distiller(pieces, everyone), digits.train.x[:16]
     np.testing.assert_allclose(distiller(x, training=True), 0, atol=1e-6)

@@ -84,6 +84,9 @@ def test_a_model_with_several_inputs_takes_an_array_of_each_name(tmp_path: Path)
     assert isinstance(one, dict)
     assert (one["x"].dtype, float(one["x"].max())) == (np.float32, 1.0)  # pixels are scaled
     assert (one["age"].dtype, one["age"].tolist()) == (np.float32, [4.0, 5.0])  # numbers are not
+    np.savez(tmp_path / "d.npz", x_train=pixels, age_train=ages, x_test=pixels[:1], age_test=ages[:1], y_test=[2])
+    found = read_inputs(tmp_path / "d.npz", specs)
+    assert (len(found.x), np.asarray(found.y).tolist()) == (1, [2])
     np.savez(tmp_path / "d.npz", x=pixels, age=ages[:2])
     with pytest.raises(InputError, match="holds 3 of 'x', but 2 of 'age'"):
         read_inputs(tmp_path / "d.npz", specs)

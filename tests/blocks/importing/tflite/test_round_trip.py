@@ -18,8 +18,7 @@ from tests.benchmarks.scripts import load
 
 # Networks in which other blocks are found than in the Keras original, or other channels, and why.
 OTHER_BLOCKS = {
-    "EfficientNetB0": "its first block ends before a padding, which belongs to the next, instead of behind it",
-    "detector": "beside skip connections it is cut by the order of layers, which changes where batch norms are folded",
+    "NASNetMobile": "every cell reads the two before it: activations that the converter fuses make other tensors cross",
 }
 
 

@@ -88,9 +88,8 @@ class Figure:
         places = len(mantissa.partition(".")[2])
         if exponent:
             text = f"{self.result:.{places}e}"
-            return (
-                text if exponent.lstrip("+-").startswith("0") else re.sub(r"e([+-])0+", r"e\1", text).replace("e+", "e")
-            )
+            padded = exponent.lstrip("+-").startswith("0")
+            return text if padded else re.sub(r"e([+-])0+", r"e\1", text).replace("e+", "e")
         sign = "+" if self.like.startswith("+") else ""
         text = f"{self.result:{sign}{',' if ',' in self.like else ''}.{places}f}"
         if float(text.replace(",", "")) == 0:
@@ -156,7 +155,7 @@ def figures_of(passage: Passage, known: dict[str, Any]) -> list[Figure]:
     return found + (_in_table(passage, rows) if rows else [])
 
 
-def unclaimed(passage: Passage, known: dict[str, Any], *, prose: bool) -> list[str]:
+def unclaimed(passage: Passage, *, prose: bool) -> list[str]:
     """Return what reads like a result in a passage and is tied to none: tables of numbers, and measured quantities."""
     if passage.kind == "no figures":
         observed = "observed" in passage.comment and not re.search(r"\b20\d\d\b", passage.text)
@@ -226,10 +225,8 @@ def _paired(passage: Passage, shown: list[tuple[int, str]], value: Any, where: s
 def _rows(line: str, known: dict[str, Any]) -> list[list[Any]]:
     """Return what the cells of rows should hold; "" stands for a label, and ... for what is no result."""
     cells, _, loop = line.rpartition("|")
-    expressions = [cell.strip() or '""' for cell in cells.split("|")[1:]]
-    return [
-        list(row) for row in _value(f"[({', '.join(f'({e})' for e in expressions)},) {loop or 'for _ in [0]'}]", known)
-    ]
+    row = ", ".join(f"({cell.strip()})" if cell.strip() else '""' for cell in cells.split("|")[1:])
+    return [list(values) for values in _value(f"[({row},) {loop or 'for _ in [0]'}]", known)]
 
 
 def _in_table(passage: Passage, rows: list[list[Any]]) -> list[Figure]:

@@ -28,7 +28,7 @@ def test_figures_are_the_results(name: str) -> None:
 @page_names
 def test_results_are_tied(name: str) -> None:
     prose = name in PAGES_OF_RESULTS or "measurements" in name
-    assert [text for passage in passages(ROOT / name) for text in unclaimed(passage, KNOWN, prose=prose)] == []
+    assert [text for passage in passages(ROOT / name) for text in unclaimed(passage, prose=prose)] == []
 
 
 RESULT = {"timing": Record({"fast": Record(ms=1.25, runs=1500), "slow": Record(ms=12.5, runs=None)})}
@@ -54,7 +54,7 @@ def test_prose_and_cells_are_read_in_place(tmp_path: Path) -> None:
         ("-", None),
     ]
     assert all(figure.is_right for figure in tied), "halves may be rounded up or down"
-    assert unclaimed(passage, RESULT, prose=True) == []
+    assert unclaimed(passage, prose=True) == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_ties_that_do_not_fit_are_told(text: str, told: str, tmp_path: Path) -> 
     ],
 )
 def test_what_reads_like_a_result_is_found(text: str, told: list[str], tmp_path: Path) -> None:
-    found = unclaimed(only(text + "\n", tmp_path), RESULT, prose=True)
+    found = unclaimed(only(text + "\n", tmp_path), prose=True)
     assert len(found) == len(told)
     assert all(piece in line for piece, line in zip(told, found, strict=True))
 

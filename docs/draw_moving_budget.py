@@ -73,14 +73,17 @@ def replayed(stores: Sequence[Store], inputs: Path) -> list[Step]:
     return TypeAdapter(list[Step]).validate_json(printed.stdout)
 
 
-def animated(attribute: str, values: Sequence[object], hold: float = 0.75) -> str:
-    """Return an element that leads an attribute through the values, one a step, and back to the first."""
+def animated(attribute: str, values: Sequence[object], jumps: bool = False) -> str:
+    """Return an element that leads an attribute through the values, one a step, gliding at the end of it or jumping."""
     count = len(values)
-    times = [t / count for n in range(count) for t in (n, n + hold)] + [1]
-    held = [value for value in values for _ in range(2)] + [values[0]]
+    if jumps:
+        mode, times, taken = ' calcMode="discrete"', [n / count for n in range(count)], list(values)
+    else:
+        mode, times = "", [t / count for n in range(count) for t in (n, n + 0.75)] + [1]
+        taken = [value for value in values for _ in range(2)] + [values[0]]
     return (
-        f'<animate attributeName="{attribute}" dur="{count * SECONDS_A_STEP:g}s" repeatCount="indefinite" '
-        f'keyTimes="{";".join(f"{t:.4g}" for t in times)}" values="{";".join(map(str, held))}"/>'
+        f'<animate attributeName="{attribute}"{mode} dur="{count * SECONDS_A_STEP:g}s" repeatCount="indefinite" '
+        f'keyTimes="{";".join(f"{t:.4g}" for t in times)}" values="{";".join(map(str, taken))}"/>'
     )
 
 
@@ -89,11 +92,7 @@ def shown_in_turn(x: float, y: float, texts: Sequence[str], look: str) -> str:
     elements = []
     for text in dict.fromkeys(texts):
         seen = [1 if other == text else 0 for other in texts]
-        change = (
-            animated("opacity", seen, hold=1).replace("<animate ", '<animate calcMode="discrete" ')
-            if not all(seen)
-            else ""
-        )
+        change = "" if all(seen) else animated("opacity", seen, jumps=True)
         elements.append(f'<text x="{x}" y="{y}" class="{look}" opacity="{seen[0]}">{escape(text)}{change}</text>')
     return "\n".join(elements)
 
@@ -112,14 +111,8 @@ def block_row(store: Store, steps: Sequence[Step], top: float) -> list[str]:
         heights = [round(BLOCK * (1 - option.sparsity), 1) for option in options]
         x = round(LEFT + column * (width + GAP), 1)
         parts.append(f'<rect x="{x}" y="{top}" width="{width}" height="{BLOCK}" rx="4" class="outline"/>')
-        moves = "".join(
-            animated(name, values)
-            for name, values in (
-                ("height", heights),
-                ("y", [round(top + BLOCK - height, 1) for height in heights]),
-                ("fill", [option_colour(option) for option in options]),
-            )
-        )
+        moves = animated("height", heights) + animated("y", [round(top + BLOCK - height, 1) for height in heights])
+        moves += animated("fill", [option_colour(option) for option in options], jumps=True)
         parts.append(
             f'<rect x="{x}" y="{top + BLOCK - heights[0]}" width="{width}" height="{heights[0]}" rx="4" '
             f'fill="{option_colour(options[0])}">{moves}</rect>'

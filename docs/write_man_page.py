@@ -1,6 +1,8 @@
 """Write the man page from the parsers of the commands; it is installed with the package, for `man legodnn`.
 
-python docs/write_man_page.py        # writes docs/legodnn.1; a test says when it has to be written again
+    python docs/write_man_page.py        # writes docs/legodnn.1; a test says when it has to be written again
+
+It says what `--help` says, of all commands on one page.
 """
 
 from __future__ import annotations

@@ -36,10 +36,14 @@ format: $(VENV)/.installed
 dist: $(VENV)/.installed
 	$(BIN)/python -m build
 
-docs: $(VENV)/.installed
+docs: build/docs/.installed
+	build/docs/bin/mkdocs build --strict
+
+build/docs/.installed: pyproject.toml
+	$(MAKE) $(VENV)/.installed
 	$(BIN)/python -m venv build/docs
 	build/docs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	build/docs/bin/mkdocs build --strict
+	@touch $@
 
 release-check: $(VENV)/.installed
 	$(BIN)/python .ci/release_check.py

@@ -54,11 +54,13 @@ def run(*command: object, cwd: Path = ROOT) -> str:
 
 
 def build() -> str:
-    """Install the tools, and build what is released."""
-    if not (TOOLS / "twine").exists():
+    """Install the tools where they are not those of the extra yet, and build what is released."""
+    wanted, stamp = PYPROJECT["project"]["optional-dependencies"]["release"], TOOLS.parent / "made-for"
+    if not stamp.exists() or stamp.read_text() != str(wanted):
         shutil.rmtree(TOOLS.parent, ignore_errors=True)
         venv.create(TOOLS.parent, with_pip=True)
-        run(TOOLS / "python", "-m", "pip", "install", "-q", *PYPROJECT["project"]["optional-dependencies"]["release"])
+        run(TOOLS / "python", "-m", "pip", "install", "-q", *wanted)
+        stamp.write_text(str(wanted))
     shutil.rmtree(DIST, ignore_errors=True)
     run(TOOLS / "python", "-m", "build", "--outdir", DIST)
     return f"{_sdist().name}, {_wheel().name}"
@@ -142,11 +144,12 @@ def bill_of_materials() -> str:
 
 
 def wheels() -> str:
-    """Everything that a device needs has wheels, for x86-64 and for 64-bit ARM, and for the Python after the last."""
+    """What a device needs, to serve too, has wheels for x86-64 and 64-bit ARM, and for the Python after the last."""
     for machine in ("x86_64", "aarch64"):
         for python in (*PYTHONS, "3.14"):
             target = ("--python-platform", f"{machine}-manylinux_2_31", "--python-version", python)
-            run(TOOLS / "uv", "pip", "compile", "-q", "--only-binary", ":all:", *target, ROOT / "pyproject.toml")
+            needed = ("--extra", "serve", ROOT / "pyproject.toml")
+            run(TOOLS / "uv", "pip", "compile", "-q", "--only-binary", ":all:", *target, *needed)
     return "x86-64 and aarch64, Python 3.10 to 3.14"
 
 
@@ -172,9 +175,8 @@ LOWEST_TESTS = (
 
 def site() -> str:
     """The pages build, and no link of theirs is broken."""
-    _environment("site", sys.executable, "--extra", "docs")
-    run(WORK / "site" / "bin" / "mkdocs", "build", "-q", "--strict", "-d", WORK / "pages")
-    return f"{len(list((WORK / 'pages').rglob('*.html')))} pages"
+    run("make", "docs")
+    return f"{len(list((ROOT / 'build' / 'site').rglob('*.html')))} pages"
 
 
 def _works(python: str) -> bool:

@@ -32,7 +32,6 @@ from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError
 from legodnn.runtime.executors.interpreter import open_interpreter
-from legodnn.units import size
 from support.networks import OTHERS, SHAPE
 from support.report import Bars, Figures, bar, run
 
@@ -234,10 +233,10 @@ def markdown(figures: Figures) -> str:
         "blocks",
         "params in blocks",
         "MACs in blocks",
-        "files, largest to smallest",
+        "MB, largest to smallest",
         "at .5",
     )
-    header += ("MACs, largest to smallest", "at .5", "segments", "whole (float64)", "pruned")
+    header += ("million MACs, largest to smallest", "at .5", "segments", "whole (float64)", "pruned")
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for r in figures["models"]:
         cells: tuple[str, ...]
@@ -250,8 +249,8 @@ def markdown(figures: Figures) -> str:
                 str(r["blocks"]),
                 f"{r['params_in_blocks']:.1%}",
                 f"{r['macs_in_blocks']:.1%}",
-                f"{size(r['bytes'])} to {size(most['bytes'])}",
-                size(half["bytes"]),
+                f"{_millions(r['bytes'])} to {_millions(most['bytes'])}",
+                _millions(half["bytes"]),
                 f"{_millions(r['macs'])} to {_millions(most['macs'])}",
                 _millions(half["macs"]),
                 f"{r['segments_difference']:.0e}",
@@ -263,7 +262,7 @@ def markdown(figures: Figures) -> str:
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e6:.3g} M" if count < 1e9 else f"{count / 1e9:.3g} G"
+    return f"{count / 1e6:,.0f}" if count >= 1e8 else f"{count / 1e6:.3g}"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""The programs in examples/ run as their first lines say, on tiny stores."""
+"""What is in examples/ works on tiny stores: programs as their first lines say, the notebook, and units for systemd."""
 
 from __future__ import annotations
 
+import http.client
+import importlib.util
+import io
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,12 +17,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from legodnn import Runtime
 from legodnn.store import Store
 from tests.data import tiny_stores
+from tests.ports import free_port
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 LABELS = {str(digit) for digit in range(10)}
@@ -64,9 +72,7 @@ def test_the_governor_answers_a_program_that_takes_memory(tiny_store: Store, tin
 def address(tiny_store: Store, tiny_store2: Store) -> Iterator[str]:
     """The application with two models, as uvicorn serves it."""
     pytest.importorskip("uvicorn")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(port), "two_models_app:app"]
     stores = f"{tiny_store.path}:{tiny_store2.path}"
     with subprocess.Popen(command, env={**os.environ, "STORES": stores}, stderr=subprocess.DEVNULL) as server:
@@ -103,6 +109,67 @@ def test_one_smaller_model_is_written(tiny_keras_file: Path, tmp_path: Path) -> 
     assert f"wrote {tmp_path / 'small.tflite'}" in told
 
 
+@pytest.mark.slow
+def test_the_notebook_runs() -> None:
+    for package in ("nbmake", "ipywidgets", "ipykernel"):
+        pytest.importorskip(package)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "moving_budget.ipynb"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, timeout=300)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_notebook_is_kept_without_outputs() -> None:
+    cells = json.loads((EXAMPLES / "moving_budget.ipynb").read_text())["cells"]
+    assert [cell["outputs"] for cell in cells if cell.get("outputs")] == []
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_frames_of_a_camera_get_scores(tiny_store: Store) -> None:
+    Image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("starlette", reason="the service is not installed")
+    from legodnn.runtime.serving.service import ServiceSettings
+    from tests.runtime.serving.served import served
+
+    client, jpeg = example("picamera2_infer"), io.BytesIO()
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    Image.fromarray(frame).save(jpeg, "JPEG")
+    with Runtime.open([tiny_store.path]) as runtime, served(runtime, ServiceSettings(governed=False)) as service:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port)
+        assert client.labels(connection, "tiny") == list(tiny_store.manifest.model.labels)
+        scores, latency_ms = client.infer(connection, "tiny", jpeg.getvalue())
+        assert len(scores) == 10
+        assert latency_ms > 0
+        with pytest.raises(RuntimeError, match="cannot read"):
+            client.infer(connection, "tiny", b"no picture")
+        with pytest.raises(SystemExit, match="the service has tiny"):
+            client.labels(connection, "nobody")
+        connection.close()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_units_that_profile_at_night(tmp_path: Path) -> None:
+    for file in (EXAMPLES / "systemd").iterdir():
+        text = file.read_text().replace("/srv/legodnn/venv/bin/legodnn", sys.executable)
+        (tmp_path / file.name).write_text(text)
+        done = subprocess.run(
+            ["systemd-analyze", "verify", str(tmp_path / file.name)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    shown = subprocess.run(
+        ["systemd-analyze", "calendar", "*-*-01 03:00"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "OnCalendar=*-*-01 03:00" in (EXAMPLES / "systemd" / "legodnn-profile.timer").read_text()
+    assert re.search(r"Normalized form: \*-\*-01 03:00:00", shown)
+
+
 def test_every_example_is_in_a_test() -> None:
-    texts = [path.read_text() for path in Path(__file__).parent.rglob("test_*.py")]
-    assert [path.name for path in EXAMPLES.glob("*.py") if not any(path.stem in text for text in texts)] == []
+    text, programs = Path(__file__).read_text(), {path.stem for path in EXAMPLES.iterdir() if path.suffix}
+    assert {name for name in programs if name not in text} == set()

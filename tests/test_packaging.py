@@ -39,8 +39,10 @@ def test_the_wheel_holds_the_rooms_as_ordinary_packages(dist: Path) -> None:
     with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
         names = wheel.namelist()
     assert set(names) >= ROOMS
-    packages = {name.split("/")[0] for name in names if "dist-info" not in name}
-    assert packages == {"legodnn"}, "nothing with a generic name may land in site-packages"
+    top = {name.split("/")[0] for name in names if "dist-info" not in name}
+    (data,) = {folder for folder in top if folder.endswith(".data")}
+    assert top - {data} == {"legodnn"}, "nothing with a generic name may land in site-packages"
+    assert [name for name in names if name.startswith(data)] == [f"{data}/data/share/man/man1/legodnn.1"]
 
 
 def test_the_sdist_holds_the_rooms_as_files_not_links(dist: Path) -> None:

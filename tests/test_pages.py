@@ -1,9 +1,8 @@
-"""Pages say what the code says: links lead somewhere, messages are those of the code, figures those of benchmarks."""
+"""Pages say what the code says: links lead somewhere, and messages are those of the code."""
 
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,20 +58,3 @@ def test_messages_to_search_for_are_messages_of_the_code() -> None:
     messages = re.findall(r"^\| `([^`]+)` \|", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
     assert len(messages) > 20
     assert [message for message in messages if message not in told] == []
-
-
-def test_figures_in_the_answers_are_those_of_the_benchmarks() -> None:
-    def bars(name: str) -> dict[str, float]:
-        result = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
-        return {bar["name"]: bar["value"] for bar in result["bars"]}
-
-    answers = " ".join((DOCS / "faq.md").read_text().split())
-    inference, switch, precision = bars("inference"), bars("switch"), bars("precision")
-    composed = [value for name, value in inference.items() if name.endswith("composed / undivided")]
-    faster = [value for name, value in switch.items() if name.endswith("reload's time / switch's")]
-    assert f"gave {inference['two models in two threads: throughput / one after the other']:.2f} times" in answers
-    assert f"{min(composed):.2f} to {max(composed):.2f} times the time" in answers
-    assert f"1/{min(faster):.0f} to 1/{max(faster):.0f} of the time" in answers
-    assert f"made files {precision['int8: times smaller, median']:.1f} times smaller" in answers
-    error = bars("accuracy")["mean absolute error on unseen compositions, points"]
-    assert f"{error:.2f} points off".lstrip("0") in answers

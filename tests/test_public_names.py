@@ -1,4 +1,4 @@
-"""The public names are those of docs/api.md: each exists, says what it is, and none is missing."""
+"""The public names are those of docs/api.md: each exists, says what it is, keeps its signature, and none is missing."""
 
 from __future__ import annotations
 
@@ -43,3 +43,11 @@ def test_every_error_has_a_sentence_and_stands_in_the_tree() -> None:
     for error in classes:
         assert error.__doc__
         assert re.search(rf"\b{error.__name__}\b", errors.__doc__ or "")
+
+
+def test_signatures_are_those_that_were_kept() -> None:
+    pytest.importorskip("griffe")
+    from docs.public_names import LIST, public_names
+
+    told = "a public name changes: say so in CHANGELOG.md, and run: python docs/public_names.py"
+    assert public_names().splitlines() == LIST.read_text().splitlines(), told

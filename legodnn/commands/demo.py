@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     wanted = recipes(args.quick)
     stores = [_store(out / "stores" / recipe.name, recipe) for recipe in wanted]
-    profiles = [_profile(store) for store in stores]
+    profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(demo_trace(stores, profiles), indent=1) + "\n")
     steps = _replay(out, stores)
@@ -116,8 +116,8 @@ def _store(path: Path, recipe: Recipe) -> Store:
     return store
 
 
-def _profile(store: Store) -> Profile:
-    """Read the store's profile if it was measured on this device, or measure a new one."""
+def _profile(store: Store, effort: Sequence[str]) -> Profile:
+    """Read the store's profile if it was measured on this device, or measure a new one with flags that say how long."""
     from legodnn.runtime.device.fingerprint import fingerprint
     from legodnn.runtime.executors.select import executor_name
 
@@ -130,7 +130,7 @@ def _profile(store: Store) -> Profile:
             return profile
         except ProfileError as e:
             log.info("profiling again: %s", e)
-    _legodnn("profile", str(store.path), "--seconds", "20")
+    _legodnn("profile", str(store.path), *effort)
     return Profile.load(path)
 
 

@@ -42,7 +42,8 @@ def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dic
         of = {(o.segment, o.option): o for o in profile.options}
         least_ms = most_ms = profile.overhead_ms.get(1, 0.0)
         for segment in store.manifest.segments:
-            options = [of[segment.name, o.name] for o in segment.options]
+            # A quick profile leaves out options that are never worth running; originals are always measured.
+            options = [of[segment.name, o.name] for o in segment.options if (segment.name, o.name) in of]
             original = of[segment.name, segment.original.name]
             least_memory += min(o.memory_bytes for o in options)
             most_memory += original.memory_bytes

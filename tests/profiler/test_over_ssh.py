@@ -6,7 +6,6 @@ import getpass
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from legodnn.profile import Profile
 from legodnn.store import Store
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "profiler" / "over_ssh.sh"
@@ -225,9 +225,7 @@ def device(tmp_path: Path) -> Iterator[tuple[str, str, Path]]:
         'unset PYTHONPATH\ncd "$HOME" && exec bash -c "$SSH_ORIGINAL_COMMAND"\n'
     )
     enter.chmod(0o755)
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     (keys / "config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/user.pub\nPidFile none\n"
         f"StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nForceCommand {enter}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from legodnn.commands.demo_trace import demo_trace
-from legodnn.profile import Profile, default_path
+from legodnn.profile import Profile, Skipped, default_path
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.store import Store
@@ -27,3 +27,15 @@ def test_every_budget_of_the_trace_can_be_held_and_memory_falls_and_rises(
         assert budget.memory_bytes is None or plan.memory_bytes <= budget.memory_bytes
         assert not isinstance(budget.latency_ms, float)
         assert budget.latency_ms is None or set(budget.latency_ms) == {"tiny", "tiny2"}
+
+
+def test_a_quick_profile_may_leave_options_out(tiny_store: Store) -> None:
+    profile = Profile.load(default_path(tiny_store.path))
+    block = tiny_store.manifest.blocks[0]
+    left_out = next(o.name for o in block.options if o.name != block.original.name)
+    measured = tuple(o for o in profile.options if (o.segment, o.option) != (block.name, left_out))
+    skipped = (Skipped(segment=block.name, option=left_out, reason="dominated"),)
+    quick = profile.model_copy(update={"options": measured, "skipped": skipped})
+    trace = demo_trace([tiny_store], [quick])
+    assert trace[0] == trace[-1] == {}
+    assert all(budget["memory_bytes"] > 0 for budget in trace if "memory_bytes" in budget)

@@ -33,6 +33,7 @@ from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
 from legodnn.runtime.serving.reloading import ReloadableApplication
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.runtime.serving.watchdog import prove_alive
+from tests.ports import free_port
 
 ONE = '[[models]]\nname = "tiny"\nstore = "tiny"\n'
 TWO = ONE + '[[models]]\nname = "other"\nstore = "tiny2"\n'
@@ -167,10 +168,7 @@ class Service:
 
 @contextmanager
 def started(folder: Path) -> Iterator[Service]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place, log = folder / "notify", folder / "log"
+    port, place, log = free_port(), folder / "notify", folder / "log"
     with systemd_socket(str(place)) as told, log.open("w") as out:
         environment = {**os.environ, "NOTIFY_SOCKET": str(place), "WATCHDOG_USEC": "900000"}
         words = ["serve", str(folder / "workload.toml"), "--port", str(port), "--json"]

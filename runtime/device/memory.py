@@ -56,7 +56,7 @@ def release_freed_memory() -> None:
 
 
 def limit_heaps(count: int) -> None:
-    """Have the C library keep so many heaps for all threads together at most. Only glibc can; elsewhere nothing happens.
+    """Have the C library keep at most so many heaps for all threads together. Only glibc can; elsewhere do nothing.
 
     By default it keeps up to eight for each processor. Threads that come and go leave each of them partly used, and a
     process that opens models again and again grows by that.

@@ -114,7 +114,8 @@ class Governor:
         self._state = State()
         self.on_decision: Callable[[dict[str, Any]], None] | None = None
         self._retry_s = math.inf
-        self._stalled: dict[str, float] = {}
+        # Other threads write here: it has all keys from the start, since it is walked meanwhile.
+        self._stalled_ms = dict.fromkeys((table.name for table in runtime.scheduler.tables), 0.0)
         self._told_s = -math.inf
         self._ended = threading.Event()
         self._stepping = threading.Lock()
@@ -131,7 +132,7 @@ class Governor:
         if ratio is not None:
             self._tails.add(plan, ratio)
             if latency_ms >= _STALL_MS and ratio >= _STALL_RATIO:
-                self._stalled[plan.name] = max(latency_ms, self._stalled.get(plan.name, 0.0))
+                self._stalled_ms[plan.name] = max(latency_ms, self._stalled_ms[plan.name])
         if self._metrics is not None:
             self._metrics.inferred(plan, latency_ms)
 
@@ -184,7 +185,8 @@ class Governor:
 
     def _tell_stalls(self, readings: Readings) -> None:
         """Warn of inferences that stalled since the last reading, if processes wait for memory; once a minute."""
-        stalled, self._stalled = self._stalled, {}
+        stalled = {name: ms for name, ms in self._stalled_ms.items() if ms}
+        self._stalled_ms.update(dict.fromkeys(stalled, 0.0))
         pressed = readings.memory_pressure is not None and readings.memory_pressure >= self.policy.pressure
         if stalled and pressed and readings.time_s - self._told_s >= _TOLD_AGAIN_S:
             self._told_s = readings.time_s

@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def main() -> None:
     expected = {store.name: load_outputs(store) for store in stores}
     ended = threading.Event()
     seen = {name: [0, 0.0, 0.0] for name in expected}  # inferences, the greatest difference, the longest wait
-    changes: list[dict[str, Any]] = []
+    changes: deque[dict[str, Any]] = deque()
 
     def infer(name: str) -> None:
         store, last, counts = runtime.stores[name], time.monotonic(), seen[name]
@@ -58,7 +59,7 @@ def main() -> None:
                 thread.start()
             threading.Thread(target=wait_for_end, daemon=True).start()
             while not ended.wait(0.25):
-                told, changes[:] = list(changes), []
+                told = [changes.popleft() for _ in range(len(changes))]
                 waited = max(counts[2] for counts in seen.values())
                 for counts in seen.values():
                     counts[2] = 0.0

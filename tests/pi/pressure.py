@@ -116,7 +116,7 @@ def shrinks_and_grows(watched: Watched, left_mb: int) -> str:
 
 def pressure_alone(watched: Watched, left_mb: int, file_mb: int) -> str:
     """Have a process wait for its file's pages while more than the reserve is available: models give memory back."""
-    widest = watched.told[-1][1]["options"]
+    widest, start = watched.told[-1][1]["options"], time.monotonic()
 
     def because_of_pressure(line: dict[str, Any]) -> list[str]:
         return [c["why"] for c in line["changes"] if c["what"] == "memory" and c["why"].startswith("processes wait")]
@@ -124,7 +124,6 @@ def pressure_alone(watched: Watched, left_mb: int, file_mb: int) -> str:
     with hog("take", left_mb) as taker, hog("read", "/opt/read", file_mb) as reader:
         while not (ready(taker) and ready(reader)):
             time.sleep(0.1)
-        start = time.monotonic()
         after = watched.until("decision because of pressure", lambda line: bool(because_of_pressure(line)), start)
         why = next(w for when, line in watched.told if when >= start for w in because_of_pressure(line))
         waited = watched.longest_wait_s(start)

@@ -150,15 +150,10 @@ def _unpack(folder: Path, packages: list[Path]) -> None:
 
 def _lay_out(root: Path, needed: list[str]) -> None:
     """Lay out the system, with an environment for Python that has everything but legodnn itself."""
-    for name in ("bin", "lib", "sbin"):
-        (root / "usr" / name).mkdir(parents=True)
-        (root / name).symlink_to(f"usr/{name}")
     for name in ("dev", "proc", "sys", "run", "tmp", "root", "mnt"):
         (root / name).mkdir()
     _unpack(root, _system_packages())
-    for name in ("sh", "mount", "ps"):
-        if not (root / "bin" / name).exists():
-            (root / "bin" / name).symlink_to("busybox")
+    (root / "bin" / "sh").symlink_to("busybox")
     environment = root / "opt" / "legodnn"
     (environment / "bin").mkdir(parents=True)
     (environment / "bin" / "python").symlink_to("/usr/bin/python3")

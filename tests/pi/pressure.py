@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from typing_extensions import Self
 
+from legodnn.profile import Profile, default_path
 from legodnn.runtime.device.cgroup import pressure
+from legodnn.store import Store
 
 _WAIT_S = 180.0  # for what takes seconds where the machine has a core to itself
 
@@ -58,12 +61,23 @@ class Watched:
         """The longest time between the ends of two inferences of one model since a moment."""
         return max(line["waited_s"] for when, line in self.told if when >= start)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Let the models end."""
         assert self._program.stdin is not None
         self._program.stdin.close()
         self._program.wait(60)
         self._reader.join()
+
+
+def tell_options_apart(path: Path) -> None:
+    """Have a store's profile say that each option takes a hundred times its file: less than a few pages is noise."""
+    store, profile = Store(path), Profile.load(default_path(path))
+    sizes = {(s.name, option.name): option.bytes for s in store.manifest.segments for option in s.options}
+    options = (o.model_copy(update={"memory_bytes": 100 * sizes[o.segment, o.option]}) for o in profile.options)
+    profile.model_copy(update={"options": tuple(options)}).save(default_path(path))
 
 
 @contextmanager

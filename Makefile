@@ -1,6 +1,7 @@
 # make demo   the whole way on real data: train, cut, distil, export, profile, run under changing budgets
 # make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
 # make android   the Android app (android_demo/build/legodnn-demo.apk) and its tests, from Maven Central and Debian alone
+# make test-pi   an emulated 64-bit ARM machine with 1 GB runs what a Raspberry Pi would (Debian's qemu-system-arm and cpio)
 # make docs   the pages in docs/ as a site, in build/site; make release-check: what a release has to hold, and dist/
 # Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all android lint format dist docs release-check clean
+.PHONY: demo test test-all test-pi android lint format dist docs release-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/legodnn demo --out demo
@@ -20,6 +21,9 @@ test: $(VENV)/.installed
 
 test-all: $(VENV)/.installed
 	$(BIN)/pytest -m "$(if $(LEGODNN_DATA),,not data)"
+
+test-pi: $(VENV)/.installed
+	$(BIN)/python -m tests.pi $(PAGES)
 
 android: $(VENV)/.installed
 	android_demo/build.sh

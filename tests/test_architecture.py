@@ -32,7 +32,9 @@ MAY_IMPORT = {
         "legodnn.runtime.governing",
     ],
     "legodnn.runtime.feeds": ["legodnn", "legodnn.tasks", "legodnn.runtime"],
-    "legodnn.runtime.serving": ["legodnn", "legodnn.runtime", "legodnn.runtime.governing", "legodnn.runtime.feeds"],
+    "legodnn.runtime.serving": [
+        *("legodnn", "legodnn.runtime", "legodnn.runtime.device", "legodnn.runtime.governing", "legodnn.runtime.feeds"),
+    ],
     "legodnn.runtime.whole_models": [
         *("legodnn", "legodnn.runtime.tflite", "legodnn.runtime.executors", "legodnn.runtime.feeds"),
     ],

@@ -26,6 +26,7 @@ log = logging.getLogger("legodnn.commands")
 
 _TOKEN = "LEGODNN_TOKEN"
 _MOST_TOKEN = 4096
+_HEAPS = 2  # inferences allocate next to nothing: threads do not wait for one another
 
 
 def add_parser(subparsers: Any, summary: str) -> None:
@@ -108,12 +109,14 @@ def check_service_packages() -> None:
 
 def _serve(args: argparse.Namespace) -> None:
     check_service_packages()
+    from legodnn.runtime.device.memory import limit_heaps
     from legodnn.runtime.serving.reloading import ReloadableApplication
     from legodnn.runtime.serving.server import run_server
 
     if args.keep_learned and args.ungoverned:
         raise ConfigError("--keep-learned keeps what a governor learned; --ungoverned has none: leave one of them out")
     settings = replace(service_settings(args), keep_learned=args.keep_learned)
+    limit_heaps(_HEAPS)
     with _open_runtime(args) as runtime:
         app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
         place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"

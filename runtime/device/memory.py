@@ -11,6 +11,7 @@ import psutil
 from legodnn.errors import DependencyError
 
 _C_LIBRARY = ctypes.CDLL(None)
+_M_ARENA_MAX = -8  # of malloc.h
 # The first line of a mapping in smaps: whether it may be executed, and its file.
 _MAPPING = re.compile(rb"[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n")
 
@@ -52,3 +53,13 @@ def release_freed_memory() -> None:
     """Have the C library give freed memory back to the system. Only glibc can; elsewhere this does nothing."""
     if trim := getattr(_C_LIBRARY, "malloc_trim", None):
         trim(0)
+
+
+def limit_heaps(count: int) -> None:
+    """Have the C library keep at most so many heaps for all threads together. Only glibc can; elsewhere do nothing.
+
+    By default it keeps up to eight for each processor. Threads that come and go leave each of them partly used, and a
+    process that opens models again and again grows by that.
+    """
+    if option := getattr(_C_LIBRARY, "mallopt", None):
+        option(_M_ARENA_MAX, count)

@@ -32,12 +32,15 @@ from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation, State, decide
 from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
 from legodnn.runtime.governing.tail_tracker import TailTracker
-from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision
+from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision, log_stalls
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.tail import Tail
 from legodnn.workload import Budget
 
 _RETRY_S = 10.0
+# An inference that takes so long, and so many times longer than profiled, has waited for something.
+_STALL_MS, _STALL_RATIO = 1000.0, 10.0
+_TOLD_AGAIN_S = 60.0
 
 
 class Governed(Protocol):
@@ -111,6 +114,9 @@ class Governor:
         self._state = State()
         self.on_decision: Callable[[dict[str, Any]], None] | None = None
         self._retry_s = math.inf
+        # Other threads write here: it has all keys from the start, since it is walked meanwhile.
+        self._stalled_ms = dict.fromkeys((table.name for table in runtime.scheduler.tables), 0.0)
+        self._told_s = -math.inf
         self._ended = threading.Event()
         self._stepping = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
@@ -125,6 +131,8 @@ class Governor:
         ratio = self._slowdowns.add(plan, latency_ms)
         if ratio is not None:
             self._tails.add(plan, ratio)
+            if latency_ms >= _STALL_MS and ratio >= _STALL_RATIO:
+                self._stalled_ms[plan.name] = max(latency_ms, self._stalled_ms[plan.name])
         if self._metrics is not None:
             self._metrics.inferred(plan, latency_ms)
 
@@ -170,9 +178,19 @@ class Governor:
         self._state, decision = decide(self.policy, self.demand, self._state, situation)
         if self._metrics is not None:
             self._metrics.read(readings)
+        self._tell_stalls(readings)
         if anew or decision.changes or readings.time_s >= self._retry_s:
             self._apply_and_report(decision, readings)
         return decision
+
+    def _tell_stalls(self, readings: Readings) -> None:
+        """Warn of inferences that stalled since the last reading, if processes wait for memory; once a minute."""
+        stalled = {name: ms for name, ms in self._stalled_ms.items() if ms}
+        self._stalled_ms.update(dict.fromkeys(stalled, 0.0))
+        pressed = readings.memory_pressure is not None and readings.memory_pressure >= self.policy.pressure
+        if stalled and pressed and readings.time_s - self._told_s >= _TOLD_AGAIN_S:
+            self._told_s = readings.time_s
+            log_stalls(stalled, readings)
 
     def _apply_and_report(self, decision: Decision, readings: Readings) -> None:
         start = time.perf_counter()

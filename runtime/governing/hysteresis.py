@@ -53,6 +53,7 @@ class Level:
         least: the lowest target since then.
         rose_s: the time of the last rise.
         hold_s: the seconds that the next rise must wait; None for the hold of the settings.
+        taken_back: the last rise has been taken back, and `hold_s` counts that; a fall in many steps is one.
     """
 
     value: float = math.inf
@@ -60,6 +61,7 @@ class Level:
     least: float = math.inf
     rose_s: float = -math.inf
     hold_s: float | None = None
+    taken_back: bool = False
 
 
 def follow(level: Level, target: float, now_s: float, how: Hysteresis) -> Level:
@@ -82,8 +84,12 @@ def follow(level: Level, target: float, now_s: float, how: Hysteresis) -> Level:
     """
     hold = how.hold_s if level.hold_s is None else level.hold_s
     if target < level.value * (1 - how.slack):
-        hold = min(2 * hold, how.most_hold_s) if now_s - level.rose_s <= 2 * hold else how.hold_s
-        return Level(target * (1 - how.margin), rose_s=level.rose_s, hold_s=hold)
+        soon = now_s - level.rose_s <= 2 * hold
+        if not soon:
+            hold = how.hold_s
+        elif not level.taken_back:
+            hold = min(2 * hold, how.most_hold_s)
+        return Level(target * (1 - how.margin), rose_s=level.rose_s, hold_s=hold, taken_back=soon)
     if not target >= level.value * (1 + how.growth):
         return replace(level, since_s=None, least=math.inf)
     least = min(level.least, target)

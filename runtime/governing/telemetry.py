@@ -64,6 +64,23 @@ def log_decision(decision: Decision, readings: Readings, outcome: str, message: 
     return line
 
 
+def log_stalls(stalled: Mapping[str, float], readings: Readings) -> None:
+    """Log a warning that inferences waited because memory is short.
+
+    Args:
+        stalled: by model, the milliseconds of its longest inference.
+        readings: the state of the device.
+    """
+    longest = max(stalled, key=stalled.__getitem__)
+    message = (
+        f"an inference of {longest} took {stalled[longest] / 1e3:.1f} s while processes wait for memory "
+        f"{readings.memory_pressure or 0:.0%} of the time: the kernel drops packed weights and code, which are pages "
+        "of files, and reads them again; leave more memory free, by a greater reserve or a budget"
+    )
+    line = {"event": "stalled", "message": message, "latency_ms": dict(stalled), "readings": readings.as_dict()}
+    LOGGER.warning(json.dumps(line, allow_nan=False))
+
+
 class Metrics:
     """Counters, gauges and histograms for Prometheus. Names begin with `legodnn_`; units are seconds and bytes."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 from legodnn.errors import LegoError
+from legodnn.runtime.device.memory import release_freed_memory
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.guards import AsgiReceive, AsgiScope, AsgiSend
 from legodnn.runtime.serving.notify import tell_systemd, watchdog_s
@@ -56,6 +58,12 @@ class _Generation:
                 await asyncio.wait_for(self.drained.wait(), timeout_s)
             except asyncio.TimeoutError:
                 log.warning("%d requests were not answered within %g s and are dropped", self.answering, timeout_s)
+
+
+def _give_back_memory() -> None:
+    """Drop what nothing uses any more now: models' tables refer to one another, and would wait for the next reloads."""
+    gc.collect()
+    release_freed_memory()
 
 
 class ReloadableApplication:
@@ -110,6 +118,8 @@ class ReloadableApplication:
             await old.drain(self._settings.queue_timeout_s + self._settings.body_timeout_s + _LONGEST_INFERENCE_S)
         finally:
             await old.end()
+        del old
+        await asyncio.to_thread(_give_back_memory)
         return True
 
     async def _opened_anew(self) -> _Generation:

@@ -49,3 +49,27 @@ def test_memory_grows_by_what_is_allocated_and_touched() -> None:
     grown = process_memory_bytes() - before
     assert 60 << 20 <= grown <= 80 << 20
     assert block[-1] == 1
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have one heap, or do not tell")
+def test_threads_share_as_many_heaps_as_are_allowed() -> None:
+    program = (
+        "import ctypes, sys, threading\n"
+        "from legodnn.runtime.device.memory import limit_heaps\n"
+        "c = ctypes.CDLL(None)\n"
+        "if sys.argv[1:]: limit_heaps(int(sys.argv[1]))\n"
+        "together = threading.Barrier(8)\n"
+        "def allocate(): together.wait(); c.malloc(1000); together.wait()\n"
+        "threads = [threading.Thread(target=allocate) for _ in range(8)]\n"
+        "for t in threads: t.start()\n"
+        "for t in threads: t.join()\n"
+        "c.malloc_info(0, ctypes.c_void_p.in_dll(c, 'stdout'))\n"
+        "c.fflush(None)\n"
+    )
+
+    def heaps(*arguments: str) -> int:
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.count("<heap nr=")
+
+    assert heaps() > 2
+    assert heaps("2") == 2

@@ -43,10 +43,11 @@ class Scripted:
 
     def __init__(self) -> None:
         self.available, self.second = float(TOTAL), 0.0
+        self.pressure: float | None = None
 
     def read(self) -> Readings:
         self.second += 1.0
-        return Readings(self.second, TOTAL, int(self.available))
+        return Readings(self.second, TOTAL, int(self.available), self.pressure)
 
 
 def workload(name: str, store: Store, measured: Store, folder: Path, executor: str | None = None) -> Workload:
@@ -229,6 +230,45 @@ def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplo
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert [line["event"] for line in lines(caplog)] == ["unread", "unread"]
+
+
+def test_models_shrink_because_processes_wait_for_memory_though_enough_is_available(
+    runtime: Runtime, device: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "legodnn.governor")
+    governor, full, device.pressure = Governor(runtime, monitor=device), runtime.plan, 0.3
+    governor.step()
+    assert runtime.plan.memory_bytes <= 0.8 * full.memory_bytes
+    (down,) = lines(caplog)
+    assert down["changes"][0]["why"].startswith("processes wait for memory 30% of the time; 1 GB of 1 GB available")
+    device.pressure = 0.0
+    for _ in range(12):
+        governor.step()
+    assert runtime.plan.objective == full.objective
+
+
+def test_inferences_that_stall_while_memory_is_short_are_told_once_a_minute(
+    runtime: Runtime, device: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    governor, plan = Governor(runtime, monitor=device), runtime.plan["tiny"]
+
+    def told(latency_ms: float, pressure: float | None) -> list[dict[str, Any]]:
+        caplog.clear()
+        device.pressure = pressure
+        governor.observe(plan, latency_ms)
+        governor.step()
+        return [line for line in lines(caplog) if line["event"] == "stalled"]
+
+    assert not told(5000.0, 0.05), "the first after a switch"
+    assert not told(5000.0, 0.05), "nothing waits for memory"
+    assert not told(5000.0, None), "the system does not tell"
+    assert not told(900.0, 0.05), "no second"
+    (line,) = told(2500.0, 0.1)
+    assert line["latency_ms"] == {"tiny": 2500.0}
+    assert line["message"].startswith("an inference of tiny took 2.5 s while processes wait for memory 10% of the time")
+    assert not told(2500.0, 0.1), "a second later"
+    device.second += 60
+    assert told(1000.0, 0.1)
 
 
 def test_a_container_that_fills_up_makes_models_shrink(runtime: Runtime, tmp_path: Path) -> None:

@@ -107,6 +107,21 @@ def test_what_must_be_taken_back_again_and_again_is_given_more_and_more_slowly()
     assert len(rises) < 10
 
 
+def test_a_rise_that_is_taken_back_in_many_steps_is_taken_back_once() -> None:
+    risen = levels([100.0, *[200.0] * 11], HOW)
+    assert risen[-1].rose_s == 11.0
+    for steps in (1, 8):  # another program takes its memory at once, or bit by bit
+        level, now = risen[-1], 11.0
+        for step in range(1, steps + 1):
+            now += 1.0
+            level = follow(level, 180.0 - 80.0 * step / steps, now, HOW)
+        assert level.hold_s == 2 * HOW.hold_s, f"in {steps} steps"
+        while level.value < 150.0:
+            now += 1.0
+            level = follow(level, 200.0, now, HOW)
+            assert now < 11.0 + steps + 2 * HOW.hold_s + 2, f"in {steps} steps"
+
+
 @pytest.mark.parametrize(
     "bad",
     [{"margin": 0.2}, {"growth": math.inf}, {"slack": 1.0}, {"hold_s": 0.0}, {"hold_s": 9e9}, {"margin": math.nan}],

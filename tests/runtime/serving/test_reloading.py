@@ -6,6 +6,7 @@ Covers also: runtime.serving.notify, runtime.serving.watchdog, runtime.serving.s
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -120,6 +122,28 @@ def test_memory_is_counted_from_before_the_first_models(folder: Path) -> None:
         await asyncio.to_thread(opened[1].close)
 
     asyncio.run(reload())
+
+
+def test_nothing_of_the_models_of_before_is_held_after_a_reload(folder: Path) -> None:
+    def reopen() -> Runtime:
+        return Runtime.open([folder / "workload.toml"])
+
+    async def reload() -> None:
+        app = ReloadableApplication(reopen(), reopen, ServiceSettings())
+        runtime = app.served.runtime
+        await app.served.queues["tiny"].infer({"image": np.zeros((12, 12, 1), np.float32)})
+        held = [weakref.ref(each) for each in (runtime, runtime.scheduler, app.served.history)]
+        del runtime
+        assert await app.reload()
+        assert [ref() for ref in held] == [None, None, None]
+        app.served.runtime.close()
+
+    gc.collect()
+    gc.disable()  # a collection that comes by itself would be luck
+    try:
+        asyncio.run(reload())
+    finally:
+        gc.enable()
 
 
 def test_models_that_cannot_be_served_are_closed_and_those_of_before_run_on(

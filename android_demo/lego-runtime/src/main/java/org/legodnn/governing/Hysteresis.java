@@ -53,18 +53,21 @@ public final class Hysteresis {
         private final double least;
         private final double roseS;
         private final Double holdS;
+        /** The last rise has been taken back, and {@code holdS} counts that; a fall in many steps is one. */
+        private final boolean takenBack;
 
-        private Level(double value, Double sinceS, double least, double roseS, Double holdS) {
+        private Level(double value, Double sinceS, double least, double roseS, Double holdS, boolean takenBack) {
             this.value = value;
             this.sinceS = sinceS;
             this.least = least;
             this.roseS = roseS;
             this.holdS = holdS;
+            this.takenBack = takenBack;
         }
 
         /** A level that nothing has followed yet. */
         static Level of(double value) {
-            return new Level(value, null, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, null);
+            return new Level(value, null, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY, null, false);
         }
 
         /** The level; never above what the target was, but for the slack. Infinite until something limits it. */
@@ -83,18 +86,19 @@ public final class Hysteresis {
     public Level follow(Level level, double target, double nowS) {
         double hold = level.holdS == null ? holdS : level.holdS;
         if (target < level.value * (1 - slack)) {
-            double next = nowS - level.roseS <= 2 * hold ? Math.min(2 * hold, mostHoldS) : holdS;
-            return new Level(target * (1 - margin), null, Double.POSITIVE_INFINITY, level.roseS, next);
+            boolean soon = nowS - level.roseS <= 2 * hold;
+            double next = !soon ? holdS : level.takenBack ? hold : Math.min(2 * hold, mostHoldS);
+            return new Level(target * (1 - margin), null, Double.POSITIVE_INFINITY, level.roseS, next, soon);
         }
         if (!(target >= level.value * (1 + growth))) {
-            return new Level(level.value, null, Double.POSITIVE_INFINITY, level.roseS, level.holdS);
+            return new Level(level.value, null, Double.POSITIVE_INFINITY, level.roseS, level.holdS, level.takenBack);
         }
         double least = Math.min(level.least, target);
         double since = level.sinceS == null ? nowS : level.sinceS;
         if (nowS - since < hold) {
-            return new Level(level.value, since, least, level.roseS, level.holdS);
+            return new Level(level.value, since, least, level.roseS, level.holdS, level.takenBack);
         }
-        return new Level(least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, hold);
+        return new Level(least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, hold, false);
     }
 
     /** The fraction that the target may be below the level before the level follows. */

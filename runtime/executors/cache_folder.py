@@ -16,6 +16,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import mmap
 import os
 import platform
 import shutil
@@ -74,7 +75,8 @@ def entry_name(store: Store, executor_name: str) -> str:
         store: the store; its content counts, not where it lies.
         executor_name: package and version of what runs it.
     """
-    parts = (CACHE_FORMAT, store.id, executor_name, platform.machine(), _cpu())
+    # Files are mapped in whole pages, and a Raspberry Pi 5 has kernels with pages of 4 and of 16 KiB.
+    parts = (CACHE_FORMAT, store.id, executor_name, platform.machine(), str(mmap.PAGESIZE), _cpu())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_NAME_LENGTH]
 
 

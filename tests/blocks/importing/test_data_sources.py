@@ -1,4 +1,7 @@
-"""Data sets are split once and for all by their seed; files that are not what they should be are refused unread."""
+"""Data sets are split once and for all by their seed; files that are not what they should be are refused unread.
+
+Covers also: blocks.importing.npz_data.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -169,3 +170,9 @@ def test_an_entry_that_is_being_made_stays_and_goes_when_it_is_left(tmp_path: Pa
 
 def test_a_use_that_cannot_be_recorded_is_no_error(tmp_path: Path) -> None:
     mark_used(tmp_path / "nothing")
+
+
+def test_a_kernel_with_larger_pages_has_entries_of_its_own(tiny_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = entry_name(tiny_store, "a 1")
+    monkeypatch.setattr(mmap, "PAGESIZE", 4 * mmap.PAGESIZE)
+    assert entry_name(tiny_store, "a 1") != name

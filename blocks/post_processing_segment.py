@@ -88,8 +88,9 @@ def with_post_processing(manifest: Manifest, post: PostProcessing | None, files:
     )
     outputs = tuple(named[n].name if n >= 0 else manifest.outputs[-1 - n] for n in post.finals)
     fields = {name: getattr(manifest, name) for name in type(manifest).model_fields if name != "schema_"}
+    model = manifest.model.model_copy(update={"reading": None})  # which is of what the post-processing reads
     added = {"segments": (*manifest.segments, segment), "tensors": (*manifest.tensors, *named), "outputs": outputs}
-    return Manifest(**{**fields, **added})
+    return Manifest(**{**fields, **added, "model": model})
 
 
 def _renamed(spec: TensorSpec, name: str) -> TensorSpec:

@@ -89,7 +89,7 @@ class Figure:
         if exponent:
             text = f"{self.result:.{places}e}"
             padded = exponent.lstrip("+-").startswith("0")
-            return text if padded else re.sub(r"e([+-])0+", r"e\1", text).replace("e+", "e")
+            return text if padded else re.sub(r"e([+-])0+(?=\d)", r"e\1", text).replace("e+", "e")
         sign = "+" if self.like.startswith("+") else ""
         text = f"{self.result:{sign}{',' if ',' in self.like else ''}.{places}f}"
         if float(text.replace(",", "")) == 0:

@@ -40,7 +40,7 @@ _CHECK_S = 1.0
 _NORMAL_95 = 1.96
 _LINE_POINTS = 300  # to which a line is fitted at most: all pairs of them are compared
 _LEAST_SPREAD = 1.2  # of the sums that a line with a slope and a constant is fitted to
-_SLOPES = (0.5, 2.0)
+_SLOPES = (0.1, 2.0)
 _LEAST_SHARE = 0.1  # of what an option takes by itself, which it takes in use at least
 
 Samples = dict[Choice, list[float]]
@@ -230,7 +230,7 @@ def line_through(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     the constant is 0.
 
     Returns:
-        The slope, limited to between 0.5 and 2, and the constant.
+        The slope, limited to between 0.1 and 2, and the constant.
 
     Example:
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import Array, Floats
-from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
 from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
@@ -41,12 +41,17 @@ def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
     Args:
         reading: of the recipe.
         val: the validation images, whose labels outputs are compared with.
+
+    Raises:
+        DataError: outputs are places in an image, and the model does not take one image.
     """
-    height, width = val.x.shape[1:3]
     labelled = val.y is not None
-    if isinstance(reading, AnchorBoxes):
-        return _mean_average_precision(reading, height, width, labelled)
-    if isinstance(reading, HeatMaps | Coordinates):
+    if isinstance(reading, AnchorBoxes | HeatMaps | Coordinates):
+        if isinstance(val.x, SeveralInputs):
+            raise DataError("boxes and key points are places in the image, and this model takes several inputs")
+        height, width = val.x.shape[1:3]
+        if isinstance(reading, AnchorBoxes):
+            return _mean_average_precision(reading, height, width, labelled)
         return _pck(reading, height, width, labelled)
     if isinstance(reading, Anomaly) and labelled:
         return _named("auroc", lambda outputs, labels: auroc(anomaly_scores(outputs[0]), np.asarray(labels)))

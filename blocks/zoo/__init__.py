@@ -9,9 +9,7 @@
 `MODELS` are those that a recipe names, because a build can train them too. Widths multiply the channels of all layers.
 """
 
-from __future__ import annotations
-
-import legodnn.blocks._backend  # noqa: F401
+from legodnn.blocks import _backend as _backend  # prepares TensorFlow before a module here imports Keras
 from legodnn.blocks.zoo.actions import trn_frames as trn_frames
 from legodnn.blocks.zoo.actions import trn_relations as trn_relations
 from legodnn.blocks.zoo.actions import tsn as tsn

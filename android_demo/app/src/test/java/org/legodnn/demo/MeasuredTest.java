@@ -112,6 +112,12 @@ public class MeasuredTest {
         shown.save("portrait.png");
     }
 
+    /**
+     * Files and threads that the virtual machine may open by itself meanwhile, such as archives of classes and compilers. A leak
+     * would be of hundreds: one for each switch, or for each piece that was timed.
+     */
+    private static final int OF_THE_MACHINE = 20;
+
     /** Threads or open files of this process, as the kernel lists them. */
     private static int count(String list) {
         return new File("/proc/self/" + list).list().length;
@@ -134,13 +140,13 @@ public class MeasuredTest {
             files = count("fd");
             threads = count("task");
             assertTrue(switched(runtime, most, 1000) > 500);
-            assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + 5);
-            assertTrue(threads + " threads, then " + count("task"), count("task") <= threads + 5);
+            assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + OF_THE_MACHINE);
+            assertTrue(threads + " threads, then " + count("task"), count("task") <= threads + OF_THE_MACHINE);
         }
         Profiler.profile(packed.store(packed.models().get(0)), new TfLiteExecutor(),
                 ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(2).withWeighings(1), null);
-        assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + 5);
-        Await.until("threads to end: " + threads + ", " + count("task"), () -> count("task") <= threads + 5);
+        assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + OF_THE_MACHINE);
+        Await.until("threads to end: " + threads + ", " + count("task"), () -> count("task") <= threads + OF_THE_MACHINE);
     }
 
     /** Switch so often; how often a plan took something other than the one before. */

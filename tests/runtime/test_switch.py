@@ -40,7 +40,7 @@ change = st.builds(
 
 
 @given(st.lists(change, max_size=5), st.integers(0, 5_000_000), st.integers(1, 8_000_000))
-def test_what_stands_beside_the_old_has_room_and_a_megabyte_for_composing_it(
+def test_what_stands_beside_the_old_has_room_and_a_megabyte_more(
     changes: list[ModelChange], used: int, limit: int
 ) -> None:
     ordered = in_order(changes, used, limit)

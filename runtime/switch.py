@@ -15,7 +15,7 @@ from legodnn.store import Store
 
 Choices = tuple[Choice, ...]
 
-# What composing a model takes for a moment, whatever its options: its graph is read and compiled. Measured up to 0.7 MB.
+# What composing a model takes for a moment, whatever its options: its graph is read and compiled. 0.7 MB was measured.
 _COMPOSING_BYTES = 1_000_000
 
 

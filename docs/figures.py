@@ -88,7 +88,7 @@ class Figure:
         places = len(mantissa.partition(".")[2])
         if exponent:
             text = f"{self.result:.{places}e}"
-            padded = exponent.lstrip("+-").startswith("0")
+            padded = re.match(r"[+-]?0\d", exponent)
             return text if padded else re.sub(r"e([+-])0+(?=\d)", r"e\1", text).replace("e+", "e")
         sign = "+" if self.like.startswith("+") else ""
         text = f"{self.result:{sign}{',' if ',' in self.like else ''}.{places}f}"

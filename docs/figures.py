@@ -87,9 +87,10 @@ class Figure:
         mantissa, _, exponent = self.like.partition("e")
         places = len(mantissa.partition(".")[2])
         if exponent:
-            text = f"{self.result:.{places}e}"
-            padded = re.match(r"[+-]?0\d", exponent)
-            return text if padded else re.sub(r"e([+-])0+(?=\d)", r"e\1", text).replace("e+", "e")
+            digits = exponent.lstrip("+-")
+            plus = "+" if "+" in exponent or ("-" in exponent and len(digits) > 1) else ""
+            shown, _, power = f"{self.result:.{places}e}".partition("e")
+            return f"{shown}e{'-' if '-' in power else plus}{abs(int(power)):0{len(digits)}}"
         sign = "+" if self.like.startswith("+") else ""
         text = f"{self.result:{sign}{',' if ',' in self.like else ''}.{places}f}"
         if float(text.replace(",", "")) == 0:

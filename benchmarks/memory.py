@@ -21,6 +21,7 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,27 +87,38 @@ def infer_all(runtime: Runtime, images: dict[str, AnyArray]) -> None:
                 runtime.infer(name, x)
 
 
-def fresh(paths: list[str], limit: int) -> dict[str, Any]:
-    """Return what is predicted and measured under a budget in a process that sets no other."""
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import memory; memory.main_fresh()"
-    command = [sys.executable, "-c", program, str(limit), *paths]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return {**found, "excess": excess(found["peak"], limit)}
+def elsewhere(function: str, number: int, stores: Iterable[Store]) -> Any:
+    """Return what a function of this module returns, given a number and stores, in a process of its own.
+
+    That process holds no TensorFlow, which made the stores here: its hundreds of megabytes come and go as the kernel
+    takes pages that nobody reads.
+    """
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import json, memory\n"
+        "stores = {memory.Path(path).name: memory.Store(path) for path in sys.argv[2:]}\n"
+        f"print(json.dumps(memory.{function}(int(sys.argv[1]), stores)))\n"
+    )
+    command = [sys.executable, "-c", program, str(number), *(str(store.path) for store in stores)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def main_fresh() -> None:
-    """Print what is predicted and measured under the budget, of the stores, that the program is given."""
-    stores = {Path(p).name: Store(p) for p in sys.argv[2:]}
+def fresh(limit: int, stores: dict[str, Store]) -> dict[str, Any]:
+    """Return what is predicted and measured under a budget, in bytes, in this process, which should set no other."""
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
-    with opened(stores, limit := int(sys.argv[1])) as runtime:
+    with opened(stores, limit) as runtime:
         reset_peak()
         infer_all(runtime, images)
         base = runtime.base_memory_bytes
         peak, measured = peak_bytes() - base, process_memory_bytes() - base
-        print(json.dumps({"limit": limit, "predicted": runtime.plan.memory_bytes, "measured": measured, "peak": peak}))
+        predicted = runtime.plan.memory_bytes
+    return {
+        **{"limit": limit, "predicted": predicted, "measured": measured, "peak": peak},
+        "excess": excess(peak, limit),
+    }
 
 
-def under_budgets(stores: dict[str, Store], count: int) -> list[dict[str, Any]]:
+def under_budgets(count: int, stores: dict[str, Store]) -> list[dict[str, Any]]:
     """Set random budgets one after another; return what the models held under each, and `excess` over its limit."""
     limits = [bounds(profiled(store), store) for store in stores.values()]
     least, most = min(least for least, _ in limits), sum(most for _, most in limits)
@@ -178,9 +190,8 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     bars: Bars = []
     for workload, names in WORKLOADS.items():
         stores = {name: untrained.build(name, args.stores / name) for name in names}
-        steps = under_budgets(stores, 10 if args.quick else 200)
-        paths = [str(s.path) for s in stores.values()]
-        alone = [fresh(paths, s["limit"]) for s in steps[:: 5 if args.quick else 1]]
+        steps = elsewhere("under_budgets", 10 if args.quick else 200, stores.values())
+        alone = [elsewhere("fresh", s["limit"], stores.values()) for s in steps[:: 5 if args.quick else 1]]
         figures[workload] = {"after switches": summary(steps), "fresh": summary(alone)}
         figures[workload]["after switches"]["peak / limit"] = spread([s["peak_running"] / s["limit"] for s in steps])
         figures[workload]["after switches"]["switch_ms"] = spread([s["switch_ms"] for s in steps])

@@ -99,7 +99,9 @@ class Executor(Protocol):
         ...
 
     def compose(self, choices: tuple[Choice, ...]) -> Runnable:
-        """Load those of the choices that are not loaded, and compose a model of all; models composed earlier stay.
+        """Load those of the choices that are not loaded, and compose a model of all.
+
+        Models that were composed earlier stay as long as something refers to them and `retain` keeps their choices.
 
         Args:
             choices: one for each segment, in topological order, all with one thread count (see `check_choices`).

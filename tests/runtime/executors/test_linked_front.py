@@ -18,8 +18,10 @@ from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_front import Front, Fronts
 from legodnn.runtime.executors.linked_model import link, linked_options
+from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
-from tests.runtime.probe_store import probe_store
+from tests.runtime.probe_store import chain_store, probe_store
+from tests.runtime.whole_models.whole_files import dense_int8
 
 pytestmark = pytest.mark.capi
 
@@ -139,6 +141,16 @@ def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one
     done = subprocess.run([sys.executable, "-c", program, str(store.path)], capture_output=True, text=True, check=True)
     assert "stale" not in done.stderr
     assert "ERROR" not in done.stderr
+
+
+@pytest.mark.parametrize(("dtype", "type"), [("int8", 9), ("uint8", 3)])
+def test_blocks_may_meet_in_whole_numbers(tmp_path: Path, dtype: str, type: int) -> None:
+    files = {name: dense_int8(tmp_path / name, type, 16, seed).read_bytes() for seed, name in enumerate(("a", "b"))}
+    store = chain_store(tmp_path / "whole", files, (16,), dtype, 2)
+    x = {"t0": np.arange(16).astype(dtype)}
+    choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, "ba", strict=True))
+    found, expected = (open_executor(store, kind).compose(choices).run(x)["t2"] for kind in ("capi", "interpreter"))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_composition_that_nothing_refers_to_is_closed(tiny_store: Store) -> None:

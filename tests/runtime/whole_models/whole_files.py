@@ -35,12 +35,12 @@ def dense_dynamic(path: Path, seed: int = 0) -> Path:
     return path
 
 
-def dense_int8(path: Path, type: int = 9) -> Path:
-    """All of int8 (or of another type, by its number): 16 elements to 10."""
-    w = np.random.default_rng(1).integers(-127, 128, (10, 16)).astype(np.int8 if type == 9 else np.uint8)
-    bias = np.arange(10, dtype=np.int32) * 50
-    inputs = [T((1, 16), type, None, _SCALES, _ZERO), T((10, 16), type, w, (0.01,)), T((10,), 2, bias, (0.0005,))]
-    path.write_bytes(one("FULLY_CONNECTED", inputs, [T((1, 10), type, None, _SCALES, _ZERO)], _OPTIONS, version=4))
+def dense_int8(path: Path, type: int = 9, out: int = 10, seed: int = 1) -> Path:
+    """All of int8 (or of another type, by its number): 16 elements to 10, or another number."""
+    w = np.random.default_rng(seed).integers(-127, 128, (out, 16)).astype(np.int8 if type == 9 else np.uint8)
+    bias = np.arange(out, dtype=np.int32) * 50
+    inputs = [T((1, 16), type, None, _SCALES, _ZERO), T((out, 16), type, w, (0.01,)), T((out,), 2, bias, (0.0005,))]
+    path.write_bytes(one("FULLY_CONNECTED", inputs, [T((1, out), type, None, _SCALES, _ZERO)], _OPTIONS, version=4))
     return path
 
 

@@ -15,7 +15,8 @@ from legodnn.profiler.bench import Bench
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.effort import Effort, skipped_options
 from legodnn.profiler.energy import measure_energy
-from legodnn.profiler.latency import chain_overheads, measure_latency, option_latencies
+from legodnn.profiler.in_use import chain_overheads, option_latencies
+from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import Meter
 from legodnn.profiler.packing import measure_packing

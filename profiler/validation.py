@@ -86,23 +86,18 @@ def measure_plans(
     """
     groups = [plans[i : i + GROUP] for i in range(0, len(plans), GROUP)]
     times: list[list[list[float]]] = []
-    turns = 0  # as many in each group as there is time for in the first one
     start, total = time.monotonic(), max(1, math.ceil(seconds))
     with progress(f"validating {bench.store.name}, {threads} thread{'s' * (threads > 1)}", total) as task:
-        for group in groups:
+        for number, group in enumerate(groups, 1):
             compositions = [bench.composed(numbers, threads) for numbers in group]
             of_group: list[list[list[float]]] = [[] for _ in group]
-            done = 0
-            while done < turns or (
-                not times and (done < _LEAST_TURNS or time.monotonic() - start < seconds / len(groups))
-            ):
-                for composition, turn in zip(compositions, of_group, strict=True):
-                    turn.append(_milliseconds(composition, bench))
-                done += 1
+            while len(of_group[0]) < _LEAST_TURNS or time.monotonic() - start < seconds * number / len(groups):
+                for composition, turns in zip(compositions, of_group, strict=True):
+                    turns.append(_milliseconds(composition, bench))
                 task.at(min(total, time.monotonic() - start))
-            turns = done
             times += of_group
-    return np.array(times)
+    least = min(map(len, times))  # a later group may have had time for fewer turns
+    return np.array([turns[:least] for turns in times])
 
 
 def _milliseconds(composition: ComposedModel, bench: Bench) -> list[float]:

@@ -29,7 +29,8 @@ from legodnn.manifest import (
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.effort import Effort
-from legodnn.profiler.latency import measure_latency, option_latencies
+from legodnn.profiler.in_use import option_latencies
+from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.probe_blocks import probe_file
 from legodnn.profiler.profiling_state import ProfilingState
 from legodnn.progress import Progress, no_progress

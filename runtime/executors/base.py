@@ -15,7 +15,6 @@ from typing import Literal, Protocol
 from legodnn.arrays import AnyArray
 from legodnn.errors import WorkloadError
 from legodnn.lifetime import Lifetime
-from legodnn.manifest import Option
 from legodnn.printable import shown
 from legodnn.store import Store
 
@@ -144,11 +143,11 @@ def check_choices(store: Store, choices: Sequence[Choice]) -> None:
         )
 
 
-def covering_compositions(store: Store, threads: int = 1, skipped: Collection[Option] = ()) -> list[tuple[Choice, ...]]:
-    """Return compositions of a store in which every option that is not skipped occurs at least once.
+def covering_compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:
+    """Return compositions of a store in which every option occurs at least once.
 
     There are as many as the segment with the most options has options.
     """
-    options = [(s.name, [o.name for o in s.options if o not in skipped]) for s in store.manifest.segments]
+    options = [(s.name, [o.name for o in s.options]) for s in store.manifest.segments]
     most = max(len(names) for _, names in options)
     return [tuple(Choice(segment, names[i % len(names)], threads) for segment, names in options) for i in range(most)]

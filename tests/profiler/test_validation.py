@@ -9,7 +9,8 @@ import pytest
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey
 from legodnn.profiler.bench import Bench
-from legodnn.profiler.latency import chain_overheads, measure_latency, option_latencies
+from legodnn.profiler.in_use import chain_overheads, option_latencies
+from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.profiling_state import StageState
 from legodnn.profiler.validation import measure_plans, predict, validate
 from legodnn.store import Store
@@ -83,7 +84,7 @@ def test_no_plans_are_no_validation(bench: Bench) -> None:
 def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:
     figures, overheads = measured
     wrong = {
-        key: tuple(e.model_copy(update={"median_ms": 4 * e.median_ms}) for e in entries)
+        key: tuple(e.model_copy(update={"median_ms": 10 * e.median_ms}) for e in entries)
         for key, entries in figures.items()
     }
     assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)[0]) > 0.8

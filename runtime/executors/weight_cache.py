@@ -16,7 +16,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from legodnn.errors import CApiError, PackingError, StoreError, TrialError
+from legodnn.errors import CApiError, ExecutionError, PackingError, StoreError, TrialError
 from legodnn.lifetime import release_with
 from legodnn.runtime.executors import litert_capi, trial
 from legodnn.runtime.executors.cache_folder import (
@@ -74,6 +74,7 @@ def open_packed(store: Store) -> PackedWeights:
     Raises:
         StoreError: a file of the store is not what the manifest says, or it failed the trial.
         PackingError: they cannot be made or kept.
+        ExecutionError: address space is short.
         ConfigError: LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
     """
     limit, path = cache_limit(), entry_path(store)
@@ -107,6 +108,7 @@ def read_entry(path: Path) -> PackedWeights | None:
 
     Raises:
         PackingError: its files cannot be read.
+        ExecutionError: address space is short.
     """
     fds: list[int] = []
     try:
@@ -121,7 +123,11 @@ def read_entry(path: Path) -> PackedWeights | None:
             raise PackingError(f"cannot read {path} ({e.strerror})") from None
         return None
     mark_used(path)
-    return PackedWeights(*fds)
+    try:
+        return PackedWeights(*fds)
+    except OSError as e:  # no address space left, say
+        _close(*fds)
+        raise ExecutionError(f"{path} cannot be opened: {e.strerror or e}") from None
 
 
 _verified: dict[tuple[int, ...], str] = {}

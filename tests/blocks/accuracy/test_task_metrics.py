@@ -11,7 +11,7 @@ from keras import layers
 
 from legodnn.blocks.accuracy.chance import rate_original
 from legodnn.blocks.accuracy.metrics import distilled_heads, metric_of
-from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of
+from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of, task_metric
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
@@ -122,6 +122,21 @@ def test_labels_that_do_not_fit_are_refused_by_the_images_number(
     check_task_labels(reading, Dataset("d", (), good, good, split(None)), shapes)
     with pytest.raises(DataError, match=f"d: .*validation.*{message}|d: validation labels.*{message}"):
         check_task_labels(reading, Dataset("d", (), good, split(labels), good), shapes)
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros((COUNT, 8), np.float32), {"a": np.zeros((COUNT, 8, 8, 3), np.float32)}], ids=["numbers", "by name"]
+)
+def test_places_need_one_image_to_lie_in_and_anomalies_do_not(x: Any) -> None:
+    shapes = {"heat_maps": [(24, 32, 2)], "anchor_boxes": [(6, 8, 7), (3, 4, 7)]}
+    for reading, labels in ((POINTS, with_points()[1]), (BOXES, with_boxes()[1])):
+        part = Split(x, labels)
+        with pytest.raises(DataError, match="places in an image"):
+            check_task_labels(reading, Dataset("d", (), part, part, part), shapes[reading.kind])
+        with pytest.raises(DataError, match="places in an image"):
+            task_metric(reading, Split(x, None))
+    part = Split(x, np.arange(COUNT) % 2)
+    check_task_labels(Anomaly(), Dataset("d", (), part, part, part), [(1,)])
 
 
 def test_outputs_that_do_not_fit_are_refused() -> None:

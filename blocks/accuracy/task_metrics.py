@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import Array, Floats
 from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split, is_picture
+from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
 from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
@@ -43,7 +44,8 @@ def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
         val: the validation images, whose labels outputs are compared with.
 
     Raises:
-        DataError: outputs are places in an image, and the model does not take one image.
+        DataError: outputs are places in an image, and the model does not take one image; or frames that make a clip
+            are labelled with different classes.
     """
     labelled = val.y is not None
     if isinstance(reading, AnchorBoxes):
@@ -53,11 +55,7 @@ def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
     if isinstance(reading, Anomaly) and labelled:
         return _named("auroc", lambda outputs, labels: auroc(anomaly_scores(outputs[0]), np.asarray(labels)))
     if isinstance(reading, ClassScores) and reading.frames > 1:
-        frames = reading.frames
-        return _named(
-            "clip_accuracy",
-            lambda outputs, labels: clip_accuracy(outputs[0], np.asarray(labels if labelled else labels[0]), frames),
-        )
+        return _clip_accuracy(reading.frames, val.y)
     return None
 
 
@@ -101,6 +99,21 @@ def _pck(reading: HeatMaps | Coordinates, height: int, width: int, labelled: boo
         return correct_key_points(found, truth)
 
     return _named("pck", metric)
+
+
+def _clip_accuracy(frames: int, labels_of_val: Any) -> TaskMetric:
+    if labels_of_val is not None:
+        y = np.asarray(as_list(labels_of_val)[0])
+        clips = np.reshape(y[: len(y) // frames * frames], (-1, frames, *y.shape[1:]))
+        if mixed := np.argwhere(clips != clips[:, :1]).tolist():
+            raise DataError(
+                f"validation images {mixed[0][0] * frames} to {mixed[0][0] * frames + frames - 1} make a clip, but are "
+                "of different classes: give the frames of a clip in a row, and train, val and test apart; or clips:DIR"
+            )
+    return _named(
+        "clip_accuracy",
+        lambda outputs, labels: clip_accuracy(outputs[0], np.asarray(as_list(labels)[0]), frames),
+    )
 
 
 def has_labels_of_its_own(reading: Reading | None) -> bool:

@@ -85,6 +85,16 @@ def test_a_metric_that_is_named_comes_first_and_scores_are_rated_as_without_a_re
     assert metric_of(None, split(None), numbers, Anomaly()).__name__ == "r2"
 
 
+def test_frames_of_a_clip_that_are_of_different_classes_are_refused() -> None:
+    labels = np.repeat(np.arange(4), 3)
+    labels[7] = 0
+    head = [Head("classes", "top1", "linear")]
+    for y in (labels, (labels,), labels[:, None], np.eye(4)[labels]):
+        with pytest.raises(DataError, match="validation images 6 to 8 make a clip, but are of different classes"):
+            metric_of(None, split(y), head, ClassScores(frames=3))
+    assert metric_of("top1", split(labels), head, ClassScores(frames=3)).__name__ == "top1"
+
+
 def test_boxes_are_compared_with_the_originals_as_numbers() -> None:
     image = keras.Input((HEIGHT, WIDTH, 3))
     outputs = [layers.Conv2D(7, 1, 8)(image), layers.Conv2D(7, 1, 16, activation="sigmoid")(image)]

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, model_validator
 from typing_extensions import Self
 
-from legodnn.schema import MOST_INT, MOST_LABELS, MOST_TENSORS, Many, Name, Schema
+from legodnn.schema import MOST_INT, MOST_TENSORS, Many, Name, Schema
 
 # The scale of scores: probabilities over all classes, a probability for each class, or numbers of any size.
 ScoreScale = Literal["softmax", "sigmoid", "linear"]
@@ -207,7 +207,6 @@ READING: TypeAdapter[Reading] = TypeAdapter(Reading)  # reads one that is no par
 
 
 def _other_classes(scores: int, classes: int) -> str | None:
-    assert classes <= MOST_LABELS
     if classes and scores != classes:
         return f"there are scores of {scores} classes, and {classes} classes have names"
     return None

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import Array, Floats
-from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split
+from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split, is_picture
+from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
 from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
@@ -29,7 +30,7 @@ from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.boxes import box_problem
 from legodnn.tasks.clips import clip_accuracy
-from legodnn.tasks.key_points import coordinate_points, correct_key_points, heat_map_points
+from legodnn.tasks.key_points import correct_key_points, found_points
 
 TaskMetric = Callable[[Sequence[Array], Any], float]
 _LEAST_SCORE = 0.01  # precision is measured at every recall, so boxes of low scores count too
@@ -43,25 +44,27 @@ def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
         val: the validation images, whose labels outputs are compared with.
 
     Raises:
-        DataError: outputs are places in an image, and the model does not take one image.
+        DataError: outputs are places in an image, and the model does not take one image; or frames that make a clip
+            are labelled with different classes.
     """
     labelled = val.y is not None
-    if isinstance(reading, AnchorBoxes | HeatMaps | Coordinates):
-        if isinstance(val.x, SeveralInputs):
-            raise DataError("boxes and key points are places in the image, and this model takes several inputs")
-        height, width = val.x.shape[1:3]
-        if isinstance(reading, AnchorBoxes):
-            return _mean_average_precision(reading, height, width, labelled)
-        return _pck(reading, height, width, labelled)
+    if isinstance(reading, AnchorBoxes):
+        return _mean_average_precision(reading, *_image_size(val), labelled)
+    if isinstance(reading, HeatMaps | Coordinates):
+        return _pck(reading, *_image_size(val), labelled)
     if isinstance(reading, Anomaly) and labelled:
         return _named("auroc", lambda outputs, labels: auroc(anomaly_scores(outputs[0]), np.asarray(labels)))
     if isinstance(reading, ClassScores) and reading.frames > 1:
-        frames = reading.frames
-        return _named(
-            "clip_accuracy",
-            lambda outputs, labels: clip_accuracy(outputs[0], np.asarray(labels if labelled else labels[0]), frames),
-        )
+        return _clip_accuracy(reading.frames, val.y)
     return None
+
+
+def _image_size(split: Split) -> tuple[int, int]:
+    """Return height and width of the images in whose pixels places are; DataError if there is not one for each row."""
+    if isinstance(split.x, SeveralInputs) or not is_picture(split.x.shape[1:]):
+        raise DataError("boxes and key points are places in an image, and the model does not take one image")
+    height, width, _ = split.x.shape[1:]
+    return height, width
 
 
 def _named(name: str, metric: TaskMetric) -> TaskMetric:
@@ -84,16 +87,33 @@ def _mean_average_precision(reading: AnchorBoxes, height: int, width: int, label
 
 
 def _pck(reading: HeatMaps | Coordinates, height: int, width: int, labelled: bool) -> TaskMetric:
-    read = heat_map_points if isinstance(reading, HeatMaps) else coordinate_points
+    def truth_of(labels: Any) -> Floats:
+        if labelled:
+            return np.asarray(labels, np.float64)
+        points = found_points(reading, labels[0], height, width)
+        points[..., 2] = 1.0
+        return points
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
-        found = read(outputs[0], height, width)
-        truth = np.asarray(labels, np.float64) if labelled else read(labels[0], height, width)
-        if not labelled:
-            truth[..., 2] = 1.0
+        found, truth = found_points(reading, outputs[0], height, width), truth_of(labels)
         return correct_key_points(found, truth)
 
     return _named("pck", metric)
+
+
+def _clip_accuracy(frames: int, labels_of_val: Any) -> TaskMetric:
+    if labels_of_val is not None:
+        y = np.asarray(as_list(labels_of_val)[0])
+        clips = np.reshape(y[: len(y) // frames * frames], (-1, frames, *y.shape[1:]))
+        if mixed := np.argwhere(clips != clips[:, :1]).tolist():
+            raise DataError(
+                f"validation images {mixed[0][0] * frames} to {mixed[0][0] * frames + frames - 1} make a clip, but are "
+                "of different classes: give the frames of a clip in a row, and train, val and test apart; or clips:DIR"
+            )
+    return _named(
+        "clip_accuracy",
+        lambda outputs, labels: clip_accuracy(outputs[0], np.asarray(as_list(labels)[0]), frames),
+    )
 
 
 def has_labels_of_its_own(reading: Reading | None) -> bool:
@@ -146,8 +166,8 @@ def _first_wrong(
     reading: Reading, y: NDArray[Any], data: Dataset, shapes: Sequence[tuple[int, ...]]
 ) -> tuple[int, str] | None:
     """Return the number of the first image whose label is wrong, and why."""
-    height, width, _ = data.image_shape
     if isinstance(reading, AnchorBoxes):
+        height, width = _image_size(data.train)
         if y.ndim != 3 or y.shape[2] != 5:
             return 0, f"boxes have the shape (m, 5) for each image, not {y.shape[1:]}"
         classes = shapes[0][-1] // len(reading.anchors[0]) - 5
@@ -158,6 +178,7 @@ def _first_wrong(
                 if box[4] >= classes or box[4] != int(box[4]):
                     return row, f"class {box[4]:g} is none of the {classes} that the model has"
     elif isinstance(reading, HeatMaps | Coordinates):
+        height, width = _image_size(data.train)
         if data.labels and data.labels != reading.points:
             return 0, f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
         if y.shape[1:] != (len(reading.points), 3):

@@ -19,6 +19,7 @@ from keras import ops
 from legodnn.arrays import AnyArray, Array, Floats
 from legodnn.errors import DataError
 from legodnn.readings import AnchorBoxes
+from legodnn.tasks.boxes import overlaps
 
 _ROUNDS = 100
 _ALIKE = 0.5  # anchors that overlap a true box by more are not taught that nothing is there
@@ -96,10 +97,9 @@ def anchor_targets(
 
 
 def _overlaps(first: Floats, second: Floats) -> Floats:
-    """Return the intersection over union of boxes of these widths and heights with the same middle, shape (n, m)."""
-    both = np.minimum(first[:, None], second[None]).prod(axis=-1)
-    shares: Floats = both / (first.prod(axis=-1)[:, None] + second.prod(axis=-1)[None] - both)
-    return shares
+    """Return the intersection over union of boxes of these widths and heights in the same place, shape (n, m)."""
+    left_and_top = (0, 0), (2, 0)
+    return overlaps(np.pad(first, left_and_top), np.pad(second, left_and_top))
 
 
 class AnchorLoss(keras.losses.Loss):  # type: ignore[misc]

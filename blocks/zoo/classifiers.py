@@ -14,21 +14,8 @@ from keras import layers
 
 from legodnn.array_files import read_arrays
 from legodnn.arrays import ImageShape
+from legodnn.blocks.zoo.trunks import convolution, resnet_stem, scaled, vgg16_stages
 from legodnn.errors import ModelError
-
-
-def _width(channels: int, width: float) -> int:
-    return max(1, round(channels * width))
-
-
-def _conv_bn(x: Any, filters: int, kernel: int, name: str, stride: int = 1, relu: bool = True) -> Any:
-    # A strided convolution pads 1 on both sides, as PyTorch does, so that published weights give their accuracy.
-    if stride > 1 and kernel > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    padding = "same" if stride == 1 else "valid"
-    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name)(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
 def _classifier(x: Any, classes: int) -> Any:
@@ -46,17 +33,13 @@ def vgg16(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes: in
     """
     if min(input_shape[:2]) < 32:
         raise ModelError(f"vgg16 halves its input five times and needs at least 32x32 pixels, got {input_shape[:2]}")
-    x = inputs = keras.Input(input_shape, name="image")
-    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
-        for i in range(1, depth + 1):
-            x = _conv_bn(x, _width(channels, width), 3, f"conv{stage}_{i}")
-        x = layers.MaxPooling2D(name=f"pool{stage}")(x)
-    return keras.Model(inputs, _classifier(x, classes), name="vgg16")
+    inputs = keras.Input(input_shape, name="image")
+    return keras.Model(inputs, _classifier(vgg16_stages(inputs, width)[-1], classes), name="vgg16")
 
 
 def _residual(x: Any, filters: int, stride: int, name: str, shortcut: Callable[[Any], Any]) -> Any:
-    y = _conv_bn(x, filters, 3, f"{name}_conv1", stride)
-    y = _conv_bn(y, filters, 3, f"{name}_conv2", relu=False)
+    y = convolution(x, filters, 3, f"{name}_conv1", stride)
+    y = convolution(y, filters, 3, f"{name}_conv2", activation=None)
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([y, shortcut(x)]))
 
 
@@ -71,23 +54,15 @@ def resnet18(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes:
         classes: the number of logits.
     """
     inputs = keras.Input(input_shape, name="image")
-    if min(input_shape[:2]) >= 128:
-        x = _conv_bn(inputs, _width(64, width), 7, "stem", stride=2)
-        x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-        x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    else:
-        x = _conv_bn(inputs, _width(64, width), 3, "stem")
+    large = min(input_shape[:2]) >= 128
+    x = resnet_stem(inputs, width) if large else convolution(inputs, scaled(64, width), 3, "stem")
     for stage, channels in enumerate([64, 128, 256, 512], start=1):
         for i in (1, 2):
-            name, stride, filters = (
-                f"layer{stage}_{i}",
-                2 if stage > 1 and i == 1 else 1,
-                _width(channels, width),
-            )
+            name, stride, filters = f"layer{stage}_{i}", 2 if stage > 1 and i == 1 else 1, scaled(channels, width)
 
             def shortcut(x: Any, name: str = name, stride: int = stride, filters: int = filters) -> Any:
                 same = stride == 1 and x.shape[-1] == filters
-                return x if same else _conv_bn(x, filters, 1, f"{name}_shortcut", stride, relu=False)
+                return x if same else convolution(x, filters, 1, f"{name}_shortcut", stride, activation=None)
 
             x = _residual(x, filters, stride, name, shortcut)
     return keras.Model(inputs, _classifier(x, classes), name="resnet18")
@@ -95,10 +70,10 @@ def resnet18(width: float = 1.0, input_shape: ImageShape = (32, 32, 3), classes:
 
 def _cifar_resnet(depth: int, width: float, input_shape: ImageShape, classes: int) -> keras.Model:
     inputs = keras.Input(input_shape, name="image")
-    x = _conv_bn(inputs, _width(16, width), 3, "conv1")
+    x = convolution(inputs, scaled(16, width), 3, "conv1")
     for stage, channels in enumerate([16, 32, 64], start=1):
         for i in range((depth - 2) // 6):
-            filters, stride = _width(channels, width), 2 if stage > 1 and i == 0 else 1
+            filters, stride = scaled(channels, width), 2 if stage > 1 and i == 0 else 1
 
             def shortcut(x: Any, stride: int = stride, filters: int = filters) -> Any:
                 if stride == 1:

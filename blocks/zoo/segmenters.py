@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from legodnn.arrays import ImageShape
-from legodnn.blocks.zoo.trunks import convolution, enlarged, image_input, resnet50_stages, scaled
+from legodnn.blocks.zoo.trunks import convolution, enlarged, image_input, resnet50_stages, scaled, vgg16_stages
 
 
 def fcn(width: float = 1.0, input_shape: ImageShape = (224, 224, 3), classes: int = 21) -> keras.Model:
@@ -23,13 +23,9 @@ def fcn(width: float = 1.0, input_shape: ImageShape = (224, 224, 3), classes: in
     Returns:
         A model whose output has the images' height and width: logits, shape (batch, height, width, classes).
     """
-    x = inputs = image_input(input_shape, 32, "fcn")
-    pooled = []
-    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
-        for i in range(1, depth + 1):
-            x = convolution(x, scaled(channels, width), 3, f"conv{stage}_{i}")
-        x = layers.MaxPooling2D(name=f"pool{stage}")(x)
-        pooled.append(x)
+    inputs = image_input(input_shape, 32, "fcn")
+    pooled = vgg16_stages(inputs, width)
+    x = pooled[-1]
     for name, kernel in (("fc6", 7), ("fc7", 1)):
         x = convolution(x, scaled(4096, width), kernel, name)
         x = layers.Dropout(0.5, name=f"{name}_drop")(x)

@@ -1,4 +1,4 @@
-"""The convolutional trunks that networks of several tasks have in common: ResNet-50 and Darknet-53, stage by stage."""
+"""The convolutional trunks that several networks have in common: VGG16, ResNet-50 and Darknet-53, stage by stage."""
 
 from __future__ import annotations
 
@@ -27,22 +27,39 @@ def convolution(
         x: a tensor of shape (batch, height, width, channels).
         filters: the number of output channels.
         kernel: its height and width, an odd number.
-        name: of the convolution; layers that follow it have it with an ending.
+        name: of the convolution; layers around it have it with an ending.
         stride: at most 2.
         dilation: distance of the kernel's elements.
         activation: relu, leaky_relu (with a slope of .1), or None.
     """
+    # "same" would pad a strided convolution on one side alone, and published weights would lose accuracy.
     if stride > 1 and kernel > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    padding = "same" if stride == 1 or kernel == 1 else "valid"
+    padding = "same" if stride == 1 else "valid"
     x = layers.Conv2D(
         filters, kernel, stride, padding, dilation_rate=dilation, use_bias=False, kernel_initializer="he_normal",
         name=name,
     )(x)  # fmt: skip
     x = layers.BatchNormalization(momentum=0.9, epsilon=_EPSILON, name=f"{name}_bn")(x)
     if activation == "leaky_relu":
-        return layers.LeakyReLU(0.1, name=f"{name}_act")(x)
-    return layers.ReLU(name=f"{name}_act")(x) if activation else x
+        return layers.LeakyReLU(0.1, name=f"{name}_leaky_relu")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if activation else x
+
+
+def vgg16_stages(x: Any, width: float = 1.0) -> list[Any]:
+    """Return the outputs of the five stages of a VGG16 with batch norm (Simonyan and Zisserman 2015), strides 2 to 32.
+
+    Args:
+        x: images, shape (batch, height, width, channels).
+        width: a factor for the channels.
+    """
+    stages = []
+    for stage, (channels, depth) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], start=1):
+        for i in range(1, depth + 1):
+            x = convolution(x, scaled(channels, width), 3, f"conv{stage}_{i}")
+        x = layers.MaxPooling2D(name=f"pool{stage}")(x)
+        stages.append(x)
+    return stages
 
 
 def _bottleneck(x: Any, filters: int, stride: int, dilation: int, name: str) -> Any:
@@ -56,6 +73,13 @@ def _bottleneck(x: Any, filters: int, stride: int, dilation: int, name: str) -> 
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([y, shortcut]))
 
 
+def resnet_stem(x: Any, width: float) -> Any:
+    """Return what a ResNet for large images begins with: a convolution and pooling, of stride 4 together."""
+    x = convolution(x, scaled(64, width), 7, "stem", 2)
+    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    return layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+
+
 def resnet50_stages(x: Any, width: float = 1.0, most_stride: int = 32) -> list[Any]:
     """Return the outputs of the four stages of a ResNet-50 (He et al. 2016), of strides 4, 8, 16 and 32.
 
@@ -65,9 +89,7 @@ def resnet50_stages(x: Any, width: float = 1.0, most_stride: int = 32) -> list[A
         most_stride: 8, 16 or 32: later stages keep this stride, and dilate their convolutions instead (Chen et al.
             2017).
     """
-    x = convolution(x, scaled(64, width), 7, "stem", 2)
-    x = layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-    x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+    x = resnet_stem(x, width)
     stages, reached, dilation = [], 4, 1
     for stage, (channels, depth) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
         stride = 1 if stage == 1 or reached == most_stride else 2

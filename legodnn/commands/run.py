@@ -115,9 +115,9 @@ def run(args: argparse.Namespace) -> int:
         inputs = _open_inputs(sources, stores, args.frames, opened)
         manifests = {name: store.manifest for name, store in stores.items()}
         predictions = Predictions(args.save, manifests, inputs) if args.save else None
+        drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))
-        drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
         keepers = [kept.keep for kept in (predictions, drawings) if kept]
 
         def keep(*what: Any) -> None:

@@ -24,12 +24,15 @@ def clip_accuracy(scores: AnyArray, labels: AnyArray, frames: int) -> float:
 
     Args:
         scores: of each frame, clip after clip, shape (n, classes).
-        labels: of each frame, those of a clip's first frame count: class numbers, shape (n,), or scores of another
-            model, shape (n, classes).
+        labels: of each frame, those of a clip's first frame count: class numbers, shape (n,) or (n, 1); or scores, as
+            of another model, shape (n, classes).
         frames: frames of a clip.
     """
     found = clip_scores(scores, frames).argmax(axis=1)
-    truth = clip_scores(labels, frames).argmax(axis=1) if labels.ndim == 2 else labels[: len(found) * frames : frames]
+    if labels.shape == scores.shape:
+        truth = clip_scores(labels, frames).argmax(axis=1)
+    else:
+        truth = labels[: len(found) * frames : frames].reshape(-1)
     return float((found == truth).mean()) if len(found) else 0.0
 
 

@@ -17,11 +17,12 @@ from legodnn.arrays import AnyArray, Floats
 from legodnn.errors import InputError, StoreError
 from legodnn.manifest import Manifest
 from legodnn.placement import Placement, placed
-from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps
+from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Reading
 from legodnn.store import Store
 from legodnn.tasks.anchor_boxes import found_boxes, sigmoid
 from legodnn.tasks.anomalies import anomaly_scores
-from legodnn.tasks.key_points import coordinate_points, heat_map_points
+from legodnn.tasks.clips import clip_scores
+from legodnn.tasks.key_points import found_points
 
 _MOST_CLASSES = 5
 
@@ -110,6 +111,21 @@ class FoundAnomaly:
 Decoded = tuple[FoundClass, ...] | tuple[FoundBox, ...] | FoundAreas | tuple[FoundPoint, ...] | FoundAnomaly
 
 
+def store_reading(store: Store) -> Reading:
+    """Return how a store's outputs are read.
+
+    Raises:
+        StoreError: the store does not say it.
+    """
+    reading = store.manifest.model.reading
+    if reading is None:
+        raise StoreError(
+            f"{store.path} does not say how its outputs are read; "
+            "build it with a `reading` in the recipe (docs/tasks.md)"
+        )
+    return reading
+
+
 def decode(store: Store, outputs: AnyArray | Mapping[str, AnyArray], picture: tuple[int, int] | None = None) -> Decoded:
     """Return what a model found in one image, by the reading in its store's manifest.
 
@@ -128,17 +144,11 @@ def decode(store: Store, outputs: AnyArray | Mapping[str, AnyArray], picture: tu
         StoreError: the store does not say how outputs are read.
         InputError: the outputs are not of this model.
     """
-    manifest = store.manifest
-    reading = manifest.model.reading
-    if reading is None:
-        raise StoreError(
-            f"{store.path} does not say how its outputs are read; "
-            "build it with a `reading` in the recipe (docs/tasks.md)"
-        )
+    manifest, reading = store.manifest, store_reading(store)
     if isinstance(reading, ClassScores) and isinstance(outputs, np.ndarray) and outputs.ndim == 2:
         if len(outputs) != reading.frames:
             raise InputError(f"{manifest.model.name} takes clips of {reading.frames} frames, not of {len(outputs)}")
-        outputs = outputs.mean(axis=0)
+        outputs = clip_scores(outputs, reading.frames)[0]
     arrays = _arrays(manifest, outputs)
     height, width, where = _places(manifest, picture)
     labels = manifest.model.labels
@@ -155,7 +165,7 @@ def decode(store: Store, outputs: AnyArray | Mapping[str, AnyArray], picture: tu
     if isinstance(reading, Anomaly):
         score = float(anomaly_scores(arrays[0][None])[0])
         return FoundAnomaly(score, None if reading.threshold is None else score >= reading.threshold)
-    points = _points(reading, arrays[0], height, width)
+    points = found_points(reading, arrays[0], height, width)
     places = _back(points[:, :2], picture, where).tolist()
     scores = points[:, 2].tolist()
     return tuple(FoundPoint(n, x, y, s) for n, (x, y), s in zip(reading.points, places, scores, strict=True))
@@ -221,7 +231,3 @@ def _areas(
         limits = classes.shape[0] - 1, classes.shape[1] - 1
         classes = classes[np.ix_(*(np.clip(p, 0, n).astype(int) for p, n in zip((down, across), limits, strict=True)))]
     return FoundAreas(classes, {number: _label(labels, number) for number in np.unique(classes).tolist()})
-
-
-def _points(reading: HeatMaps | Coordinates, output: AnyArray, height: int, width: int) -> Floats:
-    return (heat_map_points if isinstance(reading, HeatMaps) else coordinate_points)(output, height, width)

@@ -5,8 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from legodnn.arrays import AnyArray, Floats
+from legodnn.readings import Coordinates, HeatMaps
 
 _NEAR = 0.2  # a point is right within this share of the larger side of the box around a picture's true points
+
+
+def found_points(reading: HeatMaps | Coordinates, output: AnyArray, height: int, width: int) -> Floats:
+    """Return x, y and score of the points that an output shows by a reading, shape (..., points, 3), in pixels.
+
+    Args:
+        reading: the form of the output.
+        output: see `heat_map_points` and `coordinate_points`.
+        height: of the model's input, in pixels.
+        width: likewise.
+    """
+    return (heat_map_points if isinstance(reading, HeatMaps) else coordinate_points)(output, height, width)
 
 
 def heat_map_points(maps: AnyArray, height: int, width: int) -> Floats:

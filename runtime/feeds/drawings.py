@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import InputError, StoreError, WriteError
+from legodnn.errors import InputError, WriteError
 from legodnn.images import check_pillow, frame_of
 from legodnn.readings import Coordinates, HeatMaps
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.store import Store
-from legodnn.tasks import decode
+from legodnn.tasks.decoding import decode, store_reading
 from legodnn.tasks.drawing import draw
 
 
@@ -38,11 +38,7 @@ class Drawings:
         """
         check_pillow()
         for name, store in stores.items():
-            if store.manifest.model.reading is None:
-                raise StoreError(
-                    f"{store.path} does not say how its outputs are read, so nothing can be drawn; "
-                    "build it with a `reading` in the recipe (docs/tasks.md)"
-                )
+            store_reading(store)
             specs = store.manifest.inputs
             if len(specs) != 1 or specs[0].layout != "HWC" or frame_of(specs[0]).problem:
                 raise InputError(f"{name} does not take one picture, so nothing can be drawn into it")
@@ -55,7 +51,7 @@ class Drawings:
             WriteError: the picture cannot be written.
         """
         store = self._stores[model]
-        reading = store.manifest.model.reading
+        reading = store_reading(store)
         limbs = reading.limbs if isinstance(reading, HeatMaps | Coordinates) else ()
         picture = draw(store.manifest.inputs[0].to_pixels(x), decode(store, outputs), limbs)
         names = self._inputs[model].names

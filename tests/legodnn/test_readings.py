@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -51,8 +53,7 @@ def test_what_fits(reading: Reading, shapes: list[tuple[int, ...]], classes: int
     ],
 )
 def test_what_does_not_fit_is_told(reading: Reading, shapes: list[tuple[int, ...]], classes: int, message: str) -> None:
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(reading.problem(shapes, classes))
+    assert re.search(message, reading.problem(shapes, classes) or "")
 
 
 @pytest.mark.parametrize(

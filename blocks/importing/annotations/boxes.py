@@ -9,10 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from legodnn.arrays import Floats
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, placed_in
 from legodnn.errors import DataError
 from legodnn.images import Frame, picture_size
-from legodnn.placement import placed
 from legodnn.tasks.boxes import box_problem
 
 
@@ -48,7 +47,7 @@ def boxes_part(boxes: Mapping[Path, Sequence[TrueBox]], classes: Sequence[str], 
     height, width = frame.shape[:2]
     for file, of_picture in boxes.items():
         size = picture_size(file, DataError)
-        place = placed(size, (height, width), frame.fit)
+        place = placed_in(frame, size)
         rows = []
         for box in of_picture:
             sides = np.array(box.sides, np.float64)
@@ -59,7 +58,7 @@ def boxes_part(boxes: Mapping[Path, Sequence[TrueBox]], classes: Sequence[str], 
             if (middle >= 0).all() and (middle <= (width, height)).all():
                 rows.append([*np.clip(corners, 0, (width, height)).ravel(), number[box.label]])
         found.append(rows)
-    labels: Floats = np.full((len(found), max(1, *map(len, found), 1), 5), -1.0)
+    labels: Floats = np.full((len(found), max([1, *map(len, found)]), 5), -1.0)
     for row, kept in enumerate(found):
         labels[row, : len(kept)] = np.reshape(kept, (len(kept), 5))
     return AnnotatedPart(tuple(boxes), labels)

@@ -12,7 +12,7 @@ import numpy as np
 
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders
 from legodnn.errors import DataError
-from legodnn.folders import class_folders, image_files
+from legodnn.folders import ImageFolder, class_folders
 from legodnn.tasks.clips import uniform_frames
 
 
@@ -27,28 +27,23 @@ def read_clips(root: Path, frames: int) -> tuple[tuple[str, ...], dict[str, Anno
         DataError: there are no classes, or frames lie beside the folders of clips.
     """
     folders = part_folders(root)
-    classes = class_folders(folders["train"], DataError).classes
-    if not classes:
+    train = class_folders(folders["train"], DataError)
+    if not train.classes:
         raise DataError(f"{folders['train']} has no folders of classes")
     parts = {}
     for part, folder in folders.items():
-        class_folders(folder, DataError, classes)  # refuses classes that training does not have
-        found = [
-            (files, number)
-            for number, name in enumerate(classes)
-            if (folder / name).is_dir()
-            for files in _clips(folder / name)
-        ]
-        files = tuple(clip[i] for clip, _ in found for i in uniform_frames(len(clip), frames))
-        parts[part] = AnnotatedPart(files, np.repeat(np.array([number for _, number in found], np.int64), frames))
-    return classes, parts
+        images = train if part == "train" else class_folders(folder, DataError, train.classes)
+        clips = _clips(folder, images)
+        files = tuple(clip[i] for _, clip in clips for i in uniform_frames(len(clip), frames))
+        parts[part] = AnnotatedPart(files, np.repeat(np.array([number for number, _ in clips], np.int64), frames))
+    return train.classes, parts
 
 
-def _clips(folder: Path) -> list[list[Path]]:
-    """Return the frames of each clip of a class."""
-    clips: dict[Path, list[Path]] = {}
-    for file in image_files(folder, DataError):
-        if file.parent == folder:
+def _clips(folder: Path, images: ImageFolder) -> list[tuple[int, list[Path]]]:
+    """Return the class number and the frames of each clip."""
+    clips: dict[tuple[int, Path], list[Path]] = {}
+    for file, number in zip(images.files, images.numbers, strict=True):
+        if file.parent.parent == folder:
             raise DataError(f"{file} lies in no folder of a clip")
-        clips.setdefault(file.parent, []).append(file)
-    return [sorted(files) for _, files in sorted(clips.items())]
+        clips.setdefault((number, file.parent), []).append(file)
+    return [(number, sorted(files)) for (number, _), files in sorted(clips.items())]

@@ -1,7 +1,7 @@
 """Boxes of COCO's JSON files: one `.json` beside the images that it names.
 
-It lies in the whole folder, or there is one in each of train, val and test. Classes
-are the categories in the order of their ids. Annotations of crowds are left out.
+It lies in the whole folder, or there is one in each of train, val and test. Classes are the categories in the order of
+their ids. Annotations of crowds are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from legodnn.errors import DataError
 from legodnn.images import Frame
 
 log = logging.getLogger("legodnn.blocks")
+
+_MOST_SIDE = 1e9  # pixels; JSON has numbers that no float can hold
 
 
 def read_coco(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, AnnotatedPart]]:
@@ -89,7 +91,7 @@ def _boxes(file: Path, document: Mapping[str, Any], names: Mapping[int, str]) ->
         if annotation["image_id"] not in pictures or annotation["category_id"] not in names:
             raise DataError(f"{where} is of an image or a category that the file does not have")
         sides = annotation["bbox"]
-        if len(sides) != 4 or not all(isinstance(side, int | float) for side in sides):
+        if len(sides) != 4 or not all(isinstance(side, int | float) and abs(side) < _MOST_SIDE for side in sides):
             raise DataError(f"{where}: bbox is x, y, width and height, not {sides!r:.60}")
         x, y, width, height = sides
         box = TrueBox((x, y, x + width, y + height), names[annotation["category_id"]], where)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placement_of
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
 from legodnn.errors import DataError
 from legodnn.folders import image_files
 from legodnn.images import Frame, picture_size, read_indices
@@ -85,9 +85,8 @@ def _label(file: Path, mask: Path, frame: Frame, names: Sequence[str], void: int
             f"in {_CLASSES}; {_VOID} marks what does not count, and so does a last class called void"
         )
     height, width = frame.shape[:2]
-    place = placement_of(file, frame)
     middles = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
-    column_of, row_of = np.moveaxis(np.floor(place.into_picture(middles)).astype(int), -1, 0)
+    column_of, row_of = np.moveaxis(np.floor(placed_in(frame, size).into_picture(middles)).astype(int), -1, 0)
     inside = (row_of >= 0) & (row_of < size[0]) & (column_of >= 0) & (column_of < size[1])
     label = np.full((height, width), -1, np.int16)
     label[inside] = numbers[row_of[inside], column_of[inside]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
 from legodnn.errors import DataError
 from legodnn.folders import split_folders
-from legodnn.images import Frame, picture_size, read_images
+from legodnn.images import Frame, read_images
 from legodnn.pixels import Pixels, Scaling
 from legodnn.placement import Placement, placed
 from legodnn.progress import Progress
@@ -37,10 +37,10 @@ def part_folders(root: Path) -> dict[str, Path]:
     return split_folders(root, DataError) or {"train": root}
 
 
-def placement_of(file: Path, frame: Frame) -> Placement:
-    """Return how a picture lies in the model's input; DataError if it is none."""
+def placed_in(frame: Frame, picture: tuple[int, int]) -> Placement:
+    """Return how a picture of this height and width lies in the model's input."""
     height, width, _ = frame.shape
-    return placed(picture_size(file, DataError), (height, width), frame.fit)
+    return placed(picture, (height, width), frame.fit)
 
 
 def annotated_dataset(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from legodnn.arrays import Floats
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placement_of
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
 from legodnn.errors import DataError
 from legodnn.images import Frame, picture_size
 
@@ -57,7 +57,8 @@ def _table(file: Path, frame: Frame) -> tuple[tuple[str, ...], AnnotatedPart]:
 def _label(where: str, file: Path, row: list[str], names: tuple[str, ...], frame: Frame) -> Floats:
     if len(row) != 1 + 2 * len(names):
         raise DataError(f"{where} has {len(row)} columns, the header {1 + 2 * len(names)}")
-    height, width = picture_size(file, DataError)
+    height, width = size = picture_size(file, DataError)
+    into_input = placed_in(frame, size).into_input
     label = np.zeros((len(names), 3))
     for point, name in enumerate(names):
         texts = row[1 + 2 * point : 3 + 2 * point]
@@ -69,7 +70,7 @@ def _label(where: str, file: Path, row: list[str], names: tuple[str, ...], frame
             raise DataError(f"{where}: {name} is at ({', '.join(texts)}), which are not two numbers") from None
         if not (0 <= x <= width and 0 <= y <= height):
             raise DataError(f"{where}: {name} is at ({x:g}, {y:g}), outside of the image's {width} x {height}")
-        place = placement_of(file, frame).into_input(np.array([x, y]))
+        place = into_input(np.array([x, y]))
         if (place >= 0).all() and (place <= (frame.shape[1], frame.shape[0])).all():
             label[point] = [*place, 1]
     return label

@@ -11,7 +11,7 @@ from keras import layers
 
 from legodnn.blocks.accuracy.chance import rate_original
 from legodnn.blocks.accuracy.metrics import distilled_heads, metric_of
-from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of
+from legodnn.blocks.accuracy.task_metrics import check_task_labels, reading_of, task_metric
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
@@ -85,6 +85,16 @@ def test_a_metric_that_is_named_comes_first_and_scores_are_rated_as_without_a_re
     assert metric_of(None, split(None), numbers, Anomaly()).__name__ == "r2"
 
 
+def test_frames_of_a_clip_that_are_of_different_classes_are_refused() -> None:
+    labels = np.repeat(np.arange(4), 3)
+    labels[7] = 0
+    head = [Head("classes", "top1", "linear")]
+    for y in (labels, (labels,), labels[:, None], np.eye(4)[labels]):
+        with pytest.raises(DataError, match="validation images 6 to 8 make a clip, but are of different classes"):
+            metric_of(None, split(y), head, ClassScores(frames=3))
+    assert metric_of("top1", split(labels), head, ClassScores(frames=3)).__name__ == "top1"
+
+
 def test_boxes_are_compared_with_the_originals_as_numbers() -> None:
     image = keras.Input((HEIGHT, WIDTH, 3))
     outputs = [layers.Conv2D(7, 1, 8)(image), layers.Conv2D(7, 1, 16, activation="sigmoid")(image)]
@@ -122,6 +132,21 @@ def test_labels_that_do_not_fit_are_refused_by_the_images_number(
     check_task_labels(reading, Dataset("d", (), good, good, split(None)), shapes)
     with pytest.raises(DataError, match=f"d: .*validation.*{message}|d: validation labels.*{message}"):
         check_task_labels(reading, Dataset("d", (), good, split(labels), good), shapes)
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros((COUNT, 8), np.float32), {"a": np.zeros((COUNT, 8, 8, 3), np.float32)}], ids=["numbers", "by name"]
+)
+def test_places_need_one_image_to_lie_in_and_anomalies_do_not(x: Any) -> None:
+    shapes = {"heat_maps": [(24, 32, 2)], "anchor_boxes": [(6, 8, 7), (3, 4, 7)]}
+    for reading, labels in ((POINTS, with_points()[1]), (BOXES, with_boxes()[1])):
+        part = Split(x, labels)
+        with pytest.raises(DataError, match="places in an image"):
+            check_task_labels(reading, Dataset("d", (), part, part, part), shapes[reading.kind])
+        with pytest.raises(DataError, match="places in an image"):
+            task_metric(reading, Split(x, None))
+    part = Split(x, np.arange(COUNT) % 2)
+    check_task_labels(Anomaly(), Dataset("d", (), part, part, part), [(1,)])
 
 
 def test_outputs_that_do_not_fit_are_refused() -> None:

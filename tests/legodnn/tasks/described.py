@@ -1,27 +1,16 @@
-"""Stores that describe outputs of any kind. Their one file is no model, since nothing runs it."""
+"""Stores that describe outputs of any kind. Their one file is of another model, since nothing runs it."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from legodnn.files import new_folder, sha256_bytes
-from legodnn.manifest import (
-    MANIFEST,
-    AccuracyModel,
-    BuildInfo,
-    InputSpec,
-    Link,
-    Manifest,
-    ModelInfo,
-    Option,
-    Segment,
-    TensorSpec,
-)
 from legodnn.readings import Reading
-from legodnn.schema import to_json
 from legodnn.store import Store
 from legodnn.tensor_spec import ImageFit
+from tests.data import tiny_stores
+from tests.legodnn.damaged_stores import Document, edit
 
 
 def described_store(
@@ -29,27 +18,21 @@ def described_store(
     reading: Reading | None,
     shapes: Sequence[tuple[int, ...]],
     labels: tuple[str, ...] = (),
-    image: tuple[int, int, int] = (96, 160, 3),
     fit: ImageFit = "stretch",
 ) -> Store:
-    """Write a store of one fixed segment that reads an image and gives outputs y0, y1, ... of these shapes."""
-    names = tuple(f"y{i}" for i in range(len(shapes)))
-    content = b"no model"
-    option = Option(
-        name="s0", sparsity=0.0, file="a.tflite", sha256=sha256_bytes(content), bytes=len(content), params=0, macs=0
-    )
-    manifest = Manifest(
-        model=ModelInfo(name="m", task=reading.task if reading else "other", labels=labels, reading=reading),
-        inputs=(InputSpec(name="image", shape=image, fit=fit),),
-        outputs=names,
-        tensors=tuple(TensorSpec(name=n, shape=shape) for n, shape in zip(names, shapes, strict=True)),
-        segments=(Segment(name="all", kind="fixed", inputs=("image",), outputs=names, options=(option,)),),
-        accuracy=AccuracyModel(
-            metric="m", data="d", original=1.0, link=Link(x=(0.0, 1.0), y=(1.0, 0.0)), error=0.0, samples=0
-        ),
-        built=BuildInfo(created="", versions={}, seed=0, recipe={}),
-    )
-    with new_folder(folder / "store") as made:
-        (made / "a.tflite").write_bytes(content)
-        (made / MANIFEST).write_bytes(to_json(manifest).encode())
-    return Store(folder / "store")
+    """Write a store of one segment that reads an image of 96 x 160 and gives outputs y0, y1, ... of these shapes."""
+    names = [f"y{i}" for i in range(len(shapes))]
+
+    def change(document: Document) -> None:
+        segment = {**document["segments"][-1], "inputs": ["image"], "outputs": names}
+        document.update(
+            model={"name": "m", "task": "none", "labels": labels, "reading": reading and reading.model_dump()},
+            inputs=[{"name": "image", "shape": (96, 160, 3), "fit": fit}],
+            outputs=names,
+            tensors=[{"name": name, "shape": shape} for name, shape in zip(names, shapes, strict=True)],
+            segments=[segment],
+        )
+
+    path = shutil.copytree(tiny_stores.HERE / "tiny", folder / "store")
+    edit(path, change)
+    return Store(path)

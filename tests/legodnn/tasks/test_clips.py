@@ -17,6 +17,7 @@ def test_a_clip_has_the_mean_of_its_frames() -> None:
 
 def test_accuracy_counts_clips() -> None:
     assert clip_accuracy(SCORES, np.array([1, 1, 1, 1, 1, 1, 0, 0]), 3) == 0.5
+    assert clip_accuracy(SCORES, np.array([[1], [1], [1], [1], [1], [1], [0], [0]]), 3) == 0.5
     assert clip_accuracy(SCORES, SCORES, 3) == 1
     assert clip_accuracy(SCORES, -SCORES, 3) == 0
     assert clip_accuracy(SCORES[:2], np.array([0, 0]), 3) == 0

@@ -100,5 +100,5 @@ def test_what_is_not_of_the_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_whose_reading_does_not_fit_its_outputs_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be read as it says: there are scores of 3 classes"):
+    with pytest.raises(StoreError, match="cannot be read as it says: there are scores of 3 classes"):
         described_store(tmp_path, ClassScores(), [(3,)], ("one", "two"))

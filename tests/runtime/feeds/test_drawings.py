@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,14 @@ from legodnn.errors import InputError, StoreError
 from legodnn.profile import Profile, default_path
 from legodnn.runtime.feeds.drawings import Drawings
 from legodnn.runtime.feeds.inputs import Inputs
+from tests.legodnn.damaged_stores import edit
 
 Image = pytest.importorskip("PIL.Image")
 
 
 def read_as(path: Path, reading: dict[str, object] | None) -> Store:
     """Change the reading of a store."""
-    document = json.loads((path / "manifest.json").read_text())
-    document["model"]["reading"] = reading
-    (path / "manifest.json").write_text(json.dumps(document))
+    edit(path, lambda document: document["model"].update(reading=reading))
     return Store(path)
 
 
@@ -52,8 +50,7 @@ def test_what_cannot_be_drawn_is_refused_before_anything_runs(store_copy: Path, 
     store, inputs = read_as(store_copy, None), {"tiny": Inputs(np.zeros((1, 12, 12, 1), np.float32))}
     with pytest.raises(StoreError, match="does not say how its outputs are read"):
         Drawings(tmp_path, {"tiny": store}, inputs, several=False)
-    document = json.loads((store.path / "manifest.json").read_text())
-    document["model"]["reading"], document["inputs"][0]["layout"] = {"kind": "class_scores"}, "plain"
-    (store.path / "manifest.json").write_text(json.dumps(document))
+    edit(store.path, lambda document: document["inputs"][0].update(layout="plain"))
+    store = read_as(store.path, {"kind": "class_scores"})
     with pytest.raises(InputError, match="tiny does not take one picture"):
-        Drawings(tmp_path, {"tiny": Store(store.path)}, inputs, several=False)
+        Drawings(tmp_path, {"tiny": store}, inputs, several=False)

@@ -130,6 +130,10 @@ def test_pascal_vocs_files_that_are_missing_or_try_tricks_are_refused(tmp_path: 
             r"\[0\] is of an image",
         ),
         ({"annotations": [{"image_id": 1, "category_id": 3, "bbox": [0, 0, 2]}]}, "bbox is x, y, width and height"),
+        (
+            {"annotations": [{"image_id": 1, "category_id": 3, "bbox": [0, 0, 10**400, 9]}]},
+            r"annotations\[0\]: bbox is x, y, width and height, not \[0, 0, 1000",
+        ),
         ({"annotations": [{"image_id": 1, "category_id": "3", "bbox": []}]}, r"annotations\[0\] has no category_id"),
         ({"images": [{"id": 1, "file_name": "../c.jpg"}]}, r"images\[0\] names \.\./c\.jpg, which is not beside it"),
         ({"categories": None}, "has no list categories"),

@@ -146,8 +146,8 @@ def _first_wrong(
     reading: Reading, y: NDArray[Any], data: Dataset, shapes: Sequence[tuple[int, ...]]
 ) -> tuple[int, str] | None:
     """Return the number of the first image whose label is wrong, and why."""
-    height, width, _ = data.image_shape
     if isinstance(reading, AnchorBoxes):
+        height, width, _ = data.image_shape
         if y.ndim != 3 or y.shape[2] != 5:
             return 0, f"boxes have the shape (m, 5) for each image, not {y.shape[1:]}"
         classes = shapes[0][-1] // len(reading.anchors[0]) - 5
@@ -162,6 +162,7 @@ def _first_wrong(
             return 0, f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
         if y.shape[1:] != (len(reading.points), 3):
             return 0, f"points have the shape {(len(reading.points), 3)} for each image, not {y.shape[1:]}"
+        height, width, _ = data.image_shape
         limits = np.array([width, height])
         outside = ((y[..., :2] < 0) | (y[..., :2] > limits)).any(axis=-1) & (y[..., 2] > 0)
         if outside.any():

@@ -151,11 +151,18 @@ def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress:
     shapes = tuple(inputs.values())
     one_image = len(shapes) == 1 and is_picture(shapes[0])
     height, width, channels = shapes[0] if one_image else (None, None, None)
-    size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
-    fit, fill = recipe.input_fit, recipe.input_fill
-    others = None if one_image else inputs
-    frames = recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1
-    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, frames, others)
+    return load_data(
+        recipe.data,
+        recipe.seed,
+        image_size=recipe.image_size or (height and width and (height, width)) or 32,
+        scaling=scaling,
+        channels=channels or 3,
+        progress=progress,
+        fit=recipe.input_fit,
+        fill=recipe.input_fill,
+        frames=recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1,
+        inputs=None if one_image else inputs,
+    )
 
 
 def recipe_scales(recipe: Recipe) -> bool:

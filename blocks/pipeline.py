@@ -108,9 +108,7 @@ def build(
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
-                manifest = store_manifest(
-                    recipe, source.data, source.reading, pieces, options, accuracy, fit, found, kept
-                )
+                manifest = store_manifest(recipe, source, pieces, options, accuracy, fit, found, kept)
                 manifest = with_post_processing(manifest, post, work.path / "files")
                 write_store(path, work, manifest)
                 work.remove()

@@ -106,5 +106,5 @@ def rehearse(
                 leave_out(block_of[job.name], "int8", e)
             task.step(f"{block_of[job.name]} int8")
     check_undivided(OptionChain(stages, output_names(pieces)), model, x)
-    check_manifest(recipe, data, source.reading, pieces, source.metric_name, source.described, left_out)
+    check_manifest(recipe, source, pieces, left_out)
     return left_out

@@ -72,8 +72,7 @@ def _told(shapes: Mapping[str, Shape]) -> str:
 
 def takes_pixels(own: keras.Model) -> bool:
     """Whether the images that a model takes, as the user has it, hold integers."""
-    inputs = getattr(own, "inputs", None) if own.built else None
-    return any(holds_integers(t.dtype) for t in inputs or () if is_picture(t.shape[1:]))
+    return any(holds_integers(t.dtype) for t in own.inputs if is_picture(t.shape[1:]))
 
 
 def _check_pixels(who: str, data: Dataset) -> None:

@@ -30,6 +30,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError, ModelError
 from legodnn.model_names import FILES, TFLITE
 from legodnn.runtime.executors.interpreter import open_interpreter
+from support.differences import difference
 from support.report import Bars, Figures, bar, run
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -65,7 +66,9 @@ def as_graph_takes(model: keras.Model, details: Sequence[Any], inputs: Sequence[
     return found
 
 
-def difference(model: keras.Model, content: bytes, post: PostProcessing | None, reference: bool) -> float:
+def difference_from_interpreter(
+    model: keras.Model, content: bytes, post: PostProcessing | None, reference: bool
+) -> float:
     """Return the largest difference from the interpreter in an output, over that output's largest value.
 
     Args:
@@ -89,9 +92,7 @@ def difference(model: keras.Model, content: bytes, post: PostProcessing | None, 
                     open_interpreter(model_content=post.content, threads=1), found[: len(post.reads)]
                 )
                 found = [gives[n] if n >= 0 else found[-1 - n] for n in post.finals]
-        for a, b in zip(found, wanted, strict=True):
-            gap = np.abs(np.asarray(a, np.float64).reshape(b.shape) - b).max() / max(float(np.abs(b).max()), 1e-30)
-            worst = max(worst, float(np.nan_to_num(gap, nan=np.inf)))
+        worst = max(worst, difference(found, wanted))
     return worst
 
 
@@ -128,8 +129,8 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
     model = open_model(str(path), cut_at=post.cut_at if post else cut_at)
     if path.suffix == TFLITE and not cut_at and not custom:
         row["post_processing"] = list(post.kinds) if post else []
-        row["difference"] = difference(model, content, post, reference=False)
-        row["reference_difference"] = difference(model, content, post, reference=True)
+        row["difference"] = difference_from_interpreter(model, content, post, reference=False)
+        row["reference_difference"] = difference_from_interpreter(model, content, post, reference=True)
     row |= {"cut_at": list(cut_at), "params": model.count_params(), "macs": macs(model)}
     try:
         blocks = [p for p in extract(model) if p.kind == "block"]

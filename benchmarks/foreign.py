@@ -30,6 +30,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError, ModelError
 from legodnn.model_names import FILES, TFLITE
 from legodnn.runtime.executors.interpreter import open_interpreter
+from support.differences import difference
 from support.report import Bars, Figures, bar, run
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -38,10 +39,15 @@ TOLERANCE = 1e-5
 SPARSITY = 0.9
 
 
-def images(path: Path, seed: int) -> list[Any]:
-    """Return random inputs for a file, one image each: floats in [0, 1], or whole numbers of the file's type."""
+def images(details: Sequence[Any], seed: int) -> list[Any]:
+    """Return random inputs for a file, one image each: floats in [0, 1], or whole numbers of the file's type.
+
+    Args:
+        details: what the interpreter says about the file's inputs.
+        seed: of the numbers.
+    """
     rng, found = np.random.default_rng(seed), []
-    for detail in open_interpreter(model_content=path.read_bytes(), threads=1).get_input_details():
+    for detail in details:
         shape, dtype = tuple(detail["shape"]), np.dtype(detail["dtype"])
         if dtype.kind == "f":
             found.append(rng.random(shape, np.float32))
@@ -50,9 +56,8 @@ def images(path: Path, seed: int) -> list[Any]:
     return found
 
 
-def as_graph_takes(model: keras.Model, path: Path, inputs: Sequence[Any]) -> list[Any]:
+def as_graph_takes(model: keras.Model, details: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
     """Return a file's inputs as its graph takes them: int8 as the numbers that it stands for, channels last."""
-    details = open_interpreter(model_content=path.read_bytes(), threads=1).get_input_details()
     found = []
     for t, x, detail in zip(model.inputs, inputs, details, strict=True):
         scale, zero = detail["quantization"]
@@ -61,34 +66,34 @@ def as_graph_takes(model: keras.Model, path: Path, inputs: Sequence[Any]) -> lis
     return found
 
 
-def difference(model: keras.Model, path: Path, post: PostProcessing | None, reference: bool) -> list[float]:
-    """Return, for each output, the largest difference from the interpreter over the largest value.
+def difference_from_interpreter(
+    model: keras.Model, content: bytes, post: PostProcessing | None, reference: bool
+) -> float:
+    """Return the largest difference from the interpreter in an output, over that output's largest value.
 
     Args:
         model: the opened file.
-        path: the file.
+        content: the file.
         post: what it computes behind the graph.
         reference: whether the model itself is left out, and the interpreter compared with its own reference kernels:
             how far two right answers can be apart.
     """
-    content = path.read_bytes()
-    worst = np.zeros(len(open_interpreter(model_content=content, threads=1).get_output_details()))
+    interpreter, worst = open_interpreter(model_content=content, threads=1), 0.0
+    details = interpreter.get_input_details()
     for seed in range(2):
-        inputs = images(path, seed)
-        wanted = _by_interpreter(open_interpreter(model_content=content, threads=1), inputs)
+        inputs = images(details, seed)
+        wanted = _by_interpreter(interpreter, inputs)
         if reference:
             found = _by_interpreter(_reference_interpreter(content), inputs)
         else:
-            found = as_list(model(alone(as_graph_takes(model, path, inputs)), training=False))
+            found = as_list(model(alone(as_graph_takes(model, details, inputs)), training=False))
             if post:
                 gives = _by_interpreter(
                     open_interpreter(model_content=post.content, threads=1), found[: len(post.reads)]
                 )
                 found = [gives[n] if n >= 0 else found[-1 - n] for n in post.finals]
-        for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
-            gap = np.abs(np.asarray(a, np.float64).reshape(b.shape) - b).max() / max(float(np.abs(b).max()), 1e-30)
-            worst[i] = max(worst[i], float(gap))
-    return [float(w) for w in worst]
+        worst = max(worst, difference(found, wanted))
+    return worst
 
 
 def _reference_interpreter(content: bytes) -> Any:
@@ -115,7 +120,8 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
     """Open, compare, cut and prune a file; return its row of the table."""
     row: dict[str, Any] = {"file": path.name, "bytes": path.stat().st_size}
     if path.suffix == TFLITE:
-        graph = read_tflite(path.read_bytes())
+        content = path.read_bytes()
+        graph = read_tflite(content)
         row["operators"] = dict(Counter(o.kind for o in graph.operators).most_common())
         row["quantised"] = any(len(t.scales) > 0 and t.data is not None for t in graph.tensors)
         custom = any(kind.startswith("CUSTOM") for kind in row["operators"])
@@ -123,8 +129,8 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
     model = open_model(str(path), cut_at=post.cut_at if post else cut_at)
     if path.suffix == TFLITE and not cut_at and not custom:
         row["post_processing"] = list(post.kinds) if post else []
-        row["difference"] = max(difference(model, path, post, reference=False))
-        row["reference_difference"] = max(difference(model, path, post, reference=True))
+        row["difference"] = difference_from_interpreter(model, content, post, reference=False)
+        row["reference_difference"] = difference_from_interpreter(model, content, post, reference=True)
     row |= {"cut_at": list(cut_at), "params": model.count_params(), "macs": macs(model)}
     try:
         blocks = [p for p in extract(model) if p.kind == "block"]

@@ -32,6 +32,7 @@ from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError
 from legodnn.runtime.executors.interpreter import open_interpreter
+from support.differences import difference
 from support.networks import OTHERS, SHAPE
 from support.report import Bars, Figures, bar, run
 
@@ -98,14 +99,6 @@ def in_float64(model: keras.Model) -> keras.Model:
 
 
 # --- what is measured ----------------------------------------------------------------------------------------------
-
-
-def difference(found: Sequence[Any], expected: Sequence[Any]) -> float:
-    """Return the largest difference over the largest value; of several outputs, for the one where it is largest."""
-    return max(
-        float(np.abs(np.asarray(a) - np.asarray(b)).max() / max(float(np.abs(np.asarray(b)).max()), 1e-30))
-        for a, b in zip(found, expected, strict=True)
-    )
 
 
 def run_files(pieces: Sequence[Piece], files: Mapping[str, Runner], inputs: Mapping[str, Any]) -> dict[str, Any]:

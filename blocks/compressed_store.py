@@ -70,9 +70,7 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
             ):
                 known[composition] = measured
             accuracy, fit = measured_accuracy([known[c].metric for c in every], source.metric_name, source.described)
-            manifest = store_manifest(
-                recipe, source.data, source.reading, pieces, options, accuracy, fit, left_out, kept
-            )
+            manifest = store_manifest(recipe, source, pieces, options, accuracy, fit, left_out, kept)
             write_store(path, work, manifest)
             work.remove()
     return Store(path)

@@ -25,7 +25,7 @@ from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converte
 from legodnn.blocks.export.latency import latencies_ms
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
-from legodnn.blocks.importing.data import by_name
+from legodnn.blocks.importing.data import input_arrays
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
@@ -116,7 +116,7 @@ def compress(
         with BuildState(path, recipe) as work:
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
-            features = list(by_name(source.data.train.x[: max(recipe.calibration_images, batch)], "").values())
+            features = input_arrays(source.data.train.x[: max(recipe.calibration_images, batch)])
             one, many = convert_safely(LocalProcesses(1), student, (1, batch), precision, features)
             files = [convert(source.model), one]
             if precision == "float32":
@@ -169,8 +169,7 @@ def pruned_model(
         StoreError: the work folder is damaged.
     """
     model, data = source.model, source.data
-    name, some = f"{recipe.measure}{share:g}", data.train.x[: recipe.searched_images]
-    x = list(by_name(some, "").values())
+    name, x = f"{recipe.measure}{share:g}", input_arrays(data.train.x[: recipe.searched_images])
     channels = analyse(model)
     saved = work.read(name)
     if saved is None:
@@ -249,7 +248,7 @@ def _metrics(source: BuildSource, student: keras.Model, file: bytes | None) -> t
     """Return the metric of the original and of the compressed model, or of its file, on the validation images."""
     original = outputs_of(source.model, source.val.x)
     labels = original if source.val.y is None else source.val.y
-    found = outputs_of(student, source.val.x) if file is None else Runner(file)(*by_name(source.val.x[:], "").values())
+    found = outputs_of(student, source.val.x) if file is None else Runner(file)(*input_arrays(source.val.x[:]))
     return source.metric(original, labels), source.metric(found, labels)
 
 

@@ -28,6 +28,7 @@ from legodnn.blocks.export.options import (
 )
 from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.kept_channels import KeptChannels
+from legodnn.blocks.source import BuildSource
 from legodnn.errors import ModelError
 from legodnn.manifest import (
     AccuracyModel,
@@ -42,15 +43,13 @@ from legodnn.manifest import (
     TensorSpec,
     task_of,
 )
-from legodnn.readings import Reading
 from legodnn.recipe import Recipe
 from legodnn.schema import explain
 
 
 def store_manifest(
     recipe: Recipe,
-    data: Dataset,
-    reading: Reading | None,
+    source: BuildSource,
     pieces: Sequence[Piece],
     exported: ExportedOptions,
     accuracy: AccuracyModel,
@@ -62,8 +61,7 @@ def store_manifest(
 
     Args:
         recipe: what was built.
-        data: the data set that was built on.
-        reading: how outputs become objects; None where that is not known.
+        source: the data set that was built on, and how outputs become objects.
         pieces: the segments of the model.
         exported: the exported options of every segment, the original first.
         accuracy: the accuracy model.
@@ -81,13 +79,12 @@ def store_manifest(
         for piece, losses, mean in zip(pieces, fit.losses, fit.mean_losses, strict=True)
     }
     interactions = {piece.name: rows for piece, rows in zip(pieces, fit.interactions, strict=True)}
-    return _manifest(recipe, data, reading, pieces, options, interactions, accuracy, left_out, kept)
+    return _manifest(recipe, source, pieces, options, interactions, accuracy, left_out, kept)
 
 
 def _manifest(
     recipe: Recipe,
-    data: Dataset,
-    reading: Reading | None,
+    source: BuildSource,
     pieces: Sequence[Piece],
     options: Mapping[str, Sequence[Option]],
     interactions: Mapping[str, Sequence[Sequence[float]]],
@@ -95,6 +92,7 @@ def _manifest(
     left_out: Mapping[str, str],
     kept: Mapping[str, KeptChannels] = {},
 ) -> Manifest:
+    data, reading = source.data, source.reading
     written = [(name, t) for p in pieces for name, t in zip(p.outputs, p.model.outputs, strict=True)]
     with _valid(recipe):
         return Manifest(
@@ -144,21 +142,11 @@ def _input_spec(name: str, shape: Shape, data: Dataset) -> InputSpec:
     )
 
 
-def check_manifest(
-    recipe: Recipe,
-    data: Dataset,
-    reading: Reading | None,
-    pieces: Sequence[Piece],
-    metric: str,
-    described: str,
-    left_out: Mapping[str, str],
-) -> None:
+def check_manifest(recipe: Recipe, source: BuildSource, pieces: Sequence[Piece], left_out: Mapping[str, str]) -> None:
     """Check that the manifest at the end of a build will be valid, whatever is measured.
 
     Args:
-        recipe, data, reading, pieces, left_out: see `store_manifest`.
-        metric: the metric's name.
-        described: what the metric is measured on.
+        recipe, source, pieces, left_out: see `store_manifest`.
 
     Raises:
         ModelError: the manifest would not be valid.
@@ -182,9 +170,14 @@ def check_manifest(
         }
         link = Link(x=(0.0, 1.0), y=(1.0, 0.0))
         accuracy = AccuracyModel(
-            metric=metric, data=described, original=1.0, link=link, error=0.0, samples=recipe.samples
+            metric=source.metric_name,
+            data=source.described,
+            original=1.0,
+            link=link,
+            error=0.0,
+            samples=recipe.samples,
         )
-    _manifest(recipe, data, reading, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
+    _manifest(recipe, source, pieces, options, {piece.name: () for piece in pieces}, accuracy, left_out)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from legodnn.blocks.importing.opening import in_float32
 from legodnn.blocks.jobs.workers import workers_of
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
-from legodnn.blocks.post_processing_segment import cut_before, with_post_processing
+from legodnn.blocks.post_processing_segment import check_reads, cut_before, with_post_processing
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
@@ -84,6 +84,7 @@ def build(
     with workers_of(jobs, cluster) as workers, in_float32():
         opened, post = cut_before(recipe)
         source = open_source(opened, progress)
+        check_reads(post, source.model)
         pieces = extract(source.model, recipe.max_blocks, recipe.min_share)
         with _resumable(path):
             left_out = rehearse(recipe, source, pieces, workers, progress)
@@ -107,9 +108,7 @@ def build(
                 work.leave_out(found)
                 _log_left_out({place: reason for place, reason in found.items() if place not in left_out})
                 accuracy, fit = evaluate_options(work, source, pieces, options, workers, progress)
-                manifest = store_manifest(
-                    recipe, source.data, source.reading, pieces, options, accuracy, fit, found, kept
-                )
+                manifest = store_manifest(recipe, source, pieces, options, accuracy, fit, found, kept)
                 manifest = with_post_processing(manifest, post, work.path / "files")
                 write_store(path, work, manifest)
                 work.remove()

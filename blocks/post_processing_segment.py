@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from legodnn.blocks.importing.tflite.post_processing import PostProcessing, post_processing_of
 from legodnn.errors import ModelError
 from legodnn.files import sha256_bytes, write_atomic
-from legodnn.manifest import Manifest, Option, Segment, TensorSpec
+from legodnn.manifest import Manifest, Option, Segment
 from legodnn.model_names import TFLITE, check_model_name
 from legodnn.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
 
 log = logging.getLogger("legodnn.blocks")
 
@@ -52,25 +56,28 @@ def post_processing_at(spec: str) -> PostProcessing | None:
         raise ModelError(f"{Path(spec).name}: {e}") from None
 
 
+def check_reads(post: PostProcessing | None, model: keras.Model) -> None:
+    """Raise ModelError if the post-processing reads other shapes than the model before it gives."""
+    given = tuple(tuple(t.shape[1:]) for t in model.outputs[: len(post.reads)]) if post else ()
+    if post and given != post.reads:
+        raise ModelError(f"{', '.join(post.kinds)} reads {post.reads}, and its model gives {given}; say --cut-at")
+
+
 def with_post_processing(manifest: Manifest, post: PostProcessing | None, files: Path) -> Manifest:
     """Return a manifest with the post-processing as its last segment, after writing its file beside the others.
 
     Args:
-        manifest: of the segments before it, whose outputs it reads.
+        manifest: of the segments before it, whose outputs it reads (see `check_reads`).
         post: what is added; None: nothing.
         files: the folder of the options' files.
-
-    Raises:
-        ModelError: it reads other shapes than the segments give.
     """
     if post is None:
         return manifest
     read = manifest.outputs[: len(post.reads)]
-    given = tuple(manifest.specs[name].shape for name in read)
-    if given != post.reads:
-        raise ModelError(f"{', '.join(post.kinds)} reads {post.reads}, and its model gives {given}; say --cut-at")
-    taken = set(manifest.specs)
-    named = [spec if spec.name not in taken else _renamed(spec, f"{_NAME}.{spec.name}") for spec in post.gives]
+    named = [
+        spec.model_copy(update={"name": f"{_NAME}.{spec.name}"}) if spec.name in manifest.specs else spec
+        for spec in post.gives
+    ]
     file = f"{_NAME}/s0.tflite"
     write_atomic(files / file, post.content)
     option = Option(
@@ -87,11 +94,12 @@ def with_post_processing(manifest: Manifest, post: PostProcessing | None, files:
         name=_NAME, kind="fixed", inputs=read, outputs=tuple(spec.name for spec in named), options=(option,)
     )
     outputs = tuple(named[n].name if n >= 0 else manifest.outputs[-1 - n] for n in post.finals)
-    fields = {name: getattr(manifest, name) for name in type(manifest).model_fields if name != "schema_"}
-    model = manifest.model.model_copy(update={"reading": None})  # which is of what the post-processing reads
-    added = {"segments": (*manifest.segments, segment), "tensors": (*manifest.tensors, *named), "outputs": outputs}
-    return Manifest(**{**fields, **added, "model": model})
-
-
-def _renamed(spec: TensorSpec, name: str) -> TensorSpec:
-    return spec.model_copy(update={"name": name})
+    return Manifest(
+        model=manifest.model.model_copy(update={"reading": None}),  # which is of what the post-processing reads
+        inputs=manifest.inputs,
+        outputs=outputs,
+        tensors=(*manifest.tensors, *named),
+        segments=(*manifest.segments, segment),
+        accuracy=manifest.accuracy,
+        built=manifest.built,
+    )

@@ -17,7 +17,7 @@ from legodnn.arrays import Array
 from legodnn.blocks.accuracy.chance import outputs_of
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.export.convert import Runner
-from legodnn.blocks.importing.data import ModelInputs, by_name
+from legodnn.blocks.importing.data import ModelInputs, input_arrays
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignTensor, read_tflite
 from legodnn.blocks.jobs.job import Attempt, DoesJob, Job, Work, Workers
 from legodnn.blocks.jobs.packed import file_array
@@ -84,8 +84,7 @@ def running(shared: Mapping[str, Any]) -> DoesJob:
 
 def _as_file_takes(graph: ForeignGraph, x: ModelInputs) -> list[NDArray[Any]]:
     """Return the graph's inputs as its file takes them."""
-    arrays = by_name(x[:], "").values()
-    return [_as_tensor(graph.tensors[i], array) for i, array in zip(graph.inputs, arrays, strict=True)]
+    return [_as_tensor(graph.tensors[i], array) for i, array in zip(graph.inputs, input_arrays(x[:]), strict=True)]
 
 
 def _as_tensor(tensor: ForeignTensor, x: Array) -> NDArray[Any]:

@@ -17,13 +17,14 @@ from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.options import evaluation_batch, option_place
-from legodnn.blocks.importing.data import by_name
+from legodnn.blocks.importing.data import by_name, input_arrays
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
+from legodnn.blocks.training.variation import varied
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.progress import Progress, no_progress
@@ -50,12 +51,15 @@ def rehearse(
         By 'segment/option', why an option cannot be made and is left out of the store.
 
     Raises:
+        ConfigError: inputs are to be varied that are no images.
         ModelError: the model cannot be exported, or a descendant cannot be made or exported to float32.
         DataError: labels do not fit the outputs.
     """
     data, model = source.data, source.model
     if recipe.train_epochs:
         check_labels(model, data)
+    for some in input_arrays(data.train.x[:1]):
+        varied(some, recipe.augment, np.random.default_rng(0))
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.take(np.arange(batch) % len(data.train)).x
@@ -106,5 +110,5 @@ def rehearse(
                 leave_out(block_of[job.name], "int8", e)
             task.step(f"{block_of[job.name]} int8")
     check_undivided(OptionChain(stages, output_names(pieces)), model, x)
-    check_manifest(recipe, data, source.reading, pieces, source.metric_name, source.described, left_out)
+    check_manifest(recipe, source, pieces, left_out)
     return left_out

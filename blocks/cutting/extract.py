@@ -53,7 +53,7 @@ class Piece:
             tensors: the tensors that it reads, and perhaps others, by name.
             model: what runs in place of the segment's own model, such as a descendant.
         """
-        # Keras takes arrays or tensors, and not some of each, as where an input joins later.
+        # Keras refuses arrays beside tensors, as a segment reads them that takes the model's input and an interface.
         values = [keras.ops.convert_to_tensor(tensors[name]) for name in self.inputs]
         return as_list((model or self.model)(alone(values), training=False))
 
@@ -76,8 +76,7 @@ def compose_pieces(
     Returns:
         Every interface tensor by name, the inputs included.
     """
-    # Keras refuses arrays beside tensors, as a segment reads them that takes the model's input and an interface.
-    tensors = {name: keras.ops.convert_to_tensor(x) for name, x in inputs.items()}
+    tensors = dict(inputs)
     for piece in pieces:
         model = (models or {}).get(piece.name)
         tensors.update(zip(piece.outputs, piece.run(tensors, model), strict=True))

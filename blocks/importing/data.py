@@ -64,6 +64,11 @@ def by_name(x: Any, name: str) -> dict[str, Any]:
     return dict(x) if isinstance(x, Mapping) else {name: x}
 
 
+def input_arrays(x: Any) -> list[Any]:
+    """Return what a model takes (see `by_name`) as a list of arrays, in the order of its inputs."""
+    return list(by_name(x, "").values())
+
+
 def _taken(x: PixelArrays, rows: NDArray[np.int64] | slice) -> PixelArrays:
     return x.take(rows) if isinstance(x, Pixels) else np.ascontiguousarray(x[rows])
 
@@ -126,9 +131,18 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image, of data whose only input is images."""
-        assert not isinstance(self.train.x, SeveralInputs)
-        height, width, channels = self.train.x.shape[1:]
+        """Height, width and channels of every image, of data whose only input is images.
+
+        Raises:
+            DataError: the data has several inputs, or another.
+        """
+        shapes = [tuple(x.shape[1:]) for x in input_arrays(self.train.x)]
+        if len(shapes) != 1 or not is_picture(shapes[0]):
+            raise DataError(
+                f"{self.name} has inputs of shape {', '.join(map(str, shapes))}, not one image (height, width, "
+                "channels): give a model, and a reading if any, that are for such inputs"
+            )
+        height, width, channels = shapes[0]
         return height, width, channels
 
 

@@ -1,7 +1,8 @@
 """Where data sets come from: built-in digits, CIFAR-10, folders of images, `.npz` files, functions of the user's own.
 
 To add a source, write a function that returns a `Dataset`, and enter it in `load_data` (with a line in its docstring),
-in `_SOURCES`, and in the table in docs/build.md. The checks that `load_data` makes hold for every source.
+in `_KINDS` and `_SOURCES`, and in the table in docs/build.md; one that reads a folder of annotated images is entered in
+`_ANNOTATED` alone, the docstring and the table. The checks that `load_data` makes hold for every source.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def load_data(
     needs_place = kind in (*_FOLDERS, "npz")
     if (not place and (needs_place or kind not in readers)) or (place and kind == "digits"):
         raise DataError(f"unknown data {source!r}; use {_SOURCES}")
-    if inputs and kind in ("digits", "cifar10", *_FOLDERS):
+    if inputs and kind in readers and kind != "npz":
         raise DataError(
             f"{source} gives images, the model takes {listed_inputs(inputs)}: give npz:FILE with an array for each, "
             "or module:function"
@@ -151,11 +152,18 @@ def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress:
     shapes = tuple(inputs.values())
     one_image = len(shapes) == 1 and is_picture(shapes[0])
     height, width, channels = shapes[0] if one_image else (None, None, None)
-    size: int | tuple[int, int] = recipe.image_size or (height and width and (height, width)) or 32
-    fit, fill = recipe.input_fit, recipe.input_fill
-    others = None if one_image else inputs
-    frames = recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1
-    return load_data(recipe.data, recipe.seed, size, scaling, channels or 3, progress, fit, fill, frames, others)
+    return load_data(
+        recipe.data,
+        recipe.seed,
+        image_size=recipe.image_size or (height and width and (height, width)) or 32,
+        scaling=scaling,
+        channels=channels or 3,
+        progress=progress,
+        fit=recipe.input_fit,
+        fill=recipe.input_fill,
+        frames=recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1,
+        inputs=None if one_image else inputs,
+    )
 
 
 def recipe_scales(recipe: Recipe) -> bool:

@@ -2,7 +2,7 @@
 
 A front that scales stays in the model, where it costs next to nothing, and the model gets pixels as they are. Where a
 model would take images of any size, resizing is left to whoever reads image files, here and on devices. Augmentation
-does nothing in inference, and is dropped.
+does nothing in inference, and is dropped where the model is not trained on labels.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def is_augmentation(operation: object) -> bool:
     if isinstance(operation, keras.layers.Pipeline):
         return all(map(is_augmentation, operation.layers))
     kind = type(operation)
-    own = not kind.__module__.startswith("keras.")
-    return not own and (kind.__name__.startswith("Random") or kind.__name__ in _MIXING)
+    varies = kind.__name__.startswith("Random") or kind.__name__ in _MIXING
+    return varies and kind.__module__.startswith("keras.")
 
 
 def scales_pixels(model: keras.Model, image: Tensor) -> bool:

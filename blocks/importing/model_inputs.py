@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import keras
 
 from legodnn.arrays import Shape
-from legodnn.blocks.importing.data import Dataset, SeveralInputs, Split, by_name, is_picture
+from legodnn.blocks.importing.data import SPLITS, Dataset, SeveralInputs, by_name, input_arrays, is_picture
 from legodnn.blocks.importing.data_sources import is_own_data, listed_inputs
 from legodnn.blocks.importing.front import scales_pixels
 from legodnn.blocks.importing.graph import holds_integers
@@ -59,14 +59,10 @@ def fitting(recipe: Recipe, data: Dataset, own: keras.Model, model: keras.Model)
     if takes_pixels(own):
         _check_pixels(f"{recipe.model} takes {own.inputs[0].dtype} images", data)
     if isinstance(data.train.x, SeveralInputs) and list(has) != list(takes):
-        train, val, test = (_reordered(split, list(takes)) for split in (data.train, data.val, data.test))
-        return replace(data, train=train, val=val, test=test)
+        splits = {key: getattr(data, key) for key in SPLITS}
+        ordered = {key: SeveralInputs({name: split.x.arrays[name] for name in takes}) for key, split in splits.items()}
+        return replace(data, **{key: replace(split, x=ordered[key]) for key, split in splits.items()})
     return data
-
-
-def _reordered(split: Split, names: Sequence[str]) -> Split:
-    arrays = by_name(split.x, "")
-    return replace(split, x=SeveralInputs({name: arrays[name] for name in names}))
 
 
 def _told(shapes: Mapping[str, Shape]) -> str:
@@ -76,8 +72,7 @@ def _told(shapes: Mapping[str, Shape]) -> str:
 
 def takes_pixels(own: keras.Model) -> bool:
     """Whether the images that a model takes, as the user has it, hold integers."""
-    inputs = getattr(own, "inputs", None) if own.built else None
-    return any(holds_integers(t.dtype) for t in inputs or () if is_picture(t.shape[1:]))
+    return any(holds_integers(t.dtype) for t in own.inputs if is_picture(t.shape[1:]))
 
 
 def _check_pixels(who: str, data: Dataset) -> None:
@@ -90,7 +85,7 @@ def _check_pixels(who: str, data: Dataset) -> None:
             f"{who}, pixels from 0 to 255, but those of {data.name} are {made}: leave out input_range, input_mean and "
             "input_std, or give the Dataset that your function makes scaling=Scaling((0, 255))"
         )
-    for x in by_name(data.train.x, "").values():
+    for x in input_arrays(data.train.x):
         if isinstance(x, Pixels) or not is_picture(x.shape[1:]):
             continue
         low, high = float(x.min()), float(x.max())

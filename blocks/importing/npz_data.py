@@ -10,7 +10,16 @@ import numpy as np
 
 from legodnn.array_files import read_arrays
 from legodnn.arrays import Shape
-from legodnn.blocks.importing.data import SHARES, SPLITS, Dataset, SeveralInputs, Split, by_name, divided, is_picture
+from legodnn.blocks.importing.data import (
+    SHARES,
+    SPLITS,
+    Dataset,
+    SeveralInputs,
+    Split,
+    divided,
+    input_arrays,
+    is_picture,
+)
 from legodnn.errors import DataError
 from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 
@@ -51,7 +60,7 @@ def read_npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape
         )
     else:
         parts = {key: part(f"_{key}") for key in SPLITS}
-    for x in by_name(parts["train"].x, "x").values():
+    for x in input_arrays(parts["train"].x):
         if is_picture(x.shape[1:]):
             _warn_of_other_range(path, x, scaling)
     return Dataset(path.stem, (), parts["train"], parts["val"], parts["test"], scaling)

@@ -3,7 +3,7 @@
 - The layers of nested models take the place of their calls.
 - Policies such as mixed_float16 become float32. So do inputs of integers (`Input(dtype="uint8")`), which then take the
   same values as floats.
-- Augmentation layers (RandomFlip), which do nothing in inference, are dropped.
+- Augmentation layers (RandomFlip), which do nothing in inference, are dropped, but for training on labels.
 - Recurrent layers are unrolled, because a `.tflite` file runs no loops on a device.
 - Layers that need none of this are shared with the user's model.
 
@@ -159,7 +159,7 @@ class _Copies:
     layers stay.
     """
 
-    def __init__(self, augmented: bool = False) -> None:
+    def __init__(self, augmented: bool) -> None:
         self.augmented = augmented
         self._of: dict[int, tuple[Any, Any]] = {}
         self._names: set[str] = set()

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
-
-from pydantic import ValidationError
 
 from legodnn.errors import ModelError
 from legodnn.files import read_regular
 from legodnn.manifest import Precision, TensorSpec
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.cost import multiply_accumulates, parameter_count, weight_precision
-from legodnn.runtime.tflite.model_file import FileGraph, FileTensor, Refused, fit_for_stores, parse_model_file
-from legodnn.schema import MOST_NAME, explain
-from legodnn.tensor_spec import ElementType
+from legodnn.runtime.tflite.model_file import FileGraph, Refused, fit_for_stores, parse_model_file
+from legodnn.runtime.tflite.tensor_specs import spec_of
+from legodnn.schema import MOST_NAME
 
 _MOST_BYTES = 1 << 31  # what the format's offsets reach
 _REMEDY = "give a .tflite file"
@@ -86,29 +83,8 @@ def _specs(graph: FileGraph, indices: Sequence[int], kind: str, taken: Collectio
         name = _plain_name(tensor.name) or kind
         used = {*taken, *(spec.name for spec in found)}
         alternatives = (name, *(f"{name}_{i}" for i in range(len(used) + 1)))
-        found.append(_spec(tensor, next(n for n in alternatives if n not in used), kind))
+        found.append(spec_of(tensor, next(n for n in alternatives if n not in used), kind))
     return tuple(found)
-
-
-def _spec(tensor: FileTensor, name: str, kind: str) -> TensorSpec:
-    where = f"its {kind} {name!r}"
-    if tensor.dtype not in get_args(ElementType):
-        raise Refused(f"{where} is of {tensor.dtype}; {', '.join(get_args(ElementType))} are passed on")
-    if tensor.shape[:1] != (1,):
-        raise Refused(f"{where} has the shape {tensor.shape}, which does not begin with a batch of 1")
-    quantised = tensor.dtype in ("uint8", "int8") and len(tensor.scales) > 0
-    if quantised and len(tensor.scales) > 1:
-        raise Refused(f"{where} has a scale for each channel")
-    try:
-        return TensorSpec(
-            name=name,
-            shape=tensor.shape[1:],
-            dtype=tensor.dtype,  # type: ignore[arg-type]
-            scale=float(tensor.scales[0]) if quantised else 0.0,
-            zero_point=int(tensor.zero_points[0]) if quantised and len(tensor.zero_points) else 0,
-        )
-    except ValidationError as e:
-        raise Refused(f"{where}: {explain(e)}") from None
 
 
 def _plain_name(name: str) -> str:

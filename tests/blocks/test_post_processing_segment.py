@@ -15,7 +15,7 @@ import tensorflow as tf
 from legodnn import Runtime
 from legodnn.blocks import build, inspect
 from legodnn.blocks.importing.tflite.post_processing import PostProcessing, post_processing_of
-from legodnn.blocks.post_processing_segment import cut_before, with_post_processing
+from legodnn.blocks.post_processing_segment import check_reads, cut_before, with_post_processing
 from legodnn.errors import ModelError
 from legodnn.manifest import MANIFEST
 from legodnn.profile import default_path
@@ -79,12 +79,13 @@ def test_a_recipe_is_cut_before_it_and_inspect_names_it(file: Path) -> None:
     assert inspect(file, cut_at=post.cut_at).post_processing == ()
 
 
-def test_other_shapes_than_it_reads_are_refused(tiny_store: Store, file: Path, tmp_path: Path) -> None:
-    other = replace(post_of(file), reads=((11,),))
+def test_other_shapes_than_it_reads_are_refused(tiny_keras_file: Path, file: Path) -> None:
+    post, model = post_of(file), keras.saving.load_model(tiny_keras_file)
+    check_reads(post, model)
     with pytest.raises(
         ModelError, match=r"ARG_MAX.* reads \(\(11,\),\), and its model gives \(\(10,\),\); say --cut-at"
     ):
-        with_post_processing(tiny_store.manifest, other, tmp_path)
+        check_reads(replace(post, reads=((11,),)), model)
 
 
 @pytest.mark.slow

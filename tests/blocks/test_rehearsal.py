@@ -16,7 +16,7 @@ from keras import layers
 
 from legodnn.blocks import build, rehearsal, training_stage
 from legodnn.blocks.export import options
-from legodnn.errors import DataError, LegoError, ModelError, WriteError
+from legodnn.errors import ConfigError, DataError, LegoError, ModelError, WriteError
 from legodnn.progress import ProgressTask, no_progress
 from legodnn.recipe import Recipe
 from legodnn.store import Store
@@ -174,3 +174,14 @@ def test_what_cannot_be_written_is_told_in_a_line_and_the_same_build_goes_on(tmp
     store = build(recipe, tmp_path / "store")
     assert json.loads((tmp_path / "store" / "manifest.json").read_text())["built"]["left_out"] == {}
     assert isinstance(store, Store)
+
+
+@pytest.mark.usefixtures("untrained")
+def test_inputs_that_cannot_be_varied_are_refused_before_training(tmp_path: Path) -> None:
+    x = image = keras.Input((12,))
+    for _ in range(2):
+        x = layers.Dense(16, activation="relu")(x)
+    asked = recipe_of(tmp_path, keras.Model(image, layers.Dense(4)(x)), joint_epochs=1, augment=("shifts",))
+    np.savez(tmp_path / "data.npz", x=np.ones((90, 12)))
+    with pytest.raises(ConfigError, match=r"augment varies images, but inputs here have shape \(12,\): leave it out"):
+        build(asked, tmp_path / "store", allow_chance=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import numpy as np
 
+from legodnn.arrays import Shape
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, read_tflite
 from legodnn.blocks.importing.tflite.graph import RULES
 from legodnn.blocks.importing.tflite.names import unique_names, valid_name
@@ -28,7 +28,8 @@ from legodnn.runtime.tflite.model_file import (
     parse_model_file,
 )
 from legodnn.runtime.tflite.model_writer import write_model_file
-from legodnn.tensor_spec import ElementType, TensorSpec
+from legodnn.runtime.tflite.tensor_specs import spec_of
+from legodnn.tensor_spec import TensorSpec
 
 _QUANTIZE, _QUANTIZE_OPTIONS = 114, 89  # the numbers of the operator and of its options in the format
 
@@ -49,7 +50,7 @@ class PostProcessing:
 
     kinds: tuple[str, ...]
     cut_at: tuple[str, ...]
-    reads: tuple[tuple[int, ...], ...]
+    reads: tuple[Shape, ...]
     gives: tuple[TensorSpec, ...]
     finals: tuple[int, ...]
     content: bytes
@@ -74,24 +75,25 @@ def post_processing_of(content: bytes) -> PostProcessing | None:
     computed = {i for o in graph.operators for i in o.outputs if _is_computed(o, graph)} - written
     reads = list(dict.fromkeys(i for o in late for i in o.inputs if i in computed or i in graph.inputs))
     others = [i for i in graph.outputs if i not in written and i not in reads]
+    outputs = [i for i in graph.outputs if i in written]
     names = [graph.tensors[i].name for i in (*reads, *others)]
     if not late or not reads or set(reads) & set(graph.inputs) or len({*map(valid_name, names)}) < len(names):
         return None
     try:
         whole = parse_model_file(fit_for_stores(content))
-        part = _part(whole, [o.number for o in late], reads, [i for i in graph.outputs if i in written])
+        part = _part(whole, [o.number for o in late], reads, outputs)
         check_graph(part)
-        gives = _specs(graph, [i for i in graph.outputs if i in written])
+        given = unique_names([valid_name(graph.tensors[i].name) for i in outputs])
+        gives = tuple(spec_of(part.tensors[i], name, "output") for i, name in zip(part.outputs, given, strict=True))
     except Refused:
         return None
-    places = {i: place for place, i in enumerate(i for i in graph.outputs if i in written)}
     heads = [*reads, *others]
     return PostProcessing(
         kinds=tuple(o.kind for o in late),
         cut_at=tuple(names),
         reads=tuple(part.tensors[i].shape[1:] for i in part.inputs),
         gives=gives,
-        finals=tuple(places[i] if i in places else -1 - heads.index(i) for i in graph.outputs),
+        finals=tuple(outputs.index(i) if i in written else -1 - heads.index(i) for i in graph.outputs),
         content=write_model_file(part),
         params=parameter_count(part),
         macs=multiply_accumulates(part),
@@ -116,20 +118,6 @@ def _is_computed(operator: ForeignOperator, graph: ForeignGraph) -> bool:
     return any(i >= 0 and graph.tensors[i].data is None for i in operator.inputs)
 
 
-def _specs(graph: ForeignGraph, outputs: Sequence[int]) -> tuple[TensorSpec, ...]:
-    """Describe outputs of the file; Refused if one is not of a batch of 1, or not of a type that runtimes pass on."""
-    found = []
-    for name, i in zip(unique_names([valid_name(graph.tensors[i].name) for i in outputs]), outputs, strict=True):
-        tensor = graph.tensors[i]
-        shape = tuple(d or 0 for d in tensor.shape)
-        if tensor.dtype not in get_args(ElementType) or shape[:1] != (1,) or 0 in shape or len(tensor.scales) > 1:
-            raise Refused(f"output {name} is {tensor.dtype} {tensor.shape}")
-        scaled = tensor.dtype in ("uint8", "int8") and len(tensor.scales) == 1
-        scale, zero = (float(tensor.scales[0]), int(tensor.zero_points[0])) if scaled else (0.0, 0)
-        found.append(TensorSpec(name=name, shape=shape[1:], dtype=tensor.dtype, scale=scale, zero_point=zero))  # type: ignore[arg-type]
-    return tuple(found)
-
-
 def _part(whole: FileGraph, numbers: Sequence[int], reads: Sequence[int], outputs: Sequence[int]) -> FileGraph:
     """Return some of a graph's operators as a graph whose inputs are float32."""
     tensors: list[FileTensor] = []
@@ -152,9 +140,9 @@ def _part(whole: FileGraph, numbers: Sequence[int], reads: Sequence[int], output
         if tensor.dtype == "float32":
             inputs.append(inside)
             continue
-        none = np.zeros(0, np.float32), np.zeros(0, np.int64)
         inputs.append(len(tensors))
-        tensors.append(replace(tensor, dtype="float32", scales=none[0], zero_points=none[1]))
+        plain = replace(tensor, dtype="float32", scales=np.zeros(0, np.float32), zero_points=np.zeros(0, np.int64))
+        tensors.append(plain)
         operators.append(FileOperator(_QUANTIZE, 1, (inputs[-1],), (inside,), _QUANTIZE_OPTIONS, {}))
     for number in numbers:
         o = whole.operators[number]

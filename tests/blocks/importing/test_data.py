@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.importing.data import Dataset, Scaling, Split
+from legodnn.errors import DataError
 from legodnn.pixels import Pixels
 
 RAW = np.random.default_rng(0).integers(0, 256, (12, 4, 5, 3)).astype(np.uint8)
@@ -33,3 +34,10 @@ def test_images_keep_their_labels(x: Any, y: Any) -> None:
 def test_a_data_set_tells_the_shape_of_its_images() -> None:
     split = Split(IMAGES[0], None)
     assert Dataset("mine", (), split, split, split).image_shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("x", [np.zeros((3, 5), np.float32), {"a": RAW, "b": RAW[:, 0, 0]}])
+def test_data_of_other_inputs_has_no_such_shape(x: Any) -> None:
+    split = Split(x, None)
+    with pytest.raises(DataError, match=r"mine has inputs of shape .*, not one image \(height"):
+        _ = Dataset("mine", (), split, split, split).image_shape

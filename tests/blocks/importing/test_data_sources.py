@@ -58,7 +58,9 @@ def test_the_seed_decides_the_splits() -> None:
 
 @pytest.mark.parametrize("source", ["mnist", "", "images", "images:", "digits:x", "CIFAR10:x"])
 def test_an_unknown_source_is_refused_with_the_known_ones(source: str) -> None:
-    with pytest.raises(DataError, match=r"use digits, cifar10, .*, npz:FILE or module:function"):
+    with pytest.raises(
+        DataError, match=r"use digits, cifar10, cifar10:DIR, images:DIR, .*, npz:FILE or module:function"
+    ):
         load_data(source)
 
 

@@ -1,6 +1,7 @@
 """Whole files become stores that are profiled, planned with and run as any other.
 
-Covers also: runtime.whole_models.agreement, runtime.whole_models.rating, runtime.whole_models.whole_file.
+Covers also: runtime.tflite.tensor_specs, runtime.whole_models.agreement, runtime.whole_models.rating,
+runtime.whole_models.whole_file.
 """
 
 from __future__ import annotations

@@ -11,14 +11,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from legodnn.errors import ConfigError
 from legodnn.toml import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT: dict[str, Any] = read_toml(ROOT / "pyproject.toml", ValueError, "")["project"]  # type: ignore[arg-type]
+PROJECT = read_toml(ROOT / "pyproject.toml", ConfigError, "")["project"]
 NEEDED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["serve"]]
 
 # The newest C library of Debian 12, and all older ones.

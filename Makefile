@@ -43,8 +43,7 @@ dist: $(VENV)/.installed
 docs: build/docs/.installed
 	build/docs/bin/mkdocs build --strict
 
-build/docs/.installed: pyproject.toml
-	$(MAKE) $(VENV)/.installed
+build/docs/.installed: pyproject.toml | $(VENV)/.installed
 	$(BIN)/python -m venv build/docs
 	build/docs/bin/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@

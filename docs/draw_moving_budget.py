@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import TypeAdapter
-
+from legodnn.commands.demo import run_trace
 from legodnn.errors import InfeasibleError
 from legodnn.profile import Profile, default_path
 from legodnn.runtime import Scheduler
@@ -62,15 +60,11 @@ def budgets(stores: Sequence[Store]) -> list[int]:
 
 
 def replayed(stores: Sequence[Store], inputs: Path) -> list[Step]:
-    """Run the stores under the budgets in a process of its own, and return what was measured."""
+    """Run the stores under the budgets, and return what was measured."""
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         trace.write_text(json.dumps([{"memory_bytes": limit} for limit in budgets(stores)]))
-        command = [sys.executable, "-m", "legodnn", "run", *(str(store.path) for store in stores)]
-        printed = subprocess.run(
-            [*command, "--input", str(inputs), "--trace", str(trace), "--json"], stdout=subprocess.PIPE, check=True
-        )
-    return TypeAdapter(list[Step]).validate_json(printed.stdout)
+        return run_trace(stores, inputs, trace)
 
 
 def animated(attribute: str, values: Sequence[object], jumps: bool = False) -> str:

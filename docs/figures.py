@@ -27,6 +27,7 @@ before it have none of any stored result; if WHY is that they were observed, the
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -268,7 +269,9 @@ def _holds_results(table: str) -> bool:
 
 def main(words: list[str]) -> int:
     """Say which figures are not the results', or write the results' figures."""
-    known = results()
+    parser = argparse.ArgumentParser("python docs/figures.py", description="Compare figures in pages with results.")
+    parser.add_argument("--write", action="store_true", help="write the results' figures into the pages")
+    args, known = parser.parse_args(words), results()
     wrong: list[str] = []
     for page in PAGES:
         figures: list[Figure] = []
@@ -282,7 +285,7 @@ def main(words: list[str]) -> int:
             line = text.count("\n", 0, figure.start) + 1
             print(f"{page.relative_to(ROOT)}:{line}: {figure.shown} -> {figure.renewed}")
             text = text[: figure.start] + figure.renewed + text[figure.end :]
-        if figures and "--write" in words:
+        if figures and args.write:
             page.write_text(text)
         elif figures:
             wrong.append(f"{page.relative_to(ROOT)}: {len(figures)} figures are not the results'; --write puts them in")

@@ -11,24 +11,21 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from legodnn.errors import ConfigError
 from legodnn.toml import read_toml
+from tests.pi.image import platforms
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT: dict[str, Any] = read_toml(ROOT / "pyproject.toml", ValueError, "")["project"]  # type: ignore[arg-type]
+PROJECT = read_toml(ROOT / "pyproject.toml", ConfigError, "")["project"]
 NEEDED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["serve"]]
-
-# The newest C library of Debian 12, and all older ones.
-GLIBC = range(17, 37)
 
 
 def has_a_wheel(requirement: str, folder: Path) -> bool:
     """Return whether a package, without what it needs itself, has a wheel for Python 3.11 on 32-bit ARM."""
-    platforms = [f"--platform=manylinux_2_{glibc}_armv7l" for glibc in GLIBC]
-    target = [f"--target={folder / 'target'}", "--python-version=3.11", "--implementation=cp", *platforms]
+    target = [f"--target={folder / 'target'}", "--python-version=3.11", "--implementation=cp", *platforms("armv7l")]
     command = ["install", "--dry-run", "--ignore-installed", "--no-deps", "--only-binary=:all:", "--quiet", *target]
     done = subprocess.run(
         [sys.executable, "-m", "pip", *command, requirement],

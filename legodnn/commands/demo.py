@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(demo_trace(stores, profiles), indent=1) + "\n")
-    steps = _replay(out, stores)
+    steps = run_trace(stores, out / "digits.npz", out / "trace.json")
     report = write_report(out, {s.name: s for s in stores}, profiles, steps)
     if args.json:
         print(steps_json(steps))
@@ -147,13 +147,19 @@ def _write_inputs(path: Path, recipe: Recipe) -> None:
     write_atomic(path, content.getvalue())
 
 
-def _replay(out: Path, stores: Sequence[Store]) -> list[Step]:
-    """Run the trace in a process without TensorFlow, and return the steps that it measured."""
+def run_trace(stores: Sequence[Store], inputs: Path, trace: Path) -> list[Step]:
+    """Run stores on a file of inputs under a file of budgets, in a process without TensorFlow.
+
+    Returns:
+        What was measured under each budget.
+
+    Raises:
+        LegoError: the process failed, and has said why.
+    """
     from legodnn.runtime.feeds.replay import Step
 
-    paths = [str(s.path) for s in stores]
-    trace_file, inputs = str(out / "trace.json"), str(out / "digits.npz")
-    printed = _legodnn("run", *paths, "--input", inputs, "--trace", trace_file, "--json")
+    paths = [str(store.path) for store in stores]
+    printed = _legodnn("run", *paths, "--input", str(inputs), "--trace", str(trace), "--json")
     return TypeAdapter(list[Step]).validate_json(printed)
 
 

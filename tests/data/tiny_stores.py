@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from legodnn.profile import Profile
 from legodnn.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -40,6 +41,13 @@ def save_tiny_model2(path: Path) -> Path:
 def build_tiny2(model: Path, path: Path) -> Store:
     """Build the store of that model: one descendant for each block."""
     return _build(model, path, size=10, sparsities=(0.5,))
+
+
+def with_memory_of_files(profile: Profile, store: Store) -> Profile:
+    """Have each option take a hundred times its file: what is measured of files of a few kB is noise of pages."""
+    sizes = {(s.name, option.name): option.bytes for s in store.manifest.segments for option in s.options}
+    options = (o.model_copy(update={"memory_bytes": 100 * sizes[o.segment, o.option]}) for o in profile.options)
+    return profile.model_copy(update={"options": tuple(options)})
 
 
 def _model(size: int, width: int, residual: bool) -> Any:

@@ -23,7 +23,10 @@ from tests.pi.machine import reports
 
 # Programs that are needed here, and Debian's packages that have them.
 _NEEDED = {
-    **{"apt-get": "apt", "dpkg-deb": "dpkg", "mke2fs": "e2fsprogs", "cpio": "cpio"},
+    "apt-get": "apt",
+    "dpkg-deb": "dpkg",
+    "mke2fs": "e2fsprogs",
+    "cpio": "cpio",
     "qemu-system-aarch64": "qemu-system-arm",
 }
 

@@ -102,12 +102,16 @@ def profile() -> str:
 
 def governed() -> str:
     """The governor makes models smaller where memory is short or processes wait for it, and greater again later."""
+    from legodnn.profile import Profile, default_path
+    from legodnn.store import Store
+    from tests.data.tiny_stores import with_memory_of_files
     from tests.pi import pressure
     from tests.pi.compositions import TOLERANCE
 
     kills = pressure.oom_kills()
     for store in STORES:
-        pressure.tell_options_apart(store)
+        path = default_path(store)
+        with_memory_of_files(Profile.load(path), Store(store)).save(path)
     start = time.monotonic()
     with pressure.Watched(STORES) as watched:
         watched.until("inferences", lambda line: bool(line["inferences"] > 100), start)

@@ -29,8 +29,6 @@ _SUITE = "bookworm"
 _PACKAGES = ("python3", "libstdc++6", "busybox-static")
 _TOOLS = ("pytest>=8.2", "pytest-timeout>=2.3", "hypothesis>=6.100", "pip")
 _MODULES = ("virtio_mmio", "virtio_blk", "crc32c_generic", "ext4")  # ext4 asks for crc32c by a name of its own
-# The newest C library of Debian 12, and all older ones that wheels are made for.
-_PLATFORMS = [f"--platform=manylinux_2_{glibc}_aarch64" for glibc in range(17, 37)]
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SITE = f"opt/legodnn/lib/python{PYTHON}/site-packages"
 _DISK_MB = 1200
@@ -160,7 +158,7 @@ def _lay_out(root: Path, needed: list[str]) -> None:
     (environment / "pyvenv.cfg").write_text(
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {PYTHON}\n"
     )
-    target = ("--target", root / _SITE, "--python-version", PYTHON, "--implementation", "cp", *_PLATFORMS)
+    target = ("--target", root / _SITE, "--python-version", PYTHON, "--implementation", "cp", *platforms("aarch64"))
     laid_out = ("--no-compile", "--no-warn-conflicts", "--only-binary=:all:")
     _run(*_PIP, "install", "-q", *laid_out, *target, *needed)
     if sys.version_info[:2] == (3, 11):  # only the same Python compiles for the other; else the machine does, slowly
@@ -198,6 +196,11 @@ def _initrd(pages: str, kernel: Path, system: Path) -> Path:
     path = WORK / f"initrd-{pages}.img"
     path.write_bytes(packed)
     return path
+
+
+def platforms(machine: str) -> list[str]:
+    """Return options by which pip takes wheels for the C library of Debian 12, and for all older ones."""
+    return [f"--platform=manylinux_2_{glibc}_{machine}" for glibc in range(17, 37)]
 
 
 def modules_in_order(kernel: Path, names: Iterable[str]) -> list[Path]:

@@ -16,9 +16,7 @@ from typing import Any
 import psutil
 from typing_extensions import Self
 
-from legodnn.profile import Profile, default_path
 from legodnn.runtime.device.cgroup import pressure
-from legodnn.store import Store
 
 _WAIT_S = 180.0  # for what takes seconds where the machine has a core to itself
 
@@ -70,14 +68,6 @@ class Watched:
         self._program.stdin.close()
         self._program.wait(60)
         self._reader.join()
-
-
-def tell_options_apart(path: Path) -> None:
-    """Have a store's profile say that each option takes a hundred times its file: less than a few pages is noise."""
-    store, profile = Store(path), Profile.load(default_path(path))
-    sizes = {(s.name, option.name): option.bytes for s in store.manifest.segments for option in s.options}
-    options = (o.model_copy(update={"memory_bytes": 100 * sizes[o.segment, o.option]}) for o in profile.options)
-    profile.model_copy(update={"options": tuple(options)}).save(default_path(path))
 
 
 @contextmanager

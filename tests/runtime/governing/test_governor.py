@@ -1,16 +1,13 @@
 """A governed runtime: what is decided happens, what cannot be is said, and inferences go on meanwhile.
 
-Covers also: runtime.governing.keep_learned, runtime.governing.slowdown_tracker, runtime.governing.telemetry.
+Covers also: runtime.governing.keep_learned.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,66 +16,17 @@ import pytest
 
 from legodnn.errors import ClosedError, ConfigError, InfeasibleError, ProfileError
 from legodnn.learned import Learned, with_learned
-from legodnn.plan import ModelPlan
-from legodnn.profile import Profile, default_path
-from legodnn.runtime import Governor, Runtime
+from legodnn.profile import Profile
+from legodnn.runtime import Governor, Runtime, Scheduler
 from legodnn.runtime.device.monitor import Monitor, Readings
-from legodnn.runtime.executors.select import executor_name
 from legodnn.runtime.governing.governor import demand_of
 from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
-from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker, profiled_ms
-from legodnn.runtime.governing.telemetry import Metrics
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.governing.slowdown_tracker import profiled_ms
 from legodnn.store import Store
-from legodnn.workload import Budget, Workload, WorkloadModel
+from legodnn.workload import Budget
+from tests.runtime.governing.scripted import TOTAL, Scripted, leave, lines, model, workload
 from tests.runtime.opened import least_memory
-
-MB = 1_000_000
-TOTAL = 1000 * MB
-
-
-class Scripted:
-    """A device whose readings are given."""
-
-    def __init__(self) -> None:
-        self.available, self.second = float(TOTAL), 0.0
-        self.pressure: float | None = None
-
-    def read(self) -> Readings:
-        self.second += 1.0
-        return Readings(self.second, TOTAL, int(self.available), self.pressure)
-
-
-def workload(name: str, store: Store, measured: Store, folder: Path, executor: str | None = None) -> Workload:
-    """A model whose options take memory as their files do: what is measured of files of a few kB is noise of pages."""
-    profile = Profile.load(default_path(measured.path))
-    bytes_of = {(s.name, o.name): o.bytes for s in store.manifest.segments for o in s.options}
-    options = tuple(o.model_copy(update={"memory_bytes": 100 * bytes_of[o.segment, o.option]}) for o in profile.options)
-    device = profile.device.model_copy(update={"executor": executor_name(executor)})
-    path = folder / f"{name}.json"
-    profile.model_copy(update={"options": options, "device": device}).save(path)
-    return Workload(models=(WorkloadModel(name=name, store=str(store.path), profile=str(path)),))
-
-
-@pytest.fixture
-def runtime(tiny_store: Store, tmp_path: Path) -> Iterator[Runtime]:
-    with Runtime(workload("tiny", tiny_store, tiny_store, tmp_path)) as opened:
-        yield opened
-
-
-@pytest.fixture
-def device() -> Scripted:
-    return Scripted()
-
-
-def leave(device: Scripted, runtime: Runtime, memory_bytes: float) -> None:
-    """Have the device leave so much to models, reserve and margin taken off."""
-    device.available = memory_bytes / 0.95 - runtime.plan.memory_bytes + 0.1 * TOTAL + 1
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [json.loads(r.getMessage()) for r in caplog.records if r.name == "legodnn.governor"]
 
 
 def test_models_shrink_when_memory_does_and_grow_back(
@@ -247,30 +195,6 @@ def test_models_shrink_because_processes_wait_for_memory_though_enough_is_availa
     assert runtime.plan.objective == full.objective
 
 
-def test_inferences_that_stall_while_memory_is_short_are_told_once_a_minute(
-    runtime: Runtime, device: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
-    governor, plan = Governor(runtime, monitor=device), runtime.plan["tiny"]
-
-    def told(latency_ms: float, pressure: float | None) -> list[dict[str, Any]]:
-        caplog.clear()
-        device.pressure = pressure
-        governor.observe(plan, latency_ms)
-        governor.step()
-        return [line for line in lines(caplog) if line["event"] == "stalled"]
-
-    assert not told(5000.0, 0.05), "the first after a switch"
-    assert not told(5000.0, 0.05), "nothing waits for memory"
-    assert not told(5000.0, None), "the system does not tell"
-    assert not told(900.0, 0.05), "no second"
-    (line,) = told(2500.0, 0.1)
-    assert line["latency_ms"] == {"tiny": 2500.0}
-    assert line["message"].startswith("an inference of tiny took 2.5 s while processes wait for memory 10% of the time")
-    assert not told(2500.0, 0.1), "a second later"
-    device.second += 60
-    assert told(1000.0, 0.1)
-
-
 def test_a_container_that_fills_up_makes_models_shrink(runtime: Runtime, tmp_path: Path) -> None:
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
@@ -291,43 +215,10 @@ def test_this_device_is_governed(runtime: Runtime) -> None:
     assert Governor(runtime).step().budget.latency_ms is None
 
 
-# --- what it is made of ----------------------------------------------------------------------------------------------
-
-
-def model(rate_hz: float | None) -> ModelTable:
-    def block(name: str, *options: tuple[int, float, float]) -> BlockRows:
-        rows = (OptionRow(f"o{i}", memory, {1: one, 2: two}) for i, (memory, one, two) in enumerate(options))
-        return BlockRows(name, tuple(rows))
-
-    return ModelTable(
-        "m",
-        blocks=(block("a", (5, 4.0, 3.0), (1, 2.0, 1.5)), block("b", (7, 1.0, 0.5))),
-        fixed=(block("stem", (1, 1.0, 1.0)),),
-        rate_hz=rate_hz,
-    )
-
-
 def test_a_demand_is_the_most_that_models_can_use() -> None:
-    from legodnn.runtime import Scheduler
-
     demand = demand_of(Scheduler([model(100.0)]), Budget())
     assert (demand.most_memory_bytes, demand.most_cores) == (13, 100 * 2 * 4.5 / 1e3)
     assert demand_of(Scheduler([model(None)]), Budget()).most_cores is None
-
-
-def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() -> None:
-    table = model(None)
-    fast = ModelPlan(name="m", threads=2, options={"a": "o1", "b": "o0"}, latency_ms=99.0)
-    assert profiled_ms(table, fast) == 3.0
-    observed = SlowdownTracker([table], window=5)
-    assert observed.add(fast, 900.0) is None  # the first one loads what has just been switched to
-    for latency_ms in (6.0, 6.0, 600.0, 5.0):
-        assert observed.add(fast, latency_ms) == latency_ms / 3.0
-    assert observed.ratios(5) == {}
-    slow = ModelPlan(name="m", threads=1, options={"a": "o0", "b": "o0"}, latency_ms=99.0)
-    assert observed.add(slow, 900.0) is None
-    assert observed.add(slow.model_copy(update={"latency_ms": 98.0}), 12.0) is not None  # planned again: no switch
-    assert observed.ratios(5) == {"m": 2.0}
 
 
 def test_limits_hold_for_the_share_that_was_promised_again(
@@ -371,34 +262,6 @@ def test_limits_hold_for_the_share_that_was_promised_again(
         profile.model_copy(update={"store_id": "0" * 64}).save(tmp_path / "tiny.json")
         with pytest.raises(ProfileError, match="another store"):  # built and profiled again meanwhile
             save_learned(governor, runtime.workload, runtime.stores)
-
-
-def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:
-    prometheus = pytest.importorskip("prometheus_client")
-    registry = prometheus.CollectorRegistry()
-    governor = Governor(runtime, monitor=device, metrics=Metrics(registry))
-    leave(device, runtime, least_memory(runtime) + 1)
-    governor.step()
-    governor.observe(runtime.plan["tiny"], 3.0)
-    governor.observe(runtime.plan["tiny"].model_copy(update={"latency_limit_ms": 2.0}), 2.5)
-
-    def value(name: str, **labels: str) -> float | None:
-        return registry.get_sample_value(f"legodnn_{name}", labels)
-
-    assert value("decisions_total", outcome="applied") == 1
-    assert value("changes_total", what="memory") == 1
-    assert value("memory_planned_bytes") == runtime.plan.memory_bytes
-    assert value("memory_limit_bytes") == runtime.budget.memory_bytes
-    assert value("inference_seconds_sum", model="tiny") == pytest.approx(0.0055)
-    assert value("late_inferences_total", model="tiny") == 1
-    assert value("accuracy", model="tiny") == runtime.plan["tiny"].accuracy
-    server, thread = Metrics(prometheus.CollectorRegistry()).serve(0)
-    try:
-        page = urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10).read()
-    finally:
-        server.shutdown()
-        thread.join()
-    assert b"legodnn_memory_available_bytes" in page
 
 
 def test_the_application_may_ask_for_another_budget(runtime: Runtime, device: Scripted) -> None:

@@ -183,7 +183,6 @@ def _first_wrong(
             return 0, f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
         if y.shape[1:] != (len(reading.points), 3):
             return 0, f"points have the shape {(len(reading.points), 3)} for each image, not {y.shape[1:]}"
-        height, width, _ = data.image_shape
         limits = np.array([width, height])
         outside = ((y[..., :2] < 0) | (y[..., :2] > limits)).any(axis=-1) & (y[..., 2] > 0)
         if outside.any():

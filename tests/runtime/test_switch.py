@@ -34,17 +34,19 @@ change = st.builds(
     st.sampled_from("abc"),
     st.just(()),
     st.just(()),
-    growth=st.integers(-100, 100),
-    load=st.integers(0, 200),
+    growth=st.integers(-1_000_000, 1_000_000),
+    load=st.integers(0, 2_000_000),
 )
 
 
-@given(st.lists(change, max_size=5), st.integers(0, 500), st.integers(1, 800))
-def test_what_stands_beside_the_old_has_room(changes: list[ModelChange], used: int, limit: int) -> None:
+@given(st.lists(change, max_size=5), st.integers(0, 5_000_000), st.integers(1, 8_000_000))
+def test_what_stands_beside_the_old_has_room_and_a_megabyte_more(
+    changes: list[ModelChange], used: int, limit: int
+) -> None:
     ordered = in_order(changes, used, limit)
     assert [c.growth for c in ordered] == sorted(c.growth for c in changes)
     for c in ordered:
-        assert c.beside == (used + c.load <= limit)
+        assert c.beside == (used + c.load + 1_000_000 <= limit)
         used += c.growth
 
 

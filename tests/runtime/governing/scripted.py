@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from legodnn.profile import Profile, default_path
+from legodnn.profile import Latency, Profile, default_path
 from legodnn.runtime import Runtime
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.executors.select import executor_name
@@ -33,12 +33,28 @@ class Scripted:
 
 
 def workload(name: str, store: Store, measured: Store, folder: Path, executor: str | None = None) -> Workload:
-    """A model of a store, with the profile that was measured of another store of its kind."""
-    profile = with_memory_of_files(Profile.load(default_path(measured.path)), store)
+    """A model of a store, with the profile that was measured of another store of its kind, but for sizes and times."""
+    profile = with_told_times(with_memory_of_files(Profile.load(default_path(measured.path)), store), store)
     device = profile.device.model_copy(update={"executor": executor_name(executor)})
     path = folder / f"{name}.json"
     profile.model_copy(update={"device": device}).save(path)
     return Workload(models=(WorkloadModel(name=name, store=str(store.path), profile=str(path)),))
+
+
+def with_told_times(profile: Profile, store: Store) -> Profile:
+    """Have options take times by their multiply-accumulates: what is measured of some microseconds is mostly noise."""
+    macs = {(s.name, option.name): option.macs for s in store.manifest.segments for option in s.options}
+
+    def told(entry: Latency, count: int) -> Latency:
+        ms = (1e-3 + 1e-6 * count) * entry.threads  # for blocks as small as these, threads only cost
+        return entry.model_copy(update={"first_ms": ms, "min_ms": ms, "median_ms": ms, "p95_ms": 1.1 * ms})
+
+    options = tuple(
+        o.model_copy(update={"latency": tuple(told(entry, macs[o.segment, o.option]) for entry in o.latency)})
+        for o in profile.options
+    )
+    tail = tuple(t.model_copy(update={"quantiles": (0.5, 0.95), "stretch": (1.0, 1.2)}) for t in profile.tail)
+    return profile.model_copy(update={"options": options, "tail": tail, "chain": (), "contention": ()})
 
 
 def leave(device: Scripted, runtime: Runtime, memory_bytes: float) -> None:

@@ -61,7 +61,7 @@ def link(store: Store) -> bytes:
         (graph,) = model.subgraphs
         numbers = []
         for code in model.operatorCodes:
-            key = (max(code.deprecatedBuiltinCode, code.builtinCode), code.version)
+            key = (max(code.deprecatedBuiltinCode, code.builtinCode), code.version, code.customCode)
             if key not in codes:
                 codes[key] = len(linked.operatorCodes)
                 linked.operatorCodes.append(code)

@@ -6,7 +6,6 @@ import numpy as np
 
 from legodnn.runtime.tflite.model_file import FileTensor
 from legodnn.runtime.tflite.operators import (
-    ANY,
     COUNTS,
     FLOAT,
     NUMBERS,
@@ -42,6 +41,23 @@ def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> Oper
     def rule(op: OperatorCall) -> list[Result]:
         xs = op.alike(types)
         return [(broadcast(op, [x.shape for x in xs], most), result or xs[0].dtype)]
+
+    return rule
+
+
+def divided(types: tuple[str, ...], most: int = 4) -> OperatorRule:
+    """Make the rule for a division; whole numbers are divided by constants alone.
+
+    A division by zero would end the process, and so would that of the least number by -1.
+    """
+    of_floats, of_counts = elementwise(types, most), elementwise(COUNTS, most)
+
+    def rule(op: OperatorCall) -> list[Result]:
+        by = op.tensor(1, (*types, *COUNTS))
+        if by.dtype not in COUNTS:
+            return of_floats(op)
+        op.need(by.data is not None and not np.isin(by.values(), (0, -1)).any(), "it divides by what may be 0 or -1")
+        return of_counts(op)
 
     return rule
 
@@ -237,21 +253,6 @@ def reduce(types: tuple[str, ...]) -> OperatorRule:
     return rule
 
 
-def argument(op: OperatorCall) -> list[Result]:
-    """Check an index of the largest or smallest element along an axis (argmax, argmin)."""
-    x = op.tensor(0, ranks=range(1, 5))
-    at = op.axis(op.scalar(1), len(x.shape))
-    op.need(op.option("type") in (2, 4), f"it counts in type {op.option('type')}")
-    return [((*x.shape[:at], *x.shape[at + 1 :]), {2: "int32", 4: "int64"}[op.option("type")])]
-
-
-def top(op: OperatorCall) -> list[Result]:
-    """Check the largest k elements along the last dimension, and their indices."""
-    x, k = op.tensor(0, ranks=range(1, 7)), op.scalar(1)
-    op.need(0 < k <= x.shape[-1], f"{k} of {x.shape[-1]}")
-    return [((*x.shape[:-1], k), x.dtype), ((*x.shape[:-1], k), "int32")]
-
-
 def cumulative(op: OperatorCall) -> list[Result]:
     """Check a cumulative sum."""
     x = op.tensor(0, FLOAT, range(1, 7))
@@ -259,41 +260,11 @@ def cumulative(op: OperatorCall) -> list[Result]:
     return [(x.shape, x.dtype)]
 
 
-def select(most: int) -> OperatorRule:
-    """Make the rule for a choice between two tensors by a condition; `most` is as for `operators.broadcast`."""
-
-    def rule(op: OperatorCall) -> list[Result]:
-        condition, x, y = op.tensor(0, ("bool",)), op.tensor(1, ANY), op.tensor(2, ANY)
-        op.need(x.dtype == y.dtype, "its inputs are of different types")
-        return [(broadcast(op, [condition.shape, x.shape, y.shape], most), x.dtype)]
-
-    return rule
-
-
 def prelu(op: OperatorCall) -> list[Result]:
     """Check a PReLU, whose slopes are broadcast."""
     x, alpha = op.alike()
     op.need(broadcast(op, [x.shape, alpha.shape], 4) == x.shape, f"{alpha.shape} for {x.shape}")
     return [(x.shape, x.dtype)]
-
-
-def bucketise(op: OperatorCall) -> list[Result]:
-    """Check a conversion of numbers to the indices of the intervals, with constant boundaries, that they lie in."""
-    boundaries = op.option("boundaries")
-    op.need(boundaries is not None and bool((np.diff(boundaries) >= 0).all()), "its boundaries")
-    return [(op.tensor(0, FLOAT).shape, "int32")]
-
-
-def one_hot(op: OperatorCall) -> list[Result]:
-    """Check a conversion of indices to one-hot vectors."""
-    indices, depth = op.tensor(0, COUNTS, range(6)), op.scalar(1)
-    on, off = op.tensor(2, ANY, (0,)), op.tensor(3, ANY, (0,))
-    at = op.option("axis")
-    at = len(indices.shape) if at == -1 else at
-    op.need(
-        0 < depth < 1 << 20 and 0 <= at <= len(indices.shape) and on.dtype == off.dtype, f"depth {depth}, axis {at}"
-    )
-    return [((*indices.shape[:at], depth, *indices.shape[at:]), on.dtype)]
 
 
 def cast(op: OperatorCall) -> list[Result]:

@@ -171,18 +171,6 @@ def broadcast_to(op: OperatorCall) -> list[Result]:
     return [(shape, x.dtype)]
 
 
-def gather(op: OperatorCall) -> list[Result]:
-    """Check a selection of elements by their indices along an axis."""
-    x, indices = op.tensor(0, ANY, range(1, 7)), op.tensor(1, COUNTS)
-    at = op.axis(op.option("axis"), len(x.shape))
-    op.need(op.option("batch_dims") == 0, "it gathers by batch")
-    if indices.data is not None:  # the kernel checks computed indices when it runs
-        op.need(
-            bool(((indices.values() >= 0) & (indices.values() < x.shape[at])).all()), f"indices outside {x.shape[at]}"
-        )
-    return [((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]), x.dtype)]
-
-
 def reverse(op: OperatorCall) -> list[Result]:
     """Check a reversal along one axis."""
     x = op.tensor(0, (*NUMBERS, *COUNTS), range(1, 7))

@@ -1,8 +1,8 @@
 """Parsing a `.tflite` file that may come from anywhere, without a TensorFlow Lite runtime.
 
 A store's files hold one graph of tensors and operators. The format also has control flow, variables, sparse tensors,
-custom operators and data outside the file; a file that uses any of these is refused. What each operator requires of its
-tensors is checked elsewhere (`operators`).
+custom operators (but for one, see `detection_options`) and data outside the file; a file that uses any of these is
+refused. What each operator requires of its tensors is checked elsewhere (`operators`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, read_flatbuffer, without_notes
+from legodnn.runtime.tflite.detection_options import (
+    CUSTOM,
+    DETECTION,
+    read_detection_options,
+    write_detection_options,
+)
+from legodnn.runtime.tflite.flatbuffer import Damaged, Record, Table, fields, read_flatbuffer
 
 IDENTIFIER = b"TFL3"
 TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
@@ -80,7 +86,7 @@ _TENSOR = fields(
     sparsity=fields("order:[int32] block_map:[int32] dimensions:[table]", dimensions=_DIMENSION),
 )
 _OPERATOR = fields(
-    "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:note "
+    "code:uint32 inputs:[int32] outputs:[int32] options_type:uint8 options:union custom_options:[uint8] "
     "custom_format:int8 mutating:none intermediates:none large_offset:uint64 large_size:uint64 options2_type:uint8 "
     "options2:none debug:int32=-1",
     options=_OPTIONS,
@@ -152,7 +158,7 @@ class FileOperator:
         inputs: indices of tensors; -1 for an optional input that is absent.
         outputs: indices of tensors.
         options_type: the number of its options in the format's union.
-        options: the values of its options by name; None where the file has none.
+        options: the values of its options by name, also of the custom operator; None where the file has none.
     """
 
     code: int
@@ -210,27 +216,10 @@ def parse_model_file(content: bytes) -> FileGraph:
     return FileGraph(tensors, inputs, outputs, operators)
 
 
-def fit_for_stores(content: bytes) -> bytes:
-    """Return a copy of a file of other origin, without what stores do not have and no inference needs.
-
-    Metadata, signatures and the ranges seen in training go, and a batch dimension that was left open becomes the 1 that
-    the file has there. What is computed stays the same. `parse_model_file` then says whether the rest is fit.
-
-    Raises:
-        Refused: the file is damaged, or no `.tflite` file.
-    """
-    try:
-        copy = bytearray(without_notes(content, IDENTIFIER, MODEL_SCHEMA))
-        model = read_flatbuffer(copy, IDENTIFIER, MODEL_SCHEMA)
-    except Damaged as e:
-        raise Refused(f"it is damaged or made by something else: {e}") from None
-    for entry in (tensor for graph in model["graphs"] or () for tensor in graph["tensors"] or ()):
-        shape, signature = entry["shape"], entry["shape_signature"]
-        if shape is None or signature is None or not len(signature) == len(shape) > 0:
-            continue
-        if shape[0] == 1 and signature[0] == -1 and (signature[1:] == shape[1:]).all():
-            signature[0] = 1  # a view of the copy
-    return bytes(copy)
+def custom_options(operator: Record) -> bytes:
+    """Return the options of a custom operator as bytes; empty if it has none."""
+    found = operator["custom_options"]
+    return b"" if found is None else found.tobytes()
 
 
 def _tensor(entry: Record, number: int, buffers: list[NDArray[np.uint8] | None]) -> FileTensor:
@@ -274,10 +263,11 @@ def quantisation_of(entry: Record | None, where: str) -> tuple[NDArray[np.float3
 
 def _code(entry: Mapping[str, Any]) -> tuple[int, int]:
     """Return the kind and the version that an entry of the table of operator codes stands for."""
-    if entry["custom"]:
-        name = bytes(entry["custom"][:40]).decode(errors="replace")
-        raise Refused(f"it has the custom operator {name!r}; stores have builtin ones only")
-    return max(entry["old_code"], entry["code"]), entry["version"]
+    code = max(entry["old_code"], entry["code"])
+    if (entry["custom"] or b"") != (DETECTION if code == CUSTOM else b""):
+        name = bytes((entry["custom"] or b"")[:40]).decode(errors="replace")
+        raise Refused(f"it has the custom operator {name!r}; stores have builtin ones and {DETECTION.decode()} only")
+    return code, entry["version"]
 
 
 def _operator(entry: Record, number: int, codes: list[tuple[int, int]], tensors: int) -> FileOperator:
@@ -287,9 +277,25 @@ def _operator(entry: Record, number: int, codes: list[tuple[int, int]], tensors:
     if any(entry[k] for k in ("custom_format", "large_offset", "large_size", "options2_type")) or entry["debug"] != -1:
         raise Refused(f"{where} has options that are not known")
     code, version = codes[entry["code"]]
+    options, custom = entry["options"], custom_options(entry)
+    if code == CUSTOM:
+        options = _detection_options(custom, where)
+    elif custom:
+        raise Refused(f"{where} has options that are not known")
     inputs = tensor_indices(entry["inputs"], tensors, f"an input of {where}", least=-1)
     outputs = tensor_indices(entry["outputs"], tensors, f"an output of {where}", least=0)
-    return FileOperator(code, version, inputs, outputs, entry["options_type"], entry["options"])
+    return FileOperator(code, version, inputs, outputs, entry["options_type"], options)
+
+
+def _detection_options(content: bytes, where: str) -> Record:
+    """Return the options of the custom operator, which must be written as this project writes them."""
+    try:
+        options = read_detection_options(content)
+    except Damaged as e:
+        raise Refused(f"{where}: {e}") from None
+    if write_detection_options(options) != content:
+        raise Refused(f"{where} has its options in another form than stores have")
+    return options
 
 
 def tensor_indices(found: NDArray[np.int32] | None, tensors: int, where: str, least: int) -> tuple[int, ...]:

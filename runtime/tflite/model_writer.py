@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from legodnn.runtime.tflite.detection_options import CUSTOM, DETECTION, write_detection_options
 from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
 from legodnn.runtime.tflite.model_file import IDENTIFIER, MODEL_SCHEMA, TYPES, FileGraph, FileOperator, FileTensor
 
@@ -22,7 +25,7 @@ def write_model_file(graph: FileGraph) -> bytes:
     place = iter(range(1, 1 + len(constant)))  # buffer 0 is the empty one
     model = {
         "version": _VERSION,
-        "codes": [{"old_code": min(c, _MOST_OLD_CODE), "code": c, "version": version} for c, version in codes],
+        "codes": [_code(code, version) for code, version in codes],
         "graphs": [
             {
                 "tensors": [_tensor(t, 0 if t.data is None else next(place)) for t in graph.tensors],
@@ -39,7 +42,15 @@ def write_model_file(graph: FileGraph) -> bytes:
 
 def _tensor(tensor: FileTensor, buffer: int) -> dict[str, Any]:
     (number,) = (number for number, name in TYPES.items() if name == tensor.dtype)
-    entry = {"shape": tensor.shape, "type": number, "buffer": buffer, "is_variable": False, "external_buffer": 0}
+    entry: dict[str, Any] = {
+        "shape": tensor.shape,
+        "type": number,
+        "buffer": buffer,
+        "is_variable": False,
+        "external_buffer": 0,
+    }
+    if tensor.name:
+        entry["name"] = tensor.name.encode()
     if len(tensor.scales):
         entry["quantization"] = {
             **{"scale": tensor.scales, "zero_point": tensor.zero_points, "axis": tensor.axis},
@@ -48,8 +59,14 @@ def _tensor(tensor: FileTensor, buffer: int) -> dict[str, Any]:
     return entry
 
 
+def _code(code: int, version: int) -> dict[str, Any]:
+    custom = DETECTION if code == CUSTOM else None
+    return {"old_code": min(code, _MOST_OLD_CODE), "code": code, "version": version, "custom": custom}
+
+
 def _operator(operator: FileOperator, code: int) -> dict[str, Any]:
-    return {
-        **{"code": code, "inputs": operator.inputs, "outputs": operator.outputs, "debug": -1},
-        **{"options_type": operator.options_type, "options": operator.options},
-    }
+    entry = {"code": code, "inputs": operator.inputs, "outputs": operator.outputs, "debug": -1, "options_type": 0}
+    if operator.code == CUSTOM:
+        options = np.frombuffer(write_detection_options(operator.options or {}), np.uint8)
+        return {**entry, "custom_options": options}
+    return {**entry, "options_type": operator.options_type, "options": operator.options}

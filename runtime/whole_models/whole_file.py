@@ -1,7 +1,7 @@
 """Reading one `.tflite` file that was made elsewhere: what it takes and gives, what it costs, and whether it is fit.
 
 It is held to what every file of a store is held to (`tflite.check`), after what stores do not have was taken out of it
-(`tflite.model_file.fit_for_stores`).
+(`tflite.fitting.fit_for_stores`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from legodnn.files import read_regular
 from legodnn.manifest import Precision, TensorSpec
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.cost import multiply_accumulates, parameter_count, weight_precision
-from legodnn.runtime.tflite.model_file import FileGraph, Refused, fit_for_stores, parse_model_file
+from legodnn.runtime.tflite.fitting import fit_for_stores
+from legodnn.runtime.tflite.model_file import FileGraph, Refused, parse_model_file
 from legodnn.runtime.tflite.tensor_specs import spec_of
 from legodnn.schema import MOST_NAME
 

@@ -19,12 +19,12 @@ from legodnn.blocks.importing.tflite.names import unique_names, valid_name
 from legodnn.manifest import Precision
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.cost import multiply_accumulates, parameter_count, weight_precision
+from legodnn.runtime.tflite.fitting import fit_for_stores
 from legodnn.runtime.tflite.model_file import (
     FileGraph,
     FileOperator,
     FileTensor,
     Refused,
-    fit_for_stores,
     parse_model_file,
 )
 from legodnn.runtime.tflite.model_writer import write_model_file

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.manifest import TensorSpec
+from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_file, check_graph
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 from tests.runtime.tflite.tflite_files import BASE, T, changed, one, options, schema, whole
@@ -193,6 +194,9 @@ RIGHT: dict[str, bytes] = {
     "mean": one("MEAN", [IMAGE, whole(-2, 1)], [T((1, 2))], options("ReducerOptions", keepDims=False)),
     "slice": one("STRIDED_SLICE", [IMAGE, whole(0, 3, 0, 0), whole(1, -9, 4, 2), whole(1, -2, 3, 1)], [T((1, 2, 2, 2))], options("StridedSliceOptions")),
     "gather": one("GATHER", [IMAGE, whole(3, 0)], [T((1, 2, 4, 2))], options("GatherOptions", axis=1)),
+    "gather by vectors": one("GATHER_ND", [IMAGE, T((2, 2), 2, np.array([[0, 3], [0, 0]], np.int32))], [T((2, 4, 2))]),
+    "gather by what is computed": one("GATHER_ND", [IMAGE, T((5, 4), 4)], [T((5,))]),
+    "whole numbers divided by a constant": one("FLOOR_DIV", [T((2,), 2), whole(3, 4)], [T((2,), 2)], options("FloorDivOptions")),
     "broadcast": one("ADD", [IMAGE, f(4, 1)], [IMAGE], options("AddOptions")),
     "five dimensions": one("MUL", [T((1, 2, 2, 2, 2)), T((1, 2, 2, 2, 1))], [T((1, 2, 2, 2, 2))], options("MulOptions")),
     "matmul": one("BATCH_MATMUL", [T((1, 4, 2)), T((1, 3, 2))], [T((1, 4, 3))], options("BatchMatMulOptions", adjY=True)),
@@ -244,7 +248,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "shapes that do not go together": (one("ADD", [IMAGE, f(3)], [IMAGE], options("AddOptions")), "do not go together"),
     "types that do not go together": (one("ADD", [IMAGE, whole(1, 2)], [IMAGE], options("AddOptions")), "different types"),
     "a comparison in five dimensions": (one("GREATER", [T((1, 2, 2, 2, 2)), f(2)], [T((1, 2, 2, 2, 2), 6)]), "5 dimensions are broadcast"),
-    "whole numbers that are divided": (one("DIV", [T((2,), 2), whole(0, 0)], [T((2,), 2)], options("DivOptions")), "type int32"),
+    "whole numbers that are divided": (one("DIV", [T((2,), 2), whole(0, 0)], [T((2,), 2)], options("DivOptions")), "may be 0 or -1"),
+    "whole numbers divided by -1": (one("FLOOR_MOD", [T((2,), 2), whole(1, -1)], [T((2,), 2)], options("FloorModOptions")), "may be 0 or -1"),
+    "whole numbers divided by what is computed": (one("FLOOR_DIV", [T((2,), 2), T((2,), 2)], [T((2,), 2)], options("FloorDivOptions")), "may be 0 or -1"),
+    "vectors of indices beyond": (one("GATHER_ND", [IMAGE, whole(0, 4)], [T((4, 2))]), r"indices outside \(1, 4\)"),
+    "vectors of indices below": (one("GATHER_ND", [IMAGE, whole(0, -1)], [T((4, 2))]), r"indices outside \(1, 4\)"),
+    "vectors of too many indices": (one("GATHER_ND", [IMAGE, whole(0, 0, 0, 0, 0)], [T((2,))]), "5 indices into 4"),
     "a product of other matrices": (one("BATCH_MATMUL", [T((1, 4, 2)), T((1, 3, 2))], [T((1, 4, 3))], options("BatchMatMulOptions")), "by"),
     "more than there are of the largest": (one("TOPK_V2", [IMAGE, T((), 2, np.array(3, np.int32))], [T((1, 4, 4, 3)), T((1, 4, 4, 3), 2)]), "3 of 2"),
     "an axis of the largest": (one("ARG_MAX", [IMAGE, T((), 2, np.array(7, np.int32))], [T((1, 4, 4), 4)], options("ArgMaxOptions", outputType=4)), "axis 7"),
@@ -273,6 +282,21 @@ def test_an_operator_is_refused_with_what_is_wrong(name: str) -> None:
     content, message = REFUSED[name]
     with pytest.raises(Refused, match=message):
         check_graph(parse_model_file(content))
+
+
+@pytest.mark.parametrize("index", [-1, 4, 2**31 - 1])
+def test_computed_indices_out_of_range_are_an_error_of_the_kernel(index: int) -> None:
+    """So a store may hold operators whose indices are computed."""
+    content = one("GATHER_ND", [T((1, 4, 2)), T((1, 2), 2)], [T((1, 2))])
+    check_graph(parse_model_file(content))
+    interpreter = open_interpreter(model_content=content, threads=1)
+    x, indices = (detail["index"] for detail in interpreter.get_input_details())
+    interpreter.set_tensor(x, np.arange(8, dtype=np.float32).reshape(1, 4, 2))
+    interpreter.set_tensor(indices, np.array([[0, 3]], np.int32))
+    interpreter.invoke()
+    interpreter.set_tensor(indices, np.array([[0, index]], np.int32))
+    with pytest.raises(RuntimeError, match=r"gather_nd|GATHER_ND"):
+        interpreter.invoke()
 
 
 @given(st.binary(max_size=300), st.booleans())

@@ -27,6 +27,7 @@ from legodnn.runtime.whole_models.agreement import input_specs
 from legodnn.runtime.whole_models.store_of_files import Described, option_names, pack_files
 from legodnn.runtime.whole_models.whole_file import read_whole_file
 from tests.runtime.opened import executor_of
+from tests.runtime.tflite.detection_files import detector
 from tests.runtime.tflite.tflite_files import T, changed, one, options, schema
 from tests.runtime.whole_models.whole_files import WIDE, dense_dynamic, dense_float, dense_int8, named, weights
 
@@ -187,7 +188,7 @@ def test_a_model_with_several_inputs_is_measured_on_arrays_by_name(tmp_path: Pat
 
 
 def _custom(model: Any) -> None:
-    model.operatorCodes[0].customCode, model.operatorCodes[0].builtinCode = "TFLite_Detection_PostProcess", 32
+    model.operatorCodes[0].customCode, model.operatorCodes[0].builtinCode = "PosenetDecoderOp", 32
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def _custom(model: Any) -> None:
         (b"no model", "damaged or made by something else"),
         (b"", "damaged or made by something else"),
         (changed(lambda m: None)[:-40], "x.tflite cannot be packed: "),
-        (changed(_custom), "custom operator 'TFLite_Detection_PostProcess'"),
+        (changed(_custom), "custom operator 'PosenetDecoderOp'"),
         (one("FULLY_CONNECTED", [T((2, 8)), T((4, 8), 0, weights(0, 4, 8)), None], [T((2, 4))],
              options("FullyConnectedOptions", weightsFormat=0, keepNumDims=False)), "does not begin with a batch of 1"),
         (one("LOGICAL_NOT", [T((1, 3), 6)], [T((1, 3), 6)]), "its input 't0' is of bool"),
@@ -305,3 +306,26 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> N
             assert found.outputs
     assert 50 < len(refused) < 300
     assert all(message.startswith(f"{file} cannot be packed: ") and "\n" not in message for message in refused)
+
+
+@pytest.mark.parametrize("executor", ["capi", "interpreter"])
+def test_a_detector_is_packed_and_finds_the_boxes_that_its_file_finds(executor: str, tmp_path: Path) -> None:
+    contents = [detector(), detector(use_regular_nms=True, nms_score_threshold=0.7)]
+    files = [tmp_path / "fast.tflite", tmp_path / "regular.tflite"]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    store = pack_files(files, tmp_path / "store", accuracy=(0.5, 0.4))
+    opened = executor_of(store, executor)
+    boxes = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    scores = np.array([[0.0, 0.9, 0.1], [0.0, 0.8, 0.3], [0.0, 0.2, 0.6]], np.float32)
+    for choices, content, count in zip(covering_compositions(store), contents, (2, 1), strict=True):
+        interpreter = open_interpreter(model_content=content, threads=1)
+        for detail, x in zip(interpreter.get_input_details(), (boxes, scores), strict=True):
+            interpreter.set_tensor(detail["index"], x[None])
+        interpreter.invoke()
+        wanted = [np.array(interpreter.get_tensor(detail["index"])[0]) for detail in interpreter.get_output_details()]
+        found = list(opened.compose(choices).run({"t0": boxes, "t1": scores}).values())
+        assert found[3] == wanted[3] == count
+        for y, expected in zip(found[:3], wanted[:3], strict=True):
+            np.testing.assert_array_equal(y[:count], expected[:count])
+    opened.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,13 @@ import tensorflow as tf
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.tflite.graph import graph_of
 from legodnn.blocks.importing.tflite.post_processing import post_processing_of
+from legodnn.runtime.tflite.detection_options import output_shapes
+from legodnn.runtime.tflite.fitting import fit_for_stores
+from legodnn.runtime.tflite.model_file import FileGraph, parse_model_file
+from legodnn.runtime.tflite.model_writer import write_model_file
 from tests.blocks.importing.tflite.compared import by_interpreter, converted
+from tests.runtime.tflite.detection_files import OPTIONS
+from tests.runtime.tflite.detection_files import detector as detection_file
 from tests.runtime.tflite.tflite_files import T, one
 
 SHAPE = (1, 8, 8, 3)
@@ -59,6 +66,34 @@ def test_what_a_quantised_file_hands_over_is_quantised_again() -> None:
     assert post is not None
     (found,), (wanted,) = both(content, x), by_interpreter(content, [x])
     assert (found == wanted).mean() > 0.9  # but for the rounding that the float graph does not do
+
+
+def detector() -> bytes:
+    """A network with two heads, and the custom operator that chooses among the boxes that they give."""
+
+    def heads(x: Any) -> Any:
+        boxes, classes = (tf.reshape(y, (1, 64, -1)) for y in tf.split(scores(x)[..., :], (4, 1), -1))
+        return boxes * 0.1, tf.concat([tf.sigmoid(classes), tf.sigmoid(-classes)], -1)
+
+    rng = np.random.default_rng(2)
+    anchors = np.concatenate([rng.random((64, 2)), np.full((64, 2), 0.3)], 1).astype(np.float32)
+    graph, end = (parse_model_file(fit_for_stores(c)) for c in (converted(heads, SHAPE), detection_file()))
+    made = [replace(t, shape=s) for t, s in zip(end.tensors[-4:], output_shapes(OPTIONS), strict=True)]
+    constant = replace(end.tensors[2], shape=anchors.shape, data=anchors.view(np.uint8).ravel())
+    at = len(graph.tensors)
+    last = replace(end.operators[0], inputs=(*graph.outputs, at), outputs=tuple(range(at + 1, at + 5)))
+    tensors = tuple(replace(t, name=f"t{i}") for i, t in enumerate((*graph.tensors, constant, *made)))
+    return write_model_file(FileGraph(tensors, graph.inputs, last.outputs, (*graph.operators, last)))
+
+
+def test_a_detector_ends_in_the_operator_that_chooses_boxes() -> None:
+    content = detector()
+    x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
+    post = post_processing_of(content)
+    assert post is not None
+    assert post.kinds == ("CUSTOM TFLite_Detection_PostProcess",)
+    for found, wanted in zip(both(content, x), by_interpreter(content, [x]), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 WITHOUT: dict[str, Callable[[], bytes]] = {

@@ -31,6 +31,7 @@ from legodnn.errors import LegoError, ModelError
 from legodnn.model_names import FILES, TFLITE
 from legodnn.runtime.executors.interpreter import open_interpreter
 from support.differences import difference
+from support.foreign_files import add_cut_at, places_to_cut
 from support.report import Bars, Figures, bar, run
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -150,14 +151,12 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this benchmark's own."""
     parser.add_argument("folder", type=Path, help="folder of models; folders in it are searched too")
-    parser.add_argument(
-        "--cut-at", action="append", default=[], metavar="FILE=TENSOR,...", help="end the model of a file at tensors"
-    )
+    add_cut_at(parser)
 
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Examine every file once, whatever folders it lies in; with --quick the smallest three."""
-    cuts = {name: tensors.split(",") for name, _, tensors in (text.partition("=") for text in args.cut_at)}
+    cuts = places_to_cut(args)
     found = {path.name: path for path in sorted(args.folder.rglob("*")) if path.suffix in (TFLITE, *FILES)}
     paths = sorted(found.values(), key=lambda path: path.stat().st_size)[: 3 if args.quick else None]
     rows = []

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from legodnn.runtime.tflite.detection_options import COUNTS as DETECTION_COUNTS
-from legodnn.runtime.tflite.detection_options import FACTORS, output_shapes
+from legodnn.runtime.tflite.detection_options import FACTORS, MOST_DETECTIONS, output_shapes
 from legodnn.runtime.tflite.operators import ANY, COUNTS, FLOAT, OperatorCall, OperatorRule, Result, broadcast
-
-_MOST_DETECTIONS = 1 << 15
 
 
 def gather(op: OperatorCall) -> list[Result]:
@@ -91,12 +89,12 @@ def detect(op: OperatorCall) -> list[Result]:
     op.need(boxes.shape[2] >= 4 and anchors.shape[1] == 4 and anchors.data is not None, "its boxes or anchors")
     op.need(scores.shape[2] - classes in (0, 1), f"{scores.shape[2]} scores for {classes} classes")
     for name in (*DETECTION_COUNTS, "detections_per_class"):
-        op.need(1 <= op.option(name) <= _MOST_DETECTIONS, f"{name} is {op.option(name)}")
+        op.need(op.option(name) >= 1, f"{name} is {op.option(name)}")
     op.need(all(op.option(name) > 0 for name in FACTORS), "a scale is not above 0")
     op.need(0 < op.option("nms_iou_threshold") <= 1, f"nms_iou_threshold is {op.option('nms_iou_threshold')}")
     op.need(op.option("use_regular_nms") in (0, 1), f"use_regular_nms is {op.option('use_regular_nms')}")
     most, each = op.option("max_detections"), op.option("max_classes_per_detection")
-    op.need(each <= classes and most * each <= _MOST_DETECTIONS, f"{each} of {classes} classes for {most} boxes")
+    op.need(each <= classes and most * each <= MOST_DETECTIONS, f"{each} of {classes} classes for {most} boxes")
     # By class, threads give up to `max_detections` boxes each, and there is room for `detections_per_class` more.
     op.need(
         not op.option("use_regular_nms") or op.option("detections_per_class") >= most,

@@ -15,6 +15,7 @@ DETECTION = b"TFLite_Detection_PostProcess"
 
 COUNTS = ("max_detections", "max_classes_per_detection", "num_classes")
 FACTORS = ("y_scale", "x_scale", "h_scale", "w_scale")
+MOST_DETECTIONS, _LARGEST_FACTOR = 1 << 15, 1e30
 _THRESHOLDS = ("nms_score_threshold", "nms_iou_threshold")
 _DEFAULTS: Numbers = {"detections_per_class": 100, "use_regular_nms": 0}
 
@@ -30,8 +31,9 @@ def read_detection_options(content: bytes) -> dict[str, int | float]:
     if missing := sorted((floats | counts) - set(_DEFAULTS) - set(found)):
         raise Damaged(f"its detection operator has no {missing[0]}")
     whole = {**_DEFAULTS, **found}
-    if any(not abs(value) < 1 << 31 for name, value in whole.items() if name in floats | counts):
-        raise Damaged("a number of its detection operator is out of range")
+    for name in sorted(floats | counts):
+        if not (abs(whole[name]) < _LARGEST_FACTOR if name in floats else 0 <= whole[name] <= MOST_DETECTIONS):
+            raise Damaged(f"{name} of its detection operator is {whole[name]}")
     return {name: float(whole[name]) if name in floats else int(whole[name]) for name in sorted(floats | counts)}
 
 

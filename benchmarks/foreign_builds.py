@@ -3,9 +3,9 @@
     python benchmarks/foreign_builds.py MODEL.tflite ... --work DIR --json > foreign_builds.json
 
 The commands are those of a user. Training is one epoch on random images, without labels, so this shows that a model
-goes through, and not how good its descendants become. There are 100 images, or 8 where one has more than 150,000
-numbers. The smaller option of each block has half of its channels. The limit of memory lies between what the original
-and what the smallest composition take. With --work an interrupted run goes on, model by model.
+goes through, and not how good its descendants become. The smaller option of each block has half of its channels. The
+limit of memory lies between what the original and what the smallest composition take. With --work an interrupted run
+goes on, model by model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from legodnn.files import write_atomic
 from support.foreign_files import add_cut_at, places_to_cut
 from support.report import Bars, Figures, bar, run
 
-SMALL_IMAGE, IMAGES, FEW_IMAGES = 150_000, 100, 8
+IMAGES = 100
 BUILD = "--sparsities .5 --precisions float32 --distill-epochs 1 --joint-epochs 1 --batch-size 4 --strategy l1"
 
 
@@ -52,11 +52,10 @@ def random_data(path: Path, cut_at: Sequence[str], file: Path) -> None:
     found: dict[str, Any] = {}
     for i, tensor in enumerate(model.inputs):
         shape = tuple(tensor.shape[1:])
-        count = IMAGES if np.prod(shape) <= SMALL_IMAGE else FEW_IMAGES
         picture = len(shape) == 3 and shape[-1] in (1, 3)
         name = "x" if len(model.inputs) == 1 else str(model.input_names[i])
         numbers = (
-            rng.integers(0, 256, (count, *shape), np.uint8) if picture else rng.random((count, *shape), np.float32)
+            rng.integers(0, 256, (IMAGES, *shape), np.uint8) if picture else rng.random((IMAGES, *shape), np.float32)
         )
         found[name] = numbers
     np.savez(file, **found)

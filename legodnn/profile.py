@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ProfileError
@@ -31,6 +31,7 @@ from legodnn.schema import (
     Schema,
     Text,
     Threads,
+    brief,
     read_document,
     to_json,
 )
@@ -163,6 +164,36 @@ class Conditions(Schema):
     warnings: Many[Text] = Field(default=(), max_length=MOST_NOTES)
 
 
+class StreamedOption(Schema):
+    """What an option takes in a streamed model: the memory of its weights while it runs, and the median of its time.
+
+    `median_ms` is by thread count, in the order of `StreamedModel.threads`.
+    """
+
+    segment: Name
+    option: Name
+    weights_bytes: Bytes
+    median_ms: Many[Milliseconds] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
+
+
+class StreamedModel(Schema):
+    """What a model takes that is streamed: run segment by segment, with the weights of one segment in memory at a time.
+
+    `floor_bytes` is what else it holds then.
+    """
+
+    threads: Many[Threads] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
+    floor_bytes: Bytes
+    options: Many[StreamedOption] = Field(min_length=1, max_length=MOST_CONTAINERS)
+
+    @model_validator(mode="after")
+    def _as_many_times(self) -> Self:
+        for option in self.options:
+            if len(option.median_ms) != len(self.threads):
+                raise ValueError(f"{option.segment}/{option.option} has not one time for each thread count")
+        return self
+
+
 class Profile(Schema):
     """The measurements of a store's options on one device. docs/profiler.md describes the fields."""
 
@@ -180,6 +211,11 @@ class Profile(Schema):
     tail: Many[Tail] = Field(default=(), max_length=MOST_CONTAINERS)
     energy: Energy | None = None
     conditions: Conditions | None = None
+    streamed: StreamedModel | None = None
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return brief(serialised(self), streamed=None)
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:
@@ -240,9 +276,9 @@ class Profile(Schema):
 def merge(profiles: Sequence[Profile]) -> Profile:
     """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where several measured the same, the last of them counts, as it does for energy and conditions. Plans can use a
-    thread count only if all options were measured with it. So that no thread count is lost, an option that one of the
-    profiles skips is kept only if the others measured it with every thread count that all other options have.
+    Where several measured the same, the last of them counts, as it does for energy, streaming and conditions. Plans can
+    use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
+    the profiles skips is kept only if the others measured it with every thread count that all other options have.
 
     Raises:
         ProfileError: there is no profile, or they are of different stores or devices.
@@ -280,6 +316,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "tail": last_of_each(t for p in profiles for t in p.tail),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
+            "streamed": next((p.streamed for p in reversed(profiles) if p.streamed), None),
         }
     )
 

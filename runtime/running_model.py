@@ -14,6 +14,7 @@ from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.printable import shown
+from legodnn.profile import StreamedModel
 from legodnn.runtime.executors.base import Executor, Runnable
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
@@ -53,6 +54,7 @@ class RunningModel:
         sizes: Mapping[tuple[str, str], int],
         executor: Executor,
         threads: Collection[int] = (1,),
+        streamed: StreamedModel | None = None,
     ) -> None:
         """Make a model that runs nothing yet.
 
@@ -62,9 +64,12 @@ class RunningModel:
             sizes: measured memory in bytes of each (segment, option).
             executor: an executor of that store; it is closed when the model is closed.
             threads: the thread counts that the options were measured with.
+            streamed: what was measured of the model when it is streamed; None if it may not be.
         """
         self.name, self.store, self.executor = name, store, executor
         self._sizes, self._threads = sizes, threads
+        self._floor = None if streamed is None else streamed.floor_bytes
+        self._weights = {(o.segment, o.option): o.weights_bytes for o in streamed.options} if streamed else {}
         self._closed = False
         self._lock = threading.Lock()
         self._running: tuple[Runnable, Choices, ModelPlan] | None = None
@@ -77,6 +82,8 @@ class RunningModel:
 
     def bytes(self, choices: Choices) -> int:
         """Return the memory in bytes that choices take together, as it was measured."""
+        if choices and choices[0].streamed:
+            return (self._floor or 0) + max(self._weights[c.segment, c.option] for c in choices)
         return sum(self._sizes[c.segment, c.option] for c in choices)
 
     def check(self, plan: ModelPlan) -> None:

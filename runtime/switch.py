@@ -77,7 +77,7 @@ def planned_choices(store: Store, plan: ModelPlan) -> Choices:
 
     if plan.suspended:
         return ()
-    return tuple(Choice(s.name, option(s), plan.threads) for s in store.manifest.segments)
+    return tuple(Choice(s.name, option(s), plan.threads, plan.streamed) for s in store.manifest.segments)
 
 
 def in_order(changes: Iterable[ModelChange], used: int, limit: int | None) -> list[ModelChange]:

@@ -6,13 +6,15 @@ A table is made from a store and its profile, or by hand. The scheduler reads no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from legodnn.errors import WorkloadError
+import numpy as np
+
+from legodnn.errors import ProfileError, WorkloadError
 from legodnn.manifest import Link, Option, interaction_problem
 from legodnn.printable import shown
-from legodnn.profile import OptionProfile, Profile
+from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.planning.tails import ANY_MODEL, Tails, tails_of
 from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Store
@@ -21,6 +23,7 @@ from legodnn.workload import WorkloadModel
 # The greatest figures that are accepted: far beyond any device, and small enough for exact sums in 64-bit integers.
 _MOST_BYTES = 1 << 48
 _MOST_MS = 1e9
+_LEVELS = 6  # of streaming; each is planned with as all weights in memory are
 # The link for which accuracy is 1 - loss, between 0 and 1.
 IDENTITY = Link(x=(0.0, 1.0), y=(1.0, 0.0))
 
@@ -36,6 +39,8 @@ class OptionRow:
         loss: what it adds by itself to the sum that the link turns into accuracy; may be negative.
         bytes: the size of its file, for the switch charge.
         load_ms: the time to load it, for the switch charge.
+        streamed_bytes: the memory of its weights while it runs in a streamed model (see `Streaming`).
+        streamed_ms: by thread count, its median latency there; empty where its model is not streamed.
     """
 
     name: str
@@ -44,6 +49,8 @@ class OptionRow:
     loss: float = 0.0
     bytes: int = 0
     load_ms: float = 0.0
+    streamed_bytes: int = 0
+    streamed_ms: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,22 @@ class BlockRows:
 
 
 @dataclass(frozen=True)
+class Streaming:
+    """What a model takes that is run segment by segment, with the weights of one segment in memory at a time.
+
+    A composition may be streamed at a level if no option of it has more `OptionRow.streamed_bytes` than that. It then
+    takes `floor_bytes` and the level.
+
+    Attributes:
+        floor_bytes: what stays in memory: tensors, workspace, descriptions.
+        levels: bytes of weights, ascending.
+    """
+
+    floor_bytes: int
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ModelTable:
     """One model of a workload, as the scheduler sees it.
 
@@ -76,6 +99,7 @@ class ModelTable:
         overhead_ms: by thread count, the latency of a composition beyond that of its segments; 0 where not given.
         slowdown: how many times slower than profiled the model is expected to run, unless a plan is told otherwise.
         tails: how much longer than the median its slowest inferences take. Empty: no longer. None: that is not known.
+        streaming: what the model takes streamed; None if it may not be.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
 
@@ -92,6 +116,7 @@ class ModelTable:
     overhead_ms: Mapping[int, float] = field(default_factory=dict)
     slowdown: float = 1.0
     tails: Tails | None = field(default_factory=dict)
+    streaming: Streaming | None = None
     weight: float = 1.0
     rate_hz: float | None = None
     latency_ms: float | None = None
@@ -137,6 +162,8 @@ class ModelTable:
         if self.min_accuracy is not None:
             _check(self.min_accuracy, f"{self.name}: min_accuracy")
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
+        if self.streaming is not None:
+            _check_streaming(self.name, self.streaming, segments, self.thread_counts)
 
     def _thread_counts(self, segments: tuple[BlockRows, ...]) -> tuple[int, ...]:
         measured = [set(o.latency_ms) for s in segments for o in s.options]
@@ -167,6 +194,7 @@ class ModelTable:
         min_accuracy: float | None = None,
         critical: bool = True,
         threads: int | None = None,
+        streaming: bool = False,
     ) -> ModelTable:
         """Return the table of a store, as a device profiled it. Its tail is that of a model which runs after others.
 
@@ -174,7 +202,7 @@ class ModelTable:
             store: the store.
             profile: its profile on the device.
             name: the model's name; None for the store's.
-            weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see
+            weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads, streaming: see
                 `legodnn.workload.WorkloadModel`.
 
         Raises:
@@ -182,7 +210,7 @@ class ModelTable:
             WorkloadError: a figure makes no sense.
         """
         profile.check_store(store)
-        blocks, fixed = _segments(store, profile)
+        blocks, fixed = _segments(store, profile, streaming)
         accuracy = store.manifest.accuracy
         return cls(
             name=name or store.name,
@@ -192,6 +220,7 @@ class ModelTable:
             accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
             tails=tails_of(profile, companions=(ANY_MODEL,)),
+            streaming=_streaming(profile, (*blocks, *fixed)) if streaming else None,
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,
@@ -215,20 +244,23 @@ class ModelTable:
             min_accuracy=model.min_accuracy,
             critical=model.critical,
             threads=model.threads,
+            streaming=model.streaming,
         )
 
 
-def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[BlockRows]]:
+def _segments(store: Store, profile: Profile, streaming: bool) -> tuple[list[BlockRows], list[BlockRows]]:
     """The blocks and the fixed segments of a store, without the options that the profile skipped.
 
     `Profile.check_store` has made sure that only options that may be skipped are.
     """
     measured = {(o.segment, o.option): o for o in profile.options}
+    streamed = _streamed_options(store, profile) if streaming else {}
     blocks, fixed = [], []
     before: list[int] = []
     for segment in store.manifest.segments:
         kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
-        rows = tuple(_row(segment.options[i], measured[segment.name, segment.options[i].name]) for i in kept)
+        keys = [(segment.name, segment.options[i].name) for i in kept]
+        rows = tuple(_row(segment.options[i], measured[k], streamed.get(k)) for i, k in zip(kept, keys, strict=True))
         if segment.kind == "fixed":
             fixed.append(BlockRows(segment.name, rows))
             continue
@@ -238,9 +270,40 @@ def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[Blo
     return blocks, fixed
 
 
-def _row(option: Option, figures: OptionProfile) -> OptionRow:
+def _row(option: Option, figures: OptionProfile, streamed: _Streamed | None) -> OptionRow:
     latency = {entry.threads: entry.median_ms for entry in figures.latency}
-    return OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
+    row = OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
+    return row if streamed is None else replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
+
+
+_Streamed = tuple[int, Mapping[int, float]]  # bytes of weights, and milliseconds by thread count
+
+
+def _streamed_options(store: Store, profile: Profile) -> dict[OptionKey, _Streamed]:
+    """What each option of a profile takes streamed; ProfileError if that was not measured of all of them."""
+    found: dict[OptionKey, _Streamed] = {}
+    if (streamed := profile.streamed) is not None:
+        for o in streamed.options:
+            found[o.segment, o.option] = o.weights_bytes, dict(zip(streamed.threads, o.median_ms, strict=True))
+    if without := [o for o in profile.options if (o.segment, o.option) not in found]:
+        raise ProfileError(
+            f"{store.name} may be streamed, but its profile does not say what {without[0].segment}/{without[0].option} "
+            f"takes then; measure again with `legodnn profile {store.path} --streaming`"
+        )
+    return found
+
+
+def _streaming(profile: Profile, segments: Sequence[BlockRows]) -> Streaming:
+    """The levels of streaming: of the sizes of options, at most `_LEVELS`, about as far apart in proportion.
+
+    A plan's memory is rounded up to the next of them.
+    """
+    assert profile.streamed is not None, "which _streamed_options has made sure of"
+    least = least_level(segments)
+    sizes = sorted({o.streamed_bytes for s in segments for o in s.options if o.streamed_bytes >= least})
+    wanted = np.geomspace(max(sizes[0], 1), max(sizes[-1], 1), _LEVELS)
+    levels = sorted({min((size for size in sizes if size >= round(w)), default=sizes[-1]) for w in wanted})
+    return Streaming(profile.streamed.floor_bytes, tuple(levels))
 
 
 def _check_segment(where: str, segment: BlockRows) -> None:
@@ -261,6 +324,30 @@ def _check_segment(where: str, segment: BlockRows) -> None:
             if threads < 1:
                 raise WorkloadError(f"{place}: thread count {threads} is less than 1")
             _check(latency, f"{place}: latency_ms with {threads} threads", least=0, most=_MOST_MS)
+
+
+def _check_streaming(
+    name: str, streaming: Streaming, segments: tuple[BlockRows, ...], thread_counts: tuple[int, ...]
+) -> None:
+    levels = streaming.levels
+    _check(streaming.floor_bytes, f"{name}: floor_bytes", least=0, most=_MOST_BYTES)
+    for level in levels:
+        _check(level, f"{name}: a level of streaming", least=least_level(segments), most=_MOST_BYTES)
+    if not levels or list(levels) != sorted(set(levels)):
+        raise WorkloadError(f"{name}: the levels of streaming must ascend, and there must be one")
+    for segment in segments:
+        for option in segment.options:
+            place = f"{name}/{segment.name}/{option.name}"
+            _check(option.streamed_bytes, f"{place}: streamed_bytes", least=0, most=_MOST_BYTES)
+            if not set(thread_counts) <= set(option.streamed_ms):
+                raise WorkloadError(f"{place} has no streamed latency; measure it with `legodnn profile --streaming`")
+            for latency in option.streamed_ms.values():
+                _check(latency, f"{place}: streamed_ms", least=0, most=_MOST_MS)
+
+
+def least_level(segments: Sequence[BlockRows]) -> int:
+    """Return the bytes of weights without which no composition can be streamed: the most that a segment needs."""
+    return max((min(o.streamed_bytes for o in s.options) for s in segments), default=0)
 
 
 def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:

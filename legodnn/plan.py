@@ -27,9 +27,9 @@ from legodnn.schema import (
     Schema,
     Sum,
     Threads,
-    brief,
     read_document,
     to_json,
+    without_defaults,
 )
 from legodnn.tail import DEFAULT_QUANTILE, percentile
 from legodnn.units import size
@@ -76,7 +76,7 @@ class ModelPlan(Schema):
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return brief(serialised(self), streamed=False)
+        return without_defaults(serialised(self), streamed=False)
 
     @property
     def slack_ms(self) -> float | None:

@@ -31,11 +31,12 @@ from legodnn.schema import (
     Schema,
     Text,
     Threads,
-    brief,
     read_document,
     to_json,
+    without_defaults,
 )
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel
 from legodnn.tail import Tail, last_of_each
 
 PROFILE_VERSION = "legodnn.profile/1"
@@ -164,36 +165,6 @@ class Conditions(Schema):
     warnings: Many[Text] = Field(default=(), max_length=MOST_NOTES)
 
 
-class StreamedOption(Schema):
-    """What an option takes in a streamed model: the memory of its weights while it runs, and the median of its time.
-
-    `median_ms` is by thread count, in the order of `StreamedModel.threads`.
-    """
-
-    segment: Name
-    option: Name
-    weights_bytes: Bytes
-    median_ms: Many[Milliseconds] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
-
-
-class StreamedModel(Schema):
-    """What a model takes that is streamed: run segment by segment, with the weights of one segment in memory at a time.
-
-    `floor_bytes` is what else it holds then.
-    """
-
-    threads: Many[Threads] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
-    floor_bytes: Bytes
-    options: Many[StreamedOption] = Field(min_length=1, max_length=MOST_CONTAINERS)
-
-    @model_validator(mode="after")
-    def _as_many_times(self) -> Self:
-        for option in self.options:
-            if len(option.median_ms) != len(self.threads):
-                raise ValueError(f"{option.segment}/{option.option} has not one time for each thread count")
-        return self
-
-
 class Profile(Schema):
     """The measurements of a store's options on one device. docs/profiler.md describes the fields."""
 
@@ -215,7 +186,7 @@ class Profile(Schema):
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return brief(serialised(self), streamed=None)
+        return without_defaults(serialised(self), streamed=None)
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:

@@ -86,7 +86,7 @@ class Schema(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def brief(document: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+def without_defaults(document: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """Return a document without the fields that have these values: readers that do not know them can read it."""
     return {key: value for key, value in document.items() if key not in defaults or value != defaults[key]}
 

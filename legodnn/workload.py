@@ -67,10 +67,10 @@ from legodnn.schema import (
     Quantile,
     Schema,
     Threads,
-    brief,
     check_extent,
     explain,
     utf8_text,
+    without_defaults,
 )
 from legodnn.toml import read_toml
 from legodnn.units import parse_memory
@@ -162,7 +162,7 @@ class WorkloadModel(_Request):
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return brief(serialised(self), streaming=False)
+        return without_defaults(serialised(self), streaming=False)
 
     @property
     def profile_path(self) -> Path:

@@ -23,7 +23,7 @@ import numpy as np
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.manifest import Option
 from legodnn.processes import run_module
-from legodnn.profile import OptionKey, StreamedModel, StreamedOption
+from legodnn.profile import OptionKey
 from legodnn.profiler.bench import random_inputs
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
@@ -33,6 +33,7 @@ from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.select import executor_kind, warm_up
 from legodnn.schema import to_json
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel, StreamedOption
 
 _RUNS = 4  # of a composition; the first one is weighed, and not timed
 

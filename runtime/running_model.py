@@ -14,10 +14,10 @@ from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.printable import shown
-from legodnn.profile import StreamedModel
 from legodnn.runtime.executors.base import Executor, Runnable
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,10 @@ class RunningModel:
         if not plan.suspended and sorted(plan.options) != blocks:
             raise WorkloadError(f"this plan was not made for the store of {self.name!r}; make one with `legodnn plan`")
         for choice in planned_choices(self.store, plan):
+            if choice.streamed and self._floor is None:
+                raise WorkloadError(
+                    f"the plan streams {self.name!r}, which its workload does not allow; say streaming = true there"
+                )
             if choice.threads not in self._threads:
                 raise WorkloadError(
                     f"the plan runs {self.name!r} with {choice.threads} threads; it was profiled with "

@@ -35,7 +35,7 @@ class ModelChange:
 
         >>> stem, small, large = Choice("stem", "s0", 1), Choice("block1", "s0.5", 1), Choice("block1", "s0", 1)
         >>> ModelChange("vgg16", before=(stem, large), after=(stem, small), growth=-40_000).new
-        (Choice(segment='block1', option='s0.5', threads=1),)
+        (Choice(segment='block1', option='s0.5', threads=1, streamed=False),)
     """
 
     model: str

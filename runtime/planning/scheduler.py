@@ -17,14 +17,12 @@ one option x_mb:
 
     A model that may be streamed can also run with the weights of one segment at a time in memory, s(x_mb) bytes. It
     then has the latencies of that, and takes a floor and one of a few levels, where s(x_mb) <= level in all segments.
-    It counts as a millionth less accurate, so that it is not chosen where it buys nothing.
 
     A best-effort model may be suspended: it then has no memory, latency, compute or accuracy. S exceeds all accuracy in
     play, so as few models as possible are suspended; the rest of the objective decides which ones.
 
     charge = sum over the blocks whose option changes, of  per_mb x megabytes of its file + per_ms x milliseconds to
-    load it.  A model that was not running, whose thread count changes, or that begins or ends to be streamed, loads all
-    its segments.
+    load it.  A model that did not run, or not so (with other threads, or streamed or not), loads all segments.
 
 A link may be any function that does not increase. Within a model, less loss is therefore never worse, so only its
 Pareto frontier of (memory, latency, loss) matters (`solver.frontier`). The frontier depends on no limit and is built
@@ -298,10 +296,9 @@ def _model_plan(
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
     latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.mode]
-    threads = threads_of(composition.mode)
-    unknown = stretch(table.tails, threads, quantile) is None
+    unknown = stretch(table.tails, threads := threads_of(composition.mode), quantile) is None
     at_quantile_ms = latency_ms if factor is ONE else _milliseconds(composition.latency, slowdown * factor)
-    rate = (table.rate_hz or 0.0) * float(slowdown)
+    rate = (table.rate_hz or 0.0) * float(slowdown) * threads
     return ModelPlan(
         name=table.name,
         threads=threads,
@@ -314,7 +311,7 @@ def _model_plan(
         quantile=quantile,
         quantile_ms=None if unknown else at_quantile_ms,
         memory_bytes=composition.memory,
-        cores=math.ceil(composition.latency * (rate * threads)) / NANO,
+        cores=math.ceil(composition.latency * rate) / NANO,
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from legodnn.manifest import Link
 from legodnn.plan import ModelPlan, Plan
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming, least_level
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
+from legodnn.runtime.planning.option_rows import least_level
 from legodnn.runtime.planning.solver.compiled_model import STREAMED_LESS
 from legodnn.workload import Budget, SwitchCharge
 

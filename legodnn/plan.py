@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import WorkloadError
@@ -29,6 +29,7 @@ from legodnn.schema import (
     Threads,
     read_document,
     to_json,
+    without_defaults,
 )
 from legodnn.tail import DEFAULT_QUANTILE, percentile
 from legodnn.units import size
@@ -45,6 +46,7 @@ class ModelPlan(Schema):
         suspended: whether there is no room for this model, which the workload does not call critical. It is not loaded
             then, has no options, and all its figures are 0.
         threads: the number of threads that every segment runs with.
+        streamed: whether the weights of one segment at a time are in memory, see `legodnn.workload.WorkloadModel`.
         options: the name of the option of each block by the block's name, in topological order.
         accuracy: the predicted metric.
         accuracy_error: nine in ten such predictions are within this error, by the store's cross-validation. Where the
@@ -61,6 +63,7 @@ class ModelPlan(Schema):
     name: Name
     suspended: bool = False
     threads: Threads = 1
+    streamed: bool = False
     options: dict[Name, Name] = Field(default_factory=dict, max_length=MOST_SEGMENTS)
     accuracy: MetricValue = 0.0
     accuracy_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
@@ -70,6 +73,10 @@ class ModelPlan(Schema):
     quantile_ms: Sum | None = None
     memory_bytes: Memory = 0
     cores: Sum = 0.0
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(serialised(self), streamed=False)
 
     @property
     def slack_ms(self) -> float | None:
@@ -86,7 +93,7 @@ class ModelPlan(Schema):
         tail = "" if self.quantile_ms is None else f" ({percentile(self.quantile)} {self.quantile_ms:.3g} ms)"
         return (
             f"{self.name}: accuracy {self.accuracy:.4g} ± {self.accuracy_error:.2g}, {self.latency_ms:.3g} ms{tail}"
-            f"{threads}, {size(self.memory_bytes)}: {options or 'no blocks'}"
+            f"{threads}, {size(self.memory_bytes)}{' (streamed)' * self.streamed}: {options or 'no blocks'}"
         )
 
 

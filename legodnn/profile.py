@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from typing_extensions import Self
 
 from legodnn.errors import ProfileError
@@ -33,8 +33,10 @@ from legodnn.schema import (
     Threads,
     read_document,
     to_json,
+    without_defaults,
 )
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel
 from legodnn.tail import Tail, last_of_each
 
 PROFILE_VERSION = "legodnn.profile/1"
@@ -180,6 +182,11 @@ class Profile(Schema):
     tail: Many[Tail] = Field(default=(), max_length=MOST_CONTAINERS)
     energy: Energy | None = None
     conditions: Conditions | None = None
+    streamed: StreamedModel | None = None
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(serialised(self), streamed=None)
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:
@@ -240,9 +247,9 @@ class Profile(Schema):
 def merge(profiles: Sequence[Profile]) -> Profile:
     """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where several measured the same, the last of them counts, as it does for energy and conditions. Plans can use a
-    thread count only if all options were measured with it. So that no thread count is lost, an option that one of the
-    profiles skips is kept only if the others measured it with every thread count that all other options have.
+    Where several measured the same, the last of them counts, as it does for energy, streaming and conditions. Plans can
+    use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
+    the profiles skips is kept only if the others measured it with every thread count that all other options have.
 
     Raises:
         ProfileError: there is no profile, or they are of different stores or devices.
@@ -280,6 +287,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "tail": last_of_each(t for p in profiles for t in p.tail),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
+            "streamed": next((p.streamed for p in reversed(profiles) if p.streamed), None),
         }
     )
 

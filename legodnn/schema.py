@@ -86,6 +86,11 @@ class Schema(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def without_defaults(document: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """Return a document without the fields that have these values: readers that do not know them can read it."""
+    return {key: value for key, value in document.items() if key not in defaults or value != defaults[key]}
+
+
 SchemaT = TypeVar("SchemaT", bound=Schema)
 
 _SHOWN = 3  # problems that a message names; the others are counted

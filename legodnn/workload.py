@@ -21,6 +21,7 @@ worth, and how often it is called. It is written as TOML:
     store = "stores/scenes"
     rate_hz = 1
     critical = false            # may be suspended when not everything fits
+    streaming = true            # may run with the weights of one segment in memory at a time
 
     [switch_charge]
     per_mb = 0.0001
@@ -34,7 +35,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    Field,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
@@ -62,6 +70,7 @@ from legodnn.schema import (
     check_extent,
     explain,
     utf8_text,
+    without_defaults,
 )
 from legodnn.toml import read_toml
 from legodnn.units import parse_memory
@@ -135,6 +144,8 @@ class WorkloadModel(_Request):
         min_accuracy: the least predicted accuracy; None for no limit.
         critical: False if the model may be suspended when not everything fits.
         threads: the number of threads; None lets the scheduler choose among those that were profiled.
+        streaming: whether the model may be streamed: run segment by segment, with the weights of one segment in memory
+            at a time. That takes less memory and more time, which `legodnn profile --streaming` measures.
     """
 
     name: Name
@@ -147,6 +158,11 @@ class WorkloadModel(_Request):
     min_accuracy: MetricValue | None = None
     critical: bool = True
     threads: Threads | None = None
+    streaming: bool = False
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(serialised(self), streaming=False)
 
     @property
     def profile_path(self) -> Path:

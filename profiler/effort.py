@@ -21,6 +21,7 @@ class Effort:
             as a fraction of the median.
         processes: number of fresh processes in which memory is measured.
         plans: number of random compositions on which predicted latency is validated; 0 for no validation.
+        streaming: whether it is measured what the model takes streamed (see `legodnn.workload.WorkloadModel`).
         dominated: whether options are measured that the store marks as dominated (another option is at most as large
             and as slow and, averaged over its neighbours, at least as accurate). Plans lose little or nothing without.
 
@@ -34,6 +35,7 @@ class Effort:
     processes: int = 3
     plans: int = 20
     dominated: bool = True
+    streaming: bool = False
 
     def __post_init__(self) -> None:
         counts = self.threads

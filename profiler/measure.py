@@ -21,6 +21,7 @@ from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import Meter
 from legodnn.profiler.packing import measure_packing
 from legodnn.profiler.profiling_state import ProfilingState
+from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
@@ -31,6 +32,7 @@ log = logging.getLogger("legodnn.profiler")
 
 _STATE_FORMAT = 5
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
+_STREAMED_SHARE = 0.25  # of the same seconds, for all thread counts together
 _SKIPPED_BECAUSE = "dominated by another option, as the store says"
 
 
@@ -77,6 +79,12 @@ def profile_store(
             measure_energy(bench, meter, state.stage(f"energy by {meter.name}"), progress) if meter else ({}, None)
         )
 
+    seconds = _STREAMED_SHARE * effort.seconds
+    streamed = (
+        measure_streaming(store, effort.threads, seconds, skipped, state.stage("streaming"), progress)
+        if effort.streaming
+        else None
+    )
     found = conditions(before, after, busy)
     for warning in found.warnings:
         log.warning("%s", warning)
@@ -93,6 +101,7 @@ def profile_store(
         tail=tails,
         energy=energy,
         conditions=found,
+        streamed=streamed,
     )
 
 

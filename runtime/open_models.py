@@ -40,11 +40,14 @@ def open_measured_stores(workload: Workload, executor: str | None) -> MeasuredSt
     return opened
 
 
-def open_models(measured: MeasuredStores, executor: str | None, isolated: bool) -> dict[str, RunningModel]:
+def open_models(
+    workload: Workload, measured: MeasuredStores, executor: str | None, isolated: bool
+) -> dict[str, RunningModel]:
     """Open an executor for every model; none of them runs anything yet. If one cannot be opened, all are closed.
 
     Args:
-        measured: stores and profiles by the models' names.
+        workload: the models.
+        measured: their stores and profiles by name.
         executor: as for `executor_kind`.
         isolated: whether each model is to run in a process of its own.
 
@@ -53,10 +56,18 @@ def open_models(measured: MeasuredStores, executor: str | None, isolated: bool) 
     """
     models = {}
     with ExitStack() as opened:
-        for name, (store, profile) in measured.items():
+        for entry in workload.models:
+            name, (store, profile) = entry.name, measured[entry.name]
             sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
             threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
-            models[name] = RunningModel(name, store, sizes, _open_executor(store, executor, isolated), threads)
+            models[name] = RunningModel(
+                name,
+                store,
+                sizes,
+                _open_executor(store, executor, isolated),
+                threads,
+                profile.streamed if entry.streaming else None,
+            )
             opened.callback(models[name].close)
         opened.pop_all()
     return models

@@ -17,6 +17,7 @@ from legodnn.printable import shown
 from legodnn.runtime.executors.base import Executor, Runnable
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ class RunningModel:
         sizes: Mapping[tuple[str, str], int],
         executor: Executor,
         threads: Collection[int] = (1,),
+        streamed: StreamedModel | None = None,
     ) -> None:
         """Make a model that runs nothing yet.
 
@@ -62,9 +64,12 @@ class RunningModel:
             sizes: measured memory in bytes of each (segment, option).
             executor: an executor of that store; it is closed when the model is closed.
             threads: the thread counts that the options were measured with.
+            streamed: what was measured of the model when it is streamed; None if it may not be.
         """
         self.name, self.store, self.executor = name, store, executor
         self._sizes, self._threads = sizes, threads
+        self._floor = None if streamed is None else streamed.floor_bytes
+        self._weights = {(o.segment, o.option): o.weights_bytes for o in streamed.options} if streamed else {}
         self._closed = False
         self._lock = threading.Lock()
         self._running: tuple[Runnable, Choices, ModelPlan] | None = None
@@ -77,6 +82,8 @@ class RunningModel:
 
     def bytes(self, choices: Choices) -> int:
         """Return the memory in bytes that choices take together, as it was measured."""
+        if choices and choices[0].streamed:
+            return (self._floor or 0) + max(self._weights[c.segment, c.option] for c in choices)
         return sum(self._sizes[c.segment, c.option] for c in choices)
 
     def check(self, plan: ModelPlan) -> None:
@@ -85,6 +92,10 @@ class RunningModel:
         if not plan.suspended and sorted(plan.options) != blocks:
             raise WorkloadError(f"this plan was not made for the store of {self.name!r}; make one with `legodnn plan`")
         for choice in planned_choices(self.store, plan):
+            if choice.streamed and self._floor is None:
+                raise WorkloadError(
+                    f"the plan streams {self.name!r}, which its workload does not allow; say streaming = true there"
+                )
             if choice.threads not in self._threads:
                 raise WorkloadError(
                     f"the plan runs {self.name!r} with {choice.threads} threads; it was profiled with "

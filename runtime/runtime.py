@@ -95,7 +95,7 @@ class Runtime:
         self._tail: Mapping[str, float] = {}
         self.on_inference: Callable[[ModelPlan, float], None] | None = None
         self.last_switch: Switch = Switch({}, 0.0, 0.0)
-        self._models = open_models(measured, executor, isolated)
+        self._models = open_models(workload, measured, executor, isolated)
         try:
             self._go_to(self.scheduler.plan(budget), time.perf_counter())
         except BaseException:

@@ -35,7 +35,7 @@ class ModelChange:
 
         >>> stem, small, large = Choice("stem", "s0", 1), Choice("block1", "s0.5", 1), Choice("block1", "s0", 1)
         >>> ModelChange("vgg16", before=(stem, large), after=(stem, small), growth=-40_000).new
-        (Choice(segment='block1', option='s0.5', threads=1),)
+        (Choice(segment='block1', option='s0.5', threads=1, streamed=False),)
     """
 
     model: str
@@ -77,7 +77,7 @@ def planned_choices(store: Store, plan: ModelPlan) -> Choices:
 
     if plan.suspended:
         return ()
-    return tuple(Choice(s.name, option(s), plan.threads) for s in store.manifest.segments)
+    return tuple(Choice(s.name, option(s), plan.threads, plan.streamed) for s in store.manifest.segments)
 
 
 def in_order(changes: Iterable[ModelChange], used: int, limit: int | None) -> list[ModelChange]:

@@ -69,6 +69,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         help="take less than half a minute for 50 options, and leave out those that are dominated",
     )
     parser.add_argument(
+        "--streaming",
+        action="store_true",
+        default=None,
+        help="also measure what models take that run with the weights of one segment in memory at a time, which a "
+        "workload's `streaming = true` lets plans choose",
+    )
+    parser.add_argument(
         "--energy",
         metavar="METER",
         help="also measure energy: rapl, pmic (Raspberry Pi 5), battery, csv:FILE of an external meter (unix "
@@ -158,7 +165,9 @@ def _next_step(stores: Sequence[Store], profiles: Sequence[Profile]) -> str:
 def _effort(args: argparse.Namespace) -> Effort:
     from legodnn.profiler import QUICK, Effort
 
-    given = {name: value for name in ("seconds", "precision") if (value := getattr(args, name)) is not None}
+    given = {
+        name: value for name in ("seconds", "precision", "streaming") if (value := getattr(args, name)) is not None
+    }
     try:
         return replace(QUICK if args.quick else Effort(), threads=tuple(args.threads or (1,)), **given)
     except ConfigError as e:  # its message begins with the name of the attribute, which is also the flag's
@@ -191,7 +200,7 @@ def _check_plot(path: Path) -> None:
 def _merge(args: argparse.Namespace) -> int:
     if not args.out:
         raise ProfileError("--merge needs --out, the file to write")
-    measuring = ("threads", "seconds", "precision", "quick", "energy", "plot")
+    measuring = ("threads", "seconds", "precision", "quick", "streaming", "energy", "plot")
     if given := [f"--{name}" for name in measuring if getattr(args, name) is not None]:
         raise ProfileError(
             f"--merge measures nothing; leave out {', '.join(given)}, or measure a STORE without --merge"
@@ -256,6 +265,11 @@ def profile_summary(profile: Profile) -> str:
         )
     if not profile.tail:
         lines.append("no tail is known: limits of latency can only be about medians (--quantile 0.5)")
+    if (streamed := profile.streamed) is not None:
+        most = max(o.weights_bytes for o in streamed.options)
+        lines.append(
+            f"streamed it takes {size(streamed.floor_bytes)} and the weights of a segment, {size(most)} at most"
+        )
     for other in profile.contention:
         lines.append(f"beside {other.model} it takes {other.slowdown:.2f} times as long")
     if profile.energy:

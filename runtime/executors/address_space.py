@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import resource
+from pathlib import Path
 
 from legodnn.errors import ExecutionError
 from legodnn.units import size
@@ -58,6 +60,20 @@ def map_again(address: int, size: int, place: int) -> None:
 def drop_pages(address: int, size: int) -> None:
     """Give back the pages of files that have been read. Reading them again takes them from the page cache."""
     _C.madvise(address, size, mmap.MADV_DONTNEED)
+
+
+def mappings_of(fd: int) -> set[tuple[int, int]]:
+    """Return where an open file is mapped in this process: address and size in bytes of each mapping."""
+    status = os.fstat(fd)
+    device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    found = set()
+    with Path("/proc/self/maps").open() as maps:
+        for line in maps:
+            addresses, _, _, of_device, inode = line.split(maxsplit=5)[:5]
+            if int(inode) == status.st_ino and of_device == device:
+                start, end = (int(address, 16) for address in addresses.split("-"))
+                found.add((start, end - start))
+    return found
 
 
 def unmap(address: int, size: int) -> None:

@@ -25,11 +25,12 @@ log = logging.getLogger("legodnn.runtime")
 
 @dataclass(frozen=True)
 class Choice:
-    """The option that one segment is to run, and with how many threads."""
+    """The option that one segment is to run, with how many threads, and whether its weights are in memory only then."""
 
     segment: str
     option: str
     threads: int
+    streamed: bool = False
 
 
 class Runnable(Protocol):
@@ -141,6 +142,8 @@ def check_choices(store: Store, choices: Sequence[Choice]) -> None:
         raise WorkloadError(
             f"all segments of {store.name!r} run on one number of threads, 1 to {MOST_THREADS}; got {counts}"
         )
+    if len({c.streamed for c in choices}) > 1:
+        raise WorkloadError(f"either all segments of {store.name!r} are streamed, or none is")
 
 
 def covering_compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:

@@ -8,15 +8,17 @@ the models of other compositions, and with them goes all that their options took
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import ExecutionError
 from legodnn.lifetime import Lifetime
 from legodnn.runtime.device.memory import release_freed_memory
-from legodnn.runtime.executors import linked_model, litert_capi, tensor_pool
+from legodnn.runtime.executors import address_space, linked_model, litert_capi, tensor_pool
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
 from legodnn.runtime.executors.linked_front import Front
 from legodnn.runtime.executors.weight_cache import open_packed
@@ -52,6 +54,7 @@ class CApiExecutor:
         )
         self._ends = _Tensors()  # the inputs and outputs of joined models
         self._separate: dict[frozenset[Choice], litert_capi.CApiModel] = {}
+        self._streamed: dict[frozenset[Choice], Callable[[], None]] = {}  # what gives back the weights of these
         self._pool = _Tensors()  # these and all tensors between segments
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
@@ -63,6 +66,8 @@ class CApiExecutor:
         """Compose a model that runs in one step (see `Executor.compose`). It is closed when nothing refers to it."""
         self._life.check()
         check_choices(self._store, choices)
+        if choices[0].streamed:
+            return self.compose_steps(dict(zip(choices, self.streamed_steps(choices), strict=True)))
         numbers, manifest = [self._number(c) for c in choices], self._store.manifest
         model = self._joined.get(choices)
         if model is None:
@@ -93,6 +98,18 @@ class CApiExecutor:
             inputs, outputs = self._pool.of(segment.inputs), self._pool.of(segment.outputs)
             steps[wanted[number]] = self._separate[key].call(signature, inputs, outputs)
         return steps
+
+    def streamed_steps(self, choices: tuple[Choice, ...]) -> list[StreamedStep]:
+        """Load a composition whose weights are in memory only while they are used; return what runs each segment."""
+        key, before = frozenset(choices), address_space.mappings_of(self._packed.weights)
+        runs = self.load(choices)
+        if key not in self._streamed:
+            mapped = address_space.mappings_of(self._packed.weights) - before
+            content = self._separate[key].content
+            assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
+            self._streamed[key] = functools.partial(_drop, content, tuple(mapped))
+            self._streamed[key]()  # compiling reads some weights
+        return [StreamedStep(runs[choice], self._streamed[key]) for choice in choices]
 
     def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:
         """Compose a model of loaded choices, one for each segment in topological order, that run one after another.
@@ -134,6 +151,7 @@ class CApiExecutor:
             if model := self._joined.pop(joined, None):
                 model.close()
         for separate in [c for c in self._separate if not c <= kept]:
+            self._streamed.pop(separate, None)
             self._separate.pop(separate).close()
         self._drop_tensors()
         release_freed_memory()  # also that of models that nothing referred to any more
@@ -158,8 +176,33 @@ class CApiExecutor:
             model.close()
         self._joined.clear()
         self._separate.clear()
+        self._streamed.clear()
         self._drop_tensors()
         self._opened.close()
+
+
+@dataclass(frozen=True)
+class StreamedStep:
+    """Runs one segment of a streamed model, and gives back its weights, which the kernel brings in again when needed.
+
+    Attributes:
+        run: runs the segment.
+        drop: gives back all weights of the model that have been read.
+    """
+
+    run: Callable[[], None]
+    drop: Callable[[], None]
+
+    def __call__(self) -> None:
+        """Do both."""
+        self.run()
+        self.drop()
+
+
+def _drop(files: linked_model.MappedModel, packed: tuple[tuple[int, int], ...]) -> None:
+    for address, size in packed:
+        address_space.drop_pages(address, size)
+    files.drop_files()
 
 
 class _Tensors:

@@ -229,6 +229,7 @@ class CApiModel:
         self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
     ) -> None:
         library = _library()
+        self.content = content
         address_space.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):

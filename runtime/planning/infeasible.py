@@ -133,18 +133,18 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model = instance.models[key.model]
     if key.kind == "latency":
-        return _at_least(min(_needed_with(instance, limits, key, n) for n in model.table.thread_counts))
+        return _at_least(min(_needed_with(instance, limits, key, mode) for mode in model.rows))
     levels = np.unique(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
 
-def _needed_with(instance: Instance, limits: Limits, key: _Key, threads: int) -> Fraction:
-    """The least limit of latency, of those that compositions with one thread count just hold, at which a plan exists.
+def _needed_with(instance: Instance, limits: Limits, key: _Key, mode: int) -> Fraction:
+    """The least limit of latency, of those that compositions in one mode just hold, at which a plan exists.
 
     It is greater than any limit if there is none.
     """
-    frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, threads)
-    latencies = np.unique(frontier.latency[frontier.threads == threads])
+    frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, mode)
+    latencies = np.unique(frontier.latency[frontier.mode == mode])
 
     def scaled(i: int) -> Fraction:
         return Fraction(int(latencies[i]), NS_PER_MS) * factor

@@ -10,56 +10,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from legodnn.errors import WorkloadError
-from legodnn.manifest import Link, Option, interaction_problem
+from legodnn.manifest import Link, interaction_problem
 from legodnn.printable import shown
-from legodnn.profile import OptionProfile, Profile
+from legodnn.profile import Profile
+from legodnn.runtime.planning.option_rows import (
+    BlockRows,
+    OptionRow,
+    Streaming,
+    least_level,
+    measured_segments,
+    streaming_levels,
+)
 from legodnn.runtime.planning.tails import ANY_MODEL, Tails, tails_of
 from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
 from legodnn.store import Store
 from legodnn.workload import WorkloadModel
+
+__all__ = ["BlockRows", "ModelTable", "OptionRow", "Streaming"]
 
 # The greatest figures that are accepted: far beyond any device, and small enough for exact sums in 64-bit integers.
 _MOST_BYTES = 1 << 48
 _MOST_MS = 1e9
 # The link for which accuracy is 1 - loss, between 0 and 1.
 IDENTITY = Link(x=(0.0, 1.0), y=(1.0, 0.0))
-
-
-@dataclass(frozen=True)
-class OptionRow:
-    """One option of one segment.
-
-    Attributes:
-        name: as in the store.
-        memory_bytes: the memory that it adds to the process.
-        latency_ms: median latency by thread count.
-        loss: what it adds by itself to the sum that the link turns into accuracy; may be negative.
-        bytes: the size of its file, for the switch charge.
-        load_ms: the time to load it, for the switch charge.
-    """
-
-    name: str
-    memory_bytes: int
-    latency_ms: Mapping[int, float]
-    loss: float = 0.0
-    bytes: int = 0
-    load_ms: float = 0.0
-
-
-@dataclass(frozen=True)
-class BlockRows:
-    """A segment and its options: several for a block, one for a fixed segment.
-
-    Attributes:
-        name: as in the store.
-        options: at least one.
-        interaction: the loss that each option adds beyond its own, depending on the option of the block before (rows:
-            options of that block, columns: options of this one); empty if unknown, and for the first block.
-    """
-
-    name: str
-    options: tuple[OptionRow, ...]
-    interaction: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,7 @@ class ModelTable:
         overhead_ms: by thread count, the latency of a composition beyond that of its segments; 0 where not given.
         slowdown: how many times slower than profiled the model is expected to run, unless a plan is told otherwise.
         tails: how much longer than the median its slowest inferences take. Empty: no longer. None: that is not known.
+        streaming: what the model takes streamed; None if it may not be.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
 
@@ -92,6 +66,7 @@ class ModelTable:
     overhead_ms: Mapping[int, float] = field(default_factory=dict)
     slowdown: float = 1.0
     tails: Tails | None = field(default_factory=dict)
+    streaming: Streaming | None = None
     weight: float = 1.0
     rate_hz: float | None = None
     latency_ms: float | None = None
@@ -137,6 +112,8 @@ class ModelTable:
         if self.min_accuracy is not None:
             _check(self.min_accuracy, f"{self.name}: min_accuracy")
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
+        if self.streaming is not None:
+            _check_streaming(self.name, self.streaming, segments, self.thread_counts)
 
     def _thread_counts(self, segments: tuple[BlockRows, ...]) -> tuple[int, ...]:
         measured = [set(o.latency_ms) for s in segments for o in s.options]
@@ -167,6 +144,7 @@ class ModelTable:
         min_accuracy: float | None = None,
         critical: bool = True,
         threads: int | None = None,
+        streaming: bool = False,
     ) -> ModelTable:
         """Return the table of a store, as a device profiled it. Its tail is that of a model which runs after others.
 
@@ -174,7 +152,7 @@ class ModelTable:
             store: the store.
             profile: its profile on the device.
             name: the model's name; None for the store's.
-            weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see
+            weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads, streaming: see
                 `legodnn.workload.WorkloadModel`.
 
         Raises:
@@ -182,7 +160,7 @@ class ModelTable:
             WorkloadError: a figure makes no sense.
         """
         profile.check_store(store)
-        blocks, fixed = _segments(store, profile)
+        blocks, fixed = measured_segments(store, profile, streaming)
         accuracy = store.manifest.accuracy
         return cls(
             name=name or store.name,
@@ -192,6 +170,7 @@ class ModelTable:
             accuracy_error=accuracy.plan_error if accuracy.plan_samples else accuracy.error,
             overhead_ms=profile.overhead_ms,
             tails=tails_of(profile, companions=(ANY_MODEL,)),
+            streaming=streaming_levels(profile, (*blocks, *fixed)) if streaming else None,
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,
@@ -215,32 +194,8 @@ class ModelTable:
             min_accuracy=model.min_accuracy,
             critical=model.critical,
             threads=model.threads,
+            streaming=model.streaming,
         )
-
-
-def _segments(store: Store, profile: Profile) -> tuple[list[BlockRows], list[BlockRows]]:
-    """The blocks and the fixed segments of a store, without the options that the profile skipped.
-
-    `Profile.check_store` has made sure that only options that may be skipped are.
-    """
-    measured = {(o.segment, o.option): o for o in profile.options}
-    blocks, fixed = [], []
-    before: list[int] = []
-    for segment in store.manifest.segments:
-        kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
-        rows = tuple(_row(segment.options[i], measured[segment.name, segment.options[i].name]) for i in kept)
-        if segment.kind == "fixed":
-            fixed.append(BlockRows(segment.name, rows))
-            continue
-        interaction = tuple(tuple(segment.interaction[j][i] for i in kept) for j in before if segment.interaction)
-        blocks.append(BlockRows(segment.name, rows, interaction))
-        before = kept
-    return blocks, fixed
-
-
-def _row(option: Option, figures: OptionProfile) -> OptionRow:
-    latency = {entry.threads: entry.median_ms for entry in figures.latency}
-    return OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
 
 
 def _check_segment(where: str, segment: BlockRows) -> None:
@@ -261,6 +216,25 @@ def _check_segment(where: str, segment: BlockRows) -> None:
             if threads < 1:
                 raise WorkloadError(f"{place}: thread count {threads} is less than 1")
             _check(latency, f"{place}: latency_ms with {threads} threads", least=0, most=_MOST_MS)
+
+
+def _check_streaming(
+    name: str, streaming: Streaming, segments: tuple[BlockRows, ...], thread_counts: tuple[int, ...]
+) -> None:
+    levels = streaming.levels
+    _check(streaming.floor_bytes, f"{name}: floor_bytes", least=0, most=_MOST_BYTES)
+    for level in levels:
+        _check(level, f"{name}: a level of streaming", least=least_level(segments), most=_MOST_BYTES)
+    if not levels or list(levels) != sorted(set(levels)):
+        raise WorkloadError(f"{name}: the levels of streaming must ascend, and there must be one")
+    for segment in segments:
+        for option in segment.options:
+            place = f"{name}/{segment.name}/{option.name}"
+            _check(option.streamed_bytes, f"{place}: streamed_bytes", least=0, most=_MOST_BYTES)
+            if not set(thread_counts) <= set(option.streamed_ms):
+                raise WorkloadError(f"{place} has no streamed latency; measure it with `legodnn profile --streaming`")
+            for latency in option.streamed_ms.values():
+                _check(latency, f"{place}: streamed_ms", least=0, most=_MOST_MS)
 
 
 def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:

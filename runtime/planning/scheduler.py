@@ -15,11 +15,14 @@ one option x_mb:
                 sum_m rate_m x n_m x t_m     <= cores               compute, in CPU cores
                 a_m                          >= least accuracy_m
 
+    A model that may be streamed can also run with the weights of one segment at a time in memory, s(x_mb) bytes. It
+    then has the latencies of that, and takes a floor and one of a few levels, where s(x_mb) <= level in all segments.
+
     A best-effort model may be suspended: it then has no memory, latency, compute or accuracy. S exceeds all accuracy in
     play, so as few models as possible are suspended; the rest of the objective decides which ones.
 
     charge = sum over the blocks whose option changes, of  per_mb x megabytes of its file + per_ms x milliseconds to
-    load it.  A model that was not running, or whose thread count changes, loads all its segments.
+    load it.  A model that did not run, or not so (with other threads, or streamed or not), loads all segments.
 
 A link may be any function that does not increase. Within a model, less loss is therefore never worse, so only its
 Pareto frontier of (memory, latency, loss) matters (`solver.frontier`). The frontier depends on no limit and is built
@@ -49,6 +52,7 @@ from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledMo
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
+from legodnn.runtime.planning.solver.modes import level_of, loaded_in, threads_of
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
@@ -203,17 +207,18 @@ class Scheduler:
         )
 
     def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction], ...]:
-        """By model and thread count, how many times its latency has to be within its limit; 1 if unknown."""
+        """By model and mode, how many times its latency has to be within its limit; 1 if unknown."""
         self._check_factors(tail, "tail")
         found = []
         for m, (table, limit, quantile) in enumerate(zip(self.tables, limits.latency, limits.quantile, strict=True)):
             known = self._known_stretches.get((m, quantile))
             if known is None:
-                each = ((n, stretch(table.tails, n, quantile)) for n in table.thread_counts)
-                known = {n: None if x is None else ONE if x == 1 else Fraction(x) for n, x in each}
+                each = {n: stretch(table.tails, n, quantile) for n in table.thread_counts}
+                exact = {n: None if x is None else ONE if x == 1 else Fraction(x) for n, x in each.items()}
+                known = {mode: exact[threads_of(mode)] for mode in self._models[m].rows}
                 self._known_stretches[m, quantile] = known
             if limit is not None and (unknown := next((n for n, x in known.items() if x is None), None)):
-                raise unknown_tail(table.name, table.tails, unknown, quantile)
+                raise unknown_tail(table.name, table.tails, threads_of(unknown), quantile)
             factors = {n: ONE if x is None else x for n, x in known.items()}
             if table.name in tail:
                 factors = {n: x * Fraction(float(tail[table.name])) for n, x in factors.items()}
@@ -268,7 +273,7 @@ class Scheduler:
         if then is None:
             return 0.0
         table = self.tables[i]
-        reload = now is None or now.threads != then.threads
+        reload = now is None or loaded_in(now.mode) != loaded_in(then.mode)
         loaded = [f.options[0] for f in table.fixed if reload]
         loaded += [
             block.options[o]
@@ -290,13 +295,14 @@ def _model_plan(
     limit_ms = None if limit is None else float(limit)
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
-    latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.threads]
-    unknown = stretch(table.tails, composition.threads, quantile) is None
+    latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.mode]
+    unknown = stretch(table.tails, threads := threads_of(composition.mode), quantile) is None
     at_quantile_ms = latency_ms if factor is ONE else _milliseconds(composition.latency, slowdown * factor)
-    rate = (table.rate_hz or 0.0) * float(slowdown)
+    rate = (table.rate_hz or 0.0) * float(slowdown) * threads
     return ModelPlan(
         name=table.name,
-        threads=composition.threads,
+        threads=threads,
+        streamed=level_of(composition.mode) is not None,
         options={b.name: b.options[o].name for b, o in zip(table.blocks, composition.choice, strict=True)},
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,
@@ -305,7 +311,7 @@ def _model_plan(
         quantile=quantile,
         quantile_ms=None if unknown else at_quantile_ms,
         memory_bytes=composition.memory,
-        cores=math.ceil(composition.latency * (rate * composition.threads)) / NANO,
+        cores=math.ceil(composition.latency * rate) / NANO,
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from legodnn.runtime.tflite.detection_options import COUNTS as DETECTION_COUNTS
-from legodnn.runtime.tflite.detection_options import FACTORS, MOST_DETECTIONS, output_shapes
+from legodnn.runtime.tflite.detection_options import DETECTION_COUNTS, FACTORS, MOST_DETECTIONS, output_shapes
 from legodnn.runtime.tflite.operators import ANY, COUNTS, FLOAT, OperatorCall, OperatorRule, Result, broadcast
 
 

@@ -45,8 +45,8 @@ def elementwise(types: tuple[str, ...], most: int = 4, result: str = "") -> Oper
     return rule
 
 
-def divided(types: tuple[str, ...], most: int = 4) -> OperatorRule:
-    """Make the rule for a division; whole numbers are divided by constants alone.
+def quotient(types: tuple[str, ...], most: int = 4) -> OperatorRule:
+    """Make the rule for a division; whole numbers are quotient by constants alone.
 
     A division by zero would end the process, and so would that of the least number by -1.
     """

@@ -13,7 +13,7 @@ from legodnn.runtime.tflite.flexbuffer import Numbers, read_flexbuffer, write_fl
 CUSTOM = 32  # the number of custom operators in the format
 DETECTION = b"TFLite_Detection_PostProcess"
 
-COUNTS = ("max_detections", "max_classes_per_detection", "num_classes")
+DETECTION_COUNTS = ("max_detections", "max_classes_per_detection", "num_classes")
 FACTORS = ("y_scale", "x_scale", "h_scale", "w_scale")
 MOST_DETECTIONS, _LARGEST_FACTOR = 1 << 15, 1e30
 _THRESHOLDS = ("nms_score_threshold", "nms_iou_threshold")
@@ -27,7 +27,7 @@ def read_detection_options(content: bytes) -> dict[str, int | float]:
         Damaged: they are no such options.
     """
     found = read_flexbuffer(content)
-    floats, counts = {*FACTORS, *_THRESHOLDS}, {*COUNTS, *_DEFAULTS}
+    floats, counts = {*FACTORS, *_THRESHOLDS}, {*DETECTION_COUNTS, *_DEFAULTS}
     if missing := sorted((floats | counts) - set(_DEFAULTS) - set(found)):
         raise Damaged(f"its detection operator has no {missing[0]}")
     whole = {**_DEFAULTS, **found}

@@ -60,12 +60,12 @@ def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
 def on_frontier(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where compute is shared as well."""
     model, slowdown, f = instance.models[m], instance.slowdown[m], instance.models[m].frontier
-    fits = f.latency <= latency_limits(instance, limits, m, f.threads)
+    fits = f.latency <= latency_limits(instance, limits, m, f.mode)
     least = limits.accuracy[m]
     if least is not None:
         fits &= f.accuracy >= least
     points = np.flatnonzero(fits)
-    cores = model.cores(f.latency[points], f.threads[points], slowdown)
+    cores = model.cores(f.latency[points], f.mode[points], slowdown)
     found = Candidates(model.value[points], f.memory[points], cores, points, f)
     return with_present(instance, limits, m, found)
 
@@ -78,9 +78,9 @@ def with_present(instance: Instance, limits: Limits, m: int, found: Candidates) 
         found = _insert(found, 0, stays - model.scale.suspension, 0, 0, _SUSPENDED)
     if now is None or not is_within(now, instance, limits, m):
         return found
-    value = int(model.values(np.array([now.accuracy]))[0]) + 1
+    value = int(model.values(np.array([now.accuracy]), np.array([now.mode]))[0]) + 1
     at = int(found.memory.searchsorted(now.memory, side="right"))
-    cores = int(model.cores(np.array([now.latency]), np.array([now.threads]), instance.slowdown[m])[0])
+    cores = int(model.cores(np.array([now.latency]), np.array([now.mode]), instance.slowdown[m])[0])
     return _insert(found, at, value, now.memory, cores, _RUNNING)
 
 
@@ -112,7 +112,7 @@ def _composition(instance: Instance, m: int, candidates: Candidates, source: int
     f = candidates.origin
     return CompositionSums(
         choice=tuple(f.choice[source].tolist()),
-        threads=int(f.threads[source]),
+        mode=int(f.mode[source]),
         memory=int(f.memory[source]),
         latency=int(f.latency[source]),
         accuracy=float(f.accuracy[source]),

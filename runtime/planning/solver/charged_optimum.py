@@ -135,7 +135,7 @@ def _charged(instance: Instance, m: int, found: Candidates) -> Candidates:
     value: Ints = found.value.copy()
     moves = found.source >= 0
     points = found.source[moves]
-    value[moves] -= charge_of(model, now, found.origin.choice[points], found.origin.threads[points])
+    value[moves] -= charge_of(model, now, found.origin.choice[points], found.origin.mode[points])
     return replace(found, value=value)
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from legodnn.arrays import Floats, Indices, Ints
 from legodnn.runtime.planning.solver.candidates import Candidates
-from legodnn.runtime.planning.solver.compiled_model import CompiledModel
+from legodnn.runtime.planning.solver.compiled_model import BlockFigures, CompiledModel
 from legodnn.runtime.planning.solver.composition_bounds import CompositionBound, Prices, bounds_at
 from legodnn.runtime.planning.solver.composition_sums import charges_at
 from legodnn.runtime.planning.solver.deadline import Deadline
@@ -40,15 +40,15 @@ _PAIRS = 1 << 18
 
 @dataclass(frozen=True)
 class _Found:
-    """Compositions at one thread count.
+    """Compositions in one mode.
 
     Attributes:
-        threads: the thread count.
+        mode: the mode.
         choice: (found, blocks) the index of each block's option.
         sums: (4, found) memory, latency, loss and charge.
     """
 
-    threads: int
+    mode: int
     choice: OptionIndices
     sums: Ints
 
@@ -76,10 +76,7 @@ class ChargedSearch:
 
     def highest(self, prices: tuple[float, float]) -> float:
         """Return an upper bound of the reduced values at prices of memory and compute; quick, and not tight."""
-        tops = [
-            min((b.top for b in self._bounds(n, Prices(prices))), default=-np.inf)
-            for n in self.model.table.thread_counts
-        ]
+        tops = [min((b.top for b in self._bounds(n, Prices(prices))), default=-np.inf) for n in self.model.rows]
         return max(tops) + self._slack
 
     @property
@@ -107,8 +104,8 @@ class ChargedSearch:
         if deadline.passed():
             return self._candidates([self._none(n) for n in self.model.rows], room), np.inf
         parts, lost = [], -np.inf
-        for threads in self.model.table.thread_counts:
-            part, left = self._search(threads, prices, floor - self._slack, room, width, deadline)
+        for mode in self.model.rows:
+            part, left = self._search(mode, prices, floor - self._slack, room, width, deadline)
             parts.append(part)
             lost = max(lost, left + self._slack)
         return self._candidates(parts, room), lost
@@ -118,63 +115,65 @@ class ChargedSearch:
         model, now = self.model, self.instance.running[self.m]
         if now is None:
             return self._candidates([self._none(n) for n in model.rows], room)
-        counts = [len(load) for load in model.loads]
+        rows = model.rows[now.mode]
+        counts = [len(row.options) for row in rows]
         changes: list[tuple[int, ...]] = [(b,) for b in range(len(counts))]
         if sum(counts) <= _MOST_CHANGED:
             changes += combinations(range(len(counts)), 2)
-        parts = [np.array([now.choice], dtype=np.uint16)]
+        at = [int(np.searchsorted(row.options, o)) for row, o in zip(rows, now.choice, strict=True)]
+        parts = [np.array([at], dtype=np.uint16)]
         for changed in changes:
             options = np.indices([counts[b] for b in changed]).reshape(len(changed), -1)
             part = np.repeat(parts[0], options.shape[1], axis=0)
             part[:, changed] = options.T
             parts.append(part)
         choice = np.concatenate(parts)
-        charges, fixed = charges_at(model, now, now.threads)
-        memory, latency = model.fixed[now.threads]
+        charges, fixed = charges_at(model, now, now.mode)
+        memory, latency = model.fixed[now.mode]
         sums = np.repeat([[memory], [latency], [0], [fixed]], len(choice), axis=1)
         last = np.zeros(len(choice), dtype=np.intp)
-        for b, (row, charge) in enumerate(zip(model.rows[now.threads], charges, strict=True)):
+        for b, (row, charge) in enumerate(zip(rows, charges, strict=True)):
             option = choice[:, b].astype(np.intp)
             sums += np.stack([row.memory[option], row.latency[option], row.loss[last, option], charge[option]])
             last = option
-        return self._candidates([_Found(now.threads, choice, sums)], room)
+        return self._candidates([_found(now.mode, choice, sums, rows)], room)
 
-    def _bounds(self, threads: int, prices: Prices) -> list[CompositionBound]:
-        return bounds_at(self.instance, self.limits, self.m, threads, prices)
+    def _bounds(self, mode: int, prices: Prices) -> list[CompositionBound]:
+        return bounds_at(self.instance, self.limits, self.m, mode, prices)
 
-    def _none(self, threads: int) -> _Found:
-        return _Found(threads, np.zeros((0, len(self.model.loads)), np.uint16), np.zeros((4, 0), np.int64))
+    def _none(self, mode: int) -> _Found:
+        return _Found(mode, np.zeros((0, len(self.model.loads)), np.uint16), np.zeros((4, 0), np.int64))
 
     def _candidates(self, parts: Sequence[_Found], room: int) -> Candidates:
         """The compositions within the model's limits and `room` bytes, by ascending memory, then descending value."""
         model, slowdown, least = self.model, self.instance.slowdown[self.m], self.limits.accuracy[self.m]
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
-        threads = np.repeat([p.threads for p in parts], [len(p.choice) for p in parts])
+        mode = np.repeat([p.mode for p in parts], [len(p.choice) for p in parts])
         accuracy = model.accuracy(loss)
-        kept = (memory <= room) & (latency <= latency_limits(self.instance, self.limits, self.m, threads))
+        kept = (memory <= room) & (latency <= latency_limits(self.instance, self.limits, self.m, mode))
         if least is not None:
             kept &= accuracy >= least
         choice = np.concatenate([p.choice for p in parts])[kept]
-        points = Frontier(memory[kept], latency[kept], accuracy[kept], threads[kept], choice)
-        value = model.values(points.accuracy) - charge[kept]
-        cores = model.cores(points.latency, points.threads, slowdown)
+        points = Frontier(memory[kept], latency[kept], accuracy[kept], mode[kept], choice)
+        value = model.values(points.accuracy, points.mode) - charge[kept]
+        cores = model.cores(points.latency, points.mode, slowdown)
         order = np.lexsort((-value, points.memory))
         return Candidates(value[order], points.memory[order], cores[order], order, points)
 
     def _search(
-        self, threads: int, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
+        self, mode: int, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline
     ) -> tuple[_Found, float]:
-        """The compositions at one thread count that no bound puts below the floor, and a bound of those left out."""
-        model, rows = self.model, self.model.rows[threads]
-        limit = latency_limit(self.instance, self.limits, self.m, threads)
+        """The compositions in one mode that no bound puts below the floor, and a bound of those left out."""
+        model, rows = self.model, self.model.rows[mode]
+        limit = latency_limit(self.instance, self.limits, self.m, mode)
         least = self.limits.accuracy[self.m]
-        charges, fixed = charges_at(model, self.instance.running[self.m], threads)
-        memory, latency = model.fixed[threads]
+        charges, fixed = charges_at(model, self.instance.running[self.m], mode)
+        memory, latency = model.fixed[mode]
         rest = [[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows]
         left = np.array([*rest, [0, 0, 0]]).sum(axis=0)
-        bounds = [b for p in prices for b in self._bounds(threads, p)]
+        bounds = [b for p in prices for b in self._bounds(mode, p)]
         if memory + left[0] > room or min((b.top for b in bounds), default=-np.inf) < floor:
-            return self._none(threads), -np.inf
+            return self._none(mode), -np.inf
         each = np.array([[b.top] for b in bounds])
         sums = np.array([[memory], [latency], [0], [fixed]])
         choice = np.zeros((1, 0), dtype=np.uint16)
@@ -182,7 +181,7 @@ class ChargedSearch:
         lost = -np.inf
         for i, row in enumerate(rows):
             if deadline.passed():
-                return self._none(threads), max(lost, float(each.min(axis=0).max(initial=-np.inf)))
+                return self._none(mode), max(lost, float(each.min(axis=0).max(initial=-np.inf)))
             left = left - rest[i]
             drops = [b.drops[i] for b in bounds]
             kept, best = _promising(each, drops, last, floor)
@@ -206,7 +205,13 @@ class ChargedSearch:
             each = np.stack([b[parent] - drop[last[parent], option] for b, drop in zip(each, drops, strict=True)])
             sums, last = longer[:, at], option
             choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
-        return _Found(threads, choice, sums), lost
+        return _found(mode, choice, sums, rows), lost
+
+
+def _found(mode: int, choice: OptionIndices, sums: Ints, rows: Sequence[BlockFigures]) -> _Found:
+    """Compositions whose options are numbered among those that their mode admits."""
+    every = [row.options[choice[:, b]] for b, row in enumerate(rows)]
+    return _Found(mode, np.stack(every, axis=1).astype(np.uint16) if every else choice, sums)
 
 
 def _promising(each: Floats, drops: Sequence[Floats], last: Indices, floor: float) -> tuple[Indices, Floats]:

@@ -9,7 +9,7 @@ to about one part in 10^12 of the greatest possible objective.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -18,8 +18,9 @@ import numpy as np
 
 from legodnn.arrays import Floats, Ints
 from legodnn.errors import WorkloadError
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.model_table import ModelTable, OptionRow
 from legodnn.runtime.planning.solver.frontier import EMPTY, Frontier, build_frontier, side_by_side
+from legodnn.runtime.planning.solver.modes import is_streamed, level_of, modes, threads_of
 from legodnn.runtime.planning.solver.staircases import Staircases
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.workload import SwitchCharge
@@ -28,19 +29,22 @@ _MOST_CORES = 1 << 50
 # Sums of losses in fixed point have this many bits: few enough to be exact in float64.
 _LOSS_BITS = 50
 NS_PER_MS = 1_000_000
+STREAMED_LESS = 1e-6  # accuracy
 
 
 @dataclass(frozen=True)
 class BlockFigures:
-    """The options of one block at one thread count, in whole numbers.
+    """The options of one block in one mode, in whole numbers: those that the mode admits.
 
     Attributes:
+        options: (options,) their places among all options of the block, ascending.
         memory: (options,) bytes.
         latency: (options,) nanoseconds.
         loss: (options of the block before, options) fixed-point loss, interactions included; one row for the first
             block.
     """
 
+    options: Ints
     memory: Ints
     latency: Ints
     loss: Ints
@@ -52,13 +56,14 @@ class CompiledModel:
 
     Attributes:
         table: the table that was compiled.
-        rows: by thread count, the blocks' figures.
-        fixed: by thread count, bytes and nanoseconds of the fixed segments together, the chain's overhead included.
+        rows: by mode (see `modes`), the blocks' figures.
+        fixed: by mode, bytes and nanoseconds of the fixed segments together, the chain's overhead included; and what a
+            streamed model takes, whatever its options.
         loss_scale: fixed-point units in one unit of loss.
         scale: turns objective values into whole numbers.
-        loads: by block, (options,) what loading each option is charged, as a value.
+        loads: by block, (all options,) what loading each is charged, as a value.
         fixed_load: what loading all fixed segments together is charged, as a value.
-        frontier: the frontiers of all thread counts, side by side.
+        frontier: the frontiers of all modes, side by side.
     """
 
     table: ModelTable
@@ -73,7 +78,7 @@ class CompiledModel:
     @cached_property
     def value(self) -> Ints:
         """The value of every point of `frontier`, (N,)."""
-        return self.values(self.frontier.accuracy)
+        return self.values(self.frontier.accuracy, self.frontier.mode)
 
     @cached_property
     def staircases(self) -> Staircases:
@@ -84,16 +89,19 @@ class CompiledModel:
     def _staircases_of(self) -> dict[int, Staircases]:
         return {}
 
-    def staircases_of(self, threads: int) -> Staircases:
-        """Return the staircases of the points of one thread count alone."""
-        if threads not in self._staircases_of:
-            at = np.flatnonzero(self.frontier.threads == threads)
-            self._staircases_of[threads] = Staircases.of(self.frontier, self.value, at)
-        return self._staircases_of[threads]
+    def staircases_of(self, mode: int) -> Staircases:
+        """Return the staircases of the points of one mode alone."""
+        if mode not in self._staircases_of:
+            at = np.flatnonzero(self.frontier.mode == mode)
+            self._staircases_of[mode] = Staircases.of(self.frontier, self.value, at)
+        return self._staircases_of[mode]
 
-    def values(self, accuracy: Floats) -> Ints:
-        """Return the values of accuracies of this model, in the same shape."""
-        return self.scale.values(self.table.weight * accuracy)
+    def values(self, accuracy: Floats, mode: Ints) -> Ints:
+        """Return the values of compositions of this model, given their accuracies and modes, in the same shape.
+
+        A streamed one counts as a millionth less accurate: none is chosen where it buys nothing.
+        """
+        return self.scale.values(self.table.weight * (accuracy - STREAMED_LESS * is_streamed(mode)))
 
     @cached_property
     def constant_loss(self) -> float:
@@ -105,18 +113,18 @@ class CompiledModel:
         link = self.table.link
         return np.interp(self.constant_loss + loss / self.loss_scale, link.x, link.y)
 
-    def cores(self, latency: Ints, threads: Ints, slowdown: Fraction) -> Ints:
+    def cores(self, latency: Ints, mode: Ints, slowdown: Fraction) -> Ints:
         """Return the compute of compositions in billionths of a core: rate x threads x latency, rounded up.
 
         It is 0 for a model without a rate.
 
         Args:
             latency: (n,) nanoseconds, as profiled.
-            threads: (n,) thread counts.
+            mode: (n,) their modes.
             slowdown: how many times slower than profiled the model runs.
         """
         rate = (self.table.rate_hz or 0.0) * float(slowdown)
-        return np.minimum(np.ceil(latency * (rate * threads)), float(_MOST_CORES)).astype(np.int64)
+        return np.minimum(np.ceil(latency * (rate * threads_of(mode))), float(_MOST_CORES)).astype(np.int64)
 
 
 def compile_model(table: ModelTable, scale: ValueScale, switch_charge: SwitchCharge) -> CompiledModel:
@@ -131,26 +139,19 @@ def compile_model(table: ModelTable, scale: ValueScale, switch_charge: SwitchCha
     greatest = sum(float(np.abs(after).max()) for after in losses)
     loss_scale = 2.0 ** min(_LOSS_BITS - math.frexp(greatest)[1], 1000) if greatest else 1.0
     fixed_point = [np.rint(x * loss_scale).astype(np.int64) for x in losses]
-    rows = {
-        n: tuple(_figures(b, n, loss) for b, loss in zip(table.blocks, fixed_point, strict=True))
-        for n in table.thread_counts
-    }
-    fixed = {
-        n: (
-            sum(s.options[0].memory_bytes for s in table.fixed),
-            sum(round(s.options[0].latency_ms[n] * NS_PER_MS) for s in table.fixed)
-            + round(table.overhead_ms.get(n, 0.0) * NS_PER_MS),
-        )
-        for n in table.thread_counts
-    }
+    rows = {mode: tuple(_rows(table, mode, fixed_point)) for mode in modes(table)}
+    fixed = {mode: _fixed(table, mode) for mode in rows}
     loads = tuple(scale.values(np.array([load_charge(o, switch_charge) for o in b.options])) for b in table.blocks)
     fixed_load = sum(load_charge(s.options[0], switch_charge) for s in table.fixed)
     fixed_value = int(scale.values(np.array([fixed_load]))[0])
     model = CompiledModel(table, rows, fixed, loss_scale, scale, loads, fixed_value, EMPTY)
     try:
         frontiers = [
-            build_frontier([(r.memory, r.latency, r.loss) for r in rows[n]], model.accuracy, n, *fixed[n])
-            for n in table.thread_counts
+            _of_all_options(
+                build_frontier([(r.memory, r.latency, r.loss) for r in rows[mode]], model.accuracy, mode, *fixed[mode]),
+                rows[mode],
+            )
+            for mode in rows
         ]
     except OverflowError:
         raise WorkloadError(
@@ -191,10 +192,40 @@ def _losses(table: ModelTable) -> list[Floats]:
     ]
 
 
-def _figures(block: BlockRows, threads: int, loss: Ints) -> BlockFigures:
-    options = block.options
-    return BlockFigures(
-        memory=np.array([o.memory_bytes for o in options], dtype=np.int64),
-        latency=np.array([round(o.latency_ms[threads] * NS_PER_MS) for o in options], dtype=np.int64),
-        loss=loss,
-    )
+def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[BlockFigures]:
+    """By block, the figures of the options that a mode admits, given the losses of all."""
+    level, threads = level_of(mode), threads_of(mode)
+    before = np.zeros(1, dtype=np.intp)
+    for block, loss in zip(table.blocks, losses, strict=True):
+        options = block.options
+        if level is None or table.streaming is None:
+            kept, latency = np.arange(len(options)), [o.latency_ms[threads] for o in options]
+            memory = np.array([o.memory_bytes for o in options], dtype=np.int64)
+        else:
+            most = table.streaming.levels[level]
+            kept = np.flatnonzero([o.streamed_bytes <= most for o in options])
+            latency = [options[i].streamed_ms[threads] for i in kept]
+            memory = np.zeros(len(kept), dtype=np.int64)
+        rounded = np.array([round(ms * NS_PER_MS) for ms in latency], dtype=np.int64)
+        yield BlockFigures(kept, memory, rounded, loss[before][:, kept])
+        before = kept
+
+
+def _fixed(table: ModelTable, mode: int) -> tuple[int, int]:
+    """What a model takes in a mode whatever its options are, in bytes and nanoseconds."""
+    level, threads, fixed = level_of(mode), threads_of(mode), [s.options[0] for s in table.fixed]
+    if level is None or table.streaming is None:
+        memory, latency = sum(o.memory_bytes for o in fixed), [o.latency_ms[threads] for o in fixed]
+    else:
+        memory = table.streaming.floor_bytes + table.streaming.levels[level]
+        latency = [o.streamed_ms[threads] for o in fixed]
+    overhead = table.overhead_ms.get(threads, 0.0) if level is None else 0.0  # streamed segments run one by one
+    return memory, sum(round(ms * NS_PER_MS) for ms in (*latency, overhead))
+
+
+def _of_all_options(frontier: Frontier, rows: Sequence[BlockFigures]) -> Frontier:
+    """The frontier with options numbered among all of their block, not among those that its mode admits."""
+    if not rows:
+        return frontier
+    columns = [row.options[frontier.choice[:, b]] for b, row in enumerate(rows)]
+    return replace(frontier, choice=np.stack(columns, axis=1).astype(np.uint16))

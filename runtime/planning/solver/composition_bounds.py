@@ -20,6 +20,7 @@ from legodnn.runtime.planning.solver.compiled_model import BlockFigures, Compile
 from legodnn.runtime.planning.solver.composition_sums import charges_at
 from legodnn.runtime.planning.solver.instance import NO_LIMIT_NS, Instance, Limits, latency_limit
 from legodnn.runtime.planning.solver.lagrangian import ROUNDING_OF_PRICED, one_price, padded
+from legodnn.runtime.planning.solver.modes import threads_of
 
 # Of the lines above the link, at most this many are used at the same prices: those that give the least bounds.
 _MOST_LINES = 2
@@ -43,7 +44,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class CompositionBound:
-    """An upper bound of compositions at one thread count: `top` less the drops of a composition's options.
+    """An upper bound of compositions in one mode: `top` less the drops of a composition's options.
 
     Attributes:
         top: the bound of any composition.
@@ -55,22 +56,22 @@ class CompositionBound:
     drops: tuple[Floats, ...]
 
 
-def bounds_at(instance: Instance, limits: Limits, m: int, threads: int, prices: Prices) -> list[CompositionBound]:
-    """Return bounds of the plans that hold a composition of model `m` at one thread count.
+def bounds_at(instance: Instance, limits: Limits, m: int, mode: int, prices: Prices) -> list[CompositionBound]:
+    """Return bounds of the plans that hold a composition of model `m` in one mode.
 
     Returns:
         Several bounds, each of which holds; none if all compositions are beyond the model's latency limit.
     """
     model = instance.models[m]
-    rows = model.rows[threads]
-    limit = latency_limit(instance, limits, m, threads)
-    memory, latency = model.fixed[threads]
+    rows = model.rows[mode]
+    limit = latency_limit(instance, limits, m, mode)
+    memory, latency = model.fixed[mode]
     if latency + sum(int(r.latency.min()) for r in rows) > limit:
         return []
     rate = (model.table.rate_hz or 0.0) * float(instance.slowdown[m])
-    per_byte, per_ns = prices.each[0], prices.each[1] * rate * threads
+    per_byte, per_ns = prices.each[0], prices.each[1] * rate * threads_of(mode)
     constant = prices.rest - per_byte * memory - per_ns * latency
-    charges, fixed = charges_at(model, instance.running[m], threads)
+    charges, fixed = charges_at(model, instance.running[m], mode)
     constant -= fixed
     costs = [charge + per_byte * row.memory + per_ns * row.latency for row, charge in zip(rows, charges, strict=True)]
     rounding = ROUNDING_OF_PRICED * (abs(constant) + sum(float(c.max()) for c in costs))

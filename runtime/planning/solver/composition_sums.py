@@ -12,6 +12,7 @@ from legodnn.errors import WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.planning.solver.compiled_model import CompiledModel
 from legodnn.runtime.planning.solver.frontier import OptionIndices
+from legodnn.runtime.planning.solver.modes import level_of, loaded_in, threads_of
 
 _REMEDY = "was its store replaced? plan without `running`"
 
@@ -22,37 +23,38 @@ class CompositionSums:
 
     Attributes:
         choice: the index of each block's option.
-        threads: the thread count of all segments.
+        mode: the mode that it runs in (see `modes`).
         memory: bytes.
         latency: nanoseconds, as profiled.
         accuracy: the link of the summed loss.
     """
 
     choice: tuple[int, ...]
-    threads: int
+    mode: int
     memory: int
     latency: int
     accuracy: float
 
 
-def composition_sums(model: CompiledModel, choice: Sequence[int], threads: int) -> CompositionSums:
-    """Return the sums of a composition, given the index of each block's option and a thread count."""
-    rows = model.rows[threads]
-    memory, latency = model.fixed[threads]
-    memory += sum(int(r.memory[o]) for r, o in zip(rows, choice, strict=True))
-    latency += sum(int(r.latency[o]) for r, o in zip(rows, choice, strict=True))
-    loss = sum(int(r.loss[before, o]) for r, before, o in zip(rows, (0, *choice), choice, strict=False))
+def composition_sums(model: CompiledModel, choice: Sequence[int], mode: int) -> CompositionSums:
+    """Return the sums of a composition, given the index of each block's option and a mode that admits all of them."""
+    rows = model.rows[mode]
+    memory, latency = model.fixed[mode]
+    at = [int(np.searchsorted(r.options, o)) for r, o in zip(rows, choice, strict=True)]
+    memory += sum(int(r.memory[i]) for r, i in zip(rows, at, strict=True))
+    latency += sum(int(r.latency[i]) for r, i in zip(rows, at, strict=True))
+    loss = sum(int(r.loss[before, i]) for r, before, i in zip(rows, (0, *at), at, strict=False))
     accuracy = float(model.accuracy(np.array([loss]))[0])
-    return CompositionSums(tuple(choice), threads, memory, latency, accuracy)
+    return CompositionSums(tuple(choice), mode, memory, latency, accuracy)
 
 
 def composition_of(model: CompiledModel, planned: ModelPlan) -> CompositionSums | None:
-    """Return the composition that a plan runs of a model; None if it is suspended or has a thread count not in use.
+    """Return the composition that a plan runs of a model; None if it is suspended or runs in a mode not in use.
 
     Raises:
         WorkloadError: the plan is of another store: its blocks or options are not those of the table.
     """
-    if planned.suspended or planned.threads not in model.rows:
+    if planned.suspended or planned.threads not in model.rows or (planned.streamed and model.table.streaming is None):
         return None
     blocks = model.table.blocks
     if set(planned.options) != {b.name for b in blocks}:
@@ -66,19 +68,26 @@ def composition_of(model: CompiledModel, planned: ModelPlan) -> CompositionSums 
                 f"the running plan has {planned.name}/{block.name}={wanted}, which its table lacks; {_REMEDY}"
             )
         choice.append(index)
-    return composition_sums(model, choice, planned.threads)
+    admit = [
+        mode
+        for mode, rows in model.rows.items()
+        if threads_of(mode) == planned.threads
+        and (level_of(mode) is not None) == planned.streamed
+        and all(o in r.options for o, r in zip(choice, rows, strict=True))
+    ]
+    return composition_sums(model, choice, admit[0]) if admit else None
 
 
-def charge_of(model: CompiledModel, now: CompositionSums | None, choice: OptionIndices, threads: Ints) -> Ints:
+def charge_of(model: CompiledModel, now: CompositionSums | None, choice: OptionIndices, mode: Ints) -> Ints:
     """Return what going from the running composition to each of some others is charged, as a value, (n,).
 
     Args:
         model: the model.
         now: what runs; None if the model does not run.
         choice: (n, blocks) the compositions' options.
-        threads: (n,) the compositions' thread counts.
+        mode: (n,) the compositions' modes.
     """
-    reload = np.ones(len(choice), dtype=np.bool_) if now is None else threads != now.threads
+    reload = np.ones(len(choice), dtype=np.bool_) if now is None else loaded_in(mode) != loaded_in(now.mode)
     total = np.where(reload, model.fixed_load, 0)
     for b, load in enumerate(model.loads):
         chosen = choice[:, b]
@@ -87,19 +96,20 @@ def charge_of(model: CompiledModel, now: CompositionSums | None, choice: OptionI
     return total
 
 
-def charges_at(model: CompiledModel, now: CompositionSums | None, threads: int) -> tuple[list[Ints], int]:
-    """Return what loading is charged at one thread count: by block each option, (options,), and all fixed segments.
+def charges_at(model: CompiledModel, now: CompositionSums | None, mode: int) -> tuple[list[Ints], int]:
+    """Return what loading is charged in one mode: by block each option that it admits, and all fixed segments.
 
-    What runs with this thread count already is not loaded, and so not charged.
+    What runs in this mode already is not loaded, and so not charged.
 
     Args:
         model: the model.
         now: what runs; None if the model does not run.
-        threads: the thread count.
+        mode: the mode.
     """
-    if now is None or now.threads != threads:
-        return list(model.loads), model.fixed_load
-    charges = [load.copy() for load in model.loads]
-    for charge, option in zip(charges, now.choice, strict=True):
-        charge[option] = 0
+    rows = model.rows[mode]
+    charges = [load[row.options] for load, row in zip(model.loads, rows, strict=True)]
+    if now is None or loaded_in(now.mode) != loaded_in(mode):
+        return charges, model.fixed_load
+    for charge, row, option in zip(charges, rows, now.choice, strict=True):
+        charge[row.options == option] = 0
     return charges, 0

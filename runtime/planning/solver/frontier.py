@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from legodnn.arrays import Floats, Indices, Ints
+from legodnn.runtime.planning.solver.modes import threads_of
 
 OptionIndices = npt.NDArray[np.uint16]
 
@@ -57,14 +58,14 @@ class Frontier:
         memory: (N,) bytes.
         latency: (N,) nanoseconds.
         accuracy: (N,) the link of the summed loss.
-        threads: (N,) thread count; a composition is compared only with others of the same thread count.
+        mode: (N,) the mode that it runs in (see `modes`); it is compared only with others of the same mode.
         choice: (N, blocks) index of each block's option.
     """
 
     memory: Ints
     latency: Ints
     accuracy: Floats
-    threads: Ints
+    mode: Ints
     choice: OptionIndices
 
     def __len__(self) -> int:
@@ -76,13 +77,13 @@ class Frontier:
             memory=self.memory[points],
             latency=self.latency[points],
             accuracy=self.accuracy[points],
-            threads=self.threads[points],
+            mode=self.mode[points],
             choice=self.choice[points],
         )
 
     def beside(self, other: Frontier) -> Frontier:
         """Return the points of both, those of this one first."""
-        keys = ("memory", "latency", "accuracy", "threads", "choice")
+        keys = ("memory", "latency", "accuracy", "mode", "choice")
         return Frontier(*(np.concatenate([getattr(self, key), getattr(other, key)]) for key in keys))
 
 
@@ -91,15 +92,15 @@ EMPTY = Frontier(_NONE, _NONE, np.zeros(0), _NONE, np.zeros((0, 0), dtype=np.uin
 
 
 def build_frontier(
-    blocks: Sequence[tuple[Ints, Ints, Ints]], link: Callable[[Ints], Floats], threads: int, memory: int, latency: int
+    blocks: Sequence[tuple[Ints, Ints, Ints]], link: Callable[[Ints], Floats], mode: int, memory: int, latency: int
 ) -> Frontier:
-    """Return the frontier of one model at one thread count.
+    """Return the frontier of one model in one mode.
 
     Args:
         blocks: for each block the memory and the latency of its options, (options,) each, and the loss of each option
             after each option of the block before, (options before, options); one row for the first block.
         link: turns summed losses into accuracies; non-increasing.
-        threads: the thread count that the points are marked with.
+        mode: the mode that the points are marked with.
         memory: bytes that fixed segments add.
         latency: nanoseconds that fixed segments add.
 
@@ -128,7 +129,7 @@ def build_frontier(
         choice = np.concatenate([choice[parent], option[:, None].astype(np.uint16)], axis=1)
     if order:
         choice = choice[:, np.argsort(order)]
-    return Frontier(m, t, link(loss), np.full(len(m), threads), choice)
+    return Frontier(m, t, link(loss), np.full(len(m), mode), choice)
 
 
 def interacts(after: Ints) -> bool:
@@ -147,9 +148,9 @@ def _loss_ahead(following: Ints) -> tuple[Ints, Ints]:
 
 
 def side_by_side(frontiers: Sequence[Frontier]) -> Frontier:
-    """Return the points of several frontiers of one model (those of its thread counts) as one, in the usual order."""
+    """Return the points of several frontiers of one model (those of its modes) as one, in the usual order."""
     joined = functools.reduce(Frontier.beside, frontiers)
-    return joined.take(_ascending(joined.memory, joined.latency * joined.threads))
+    return joined.take(_ascending(joined.memory, joined.latency * threads_of(joined.mode)))
 
 
 def _ascending(memory: Ints, work: Ints) -> Indices:

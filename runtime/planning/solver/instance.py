@@ -28,8 +28,8 @@ class Instance:
     Attributes:
         models: the compiled tables.
         slowdown: by model, how many times slower than profiled it runs.
-        stretch: by model, for each thread count, how many times its latency after slow-down must be within its limit:
-            at the limit's quantile inferences take so many times longer than predicted.
+        stretch: by model, for each mode, how many times its latency after slow-down must be within its limit: at the
+            limit's quantile inferences take so many times longer than predicted.
         running: by model, the composition that runs; None if it does not run.
         charged: whether leaving what runs is charged.
     """
@@ -40,13 +40,13 @@ class Instance:
     running: tuple[CompositionSums | None, ...]
     charged: bool = False
 
-    def factor(self, m: int, threads: int) -> Fraction:
+    def factor(self, m: int, mode: int) -> Fraction:
         """Return what the profiled latency of model `m` is multiplied with before its limit is applied."""
-        stretch = self.stretch[m][threads]
+        stretch = self.stretch[m][mode]
         return self.slowdown[m] if stretch is ONE else self.slowdown[m] * stretch
 
     def has_one_factor(self, m: int) -> bool:
-        """Return whether that is the same for all thread counts of model `m`."""
+        """Return whether that is the same for all modes of model `m`."""
         stretches = self.stretch[m].values()
         return len(stretches) == 1 or len(set(stretches)) == 1
 
@@ -70,26 +70,26 @@ class Limits:
     accuracy: tuple[float | None, ...]
 
 
-def latency_limit(instance: Instance, limits: Limits, m: int, threads: int) -> int:
-    """Return the greatest profiled latency, in nanoseconds, that the limit of model `m` admits at a thread count."""
+def latency_limit(instance: Instance, limits: Limits, m: int, mode: int) -> int:
+    """Return the greatest profiled latency, in nanoseconds, that the limit of model `m` admits in a mode."""
     limit = limits.latency[m]
     if limit is None:
         return NO_LIMIT_NS
-    return min(math.floor(limit * NS_PER_MS / instance.factor(m, threads)), NO_LIMIT_NS)
+    return min(math.floor(limit * NS_PER_MS / instance.factor(m, mode)), NO_LIMIT_NS)
 
 
-def latency_limits(instance: Instance, limits: Limits, m: int, threads: Ints) -> Ints | int:
-    """Return that of each of some compositions, given their thread counts, (n,); one number where it is the same."""
+def latency_limits(instance: Instance, limits: Limits, m: int, modes: Ints) -> Ints | int:
+    """Return that of each of some compositions, given their modes, (n,); one number where it is the same."""
     if limits.latency[m] is None or instance.has_one_factor(m):
         return latency_limit(instance, limits, m, next(iter(instance.stretch[m])))
-    found = np.zeros(len(threads), dtype=np.int64)
+    found = np.zeros(len(modes), dtype=np.int64)
     for n in instance.stretch[m]:
-        found[threads == n] = latency_limit(instance, limits, m, n)
+        found[modes == n] = latency_limit(instance, limits, m, n)
     return found
 
 
 def is_within(composition: CompositionSums, instance: Instance, limits: Limits, m: int) -> bool:
     """Return whether a composition of model `m` is within that model's own limits, latency and accuracy."""
     least = limits.accuracy[m]
-    fast = composition.latency <= latency_limit(instance, limits, m, composition.threads)
+    fast = composition.latency <= latency_limit(instance, limits, m, composition.mode)
     return fast and (least is None or composition.accuracy >= least)

@@ -86,7 +86,7 @@ def _optimum(instance: Instance, classes: Sequence[Candidates], answer: knapsack
 def _cores(instance: Instance, chosen: Sequence[CompositionSums | None]) -> int:
     """The compute that a plan takes, in billionths of a core."""
     return sum(
-        int(model.cores(np.array([c.latency]), np.array([c.threads]), slowdown)[0])
+        int(model.cores(np.array([c.latency]), np.array([c.mode]), slowdown)[0])
         for model, c, slowdown in zip(instance.models, chosen, instance.slowdown, strict=True)
         if c is not None
     )

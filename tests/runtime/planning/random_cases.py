@@ -11,8 +11,51 @@ import numpy as np
 
 from legodnn.manifest import Link
 from legodnn.plan import ModelPlan, Plan
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
+from legodnn.runtime.planning.option_rows import least_level
+from legodnn.runtime.planning.solver.compiled_model import STREAMED_LESS
 from legodnn.workload import Budget, SwitchCharge
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a model runs: with how many threads, and streamed with so many bytes of weights at a time, or not."""
+
+    threads: int
+    level: int | None = None
+
+    def admits(self, option: OptionRow) -> bool:
+        return self.level is None or option.streamed_bytes <= self.level
+
+    def latency(self, option: OptionRow) -> float:
+        return (option.latency_ms if self.level is None else option.streamed_ms)[self.threads]
+
+    def less(self, table: ModelTable) -> float:
+        """What a plan in which the model runs so is worth less."""
+        return 0.0 if self.level is None else table.weight * STREAMED_LESS
+
+    def memory(self, table: ModelTable, options: Sequence[OptionRow]) -> int:
+        if self.level is None or table.streaming is None:
+            return sum(o.memory_bytes for o in options)
+        return table.streaming.floor_bytes + self.level
+
+
+def ways(table: ModelTable) -> list[Way]:
+    levels = [None, *table.streaming.levels] if table.streaming else [None]
+    return [Way(n, level) for level in levels for n in table.thread_counts]
+
+
+def way_of(table: ModelTable, planned: ModelPlan) -> Way | None:
+    """The way in which a plan runs a model: if it is streamed, at the least level that admits its options."""
+    options = [o for b in table.blocks for o in b.options if o.name == planned.options.get(b.name)]
+    fit = (
+        way
+        for way in ways(table)
+        if way.threads == planned.threads
+        and (way.level is not None) == planned.streamed
+        and all(map(way.admits, options))
+    )
+    return None if planned.suspended else next(fit, None)
 
 
 @dataclass(frozen=True)
@@ -35,12 +78,14 @@ class Case:
         tail = (table.tails or {}).get(threads, {1.0: 1.0})
         return tail[min(q for q in tail if q >= self.quantile(table))] * self.tail.get(table.name, 1.0)
 
-    def load_charge(self, table: ModelTable, segment: str, threads: int, option: OptionRow) -> float:
+    def load_charge(self, table: ModelTable, segment: str, way: Way, option: OptionRow) -> float:
         """What having an option in the plan is charged: nothing if it runs already."""
         if self.running is None:
             return 0.0
         now = self.running[table.name]
-        if not now.suspended and now.threads == threads and now.options.get(segment, option.name) == option.name:
+        runs = way_of(table, now)
+        alike = runs is not None and (runs.threads, runs.level is None) == (way.threads, way.level is None)
+        if alike and now.options.get(segment, option.name) == option.name:
             return 0.0
         return self.charge.per_mb * option.bytes / 1e6 + self.charge.per_ms * option.load_ms
 
@@ -79,15 +124,47 @@ def random_table(
     y = np.round(np.sort(rng.uniform(0, 1, knots))[::-1], 3)
     if knots > 2 and rng.random() < 0.3:
         y[1] = y[0]  # a flat piece: different losses, equal accuracy
+    blocks_of = tuple(interacting(segments) if rng.random() < 0.5 else segments)
+    fixed = (segment("stem", 1),) if rng.random() < 0.5 else ()
+    streaming = None
+    if rng.random() < 0.4:
+        blocks_of, fixed, streaming = _streamed(rng, blocks_of, fixed)
     return ModelTable(
         name=name,
-        blocks=tuple(interacting(segments) if rng.random() < 0.5 else segments),
-        fixed=(segment("stem", 1),) if rng.random() < 0.5 else (),
+        blocks=blocks_of,
+        fixed=fixed,
+        streaming=streaming,
         link=Link(x=tuple(map(float, x)), y=tuple(map(float, y))),
         tails=_random_tails(rng, threads) if rng.random() < 0.6 else {},
         weight=float(np.round(rng.uniform(0.2, 3), 2)),
         rate_hz=float(rng.integers(0, 60)),
     )
+
+
+def _streamed(
+    rng: np.random.Generator, blocks: tuple[BlockRows, ...], fixed: tuple[BlockRows, ...]
+) -> tuple[tuple[BlockRows, ...], tuple[BlockRows, ...], Streaming]:
+    """Segments that may be streamed, with a few levels."""
+
+    def streamed(segment: BlockRows) -> BlockRows:
+        return replace(
+            segment,
+            options=tuple(
+                replace(
+                    o,
+                    streamed_bytes=int(o.memory_bytes * rng.uniform(0.7, 1)),
+                    streamed_ms={n: round(ms * rng.uniform(1, 1.4), 3) for n, ms in o.latency_ms.items()},
+                )
+                for o in segment.options
+            ),
+        )
+
+    blocks, fixed = tuple(map(streamed, blocks)), tuple(map(streamed, fixed))
+    segments = (*blocks, *fixed)
+    sizes = {o.streamed_bytes for s in segments for o in s.options if o.streamed_bytes > least_level(segments)}
+    more = [size for size in sizes if rng.random() < 0.4]
+    levels = sorted({least_level(segments) + int(rng.choice([0, 500])), *more})
+    return blocks, fixed, Streaming(int(rng.integers(0, 50)) * 1000, tuple(levels))
 
 
 def _random_tails(rng: np.random.Generator, threads: tuple[int, ...]) -> dict[int, dict[float, float]]:
@@ -121,7 +198,8 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
         now = {b.name: b.options[int(rng.integers(len(b.options)))].name for b in table.blocks}
         if rng.random() < 0.5:  # near the plan that the limits are made around
             now = {b.name: b.options[k].name for b, k in zip(table.blocks, picks, strict=True)}
-        running.append(ModelPlan(name=table.name, threads=int(rng.choice(threads)), options=now))
+        streamed = table.streaming is not None and bool(rng.random() < 0.5)
+        running.append(ModelPlan(name=table.name, threads=int(rng.choice(threads)), streamed=streamed, options=now))
         if rng.random() < 0.1:
             running[-1] = ModelPlan(name=table.name, suspended=True)
         tables.append(
@@ -182,4 +260,6 @@ def suspension(case: Case) -> float:
 
 
 def worth(case: Case, plan: Plan) -> float:
-    return plan.objective - plan.switch_charge - suspension(case) * len(plan.suspended)
+    streamed = [t.weight for t, m in zip(case.tables, plan.models, strict=True) if m.streamed]
+    less = STREAMED_LESS * sum(streamed)
+    return plan.objective - less - plan.switch_charge - suspension(case) * len(plan.suspended)

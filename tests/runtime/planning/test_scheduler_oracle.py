@@ -1,6 +1,6 @@
 """The scheduler against two oracles that share nothing with it: trying everything, and HiGHS on the whole problem.
 
-HiGHS gets the problem as a mixed-integer programme with one binary for each (model, thread count, block, option), the
+HiGHS gets the problem as a mixed-integer programme with one binary for each (model, way to run, block, option), the
 links as piecewise linear functions with a binary for each piece, and no frontier, no dominance, no fixed point.
 
 Whole plans and reports are compared, and with them what makes them.
@@ -25,7 +25,17 @@ from legodnn.plan import Infeasible, Plan
 from legodnn.runtime.planning.model_table import ModelTable, OptionRow
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget, SwitchCharge
-from tests.runtime.planning.random_cases import Case, latency_limit, loss_of, random_case, suspension, worth
+from tests.runtime.planning.random_cases import (
+    Case,
+    Way,
+    latency_limit,
+    loss_of,
+    random_case,
+    suspension,
+    way_of,
+    ways,
+    worth,
+)
 
 optimize, sparse = pytest.importorskip("scipy.optimize"), pytest.importorskip("scipy.sparse")
 
@@ -86,7 +96,7 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
     p = Programme()
     memory: list[tuple[int, float]] = []
     cores: list[tuple[int, float]] = []
-    chosen: list[list[tuple[int, int, str, OptionRow]]] = []
+    chosen: list[list[tuple[int, Way, str, OptionRow]]] = []
     objective = 1.0 if relax is None else 0.0
     free = p.column(cost=0.0 if relax is None else -1.0 if relax[0] == "accuracy" else 1.0, integer=False, upper=np.inf)
     for table in case.tables:
@@ -94,16 +104,22 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
         if table.critical:
             p.row([(out, 1)], 0, 0)
         slow = case.slowdown.get(table.name, 1.0)
-        columns: list[tuple[int, int, str, OptionRow]] = []
+        columns: list[tuple[int, Way, str, OptionRow]] = []
         interacting: list[tuple[int, float]] = []
         switches = []
-        for n in table.thread_counts:
-            on = p.column(sum(objective * case.load_charge(table, f.name, n, f.options[0]) for f in table.fixed))
+        for n in ways(table):
+            charge = sum(case.load_charge(table, f.name, n, f.options[0]) for f in table.fixed)
+            on = p.column(objective * (charge + n.less(table)))
             switches.append(on)
             columns += [(on, n, f.name, f.options[0]) for f in table.fixed]
+            if n.level is not None:
+                memory.append((on, n.memory(table, ()) / 1e6))
+                p.row([(on, 1)], 0, int(all(n.admits(f.options[0]) for f in table.fixed)))
             before: list[int] = []
             for block in table.blocks:
                 xs = [p.column(objective * case.load_charge(table, block.name, n, o)) for o in block.options]
+                for x, o in zip(xs, block.options, strict=True):
+                    p.row([(x, 1)], 0, int(n.admits(o)))
                 p.row([*((x, 1) for x in xs), (on, -1)], 0, 0)
                 columns += [(x, n, block.name, o) for x, o in zip(xs, block.options, strict=True)]
                 if block.interaction:  # a column for each pair, 1 where both of it are
@@ -118,9 +134,9 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
         p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
         chosen.append(columns)
         rate = table.rate_hz or 0
-        latency = [(x, o.latency_ms[n] * slow * case.stretch(table, n)) for x, n, _, o in columns]
-        cores += [(x, o.latency_ms[n] * slow * n * rate / 1000) for x, n, _, o in columns]
-        memory += [(x, o.memory_bytes / 1e6) for x, _, _, o in columns]
+        latency = [(x, n.latency(o) * slow * case.stretch(table, n.threads)) for x, n, _, o in columns]
+        cores += [(x, n.latency(o) * slow * n.threads * rate / 1000) for x, n, _, o in columns]
+        memory += [(x, o.memory_bytes / 1e6) for x, n, _, o in columns if n.level is None]
         loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
         # The link: a point on it as a mixture of two neighbouring knots.
         reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1
@@ -160,36 +176,36 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
     return Answer(worth_of(case, picks), holds(case, picks), abs(found[0]))
 
 
-def picked_loss(table: ModelTable, picked: list[tuple[int, str, OptionRow]]) -> float:
+def picked_loss(table: ModelTable, picked: list[tuple[Way, str, OptionRow]]) -> float:
     options = {segment: option for _, segment, option in picked}
     return loss_of(table, [options[s.name] for s in (*table.blocks, *table.fixed)])
 
 
-def worth_of(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> float:
+def worth_of(case: Case, picks: list[list[tuple[Way, str, OptionRow]]]) -> float:
     total = 0.0
     for table, picked in zip(case.tables, picks, strict=True):
         if not picked:
             total -= suspension(case)
             continue
         total += table.weight * float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
-        total -= math.fsum(case.load_charge(table, b, n, o) for n, b, o in picked)
+        total -= math.fsum(case.load_charge(table, b, n, o) for n, b, o in picked) + picked[0][0].less(table)
     return total
 
 
-def holds(case: Case, picks: list[list[tuple[int, str, OptionRow]]]) -> bool:
+def holds(case: Case, picks: list[list[tuple[Way, str, OptionRow]]]) -> bool:
     memory, cores = 0, 0.0
     for table, picked in zip(case.tables, picks, strict=True):
         if not picked:
             continue
-        latency = math.fsum(o.latency_ms[n] for n, _, o in picked) * case.slowdown.get(table.name, 1.0)
+        latency = math.fsum(n.latency(o) for n, _, o in picked) * case.slowdown.get(table.name, 1.0)
         limit = latency_limit(case, table)
         accuracy = float(np.interp(picked_loss(table, picked), table.link.x, table.link.y))
-        if limit is not None and latency * case.stretch(table, picked[0][0]) > limit:
+        if limit is not None and latency * case.stretch(table, picked[0][0].threads) > limit:
             return False
         if table.min_accuracy is not None and accuracy < table.min_accuracy:
             return False
-        memory += sum(o.memory_bytes for _, _, o in picked)
-        cores += (table.rate_hz or 0) * picked[0][0] * latency / 1000
+        memory += picked[0][0].memory(table, [o for _, _, o in picked])
+        cores += (table.rate_hz or 0) * picked[0][0].threads * latency / 1000
     budget = case.budget
     return (budget.memory_bytes is None or memory <= budget.memory_bytes) and (
         budget.cores is None or cores <= budget.cores - 1e-8
@@ -204,18 +220,18 @@ def compositions(case: Case, table: ModelTable) -> Iterator[tuple[float, int, fl
     slow, limit = case.slowdown.get(table.name, 1.0), latency_limit(case, table)
     if not table.critical:
         yield -suspension(case), 0, 0.0
-    for n in table.thread_counts:
+    for n in ways(table):
         segments = (*table.blocks, *table.fixed)
-        for picked in itertools.product(*(b.options for b in segments)):
-            latency = math.fsum(o.latency_ms[n] for o in picked) * slow
+        for picked in itertools.product(*(filter(n.admits, b.options) for b in segments)):
+            latency = math.fsum(n.latency(o) for o in picked) * slow
             accuracy = float(np.interp(loss_of(table, picked), table.link.x, table.link.y))
-            if limit is not None and latency * case.stretch(table, n) > limit + 1e-9:
+            if limit is not None and latency * case.stretch(table, n.threads) > limit + 1e-9:
                 continue
             if table.min_accuracy is not None and accuracy < table.min_accuracy - 1e-12:
                 continue
-            cores = (table.rate_hz or 0) * n * latency / 1000
+            cores = (table.rate_hz or 0) * n.threads * latency / 1000
             charge = math.fsum(case.load_charge(table, b.name, n, o) for b, o in zip(segments, picked, strict=True))
-            yield table.weight * accuracy - charge, sum(o.memory_bytes for o in picked), cores
+            yield table.weight * accuracy - charge - n.less(table), n.memory(table, picked), cores
 
 
 def brute_force(case: Case) -> float | None:
@@ -241,8 +257,11 @@ def check_plan(case: Case, plan: Plan) -> None:
             continue
         picked = [next(o for o in b.options if o.name == model.options[b.name]) for b in table.blocks]
         picked += [f.options[0] for f in table.fixed]
-        assert model.memory_bytes == sum(o.memory_bytes for o in picked)
-        latency = sum(o.latency_ms[model.threads] for o in picked) * case.slowdown.get(table.name, 1.0)
+        way = way_of(table, model)
+        assert way is not None
+        assert all(map(way.admits, picked))
+        assert model.memory_bytes == way.memory(table, picked)
+        latency = sum(way.latency(o) for o in picked) * case.slowdown.get(table.name, 1.0)
         assert model.latency_ms == pytest.approx(latency, abs=1e-5)
         accuracy = np.interp(loss_of(table, picked), table.link.x, table.link.y)
         assert model.accuracy == pytest.approx(accuracy, abs=1e-9)

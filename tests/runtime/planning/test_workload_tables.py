@@ -1,6 +1,6 @@
 """A workload's models are expected to be slowed by the share of time that the others run.
 
-Covers also: runtime.planning.model_table.
+Covers also: runtime.planning.model_table, runtime.planning.option_rows.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Covers also: runtime.planning.solver.composition_bounds.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from fractions import Fraction
@@ -16,9 +17,10 @@ from legodnn.runtime.planning.solver import charged_search
 from legodnn.runtime.planning.solver.charged_search import ChargedSearch
 from legodnn.runtime.planning.solver.compiled_model import CompiledModel, compile_model
 from legodnn.runtime.planning.solver.composition_bounds import Prices, bounds_at
-from legodnn.runtime.planning.solver.composition_sums import charge_of, charges_at, composition_sums
+from legodnn.runtime.planning.solver.composition_sums import CompositionSums, charge_of, charges_at, composition_sums
 from legodnn.runtime.planning.solver.deadline import NO_DEADLINE
 from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within
+from legodnn.runtime.planning.solver.modes import threads_of
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.workload import SwitchCharge
 from tests.runtime.planning.random_cases import random_table
@@ -30,40 +32,51 @@ def random_instance(rng: np.random.Generator) -> tuple[Instance, Limits]:
     """One model of four blocks, with something that runs, a charge, and limits of its latency and accuracy."""
     table = replace(random_table(rng, "m", 4, 4, (1, 2)), rate_hz=10.0)
     model = compile_model(table, ValueScale.of([table], 10.0), SwitchCharge(per_mb=0.05, per_ms=0.002))
-    choices = list(np.ndindex(*(len(load) for load in model.loads)))
-    now, other = (composition_sums(model, choices[int(rng.integers(len(choices)))], n) for n in (1, 2))
+    now, other = (composition_sums(model, some[int(rng.integers(len(some)))], n) for n, some in drawn(model, rng))
     running = None if rng.random() < 0.2 else now
     slowdown = Fraction(3, 2)
     latency = Fraction(max(now.latency, other.latency), 10**6) * slowdown if rng.random() < 0.7 else None
     least = min(now.accuracy, other.accuracy) if rng.random() < 0.5 else None
-    stretch = {1: Fraction(9, 8), 2: Fraction(17, 16)} if rng.random() < 0.5 else {1: Fraction(1), 2: Fraction(1)}
+    longer = {1: Fraction(9, 8), 2: Fraction(17, 16)} if rng.random() < 0.5 else {1: Fraction(1), 2: Fraction(1)}
+    stretch = {mode: longer[threads_of(mode)] for mode in model.rows}
     instance = Instance((model,), (slowdown,), (stretch,), (running,), charged=True)
     limit = None if latency is None else latency * max(stretch.values())
     return instance, Limits(memory=None, cores=None, latency=(limit,), quantile=(0.95,), accuracy=(least,))
 
 
+def choices_in(model: CompiledModel, mode: int) -> list[Choice]:
+    """All choices that a mode admits."""
+    return list(itertools.product(*(row.options.tolist() for row in model.rows[mode])))
+
+
+def drawn(model: CompiledModel, rng: np.random.Generator) -> list[tuple[int, list[Choice]]]:
+    """Two modes of different thread counts, each with its choices."""
+    modes = [[m for m in model.rows if threads_of(m) == n] for n in (1, 2)]
+    return [(mode, choices_in(model, mode)) for mode in (some[int(rng.integers(len(some)))] for some in modes)]
+
+
 def reduced_values(instance: Instance, limits: Limits, prices: Prices) -> dict[tuple[int, Choice], float]:
-    """By thread count and choice, the reduced value and the rest, for every composition within the model's limits."""
+    """By mode and choice, the reduced value and the rest, for every composition within the model's limits."""
     model, slowdown, now = instance.models[0], instance.slowdown[0], instance.running[0]
     found = {}
-    for threads in model.rows:
-        for choice in np.ndindex(*(len(load) for load in model.loads)):
-            sums = composition_sums(model, choice, threads)
+    for mode in model.rows:
+        for choice in choices_in(model, mode):
+            sums = composition_sums(model, choice, mode)
             if is_within(sums, instance, limits, 0):
-                cores = model.cores(np.array([sums.latency]), np.array([threads]), slowdown)[0]
+                cores = model.cores(np.array([sums.latency]), np.array([mode]), slowdown)[0]
                 priced = prices.each[0] * sums.memory + prices.each[1] * cores
-                found[threads, choice] = value_of(model, sums.accuracy) - charge(instance, choice, threads) - priced
-    assert now is None or charge(instance, now.choice, now.threads) == 0
+                found[mode, choice] = value_of(model, sums) - charge(instance, choice, mode) - priced
+    assert now is None or charge(instance, now.choice, now.mode) == 0
     return {key: value + prices.rest for key, value in found.items()}
 
 
-def value_of(model: CompiledModel, accuracy: float) -> int:
-    return int(model.values(np.array([accuracy]))[0])
+def value_of(model: CompiledModel, sums: CompositionSums) -> int:
+    return int(model.values(np.array([sums.accuracy]), np.array([sums.mode]))[0])
 
 
-def charge(instance: Instance, choice: Choice, threads: int) -> int:
+def charge(instance: Instance, choice: Choice, mode: int) -> int:
     one = np.array([choice], dtype=np.uint16)
-    return int(charge_of(instance.models[0], instance.running[0], one, np.array([threads]))[0])
+    return int(charge_of(instance.models[0], instance.running[0], one, np.array([mode]))[0])
 
 
 def random_prices(rng: np.random.Generator, instance: Instance) -> Prices:
@@ -71,7 +84,7 @@ def random_prices(rng: np.random.Generator, instance: Instance) -> Prices:
     model = instance.models[0]
     value = float(np.ptp(model.value)) + 1.0
     memory = value / float(model.frontier.memory.max())
-    cores = value / float(model.cores(model.frontier.latency, model.frontier.threads, Fraction(1)).max())
+    cores = value / float(model.cores(model.frontier.latency, model.frontier.mode, Fraction(1)).max())
     return Prices((memory * rng.uniform(0, 1), cores * rng.uniform(0, 1)), float(rng.uniform(0, 1e6)))
 
 
@@ -81,11 +94,13 @@ def test_bounds_are_never_below_a_composition(seed: int) -> None:
     instance, limits = random_instance(rng)
     prices = random_prices(rng, instance)
     slack = instance.models[0].scale.step + 1.0
-    bounds = {n: bounds_at(instance, limits, 0, n, prices) for n in instance.models[0].rows}
-    for (threads, choice), value in reduced_values(instance, limits, prices).items():
-        assert bounds[threads], "a thread count at which something is fast enough has bounds"
-        for bound in bounds[threads]:
-            dropped = sum(drop[b, o] for drop, b, o in zip(bound.drops, (0, *choice), choice, strict=False))
+    rows = instance.models[0].rows
+    bounds = {n: bounds_at(instance, limits, 0, n, prices) for n in rows}
+    for (mode, choice), value in reduced_values(instance, limits, prices).items():
+        assert bounds[mode], "a mode in which something is fast enough has bounds"
+        for bound in bounds[mode]:
+            at = [int(np.searchsorted(row.options, o)) for row, o in zip(rows[mode], choice, strict=True)]
+            dropped = sum(drop[b, o] for drop, b, o in zip(bound.drops, (0, *at), at, strict=False))
             assert value <= bound.top - dropped + slack
     highest = ChargedSearch(instance, limits, 0).highest(prices.each)
     assert max(reduced_values(instance, limits, Prices(prices.each)).values(), default=-math.inf) <= highest
@@ -108,12 +123,10 @@ def test_a_search_finds_what_reaches_the_floor_or_bounds_it(
     found, lost = ChargedSearch(instance, limits, 0).compositions([prices], floor, 1 << 60, width, NO_DEADLINE)
     points = found.origin.take(found.source)
     kept = {
-        (int(n), tuple(c)): int(v) for n, c, v in zip(points.threads, points.choice.tolist(), found.value, strict=True)
+        (int(n), tuple(c)): int(v) for n, c, v in zip(points.mode, points.choice.tolist(), found.value, strict=True)
     }
-    for (threads, choice), value in kept.items():
-        assert value == value_of(model, composition_sums(model, choice, threads).accuracy) - charge(
-            instance, choice, threads
-        )
+    for (mode, choice), value in kept.items():
+        assert value == value_of(model, composition_sums(model, choice, mode)) - charge(instance, choice, mode)
     best = max(values.values())
     have = max((values[key] for key in kept), default=-math.inf)
     assert best <= max(have, lost), "the best composition was found, or the bound of what was left out admits it"
@@ -123,8 +136,9 @@ def test_a_search_finds_what_reaches_the_floor_or_bounds_it(
 def test_a_composition_is_charged_what_its_segments_are(seed: int) -> None:
     instance, _ = random_instance(np.random.default_rng(seed))
     model, now = instance.models[0], instance.running[0]
-    for threads in model.rows:
-        by_block, fixed = charges_at(model, now, threads)
-        for choice in np.ndindex(*(len(load) for load in model.loads)):
-            expected = fixed + sum(int(c[o]) for c, o in zip(by_block, choice, strict=True))
-            assert charge(instance, choice, threads) == expected
+    for mode in model.rows:
+        by_block, fixed = charges_at(model, now, mode)
+        for choice in choices_in(model, mode):
+            places = [np.searchsorted(row.options, o) for row, o in zip(model.rows[mode], choice, strict=True)]
+            expected = fixed + sum(int(c[o]) for c, o in zip(by_block, places, strict=True))
+            assert charge(instance, choice, mode) == expected

@@ -1,0 +1,135 @@
+"""The rows of a model's table: the figures of every option, as they were measured or by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from legodnn.errors import ProfileError
+from legodnn.manifest import Option
+from legodnn.profile import OptionKey, OptionProfile, Profile
+from legodnn.store import Store
+
+_LEVELS = 6  # of streaming, at most; each takes as long to plan with as the model with all weights in memory
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option of one segment.
+
+    Attributes:
+        name: as in the store.
+        memory_bytes: the memory that it adds to the process.
+        latency_ms: median latency by thread count.
+        loss: what it adds by itself to the sum that the link turns into accuracy; may be negative.
+        bytes: the size of its file, for the switch charge.
+        load_ms: the time to load it, for the switch charge.
+        streamed_bytes: the memory of its weights while it runs in a streamed model (see `Streaming`).
+        streamed_ms: by thread count, its median latency there; empty where its model is not streamed.
+    """
+
+    name: str
+    memory_bytes: int
+    latency_ms: Mapping[int, float]
+    loss: float = 0.0
+    bytes: int = 0
+    load_ms: float = 0.0
+    streamed_bytes: int = 0
+    streamed_ms: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BlockRows:
+    """A segment and its options: several for a block, one for a fixed segment.
+
+    Attributes:
+        name: as in the store.
+        options: at least one.
+        interaction: the loss that each option adds beyond its own, depending on the option of the block before (rows:
+            options of that block, columns: options of this one); empty if unknown, and for the first block.
+    """
+
+    name: str
+    options: tuple[OptionRow, ...]
+    interaction: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """What a model takes that is run segment by segment, with the weights of one segment in memory at a time.
+
+    A composition may be streamed at a level if no option of it has more `OptionRow.streamed_bytes` than that. It then
+    takes `floor_bytes` and the level.
+
+    Attributes:
+        floor_bytes: what stays in memory: tensors, workspace, descriptions.
+        levels: bytes of weights, ascending.
+    """
+
+    floor_bytes: int
+    levels: tuple[int, ...]
+
+
+def least_level(segments: Sequence[BlockRows]) -> int:
+    """Return the bytes of weights without which no composition can be streamed: the most that a segment needs."""
+    return max((min(o.streamed_bytes for o in s.options) for s in segments), default=0)
+
+
+def measured_segments(store: Store, profile: Profile, streaming: bool) -> tuple[list[BlockRows], list[BlockRows]]:
+    """Return the blocks and the fixed segments of a store, without the options that the profile skipped.
+
+    `Profile.check_store` has made sure that only options that may be skipped are.
+    """
+    measured = {(o.segment, o.option): o for o in profile.options}
+    streamed = _streamed_options(store, profile) if streaming else {}
+    blocks, fixed = [], []
+    before: list[int] = []
+    for segment in store.manifest.segments:
+        kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
+        keys = [(segment.name, segment.options[i].name) for i in kept]
+        rows = tuple(_row(segment.options[i], measured[k], streamed.get(k)) for i, k in zip(kept, keys, strict=True))
+        if segment.kind == "fixed":
+            fixed.append(BlockRows(segment.name, rows))
+            continue
+        interaction = tuple(tuple(segment.interaction[j][i] for i in kept) for j in before if segment.interaction)
+        blocks.append(BlockRows(segment.name, rows, interaction))
+        before = kept
+    return blocks, fixed
+
+
+def _row(option: Option, figures: OptionProfile, streamed: _Streamed | None) -> OptionRow:
+    latency = {entry.threads: entry.median_ms for entry in figures.latency}
+    row = OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
+    return row if streamed is None else replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
+
+
+_Streamed = tuple[int, Mapping[int, float]]  # bytes of weights, and milliseconds by thread count
+
+
+def _streamed_options(store: Store, profile: Profile) -> dict[OptionKey, _Streamed]:
+    """What each option of a profile takes streamed; ProfileError if that was not measured of all of them."""
+    found: dict[OptionKey, _Streamed] = {}
+    if (streamed := profile.streamed) is not None:
+        for o in streamed.options:
+            found[o.segment, o.option] = o.weights_bytes, dict(zip(streamed.threads, o.median_ms, strict=True))
+    if without := [o for o in profile.options if (o.segment, o.option) not in found]:
+        raise ProfileError(
+            f"{store.name} may be streamed, but its profile does not say what {without[0].segment}/{without[0].option} "
+            f"takes then; measure again with `legodnn profile {store.path} --streaming`"
+        )
+    return found
+
+
+def streaming_levels(profile: Profile, segments: Sequence[BlockRows]) -> Streaming:
+    """Return at what levels a model may be streamed: some of its options' sizes, about as far apart in proportion.
+
+    A plan's memory is rounded up to the next of them.
+    """
+    assert profile.streamed is not None, "which _streamed_options has made sure of"
+    least = least_level(segments)
+    sizes = sorted({o.streamed_bytes for s in segments for o in s.options if o.streamed_bytes >= least})
+    wanted = np.geomspace(max(sizes[0], 1), max(sizes[-1], 1), _LEVELS)
+    levels = sorted({min((size for size in sizes if size >= round(w)), default=sizes[-1]) for w in wanted})
+    return Streaming(profile.streamed.floor_bytes, tuple(levels))

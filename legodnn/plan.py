@@ -79,6 +79,11 @@ class ModelPlan(Schema):
         return without_defaults(serialised(self), streamed=False)
 
     @property
+    def title(self) -> str:
+        """The model's name, with `(streamed)` behind it where that is so."""
+        return self.name + " (streamed)" * self.streamed
+
+    @property
     def slack_ms(self) -> float | None:
         """What is left of the latency limit, at its quantile; None where there is none, or the model is suspended."""
         if self.latency_limit_ms is None or self.quantile_ms is None:
@@ -92,8 +97,8 @@ class ModelPlan(Schema):
         options = " ".join(f"{block}={option}" for block, option in self.options.items())
         tail = "" if self.quantile_ms is None else f" ({percentile(self.quantile)} {self.quantile_ms:.3g} ms)"
         return (
-            f"{self.name}: accuracy {self.accuracy:.4g} ± {self.accuracy_error:.2g}, {self.latency_ms:.3g} ms{tail}"
-            f"{threads}, {size(self.memory_bytes)}{' (streamed)' * self.streamed}: {options or 'no blocks'}"
+            f"{self.title}: accuracy {self.accuracy:.4g} ± {self.accuracy_error:.2g}, {self.latency_ms:.3g} ms{tail}"
+            f"{threads}, {size(self.memory_bytes)}: {options or 'no blocks'}"
         )
 
 

@@ -97,7 +97,7 @@ def _table(plan: Plan) -> str:
         options = " ".join(f"{block}={option}" for block, option in m.options.items())
         rows.append(
             [
-                f"{m.name} (streamed)" if m.streamed else m.name,
+                m.title,
                 f"{m.accuracy:.4f} ± {m.accuracy_error:.4f}",
                 f"{m.latency_ms:.3g} ms",
                 tail,

@@ -223,7 +223,7 @@ def _step_rows(number: int, step: Step) -> Iterator[Sequence[object]]:
         yield [
             *common[:3],
             "any" if limit_ms is None else f"{percentile(model.quantile)} {limit_ms:.3f}",
-            model.name,
+            model.title,
             "suspended" if model.suspended else " ".join(map(option_label, model.options.values())),
             _pair(model.accuracy, measured.accuracy if measured else None),
             _pair(model.latency_ms, measured.median_ms if measured else None),

@@ -76,7 +76,7 @@ def _table(runtime: Runtime, times: Mapping[str, Sequence[float]], switches: int
         measured = [f"{value:.3f}" for value in np.percentile(recent, [50, 95])] if recent else ["", ""]
         blocks = "suspended" if model.suspended else " ".join(model.options.values())
         limit = "" if model.latency_limit_ms is None else f"{model.latency_limit_ms:.3f}"
-        name = escape(printable(model.name))
+        name = escape(printable(model.title))
         table.add_row(
             name, escape(printable(blocks)), f"{model.accuracy:.3f}", limit, f"{model.latency_ms:.3f}", *measured
         )

@@ -39,6 +39,7 @@ class History:
             recent = [ms for ended, ms in list(queue.latencies_ms) if ended >= since]
             models[queue.model] = {
                 "options": None if planned.suspended else dict(planned.options),
+                "streamed": planned.streamed,
                 "accuracy": planned.accuracy,
                 "predicted_ms": planned.latency_ms,
                 "limit_ms": planned.latency_limit_ms,

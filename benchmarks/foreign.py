@@ -85,7 +85,7 @@ def difference_from_interpreter(
         inputs = images(details, seed)
         wanted = _by_interpreter(interpreter, inputs)
         if reference:
-            found = _by_interpreter(_reference_interpreter(content), inputs)
+            found = _by_interpreter(open_interpreter(plain=True, model_content=content), inputs)
         else:
             found = as_list(model(alone(as_graph_takes(model, details, inputs)), training=False))
             if post:
@@ -95,15 +95,6 @@ def difference_from_interpreter(
                 found = [gives[n] if n >= 0 else found[-1 - n] for n in post.finals]
         worst = max(worst, difference(found, wanted))
     return worst
-
-
-def _reference_interpreter(content: bytes) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 def _by_interpreter(interpreter: Any, inputs: Sequence[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ import ctypes
 import functools
 import importlib
 import os
+import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
@@ -82,11 +83,12 @@ def interpreter_name() -> str:
     return _backend()[1]
 
 
-def open_interpreter(threads: int = 1, **source: Any) -> Any:
+def open_interpreter(threads: int = 1, plain: bool = False, **source: Any) -> Any:
     """Open an `Interpreter` and allocate its tensors.
 
     Args:
         threads: the number of threads that it runs with.
+        plain: use TensorFlow Lite's own kernels, without XNNPACK.
         source: `model_path=` or `model_content=`, as the class takes them.
 
     Raises:
@@ -97,7 +99,11 @@ def open_interpreter(threads: int = 1, **source: Any) -> Any:
     # The first interpreter of a process announces its delegate on stderr.
     with contextlib.nullcontext() if _greeted else native_stderr_silenced():
         _greeted = True
-        interpreter = _backend()[0](num_threads=threads, **source)
+        kind = _backend()[0]
+        if plain:
+            kernels = sys.modules[kind.__module__].OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            source["experimental_op_resolver_type"] = kernels
+        interpreter = kind(num_threads=threads, **source)
         interpreter.allocate_tensors()
     _opened.add(interpreter)
     return interpreter

@@ -103,6 +103,21 @@ def test_a_file_that_differs_from_keras_is_refused_by_name_and_amount(pieces: li
         check_converted(convert(other), model, [images(model)], "block2, option s0")
 
 
+def test_a_model_that_magnifies_rounding_may_differ_as_much_as_kernels_do() -> None:
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(512, 8)).astype(np.float32)
+    inputs = keras.Input((1024,))
+    model = keras.Model(inputs, layers.Dense(8, use_bias=False)(inputs))
+    model.layers[-1].set_weights([3e4 * np.concatenate([half, -half])])  # what is left of the sum is rounding
+    x = np.tile(rng.random((4, 512), np.float32), 2)
+    content = convert(model)
+    (wanted,) = check_converted(content, model, [x], "head")
+    assert np.abs(Runner(content)(x)[0] - wanted).max() > 1e-4
+    model.layers[-1].set_weights([3e4 * np.concatenate([half, -half]) + 0.1])
+    with pytest.raises(ModelError, match="differs from Keras by"):
+        check_converted(content, model, [x], "head")
+
+
 def test_a_file_that_gives_nan_is_refused() -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(2)(inputs))

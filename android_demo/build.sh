@@ -162,6 +162,26 @@ check_classes() {
         die "the calls above do not exist on API $min_sdk"
 }
 
+# What may be null in the library: NullAway, a plug-in of javac by way of Error Prone, finds where that is not what its
+# annotations say. That Map.get gives null for a key that is not there it is told to overlook.
+check_nullness() { # CLASSPATH FOLDER...
+    local classpath=$1 part opened=()
+    shift
+    for part in api file main model parser processing tree util; do
+        opened+=("-J--add-exports=jdk.compiler/com.sun.tools.javac.$part=ALL-UNNAMED")
+    done
+    for part in code comp; do
+        opened+=("-J--add-opens=jdk.compiler/com.sun.tools.javac.$part=ALL-UNNAMED")
+    done
+    rm -rf "$build/nullness" && mkdir -p "$build/nullness"
+    find "$@" -name '*.java' > "$build/sources"
+    javac "${opened[@]}" -encoding UTF-8 -nowarn -Xlint:-options --release 8 -XDcompilePolicy=simple \
+        --should-stop=ifError=FLOW -processorpath "$(packages nullness)" -Xplugin:"ErrorProne -XepDisableAllChecks \
+-Xep:NullAway:ERROR -XepOpt:NullAway:OnlyNullMarked=true -XepOpt:NullAway:JSpecifyMode=true \
+-XepOpt:NullAway:IgnoreLibraryModelsFor=java.util.Map.get" -cp "$classpath" -d "$build/nullness" @"$build/sources" ||
+        die "something may be null that is not said to be"
+}
+
 compile_library() {
     step "library"
     local aar
@@ -170,11 +190,14 @@ compile_library() {
         unzip -q "$(packages compile "$aar:")" -d "$build/$aar"
     done
     framework=$(packages compile android-all:)
-    tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar
-    java_compile "$build/library" "$tflite:$framework" 8 lego-runtime/src/main/java lego-runtime/src/android/java
-    check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    jspecify=$(packages compile jspecify:)
+    tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar:$jspecify
+    local sources=(lego-runtime/src/main/java lego-runtime/src/android/java)
+    java_compile "$build/library" "$tflite:$framework" 8 "${sources[@]}"
+    check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
+    check_nullness "$tflite:$framework" "${sources[@]}"
     java -cp "$build/library:$tflite:$framework" tools/ApiDump.java "$build/library" > "$build/api.txt" ||
-        die "the library's interface names an internal class"
+        die "the library's interface is not sound"
     diff lego-runtime/api.txt "$build/api.txt" ||
         die "the library's interface is another one than lego-runtime/api.txt; if that is meant: cp $build/api.txt lego-runtime/"
 }
@@ -198,7 +221,7 @@ resources() {
 compile_app() {
     step "app"
     java_compile "$build/app" "$build/library:$tflite:$framework" 8 app/src/main/java "$build/generated"
-    check_classes "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    check_classes "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
 }
 
 package() {
@@ -207,7 +230,7 @@ package() {
     rm -rf "$stage" && mkdir -p "$stage"
     find "$build/app" "$build/library" -name '*.class' > "$build/classes"
     java -cp "$(packages tool r8:)" com.android.tools.r8.D8 --debug --min-api "$min_sdk" --lib "$framework" \
-        --output "$stage" @"$build/classes" "$build"/tensorflow-lite{,-api}/classes.jar
+        --output "$stage" @"$build/classes" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
     for abi in "${abis[@]}"; do
         mkdir -p "$stage/lib/$abi"
         cp "$build/tensorflow-lite/jni/$abi/"*.so "$stage/lib/$abi/"
@@ -271,7 +294,7 @@ END
     if [ "$(uname -sm)" = "Linux x86_64" ]; then
         step "the app with a native library"
         desktop
-        run_robolectric "$build/desktop/library:$build/desktop/classes.jar" \
+        run_robolectric "$build/desktop/library:$build/desktop/classes.jar:$jspecify" \
             -Djava.library.path="$build/desktop/native/lib" org.legodnn.demo.MeasuredTest
     fi
 }
@@ -282,7 +305,7 @@ desktop() {
     rm -rf "$build/desktop"
     unzip -q "$(packages desktop tensorflow-lite:)" classes.jar -d "$build/desktop"
     unzip -q "$(packages desktop tflite-native-cpu:)" 'native/lib/*' -d "$build/desktop"
-    java_compile "$build/desktop/library" "$build/desktop/classes.jar:$framework" 8 \
+    java_compile "$build/desktop/library" "$build/desktop/classes.jar:$jspecify:$framework" 8 \
         lego-runtime/src/main/java lego-runtime/src/android/java
 }
 

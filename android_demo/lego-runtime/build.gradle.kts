@@ -18,6 +18,7 @@ android {
 }
 
 dependencies {
+    api(libs.jspecify) // annotations of the library's own interface
     implementation(libs.litert)
     testImplementation(libs.junit)
 }

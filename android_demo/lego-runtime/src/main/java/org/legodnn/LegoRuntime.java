@@ -8,7 +8,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.concurrent.CopyOnWriteArrayList;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 
 /**
@@ -36,9 +38,10 @@ public final class LegoRuntime implements Closeable {
     private final Object changing = new Object();
     private Map<String, Double> slowdown = NO_FACTORS;
     private Map<String, Double> tail = NO_FACTORS;
-    private volatile Plan plan;
+    private volatile @Nullable Plan plan;
     private volatile PlanSwitch lastSwitch;
-    private volatile InferenceListener listener;
+    private volatile @Nullable InferenceListener listener;
+    private final List<PlanListener> planListeners = new CopyOnWriteArrayList<>();
 
     LegoRuntime(BlockExecutor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
         for (LegoModel model : models) {
@@ -98,13 +101,30 @@ public final class LegoRuntime implements Closeable {
     }
 
     /** Tell of every inference from now on; null for no one. A {@code Governor} uses this while it runs. */
-    public void setInferenceListener(InferenceListener next) {
+    public void setInferenceListener(@Nullable InferenceListener next) {
         listener = next;
     }
 
     /** Who is told of inferences; null for no one. */
-    public InferenceListener inferenceListener() {
+    public @Nullable InferenceListener inferenceListener() {
         return listener;
+    }
+
+    /**
+     * Tell of the running plan now, and of every later one: those of budgets, of a {@code Governor}, and set ones.
+     *
+     * @throws ClosedException this runtime is closed
+     */
+    public void addPlanListener(PlanListener next) {
+        synchronized (changing) { // so that none is missed, and none told twice or late
+            next.onPlan(plan());
+            planListeners.add(next);
+        }
+    }
+
+    /** Tell it of no more plans. */
+    public void removePlanListener(PlanListener other) {
+        planListeners.remove(other);
     }
 
     /**
@@ -177,7 +197,7 @@ public final class LegoRuntime implements Closeable {
      * @return null if the plan that now runs holds the budget; else why no plan does, and the report's nearest one runs
      * @throws InfeasibleException there is not even a nearest one
      */
-    public Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
+    public @Nullable Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
         synchronized (changing) {
             long start = System.nanoTime();
             try {
@@ -229,6 +249,9 @@ public final class LegoRuntime implements Closeable {
     private PlanSwitch goTo(Plan next, long start) {
         lastSwitch = switcher.goTo(next, plan, start);
         plan = next;
+        for (PlanListener told : planListeners) {
+            told.onPlan(next);
+        }
         return lastSwitch;
     }
 

@@ -2,10 +2,12 @@ package org.legodnn.governing;
 
 import java.io.Closeable;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.Budget;
 import org.legodnn.ClosedException;
 import org.legodnn.Infeasible;
@@ -14,6 +16,7 @@ import org.legodnn.LegoException;
 import org.legodnn.LegoRuntime;
 import org.legodnn.ModelPlan;
 import org.legodnn.Plan;
+import org.legodnn.Tail;
 
 /**
  * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a
@@ -50,7 +53,7 @@ public final class Governor implements Closeable {
             }
         }
     };
-    private volatile DecisionListener listener;
+    private volatile @Nullable DecisionListener listener;
     /** Held while a decision is taken and applied. */
     private final Object stepping = new Object();
     private Demand demand;
@@ -59,7 +62,7 @@ public final class Governor implements Closeable {
     private boolean closed;
     /** Guards the thread; never held while one steps. */
     private final Object life = new Object();
-    private Thread thread;
+    private @Nullable Thread thread;
     private boolean woken;
 
     /** A governor that is not started, with the default policy. */
@@ -85,8 +88,13 @@ public final class Governor implements Closeable {
     }
 
     /** Tell of every decision that was applied, from now on; null for no one. */
-    public void setListener(DecisionListener next) {
+    public void setListener(@Nullable DecisionListener next) {
         listener = next;
+    }
+
+    /** What was learned of a model's tail in use, by thread count; empty if it ran too seldom. */
+    public List<Tail> learned(String model) {
+        return tails.tails(model);
     }
 
     /**

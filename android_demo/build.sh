@@ -48,6 +48,7 @@ main() {
     report
     if [ -z "$no_tests" ]; then
         test_library
+        test_kotlin
         test_app
     fi
 }
@@ -79,12 +80,14 @@ versions() {
     min_sdk=$(catalogue minSdk) target_sdk=$(catalogue targetSdk)
     local module reference locked
     while read -r module reference; do
-        [ "$reference" != litert ] || continue # in Google's repository only
+        case $reference in litert | camerax | activity) continue ;; esac # in Google's repository only
         locked=$(awk -v m="$module:" '$2 != "desktop" && index($3, m) == 1 { split($3, part, ":"); print part[3] }' \
             packages.lock)
         [ "$locked" = "$(catalogue "$reference")" ] ||
             die "$module is $(catalogue "$reference") in gradle/libs.versions.toml and '$locked' in packages.lock"
     done < <(sed -nE 's/.*module = "([^"]+)", version.ref = "([^"]+)".*/\1 \2/p' gradle/libs.versions.toml)
+    [ "$(packages kotlinc kotlin-compiler-embeddable: | grep -oE '[0-9.]+[0-9]\.jar$')" = "$(catalogue kotlin).jar" ] ||
+        die "packages.lock has another compiler of Kotlin than gradle/libs.versions.toml"
     grep -q "android-api-level-$min_sdk:" packages.lock || die "packages.lock has no API signature of minSdk $min_sdk"
 }
 
@@ -276,6 +279,23 @@ test_library() {
     java_compile "$build/library-test" "$build/library:$tflite:$junit:$framework" 8 lego-runtime/src/test/java
     (cd "$repository" && java -ea -cp "$build/library-test:$build/library:$tflite:$junit:$framework" \
         org.junit.runner.JUnitCore $(tests_in "$build/library-test"))
+}
+
+kotlin_compile() { # OUT CLASSPATH FOLDER [OPTION...]
+    rm -rf "$1"
+    java -cp "$(packages kotlinc)" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror \
+        -jvm-target 1.8 "${@:4}" -cp "$2:$(packages kotlin)" -d "$1" "$3"
+}
+
+# Kotlin's part of the library, on the test stores of Java's.
+test_kotlin() {
+    step "tests of the library in Kotlin"
+    local classes=$build/library:$jspecify test
+    test=$build/library-test:$(packages test)
+    kotlin_compile "$build/kotlin" "$classes" lego-runtime-ktx/src/main/kotlin -Xexplicit-api=strict
+    kotlin_compile "$build/kotlin-test" "$build/kotlin:$classes:$test" lego-runtime-ktx/src/desktopTest/kotlin
+    java -ea -cp "$build/kotlin-test:$build/kotlin:$classes:$test:$(packages kotlin)" org.junit.runner.JUnitCore \
+        $(tests_in "$build/kotlin-test")
 }
 
 # Robolectric calls a part of androidx.test:monitor, which is in Google's repository only; robolectric-monitor has it.

@@ -10,6 +10,7 @@ public final class Bitmaps {
      * The input that a picture makes, prepared as the model's store says: to the bit what the Python package makes of
      * the same pixels. Android decodes JPEG files not quite as others do, and does not turn pictures by their EXIF
      * orientation. Of a picture with transparent parts, decode it with {@code inPremultiplied = false}.
+     * For a worker thread.
      *
      * @param bitmap of any size and configuration; it is left as it is
      * @param spec what the model takes, such as {@code store.manifest().inputs().get(0)}
@@ -24,6 +25,7 @@ public final class Bitmaps {
 
     /**
      * The same into an array of the caller's, which can be used for one picture after another.
+     * For a worker thread.
      *
      * @param input of as many values as the model takes
      * @throws InputException the model takes no pictures, or the array has another size

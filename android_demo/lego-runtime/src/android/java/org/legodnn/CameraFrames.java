@@ -11,6 +11,7 @@ public final class CameraFrames {
     /**
      * What an image of {@code ImageReader} or CameraX shows within its crop rectangle, upright. It is copied, so the
      * image can be closed at once.
+     * For a worker thread.
      *
      * @param image in {@link ImageFormat#YUV_420_888}
      * @param rotationDegrees by how much it has to be turned clockwise: CameraX's {@code getRotationDegrees}; Camera2's

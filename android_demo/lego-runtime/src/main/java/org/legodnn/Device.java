@@ -28,7 +28,7 @@ public final class Device {
 
     private Device() {}
 
-    /** The architecture, the processor, usable cores, and what runs the blocks. */
+    /** The architecture, the processor, usable cores, and what runs the blocks. For a worker thread. */
     public static Fingerprint fingerprint(BlockExecutor executor) {
         return new Fingerprint(System.getProperty("os.arch", "unknown"), cpu(),
                 Runtime.getRuntime().availableProcessors(), executor.name());

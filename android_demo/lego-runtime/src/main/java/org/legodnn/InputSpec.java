@@ -42,6 +42,7 @@ public final class InputSpec extends TensorSpec {
      * The input that a picture of any size makes: stretched, cropped or letterboxed as the store says
      * (bilinear-antialias, see docs/store.md), then as {@link #fromPixels}. To the bit what the Python package makes of
      * it.
+     * For a worker thread.
      *
      * @param pixels 0..255, height x width x as many channels as the model takes
      * @throws InputException another number of pixels, or the model takes no pictures
@@ -103,6 +104,7 @@ public final class InputSpec extends TensorSpec {
      * The input that a picture of any size makes whose pixels are packed as {@code android.graphics.Color} has them, 8
      * bits each of alpha, red, green and blue from the highest; then as {@link #fromPicture}. A model of one channel
      * gets the luma that the Python package gives it, one of three no alpha.
+     * For a worker thread.
      *
      * @param argb height x width, not premultiplied
      * @throws InputException another number of pixels, or the model takes no pictures
@@ -115,6 +117,7 @@ public final class InputSpec extends TensorSpec {
 
     /**
      * The same into an array of the caller's, which can be used for one picture after another.
+     * For a worker thread.
      *
      * @param input of {@link #elements} values
      * @throws InputException the model takes no pictures, or an array has another size
@@ -134,6 +137,7 @@ public final class InputSpec extends TensorSpec {
 
     /**
      * The input that a camera's frame makes; then as {@link #fromArgb}.
+     * For a worker thread.
      *
      * @throws InputException the model takes no pictures
      */
@@ -145,6 +149,7 @@ public final class InputSpec extends TensorSpec {
 
     /**
      * The same into an array of the caller's, which can be used for one frame after another.
+     * For a worker thread.
      *
      * @param input of {@link #elements} values
      * @throws InputException the model takes no pictures, or the array has another size
@@ -181,6 +186,7 @@ public final class InputSpec extends TensorSpec {
 
     /**
      * The input that 8-bit pixels of the model's size make.
+     * For a worker thread.
      *
      * @param pixels 0..255, height x width x channels, as many as {@link #elements}
      * @throws InputException another number of pixels

@@ -59,6 +59,7 @@ public final class Learned {
 
     /**
      * Read what was learned.
+     * For a worker thread.
      *
      * @throws ProfileException it is unreadable, damaged or of another version
      */
@@ -110,6 +111,7 @@ public final class Learned {
 
     /**
      * Write it; a crash leaves what was there, or the whole of it.
+     * For a worker thread.
      *
      * @throws ProfileException it cannot be written
      */

@@ -145,6 +145,7 @@ public final class Profile {
 
     /**
      * Read a profile.
+     * For a worker thread.
      *
      * @throws ProfileException it is unreadable, damaged or of another version
      */
@@ -196,6 +197,7 @@ public final class Profile {
 
     /**
      * Write the profile; a crash leaves what was there, or the whole of it.
+     * For a worker thread.
      *
      * @throws ProfileException it cannot be written
      */

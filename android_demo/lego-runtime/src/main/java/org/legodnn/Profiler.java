@@ -59,6 +59,7 @@ public final class Profiler {
 
     /**
      * Measure every option of a store. Takes a while: run it on a thread of its own, with nothing else running.
+     * For a worker thread.
      *
      * @param store the store
      * @param executor what is to run it

@@ -52,6 +52,7 @@ public final class RuntimeBuilder {
 
     /**
      * Plan for the budget, and load. Takes as long as loading does: not on the main thread.
+     * For a worker thread.
      *
      * @throws ProfileException a profile is of another device
      * @throws StoreException a file was damaged since its store was opened

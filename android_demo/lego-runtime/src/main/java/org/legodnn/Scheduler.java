@@ -123,23 +123,24 @@ public final class Scheduler {
         return names;
     }
 
-    /** The optimal plan under a budget; see {@link #plan(Budget, Plan, Map)}. */
+    /** The optimal plan under a budget; see {@link #plan(Budget, Plan, Map)}. For a worker thread. */
     public Plan plan(Budget budget) {
         return plan(budget, null, null);
     }
 
-    /** The optimal plan, given the one that runs now; see {@link #plan(Budget, Plan, Map)}. */
+    /** The optimal plan, given the one that runs now; see {@link #plan(Budget, Plan, Map)}. For a worker thread. */
     public Plan plan(Budget budget, @Nullable Plan running) {
         return plan(budget, running, null);
     }
 
-    /** The optimal plan; see {@link #plan(Budget, Plan, Map, double)}. */
+    /** The optimal plan; see {@link #plan(Budget, Plan, Map, double)}. For a worker thread. */
     public Plan plan(Budget budget, @Nullable Plan running, @Nullable Map<String, Double> slowdown) {
         return plan(budget, running, slowdown, DEADLINE_MS);
     }
 
     /**
      * The optimal plan; or, if no plan is proven optimal in time, the best that was found, with its {@link Plan#gap}.
+     * For a worker thread.
      *
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
      * @param running the plan that runs now, for ties and the switch charge; null for none. A model that it does not
@@ -159,6 +160,7 @@ public final class Scheduler {
 
     /**
      * The same where the slowest inferences take longer than the tables say.
+     * For a worker thread.
      *
      * @param tail by model, how many times longer than its table says the inferences at the limit's quantile take,
      *     beside the slow-down; 1 for models not named; null for none

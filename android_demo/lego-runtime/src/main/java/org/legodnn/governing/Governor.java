@@ -99,6 +99,7 @@ public final class Governor implements Closeable {
 
     /**
      * Read the device, decide, and apply the decision if it changes anything. The thread does this once a second.
+     * For a worker thread.
      *
      * @throws ClosedException the governor or the runtime is closed
      */
@@ -110,6 +111,7 @@ public final class Governor implements Closeable {
 
     /**
      * Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
+     * For a worker thread.
      *
      * @param budget the widest that the runtime is to have from now on
      * @throws org.legodnn.InfeasibleException no plan holds it, whatever the device can spare
@@ -270,7 +272,10 @@ public final class Governor implements Closeable {
         }
     }
 
-    /** Stop, wait for a decision that is being applied, and free the runtime for other budgets. Once is enough. */
+    /**
+     * Stop, wait for a decision that is being applied, and free the runtime for other budgets. Once is enough.
+     * For a worker thread.
+     */
     @Override
     public void close() {
         stop();

@@ -145,7 +145,8 @@ def _walk(rng: random.Random, rated: bool) -> list[Json]:
 def observed_answer(case: Mapping[str, Json]) -> Json:
     """The slow-down and what is seen of the tail after each stretch of inferences of one plan, and what is learned."""
     table = vectors.table_of(case["table"])
-    slowdowns, tails, answers = SlowdownTracker([table]), TailTracker([table]), []
+    slowdowns, tails = SlowdownTracker([table]), TailTracker([table])
+    answers: list[Json] = []
     for step in case["steps"]:
         plan = ModelPlan(**step["plan"])
         for latency in step["latencies"]:

@@ -48,6 +48,7 @@ main() {
     report
     if [ -z "$no_tests" ]; then
         test_library
+        test_kotlin
         test_app
     fi
 }
@@ -79,12 +80,14 @@ versions() {
     min_sdk=$(catalogue minSdk) target_sdk=$(catalogue targetSdk)
     local module reference locked
     while read -r module reference; do
-        [ "$reference" != litert ] || continue # in Google's repository only
+        case $reference in litert | camerax | activity) continue ;; esac # in Google's repository only
         locked=$(awk -v m="$module:" '$2 != "desktop" && index($3, m) == 1 { split($3, part, ":"); print part[3] }' \
             packages.lock)
         [ "$locked" = "$(catalogue "$reference")" ] ||
             die "$module is $(catalogue "$reference") in gradle/libs.versions.toml and '$locked' in packages.lock"
     done < <(sed -nE 's/.*module = "([^"]+)", version.ref = "([^"]+)".*/\1 \2/p' gradle/libs.versions.toml)
+    [ "$(packages kotlinc kotlin-compiler-embeddable: | grep -oE '[0-9.]+[0-9]\.jar$')" = "$(catalogue kotlin).jar" ] ||
+        die "packages.lock has another compiler of Kotlin than gradle/libs.versions.toml"
     grep -q "android-api-level-$min_sdk:" packages.lock || die "packages.lock has no API signature of minSdk $min_sdk"
 }
 
@@ -162,6 +165,26 @@ check_classes() {
         die "the calls above do not exist on API $min_sdk"
 }
 
+# What may be null in the library: NullAway, a plug-in of javac by way of Error Prone, finds where that is not what its
+# annotations say. That Map.get gives null for a key that is not there it is told to overlook.
+check_nullness() { # CLASSPATH FOLDER...
+    local classpath=$1 part opened=()
+    shift
+    for part in api file main model parser processing tree util; do
+        opened+=("-J--add-exports=jdk.compiler/com.sun.tools.javac.$part=ALL-UNNAMED")
+    done
+    for part in code comp; do
+        opened+=("-J--add-opens=jdk.compiler/com.sun.tools.javac.$part=ALL-UNNAMED")
+    done
+    rm -rf "$build/nullness" && mkdir -p "$build/nullness"
+    find "$@" -name '*.java' > "$build/sources"
+    javac "${opened[@]}" -encoding UTF-8 -nowarn -Xlint:-options --release 8 -XDcompilePolicy=simple \
+        --should-stop=ifError=FLOW -processorpath "$(packages nullness)" -Xplugin:"ErrorProne -XepDisableAllChecks \
+-Xep:NullAway:ERROR -XepOpt:NullAway:OnlyNullMarked=true -XepOpt:NullAway:JSpecifyMode=true \
+-XepOpt:NullAway:IgnoreLibraryModelsFor=java.util.Map.get" -cp "$classpath" -d "$build/nullness" @"$build/sources" ||
+        die "something may be null that is not said to be"
+}
+
 compile_library() {
     step "library"
     local aar
@@ -170,11 +193,14 @@ compile_library() {
         unzip -q "$(packages compile "$aar:")" -d "$build/$aar"
     done
     framework=$(packages compile android-all:)
-    tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar
-    java_compile "$build/library" "$tflite:$framework" 8 lego-runtime/src/main/java lego-runtime/src/android/java
-    check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    jspecify=$(packages compile jspecify:)
+    tflite=$build/tensorflow-lite/classes.jar:$build/tensorflow-lite-api/classes.jar:$jspecify
+    local sources=(lego-runtime/src/main/java lego-runtime/src/android/java)
+    java_compile "$build/library" "$tflite:$framework" 8 "${sources[@]}"
+    check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
+    check_nullness "$tflite:$framework" "${sources[@]}"
     java -cp "$build/library:$tflite:$framework" tools/ApiDump.java "$build/library" > "$build/api.txt" ||
-        die "the library's interface names an internal class"
+        die "the library's interface is not sound"
     diff lego-runtime/api.txt "$build/api.txt" ||
         die "the library's interface is another one than lego-runtime/api.txt; if that is meant: cp $build/api.txt lego-runtime/"
 }
@@ -198,7 +224,7 @@ resources() {
 compile_app() {
     step "app"
     java_compile "$build/app" "$build/library:$tflite:$framework" 8 app/src/main/java "$build/generated"
-    check_classes "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar
+    check_classes "$build/app" "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
 }
 
 package() {
@@ -207,7 +233,7 @@ package() {
     rm -rf "$stage" && mkdir -p "$stage"
     find "$build/app" "$build/library" -name '*.class' > "$build/classes"
     java -cp "$(packages tool r8:)" com.android.tools.r8.D8 --debug --min-api "$min_sdk" --lib "$framework" \
-        --output "$stage" @"$build/classes" "$build"/tensorflow-lite{,-api}/classes.jar
+        --output "$stage" @"$build/classes" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
     for abi in "${abis[@]}"; do
         mkdir -p "$stage/lib/$abi"
         cp "$build/tensorflow-lite/jni/$abi/"*.so "$stage/lib/$abi/"
@@ -255,6 +281,23 @@ test_library() {
         org.junit.runner.JUnitCore $(tests_in "$build/library-test"))
 }
 
+kotlin_compile() { # OUT CLASSPATH FOLDER [OPTION...]
+    rm -rf "$1"
+    java -cp "$(packages kotlinc)" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect -Werror \
+        -jvm-target 1.8 "${@:4}" -cp "$2:$(packages kotlin)" -d "$1" "$3"
+}
+
+# Kotlin's part of the library, on the test stores of Java's.
+test_kotlin() {
+    step "tests of the library in Kotlin"
+    local classes=$build/library:$jspecify test
+    test=$build/library-test:$(packages test)
+    kotlin_compile "$build/kotlin" "$classes" lego-runtime-ktx/src/main/kotlin -Xexplicit-api=strict
+    kotlin_compile "$build/kotlin-test" "$build/kotlin:$classes:$test" lego-runtime-ktx/src/desktopTest/kotlin
+    java -ea -cp "$build/kotlin-test:$build/kotlin:$classes:$test:$(packages kotlin)" org.junit.runner.JUnitCore \
+        $(tests_in "$build/kotlin-test")
+}
+
 # Robolectric calls a part of androidx.test:monitor, which is in Google's repository only; robolectric-monitor has it.
 test_app() {
     step "tests of the app on Robolectric"
@@ -271,7 +314,7 @@ END
     if [ "$(uname -sm)" = "Linux x86_64" ]; then
         step "the app with a native library"
         desktop
-        run_robolectric "$build/desktop/library:$build/desktop/classes.jar" \
+        run_robolectric "$build/desktop/library:$build/desktop/classes.jar:$jspecify" \
             -Djava.library.path="$build/desktop/native/lib" org.legodnn.demo.MeasuredTest
     fi
 }
@@ -282,7 +325,7 @@ desktop() {
     rm -rf "$build/desktop"
     unzip -q "$(packages desktop tensorflow-lite:)" classes.jar -d "$build/desktop"
     unzip -q "$(packages desktop tflite-native-cpu:)" 'native/lib/*' -d "$build/desktop"
-    java_compile "$build/desktop/library" "$build/desktop/classes.jar:$framework" 8 \
+    java_compile "$build/desktop/library" "$build/desktop/classes.jar:$jspecify:$framework" 8 \
         lego-runtime/src/main/java lego-runtime/src/android/java
 }
 

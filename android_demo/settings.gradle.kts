@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "legodnn"
-include(":lego-runtime", ":app")
+include(":lego-runtime", ":lego-runtime-ktx", ":app", ":camera-sample")

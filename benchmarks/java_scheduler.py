@@ -8,7 +8,7 @@ latency limits, with the plan before it as the running one; `cold` is from table
 re-plans by Python, then the same by Java, in a JVM that goes on running. The first round is reported separately:
 neither side is warm yet, and the JVM has not compiled Java's code.
 
-Needs a JDK (javac and java).
+Needs a JDK (javac and java), and once Maven Central, for the annotations of the library's sources (4 KB).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from legodnn.errors import InfeasibleError
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.workload import Budget
 from support.instances import SIZES, Instance, budget_of, draw, model_tables
+from support.maven import JSPECIFY, central
 from support.report import Bars, Figures, bar, run, spread_ms
 from support.workers import Worker
 
@@ -38,6 +39,7 @@ def compiled(classes: Path) -> Worker:
     sources = f"{LIBRARY}/src/main/java:{LIBRARY}/src/test/java"
     program = LIBRARY / "src/test/java/org/legodnn/ReplanBenchmark.java"
     compile_ = ["javac", "--release", "8", "-nowarn", "-Xlint:-options", "-sourcepath", sources, "-d", str(classes)]
+    compile_ += ["-cp", str(central(*JSPECIFY))]
     subprocess.run([*compile_, str(program)], check=True)
     return Worker(["java", "-cp", str(classes), "org.legodnn.ReplanBenchmark"])
 

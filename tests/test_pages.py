@@ -41,6 +41,9 @@ def test_the_site_shows_every_page_once() -> None:
 def test_the_version_is_the_same_everywhere() -> None:
     assert f'\nversion = "{legodnn.__version__}"\n' in (ROOT / "pyproject.toml").read_text()
     assert f"\nversion: {legodnn.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    android = ROOT / "android_demo"
+    assert f'\nlibrary = "{legodnn.__version__}"\n' in (android / "gradle/libs.versions.toml").read_text()
+    assert f"<version>{legodnn.__version__}</version>" in (android / "lego-runtime/pom.xml").read_text()
 
 
 def texts(node: ast.AST) -> Iterator[str]:

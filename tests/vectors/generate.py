@@ -9,7 +9,7 @@ import itertools
 import json
 import random
 
-from tests.vectors import governing, plans, profiles, stores, vectors
+from tests.vectors import frames, governing, learned, plans, profiles, stores, vectors
 from tests.vectors.chosen import one_block, option
 from tests.vectors.vectors import Json
 
@@ -253,9 +253,11 @@ def main() -> None:
     write("measured", profiles.measured())
     write("hysteresis", hysteresis())
     write("pictures", pictures())
+    write("frames", frames.frames())
     write("policies", governing.policies())
     write("observed", governing.observed())
     write("beside", governing.beside())
+    write("learned", learned.learned_documents())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from legodnn.workload import Budget, Workload, WorkloadModel
 from tests.vectors import vectors
 from tests.vectors.chosen import one_block, option
 from tests.vectors.edits import dumped
+from tests.vectors.learned import tail_answer
 from tests.vectors.profiles import profile_of
 from tests.vectors.stores import CHAIN, GRAPH
 from tests.vectors.vectors import Json
@@ -142,9 +143,10 @@ def _walk(rng: random.Random, rated: bool) -> list[Json]:
 
 
 def observed_answer(case: Mapping[str, Json]) -> Json:
-    """The slow-down and what is seen of the tail after each stretch of inferences of one plan."""
+    """The slow-down and what is seen of the tail after each stretch of inferences of one plan, and what is learned."""
     table = vectors.table_of(case["table"])
-    slowdowns, tails, answers = SlowdownTracker([table]), TailTracker([table]), []
+    slowdowns, tails = SlowdownTracker([table]), TailTracker([table])
+    answers: list[Json] = []
     for step in case["steps"]:
         plan = ModelPlan(**step["plan"])
         for latency in step["latencies"]:
@@ -152,6 +154,7 @@ def observed_answer(case: Mapping[str, Json]) -> Json:
             if ratio is not None:
                 tails.add(plan, ratio)
         answers.append({"ratios": slowdowns.ratios(case["least"]), "excess": tails.excess(plan)})
+        answers[-1]["learned"] = [tail_answer(tail) for tail in tails.tails(plan.name)]
     return answers
 
 

@@ -42,6 +42,8 @@ FILES = (
     "measured",
     "hysteresis",
     "pictures",
+    "frames",
+    "learned",
     "policies",
     "observed",
     "beside",

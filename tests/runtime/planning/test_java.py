@@ -6,13 +6,11 @@ TensorFlow publishes that library for Android only. The Deep Java Library has bu
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import shutil
 import subprocess
 import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,9 +25,9 @@ from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.store import Store
 from legodnn.workload import Budget
+from tests.benchmarks.scripts import load
 
 LIBRARY = Path(__file__).parents[3] / "android_demo/lego-runtime"
-CENTRAL = "https://repo1.maven.org/maven2/"
 CLASSES = (
     "org/tensorflow/tensorflow-lite/2.6.0/tensorflow-lite-2.6.0.aar",
     "f7dcd32a48dc348ee2eea2bed37044354a21e43dfdf507b6a73b40b05d5793ea",
@@ -46,34 +44,33 @@ pytestmark = [
 ]
 
 
-def download(path: str, sha256: str) -> Path:
-    """A file of Maven Central, from the cache if it is there."""
-    target = Path("~/.cache/legodnn-android").expanduser() / Path(path).name
-    if not target.is_file():
-        try:
-            with urllib.request.urlopen(CENTRAL + path, timeout=60) as response:
-                content = response.read()
-        except urllib.error.URLError as e:
-            pytest.skip(f"Maven Central cannot be reached: {e}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    assert hashlib.sha256(target.read_bytes()).hexdigest() == sha256, f"{target} is not what it should be; remove it"
-    return target
+@pytest.fixture(scope="module")
+def downloads() -> dict[str, Path]:
+    """What is needed of Maven Central, from the cache if it is there."""
+    maven = load("support.maven")
+    try:
+        return {
+            "classes": maven.central(*CLASSES),
+            "native": maven.central(*NATIVE),
+            "jspecify": maven.central(*maven.JSPECIFY),
+        }
+    except urllib.error.URLError as e:
+        pytest.skip(f"Maven Central cannot be reached: {e}")
 
 
 @pytest.fixture(scope="module")
-def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def java(downloads: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs org.legodnn.RunStore."""
     folder = tmp_path_factory.mktemp("java")
-    with zipfile.ZipFile(download(*CLASSES)) as archive:
+    with zipfile.ZipFile(downloads["classes"]) as archive:
         archive.extract("classes.jar", folder)
-    with zipfile.ZipFile(download(*NATIVE)) as archive:
+    with zipfile.ZipFile(downloads["native"]) as archive:
         archive.extract("native/lib/libtensorflowlite_jni.so", folder)
-    path = [str(folder / "out"), str(folder / "classes.jar")]
+    path = [str(folder / "out"), str(folder / "classes.jar"), str(downloads["jspecify"])]
     sources = f"{LIBRARY}/src/main/java:{LIBRARY}/src/test/java"
     program = LIBRARY / "src/test/java/org/legodnn/RunStore.java"
-    command = ["javac", "--release", "8", "-Xlint:-options", "-sourcepath", sources, "-cp", path[1], "-d", path[0]]
-    subprocess.run([*command, str(program)], check=True)
+    command = ["javac", "--release", "8", "-Xlint:-options", "-sourcepath", sources, "-cp", ":".join(path[1:])]
+    subprocess.run([*command, "-d", path[0], str(program)], check=True)
     return ["java", f"-Djava.library.path={folder}/native/lib", "-cp", ":".join(path), "org.legodnn.RunStore"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vectors import governing, vectors
+from tests.vectors import frames, governing, learned, vectors
 
 TOLERANCE = 1e-9
 
@@ -88,6 +88,11 @@ def test_pictures() -> None:
     assert differing("pictures", vectors.picture_answer) == []
 
 
+def test_frames_of_cameras() -> None:
+    pytest.importorskip("PIL")
+    assert differing("frames", frames.frame_answer) == []
+
+
 def test_governors() -> None:
     assert differing("policies", governing.policy_answer) == []
     assert differing("observed", governing.observed_answer) == []
@@ -96,3 +101,8 @@ def test_governors() -> None:
 def test_models_beside_one_another() -> None:
     bases = vectors.read("beside")["bases"]
     assert differing("beside", lambda case: governing.beside_answer(case, bases)) == []
+
+
+def test_what_was_learned_in_use() -> None:
+    bases = vectors.read("learned")["bases"]
+    assert differing("learned", lambda case: learned.learned_answer(case, bases)) == []

@@ -22,6 +22,7 @@ public final class Assets {
      * Open a store of the app's assets, which is unpacked once. Its folder is named by the manifest's hash, so that an
      * update of the app with another store unpacks that one and removes the old one, and what an unpacking that was
      * killed left behind. Opening checks what was unpacked before: a damaged store is unpacked again.
+     * For a worker thread.
      *
      * @param assets the app's
      * @param assetFolder the store's, such as "stores/faces"

@@ -10,6 +10,7 @@ public final class Bitmaps {
      * The input that a picture makes, prepared as the model's store says: to the bit what the Python package makes of
      * the same pixels. Android decodes JPEG files not quite as others do, and does not turn pictures by their EXIF
      * orientation. Of a picture with transparent parts, decode it with {@code inPremultiplied = false}.
+     * For a worker thread.
      *
      * @param bitmap of any size and configuration; it is left as it is
      * @param spec what the model takes, such as {@code store.manifest().inputs().get(0)}
@@ -17,11 +18,24 @@ public final class Bitmaps {
      * @throws InputException the model takes no pictures
      */
     public static float[] input(Bitmap bitmap, InputSpec spec) {
+        float[] input = new float[spec.elements()];
+        input(bitmap, spec, input);
+        return input;
+    }
+
+    /**
+     * The same into an array of the caller's, which can be used for one picture after another.
+     * For a worker thread.
+     *
+     * @param input of as many values as the model takes
+     * @throws InputException the model takes no pictures, or the array has another size
+     */
+    public static void input(Bitmap bitmap, InputSpec spec, float[] input) {
         boolean readable = bitmap.getConfig() == Bitmap.Config.ARGB_8888;
         Bitmap picture = readable ? bitmap : bitmap.copy(Bitmap.Config.ARGB_8888, false); // one of the GPU's, say
         int width = picture.getWidth();
         int[] argb = new int[width * picture.getHeight()];
         picture.getPixels(argb, 0, width, 0, 0, width, picture.getHeight());
-        return spec.fromArgb(argb, picture.getHeight(), width);
+        spec.fromArgb(argb, picture.getHeight(), width, input);
     }
 }

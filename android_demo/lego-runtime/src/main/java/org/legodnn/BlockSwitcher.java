@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Brings models from one plan to the next. What changes is loaded, and what ran before stays loaded as far as memory
  * allows, so that going back to it loads nothing: TensorFlow Lite packs the weights of what it loads, which is most of
@@ -36,7 +38,7 @@ final class BlockSwitcher {
         }
 
         @Override
-        public boolean equals(Object other) {
+        public boolean equals(@Nullable Object other) {
             return other instanceof Kept && ((Kept) other).model == model && ((Kept) other).choice.equals(choice);
         }
 
@@ -57,7 +59,7 @@ final class BlockSwitcher {
      * @param old the plan that runs; null before the first
      * @param start when the search for the plan began
      */
-    PlanSwitch goTo(Plan next, Plan old, long start) {
+    PlanSwitch goTo(Plan next, @Nullable Plan old, long start) {
         long planned = System.nanoTime();
         List<Change> changes = changes(next);
         List<Change> done = new ArrayList<>();
@@ -84,7 +86,7 @@ final class BlockSwitcher {
         return new PlanSwitch(loaded, dropped, (planned - start) / 1e6, (System.nanoTime() - planned) / 1e6);
     }
 
-    private void putBack(List<Change> done, Plan old, Throwable failure) {
+    private void putBack(List<Change> done, @Nullable Plan old, Throwable failure) {
         for (int i = done.size() - 1; i >= 0 && old != null; i--) {
             Change change = done.get(i);
             try {

@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
@@ -21,15 +22,15 @@ public final class Budget {
     private static final Budget NONE = new Budget(null, null, Collections.<String, Double>emptyMap(), null,
             Collections.<String, Double>emptyMap(), null);
 
-    private final Long memoryBytes;
-    private final Double latencyMs;
+    private final @Nullable Long memoryBytes;
+    private final @Nullable Double latencyMs;
     private final Map<String, Double> latencyByModel;
-    private final Double quantile;
+    private final @Nullable Double quantile;
     private final Map<String, Double> quantileByModel;
-    private final Double cores;
+    private final @Nullable Double cores;
 
-    private Budget(Long memoryBytes, Double latencyMs, Map<String, Double> latencyByModel, Double quantile,
-            Map<String, Double> quantileByModel, Double cores) {
+    private Budget(@Nullable Long memoryBytes, @Nullable Double latencyMs, Map<String, Double> latencyByModel,
+            @Nullable Double quantile, Map<String, Double> quantileByModel, @Nullable Double cores) {
         this.memoryBytes = memoryBytes;
         this.latencyMs = latencyMs;
         this.latencyByModel = latencyByModel;
@@ -137,12 +138,12 @@ public final class Budget {
     }
 
     /** What all models together may hold; null for no limit. */
-    public Long memoryBytes() {
+    public @Nullable Long memoryBytes() {
         return memoryBytes;
     }
 
     /** The limit for every model; null if there is none. */
-    public Double latencyMs() {
+    public @Nullable Double latencyMs() {
         return latencyMs;
     }
 
@@ -152,7 +153,7 @@ public final class Budget {
     }
 
     /** The quantile for every model; null if there is none. */
-    public Double quantile() {
+    public @Nullable Double quantile() {
         return quantile;
     }
 
@@ -162,7 +163,7 @@ public final class Budget {
     }
 
     /** CPU cores' worth of compute; null for no limit. */
-    public Double cores() {
+    public @Nullable Double cores() {
         return cores;
     }
 
@@ -237,7 +238,7 @@ public final class Budget {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof Budget && ((Budget) other).toJsonObject().equals(toJsonObject());
     }
 

@@ -5,6 +5,8 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What one model goes through in a switch: decided here, as values that can be looked at; done by {@link RunningModel}
  * and {@link LegoRuntime}.
@@ -48,7 +50,7 @@ final class Change {
      * @param used memory in bytes of all models before the switch
      * @param limit what all may take during the switch; null for no limit
      */
-    static List<Change> inOrder(List<Change> changes, long used, Long limit) {
+    static List<Change> inOrder(List<Change> changes, long used, @Nullable Long limit) {
         List<Change> sorted = new ArrayList<>(changes);
         Collections.sort(sorted, new Comparator<Change>() {
             @Override

@@ -4,6 +4,8 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
+
 /** What one segment is to run. */
 final class Choice {
     final String segment;
@@ -29,7 +31,7 @@ final class Choice {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         if (!(other instanceof Choice)) {
             return false;
         }

@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
+
 /** What this device is, as far as measurements depend on it; on Android and on Linux. */
 public final class Device {
     /** Proportional set size of this process, from the kernel; resident size where it does not tell. */
@@ -26,7 +28,7 @@ public final class Device {
 
     private Device() {}
 
-    /** The architecture, the processor, usable cores, and what runs the blocks. */
+    /** The architecture, the processor, usable cores, and what runs the blocks. For a worker thread. */
     public static Fingerprint fingerprint(BlockExecutor executor) {
         return new Fingerprint(System.getProperty("os.arch", "unknown"), cpu(),
                 Runtime.getRuntime().availableProcessors(), executor.name());
@@ -103,7 +105,7 @@ public final class Device {
     }
 
     /** The first line of a file; null where it cannot be read. */
-    static String firstLine(File file) {
+    static @Nullable String firstLine(File file) {
         try (BufferedReader in = reader(file)) {
             return in.readLine();
         } catch (IOException e) {
@@ -112,7 +114,7 @@ public final class Device {
     }
 
     /** The first value of a field in a file of "key: value" lines; null if there is none. */
-    private static String field(File file, String key) {
+    private static @Nullable String field(File file, String key) {
         List<String> all = fields(file, key);
         return all.isEmpty() ? null : all.get(0);
     }

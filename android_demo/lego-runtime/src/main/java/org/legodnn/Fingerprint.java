@@ -1,5 +1,6 @@
 package org.legodnn;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonObject;
 
@@ -36,7 +37,7 @@ public final class Fingerprint {
     }
 
     /** What differs, as "cores: 4, here 8"; null if nothing does. */
-    String difference(Fingerprint here) {
+    @Nullable String difference(Fingerprint here) {
         String[] names = {"machine", "cpu", "cores", "executor"};
         Object[] mine = {machine, cpu, cores, executor};
         Object[] other = {here.machine, here.cpu, here.cores, here.executor};
@@ -49,7 +50,7 @@ public final class Fingerprint {
     }
 
     @Override
-    public boolean equals(Object other) {
+    public boolean equals(@Nullable Object other) {
         return other instanceof Fingerprint && difference((Fingerprint) other) == null;
     }
 

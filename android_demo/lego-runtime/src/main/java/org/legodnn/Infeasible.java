@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Json;
 import org.legodnn.internal.json.JsonObject;
@@ -12,11 +13,12 @@ import org.legodnn.internal.json.JsonObject;
 public final class Infeasible {
     private final Budget budget;
     private final List<Limit> limits;
-    private final Plan nearest;
-    private final Double excess;
+    private final @Nullable Plan nearest;
+    private final @Nullable Double excess;
     private final List<String> suspended;
 
-    Infeasible(Budget budget, List<Limit> limits, Plan nearest, Double excess, List<String> suspended) {
+    Infeasible(Budget budget, List<Limit> limits, @Nullable Plan nearest, @Nullable Double excess,
+            List<String> suspended) {
         this.budget = budget;
         this.limits = Collections.unmodifiableList(limits);
         this.nearest = nearest;
@@ -49,12 +51,12 @@ public final class Infeasible {
      * The best plan under the limits that are all relaxed by the same fraction, the least that lets a plan exist; null
      * if there is none. It breaks the limits, and is never run unless the application asks for it.
      */
-    public Plan nearest() {
+    public @Nullable Plan nearest() {
         return nearest;
     }
 
     /** That fraction, 0.1 for limits 10 % wider; null if there is no nearest plan. */
-    public Double excess() {
+    public @Nullable Double excess() {
         return excess;
     }
 

@@ -42,6 +42,7 @@ public final class InputSpec extends TensorSpec {
      * The input that a picture of any size makes: stretched, cropped or letterboxed as the store says
      * (bilinear-antialias, see docs/store.md), then as {@link #fromPixels}. To the bit what the Python package makes of
      * it.
+     * For a worker thread.
      *
      * @param pixels 0..255, height x width x as many channels as the model takes
      * @throws InputException another number of pixels, or the model takes no pictures
@@ -53,20 +54,27 @@ public final class InputSpec extends TensorSpec {
             throw new InputException(this + " takes " + channels + " values for each of " + height + " x " + width
                     + " pixels, got " + pixels.length);
         }
+        return fromPixels(fitted(pixels, height, width));
+    }
+
+    /** A picture's pixels brought to the model's size, as the store says. */
+    private int[] fitted(int[] pixels, int height, int width) {
+        int[] shape = shape();
+        int channels = shape[2];
         if (fit.equals("crop")) {
             double part = Math.min((double) height / shape[0], (double) width / shape[1]);
             double rows = (height - shape[0] * part) / 2;
             double columns = (width - shape[1] * part) / 2;
-            return fromPixels(Resize.resize(pixels, height, width, channels, rows, columns, shape[0], shape[1]));
+            return Resize.resize(pixels, height, width, channels, rows, columns, shape[0], shape[1]);
         }
         if (fit.equals("letterbox")) {
             double scale = Math.min((double) shape[0] / height, (double) shape[1] / width);
             int inHeight = Math.max(1, (int) Math.rint(height * scale));
             int inWidth = Math.max(1, (int) Math.rint(width * scale));
             int[] inside = Resize.resize(pixels, height, width, channels, inHeight, inWidth);
-            return fromPixels(framed(inside, inHeight, inWidth));
+            return framed(inside, inHeight, inWidth);
         }
-        return fromPixels(Resize.resize(pixels, height, width, channels, shape[0], shape[1]));
+        return Resize.resize(pixels, height, width, channels, shape[0], shape[1]);
     }
 
     /** Pixels in the middle of the model's size, with the store's margins around them. */
@@ -85,7 +93,8 @@ public final class InputSpec extends TensorSpec {
 
     private int[] pictureShape() {
         int[] shape = shape();
-        if (shape.length != 3 || fit.equals("none")) {
+        boolean picture = shape.length == 3 && (shape[2] == 1 || shape[2] == 3 || shape[2] == 4);
+        if (!picture || fit.equals("none")) {
             throw new InputException(this + " is no picture");
         }
         return shape;
@@ -95,57 +104,116 @@ public final class InputSpec extends TensorSpec {
      * The input that a picture of any size makes whose pixels are packed as {@code android.graphics.Color} has them, 8
      * bits each of alpha, red, green and blue from the highest; then as {@link #fromPicture}. A model of one channel
      * gets the luma that the Python package gives it, one of three no alpha.
+     * For a worker thread.
      *
      * @param argb height x width, not premultiplied
      * @throws InputException another number of pixels, or the model takes no pictures
      */
     public float[] fromArgb(int[] argb, int height, int width) {
+        float[] input = new float[elements()];
+        fromArgb(argb, height, width, input);
+        return input;
+    }
+
+    /**
+     * The same into an array of the caller's, which can be used for one picture after another.
+     * For a worker thread.
+     *
+     * @param input of {@link #elements} values
+     * @throws InputException the model takes no pictures, or an array has another size
+     */
+    public void fromArgb(int[] argb, int height, int width, float[] input) {
         int channels = pictureShape()[2];
-        if (argb.length != (long) height * width) {
+        if (height < 1 || width < 1 || argb.length != (long) height * width) {
             throw new InputException("a picture of " + height + " x " + width + " has " + (long) height * width
                     + " pixels, got " + argb.length);
         }
         int[] pixels = new int[argb.length * channels];
         for (int i = 0; i < argb.length; i++) {
-            int red = argb[i] >> 16 & 255;
-            int green = argb[i] >> 8 & 255;
-            int blue = argb[i] & 255;
-            if (channels == 1) {
-                pixels[i] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16; // ITU-R 601, as Pillow has it
-                continue;
-            }
-            pixels[i * channels] = red;
-            pixels[i * channels + 1] = green;
-            pixels[i * channels + 2] = blue;
-            if (channels == 4) {
-                pixels[i * channels + 3] = argb[i] >>> 24;
+            unpack(argb[i], pixels, i * channels, channels);
+        }
+        scale(fitted(pixels, height, width), input);
+    }
+
+    /**
+     * The input that a camera's frame makes; then as {@link #fromArgb}.
+     * For a worker thread.
+     *
+     * @throws InputException the model takes no pictures
+     */
+    public float[] fromYuv(YuvFrame frame) {
+        float[] input = new float[elements()];
+        fromYuv(frame, input);
+        return input;
+    }
+
+    /**
+     * The same into an array of the caller's, which can be used for one frame after another.
+     * For a worker thread.
+     *
+     * @param input of {@link #elements} values
+     * @throws InputException the model takes no pictures, or the array has another size
+     */
+    public void fromYuv(YuvFrame frame, float[] input) {
+        int channels = pictureShape()[2];
+        int height = frame.height();
+        int width = frame.width();
+        int[] pixels = new int[height * width * channels];
+        for (int y = 0; y < height; y++) {
+            for (int x = 0; x < width; x++) {
+                unpack(frame.argb(x, y), pixels, (y * width + x) * channels, channels);
             }
         }
-        return fromPicture(pixels, height, width);
+        scale(fitted(pixels, height, width), input);
+    }
+
+    /** The channels of a packed pixel, put where pixels of so many channels have them. */
+    private static void unpack(int argb, int[] pixels, int at, int channels) {
+        int red = argb >> 16 & 255;
+        int green = argb >> 8 & 255;
+        int blue = argb & 255;
+        if (channels == 1) {
+            pixels[at] = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16; // ITU-R 601, as Pillow has it
+            return;
+        }
+        pixels[at] = red;
+        pixels[at + 1] = green;
+        pixels[at + 2] = blue;
+        if (channels == 4) {
+            pixels[at + 3] = argb >>> 24;
+        }
     }
 
     /**
      * The input that 8-bit pixels of the model's size make.
+     * For a worker thread.
      *
      * @param pixels 0..255, height x width x channels, as many as {@link #elements}
      * @throws InputException another number of pixels
      */
     public float[] fromPixels(int[] pixels) {
+        float[] input = new float[pixels.length];
+        scale(pixels, input);
+        return input;
+    }
+
+    private void scale(int[] pixels, float[] input) {
         if (pixels.length != elements()) {
             throw new InputException(this + " takes " + elements() + " pixels, got " + pixels.length);
         }
-        float[] values = new float[pixels.length];
+        if (input.length != elements()) {
+            throw new InputException(this + " has " + elements() + " values, and the array has " + input.length);
+        }
         float scale = (float) ((high - low) / 255);
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (float) low + pixels[i] * scale;
+        for (int i = 0; i < input.length; i++) {
+            input[i] = (float) low + pixels[i] * scale;
             if (mean.length > 0) {
-                values[i] -= (float) mean[i % mean.length];
+                input[i] -= (float) mean[i % mean.length];
             }
             if (std.length > 0) {
-                values[i] /= (float) std[i % std.length];
+                input[i] /= (float) std[i % std.length];
             }
         }
-        return values;
     }
 
     /** What 0 becomes. */

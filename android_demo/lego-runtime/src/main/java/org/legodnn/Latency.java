@@ -1,5 +1,6 @@
 package org.legodnn;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonObject;
@@ -11,9 +12,9 @@ public final class Latency {
     final double minMs;
     final double medianMs;
     final double p95Ms;
-    final Double firstMs;
+    final @Nullable Double firstMs;
 
-    Latency(int threads, int runs, double minMs, double medianMs, double p95Ms, Double firstMs) {
+    Latency(int threads, int runs, double minMs, double medianMs, double p95Ms, @Nullable Double firstMs) {
         this.threads = threads;
         this.runs = runs;
         this.minMs = minMs;
@@ -63,7 +64,7 @@ public final class Latency {
     }
 
     /** The first run after loading; null if it was not measured. */
-    public Double firstMs() {
+    public @Nullable Double firstMs() {
         return firstMs;
     }
 }

@@ -8,7 +8,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.concurrent.CopyOnWriteArrayList;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 
 /**
@@ -23,7 +25,7 @@ import org.legodnn.internal.Text;
  *
  * Safe for several threads: inferences go on while the budget changes, and one that runs ends on the composition that
  * it started with. If a new budget cannot be held or a block cannot be loaded, the setter throws and everything stays
- * as it was. What waits, loads or infers is for worker threads; what only tells is for any.
+ * as it was.
  */
 public final class LegoRuntime implements Closeable {
     private static final Map<String, Double> NO_FACTORS = Collections.emptyMap();
@@ -36,9 +38,10 @@ public final class LegoRuntime implements Closeable {
     private final Object changing = new Object();
     private Map<String, Double> slowdown = NO_FACTORS;
     private Map<String, Double> tail = NO_FACTORS;
-    private volatile Plan plan;
+    private volatile @Nullable Plan plan;
     private volatile PlanSwitch lastSwitch;
-    private volatile InferenceListener listener;
+    private volatile @Nullable InferenceListener listener;
+    private final List<PlanListener> planListeners = new CopyOnWriteArrayList<>();
 
     LegoRuntime(BlockExecutor executor, List<LegoModel> models, SwitchCharge charge, Budget budget) {
         for (LegoModel model : models) {
@@ -98,18 +101,37 @@ public final class LegoRuntime implements Closeable {
     }
 
     /** Tell of every inference from now on; null for no one. A {@code Governor} uses this while it runs. */
-    public void setInferenceListener(InferenceListener next) {
+    public void setInferenceListener(@Nullable InferenceListener next) {
         listener = next;
     }
 
     /** Who is told of inferences; null for no one. */
-    public InferenceListener inferenceListener() {
+    public @Nullable InferenceListener inferenceListener() {
         return listener;
+    }
+
+    /**
+     * Tell of the running plan now, and of every later one: those of budgets, of a {@code Governor}, and set ones.
+     * For a worker thread.
+     *
+     * @throws ClosedException this runtime is closed
+     */
+    public void addPlanListener(PlanListener next) {
+        synchronized (changing) { // so that none is missed, and none told twice or late
+            next.onPlan(plan());
+            planListeners.add(next);
+        }
+    }
+
+    /** Tell it of no more plans. */
+    public void removePlanListener(PlanListener other) {
+        planListeners.remove(other);
     }
 
     /**
      * What this process grew by since the runtime had everything but the models, in bytes of proportional set size.
      * Whatever else the application allocates meanwhile counts too. Takes about a millisecond.
+     * For a worker thread.
      */
     public long memoryBytes() {
         return Math.max(0, Device.MEMORY.processBytes() - baseMemoryBytes);
@@ -118,6 +140,7 @@ public final class LegoRuntime implements Closeable {
     /**
      * The memory of what is loaded but does not run, as profiled. What a switch replaces stays loaded for the way back,
      * as far as the budget's limit of memory allows, and never more than the running plan itself holds.
+     * For a worker thread.
      */
     public long keptBytes() {
         synchronized (changing) {
@@ -128,6 +151,7 @@ public final class LegoRuntime implements Closeable {
     /**
      * Keep what does not run only as far as it and the running plan hold no more than so many bytes together, from now
      * on; the budget limits it as well. 0 lets go of all of it.
+     * For a worker thread.
      */
     public void keepWithin(long bytes) {
         synchronized (changing) {
@@ -138,6 +162,7 @@ public final class LegoRuntime implements Closeable {
     /**
      * Re-plan for another budget, and switch the blocks that change; if that fails nothing changes. Slow-downs and
      * tails stay what they were.
+     * For a worker thread.
      *
      * @throws InfeasibleException no combination of blocks holds it
      * @throws WorkloadException it makes no sense
@@ -150,7 +175,10 @@ public final class LegoRuntime implements Closeable {
         }
     }
 
-    /** Re-plan for a budget and slow-downs, without tails: see {@link #replan(Budget, Map, Map)}. */
+    /**
+     * Re-plan for a budget and slow-downs, without tails: see {@link #replan(Budget, Map, Map)}.
+     * For a worker thread.
+     */
     public PlanSwitch replan(Budget budget, Map<String, Double> slowdown) {
         return replan(budget, slowdown, NO_FACTORS);
     }
@@ -158,6 +186,7 @@ public final class LegoRuntime implements Closeable {
     /**
      * Re-plan for a budget and for how much slower than profiled models run now, and switch; if that fails nothing
      * changes. Later budgets keep the slow-downs. Throws what {@link #setBudget} does.
+     * For a worker thread.
      *
      * @param slowdown by model, its latency now divided by its profiled latency
      * @param tail by model, how many times longer than planned its slowest inferences take; see {@link Scheduler}
@@ -173,11 +202,12 @@ public final class LegoRuntime implements Closeable {
 
     /**
      * Like {@link #replan(Budget, Map, Map)}; but where no plan holds the budget, switch to the one that comes nearest.
+     * For a worker thread.
      *
      * @return null if the plan that now runs holds the budget; else why no plan does, and the report's nearest one runs
      * @throws InfeasibleException there is not even a nearest one
      */
-    public Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
+    public @Nullable Infeasible replanNearest(Budget budget, Map<String, Double> slowdown, Map<String, Double> tail) {
         synchronized (changing) {
             long start = System.nanoTime();
             try {
@@ -195,6 +225,7 @@ public final class LegoRuntime implements Closeable {
 
     /**
      * Switch to a plan made elsewhere; if that fails nothing changes.
+     * For a worker thread.
      *
      * @throws WorkloadException it was made for other stores
      * @throws StoreException a block cannot be loaded
@@ -229,11 +260,15 @@ public final class LegoRuntime implements Closeable {
     private PlanSwitch goTo(Plan next, long start) {
         lastSwitch = switcher.goTo(next, plan, start);
         plan = next;
+        for (PlanListener told : planListeners) {
+            told.onPlan(next);
+        }
         return lastSwitch;
     }
 
     /**
      * Run one inference of a model with one input and one output.
+     * For a worker thread.
      *
      * @param model its name
      * @param input float32 values of the input's shape, flat, without a batch dimension, none of them NaN or infinite
@@ -253,6 +288,7 @@ public final class LegoRuntime implements Closeable {
 
     /**
      * The same into an array of the caller's, which must have as many elements as the output; allocates nothing large.
+     * For a worker thread.
      */
     public void infer(String model, float[] input, float[] output) {
         RunningModel running = running(model);
@@ -269,6 +305,7 @@ public final class LegoRuntime implements Closeable {
 
     /**
      * Run one inference, buffers by tensor name; throws what the other form does.
+     * For a worker thread.
      *
      * @param model its name
      * @param inputs float32, from position to limit, in the buffer's byte order; they are left as they are
@@ -278,13 +315,14 @@ public final class LegoRuntime implements Closeable {
         return run(model, inputs).outputs;
     }
 
-    /** Like {@link #infer(String, Map)}; the answer says also what ran and how long. */
+    /** Like {@link #infer(String, Map)}; the answer says also what ran and how long. For a worker thread. */
     public Inference run(String model, Map<String, ByteBuffer> inputs) {
         return run(model, inputs, Requests.newOutputs(running(model).store.manifest()));
     }
 
     /**
      * The same into buffers of the caller's.
+     * For a worker thread.
      *
      * @param outputs one for each output by name, which is filled from position to limit in its own byte order and
      *     otherwise left as it is
@@ -315,7 +353,7 @@ public final class LegoRuntime implements Closeable {
         return running;
     }
 
-    /** Let go of all pieces; inferences that run are waited for. */
+    /** Let go of all pieces; inferences that run are waited for. For a worker thread. */
     @Override
     public void close() {
         synchronized (changing) {

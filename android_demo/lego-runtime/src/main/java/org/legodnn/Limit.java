@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.Locale;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.JsonObject;
 
@@ -22,13 +23,14 @@ public final class Limit {
     }
 
     final Kind kind;
-    final String model;
-    final Double quantile;
+    final @Nullable String model;
+    final @Nullable Double quantile;
     final double limit;
-    final Double needed;
+    final @Nullable Double needed;
     final boolean clashes;
 
-    Limit(Kind kind, String model, Double quantile, double limit, Double needed, boolean clashes) {
+    Limit(Kind kind, @Nullable String model, @Nullable Double quantile, double limit, @Nullable Double needed,
+            boolean clashes) {
         this.kind = kind;
         this.model = model;
         this.quantile = quantile;
@@ -89,12 +91,12 @@ public final class Limit {
     }
 
     /** Whose, for latency and accuracy; else null. */
-    public String model() {
+    public @Nullable String model() {
         return model;
     }
 
     /** The share of inferences that a limit of latency is for; null for other limits. */
-    public Double quantile() {
+    public @Nullable Double quantile() {
         return quantile;
     }
 
@@ -104,7 +106,7 @@ public final class Limit {
     }
 
     /** The least change of this limit alone that lets a plan exist, as its new value; null if no value of it does. */
-    public Double needed() {
+    public @Nullable Double needed() {
         return needed;
     }
 

@@ -1,5 +1,6 @@
 package org.legodnn;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 
 /** A non-increasing, piecewise linear function from the summed loss to the metric; constant outside its knots. */
@@ -25,7 +26,7 @@ public final class Link {
     }
 
     /** What is wrong with knots; null if nothing is. */
-    static String problem(double[] x, double[] y) {
+    static @Nullable String problem(double[] x, double[] y) {
         if (x.length != y.length || x.length < 2) {
             return x.length != y.length ? "x and y differ in length" : "it needs two knots at least";
         }

@@ -5,14 +5,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.JsonObject;
 
 /** The conditions that a profile was measured under: kernel, clock and what held the processors back. */
 final class MeasuringConditions {
     private final DeviceConditions device;
     private final File cpus;
-    private final String governor;
-    private final Double before;
+    private final @Nullable String governor;
+    private final @Nullable Double before;
 
     /** The state before the first measurement. */
     MeasuringConditions(DeviceConditions device, File cpus) {
@@ -49,7 +50,7 @@ final class MeasuringConditions {
     }
 
     /** The clock of the fastest core; null where the system does not tell. */
-    private Double mhz() {
+    private @Nullable Double mhz() {
         Double fastest = null;
         File[] cores = cpus.listFiles();
         for (File core : cores == null ? new File[0] : cores) {

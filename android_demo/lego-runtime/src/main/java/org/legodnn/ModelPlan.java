@@ -4,6 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
@@ -18,15 +19,15 @@ public final class ModelPlan {
     final double accuracy;
     final double accuracyError;
     final double latencyMs;
-    final Double latencyLimitMs;
+    final @Nullable Double latencyLimitMs;
     final double quantile;
-    final Double quantileMs;
+    final @Nullable Double quantileMs;
     final long memoryBytes;
     final double cores;
 
     ModelPlan(String name, boolean suspended, int threads, Map<String, String> options, double accuracy,
-            double accuracyError, double latencyMs, Double latencyLimitMs, double quantile, Double quantileMs,
-            long memoryBytes, double cores) {
+            double accuracyError, double latencyMs, @Nullable Double latencyLimitMs, double quantile,
+            @Nullable Double quantileMs, long memoryBytes, double cores) {
         this.name = name;
         this.suspended = suspended;
         this.threads = threads;
@@ -41,7 +42,7 @@ public final class ModelPlan {
         this.cores = cores;
     }
 
-    static ModelPlan suspended(String name, Double latencyLimitMs, double quantile) {
+    static ModelPlan suspended(String name, @Nullable Double latencyLimitMs, double quantile) {
         return new ModelPlan(name, true, 1, Collections.<String, String>emptyMap(), 0, 0, 0, latencyLimitMs, quantile,
                 null, 0, 0);
     }
@@ -131,7 +132,7 @@ public final class ModelPlan {
     }
 
     /** The limit that held for this model; null for none. */
-    public Double latencyLimitMs() {
+    public @Nullable Double latencyLimitMs() {
         return latencyLimitMs;
     }
 
@@ -141,7 +142,7 @@ public final class ModelPlan {
     }
 
     /** What that share of inferences is predicted to take at most; null where that is not known. */
-    public Double quantileMs() {
+    public @Nullable Double quantileMs() {
         return quantileMs;
     }
 

@@ -8,6 +8,8 @@ import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * One model of a workload, as the scheduler sees it: the figures of every option, as plain data. A table is made from a
  * store and its profile, or by hand. It is immutable, and checked whenever one is made.
@@ -22,12 +24,12 @@ public final class ModelTable {
     final Tails tails;
     final double slowdown;
     final double weight;
-    final Double rateHz;
-    final Double latencyMs;
-    final Double quantile;
-    final Double minAccuracy;
+    final @Nullable Double rateHz;
+    final @Nullable Double latencyMs;
+    final @Nullable Double quantile;
+    final @Nullable Double minAccuracy;
     final boolean critical;
-    final Integer threads;
+    final @Nullable Integer threads;
     final List<Integer> threadCounts;
 
     /**
@@ -73,14 +75,14 @@ public final class ModelTable {
         final double accuracyError;
         SortedMap<Integer, Double> overheadMs = new TreeMap<>();
         Tails tails = Tails.NONE;
-        Double quantile;
+        @Nullable Double quantile;
         double slowdown = 1;
         double weight = 1;
-        Double rateHz;
-        Double latencyMs;
-        Double minAccuracy;
+        @Nullable Double rateHz;
+        @Nullable Double latencyMs;
+        @Nullable Double minAccuracy;
         boolean critical = true;
-        Integer threads;
+        @Nullable Integer threads;
 
         Draft(String name, List<BlockRows> blocks, List<BlockRows> fixed, Link link, double accuracyError) {
             this.name = name;
@@ -312,22 +314,22 @@ public final class ModelTable {
     }
 
     /** Inferences per second; null if unknown. */
-    public Double rateHz() {
+    public @Nullable Double rateHz() {
         return rateHz;
     }
 
     /** The longest that an inference may take; null for no limit. */
-    public Double latencyMs() {
+    public @Nullable Double latencyMs() {
         return latencyMs;
     }
 
     /** The share of inferences that must keep a limit of latency; null leaves it to the budget. */
-    public Double quantile() {
+    public @Nullable Double quantile() {
         return quantile;
     }
 
     /** The least predicted accuracy; null for no limit. */
-    public Double minAccuracy() {
+    public @Nullable Double minAccuracy() {
         return minAccuracy;
     }
 
@@ -337,7 +339,7 @@ public final class ModelTable {
     }
 
     /** The thread count; null leaves it to the scheduler, among those that were profiled. */
-    public Integer threads() {
+    public @Nullable Integer threads() {
         return threads;
     }
 

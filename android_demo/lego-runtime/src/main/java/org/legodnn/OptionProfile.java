@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonObject;
@@ -17,10 +18,10 @@ public final class OptionProfile {
     final long memoryBytes;
     final double loadMs;
     final List<Latency> latency;
-    final Double energyMj;
+    final @Nullable Double energyMj;
 
     OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency,
-            Double energyMj) {
+            @Nullable Double energyMj) {
         this.segment = segment;
         this.option = option;
         this.memoryBytes = memoryBytes;
@@ -81,7 +82,7 @@ public final class OptionProfile {
     }
 
     /** Energy of one run in millijoules; null if the device does not tell. */
-    public Double energyMj() {
+    public @Nullable Double energyMj() {
         return energyMj;
     }
 }

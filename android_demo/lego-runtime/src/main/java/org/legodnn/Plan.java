@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.Json;
@@ -78,7 +79,7 @@ public final class Plan {
     }
 
     /** A model's part; null if the plan does not have it. */
-    ModelPlan find(String name) {
+    @Nullable ModelPlan find(String name) {
         for (ModelPlan model : models) {
             if (model.name.equals(name)) {
                 return model;

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.Json;
@@ -43,7 +44,7 @@ public final class Profile {
     private final Map<String, Object> more;
 
     Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options,
-            List<Tail> tails, JsonObject conditions) {
+            List<Tail> tails, @Nullable JsonObject conditions) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
@@ -93,6 +94,19 @@ public final class Profile {
         document.end();
     }
 
+    private Profile(Profile of, List<Tail> tails) {
+        storeId = of.storeId;
+        model = of.model;
+        device = of.device;
+        created = of.created;
+        options = of.options;
+        chainOverheadMs = of.chainOverheadMs;
+        contention = of.contention;
+        skipped = of.skipped;
+        more = of.more;
+        this.tails = Collections.unmodifiableList(tails);
+    }
+
     private static SortedMap<Integer, Double> chain(Fields document) {
         SortedMap<Integer, Double> found = new TreeMap<>();
         if (document.has("chain")) {
@@ -131,6 +145,7 @@ public final class Profile {
 
     /**
      * Read a profile.
+     * For a worker thread.
      *
      * @throws ProfileException it is unreadable, damaged or of another version
      */
@@ -182,6 +197,7 @@ public final class Profile {
 
     /**
      * Write the profile; a crash leaves what was there, or the whole of it.
+     * For a worker thread.
      *
      * @throws ProfileException it cannot be written
      */
@@ -233,6 +249,23 @@ public final class Profile {
     /** One text for an option of a segment; what names hold does not matter. */
     static String key(String segment, String option) {
         return segment.length() + ":" + segment + "/" + option;
+    }
+
+    /**
+     * This profile with the tails that were learned in use, in place of older ones at these thread counts.
+     *
+     * @throws ProfileException they are of another store or device
+     */
+    public Profile withLearned(Learned learned) {
+        if (!learned.storeId.equals(storeId)) {
+            throw new ProfileException("what was learned of '" + learned.model + "' is of another store than the"
+                    + " profile (store id " + brief(learned.storeId) + " instead of " + brief(storeId)
+                    + "); leave it out");
+        }
+        checkDevice(learned.device);
+        List<Tail> all = new ArrayList<>(tails);
+        all.addAll(learned.tails());
+        return new Profile(this, Tail.lastOfEach(all));
     }
 
     private static String brief(String hash) {

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 
 /**
@@ -36,13 +37,13 @@ public final class Profiler {
     private final Store store;
     private final BlockExecutor executor;
     private final ProfilerOptions options;
-    private final Progress progress;
+    private final @Nullable Progress progress;
     private final Random random = new Random(0);
     private final Weigher weigher;
     private final int total;
     private int done;
 
-    private Profiler(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
+    private Profiler(Store store, BlockExecutor executor, ProfilerOptions options, @Nullable Progress progress) {
         this.store = store;
         this.executor = executor;
         this.options = options;
@@ -58,6 +59,7 @@ public final class Profiler {
 
     /**
      * Measure every option of a store. Takes a while: run it on a thread of its own, with nothing else running.
+     * For a worker thread.
      *
      * @param store the store
      * @param executor what is to run it
@@ -66,7 +68,8 @@ public final class Profiler {
      * @throws ProfileException options make no sense, progress said to stop, or the device is held back by heat, say
      * @throws StoreException an option cannot be loaded
      */
-    public static Profile profile(Store store, BlockExecutor executor, ProfilerOptions options, Progress progress) {
+    public static Profile profile(Store store, BlockExecutor executor, ProfilerOptions options,
+            @Nullable Progress progress) {
         Set<Integer> counts = new HashSet<>();
         for (int threads : options.threads()) {
             if (threads < 1 || !counts.add(threads)) {
@@ -86,35 +89,41 @@ public final class Profiler {
                 options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
         ProfilingState state = new ProfilingState(options.stateFile, store.id() + ", " + options.rounds + " rounds, "
                 + options.weighings + " weighings, " + device);
-        if (state.weights() == null) { // first, while the process has not grown by anything else
+        Map<Choice, Weigher.Weight> weights = state.weights();
+        if (weights == null) { // first, while the process has not grown by anything else
             conditions.check();
-            state.keep(weigher.weigh(options.weighings, () -> step("weighing")));
+            weights = weigher.weigh(options.weighings, () -> step("weighing"));
+            state.keep(weights);
         } else {
             done += options.weighings * weigher.steps();
         }
+        Map<Integer, ProfilingState.Timed> timed = new LinkedHashMap<>();
         for (int threads : options.threads()) {
-            if (state.timed(threads) == null) {
+            ProfilingState.Timed known = state.timed(threads);
+            if (known == null) {
                 conditions.check();
-                state.keep(threads, timed(threads));
+                known = timed(threads);
+                state.keep(threads, known);
             } else {
                 done += steps(threads);
             }
+            timed.put(threads, known);
         }
         List<OptionProfile> entries = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             for (Option option : segment.options) {
                 List<Latency> latency = new ArrayList<>();
                 for (int threads : options.threads()) {
-                    latency.add(state.timed(threads).latencies.get(new Choice(segment.name, option.name, threads)));
+                    latency.add(timed.get(threads).latencies.get(new Choice(segment.name, option.name, threads)));
                 }
-                Weigher.Weight weight = state.weights().get(new Choice(segment.name, option.name, 1));
+                Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
                         segment.name, option.name, weight.memoryBytes, weight.loadMs, latency, null));
             }
         }
         List<Tail> tails = new ArrayList<>();
-        for (int threads : options.threads()) {
-            tails.addAll(state.timed(threads).tails);
+        for (ProfilingState.Timed one : timed.values()) {
+            tails.addAll(one.tails);
         }
         Profile profile = new Profile(
                 store.id(), store.name(), device, Text.now("ss"), entries, tails, conditions.toJson());

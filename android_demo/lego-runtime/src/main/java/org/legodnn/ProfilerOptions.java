@@ -2,6 +2,8 @@ package org.legodnn;
 
 import java.io.File;
 
+import org.jspecify.annotations.Nullable;
+
 /** How to profile. Immutable; start from {@link #DEFAULTS}. */
 public final class ProfilerOptions {
     /** One thread, 50 rounds, every option weighed three times, on this device. */
@@ -10,13 +12,13 @@ public final class ProfilerOptions {
     private final int[] threads;
     final int rounds;
     final int weighings;
-    final Fingerprint device;
-    final MemoryMeter memory;
-    final DeviceConditions conditions;
-    final File stateFile;
+    final @Nullable Fingerprint device;
+    final @Nullable MemoryMeter memory;
+    final @Nullable DeviceConditions conditions;
+    final @Nullable File stateFile;
 
-    private ProfilerOptions(int[] threads, int rounds, int weighings, Fingerprint device, MemoryMeter memory,
-            DeviceConditions conditions, File stateFile) {
+    private ProfilerOptions(int[] threads, int rounds, int weighings, @Nullable Fingerprint device,
+            @Nullable MemoryMeter memory, @Nullable DeviceConditions conditions, @Nullable File stateFile) {
         this.threads = threads;
         this.rounds = rounds;
         this.weighings = weighings;
@@ -70,12 +72,12 @@ public final class ProfilerOptions {
     }
 
     /** What tells whether the device can be measured; null if nothing does. */
-    public DeviceConditions conditions() {
+    public @Nullable DeviceConditions conditions() {
         return conditions;
     }
 
     /** Where what has been measured is kept; null for nowhere. */
-    public File stateFile() {
+    public @Nullable File stateFile() {
         return stateFile;
     }
 
@@ -90,12 +92,12 @@ public final class ProfilerOptions {
     }
 
     /** What the profile is to say it holds for; null for {@link Device#fingerprint}. */
-    public Fingerprint device() {
+    public @Nullable Fingerprint device() {
         return device;
     }
 
     /** What tells this process's memory; null for {@link Device#MEMORY}. */
-    public MemoryMeter memory() {
+    public @Nullable MemoryMeter memory() {
         return memory;
     }
 }

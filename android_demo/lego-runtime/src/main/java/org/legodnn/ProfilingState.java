@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.Json;
@@ -19,10 +20,10 @@ final class ProfilingState {
     private static final String VERSION = "legodnn.profiling/1";
 
     /** Null to keep nothing. */
-    private final File file;
+    private final @Nullable File file;
     private final String key;
     /** Null until all was weighed. */
-    private Map<Choice, Weigher.Weight> weights;
+    private @Nullable Map<Choice, Weigher.Weight> weights;
     private final Map<Integer, Timed> timed = new LinkedHashMap<>();
 
     /** What was timed at one thread count. */
@@ -42,7 +43,7 @@ final class ProfilingState {
      * @param file null to keep nothing
      * @param key all that makes two profilings the same
      */
-    ProfilingState(File file, String key) {
+    ProfilingState(@Nullable File file, String key) {
         this.file = file;
         this.key = key;
         if (file == null || !file.exists()) {
@@ -81,12 +82,12 @@ final class ProfilingState {
     }
 
     /** What was weighed; null if that is still to be done. */
-    Map<Choice, Weigher.Weight> weights() {
+    @Nullable Map<Choice, Weigher.Weight> weights() {
         return weights;
     }
 
     /** What was timed at a thread count; null if that is still to be done. */
-    Timed timed(int threads) {
+    @Nullable Timed timed(int threads) {
         return timed.get(threads);
     }
 
@@ -103,7 +104,7 @@ final class ProfilingState {
     }
 
     private void save() {
-        if (file == null) {
+        if (file == null || weights == null) { // weighing comes first
             return;
         }
         List<JsonObject> weighed = new ArrayList<>();

@@ -10,6 +10,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.ReentrantLock;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * One model in a runtime: its chain, what it runs now, and going to something else while inference goes on. Inference
  * and replacing the composition exclude each other; loading goes on beside inference where it may.
@@ -22,9 +24,9 @@ final class RunningModel {
     private final Map<String, Long> sizes = new HashMap<>();
     /** Fair, so that a switch need not wait for more than the inferences that came before it. */
     private final ReentrantLock lock = new ReentrantLock(true);
-    /** What runs, guarded by the lock; null while it is suspended. */
-    private Chain.Composition running;
-    private ModelPlan plan;
+    /** What runs, guarded by the lock; null while it is suspended or stands still. */
+    private Chain.@Nullable Composition running;
+    private @Nullable ModelPlan plan;
     private String reason = "has not been started";
 
     RunningModel(LegoModel model, BlockExecutor executor) {
@@ -57,7 +59,7 @@ final class RunningModel {
     }
 
     /** What going to a plan changes; null if nothing. */
-    Change changeTo(ModelPlan planned) {
+    @Nullable Change changeTo(ModelPlan planned) {
         List<Choice> before = choices();
         List<Choice> after = Choice.of(store, planned);
         return before.equals(after) ? null
@@ -93,7 +95,8 @@ final class RunningModel {
         Manifest manifest = store.manifest();
         lock.lock();
         try {
-            if (running == null) {
+            ModelPlan planned = plan;
+            if (running == null || planned == null) {
                 throw new SuspendedException("'" + name + "' " + reason);
             }
             long start = System.nanoTime();
@@ -104,7 +107,7 @@ final class RunningModel {
             for (int i = 0; i < out.length; i++) {
                 out[i].put(floats(manifest.outputs.get(i)));
             }
-            return new Ran(plan, (System.nanoTime() - start) / 1e6);
+            return new Ran(planned, (System.nanoTime() - start) / 1e6);
         } finally {
             lock.unlock();
         }
@@ -167,14 +170,14 @@ final class RunningModel {
         }
     }
 
-    private void set(Chain.Composition composition, ModelPlan planned) {
+    private void set(Chain.@Nullable Composition composition, @Nullable ModelPlan planned) {
         running = composition;
         plan = planned;
         reason = "is suspended under the current budget; give it more room and try again";
     }
 
     /** Load again what had been let go; if not even that can be done the model stands still and says why. */
-    private void restore(List<Choice> before, ModelPlan old, Throwable failure) {
+    private void restore(List<Choice> before, @Nullable ModelPlan old, Throwable failure) {
         try {
             set(composed(before), old);
         } catch (RuntimeException | Error e) {
@@ -183,7 +186,7 @@ final class RunningModel {
         }
     }
 
-    private Chain.Composition composed(List<Choice> choices) {
+    private Chain.@Nullable Composition composed(List<Choice> choices) {
         return choices.isEmpty() ? null : chain.compose(choices);
     }
 

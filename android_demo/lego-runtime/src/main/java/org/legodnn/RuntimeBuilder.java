@@ -3,10 +3,12 @@ package org.legodnn;
 import java.util.ArrayList;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
+
 /** What a runtime is made of; {@link LegoRuntime#builder} begins one. Not for several threads at once. */
 public final class RuntimeBuilder {
     private final List<LegoModel> models = new ArrayList<>();
-    private BlockExecutor executor;
+    private @Nullable BlockExecutor executor;
     private SwitchCharge charge = SwitchCharge.LOADING;
     private Budget budget = Budget.none();
 
@@ -50,6 +52,7 @@ public final class RuntimeBuilder {
 
     /**
      * Plan for the budget, and load. Takes as long as loading does: not on the main thread.
+     * For a worker thread.
      *
      * @throws ProfileException a profile is of another device
      * @throws StoreException a file was damaged since its store was opened

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.solver.CompiledModel;
@@ -45,7 +46,7 @@ public final class Scheduler {
     private final ValueScale scale;
     private final CompiledModel[] models;
     /** The last plan with its compositions, which need not be looked up when it comes back as the running plan. */
-    private volatile Last last;
+    private volatile @Nullable Last last;
 
     private static final class Last {
         final Plan plan;
@@ -122,23 +123,24 @@ public final class Scheduler {
         return names;
     }
 
-    /** The optimal plan under a budget; see {@link #plan(Budget, Plan, Map)}. */
+    /** The optimal plan under a budget; see {@link #plan(Budget, Plan, Map)}. For a worker thread. */
     public Plan plan(Budget budget) {
         return plan(budget, null, null);
     }
 
-    /** The optimal plan, given the one that runs now; see {@link #plan(Budget, Plan, Map)}. */
-    public Plan plan(Budget budget, Plan running) {
+    /** The optimal plan, given the one that runs now; see {@link #plan(Budget, Plan, Map)}. For a worker thread. */
+    public Plan plan(Budget budget, @Nullable Plan running) {
         return plan(budget, running, null);
     }
 
-    /** The optimal plan; see {@link #plan(Budget, Plan, Map, double)}. */
-    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown) {
+    /** The optimal plan; see {@link #plan(Budget, Plan, Map, double)}. For a worker thread. */
+    public Plan plan(Budget budget, @Nullable Plan running, @Nullable Map<String, Double> slowdown) {
         return plan(budget, running, slowdown, DEADLINE_MS);
     }
 
     /**
      * The optimal plan; or, if no plan is proven optimal in time, the best that was found, with its {@link Plan#gap}.
+     * For a worker thread.
      *
      * @param budget the limits of the moment; a model's own limits, in its table, hold as well
      * @param running the plan that runs now, for ties and the switch charge; null for none. A model that it does not
@@ -152,18 +154,19 @@ public final class Scheduler {
      *     rate, or the running plan is of other stores
      * @throws ProfileException a limit of latency is for more inferences than a model's tail is known for
      */
-    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs) {
+    public Plan plan(Budget budget, @Nullable Plan running, @Nullable Map<String, Double> slowdown, double deadlineMs) {
         return plan(budget, running, slowdown, deadlineMs, null);
     }
 
     /**
      * The same where the slowest inferences take longer than the tables say.
+     * For a worker thread.
      *
      * @param tail by model, how many times longer than its table says the inferences at the limit's quantile take,
      *     beside the slow-down; 1 for models not named; null for none
      */
-    public Plan plan(Budget budget, Plan running, Map<String, Double> slowdown, double deadlineMs,
-            Map<String, Double> tail) {
+    public Plan plan(Budget budget, @Nullable Plan running, @Nullable Map<String, Double> slowdown, double deadlineMs,
+            @Nullable Map<String, Double> tail) {
         Deadline deadline = Deadline.after(deadlineMs);
         Limits limits = limits(budget);
         Instance instance = new Instance(
@@ -184,9 +187,9 @@ public final class Scheduler {
     private Limits limits(Budget budget) {
         checkNames(budget.latencyByModel(), "the budget limits the latency of");
         checkNames(budget.quantileByModel(), "the budget has a quantile for");
-        Fraction[] latency = new Fraction[models.length];
+        @Nullable Fraction[] latency = new @Nullable Fraction[models.length];
         double[] quantile = new double[models.length];
-        Double[] accuracy = new Double[models.length];
+        @Nullable Double[] accuracy = new @Nullable Double[models.length];
         for (int m = 0; m < models.length; m++) {
             ModelTable table = tables.get(m);
             if (budget.cores() != null && table.rateHz == null) {
@@ -206,7 +209,7 @@ public final class Scheduler {
     /** The greatest share of inferences that must keep a model's limit of latency, of those that are asked for. */
     private static double quantile(ModelTable table, Budget budget) {
         Double greatest = null;
-        for (Double share : new Double[] {
+        for (Double share : new @Nullable Double[] {
             table.quantile, budget.quantileByModel().get(table.name), budget.quantile()
         }) {
             if (share != null && (greatest == null || share > greatest)) {
@@ -249,9 +252,9 @@ public final class Scheduler {
     }
 
     /** The tightest limit of a model's latency; null if there is none. */
-    private static Double latencyLimit(ModelTable table, Budget budget) {
+    private static @Nullable Double latencyLimit(ModelTable table, Budget budget) {
         Double tightest = null;
-        for (Double limit : new Double[] {
+        for (Double limit : new @Nullable Double[] {
             table.latencyMs, budget.latencyByModel().get(table.name), budget.latencyMs()
         }) {
             if (limit != null && (tightest == null || limit < tightest)) {
@@ -273,12 +276,12 @@ public final class Scheduler {
         return factors;
     }
 
-    private CompositionSums[] running(Plan running) {
+    private @Nullable CompositionSums[] running(@Nullable Plan running) {
         Last known = last;
         if (known != null && known.plan == running) {
             return known.chosen;
         }
-        CompositionSums[] now = new CompositionSums[models.length];
+        @Nullable CompositionSums[] now = new @Nullable CompositionSums[models.length];
         for (int m = 0; m < now.length && running != null; m++) {
             ModelPlan planned = running.find(tables.get(m).name);
             now[m] = planned == null ? null : CompositionSums.compositionOf(models[m], planned);
@@ -311,14 +314,15 @@ public final class Scheduler {
     }
 
     /** What going from one composition of a model to another is charged, in units of the objective. */
-    private double chargeOf(ModelTable table, CompositionSums now, CompositionSums then) {
+    private double chargeOf(ModelTable table, @Nullable CompositionSums now,
+            @Nullable CompositionSums then) {
         if (then == null) {
             return 0;
         }
         boolean reload = now == null || now.threads != then.threads;
         double[] charged = new double[table.blocks.size() + table.fixed.size()];
         for (int b = 0; b < table.blocks.size(); b++) {
-            if (reload || now.option(b) != then.option(b)) {
+            if (now == null || reload || now.option(b) != then.option(b)) {
                 charged[b] = charge.of(table.blocks.get(b).options.get(then.option(b)));
             }
         }
@@ -328,7 +332,7 @@ public final class Scheduler {
         return Numbers.exactSum(charged);
     }
 
-    private ModelPlan modelPlan(Instance instance, Limits limits, int m, CompositionSums chosen) {
+    private ModelPlan modelPlan(Instance instance, Limits limits, int m, @Nullable CompositionSums chosen) {
         ModelTable table = tables.get(m);
         Double limitMs = limits.latency[m] == null ? null : limits.latency[m].doubleValue();
         double quantile = limits.quantile[m];

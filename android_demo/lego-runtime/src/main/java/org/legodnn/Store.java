@@ -31,6 +31,7 @@ public final class Store {
 
     /**
      * Open a store and verify every file's path, size and hash.
+     * For a worker thread.
      *
      * @param folder the store's folder
      * @throws StoreException the folder is no store, or any file is missing, truncated, altered or outside it
@@ -98,6 +99,7 @@ public final class Store {
 
     /**
      * An option's {@code .tflite}, hashed again if it changed on disk since it was last verified.
+     * For a worker thread.
      *
      * @throws StoreException missing, outside the store, or not what the manifest says
      */

@@ -3,10 +3,13 @@ package org.legodnn;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
@@ -28,11 +31,12 @@ public final class Tail {
 
     final int threads;
     final String condition;
-    final String other;
+    final @Nullable String other;
     final int inferences;
     final SortedMap<Double, Double> stretch;
 
-    private Tail(int threads, String condition, String other, int inferences, SortedMap<Double, Double> stretch) {
+    private Tail(int threads, String condition, @Nullable String other, int inferences,
+            SortedMap<Double, Double> stretch) {
         this.threads = threads;
         this.condition = condition;
         this.other = other;
@@ -55,6 +59,40 @@ public final class Tail {
             stretch.put(QUANTILES[0], bounded(ordered[ordered.length - 1]));
         }
         return new Tail(threads, condition, null, ordered.length, stretch);
+    }
+
+    /**
+     * A tail that was learned in use.
+     *
+     * @param threads thread count
+     * @param inferences how many it rests on
+     * @param stretch by quantile, the multiple of the predicted time that this share of inferences takes at most
+     * @throws WorkloadException it falls with the quantile, or there is none
+     */
+    public static Tail inUse(int threads, int inferences, Map<Double, Double> stretch) {
+        SortedMap<Double, Double> rising = new TreeMap<>();
+        double last = 0;
+        for (Map.Entry<Double, Double> one : new TreeMap<>(stretch).entrySet()) {
+            double value = bounded(one.getValue());
+            if (!(value >= last)) {
+                throw new WorkloadException("no stretch of a tail may be less than the one before, got " + stretch);
+            }
+            last = value;
+            rising.put(checked(one.getKey(), "the quantile of a tail"), value);
+        }
+        if (rising.isEmpty() || threads < 1 || inferences < 1) {
+            throw new WorkloadException("a tail needs a stretch, a thread and an inference at least");
+        }
+        return new Tail(threads, "use", null, inferences, rising);
+    }
+
+    /** The last tail of each condition, in the order in which these came first. */
+    static List<Tail> lastOfEach(List<Tail> tails) {
+        Map<List<Object>, Tail> last = new LinkedHashMap<>();
+        for (Tail tail : tails) {
+            last.put(tail.key(), tail);
+        }
+        return new ArrayList<>(last.values());
     }
 
     private static double bounded(double ratio) {
@@ -140,7 +178,7 @@ public final class Tail {
     }
 
     /** The store of the other model; null for none. */
-    public String other() {
+    public @Nullable String other() {
         return other;
     }
 

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
 
 /** How much longer than planned a model's inferences take, by thread count and quantile. Immutable. */
@@ -19,9 +20,9 @@ public final class Tails {
     private static final double MOST_STRETCH = 1e9;
 
     /** By thread count, by quantile; null if nothing is known. */
-    final SortedMap<Integer, SortedMap<Double, Double>> stretches;
+    final @Nullable SortedMap<Integer, SortedMap<Double, Double>> stretches;
 
-    private Tails(SortedMap<Integer, SortedMap<Double, Double>> stretches) {
+    private Tails(@Nullable SortedMap<Integer, SortedMap<Double, Double>> stretches) {
         this.stretches = stretches;
     }
 
@@ -87,7 +88,8 @@ public final class Tails {
     }
 
     /** How many times longer than predicted inferences take at one thread count; null if that is not known. */
-    private static Double measured(List<Tail> tails, int threads, double quantile, List<Companion> companions) {
+    private static @Nullable Double measured(
+            List<Tail> tails, int threads, double quantile, List<Companion> companions) {
         SortedMap<Double, Double> used = find(tails, threads, "use", null);
         if (used != null) {
             return at(used, quantile);
@@ -110,7 +112,8 @@ public final class Tails {
         return longest * (1 + added);
     }
 
-    private static SortedMap<Double, Double> find(List<Tail> tails, int threads, String condition, String other) {
+    private static @Nullable SortedMap<Double, Double> find(
+            List<Tail> tails, int threads, String condition, @Nullable String other) {
         for (Tail tail : tails) {
             if (tail.threads == threads && Objects.equals(tail.other, other) && tail.condition.equals(condition)) {
                 return tail.stretch;
@@ -120,7 +123,7 @@ public final class Tails {
     }
 
     /** The stretch at the least quantile of a tail that is no less than this one; null if there is none. */
-    private static Double at(SortedMap<Double, Double> tail, double quantile) {
+    private static @Nullable Double at(@Nullable SortedMap<Double, Double> tail, double quantile) {
         SortedMap<Double, Double> kept = tail == null ? null : tail.tailMap(quantile);
         return kept == null || kept.isEmpty() ? null : kept.get(kept.firstKey());
     }
@@ -134,7 +137,7 @@ public final class Tails {
      * How many times its planned latency a share of inferences takes at most; null if that is not known. The median is
      * known where no tail is.
      */
-    public Double stretch(int threads, double quantile) {
+    public @Nullable Double stretch(int threads, double quantile) {
         if (stretches != null && stretches.isEmpty()) {
             return 1.0;
         }

@@ -11,6 +11,8 @@ import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.Tensor;
 import org.tensorflow.lite.TensorFlowLite;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Runs options by TensorFlow Lite's Java API, an {@link Interpreter} each, on the CPU by XNNPACK.
  *
@@ -60,7 +62,7 @@ public final class TfLiteExecutor implements BlockExecutor {
     }
 
     /** What of a tensor is not what the manifest says; null if all is. */
-    private static String problem(Tensor tensor, TensorSpec spec) {
+    private static @Nullable String problem(Tensor tensor, TensorSpec spec) {
         int[] shape = spec.shape();
         int[] wanted = new int[shape.length + 1];
         wanted[0] = 1;

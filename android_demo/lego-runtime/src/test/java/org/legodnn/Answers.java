@@ -4,6 +4,7 @@ import static org.junit.Assert.assertTrue;
 import static org.junit.Assert.fail;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 
@@ -52,6 +53,16 @@ public final class Answers {
     /** Python's name of an error. */
     static JsonObject error(LegoException e) {
         return new JsonObject().put("error", e.getClass().getSimpleName().replace("Exception", "Error"));
+    }
+
+    /** Tails as tests/vectors/learned.py has them. */
+    public static List<Object> tails(List<Tail> tails) {
+        List<Object> rows = new ArrayList<>();
+        for (Tail tail : tails) {
+            rows.add(Arrays.<Object>asList(tail.threads(), tail.condition(), tail.other(), tail.inferences(),
+                    new ArrayList<>(tail.stretch().keySet()), new ArrayList<>(tail.stretch().values())));
+        }
+        return rows;
     }
 
     /** Where two JSON values differ, by more than the last bits of a number; null if they do not. */

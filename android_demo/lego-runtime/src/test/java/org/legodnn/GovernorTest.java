@@ -277,4 +277,18 @@ public class GovernorTest extends RuntimeTestBase {
         }
         return count;
     }
+
+    @Test
+    public void whatIsLearnedInUseIsToldForKeeping() {
+        assertTrue(governor.learned("chain").isEmpty());
+        governor.start();
+        for (int i = 0; i < 60; i++) {
+            runtime.infer("chain", X);
+        }
+        governor.stop();
+        Tail tail = governor.learned("chain").get(0);
+        assertEquals("use", tail.condition());
+        assertEquals(0.98, tail.stretch().lastKey(), 0); // some 60 were seen, enough for 1 of 50 and not of 100
+        assertTrue(governor.learned("another").isEmpty());
+    }
 }

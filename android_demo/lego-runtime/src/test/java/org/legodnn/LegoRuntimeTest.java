@@ -9,9 +9,11 @@ import static org.junit.Assert.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 
 import org.junit.Test;
@@ -26,6 +28,32 @@ public class LegoRuntimeTest extends RuntimeTestBase {
             assertArrayEquals(TestStores.expected(X, 2, 1), runtime.infer("chain", X), EXACT);
             assertEquals("s2", runtime.plan().get("chain").options.get("block1"));
         }
+    }
+
+    @Test
+    public void listenersAreToldOfTheRunningPlanAndOfEachLaterOne() {
+        List<Plan> told = new ArrayList<>();
+        PlanListener listener = told::add;
+        try (LegoRuntime runtime = open(model(chain))) {
+            Plan first = runtime.plan();
+            runtime.addPlanListener(listener);
+            assertEquals(Arrays.asList(first), told);
+            runtime.setBudget(memory(9000));
+            assertThrows(InfeasibleException.class, () -> runtime.setBudget(memory(1)));
+            runtime.setPlan(first);
+            assertEquals(Arrays.asList(first, told.get(1), first), told);
+            assertEquals(9000, told.get(1).budget().memoryBytes().longValue());
+            runtime.removePlanListener(listener);
+            runtime.setBudget(memory(9000));
+            assertEquals(3, told.size());
+        }
+        assertThrows(ClosedException.class, () -> closed().addPlanListener(listener));
+    }
+
+    private LegoRuntime closed() {
+        LegoRuntime runtime = open(model(chain));
+        runtime.close();
+        return runtime;
     }
 
     @Test

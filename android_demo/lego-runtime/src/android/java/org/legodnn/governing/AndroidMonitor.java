@@ -10,6 +10,7 @@ import android.os.SystemClock;
 import java.io.File;
 import java.util.Collections;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Heat;
 
 /**
@@ -41,7 +42,7 @@ public final class AndroidMonitor implements DeviceMonitor {
         }
     };
     /** Null while it is stopped. */
-    private Runnable changed;
+    private @Nullable Runnable changed;
     private boolean trimmed;
 
     /** @param context any of the app's */

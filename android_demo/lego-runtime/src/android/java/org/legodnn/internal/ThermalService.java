@@ -5,6 +5,8 @@ import android.content.Context;
 import android.os.Build;
 import android.os.PowerManager;
 
+import org.jspecify.annotations.Nullable;
+
 /** What Android says of heat, from Android 10 on. To be loaded there only. */
 @TargetApi(Build.VERSION_CODES.R)
 final class ThermalService extends Heat implements PowerManager.OnThermalStatusChangedListener {
@@ -14,7 +16,7 @@ final class ThermalService extends Heat implements PowerManager.OnThermalStatusC
     };
 
     private final PowerManager power;
-    private Runnable changed;
+    private @Nullable Runnable changed;
 
     ThermalService(Context context) {
         power = (PowerManager) context.getSystemService(Context.POWER_SERVICE);
@@ -44,6 +46,9 @@ final class ThermalService extends Heat implements PowerManager.OnThermalStatusC
 
     @Override
     public void onThermalStatusChanged(int status) {
-        changed.run();
+        Runnable told = changed;
+        if (told != null) {
+            told.run();
+        }
     }
 }

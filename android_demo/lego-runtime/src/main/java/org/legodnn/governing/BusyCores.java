@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 
+import org.jspecify.annotations.Nullable;
+
 /** How many processors were busy between two moments, by the kernel's count as far as it may be read. */
 final class BusyCores {
     /** Ticks of the kernel's clock in a second, the same on all of Android's kernels. */
@@ -14,7 +16,7 @@ final class BusyCores {
 
     private final File stat;
     private double lastS = Double.NaN;
-    private Double lastBusyS;
+    private @Nullable Double lastBusyS;
     private double lastOwnS;
 
     /** @param stat the kernel's count of processor time */
@@ -40,14 +42,14 @@ final class BusyCores {
      * @param nowS seconds of a clock that never goes back
      * @param ownS processor seconds that this process has used so far
      */
-    Use since(double nowS, double ownS) {
+    @Nullable Use since(double nowS, double ownS) {
         Double busyS = busySeconds();
         double seconds = nowS - lastS;
         Use use = null;
         if (seconds > 0) { // false for NaN
             double own = Math.max(0, ownS - lastOwnS) / seconds;
-            boolean told = busyS != null && lastBusyS != null;
-            use = new Use(told ? Math.max(0, busyS - lastBusyS) / seconds : own, own);
+            double busy = busyS == null || lastBusyS == null ? own : Math.max(0, busyS - lastBusyS) / seconds;
+            use = new Use(busy, own);
         }
         lastS = nowS;
         lastBusyS = busyS;
@@ -56,7 +58,7 @@ final class BusyCores {
     }
 
     /** Processor seconds that all have used; null if that may not be read. */
-    private Double busySeconds() {
+    private @Nullable Double busySeconds() {
         try (BufferedReader in = new BufferedReader(
                 new InputStreamReader(new FileInputStream(stat), StandardCharsets.UTF_8))) {
             String line = in.readLine();

@@ -1,15 +1,16 @@
 package org.legodnn.governing;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.JsonObject;
 
 /** One thing that a decision changes. */
 public final class DecidedChange {
     private final String what;
-    private final Double before;
-    private final Double after;
+    private final @Nullable Double before;
+    private final @Nullable Double after;
     private final String why;
 
-    DecidedChange(String what, Double before, Double after, String why) {
+    DecidedChange(String what, @Nullable Double before, @Nullable Double after, String why) {
         this.what = what;
         this.before = before;
         this.after = after;
@@ -22,12 +23,12 @@ public final class DecidedChange {
     }
 
     /** Bytes, processors, the factor of the slow-down, or that of the tail; null for no limit. */
-    public Double before() {
+    public @Nullable Double before() {
         return before;
     }
 
     /** The same afterwards. */
-    public Double after() {
+    public @Nullable Double after() {
         return after;
     }
 

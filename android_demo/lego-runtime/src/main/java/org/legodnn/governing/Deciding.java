@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.TreeSet;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.Budget;
 import org.legodnn.internal.Text;
 
@@ -62,7 +63,7 @@ final class Deciding {
 
     /** The speeds of models, following how many times longer than planned their inferences were seen to take. */
     private static Map<String, Hysteresis.Level> speeds(Map<String, Hysteresis.Level> levels, Map<String, Double> seen,
-            Demand expected, double now, Hysteresis rule) {
+            @Nullable Demand expected, double now, Hysteresis rule) {
         Map<String, Hysteresis.Level> followed = new LinkedHashMap<>(levels);
         for (Map.Entry<String, Double> one : seen.entrySet()) {
             Hysteresis.Level known = levels.get(one.getKey());
@@ -98,7 +99,7 @@ final class Deciding {
     }
 
     /** The processors that models could keep busy; null if that is not known. */
-    private static Double cores(Policy policy, Demand demand, Readings readings) {
+    private static @Nullable Double cores(Policy policy, Demand demand, Readings readings) {
         if (demand.mostCores == null || readings.busyCores == null || readings.ownCores == null) {
             return null;
         }
@@ -133,7 +134,7 @@ final class Deciding {
     }
 
     /** The lower of a level and the application's own limit; null if neither limits what models can use. */
-    private static Double limit(Hysteresis.Level level, double most, Double own) {
+    private static @Nullable Double limit(Hysteresis.Level level, double most, @Nullable Double own) {
         double limit = Math.min(level.value < most ? level.value : Double.POSITIVE_INFINITY,
                 own == null ? Double.POSITIVE_INFINITY : own);
         return limit == Double.POSITIVE_INFINITY ? null : Double.valueOf(limit);
@@ -168,8 +169,10 @@ final class Deciding {
         List<DecidedChange> changes = new ArrayList<>();
         Budget was = budget(demand, before);
         Budget now = budget(demand, after);
-        add(changes, "memory", was.memoryBytes(), now.memoryBytes(), (pressed ? said("processes wait for memory %.0f %%"
-                + " of the time; ", 100 * readings.memoryPressure) : "") + Text.size(readings.memoryAvailableBytes)
+        Double pressure = readings.memoryPressure;
+        String waits = pressed && pressure != null
+                ? said("processes wait for memory %.0f %% of the time; ", 100 * pressure) : "";
+        add(changes, "memory", was.memoryBytes(), now.memoryBytes(), waits + Text.size(readings.memoryAvailableBytes)
                 + " of " + Text.size(readings.memoryTotalBytes) + " available besides the models' "
                 + Text.size(situation.heldBytes));
         String held = readings.throttled.isEmpty() ? "" : "held back (" + readings.throttled + ")";
@@ -197,7 +200,8 @@ final class Deciding {
         return Collections.unmodifiableList(changes);
     }
 
-    private static void add(List<DecidedChange> changes, String what, Number before, Number after, String why) {
+    private static void add(List<DecidedChange> changes, String what, @Nullable Number before,
+            @Nullable Number after, String why) {
         if (before == null ? after != null : !before.equals(after)) {
             changes.add(new DecidedChange(what, before == null ? null : Double.valueOf(before.doubleValue()),
                     after == null ? null : Double.valueOf(after.doubleValue()), why));

@@ -3,6 +3,7 @@ package org.legodnn.governing;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.BlockRows;
 import org.legodnn.Budget;
 import org.legodnn.ModelTable;
@@ -16,11 +17,11 @@ final class Demand {
     /** The memory of the models' largest options; a higher limit is no limit. */
     final long mostMemoryBytes;
     /** The processors that the slowest options keep busy at the models' rates; null if a model has no rate. */
-    final Double mostCores;
+    final @Nullable Double mostCores;
     /** By model, the slow-down that it is planned for until enough was seen; 1 for those that are not named. */
     private final Map<String, Double> expected;
 
-    Demand(Budget budget, long mostMemoryBytes, Double mostCores, Map<String, Double> expected) {
+    Demand(Budget budget, long mostMemoryBytes, @Nullable Double mostCores, Map<String, Double> expected) {
         this.budget = budget;
         this.mostMemoryBytes = mostMemoryBytes;
         this.mostCores = mostCores;

@@ -2,10 +2,12 @@ package org.legodnn.governing;
 
 import java.io.Closeable;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.Budget;
 import org.legodnn.ClosedException;
 import org.legodnn.Infeasible;
@@ -14,6 +16,7 @@ import org.legodnn.LegoException;
 import org.legodnn.LegoRuntime;
 import org.legodnn.ModelPlan;
 import org.legodnn.Plan;
+import org.legodnn.Tail;
 
 /**
  * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a
@@ -50,7 +53,7 @@ public final class Governor implements Closeable {
             }
         }
     };
-    private volatile DecisionListener listener;
+    private volatile @Nullable DecisionListener listener;
     /** Held while a decision is taken and applied. */
     private final Object stepping = new Object();
     private Demand demand;
@@ -59,7 +62,7 @@ public final class Governor implements Closeable {
     private boolean closed;
     /** Guards the thread; never held while one steps. */
     private final Object life = new Object();
-    private Thread thread;
+    private @Nullable Thread thread;
     private boolean woken;
 
     /** A governor that is not started, with the default policy. */
@@ -85,12 +88,18 @@ public final class Governor implements Closeable {
     }
 
     /** Tell of every decision that was applied, from now on; null for no one. */
-    public void setListener(DecisionListener next) {
+    public void setListener(@Nullable DecisionListener next) {
         listener = next;
+    }
+
+    /** What was learned of a model's tail in use, by thread count; empty if it ran too seldom. */
+    public List<Tail> learned(String model) {
+        return tails.tails(model);
     }
 
     /**
      * Read the device, decide, and apply the decision if it changes anything. The thread does this once a second.
+     * For a worker thread.
      *
      * @throws ClosedException the governor or the runtime is closed
      */
@@ -102,6 +111,7 @@ public final class Governor implements Closeable {
 
     /**
      * Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
+     * For a worker thread.
      *
      * @param budget the widest that the runtime is to have from now on
      * @throws org.legodnn.InfeasibleException no plan holds it, whatever the device can spare
@@ -262,7 +272,10 @@ public final class Governor implements Closeable {
         }
     }
 
-    /** Stop, wait for a decision that is being applied, and free the runtime for other budgets. Once is enough. */
+    /**
+     * Stop, wait for a decision that is being applied, and free the runtime for other budgets. Once is enough.
+     * For a worker thread.
+     */
     @Override
     public void close() {
         stop();

@@ -1,5 +1,6 @@
 package org.legodnn.governing;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.WorkloadException;
 
 /**
@@ -49,14 +50,15 @@ public final class Hysteresis {
         public static final Level UNLIMITED = of(Double.POSITIVE_INFINITY);
 
         final double value;
-        private final Double sinceS;
+        private final @Nullable Double sinceS;
         private final double least;
         private final double roseS;
-        private final Double holdS;
+        private final @Nullable Double holdS;
         /** The last rise has been taken back, and {@code holdS} counts that; a fall in many steps is one. */
         private final boolean takenBack;
 
-        private Level(double value, Double sinceS, double least, double roseS, Double holdS, boolean takenBack) {
+        private Level(double value, @Nullable Double sinceS, double least, double roseS, @Nullable Double holdS,
+                boolean takenBack) {
             this.value = value;
             this.sinceS = sinceS;
             this.least = least;

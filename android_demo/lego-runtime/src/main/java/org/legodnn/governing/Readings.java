@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.JsonObject;
 
 /**
@@ -13,12 +14,12 @@ public final class Readings {
     final double timeS;
     final long memoryTotalBytes;
     final long memoryAvailableBytes;
-    final Long memoryThresholdBytes;
-    final Double memoryPressure;
+    final @Nullable Long memoryThresholdBytes;
+    final @Nullable Double memoryPressure;
     final double coresTotal;
     final double coresAllowed;
-    final Double busyCores;
-    final Double ownCores;
+    final @Nullable Double busyCores;
+    final @Nullable Double ownCores;
     final List<Competitor> competing;
     final String throttled;
 
@@ -34,9 +35,10 @@ public final class Readings {
                 Collections.<Competitor>emptyList(), "");
     }
 
-    private Readings(double timeS, long memoryTotalBytes, long memoryAvailableBytes, Long memoryThresholdBytes,
-            Double memoryPressure, double coresTotal, double coresAllowed, Double busyCores, Double ownCores,
-            List<Competitor> competing, String throttled) {
+    private Readings(double timeS, long memoryTotalBytes, long memoryAvailableBytes,
+            @Nullable Long memoryThresholdBytes, @Nullable Double memoryPressure, double coresTotal,
+            double coresAllowed, @Nullable Double busyCores, @Nullable Double ownCores, List<Competitor> competing,
+            String throttled) {
         this.timeS = timeS;
         this.memoryTotalBytes = memoryTotalBytes;
         this.memoryAvailableBytes = memoryAvailableBytes;

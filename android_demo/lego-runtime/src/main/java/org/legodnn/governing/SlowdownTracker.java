@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.BlockRows;
 import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
@@ -43,7 +44,7 @@ final class SlowdownTracker {
     }
 
     /** Note one inference; returns how many times longer than profiled it took, null if it does not count. */
-    synchronized Double add(ModelPlan plan, double latencyMs) {
+    synchronized @Nullable Double add(ModelPlan plan, double latencyMs) {
         Profiled known = profiled.get(plan.name());
         if (known == null || known.plan != plan) {
             boolean switched = known == null || known.plan.threads() != plan.threads()

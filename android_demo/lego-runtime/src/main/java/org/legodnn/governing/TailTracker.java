@@ -1,10 +1,14 @@
 package org.legodnn.governing;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
 import org.legodnn.Tail;
@@ -33,6 +37,20 @@ final class TailTracker {
 
         Learned(double[] logs) {
             this.logs = logs;
+        }
+
+        /** Whether so many inferences tell what is above a quantile. */
+        boolean tells(double quantile) {
+            return count * (1 - quantile) >= 1 - 1e-9;
+        }
+
+        /** The stretch of a quantile by its place; as in a profile, it never falls with the quantile. */
+        double stretch(int place) {
+            double most = Double.NEGATIVE_INFINITY;
+            for (int i = 0; i <= place; i++) {
+                most = Math.max(most, logs[i]);
+            }
+            return Math.exp(most);
         }
     }
 
@@ -77,21 +95,33 @@ final class TailTracker {
      * How many times longer than its profile promises the share {@link ModelPlan#quantile} of inferences takes; null
      * where too few were seen to tell: less than 1 / (1 - quantile) with the plan's thread count.
      */
-    synchronized Double excess(ModelPlan plan) {
+    synchronized @Nullable Double excess(ModelPlan plan) {
         ModelTable table = tables.get(plan.name());
         Double promised = table.tails().stretch(plan.threads(), plan.quantile());
         Learned known = learned.get(key(plan));
-        if (promised == null || known == null || known.count * (1 - plan.quantile()) < 1 - 1e-9) {
+        if (promised == null || known == null || !known.tells(plan.quantile())) {
             return null;
         }
-        // At the least quantile that is kept and no less. A stretch never falls with the quantile.
-        double most = Double.NEGATIVE_INFINITY;
-        for (int i = 0; i < quantiles.length; i++) {
-            most = Math.max(most, known.logs[i]);
-            if (quantiles[i] >= plan.quantile()) {
-                break;
+        int at = 0; // the least quantile that is kept and no less
+        while (at < quantiles.length - 1 && quantiles[at] < plan.quantile()) {
+            at++;
+        }
+        return known.stretch(at) / (table.slowdown() * promised);
+    }
+
+    /** What was learned of a model, by thread count: for a profile, as far as enough inferences were seen. */
+    synchronized List<Tail> tails(String model) {
+        SortedMap<Integer, Tail> found = new TreeMap<>();
+        for (Map.Entry<List<Object>, Learned> one : learned.entrySet()) {
+            Map<Double, Double> stretch = new TreeMap<>();
+            for (int i = 0; i < quantiles.length && one.getValue().tells(quantiles[i]); i++) {
+                stretch.put(quantiles[i], one.getValue().stretch(i));
+            }
+            if (one.getKey().get(0).equals(model) && !stretch.isEmpty()) {
+                int threads = (Integer) one.getKey().get(1);
+                found.put(threads, Tail.inUse(threads, one.getValue().count, stretch));
             }
         }
-        return Math.exp(most) / (table.slowdown() * promised);
+        return new ArrayList<>(found.values());
     }
 }

@@ -153,7 +153,7 @@ public class PolicyVectorsTest {
                     }
                 }
                 answers.add(new JsonObject().put("ratios", object(slowdowns.ratios((int) Vectors.number(one.get("least")))))
-                        .put("excess", tails.excess(plan)));
+                        .put("excess", tails.excess(plan)).put("learned", Answers.tails(tails.tails(plan.name()))));
             }
             return answers;
         });

@@ -1,0 +1,136 @@
+package org.legodnn.camera
+
+import android.Manifest
+import android.graphics.Color
+import android.os.Bundle
+import android.view.Gravity
+import android.widget.FrameLayout
+import android.widget.TextView
+import androidx.activity.ComponentActivity
+import androidx.activity.result.contract.ActivityResultContracts
+import androidx.camera.core.CameraSelector
+import androidx.camera.core.ImageAnalysis
+import androidx.camera.core.ImageProxy
+import androidx.camera.core.Preview
+import androidx.camera.lifecycle.ProcessCameraProvider
+import androidx.camera.view.PreviewView
+import java.io.File
+import java.util.concurrent.Executors
+import org.legodnn.Assets
+import org.legodnn.LegoException
+import org.legodnn.LegoModel
+import org.legodnn.LegoRuntime
+import org.legodnn.Profile
+import org.legodnn.Store
+import org.legodnn.YuvFrame
+import org.legodnn.governing.AndroidMonitor
+import org.legodnn.governing.Governor
+
+private const val MODEL = "resnet18"
+
+/** What a model takes the camera's picture for, within what the device can spare. */
+class MainActivity : ComponentActivity() {
+    /** Opens the store, infers and closes, one after the other. */
+    private val worker = Executors.newSingleThreadExecutor()
+    private lateinit var preview: PreviewView
+    private lateinit var answer: TextView
+
+    // The worker's own.
+    private var store: Store? = null
+    private var runtime: LegoRuntime? = null
+    private var governor: Governor? = null
+    private var input = FloatArray(0)
+
+    private val asking = registerForActivityResult(ActivityResultContracts.RequestPermission()) { granted ->
+        if (granted) bindCamera() else answer.text = "this needs the camera"
+    }
+
+    override fun onCreate(savedInstanceState: Bundle?) {
+        super.onCreate(savedInstanceState)
+        preview = PreviewView(this)
+        answer = TextView(this).apply {
+            textSize = 24f
+            setTextColor(Color.WHITE)
+        }
+        val centred = FrameLayout.LayoutParams(
+            FrameLayout.LayoutParams.WRAP_CONTENT, FrameLayout.LayoutParams.WRAP_CONTENT, Gravity.CENTER,
+        )
+        setContentView(FrameLayout(this).apply {
+            addView(preview)
+            addView(answer, centred)
+        })
+        worker.execute { open() }
+        asking.launch(Manifest.permission.CAMERA)
+    }
+
+    private fun open() {
+        try {
+            val found = Assets.open(assets, "stores/$MODEL", File(noBackupFilesDir, "stores/$MODEL"))
+            val profile = assets.open("profiles/$MODEL.profile.json").use { Profile.parse(it.reader().readText()) }
+            val opened = LegoRuntime.builder().addModel(LegoModel.of(found, profile).onAnyDevice()).build()
+            store = found
+            runtime = opened
+            input = FloatArray(found.manifest().inputs()[0].elements())
+            governor = Governor(opened, AndroidMonitor(this))
+        } catch (e: LegoException) {
+            show(e.message)
+        }
+    }
+
+    private fun bindCamera() {
+        val cameras = ProcessCameraProvider.getInstance(this)
+        cameras.addListener({
+            val analysis = ImageAnalysis.Builder()
+                .setBackpressureStrategy(ImageAnalysis.STRATEGY_KEEP_ONLY_LATEST)
+                .build()
+            analysis.setAnalyzer(worker) { image -> infer(image) }
+            val shown = Preview.Builder().build().also { it.setSurfaceProvider(preview.surfaceProvider) }
+            cameras.get().bindToLifecycle(this, CameraSelector.DEFAULT_BACK_CAMERA, shown, analysis)
+        }, { runOnUiThread(it) })
+    }
+
+    private fun infer(image: ImageProxy) {
+        val frame = image.use { frameOf(it) }
+        val manifest = store?.manifest() ?: return
+        val running = runtime ?: return
+        try {
+            manifest.inputs()[0].fromYuv(frame, input)
+            val scores = running.infer(MODEL, input)
+            val best = scores.indices.maxByOrNull { scores[it] } ?: return
+            show(manifest.labels().getOrElse(best) { "class $best" })
+        } catch (e: LegoException) { // suspended under the current budget, say
+            show(e.message)
+        }
+    }
+
+    private fun frameOf(image: ImageProxy): YuvFrame {
+        val (y, u, v) = image.planes.map { YuvFrame.Plane(it.buffer, it.rowStride, it.pixelStride) }
+        val part = image.cropRect
+        return YuvFrame(image.width, image.height, y, u, v)
+            .crop(part.left, part.top, part.width(), part.height())
+            .turned(image.imageInfo.rotationDegrees)
+    }
+
+    private fun show(words: String?) {
+        runOnUiThread { answer.text = words }
+    }
+
+    override fun onStart() {
+        super.onStart()
+        worker.execute { governor?.start() }
+    }
+
+    override fun onStop() {
+        worker.execute { governor?.stop() }
+        super.onStop()
+    }
+
+    override fun onDestroy() {
+        super.onDestroy() // no image comes after that
+        worker.execute {
+            governor?.close()
+            runtime?.close()
+        }
+        worker.shutdown()
+    }
+}

@@ -1,0 +1,130 @@
+package org.legodnn;
+
+import java.io.File;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+
+import org.legodnn.internal.Text;
+import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonException;
+import org.legodnn.internal.json.JsonObject;
+
+/**
+ * What a governor learned of a model in use, the tails of its latency: the JSON that the Python package keeps as
+ * {@code NAME.learned.json} too. It holds for one store and one device, as a profile does. Immutable.
+ *
+ * <pre>
+ * List&lt;Tail&gt; tails = governor.learned("faces");               // in onStop
+ * if (!tails.isEmpty()) {
+ *     Learned.of(profile, tails).save(file);
+ * }
+ * profile = profile.withLearned(Learned.load(file));          // when the app is started again
+ * </pre>
+ */
+public final class Learned {
+    private static final String VERSION = "legodnn.learned/1";
+    private static final String REMEDY = "leave it out";
+
+    final String storeId;
+    final String model;
+    final Fingerprint device;
+    private final String created;
+    private final List<Tail> tails;
+
+    private Learned(String storeId, String model, Fingerprint device, String created, List<Tail> tails) {
+        this.storeId = storeId;
+        this.model = model;
+        this.device = device;
+        this.created = created;
+        this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
+    }
+
+    /**
+     * What was learned since the profile of this device was made.
+     *
+     * @param profile the model's, by which it was planned
+     * @param tails by thread count, one at least: {@code Governor.learned}
+     * @throws ProfileException there is none
+     */
+    public static Learned of(Profile profile, List<Tail> tails) {
+        if (tails.isEmpty()) {
+            throw new ProfileException("nothing was learned of '" + profile.model + "' yet; keep it later");
+        }
+        return new Learned(profile.storeId, profile.model, profile.device, Text.now("ss"), tails);
+    }
+
+    /**
+     * Read what was learned.
+     * For a worker thread.
+     *
+     * @throws ProfileException it is unreadable, damaged or of another version
+     */
+    public static Learned load(File file) {
+        try {
+            return parse(Documents.utf8(Documents.read(file)), file.toString());
+        } catch (IOException e) {
+            throw new ProfileException("cannot read " + file + ": " + e.getMessage() + "; " + REMEDY, e);
+        }
+    }
+
+    /**
+     * What was learned, from its JSON text.
+     *
+     * @throws ProfileException it is damaged or of another version
+     */
+    public static Learned parse(String text) {
+        return parse(text, "what was learned");
+    }
+
+    private static Learned parse(String text, String name) {
+        try {
+            Fields document = new Fields(Documents.parse(text, VERSION), "");
+            document.any("schema");
+            String storeId = document.name("store_id");
+            String model = document.name("model");
+            Fingerprint device = Fingerprint.read(document.object("device"));
+            String created = document.text("created");
+            List<Tail> tails = new ArrayList<>();
+            for (Fields tail : document.objects("tail", 1, Bounds.THREADS)) {
+                tails.add(Tail.read(tail));
+            }
+            document.end();
+            return new Learned(storeId, model, device, created, tails);
+        } catch (JsonException e) {
+            throw new ProfileException(name + ": " + e.getMessage() + "; " + REMEDY, e);
+        }
+    }
+
+    /** The JSON text, as {@code legodnn profile --merge} reads it. */
+    public String toJson() {
+        List<JsonObject> entries = new ArrayList<>();
+        for (Tail tail : tails) {
+            entries.add(tail.toJson());
+        }
+        return Json.write(new JsonObject().put("schema", VERSION).put("store_id", storeId).put("model", model)
+                .put("device", device.toJson()).put("created", created).put("tail", entries));
+    }
+
+    /**
+     * Write it; a crash leaves what was there, or the whole of it.
+     * For a worker thread.
+     *
+     * @throws ProfileException it cannot be written
+     */
+    public void save(File file) {
+        try {
+            Documents.writeAtomic(file, toJson());
+        } catch (IOException e) {
+            throw new ProfileException("cannot write " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** By thread count. */
+    public List<Tail> tails() {
+        return tails;
+    }
+}

@@ -1,0 +1,70 @@
+package org.legodnn;
+
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
+
+import java.io.File;
+import java.nio.charset.StandardCharsets;
+import java.util.Collections;
+import java.util.Map;
+import java.util.TreeMap;
+
+import org.junit.Rule;
+import org.junit.Test;
+import org.junit.rules.TemporaryFolder;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
+
+/** What was learned in use is kept in files that the Python package reads and writes too, and put into profiles. */
+public class LearnedTest {
+    @Rule public final TemporaryFolder temporary = new TemporaryFolder();
+
+    private static Profile profile(JsonObject bases, Object tails) {
+        JsonObject document = (JsonObject) Json.parse(bases.get("profile").toString());
+        return Profile.parse(document.put("tail", tails).toString());
+    }
+
+    @Test
+    public void itIsTakenAndRefusedAlike() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
+        Answers.check("learned", 80, one -> {
+            File file = new File(temporary.getRoot(), "faces.learned.json");
+            String base = Vectors.string(bases, Vectors.string(one, "base"));
+            Vectors.write(file, Vectors.edited(base, Vectors.list(one, "edits")));
+            Learned learned = Learned.load(file);
+            assertEquals(learned.toJson(), Learned.parse(learned.toJson()).toJson());
+            return new JsonObject().put("tail", Answers.tails(
+                    profile(bases, one.get("tail")).withLearned(learned).tails()));
+        });
+    }
+
+    @Test
+    public void whatWasLearnedHereCountsWhenTheAppIsStartedAgain() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
+        Profile profile = profile(bases, Collections.emptyList());
+        File file = temporary.newFile();
+        Tail tail = Tail.inUse(2, 50, Collections.singletonMap(0.95, 1.75));
+        Learned.of(profile, Collections.singletonList(tail)).save(file);
+        assertEquals(Answers.tails(Collections.singletonList(tail)),
+                Answers.tails(profile.withLearned(Learned.load(file)).tails()));
+        assertEquals(Tails.of(Collections.singletonList(tail), 1, Collections.<Tails.Companion>emptyList())
+                .stretch(2, 0.95), Double.valueOf(1.75));
+    }
+
+    @Test
+    public void whatMakesNoSenseIsRefused() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
+        Profile profile = profile(bases, Collections.emptyList());
+        assertThrows(ProfileException.class, () -> Learned.of(profile, Collections.<Tail>emptyList()));
+        Map<Double, Double> falling = new TreeMap<>();
+        falling.put(0.5, 2.0);
+        falling.put(0.95, 1.0);
+        assertThrows(WorkloadException.class, () -> Tail.inUse(1, 50, falling));
+        assertThrows(WorkloadException.class, () -> Tail.inUse(1, 50, Collections.singletonMap(0.4, 1.0)));
+        assertThrows(WorkloadException.class, () -> Tail.inUse(1, 0, Collections.singletonMap(0.5, 1.0)));
+        File damaged = temporary.newFile();
+        Vectors.write(damaged, "{}".getBytes(StandardCharsets.UTF_8));
+        assertThrows(ProfileException.class, () -> Learned.load(damaged));
+        assertThrows(ProfileException.class, () -> Learned.load(new File(temporary.getRoot(), "none")));
+    }
+}

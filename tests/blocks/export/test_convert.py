@@ -108,12 +108,12 @@ def test_a_model_that_magnifies_rounding_may_differ_as_much_as_kernels_do() -> N
     half = rng.normal(size=(512, 8)).astype(np.float32)
     inputs = keras.Input((1024,))
     model = keras.Model(inputs, layers.Dense(8, use_bias=False)(inputs))
-    model.layers[-1].set_weights([3e4 * np.concatenate([half, -half])])  # what is left of the sum is rounding
+    model.layers[-1].set_weights([3e3 * np.concatenate([half, -half])])  # what is left of the sum is rounding
     x = np.tile(rng.random((4, 512), np.float32), 2)
     content = convert(model)
     (wanted,) = check_converted(content, model, [x], "head")
     assert np.abs(Runner(content)(x)[0] - wanted).max() > 1e-4
-    model.layers[-1].set_weights([3e4 * np.concatenate([half, -half]) + 0.1])
+    model.layers[-1].set_weights([3e3 * np.concatenate([half, -half]) + 0.1])
     with pytest.raises(ModelError, match="differs from Keras by"):
         check_converted(content, model, [x], "head")
 

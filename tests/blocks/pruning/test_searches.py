@@ -56,6 +56,15 @@ def test_a_channel_that_is_the_same_everywhere_costs_nothing_because_its_mean_st
     assert loss_by_widths(problem)(np.array([3])) < 1e-8
 
 
+def test_widths_that_let_nothing_through_lose_more_than_uniform_ones() -> None:
+    """By the plain relative error they lose less: a constant is nearer to the original than what is not refitted."""
+    problem = small_problem(0.3)
+    even, shut = uniform(problem), np.ones_like(problem.full)
+    loss, outputs, wanted = loss_by_widths(problem), outputs_by_widths(problem), [problem.block(problem.x)]
+    assert relative_error(outputs(shut), wanted) < relative_error(outputs(even), wanted)
+    assert loss(even) < loss(shut) <= 1
+
+
 def test_batch_norms_take_the_statistics_of_the_images() -> None:
     problem = small_problem()
     (found,) = outputs_by_widths(problem)(problem.full)

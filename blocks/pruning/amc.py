@@ -17,6 +17,7 @@ from legodnn.blocks.pruning.width_search import WidthSearch
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress, no_progress
 
+EPISODES = 800  # as in the paper
 _LEAST = 0.2  # share of a group that the agent leaves at least, as in the paper's code; less only where limits are low
 _REWARD = 3.0  # the largest; the reward is how many times the loss of uniform widths is greater, as a logarithm
 
@@ -30,7 +31,7 @@ def walk(
     sight: Sight,
     seed: int = 0,
     progress: Progress = no_progress,
-    episodes: int = 800,
+    episodes: int = EPISODES,
     label: str = "AMC",
 ) -> None:
     """Let an agent learn to choose widths, group after group.

@@ -105,22 +105,22 @@ def test_without_inputs_the_problems_own_loss_is_what_counts() -> None:
     """The first group matters and nothing else does."""
     problem = small_problem()
     problem = replace(problem, x=None, loss=lambda block: -float(block.get_layer("conv0").filters))
-    assert searched_widths(problem, "exact")[0] == 8
+    assert searched_widths(problem, SEARCHES["exact"])[0] == 8
 
 
 def test_without_anything_to_measure_a_search_is_refused() -> None:
     with pytest.raises(ModelError, match="cannot be searched for without sample inputs or a loss"):
-        searched_widths(replace(small_problem(), x=None), "exact")
+        searched_widths(replace(small_problem(), x=None), SEARCHES["exact"])
 
 
 def test_a_target_out_of_reach_is_refused() -> None:
     with pytest.raises(TargetError, match="cannot be pruned to"):
-        searched_widths(small_problem(0.001), "amc")
+        searched_widths(small_problem(0.001), SEARCHES["amc"])
 
 
 def test_a_target_that_is_met_already_leaves_the_block_whole() -> None:
     problem = small_problem(1.0)
-    assert searched_widths(problem, "amc").tolist() == problem.full.tolist()
+    assert searched_widths(problem, SEARCHES["amc"]).tolist() == problem.full.tolist()
 
 
 def test_a_pruning_net_begins_with_the_blocks_own_kernels_and_learns_kernels_for_other_widths() -> None:

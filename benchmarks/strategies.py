@@ -47,7 +47,7 @@ from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.amc import EPISODES
 from legodnn.blocks.pruning.searches import agmc_search, amc_search, searched_widths
-from legodnn.blocks.pruning.strategies import STRATEGIES, Strategy, descendants
+from legodnn.blocks.pruning.strategies import STRATEGIES, Strategy, descendants, strategy_of
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
@@ -97,9 +97,9 @@ def planned(args: argparse.Namespace) -> Iterator[Case]:
                     yield Case(network, share, strategy, seed, args.images, episodes)
 
 
-def strategy_of(case: Case) -> Strategy:
+def strategy_for(case: Case) -> Strategy:
     """Return a case's strategy, whose agent, if it has one, walks for as many episodes as the case says."""
-    strategy = STRATEGIES[case.strategy]
+    strategy = strategy_of(case.strategy, case.seed)
     if case.episodes is None:
         return strategy
     search_for = partial(LEARNED[case.strategy], episodes=case.episodes)
@@ -120,7 +120,7 @@ def prune(case: Case, data: Dataset, args: argparse.Namespace, work: Path) -> No
     x = data.train.x[np.random.default_rng(case.seed).permutation(len(data.train))[: case.images]]
     start, target = time.process_time(), Target("macs", case.share)
     training = tune_on(model, [x], seed=case.seed)
-    ((removed, student),) = descendants(model, [target], strategy_of(case), [x], True, training, seed=case.seed)
+    ((removed, student),) = descendants(model, [target], strategy_for(case), [x], True, training, seed=case.seed)
     row = {**asdict(case), "search_cpu_s": time.process_time() - start, "macs_share": macs(student) / macs(model)}
     row |= on_test_images(student, model, data)
     write_arrays(case.file(work, ".npz"), {"removed": removed} | _named(student))

@@ -54,6 +54,6 @@ def test_a_report_tells_all_that_a_folder_holds_in_the_order_of_strategies(tmp_p
 
 
 def test_agents_walk_for_as_long_as_is_said() -> None:
-    search = BENCHMARK.strategy_of(BENCHMARK.case_of(row("agmc", 0.3))).allocator.keywords["search_for"]
+    search = BENCHMARK.strategy_for(BENCHMARK.case_of(row("agmc", 0.3))).allocator.keywords["search_for"]
     assert search.keywords == {"episodes": 9}
-    assert BENCHMARK.strategy_of(BENCHMARK.case_of(row("taylor", 0.3))) is BENCHMARK.STRATEGIES["taylor"]
+    assert BENCHMARK.strategy_for(BENCHMARK.case_of(row("taylor", 0.3))) is BENCHMARK.STRATEGIES["taylor"]

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from legodnn.blocks import zoo
 from legodnn.blocks.accuracy.accuracy_model import fit_measured
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
@@ -52,27 +51,12 @@ from support.evaluated import SLICE, CompositionRecord, Known
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
 from support.timing import timed
+from support.trained import trained as trained_network
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
-
-
-def resnet20(weights: Path) -> keras.Model:
-    """Return the published ResNet-20."""
-    model = zoo.resnet20()
-    zoo.load_cifar_resnet_weights(model, weights / "resnet20_cifar10.npz")
-    return model
-
-
-def vgg16_half(weights: Path) -> keras.Model:
-    """Return VGG16 with half the channels."""
-    model = zoo.vgg16(0.5)
-    zoo.load_vgg16_weights(model, weights / "vgg16_half_cifar10.npz")
-    return model
-
-
-MODELS: dict[str, Callable[[Path], keras.Model]] = {"resnet20": resnet20, "vgg16_half": vgg16_half}
+MODELS = ("resnet20", "vgg16_half")
 
 
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
@@ -232,7 +216,7 @@ def predictions(
 def compare(name: str, data: Dataset, args: argparse.Namespace) -> Figures:
     """Train one model both ways, and measure both."""
     keras.utils.set_random_seed(0)
-    n, pieces = sizes_of(args), extract(MODELS[name](args.data / "weights"))
+    n, pieces = sizes_of(args), extract(trained_network(name, args.data / "weights"))
     results: Figures = {}
     both = {how: trained(name, how, pieces, data, args) for how in ("paper", "ours")}
     seconds = {how: stages for how, (_, stages) in both.items()}

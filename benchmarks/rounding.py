@@ -31,7 +31,6 @@ import numpy as np
 
 from legodnn.array_files import write_arrays
 from legodnn.arrays import Array
-from legodnn.blocks import zoo
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.export.convert import Runner, convert
@@ -52,6 +51,7 @@ from legodnn.recipe import RoundTo
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.widths_table import WidthsTable
 from support.report import Bars, Figures, bar, run
+from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
@@ -79,8 +79,7 @@ class Network:
 def resnet20(args: argparse.Namespace) -> Network:
     """Return the published ResNet-20 for CIFAR-10."""
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
-    model = zoo.resnet20()
-    zoo.load_cifar_resnet_weights(model, args.data / "weights" / "resnet20_cifar10.npz")
+    model = trained("resnet20", args.data / "weights")
     seen, test = (50, 100) if args.quick else (250, 1000)
     return Network(model, data, np.asarray(data.train.x[:seen]), data.test.first(test))
 

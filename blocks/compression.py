@@ -224,7 +224,7 @@ def _pruned(
         return found
     problem = pose(model, target, strategy.criterion, x, seed=recipe.seed, progress=progress)
     loss = _metric_loss(problem, source) if recipe.judged_by == "labels" else None
-    widths = searched_widths(problem, recipe.strategy, loss, work.path / "measured.json")
+    widths = searched_widths(problem, SEARCHES[recipe.strategy], loss, work.path / "measured.json")
     widths = rounded(problem, widths, recipe.round_to)
     removed, student = problem.removed(widths), problem.pruned(widths)
     refit(model, student, problem.channels, removed, x)

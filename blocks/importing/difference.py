@@ -32,6 +32,30 @@ def relative_error(outputs: Sequence[Any], targets: Sequence[Any], chunks: int |
     return sum(parts) / len(parts)
 
 
+def fitted_error(outputs: Sequence[Any], targets: Sequence[Any]) -> Any:
+    """Return the relative error that is left once every channel of the outputs has its best scale and offset.
+
+    It lies between 0 and 1, and 1 is what outputs that say nothing have. `relative_error` can be above 1, so that by it
+    a constant is better than outputs which only have the wrong scale. What has channels removed has that, until it is
+    refitted or trained.
+
+    Args:
+        outputs: tensors of shape (n, ..., channels); of several, the mean of their errors is returned.
+        targets: what they should be, shape by shape.
+    """
+    parts = []
+    for output, target in zip(outputs, targets, strict=True):
+        found, wanted = (ops.reshape(ops.cast(y, "float32"), (-1, y.shape[-1])) for y in (output, target))
+        found, wanted = found - ops.mean(found, axis=0), wanted - ops.mean(wanted, axis=0)
+        explained = ops.square(ops.mean(found * wanted, axis=0)) / ops.maximum(
+            ops.mean(ops.square(found), axis=0), 1e-12
+        )
+        whole = ops.mean(ops.square(wanted), axis=0)
+        left = ops.sum(ops.maximum(whole - explained, 0.0))
+        parts.append(left / ops.maximum(ops.sum(whole), _LEAST_VARIANCE))
+    return sum(parts) / len(parts)
+
+
 @ops.custom_gradient  # type: ignore[untyped-decorator]
 def _mean_squares(difference: Any) -> tuple[Any, Any]:
     """Return the mean square of every row, and its gradient, which is computed in one pass over the rows.

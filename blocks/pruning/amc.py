@@ -17,6 +17,8 @@ from legodnn.blocks.pruning.width_search import WidthSearch
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress, no_progress
 
+EPISODES = 800  # as in the paper
+_LEAST = 0.2  # share of a group that the agent leaves at least, as in the paper's code; less only where limits are low
 _REWARD = 3.0  # the largest; the reward is how many times the loss of uniform widths is greater, as a logarithm
 
 # What the agent sees before it decides on a group: a function of the widths, which are decided for the groups before it
@@ -29,7 +31,7 @@ def walk(
     sight: Sight,
     seed: int = 0,
     progress: Progress = no_progress,
-    episodes: int = 800,
+    episodes: int = EPISODES,
     label: str = "AMC",
 ) -> None:
     """Let an agent learn to choose widths, group after group.
@@ -42,7 +44,7 @@ def walk(
         episodes: how many; an eighth of them are the warm-up.
         label: what progress is shown under.
     """
-    groups, full = len(search.full), search.full
+    groups, full, least = len(search.full), search.full, least_widths(search)
     warm_up = max(1, episodes // 8)
     agent = Agent(len(sight(full, 0)), seed, warm_up, decay=0.05 ** (1.5 / max(1, episodes - warm_up)))
     scale = max(search.measure(search.uniform), 1e-12)
@@ -50,7 +52,7 @@ def walk(
         for _ in range(episodes):
             widths, states, actions = full.copy(), list[Floats](), list[float]()
             for group in range(groups):
-                low, high = search.bounds(widths, group)
+                low, high = search.bounds(widths, group, least)
                 states.append(sight(widths, group))
                 action = agent.act(states[-1], low / full[group], high / full[group])
                 widths[group] = min(max(low, round(action * full[group])), high)
@@ -58,6 +60,16 @@ def walk(
             loss = search.measure(widths)
             agent.end_episode(states, actions, float(np.clip(np.log(scale / max(loss, 1e-12)), -_REWARD, _REWARD)))
             task.step(f"loss {loss:.4g}, best {search.measure(search.best):.4g}")
+
+
+def least_widths(search: WidthSearch) -> Widths:
+    """Return the widths that an agent does not go below: a fifth of every group, or half of what uniform widths have.
+
+    A network with one layer that is nearly shut tells little about its other layers, and of widths drawn at random most
+    have such a layer.
+    """
+    shares = np.minimum(_LEAST, search.uniform / search.full / 2)
+    return np.maximum(1, np.floor(shares * search.full)).astype(search.full.dtype)
 
 
 def hand_made(search: WidthSearch, features: Floats) -> Sight:

@@ -20,7 +20,7 @@ from keras import ops
 
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import Channels
-from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.difference import fitted_error
 from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
 from legodnn.blocks.pruning.allocation import PruningProblem
 from legodnn.blocks.pruning.reconstruct import batched_outputs
@@ -150,7 +150,7 @@ def loss_by_widths(problem: PruningProblem) -> Callable[[Widths], float]:
         return lambda widths: own(problem.pruned(widths))
     outputs = outputs_by_widths(problem)
     targets = targets_of(problem)
-    return lambda widths: float(relative_error(outputs(widths), targets))
+    return lambda widths: float(fitted_error(outputs(widths), targets))
 
 
 def targets_of(problem: PruningProblem) -> list[Array]:

@@ -18,7 +18,7 @@ from keras import ops
 
 from legodnn.arrays import Array, Floats
 from legodnn.blocks.channels.analysis import analyse
-from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.difference import fitted_error, relative_error
 from legodnn.blocks.pruning.allocation import PruningProblem
 from legodnn.blocks.pruning.cost_tables import CostTables, cost_tables
 from legodnn.blocks.pruning.masked import keep_mask, read_means, recalibrated, run_masked, sample_arrays, targets_of
@@ -101,7 +101,7 @@ def soft_block(
 ) -> tuple[SoftLoss, Callable[[int, Sequence[Floats]], None]]:
     """Return the loss of a block with probabilities on validation images, and what trains its copy between steps.
 
-    The loss is the relative error of the outputs. A fifth of the sample inputs are the validation images.
+    The loss is the fitted error of the outputs. A fifth of the sample inputs are the validation images.
 
     Args:
         problem: the block, with sample inputs.
@@ -117,13 +117,13 @@ def soft_block(
     optimizer = keras.optimizers.Adam(_WEIGHTS_RATE)
     optimizer.build(copy.trainable_variables)
 
-    def error(xs: Any, ys: Any, chances: Sequence[Any]) -> Any:
+    def outputs(xs: Any, chances: Sequence[Any]) -> list[Any]:
         keep = ops.matmul(ops.concatenate([*chances, ops.ones(1)]), masks)
-        return relative_error(run_masked(copy, channels, xs, keep, recalibrated, means), ys)
+        return run_masked(copy, channels, xs, keep, recalibrated, means)
 
     def train(xs: Any, ys: Any, chances: Sequence[Any]) -> None:
         with tf.GradientTape() as tape:
-            loss = error(xs, ys, chances)
+            loss = relative_error(outputs(xs, chances), ys)
         gradients = tape.gradient(loss, [v.value for v in copy.trainable_variables])
         optimizer.apply(gradients, copy.trainable_variables)
 
@@ -134,8 +134,8 @@ def soft_block(
         xs, ys = ([tf.constant(a[rows]) for a in arrays] for arrays in (seen, wanted_seen))
         run(xs, ys, [tf.constant(c, tf.float32) for c in chances])
 
-    first = [tf.constant(a[:_VALIDATION]) for a in held_out], [tf.constant(a[:_VALIDATION]) for a in wanted]
-    return (lambda chances: error(*first, chances)), between
+    first, right = ([tf.constant(a[:_VALIDATION]) for a in arrays] for arrays in (held_out, wanted))
+    return (lambda chances: fitted_error(outputs(first, chances), right)), between
 
 
 def _masks(problem: PruningProblem, tables: CostTables) -> Array:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from legodnn.arrays import Array
-from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.difference import fitted_error, relative_error
 from legodnn.blocks.importing.graph import LayerCall, calls
 from legodnn.blocks.pruning.allocation import PruningProblem
 from legodnn.blocks.pruning.masked import is_plain_norm, keep_mask, normalised, run_masked, sample_arrays, targets_of
@@ -63,7 +63,7 @@ def train_pruning_net(
             xs, ys = ([tf.constant(a[rows]) for a in arrays] for arrays in (seen, wanted_seen))
             task.step(f"loss {float(run(xs, ys, tf.constant(keep))):.4g}")
     rated, right = ([tf.constant(a[:_RATED]) for a in arrays] for arrays in (held_out, wanted))
-    rate = tf.function(lambda keep: relative_error(net.run(rated, keep), right), autograph=False)
+    rate = tf.function(lambda keep: fitted_error(net.run(rated, keep), right), autograph=False)
     return lambda widths: float(rate(tf.constant(keep_mask(problem, widths))))
 
 

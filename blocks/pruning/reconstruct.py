@@ -170,7 +170,8 @@ def _solved(old: Floats, equations: Iterator[Equations], constant: bool) -> Floa
         whole = squares + np.diag(ridge)
         if not np.isfinite(whole).all():
             return new * np.nan
-        new[:, columns] = np.linalg.lstsq(whole, products + ridge[:, None] * old[:, columns], rcond=None)[0]
+        # The ridge keeps it regular.
+        new[:, columns] = np.linalg.solve(whole, products + ridge[:, None] * old[:, columns])
     return new
 
 

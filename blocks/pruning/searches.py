@@ -18,7 +18,7 @@ import numpy as np
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.pruning.agmc import embedded
 from legodnn.blocks.pruning.allocation import Allocator, PruningProblem, check_reachable, fill_up, uniform
-from legodnn.blocks.pruning.amc import hand_made, walk
+from legodnn.blocks.pruning.amc import EPISODES, hand_made, walk
 from legodnn.blocks.pruning.evolution import evolve
 from legodnn.blocks.pruning.exact_widths import exact
 from legodnn.blocks.pruning.exchange import exchange
@@ -46,22 +46,23 @@ def exact_search(_: PruningProblem) -> SearchMethod:
     return method
 
 
-def amc_search(problem: PruningProblem) -> SearchMethod:
+def amc_search(problem: PruningProblem, episodes: int = EPISODES) -> SearchMethod:
     """Return AMC, which sees features of each group's layers."""
 
     def method(search: WidthSearch, seed: int, progress: Progress) -> None:
         graph = group_graph(problem.block, problem.channels)
-        walk(search, hand_made(search, graph.of_groups), seed, progress)
+        walk(search, hand_made(search, graph.of_groups), seed, progress, episodes)
         exchange(search, seed, progress, _CLOSING)
 
     return method
 
 
-def agmc_search(problem: PruningProblem) -> SearchMethod:
+def agmc_search(problem: PruningProblem, episodes: int = EPISODES) -> SearchMethod:
     """Return AGMC, which sees embeddings of the block's graph."""
 
     def method(search: WidthSearch, seed: int, progress: Progress) -> None:
-        walk(search, embedded(search, group_graph(problem.block, problem.channels)), seed, progress, label="AGMC")
+        graph = group_graph(problem.block, problem.channels)
+        walk(search, embedded(search, graph), seed, progress, episodes, "AGMC")
         exchange(search, seed, progress, _CLOSING)
 
     return method
@@ -102,13 +103,16 @@ SEARCHES: dict[str, Callable[[PruningProblem], SearchMethod]] = {
 
 
 def searched_widths(
-    problem: PruningProblem, name: str, loss: Callable[[Widths], float] | None = None, kept: Path | None = None
+    problem: PruningProblem,
+    search_for: Callable[[PruningProblem], SearchMethod],
+    loss: Callable[[Widths], float] | None = None,
+    kept: Path | None = None,
 ) -> Widths:
     """Return the best widths that a search finds, at least as good as uniform ones; Ctrl-C ends it early.
 
     Args:
         problem: what is to be pruned.
-        name: of the search, in `SEARCHES`.
+        search_for: the search, such as those in `SEARCHES`.
         loss: measures widths; None: the error of the outputs for the problem's sample inputs, or else its loss.
         kept: a file for what was measured; with it a search that was killed goes on.
 
@@ -122,7 +126,7 @@ def searched_widths(
         return problem.full
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
-    best = fill_up(problem, best_widths(search, SEARCHES[name](problem), problem.seed, problem.progress))
+    best = fill_up(problem, best_widths(search, search_for(problem), problem.seed, problem.progress))
     return best if loss or problem.x is None else _best_refitted(problem, search)
 
 
@@ -145,4 +149,6 @@ def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:
 
 
 # The same as functions of a problem alone.
-SEARCHING_ALLOCATORS: dict[str, Allocator] = {name: partial(searched_widths, name=name) for name in SEARCHES}
+SEARCHING_ALLOCATORS: dict[str, Allocator] = {
+    name: partial(searched_widths, search_for=search_for) for name, search_for in SEARCHES.items()
+}

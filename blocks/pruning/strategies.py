@@ -15,7 +15,7 @@ import keras
 
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import Channels, analyse
-from legodnn.blocks.importing.difference import relative_error
+from legodnn.blocks.importing.difference import fitted_error
 from legodnn.blocks.importing.graph import alone
 from legodnn.blocks.pruning.allocation import (
     Allocator,
@@ -124,7 +124,7 @@ def descendants(
         return batched_outputs(block, x)
 
     def loss(model: keras.Model) -> float:
-        return float(relative_error(batched_outputs(model, x), outputs()))
+        return float(fitted_error(batched_outputs(model, x), outputs()))
 
     original = block
 

@@ -159,23 +159,25 @@ class WidthSearch:
                         found[group] -= 1
         return found
 
-    def bounds(self, widths: Widths, group: int) -> tuple[int, int]:
+    def bounds(self, widths: Widths, group: int, least: Widths) -> tuple[int, int]:
         """Return the least and the largest width of a group with which the limit can still be met, and met closely.
 
         Args:
             widths: the widths of the groups before it; the others do not count.
-            group: its number. Later groups can have any width.
+            group: its number. Later groups can have any width from `least` on.
+            least: widths that no group goes below, which hold the limit.
         """
 
         def largest(later: Widths) -> int:
-            """The largest width that holds the limit beside these widths of later groups; 1 if none does."""
-            trial, low, high = np.concatenate([widths[: group + 1], later[group + 1 :]]), 1, int(self.full[group])
+            """The largest width that holds the limit beside these widths of later groups; the least if none does."""
+            trial, low = np.concatenate([widths[: group + 1], later[group + 1 :]]), int(least[group])
+            high = int(self.full[group])
             while low < high:
                 trial[group] = middle = (low + high + 1) // 2
                 low, high = (middle, high) if self.cost(trial) <= self.limit else (low, middle - 1)
             return low
 
-        high = largest(self.least)
+        high = largest(least)
         return min(high, largest(self.full)), high
 
 

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.importing.difference import relative_difference, relative_error, same_function, sample_inputs
+from legodnn.blocks.importing.difference import (
+    fitted_error,
+    relative_difference,
+    relative_error,
+    same_function,
+    sample_inputs,
+)
 
 WANTED = np.random.default_rng(0).normal(2, 3, (5, 4, 3)).astype(np.float32)
 
@@ -73,3 +79,25 @@ def test_a_target_that_is_constant_gives_a_finite_error() -> None:
     target = np.full((4, 3), 0.5, np.float32)
     assert float(relative_error([target], [target])) == 0
     assert np.isfinite(float(relative_error([target + 1], [target])))
+
+
+@given(st.lists(st.floats(-4, 4).filter(lambda s: abs(s) > 0.1), min_size=3, max_size=3), st.floats(-9, 9))
+def test_scales_and_offsets_of_channels_are_no_fitted_error(scales: list[float], offset: float) -> None:
+    found = WANTED * np.array(scales, np.float32) + offset
+    assert float(fitted_error([found], [WANTED])) == pytest.approx(0, abs=1e-4)
+
+
+def test_outputs_that_say_nothing_have_a_fitted_error_of_1_and_none_has_more() -> None:
+    noise = np.random.default_rng(1).normal(size=(500, 4, 3)).astype(np.float32)
+    wanted = np.random.default_rng(2).normal(size=(500, 4, 3)).astype(np.float32)
+    assert float(fitted_error([np.full_like(WANTED, 7)], [WANTED])) == 1
+    assert 0.99 < float(fitted_error([9 * noise], [wanted])) <= 1
+    assert float(fitted_error([9 * noise, wanted], [wanted, wanted])) == pytest.approx(0.5, abs=0.01)
+
+
+def test_fitted_error_is_what_the_best_line_through_each_channel_leaves() -> None:
+    rng = np.random.default_rng(3)
+    found, wanted = (rng.normal(size=(60, 2)).astype(np.float32) for _ in range(2))
+    wanted += found * [0.5, -2]
+    left = [np.square(np.polyval(np.polyfit(x, y, 1), x) - y).mean() for x, y in zip(found.T, wanted.T, strict=True)]
+    assert float(fitted_error([found], [wanted])) == pytest.approx(sum(left) / wanted.var(axis=0).sum(), rel=1e-4)

@@ -9,13 +9,14 @@ import pytest
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.pruning.agmc import embedded
-from legodnn.blocks.pruning.amc import Sight, hand_made, walk
+from legodnn.blocks.pruning.amc import Sight, hand_made, least_widths, walk
 from legodnn.blocks.pruning.ddpg import Agent, Replay
 from legodnn.blocks.pruning.exchange import exchange
 from legodnn.blocks.pruning.group_graph import group_graph
 from legodnn.blocks.pruning.width_search import WidthSearch, best_widths
 from legodnn.progress import Progress
 from tests.blocks.pruning.width_problems import (
+    FULL,
     LIMIT,
     chain,
     cost,
@@ -58,6 +59,16 @@ def test_with_rewards_that_are_all_the_same_uniform_widths_stay(by: str) -> None
         exchange(search, seed)
 
     assert best_widths(search, learnt).tolist() == search.uniform.tolist()
+
+
+@pytest.mark.parametrize("limit", [LIMIT, LIMIT / 8])
+def test_an_agent_nearly_shuts_no_group(limit: float) -> None:
+    search = WidthSearch(FULL, quadratic, cost, limit)
+    walk(search, seen(search, "amc"), episodes=12)
+    least = np.minimum(least_widths(search), search.uniform)
+    assert all((np.array(widths) >= least).all() for widths in search.measured)
+    assert (least >= np.minimum(0.2 * FULL - 1, search.uniform // 2)).all()
+    assert cost(least) <= limit
 
 
 def test_a_seed_determines_the_walk() -> None:

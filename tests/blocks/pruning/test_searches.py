@@ -56,6 +56,15 @@ def test_a_channel_that_is_the_same_everywhere_costs_nothing_because_its_mean_st
     assert loss_by_widths(problem)(np.array([3])) < 1e-8
 
 
+def test_widths_that_let_nothing_through_lose_more_than_uniform_ones() -> None:
+    """By the plain relative error they lose less: a constant is nearer to the original than what is not refitted."""
+    problem = small_problem(0.3)
+    even, shut = uniform(problem), np.ones_like(problem.full)
+    loss, outputs, wanted = loss_by_widths(problem), outputs_by_widths(problem), [problem.block(problem.x)]
+    assert relative_error(outputs(shut), wanted) < relative_error(outputs(even), wanted)
+    assert loss(even) < loss(shut) <= 1
+
+
 def test_batch_norms_take_the_statistics_of_the_images() -> None:
     problem = small_problem()
     (found,) = outputs_by_widths(problem)(problem.full)
@@ -96,22 +105,22 @@ def test_without_inputs_the_problems_own_loss_is_what_counts() -> None:
     """The first group matters and nothing else does."""
     problem = small_problem()
     problem = replace(problem, x=None, loss=lambda block: -float(block.get_layer("conv0").filters))
-    assert searched_widths(problem, "exact")[0] == 8
+    assert searched_widths(problem, SEARCHES["exact"])[0] == 8
 
 
 def test_without_anything_to_measure_a_search_is_refused() -> None:
     with pytest.raises(ModelError, match="cannot be searched for without sample inputs or a loss"):
-        searched_widths(replace(small_problem(), x=None), "exact")
+        searched_widths(replace(small_problem(), x=None), SEARCHES["exact"])
 
 
 def test_a_target_out_of_reach_is_refused() -> None:
     with pytest.raises(TargetError, match="cannot be pruned to"):
-        searched_widths(small_problem(0.001), "amc")
+        searched_widths(small_problem(0.001), SEARCHES["amc"])
 
 
 def test_a_target_that_is_met_already_leaves_the_block_whole() -> None:
     problem = small_problem(1.0)
-    assert searched_widths(problem, "amc").tolist() == problem.full.tolist()
+    assert searched_widths(problem, SEARCHES["amc"]).tolist() == problem.full.tolist()
 
 
 def test_a_pruning_net_begins_with_the_blocks_own_kernels_and_learns_kernels_for_other_widths() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import layers
+from keras import Input, layers
 
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.difference import relative_error
@@ -249,3 +249,22 @@ def test_the_page_makes_a_strategy_that_meets_its_target(capsys: pytest.CaptureF
     assert min(filters) < 16
     assert min(filters) >= 1
     assert macs(made["smaller"]) <= 0.5 * macs(made["block"])
+
+
+def test_allocators_are_told_a_loss_that_refitting_would_leave() -> None:
+    """Outputs that have but the wrong scale lose nothing; a constant, though nearer to the original, loses all."""
+    x = Input((8, 8, 3))
+    block = keras.Model(x, conv(4, name="last")(conv(6, name="a")(x)))
+    images = samples(block, 40)
+    losses = []
+
+    def asked(problem: PruningProblem) -> Widths:
+        assert problem.loss is not None
+        for factor in (3, 0):
+            other = problem.pruned(problem.full)
+            other.get_layer("last").set_weights([factor * w for w in block.get_layer("last").get_weights()])
+            losses.append(problem.loss(other))
+        return problem.full
+
+    descendants(block, [Target("macs", 1.0)], Strategy(l1, asked), images)
+    assert losses == pytest.approx([0, 1], abs=1e-4)

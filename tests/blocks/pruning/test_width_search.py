@@ -28,10 +28,10 @@ def test_fitted_widths_hold_the_limit_and_leave_no_room_for_another_channel(shar
 
 @given(SHARES)
 def test_whatever_is_chosen_within_the_bounds_the_limit_is_met_closely(choices: np.ndarray) -> None:
-    search, widths = made_up(), FULL.copy()
+    search, widths, least = made_up(), FULL.copy(), FULL // 5
     for group, choice in enumerate(choices):
-        low, high = search.bounds(widths, group)
-        assert 1 <= low <= high <= FULL[group]
+        low, high = search.bounds(widths, group, least)
+        assert least[group] <= low <= high <= FULL[group]
         widths[group] = round(low + choice * (high - low))
     assert LIMIT - COSTS.max() < cost(widths) <= LIMIT
 

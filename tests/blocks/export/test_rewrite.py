@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,7 +27,10 @@ from legodnn.blocks.export.rewrite import (
 )
 from legodnn.blocks.importing.difference import largest_difference
 from legodnn.blocks.importing.graph import as_list
+from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.tflite.model_file import parse_model_file
+from legodnn.runtime.whole_models.store_of_files import pack_files
 
 CONVOLUTION, DEPTHWISE, RESIZE_NEAREST = 3, 4, 97
 
@@ -169,3 +174,19 @@ def test_a_model_with_nothing_to_rewrite_gives_the_file_that_it_gave() -> None:
     inputs = keras.Input((6, 6, 3))
     model = keras.Model(inputs, layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs)))
     assert convert(model) == without_rewrites(model)
+
+
+def test_executors_give_the_same_bits_of_what_was_rewritten(tmp_path: Path) -> None:
+    model = pre_activation(24)
+    y = layers.UpSampling2D(2)(model.outputs[0])
+    file = tmp_path / "net.tflite"
+    file.write_bytes(convert(keras.Model(model.inputs, y)))
+    store = pack_files([file], tmp_path / "store", accuracy=[1.0])
+    x = np.random.default_rng(0).normal(size=(6, 6, 24)).astype(np.float32)
+    found = []
+    for kind in ("capi", "interpreter"):
+        with closing(open_executor(store, kind)) as executor:
+            runnable = executor.compose(covering_compositions(store)[0])
+            found.append(runnable.run({store.manifest.inputs[0].name: x}))
+    for name in store.manifest.outputs:
+        np.testing.assert_array_equal(found[0][name], found[1][name])

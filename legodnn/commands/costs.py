@@ -9,6 +9,7 @@ from html import escape
 
 from legodnn.commands.budget import budget_from
 from legodnn.console import text_table
+from legodnn.errors import StoreError
 from legodnn.manifest import Option
 from legodnn.plan import ModelPlan
 from legodnn.profile import OptionProfile, Profile, default_path
@@ -18,7 +19,7 @@ from legodnn.runtime.executors.select import executor_name
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.tflite.cost import bytes_moved
-from legodnn.runtime.tflite.model_file import parse_model_file
+from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 from legodnn.store import Store
 from legodnn.units import size
 from legodnn.workload import Budget
@@ -78,6 +79,7 @@ def store_costs(store: Store, args: argparse.Namespace) -> StoreCosts:
 
     Raises:
         ProfileError: there is no profile, or it is of another store or device.
+        StoreError: a file is damaged.
         InfeasibleError: no plan holds the limits.
     """
     profile = Profile.load(default_path(store.path))
@@ -113,7 +115,11 @@ def store_costs(store: Store, args: argparse.Namespace) -> StoreCosts:
 def _option_costs(
     store: Store, segment: str, option: Option, measured: OptionProfile | None, roof: Roof, threads: int, energy: bool
 ) -> OptionCosts:
-    moved = bytes_moved(parse_model_file(store.verified_file(option).read_bytes()))
+    path = store.verified_file(option)
+    try:
+        moved = bytes_moved(parse_model_file(path.read_bytes()))
+    except Refused as e:
+        raise StoreError(f"{path} ({segment}/{option.name}) is refused: {e}; build the store again") from None
     times = {entry.threads: entry.median_ms for entry in measured.latency} if measured else {}
     return OptionCosts(
         segment=segment,

@@ -5,6 +5,7 @@ Covers also: profiler.roofline, runtime.tflite.cost.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -102,3 +103,17 @@ def test_what_does_not_go_together_is_refused(
     assert "legodnn profile" in capsys.readouterr().err
     assert main(["inspect", "resnet20", "--costs"]) == 1
     assert "is for stores" in capsys.readouterr().err
+
+
+def test_a_file_that_no_device_runs_is_named(
+    profiled: Path, profile: Profile, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((profiled / "manifest.json").read_text())
+    entry = manifest["segments"][0]["options"][0]
+    content = b"no flatbuffer at all"
+    (profiled / entry["file"]).write_bytes(content)
+    entry |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (profiled / "manifest.json").write_text(json.dumps(manifest))
+    profile.model_copy(update={"store_id": Store(profiled).id}).save(default_path(profiled))
+    assert main(["inspect", str(profiled), "--costs"]) == 1
+    assert "block1/s0) is refused" in capsys.readouterr().err

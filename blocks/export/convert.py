@@ -22,6 +22,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.export.rewrite import REWRITES, Rewrite, run_rewritten, stand_ins
 from legodnn.blocks.importing.difference import largest_difference
 from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
 from legodnn.errors import ModelError
@@ -56,12 +57,19 @@ def convert(
     return convert_function(concrete_function(model, batch), model.name, batch, precision, calibration)
 
 
-def concrete_function(model: keras.Model, batch: int) -> Any:
-    """Return the model in inference mode as a TensorFlow function of inputs with this batch size."""
+def concrete_function(model: keras.Model, batch: int, rewrites: Sequence[Rewrite] = REWRITES) -> Any:
+    """Return the model in inference mode as a TensorFlow function of inputs with this batch size.
+
+    Args:
+        model: a Functional model.
+        batch: the batch size.
+        rewrites: what is rewritten (`legodnn.blocks.export.rewrite`) so that the converter makes fewer operators of it.
+    """
     specs = [tf.TensorSpec((batch, *t.shape[1:]), t.dtype, name=f"x{i}") for i, t in enumerate(model.inputs)]
+    found = stand_ins(model, rewrites)
 
     def forward(*xs: Any) -> Any:
-        return model(alone(xs), training=False)
+        return run_rewritten(model, xs, found) if found else model(alone(xs), training=False)
 
     return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
 

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from legodnn.commands.budget import add_budget_flags, budget_flags
 from legodnn.commands.parser import add_model_arguments
 from legodnn.console import say, text_table
 from legodnn.errors import ModelError
@@ -34,6 +35,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "be cut into blocks (needs the `train` extra). Nothing is trained.",
         epilog="examples:\n"
         "  legodnn inspect demo/stores/vgg16\n"
+        "  legodnn inspect demo/stores/vgg16 --costs --memory 3MB --draw roofline.svg\n"
         "  legodnn inspect resnet18\n"
         "  legodnn inspect mymodel.keras --draw mymodel.html\n"
         "  legodnn inspect detector.tflite --cut-at raw_boxes,raw_scores",
@@ -53,8 +55,19 @@ def add_parser(subparsers: Any, summary: str) -> None:
         help="for a model: cut it into at most N blocks (default: 16)",
     )
     parser.add_argument(
-        "--draw", type=Path, metavar="FILE", help="for a model: draw its blocks and layers into a .svg or .html file"
+        "--draw",
+        type=Path,
+        metavar="FILE",
+        help="draw into a .svg or .html file: the blocks and layers of a model, or with --costs the options of a store "
+        "under the roof of this device",
     )
+    parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="for a profiled store: what its options, and the best plan within the limits below, cost on this device "
+        "(memory traffic, multiply-accumulates in a second, share of the device's measured peak; takes seconds)",
+    )
+    add_budget_flags(parser)
     parser.add_argument(
         "--json", action="store_true", help="print JSON: the manifest of a store, the blocks of a model"
     )
@@ -67,13 +80,34 @@ def run(args: argparse.Namespace) -> int:
         for flag in ("cut_at", "input_shape", "custom"):
             if getattr(args, flag):
                 raise ModelError(f"{args.target} is a store, and --{flag.replace('_', '-')} is for models")
-        if args.draw:
-            raise ModelError(f"{args.target} is a store, and --draw draws models: name the model it was built from")
+        if args.draw and not args.costs:
+            raise ModelError(
+                f"{args.target} is a store, and --draw draws models: name the model it was built from, or add --costs"
+            )
+        if (flags := budget_flags(args)) and not args.costs:
+            raise ModelError(f"{flags[0]} is for the plan whose costs are shown: add --costs")
         store = Store(args.target)
-        say(json.dumps(store_summary(store)) if args.json else store_table(store))
+        if args.costs:
+            say(_costs(store, args))
+        else:
+            say(json.dumps(store_summary(store)) if args.json else store_table(store))
     else:
+        if flags := ["--costs"] * args.costs + budget_flags(args):
+            raise ModelError(f"{args.target} is a model, and {flags[0]} is for stores: build and profile one")
         say(_model(args, args.draw))
     return 0
+
+
+def _costs(store: Store, args: argparse.Namespace) -> str:
+    _check_drawing(args.draw)
+    from legodnn.commands.costs import costs_document, costs_table, draw_roofline, store_costs
+
+    costs = store_costs(store, args)
+    if args.draw:
+        _write_drawing(args.draw, store.name, draw_roofline(costs))
+    if args.json:
+        return json.dumps(costs_document(costs))
+    return costs_table(costs) + (f"\n\ndrawn into {args.draw}" if args.draw else "")
 
 
 def store_summary(store: Store) -> dict[str, Any]:
@@ -131,8 +165,7 @@ def input_line(spec: InputSpec) -> str:
 
 
 def _model(args: argparse.Namespace, drawing: Path | None) -> str:
-    if drawing and drawing.suffix not in (".svg", ".html"):
-        raise ModelError(f"cannot draw into {drawing}: its name must end in .svg or .html")
+    _check_drawing(drawing)
     check_model_name(args.target)
     from legodnn.blocks import inspect
 
@@ -160,7 +193,15 @@ def _plain(segment: InspectedSegment) -> dict[str, Any]:
 def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
     from legodnn.blocks.cutting.draw import draw_model
 
-    svg = draw_model(name, pieces)
+    _write_drawing(path, name, draw_model(name, pieces))
+
+
+def _check_drawing(path: Path | None) -> None:
+    if path and path.suffix not in (".svg", ".html"):
+        raise ModelError(f"cannot draw into {path}: its name must end in .svg or .html")
+
+
+def _write_drawing(path: Path, name: str, svg: str) -> None:
     if path.suffix == ".html":
         page = f'<!doctype html><meta charset="utf-8"><title>{escape(name)}</title><body style="margin:0">'
         svg = f'{page}<div style="overflow-x:auto">\n{svg}</div>\n'

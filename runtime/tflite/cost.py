@@ -55,3 +55,11 @@ def _macs(graph: FileGraph, operator: FileOperator) -> int:
     if operator.code == _TRANSPOSED_3D:
         return prod(shape(2)) * prod(shape(1)[:4])
     return 0
+
+
+def bytes_moved(graph: FileGraph) -> int:
+    """Return the bytes that one inference reads and writes: inputs of all operators, weights included, and outputs.
+
+    It is what the file says. Caches save some of it, and kernels that lay out data anew add some.
+    """
+    return sum(graph.tensors[i].bytes for o in graph.operators for i in (*o.inputs, *o.outputs) if i >= 0)

@@ -85,20 +85,20 @@ def _counts(train: int, val: int, test: int) -> task_data.Counts:
 
 TASKS = {
     "classification": Task(
-        "resnet18, width 1/8", "CIFAR-10, 5,000 of its training images", task_training.classifier, task_data.cifar10,
-        _counts(5000, 600, 2000), (32, 32, 3), (10, 2, 4),
+        "resnet18, width 1/8", "CIFAR-10, 4,000 of its training images", task_training.classifier, task_data.cifar10,
+        _counts(4000, 500, 1500), (32, 32, 3), (10, 2, 3),
     ),
     "segmentation": Task(
         "deeplabv3, width 1/8", "CamVid at 96x128", task_training.segmenter, task_data.streets,
-        _counts(367, 101, 233), (96, 128, 3), (40, 8, 16),
+        _counts(367, 101, 233), (96, 128, 3), (25, 6, 12),
     ),
     "detection": Task(
         "yolov3, width 1/8", "BCCD blood cells at 96x128", task_training.detector, task_data.cells,
-        _counts(205, 87, 72), (96, 128, 3), (25, 10, 20),
+        _counts(205, 87, 72), (96, 128, 3), (20, 8, 16),
     ),
     "pose": Task(
         "simple_baseline, width 1/8", "drawn figures at 96x96", task_training.pose, task_data.figures,
-        _counts(1000, 150, 300), (96, 96, 3), (25, 4, 8),
+        _counts(1000, 150, 300), (96, 96, 3), (12, 4, 8),
     ),
     "anomaly": Task(
         "gpnd, width 1/2", "digits at 32x32, the 8 is normal", task_training.autoencoder, task_data.one_digit,
@@ -106,7 +106,7 @@ TASKS = {
     ),
     "action": Task(
         "tsn, width 1/8", "clips of moving digits at 48x48", task_training.actions, task_data.moving_digits,
-        _counts(800, 100, 250), (48, 48, 3), (20, 4, 8),
+        _counts(600, 80, 200), (48, 48, 3), (15, 3, 6),
     ),
 }  # fmt: skip
 EFFORT: dict[str, Any] = {

@@ -9,6 +9,7 @@ import numpy as np
 from legodnn.blocks import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.training.anchor_loss import AnchorLoss, anchor_targets, fitted_anchors
+from legodnn.blocks.training.heat_map_loss import HeatMapLoss
 from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, HeatMaps, Reading
 from legodnn.tasks.key_points import heat_maps_of
 from support.task_data import LIMBS
@@ -62,7 +63,7 @@ def pose(data: Dataset, size: Size) -> Training:
     model = zoo.simple_baseline(1 / 8, size, len(data.labels))
     maps = heat_maps_of(np.asarray(data.train.y), height // 4, width // 4, height, width, deviation=1.5)
     reading = HeatMaps(points=data.labels, limbs=LIMBS)
-    return Training(model, "mse", np.asarray(data.train.x), maps, reading)
+    return Training(model, HeatMapLoss(), np.asarray(data.train.x), maps, reading)
 
 
 def autoencoder(data: Dataset, size: Size) -> Training:

@@ -85,12 +85,12 @@ def _counts(train: int, val: int, test: int) -> task_data.Counts:
 
 TASKS = {
     "classification": Task(
-        "resnet18, width 1/8", "CIFAR-10, 4,000 of its training images", task_training.classifier, task_data.cifar10,
-        _counts(4000, 500, 1500), (32, 32, 3), (10, 2, 3),
+        "resnet18, width 1/8", "CIFAR-10, 3,000 of its training images", task_training.classifier, task_data.cifar10,
+        _counts(3000, 400, 1000), (32, 32, 3), (10, 2, 3),
     ),
     "segmentation": Task(
         "deeplabv3, width 1/8", "CamVid at 96x128", task_training.segmenter, task_data.streets,
-        _counts(367, 101, 233), (96, 128, 3), (25, 6, 12),
+        _counts(367, 101, 233), (96, 128, 3), (20, 4, 8),
     ),
     "detection": Task(
         "yolov3, width 1/8", "BCCD blood cells at 96x128", task_training.detector, task_data.cells,
@@ -98,7 +98,7 @@ TASKS = {
     ),
     "pose": Task(
         "simple_baseline, width 1/8", "drawn figures at 96x96", task_training.pose, task_data.figures,
-        _counts(1000, 150, 300), (96, 96, 3), (12, 4, 8),
+        _counts(1000, 150, 300), (96, 96, 3), (10, 3, 6),
     ),
     "anomaly": Task(
         "gpnd, width 1/2", "digits at 32x32, the 8 is normal", task_training.autoencoder, task_data.one_digit,

@@ -270,3 +270,12 @@ def test_mean_iou_is_what_scikit_learn_gives(seed: int) -> None:
     occurring = np.union1d(truth, found)
     expected = metrics.jaccard_score(truth.ravel(), found.ravel(), labels=occurring, average="macro")
     assert mean_iou([scores(found, 6)], truth) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_top5_is_what_scikit_learn_gives(seed: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    found, truth = rng.normal(size=(40, 9)), rng.integers(0, 9, 40)
+    expected = metrics.top_k_accuracy_score(truth, found, k=5, labels=np.arange(9))
+    assert top5([found.astype(np.float32)], truth) == pytest.approx(expected, abs=1e-12)

@@ -5,12 +5,12 @@
     python benchmarks/six_tasks.py --data DATA --quick
 
 DATA holds cifar-10-batches-py, camvid and bccd. Poses and actions are drawn by `support/task_data.py`, anomalies are
-scikit-learn's digits with one digit as normal. Networks are narrow, images small and epochs few. Accuracy models are
+scikit-learn's digits with one digit as normal. Networks and images are small, and epochs few. Accuracy models are
 fitted to compositions on validation images. What is reported is of the test images: the metric of the original, of
-uniform compositions, of random ones (by another seed than those of the fit), and of a plan for half of the memory that
-can be saved. Predictions of the random compositions are compared with what is measured on the images of the fit, and on
-the test images. Interrupted, it goes on: models, stores, profiles and measurements are kept in DIR, for the arguments
-that it was begun with.
+uniform compositions, of random ones (by another seed than those of the fit), and of a plan for half of the memory
+that can be saved. Predictions of the random compositions are compared with what is measured on the images of the fit,
+and on the test images. Interrupted, it goes on: models, stores, profiles and measurements are kept in DIR, for the
+arguments that it was begun with.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Task:
     """A task, and how much is done for it.
 
     Attributes:
-        network: of `legodnn.blocks.zoo`, with its width.
+        network: of `legodnn.blocks.zoo`, with its width, or what it consists of.
         described: the data.
         training: makes the model and its targets.
         write: writes the data set for the counts of its parts, and returns its source.
@@ -85,28 +85,28 @@ def _counts(train: int, val: int, test: int) -> task_data.Counts:
 
 TASKS = {
     "classification": Task(
-        "resnet18, width 1/8", "CIFAR-10, 3,000 of its training images", task_training.classifier, task_data.cifar10,
-        _counts(3000, 400, 1000), (32, 32, 3), (10, 2, 3),
+        "vgg16, width 1/8", "CIFAR-10, 2,500 of its training images", task_training.classifier, task_data.cifar10,
+        _counts(2500, 300, 1000), (32, 32, 3), (10, 2, 3),
     ),
     "segmentation": Task(
-        "deeplabv3, width 1/8", "CamVid at 96x128", task_training.segmenter, task_data.streets,
-        _counts(367, 101, 233), (96, 128, 3), (20, 4, 8),
+        "fcn, width 1/8", "CamVid at 64x96", task_training.segmenter, task_data.streets,
+        _counts(367, 101, 233), (64, 96, 3), (15, 4, 8),
     ),
     "detection": Task(
-        "yolov3, width 1/8", "BCCD blood cells at 96x128", task_training.detector, task_data.cells,
-        _counts(205, 87, 72), (96, 128, 3), (20, 8, 16),
+        "eight convolutions, one grid", "BCCD blood cells at 96x128", task_training.detector, task_data.cells,
+        _counts(205, 87, 72), (96, 128, 3), (30, 8, 16),
     ),
     "pose": Task(
-        "simple_baseline, width 1/8", "drawn figures at 96x96", task_training.pose, task_data.figures,
-        _counts(1000, 150, 300), (96, 96, 3), (10, 3, 6),
+        "eleven convolutions, heat maps", "drawn figures at 96x96", task_training.pose, task_data.figures,
+        _counts(1000, 150, 300), (96, 96, 3), (15, 3, 6),
     ),
     "anomaly": Task(
         "gpnd, width 1/2", "digits at 32x32, the 8 is normal", task_training.autoencoder, task_data.one_digit,
         _counts(110, 0, 36), (32, 32, 1), (150, 20, 40),
     ),
     "action": Task(
-        "tsn, width 1/8", "clips of moving digits at 48x48", task_training.actions, task_data.moving_digits,
-        _counts(600, 80, 200), (48, 48, 3), (15, 3, 6),
+        "vgg16, width 1/8, of frames", "clips of moving digits at 48x48", task_training.actions,
+        task_data.moving_digits, _counts(500, 80, 200), (48, 48, 3), (12, 2, 4),
     ),
 }  # fmt: skip
 EFFORT: dict[str, Any] = {

@@ -17,37 +17,21 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from legodnn.blocks import zoo
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.recipe import Recipe
+from support.networks import of_six_tasks
 from support.report import Bars, Figures, run
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 
 WIDTH, SHAPE = 1 / 8, (64, 64, 3)
 SPARSITIES: tuple[float, ...] = Recipe.model_fields["sparsities"].default
-NETWORKS: dict[str, tuple[str, Callable[[], keras.Model]]] = {
-    "vgg16": ("classification", lambda: zoo.vgg16(WIDTH, SHAPE)),
-    "resnet18": ("classification", lambda: zoo.resnet18(WIDTH, SHAPE)),
-    "fcn": ("segmentation", lambda: zoo.fcn(WIDTH, SHAPE)),
-    "deeplabv3": ("segmentation", lambda: zoo.deeplabv3(WIDTH, SHAPE)),
-    "yolov3": ("detection", lambda: zoo.yolov3(WIDTH, SHAPE)),
-    "faster_rcnn": ("detection", lambda: zoo.faster_rcnn(WIDTH, SHAPE)),
-    "faster_rcnn_proposals": ("detection", lambda: zoo.faster_rcnn_proposals(WIDTH, 16, 16)),
-    "faster_rcnn_boxes": ("detection", lambda: zoo.faster_rcnn_boxes(WIDTH)),
-    "simple_baseline": ("pose", lambda: zoo.simple_baseline(WIDTH, SHAPE)),
-    "deeppose": ("pose", lambda: zoo.deeppose(WIDTH, SHAPE)),
-    "gpnd": ("anomaly", lambda: zoo.gpnd(WIDTH)),
-    "ordinal_regression": ("anomaly", lambda: zoo.ordinal_regression(WIDTH, SHAPE)),
-    "tsn": ("action", lambda: zoo.tsn(WIDTH, SHAPE)),
-    "trn_frames": ("action", lambda: zoo.trn_frames(WIDTH, SHAPE)),
-    "trn_relations": ("action", lambda: zoo.trn_relations()),
-}
+NETWORKS = of_six_tasks(WIDTH, SHAPE)
 QUICK = ("gpnd", "trn_relations")
 
 

@@ -5,11 +5,12 @@
     python benchmarks/zoo.py --work DIR            (interrupted, it goes on)
     python benchmarks/zoo.py MobileNetV2 unet
 
-Each model has random weights, 96x96 pixels and 10 classes. Its composed original segments, as Keras models and as
-.tflite files, are compared with the undivided model, and both with that in float64; the compositions in which every
-block lost half or nine tenths of its channels, as .tflite files, with the same as Keras models; and the files of pruned
-blocks with those of the originals: bytes, multiply-accumulates, operators. Differences are relative to the largest
-value. Nothing is trained.
+Each model has random weights, 96x96 pixels and 10 classes; those of `legodnn.blocks.zoo` for six tasks have a quarter
+of their channels, and the classes of their papers. Its composed original segments, as Keras models and as .tflite
+files, are compared with the undivided model, and both with that in float64; the compositions in which every block lost
+half or nine tenths of its channels, as .tflite files, with the same as Keras models; and the files of pruned blocks
+with those of the originals: bytes, multiply-accumulates, operators. Differences are relative to the largest value.
+Nothing is trained.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import LegoError
 from legodnn.runtime.executors.interpreter import open_interpreter
 from support.differences import difference
-from support.networks import OTHERS, SHAPE
+from support.networks import OTHERS, SHAPE, of_six_tasks
 from support.report import Bars, Figures, bar, run
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -47,13 +48,14 @@ APPLICATIONS = (
     "Xception", "EfficientNetB0", "EfficientNetV2B0", "NASNetMobile", "ConvNeXtTiny",
 )  # fmt: skip
 QUICK = ("MobileNetV2", "unet", "detector")
+OWN = {**{name: make for name, (_, make) in of_six_tasks(1 / 4, SHAPE).items()}, **OTHERS}
 
 
 def make(name: str) -> keras.Model:
     """Return a model of the list by name, with random weights."""
     keras.utils.set_random_seed(0)
-    if name in OTHERS:
-        model = OTHERS[name]()
+    if name in OWN:
+        model = OWN[name]()
     else:
         family = getattr(keras.applications, name)
         model = family(weights=None, input_shape=SHAPE, classes=10, classifier_activation=None)
@@ -171,7 +173,7 @@ def examine(model: keras.Model, sparsities: Sequence[float] = SPARSITIES) -> dic
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this benchmark's own."""
-    parser.add_argument("models", nargs="*", help=f"of: {', '.join((*APPLICATIONS, *OTHERS))} (default: all)")
+    parser.add_argument("models", nargs="*", help=f"of: {', '.join((*APPLICATIONS, *OWN))} (default: all)")
 
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
@@ -179,7 +181,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     kept = args.work and args.work / "rows.jsonl"
     done = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.exists() else []
     known, rows = {row["model"]: row for row in done}, []
-    for name in args.models or (QUICK if args.quick else (*APPLICATIONS, *OTHERS)):
+    for name in args.models or (QUICK if args.quick else (*APPLICATIONS, *OWN)):
         if name not in known:
             known[name] = attempt(name)
             if kept:

@@ -206,7 +206,7 @@ class ModelInfo(Schema):
 
 def task_of(metric: str) -> str:
     """Return the task of a model whose accuracy is measured by this metric, for `ModelInfo`."""
-    tasks = {"top1": "classification", "binary_accuracy": "classification", "mean_iou": "segmentation"}
+    tasks = {**dict.fromkeys(("top1", "top5", "binary_accuracy"), "classification"), "mean_iou": "segmentation"}
     return tasks.get(metric, "other")
 
 

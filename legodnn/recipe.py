@@ -101,7 +101,7 @@ class Recipe(Schema):
         mixed_precision: compute in bfloat16 while training; weights stay float32. Refused where there is no GPU.
         batch_size: images in a training step.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
-        metric: what accuracy means: `top1`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
+        metric: what accuracy means: `top1`, `top5`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
             `legodnn.blocks.accuracy.metrics`. None stands for the metric that fits labels and outputs, and without
             labels for agreement with the original.
         reading: what outputs hold, see `legodnn.readings`: boxes around anchors, heat maps of key points, and so on. It

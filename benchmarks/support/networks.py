@@ -1,10 +1,11 @@
-"""Networks of kinds that keras.applications lacks: for segmentation, detection and reconstruction, and small ones."""
+"""Networks of kinds that keras.applications lacks: those of six tasks, others for the same tasks, and small ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from legodnn.arrays import ImageShape
 from legodnn.blocks import zoo
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -39,16 +40,16 @@ def _encoder(stages: Sequence[int]) -> tuple[Any, list[Any]]:
     return model.inputs[0], [model.get_layer(f"layer{stage}_2_relu").output for stage in stages]
 
 
-def fcn() -> keras.Model:
+def fcn_resnet18() -> keras.Model:
     """Make a fully convolutional network (Long et al. 2015) on ResNet-18: scores of three stages, added up."""
     inputs, features = _encoder((2, 3, 4))
     fine, middle, coarse = (layers.Conv2D(11, 1)(x) for x in features)
     x = layers.Add()([layers.UpSampling2D(2, interpolation="bilinear")(coarse), middle])
     x = layers.Add()([layers.UpSampling2D(2, interpolation="bilinear")(x), fine])
-    return keras.Model(inputs, layers.UpSampling2D(2, interpolation="bilinear")(x), name="fcn")
+    return keras.Model(inputs, layers.UpSampling2D(2, interpolation="bilinear")(x), name="fcn_resnet18")
 
 
-def deeplab() -> keras.Model:
+def deeplabv3_resnet18() -> keras.Model:
     """Make a DeepLabV3 (Chen et al. 2017) on ResNet-18: atrous pyramid with image pooling."""
     inputs, (x,) = _encoder((4,))
     side = x.shape[1]
@@ -57,7 +58,7 @@ def deeplab() -> keras.Model:
     pyramid += [_conv(x, 64, dilation_rate=rate) for rate in (2, 4, 6)]
     x = _conv(layers.Concatenate()(pyramid), 64, 1)
     x = layers.UpSampling2D(4, interpolation="bilinear")(layers.Conv2D(11, 1)(_conv(x, 64)))
-    return keras.Model(inputs, x, name="deeplabv3")
+    return keras.Model(inputs, x, name="deeplabv3_resnet18")
 
 
 def detector() -> keras.Model:
@@ -96,13 +97,40 @@ def resnet8() -> keras.Model:
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x), name="resnet8")
 
 
+def of_six_tasks(width: float, shape: ImageShape) -> dict[str, tuple[str, Callable[[], keras.Model]]]:
+    """Return the task of each network of `legodnn.blocks.zoo`, and what makes it.
+
+    Args:
+        width: a factor for channels.
+        shape: of images; GPND's have 32x32 pixels and one channel, and what is behind a trunk has no images.
+    """
+    side = max(1, shape[0] // 4)  # of the finest features of a pyramid
+    return {
+        "vgg16": ("classification", lambda: zoo.vgg16(width, shape)),
+        "resnet18": ("classification", lambda: zoo.resnet18(width, shape)),
+        "fcn": ("segmentation", lambda: zoo.fcn(width, shape)),
+        "deeplabv3": ("segmentation", lambda: zoo.deeplabv3(width, shape)),
+        "yolov3": ("detection", lambda: zoo.yolov3(width, shape)),
+        "faster_rcnn": ("detection", lambda: zoo.faster_rcnn(width, shape)),
+        "faster_rcnn_proposals": ("detection", lambda: zoo.faster_rcnn_proposals(width, side, side)),
+        "faster_rcnn_boxes": ("detection", lambda: zoo.faster_rcnn_boxes(width)),
+        "simple_baseline": ("pose", lambda: zoo.simple_baseline(width, shape)),
+        "deeppose": ("pose", lambda: zoo.deeppose(width, shape)),
+        "gpnd": ("anomaly", lambda: zoo.gpnd(width)),
+        "ordinal_regression": ("anomaly", lambda: zoo.ordinal_regression(width, shape)),
+        "tsn": ("action", lambda: zoo.tsn(width, shape)),
+        "trn_frames": ("action", lambda: zoo.trn_frames(width, shape)),
+        "trn_relations": ("action", lambda: zoo.trn_relations()),
+    }
+
+
 OTHERS: dict[str, Callable[[], keras.Model]] = {
     "resnet18": lambda: zoo.resnet18(1.0, SHAPE),
     "resnet20": zoo.resnet20,
     "resnet56": zoo.resnet56,
     "unet": unet,
-    "fcn": fcn,
-    "deeplabv3": deeplab,
+    "fcn_resnet18": fcn_resnet18,
+    "deeplabv3_resnet18": deeplabv3_resnet18,
     "detector": detector,
     "autoencoder": autoencoder,
     "resnet8": resnet8,

@@ -44,6 +44,18 @@ def top1(outputs: Sequence[Array], labels: Any) -> float:
     return _mean(_top1, outputs, labels)
 
 
+def top5(outputs: Sequence[Array], labels: Any) -> float:
+    """Return the share of images whose label's score is among the five largest, as the mean over the outputs.
+
+    Of equal scores those of lower class numbers count as larger.
+
+    Args:
+        outputs: each of shape (n, ..., classes).
+        labels: see `top1`.
+    """
+    return _mean(_top5, outputs, labels)
+
+
 def binary_accuracy(outputs: Sequence[Array], labels: Any, threshold: float = 0.5) -> float:
     """Return the share of values that are on the label's side of the threshold, as the mean over the outputs.
 
@@ -147,7 +159,7 @@ def _own(name: str, function: Callable[..., Any]) -> Metric:
 def _part(head: Head, labelled: bool) -> Callable[[Array, NDArray[Any]], float]:
     """Return the metric of a single output."""
     if head.kind == "classes":
-        return _top1 if head.measure == "top1" else _mean_iou
+        return {"top1": _top1, "top5": _top5, "mean_iou": _mean_iou}[head.measure]
     if head.kind == "numbers":
         return _r2
     yes = head.yes if labelled else None
@@ -162,6 +174,11 @@ def _mean(part: Callable[[Array, NDArray[Any]], float], outputs: Sequence[Array]
 
 def _top1(scores: Array, labels: NDArray[Any]) -> float:
     return float((scores.argmax(axis=-1) == _classes(scores, labels)).mean())
+
+
+def _top5(scores: Array, labels: NDArray[Any]) -> float:
+    best = np.argsort(-scores, axis=-1, kind="stable")[..., :5]
+    return float((best == _classes(scores, labels)[..., None]).any(axis=-1).mean())
 
 
 def _classes(scores: Array, labels: NDArray[Any]) -> NDArray[Any]:

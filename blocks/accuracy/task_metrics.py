@@ -25,7 +25,7 @@ from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
 from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
-from legodnn.tasks.anchor_boxes import found_boxes
+from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.boxes import box_problem
@@ -33,7 +33,6 @@ from legodnn.tasks.clips import clip_accuracy
 from legodnn.tasks.key_points import correct_key_points, found_points
 
 TaskMetric = Callable[[Sequence[Array], Any], float]
-_LEAST_SCORE = 0.01  # precision is measured at every recall, so boxes of low scores count too
 
 
 def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
@@ -80,7 +79,7 @@ def _mean_average_precision(reading: AnchorBoxes, height: int, width: int, label
         return [np.concatenate([each.boxes, each.classes[:, None]], axis=1) for each in found]
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
-        found = [found_boxes(reading, grids, height, width, _LEAST_SCORE) for grids in zip(*outputs, strict=True)]
+        found = [found_boxes(reading, grids, height, width, LEAST_RATED_SCORE) for grids in zip(*outputs, strict=True)]
         return mean_average_precision(found, truth_of(labels))
 
     return _named("mean_average_precision", metric)

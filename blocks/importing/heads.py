@@ -30,12 +30,14 @@ from legodnn.errors import DataError
 # The metrics by name, and the kinds of outputs that each can judge.
 MEASURES: dict[str, tuple[HeadKind, ...]] = {
     "top1": ("classes",),
+    "top5": ("classes",),
     "binary_accuracy": ("binary",),
     "mean_iou": ("classes", "binary"),
     "r2": ("numbers",),
 }
 _WANTED = {
     "top1": "scores of at least two classes, and a class number for each (or one-hot labels)",
+    "top5": "scores of more than five classes, and a class number for each (or one-hot labels)",
     "binary_accuracy": "labels 0 and 1 of the outputs' shape",
     "mean_iou": "a class number for each place, or, for one channel, labels 0 and 1 (or 0 and 255)",
     "r2": "labels of the outputs' shape",
@@ -106,7 +108,7 @@ def _chosen(
     images = len(shape) == 3
     usual = {"classes": "mean_iou" if images else "top1", "binary": "mean_iou" if images else "binary_accuracy"}
     kind = next((k for k in kinds if measure is None or k in MEASURES[measure]), None)
-    if kind is None:
+    if kind is None or (measure == "top5" and shape[-1] <= 5):
         assert measure
         raise DataError(f"metric {measure} wants {_WANTED[measure]}, which {where} and its labels do not have")
     return Head(kind, measure or usual.get(kind, "r2"), scale, yes)

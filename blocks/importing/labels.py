@@ -34,7 +34,7 @@ def check_classes(model: keras.Model, data: Dataset, metric: str | None = None) 
     given = [split.y for split in (data.train, data.val, data.test) if split.y is not None]
     y = [part for part in given if not isinstance(part, tuple) and part.ndim == 1 and part.dtype.kind in "iu"]
     scores = [int(t.shape[-1]) for t in model.outputs if len(t.shape) == 2]
-    if not y or len(y) < len(given) or not scores or metric not in (None, "top1"):
+    if not y or len(y) < len(given) or not scores or metric not in (None, "top1", "top5"):
         return
     numbers, names = np.unique(np.concatenate(y)), data.labels
     outputs = f"{model.name} has {' and '.join(map(str, scores))} output{'s' * (scores != [1])}"

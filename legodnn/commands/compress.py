@@ -33,7 +33,7 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
     ("patience", int, "N", "stop fine-tuning after N epochs without progress (default: 3)"),
     ("learning_rate", float, "RATE", "of fine-tuning, at the start (default: .001)"),
     ("searched_images", int, "N", "training images that widths are measured on (default: 250)"),
-    ("metric", str, "NAME", "top1, binary_accuracy, mean_iou, r2 or module:function (default: the one that fits)"),
+    ("metric", str, "NAME", "top1, top5, binary_accuracy, mean_iou, r2, module:function (default: what fits)"),
     ("seed", int, "N", "seed of everything that is random (default: 0)"),
 )
 

@@ -13,6 +13,7 @@ from legodnn.tasks.boxes import suppress
 
 # Before suppression, whose time grows with the square of their number, only so many boxes are kept: the best ones.
 _MOST_BOXES = 1000
+LEAST_RATED_SCORE = 0.01  # precision is measured at every recall, so boxes of low scores count there too
 _MOST_GROWTH = 10.0  # of the logarithm of a side: a factor of 22,000, so that no exponential overflows
 
 

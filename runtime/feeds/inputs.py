@@ -34,8 +34,8 @@ class Inputs:
 
     Attributes:
         x: the inputs, each as the model takes it.
-        y: one label for each input (see `scores`): a class number or a map of these, int64, or other numbers. None if
-            labels are not known.
+        y: one label for each input (see `model_scores`): a class number or a map of these, int64, or other numbers;
+            None if labels are not known.
         names: of image files, their paths in the folder; empty for other inputs.
     """
 

@@ -19,14 +19,14 @@ from legodnn.errors import InfeasibleError
 from legodnn.plan import Plan
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.feeds.inputs import Inputs
-from legodnn.runtime.feeds.scores import Score, score_for
+from legodnn.runtime.feeds.model_scores import model_score
 from legodnn.runtime.runtime import Runtime
 from legodnn.schema import Schema
 from legodnn.workload import Budget
 
 
 class MeasuredModel(Schema):
-    """What was measured of one model under one budget. `accuracy` (see `scores`) is None if labels are not known.
+    """What was measured of one model under one budget. `accuracy` (see `model_scores`) is None if labels are not known.
 
     `quantile_ms` is what the share of inferences that its limit is for took at most (`ModelPlan.quantile`), and
     `above_limit` the share of those above the limit; None where it has none.
@@ -140,7 +140,7 @@ def _measure(
     """Run every input through every model that is not suspended; the models take turns."""
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times: dict[str, list[float]] = {name: [] for name in running}
-    scores: dict[str, Score] = {}
+    scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in running}
     for i in range(max((len(inputs[name].x) for name in running), default=0)):
         for name in running:
             if i >= len(inputs[name].x):
@@ -153,17 +153,13 @@ def _measure(
                 watch(runtime, times)
             if keep:
                 keep(name, i, x, outputs)
-            labels = inputs[name].y
-            if labels is not None and len(outputs) == 1:
-                ((output, values),) = outputs.items()
-                numbers = runtime.stores[name].manifest.specs[output].to_numbers(values)
-                if name not in scores:
-                    scores[name] = score_for(numbers, labels, name)
-                scores[name].add(numbers, labels[i])
+            score, labels = scores[name], inputs[name].y
+            if score and labels is not None:
+                score.add(outputs, labels[i])
     return {
         name: MeasuredModel(
             inferences=len(values),
-            accuracy=scores[name].value() if name in scores else None,
+            accuracy=score.value() if (score := scores[name]) else None,
             median_ms=statistics.median(values),
             quantile_ms=sorted(values)[int(runtime.plan[name].quantile * len(values))],
             above_limit=_share_above(values, runtime.plan[name].latency_limit_ms),

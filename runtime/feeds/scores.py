@@ -31,17 +31,17 @@ class Score(Protocol):
         """Return the score of all images that have been added, at least one."""
 
 
-class Top1:
-    """The share of images whose largest output is at the label's class."""
+class TopScores:
+    """The share of images whose label's score is among the `count` largest; of equal ones the first are larger."""
 
-    metric = "top1"
-
-    def __init__(self) -> None:
+    def __init__(self, count: int = 1) -> None:
+        self.metric, self._count = f"top{count}", count
         self._hits = self._images = 0
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
         """Add an image: output of shape (classes,), the label a class number."""
-        self._hits += int(output.argmax()) == int(np.ravel(label)[0])
+        best = np.argsort(-output, kind="stable")[: self._count]
+        self._hits += int(np.ravel(label)[0]) in best.tolist()
         self._images += 1
 
     def value(self) -> float:
@@ -167,7 +167,7 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> S
         values = set(np.unique(labels).tolist())
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
     if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
-        return Top1() if output.ndim == 1 else MeanIou()
+        return TopScores() if output.ndim == 1 else MeanIou()
     if one == output.shape:
         return R2()
     raise InputError(

@@ -51,7 +51,7 @@ def test_gated_strided_inverted_residuals(benchmark: ModuleType) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "blocks"), [("unet", 9), ("detector", 11), ("autoencoder", 6), ("fcn", 7)])
+@pytest.mark.parametrize(("name", "blocks"), [("unet", 9), ("detector", 11), ("autoencoder", 6), ("fcn_resnet18", 7)])
 def test_skips_across_blocks_several_outputs_and_decoders(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str, blocks: int
 ) -> None:
@@ -69,7 +69,7 @@ def test_more_families(benchmark: ModuleType, name: str) -> None:
 
 def test_the_list_is_complete_and_every_model_has_a_row_or_a_reason(benchmark: ModuleType) -> None:
     assert len(benchmark.APPLICATIONS) == 20
-    assert {"unet", "fcn", "deeplabv3", "detector", "autoencoder", "resnet8"} <= set(benchmark.OTHERS)
+    assert {"unet", "detector", "yolov3", "fcn", "fcn_resnet18", "gpnd", "tsn", "resnet8"} <= set(benchmark.OWN)
     row = benchmark.attempt("flat", lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     assert "no block" in row["failed"]
     assert row["failed"] in benchmark.markdown({"models": [row]})

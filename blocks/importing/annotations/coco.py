@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.blocks.importing.annotations.boxes import TrueBox, boxes_part
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, named_picture, part_folders
 from legodnn.errors import DataError
 from legodnn.images import Frame
 
@@ -77,10 +77,7 @@ def _boxes(file: Path, document: Mapping[str, Any], names: Mapping[int, str]) ->
     """Return the boxes of each picture, those without any included."""
     pictures: dict[int, Path] = {}
     for number, image in enumerate(document["images"]):
-        path = file.parent / image["file_name"]
-        if not path.resolve().is_relative_to(file.parent.resolve()) or not path.is_file():
-            raise DataError(f"{file}: images[{number}] names {image['file_name']}, which is not beside it")
-        pictures[image["id"]] = path
+        pictures[image["id"]] = named_picture(file.parent, image["file_name"], f"{file}: images[{number}]")
     boxes: dict[Path, list[TrueBox]] = {path: [] for path in pictures.values()}
     crowds = 0
     for number, annotation in enumerate(document["annotations"]):

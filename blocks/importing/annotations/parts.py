@@ -19,6 +19,7 @@ from legodnn.folders import split_folders
 from legodnn.images import Frame, read_images
 from legodnn.pixels import Pixels, Scaling
 from legodnn.placement import Placement, placed
+from legodnn.printable import shown
 from legodnn.progress import Progress
 
 
@@ -35,6 +36,18 @@ def part_folders(root: Path) -> dict[str, Path]:
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
     return split_folders(root, DataError) or {"train": root}
+
+
+def named_picture(folder: Path, name: str, where: str) -> Path:
+    """Return the picture that a table or document names; DataError, with where that is, if it is not in its folder."""
+    path = folder / name
+    try:
+        beside = path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a null byte
+        beside = False
+    if not beside:
+        raise DataError(f"{where} names {shown(name)}, which is not beside it")
+    return path
 
 
 def placed_in(frame: Frame, picture: tuple[int, int]) -> Placement:

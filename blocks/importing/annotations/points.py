@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from legodnn.arrays import Floats
-from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
+from legodnn.blocks.importing.annotations.parts import AnnotatedPart, named_picture, part_folders, placed_in
 from legodnn.errors import DataError
 from legodnn.images import Frame, picture_size
 
@@ -49,8 +49,9 @@ def _table(file: Path, frame: Frame) -> tuple[tuple[str, ...], AnnotatedPart]:
     files, labels = [], []
     for line, row in enumerate(rows[1:], start=2):
         if row:
-            files.append(file.parent / row[0])
-            labels.append(_label(f"{file}, line {line}", files[-1], row, names, frame))
+            where = f"{file}, line {line}"
+            files.append(named_picture(file.parent, row[0], where))
+            labels.append(_label(where, files[-1], row, names, frame))
     return names, AnnotatedPart(tuple(files), np.array(labels).reshape(len(labels), len(names), 3))
 
 

@@ -12,11 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from legodnn.blocks.accuracy.metrics import Metric, binary_accuracy, distilled_heads, mean_iou, metric_of, r2, top1
+from legodnn.blocks.accuracy.metrics import (
+    Metric,
+    binary_accuracy,
+    distilled_heads,
+    mean_iou,
+    metric_of,
+    r2,
+    top1,
+    top5,
+)
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.errors import DataError
 
-NAMED = {"top1": top1, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou, "r2": r2}
+NAMED = {"top1": top1, "top5": top5, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou, "r2": r2}
 
 
 def metric_for(name: str | None, data: Dataset, model: keras.Model, classifier: bool = False) -> Metric:
@@ -34,6 +43,14 @@ def test_top1_is_the_share_of_right_labels() -> None:
     assert top1([outputs], labels) == 0.5
     assert top1([outputs], labels[:, None]) == 0.5
     assert top1([outputs], scores(labels, 2)) == 0.5
+
+
+def test_top5_counts_labels_among_the_five_largest_scores() -> None:
+    outputs = np.array([[6, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 1, 1]], np.float32)
+    assert top5([outputs], np.array([4, 2, 4])) == 1
+    assert top5([outputs], np.array([5, 1, 5])) == 0, "of equal scores those of lower numbers are larger"
+    assert top5([outputs], scores(np.array([4, 1, 0]), 7)) == pytest.approx(2 / 3)
+    assert top5([np.stack([outputs, outputs])], np.array([[0, 6, 1], [0, 0, 1]])) == pytest.approx(5 / 6)
 
 
 def test_binary_accuracy_is_the_share_of_right_answers() -> None:
@@ -190,6 +207,7 @@ def test_labels_that_no_output_can_equal_are_refused(head: Any, labels: Any, mes
     ("name", "head", "labels", "message"),
     [
         ("top1", vector(1, "sigmoid"), YES, "metric top1 wants scores of at least two classes"),
+        ("top5", vector(5), CLASS, "metric top5 wants scores of more than five classes"),
         ("top1", vector(1), None, "metric top1 wants scores of at least two classes"),
         ("binary_accuracy", vector(5), CLASS, "metric binary_accuracy wants labels 0 and 1 of the outputs' shape"),
         ("r2", vector(5), CLASS, "metric r2 wants labels of the outputs' shape"),
@@ -197,7 +215,7 @@ def test_labels_that_no_output_can_equal_are_refused(head: Any, labels: Any, mes
             "accuracy",
             vector(5),
             CLASS,
-            "cannot find 'accuracy'; a metric is one of top1, binary_accuracy, mean_iou, r2",
+            "cannot find 'accuracy'; a metric is one of top1, top5, binary_accuracy",
         ),
     ],
 )
@@ -252,3 +270,12 @@ def test_mean_iou_is_what_scikit_learn_gives(seed: int) -> None:
     occurring = np.union1d(truth, found)
     expected = metrics.jaccard_score(truth.ravel(), found.ravel(), labels=occurring, average="macro")
     assert mean_iou([scores(found, 6)], truth) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_top5_is_what_scikit_learn_gives(seed: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    found, truth = rng.normal(size=(40, 9)), rng.integers(0, 9, 40)
+    expected = metrics.top_k_accuracy_score(truth, found, k=5, labels=np.arange(9))
+    assert top5([found.astype(np.float32)], truth) == pytest.approx(expected, abs=1e-12)

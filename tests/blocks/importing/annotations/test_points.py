@@ -43,7 +43,8 @@ def test_points_move_with_their_pictures_and_empty_ones_are_not_known(tmp_path: 
         (HEADER + "a.jpg,30,20,61,1\n", r"line 2: nose is at \(61, 1\), outside of the image's 60 x 40"),
         (HEADER + "a.jpg,30,,1,1\n", "line 2: eye is at .* not two numbers"),
         (HEADER + "a.jpg,nan,1,1,1\n", "line 2: eye is at .* outside"),
-        (HEADER + "c.jpg,30,20,1,1\n", r"cannot read .*c\.jpg"),
+        (HEADER + "c.jpg,30,20,1,1\n", r"points\.csv, line 2 names .c\.jpg., which is not beside it"),
+        (HEADER + "a.jpg,30,20,1,1\n../a.jpg,1,1,1,1\n", r"points\.csv, line 3 names .\.\./a\.jpg."),
         (HEADER + '"a.jpg,30,20,1,1\n', r"cannot read .*points\.csv"),
     ],
 )

@@ -1,0 +1,153 @@
+"""Scores of a model's outputs against labels, by what its store says that outputs hold.
+
+Where a store has a reading with a metric of its own (boxes, key points, anomalies, clips), the score is that metric, as
+`legodnn.blocks.accuracy.task_metrics` gives it for a build; else the one that fits the labels of a single output
+(`scores`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legodnn.arrays import AnyArray
+from legodnn.errors import InputError
+from legodnn.manifest import Manifest
+from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, Coordinates, HeatMaps, Reading
+from legodnn.runtime.feeds.inputs import Inputs
+from legodnn.runtime.feeds.scores import Score, TopScores, score_for
+from legodnn.store import Store
+from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
+from legodnn.tasks.anomalies import anomaly_scores, auroc
+from legodnn.tasks.average_precision import mean_average_precision
+from legodnn.tasks.clips import clip_accuracy
+from legodnn.tasks.key_points import correct_key_points, found_points
+
+
+class ModelScore(Protocol):
+    """A score of all inferences that have been added; larger is better."""
+
+    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
+        """Add an inference.
+
+        Args:
+            outputs: what the model gave, by name, as it gave it.
+            label: the input's.
+        """
+
+    def value(self) -> float:
+        """Return the score of all inferences that have been added, at least one."""
+
+
+def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
+    """Return an empty score for a store's model on these inputs.
+
+    Args:
+        store: the model's store.
+        inputs: their labels decide, and are checked.
+        name: what messages call the model.
+
+    Returns:
+        None if there are no labels, or nothing is known of how outputs and labels are compared: there are several
+        outputs that no reading puts together; or the labels are the folders of images, and outputs are no classes.
+
+    Raises:
+        InputError: labels do not fit the outputs.
+    """
+    manifest, y = store.manifest, inputs.y
+    if y is None:
+        return None
+    reading = manifest.model.reading
+    if isinstance(reading, AnchorBoxes | HeatMaps | Coordinates | Anomaly):
+        if inputs.names:
+            return None
+        if problem := _problem(reading, y):
+            raise InputError(f"labels of {name}: {problem}; or leave y out")
+        return _Collected(manifest, *_rating(reading, manifest))
+    if isinstance(reading, ClassScores) and reading.frames > 1 and y.dtype.kind in "iu" and y.size == len(y):
+        return _Collected(manifest, *_of_clips(reading.frames))
+    if len(manifest.outputs) > 1:
+        return None
+    shape = manifest.specs[manifest.outputs[0]].shape
+    score = score_for(np.zeros(shape, np.float32), y, name)
+    top5 = isinstance(score, TopScores) and manifest.accuracy.metric == "top5"
+    return _OfOneOutput(manifest, TopScores(5) if top5 else score)
+
+
+class _OfOneOutput:
+    """A score of a single output."""
+
+    def __init__(self, manifest: Manifest, score: Score) -> None:
+        self._manifest, self._score = manifest, score
+
+    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
+        (numbers,) = _numbers(self._manifest, outputs)
+        self._score.add(numbers, label)
+
+    def value(self) -> float:
+        return self._score.value()
+
+
+_Found = Callable[[Sequence[AnyArray]], Any]
+_Rated = Callable[[list[Any], list[Any]], float]
+
+
+class _Collected:
+    """A score that takes all inferences together: what was found in each is kept, and rated in the end."""
+
+    def __init__(self, manifest: Manifest, found_in: _Found, rated: _Rated) -> None:
+        self._manifest, self._found_in, self._rated = manifest, found_in, rated
+        self._found: list[Any] = []
+        self._labels: list[Any] = []
+
+    def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
+        self._found.append(self._found_in(_numbers(self._manifest, outputs)))
+        self._labels.append(label)
+
+    def value(self) -> float:
+        return self._rated(self._found, self._labels)
+
+
+def _numbers(manifest: Manifest, outputs: Mapping[str, AnyArray]) -> list[AnyArray]:
+    """Return a model's outputs as numbers, in the model's order."""
+    return [manifest.specs[name].to_numbers(outputs[name]) for name in manifest.outputs]
+
+
+def _problem(reading: Reading, y: NDArray[Any]) -> str | None:
+    """Return why labels do not fit a reading; None if they do."""
+    if isinstance(reading, AnchorBoxes):
+        fits, wanted = y.shape[1:][1:] == (5,), "boxes (m, 5): left, top, right, bottom, class"
+    elif isinstance(reading, HeatMaps | Coordinates):
+        fits, wanted = y.shape[1:] == (len(reading.points), 3), f"points ({len(reading.points)}, 3): x, y, known"
+    else:
+        fits, wanted = y.size == len(y) and bool(np.isin(y, (0, 1)).all()), "0 (normal) or 1 (an anomaly)"
+    return None if fits else f"each must be {wanted}; they have shape {y.shape[1:]}"
+
+
+def _rating(reading: AnchorBoxes | HeatMaps | Coordinates | Anomaly, manifest: Manifest) -> tuple[_Found, _Rated]:
+    """Return what is kept of the outputs for one input, and how all of it is rated."""
+    if isinstance(reading, Anomaly):
+        return (
+            lambda outputs: float(anomaly_scores(outputs[0][None])[0]),
+            lambda found, labels: auroc(np.array(found), np.ravel(labels)),
+        )
+    height, width, *_ = manifest.inputs[0].shape
+    if isinstance(reading, AnchorBoxes):
+        return (
+            lambda grids: found_boxes(reading, grids, height, width, LEAST_RATED_SCORE),
+            lambda found, labels: mean_average_precision(found, [boxes[boxes[:, 4] >= 0] for boxes in labels]),
+        )
+    return (
+        lambda outputs: found_points(reading, outputs[0], height, width),
+        lambda found, labels: correct_key_points(np.array(found), np.array(labels, np.float64)),
+    )
+
+
+def _of_clips(frames: int) -> tuple[_Found, _Rated]:
+    return (
+        lambda outputs: outputs[0],
+        lambda found, labels: clip_accuracy(np.array(found), np.ravel(labels), frames),
+    )

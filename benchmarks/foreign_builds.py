@@ -50,10 +50,10 @@ def random_data(path: Path, cut_at: Sequence[str], file: Path) -> None:
     post = None if cut_at else post_processing_at(str(path))
     model, rng = open_model(str(path), cut_at=post.cut_at if post else cut_at), np.random.default_rng(0)
     found: dict[str, Any] = {}
-    for i, tensor in enumerate(model.inputs):
+    for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
         picture = len(shape) == 3 and shape[-1] in (1, 3)
-        name = "x" if len(model.inputs) == 1 else str(model.input_names[i])
+        name = "x" if len(model.inputs) == 1 else tensor.name
         numbers = (
             rng.integers(0, 256, (IMAGES, *shape), np.uint8) if picture else rng.random((IMAGES, *shape), np.float32)
         )

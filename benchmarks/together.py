@@ -9,7 +9,8 @@ Each model is asked for inferences at an even rate by a thread of its own, on it
 trace once for all of them, up to 200. A governor is given the budgets as the application's own, and narrows them as the
 device has less to spare. Metrics are those of what ran under each budget, whole clips and pictures; `predicted` is the
 mean of what the plans that ran had predicted. Shares of the budgets count from the least that plans can have to what
-the originals take. Memory that is measured holds the threads that ask, and what they keep, as well.
+the originals take. Outputs are kept in memory that is there before models are opened, and rated when all is over, so
+that measured memory is that of the models and of the threads that ask.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from legodnn.arrays import AnyArray
 from legodnn.console import text_table
 from legodnn.errors import LegoError
 from legodnn.plan import Plan
@@ -51,13 +53,16 @@ TRACE: tuple[tuple[float | None, float | None], ...] = (
 )
 
 
-class Asked(threading.Thread):
-    """A thread that asks for an inference on each input at an even rate, and keeps what it found."""
+Outputs = dict[str, AnyArray]  # of many inferences, by name
 
-    def __init__(self, runtime: Runtime, name: str, inputs: Inputs, seconds: float) -> None:
+
+class Asked(threading.Thread):
+    """A thread that asks for an inference on each input at an even rate, and keeps what it found in arrays."""
+
+    def __init__(self, runtime: Runtime, name: str, inputs: Inputs, kept: Outputs, seconds: float) -> None:
         super().__init__(name=name, daemon=True)
-        self._runtime, self._inputs, self._seconds = runtime, inputs, seconds
-        self.score = model_score(runtime.stores[name], inputs, name)
+        self._runtime, self._inputs, self._kept, self._seconds = runtime, inputs, kept, seconds
+        self._answered: list[int] = []
         self.latencies_ms: list[float] = []
         self.predicted: list[float] = []
         self.refused = 0
@@ -74,15 +79,20 @@ class Asked(threading.Thread):
                 continue
             self.latencies_ms.append(found.latency_ms)
             self.predicted.append(found.plan.accuracy)
-            if self.score and self._inputs.y is not None:
-                self.score.add(found.outputs, self._inputs.y[number])
+            self._answered.append(number)
+            for output, value in found.outputs.items():
+                self._kept[output][number] = value
 
-    def figures(self) -> Figures:
-        """Return what was measured."""
+    def figures(self, store: Store) -> Figures:
+        """Return what was measured of the model of this store."""
+        score = model_score(store, self._inputs, self.name)
+        if score and self._inputs.y is not None:
+            for number in self._answered:
+                score.add({output: values[number] for output, values in self._kept.items()}, self._inputs.y[number])
         return {
             "inferences": len(self.latencies_ms),
             "refused": self.refused,
-            "metric": self.score.value() if self.score and self.latencies_ms else None,
+            "metric": score.value() if score and self.latencies_ms else None,
             "predicted": statistics.mean(self.predicted) if self.predicted else None,
             "median_ms": statistics.median(self.latencies_ms) if self.latencies_ms else None,
             "p95_ms": float(np.percentile(self.latencies_ms, 95)) if self.latencies_ms else None,
@@ -107,12 +117,19 @@ def budgets_of(runtime: Runtime) -> list[Budget]:
     return budgets
 
 
-def step(runtime: Runtime, governor: Governor, budget: Budget, inputs: Mapping[str, Inputs], seconds: float) -> Figures:
-    """Give the governor a budget, ask all models for inferences, and return what was measured."""
+def step(
+    runtime: Runtime,
+    governor: Governor,
+    budget: Budget,
+    inputs: Mapping[str, Inputs],
+    kept: Mapping[str, Outputs],
+    seconds: float,
+) -> tuple[Figures, list[Asked]]:
+    """Give the governor a budget, ask all models for inferences, and return what was measured, and who asked."""
     decisions: list[dict[str, Any]] = []
     governor.on_decision = decisions.append
     governor.set_budget(budget)
-    asked = [Asked(runtime, name, inputs[name], seconds) for name in inputs]
+    asked = [Asked(runtime, name, inputs[name], kept[name], seconds) for name in inputs]
     for thread in asked:
         thread.start()
     memory, plans = [], list[Plan]()
@@ -120,15 +137,15 @@ def step(runtime: Runtime, governor: Governor, budget: Budget, inputs: Mapping[s
         time.sleep(0.5)
         memory.append(runtime.memory_bytes)
         plans.append(runtime.plan)
-    return {
+    figures: Figures = {
         "budget": budget.model_dump(mode="json", exclude_none=True),
         "planned_bytes": max(plan.memory_bytes for plan in plans),
         "measured_bytes": max(memory),
         "cores": statistics.mean(plan.cores for plan in plans),
         "plans": 1 + sum(a.models != b.models for a, b in itertools.pairwise(plans)),
         "decisions": [[change["what"] for change in decision["changes"]] for decision in decisions],
-        "models": {thread.name: thread.figures() for thread in asked},
     }
+    return figures, asked
 
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
@@ -139,17 +156,26 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         sys.exit(f"give --work DIR, the folder in which six_tasks.py has made the stores of {', '.join(names)}")
     seconds = 3.0 if args.quick else args.seconds
     inputs: dict[str, Inputs] = {}
+    kept: list[dict[str, Outputs]] = [{} for _ in TRACE]
     models = []
     for name in names:
         store = folder / name / "store"  # inputs are read before models are opened, whose memory they are not
         inputs[name] = read_inputs(folder / name / "test.npz", Store(store).manifest.inputs)
-        rate_hz = min(len(inputs[name].x), MOST_INPUTS) / seconds
+        count = min(len(inputs[name].x), MOST_INPUTS)
+        manifest = Store(store).manifest
+        specs = [manifest.specs[output] for output in manifest.outputs]
+        for outputs in kept:
+            outputs[name] = {spec.name: np.ones((count, *spec.shape), spec.dtype) for spec in specs}
+        rate_hz = count / seconds
         models.append(WorkloadModel(name=name, store=str(store), rate_hz=rate_hz))
     with Runtime(Workload(models=tuple(models))) as runtime:
         budgets = budgets_of(runtime)
         with Governor(runtime) as governor:
-            steps = [step(runtime, governor, budget, inputs, seconds) for budget in budgets]
-        metrics = {name: store.manifest.accuracy.metric for name, store in runtime.stores.items()}
+            ran = [step(runtime, governor, b, inputs, k, seconds) for b, k in zip(budgets, kept, strict=True)]
+    stores, steps = runtime.stores, []
+    for found, asked in ran:
+        steps.append({**found, "models": {a.name: a.figures(stores[a.name]) for a in asked}})
+    metrics = {name: store.manifest.accuracy.metric for name, store in stores.items()}
     refused = sum(model["refused"] for s in steps for model in s["models"].values())
     return {"seconds": seconds, "metrics": metrics, "steps": steps}, [bar("inferences that failed", refused, 0)]
 

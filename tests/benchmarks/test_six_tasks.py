@@ -84,9 +84,12 @@ def test_models_that_run_together_are_measured_as_a_replay_measures_them(tiny_st
     with Runtime.open([tiny_store.path, tiny_store2.path]) as runtime:
         (expected,) = replay(runtime, inputs, [Budget()])
         governor = Governor(runtime)
-        found = together.step(runtime, governor, runtime.plan.budget, inputs, 0.2)
+        specs = {name: store.manifest.specs[store.manifest.outputs[0]] for name, store in runtime.stores.items()}
+        kept = {name: {spec.name: np.ones((12, *spec.shape), spec.dtype)} for name, spec in specs.items()}
+        _, asked = together.step(runtime, governor, runtime.plan.budget, inputs, kept, 0.2)
         governor.close()
-    for name, model in found["models"].items():
+        stores = runtime.stores
+    for name, model in ((thread.name, thread.figures(stores[thread.name])) for thread in asked):
         assert (model["inferences"], model["refused"]) == (12, 0)
         assert model["metric"] == expected.models[name].accuracy
         assert model["predicted"] == pytest.approx(expected.plan[name].accuracy)

@@ -23,9 +23,11 @@ from typing import Any
 import numpy as np
 
 from legodnn.blocks.importing.models import open_model
+from legodnn.blocks.importing.tflite.file import read_tflite
 from legodnn.blocks.post_processing_segment import post_processing_at
 from legodnn.errors import LegoError
 from legodnn.files import write_atomic
+from legodnn.model_names import TFLITE
 from support.foreign_files import add_cut_at, places_to_cut
 from support.report import Bars, Figures, bar, run
 
@@ -49,10 +51,12 @@ def random_data(path: Path, cut_at: Sequence[str], file: Path) -> None:
     """Save random examples for a model: pixels for pictures, numbers from 0 to 1 for other inputs."""
     post = None if cut_at else post_processing_at(str(path))
     model, rng = open_model(str(path), cut_at=post.cut_at if post else cut_at), np.random.default_rng(0)
+    graph = read_tflite(path.read_bytes()) if path.suffix == TFLITE else None
+    types = {graph.tensors[i].dtype for i in graph.inputs} if graph else set()  # uint8 takes pixels, whatever it is
     found: dict[str, Any] = {}
     for tensor in model.inputs:
         shape = tuple(tensor.shape[1:])
-        picture = len(shape) == 3 and shape[-1] in (1, 3)
+        picture = (len(shape) == 3 and shape[-1] in (1, 3)) or "uint8" in types
         name = "x" if len(model.inputs) == 1 else tensor.name
         numbers = (
             rng.integers(0, 256, (IMAGES, *shape), np.uint8) if picture else rng.random((IMAGES, *shape), np.float32)

@@ -148,8 +148,36 @@ def _plain(content: bytes) -> bytes:
         outputs = {int(index): f"y{i}" for i, index in enumerate(graph.outputs)}
         for index, tensor in enumerate(graph.tensors):
             tensor.name = inputs.get(index) or outputs.get(index) or f"t{index}"
+        _copy_repeated_outputs(model, graph)
     _drop_unused_buffers(model)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _copy_repeated_outputs(model: flat.ModelT, graph: flat.SubGraphT) -> None:
+    """Give a tensor that is an output twice a copy, by a reshape to its own shape: each output is written by itself.
+
+    The converter leaves out the identity that made two outputs of one tensor.
+    """
+    for place, index in enumerate(graph.outputs):
+        if index not in graph.outputs[:place]:
+            continue
+        copy, operator, code = flat.TensorT(), flat.OperatorT(), flat.OperatorCodeT()
+        vars(copy).update(vars(graph.tensors[index]), name=f"y{place}", buffer=0)
+        code.builtinCode = code.deprecatedBuiltinCode = flat.BuiltinOperator.RESHAPE
+        operator.opcodeIndex, operator.inputs, operator.outputs = (
+            len(model.operatorCodes),
+            [index],
+            [len(graph.tensors)],
+        )
+        operator.builtinOptionsType, operator.builtinOptions = (
+            flat.BuiltinOptions.ReshapeOptions,
+            flat.ReshapeOptionsT(),
+        )
+        operator.builtinOptions.newShape = list(copy.shape)
+        graph.outputs[place] = len(graph.tensors)
+        model.operatorCodes.append(code)
+        graph.tensors.append(copy)
+        graph.operators.append(operator)
 
 
 def _drop_unused_buffers(model: flat.ModelT) -> None:

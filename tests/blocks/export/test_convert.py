@@ -118,6 +118,18 @@ def test_a_model_that_magnifies_rounding_may_differ_as_much_as_kernels_do() -> N
         check_converted(content, model, [x], "head")
 
 
+def test_one_tensor_that_is_two_outputs_is_written_twice() -> None:
+    inputs = keras.Input((4, 4, 3))
+    y = layers.ReLU()(layers.Conv2D(2, 1)(inputs))
+    model = keras.Model(inputs, [y, layers.Identity()(y), layers.Flatten()(y)])
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 3)).astype(np.float32)
+    for found, wanted in zip(
+        Runner(convert(model))(x), check_converted(convert(model), model, [x], "head"), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert len(Runner(convert(model, precision="int8", calibration=[x]))(x)) == 3
+
+
 def test_a_file_that_gives_nan_is_refused() -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, layers.Dense(2)(inputs))

@@ -9,6 +9,8 @@ the models of other compositions, and with them goes all that their options took
 from __future__ import annotations
 
 import functools
+import os
+import threading
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -23,6 +25,17 @@ from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
 from legodnn.runtime.executors.linked_front import Front
 from legodnn.runtime.executors.weight_cache import open_packed
 from legodnn.store import Store
+
+_compiling = threading.RLock()  # of all executors: LiteRT maps packed weights meanwhile, and does not tell where
+
+
+def _renew_lock() -> None:
+    """After a fork, forget a thread that compiled at that moment: it is not there any more to let go."""
+    global _compiling
+    _compiling = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 class CApiExecutor:
@@ -101,10 +114,12 @@ class CApiExecutor:
 
     def streamed_steps(self, choices: tuple[Choice, ...]) -> list[StreamedStep]:
         """Load a composition whose weights are in memory only while they are used; return what runs each segment."""
-        key, before = frozenset(choices), address_space.mappings_of(self._packed.weights)
-        runs = self.load(choices)
-        if key not in self._streamed:
+        key = frozenset(choices)
+        with _compiling:  # so that what is mapped in between is of this model, and stays as long as it does
+            before = address_space.mappings_of(self._packed.weights)
+            runs = self.load(choices)
             mapped = address_space.mappings_of(self._packed.weights) - before
+        if key not in self._streamed:
             content = self._separate[key].content
             assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
             self._streamed[key] = functools.partial(_drop, content, tuple(mapped))
@@ -134,9 +149,10 @@ class CApiExecutor:
             try:
                 mapped = linked_model.MappedModel(self._files, self._packed.head, front)
                 unless_compiled.callback(mapped.close)
-                model = litert_capi.CApiModel(
-                    mapped.address, mapped.size, threads, self._packed.weights, content=mapped
-                )
+                with _compiling:
+                    model = litert_capi.CApiModel(
+                        mapped.address, mapped.size, threads, self._packed.weights, content=mapped
+                    )
             except OSError as e:  # no address space left, say
                 raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
             unless_compiled.pop_all()

@@ -229,7 +229,7 @@ class CApiModel:
         self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
     ) -> None:
         library = _library()
-        self.content = content
+        self.content: object = content
         address_space.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
         if isinstance(weights, Path):
@@ -249,7 +249,7 @@ class CApiModel:
 
     def close(self) -> None:
         """Destroy the model, unless that has been done. Its calls cannot be run again."""
-        self.handle = None
+        self.handle = self.content = None
         self._destroy()
 
 

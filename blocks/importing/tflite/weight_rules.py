@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from legodnn.blocks.importing.file_layers import ConstantOperand
 from legodnn.blocks.importing.graph import flattened_turned
 from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, canonical, reshaped_value, unbatched
@@ -113,11 +114,24 @@ def _convolution(op: RuleCall) -> GraphValue:
     return _weighted(op, make, kernel, 2, x)
 
 
+def _scaled(op: RuleCall, x: Any, factors: NDArray[Any]) -> GraphValue:
+    """Return the output of a depthwise convolution of 1x1: a factor and a bias for each channel, as of a norm."""
+    terms = [("multiply", factors), *([("add", op.constant(2))] if op.has(2) else [])]
+    for i, (operation, numbers) in enumerate(terms, start=1):
+        name = op.name if i == len(terms) else f"{op.name}.scale"
+        layer = ConstantOperand(operation, (False, False, True), name=name)
+        x = layer(x)
+        layer.set_weights([numbers.reshape(1, 1, -1)])
+    return as_value(op.activated(x))
+
+
 def _depthwise_convolution(op: RuleCall) -> GraphValue:
     x, weights = op.image(0), _rank_4(op, 1)
     if weights.shape[0] != 1 or weights.shape[3] % x.shape[3]:
         raise NoRule(f"its weights have shape {weights.shape} for {x.shape[3]} channels")
     channels, strides = int(x.shape[3]), strides_of(op)
+    if weights.shape == (1, 1, 1, channels) and strides == (1, 1) and channels > 1:
+        return _scaled(op, x, weights)
     kernel = weights.reshape(*weights.shape[1:3], channels, -1)
     alike = strides[0] == strides[1] and op.option("dilation_h", 1) == op.option("dilation_w", 1)
     kernel, dilations = _dilated(op, kernel, plain=alike)

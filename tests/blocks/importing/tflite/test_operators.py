@@ -62,6 +62,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "convolution and relu1": lambda x: tf.clip_by_value(conv()(x), -1, 1),
     "convolution and tanh": lambda x: tf.tanh(conv()(x)),
     "depthwise": depthwise((1, 1)),
+    "depthwise of 1x1": lambda x: tf.nn.relu(depthwise((1, 1), kernel=(1, 1, 4, 1))(x) + weights(4)),
     "depthwise, strides": depthwise((2, 2), "VALID"),
     "depthwise, dilated": depthwise((1, 1), dilations=(2, 2)),
     "transposed, same": transposed((12, 16), 2, "SAME"),

@@ -25,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -88,7 +89,10 @@ class Case:
 
 
 def planned(args: argparse.Namespace) -> Iterator[Case]:
-    """Yield what is to be measured."""
+    """Yield what is to be measured; end with a message where a name is not known."""
+    for given, known in ((args.networks, TARGETS), (args.strategies, STRATEGIES)):
+        if unknown := sorted(set(given.split(",")) - set(known)):
+            sys.exit(f"there is no {unknown[0]!r} among {', '.join(known)}")
     for network in args.networks.split(","):
         for share in map(float, args.targets.split(",")) if args.targets else TARGETS[network]:
             for seed in range(args.seeds):

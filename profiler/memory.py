@@ -28,10 +28,9 @@ from typing import NamedTuple
 import numpy as np
 
 from legodnn.arrays import AnyArray, Floats
-from legodnn.errors import ProfileError
 from legodnn.manifest import Option
-from legodnn.processes import run_module
 from legodnn.profile import OptionKey
+from legodnn.profiler.measuring_process import printed_by
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
@@ -99,14 +98,7 @@ def measure_memory(
 def _readings_of_process(store: Store, seed: int, skipped: Collection[Option]) -> Floats:
     """What `weigh` returns in a fresh process."""
     arguments = (str(store.path), str(seed), *(o.file for o in skipped))
-    try:
-        ended = run_module("legodnn.profiler.memory", *arguments)
-    except OSError as e:
-        raise ProfileError(f"the process that measures memory cannot be started: {e.strerror or e}") from None
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ProfileError(f"the process that measures memory failed: {last}")
-    return np.array(json.loads(ended.stdout), np.float64)
+    return np.array(json.loads(printed_by("legodnn.profiler.memory", "memory", *arguments)), np.float64)
 
 
 def _originals(store: Store) -> Composition:

@@ -20,11 +20,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from legodnn.errors import ConfigError, ProfileError
+from legodnn.errors import ConfigError
 from legodnn.manifest import Option
-from legodnn.processes import run_module
 from legodnn.profile import OptionKey
 from legodnn.profiler.bench import random_inputs
+from legodnn.profiler.measuring_process import printed_by
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
@@ -64,19 +64,13 @@ def measure_streaming(
         raise ConfigError("models are streamed by LiteRT's C API alone; `legodnn doctor` says why it is not used here")
     stage = stage or StageState()
     with progress(f"streaming {store.name}", 1, len(stage.done)) as task:
-        if not stage.done:
-            counts = ",".join(map(str, threads))
-            arguments = (str(store.path), str(seconds), counts, *(o.file for o in skipped))
-            ended = run_module("legodnn.profiler.streaming", *arguments)
-            if ended.returncode:
-                last = (ended.stderr.strip().splitlines() or ["no message"])[-1]
-                raise ProfileError(f"the process that measures streaming failed: {last}")
-            printed = ended.stdout
-            stage.save({0: np.array(printed)})
+        done = stage.done
+        if not done:
+            arguments = (str(store.path), str(seconds), ",".join(map(str, threads)), *(o.file for o in skipped))
+            done = {0: np.array(printed_by("legodnn.profiler.streaming", "streaming", *arguments))}
+            stage.save(done)
             task.step()
-        else:
-            printed = str(stage.done[0])
-    return StreamedModel.model_validate_json(printed)
+    return StreamedModel.model_validate_json(str(done[0]))
 
 
 def stream(store: Store, seconds: float, threads: Sequence[int], skipped: Collection[str] = ()) -> StreamedModel:

@@ -164,16 +164,11 @@ def _copy_repeated_outputs(model: flat.ModelT, graph: flat.SubGraphT) -> None:
         copy, operator, code = flat.TensorT(), flat.OperatorT(), flat.OperatorCodeT()
         vars(copy).update(vars(graph.tensors[index]), name=f"y{place}", buffer=0)
         code.builtinCode = code.deprecatedBuiltinCode = flat.BuiltinOperator.RESHAPE
-        operator.opcodeIndex, operator.inputs, operator.outputs = (
-            len(model.operatorCodes),
-            [index],
-            [len(graph.tensors)],
-        )
-        operator.builtinOptionsType, operator.builtinOptions = (
-            flat.BuiltinOptions.ReshapeOptions,
-            flat.ReshapeOptionsT(),
-        )
+        operator.opcodeIndex, operator.inputs = len(model.operatorCodes), [index]
+        operator.builtinOptionsType = flat.BuiltinOptions.ReshapeOptions
+        operator.builtinOptions = flat.ReshapeOptionsT()
         operator.builtinOptions.newShape = list(copy.shape)
+        operator.outputs = [len(graph.tensors)]
         graph.outputs[place] = len(graph.tensors)
         model.operatorCodes.append(code)
         graph.tensors.append(copy)

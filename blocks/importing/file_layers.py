@@ -61,6 +61,13 @@ class ConstantOperand(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), **config}
 
 
+def with_constant(x: Any, operand: ConstantOperand, constant: Any) -> Any:
+    """Return what a new layer makes of a tensor, and give the layer its constant."""
+    result = operand(x)
+    operand.set_weights([constant])
+    return result
+
+
 @keras.saving.register_keras_serializable(package="legodnn")
 class ConstantTensor(keras.layers.Layer):  # type: ignore[misc]
     """Gives a constant for every image of a batch; of its input it takes nothing but the number of images.

@@ -100,10 +100,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _costs(store: Store, args: argparse.Namespace) -> str:
     _check_drawing(args.draw)
-    from legodnn.commands.costs import costs_document, costs_table, draw_roofline, store_costs
+    from legodnn.commands.costs import costs_document, costs_table, store_costs
 
     costs = store_costs(store, args)
     if args.draw:
+        from legodnn.commands.roofline_drawing import draw_roofline
+
         _write_drawing(args.draw, store.name, draw_roofline(costs))
     if args.json:
         return json.dumps(costs_document(costs))

@@ -115,15 +115,16 @@ class CApiExecutor:
     def streamed_steps(self, choices: tuple[Choice, ...]) -> list[StreamedStep]:
         """Load a composition whose weights are in memory only while they are used; return what runs each segment."""
         key = frozenset(choices)
-        with _compiling:  # so that what is mapped in between is of this model, and stays as long as it does
-            before = address_space.mappings_of(self._packed.weights)
-            runs = self.load(choices)
-            mapped = address_space.mappings_of(self._packed.weights) - before
         if key not in self._streamed:
+            with _compiling:  # so that what is mapped in between is of this model, and stays as long as it does
+                before = address_space.mappings_of(self._packed.weights)
+                self.load(choices)
+                mapped = address_space.mappings_of(self._packed.weights) - before
             content = self._separate[key].content
             assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
             self._streamed[key] = functools.partial(_drop, content, tuple(mapped))
             self._streamed[key]()  # compiling reads some weights
+        runs = self.load(choices)
         return [StreamedStep(runs[choice], self._streamed[key]) for choice in choices]
 
     def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:

@@ -31,16 +31,16 @@ def read_flexbuffer(content: bytes) -> dict[str, int | float]:
         raise Damaged("it is no map in the FlexBuffers format")
     width = 1 << (content[-2] & 3)
     values = _target(content, len(content) - 2 - content[-1], content[-1])
-    count = _number(content, values - width, _UINT, width)
+    count = _whole(content, values - width, width)
     keys = _target(content, values - 3 * width, width)
-    key_width = _number(content, values - 2 * width, _UINT, width)
+    key_width = _whole(content, values - 2 * width, width)
     if count > _MOST_KEYS:
         raise Damaged(f"its map has {count} keys")
     found: dict[str, int | float] = {}
-    for i in range(int(count)):
-        place, kind = values + i * width, _number(content, values + int(count) * width + i, _UINT, 1)
-        name = _key(content, _target(content, keys + i * int(key_width), int(key_width)))
-        kind, size = int(kind) >> 2, 1 << (int(kind) & 3)
+    for i in range(count):
+        place, packed = values + i * width, _whole(content, values + count * width + i, 1)
+        name = _key(content, _target(content, keys + i * key_width, key_width))
+        kind, size = packed >> 2, 1 << (packed & 3)
         if kind in _INDIRECT:
             found[name] = _number(content, _target(content, place, width), _INDIRECT[kind], size)
         elif kind in _LETTERS:
@@ -86,9 +86,14 @@ def _number(content: bytes, place: int, kind: int, width: int) -> int | float:
     return found
 
 
+def _whole(content: bytes, place: int, width: int) -> int:
+    """Return the unsigned number of a width at a place."""
+    return int(_number(content, place, _UINT, width))
+
+
 def _target(content: bytes, place: int, width: int) -> int:
     """Return the place that the offset at another place leads back to."""
-    return place - int(_number(content, place, _UINT, width))
+    return place - _whole(content, place, width)
 
 
 def _key(content: bytes, start: int) -> str:

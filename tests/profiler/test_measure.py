@@ -1,6 +1,6 @@
 """A profile covers every option at every thread count and fits the store and the device it was measured on.
 
-Covers also: profiler.effort, profiler.packing.
+Covers also: profiler.effort, profiler.measuring_process, profiler.packing.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.file_layers import BINARY_OPERATIONS, ConstantOperand
+from legodnn.blocks.importing.file_layers import BINARY_OPERATIONS, ConstantOperand, with_constant
 from legodnn.blocks.importing.graph import Tensor
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, constant_beside
@@ -105,10 +105,7 @@ def _with_constant(op: RuleCall, operation: str, value: GraphValue, constant: ND
         return op.named(BINARY_OPERATIONS[operation](*pair))
     if all(c in (1, d) for c, d in zip(constant.shape, sizes, strict=True)):
         follows = [c == d for c, d in zip(constant.shape, sizes, strict=True)]
-        layer = ConstantOperand(operation, follows, first, name=op.name)
-        result = layer(value.tensor)
-        layer.set_weights([constant])
-        return result
+        return with_constant(value.tensor, ConstantOperand(operation, follows, first, name=op.name), constant)
     beside = op.given(constant[np.newaxis]).tensor
     return _of_two(op, operation, *((beside, value.tensor) if first else (value.tensor, beside)))
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.file_layers import ConstantOperand
+from legodnn.blocks.importing.file_layers import ConstantOperand, with_constant
 from legodnn.blocks.importing.graph import flattened_turned
 from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
 from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, canonical, reshaped_value, unbatched
@@ -119,9 +119,7 @@ def _scaled(op: RuleCall, x: Any, factors: NDArray[Any]) -> GraphValue:
     terms = [("multiply", factors), *([("add", op.constant(2))] if op.has(2) else [])]
     for i, (operation, numbers) in enumerate(terms, start=1):
         name = op.name if i == len(terms) else f"{op.name}.scale"
-        layer = ConstantOperand(operation, (False, False, True), name=name)
-        x = layer(x)
-        layer.set_weights([numbers.reshape(1, 1, -1)])
+        x = with_constant(x, ConstantOperand(operation, (False, False, True), name=name), numbers.reshape(1, 1, -1))
     return as_value(op.activated(x))
 
 

@@ -1,6 +1,6 @@
 """`legodnn inspect STORE --costs` tells what options and a plan cost, of measured figures alone.
 
-Covers also: profiler.roofline, runtime.tflite.cost.
+Covers also: commands.roofline_drawing, profiler.roofline, runtime.tflite.cost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 import pytest
 
 from legodnn.cli import main
-from legodnn.commands.costs import OptionCosts, StoreCosts, costs_document, costs_table, draw_roofline
+from legodnn.commands.costs import OptionCosts, StoreCosts, costs_document, costs_table
+from legodnn.commands.roofline_drawing import draw_roofline
 from legodnn.plan import ModelPlan
 from legodnn.profile import Profile, default_path
 from legodnn.profiler.probe_blocks import CONVOLUTION, layers_file

@@ -87,7 +87,9 @@ def test_wrong_figures_are_found_out(bench: Bench, measured: tuple[Figures, tupl
         key: tuple(e.model_copy(update={"median_ms": e.median_ms / 10}) for e in entries)
         for key, entries in figures.items()
     }
-    assert min(v.median_error for v in validate(bench, wrong, overheads, plans=4, seconds=0.2)[0]) > 0.8
+    # What the chain takes is wrong as well: beside blocks of microseconds it can be most of a prediction.
+    wrong_overheads = [o.model_copy(update={"overhead_ms": o.overhead_ms / 10}) for o in overheads]
+    assert min(v.median_error for v in validate(bench, wrong, wrong_overheads, plans=4, seconds=0.2)[0]) > 0.8
 
 
 def test_what_the_chain_takes_counts(bench: Bench, measured: tuple[Figures, tuple[ChainOverhead, ...]]) -> None:

@@ -14,13 +14,13 @@ from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.accuracy.measurement_report import measurement_report
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import draw_compositions
-from legodnn.blocks.accuracy.undivided import check_undivided
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.cutting.extract import Piece, output_names
 from legodnn.blocks.evaluation_job import evaluate_by, evaluation_work
 from legodnn.blocks.export.options import ExportedOptions, uniform_compositions
 from legodnn.blocks.jobs.job import Workers
 from legodnn.blocks.source import BuildSource
+from legodnn.blocks.undivided import check_undivided
 from legodnn.manifest import AccuracyModel
 from legodnn.progress import Progress, no_progress
 
@@ -53,7 +53,8 @@ def evaluate_options(
     recipe = work.recipe
     stages = [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces]
     chain = OptionChain(stages, output_names(pieces))
-    check_undivided(chain, source.model, source.val.first(_UNDIVIDED_IMAGES).x)
+    originals = [options[p.name][0].many.read_bytes() for p in pieces]
+    check_undivided(pieces, originals, source.model, source.val.first(_UNDIVIDED_IMAGES).x)
     known = KeptMeasurements(work.path / "evaluated.json")
     uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])
     costs = [np.array([o.costs for o in options[p.name]], np.float64) for p in pieces]

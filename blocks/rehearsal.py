@@ -11,11 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
-from legodnn.blocks.accuracy.undivided import check_undivided
-from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces, output_names
+from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
-from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
+from legodnn.blocks.export.convert import CHECKED_IMAGES, check_converted, check_convertible, convert
 from legodnn.blocks.export.options import evaluation_batch, option_place
 from legodnn.blocks.importing.data import by_name, input_arrays
 from legodnn.blocks.jobs.job import Job, Workers
@@ -25,6 +23,7 @@ from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
 from legodnn.blocks.training.variation import varied
+from legodnn.blocks.undivided import check_undivided
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.progress import Progress, no_progress
@@ -67,14 +66,14 @@ def rehearse(
     tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
     blocks = [p for p in pieces if p.kind == "block"]
     left_out: dict[str, str] = {}
-    stages = []
+    originals: list[bytes] = []
     count = len(pieces) + len(blocks) * len(recipe.precisions)
     with progress("checking", count) as task, workers.team(CONVERSIONS) as team:
         for piece in pieces:
             features = [tensors[name] for name in piece.inputs]
             content = check_convertible(piece)
             check_converted(content, piece.model, [v[:CHECKED_IMAGES] for v in features], f"{piece.name}, the original")
-            stages.append(Stage(piece.inputs, piece.outputs, [Runner(convert(piece.model, batch))]))
+            originals.append(convert(piece.model, batch))
             task.step(piece.name)
         block_of: dict[str, str] = {}
 
@@ -109,6 +108,6 @@ def rehearse(
             except ModelError as e:
                 leave_out(block_of[job.name], "int8", e)
             task.step(f"{block_of[job.name]} int8")
-    check_undivided(OptionChain(stages, output_names(pieces)), model, x)
+    check_undivided(pieces, originals, model, x)
     check_manifest(recipe, source, pieces, left_out)
     return left_out

@@ -23,7 +23,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, run_rewritten, stand_ins
-from legodnn.blocks.importing.difference import largest_difference
+from legodnn.blocks.importing.difference import beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -246,8 +246,7 @@ def check_converted(
         model: the model that it was converted from.
         xs: the model's inputs, each of shape (n, ...).
         where: names segment and option in the error message.
-        tolerance: largest difference allowed, relative to the largest value. A model that magnifies rounding may be as
-            far off as twice what the file by other kernels is from itself.
+        tolerance: largest difference allowed, relative to the largest value, beside rounding (`beyond_rounding`).
 
     Returns:
         The outputs of the Keras model.
@@ -256,13 +255,7 @@ def check_converted(
         ModelError: the outputs differ.
     """
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
-    given = Runner(content)(*xs)
-    difference = float(np.max([largest_difference(*pair) for pair in zip(given, expected, strict=True)]))
-    if not difference <= tolerance:
-        others = Runner(content, plain=True)(*xs)
-        rounding = max(largest_difference(*pair) for pair in zip(others, given, strict=True))
-        if not difference <= 2 * rounding:
-            raise ModelError(
-                f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}"
-            )
+    difference = beyond_rounding(Runner(content)(*xs), expected, lambda: Runner(content, plain=True)(*xs), tolerance)
+    if difference is not None:
+        raise ModelError(f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}")
     return expected

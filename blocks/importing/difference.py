@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -89,6 +89,25 @@ def relative_difference(found: Any, wanted: Any) -> float:
 def largest_difference(found: Any, wanted: Any) -> float:
     """Return the largest difference between two arrays, relative to the largest value that is wanted, if above 1."""
     return float(np.abs(found - wanted).max() / max(1.0, float(np.abs(wanted).max())))
+
+
+def beyond_rounding(
+    found: Sequence[Any], wanted: Sequence[Any], by_other_kernels: Callable[[], Sequence[Any]], tolerance: float = 1e-4
+) -> float | None:
+    """Return the largest difference of what files compute from what is wanted, or None where it is rounding.
+
+    Args:
+        found: the outputs of the files, each of shape (n, ...).
+        wanted: what they should be, shape by shape.
+        by_other_kernels: computes the outputs again by kernels that add in another order; called if more than the
+            tolerance is seen. Some models magnify rounding: twice as far as two right answers are apart is right too.
+        tolerance: the largest difference, see `largest_difference`, that needs no such reason.
+    """
+    difference = float(np.max([largest_difference(*pair) for pair in zip(found, wanted, strict=True)]))
+    if difference <= tolerance:
+        return None
+    rounding = np.max([largest_difference(*pair) for pair in zip(by_other_kernels(), found, strict=True)])
+    return None if difference <= 2 * rounding else difference
 
 
 def same_function(found: Sequence[Any], wanted: Sequence[Any]) -> bool:

@@ -29,6 +29,8 @@ from legodnn.manifest import Precision
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 
+_LEAST_IMAGES = 16  # what rounding comes to differs from image to image
+
 
 def rehearse(
     recipe: Recipe,
@@ -61,7 +63,7 @@ def rehearse(
         varied(some, recipe.augment, np.random.default_rng(0))
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
-    x = data.train.take(np.arange(batch) % len(data.train)).x
+    x = data.train.take(np.arange(max(batch, _LEAST_IMAGES)) % len(data.train)).x
     inputs = by_name(x[:], pieces[0].inputs[0])
     tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
     blocks = [p for p in pieces if p.kind == "block"]

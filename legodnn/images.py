@@ -45,15 +45,11 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # From this number of files on, reading shows progress.
 _MANY = 500
 # How to turn a picture of each EXIF orientation upright, as names of `PIL.Image.Transpose`.
-_UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
+_UPRIGHT = dict(
+    enumerate(
+        ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
+    )
+)
 _ORIENTATION = 0x0112
 
 
@@ -107,13 +103,26 @@ def load(picture: str | Path | bytes | NDArray[Any] | PIL.Image.Image, spec: Inp
         return spec.from_pixels(_read(picture, frame_of(spec), InputError))
 
 
+@dataclass(frozen=True)
+class Cutout:
+    """A part of an image file's picture, as a picture of its own; what lies outside of the picture is black.
+
+    Attributes:
+        file: the image file.
+        box: left, top, right and bottom, in pixels of the picture when it is upright.
+    """
+
+    file: Path
+    box: tuple[int, int, int, int]
+
+
 def read_images(
-    files: Sequence[Path], frame: Frame, error: type[LegoError], progress: Progress = no_progress
+    files: Sequence[Path | Cutout], frame: Frame, error: type[LegoError], progress: Progress = no_progress
 ) -> NDArray[np.uint8]:
     """Read image files.
 
     Args:
-        files: the files.
+        files: the files, of some of which only a part is wanted.
         frame: what every image is brought to.
         error: the type to raise.
         progress: shows how many of the files have been read, where they are many.
@@ -237,9 +246,10 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
 
 
 def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint8]:
-    """Return the pixels of a picture of any kind that `load` takes."""
+    """Return the pixels of a cutout, or of a picture of any kind that `load` takes."""
     from PIL import Image, UnidentifiedImageError
 
+    picture, box = (picture.file, picture.box) if isinstance(picture, Cutout) else (picture, None)
     try:
         if not isinstance(picture, str | Path | bytes):
             return _fit(_upright(_decoded(picture)), frame)
@@ -252,7 +262,8 @@ def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint
                 raise ValueError(f"its {image.width} x {image.height} pixels are more than {_MOST_PIXELS:,}")
             if pixels > max(_SMALL, _MOST_FOR_A_BYTE * size):
                 raise ValueError(f"its {image.width} x {image.height} pixels cannot be in {size:,} bytes")
-            return _fit(_upright(image), frame)
+            upright = _upright(image)
+            return _fit(_cut(upright, box) if box else upright, frame)
     except UnidentifiedImageError:
         reason = f"it is none of {', '.join(_FORMATS)}"
     except Exception as e:  # decoders of damaged files raise anything
@@ -285,6 +296,13 @@ def _upright(image: Any) -> Any:
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
     small = _eight_bits(image)
     return small.transpose(Image.Transpose[turn]) if turn else small
+
+
+def _cut(image: Any, box: tuple[int, int, int, int]) -> Any:
+    """Return a part of a picture, black where it is outside."""
+    if image.mode == "P":  # whose values are numbers of colours, and 0 can be any
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image.crop(box)
 
 
 def _eight_bits(image: Any) -> Any:

@@ -27,6 +27,7 @@ _MOST_ANCHORS = 100
 _MOST_POINTS = 10_000
 Side = Annotated[float, Field(gt=0, le=1e6)]  # of an anchor, in pixels
 Share = Annotated[float, Field(ge=0, le=1)]
+Sigma = Annotated[float, Field(gt=0, le=1)]
 Shapes = Sequence[tuple[int, ...]]
 
 
@@ -133,10 +134,13 @@ class _KeyPoints(Schema):
     Attributes:
         points: the name of each key point, in the order of the outputs.
         limbs: pairs of numbers of points that pictures join by a line.
+        sigmas: how far apart people put each point, as a share of the object's size (the root of its area). With them
+            points are rated by COCO's object key-point similarity, `oks`, and without by `pck`.
     """
 
     points: Many[Name] = Field(min_length=1, max_length=_MOST_POINTS)
     limbs: Annotated[Many[tuple[int, int]], Field(max_length=_MOST_POINTS)] = ()
+    sigmas: Annotated[Many[Sigma], Field(max_length=_MOST_POINTS)] = ()
 
     @model_validator(mode="after")
     def _of_these_points(self) -> Self:
@@ -144,6 +148,8 @@ class _KeyPoints(Schema):
             raise ValueError("two key points have the same name")
         if any(not 0 <= end < len(self.points) for limb in self.limbs for end in limb):
             raise ValueError(f"limbs join points by their numbers, 0 to {len(self.points) - 1}")
+        if self.sigmas and len(self.sigmas) != len(self.points):
+            raise ValueError(f"there are {len(self.points)} key points, and {len(self.sigmas)} sigmas")
         return self
 
     @property

@@ -3,7 +3,7 @@
     reading                   labels of an image                                            metric
     anchor_boxes              (m, 5): left, top, right, bottom, class; rows of class -1     mean_average_precision
                               fill up where images have fewer boxes
-    heat_maps, coordinates    (points, 3): x, y, and 1 where the point is known, else 0     pck
+    heat_maps, coordinates    (points, 3): x, y, and 1 where the point is known, else 0     pck; with sigmas oks
     anomaly                   0 for normal, 1 for an anomaly                                auroc
     class_scores of clips     the class number of its clip, frame after frame               clip_accuracy
 
@@ -30,7 +30,7 @@ from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.boxes import box_problem
 from legodnn.tasks.clips import clip_accuracy
-from legodnn.tasks.key_points import correct_key_points, found_points
+from legodnn.tasks.key_points import found_points, rated_points
 
 TaskMetric = Callable[[Sequence[Array], Any], float]
 
@@ -50,7 +50,7 @@ def task_metric(reading: Reading | None, val: Split) -> TaskMetric | None:
     if isinstance(reading, AnchorBoxes):
         return _mean_average_precision(reading, *_image_size(val), labelled)
     if isinstance(reading, HeatMaps | Coordinates):
-        return _pck(reading, *_image_size(val), labelled)
+        return _key_points(reading, *_image_size(val), labelled)
     if isinstance(reading, Anomaly) and labelled:
         return _named("auroc", lambda outputs, labels: auroc(anomaly_scores(outputs[0]), np.asarray(labels)))
     if isinstance(reading, ClassScores) and reading.frames > 1:
@@ -85,7 +85,7 @@ def _mean_average_precision(reading: AnchorBoxes, height: int, width: int, label
     return _named("mean_average_precision", metric)
 
 
-def _pck(reading: HeatMaps | Coordinates, height: int, width: int, labelled: bool) -> TaskMetric:
+def _key_points(reading: HeatMaps | Coordinates, height: int, width: int, labelled: bool) -> TaskMetric:
     def truth_of(labels: Any) -> Floats:
         if labelled:
             return np.asarray(labels, np.float64)
@@ -95,9 +95,9 @@ def _pck(reading: HeatMaps | Coordinates, height: int, width: int, labelled: boo
 
     def metric(outputs: Sequence[Array], labels: Any) -> float:
         found, truth = found_points(reading, outputs[0], height, width), truth_of(labels)
-        return correct_key_points(found, truth)
+        return rated_points(reading, found, truth)
 
-    return _named("pck", metric)
+    return _named("oks" if reading.sigmas else "pck", metric)
 
 
 def _clip_accuracy(frames: int, labels_of_val: Any) -> TaskMetric:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from legodnn.arrays import Array, Shape
 from legodnn.blocks.importing.annotations.clips import read_clips
 from legodnn.blocks.importing.annotations.coco import read_coco
+from legodnn.blocks.importing.annotations.coco_points import read_coco_points
 from legodnn.blocks.importing.annotations.masks import read_masks
 from legodnn.blocks.importing.annotations.normality import read_normality
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_dataset
@@ -46,6 +47,7 @@ _ANNOTATED: dict[str, Callable[[Path, Frame], tuple[tuple[str, ...], dict[str, A
     "voc": read_voc,
     "coco": read_coco,
     "points": read_points,
+    "coco_points": read_coco_points,
 }
 _FOLDERS = ("images", *_ANNOTATED, "one_class", "clips")
 _KINDS = ("digits", "cifar10", *_FOLDERS, "npz")
@@ -74,8 +76,8 @@ def load_data(
             - `images:DIR`: a folder with one subfolder of images for each class, or with images alone, which then have
               no labels; or a folder of two or three such folders, called train, val and test. A split without a folder
               is taken from train.
-            - `masks:DIR`, `voc:DIR`, `coco:DIR`, `points:DIR`, `one_class:DIR`, `clips:DIR`: folders of annotated
-              images, see the modules of `annotations`.
+            - `masks:DIR`, `voc:DIR`, `coco:DIR`, `points:DIR`, `coco_points:DIR`, `one_class:DIR`, `clips:DIR`:
+              folders of annotated images, see the modules of `annotations`.
             - `npz:FILE`: arrays x and perhaps y, or x_train, x_val, x_test and perhaps y_train, ... Images of type
               uint8 are pixels; others are taken as the model's input. For a model of several inputs the arrays of
               each have its name in place of x.

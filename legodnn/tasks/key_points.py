@@ -1,6 +1,8 @@
-"""Key points: where they are by heat maps or by coordinates, and the share that is found."""
+"""Key points: where they are by heat maps or by coordinates, and how near the true ones."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,6 +81,13 @@ def heat_maps_of(points: Floats, rows: int, columns: int, height: int, width: in
     return np.moveaxis(maps * known[..., None, None], 1, -1).astype(np.float32)
 
 
+def rated_points(reading: HeatMaps | Coordinates, found: Floats, truth: Floats) -> float:
+    """Return `key_point_similarity` by the sigmas of a reading, or `correct_key_points` where it has none."""
+    if reading.sigmas:
+        return key_point_similarity(found, truth, reading.sigmas)
+    return correct_key_points(found, truth)
+
+
 def correct_key_points(found: Floats, truth: Floats, near: float = _NEAR) -> float:
     """Return PCK, the percentage of correct key points, as a share: of the known points, those that are found.
 
@@ -92,9 +101,36 @@ def correct_key_points(found: Floats, truth: Floats, near: float = _NEAR) -> flo
         near: a share, greater than 0.
     """
     known = truth[..., 2] > 0
-    low = np.where(known[..., None], truth[..., :2], np.inf).min(axis=1)
-    high = np.where(known[..., None], truth[..., :2], -np.inf).max(axis=1)
-    size = np.where(known.sum(axis=1) > 1, (high - low).max(axis=-1), 0.0)
+    size = _sides(truth).max(axis=-1)
     distance = np.linalg.norm(found[..., :2] - truth[..., :2], axis=-1)
     counted = known & (size > 0)[:, None]
     return float((distance <= near * size[:, None])[counted].mean()) if counted.any() else 0.0
+
+
+def key_point_similarity(found: Floats, truth: Floats, sigmas: Sequence[float]) -> float:
+    """Return OKS, COCO's object key-point similarity: the mean over pictures of the mean over their known points.
+
+    A point at distance d from the true one counts exp(-d^2 / (2 area (2 sigma)^2)), 1 in its place and nearly 0 far
+    off (COCO, Keypoint Evaluation). Labels of key points hold no area of the object: it is that of the box around the
+    true points. A picture whose known points have no such box does not count. 0 if nothing counts.
+
+    Args:
+        found: x and y of each point, and possibly more, shape (n, points, 2 or more).
+        truth: x, y and whether it is known (> 0), shape (n, points, 3).
+        sigmas: of each point, see `legodnn.readings.HeatMaps`.
+    """
+    known = truth[..., 2] > 0
+    area = _sides(truth).prod(axis=-1)
+    squares = np.square(found[..., :2] - truth[..., :2]).sum(axis=-1)
+    spread = 2 * np.maximum(area, np.finfo(np.float64).tiny)[:, None] * np.square(2 * np.asarray(sigmas))
+    near = np.where(known, np.exp(-squares / spread), 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return float(near[area > 0].mean()) if (area > 0).any() else 0.0
+
+
+def _sides(truth: Floats) -> Floats:
+    """Return width and height of the box around the known points of each picture, 0 of less than two, shape (n, 2)."""
+    known = truth[..., 2:] > 0
+    low = np.where(known, truth[..., :2], np.inf).min(axis=1)
+    high = np.where(known, truth[..., :2], -np.inf).max(axis=1)
+    sides: Floats = np.where(known.sum(axis=1) > 1, high - low, 0.0)
+    return sides

@@ -24,7 +24,7 @@ from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.clips import clip_accuracy
-from legodnn.tasks.key_points import correct_key_points, found_points
+from legodnn.tasks.key_points import found_points, rated_points
 
 
 class ModelScore(Protocol):
@@ -142,7 +142,7 @@ def _rating(reading: AnchorBoxes | HeatMaps | Coordinates | Anomaly, manifest: M
         )
     return (
         lambda outputs: found_points(reading, outputs[0], height, width),
-        lambda found, labels: correct_key_points(np.array(found), np.array(labels, np.float64)),
+        lambda found, labels: rated_points(reading, np.array(found), np.array(labels, np.float64)),
     )
 
 

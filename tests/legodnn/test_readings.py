@@ -64,6 +64,8 @@ def test_what_does_not_fit_is_told(reading: Reading, shapes: list[tuple[int, ...
         ('{"kind": "anchor_boxes", "anchors": [[[0, 3]]]}', "greater than 0"),
         ('{"kind": "heat_maps", "points": ["a", "a"]}', "the same name"),
         ('{"kind": "coordinates", "points": ["a", "b"], "limbs": [[0, 2]]}', "0 to 1"),
+        ('{"kind": "coordinates", "points": ["a", "b"], "sigmas": [0.1]}', "there are 2 key points, and 1 sigmas"),
+        ('{"kind": "heat_maps", "points": ["a"], "sigmas": [0]}', "greater than 0"),
         ('{"kind": "class_scores", "frames": 0}', "greater than or equal to 1"),
     ],
 )

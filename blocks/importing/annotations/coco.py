@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from legodnn.blocks.importing.annotations.boxes import TrueBox, boxes_part
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, named_picture, part_folders
@@ -32,7 +32,7 @@ def read_coco(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Anno
     Raises:
         DataError: a file is missing or is none of COCO's, or a box does not fit its picture; with file and annotation.
     """
-    documents = {part: _document(folder) for part, folder in part_folders(root).items()}
+    documents = coco_documents(root)
     names: dict[int, str] = {}
     for file, document in documents.values():
         for category in document["categories"]:
@@ -44,6 +44,11 @@ def read_coco(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Anno
     return classes, {
         part: boxes_part(_boxes(file, document, names), classes, frame) for part, (file, document) in documents.items()
     }
+
+
+def coco_documents(root: Path) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    """Return by part the JSON file and its content; DataError if one is missing or is none of COCO's."""
+    return {part: _document(folder) for part, folder in part_folders(root).items()}
 
 
 def _document(folder: Path) -> tuple[Path, Mapping[str, Any]]:
@@ -73,26 +78,55 @@ def _document(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     return files[0], document
 
 
-def _boxes(file: Path, document: Mapping[str, Any], names: Mapping[int, str]) -> dict[Path, list[TrueBox]]:
-    """Return the boxes of each picture, those without any included."""
-    pictures: dict[int, Path] = {}
-    for number, image in enumerate(document["images"]):
-        pictures[image["id"]] = named_picture(file.parent, image["file_name"], f"{file}: images[{number}]")
-    boxes: dict[Path, list[TrueBox]] = {path: [] for path in pictures.values()}
+def coco_pictures(file: Path, document: Mapping[str, Any]) -> dict[int, Path]:
+    """Return the picture of each id; DataError if one is not beside the file."""
+    return {
+        image["id"]: named_picture(file.parent, image["file_name"], f"{file}: images[{number}]")
+        for number, image in enumerate(document["images"])
+    }
+
+
+class CocoObject(NamedTuple):
+    """An annotated object.
+
+    Attributes:
+        sides: left, top, right and bottom of its box, in pixels of the picture.
+        picture: the image file.
+        entry: its annotation.
+        where: the file and the annotation's number.
+    """
+
+    sides: tuple[float, float, float, float]
+    picture: Path
+    entry: Mapping[str, Any]
+    where: str
+
+
+def coco_objects(
+    file: Path, document: Mapping[str, Any], pictures: Mapping[int, Path], categories: Container[int]
+) -> Iterator[CocoObject]:
+    """Yield the annotated objects of a document, in its order, without crowds; DataError if one fits no picture."""
     crowds = 0
-    for number, annotation in enumerate(document["annotations"]):
+    for number, entry in enumerate(document["annotations"]):
         where = f"{file}: annotations[{number}]"
-        if annotation.get("iscrowd"):
+        if entry.get("iscrowd"):
             crowds += 1
             continue
-        if annotation["image_id"] not in pictures or annotation["category_id"] not in names:
+        if entry["image_id"] not in pictures or entry["category_id"] not in categories:
             raise DataError(f"{where} is of an image or a category that the file does not have")
-        sides = annotation["bbox"]
+        sides = entry["bbox"]
         if len(sides) != 4 or not all(isinstance(side, int | float) and abs(side) < _MOST_SIDE for side in sides):
             raise DataError(f"{where}: bbox is x, y, width and height, not {sides!r:.60}")
         x, y, width, height = sides
-        box = TrueBox((x, y, x + width, y + height), names[annotation["category_id"]], where)
-        boxes[pictures[annotation["image_id"]]].append(box)
+        yield CocoObject((x, y, x + width, y + height), pictures[entry["image_id"]], entry, where)
     if crowds:
-        log.warning("%s: %d boxes of crowds are left out", file, crowds)
+        log.warning("%s: %d of its annotations are of crowds and left out", file, crowds)
+
+
+def _boxes(file: Path, document: Mapping[str, Any], names: Mapping[int, str]) -> dict[Path, list[TrueBox]]:
+    """Return the boxes of each picture, those without any included."""
+    pictures = coco_pictures(file, document)
+    boxes: dict[Path, list[TrueBox]] = {path: [] for path in pictures.values()}
+    for found in coco_objects(file, document, pictures, names):
+        boxes[found.picture].append(TrueBox(found.sides, names[found.entry["category_id"]], found.where))
     return boxes

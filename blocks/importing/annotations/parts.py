@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
 from legodnn.errors import DataError
 from legodnn.folders import split_folders
-from legodnn.images import Frame, read_images
+from legodnn.images import Cutout, Frame, read_images
 from legodnn.pixels import Pixels, Scaling
 from legodnn.placement import Placement, placed
 from legodnn.printable import shown
@@ -25,9 +25,14 @@ from legodnn.progress import Progress
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPart:
-    """A part of a data set: files, and a label for each in the same order, or None where there are no labels."""
+    """A part of a data set: its pictures, and a label for each in the same order.
 
-    files: tuple[Path, ...]
+    Attributes:
+        files: image files, or parts of their pictures.
+        labels: None where there are none.
+    """
+
+    files: tuple[Path | Cutout, ...]
     labels: NDArray[Any] | None
 
 

@@ -7,6 +7,7 @@ known. Points that a crop cuts away are not known.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,20 +59,44 @@ def _table(file: Path, frame: Frame) -> tuple[tuple[str, ...], AnnotatedPart]:
 def _label(where: str, file: Path, row: list[str], names: tuple[str, ...], frame: Frame) -> Floats:
     if len(row) != 1 + 2 * len(names):
         raise DataError(f"{where} has {len(row)} columns, the header {1 + 2 * len(names)}")
-    height, width = size = picture_size(file, DataError)
-    into_input = placed_in(frame, size).into_input
-    label = np.zeros((len(names), 3))
+    points = np.zeros((len(names), 3))
     for point, name in enumerate(names):
         texts = row[1 + 2 * point : 3 + 2 * point]
         if texts == ["", ""]:
             continue
         try:
-            x, y = map(float, texts)
+            points[point] = [*map(float, texts), 1]
         except ValueError:
             raise DataError(f"{where}: {name} is at ({', '.join(texts)}), which are not two numbers") from None
-        if not (0 <= x <= width and 0 <= y <= height):
+    size = picture_size(file, DataError)
+    check_points(points, names, size, where)
+    return placed_points(points, size, frame)
+
+
+def check_points(points: Floats, names: Sequence[str], picture: tuple[int, int], where: str) -> None:
+    """Raise DataError, with where it is from, if a known point is outside of its picture.
+
+    Args:
+        points: x, y and whether it is known (> 0), in pixels of the picture, shape (points, 3).
+        names: of the points.
+        picture: its height and width.
+        where: the file and line, or the annotation, that the points are from.
+    """
+    height, width = picture
+    for name, (x, y, known) in zip(names, points, strict=True):
+        if known > 0 and not (0 <= x <= width and 0 <= y <= height):
             raise DataError(f"{where}: {name} is at ({x:g}, {y:g}), outside of the image's {width} x {height}")
-        place = into_input(np.array([x, y]))
-        if (place >= 0).all() and (place <= (frame.shape[1], frame.shape[0])).all():
-            label[point] = [*place, 1]
-    return label
+
+
+def placed_points(points: Floats, picture: tuple[int, int], frame: Frame) -> Floats:
+    """Return points as labels: x, y and 1, in pixels of the model's input, or zeros if not known or cut away.
+
+    Args:
+        points: likewise in pixels of the picture, shape (points, 3).
+        picture: its height and width.
+        frame: what it is brought to.
+    """
+    places = placed_in(frame, picture).into_input(points[:, :2])
+    inside = ((places >= 0) & (places <= (frame.shape[1], frame.shape[0]))).all(axis=1)
+    known = (points[:, 2] > 0) & inside
+    return np.where(known[:, None], np.concatenate([places, np.ones((len(points), 1))], axis=1), 0.0)

@@ -46,6 +46,7 @@ def with_points() -> tuple[np.ndarray, np.ndarray]:
 
 def cases() -> dict[str, tuple[Reading, list[np.ndarray], np.ndarray]]:
     maps, points = with_points()
+    coordinates = (points[..., :2] / (WIDTH, HEIGHT)).reshape(COUNT, 4)
     grids, boxes = with_boxes()
     odd = np.arange(COUNT) % 3 == 0
     differences = np.random.default_rng(0).normal(0, np.where(odd, 3, 1)[:, None, None, None], (COUNT, 8, 8, 3))
@@ -53,7 +54,8 @@ def cases() -> dict[str, tuple[Reading, list[np.ndarray], np.ndarray]]:
     return {
         "mean_average_precision": (BOXES, grids, boxes),
         "pck": (POINTS, [maps], points),
-        "pck, coordinates": (PLACES, [(points[..., :2] / (WIDTH, HEIGHT)).reshape(COUNT, 4)], points),
+        "pck, coordinates": (PLACES, [coordinates], points),
+        "oks": (PLACES.model_copy(update={"sigmas": (0.1, 0.1)}), [coordinates], points),
         "auroc": (Anomaly(), [differences.astype(np.float32)], odd.astype(np.int64)),
         "clip_accuracy": (ClassScores(frames=3), [scores], np.repeat(np.arange(4), 3)),
     }

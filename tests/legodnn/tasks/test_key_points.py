@@ -1,4 +1,4 @@
-"""Points come back out of their heat maps, and PCK counts those that are near enough."""
+"""Points come back out of their heat maps, and PCK and OKS say how near they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from legodnn.tasks.key_points import coordinate_points, correct_key_points, heat_map_points, heat_maps_of
+from legodnn.tasks.key_points import (
+    coordinate_points,
+    correct_key_points,
+    heat_map_points,
+    heat_maps_of,
+    key_point_similarity,
+)
 
 HEIGHT, WIDTH = 64, 48
 
@@ -60,3 +66,33 @@ def test_pck_is_what_counting_one_by_one_gives(seed: int) -> None:
                 count += 1
                 hits += float(np.hypot(*(point[:2] - place))) <= 0.2 * side
     assert correct_key_points(found, truth) == pytest.approx(hits / count if count else 0.0, abs=1e-12)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_oks_is_what_coco_computes_with_the_area_of_the_box_around_the_points(seed: int) -> None:
+    coco_eval = pytest.importorskip("pycocotools.cocoeval")
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([rng.uniform(0, 50, (4, 17, 2)), rng.integers(0, 2, (4, 17, 1))], axis=-1)
+    truth[:, :2, 2] = 1  # so that there is a box
+    found = truth[..., :2] + rng.normal(0, 4, (4, 17, 2))
+    params = coco_eval.Params(iouType="keypoints")
+    similar = []
+    for points, places in zip(truth, found, strict=True):
+        known = points[points[:, 2] > 0, :2]
+        sides = known.max(axis=0) - known.min(axis=0)
+        evaluation = coco_eval.COCOeval.__new__(coco_eval.COCOeval)
+        evaluation.params = params
+        person = {"keypoints": points.ravel().tolist(), "bbox": [0, 0, 50, 50], "area": float(sides.prod())}
+        answer = {"keypoints": np.append(places, np.ones((17, 1)), axis=1).ravel().tolist(), "score": 1.0}
+        evaluation._gts, evaluation._dts = {(0, 0): [person]}, {(0, 0): [answer]}
+        similar.append(evaluation.computeOks(0, 0)[0, 0])
+    assert key_point_similarity(found, truth, params.kpt_oks_sigmas) == pytest.approx(np.mean(similar), abs=1e-6)
+
+
+def test_oks_leaves_out_pictures_without_a_box() -> None:
+    truth = np.array([[[0.0, 0, 1], [10, 10, 1]], [[5, 5, 1], [0, 0, 0]], [[5, 5, 1], [5, 9, 1]]])
+    assert key_point_similarity(truth[..., :2], truth, (0.1, 0.1)) == 1
+    assert key_point_similarity(truth[1:, :, :2], truth[1:], (0.1, 0.1)) == 0
+    moved = truth[:1, :, :2] + (1.0, 0.0)  # of an area of 100: exp(-1 / (2 x 100 x .04))
+    assert key_point_similarity(moved, truth[:1], (0.1, 0.1)) == pytest.approx(np.exp(-1 / 8))

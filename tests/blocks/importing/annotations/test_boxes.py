@@ -69,7 +69,7 @@ def test_cocos_classes_have_the_order_of_their_ids_and_crowds_are_left_out(
     assert [file.name for file in parts["train"].files] == ["a.jpg", "b.jpg"]
     assert parts["train"].labels is not None
     assert parts["train"].labels.tolist() == [[[-1.0] * 5] * 2, [[10, 5, 30.5, 15, 1], [0, 0, 60, 40, 0]]]
-    assert "1 boxes of crowds are left out" in caplog.text
+    assert "1 of its annotations are of crowds and left out" in caplog.text
 
 
 def test_boxes_move_with_their_pictures(tmp_path: Path) -> None:

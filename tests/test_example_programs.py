@@ -32,7 +32,11 @@ LABELS = {str(digit) for digit in range(10)}
 
 
 def run(name: str, *arguments: object) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    return python(str(EXAMPLES / name), *arguments)
+
+
+def python(*arguments: object) -> str:
+    command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -173,3 +177,30 @@ def test_systemd_takes_the_units_that_profile_at_night(tmp_path: Path) -> None:
 def test_every_example_is_in_a_test() -> None:
     text, programs = Path(__file__).read_text(), {path.stem for path in EXAMPLES.iterdir() if path.suffix}
     assert {name for name in programs if name not in text} == set()
+
+
+@pytest.mark.slow
+def test_three_dnns_look_at_one_street(tmp_path: Path) -> None:
+    """Of pictures with a car in each, to a plan within the budget of the workload, and what is found drawn in."""
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 120), ("val", 12), ("test", 12)):
+        for folder in (part, f"{part}annot"):
+            (tmp_path / "camvid" / folder).mkdir(parents=True)
+        for number in range(count):
+            name = f"{('0001TP', '0006R0')[number % 2]}_{number:03}.png"
+            mask = np.full((180, 240), 11, np.uint8)
+            top, left = rng.integers(0, 100), rng.integers(0, 160)
+            mask[top : top + 40, left : left + 60] = 8
+            image.fromarray(mask * 20).convert("RGB").save(tmp_path / "camvid" / part / name)
+            image.fromarray(mask).save(tmp_path / "camvid" / f"{part}annot" / name)
+    run("street.py", tmp_path / "camvid", tmp_path / "street", 1)
+    shutil.copy(EXAMPLES / "street.toml", tmp_path / "street")
+    for name in ("scene", "traffic", "light"):
+        python("-m", "legodnn", "profile", tmp_path / "street" / "stores" / name, "--quick", "--seconds", "1")
+    told = python(
+        *("-m", "legodnn", "run", tmp_path / "street" / "street.toml", "--input", tmp_path / "camvid" / "test"),
+        *("--draw", tmp_path / "found", "--json"),
+    )
+    assert set(json.loads(told)["models"]) == {"scene", "traffic", "light"}
+    assert len(list((tmp_path / "found").rglob("*.png"))) == 36

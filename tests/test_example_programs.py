@@ -37,7 +37,7 @@ def run(name: str, *arguments: object) -> str:
 
 def python(*arguments: object) -> str:
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -118,7 +118,7 @@ def test_the_notebook_runs() -> None:
     for package in ("nbmake", "ipywidgets", "ipykernel"):
         pytest.importorskip(package)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "moving_budget.ipynb"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, timeout=1200)
     assert done.returncode == 0, done.stdout
 
 

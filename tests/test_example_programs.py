@@ -118,7 +118,7 @@ def test_the_notebook_runs() -> None:
     for package in ("nbmake", "ipywidgets", "ipykernel"):
         pytest.importorskip(package)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "moving_budget.ipynb"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES, timeout=300)
     assert done.returncode == 0, done.stdout
 
 
@@ -180,6 +180,7 @@ def test_every_example_is_in_a_test() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_three_dnns_look_at_one_street(tmp_path: Path) -> None:
     """Of pictures with a car in each, to a plan within the budget of the workload, and what is found drawn in."""
     image = pytest.importorskip("PIL.Image")

@@ -3,10 +3,10 @@
 #
 #   android_demo/build.sh [--demo FOLDER] [--assets-only | --no-tests]
 #
-# FOLDER holds stores, profiles and digits as `legodnn demo` writes them; without it, demo/ if it is there, else a quick
-# demo is made once. The APK, signed with a debug key, is android_demo/build/legodnn-demo.apk. The sources are those of
-# the Gradle project; packages.lock pins everything downloaded. Downloads and the debug key are kept in
-# LEGODNN_ANDROID_CACHE.
+# FOLDER holds stores, profiles and digits as `legodnn demo` writes them; without it, demo/ if it is there, else the APK
+# has the small networks of small-assets/, and no Python is needed. The APK, signed with a debug key, is
+# android_demo/build/legodnn-demo.apk. The sources are those of the Gradle project; packages.lock pins everything
+# downloaded. Downloads and the debug key are kept in LEGODNN_ANDROID_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -135,20 +135,16 @@ packages() {
 # -- assets -----------------------------------------------------------------------------------------------------------
 
 assets() {
-    [ -x "$python" ] || die "no Python at $python; run \`make android\`, which makes .venv"
-    if [ -z "$demo" ]; then
-        demo=$repository/demo
-        if [ ! -d "$demo/stores" ] || [ ! -f "$demo/digits.npz" ]; then
-            demo=$build/demo
-            if [ ! -f "$demo/digits.npz" ]; then
-                step "quick stores (for good ones run \`make demo\` first)"
-                (cd "$repository" && "$python" -m legodnn demo --quick --out "$demo" > "$build/demo.log" 2>&1) ||
-                    { tail -n 20 "$build/demo.log" >&2; die "the quick demo failed"; }
-            fi
-        fi
+    [ -n "$demo" ] || [ ! -f "$repository/demo/digits.npz" ] || demo=$repository/demo
+    if [ -n "$demo" ]; then
+        step "assets of $demo"
+        [ -x "$python" ] || die "no Python at $python, which packs $demo; run \`make android\`, which makes .venv"
+        (cd "$repository" && "$python" -m android_demo.tools.pack_assets "$demo" "$build/assets")
+    else
+        step "assets of small-assets/ (for larger networks run \`make demo\` first)"
+        rm -rf "$build/assets"
+        cp -r small-assets "$build/assets"
     fi
-    step "assets of $demo"
-    (cd "$repository" && PYTHONPATH=$repository "$python" android_demo/tools/pack_assets.py "$demo" "$build/assets")
 }
 
 # -- compiling --------------------------------------------------------------------------------------------------------
@@ -323,7 +319,7 @@ test_litert2() {
     junit=$(packages test)
     classes=$build/litert2:$build/litert2-stand-in:$build/desktop/library:$build/desktop/classes.jar:$jspecify:$junit
     java_compile "$build/litert2-test" "$classes" 8 $module/desktopTest/java
-    java -ea -Dlegodnn.stores="$build/assets/stores" -Djava.library.path="$build/desktop/native/lib" \
+    java -ea -Dlegodnn.assets="$build/assets" -Djava.library.path="$build/desktop/native/lib" \
         -cp "$build/litert2-test:$classes" org.junit.runner.JUnitCore $(tests_in "$build/litert2-test") 2> /dev/null
 }
 

@@ -3,10 +3,10 @@
 #
 #   android_demo/build.sh [--demo FOLDER] [--assets-only | --no-tests]
 #
-# FOLDER holds stores, profiles and digits as `legodnn demo` writes them; without it, demo/ if it is there, else a quick
-# demo is made once. The APK, signed with a debug key, is android_demo/build/legodnn-demo.apk. The sources are those of
-# the Gradle project; packages.lock pins everything downloaded. Downloads and the debug key are kept in
-# LEGODNN_ANDROID_CACHE.
+# FOLDER holds stores, profiles and digits as `legodnn demo` writes them; without it, demo/ if it is there, else the APK
+# has the small networks of small-assets/, and no Python is needed. The APK, signed with a debug key, is
+# android_demo/build/legodnn-demo.apk. The sources are those of the Gradle project; packages.lock pins everything
+# downloaded. Downloads and the debug key are kept in LEGODNN_ANDROID_CACHE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -49,6 +49,8 @@ main() {
     if [ -z "$no_tests" ]; then
         test_library
         test_kotlin
+        [ "$(uname -sm)" != "Linux x86_64" ] || desktop
+        test_litert2
         test_app
     fi
 }
@@ -80,7 +82,7 @@ versions() {
     min_sdk=$(catalogue minSdk) target_sdk=$(catalogue targetSdk)
     local module reference locked
     while read -r module reference; do
-        case $reference in litert | camerax | activity) continue ;; esac # in Google's repository only
+        case $reference in litert | litert2 | camerax | activity) continue ;; esac # in Google's repository only
         locked=$(awk -v m="$module:" '$2 != "desktop" && index($3, m) == 1 { split($3, part, ":"); print part[3] }' \
             packages.lock)
         [ "$locked" = "$(catalogue "$reference")" ] ||
@@ -88,6 +90,8 @@ versions() {
     done < <(sed -nE 's/.*module = "([^"]+)", version.ref = "([^"]+)".*/\1 \2/p' gradle/libs.versions.toml)
     [ "$(packages kotlinc kotlin-compiler-embeddable: | grep -oE '[0-9.]+[0-9]\.jar$')" = "$(catalogue kotlin).jar" ] ||
         die "packages.lock has another compiler of Kotlin than gradle/libs.versions.toml"
+    grep -q "LITERT = \"$(catalogue litert2)\";" lego-runtime-litert2/src/main/java/org/legodnn/litert2/*.java ||
+        die "CompiledModelExecutor.LITERT is another version than litert2 in gradle/libs.versions.toml"
     grep -q "android-api-level-$min_sdk:" packages.lock || die "packages.lock has no API signature of minSdk $min_sdk"
 }
 
@@ -131,20 +135,16 @@ packages() {
 # -- assets -----------------------------------------------------------------------------------------------------------
 
 assets() {
-    [ -x "$python" ] || die "no Python at $python; run \`make android\`, which makes .venv"
-    if [ -z "$demo" ]; then
-        demo=$repository/demo
-        if [ ! -d "$demo/stores" ] || [ ! -f "$demo/digits.npz" ]; then
-            demo=$build/demo
-            if [ ! -f "$demo/digits.npz" ]; then
-                step "quick stores (for good ones run \`make demo\` first)"
-                (cd "$repository" && "$python" -m legodnn demo --quick --out "$demo" > "$build/demo.log" 2>&1) ||
-                    { tail -n 20 "$build/demo.log" >&2; die "the quick demo failed"; }
-            fi
-        fi
+    [ -n "$demo" ] || [ ! -f "$repository/demo/digits.npz" ] || demo=$repository/demo
+    if [ -n "$demo" ]; then
+        step "assets of $demo"
+        [ -x "$python" ] || die "no Python at $python, which packs $demo; run \`make android\`, which makes .venv"
+        (cd "$repository" && "$python" -m android_demo.tools.pack_assets "$demo" "$build/assets")
+    else
+        step "assets of small-assets/ (for larger networks run \`make demo\` first)"
+        rm -rf "$build/assets"
+        cp -r small-assets "$build/assets"
     fi
-    step "assets of $demo"
-    (cd "$repository" && PYTHONPATH=$repository "$python" android_demo/tools/pack_assets.py "$demo" "$build/assets")
 }
 
 # -- compiling --------------------------------------------------------------------------------------------------------
@@ -298,6 +298,31 @@ test_kotlin() {
         $(tests_in "$build/kotlin-test")
 }
 
+# The executor of LiteRT 2, whose Java classes Google's repository alone has: against a stand-in for them, which calls the
+# library of LiteRT 2 that Python's package brings. Its outputs are compared with those of TensorFlow Lite.
+test_litert2() {
+    step "tests of the executor of LiteRT 2"
+    local module=lego-runtime-litert2/src classes=$build/library:$jspecify litert java_home junit
+    java_compile "$build/litert2-stand-in" "$classes" 8 $module/standIn/java
+    classes=$build/litert2-stand-in:$classes
+    java_compile "$build/litert2" "$classes" 8 $module/main/java
+    check_classes "$build/litert2" "$build/library" "$build/litert2-stand-in" "$jspecify"
+    check_nullness "$classes" $module/main/java
+    litert=$("$python" -c 'import ai_edge_litert; print(ai_edge_litert.__path__[0])' 2> /dev/null) || litert=
+    if [ ! -d "$build/desktop" ] || [ ! -f "$litert/libLiteRt.so" ] || ! command -v cc > /dev/null; then
+        echo "not run: needs Linux on x86-64, a C compiler, and ai-edge-litert in $python"
+        return
+    fi
+    java_home=$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")
+    cc -Wall -Wextra -Wno-unused-parameter -shared -fPIC -I"$java_home"/include{,/linux} $module/standIn/c/litert.c \
+        "$litert/libLiteRt.so" -Wl,-rpath,"$litert" -o "$build/desktop/native/lib/liblitert_stand_in.so"
+    junit=$(packages test)
+    classes=$build/litert2:$build/litert2-stand-in:$build/desktop/library:$build/desktop/classes.jar:$jspecify:$junit
+    java_compile "$build/litert2-test" "$classes" 8 $module/desktopTest/java
+    java -ea -Dlegodnn.assets="$build/assets" -Djava.library.path="$build/desktop/native/lib" \
+        -cp "$build/litert2-test:$classes" org.junit.runner.JUnitCore $(tests_in "$build/litert2-test") 2> /dev/null
+}
+
 # Robolectric calls a part of androidx.test:monitor, which is in Google's repository only; robolectric-monitor has it.
 test_app() {
     step "tests of the app on Robolectric"
@@ -311,9 +336,8 @@ android_resource_apk=$build/resources.apk
 android_custom_package=org.legodnn.demo
 END
     run_robolectric "$build/library:$tflite" $(tests_in "$build/app-test" | grep -v MeasuredTest)
-    if [ "$(uname -sm)" = "Linux x86_64" ]; then
+    if [ -d "$build/desktop" ]; then
         step "the app with a native library"
-        desktop
         run_robolectric "$build/desktop/library:$build/desktop/classes.jar:$jspecify" \
             -Djava.library.path="$build/desktop/native/lib" org.legodnn.demo.MeasuredTest
     fi

@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "legodnn"
-include(":lego-runtime", ":lego-runtime-ktx", ":app", ":camera-sample")
+include(":lego-runtime", ":lego-runtime-ktx", ":lego-runtime-litert2", ":app", ":camera-sample")

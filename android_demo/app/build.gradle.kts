@@ -20,7 +20,8 @@ android {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
     }
-    sourceSets["main"].assets.srcDir(rootProject.file("build/assets"))
+    // What build.sh packed of a demo, or else the small networks that are among the sources.
+    sourceSets["main"].assets.srcDir(rootProject.file("build/assets").takeIf { it.exists() } ?: rootProject.file("small-assets"))
     testOptions {
         unitTests.isIncludeAndroidResources = true
         unitTests.all { it.systemProperty("legodnn.screenshots", rootProject.file("build/screenshots").path) }
@@ -33,12 +34,3 @@ dependencies {
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }
-
-// The stores are no sources: they are packed from a demo folder.
-val packed = rootProject.file("build/assets/stores")
-val packAssets by tasks.registering(Exec::class) {
-    workingDir = rootDir.parentFile
-    commandLine("android_demo/build.sh", "--assets-only")
-    onlyIf { !packed.exists() }
-}
-tasks.named("preBuild") { dependsOn(packAssets) }

@@ -18,7 +18,7 @@ android {
         sourceCompatibility = JavaVersion.VERSION_1_8
         targetCompatibility = JavaVersion.VERSION_1_8
     }
-    sourceSets["main"].assets.srcDir(rootProject.file("build/assets"))
+    sourceSets["main"].assets.srcDir(rootProject.file("build/assets").takeIf { it.exists() } ?: rootProject.file("small-assets"))
 }
 
 kotlin {
@@ -35,5 +35,3 @@ dependencies {
     implementation(libs.camera.lifecycle)
     implementation(libs.camera.view)
 }
-
-tasks.named("preBuild") { dependsOn(":app:packAssets") }

@@ -1,8 +1,8 @@
 """Pack a demo folder's stores, profiles and test digits as the app's assets.
 
-`python pack_assets.py DEMO OUT` writes OUT/stores/NAME/ (the stores as they are, after every hash was checked),
-OUT/profiles/NAME.profile.json, and OUT/digits.bin: big-endian int32 count, int32 values of one digit, then count
-bytes of labels, then count x values little-endian float32. OUT is replaced as a whole.
+`python -m android_demo.tools.pack_assets DEMO OUT` writes OUT/stores/NAME/ (the stores as they are, after every hash
+was checked), OUT/profiles/NAME.profile.json, and OUT/digits.bin: big-endian int32 count, int32 values of one digit,
+then count bytes of labels, then count x values little-endian float32. OUT is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from legodnn.errors import LegoError, StoreError
 from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 
-MODELS = ("vgg16", "resnet18")
-
 
 def pack(demo: Path, out: Path) -> list[str]:
     """Pack and return a line for each thing packed. LegoError if a store or profile is missing or damaged."""
@@ -27,8 +25,8 @@ def pack(demo: Path, out: Path) -> list[str]:
     fresh = out.with_name(out.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     (fresh / "profiles").mkdir(parents=True)
-    for name in MODELS:
-        store = Store(demo / "stores" / name)
+    for folder in sorted((demo / "stores").glob("*/manifest.json")):
+        store, name = Store(folder.parent), folder.parent.name
         profile = Profile.load(default_path(store.path))
         profile.check_store(store)
         files = ["manifest.json", *(option.file for s in store.manifest.segments for option in s.options)]
@@ -42,6 +40,8 @@ def pack(demo: Path, out: Path) -> list[str]:
             f"{name}: {len(store.manifest.blocks)} blocks, {len(files) - 1} options, {size / 1e6:.1f} MB, "
             f"profile of {profile.device.cpu}"
         )
+    if not lines:
+        raise StoreError(f"{demo / 'stores'} has no stores; `legodnn demo` writes them")
     digits = demo / "digits.npz"
     if not digits.is_file():
         raise StoreError(f"{digits} is missing; `legodnn demo` writes it")

@@ -44,18 +44,31 @@ public final class Profile {
     private final Map<String, Object> more;
 
     Profile(String storeId, String model, Fingerprint device, String created, List<OptionProfile> options,
-            List<Tail> tails, @Nullable JsonObject conditions) {
+            List<Tail> tails, SortedMap<Integer, Validator.Found> validated, @Nullable JsonObject conditions) {
         this.storeId = storeId;
         this.model = model;
         this.device = device;
         this.created = created;
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
         this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
-        this.chainOverheadMs = Collections.unmodifiableSortedMap(new TreeMap<Integer, Double>());
         this.contention = Collections.emptyMap();
         this.skipped = Collections.emptySet();
-        this.more = conditions == null ? Collections.<String, Object>emptyMap()
-                : Collections.<String, Object>singletonMap("conditions", conditions);
+        this.more = new LinkedHashMap<>();
+        SortedMap<Integer, Double> overheads = new TreeMap<>();
+        List<JsonObject> chain = new ArrayList<>();
+        List<JsonObject> validation = new ArrayList<>();
+        for (Map.Entry<Integer, Validator.Found> one : validated.entrySet()) {
+            double overhead = one.getValue().overheadMs;
+            overheads.put(one.getKey(), overhead);
+            chain.add(new JsonObject().put("threads", one.getKey()).put("overhead_ms", overhead));
+            validation.add(one.getValue().validation);
+        }
+        this.chainOverheadMs = Collections.unmodifiableSortedMap(overheads);
+        more.put("chain", chain);
+        more.put("validation", validation);
+        if (conditions != null) {
+            more.put("conditions", conditions);
+        }
     }
 
     private Profile(Fields document) {

@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.Text;
@@ -24,6 +26,9 @@ import org.legodnn.internal.Text;
  * order favours anyone. All options are loaded together meanwhile; with several threads, where every loaded option has
  * a pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same
  * drift.
+ *
+ * <p><b>Whole compositions</b> are timed at last, for what they take beyond their options, and how far predictions are
+ * off ({@code Validator}).
  *
  * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
  * what the composition takes.
@@ -125,8 +130,12 @@ public final class Profiler {
         for (ProfilingState.Timed one : timed.values()) {
             tails.addAll(one.tails);
         }
+        SortedMap<Integer, Validator.Found> found = new TreeMap<>();
+        for (Map.Entry<Integer, ProfilingState.Timed> one : timed.entrySet()) {
+            found.put(one.getKey(), one.getValue().found);
+        }
         Profile profile = new Profile(
-                store.id(), store.name(), device, Text.now("ss"), entries, tails, conditions.toJson());
+                store.id(), store.name(), device, Text.now("ss"), entries, tails, found, conditions.toJson());
         state.end();
         return profile;
     }
@@ -138,12 +147,20 @@ public final class Profiler {
             latencies.put(entry.getKey(), summary(threads, entry.getValue()));
         }
         double[] ratios = ratios(timings.runs, latencies);
+        Map<String, float[]> image = image();
+        Validator.Found found = new Validator(store, random).validate(executor, threads, latencies,
+                (chain, composition) -> {
+                    long start = System.nanoTime();
+                    put(chain, image);
+                    composition.run();
+                    return (System.nanoTime() - start) / 1e6;
+                }, () -> step("validating"));
         return new ProfilingState.Timed(
-                latencies, Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")));
+                latencies, Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")), found);
     }
 
     private int steps(int threads) {
-        return groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS);
+        return groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS) + Validator.PLANS;
     }
 
     private void step(String what) {

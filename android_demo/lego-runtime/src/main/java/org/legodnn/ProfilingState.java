@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/1";
+    private static final String VERSION = "legodnn.profiling/2";
 
     /** Null to keep nothing. */
     private final @Nullable File file;
@@ -30,10 +30,12 @@ final class ProfilingState {
     static final class Timed {
         final Map<Choice, Latency> latencies;
         final List<Tail> tails;
+        final Validator.Found found;
 
-        Timed(Map<Choice, Latency> latencies, List<Tail> tails) {
+        Timed(Map<Choice, Latency> latencies, List<Tail> tails, Validator.Found found) {
             this.latencies = latencies;
             this.tails = tails;
+            this.found = found;
         }
     }
 
@@ -72,7 +74,8 @@ final class ProfilingState {
             for (Fields option : entry.objects("options", 1, Bounds.CONTAINERS)) {
                 latencies.put(choice(option, threads), Latency.read(option.object("latency")));
             }
-            timed.put(threads, new Timed(latencies, Tail.readAll(entry)));
+            timed.put(threads, new Timed(latencies, Tail.readAll(entry), new Validator.Found(
+                    entry.number("overhead_ms", 0, Bounds.MS), (JsonObject) entry.any("validation"))));
         }
         weights = weighed;
     }
@@ -122,7 +125,9 @@ final class ProfilingState {
             for (Tail tail : stage.getValue().tails) {
                 tails.add(tail.toJson());
             }
-            stages.add(new JsonObject().put("threads", stage.getKey()).put("options", options).put("tail", tails));
+            stages.add(new JsonObject().put("threads", stage.getKey()).put("options", options).put("tail", tails)
+                    .put("overhead_ms", stage.getValue().found.overheadMs)
+                    .put("validation", stage.getValue().found.validation));
         }
         try {
             Documents.writeAtomic(file, Json.write(new JsonObject().put("schema", VERSION).put("key", key)

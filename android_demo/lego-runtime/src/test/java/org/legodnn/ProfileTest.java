@@ -10,8 +10,11 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import org.junit.Before;
@@ -169,6 +172,45 @@ public class ProfileTest {
     }
 
     @Test
+    public void wholeCompositionsAreTimedToo() {
+        Profile found = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(5)
+                .withWeighings(1).withMemory(() -> 1000), null);
+        ModelTable table = ModelTable.fromStore(store, found);
+        List<JsonObject> validation = Vectors.list((JsonObject) Json.parse(found.toJson()), "validation");
+        assertEquals(2, validation.size());
+        for (JsonObject one : validation) {
+            int threads = Integer.parseInt(one.get("threads").toString());
+            double overhead = found.chainOverheadMs().get(threads);
+            assertTrue("overhead " + overhead, overhead >= 0);
+            assertEquals("plans count it", overhead, table.overheadMs(threads), 0);
+            assertEquals("10", one.get("plans").toString());
+            double median = Double.parseDouble(one.get("median_error").toString());
+            assertTrue(median >= 0 && median <= Double.parseDouble(one.get("p95_error").toString()));
+        }
+    }
+
+    @Test
+    public void halfOfTheCompositionsTellTheOverheadAndTheOthersJudgeIt() {
+        Map<Choice, Latency> latencies = new HashMap<>();
+        for (Segment segment : store.manifest().segments) {
+            for (Option option : segment.options) {
+                latencies.put(new Choice(segment.name, option.name, 1), new Latency(1, 5, 2, 2, 2, null));
+            }
+        }
+        AtomicInteger runs = new AtomicInteger();
+        int each = 7; // of a composition: the first, which does not count, and six
+        Validator.Found found = new Validator(store, new Random(0)).validate(executor, 1, latencies,
+                (chain, composition) -> runs.getAndIncrement() % each == 0 ? 100 : runs.get() <= each * 3 ? 7 : 8,
+                () -> { });
+        assertEquals("6 ms of options, 8 as a whole", 2, found.overheadMs, 1e-9);
+        assertEquals("one of ten took 7 ms", "0.0", found.validation.get("median_error").toString());
+        double p95 = Double.parseDouble(found.validation.get("p95_error").toString());
+        assertTrue("a part of 1/7: " + p95, p95 > 0.05 && p95 < 0.15);
+        assertEquals(Validator.PLANS * each, runs.get());
+        assertEquals(0, executor.open.get());
+    }
+
+    @Test
     public void optionsWithPoolsOfThreadsAreTimedInGroups() {
         for (int threads : new int[] {1, 8, 30}) {
             AffineExecutor measured = new AffineExecutor();
@@ -206,7 +248,8 @@ public class ProfileTest {
             left.set(total - done);
             return true;
         });
-        assertEquals(Collections.singleton("timing with 2 threads"), new HashSet<>(stages));
+        assertEquals(new HashSet<>(Arrays.asList("timing with 2 threads", "validating")), new HashSet<>(stages));
+        assertEquals(new HashSet<>(Arrays.asList(1, 2)), found.chainOverheadMs().keySet());
         assertEquals(0, left.get());
         found.checkStore(store);
         assertEquals(4, found.tails.size());
@@ -217,7 +260,7 @@ public class ProfileTest {
         for (ProfilerOptions other : new ProfilerOptions[] {options.withRounds(8), options}) {
             stages.clear();
             if (other == options) {
-                Vectors.write(state, "{\"schema\": \"legodnn.profiling/1\"".getBytes("UTF-8"));
+                Vectors.write(state, "{\"schema\": \"legodnn.profiling/2\"".getBytes("UTF-8"));
             }
             Profiler.profile(store, executor, other, (what, done, total) -> stages.add(what));
             assertTrue("of other options, or damaged: measured anew", stages.contains("weighing"));

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.TreeMap;
 
 import org.legodnn.internal.json.Json;
 import org.legodnn.internal.json.JsonObject;
@@ -87,7 +88,7 @@ final class TestStores {
             }
         }
         return new Profile(store.id(), store.name(), Device.fingerprint(executor), "now", entries,
-                Collections.<Tail>emptyList(), null);
+                Collections.<Tail>emptyList(), new TreeMap<Integer, Validator.Found>(), null);
     }
 
     /** What a chain gives: option numbers of its two blocks. */

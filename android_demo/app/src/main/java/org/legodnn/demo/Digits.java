@@ -64,7 +64,7 @@ final class Digits {
         return best;
     }
 
-    /** What each model of a runtime takes a picture for, such as "resnet18: 7, vgg16: 7". */
+    /** What each model of a runtime takes a picture for, such as "plain: 7, residual: 7". */
     static String recognised(LegoRuntime runtime, List<Store> stores, Bitmap digit) {
         StringBuilder words = new StringBuilder();
         for (Store store : stores) {

@@ -12,7 +12,9 @@ import android.app.ActivityManager;
 import android.content.Context;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
+import android.view.View;
 import android.widget.CheckBox;
+import android.widget.ScrollView;
 import android.widget.TextView;
 import java.util.Arrays;
 import java.util.Collections;
@@ -180,6 +182,21 @@ public class MainActivityTest {
         assertTrue(shown.text(R.id.memory_label), shown.text(R.id.memory_label).contains("at most"));
         assertEquals("drawn at once, as nothing is opened again", planned, shown.drawn());
         shown.save("landscape.png");
+    }
+
+    @Test
+    public void theSlidersStayInSightHoweverFarTheRestIsScrolled() throws Exception {
+        start();
+        ScrollView scroll = shown.activity().findViewById(R.id.scroll);
+        View sliders = shown.activity().findViewById(R.id.sliders);
+        shown.save("start.png");
+        scroll.scrollTo(0, 10_000);
+        assertTrue("there is more than the screen has room for", scroll.getScrollY() > 0);
+        assertNull(scroll.findViewById(R.id.memory));
+        assertNotNull(sliders.findViewById(R.id.memory));
+        assertEquals(scroll.getBottom(), sliders.getTop());
+        assertEquals(((View) sliders.getParent()).getHeight(), sliders.getBottom());
+        assertTrue("most of the screen is left for the rest", scroll.getHeight() > 2 * sliders.getHeight());
     }
 
     @Test

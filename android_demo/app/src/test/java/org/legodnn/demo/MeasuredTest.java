@@ -10,6 +10,7 @@ import static org.robolectric.Shadows.shadowOf;
 import android.app.AlertDialog;
 import android.content.Intent;
 import java.io.File;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -18,10 +19,12 @@ import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
+import org.legodnn.BlockRows;
 import org.legodnn.Budget;
-import org.legodnn.InfeasibleException;
 import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
+import org.legodnn.ModelTable;
+import org.legodnn.OptionRow;
 import org.legodnn.Profile;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
@@ -86,15 +89,19 @@ public class MeasuredTest {
         assertNull("nobody asked to share", ShadowAlertDialog.getLatestAlertDialog());
         shown.activity().findViewById(R.id.share).performClick();
         AlertDialog dialog = ShadowAlertDialog.getLatestAlertDialog();
-        List<CharSequence> items = Arrays.asList(shadowOf(dialog).getItems());
-        assertEquals(Arrays.<CharSequence>asList("resnet18.profile.json", "vgg16.profile.json"), items);
+        Packed packed = new Packed(RuntimeEnvironment.getApplication());
+        List<String> files = new ArrayList<>();
+        for (String name : packed.models()) {
+            files.add(name + ".profile.json");
+        }
+        assertEquals(files, Arrays.asList(shadowOf(dialog).getItems()));
         shadowOf(dialog).clickOnItem(1);
         Intent chooser = shadowOf(shown.activity()).getNextStartedActivity();
         Intent sent = chooser.getParcelableExtra(Intent.EXTRA_INTENT, Intent.class);
         assertEquals(Intent.ACTION_SEND, sent.getAction());
-        assertEquals("vgg16.profile.json", sent.getStringExtra(Intent.EXTRA_SUBJECT));
+        assertEquals(files.get(1), sent.getStringExtra(Intent.EXTRA_SUBJECT));
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
-        profile.checkStore(new Packed(RuntimeEnvironment.getApplication()).store("vgg16"));
+        profile.checkStore(packed.store(packed.models().get(1)));
         assertTrue(profile.device().toString(), profile.device().executor().startsWith("tensorflow-lite"));
         assertTrue(shown.text(R.id.note), shown.text(R.id.note).contains("this device's own"));
         assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
@@ -152,14 +159,16 @@ public class MeasuredTest {
     /** Switch so often; how often a plan took something other than the one before. */
     private static int switched(LegoRuntime runtime, long most, int times) {
         Random random = new Random(times);
+        long least = 0;
+        for (ModelTable table : runtime.scheduler().tables()) {
+            for (BlockRows segment : table.segments()) {
+                least += segment.options().stream().mapToLong(OptionRow::memoryBytes).min().getAsLong();
+            }
+        }
         int switched = 0;
         for (int i = 0; i < times; i++) {
-            try {
-                Budget budget = Budget.none().withMemoryBytes((long) (most * (0.4 + 0.6 * random.nextDouble())));
-                switched += runtime.setBudget(budget).loaded().isEmpty() ? 0 : 1;
-            } catch (InfeasibleException e) {
-                continue; // less than the smallest plan takes
-            }
+            Budget budget = Budget.none().withMemoryBytes(least + (long) ((most - least) * random.nextDouble()));
+            switched += runtime.setBudget(budget).loaded().isEmpty() ? 0 : 1;
         }
         return switched;
     }

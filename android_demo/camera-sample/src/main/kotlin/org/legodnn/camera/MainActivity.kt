@@ -26,8 +26,6 @@ import org.legodnn.YuvFrame
 import org.legodnn.governing.AndroidMonitor
 import org.legodnn.governing.Governor
 
-private const val MODEL = "resnet18"
-
 /** What a model takes the camera's picture for, within what the device can spare. */
 class MainActivity : ComponentActivity() {
     /** Opens the store, infers and closes, one after the other. */
@@ -65,8 +63,9 @@ class MainActivity : ComponentActivity() {
 
     private fun open() {
         try {
-            val found = Assets.open(assets, "stores/$MODEL", File(noBackupFilesDir, "stores/$MODEL"))
-            val profile = assets.open("profiles/$MODEL.profile.json").use { Profile.parse(it.reader().readText()) }
+            val name = checkNotNull(assets.list("stores")).first() // any: all those that are packed read digits
+            val found = Assets.open(assets, "stores/$name", File(noBackupFilesDir, "stores/$name"))
+            val profile = assets.open("profiles/$name.profile.json").use { Profile.parse(it.reader().readText()) }
             val opened = LegoRuntime.builder().addModel(LegoModel.of(found, profile).onAnyDevice()).build()
             store = found
             runtime = opened
@@ -91,11 +90,12 @@ class MainActivity : ComponentActivity() {
 
     private fun infer(image: ImageProxy) {
         val frame = image.use { frameOf(it) }
-        val manifest = store?.manifest() ?: return
+        val opened = store ?: return
         val running = runtime ?: return
         try {
+            val manifest = opened.manifest()
             manifest.inputs()[0].fromYuv(frame, input)
-            val scores = running.infer(MODEL, input)
+            val scores = running.infer(opened.name(), input)
             val best = scores.indices.maxByOrNull { scores[it] } ?: return
             show(manifest.labels().getOrElse(best) { "class $best" })
         } catch (e: LegoException) { // suspended under the current budget, say

@@ -1,0 +1,5 @@
+/** TensorFlow Lite's files as such; no part of the interface. */
+@NullMarked
+package org.legodnn.internal.tflite;
+
+import org.jspecify.annotations.NullMarked;

@@ -58,7 +58,7 @@ def recipes(quick: bool) -> list[Recipe]:
 
     effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
     if quick:
-        effort.update(train_epochs=2, distill_epochs=1, joint_epochs=1, sparsities=(0.5, 0.9), samples=12)
+        effort.update(train_epochs=3, distill_epochs=1, joint_epochs=2, sparsities=(0.5,), samples=6, strategy="l1")
     return [
         Recipe(model="vgg16", name="vgg16", width=0.25, **effort),
         Recipe(model="resnet18", name="resnet18", width=0.125, **effort),

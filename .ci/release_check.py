@@ -20,6 +20,7 @@ import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,11 +28,14 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.pythons import SUPPORTED, interpreters  # noqa: E402
+
 WORK = ROOT / "build" / "release"
 DIST = ROOT / "dist"
 TOOLS = WORK / "tools" / "bin"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # Two points of Pyroma's ten are for an e-mail address and a home page, which this project does not have yet.
 LEAST_RATING = 8
 
@@ -146,7 +150,7 @@ def bill_of_materials() -> str:
 def wheels() -> str:
     """What a device needs, to serve too, has wheels for x86-64 and 64-bit ARM, and for the Python after the last."""
     for machine in ("x86_64", "aarch64"):
-        for python in (*PYTHONS, "3.14"):
+        for python in (*SUPPORTED, "3.14"):
             target = ("--python-platform", f"{machine}-manylinux_2_31", "--python-version", python)
             needed = ("--extra", "serve", ROOT / "pyproject.toml")
             run(TOOLS / "uv", "pip", "compile", "-q", "--only-binary", ":all:", *target, *needed)
@@ -155,15 +159,14 @@ def wheels() -> str:
 
 def lowest() -> str:
     """The lowest versions that pyproject.toml allows are enough on a device, on every Python that is here."""
-    tested = []
-    for python in PYTHONS:
-        if _works(f"python{python}"):
-            _environment(f"lowest-{python}", f"python{python}", "--resolution", "lowest-direct")
-            low = WORK / f"lowest-{python}" / "bin" / "python"
-            run(TOOLS / "uv", "pip", "install", "-q", "--python", low, "pytest", "pytest-timeout", "hypothesis")
-            run(low, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LOWEST_TESTS)
-            tested.append(python)
-    return f"tests on Python {', '.join(tested)}"
+    here = interpreters()
+    for version, python in here.items():
+        _environment(f"lowest-{version}", python, "--resolution", "lowest-direct")
+        low = WORK / f"lowest-{version}" / "bin" / "python"
+        run(TOOLS / "uv", "pip", "install", "-q", "--python", low, "pytest", "pytest-timeout", "hypothesis")
+        run(low, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LOWEST_TESTS)
+    missing = [version for version in SUPPORTED if version not in here]
+    return f"tests on Python {', '.join(here)}" + (f"; not here: {', '.join(missing)}" if missing else "")
 
 
 # Of what `.ci/device` runs, what meets the packages that may be old: documents, arrays, models that are opened and run.
@@ -174,15 +177,25 @@ LOWEST_TESTS = (
 
 
 def site() -> str:
-    """The pages build, and no link of theirs is broken."""
+    """The pages build, and their links lead to pages, headings and files of the site; MkDocs lets some others pass."""
     run("make", "docs")
-    return f"{len(list((ROOT / 'build' / 'site').rglob('*.html')))} pages"
-
-
-def _works(python: str) -> bool:
-    """Return whether an interpreter is here; a shim of pyenv's is there for every version, and may lead nowhere."""
-    found = shutil.which(python)
-    return found is not None and subprocess.run([found, "-c", ""], capture_output=True).returncode == 0
+    folder = ROOT / "build" / "site"
+    pages = {page: page.read_text() for page in folder.rglob("*.html") if page.name != "404.html"}
+    broken, count = [], 0
+    for page, text in pages.items():
+        for link in set(re.findall(r'(?:href|src)="?([^" >]+)', text)):
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            count += 1
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            target = target / "index.html" if target.is_dir() else target
+            anchor = re.escape(unquote(parts.fragment))
+            if not target.exists() or (anchor and not re.search(f'id="?{anchor}[" >]', pages.get(target, ""))):
+                broken.append(f"{page.relative_to(folder)} links to {link}")
+    if broken:
+        raise Failed("\n".join(sorted(broken)))
+    return f"{len(pages)} pages, {count} links among them"
 
 
 def _environment(name: str, python: str, *how: str) -> None:

@@ -66,23 +66,23 @@ def rehearse(
     x = data.train.take(np.arange(max(batch, _LEAST_IMAGES)) % len(data.train)).x
     inputs = by_name(x[:], pieces[0].inputs[0])
     tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
-    blocks = [p for p in pieces if p.kind == "block"]
     left_out: dict[str, str] = {}
     originals: list[bytes] = []
-    count = len(pieces) + len(blocks) * len(recipe.precisions)
+    count = len(pieces) + sum(p.kind == "block" for p in pieces) * len(recipe.precisions)
     with progress("checking", count) as task, workers.team(CONVERSIONS) as team:
-        for piece in pieces:
-            features = [tensors[name] for name in piece.inputs]
-            content = check_convertible(piece)
-            check_converted(content, piece.model, [v[:CHECKED_IMAGES] for v in features], f"{piece.name}, the original")
-            originals.append(convert(piece.model, batch))
-            task.step(piece.name)
         block_of: dict[str, str] = {}
 
         def conversions() -> Iterator[Job]:
-            """Convert a descendant of every block here, except to int8, for which there is a job."""
-            for piece in blocks:
+            """Convert segments and a descendant of every block here, except to int8, for which there is a job."""
+            for piece in pieces:
                 features = [tensors[name] for name in piece.inputs]
+                content = check_convertible(piece)
+                some = [v[:CHECKED_IMAGES] for v in features]
+                check_converted(content, piece.model, some, f"{piece.name}, the original")
+                originals.append(convert(piece.model, batch))
+                task.step(piece.name)
+                if piece.kind == "fixed":
+                    continue
                 check_copy(piece.model)
                 pruned = descendant(piece.model, recipe.sparsities[-1])
                 for precision in recipe.precisions:

@@ -42,7 +42,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         if ":" in target or not path.exists():
             return link[0]  # to elsewhere; or broken, which MkDocs tells
         uri = PAGES_OF_ROOT.get(path.name) if path.parent == ROOT else None
-        if path.is_relative_to(DOCS):
+        if path.is_relative_to(DOCS) and path.suffix != ".py":
             uri = path.relative_to(DOCS).as_posix()
         if uri is None:
             return text

@@ -47,7 +47,8 @@ LegoDNN runs several vision DNNs at once under memory and latency budgets that k
 
 To see everything work, on built-in data:
 
-  legodnn demo                                         takes some ten minutes
+  legodnn demo --quick                                 takes a minute or two
+  legodnn demo                                         takes some ten minutes, trains well
 
 For a model of your own, in this order:
 
@@ -80,7 +81,7 @@ def command_line(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
     main_parser = CommandParser(
         prog="legodnn",
         description="Run several vision DNNs at once under memory and latency budgets that keep changing.",
-        epilog="start with: legodnn demo\n\n"
+        epilog="start with: legodnn demo --quick\n\n"
         "exit status: 0 if all is done; 1 after an error, where nothing fits, or where doctor finds that models cannot "
         "run; 2 for a wrong command line; 3 where service status finds that it does not run; 130, 143 and 129 after "
         "Ctrl-C, SIGTERM and SIGHUP.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,6 +15,7 @@ import pytest
 
 from legodnn.profile import Profile, default_path
 from legodnn.store import Store
+from tests.pythons import SUPPORTED, interpreters
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
@@ -95,20 +95,6 @@ def test_the_base_dependencies_suffice_to_open_profile_plan_and_infer(
     assert subprocess.run([tmp_path / "venv" / "bin" / "legodnn", "--version"], check=True).returncode == 0
 
 
-def _interpreters() -> dict[str, str]:
-    """Return the supported versions of Python that are installed here: the interpreter of each, by its number."""
-    found: dict[str, str] = {}
-    for version in ("3.10", "3.11", "3.12", "3.13"):
-        managed = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
-        for candidate in filter(None, (*map(str, managed), shutil.which(f"python{version}"))):
-            asked = [candidate, "-c", "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"]
-            done = subprocess.run(asked, capture_output=True, text=True, check=False)
-            if done.stdout.strip() == version:
-                found[version] = candidate
-                break
-    return found
-
-
 def _profiled(python: Path, store: Path) -> Profile:
     """Profile a store by `python -m legodnn profile`, in an environment without training libraries."""
     command = [
@@ -146,13 +132,13 @@ def _pip(python: Path, *arguments: object) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_the_profiler_needs_the_base_dependencies_alone_on_every_python(
     version: str, dist: Path, store_copy: Path, tmp_path: Path
 ) -> None:
-    if version not in _interpreters():
+    if version not in interpreters():
         pytest.skip(f"no Python {version} here")
-    subprocess.run([_interpreters()[version], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
+    subprocess.run([interpreters()[version], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
     python = tmp_path / "venv" / "bin" / "python"
     _pip(python, next(dist.glob("*.whl")))
     assert "ai-edge-litert" in _profiled(python, store_copy).device.executor
@@ -161,9 +147,9 @@ def test_the_profiler_needs_the_base_dependencies_alone_on_every_python(
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_profiler_works_with_the_older_runtime(dist: Path, store_copy: Path, tmp_path: Path) -> None:
-    if "3.11" not in _interpreters():
+    if "3.11" not in interpreters():
         pytest.skip("no Python 3.11 here")
-    subprocess.run([_interpreters()["3.11"], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
+    subprocess.run([interpreters()["3.11"], "-m", "venv", str(tmp_path / "venv")], check=True, env=_plain())
     python = tmp_path / "venv" / "bin" / "python"
     _pip(python, "tflite-runtime>=2.14,<3", "numpy>=1.24,<2", "psutil>=5.9,<8", "pydantic>=2.9,<3")
     _pip(python, "--no-deps", next(dist.glob("*.whl")))

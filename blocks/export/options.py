@@ -142,16 +142,15 @@ def export_options(
     models = {(p.name, 0.0): p.model for p in pieces}
     for block, of_block in kept.items():
         models |= {(block, recipe.sparsities[i]): m for i, m in zip(of_block.trained, descendants[block], strict=True)}
-    originals = [_Wanted(work, piece, piece.model, 0.0, "float32", tensors, batch) for piece in pieces]
-    others = [
+    wanted = [
         _Wanted(work, piece, models[piece.name, sparsity], sparsity, precision, tensors, batch)
         for piece in pieces
-        for sparsity, precision in wanted_options(recipe, piece)[1:]
+        for sparsity, precision in wanted_options(recipe, piece)
         if option_place(piece.name, sparsity, precision) not in left_out
     ]
     exported: dict[str, Exported] = {}
     by_job: dict[str, _Wanted] = {}
-    with progress("exporting", len(originals) + len(others)) as task, workers.team(CONVERSIONS) as team:
+    with progress("exporting", len(wanted)) as task, workers.team(CONVERSIONS) as team:
 
         def finish(option: _Wanted) -> None:
             exported[option.place] = option.exported()
@@ -166,9 +165,16 @@ def export_options(
                 task.step(f"{option.piece.name} {option.name}")
 
         def conversions() -> Iterator[Job]:
-            """Take or convert options here, except for those that are jobs."""
-            for option in others:
-                if option.there:
+            """Take or convert options here, except for those that are jobs, by turns, so that both go on together."""
+            of_pieces = [[option for option in wanted if option.piece is piece] for piece in pieces]
+            for option in (o for of_piece in of_pieces for o in sorted(of_piece, key=lambda o: o.sparsity)):
+                if option.is_original:
+                    if not option.there:
+                        option.write(option.converted())
+                    finish(option)
+                    outputs = exported[option.place].runner(*option.features)
+                    tensors.update(zip(option.piece.outputs, outputs, strict=True))
+                elif option.there:
                     finish(option)
                 elif workers.divides or option.precision == "int8":
                     job = conversion_job(option.told, option.model, option.batches, option.precision, option.features)
@@ -177,15 +183,9 @@ def export_options(
                 else:
                     finish_or_leave_out(option, option.converted)
 
-        for original in originals:
-            if not original.there:
-                original.write(original.converted())
-            finish(original)
-            outputs = exported[original.place].runner(*original.features)
-            tensors.update(zip(original.piece.outputs, outputs, strict=True))
         for job, outcome in team.run(conversions()):
             finish_or_leave_out(by_job.pop(job.name), functools.partial(converted_files, outcome))
-    made = [option for option in (*originals, *others) if option.place in exported]
+    made = [option for option in wanted if option.place in exported]
     return {p.name: [exported[option.place] for option in made if option.piece is p] for p in pieces}, left_out
 
 
@@ -223,6 +223,11 @@ class _Wanted:
     def told(self) -> str:
         """What messages call it: block1 to int8, or block1 s0.5 to int8."""
         return f"{self.piece.name}{f' s{self.sparsity:g}' if self.sparsity else ''} to {self.precision}"
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it is the segment as it was, whose outputs later segments read."""
+        return self.sparsity == 0 and self.precision == "float32"
 
     @property
     def features(self) -> list[np.ndarray]:

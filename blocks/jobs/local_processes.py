@@ -77,10 +77,12 @@ class _LocalTeam:
         """Do jobs; see `Team.run`."""
         waiting, heard, deaths = iter(jobs), Heard(task), Counter[str]()
         try:
+            ahead = next(waiting, None)
             while True:
-                while self._idle and (job := next(waiting, None)) is not None:
+                while self._idle and ahead is not None:
                     self._running.add(process := self._idle.pop())
-                    process.start(job)
+                    process.start(ahead)
+                    ahead = next(waiting, None)  # it is made ready while others are done
                 if not self._running:
                     return
                 process, kind, content = self._told.get()

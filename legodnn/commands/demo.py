@@ -42,11 +42,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         description="Train two networks on scikit-learn's handwritten digits, make a store of each, profile them on "
         "this machine, and replay budgets that fall and rise. Stores, profiles, a report (HTML) and a plot are written "
         "to a folder; a second run uses the stores again. Needs the `train` and `plot` extras.",
-        epilog="example:\n  legodnn demo --out demo",
+        epilog="example:\n  legodnn demo --quick --out quick-demo\n  legodnn demo --out demo",
     )
     parser.add_argument("--out", default="demo", metavar="FOLDER", help="where everything is written (default: demo)")
     parser.add_argument(
-        "--quick", action="store_true", help="train few options for few epochs: shows that it works, not how well"
+        "--quick",
+        action="store_true",
+        help="train few options for few epochs, in a minute or two: shows that it works, not how well",
     )
     parser.add_argument("--json", action="store_true", help="print the steps as JSON instead of the table")
     parser.set_defaults(run=run)
@@ -58,7 +60,7 @@ def recipes(quick: bool) -> list[Recipe]:
 
     effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
     if quick:
-        effort.update(train_epochs=2, distill_epochs=1, joint_epochs=1, sparsities=(0.5, 0.9), samples=12)
+        effort.update(train_epochs=3, distill_epochs=1, joint_epochs=4, sparsities=(0.5,), samples=6, strategy="l1")
     return [
         Recipe(model="vgg16", name="vgg16", width=0.25, **effort),
         Recipe(model="resnet18", name="resnet18", width=0.125, **effort),

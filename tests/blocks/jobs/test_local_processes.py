@@ -56,7 +56,7 @@ def test_every_job_gets_its_arguments_and_what_all_share_and_tells_its_steps() -
     assert scalars == [("value", 0.5, 1)] * 5
 
 
-def test_a_team_keeps_its_processes_and_takes_jobs_when_there_is_room_for_them() -> None:
+def test_a_team_keeps_its_processes_and_takes_one_job_more_than_there_is_room_for() -> None:
     taken: list[int] = []
 
     def jobs(count: int) -> Any:
@@ -73,7 +73,7 @@ def test_a_team_keeps_its_processes_and_takes_jobs_when_there_is_room_for_them()
         [(_, outcome)] = team.run(jobs(1))
         assert isinstance(outcome, dict)
         assert processes == {int(outcome["process"])}
-        assert ahead == [1, 2, 3]
+        assert ahead == [2, 3, 3]
     assert not psutil.pid_exists(processes.pop())
 
 

@@ -52,7 +52,7 @@ def build_seconds(recipe: Recipe, pieces: Sequence[Piece], images: int, measured
     alone = whole + _TRAINED * blocks * sum(kept)
     together = whole + _TRAINED * (whole - blocks + blocks * (1 + sum(kept)) / (1 + len(kept)))
     training = images * (recipe.distill_epochs * alone + recipe.joint_epochs * together) / max(1, whole)
-    options = [len(wanted_options(recipe, p)) for p in pieces]
+    options = [len(wanted) for wanted in wanted_options(recipe, pieces).values()]
     compositions = recipe.samples + sum(options)
     measuring = compositions * measured_images / 2  # half of it: segments that compositions share run once
     compiling = _COMPILATION_S * (1 + bool(recipe.joint_epochs))

@@ -108,7 +108,7 @@ def _manifest(
             segments=tuple(
                 Segment(
                     name=piece.name,
-                    kind=piece.kind,
+                    kind="block" if len(options[piece.name]) > 1 else "fixed",
                     inputs=piece.inputs,
                     outputs=piece.outputs,
                     options=tuple(options[piece.name]),
@@ -159,11 +159,12 @@ def check_manifest(recipe: Recipe, source: BuildSource, pieces: Sequence[Piece],
             name=name, sparsity=sparsity, precision=precision, file=file, sha256=digest, bytes=1, params=0, macs=0
         )
 
+    wanted = wanted_options(recipe, pieces)
     with _valid(recipe):
         options = {
             piece.name: [
                 placeholder(piece, sparsity, precision)
-                for sparsity, precision in wanted_options(recipe, piece)
+                for sparsity, precision in wanted[piece.name]
                 if option_place(piece.name, sparsity, precision) not in left_out
             ]
             for piece in pieces

@@ -14,7 +14,7 @@ import numpy as np
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, check_converted, check_convertible, convert
-from legodnn.blocks.export.options import evaluation_batch, option_place
+from legodnn.blocks.export.options import evaluation_batch, option_place, wanted_options
 from legodnn.blocks.importing.data import by_name, input_arrays
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
@@ -68,9 +68,15 @@ def rehearse(
     tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
     left_out: dict[str, str] = {}
     originals: list[bytes] = []
-    count = len(pieces) + sum(p.kind == "block" for p in pieces) * len(recipe.precisions)
+    wanted = wanted_options(recipe, pieces)
+    # Of a block one descendant is tried in every precision; of a fixed segment the original in those it has not yet.
+    tried = {
+        p.name: list(recipe.precisions) if p.kind == "block" else [precision for _, precision in wanted[p.name][1:]]
+        for p in pieces
+    }
+    count = len(pieces) + sum(map(len, tried.values()))
     with progress("checking", count) as task, workers.team(CONVERSIONS) as team:
-        block_of: dict[str, str] = {}
+        segment_of: dict[str, str] = {}
 
         def conversions() -> Iterator[Job]:
             """Convert segments and a descendant of every block here, except to int8, for which there is a job."""
@@ -81,18 +87,18 @@ def rehearse(
                 check_converted(content, piece.model, some, f"{piece.name}, the original")
                 originals.append(convert(piece.model, batch))
                 task.step(piece.name)
-                if piece.kind == "fixed":
-                    continue
-                check_copy(piece.model)
-                pruned = descendant(piece.model, recipe.sparsities[-1])
-                for precision in recipe.precisions:
+                smallest = piece.model
+                if piece.kind == "block":
+                    check_copy(piece.model)
+                    smallest = descendant(piece.model, recipe.sparsities[-1])
+                for precision in tried[piece.name]:
                     if precision == "int8":
-                        job = conversion_job(f"{piece.name} to int8", pruned, [1], precision, features)
-                        block_of[job.name] = piece.name
+                        job = conversion_job(f"{piece.name} to int8", smallest, [1], precision, features)
+                        segment_of[job.name] = piece.name
                         yield job
                         continue
                     try:
-                        convert(pruned, 1, precision, features)
+                        convert(smallest, 1, precision, features)
                     except ModelError as e:
                         if precision == "float32":
                             told = f"{piece.name}, {recipe.sparsities[-1]:g} of its channels removed: {e}"
@@ -100,16 +106,17 @@ def rehearse(
                         leave_out(piece.name, precision, e)
                     task.step(f"{piece.name} {precision}")
 
-        def leave_out(block: str, precision: Precision, reason: ModelError) -> None:
-            for sparsity in (0.0, *recipe.sparsities):
-                left_out[option_place(block, sparsity, precision)] = str(reason)
+        def leave_out(segment: str, precision: Precision, reason: ModelError) -> None:
+            for sparsity, of in wanted[segment]:
+                if of == precision:
+                    left_out[option_place(segment, sparsity, precision)] = str(reason)
 
         for job, outcome in team.run(conversions()):
             try:
                 converted_files(outcome)
             except ModelError as e:
-                leave_out(block_of[job.name], "int8", e)
-            task.step(f"{block_of[job.name]} int8")
+                leave_out(segment_of[job.name], "int8", e)
+            task.step(f"{segment_of[job.name]} int8")
     check_undivided(pieces, originals, model, x)
     check_manifest(recipe, source, pieces, left_out)
     return left_out

@@ -13,6 +13,7 @@ Boxes are drawn around areas of cars, people and cyclists; scenes of the drive 0
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +82,7 @@ class Training(NamedTuple):
     """A network, and what it is trained by."""
 
     model: keras.Model
-    loss: object
+    loss: keras.Loss
     x: np.ndarray
     y: np.ndarray
     reading: AnchorBoxes | None = None
@@ -90,13 +91,13 @@ class Training(NamedTuple):
 def classified(model: keras.Model, data: Dataset) -> Training:
     """Return the training of a network that scores classes, of pictures or of places."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
-    return Training(model, loss, np.asarray(data.train.x), data.train.y)
+    return Training(model, loss, np.asarray(data.train.x), np.asarray(data.train.y))
 
 
 def located(data: Dataset) -> Training:
     """Return the training of a network of one grid of boxes, on pictures and their mirror images."""
-    x, y, there = np.asarray(data.train.x), data.train.y, data.train.y[..., 4] >= 0
-    mirrored = y.copy()
+    x, y = np.asarray(data.train.x), np.asarray(data.train.y)
+    mirrored, there = y.copy(), y[..., 4] >= 0
     mirrored[there, 0], mirrored[there, 2] = LARGE[1] - y[there, 2], LARGE[1] - y[there, 0]
     x, y = np.concatenate([x, x[:, :, ::-1]]), np.concatenate([y, mirrored])
     reading = AnchorBoxes(anchors=fitted_anchors(y, grids=1, each=ANCHORS))
@@ -110,7 +111,7 @@ def located(data: Dataset) -> Training:
 
 
 # By name: what lays the data out, the size of the pictures, what is trained, and for how many epochs.
-NETWORKS = {
+NETWORKS: dict[str, tuple[Callable[[Path, Path], str], tuple[int, int, int], Callable[[Dataset], Training], int]] = {
     "scene": (scene_data, SMALL, lambda data: classified(zoo.fcn(1 / 8, SMALL, len(data.labels)), data), 20),
     "traffic": (traffic_data, LARGE, located, 40),
     "light": (light_data, SMALL, lambda data: classified(zoo.resnet20(1 / 2, SMALL, 2), data), 10),

@@ -28,6 +28,9 @@ from legodnn.recipe import Recipe
 # Compositions are evaluated with second files of the same options, which run several images at a time. All of them stay
 # loaded, and each holds a few of its largest tensors, so the number of images is limited by the size of such a tensor.
 _MOST_IMAGES, _TENSOR_BYTES = 32, 8_000_000
+# A fixed segment is exported in every precision from this share of the model's parameters or multiply-accumulates on,
+# if it has so many: less than 100 kB, or some microseconds, is not worth a choice.
+_LARGE, _LEAST = 0.05, (25_000, 1_000_000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +92,20 @@ def option_name(sparsity: float, precision: Precision) -> str:
     return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
 
 
-def wanted_options(recipe: Recipe, piece: Piece) -> list[tuple[float, Precision]]:
-    """Return sparsity and precision of every option that a segment should have by the recipe, the original first."""
-    if piece.kind == "fixed":
-        return [(0.0, "float32")]
-    return [(sparsity, precision) for precision in recipe.precisions for sparsity in (0.0, *recipe.sparsities)]
+def wanted_options(recipe: Recipe, pieces: Sequence[Piece]) -> dict[str, list[tuple[float, Precision]]]:
+    """Return sparsity and precision of every option that segments should have by the recipe, the original first.
+
+    A fixed segment keeps its channels. One that holds much of the model, such as a classifier of a thousand classes,
+    is exported in every precision all the same; for a small one that would not be worth a choice.
+    """
+    params, work = ([of(p.model) for p in pieces] for of in (keras.Model.count_params, macs))
+    found = {}
+    for piece, *own in zip(pieces, params, work, strict=True):
+        shares = (n >= max(least, _LARGE * sum(of)) for n, least, of in zip(own, _LEAST, (params, work), strict=True))
+        sparsities = (0.0, *recipe.sparsities) if piece.kind == "block" else (0.0,)
+        precisions = recipe.precisions if piece.kind == "block" or any(shares) else recipe.precisions[:1]
+        found[piece.name] = [(sparsity, precision) for precision in precisions for sparsity in sparsities]
+    return found
 
 
 def option_place(segment: str, sparsity: float, precision: Precision) -> str:
@@ -142,10 +154,11 @@ def export_options(
     models = {(p.name, 0.0): p.model for p in pieces}
     for block, of_block in kept.items():
         models |= {(block, recipe.sparsities[i]): m for i, m in zip(of_block.trained, descendants[block], strict=True)}
+    asked = wanted_options(recipe, pieces)
     wanted = [
         _Wanted(work, piece, models[piece.name, sparsity], sparsity, precision, tensors, batch)
         for piece in pieces
-        for sparsity, precision in wanted_options(recipe, piece)
+        for sparsity, precision in asked[piece.name]
         if option_place(piece.name, sparsity, precision) not in left_out
     ]
     exported: dict[str, Exported] = {}

@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -92,7 +93,8 @@ class CommandParser(argparse.ArgumentParser):
         for action in self._actions:
             value = None if action.option_strings else getattr(found, action.dest, None)
             words += [value] if isinstance(value, str) else value if isinstance(value, list) else []
-        words += rest
+        # What stands behind a flag that is not known belongs to that, which argparse tells of.
+        words += [word for before, word in pairwise(["", *rest]) if not before.startswith("-")]
         for entry in self._lists:
             given = getattr(found, entry.dest) or []
             if apart := [word for word in words if given and entry.accepts(word) and not Path(word).exists()]:

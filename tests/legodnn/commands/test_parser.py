@@ -52,6 +52,12 @@ def test_a_list_with_spaces_is_refused_with_the_way_to_write_it(
         assert command in message
 
 
+def test_a_word_behind_an_unknown_flag_is_not_taken_for_an_item(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["build", "vgg16", "--out", "store", "--sparsities", ".5", "--images", "30"])
+    assert "unrecognized arguments: --images 30" in capsys.readouterr().err
+
+
 def test_positional_arguments_may_stand_between_flags() -> None:
     groups = [["a", "b"], ["c"], ["--threads", "2"], ["--quick"]]
     for order in permutations(groups):

@@ -10,6 +10,7 @@ from typing import Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.commands.sweep import sweep
+from legodnn.commands.workload import add_workload, workload_from
 from legodnn.console import say, text_table
 from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.plan import Gain, Gains, Infeasible, Plan
@@ -20,7 +21,6 @@ from legodnn.savings import little_to_save
 from legodnn.store import Store
 from legodnn.tail import percentile
 from legodnn.units import size
-from legodnn.workload import load_workload
 
 # People would rather wait for a plan that is proven to be the best than take the best of a tenth of a second.
 _DEADLINE_MS = 10_000.0
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
             "  legodnn plan workload.toml --sweep --output accuracy.svg"
         ),
     )
-    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or store folders")
+    add_workload(parser)
     add_budget_flags(parser)
     parser.add_argument(
         "--sweep", action="store_true", help="draw the accuracy of the best plan against the memory budget"
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan, and print the plan or why there is none (exit status 1)."""
     if args.output and not args.sweep:
         raise WorkloadError("--output is where --sweep draws; add --sweep, or write the plan with --json > FILE")
-    workload = load_workload(args.workload)
+    workload = workload_from(args)
     budget = budget_from(args, workload.budget)
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]
     scheduler = Scheduler(workload_tables(workload, opened), workload.switch_charge)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
 from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.plotting import check_matplotlib
+from legodnn.commands.workload import add_workload, workload_from
 from legodnn.console import progress, say, text_table
 from legodnn.errors import InputError, WorkloadError
 from legodnn.manifest import Manifest
@@ -22,7 +23,7 @@ from legodnn.progress import no_progress
 from legodnn.store import Store
 from legodnn.tail import percentile
 from legodnn.units import size
-from legodnn.workload import Budget, Workload, load_workload, read_trace
+from legodnn.workload import Budget, Workload, read_trace
 
 if TYPE_CHECKING:
     from legodnn.runtime.feeds.inputs import Inputs
@@ -43,7 +44,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "  legodnn run demo/stores/vgg16 demo/stores/resnet18 --input demo/digits.npz --trace demo/trace.json\n"
         "  legodnn run stores/mymodel --input photos --save classes.csv --draw found",
     )
-    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
+    add_workload(parser)
     parser.add_list(
         "--input",
         str,
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         raise WorkloadError(
             f"--trace and {flags[0]} do not go together: the trace's file says every budget; write the limit there"
         )
-    workload = load_workload(args.workload)
+    workload = workload_from(args)
     budgets = _budgets(args, workload)
     sources = _sources(args.input, workload)
     if args.report:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.commands.parser import CommandParser
+from legodnn.commands.workload import add_workload, workload_from
 from legodnn.errors import ConfigError, DependencyError, LegoError
 from legodnn.files import read_regular
 from legodnn.json_notes import notes_as_json
 from legodnn.units import parse_memory
-from legodnn.workload import load_workload
 
 if TYPE_CHECKING:
     from legodnn.runtime.runtime import Runtime
@@ -58,7 +58,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
 
 def add_serving_arguments(parser: CommandParser) -> None:
     """Declare the workload, and the flags that say how it is served."""
-    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
+    add_workload(parser)
     add_budget_flags(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=8080, help="port to listen at (default: 8080)")
@@ -127,7 +127,7 @@ def _serve(args: argparse.Namespace) -> None:
 def _open_runtime(args: argparse.Namespace) -> Runtime:
     from legodnn.runtime.runtime import Runtime
 
-    workload = load_workload(args.workload)
+    workload = workload_from(args)
     return Runtime(workload, budget_from(args, workload.budget), isolated=args.isolated)
 
 

@@ -18,18 +18,19 @@ import legodnn
 from legodnn.commands.budget import budget_from
 from legodnn.commands.serve import add_serving_arguments, check_service_packages, is_loopback, service_settings
 from legodnn.commands.unit import MARK, ServiceUnit, check_readable, memory_max_bytes
+from legodnn.commands.workload import workload_from
 from legodnn.console import say, text_table
 from legodnn.errors import ConfigError
 from legodnn.files import write_atomic
 from legodnn.units import size
-from legodnn.workload import Workload, load_workload
+from legodnn.workload import Workload
 
 log = logging.getLogger("legodnn.commands")
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}")  # of a unit, and of the user that systemd makes for it
 # Flags of `legodnn serve` that take a value, and those that do not; workload, token and socket are handled apart.
 _VALUED = ("memory", "latency", "quantile", "cores", "host", "port", "queue", "timeout", "max_body")
-_SWITCHES = ("ungoverned", "isolated")
+_SWITCHES = ("ungoverned", "isolated", "streaming")
 _PASSED_ON = ("LEGODNN_EXECUTOR", "LEGODNN_CACHE_LIMIT")  # variables of this environment that the service gets
 _SHOWN = {
     "ActiveState": "state",
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _install(args: argparse.Namespace) -> int:
-    path, workload = _unit_path(args), load_workload(args.workload)
+    path, workload = _unit_path(args), workload_from(args)
     unit = _unit(args, workload)
     if args.only_print:
         say(unit.text().rstrip())

@@ -1,6 +1,6 @@
 """A streamed model gives the same answers with the weights of one block in memory at a time, where plans need that.
 
-Covers also: streamed, profiler.streaming, runtime.planning.solver.modes.
+Covers also: streamed, profiler.streaming, runtime.planning.solver.modes, commands.workload.
 """
 
 from __future__ import annotations
@@ -167,3 +167,18 @@ def test_the_command_tells_what_streaming_takes(
     memory = sum(o.memory_bytes for o in Profile.load(out).options if o.option == "w160") // 2
     assert main(["plan", str(tmp_path / "w.toml"), "--memory", f"{memory}B"]) == 0
     assert "m (streamed)" in capsys.readouterr().out
+
+
+def test_a_flag_allows_it_to_every_model(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = [
+        "--memory",
+        f"{sum(o.memory_bytes for o in Profile.load(default_path(store.path)).options if o.option == 'w160') // 2}B",
+    ]
+    assert main(["plan", str(store.path), *limit, "--streaming"]) == 0
+    assert "m (streamed)" in capsys.readouterr().out
+    assert main(["plan", str(store.path), *limit]) in (0, 1)
+    assert "streamed" not in capsys.readouterr().out
+    np.save(tmp_path / "x.npy", X[None])
+    run = ["run", str(store.path), "--input", str(tmp_path / "x.npy"), "--json", *limit]
+    assert main([*run, "--streaming"]) == 0
+    assert '"streamed": true' in capsys.readouterr().out

@@ -17,8 +17,9 @@ from legodnn.cli import main
 from legodnn.commands.parser import CommandParser
 from legodnn.commands.serve import add_serving_arguments
 from legodnn.commands.unit import MARK
-from legodnn.profile import default_path
+from legodnn.profile import Profile, default_path
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel, StreamedOption
 from tests.legodnn.commands import booted
 
 
@@ -33,6 +34,18 @@ def workload(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Path:
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
+
+
+def know_streaming(store: Path) -> None:
+    """Have a store's profile say what its options take streamed, without measuring it."""
+    profile = Profile.load(default_path(store))
+    threads = tuple(timing.threads for timing in profile.options[0].latency)
+    options = [
+        StreamedOption(segment=o.segment, option=o.option, weights_bytes=1000, median_ms=(1.0,) * len(threads))
+        for o in profile.options
+    ]
+    streamed = StreamedModel(threads=threads, floor_bytes=1000, options=tuple(options))
+    profile.model_copy(update={"streamed": streamed}).save(default_path(store))
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -59,9 +72,10 @@ def test_every_flag_of_serve_goes_into_the_unit(workload: Path, capsys: pytest.C
     add_serving_arguments(serving)
     with Path(file).open("a") as models:
         models.write("rate_hz = 1\n")  # without which --cores means nothing
+    know_streaming(workload / "tiny")
     budget = ["--memory", "20MB", "--latency", "tiny=50", "--quantile", "tiny=0.9", "--cores", "1.5"]
     limits = ["--host", "::1", "--port", "81", "--queue", "3", "--timeout", "2.5", "--max-body", "1MB"]
-    flags = [*budget, *limits, "--ungoverned", "--isolated"]
+    flags = [*budget, *limits, "--ungoverned", "--isolated", "--streaming"]
     words = shlex.split(printed(capsys, file, *flags).partition('"serve"')[2].splitlines()[0])
     words.remove("--json")
     asked, by_default = vars(serving.parse_args([file, *flags])), vars(serving.parse_args([file]))

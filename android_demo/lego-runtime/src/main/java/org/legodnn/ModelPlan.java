@@ -48,6 +48,10 @@ public final class ModelPlan {
     }
 
     static ModelPlan read(Fields fields) {
+        if (fields.has("streamed") && fields.flag("streamed")) {
+            throw fields.error(
+                    "the plan streams this model, which Python alone can do; plan without `streaming = true`");
+        }
         Map<String, String> options = new LinkedHashMap<>();
         if (fields.has("options")) {
             Fields chosen = fields.object("options");

@@ -98,7 +98,7 @@ public final class Profile {
         if (document.hasValue("pack_ms")) {
             more.put("pack_ms", document.number("pack_ms", 0, Bounds.MS));
         }
-        for (String key : new String[] {"energy", "conditions"}) {
+        for (String key : new String[] {"energy", "conditions", "streamed"}) {
             if (document.hasValue(key)) {
                 document.object(key);
                 more.put(key, document.any(key));

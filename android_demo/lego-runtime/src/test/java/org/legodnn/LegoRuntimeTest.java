@@ -139,6 +139,11 @@ public class LegoRuntimeTest extends RuntimeTestBase {
                     small.toJson().replace("\"name\": \"chain\"", "\"name\": \"other\""))));
             assertThrows(StoreException.class, () -> runtime.setPlan(Plan.parse(
                     small.toJson().replace("\"block1\": \"s2\"", "\"block1\": \"s9\""))));
+            Exception refused = assertThrows(WorkloadException.class, () -> Plan.parse(
+                    small.toJson().replace("\"threads\"", "\"streamed\": true, \"threads\"")));
+            assertTrue(refused.getMessage(), refused.getMessage().contains("streams this model"));
+            assertEquals(small.toJson(), Plan.parse(
+                    small.toJson().replace("\"threads\"", "\"streamed\": false, \"threads\"")).toJson());
             assertArrayEquals(TestStores.expected(X, 2, 2), runtime.infer("chain", X), EXACT);
         }
     }

@@ -106,7 +106,8 @@ public class ProfileTest {
                 "\"p95_ms\": 5.0, \"first_ms\": 7.5");
         JsonObject document = (JsonObject) Json.parse(text);
         document.put("validation", Json.parse("[{\"a\": 1}]")).put("contention", Json.parse("[]"))
-                .put("energy", Json.parse("{\"meter\": \"x\"}")).put("conditions", null).put("pack_ms", 3.5);
+                .put("energy", Json.parse("{\"meter\": \"x\"}")).put("conditions", null).put("pack_ms", 3.5)
+                .put("streamed", Json.parse("{\"floor_bytes\": 1}"));
         Profile found = Profile.parse(document.toString());
         assertEquals(null, found.options.get(0).energyMj);
         assertEquals(Double.valueOf(7.5), found.options.get(0).latency.get(0).firstMs);
@@ -114,6 +115,8 @@ public class ProfileTest {
         assertEquals(found.toJson(), again.toJson());
         assertTrue(again.toJson().contains("\"validation\"") && again.toJson().contains("\"meter\""));
         assertTrue(again.toJson().contains("\"pack_ms\": 3.5"));
+        assertTrue(again.toJson().contains("\"floor_bytes\": 1"));
+        assertThrows(ProfileException.class, () -> with("streamed", "[]"));
         assertThrows(ProfileException.class, () -> with("energy", "[]"));
         assertThrows(ProfileException.class, () -> with("contention", "{}"));
         assertThrows(ProfileException.class, () -> with("more", "1"));

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.export.options import wanted_options
+from legodnn.blocks.export.wanted_options import wanted_options
 from legodnn.blocks.importing.data import ModelInputs
 from legodnn.blocks.importing.graph import macs
 from legodnn.recipe import Recipe

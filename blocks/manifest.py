@@ -18,14 +18,8 @@ import legodnn
 from legodnn.arrays import Shape
 from legodnn.blocks.accuracy.loss_fit import Fit
 from legodnn.blocks.cutting.extract import Piece, output_names
-from legodnn.blocks.export.options import (
-    ExportedOptions,
-    mark_dominated,
-    option_file,
-    option_name,
-    option_place,
-    wanted_options,
-)
+from legodnn.blocks.export.options import ExportedOptions, mark_dominated
+from legodnn.blocks.export.wanted_options import option_file, option_name, option_place, wanted_options
 from legodnn.blocks.importing.data import Dataset, by_name
 from legodnn.blocks.kept_channels import KeptChannels
 from legodnn.blocks.source import BuildSource

@@ -14,7 +14,8 @@ import numpy as np
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
 from legodnn.blocks.export.convert import CHECKED_IMAGES, check_converted, check_convertible, convert
-from legodnn.blocks.export.options import evaluation_batch, option_place, wanted_options
+from legodnn.blocks.export.options import evaluation_batch
+from legodnn.blocks.export.wanted_options import option_place, wanted_options
 from legodnn.blocks.importing.data import by_name, input_arrays
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest

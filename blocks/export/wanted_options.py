@@ -1,0 +1,51 @@
+"""Which options segments should have by a recipe, and how these are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from legodnn.blocks.cutting.extract import Piece
+from legodnn.blocks.importing.graph import macs
+from legodnn.manifest import Precision
+from legodnn.recipe import Recipe
+
+# A fixed segment is exported in every precision from this share of the model's parameters or multiply-accumulates on,
+# if it has so many: less than 100 kB, or some microseconds, is not worth a choice.
+_LARGE, _LEAST = 0.05, (25_000, 1_000_000)
+
+
+def option_name(sparsity: float, precision: Precision) -> str:
+    """Return the name of an option.
+
+    >>> option_name(0.4, "float32"), option_name(0.4, "int8")
+    ('s0.4', 's0.4-int8')
+    """
+    return f"s{sparsity:g}" + ("" if precision == "float32" else f"-{precision}")
+
+
+def wanted_options(recipe: Recipe, pieces: Sequence[Piece]) -> dict[str, list[tuple[float, Precision]]]:
+    """Return sparsity and precision of every option that segments should have by the recipe, the original first.
+
+    A fixed segment keeps its channels. One that holds much of the model, such as a classifier of a thousand classes,
+    is exported in every precision all the same; for a small one that would not be worth a choice.
+    """
+    params, work = ([of(p.model) for p in pieces] for of in (keras.Model.count_params, macs))
+    found = {}
+    for piece, *own in zip(pieces, params, work, strict=True):
+        shares = (n >= max(least, _LARGE * sum(of)) for n, least, of in zip(own, _LEAST, (params, work), strict=True))
+        sparsities = (0.0, *recipe.sparsities) if piece.kind == "block" else (0.0,)
+        precisions = recipe.precisions if piece.kind == "block" or any(shares) else recipe.precisions[:1]
+        found[piece.name] = [(sparsity, precision) for precision in precisions for sparsity in sparsities]
+    return found
+
+
+def option_place(segment: str, sparsity: float, precision: Precision) -> str:
+    """Return what tells an option from those of all segments: 'segment/option'."""
+    return f"{segment}/{option_name(sparsity, precision)}"
+
+
+def option_file(segment: str, option: str) -> str:
+    """Return the path of an option's file, relative to the store's folder."""
+    return f"{segment}/{option}.tflite"

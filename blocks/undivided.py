@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import keras
+from typing import TYPE_CHECKING
 
 from legodnn.arrays import Array
 from legodnn.blocks.accuracy.chance import outputs_of
@@ -14,6 +13,9 @@ from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.importing.data import ModelInputs
 from legodnn.blocks.importing.difference import beyond_rounding
 from legodnn.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
 
 
 def check_undivided(pieces: Sequence[Piece], files: Sequence[bytes], model: keras.Model, x: ModelInputs) -> None:

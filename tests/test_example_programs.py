@@ -203,5 +203,6 @@ def test_three_dnns_look_at_one_street(tmp_path: Path) -> None:
         *("-m", "legodnn", "run", tmp_path / "street" / "street.toml", "--input", tmp_path / "camvid" / "test"),
         *("--draw", tmp_path / "found", "--json"),
     )
-    assert set(json.loads(told)["models"]) == {"scene", "traffic", "light"}
+    (step,) = json.loads(told)
+    assert set(step["models"]) == {"scene", "traffic", "light"}
     assert len(list((tmp_path / "found").rglob("*.png"))) == 36

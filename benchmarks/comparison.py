@@ -32,7 +32,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
+from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.summed import predict_by_summed_drops
@@ -80,13 +81,6 @@ def legodnn(*arguments: str) -> str:
     if done.returncode:
         sys.exit(f"legodnn {arguments[0]} failed with status {done.returncode}")
     return done.stdout
-
-
-def kept(file: Path, make: Callable[[], Any]) -> Any:
-    """Return what a JSON file holds, and make it first if there is none."""
-    if not file.exists():
-        write_atomic(file, json.dumps(make()))
-    return json.loads(file.read_text())
 
 
 def write_images(args: argparse.Namespace) -> None:

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import statistics
 import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +41,8 @@ from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.console import text_table
-from legodnn.files import write_atomic
 from legodnn.runtime.executors.interpreter import open_interpreter
+from support.kept import kept
 from support.report import Bars, Figures, bar, run
 from support.sparse_layers import block_mask, convert_sparse, set_to_zero
 from support.timing import in_turns
@@ -222,14 +221,6 @@ def fronts(rows: Sequence[Figures]) -> list[Figures]:
 
 def _named(row: Figures) -> str:
     return f"trunk {row['share']:g}, {row['option']}"
-
-
-def kept(file: Path, make: Callable[[], list[Figures]]) -> list[Figures]:
-    """Return what a file of the work folder holds; it is made and written if it is not there."""
-    if not file.exists():
-        write_atomic(file, json.dumps(make()))
-    found: list[Figures] = json.loads(file.read_text())
-    return found
 
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:

@@ -39,7 +39,6 @@ from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pipeline import build
 from legodnn.blocks.source import open_source
 from legodnn.console import ProgressLine, text_table
-from legodnn.files import write_atomic
 from legodnn.manifest import Manifest, Option
 from legodnn.profile import Profile, default_path
 from legodnn.readings import READING
@@ -49,6 +48,7 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 from support import task_data, task_training
+from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, run
 from support.task_training import FRAMES, Size, Training
@@ -117,13 +117,6 @@ EFFORT: dict[str, Any] = {
     "batch_size": 32,
 }
 QUICK: dict[str, Any] = {**EFFORT, "sparsities": (0.5,), "samples": 6, "evaluated_images": 20, "max_blocks": 3}
-
-
-def kept(file: Path, make: Callable[[], Any]) -> Any:
-    """Return what a JSON file holds, and make it first if there is none."""
-    if not file.exists():
-        write_atomic(file, json.dumps(make()))
-    return json.loads(file.read_text())
 
 
 def trained(task: Task, epochs: int, source: str, folder: Path) -> Figures:

@@ -53,7 +53,7 @@ def evaluate_options(
     recipe = work.recipe
     stages = [Stage(p.inputs, p.outputs, [o.runner for o in options[p.name]]) for p in pieces]
     chain = OptionChain(stages, output_names(pieces))
-    originals = [options[p.name][0].many.read_bytes() for p in pieces]
+    originals = [options[p.name][0].runner for p in pieces]
     check_undivided(pieces, originals, source.model, source.val.first(_UNDIVIDED_IMAGES).x)
     known = KeptMeasurements(work.path / "evaluated.json")
     uniform = uniform_compositions(recipe, [options[p.name] for p in pieces])

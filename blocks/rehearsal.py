@@ -13,7 +13,7 @@ import numpy as np
 
 from legodnn.blocks.cutting.extract import Piece, check_composed, compose_pieces
 from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, converted_files
-from legodnn.blocks.export.convert import CHECKED_IMAGES, check_converted, check_convertible, convert
+from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.export.wanted_options import option_place, wanted_options
 from legodnn.blocks.importing.data import by_name, input_arrays
@@ -68,7 +68,7 @@ def rehearse(
     inputs = by_name(x[:], pieces[0].inputs[0])
     tensors = {name: np.asarray(t) for name, t in compose_pieces(pieces, inputs).items()}
     left_out: dict[str, str] = {}
-    originals: list[bytes] = []
+    originals: list[Runner] = []
     wanted = wanted_options(recipe, pieces)
     # Of a block one descendant is tried in every precision; of a fixed segment the original in those it has not yet.
     tried = {
@@ -86,7 +86,7 @@ def rehearse(
                 content = check_convertible(piece)
                 some = [v[:CHECKED_IMAGES] for v in features]
                 check_converted(content, piece.model, some, f"{piece.name}, the original")
-                originals.append(convert(piece.model, batch))
+                originals.append(Runner(convert(piece.model, batch)))
                 task.step(piece.name)
                 smallest = piece.model
                 if piece.kind == "block":

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import keras
 
 
-def check_undivided(pieces: Sequence[Piece], files: Sequence[bytes], model: keras.Model, x: ModelInputs) -> None:
+def check_undivided(pieces: Sequence[Piece], originals: Sequence[Runner], model: keras.Model, x: ModelInputs) -> None:
     """Compare the files of the originals, run one after another, with the undivided model.
 
     Args:
         pieces: the segments.
-        files: the `.tflite` file of each segment's original.
+        originals: run the `.tflite` file of each segment's original.
         model: the undivided model.
         x: inputs of the model.
 
@@ -31,11 +31,13 @@ def check_undivided(pieces: Sequence[Piece], files: Sequence[bytes], model: kera
         ModelError: the outputs differ by more than rounding.
     """
 
-    def composed(plain: bool = False) -> list[Array]:
-        stages = [Stage(p.inputs, p.outputs, [Runner(f, plain=plain)]) for p, f in zip(pieces, files, strict=True)]
+    def composed(runners: Sequence[Runner]) -> list[Array]:
+        stages = [Stage(p.inputs, p.outputs, [runner]) for p, runner in zip(pieces, runners, strict=True)]
         return next(OptionChain(stages, output_names(pieces)).walk([(0,) * len(stages)], x[:]))
 
-    difference = beyond_rounding(composed(), outputs_of(model, x), lambda: composed(plain=True))
+    difference = beyond_rounding(
+        composed(originals), outputs_of(model, x), lambda: composed([runner.plainly() for runner in originals])
+    )
     if difference is not None:
         raise ModelError(
             f"the composed originals differ from {model.name} by {difference:.2g}; the store was not written"

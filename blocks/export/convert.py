@@ -218,9 +218,14 @@ class Runner:
             threads: how many run it; None for one for each processor.
             plain: run it by TensorFlow Lite's own kernels instead of XNNPACK's.
         """
+        self._content = content
         self._interpreter = open_interpreter(threads or os.cpu_count() or 1, plain, model_content=content)
         self._sources = self._interpreter.get_input_details()
         self._targets = [t["index"] for t in self._interpreter.get_output_details()]
+
+    def plainly(self) -> Runner:
+        """Return what runs the same file by TensorFlow Lite's own kernels."""
+        return Runner(self._content, plain=True)
 
     def __call__(self, *xs: Array) -> list[Array]:
         """Return the model's outputs for its inputs, all of shape (n, ...)."""
@@ -255,7 +260,8 @@ def check_converted(
         ModelError: the outputs differ.
     """
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
-    difference = beyond_rounding(Runner(content)(*xs), expected, lambda: Runner(content, plain=True)(*xs), tolerance)
+    runner = Runner(content)
+    difference = beyond_rounding(runner(*xs), expected, lambda: runner.plainly()(*xs), tolerance)
     if difference is not None:
         raise ModelError(f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}")
     return expected

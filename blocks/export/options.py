@@ -142,8 +142,8 @@ def export_options(
 
         def conversions() -> Iterator[Job]:
             """Take or convert options here, except for those that are jobs, by turns, so that both go on together."""
-            of_pieces = [[option for option in wanted if option.piece is piece] for piece in pieces]
-            for option in (o for of_piece in of_pieces for o in sorted(of_piece, key=lambda o: o.sparsity)):
+            place = {piece.name: number for number, piece in enumerate(pieces)}
+            for option in sorted(wanted, key=lambda o: (place[o.piece.name], o.sparsity)):
                 if option.is_original:
                     if not option.there:
                         option.write(option.converted())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
-
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.importing.graph import macs
 from legodnn.manifest import Precision
@@ -31,12 +29,13 @@ def wanted_options(recipe: Recipe, pieces: Sequence[Piece]) -> dict[str, list[tu
     A fixed segment keeps its channels. One that holds much of the model, such as a classifier of a thousand classes,
     is exported in every precision all the same; for a small one that would not be worth a choice.
     """
-    params, work = ([of(p.model) for p in pieces] for of in (keras.Model.count_params, macs))
+    sizes = [(p.model.count_params(), macs(p.model)) for p in pieces]
+    params, work = (max(least, _LARGE * sum(of)) for least, of in zip(_LEAST, zip(*sizes, strict=True), strict=True))
     found = {}
-    for piece, *own in zip(pieces, params, work, strict=True):
-        shares = (n >= max(least, _LARGE * sum(of)) for n, least, of in zip(own, _LEAST, (params, work), strict=True))
-        sparsities = (0.0, *recipe.sparsities) if piece.kind == "block" else (0.0,)
-        precisions = recipe.precisions if piece.kind == "block" or any(shares) else recipe.precisions[:1]
+    for piece, (own_params, own_work) in zip(pieces, sizes, strict=True):
+        block, large = piece.kind == "block", own_params >= params or own_work >= work
+        sparsities = (0.0, *recipe.sparsities) if block else (0.0,)
+        precisions = recipe.precisions if block or large else recipe.precisions[:1]
         found[piece.name] = [(sparsity, precision) for precision in precisions for sparsity in sparsities]
     return found
 

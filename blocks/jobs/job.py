@@ -125,9 +125,9 @@ class Team(Protocol):
     ) -> Iterator[tuple[Job, dict[str, Any] | LegoError]]:
         """Do jobs, and yield each with its result as soon as it is done, or with the error that it ended with.
 
-        Jobs are taken from the iterable one by one, in this thread, when there is room for them, and one more, which is
-        made ready while others are done. A job whose process or machine ends is done anew from its checkpoint, a few
-        times. If the caller stops early, or is interrupted, the jobs that run are ended.
+        Jobs are taken from the iterable one by one, in this thread, when there is room for them; a team may take one
+        more, so that it is ready when others are done. A job whose process or machine ends is done anew from its
+        checkpoint, a few times. If the caller stops early, or is interrupted, the jobs that run are ended.
 
         Args:
             jobs: the jobs.

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.export.convert import convert
+from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.undivided import check_undivided
 from legodnn.errors import ModelError
 
@@ -19,13 +19,13 @@ def test_originals_that_are_not_the_model_end_the_build(tiny_keras_file: Path) -
     model = keras.saving.load_model(tiny_keras_file)
     x = np.random.default_rng(0).normal(size=(5, *model.input_shape[1:])).astype(np.float32)
     pieces = extract(model)
-    files = [convert(p.model) for p in pieces]
-    check_undivided(pieces, files, model, x)
+    originals = [Runner(convert(p.model)) for p in pieces]
+    check_undivided(pieces, originals, model, x)
     weights = model.layers[-1].get_weights()
     for wrong in (1.01, np.nan):
         model.layers[-1].set_weights([w * wrong for w in weights])
         with pytest.raises(ModelError, match=rf"the composed originals differ from {model.name} by"):
-            check_undivided(pieces, files, model, x)
+            check_undivided(pieces, originals, model, x)
 
 
 def test_a_model_that_magnifies_rounding_may_differ_as_much_as_kernels_do() -> None:
@@ -38,8 +38,8 @@ def test_a_model_that_magnifies_rounding_may_differ_as_much_as_kernels_do() -> N
     model.layers[1].set_weights([weights])
     x = np.tile(rng.random((16, 512), np.float32), 2)
     pieces = extract(model)
-    files = [convert(p.model) for p in pieces]
-    check_undivided(pieces, files, model, x)
+    originals = [Runner(convert(p.model)) for p in pieces]
+    check_undivided(pieces, originals, model, x)
     model.layers[1].set_weights([weights + 1.0])
     with pytest.raises(ModelError, match="the composed originals differ"):
-        check_undivided(pieces, files, model, x)
+        check_undivided(pieces, originals, model, x)

@@ -8,6 +8,7 @@ brought to the proportions of the model's input and then enlarged by a quarter, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from math import ceil, floor
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,14 @@ def _part(
     file: Path, document: Mapping[str, Any], category: int, names: tuple[str, ...], frame: Frame
 ) -> AnnotatedPart:
     cutouts, labels = [], []
-    categories = {c["id"] for c in document["categories"]}
+    categories, size_of = {c["id"] for c in document["categories"]}, cache(picture_size)
     for found in coco_objects(file, document, coco_pictures(file, document), categories):
         if found.entry["category_id"] != category:
             continue
         points = _points(found, len(names))
         if not (points[:, 2] > 0).any():
             continue
-        size = picture_size(found.picture, DataError)
+        size = size_of(found.picture, DataError)
         if problem := box_problem(np.array(found.sides, np.float64), *size):
             raise DataError(f"{found.where}: {problem}")
         check_points(points, names, size, found.where)

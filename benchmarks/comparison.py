@@ -1,12 +1,13 @@
 """What a user would have had instead: whole pruned and quantised models, and the paper's own system, against this one.
 
     python benchmarks/comparison.py --data DATA --work DIR --json > benchmarks/results/comparison.json
-    python benchmarks/comparison.py --data DATA --work DIR --effort 0.5
+    python benchmarks/comparison.py --data DATA --work DIR --network vgg16_half --json \
+        > benchmarks/results/comparison_vgg16_half.json
     python benchmarks/comparison.py --data DATA --quick
 
-DATA holds cifar-10-batches-py and the weights of ResNet-20 in weights/. Every system makes a store from the same
-trained network, with the same images and about the same processor time (search included, reported), by the commands
-that users have. Each store is profiled here, and then run under the same budgets by the same runtime: twelve of memory
+DATA holds cifar-10-batches-py and the weights of the network in weights/, such as resnet20_cifar10.npz. Every system
+makes a store from the same trained network, with the same images and about the same processor time (search included,
+reported), by the commands that users have. Each store is profiled here, and then run under the same budgets by the same runtime: twelve of memory
 and twelve of latency, in even steps from the least that any of the systems can keep to what the original takes. Under
 each budget every system plans for itself, by its own prediction of accuracy; what counts is the accuracy measured then.
 
@@ -52,22 +53,27 @@ from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.summed import predict_by_summed_drops
 
+# What a command is told to find each network, but for the weights.
+NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
 # after a fifth as many block by block.
-EPOCHS = {"uniform": 3, "exact": 2, "paper": 10, "ours": 9}
+EPOCHS = {
+    "resnet20": {"ours": 9, "uniform": 3, "exact": 2, "paper": 10},
+    "vgg16_half": {"ours": 5, "uniform": 3, "exact": 2, "paper": 10},
+}
 SPARSITIES = "0.25,0.5,0.75,0.875"
 SHARES = "0.7,0.45,0.25,0.12"
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
     """Return the command that makes a system's store, without its folder."""
-    source = ["resnet20", "--weights", str(args.data / "weights" / "resnet20_cifar10.npz")]
+    source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
     data = ["--data", f"npz:{args.work / 'images.npz'}"]
-    epochs = str(max(1, round(EPOCHS[name] * args.effort)))
+    epochs = str(max(1, round(EPOCHS[args.network][name] * args.effort)))
     if name in ("ours", "paper"):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
         if name == "ours":
-            alone = str(max(1, round(EPOCHS[name] * args.effort / 5)))
+            alone = str(max(1, round(EPOCHS[args.network][name] * args.effort / 5)))
             return [*blocks, "--distill-epochs", alone, "--joint-epochs", epochs, "--precisions", "float32,int8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
@@ -171,12 +177,12 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)
         images = {"train_images": args.images, "fit_images": args.fit, "test_images": args.test}
-        settings = {"network": "resnet20", **images, "effort": args.effort, "limits": args.budgets}
+        settings = {"network": args.network, **images, "effort": args.effort, "limits": args.budgets}
         if kept(args.work / "settings.json", lambda: settings) != settings:
             sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
             write_images(args)
-        names = (*EPOCHS, "quantised")
+        names = (*EPOCHS[args.network], "quantised")
         costs = {}
         for name in names:
             costs[name] = kept(args.work / f"{name}.cost.json", partial(made, name, args))
@@ -227,7 +233,8 @@ def table(figures: Figures) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare how much is done."""
+    """Declare of what and how much is done."""
+    parser.add_argument("--network", choices=tuple(NETWORKS), default="resnet20", help="default: resnet20")
     parser.add_argument("--effort", type=float, default=1.0, help="factor for the epochs of training (default: 1)")
     parser.add_argument("--images", type=int, default=10_000, help="training images (default: 10,000)")
     parser.add_argument("--fit", type=int, default=2_000, help="images that accuracy is predicted by (default: 2,000)")

@@ -1,4 +1,4 @@
-"""Running the service by uvicorn, on a port or a Unix socket, with connections that may not idle.
+"""Running the service by uvicorn, on a port or a Unix socket: connections may not idle, and refusals arrive.
 
 SIGHUP has the models opened anew, SIGTERM and Ctrl-C end the service; systemd is told of both.
 """
@@ -22,12 +22,44 @@ from legodnn.runtime.serving.reloading import ReloadableApplication
 
 _HEADERS_S = 10.0  # the longest that a request's headers may take to arrive
 _IDLE_S = 10  # the longest that a connection may wait for its next request
+_LINGER_S = 5.0  # the longest that a connection stays after an answer to a request that is on its way still
 _END_S = 10  # the longest that requests that run may take when the service is told to end
 _MOST_CONNECTIONS = 512
 
 
+class _LingeringTransport:
+    """A transport that closes in two steps where the other side is still sending: first for writing, later for reading.
+
+    Closed at once, it would reset the connection, and a client that first sends its whole request would find that
+    instead of the answer (RFC 9112, section 9.6).
+    """
+
+    def __init__(self, transport: asyncio.Transport, conn: h11.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._conn, self._loop = transport, conn, loop
+        self.lingers = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Return whether nothing more can be written."""
+        return self.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close, but go on reading for a while if a request was answered before it had arrived."""
+        if self.is_closing() or self._conn.their_state not in (h11.SEND_BODY, h11.ERROR):
+            self._transport.close()
+            return
+        self.lingers = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._loop.call_later(_LINGER_S, self._transport.close)
+
+
 class PunctualProtocol(H11Protocol):
-    """HTTP/1.1, where a request whose headers do not arrive in time loses its connection."""
+    """HTTP/1.1, where a request whose headers do not arrive in time loses its connection, and no other its answer."""
+
+    transport: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,11 +67,13 @@ class PunctualProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """See asyncio.Protocol."""
-        super().connection_made(transport)
+        super().connection_made(_LingeringTransport(transport, self.conn, self.loop))  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if self.transport.lingers:
+            return
         super().data_received(data)
         self._watch()
 

@@ -7,6 +7,7 @@ runtime.serving.inference_queue, runtime.serving.guards, runtime.serving.bodies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import socket
@@ -34,6 +35,7 @@ from tests.runtime.serving.served import Client, own_answer, served
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
 JSON = "application/json"
+POST = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +181,7 @@ def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
     assert "100000" in answer.json["error"]
     for length in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
         with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
-            slow.sendall(b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n")
+            slow.sendall(POST + length + b"\r\n\r\n")
             if length.startswith(b"Transfer"):
                 slow.sendall(b"5\r\nhello\r\n")
             reply = slow.recv(1000)
@@ -187,8 +189,38 @@ def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
             assert b"close" in reply.lower()
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (POST + b"Content-Length: 20000000\r\n\r\n" + bytes(20_000_000), b"413"),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"40000\r\n" + bytes(0x40000) + b"\r\n") * 80, b"413"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000_000, b"400"),
+    ],
+    ids=["declared", "chunked", "headers"],
+)
+def test_who_sends_all_before_reading_gets_the_refusal(client: Client, request_: bytes, status: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), 10) as sending:
+        sending.sendall(request_)
+        assert sending.recv(1000).split()[1] == status
+
+
+def test_who_goes_on_sending_after_the_refusal_loses_the_connection(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_LINGER_S", 0.3)
+    with socket.create_connection(("127.0.0.1", client.port), 10) as sending:
+        sending.sendall(POST + b"Content-Length: 1000000\r\n\r\n")
+        assert sending.recv(1000).split()[1] == b"413"
+        until = time.monotonic() + 10
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < until:
+                sending.sendall(b"0")
+                time.sleep(0.01)
+        assert time.monotonic() < until
+
+
 def test_all_bodies_together_have_a_limit(client: Client) -> None:
-    head = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+    head = POST + b"Content-Length: 100000\r\n\r\n"
     held = [socket.create_connection(("127.0.0.1", client.port), 10) for _ in range(5)]
     for sending in held:
         sending.sendall(head + b"0" * 99_000)

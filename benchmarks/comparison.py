@@ -7,15 +7,19 @@
 
 DATA holds cifar-10-batches-py and the weights of the network in weights/, such as resnet20_cifar10.npz. Every system
 makes a store from the same trained network, with the same images and about the same processor time (search included,
-reported), by the commands that users have. Each store is profiled here, and then run under the same budgets by the same runtime: twelve of memory
-and twelve of latency, in even steps from the least that any of the systems can keep to what the original takes. Under
-each budget every system plans for itself, by its own prediction of accuracy; what counts is the accuracy measured then.
+reported), by the commands that users have where there is one. Each store is profiled here, and then run under the same
+budgets by the same runtime: twelve of memory and twelve of latency, in even steps from the least that any of the
+systems can keep to what the original takes. Under each budget every system plans for itself, by its own prediction of
+accuracy; what counts is the accuracy measured then.
 
 - `ours`: blocks pruned, refitted, distilled and trained in compositions; float32 and int8.
 - `paper`: LegoDNN as published: L1 pruning, block-wise distillation alone, float32, accuracy predicted by the sum of
   single drops.
 - `uniform`: whole models, each layer pruned alike by L1, refitted, fine-tuned; one per size, in float32 and int8.
 - `exact`: the same with widths that the exact search gives.
+- `students`: narrower networks, trained from nothing by distillation and labels; float32 and int8.
+- `nested`: one set of weights in five widths, the narrowest trained first and then left as it is (NestDNN); float32 and
+  int8. `slimmable`: the same, all widths trained together with batch norms of their own (US-Net).
 - `quantised`: the original in float32 and int8.
 
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
@@ -51,6 +55,7 @@ from legodnn.workload import Budget, load_workload
 from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
+from support.rivals import RIVALS, SHARES
 from support.summed import predict_by_summed_drops
 
 # What a command is told to find each network, but for the weights.
@@ -58,11 +63,10 @@ NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
 # after a fifth as many block by block.
 EPOCHS = {
-    "resnet20": {"ours": 9, "uniform": 3, "exact": 2, "paper": 10},
-    "vgg16_half": {"ours": 5, "uniform": 3, "exact": 2, "paper": 10},
+    "resnet20": {"ours": 9, "uniform": 3, "exact": 2, "paper": 10, "students": 4, "nested": 4, "slimmable": 4},
+    "vgg16_half": {"ours": 5, "uniform": 3, "exact": 2, "paper": 10, "students": 4, "nested": 4, "slimmable": 4},
 }
 SPARSITIES = "0.25,0.5,0.75,0.875"
-SHARES = "0.7,0.45,0.25,0.12"
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
@@ -77,16 +81,25 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
             return [*blocks, "--distill-epochs", alone, "--joint-epochs", epochs, "--precisions", "float32,int8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
-    whole = ["compress", *source, *data, "--targets", SHARES, "--batch-size", "128", "--precisions", "float32,int8"]
+    shares = ",".join(map(str, SHARES))
+    whole = ["compress", *source, *data, "--targets", shares, "--batch-size", "128", "--precisions", "float32,int8"]
     return [*whole, "--strategy", "l1" if name == "uniform" else "exact", "--epochs", epochs]
 
 
-def legodnn(*arguments: str) -> str:
-    """Run a command as users do, and return what it prints; its progress is seen."""
-    done = subprocess.run([sys.executable, "-m", "legodnn", *arguments], stdout=subprocess.PIPE, text=True, check=False)
+def module(*arguments: str) -> str:
+    """Run a module as a command, and return what it prints; its progress is seen."""
+    folder = Path(__file__).parent  # of `support`
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
-        sys.exit(f"legodnn {arguments[0]} failed with status {done.returncode}")
+        sys.exit(f"{' '.join(arguments[:2])} failed with status {done.returncode}")
     return done.stdout
+
+
+def legodnn(*arguments: str) -> str:
+    """Run a command as users do, and return what it prints."""
+    return module("legodnn", *arguments)
 
 
 def write_images(args: argparse.Namespace) -> None:
@@ -104,11 +117,17 @@ def write_images(args: argparse.Namespace) -> None:
 def made(name: str, args: argparse.Namespace) -> Figures:
     """Make a system's store, and return what it cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    store = args.work / "stores" / name
-    if name == "quantised":
+    store, fit_images = args.work / "stores" / name, str(args.work / "fit.npz")
+    if name in RIVALS:
+        files = args.work / f"{name}.files"
+        epochs = str(max(1, round(EPOCHS[args.network][name] * args.effort)))
+        of = ["--network", args.network, "--weights", str(args.data / "weights"), "--epochs", epochs]
+        module("support.rivals", name, *of, "--images", str(args.work / "images.npz"), "--out", str(files))
+        legodnn("pack", *map(str, sorted(files.iterdir())), "--out", str(store), "--data", fit_images)
+    elif name == "quantised":
         options = Store(args.work / "stores" / "uniform").manifest.blocks[0].options
         files = [str(args.work / "stores" / "uniform" / o.file) for o in options if not o.sparsity]
-        legodnn("pack", *files, "--out", str(store), "--data", str(args.work / "fit.npz"))
+        legodnn("pack", *files, "--out", str(store), "--data", fit_images)
     else:
         legodnn(*commands(name, args), "--out", str(store))
     if name == "paper":
@@ -175,7 +194,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     if args.quick:
         args.images, args.fit, args.test, args.budgets, args.effort = 300, 60, 100, 3, 0.01
     with tempfile.TemporaryDirectory() as temporary:
-        args.work = args.work or Path(temporary)
+        args.work, args.data = (args.work or Path(temporary)).resolve(), args.data.resolve()
         images = {"train_images": args.images, "fit_images": args.fit, "test_images": args.test}
         settings = {"network": args.network, **images, "effort": args.effort, "limits": args.budgets}
         if kept(args.work / "settings.json", lambda: settings) != settings:

@@ -2,6 +2,7 @@
 # make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
 # make android   the Android app (android_demo/build/legodnn-demo.apk) and its tests, from Maven Central and Debian alone
 # make test-pi   an emulated 64-bit ARM machine with 1 GB runs what a Raspberry Pi would (Debian's qemu-system-arm and cpio)
+# make results DATA=DIR WORK=DIR   what docs/results.md tells, anew: a day of a quiet machine, and it goes on where it was
 # make docs   the pages in docs/ as a site, in build/site; make release-check: what a release has to hold, and dist/
 # Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-pi android lint format dist docs release-check clean
+.PHONY: demo test test-all test-pi android results lint format dist docs release-check clean
 
 demo: $(VENV)/.installed
 	$(BIN)/legodnn demo --out demo
@@ -27,6 +28,10 @@ test-pi: $(VENV)/.installed
 
 android: $(VENV)/.installed
 	android_demo/build.sh
+
+results: $(VENV)/.installed
+	@test -n "$(DATA)" -a -n "$(WORK)" || { echo "make results DATA=DIR WORK=DIR: data to train on, and room to work in"; exit 1; }
+	$(BIN)/python benchmarks/every_result.py --data "$(DATA)" --work "$(WORK)"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -22,6 +22,10 @@ accuracy; what counts is the accuracy measured then.
   int8. `slimmable`: the same, all widths trained together with batch norms of their own (US-Net).
 - `quantised`: the original in float32 and int8.
 
+Of `ours`, what its parts are worth: `unjoined`, without training in compositions, for which blocks are trained longer;
+`unrounded`, with any numbers of channels; `summed`, which predicts accuracy as the paper does; `float32`, without int8;
+and `unpruned`, with nothing but the precisions of the original blocks.
+
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
 those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
 store, profile and run is kept in DIR, for the arguments that it was begun with.
@@ -52,6 +56,7 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
+from support.ablations import only, predicted_by_summed_drops
 from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
@@ -63,22 +68,49 @@ NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
 # after a fifth as many block by block.
 EPOCHS = {
-    "resnet20": {"ours": 9, "uniform": 3, "exact": 2, "paper": 10, "students": 4, "nested": 4, "slimmable": 4},
-    "vgg16_half": {"ours": 5, "uniform": 3, "exact": 2, "paper": 10, "students": 4, "nested": 4, "slimmable": 4},
+    "resnet20": {
+        "ours": 9,
+        "uniform": 3,
+        "exact": 2,
+        "paper": 10,
+        "students": 4,
+        "nested": 4,
+        "slimmable": 4,
+        "unjoined": 10,
+    },
+    "vgg16_half": {
+        "ours": 5,
+        "uniform": 3,
+        "exact": 2,
+        "paper": 10,
+        "students": 4,
+        "nested": 4,
+        "slimmable": 4,
+        "unjoined": 10,
+    },
 }
+SYSTEMS = ("ours", "uniform", "exact", "paper", *RIVALS, "quantised")
+ABLATIONS = ("unjoined", "unrounded", "summed", "float32", "unpruned")
 SPARSITIES = "0.25,0.5,0.75,0.875"
+
+
+def epochs_of(name: str, args: argparse.Namespace) -> int:
+    """Return the epochs of a system."""
+    return max(1, round(EPOCHS[args.network][name] * float(args.effort)))
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
     """Return the command that makes a system's store, without its folder."""
     source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
     data = ["--data", f"npz:{args.work / 'images.npz'}"]
-    epochs = str(max(1, round(EPOCHS[args.network][name] * args.effort)))
-    if name in ("ours", "paper"):
+    epochs = str(epochs_of(name, args))
+    if name in ("ours", "paper", "unjoined", "unrounded"):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
-        if name == "ours":
-            alone = str(max(1, round(EPOCHS[args.network][name] * args.effort / 5)))
-            return [*blocks, "--distill-epochs", alone, "--joint-epochs", epochs, "--precisions", "float32,int8"]
+        if name != "paper":
+            joint = 0 if name == "unjoined" else epochs_of("ours", args)
+            alone = epochs_of("unjoined", args) if name == "unjoined" else max(1, round(joint / 5))
+            trained = ["--distill-epochs", str(alone), "--joint-epochs", str(joint), "--precisions", "float32,int8"]
+            return [*blocks, *trained, "--round-to", "1" if name == "unrounded" else "8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
     shares = ",".join(map(str, SHARES))
@@ -118,12 +150,17 @@ def made(name: str, args: argparse.Namespace) -> Figures:
     """Make a system's store, and return what it cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     store, fit_images = args.work / "stores" / name, str(args.work / "fit.npz")
+    ours = args.work / "stores" / "ours"
     if name in RIVALS:
         files = args.work / f"{name}.files"
-        epochs = str(max(1, round(EPOCHS[args.network][name] * args.effort)))
+        epochs = str(epochs_of(name, args))
         of = ["--network", args.network, "--weights", str(args.data / "weights"), "--epochs", epochs]
         module("support.rivals", name, *of, "--images", str(args.work / "images.npz"), "--out", str(files))
         legodnn("pack", *map(str, sorted(files.iterdir())), "--out", str(store), "--data", fit_images)
+    elif name in ("float32", "unpruned"):
+        only(ours, store, lambda o: o.precision == "float32" if name == "float32" else not o.sparsity)
+    elif name == "summed":
+        predicted_by_summed_drops(ours, store, args.work / "fit.npz")
     elif name == "quantised":
         options = Store(args.work / "stores" / "uniform").manifest.blocks[0].options
         files = [str(args.work / "stores" / "uniform" / o.file) for o in options if not o.sparsity]
@@ -159,8 +196,9 @@ def original_takes(store: Path) -> tuple[int, float]:
 def budgets_of(stores: Path, schedulers: Mapping[str, Scheduler], steps: int) -> list[dict[str, Any]]:
     """Return limits of memory and then of latency, in even steps from the least of all systems to the original's."""
     most, slowest = original_takes(stores / "uniform")
-    smallest = min(least(s, Budget(memory_bytes=1)) for s in schedulers.values())
-    fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in schedulers.values())
+    systems = [schedulers[name] for name in SYSTEMS]
+    smallest = min(least(s, Budget(memory_bytes=1)) for s in systems)
+    fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in systems)
     return [
         *({"memory_bytes": math.ceil(m)} for m in np.linspace(smallest, most, steps)),
         *({"latency_ms": math.ceil(t * 1e4) / 1e4, "quantile": 0.5} for t in np.linspace(fastest, slowest, steps)),
@@ -201,16 +239,16 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
             write_images(args)
-        names = (*EPOCHS[args.network], "quantised")
-        costs = {}
-        for name in names:
+        every, costs = (*SYSTEMS, *ABLATIONS), {}
+        for name in every:
             costs[name] = kept(args.work / f"{name}.cost.json", partial(made, name, args))
-        schedulers = {name: scheduler_of(args.work / "stores" / name) for name in names}
+        schedulers = {name: scheduler_of(args.work / "stores" / name) for name in every}
         budgets = kept(args.work / "budgets.json", partial(budgets_of, args.work / "stores", schedulers, args.budgets))
         rows = {}
-        for name in names:
+        for name in every:
             rows[name] = kept(args.work / f"{name}.rows.json", partial(replayed, name, budgets, args))
-    figures = {**settings, "costs": costs, "budgets": budgets, "rows": rows}
+    ablated = {name: rows.pop(name) for name in ABLATIONS}
+    figures = {**settings, "costs": costs, "budgets": budgets, "rows": rows, "ablations": ablated}
     return figures, bars_of(figures)
 
 
@@ -237,18 +275,18 @@ def bars_of(figures: Figures) -> Bars:
 
 def table(figures: Figures) -> str:
     """Return the accuracy of every system under every budget, and what the systems cost."""
-    names = list(figures["rows"])
+    of = {**figures["rows"], **figures["ablations"]}
     rows = []
     for i, budget in enumerate(figures["budgets"]):
         memory = budget.get("memory_bytes")
         limit = f"{memory / 1e6:.2f} MB" if memory else f"{budget['latency_ms']:.3f} ms"
-        found = (figures["rows"][n][i]["accuracy"] for n in names)
+        found = (measured[i]["accuracy"] for measured in of.values())
         rows.append((limit, *("none" if a is None else f"{a:.2%}" for a in found)))
     costs = [
         (n, f"{c['processor_seconds']:.0f}", f"{c['bytes'] / 1e6:.1f}", f"{c['sizes']:,}")
         for n, c in figures["costs"].items()
     ]
-    return text_table(rows, ("limit", *names)) + "\n\n" + text_table(costs, ("system", "processor s", "MB", "sizes"))
+    return text_table(rows, ("limit", *of)) + "\n\n" + text_table(costs, ("system", "processor s", "MB", "sizes"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

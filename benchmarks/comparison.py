@@ -82,11 +82,11 @@ EPOCHS = {
         "ours": 5,
         "uniform": 3,
         "exact": 2,
-        "paper": 10,
-        "students": 4,
-        "nested": 4,
+        "paper": 6,
+        "students": 3,
+        "nested": 2,
         "slimmable": 4,
-        "unjoined": 10,
+        "unjoined": 4,
     },
 }
 SYSTEMS = ("ours", "uniform", "exact", "paper", *RIVALS, "quantised")

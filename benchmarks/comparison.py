@@ -89,7 +89,7 @@ EPOCHS = {
         "unjoined": 4,
     },
 }
-SYSTEMS = ("ours", "uniform", "exact", "paper", *RIVALS, "quantised")
+SYSTEMS = ("ours", "uniform", "paper", "quantised", "exact", *RIVALS)
 ABLATIONS = ("unjoined", "unrounded", "summed", "float32", "unpruned")
 SPARSITIES = "0.25,0.5,0.75,0.875"
 

@@ -20,6 +20,7 @@ from legodnn.manifest import Link
 from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge
 from tests.runtime.planning.hand_made import model, option, small_or_great
 
@@ -395,3 +396,11 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_plan_does_not_import_masked_arrays(tiny_store: Store) -> None:
+    code = "import sys; from legodnn import Runtime; Runtime.open(sys.argv[1:]); print('numpy.ma' in sys.modules)"
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_store.path)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "False", "they take half a megabyte"

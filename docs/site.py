@@ -21,6 +21,8 @@ PAGES_OF_ROOT = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
 }
+# Who searches for words of a message is shown these first: other pages have the same words more often.
+PAGES_BY_MESSAGE, _BOOST = ("troubleshooting.md", "reference/messages.md"), 3
 _LINK = re.compile(r"(!?)\[([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -32,7 +34,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Turn links to files into links to pages of the site, or into their text."""
+    """Turn links to files into links to pages of the site, or into their text; let the search prefer some pages."""
+    if page.file.src_uri in PAGES_BY_MESSAGE:
+        page.meta["search"] = {"boost": _BOOST}
     sources = {target: ROOT / name for name, target in PAGES_OF_ROOT.items()}
     source = sources.get(page.file.src_uri, DOCS / page.file.src_uri)
 

@@ -305,5 +305,5 @@ def default_path(store: str | Path) -> Path:
     if path.name in ("", ".."):  # only the absolute path of `.` and `..` has a name
         path = path.resolve()
     if not path.name:
-        raise ProfileError(f"{path} has no name of its own, as the folder of a store has")
+        raise ProfileError(f"{path} has no name, which the profile would have too; give the folder of a store")
     return path.with_name(path.name + ".profile.json")

@@ -35,7 +35,7 @@ def user_function(name: str, error: type[LegoError], remedy: str = "write module
         raise error(f"cannot find {name!r} (module {module_name!r} has no attribute {function_name!r}); {remedy}")
     function = getattr(module, function_name)
     if not callable(function):
-        raise error(f"{name!r} is no function, but {type(function).__name__}")
+        raise error(f"{name!r} is no function, but {type(function).__name__}; {remedy}")
     return function  # type: ignore[no-any-return]
 
 

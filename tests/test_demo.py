@@ -1,6 +1,6 @@
 """The main job, with a few epochs only: two networks built, profiled, planned, run and re-planned on real digits.
 
-Covers also: commands.demo.
+Covers also: commands.demo, commands.demo_stores.
 """
 
 from __future__ import annotations

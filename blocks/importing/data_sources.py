@@ -191,7 +191,7 @@ def _check(source: str, name: str, split: Split, shapes: Mapping[str, Shape]) ->
         if x.shape[1:] != shapes[key] or x.dtype != np.float32:
             raise DataError(f"{source}: {what} are {x.dtype} {x.shape[1:]}, not float32 {shapes[key]}")
         if not isinstance(x, Pixels) and not np.isfinite(x).all():
-            raise DataError(f"{source}: some {what} hold NaN or infinity")
+            raise DataError(f"{source}: some {what} hold NaN or infinity; leave those images out")
     for y in split.y if isinstance(split.y, tuple) else [] if split.y is None else [split.y]:
         if len(y) != len(split):
             raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")

@@ -71,7 +71,7 @@ def kinds_by_labels(
         if y.dtype.kind not in "biuf":
             raise DataError(f"{name}: labels hold {y.dtype}, not numbers")
         if y.dtype.kind == "f" and not np.isfinite(y).all():
-            raise DataError(f"{name}: labels hold NaN or infinity")
+            raise DataError(f"{name}: labels hold NaN or infinity; leave those images out")
         if _fits(shape, y.shape[1:]) is None:
             raise DataError(
                 f"{name}: labels of shape {y.shape[1:]} for each do not fit {where}, which gives {shape}: give a class "

@@ -42,7 +42,9 @@ def fitted_anchors(labels: AnyArray, grids: int, each: int) -> tuple[tuple[tuple
     boxes = labels[labels[..., 4] >= 0].astype(np.float64)
     sides = boxes[:, 2:4] - boxes[:, :2]
     if (different := len(np.unique(sides, axis=0))) < grids * each:
-        raise DataError(f"{different} boxes of different sizes are too few for {grids * each} anchors")
+        raise DataError(
+            f"{different} boxes of different sizes are too few for {grids * each} anchors; ask for fewer, or label more"
+        )
     by_area = sides[np.argsort(sides.prod(axis=1), kind="stable")]
     centres = by_area[((np.arange(grids * each) + 0.5) * len(sides) / (grids * each)).astype(int)]
     for _ in range(_ROUNDS):

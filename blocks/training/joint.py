@@ -98,7 +98,10 @@ def train_jointly(
     count = len(data.train)
     size = min(max(1, round(batch_size / composer.slots)), count // composer.slots) * composer.slots
     if not size:
-        raise DataError(f"{count} training images are fewer than the {composer.slots} options of a block")
+        raise DataError(
+            f"{count} training images are fewer than the {composer.slots} options of a block; give more images, "
+            "or name fewer sparsities"
+        )
     batches = Batches(count, size, seed, fill=False)
     first = np.arange(composer.slots)
     paths = np.tile(first, (len(composer.students), 1)).astype(np.int32)

@@ -11,6 +11,7 @@ import argparse
 import io
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from legodnn import processes
+from legodnn.commands.demo_stores import demo_stores
 from legodnn.commands.demo_trace import demo_trace
 from legodnn.commands.plotting import check_matplotlib
 from legodnn.commands.run import steps_json, steps_table
-from legodnn.console import progress, say
-from legodnn.errors import LegoError, ProfileError, StoreError
+from legodnn.console import say
+from legodnn.errors import LegoError, ProfileError
 from legodnn.files import write_atomic
 from legodnn.profile import Profile, default_path
 from legodnn.store import Store
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from legodnn.runtime.feeds.replay import Step
 
 log = logging.getLogger("legodnn.commands")
+
+_BUILD_BYTES = 3_000_000_000  # what a quick build takes, TensorFlow in two processes included
 
 
 def add_parser(subparsers: Any, summary: str) -> None:
@@ -74,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
     out = Path(args.out)
     wanted = recipes(args.quick)
-    stores = [_store(out / "stores" / recipe.name, recipe) for recipe in wanted]
+    stores = demo_stores(out / "stores", wanted, side_by_side=args.quick and _has_room())
     profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(demo_trace(stores, profiles), indent=1) + "\n")
@@ -90,6 +94,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _has_room() -> bool:
+    """Whether two builds at a time have memory and processors here."""
+    import psutil
+
+    return psutil.virtual_memory().available > 2 * _BUILD_BYTES and (os.cpu_count() or 1) > 1
+
+
 def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
     for store in stores:
         accuracy = store.manifest.accuracy
@@ -99,23 +110,6 @@ def _print(stores: Sequence[Store], steps: Sequence[Step]) -> None:
             f"held-out test digits ({accuracy.original:.1%} of the validation digits)"
         )
     say(f"\n{steps_table(steps)}")
-
-
-def _store(path: Path, recipe: Recipe) -> Store:
-    """Open the store at `path`, or build it.
-
-    Raises:
-        StoreError: the store there is damaged, or was built by another recipe.
-    """
-    from legodnn.blocks import build
-
-    if not path.exists():
-        return build(recipe, path, progress=progress())
-    store = Store(path)
-    if store.manifest.built.recipe != recipe.model_dump(mode="json"):
-        raise StoreError(f"{path} was built by another recipe; remove it or choose another folder with --out")
-    log.info("using the store %s", path)
-    return store
 
 
 def _profile(store: Store, effort: Sequence[str]) -> Profile:

@@ -29,7 +29,7 @@ def read_clips(root: Path, frames: int) -> tuple[tuple[str, ...], dict[str, Anno
     folders = part_folders(root)
     train = class_folders(folders["train"], DataError)
     if not train.classes:
-        raise DataError(f"{folders['train']} has no folders of classes")
+        raise DataError(f"{folders['train']} has no folders of classes; put the frames of each clip into CLASS/CLIP/")
     parts = {}
     for part, folder in folders.items():
         images = train if part == "train" else class_folders(folder, DataError, train.classes)
@@ -44,6 +44,6 @@ def _clips(folder: Path, images: ImageFolder) -> list[tuple[int, list[Path]]]:
     clips: dict[tuple[int, Path], list[Path]] = {}
     for file, number in zip(images.files, images.numbers, strict=True):
         if file.parent.parent == folder:
-            raise DataError(f"{file} lies in no folder of a clip")
+            raise DataError(f"{file} lies in no folder of a clip; put the frames of each clip into CLASS/CLIP/")
         clips.setdefault((number, file.parent), []).append(file)
     return [(number, sorted(files)) for (number, _), files in sorted(clips.items())]

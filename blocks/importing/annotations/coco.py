@@ -37,10 +37,13 @@ def read_coco(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Anno
     for file, document in documents.values():
         for category in document["categories"]:
             if names.setdefault(category["id"], category["name"]) != category["name"]:
-                raise DataError(f"{file}: category {category['id']} is {category['name']}, and another in another file")
+                raise DataError(
+                    f"{file}: category {category['id']} is {category['name']}, and {names[category['id']]} elsewhere; "
+                    "give a number one name in all parts"
+                )
     classes = tuple(names[number] for number in sorted(names))
     if len(set(classes)) < len(classes):
-        raise DataError(f"{root}: two categories have the same name")
+        raise DataError(f"{root}: two categories have the same name; give one of them another, or one number to both")
     return classes, {
         part: boxes_part(_boxes(file, document, names), classes, frame) for part, (file, document) in documents.items()
     }
@@ -113,7 +116,7 @@ def coco_objects(
             crowds += 1
             continue
         if entry["image_id"] not in pictures or entry["category_id"] not in categories:
-            raise DataError(f"{where} is of an image or a category that the file does not have")
+            raise DataError(f"{where} is of an image or a category that the file does not have; remove it or add that")
         sides = entry["bbox"]
         if len(sides) != 4 or not all(isinstance(side, int | float) and abs(side) < _MOST_SIDE for side in sides):
             raise DataError(f"{where}: bbox is x, y, width and height, not {sides!r:.60}")

@@ -40,7 +40,7 @@ def read_coco_points(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[st
     documents = coco_documents(root)
     found = {part: _category(*each) for part, each in documents.items()}
     if len({names for _, names in found.values()}) > 1:
-        raise DataError(f"{root}: the files of its parts have different key points")
+        raise DataError(f"{root}: the files of its parts have different key points; give all the same, in one order")
     parts = {part: _part(*documents[part], number, names, frame) for part, (number, names) in found.items()}
     return next(iter(found.values()))[1], parts
 

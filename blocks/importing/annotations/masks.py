@@ -41,7 +41,7 @@ def read_masks(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Ann
         for row, file in enumerate(files):
             mask = by_stem.get(file.relative_to(images).with_suffix("").as_posix())
             if mask is None:
-                raise DataError(f"{file} has no mask in {masks}")
+                raise DataError(f"{file} has no mask in {masks}; put one of the same name there, or remove the image")
             labels[row] = _label(file, mask, frame, names, void)
         parts[part] = AnnotatedPart(files, labels)
     return names[:void] if void is not None else names, parts
@@ -68,7 +68,7 @@ def _class_names(root: Path) -> tuple[str, ...]:
         raise DataError(f"cannot read {root / _CLASSES}: {e}") from None
     names = tuple(line.strip() for line in lines if line.strip())
     if len(set(names)) < len(names):
-        raise DataError(f"{root / _CLASSES} names a class twice")
+        raise DataError(f"{root / _CLASSES} names a class twice; it has a line for each number in masks, from 0 on")
     return names
 
 

@@ -48,5 +48,8 @@ def _part(folder: Path, normal: set[str]) -> tuple[list[Path], Ints]:
     files = image_files(folder, DataError)
     kinds = [file.relative_to(folder).parts[0] for file in files]
     if loose := [file for file, kind in zip(files, kinds, strict=True) if kind == file.name]:
-        raise DataError(f"{loose[0]} lies in no folder of its kind")
+        told = " or ".join(sorted(normal)) or "good"
+        raise DataError(
+            f"{loose[0]} lies in no folder of its kind; put it into {told}, or another if it is no normal one"
+        )
     return files, np.array([int(kind not in normal) for kind in kinds], np.int64)

@@ -39,7 +39,7 @@ class AnnotatedPart:
 def part_folders(root: Path) -> dict[str, Path]:
     """Return the folders train, val and test by these names, or the whole folder as train; DataError if it is none."""
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder")
+        raise DataError(f"{root} is not a folder; it must hold images and what they are labelled with (docs/tasks.md)")
     return split_folders(root, DataError) or {"train": root}
 
 
@@ -51,7 +51,7 @@ def named_picture(folder: Path, name: str, where: str) -> Path:
     except (OSError, ValueError):  # a name that no file can have: too long, or with a null byte
         beside = False
     if not beside:
-        raise DataError(f"{where} names {shown(name)}, which is not beside it")
+        raise DataError(f"{where} names {shown(name)}, which is not beside it; put it there, or remove the entry")
     return path
 
 
@@ -85,7 +85,7 @@ def annotated_dataset(
     """
     files = [file for part in parts.values() for file in part.files]
     if not files:
-        raise DataError(f"{root} holds no annotated images")
+        raise DataError(f"{root} holds no annotated images; docs/tasks.md says what it must hold")
     pixels = Pixels(read_images(files, frame, DataError, progress), scaling)
     found: dict[str, Split] = {}
     start = 0

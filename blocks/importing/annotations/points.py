@@ -33,7 +33,7 @@ def read_points(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, An
     tables = {part: _table(folder / _TABLE, frame) for part, folder in part_folders(root).items()}
     names = {points for points, _ in tables.values()}
     if len(names) > 1:
-        raise DataError(f"{root}: the tables of its parts have different points")
+        raise DataError(f"{root}: the tables of its parts have different points; give all the same header")
     return names.pop(), {part: found for part, (_, found) in tables.items()}
 
 

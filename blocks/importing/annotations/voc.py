@@ -34,7 +34,7 @@ def read_voc(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Annot
         parts[part] = {}
         for name, where in names:
             if name not in pictures:
-                raise DataError(f"{where}: JPEGImages has no picture {name}")
+                raise DataError(f"{where}: JPEGImages has no picture {name}; put it there, or remove the line")
             parts[part][pictures[name]] = _boxes(root / "Annotations" / f"{name}.xml")
     classes = tuple(sorted({box.label for part in parts.values() for boxes in part.values() for box in boxes}))
     return classes, {part: boxes_part(boxes, classes, frame) for part, boxes in parts.items()}

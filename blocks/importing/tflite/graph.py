@@ -163,10 +163,13 @@ class _Importer:
         if self.input_shape is not None and len(self.graph.inputs) == 1:
             given = (1, *self.input_shape)
             if len(given) != len(shape) or any(d not in (None, g) for d, g in zip(shape[1:], given[1:], strict=True)):
-                raise ModelError(f"input {tensor.name!r} has shape {shape}, which {self.input_shape} does not fit")
+                raise ModelError(
+                    f"input {tensor.name!r} has shape {shape}, which {self.input_shape} does not fit; give one "
+                    "with its fixed sizes, without the first"
+                )
             shape = given
         elif self.input_shape is not None:
-            raise ModelError("an input shape is given, and it has several inputs")
+            raise ModelError("an input shape is given, and it has several inputs; leave the shape out")
         if not shape or shape[0] not in (1, None):
             raise ModelError(f"input {tensor.name!r} has shape {shape}; its first size must be 1, the number of images")
         known = [1, *(d for d in shape[1:] if d is not None)]

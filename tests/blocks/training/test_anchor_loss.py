@@ -80,5 +80,5 @@ def test_anchors_are_the_sizes_of_boxes_the_largest_first() -> None:
     labels = np.concatenate([corner, corner + sides, np.zeros((40, 3, 1))], axis=-1)
     anchors = np.array(fitted_anchors(labels, grids=2, each=2))
     np.testing.assert_allclose(anchors, [[[90, 80], [50, 40]], [[12, 30], [10, 10]]], rtol=0.05)
-    with pytest.raises(DataError, match="3 boxes of different sizes are too few for 4 anchors"):
+    with pytest.raises(DataError, match="3 boxes of different sizes are too few for 4 anchors; ask for fewer"):
         fitted_anchors(labels[:1], grids=2, each=2)

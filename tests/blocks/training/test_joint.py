@@ -140,7 +140,7 @@ def test_a_state_of_other_descendants_is_refused(weights: list[np.ndarray], digi
 
 
 def test_fewer_images_than_options_are_refused(weights: list[np.ndarray], digits: Dataset) -> None:
-    with pytest.raises(DataError, match="2 training images are fewer than the 3 options of a block"):
+    with pytest.raises(DataError, match="2 training images are fewer than the 3 options of a block; give more"):
         train_jointly(*cut(weights, EVEN), replace(digits, train=digits.train.first(2)), epochs=1)
 
 

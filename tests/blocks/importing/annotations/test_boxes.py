@@ -139,7 +139,10 @@ def test_pascal_vocs_files_that_are_missing_or_try_tricks_are_refused(tmp_path: 
         ({"images": [{"id": 1, "file_name": "c\0.jpg"}]}, r"images\[0\] names 'c\\x00\.jpg', which is not beside it"),
         ({"images": [{"id": 1, "file_name": 999 * "c"}]}, r"images\[0\] names 'cccc"),
         ({"categories": None}, "has no list categories"),
-        ({"categories": [{"id": 3, "name": "cat"}, {"id": 3, "name": "dog"}]}, "category 3 is dog, and another"),
+        (
+            {"categories": [{"id": 3, "name": "cat"}, {"id": 3, "name": "dog"}]},
+            "category 3 is dog, and cat elsewhere; give",
+        ),
     ],
 )
 def test_cocos_boxes_that_do_not_fit_are_refused_by_annotation(

@@ -60,7 +60,10 @@ def test_images_and_masks_may_lie_beside_each_other_in_palette_colours_without_n
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: (root / "trainannot" / "a.png").unlink(), r"a\.jpg has no mask in .*trainannot"),
+        (
+            lambda root: (root / "trainannot" / "a.png").unlink(),
+            r"a\.jpg has no mask in .*trainannot; put one of the same name there",
+        ),
         (lambda root: save(root / "trainannot" / "a.png", MASK[:10]), r"a\.png is of 60x10 pixels, its image of 60x40"),
         (lambda root: save(root / "trainannot" / "a.png"), "a.png is a picture of colours"),
         (lambda root: (root / "classes.txt").write_text("sky\nroad"), "a.png: 2 at row 21, column 31 is none of the 2"),

@@ -46,7 +46,9 @@ def test_frames_of_a_clip_stay_together_in_their_order(tmp_path: Path) -> None:
 
 def test_frames_that_lie_in_no_clip_are_refused(tmp_path: Path) -> None:
     save(clips(tmp_path) / "run" / "loose.png")
-    with pytest.raises(DataError, match=r"loose\.png lies in no folder of a clip"):
+    with pytest.raises(
+        DataError, match=r"loose\.png lies in no folder of a clip; put the frames of each clip into CLASS/CLIP/"
+    ):
         read_clips(tmp_path, 3)
 
 
@@ -71,7 +73,7 @@ def test_parts_that_cannot_be_measured_on_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"test must hold normal images \(good\) and anomalies"):
         read_normality(kinds(tmp_path / "b", train_good=3, test_good=3), 0)
     save(kinds(tmp_path / "c", train_good=3, test_good=3, test_hole=3) / "test" / "loose.png")
-    with pytest.raises(DataError, match=r"loose\.png lies in no folder of its kind"):
+    with pytest.raises(DataError, match=r"loose\.png lies in no folder of its kind; put it into good, or another"):
         read_normality(tmp_path / "c", 0)
 
 

@@ -69,8 +69,11 @@ final class Weigher {
     /** Weigh every option so many times; by (segment, option, 1 thread). */
     Map<Choice, Weight> weigh(int times, Step step) {
         weighed(originals); // what the library itself holds from its first use on is no model's memory
-        double base = memory();
-        double whole = Math.max(0, weighed(originals) - base);
+        List<Double> wholes = new ArrayList<>();
+        for (int i = 0; i < times; i++) {
+            wholes.add(taken(store, executor, meter, originals));
+        }
+        double whole = Math.max(0, median(wholes));
         double wholeMs = loadMs(originals);
         Map<Choice, List<Double>> extra = new LinkedHashMap<>();
         Map<Choice, List<Double>> loads = new LinkedHashMap<>();
@@ -125,12 +128,26 @@ final class Weigher {
         return weights;
     }
 
-    /** This process's memory while it holds a composition that has run. */
+    /**
+     * What a composition takes of this process's memory: what the process holds with it, loaded and run, more than
+     * before and afterwards.
+     */
+    static double taken(Store store, BlockExecutor executor, MemoryMeter meter, List<Choice> choices) {
+        double before = memory(meter);
+        double with = weighed(store, executor, meter, choices);
+        return with - (before + memory(meter)) / 2;
+    }
+
     private double weighed(List<Choice> choices) {
+        return weighed(store, executor, meter, choices);
+    }
+
+    /** This process's memory while it holds a composition that has run. */
+    private static double weighed(Store store, BlockExecutor executor, MemoryMeter meter, List<Choice> choices) {
         Chain chain = new Chain(store, executor);
         try {
             goTo(chain, choices);
-            return memory();
+            return memory(meter);
         } finally {
             chain.retain(Collections.<Choice>emptyList());
         }
@@ -162,7 +179,7 @@ final class Weigher {
         return (composed - start + Math.max(0, first - composed - (second - first))) / 1e6;
     }
 
-    private double memory() {
+    private static double memory(MemoryMeter meter) {
         System.gc(); // what Java itself has freed is no model's
         return meter.processBytes();
     }

@@ -140,7 +140,7 @@ public final class LegoRuntime implements Closeable {
     /**
      * What the running composition of a model takes of this process's memory, to be compared with what its plan
      * predicts: it is weighed as {@link Profiler} weighs options, alone. Meanwhile it is let go of, and its inferences
-     * and switches wait, for about as long as it takes to load it twice.
+     * and switches wait, for about as long as it takes to load it four times.
      * For a worker thread.
      *
      * @param meter the one that the profile was made with; by default {@link Device#MEMORY}

@@ -1,7 +1,6 @@
 package org.legodnn;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -73,7 +72,7 @@ final class Weigher {
         for (int i = 0; i < times; i++) {
             wholes.add(taken(store, executor, meter, originals));
         }
-        double whole = Math.max(0, median(wholes));
+        double whole = Math.max(0, Profiler.median(wholes));
         double wholeMs = loadMs(originals);
         Map<Choice, List<Double>> extra = new LinkedHashMap<>();
         Map<Choice, List<Double>> loads = new LinkedHashMap<>();
@@ -111,10 +110,10 @@ final class Weigher {
         for (Choice other : others) {
             long saved = files.get(originals.get(places.get(other))) - files.get(other);
             if (saved > 0) {
-                rates.add(-median(extra.get(other)) / saved);
+                rates.add(-Profiler.median(extra.get(other)) / saved);
             }
         }
-        double rate = Math.min(rates.isEmpty() ? 1 : Math.max(0, median(rates)), whole / originalBytes);
+        double rate = Math.min(rates.isEmpty() ? 1 : Math.max(0, Profiler.median(rates)), whole / originalBytes);
         Map<Choice, Weight> weights = new LinkedHashMap<>();
         double[] shares = new double[originals.size()];
         for (int i = 0; i < shares.length; i++) {
@@ -122,20 +121,30 @@ final class Weigher {
             weights.put(originals.get(i), new Weight(Math.round(shares[i]), wholeMs / shares.length));
         }
         for (Choice other : others) {
-            double bytes = shares[places.get(other)] + median(extra.get(other));
-            weights.put(other, new Weight(Math.max(0, Math.round(bytes)), median(loads.get(other))));
+            double bytes = shares[places.get(other)] + Profiler.median(extra.get(other));
+            weights.put(other, new Weight(Math.max(0, Math.round(bytes)), Profiler.median(loads.get(other))));
         }
         return weights;
     }
 
     /**
      * What a composition takes of this process's memory: what the process holds with it, loaded and run, more than
-     * before and afterwards.
+     * before and afterwards. Of three times the one counts in which the process changed least by anything else.
      */
     static double taken(Store store, BlockExecutor executor, MemoryMeter meter, List<Choice> choices) {
+        double taken = 0;
+        double least = Double.POSITIVE_INFINITY;
         double before = memory(meter);
-        double with = weighed(store, executor, meter, choices);
-        return with - (before + memory(meter)) / 2;
+        for (int i = 0; i < 3; i++) {
+            double with = weighed(store, executor, meter, choices);
+            double after = memory(meter);
+            if (Math.abs(after - before) < least) {
+                least = Math.abs(after - before);
+                taken = with - (before + after) / 2;
+            }
+            before = after;
+        }
+        return taken;
     }
 
     private double weighed(List<Choice> choices) {
@@ -182,14 +191,5 @@ final class Weigher {
     private static double memory(MemoryMeter meter) {
         System.gc(); // what Java itself has freed is no model's
         return meter.processBytes();
-    }
-
-    private static double median(List<Double> values) {
-        double[] sorted = new double[values.size()];
-        for (int i = 0; i < sorted.length; i++) {
-            sorted[i] = values.get(i);
-        }
-        Arrays.sort(sorted);
-        return Profiler.quantile(sorted, 0.5);
     }
 }

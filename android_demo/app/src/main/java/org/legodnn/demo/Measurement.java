@@ -34,9 +34,6 @@ abstract class Measurement implements Runnable {
     private final Map<String, Screen.Measured> measured = new HashMap<>();
     private volatile boolean stopped;
 
-    /** How often a composition is weighed; the median counts. */
-    private static final int WEIGHINGS = 3;
-
     /**
      * @param meter tells this process's memory, as when it was profiled
      * @param problem why the last budget was refused, in words; null if it was not
@@ -94,14 +91,9 @@ abstract class Measurement implements Runnable {
             latencies[i] = (System.nanoTime() - began) / 1e6;
             right += digits.isRight(i, scores) ? 1 : 0;
         }
-        long[] bytes = new long[WEIGHINGS];
-        for (int i = 0; i < bytes.length && !stopped; i++) {
-            bytes[i] = runtime.weigh(model, meter);
-        }
         Arrays.sort(latencies);
-        Arrays.sort(bytes);
-        return new Screen.Measured(
-                (double) right / digits.count(), latencies[digits.count() / 2], bytes[bytes.length / 2]);
+        return new Screen.Measured((double) right / digits.count(), latencies[digits.count() / 2],
+                stopped ? 0 : runtime.weigh(model, meter));
     }
 
     /** Tell what is known by now. */

@@ -84,7 +84,7 @@ def test_java_runs_a_head_that_is_a_choice_of_precisions(java: list[str], tmp_pa
     store = build_large_head(tmp_path, ("float32", "float16"))  # dense layers in int8 are zeros in this old version
     assert [o.name for o in store.manifest.blocks[-1].options] == ["s0", "s0-float16"]
     assert store.manifest.blocks[-1].name == store.manifest.segments[-1].name == "head"
-    assert compared(java, store, tmp_path) >= 10
+    assert compared(java, store, tmp_path) >= 8
 
 
 def compared(java: list[str], store: Store, tmp_path: Path) -> int:

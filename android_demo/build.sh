@@ -185,6 +185,16 @@ check_nullness() { # CLASSPATH FOLDER...
         die "something may be null that is not said to be"
 }
 
+# What a library offers is what its api.txt says.
+check_interface() { # MODULE CLASSES CLASSPATH
+    local found=$2-api.txt signature
+    signature=$(packages tool "android-api-level-$min_sdk:")
+    java -cp "$2:$3:$(packages tool)" tools/ApiDump.java "$signature" "$2" > "$found" ||
+        die "the interface of $1 is not sound"
+    diff "$1/api.txt" "$found" ||
+        die "the interface of $1 is another one than $1/api.txt; if that is meant: cp $found $here/$1/api.txt"
+}
+
 compile_library() {
     step "library"
     local aar
@@ -199,10 +209,7 @@ compile_library() {
     java_compile "$build/library" "$tflite:$framework" 8 "${sources[@]}"
     check_classes "$build/library" "$build"/tensorflow-lite{,-api}/classes.jar "$jspecify"
     check_nullness "$tflite:$framework" "${sources[@]}"
-    java -cp "$build/library:$tflite:$framework" tools/ApiDump.java "$build/library" > "$build/api.txt" ||
-        die "the library's interface is not sound"
-    diff lego-runtime/api.txt "$build/api.txt" ||
-        die "the library's interface is another one than lego-runtime/api.txt; if that is meant: cp $build/api.txt lego-runtime/"
+    check_interface lego-runtime "$build/library" "$tflite:$framework"
 }
 
 # The manifest as the Android Gradle plugin completes it: the package is its namespace. Native libraries are stored
@@ -293,6 +300,7 @@ test_kotlin() {
     local classes=$build/library:$jspecify test
     test=$build/library-test:$(packages test)
     kotlin_compile "$build/kotlin" "$classes" lego-runtime-ktx/src/main/kotlin -Xexplicit-api=strict
+    check_interface lego-runtime-ktx "$build/kotlin" "$classes:$(packages kotlin)"
     kotlin_compile "$build/kotlin-test" "$build/kotlin:$classes:$test" lego-runtime-ktx/src/desktopTest/kotlin
     java -ea -cp "$build/kotlin-test:$build/kotlin:$classes:$test:$(packages kotlin)" org.junit.runner.JUnitCore \
         $(tests_in "$build/kotlin-test")
@@ -308,6 +316,7 @@ test_litert2() {
     java_compile "$build/litert2" "$classes" 8 $module/main/java
     check_classes "$build/litert2" "$build/library" "$build/litert2-stand-in" "$jspecify"
     check_nullness "$classes" $module/main/java
+    check_interface lego-runtime-litert2 "$build/litert2" "$build/library:$classes"
     litert=$("$python" -c 'import ai_edge_litert; print(ai_edge_litert.__path__[0])' 2> /dev/null) || litert=
     if [ ! -d "$build/desktop" ] || [ ! -f "$litert/libLiteRt.so" ] || ! command -v cc > /dev/null; then
         echo "not run: needs Linux on x86-64, a C compiler, and ai-edge-litert in $python"
@@ -335,11 +344,16 @@ android_merged_manifest=$build/AndroidManifest.xml
 android_resource_apk=$build/resources.apk
 android_custom_package=org.legodnn.demo
 END
-    run_robolectric "$build/library:$tflite" $(tests_in "$build/app-test" | grep -v MeasuredTest)
+    # Explicit collections are for weighing models, which is not what is tested, and slow in a JVM as large as this.
+    run_robolectric "$build/library:$tflite" -XX:+DisableExplicitGC \
+        $(tests_in "$build/app-test" | grep -v MeasuredTest)
     if [ -d "$build/desktop" ]; then
         step "the app with a native library"
-        run_robolectric "$build/desktop/library:$build/desktop/classes.jar:$jspecify" \
-            -Djava.library.path="$build/desktop/native/lib" org.legodnn.demo.MeasuredTest
+        # Models are weighed: the heap has all its memory from the start, and what is freed is given back.
+        MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TRIM_THRESHOLD_=32768 MALLOC_ARENA_MAX=1 \
+            run_robolectric "$build/desktop/library:$build/desktop/classes.jar:$jspecify" -XX:+UseSerialGC -Xms700m \
+            -Xmx700m -XX:+AlwaysPreTouch -XX:TieredStopAtLevel=1 -Djava.library.path="$build/desktop/native/lib" \
+            org.legodnn.demo.MeasuredTest
     fi
 }
 
@@ -360,8 +374,7 @@ run_robolectric() { # LIBRARY [JVM OPTION...] CLASS...
         options+=("$1")
         shift
     done
-    # Explicit collections are for weighing models, which is not what is tested, and slow in a JVM as large as this.
-    (cd "$repository" && java -ea -XX:+DisableExplicitGC "${options[@]}" -Drobolectric.offline=true \
+    (cd "$repository" && java -ea "${options[@]}" -Drobolectric.offline=true \
         -Drobolectric.dependency.dir="$(dirname "$framework")" -Drobolectric.usePreinstrumentedJars=false \
         -Dlegodnn.screenshots="$build/screenshots" \
         -cp "$build/app-test:$build/app:$classes:$build/robolectric-monitor:$robolectric:$framework" \

@@ -26,6 +26,7 @@ from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.store import Store
 from legodnn.workload import Budget
 from tests.benchmarks.scripts import load
+from tests.data.large_head import build_large_head
 
 LIBRARY = Path(__file__).parents[3] / "android_demo/lego-runtime"
 CLASSES = (
@@ -75,34 +76,47 @@ def java(downloads: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_java_gives_what_python_gives(java: list[str], tiny_store: Store, tmp_path: Path) -> None:
+    assert compared(java, tiny_store, tmp_path) >= 8
+
+
+def test_java_runs_a_head_that_is_a_choice_of_precisions(java: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    store = build_large_head(tmp_path, ("float32", "float16"))  # dense layers in int8 are zeros in this old version
+    assert [o.name for o in store.manifest.blocks[-1].options] == ["s0", "s0-float16"]
+    assert store.manifest.blocks[-1].name == store.manifest.segments[-1].name == "head"
+    assert compared(java, store, tmp_path) >= 8
+
+
+def compared(java: list[str], store: Store, tmp_path: Path) -> int:
+    """How many plans of a store Java runs, each with the outputs that Python has."""
     rng = np.random.default_rng(0)
-    image = rng.uniform(0, 1, tiny_store.manifest.inputs[0].shape).astype("<f4")
+    image = rng.uniform(0, 1, store.manifest.inputs[0].shape).astype("<f4")
     (tmp_path / "image").write_bytes(image.tobytes())
     shares = ["1.0", "0.9", "0.7", "0.5", "0.01", "1.0"]
-    command = [*java, str(tiny_store.path), str(tmp_path / "profile.json"), str(tmp_path / "image"), *shares]
+    command = [*java, str(store.path), str(tmp_path / "profile.json"), str(tmp_path / "image"), *shares]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
 
     profile = Profile.load(tmp_path / "profile.json")
-    profile.check_store(tiny_store)
+    profile.check_store(store)
     assert profile.device.executor == found["executor"] == "tensorflow-lite 2.6.2"
     assert {e.threads for o in profile.options for e in o.latency} == {1, 2}
 
-    table = ModelTable.from_store(tiny_store, profile)
+    table = ModelTable.from_store(store, profile)
     answers = found["answers"]
-    assert len(answers) == len(shares) + sum(len(b.options) for b in tiny_store.manifest.blocks)
+    assert len(answers) == len(shares) + sum(len(b.options) for b in store.manifest.blocks)
     assert answers[0]["loaded"] == [], "nothing changes where the first budget is what the plan takes"
     for answer in answers[: len(shares)]:
         check_plan(table, answer)
-    compared = 0
+    count = 0
     for answer in answers:
         if answer["plan"] is not None:
-            compared += 1
+            count += 1
             options, threads = answer["plan"]["models"][0]["options"], answer["plan"]["models"][0]["threads"]
-            np.testing.assert_allclose(answer["output"], output_of(tiny_store, options, threads, image), atol=1e-4)
-    assert compared >= 8
+            np.testing.assert_allclose(answer["output"], output_of(store, options, threads, image), atol=1e-4)
     assert any(answer["plan"] is None for answer in answers), "a hundredth of the memory is not enough"
+    return count
 
 
 def check_plan(table: ModelTable, answer: Any) -> None:

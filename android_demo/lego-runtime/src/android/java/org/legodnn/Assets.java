@@ -80,7 +80,7 @@ public final class Assets {
         copyFile(assets, from + "/" + MANIFEST, manifest);
         List<Segment> segments;
         try {
-            segments = Manifest.parse(Documents.utf8(Documents.read(manifest))).segments;
+            segments = StoreManifest.parse(Documents.utf8(Documents.read(manifest))).segments;
         } catch (JsonException e) {
             throw new IOException("its " + MANIFEST + " is damaged: " + e.getMessage(), e);
         }

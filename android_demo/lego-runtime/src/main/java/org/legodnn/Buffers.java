@@ -24,7 +24,7 @@ final class Buffers {
      *
      * @throws StoreException a tensor is too large for this device
      */
-    static Map<String, ByteBuffer> allocate(Manifest manifest) {
+    static Map<String, ByteBuffer> allocate(StoreManifest manifest) {
         Map<String, Integer> sizes = new HashMap<>();
         for (TensorSpec spec : manifest.specs.values()) {
             sizes.put(spec.name, spec.bytes());
@@ -49,7 +49,7 @@ final class Buffers {
     }
 
     /** For every tensor the numbers of the segments that write it (-1: the caller) and that read it last. */
-    static Map<String, int[]> lifetimes(Manifest manifest) {
+    static Map<String, int[]> lifetimes(StoreManifest manifest) {
         Map<String, int[]> lives = new HashMap<>();
         for (InputSpec input : manifest.inputs) {
             lives.put(input.name, new int[] {-1, -1});

@@ -138,6 +138,24 @@ public final class LegoRuntime implements Closeable {
     }
 
     /**
+     * What the running composition of a model takes of this process's memory, to be compared with what its plan
+     * predicts: it is weighed as {@link Profiler} weighs options, alone. Meanwhile it is let go of, and its inferences
+     * and switches wait, for about as long as it takes to load it four times.
+     * For a worker thread.
+     *
+     * @param meter the one that the profile was made with; by default {@link Device#MEMORY}
+     * @return bytes, 0 while it is suspended
+     * @throws InputException there is no such model
+     * @throws StoreException it cannot be loaded any more
+     * @throws ClosedException this runtime is closed
+     */
+    public long weigh(String model, MemoryMeter meter) {
+        synchronized (changing) {
+            return running(model).weigh(meter);
+        }
+    }
+
+    /**
      * The memory of what is loaded but does not run, as profiled. What a switch replaces stays loaded for the way back,
      * as far as the budget's limit of memory allows, and never more than the running plan itself holds.
      * For a worker thread.
@@ -279,7 +297,7 @@ public final class LegoRuntime implements Closeable {
      * @throws ClosedException this runtime is closed
      */
     public float[] infer(String model, float[] input) {
-        Manifest manifest = running(model).store.manifest();
+        StoreManifest manifest = running(model).store.manifest();
         Requests.checkSingle(model, manifest);
         float[] output = new float[manifest.specs.get(manifest.outputs.get(0)).elements()];
         infer(model, input, output);
@@ -292,7 +310,7 @@ public final class LegoRuntime implements Closeable {
      */
     public void infer(String model, float[] input, float[] output) {
         RunningModel running = running(model);
-        Manifest manifest = running.store.manifest();
+        StoreManifest manifest = running.store.manifest();
         Requests.checkSingle(model, manifest);
         TensorSpec spec = manifest.specs.get(manifest.outputs.get(0));
         if (output.length != spec.elements()) {
@@ -329,7 +347,7 @@ public final class LegoRuntime implements Closeable {
      */
     public Inference run(String model, Map<String, ByteBuffer> inputs, Map<String, ByteBuffer> outputs) {
         RunningModel running = running(model);
-        Manifest manifest = running.store.manifest();
+        StoreManifest manifest = running.store.manifest();
         FloatBuffer[] in = Requests.inputs(model, manifest, inputs);
         RunningModel.Ran ran = run(running, in, Requests.outputs(model, manifest, outputs));
         return new Inference(outputs, ran.plan, ran.latencyMs);

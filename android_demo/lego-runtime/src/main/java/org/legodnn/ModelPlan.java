@@ -125,7 +125,7 @@ public final class ModelPlan {
         return accuracy;
     }
 
-    /** Nine in ten such predictions are within it; see {@link Manifest#accuracyError}. */
+    /** Nine in ten such predictions are within it; see {@link StoreManifest#accuracyError}. */
     public double accuracyError() {
         return accuracyError;
     }

@@ -119,7 +119,7 @@ public final class Profiler {
             for (Option option : segment.options) {
                 List<Latency> latency = new ArrayList<>();
                 for (int threads : options.threads()) {
-                    latency.add(timed.get(threads).latencies.get(new Choice(segment.name, option.name, threads)));
+                    latency.add(timed.get(threads).found.latencies.get(new Choice(segment.name, option.name, threads)));
                 }
                 Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
@@ -146,7 +146,6 @@ public final class Profiler {
         for (Map.Entry<Choice, List<Double>> entry : timings.times.entrySet()) {
             latencies.put(entry.getKey(), summary(threads, entry.getValue()));
         }
-        double[] ratios = ratios(timings.runs, latencies);
         Map<String, float[]> image = image();
         Validator.Found found = new Validator(store, random).validate(executor, threads, latencies,
                 (chain, composition) -> {
@@ -155,8 +154,9 @@ public final class Profiler {
                     composition.run();
                     return (System.nanoTime() - start) / 1e6;
                 }, () -> step("validating"));
+        double[] ratios = ratios(timings.runs, found);
         return new ProfilingState.Timed(
-                latencies, Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")), found);
+                Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")), found);
     }
 
     private int steps(int threads) {
@@ -198,14 +198,14 @@ public final class Profiler {
      * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
      * the tail after another composition, and no shorter than that of one which runs again and again.
      */
-    private static double[] ratios(List<Run> runs, Map<Choice, Latency> latencies) {
+    private static double[] ratios(List<Run> runs, Validator.Found found) {
         double[] ratios = new double[runs.size()];
         for (int i = 0; i < ratios.length; i++) {
-            double predicted = 0;
+            double predicted = found.overheadMs;
             for (Choice choice : runs.get(i).choices) {
-                predicted += latencies.get(choice).medianMs;
+                predicted += found.latencies.get(choice).medianMs;
             }
-            ratios[i] = predicted > 0 ? runs.get(i).ms / predicted : 1;
+            ratios[i] = predicted > 0 ? (runs.get(i).ms + found.overheadMs) / predicted : 1;
         }
         return ratios;
     }
@@ -315,13 +315,22 @@ public final class Profiler {
     }
 
     private static Latency summary(int threads, List<Double> values) {
+        double[] sorted = sorted(values);
+        return new Latency(
+                threads, sorted.length, sorted[0], quantile(sorted, 0.5), quantile(sorted, 0.95), null);
+    }
+
+    static double[] sorted(List<Double> values) {
         double[] sorted = new double[values.size()];
         for (int i = 0; i < sorted.length; i++) {
             sorted[i] = values.get(i);
         }
         Arrays.sort(sorted);
-        return new Latency(
-                threads, sorted.length, sorted[0], quantile(sorted, 0.5), quantile(sorted, 0.95), null);
+        return sorted;
+    }
+
+    static double median(List<Double> values) {
+        return quantile(sorted(values), 0.5);
     }
 
     /** A quantile of ascending values, between neighbours in proportion. */

@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/2";
+    private static final String VERSION = "legodnn.profiling/3";
 
     /** Null to keep nothing. */
     private final @Nullable File file;
@@ -28,12 +28,10 @@ final class ProfilingState {
 
     /** What was timed at one thread count. */
     static final class Timed {
-        final Map<Choice, Latency> latencies;
         final List<Tail> tails;
         final Validator.Found found;
 
-        Timed(Map<Choice, Latency> latencies, List<Tail> tails, Validator.Found found) {
-            this.latencies = latencies;
+        Timed(List<Tail> tails, Validator.Found found) {
             this.tails = tails;
             this.found = found;
         }
@@ -74,7 +72,7 @@ final class ProfilingState {
             for (Fields option : entry.objects("options", 1, Bounds.CONTAINERS)) {
                 latencies.put(choice(option, threads), Latency.read(option.object("latency")));
             }
-            timed.put(threads, new Timed(latencies, Tail.readAll(entry), new Validator.Found(
+            timed.put(threads, new Timed(Tail.readAll(entry), new Validator.Found(latencies,
                     entry.number("overhead_ms", 0, Bounds.MS), (JsonObject) entry.any("validation"))));
         }
         weights = weighed;
@@ -118,7 +116,7 @@ final class ProfilingState {
         List<JsonObject> stages = new ArrayList<>();
         for (Map.Entry<Integer, Timed> stage : timed.entrySet()) {
             List<JsonObject> options = new ArrayList<>();
-            for (Map.Entry<Choice, Latency> one : stage.getValue().latencies.entrySet()) {
+            for (Map.Entry<Choice, Latency> one : stage.getValue().found.latencies.entrySet()) {
                 options.add(named(one.getKey()).put("latency", one.getValue().toJson()));
             }
             List<JsonObject> tails = new ArrayList<>();

@@ -13,7 +13,7 @@ final class Requests {
     private Requests() {}
 
     /** Check that a model has one input and one output, as requests with arrays do. */
-    static void checkSingle(String model, Manifest manifest) {
+    static void checkSingle(String model, StoreManifest manifest) {
         if (manifest.inputs.size() != 1 || manifest.outputs.size() != 1) {
             throw new InputException("'" + model + "' has " + manifest.inputs.size() + " inputs and "
                     + manifest.outputs.size() + " outputs; give and take buffers by name");
@@ -21,7 +21,7 @@ final class Requests {
     }
 
     /** The inputs of a request, in the store's order. */
-    static FloatBuffer[] inputs(String model, Manifest manifest, Map<String, ByteBuffer> given) {
+    static FloatBuffer[] inputs(String model, StoreManifest manifest, Map<String, ByteBuffer> given) {
         FloatBuffer[] in = new FloatBuffer[manifest.inputs.size()];
         for (int i = 0; i < in.length; i++) {
             InputSpec spec = manifest.inputs.get(i);
@@ -36,7 +36,7 @@ final class Requests {
     }
 
     /** The caller's buffers for the outputs, in the store's order. */
-    static FloatBuffer[] outputs(String model, Manifest manifest, Map<String, ByteBuffer> given) {
+    static FloatBuffer[] outputs(String model, StoreManifest manifest, Map<String, ByteBuffer> given) {
         FloatBuffer[] out = new FloatBuffer[manifest.outputs.size()];
         for (int i = 0; i < out.length; i++) {
             TensorSpec spec = manifest.specs.get(manifest.outputs.get(i));
@@ -52,7 +52,7 @@ final class Requests {
     }
 
     /** New direct buffers for the outputs, in native byte order. */
-    static Map<String, ByteBuffer> newOutputs(Manifest manifest) {
+    static Map<String, ByteBuffer> newOutputs(StoreManifest manifest) {
         Map<String, ByteBuffer> outputs = new LinkedHashMap<>();
         for (String name : manifest.outputs) {
             TensorSpec spec = manifest.specs.get(name);

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 final class RunningModel {
     final String name;
     final Store store;
+    private final BlockExecutor executor;
     private final Chain chain;
     /** Memory in bytes by option; see {@link Profile#key}. */
     private final Map<String, Long> sizes = new HashMap<>();
@@ -32,6 +33,7 @@ final class RunningModel {
     RunningModel(LegoModel model, BlockExecutor executor) {
         this.name = model.table.name;
         this.store = model.store;
+        this.executor = executor;
         this.chain = new Chain(store, executor);
         for (OptionProfile option : model.profile.options) {
             sizes.put(Profile.key(option.segment, option.option), option.memoryBytes);
@@ -92,7 +94,7 @@ final class RunningModel {
      * @throws InferenceException it failed; only this request is lost
      */
     Ran infer(FloatBuffer[] in, FloatBuffer[] out) {
-        Manifest manifest = store.manifest();
+        StoreManifest manifest = store.manifest();
         lock.lock();
         try {
             ModelPlan planned = plan;
@@ -188,6 +190,38 @@ final class RunningModel {
 
     private Chain.@Nullable Composition composed(List<Choice> choices) {
         return choices.isEmpty() ? null : chain.compose(choices);
+    }
+
+    /**
+     * What the running composition takes of this process's memory, weighed as options are profiled: it is let go of,
+     * loaded alone, and put back, while inferences wait.
+     *
+     * @return bytes, 0 while it is suspended
+     */
+    long weigh(MemoryMeter meter) {
+        lock.lock();
+        try {
+            List<Choice> choices = choices();
+            ModelPlan planned = plan;
+            if (choices.isEmpty()) {
+                return 0;
+            }
+            set(null, null);
+            for (Choice choice : choices) {
+                chain.drop(choice);
+            }
+            double bytes;
+            try {
+                bytes = Weigher.taken(store, executor, meter, choices);
+            } catch (RuntimeException | Error e) {
+                restore(choices, planned, e);
+                throw e;
+            }
+            set(composed(choices), planned);
+            return Math.max(0, Math.round(bytes));
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** Inferences from now on run for this plan, which chooses what runs already. */

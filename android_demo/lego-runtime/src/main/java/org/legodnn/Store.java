@@ -19,11 +19,11 @@ public final class Store {
 
     private final File folder;
     private final String id;
-    private final Manifest manifest;
+    private final StoreManifest manifest;
     /** Size and time of files that were verified, by path. */
     private final Map<String, String> seen = new ConcurrentHashMap<>();
 
-    private Store(File folder, String id, Manifest manifest) {
+    private Store(File folder, String id, StoreManifest manifest) {
         this.folder = folder;
         this.id = id;
         this.manifest = manifest;
@@ -57,9 +57,9 @@ public final class Store {
         } catch (IOException e) {
             throw new StoreException(file + " is not UTF-8 text; " + REMEDY, e);
         }
-        Manifest manifest;
+        StoreManifest manifest;
         try {
-            manifest = Manifest.parse(text);
+            manifest = StoreManifest.parse(text);
         } catch (JsonException e) {
             throw new StoreException(file + ": " + e.getMessage() + "; " + REMEDY, e);
         }
@@ -88,7 +88,7 @@ public final class Store {
     }
 
     /** What the store holds. */
-    public Manifest manifest() {
+    public StoreManifest manifest() {
         return manifest;
     }
 

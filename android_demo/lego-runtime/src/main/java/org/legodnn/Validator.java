@@ -1,8 +1,8 @@
 package org.legodnn;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -10,25 +10,34 @@ import java.util.Random;
 import org.legodnn.internal.json.JsonObject;
 
 /**
- * How well latency is predicted. Compositions are drawn at random and timed as wholes, as inferences run them. Half of
- * them tell what a whole takes beyond its parts; with the other half predictions are compared.
+ * How well latency is predicted. Compositions are drawn at random and timed as wholes, again and again, as inferences
+ * run them. Half of them tell what options take in use; with the other half predictions are compared.
+ *
+ * <p>One by one, each after another composition, options find caches filled by others: a whole that runs again and
+ * again then takes a share of their sum, and each option takes that share in use. Where a whole takes more than the
+ * sum, that is added to all. (Python fits a line to many more compositions.)
  */
 final class Validator {
     /** Compositions, so that each half tells something. */
-    static final int PLANS = 20;
+    static final int PLANS = 40;
     private static final int RUNS = 6;
+    /** A clock may tell no time at all. */
+    private static final double LEAST_MS = 1e-6;
 
     private final Store store;
     private final Random random;
 
     /** What was found at one thread count. */
     static final class Found {
-        /** What a composition takes beyond the sum of its options' medians. */
+        /** What options take in use. */
+        final Map<Choice, Latency> latencies;
+        /** What a composition takes beyond the sum of their medians. */
         final double overheadMs;
         /** As profiles have it: threads, plans, median_error and p95_error. */
         final JsonObject validation;
 
-        Found(double overheadMs, JsonObject validation) {
+        Found(Map<Choice, Latency> latencies, double overheadMs, JsonObject validation) {
+            this.latencies = latencies;
             this.overheadMs = overheadMs;
             this.validation = validation;
         }
@@ -48,33 +57,52 @@ final class Validator {
      * Time compositions at one thread count.
      *
      * @param executor what runs them; no more than one composition is loaded at a time
-     * @param latencies of every option
+     * @param latencies of every option, one by one
      * @param step is told of every composition that was timed
      */
     Found validate(BlockExecutor executor, int threads, Map<Choice, Latency> latencies, Timer timer,
             Weigher.Step step) {
-        List<Double> beyond = new ArrayList<>();
-        double[] predicted = new double[PLANS];
+        double[] sums = new double[PLANS];
         double[] measured = new double[PLANS];
+        List<Double> shares = new ArrayList<>();
+        List<Double> beyond = new ArrayList<>();
         for (int i = 0; i < PLANS; i++) {
             List<Choice> choices = drawn(threads);
-            for (Choice choice : choices) {
-                predicted[i] += latencies.get(choice).medianMs;
-            }
-            measured[i] = medianMs(executor, choices, timer);
+            sums[i] = sum(choices, latencies);
+            measured[i] = Math.max(LEAST_MS, medianMs(executor, choices, timer));
             if (i % 2 == 0) {
-                beyond.add(measured[i] - predicted[i]);
+                shares.add(measured[i] / sums[i]);
+                beyond.add(measured[i] - sums[i]);
             }
             step.done();
         }
-        double overhead = Math.max(0, Profiler.quantile(sorted(beyond), 0.5));
+        double factor = Math.min(1, Profiler.median(shares));
+        double overhead = factor < 1 ? 0 : Math.max(0, Profiler.median(beyond));
         List<Double> errors = new ArrayList<>();
         for (int i = 1; i < PLANS; i += 2) {
-            errors.add(Math.abs((predicted[i] + overhead) / Math.max(measured[i], 1e-6) - 1));
+            errors.add(Math.abs((factor * sums[i] + overhead) / measured[i] - 1));
         }
-        return new Found(overhead, new JsonObject().put("threads", threads).put("plans", errors.size())
-                .put("median_error", Profiler.quantile(sorted(errors), 0.5))
-                .put("p95_error", Profiler.quantile(sorted(errors), 0.95)));
+        return new Found(inUse(latencies, factor), overhead, new JsonObject().put("threads", threads)
+                .put("plans", errors.size()).put("median_error", Profiler.median(errors))
+                .put("p95_error", Profiler.quantile(Profiler.sorted(errors), 0.95)));
+    }
+
+    private static double sum(List<Choice> choices, Map<Choice, Latency> latencies) {
+        double sum = 0;
+        for (Choice choice : choices) {
+            sum += latencies.get(choice).medianMs;
+        }
+        return Math.max(sum, LEAST_MS);
+    }
+
+    private static Map<Choice, Latency> inUse(Map<Choice, Latency> latencies, double factor) {
+        Map<Choice, Latency> used = new HashMap<>();
+        for (Map.Entry<Choice, Latency> one : latencies.entrySet()) {
+            Latency was = one.getValue();
+            used.put(one.getKey(), new Latency(was.threads, was.runs, was.minMs * factor, was.medianMs * factor,
+                    was.p95Ms * factor, null));
+        }
+        return used;
     }
 
     private List<Choice> drawn(int threads) {
@@ -95,18 +123,9 @@ final class Validator {
             for (int i = 0; i < RUNS; i++) {
                 times.add(timer.run(chain, composition));
             }
-            return Profiler.quantile(sorted(times), 0.5);
+            return Profiler.median(times);
         } finally {
             chain.retain(Collections.<Choice>emptyList());
         }
-    }
-
-    private static double[] sorted(List<Double> values) {
-        double[] sorted = new double[values.size()];
-        for (int i = 0; i < sorted.length; i++) {
-            sorted[i] = values.get(i);
-        }
-        Arrays.sort(sorted);
-        return sorted;
     }
 }

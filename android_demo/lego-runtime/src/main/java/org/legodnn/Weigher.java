@@ -1,7 +1,6 @@
 package org.legodnn;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -69,8 +68,11 @@ final class Weigher {
     /** Weigh every option so many times; by (segment, option, 1 thread). */
     Map<Choice, Weight> weigh(int times, Step step) {
         weighed(originals); // what the library itself holds from its first use on is no model's memory
-        double base = memory();
-        double whole = Math.max(0, weighed(originals) - base);
+        List<Double> wholes = new ArrayList<>();
+        for (int i = 0; i < times; i++) {
+            wholes.add(taken(store, executor, meter, originals));
+        }
+        double whole = Math.max(0, Profiler.median(wholes));
         double wholeMs = loadMs(originals);
         Map<Choice, List<Double>> extra = new LinkedHashMap<>();
         Map<Choice, List<Double>> loads = new LinkedHashMap<>();
@@ -108,10 +110,10 @@ final class Weigher {
         for (Choice other : others) {
             long saved = files.get(originals.get(places.get(other))) - files.get(other);
             if (saved > 0) {
-                rates.add(-median(extra.get(other)) / saved);
+                rates.add(-Profiler.median(extra.get(other)) / saved);
             }
         }
-        double rate = Math.min(rates.isEmpty() ? 1 : Math.max(0, median(rates)), whole / originalBytes);
+        double rate = Math.min(rates.isEmpty() ? 1 : Math.max(0, Profiler.median(rates)), whole / originalBytes);
         Map<Choice, Weight> weights = new LinkedHashMap<>();
         double[] shares = new double[originals.size()];
         for (int i = 0; i < shares.length; i++) {
@@ -119,18 +121,42 @@ final class Weigher {
             weights.put(originals.get(i), new Weight(Math.round(shares[i]), wholeMs / shares.length));
         }
         for (Choice other : others) {
-            double bytes = shares[places.get(other)] + median(extra.get(other));
-            weights.put(other, new Weight(Math.max(0, Math.round(bytes)), median(loads.get(other))));
+            double bytes = shares[places.get(other)] + Profiler.median(extra.get(other));
+            weights.put(other, new Weight(Math.max(0, Math.round(bytes)), Profiler.median(loads.get(other))));
         }
         return weights;
     }
 
-    /** This process's memory while it holds a composition that has run. */
+    /**
+     * What a composition takes of this process's memory: what the process holds with it, loaded and run, more than
+     * before and afterwards. Of three times the one counts in which the process changed least by anything else.
+     */
+    static double taken(Store store, BlockExecutor executor, MemoryMeter meter, List<Choice> choices) {
+        double taken = 0;
+        double least = Double.POSITIVE_INFINITY;
+        double before = memory(meter);
+        for (int i = 0; i < 3; i++) {
+            double with = weighed(store, executor, meter, choices);
+            double after = memory(meter);
+            if (Math.abs(after - before) < least) {
+                least = Math.abs(after - before);
+                taken = with - (before + after) / 2;
+            }
+            before = after;
+        }
+        return taken;
+    }
+
     private double weighed(List<Choice> choices) {
+        return weighed(store, executor, meter, choices);
+    }
+
+    /** This process's memory while it holds a composition that has run. */
+    private static double weighed(Store store, BlockExecutor executor, MemoryMeter meter, List<Choice> choices) {
         Chain chain = new Chain(store, executor);
         try {
             goTo(chain, choices);
-            return memory();
+            return memory(meter);
         } finally {
             chain.retain(Collections.<Choice>emptyList());
         }
@@ -162,17 +188,8 @@ final class Weigher {
         return (composed - start + Math.max(0, first - composed - (second - first))) / 1e6;
     }
 
-    private double memory() {
+    private static double memory(MemoryMeter meter) {
         System.gc(); // what Java itself has freed is no model's
         return meter.processBytes();
-    }
-
-    private static double median(List<Double> values) {
-        double[] sorted = new double[values.size()];
-        for (int i = 0; i < sorted.length; i++) {
-            sorted[i] = values.get(i);
-        }
-        Arrays.sort(sorted);
-        return Profiler.quantile(sorted, 0.5);
     }
 }

@@ -15,6 +15,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 
 import org.junit.Test;
 
@@ -54,6 +55,38 @@ public class LegoRuntimeTest extends RuntimeTestBase {
         LegoRuntime runtime = open(model(chain));
         runtime.close();
         return runtime;
+    }
+
+    @Test
+    public void whatRunsIsWeighedAloneAndRunsOn() {
+        AtomicInteger readings = new AtomicInteger(); // the process grows from one to the next
+        MemoryMeter meter = () -> 50_000 + 1000 * executor.open.get() + 70 * readings.incrementAndGet();
+        try (LegoRuntime runtime = open(model(chain), model(graph))) {
+            assertEquals(3000, runtime.weigh("chain", meter));
+            assertEquals(4000, runtime.weigh("graph", meter));
+            runtime.setBudget(memory(20_000));
+            Plan plan = runtime.plan();
+            int open = executor.open.get();
+            assertEquals("besides what is kept", 3000, runtime.weigh("chain", meter));
+            assertSame(plan, runtime.plan());
+            assertEquals(open, executor.open.get());
+            assertEquals(2, runtime.infer("chain", X).length);
+
+            executor.broken = "block1";
+            assertThrows(StoreException.class, () -> runtime.weigh("chain", meter));
+            SuspendedException stands = assertThrows(SuspendedException.class, () -> runtime.infer("chain", X));
+            assertTrue(stands.getMessage(), stands.getMessage().contains("cannot be loaded any more: block1"));
+            executor.broken = null;
+            runtime.setPlan(plan);
+            assertEquals(2, runtime.infer("chain", X).length);
+            assertThrows(InputException.class, () -> runtime.weigh("nobody", meter));
+        }
+        assertEquals(0, executor.open.get());
+        assertThrows(ClosedException.class, () -> closed().weigh("chain", meter));
+        LegoModel optional = model(graph).withTable(model(graph).table.withCritical(false));
+        try (LegoRuntime runtime = open(memory(12_000), model(chain), optional)) {
+            assertEquals("suspended", 0, runtime.weigh("graph", meter));
+        }
     }
 
     @Test

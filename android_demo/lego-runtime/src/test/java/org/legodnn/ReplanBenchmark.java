@@ -46,6 +46,7 @@ public final class ReplanBenchmark {
     private static void replan(Scheduler scheduler, List<Budget> budgets, JsonObject answer) {
         List<Double> times = new ArrayList<>();
         List<Object> chosen = new ArrayList<>();
+        List<Object> gaps = new ArrayList<>();
         Plan running = null;
         for (Budget budget : budgets) {
             long start = System.nanoTime();
@@ -53,8 +54,10 @@ public final class ReplanBenchmark {
                 running = scheduler.plan(budget, running);
             } catch (InfeasibleException e) {
                 chosen.add(null);
+                gaps.add(0.0);
                 continue;
             }
+            gaps.add(running.gap());
             times.add((System.nanoTime() - start) / 1e6);
             List<Object> options = new ArrayList<>();
             for (ModelPlan model : running.models()) {
@@ -62,6 +65,6 @@ public final class ReplanBenchmark {
             }
             chosen.add(options);
         }
-        answer.put("ms", times).put("chosen", chosen);
+        answer.put("ms", times).put("chosen", chosen).put("gaps", gaps);
     }
 }

@@ -149,7 +149,7 @@ public class StoreFuzzTest {
     /** What was read is what the text says, by a reading that shares only the parser. */
     private static void checkReadsEqual(String where, byte[] content, Store store) {
         JsonObject said = (JsonObject) Json.parse(new String(content, StandardCharsets.UTF_8));
-        Manifest read = store.manifest();
+        StoreManifest read = store.manifest();
         assertEquals(where, Vectors.object(said, "model").get("name"), read.name);
         assertEquals(where, said.get("outputs"), read.outputs);
         List<JsonObject> segments = Vectors.list(said, "segments");

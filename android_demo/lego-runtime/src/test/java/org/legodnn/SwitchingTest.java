@@ -47,6 +47,25 @@ public class SwitchingTest extends RuntimeTestBase {
     }
 
     @Test
+    public void aHeadThatIsAChoiceOfPrecisionsIsProfiledPlannedAndSwitchedAlone() throws IOException {
+        Store store = TestStores.choiceOfHeads(temporary.newFolder("heads"), "heads");
+        Profile profile = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
+                .withMemory(() -> 1000L * executor.open.get()), null);
+        assertEquals(9, profile.options.size());
+        assertEquals(3, LegoModel.of(store, profile).table.blocks().size());
+        try (LegoRuntime runtime = open(model(store))) {
+            assertArrayEquals(TestStores.expected(X, 0, 0, 0), runtime.infer("heads", X), EXACT);
+            executor.loads.clear();
+            runtime.setBudget(memory(10_000)); // of 12000; other heads cost the least accuracy
+            assertEquals(Collections.singletonList("head/s2.tflite"), executor.loads);
+            assertEquals("s2", runtime.plan().get("heads").options.get("head"));
+            assertArrayEquals(TestStores.expected(X, 0, 0, 2), runtime.infer("heads", X), EXACT);
+            assertEquals(0.9 * (1 - 0.002), runtime.plan().get("heads").accuracy, 1e-9);
+        }
+        assertEquals(0, executor.open.get());
+    }
+
+    @Test
     public void whatRanLatelyStaysLoadedAsFarAsThereIsRoom() {
         try (LegoRuntime runtime = open(model(chain))) { // 4000 + 4000 + 4000 bytes
             runtime.setBudget(memory(8000)); // 2000 + 2000 + 4000

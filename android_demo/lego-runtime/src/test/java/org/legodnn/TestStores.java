@@ -41,6 +41,20 @@ final class TestStores {
                 Arrays.asList(tensor("a", 4), tensor("b", 2), tensor("c", 4), tensor("y", 2)), 6);
     }
 
+    /** The chain with a head whose channels stay and which is a choice of precisions, as large ones are. */
+    static Store choiceOfHeads(File folder, String name) throws IOException {
+        JsonObject head = segment(folder, "head", true, Arrays.asList("t2"), "y", 1000);
+        String[] precisions = {"float32", "float16", "int8"};
+        for (int o = 0; o < precisions.length; o++) {
+            Vectors.<JsonObject>list(head, "options").get(o).put("sparsity", 0.0).put("precision", precisions[o])
+                    .put("loss", o * 0.001);
+        }
+        return write(folder, name, Arrays.asList(
+                segment(folder, "block1", true, Arrays.asList("x"), "t1", 1),
+                segment(folder, "block2", true, Arrays.asList("t1"), "t2", 2), head),
+                Arrays.asList(tensor("t1", 4), tensor("t2", 3), tensor("y", 2)), 6);
+    }
+
     private static JsonObject tensor(String name, int size) {
         return new JsonObject().put("name", name).put("shape", Collections.singletonList(size));
     }
@@ -93,9 +107,14 @@ final class TestStores {
 
     /** What a chain gives: option numbers of its two blocks. */
     static float[] expected(float[] x, int option1, int option2) {
+        return expected(x, option1, option2, 0);
+    }
+
+    /** The same with one of several heads. */
+    static float[] expected(float[] x, int option1, int option2, int head) {
         float[] t1 = affine(x, 4, option1 + 1, 1);
         float[] t2 = affine(t1, 3, option2 + 1, 2);
-        return affine(t2, 2, 1, 1000);
+        return affine(t2, 2, head + 1, 1000);
     }
 
     private static float[] affine(float[] source, int size, float a, float b) {

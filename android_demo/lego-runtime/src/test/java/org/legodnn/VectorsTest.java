@@ -157,7 +157,7 @@ public class VectorsTest {
     }
 
     private static Object store(Store store) {
-        Manifest m = store.manifest();
+        StoreManifest m = store.manifest();
         return new JsonObject().put("id", store.id()).put("name", store.name()).put("labels", m.labels)
                 .put("inputs", map(m.inputs, i -> Arrays.asList(i.name, numbers(i.shape()),
                         Arrays.asList(i.low(), i.high()), numbers(i.mean()), numbers(i.std()))))

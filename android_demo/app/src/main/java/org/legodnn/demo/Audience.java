@@ -16,6 +16,10 @@ final class Audience {
     private Ready ready;
     private Screen screen;
     private String failure;
+    /** Whether a profiling has ended; then why it failed, or null, and how long it took. */
+    private boolean profiled;
+    private String unprofiled;
+    private long seconds;
 
     /** Tell this listener from now on; null for none. On the main thread. */
     void set(Engine.Listener next) {
@@ -31,6 +35,9 @@ final class Audience {
         }
         if (screen != null) {
             next.onScreen(screen);
+        }
+        if (profiled) {
+            next.onProfiled(unprofiled, seconds);
         }
     }
 
@@ -62,16 +69,20 @@ final class Audience {
 
     void profiling(String model, int done, int total) {
         main.post(() -> {
+            profiled = false;
             if (listener != null) {
                 listener.onProfiling(model, done, total);
             }
         });
     }
 
-    void profiled(String why, long seconds) {
+    void profiled(String why, long took) {
         main.post(() -> {
+            profiled = true;
+            unprofiled = why;
+            seconds = took;
             if (listener != null) {
-                listener.onProfiled(why, seconds);
+                listener.onProfiled(why, took);
             }
         });
     }

@@ -18,10 +18,12 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.legodnn.AndroidConditions;
 import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
+import org.legodnn.Device;
 import org.legodnn.InfeasibleException;
 import org.legodnn.LegoException;
 import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
+import org.legodnn.MemoryMeter;
 import org.legodnn.Profile;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
@@ -295,7 +297,8 @@ final class Engine {
     /** Show the running plan, and measure it if it can be run. */
     private void measure() {
         String seen = problem == null && follower.isNearest() ? context.getString(R.string.nearest) : problem;
-        Measurement next = new Measurement(runtime, stores, digits, seen, follower.spareBytes()) {
+        MemoryMeter meter = options.memory() == null ? Device.MEMORY : options.memory();
+        Measurement next = new Measurement(runtime, stores, digits, meter, seen, follower.spareBytes()) {
             @Override
             void onScreen(Screen screen) {
                 audience.screen(this, screen);

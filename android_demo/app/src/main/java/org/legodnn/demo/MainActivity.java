@@ -153,7 +153,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
                 : getString(R.string.memory_limit, budget.memoryBytes() / MB));
         text(R.id.latency_label, budget.latencyMs() == null
                 ? getString(R.string.latency_unlimited)
-                : getString(R.string.latency_limit, budget.latencyMs()));
+                : getString(R.string.latency_limit, budget.latencyMs(), budget.quantile() * 100));
         engine.setBudget(budget);
     }
 
@@ -162,12 +162,20 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     @Override
     public void onReady(Ready now) {
         ready = now;
-        String note = now.own
-                ? getString(R.string.own_profile, date(now.profile.created()))
-                : getString(R.string.packed_profile, now.profile.device().cpu());
-        text(R.id.note, now.runs ? note : getString(R.string.no_native) + "\n" + note);
+        note("", R.color.text_dim);
         enable();
         applyBudget();
+    }
+
+    /** On what predictions were measured, and what profiling came to. */
+    private void note(String profiled, int colour) {
+        String note = ready.own
+                ? getString(R.string.own_profile, date(ready.profile.created()))
+                : getString(R.string.packed_profile, ready.profile.device().cpu());
+        TextView view = findViewById(R.id.note);
+        view.setText((ready.runs ? "" : getString(R.string.no_native) + "\n") + note
+                + (profiled.isEmpty() ? "" : "\n" + profiled));
+        view.setTextColor(getColor(colour));
     }
 
     @Override
@@ -181,9 +189,9 @@ public final class MainActivity extends Activity implements Engine.Listener, See
                 : screen.problem);
         status.setTextColor(getColor(screen.problem == null ? R.color.text : R.color.problem));
         text(R.id.switched, switched(screen));
-        text(R.id.total_memory, getString(R.string.total_memory, screen.memoryBytes / MB, screen.grownBytes == null
+        text(R.id.total_memory, getString(R.string.total_memory, screen.memoryBytes / MB, screen.measuredBytes == null
                 ? getString(runs() ? R.string.measuring : R.string.not_measured)
-                : getString(R.string.memory_value, screen.grownBytes / MB)));
+                : getString(R.string.memory_value, screen.measuredBytes / MB)));
         follow.setText(screen.spareBytes == null
                 ? getString(R.string.follow)
                 : getString(R.string.follow_limit, screen.spareBytes / MB));
@@ -220,11 +228,13 @@ public final class MainActivity extends Activity implements Engine.Listener, See
         text(card, R.id.accuracy_original, getString(R.string.accuracy_measured, model.original.accuracy));
         text(card, R.id.latency_original, getString(R.string.latency_value, model.original.latencyMs));
         text(card, R.id.memory_original, getString(R.string.memory_value, model.original.memoryBytes / MB));
-        String pending = getString(runs() ? R.string.measuring : R.string.not_measured);
+        String pending = getString(runs() && !model.suspended ? R.string.measuring : R.string.not_measured);
         text(card, R.id.accuracy_measured, model.measured == null
                 ? pending : getString(R.string.accuracy_measured, model.measured.accuracy));
         text(card, R.id.latency_measured, model.measured == null
                 ? pending : getString(R.string.latency_value, model.measured.latencyMs));
+        text(card, R.id.memory_measured, model.measured == null
+                ? pending : getString(R.string.memory_value, model.measured.memoryBytes / MB));
     }
 
     @Override
@@ -238,10 +248,10 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     public void onProfiled(String failure, long seconds) {
         profiling = false;
         enable();
-        status(failure == null
+        note(failure == null
                 ? getString(R.string.profiled, DateUtils.formatElapsedTime(seconds))
                 : getString(R.string.profile_failed, failure),
-                failure == null ? R.color.text : R.color.problem);
+                failure == null ? R.color.text_dim : R.color.problem);
     }
 
     @Override
@@ -332,7 +342,7 @@ public final class MainActivity extends Activity implements Engine.Listener, See
     }
 
     /** A profile's date as this device writes dates; as it stands where it is none. */
-    private static String date(String created) {
+    static String date(String created) {
         try {
             SimpleDateFormat utc = new SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss", Locale.ROOT);
             utc.setTimeZone(TimeZone.getTimeZone("UTC"));

@@ -10,7 +10,8 @@ import java.util.Set;
 import org.legodnn.BlockRows;
 import org.legodnn.LegoException;
 import org.legodnn.LegoRuntime;
-import org.legodnn.Manifest;
+import org.legodnn.StoreManifest;
+import org.legodnn.MemoryMeter;
 import org.legodnn.ModelPlan;
 import org.legodnn.ModelTable;
 import org.legodnn.Option;
@@ -25,22 +26,25 @@ abstract class Measurement implements Runnable {
     private final LegoRuntime runtime;
     private final List<Store> stores;
     private final Digits digits;
+    private final MemoryMeter meter;
     private final String problem;
     private final Long spareBytes;
     private final Plan plan;
     private final PlanSwitch last;
     private final Map<String, Screen.Measured> measured = new HashMap<>();
-    private Long grown;
     private volatile boolean stopped;
 
     /**
+     * @param meter tells this process's memory, as when it was profiled
      * @param problem why the last budget was refused, in words; null if it was not
      * @param spareBytes what the device can spare; null if that is no limit
      */
-    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, String problem, Long spareBytes) {
+    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, MemoryMeter meter, String problem,
+            Long spareBytes) {
         this.runtime = runtime;
         this.stores = stores;
         this.digits = digits;
+        this.meter = meter;
         this.problem = problem;
         this.spareBytes = spareBytes;
         this.plan = runtime.plan();
@@ -64,16 +68,13 @@ abstract class Measurement implements Runnable {
     public void run() {
         try {
             for (ModelPlan model : plan.models()) {
-                if (!model.suspended()) {
-                    measured.put(model.name(), onDigits(model.name()));
-                }
+                Screen.Measured found = model.suspended() ? null : measured(model.name());
                 if (stopped) {
                     return;
                 }
+                measured.put(model.name(), found);
                 publish();
             }
-            grown = runtime.memoryBytes();
-            publish();
         } catch (LegoException e) {
             if (!stopped) {
                 onFailed(e);
@@ -81,7 +82,7 @@ abstract class Measurement implements Runnable {
         }
     }
 
-    private Screen.Measured onDigits(String model) {
+    private Screen.Measured measured(String model) {
         double[] latencies = new double[digits.count()];
         int right = 0;
         for (int i = 0; i < digits.count() && !stopped; i++) {
@@ -91,7 +92,8 @@ abstract class Measurement implements Runnable {
             right += digits.isRight(i, scores) ? 1 : 0;
         }
         Arrays.sort(latencies);
-        return new Screen.Measured((double) right / digits.count(), latencies[digits.count() / 2]);
+        return new Screen.Measured((double) right / digits.count(), latencies[digits.count() / 2],
+                stopped ? 0 : runtime.weigh(model, meter));
     }
 
     /** Tell what is known by now. */
@@ -103,13 +105,25 @@ abstract class Measurement implements Runnable {
                     measured.get(model.name())));
         }
         onScreen(new Screen(
-                models, plan.memoryBytes(), grown, last.loaded().size(), last.planMs(), last.switchMs(), problem,
-                spareBytes));
+                models, plan.memoryBytes(), measuredBytes(), last.loaded().size(), last.planMs(), last.switchMs(),
+                problem, spareBytes));
+    }
+
+    /** The memory of all models that run; null until each was measured. */
+    private Long measuredBytes() {
+        long sum = 0;
+        for (ModelPlan model : plan.models()) {
+            if (!measured.containsKey(model.name())) {
+                return null;
+            }
+            sum += model.suspended() ? 0 : measured.get(model.name()).memoryBytes;
+        }
+        return sum;
     }
 
     /** The originals of a model, with as many threads as it runs with. */
     private Screen.Original original(ModelPlan model) {
-        Manifest manifest = storeOf(model.name()).manifest();
+        StoreManifest manifest = storeOf(model.name()).manifest();
         ModelTable table = tableOf(model.name());
         double ms = table.overheadMs(model.threads());
         long bytes = 0;

@@ -46,14 +46,19 @@ final class Screen {
         }
     }
 
-    /** On all bundled digits: the share that was right, and the median latency. */
+    /**
+     * On all bundled digits: the share that was right, and the median latency. Of memory what the composition takes,
+     * weighed as the profiler weighs options; so it is like what is predicted.
+     */
     static final class Measured {
         final double accuracy;
         final double latencyMs;
+        final long memoryBytes;
 
-        Measured(double accuracy, double latencyMs) {
+        Measured(double accuracy, double latencyMs, long memoryBytes) {
             this.accuracy = accuracy;
             this.latencyMs = latencyMs;
+            this.memoryBytes = memoryBytes;
         }
     }
 
@@ -61,8 +66,8 @@ final class Screen {
     final List<Model> models;
     /** Predicted, of all models. */
     final long memoryBytes;
-    /** What the process grew by since it had everything but the models; null if nothing runs. */
-    final Long grownBytes;
+    /** The same as measured; null until all that run were. */
+    final Long measuredBytes;
     /** How many segments the last switch loaded. */
     final int switched;
     final double planMs;
@@ -72,11 +77,11 @@ final class Screen {
     /** What the device can spare at the moment; null if that is no limit, or not asked. */
     final Long spareBytes;
 
-    Screen(List<Model> models, long memoryBytes, Long grownBytes, int switched, double planMs, double switchMs,
+    Screen(List<Model> models, long memoryBytes, Long measuredBytes, int switched, double planMs, double switchMs,
             String problem, Long spareBytes) {
         this.models = Collections.unmodifiableList(models);
         this.memoryBytes = memoryBytes;
-        this.grownBytes = grownBytes;
+        this.measuredBytes = measuredBytes;
         this.switched = switched;
         this.planMs = planMs;
         this.switchMs = switchMs;

@@ -49,6 +49,9 @@ import org.robolectric.annotation.GraphicsMode;
 @GraphicsMode(GraphicsMode.Mode.NATIVE) // as in the other test, so that both share what Robolectric loads
 @Config(sdk = 34)
 public class EngineTest implements Engine.Listener {
+    /** Bytes: options are profiled as whole ones. */
+    private static final double ROUNDED = 20;
+
     private final Context context = RuntimeEnvironment.getApplication();
     private Constant constant;
     private Engine engine;
@@ -66,6 +69,7 @@ public class EngineTest implements Engine.Listener {
     private static final class Constant implements BlockExecutor, MemoryMeter {
         private final AtomicLong bytes = new AtomicLong();
         private volatile boolean broken;
+        private volatile long others;
 
         @Override
         public String name() {
@@ -74,7 +78,7 @@ public class EngineTest implements Engine.Listener {
 
         @Override
         public long processBytes() {
-            return bytes.get();
+            return others + bytes.get();
         }
 
         @Override
@@ -154,7 +158,7 @@ public class EngineTest implements Engine.Listener {
         Await.until("both models and memory measured", new Callable<Boolean>() {
             @Override
             public Boolean call() {
-                return failure != null || screen != null && screen.grownBytes != null;
+                return failure != null || screen != null && screen.measuredBytes != null;
             }
         });
         assertNull(failure);
@@ -179,19 +183,38 @@ public class EngineTest implements Engine.Listener {
         }
     }
 
+    private void profile() throws Exception {
+        engine.profile();
+        Await.until("profiled", () -> profiled);
+        assertNull(failure);
+    }
+
+    @Test
+    public void memoryIsMeasuredAsItIsPredictedWhateverElseTheProcessHolds() throws Exception {
+        awaitMeasured();
+        profile();
+        constant.others = 50_000_000; // the app grew by something else
+        for (int position : new int[] {Limits.MAX, 700, 400, Limits.LEAST}) {
+            Screen before = screen;
+            engine.setBudget(ready.limits.budget(position, Limits.MAX));
+            Await.until("measured", () -> failure != null || screen != before && screen.measuredBytes != null);
+            assertNull(failure);
+            long predicted = 0;
+            for (Screen.Model model : screen.models) {
+                assertEquals(model.name, model.memoryBytes, model.measured.memoryBytes, ROUNDED);
+                predicted += model.memoryBytes;
+            }
+            assertEquals(predicted, screen.memoryBytes);
+            assertEquals(predicted, screen.measuredBytes, 2 * ROUNDED);
+        }
+    }
+
     @Test
     public void profilesOfThisDeviceAreUsedKeptAndShared() throws Exception {
         awaitMeasured();
         assertFalse(ready.own);
         assertTrue(engine.ownProfiles().isEmpty());
-        engine.profile();
-        Await.until("profiled", new Callable<Boolean>() {
-            @Override
-            public Boolean call() {
-                return profiled;
-            }
-        });
-        assertNull(failure);
+        profile();
         assertTrue(ready.own && ready.runs);
         assertEquals("constant", ready.profile.device().executor());
         assertTrue(steps > 0);

@@ -19,6 +19,8 @@ import android.widget.TextView;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Locale;
+import java.util.TimeZone;
 import java.util.concurrent.Callable;
 import org.junit.After;
 import org.junit.Test;
@@ -58,7 +60,7 @@ public class MainActivityTest {
         assertFalse("the pictures are the same", pictureBefore.sameAs(Shown.picture(shown.chains().get(0)))
                 && otherBefore.sameAs(Shown.picture(shown.chains().get(1))));
         double limit = Shown.number(shown.text(R.id.memory_label), "at most ([0-9.]+) MB");
-        double predicted = Shown.number(shown.text(R.id.total_memory), "Memory: ([0-9.]+) MB");
+        double predicted = Shown.number(shown.text(R.id.total_memory), "Memory of both: ([0-9.]+) MB");
         assertTrue(predicted + " MB of " + limit, predicted <= limit + 0.005);
         assertEquals(shown.activity().getString(R.string.plan_holds), shown.text(R.id.status));
         assertTrue(shown.text(R.id.switched), shown.text(R.id.switched).startsWith("Planned in"));
@@ -197,6 +199,23 @@ public class MainActivityTest {
         assertEquals(scroll.getBottom(), sliders.getTop());
         assertEquals(((View) sliders.getParent()).getHeight(), sliders.getBottom());
         assertTrue("most of the screen is left for the rest", scroll.getHeight() > 2 * sliders.getHeight());
+    }
+
+    @Test
+    public void datesAreWrittenAsTheDeviceWritesThem() {
+        Locale locale = Locale.getDefault();
+        TimeZone zone = TimeZone.getDefault();
+        try {
+            TimeZone.setDefault(TimeZone.getTimeZone("America/New_York"));
+            Locale.setDefault(Locale.US);
+            assertEquals("Nov 27, 2026, 3:15 PM", MainActivity.date("2026-11-27T20:15:30+00:00"));
+            Locale.setDefault(Locale.GERMANY);
+            assertEquals("27.11.2026, 15:15", MainActivity.date("2026-11-27T20:15:30.123+00:00"));
+            assertEquals("of no date", "now", MainActivity.date("now"));
+        } finally {
+            Locale.setDefault(locale);
+            TimeZone.setDefault(zone);
+        }
     }
 
     @Test

@@ -8,7 +8,9 @@ import static org.junit.Assume.assumeTrue;
 import static org.robolectric.Shadows.shadowOf;
 
 import android.app.AlertDialog;
+import android.content.Context;
 import android.content.Intent;
+import android.os.PowerManager;
 import java.io.File;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -47,7 +49,7 @@ public class MeasuredTest {
     @Before
     public void start() throws Exception {
         assumeTrue("no native library of TensorFlow Lite", Engine.nativeLibraryLoads());
-        shown = Shown.started(new Intent().putExtra(MainActivity.ROUNDS, 5).putExtra(MainActivity.WEIGHINGS, 1));
+        shown = Shown.started(new Intent().putExtra(MainActivity.ROUNDS, 30).putExtra(MainActivity.WEIGHINGS, 3));
     }
 
     @After
@@ -76,6 +78,7 @@ public class MeasuredTest {
             double measured = Shown.number(shown.texts(R.id.accuracy_measured).get(i), "([0-9.]+)");
             assertEquals("accuracy", predicted, measured, 0.1);
             assertTrue(Shown.number(shown.texts(R.id.latency_measured).get(i), "([0-9.]+) ms") > 0);
+            assertTrue(Shown.number(shown.texts(R.id.memory_measured).get(i), "([0-9.]+) MB") >= 0);
         }
 
         shown.activity().findViewById(R.id.profile).performClick();
@@ -103,10 +106,22 @@ public class MeasuredTest {
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
         profile.checkStore(packed.store(packed.models().get(1)));
         assertTrue(profile.device().toString(), profile.device().executor().startsWith("tensorflow-lite"));
-        assertTrue(shown.text(R.id.note), shown.text(R.id.note).contains("this device's own"));
-        assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
-
         awaitMeasured();
+        for (int i = 0; i < 2; i++) { // as it is, and turned
+            String note = shown.text(R.id.note);
+            assertTrue(note, note.matches("Predictions are this device's own, profiled "
+                    + "[A-Z][a-z]{2} \\d+, \\d{4}, \\d+:\\d\\d [AP]M\\.\nProfiling took \\d\\d:\\d\\d\\."));
+            assertTrue(shown.activity().findViewById(R.id.share).isEnabled());
+            shown.rotated();
+            awaitMeasured();
+        }
+        PowerManager power = (PowerManager) shown.activity().getSystemService(Context.POWER_SERVICE);
+        shadowOf(power).setIsPowerSaveMode(true);
+        shown.activity().findViewById(R.id.profile).performClick();
+        shown.awaitText(R.id.note, "power saving is on");
+        awaitMeasured();
+        assertTrue("still to be read", shown.text(R.id.note).contains("power saving is on"));
+
         List<String> before = shown.drawn();
         shown.slider(R.id.latency).setProgress(Limits.LEAST + 2);
         shown.awaitOther(before);

@@ -229,6 +229,10 @@ public class CompiledModelExecutorTest {
                 specs(first.outputs())));
         assertTrue(e.getMessage(), e.getMessage().contains("for image[1, 3]) than the manifest says"));
 
+        File blocked = new File(temporary.newFile("a file"), "linked");
+        e = assertThrows(StoreException.class, () -> new CompiledModelExecutor(blocked, store));
+        assertTrue(e.getMessage(), e.getMessage().contains("is the storage full?"));
+
         Files.write(linked.toPath(), new byte[] {1, 2, 3});
         e = assertThrows(StoreException.class, () -> loadFirst(executor, 1));
         assertTrue(e.getMessage(), e.getMessage().contains("cannot be loaded"));

@@ -55,21 +55,28 @@ public final class CompiledModelExecutor implements BlockExecutor {
      *     cache will do, since what is missing is made again. It takes about twice what the stores do; what it has of
      *     other stores is removed
      * @param stores all that it is to run
-     * @throws StoreException a file of a store was altered, or cannot be linked
-     * @throws IOException the folder cannot be written
+     * @throws StoreException a file of a store was altered, or cannot be linked; or the folder cannot be written
      */
-    public CompiledModelExecutor(File folder, Store... stores) throws IOException {
+    public CompiledModelExecutor(File folder, Store... stores) {
         Set<String> current = new HashSet<>();
         for (Store store : stores) {
             current.add(store.id());
-            LinkedStore linked = new LinkedStore(store, new File(folder, store.id()));
-            linked.link();
-            List<File> files = linked.files();
-            for (int i = 0; i < files.size(); i++) {
-                places.put(files.get(i).getCanonicalPath(), new Place(linked, i));
+            try {
+                add(new LinkedStore(store, new File(folder, store.id())));
+            } catch (IOException e) {
+                throw new StoreException("cannot link " + store + " in " + folder + ": " + e.getMessage()
+                        + "; is the storage full?", e);
             }
         }
         removeOthers(folder, current);
+    }
+
+    private void add(LinkedStore linked) throws IOException {
+        linked.link();
+        List<File> files = linked.files();
+        for (int i = 0; i < files.size(); i++) {
+            places.put(files.get(i).getCanonicalPath(), new Place(linked, i));
+        }
     }
 
     /** Remove the folders of stores but some. */
@@ -116,8 +123,10 @@ public final class CompiledModelExecutor implements BlockExecutor {
                     }
                 }
             }
-        } catch (LiteRtException | IOException e) {
+        } catch (LiteRtException e) {
             throw new StoreException(tflite + " cannot be loaded (" + e.getMessage() + "); build the store again", e);
+        } catch (IOException e) {
+            throw new StoreException(tflite + " cannot be loaded (" + e.getMessage() + "); is the storage full?", e);
         }
     }
 

@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonException;
 import org.legodnn.internal.json.JsonObject;
 
 /** The content of a store's manifest.json; docs/store.md has the format. */
-public final class Manifest {
+public final class StoreManifest {
     static final String VERSION = "legodnn.store/1";
     private static final Pattern HASH = Pattern.compile("[0-9a-f]{64}");
 
@@ -40,11 +40,11 @@ public final class Manifest {
      *
      * @throws JsonException it is no manifest, or of another version
      */
-    static Manifest parse(String text) {
-        return new Manifest(new Fields(Documents.parse(text, VERSION), ""));
+    static StoreManifest parse(String text) {
+        return new StoreManifest(new Fields(Documents.parse(text, VERSION), ""));
     }
 
-    private Manifest(Fields document) {
+    private StoreManifest(Fields document) {
         document.any("schema");
         Fields model = document.object("model");
         name = model.name("name");

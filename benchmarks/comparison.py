@@ -96,7 +96,8 @@ SPARSITIES = "0.25,0.5,0.75,0.875"
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
     """Return the epochs of a system."""
-    return max(1, round(EPOCHS[args.network][name] * float(args.effort)))
+    of = EPOCHS[args.network]["ours" if name == "unrounded" else name]
+    return max(1, round(of * float(args.effort)))
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
@@ -107,9 +108,8 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     if name in ("ours", "paper", "unjoined", "unrounded"):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
         if name != "paper":
-            joint = 0 if name == "unjoined" else epochs_of("ours", args)
-            alone = epochs_of("unjoined", args) if name == "unjoined" else max(1, round(joint / 5))
-            trained = ["--distill-epochs", str(alone), "--joint-epochs", str(joint), "--precisions", "float32,int8"]
+            alone, joint = (epochs, "0") if name == "unjoined" else (str(max(1, round(int(epochs) / 5))), epochs)
+            trained = ["--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
             return [*blocks, *trained, "--round-to", "1" if name == "unrounded" else "8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]

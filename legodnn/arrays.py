@@ -1,4 +1,4 @@
-"""Names for NumPy arrays of one element type, shared by all rooms."""
+"""Names for NumPy arrays of one element type, and what differs in one, shared by all rooms."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ Mask = NDArray[np.bool_]  # one flag for each element, such as whether a channel
 
 Shape = tuple[int, ...]  # the shape of any array; docstrings say where it leaves out the batch dimension
 ImageShape = tuple[int, int, int]  # height, width, channels
+
+
+def distinct(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the different elements of an array, ascending, shape (n,).
+
+    `numpy.unique` gives the same, but imports numpy.ma: half a megabyte that a device's process keeps.
+    """
+    ordered = np.sort(array, axis=None)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))[: ordered.size]]

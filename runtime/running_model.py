@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -182,6 +184,12 @@ class RunningModel:
             self.executor.close()
 
 
+def _is_masked(array: Any) -> bool:
+    """Whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(array, masked.MaskedArray)
+
+
 def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     """Return the inputs of an inference by name, after checking that a model can take them.
 
@@ -204,7 +212,7 @@ def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray])
         raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {got}")
     for spec in specs:
         array = given[spec.name]
-        if isinstance(array, np.ma.MaskedArray):
+        if _is_masked(array):
             raise InputError(f"{model!r} got a masked array as {spec.name!r}; fill what is masked: x.filled(value)")
         if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != spec.dtype:
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__

@@ -3,6 +3,8 @@ that runs stays as it is."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -205,3 +207,20 @@ def test_arrays_of_other_classes_are_what_they_hold(runtime: Runtime, tmp_path: 
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     np.testing.assert_array_equal(runtime.infer("tiny", mapped), runtime.infer("tiny", X))
+
+
+def test_nothing_imports_masked_arrays_while_it_plans_and_runs(tiny_store: Store) -> None:
+    code = (
+        "import sys, numpy; there = 'numpy.ma' in sys.modules\n"  # as in NumPy 1
+        "from legodnn import Budget, Runtime\n"
+        "from legodnn.errors import InfeasibleError\n"
+        "with Runtime.open(sys.argv[1:]) as runtime:\n"
+        "    (spec,) = next(iter(runtime.stores.values())).manifest.inputs\n"
+        "    runtime.infer('tiny', spec.zeros())\n"
+        "    try: runtime.budget = Budget(memory_bytes=1, latency_ms=1e-4)\n"
+        "    except InfeasibleError: print('numpy.ma' in sys.modules and not there)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tiny_store.path)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "False", "half a megabyte would count as memory of models"

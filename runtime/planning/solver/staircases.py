@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from legodnn.arrays import Indices, Ints
+from legodnn.arrays import Indices, Ints, distinct
 from legodnn.runtime.planning.solver.frontier import INFINITE, Frontier
 
 # A frontier of N points gets sqrt(N) / _PER_INTERVAL intervals of latency. Their bounds are quantiles of a sample, with
@@ -55,8 +55,7 @@ class Staircases:
         some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
         starts = np.sort(some)[:: 1 + len(some) // intervals]
         starts[0] = latency.min()
-        # Not by np.unique, which imports numpy.ma: half a megabyte that a device keeps.
-        return cls(latency, value, points, starts[np.diff(starts, prepend=-1) > 0])
+        return cls(latency, value, points, distinct(starts))
 
     def under(self, latency_limit: int) -> Indices:
         """Return the staircase under a limit in nanoseconds: indices of points, ascending in memory and in value."""

@@ -20,7 +20,6 @@ from legodnn.manifest import Link
 from legodnn.plan import Infeasible, ModelPlan, Plan
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable
 from legodnn.runtime.planning.scheduler import Scheduler
-from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge
 from tests.runtime.planning.hand_made import model, option, small_or_great
 
@@ -396,14 +395,3 @@ def test_planning_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
-
-
-def test_a_plan_does_not_import_masked_arrays(tiny_store: Store) -> None:
-    code = (
-        "import sys; import numpy; there = 'numpy.ma' in sys.modules; "  # as in NumPy 1
-        "from legodnn import Runtime; Runtime.open(sys.argv[1:]); print('numpy.ma' in sys.modules and not there)"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code, str(tiny_store.path)], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "False", "they take half a megabyte"

@@ -8,7 +8,7 @@
 DATA holds cifar-10-batches-py and the weights of the network in weights/, such as resnet20_cifar10.npz. Every system
 makes a store from the same trained network, with the same images and about the same processor time (search included,
 reported), by the commands that users have where there is one. Each store is profiled here, and then run under the same
-budgets by the same runtime: twelve of memory and twelve of latency, in even steps from the least that any of the
+budgets by the same runtime: twelve of memory and twelve of latency, in even ratios from the least that any of the
 systems can keep to what the original takes. Under each budget every system plans for itself, by its own prediction of
 accuracy; what counts is the accuracy measured then.
 
@@ -194,14 +194,14 @@ def original_takes(store: Path) -> tuple[int, float]:
 
 
 def budgets_of(stores: Path, schedulers: Mapping[str, Scheduler], steps: int) -> list[dict[str, Any]]:
-    """Return limits of memory and then of latency, in even steps from the least of all systems to the original's."""
+    """Return limits of memory and then of latency, in even ratios from the least of all systems to the original's."""
     most, slowest = original_takes(stores / "uniform")
     systems = [schedulers[name] for name in SYSTEMS]
     smallest = min(least(s, Budget(memory_bytes=1)) for s in systems)
     fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in systems)
     return [
-        *({"memory_bytes": math.ceil(m)} for m in np.linspace(smallest, most, steps)),
-        *({"latency_ms": math.ceil(t * 1e4) / 1e4, "quantile": 0.5} for t in np.linspace(fastest, slowest, steps)),
+        *({"memory_bytes": math.ceil(m)} for m in np.geomspace(smallest, most, steps)),
+        *({"latency_ms": math.ceil(t * 1e4) / 1e4, "quantile": 0.5} for t in np.geomspace(fastest, slowest, steps)),
     ]
 
 

@@ -4,7 +4,7 @@
     python benchmarks/comparison.py --data DATA --work DIR/vgg16_half --network vgg16_half --test 2000   (makes stores)
     python benchmarks/several.py --work DIR --json > benchmarks/results/several.json
 
-ResNet-20 and VGG16 at half width share a limit of memory: twelve, in even steps from the least that any of the systems
+ResNet-20 and VGG16 at half width share a limit of memory: twelve, in even ratios from the least that any of the systems
 can keep to what both originals take. The systems are those of `comparison.py`. `paper` plans each network alone, as
 published: the limit is divided as the originals' memory is. All others plan both together by the same scheduler. What
 counts is the mean of both measured accuracies; a network that cannot be had counts as 0.
@@ -78,7 +78,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     takes = [original_takes(work / network / "stores" / "uniform")[0] for network in NETWORKS]
     smallest = min(least_of(system, work) for system in TOGETHER)
     count = 3 if args.quick else LIMITS
-    limits = kept(work / "limits.json", lambda: [math.ceil(m) for m in np.linspace(smallest, sum(takes), count)])
+    limits = kept(work / "limits.json", lambda: [math.ceil(m) for m in np.geomspace(smallest, sum(takes), count)])
     rows = {}
     for system in TOGETHER:
         rows[system] = kept(

@@ -66,10 +66,10 @@ from support.summed import predict_by_summed_drops
 # What a command is told to find each network, but for the weights.
 NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
-# after a fifth as many block by block.
+# after half as many block by block.
 EPOCHS = {
     "resnet20": {
-        "ours": 9,
+        "ours": 6,
         "uniform": 3,
         "exact": 2,
         "paper": 10,
@@ -79,7 +79,7 @@ EPOCHS = {
         "unjoined": 10,
     },
     "vgg16_half": {
-        "ours": 5,
+        "ours": 6,
         "uniform": 3,
         "exact": 2,
         "paper": 6,
@@ -108,7 +108,7 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     if name in ("ours", "paper", "unjoined", "unrounded"):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
         if name != "paper":
-            alone, joint = (epochs, "0") if name == "unjoined" else (str(max(1, round(int(epochs) / 5))), epochs)
+            alone, joint = (epochs, "0") if name == "unjoined" else (str(max(1, round(int(epochs) / 2))), epochs)
             trained = ["--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
             return [*blocks, *trained, "--round-to", "1" if name == "unrounded" else "8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from legodnn.blocks.build_state import BuildState
@@ -15,6 +16,8 @@ from legodnn.blocks.training.scalars import scalars_to
 from legodnn.blocks.training.trained_weights import Students, read_joint, read_original, write_joint, write_original
 from legodnn.errors import ModelError
 from legodnn.progress import Progress, no_progress
+
+log = logging.getLogger("legodnn.blocks")
 
 
 def train_or_restore_original(
@@ -92,7 +95,7 @@ def _train_jointly(
     if not recipe.joint_epochs or read_joint(work, descendants):
         return
     checkpoint = work.checkpoint("joint")
-    train_jointly(
+    keeps = train_jointly(
         pieces,
         descendants,
         source.data,
@@ -104,5 +107,7 @@ def _train_jointly(
         checkpoint=checkpoint,
         progress=progress,
     )
+    if keeps != "all":
+        log.info(f"descendants keep {keeps} of the training in compositions: on validation images that is better")
     write_joint(work, descendants)
     checkpoint.discard()

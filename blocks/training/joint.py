@@ -5,6 +5,9 @@ inside random compositions (`composer`), on inputs that other descendants have a
 undisturbed original's features and outputs. The original itself is not changed. In a share of the steps all blocks run
 options of one sparsity: uniform compositions.
 
+What that is worth depends on the network, so afterwards descendants keep as much of it as is right on validation images
+(`mixing`).
+
 Batch norms keep their statistics, since that is how they are deployed. (Statistics of a batch would be those of the
 paths in it, which no single composition has.)
 """
@@ -28,6 +31,7 @@ from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.training.batches import Batches
 from legodnn.blocks.training.composer import Composer
 from legodnn.blocks.training.loop import loop
+from legodnn.blocks.training.mixing import Mixer
 from legodnn.blocks.training.optimizer import compile_for
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.variables import assign, values, weights_of
@@ -39,6 +43,7 @@ from legodnn.recipe import Variation
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
+_WATCHED = 2048  # validation images that decide how much of the training is kept
 _FACTORS = 0.5, 2.0  # the least and the most that a descendant's learning rate is multiplied by
 
 
@@ -69,7 +74,7 @@ def train_jointly(
     checkpoint: Checkpoint | None = None,
     log: Log = silent,
     progress: Progress = no_progress,
-) -> None:
+) -> str:
     """Train all descendants in place, inside random compositions (no labels).
 
     Args:
@@ -87,6 +92,10 @@ def train_jointly(
         checkpoint: where training is saved now and then, and from where it goes on.
         log: takes the mean loss of every epoch.
         progress: is told of every step.
+
+    Returns:
+        How much of the training the descendants keep, a name in `mixing.MIXTURES`: what makes random compositions most
+        alike to the original on validation images.
 
     Raises:
         ConfigError: inputs are to be varied that are no images.
@@ -107,8 +116,35 @@ def train_jointly(
     paths = np.tile(first, (len(composer.students), 1)).astype(np.int32)
     composer(({name: array[first] for name, array in x.items()}, paths))  # builds it
     compile_for(composer, learning_rate, epochs * batches.per_epoch, factors=rate_factors(pieces, composer.students))
+    mixer = Mixer(*_lost(pieces, composer.students))
     training = _JointTraining(composer, x, batches, augment)
     loop(training, batches, epochs, "training compositions", checkpoint=checkpoint, log=log, progress=progress)
+    watched = Batches(
+        min(_WATCHED, len(data.val)), min(size, len(data.val) // composer.slots * composer.slots), seed, False
+    )
+    if not watched.size:
+        return "all"
+    val = by_name(data.val.x, pieces[0].inputs[0])
+    return mixer.keep_best(lambda: _watched_loss(composer, val, watched))
+
+
+def _lost(
+    pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]
+) -> tuple[list[keras.Model], list[float]]:
+    """Return all descendants, and the share of its block's weights that each has lost."""
+    wholes = {piece.name: piece.model.count_params() for piece in pieces}
+    models = [(model, wholes[name]) for name, of in students.items() for model in of]
+    return [model for model, _ in models], [1 - model.count_params() / whole for model, whole in models]
+
+
+def _watched_loss(composer: Composer, x: Mapping[str, Array], batches: Batches) -> float:
+    """Return the mean loss of random paths on these images: the same paths and images at every call."""
+    rng, losses = np.random.default_rng(batches.seed), []
+    for number in range(batches.per_epoch):
+        rows = batches.indices(number)
+        paths = draw_paths(len(composer.students), composer.slots, _UNIFORM, rng)
+        losses.append(float(composer.test_on_batch(({name: array[rows] for name, array in x.items()}, paths))))
+    return float(np.mean(losses))
 
 
 def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]) -> dict[int, float]:

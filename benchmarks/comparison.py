@@ -23,8 +23,8 @@ accuracy; what counts is the accuracy measured then.
 - `quantised`: the original in float32 and int8.
 
 Of `ours`, what its parts are worth: `unjoined`, without training in compositions, for which blocks are trained longer;
-`unrounded`, with any numbers of channels; `summed`, which predicts accuracy as the paper does; `float32`, without int8;
-and `unpruned`, with nothing but the precisions of the original blocks.
+`summed`, which predicts accuracy as the paper does; `float32`, without int8; and `unpruned`, with nothing but the
+precisions of the original blocks.
 
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
 those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
@@ -90,14 +90,13 @@ EPOCHS = {
     },
 }
 SYSTEMS = ("ours", "uniform", "paper", "quantised", "exact", *RIVALS)
-ABLATIONS = ("unjoined", "unrounded", "summed", "float32", "unpruned")
+ABLATIONS = ("unjoined", "summed", "float32", "unpruned")
 SPARSITIES = "0.25,0.5,0.75,0.875"
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
     """Return the epochs of a system."""
-    of = EPOCHS[args.network]["ours" if name == "unrounded" else name]
-    return max(1, round(of * float(args.effort)))
+    return max(1, round(EPOCHS[args.network][name] * float(args.effort)))
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
@@ -105,12 +104,11 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
     data = ["--data", f"npz:{args.work / 'images.npz'}"]
     epochs = str(epochs_of(name, args))
-    if name in ("ours", "paper", "unjoined", "unrounded"):
+    if name in ("ours", "paper", "unjoined"):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
         if name != "paper":
             alone, joint = (epochs, "0") if name == "unjoined" else (str(max(1, round(int(epochs) / 2))), epochs)
-            trained = ["--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
-            return [*blocks, *trained, "--round-to", "1" if name == "unrounded" else "8"]
+            return [*blocks, "--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
     shares = ",".join(map(str, SHARES))

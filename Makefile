@@ -2,7 +2,7 @@
 # make test   the tests; `make test-all` adds the slow ones (and those on real data where LEGODNN_DATA is set)
 # make android   the Android app (android_demo/build/legodnn-demo.apk) and its tests, from Maven Central and Debian alone
 # make test-pi   an emulated 64-bit ARM machine with 1 GB runs what a Raspberry Pi would (Debian's qemu-system-arm and cpio)
-# make results DATA=DIR WORK=DIR   what docs/results.md tells, anew: a day of a quiet machine, and it goes on where it was
+# make results DATA=DIR WORK=DIR   what docs/results.md tells, anew: hours of a quiet machine, and it goes on where it was
 # make docs   the pages in docs/ as a site, in build/site; make release-check: what a release has to hold, and dist/
 # Every target makes and uses .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 

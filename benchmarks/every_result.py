@@ -2,9 +2,9 @@
 
     python benchmarks/every_result.py --data DATA --work DIR
 
-DATA holds what `comparison.py` and `six_tasks.py` take. DIR keeps what each benchmark has done; one that has ended is
+DATA holds what `comparison.py` takes. DIR keeps what each benchmark has done; one that has ended is
 not run again, so an interrupted run that is started again goes on. A result replaces the committed one when its
-benchmark has ended. It takes a day of a machine on which nothing else runs.
+benchmark has ended. It takes hours of a machine on which nothing else runs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = {
     "comparison": ("comparison.py", True, "resnet20", ["--test", "2000"]),
     "comparison_vgg16_half": ("comparison.py", True, "vgg16_half", ["--network", "vgg16_half", "--test", "2000"]),
-    "six_tasks": ("six_tasks.py", True, "tasks", []),
-    "together": ("together.py", False, "tasks", []),  # runs the stores of six_tasks
-    "promises": ("promises.py", False, "promises", []),
+    "several": ("several.py", False, ".", []),  # runs the stores of both
 }
 
 

@@ -2,19 +2,21 @@
 
     python docs/draw_comparison.py
 
-Of each network: this project's compositions, the best of all systems that choose among whole models, and the paper's.
+Limits are drawn by their logarithm. Of each network: this project's compositions, the best of all systems that choose
+among whole models, and the paper's.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 PICTURE, RESULTS = FOLDER / "comparison.svg", FOLDER.parent / "benchmarks" / "results"
-NETWORKS = {"comparison": "ResNet-20", "comparison_vgg16_half": "VGG16 at half width"}
+NETWORKS = {"comparison_vgg16_half": "VGG16, half width", "comparison": "ResNet-20"}
 PANEL_WIDTH, PANEL_HEIGHT, LEFT, TOP, GAP = 300, 150, 52, 46, 70
 LOWEST, HIGHEST = 40.0, 95.0  # percent
 Point = tuple[float, float | None]  # limit, and percent right; None where nothing keeps the limit
@@ -67,7 +69,7 @@ def panel(x: float, y: float, title: str, unit: str, found: dict[str, list[Point
     low, high = min(limits), max(limits)
 
     def place(limit: float, percent: float) -> tuple[float, float]:
-        across = x + (limit - low) / (high - low) * PANEL_WIDTH
+        across = x + math.log(limit / low) / math.log(high / low) * PANEL_WIDTH
         return across, y + (HIGHEST - max(percent, LOWEST)) / (HIGHEST - LOWEST) * PANEL_HEIGHT
 
     yield f'<text class="title" x="{x}" y="{y - 12}">{title}</text>'
@@ -76,7 +78,7 @@ def panel(x: float, y: float, title: str, unit: str, found: dict[str, list[Point
         yield f'<line class="axis" x1="{x}" y1="{height:.1f}" x2="{x + PANEL_WIDTH}" y2="{height:.1f}"/>'
         yield f'<text class="quiet" x="{x - 8}" y="{height + 4:.1f}" text-anchor="end">{percent}</text>'
     for share in (0, 0.5, 1):
-        limit = low + share * (high - low)
+        limit = low * (high / low) ** share
         anchor = {0: "start", 0.5: "middle", 1: "end"}[share]
         across, below = x + share * PANEL_WIDTH, y + PANEL_HEIGHT + 18
         yield f'<text class="quiet" x="{across:.1f}" y="{below}" text-anchor="{anchor}">{limit:.3g} {unit}</text>'
@@ -104,7 +106,7 @@ def svg(networks: Sequence[str] = tuple(NETWORKS)) -> str:
         for column, (kind, unit, what) in enumerate(
             (("memory_bytes", "MB", "memory"), ("latency_ms", "ms", "latency"))
         ):
-            title = f"{NETWORKS[file]}: % right under limits of {what}"
+            title = f"{NETWORKS[file]}: % right, limits of {what}"
             x, y = LEFT + column * (PANEL_WIDTH + GAP), 34 + TOP + number * row
             parts += panel(x, y, title, unit, lines(figures, kind))
     label = "Accuracy of compositions, of the best whole model, and of LegoDNN as published, under limits"

@@ -31,7 +31,7 @@ android: $(VENV)/.installed
 
 results: $(VENV)/.installed
 	@test -n "$(DATA)" -a -n "$(WORK)" || { echo "make results DATA=DIR WORK=DIR: data to train on, and room to work in"; exit 1; }
-	$(BIN)/python benchmarks/every_result.py --data "$(DATA)" --work "$(WORK)"
+	$(BIN)/python docs/renew_results.py --data "$(DATA)" --work "$(WORK)"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ Shape = tuple[int, ...]  # the shape of any array; docstrings say where it leave
 ImageShape = tuple[int, int, int]  # height, width, channels
 
 
-def distinct(array: NDArray[Any]) -> NDArray[Any]:
+def unique_values(array: NDArray[Any]) -> NDArray[Any]:
     """Return the different elements of an array, ascending, shape (n,).
 
     `numpy.unique` gives the same, but imports numpy.ma: half a megabyte that a device's process keeps.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import distinct
+from legodnn.arrays import unique_values
 from legodnn.errors import InputError
 
 
@@ -162,10 +162,10 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> S
     """
     one = labels.shape[1:]
     if output.shape == (1,) and one in ((), (1,)):
-        return Binary() if labels.dtype.kind in "iu" and set(distinct(labels).tolist()) <= {0, 1} else R2()
+        return Binary() if labels.dtype.kind in "iu" and set(unique_values(labels).tolist()) <= {0, 1} else R2()
     whole = labels.dtype.kind in "iu"
     if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
-        values = set(distinct(labels).tolist())
+        values = set(unique_values(labels).tolist())
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
     if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
         return TopScores() if output.ndim == 1 else MeanIou()

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from legodnn.arrays import distinct
+from legodnn.arrays import unique_values
 from legodnn.plan import Infeasible, Limit, Plan
 from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS
 from legodnn.runtime.planning.solver.deadline import Deadline
@@ -135,7 +135,7 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
     model = instance.models[key.model]
     if key.kind == "latency":
         return _at_least(min(_needed_with(instance, limits, key, mode) for mode in model.rows))
-    levels = distinct(model.frontier.accuracy)[::-1].tolist()
+    levels = unique_values(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
 
@@ -145,7 +145,7 @@ def _needed_with(instance: Instance, limits: Limits, key: _Key, mode: int) -> Fr
     It is greater than any limit if there is none.
     """
     frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, mode)
-    latencies = distinct(frontier.latency[frontier.mode == mode])
+    latencies = unique_values(frontier.latency[frontier.mode == mode])
 
     def scaled(i: int) -> Fraction:
         return Fraction(int(latencies[i]), NS_PER_MS) * factor

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from legodnn.arrays import Indices, Ints, distinct
+from legodnn.arrays import Indices, Ints, unique_values
 from legodnn.runtime.planning.solver.frontier import INFINITE, Frontier
 
 # A frontier of N points gets sqrt(N) / _PER_INTERVAL intervals of latency. Their bounds are quantiles of a sample, with
@@ -55,7 +55,7 @@ class Staircases:
         some = latency[:: 1 + len(latency) // (_SAMPLES * intervals)]
         starts = np.sort(some)[:: 1 + len(some) // intervals]
         starts[0] = latency.min()
-        return cls(latency, value, points, distinct(starts))
+        return cls(latency, value, points, unique_values(starts))
 
     def under(self, latency_limit: int) -> Indices:
         """Return the staircase under a limit in nanoseconds: indices of points, ascending in memory and in value."""

@@ -1,6 +1,6 @@
 """Everything that docs/results.md tells, measured anew: benchmarks one after the other, then pictures and figures.
 
-    python benchmarks/every_result.py --data DATA --work DIR
+    python docs/renew_results.py --data DATA --work DIR
 
 DATA holds what `comparison.py` takes. DIR keeps what each benchmark has done; one that has ended is
 not run again, so an interrupted run that is started again goes on. A result replaces the committed one when its

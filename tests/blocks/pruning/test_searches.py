@@ -53,7 +53,8 @@ def test_a_channel_that_is_the_same_everywhere_costs_nothing_because_its_mean_st
     made.set_weights([kernel, bias])
     x = np.random.default_rng(0).normal(size=(20, 6, 6, 2)).astype(np.float32)
     problem = pose(block, Target("macs", 0.5), x=x)
-    assert loss_by_widths(problem)(np.array([3])) < 1e-8
+    # What is left is rounding: one float32 in the loss, 1 - r², is worth 6e-8. How many depends on the weights drawn.
+    assert loss_by_widths(problem)(np.array([3])) < 1e-6
 
 
 def test_widths_that_let_nothing_through_lose_more_than_uniform_ones() -> None:

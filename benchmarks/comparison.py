@@ -41,7 +41,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,13 @@ import numpy as np
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.console import text_table
 from legodnn.files import write_atomic
+from legodnn.manifest import Option
 from legodnn.profile import Profile, default_path
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
-from support.ablations import only, predicted_by_summed_drops
+from support.ablations import only
 from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
@@ -90,7 +91,13 @@ EPOCHS = {
     },
 }
 SYSTEMS = ("ours", "uniform", "paper", "quantised", "exact", *RIVALS)
-ABLATIONS = ("unjoined", "summed", "float32", "unpruned")
+# Ablations that are copies of ours, with which of its options.
+WITHOUT: dict[str, Callable[[Option], bool]] = {
+    "summed": lambda option: True,
+    "float32": lambda option: option.precision == "float32",
+    "unpruned": lambda option: not option.sparsity,
+}
+ABLATIONS = ("unjoined", *WITHOUT)
 SPARSITIES = "0.25,0.5,0.75,0.875"
 
 
@@ -148,24 +155,21 @@ def made(name: str, args: argparse.Namespace) -> Figures:
     """Make a system's store, and return what it cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     store, fit_images = args.work / "stores" / name, str(args.work / "fit.npz")
-    ours = args.work / "stores" / "ours"
     if name in RIVALS:
         files = args.work / f"{name}.files"
         epochs = str(epochs_of(name, args))
         of = ["--network", args.network, "--weights", str(args.data / "weights"), "--epochs", epochs]
         module("support.rivals", name, *of, "--images", str(args.work / "images.npz"), "--out", str(files))
         legodnn("pack", *map(str, sorted(files.iterdir())), "--out", str(store), "--data", fit_images)
-    elif name in ("float32", "unpruned"):
-        only(ours, store, lambda o: o.precision == "float32" if name == "float32" else not o.sparsity)
-    elif name == "summed":
-        predicted_by_summed_drops(ours, store, args.work / "fit.npz")
+    elif name in WITHOUT:
+        only(args.work / "stores" / "ours", store, WITHOUT[name])
     elif name == "quantised":
         options = Store(args.work / "stores" / "uniform").manifest.blocks[0].options
         files = [str(args.work / "stores" / "uniform" / o.file) for o in options if not o.sparsity]
         legodnn("pack", *files, "--out", str(store), "--data", fit_images)
     else:
         legodnn(*commands(name, args), "--out", str(store))
-    if name == "paper":
+    if name in ("paper", "summed"):
         fit = np.load(args.work / "fit.npz")
         predict_by_summed_drops(Store(store), fit["x"], fit["y"])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -177,17 +181,22 @@ def made(name: str, args: argparse.Namespace) -> Figures:
     }
 
 
-def scheduler_of(store: Path) -> Scheduler:
-    """Return the scheduler that a runtime of a store has; profile the store first where that has not been done."""
+def profile_of(store: Path) -> Profile:
+    """Return a store's profile; it is measured first where that has not been done."""
     if not default_path(store).exists():
         legodnn("profile", str(store), "--seconds", "30")
-    return Scheduler(workload_tables(load_workload([store]), [(Store(store), Profile.load(default_path(store)))]))
+    return Profile.load(default_path(store))
+
+
+def scheduler_of(store: Path) -> Scheduler:
+    """Return the scheduler that a runtime of a store has."""
+    return Scheduler(workload_tables(load_workload([store]), [(Store(store), profile_of(store))]))
 
 
 def original_takes(store: Path) -> tuple[int, float]:
     """Return the memory in bytes and the latency in milliseconds of a store's original, of one file."""
     original = Store(store).manifest.blocks[0].original
-    (found,) = (o for o in Profile.load(default_path(store)).options if o.option == original.name)
+    (found,) = (o for o in profile_of(store).options if o.option == original.name)
     return found.memory_bytes, found.latency[0].median_ms
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from comparison import legodnn, original_takes, scheduler_of
+from comparison import legodnn, original_takes, profile_of
 from legodnn.console import text_table
 from legodnn.files import write_atomic
 from legodnn.runtime.runtime import Runtime
@@ -74,7 +74,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     work = args.work.resolve()
     for network in NETWORKS:
         for system in (*TOGETHER, "paper"):
-            scheduler_of(work / network / "stores" / system)  # profiles it, if that was not done
+            profile_of(work / network / "stores" / system)
     takes = [original_takes(work / network / "stores" / "uniform")[0] for network in NETWORKS]
     smallest = min(least_of(system, work) for system in TOGETHER)
     count = 3 if args.quick else LIMITS

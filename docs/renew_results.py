@@ -2,9 +2,9 @@
 
     python docs/renew_results.py --data DATA --work DIR
 
-DATA holds what `comparison.py` takes. DIR keeps what each benchmark has done; one that has ended is
-not run again, so an interrupted run that is started again goes on. A result replaces the committed one when its
-benchmark has ended. It takes hours of a machine on which nothing else runs.
+DATA holds what `comparison.py` takes. DIR keeps what each benchmark has done; one that has ended is not run again, so
+an interrupted run that is started again goes on. A result replaces the committed one when its benchmark has ended. It
+takes hours of a machine on which nothing else runs.
 """
 
 from __future__ import annotations
@@ -36,16 +36,9 @@ def main() -> None:
         if not done.exists():
             print(f"{name}: running", file=sys.stderr)
             data = ["--data", str(args.data)] if takes_data else []
-            command = [
-                str(ROOT / "benchmarks" / script),
-                *data,
-                "--work",
-                str(args.work / folder),
-                *arguments,
-                "--json",
-            ]
-            printed = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True).stdout
-            write_atomic(done, printed)
+            command = [sys.executable, str(ROOT / "benchmarks" / script), *data, "--work", str(args.work / folder)]
+            ran = subprocess.run([*command, *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=True)
+            write_atomic(done, ran.stdout)
         write_atomic(ROOT / "benchmarks" / "results" / f"{name}.json", done.read_text())
     for script, *more in (["draw_comparison.py"], ["figures.py", "--write"]):
         subprocess.run([sys.executable, str(ROOT / "docs" / script), *more], check=True)

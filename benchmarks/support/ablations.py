@@ -1,4 +1,4 @@
-"""A store without one of the things that make it, to see what that is worth."""
+"""A store without some of its options, to see what they are worth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from legodnn.files import write_atomic
 from legodnn.manifest import MANIFEST, Option
 from legodnn.schema import to_json
 from legodnn.store import Store
-from support.summed import predict_by_summed_drops
 
 
 def only(source: Path, out: Path, wanted: Callable[[Option], bool]) -> None:
@@ -34,16 +33,3 @@ def only(source: Path, out: Path, wanted: Callable[[Option], bool]) -> None:
         if segment.kind == "block":
             before = kept
     write_atomic(out / MANIFEST, to_json(manifest.model_copy(update={"segments": tuple(segments)})))
-
-
-def predicted_by_summed_drops(source: Path, out: Path, fit: Path) -> None:
-    """Copy a store, and predict accuracy as the paper does.
-
-    Args:
-        source: the store's folder.
-        out: the copy's, which must not exist.
-        fit: an .npz with images `x` and their classes `y`.
-    """
-    only(source, out, lambda _: True)
-    arrays = np.load(fit)
-    predict_by_summed_drops(Store(out), arrays["x"], arrays["y"])

@@ -1,6 +1,7 @@
 """Systems of the comparison that this project has no command for: their models, as `.tflite` files for `legodnn pack`.
 
-    python -m support.rivals slimmable --network vgg16_half --data DATA --images images.npz --epochs 3 --out DIR
+    python -m support.rivals slimmable --network vgg16_half --weights DATA/weights --images images.npz \
+        --epochs 3 --out DIR
 
 - `students`: the same network with fewer channels in every layer, trained from nothing by distillation and labels.
 - `nested`, `slimmable`: see `shared_weights`.
@@ -21,7 +22,7 @@ from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import heads_of
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.console import progress as console_progress
-from support.shared_weights import SharedWeights, train_nested, train_slimmable
+from support.shared_weights import SharedWeights, nested, slimmable, train
 from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
@@ -57,8 +58,8 @@ def models_of(
     if rival == "students":
         return [original, *narrow_students(network, original, data, epochs, batch_size)]
     weights = SharedWeights(original, SHARES)
-    train = train_slimmable if rival == "slimmable" else train_nested
-    train(original, weights, data, epochs, batch_size, progress=console_progress())
+    stages = slimmable(weights) if rival == "slimmable" else nested(weights)
+    train(original, weights, stages, data, epochs, batch_size, progress=console_progress())
     return weights.models
 
 

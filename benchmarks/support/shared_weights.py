@@ -3,9 +3,9 @@
 The kernels of a narrower model are parts of those of a wider one, the most important channels of every group (L1).
 Batch norms are each width's own. Each width learns from the original's outputs and from labels, as everything here.
 
-- `train_slimmable`: all at once; each step sees the widest, the narrowest and one other (the sandwich rule of
+- `slimmable`: all at once; each step sees the widest, the narrowest and one other (the sandwich rule of
   Universally Slimmable Networks, Yu and Huang 2019).
-- `train_nested`: the narrowest first; then what a wider one has more, while the rest stays as it is (freeze and grow,
+- `nested`: the narrowest first; then what a wider one has more, while the rest stays as it is (freeze and grow,
   as in NestDNN, Fang, Zeng and Zhang 2018).
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.heads import Head, heads_of
+from legodnn.blocks.importing.heads import heads_of
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import choose
 from legodnn.blocks.pruning.surgery import remove
@@ -115,12 +115,11 @@ class _Teacher:
         return tf.constant(x), self._model(x, training=False), tf.constant(y.reshape(-1))
 
     def loss(self, found: Any, wanted: Any, labels: Any) -> Any:
-        head: Head = self._head
-        return tf.reduce_mean(output_error(head, found, wanted, 1)) + label_loss(head)(labels, found)
+        return tf.reduce_mean(output_error(self._head, found, wanted, 1)) + label_loss(self._head)(labels, found)
 
 
 def _gradients(weights: SharedWeights, teacher: _Teacher, width: int) -> Any:
-    """Return a compiled function that gives a batch's loss and its gradients: of shared weights, then of own ones."""
+    """Return a compiled function that gives the gradients of a batch: of shared weights, then of a width's own."""
     model, variables = weights.models[width], [v.value for v in (*weights.shared, *weights.own(width))]
 
     def gradients(x: Any, wanted: Any, labels: Any) -> Any:
@@ -131,7 +130,7 @@ def _gradients(weights: SharedWeights, teacher: _Teacher, width: int) -> Any:
             loss = teacher.loss(found, wanted, labels)
         for variable, value in zip(model.non_trainable_variables, moving, strict=True):
             variable.assign(value)
-        return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
 
     return tf.function(gradients)
 
@@ -151,7 +150,7 @@ class _Learning:
     def step(self, number: int, widths: Sequence[int], masks: Sequence[Array] | None = None) -> None:
         """Learn from batch `number` in some widths; of shared weights only where masks are 1."""
         batch, shared = self._teacher.batch(self._batches.indices(number)), len(self._weights.shared)
-        found = [self._gradients[width](*batch)[1] for width in widths]
+        found = [self._gradients[width](*batch) for width in widths]
         summed = [tf.add_n(parts) for parts in zip(*(f[:shared] for f in found), strict=True)]
         if masks is not None:
             summed = [gradient * mask for gradient, mask in zip(summed, masks, strict=True)]
@@ -159,50 +158,53 @@ class _Learning:
         self._optimizer.apply([*summed, *(g for f in found for g in f[shared:])], [*self._weights.shared, *own])
 
 
-def train_slimmable(
+class Stage(NamedTuple):
+    """A part of a training: what it is called, which widths a step sees, and where shared weights are trained."""
+
+    label: str
+    widths: Iterator[Sequence[int]]
+    masks: Sequence[Array] | None = None
+
+
+def slimmable(weights: SharedWeights, seed: int = 0) -> list[Stage]:
+    """Return the one stage of a slimmable network; the seed decides which middle widths are drawn."""
+    rng, narrowest = np.random.default_rng(seed), len(weights.models) - 1
+    drawn = ([0, narrowest, int(rng.integers(1, narrowest))] for _ in itertools.count())
+    return [Stage("training a slimmable network", drawn)]
+
+
+def nested(weights: SharedWeights) -> list[Stage]:
+    """Return the stages of nested models, the narrowest first; what one has trained, the next leaves as it is."""
+    widths = reversed(range(len(weights.models)))
+    return [Stage(f"training width {w} of nested ones", itertools.repeat([w]), weights.added(w)) for w in widths]
+
+
+def train(
     model: keras.Model,
     weights: SharedWeights,
+    stages: Sequence[Stage],
     data: Dataset,
     epochs: int,
     batch_size: int,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> None:
-    """Train all widths at once.
+    """Train shared weights.
 
     Args:
         model: the original.
         weights: what is trained.
+        stages: how, one after another.
         data: images and class numbers.
-        epochs: passes over the training images.
+        epochs: passes over the training images, of each stage.
         batch_size: images in a step.
-        seed: of the order of images, and of the widths that are drawn.
+        seed: of the order of images.
         progress: is told of every step.
     """
-    learning = _Learning(model, weights, data, Batches(len(data.train), batch_size, seed), epochs)
-    rng, narrowest = np.random.default_rng(seed), len(weights.models) - 1
-    with progress("training a slimmable network", learning.steps) as task:
-        for number in range(learning.steps):
-            learning.step(number, [0, narrowest, int(rng.integers(1, narrowest))])
-            task.step()
-    weights.write_back()
-
-
-def train_nested(
-    model: keras.Model,
-    weights: SharedWeights,
-    data: Dataset,
-    epochs: int,
-    batch_size: int,
-    seed: int = 0,
-    progress: Progress = no_progress,
-) -> None:
-    """Train width after width, the narrowest first; what was trained stays. Arguments as of `train_slimmable`."""
-    for width in reversed(range(len(weights.models))):
+    for stage in stages:
         learning = _Learning(model, weights, data, Batches(len(data.train), batch_size, seed), epochs)
-        masks = weights.added(width)
-        with progress(f"training width {width} of nested ones", learning.steps) as task:
+        with progress(stage.label, learning.steps) as task:
             for number in range(learning.steps):
-                learning.step(number, [width], masks)
+                learning.step(number, next(stage.widths), stage.masks)
                 task.step()
     weights.write_back()

@@ -65,7 +65,7 @@ def test_nested_models_leave_the_narrower_ones_as_they_are(shared: Any, data: Da
     for number in range(learning.steps):
         learning.step(number, [1], alone.added(1))
     alone.write_back()
-    shared.train_nested(model, all_widths, data, 1, 16)
+    shared.train(model, all_widths, shared.nested(all_widths), data, 1, 16)
     narrow, wide = all_widths.models[1], all_widths.models[0]
     for mine, other, old in zip(
         kernels(shared, narrow), kernels(shared, alone.models[1]), kernels(shared, wide), strict=True
@@ -80,7 +80,7 @@ def test_a_slimmable_network_trains_all_widths(shared: Any, data: Dataset) -> No
     model = residual_net()
     weights = shared.SharedWeights(model, (0.6, 0.4, 0.2))
     before = [m.get_weights() for m in weights.models]
-    shared.train_slimmable(model, weights, data, 2, 16)
+    shared.train(model, weights, shared.slimmable(weights), data, 2, 16)
     for old, narrow in zip(before, weights.models, strict=True):
         for a, b in zip(old, narrow.get_weights(), strict=True):
             assert not np.array_equal(a, b)

@@ -1,13 +1,11 @@
 """The service as clients meet it, over real connections.
 
-Covers also: runtime.serving.server, runtime.serving.history, runtime.serving.openapi,
-runtime.serving.inference_queue, runtime.serving.guards, runtime.serving.bodies.
+Covers also: runtime.serving.history, runtime.serving.openapi, runtime.serving.inference_queue, runtime.serving.bodies.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import socket
@@ -26,7 +24,6 @@ pytest.importorskip("starlette", reason="the service is not installed")
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import OverloadedError
 from legodnn.runtime.running_model import Inference
-from legodnn.runtime.serving import server
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
@@ -35,7 +32,6 @@ from tests.runtime.serving.served import Client, own_answer, served
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
 JSON = "application/json"
-POST = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -173,95 +169,6 @@ def test_a_suspended_model_says_when_to_try_again(client: Client, runtime: Runti
     assert client.get("/readyz").json == {"ready": True, "suspended": ["tiny2"]}
     assert client.get("/v2/models/tiny2/ready").status == 503
     assert client.get("/v2/models/tiny/ready").status == 200
-
-
-def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
-    answer = client.infer("tiny", b"0" * 100_001, "application/octet-stream")
-    assert answer.status == 413
-    assert "100000" in answer.json["error"]
-    for length in (b"Content-Length: 1000000", b"Transfer-Encoding: chunked"):
-        with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
-            slow.sendall(POST + length + b"\r\n\r\n")
-            if length.startswith(b"Transfer"):
-                slow.sendall(b"5\r\nhello\r\n")
-            reply = slow.recv(1000)
-            assert reply.split()[1] == (b"413" if length.startswith(b"Content") else b"408")
-            assert b"close" in reply.lower()
-
-
-@pytest.mark.parametrize(
-    ("request_", "status"),
-    [
-        (POST + b"Content-Length: 20000000\r\n\r\n" + bytes(20_000_000), b"413"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n" + (b"40000\r\n" + bytes(0x40000) + b"\r\n") * 80, b"413"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000_000, b"400"),
-    ],
-    ids=["declared", "chunked", "headers"],
-)
-def test_who_sends_all_before_reading_gets_the_refusal(client: Client, request_: bytes, status: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", client.port), 10) as sending:
-        sending.sendall(request_)
-        assert sending.recv(1000).split()[1] == status
-
-
-def test_who_goes_on_sending_after_the_refusal_loses_the_connection(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "_LINGER_S", 0.3)
-    with socket.create_connection(("127.0.0.1", client.port), 10) as sending:
-        sending.sendall(POST + b"Content-Length: 1000000\r\n\r\n")
-        assert sending.recv(1000).split()[1] == b"413"
-        until = time.monotonic() + 10
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < until:
-                sending.sendall(b"0")
-                time.sleep(0.01)
-        assert time.monotonic() < until
-
-
-def test_all_bodies_together_have_a_limit(client: Client) -> None:
-    head = POST + b"Content-Length: 100000\r\n\r\n"
-    held = [socket.create_connection(("127.0.0.1", client.port), 10) for _ in range(5)]
-    for sending in held:
-        sending.sendall(head + b"0" * 99_000)
-        time.sleep(0.05)
-    reply = held[-1].recv(1000)
-    assert reply.split()[1] == b"503"
-    assert b"retry-after: 1" in reply.lower()
-    for sending in held[:-1]:
-        assert sending.recv(1000).split()[1] == b"408"
-    for sending in held:
-        sending.close()
-    assert client.infer("tiny", npy(X), "application/x-npy").status == 200, "there is room again"
-
-
-def test_headers_that_do_not_arrive_lose_the_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_HEADERS_S", 0.3)
-    for start in (b"", b"GET /healthz HTTP/1.1\r\nHost: x"):
-        with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
-            slow.sendall(start)
-            assert slow.recv(100) == b"", "closed by the server"
-    with socket.create_connection(("127.0.0.1", client.port), 10) as kept:
-        for _ in range(2):
-            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = b""
-            while b"live" not in answer:
-                answer += kept.recv(1000)
-            assert answer.startswith(b"HTTP/1.1 200")
-            time.sleep(0.1)
-
-
-def test_who_has_no_token_sees_nothing(runtime: Runtime) -> None:
-    with served(runtime, ServiceSettings(token="s3cret", governed=False)) as closed:
-        for path in ("/v1/plan", "/v1/models", "/metrics", "/openapi.json", "/v1/events", "/nowhere"):
-            assert closed.get(path).status == 401
-        assert closed.infer("tiny", npy(X), "application/x-npy").status == 401
-        assert closed.ask("GET", "/v1/plan", headers={"Authorization": "Bearer s3cre"}).status == 401
-        for path in ("/", "/healthz", "/readyz"):
-            assert closed.get(path).status == 200
-        opened = Client(closed.port, {"Authorization": "Bearer s3cret"})
-        assert opened.get("/v1/plan").status == 200
-        assert opened.infer("tiny", npy(X), "application/x-npy").status == 200
 
 
 def events(client: Client, wanted: int) -> list[dict[str, Any]]:

@@ -118,38 +118,36 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
         milliseconds of the switch. The first one is that of the originals. Each option occurs in one that follows on
         the originals, and differs from them by this option alone.
     """
-    segments = store.manifest.segments
     inputs = {spec.name: spec.zeros() for spec in store.manifest.inputs}
-    rng = random.Random(seed)
+    compositions = _in_turn(store, random.Random(seed), skipped)
+    readings = np.full((len(compositions), len(store.manifest.segments) + 2), np.nan)  # its memory counts before
     gc.disable()
     warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
     executor = open_executor(store)
-    readings: list[list[float]] = []
-
-    def switch_and_weigh(numbers: Composition) -> None:
-        names = (s.options[number].name for s, number in zip(segments, numbers, strict=True))
-        choices = tuple(Choice(s.name, o, 1) for s, o in zip(segments, names, strict=True))
+    for choices, row in zip(compositions, readings, strict=True):
         running, ms = _switched(executor, choices, inputs)
-        readings.append([*numbers, process_memory_bytes() - base, ms])
+        row[-2:] = process_memory_bytes() - base, ms
         del running
-
-    originals = _originals(store)
-    numbers = [
-        [n for n, option in enumerate(s.options) if n == original or option.file not in skipped]
-        for s, original in zip(segments, originals, strict=True)
-    ]
-    tasks = [(i, n) for i, found in enumerate(numbers) for n in found if n != originals[i]]
-    rng.shuffle(tasks)
-    switch_and_weigh(originals)
-    for i, number in tasks:
-        for _ in range(_RANDOM):
-            switch_and_weigh(tuple(rng.choice(found) for found in numbers))
-        switch_and_weigh(originals)
-        switch_and_weigh((*originals[:i], number, *originals[i + 1 :]))
     executor.close()
-    return readings
+    for choices, row in zip(compositions, readings, strict=True):
+        row[:-2] = [s.options.index(s.option(c.option)) for s, c in zip(store.manifest.segments, choices, strict=True)]
+    return readings.tolist()
+
+
+def _in_turn(store: Store, rng: random.Random, skipped: Collection[str]) -> list[tuple[Choice, ...]]:
+    """The compositions that `weigh` switches to, in order."""
+    segments = store.manifest.segments
+    names = [[o.name for o in s.options if o == s.original or o.file not in skipped] for s in segments]
+    originals = [s.original.name for s in segments]
+    tasks = [(i, name) for i, found in enumerate(names) for name in found if name != originals[i]]
+    rng.shuffle(tasks)
+    found = [originals]
+    for i, name in tasks:
+        found += [[rng.choice(few) for few in names] for _ in range(_RANDOM)]
+        found += [originals, [*originals[:i], name, *originals[i + 1 :]]]
+    return [tuple([Choice(s.name, o, 1) for s, o in zip(segments, chosen, strict=True)]) for chosen in found]
 
 
 def _switched(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> tuple[Runnable, float]:

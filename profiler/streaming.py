@@ -20,6 +20,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from legodnn.arrays import AnyArray
 from legodnn.errors import ConfigError
 from legodnn.manifest import Option
 from legodnn.profile import OptionKey
@@ -28,14 +29,15 @@ from legodnn.profiler.measuring_process import printed_by
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.executors.capi_executor import CApiExecutor
+from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.capi_executor import CApiExecutor, StreamedStep
 from legodnn.runtime.executors.select import executor_kind, warm_up
 from legodnn.schema import to_json
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel, StreamedOption
 
-_RUNS = 4  # of a composition; the first one is weighed, and not timed
+_RUNS = 4  # of a composition; the first one is not timed
+_ROUNDS_WEIGHED = 3
 
 
 def measure_streaming(
@@ -82,35 +84,23 @@ def stream(store: Store, seconds: float, threads: Sequence[int], skipped: Collec
     base = process_memory_bytes()
     executor = CApiExecutor(store)
     options = [[o.name for o in s.options if o.file not in skipped] for s in store.manifest.segments]
-    readings: list[tuple[OptionKey, int, int]] = []  # bytes before and after its weights were given back
+    weights, most, left = _weighed(executor, store, options, max(threads), inputs, base)
     times: dict[tuple[OptionKey, int], list[float]] = {}
     end = time.monotonic() + seconds
     while not times or time.monotonic() < end:
-        orders = [rng.sample(names, len(names)) for names in options]
-        for i in range(max(map(len, orders))):  # compositions in which every option occurs
-            names = [order[i % len(order)] for order in orders]
+        for names in _compositions(options, rng):
             for count in threads:
-                segments = (s.name for s in store.manifest.segments)
-                choices = tuple(Choice(s, name, count, True) for s, name in zip(segments, names, strict=True))
-                steps, composed = executor.streamed_steps(choices), executor.compose(choices)
-                executor.retain(choices)
+                choices, steps, composed = _composed(executor, store, names, count)
                 for run in range(_RUNS):
                     composed.put(inputs)
                     for choice, step in zip(choices, steps, strict=True):
-                        key, start = (choice.segment, choice.option), time.perf_counter()
-                        step.run()
-                        if run == 0:
-                            before = process_memory_bytes() - base
-                            step.drop()
-                            readings.append((key, before, process_memory_bytes() - base))
-                            continue
-                        step.drop()
-                        times.setdefault((key, count), []).append(1e3 * (time.perf_counter() - start))
+                        start = time.perf_counter()
+                        step()
+                        if run:  # the first one finds other blocks in the processor's caches
+                            key = ((choice.segment, choice.option), count)
+                            times.setdefault(key, []).append(1e3 * (time.perf_counter() - start))
     executor.close()
-    weights: dict[OptionKey, int] = {}
-    for key, before, after in readings:
-        weights[key] = max(weights.get(key, 0), before - after)
-    floor = max(max(before - weights[key], after) for key, before, after in readings)
+    floor = max(*(most[key] - weights[key] for key in weights), left)
     return StreamedModel(
         threads=tuple(threads),
         floor_bytes=max(0, floor),
@@ -125,6 +115,54 @@ def stream(store: Store, seconds: float, threads: Sequence[int], skipped: Collec
             for key in ((segment.name, name) for name in names)
         ),
     )
+
+
+def _compositions(options: Sequence[Sequence[str]], rng: random.Random) -> list[list[str]]:
+    """Compositions in which every option occurs, given the names of each segment's options."""
+    orders = [rng.sample(names, len(names)) for names in options]
+    return [[order[i % len(order)] for order in orders] for i in range(max(map(len, orders)))]
+
+
+def _composed(
+    executor: CApiExecutor, store: Store, names: Sequence[str], threads: int
+) -> tuple[tuple[Choice, ...], list[StreamedStep], ComposedModel]:
+    """Switch to a streamed composition."""
+    choices = tuple([Choice(s.name, n, threads, True) for s, n in zip(store.manifest.segments, names, strict=True)])
+    steps, composed = executor.streamed_steps(choices), executor.compose(choices)
+    executor.retain(choices)
+    return choices, steps, composed
+
+
+def _weighed(
+    executor: CApiExecutor,
+    store: Store,
+    options: Sequence[Sequence[str]],
+    threads: int,
+    inputs: dict[str, AnyArray],
+    base: int,
+) -> tuple[dict[OptionKey, int], dict[OptionKey, int], int]:
+    """Weigh random compositions before anything is timed: what is kept of times counts as this process's memory.
+
+    Returns:
+        For each option the bytes that its weights take, and the most that the process held before they were given back;
+        and the most that it held after any were.
+    """
+    weights: dict[OptionKey, int] = {}
+    most: dict[OptionKey, int] = {}
+    left, rng = 0, random.Random(1)
+    for _ in range(_ROUNDS_WEIGHED):
+        for names in _compositions(options, rng):
+            choices, steps, composed = _composed(executor, store, names, threads)
+            composed.put(inputs)
+            for choice, step in zip(choices, steps, strict=True):
+                key = (choice.segment, choice.option)
+                step.run()
+                before = process_memory_bytes() - base
+                step.drop()
+                after = process_memory_bytes() - base
+                weights[key] = max(weights.get(key, 0), before - after)
+                most[key], left = max(most.get(key, 0), before), max(left, after)
+    return weights, most, left
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import resource
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from legodnn.errors import ExecutionError
@@ -62,18 +63,53 @@ def drop_pages(address: int, size: int) -> None:
     _C.madvise(address, size, mmap.MADV_DONTNEED)
 
 
-def mappings_of(fd: int) -> set[tuple[int, int]]:
-    """Return where an open file is mapped in this process: address and size in bytes of each mapping."""
+def expect_reads(address: int, size: int, spans: Sequence[tuple[int, int]]) -> None:
+    """Have the kernel map no pages of a mapped file but those in some spans when a page there is read.
+
+    It maps pages around one that is read, as far as the same advice holds for them. So all others are advised
+    differently; they can be read as before.
+
+    Args:
+        address, size: where the file is mapped, in whole pages.
+        spans: where in the mapping those pages begin and end, in bytes, in order.
+    """
+    place = 0
+    for start, end in (*spans, (size, size)):
+        if place < start:
+            _C.madvise(address + place, start - place, mmap.MADV_RANDOM)
+        place = end
+
+
+def next_place(fd: int) -> int:
+    """Return where the kernel would map a whole open file now. OSError if too little address space is left."""
+    size = os.fstat(fd).st_size
+    address = _found(_C.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0))
+    unmap(address, size)
+    return address
+
+
+def mapping_of(fd: int, expected: int, others: Collection[int] = ()) -> tuple[int, int] | None:
+    """Return where a whole open file is mapped: address and size in bytes; None if it is mapped nowhere else.
+
+    Args:
+        fd: of the file.
+        expected: the address that `next_place` gave before it was mapped. Listing all mappings of a process, where it
+            is not there, takes half a millisecond.
+        others: addresses of other mappings of the file, which are not meant.
+    """
     status = os.fstat(fd)
+    size = whole_pages(status.st_size)
+    if os.path.lexists(f"/proc/self/map_files/{expected:x}-{expected + size:x}"):
+        return expected, size
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-    found = set()
     with Path("/proc/self/maps").open() as maps:
         for line in maps:
             addresses, _, _, of_device, inode = line.split(maxsplit=5)[:5]
-            if int(inode) == status.st_ino and of_device == device:
-                start, end = (int(address, 16) for address in addresses.split("-"))
-                found.add((start, end - start))
-    return found
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            same = int(inode) == status.st_ino and of_device == device
+            if same and end - start == size and start not in others:
+                return start, size
+    return None
 
 
 def unmap(address: int, size: int) -> None:

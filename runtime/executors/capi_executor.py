@@ -8,7 +8,6 @@ the models of other compositions, and with them goes all that their options took
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import weakref
@@ -23,10 +22,12 @@ from legodnn.runtime.device.memory import release_freed_memory
 from legodnn.runtime.executors import address_space, linked_model, litert_capi, tensor_pool
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
 from legodnn.runtime.executors.linked_front import Front
+from legodnn.runtime.executors.packed_places import spans_of
 from legodnn.runtime.executors.weight_cache import open_packed
 from legodnn.store import Store
 
 _compiling = threading.RLock()  # of all executors: LiteRT maps packed weights meanwhile, and does not tell where
+_mapped: weakref.WeakSet[linked_model.MappedModel] = weakref.WeakSet()  # whose packed weights are mapped
 
 
 def _renew_lock() -> None:
@@ -67,7 +68,6 @@ class CApiExecutor:
         )
         self._ends = _Tensors()  # the inputs and outputs of joined models
         self._separate: dict[frozenset[Choice], litert_capi.CApiModel] = {}
-        self._streamed: dict[frozenset[Choice], Callable[[], None]] = {}  # what gives back the weights of these
         self._pool = _Tensors()  # these and all tensors between segments
 
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
@@ -114,18 +114,10 @@ class CApiExecutor:
 
     def streamed_steps(self, choices: tuple[Choice, ...]) -> list[StreamedStep]:
         """Load a composition whose weights are in memory only while they are used; return what runs each segment."""
-        key = frozenset(choices)
-        if key not in self._streamed:
-            with _compiling:  # so that what is mapped in between is of this model, and stays as long as it does
-                before = address_space.mappings_of(self._packed.weights)
-                self.load(choices)
-                mapped = address_space.mappings_of(self._packed.weights) - before
-            content = self._separate[key].content
-            assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
-            self._streamed[key] = functools.partial(_drop, content, tuple(mapped))
-            self._streamed[key]()  # compiling reads some weights
         runs = self.load(choices)
-        return [StreamedStep(runs[choice], self._streamed[key]) for choice in choices]
+        content = self._separate[frozenset(choices)].content
+        assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
+        return [StreamedStep(runs[choice], content.drop_read) for choice in choices]
 
     def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:
         """Compose a model of loaded choices, one for each segment in topological order, that run one after another.
@@ -151,24 +143,31 @@ class CApiExecutor:
                 mapped = linked_model.MappedModel(self._files, self._packed.head, front)
                 unless_compiled.callback(mapped.close)
                 with _compiling:
+                    others = [model.packed[0] for model in _mapped if model.packed]
+                    place = address_space.next_place(self._packed.weights)
                     model = litert_capi.CApiModel(
                         mapped.address, mapped.size, threads, self._packed.weights, content=mapped
                     )
+                    mapped.packed = address_space.mapping_of(self._packed.weights, place, others)
+                    _mapped.add(mapped)
             except OSError as e:  # no address space left, say
                 raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
             unless_compiled.pop_all()
-        mapped.drop_files()  # compiling reads some weights that are packed elsewhere
+        if mapped.packed:
+            spans = spans_of(self._packed.places, front.buffers, front.joined)
+            address_space.expect_reads(*mapped.packed, spans)
+        mapped.drop_read()  # compiling reads descriptions, and some weights that are packed elsewhere
         return model
 
     def retain(self, choices: Collection[Choice]) -> None:
         """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         kept = set(choices)
+        self._packed.fronts.keep({self._number(c) for c in kept})
         for joined in [c for c in self._joined if not kept.issuperset(c)]:
             if model := self._joined.pop(joined, None):
                 model.close()
         for separate in [c for c in self._separate if not c <= kept]:
-            self._streamed.pop(separate, None)
             self._separate.pop(separate).close()
         self._drop_tensors()
         release_freed_memory()  # also that of models that nothing referred to any more
@@ -193,7 +192,6 @@ class CApiExecutor:
             model.close()
         self._joined.clear()
         self._separate.clear()
-        self._streamed.clear()
         self._drop_tensors()
         self._opened.close()
 
@@ -214,12 +212,6 @@ class StreamedStep:
         """Do both."""
         self.run()
         self.drop()
-
-
-def _drop(files: linked_model.MappedModel, packed: tuple[tuple[int, int], ...]) -> None:
-    for address, size in packed:
-        address_space.drop_pages(address, size)
-    files.drop_files()
 
 
 class _Tensors:

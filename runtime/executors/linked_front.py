@@ -74,12 +74,19 @@ class Front:
     Attributes:
         numbers: the options, in the order of `linked_model.linked_options`.
         content: the bytes that the head begins with.
+        buffers: the numbers of the buffers of the options' constants.
         changed: places of numbers of 32 bits in the head, and what they become.
     """
 
     numbers: tuple[int, ...]
     content: bytes
+    buffers: NDArray[np.int64]
     changed: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = ()
+
+    @property
+    def joined(self) -> bool:
+        """Whether the options are joined to one graph."""
+        return bool(self.changed)
 
     def write(self, head: Any) -> None:
         """Write this into a writable buffer with the head."""
@@ -90,6 +97,11 @@ class Front:
         numbers = memory[: len(memory) // 4 * 4].view("<i4")
         for places, values in self.changed:
             numbers[places // 4] = values
+
+    def written_pages(self) -> set[int]:
+        """Return the numbers of the pages of a head that `write` writes to."""
+        changed = {page for places, _ in self.changed for page in (places // mmap.PAGESIZE).tolist()}
+        return changed.union(range(-(-len(self.content) // mmap.PAGESIZE)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +119,7 @@ class _Graph:
     place: int
     tensors: NDArray[np.int64]
     operators: NDArray[np.int64]
-    buffers: tuple[int, ...]
+    buffers: NDArray[np.int64]
     inputs: NDArray[np.int32]
     outputs: NDArray[np.int32]
     indices: tuple[NDArray[np.int32], NDArray[np.int64]]
@@ -124,6 +136,13 @@ class Fronts:
     head: mmap.mmap | bytes
     _graphs: dict[int, _Graph] = field(default_factory=dict)
 
+    def keep(self, numbers: Collection[int]) -> None:
+        """Give back the memory that making fronts took, but for what is known of some options."""
+        for number in self._graphs.keys() - set(numbers):
+            del self._graphs[number]
+        if isinstance(self.head, mmap.mmap):
+            self.head.madvise(mmap.MADV_DONTNEED)
+
     def separate(self, numbers: Sequence[int]) -> Front:
         """Make the front of a model with a signature for each of some options, in the order in which they are given.
 
@@ -131,7 +150,7 @@ class Fronts:
         """
         graphs = [self._graph(number) for number in numbers]
         signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
-        return Front(tuple(numbers), self._content(graphs, np.array([g.place for g in graphs]), signatures))
+        return self._front(numbers, graphs, np.array([g.place for g in graphs]), signatures)
 
     def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
         """Make the front of a model whose weights are packed for any composition, and for options one by one.
@@ -159,7 +178,7 @@ class Fronts:
             }
             signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int32)))
             graphs.append(longer)
-        return Front(tuple(numbers), self._content(chosen, graphs, signatures))
+        return self._front(numbers, chosen, graphs, signatures)
 
     def joined(self, numbers: Sequence[int], manifest: Manifest) -> Front:
         """Make the front of a model with one signature: a composition, whose inputs and outputs are the manifest's.
@@ -184,21 +203,28 @@ class Fronts:
             "outputs": ends[1],
             "operators": np.concatenate([g.operators for g in graphs]),
         }
-        return Front(tuple(numbers), self._content(graphs, [whole], [_signature(0, *ends)]), changed)
+        return self._front(numbers, graphs, [whole], [_signature(0, *ends)], changed)
 
-    def _content(self, chosen: Sequence[_Graph], graphs: Any, signatures: Sequence[Any]) -> bytes:
-        """Write the front of a model with these graphs, which hold what the chosen options' graphs do, and signatures.
+    def _front(
+        self,
+        numbers: Sequence[int],
+        chosen: Sequence[_Graph],
+        graphs: Any,
+        signatures: Sequence[Any],
+        changed: Sequence[tuple[NDArray[np.int64], NDArray[np.int32]]] = (),
+    ) -> Front:
+        """Make the front of a model with these graphs, which hold what the chosen options' graphs do, and signatures.
 
         Buffers keep their numbers, by which packed weights are found. Those of other options are empty, like the first.
         """
         root = self._led_to(0)
         all_buffers = self._tables(self._field(root, _BUFFERS))
         buffers = np.full(len(all_buffers), all_buffers[0])
-        used = [number for graph in chosen for number in graph.buffers]
+        used = np.concatenate([graph.buffers for graph in chosen])
         buffers[used] = all_buffers[used]
         codes = Place(self._led_to(self._field(root, _CODES)))
         model = {"version": _VERSION, "codes": codes, "graphs": graphs, "buffers": buffers, "signatures": signatures}
-        return write_flatbuffer(model, IDENTIFIER, _SCHEMA)
+        return Front(tuple(numbers), write_flatbuffer(model, IDENTIFIER, _SCHEMA), used, changed)
 
     def _graph(self, number: int) -> _Graph:
         """Find the parts of an option's graph, unless they have been found before."""
@@ -210,7 +236,7 @@ class Fronts:
                 place,
                 tensors,
                 operators,
-                tuple(self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors),
+                np.array([self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors], np.int64),
                 self._numbers(self._field(place, _INPUTS))[0],
                 self._numbers(self._field(place, _OUTPUTS))[0],
                 (np.concatenate([values for values, _ in read]), np.concatenate([places for _, places in read])),

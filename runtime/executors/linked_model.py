@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,10 @@ class MappedModel:
     Attributes:
         address: where the head begins.
         size: bytes of the head and of all files of the store, each in whole pages.
+        packed: address and size in bytes of where its packed weights are mapped; None until it is compiled.
     """
+
+    packed: tuple[int, int] | None = None
 
     def __init__(self, files: MappedFiles, head: int, front: Front) -> None:
         """Map a head and files behind it.
@@ -178,7 +181,7 @@ class MappedModel:
         try:
             address_space.map_file(self.address, length, head, writable=True)
             front.write((ctypes.c_char * length).from_address(self.address))
-            self._files = self.address + length
+            self._files, self._unwritten = self.address + length, _gaps(front.written_pages(), length)
             for number in front.numbers:
                 address, size = files.spans[number]
                 address_space.map_again(address, size, self._files + address - files.spans[0][0])
@@ -186,6 +189,16 @@ class MappedModel:
             self.close()
             raise
 
-    def drop_files(self) -> None:
-        """Give back the pages of the files that have been read. Reading them again takes them from the page cache."""
+    def drop_read(self) -> None:
+        """Give back the pages that have been read, packed weights included, but for those that were written."""
+        for start, end in self._unwritten:
+            address_space.drop_pages(self.address + start, end - start)
         address_space.drop_pages(self._files, self.address + self.size - self._files)
+        if self.packed:
+            address_space.drop_pages(*self.packed)
+
+
+def _gaps(pages: Collection[int], size: int) -> list[tuple[int, int]]:
+    """Return where runs of other pages than these begin and end, in bytes, in so many bytes of whole pages."""
+    ends = [whole_pages(1) * page for page in sorted({-1, *pages})]
+    return [(a, b) for a, b in zip([end + whole_pages(1) for end in ends], [*ends[1:], size], strict=True) if a < b]

@@ -16,6 +16,8 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 from legodnn.errors import CApiError, ExecutionError, PackingError, StoreError, TrialError
 from legodnn.lifetime import release_with
 from legodnn.runtime.executors import litert_capi, trial
@@ -30,9 +32,10 @@ from legodnn.runtime.executors.cache_folder import (
 )
 from legodnn.runtime.executors.linked_front import Fronts
 from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, link, linked_options
+from legodnn.runtime.executors.packed_places import Places, read_places
 from legodnn.store import Store
 
-HEAD, WEIGHTS, SUMS = "head.tflite", "weights.packed", "sums.json"
+HEAD, WEIGHTS, PLACES, SUMS = "head.tflite", "weights.packed", "places.npy", "sums.json"
 _SPARE_BYTES = 32_000_000
 
 
@@ -43,11 +46,12 @@ class PackedWeights:
         head: file descriptor of the head of the store's linked model (see `linked_model`), read only.
         fronts: makes the fronts of models of it.
         weights: file descriptor of the packed weights, read only.
+        places: which bytes of these hold which weights.
         close: closes the descriptors, unless that has been done; so does dropping this object.
     """
 
-    def __init__(self, head: int, weights: int) -> None:
-        self.head, self.weights = head, weights
+    def __init__(self, head: int, weights: int, places: Places) -> None:
+        self.head, self.weights, self.places = head, weights, places
         content = mmap.mmap(head, 0, prot=mmap.PROT_READ)
         self.fronts = Fronts(content)
         self.close = release_with(self, _close_entry, content, head, weights)
@@ -113,7 +117,7 @@ def read_entry(path: Path) -> PackedWeights | None:
     fds: list[int] = []
     try:
         sums = json.loads((path / SUMS).read_bytes())
-        for name in (HEAD, WEIGHTS):
+        for name in (HEAD, WEIGHTS, PLACES):
             fds.append(os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
             if _digest(fds[-1]) != sums[name]:
                 raise ValueError
@@ -124,7 +128,10 @@ def read_entry(path: Path) -> PackedWeights | None:
         return None
     mark_used(path)
     try:
-        return PackedWeights(*fds)
+        with os.fdopen(fds.pop(), "rb") as file:
+            places: Places = np.load(file, allow_pickle=False)
+        head, weights = fds
+        return PackedWeights(head, weights, places)
     except OSError as e:  # no address space left, say
         _close(*fds)
         raise ExecutionError(f"{path} cannot be opened: {e.strerror or e}") from None
@@ -166,8 +173,9 @@ def write_entry(store: Store, folder: Path) -> None:
         closing(MappedModel(files, head.fileno(), everything)) as model,
     ):
         _write_weights(store, model, folder / WEIGHTS)
+    np.save(folder / PLACES, read_places(folder / WEIGHTS))
     sums = {}
-    for name in (HEAD, WEIGHTS):
+    for name in (HEAD, WEIGHTS, PLACES):
         (folder / name).chmod(0o400)
         with (folder / name).open("rb") as file:
             sums[name] = _digest(file.fileno())

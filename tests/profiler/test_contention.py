@@ -56,7 +56,7 @@ def test_profiles_get_tails_after_and_beside_the_other_at_every_thread_count(
         for tail in after.tail[len(before.tail) :]:
             assert tail.inferences >= 120
             assert max(tail.quantiles) >= 0.99
-            assert 0.05 < tail.stretch[0] < 50  # of a model that takes microseconds, on a machine that may be busy
+            assert 0 < tail.stretch[0] < 1000  # of a model that takes microseconds, on a machine that may be busy
 
 
 def model(*steps: object) -> RunnableModel:

@@ -14,8 +14,11 @@ from legodnn.errors import ExecutionError
 from legodnn.runtime.executors.address_space import (
     check_room,
     drop_pages,
+    expect_reads,
     map_again,
     map_file,
+    mapping_of,
+    next_place,
     reserve,
     unmap,
     whole_pages,
@@ -47,6 +50,38 @@ def test_pages_are_held_once_they_are_read_and_until_they_are_dropped(tmp_path: 
         assert held(path) == 0
     unmap(address, 2 * SIZE)
     assert str(path) not in Path("/proc/self/maps").read_text()
+
+
+def test_around_a_page_that_is_read_those_that_are_expected_are_held_and_no_others(tmp_path: Path) -> None:
+    path, page = tmp_path / "file", mmap.PAGESIZE
+    path.write_bytes(os.urandom(64 * page))
+    address = reserve(64 * page)
+    with path.open("rb") as file:
+        map_file(address, 64 * page, file.fileno())
+    expect_reads(address, 64 * page, [(3 * page, 4 * page), (20 * page, 22 * page)])
+    for place, expected in ((3, 1), (20, 3), (21, 3)):
+        assert ctypes.string_at(address + place * page, page) == path.read_bytes()[place * page :][:page]
+        assert held(path) == expected * page
+    assert ctypes.string_at(address, 64 * page) == path.read_bytes()  # the others can be read as well
+    unmap(address, 64 * page)
+
+
+def test_a_file_that_was_mapped_is_found_where_it_was_expected_and_elsewhere(tmp_path: Path) -> None:
+    path, size = tmp_path / "file", 1000 * mmap.PAGESIZE - 1
+    path.write_bytes(bytes(size))
+    with path.open("rb") as file:
+        fd = file.fileno()
+        place = next_place(fd)
+        assert mapping_of(fd, place) is None
+        first, second = (mmap.mmap(fd, 0, prot=mmap.PROT_READ) for _ in range(2))
+        found = mapping_of(fd, place)
+        assert found == (place, 1000 * mmap.PAGESIZE)
+        assert mapping_of(fd, 0, others=[place]) not in (found, None)
+        second.close()
+        assert mapping_of(fd, 0, others=[place]) is None
+        assert mapping_of(fd, 0) == found
+        first.close()
+        assert mapping_of(fd, place) is None
 
 
 def test_what_is_written_stays_out_of_the_file(tmp_path: Path) -> None:

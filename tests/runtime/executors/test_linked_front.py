@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_a_front_that_is_larger_than_its_room_is_not_written(tiny_store: Store) 
     room = int.from_bytes(head[8:12], "little")
     before = bytes(head)
     with pytest.raises(ValueError, match="larger than the room"):
-        Front(front.numbers, front.content.ljust(room + 1, b"\0")).write(head)
+        replace(front, content=front.content.ljust(room + 1, b"\0")).write(head)
     assert bytes(head) == before
 
 

@@ -1,0 +1,141 @@
+"""What a composition holds of packed weights and descriptions is what its own options need."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legodnn.runtime.device.memory import process_memory_bytes
+from legodnn.runtime.executors import weight_cache
+from legodnn.runtime.executors.address_space import whole_pages
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.capi_executor import CApiExecutor
+from legodnn.runtime.executors.linked_model import linked_options
+from legodnn.runtime.executors.packed_places import read_places, spans_of
+from legodnn.runtime.executors.select import open_executor
+from legodnn.store import Store
+from tests.runtime.executors.test_address_space import held
+from tests.runtime.probe_store import probe_store
+
+pytestmark = pytest.mark.capi
+ROOT = Path(__file__).resolve().parents[3]
+BLOCKS, CHANNELS, WIDTHS = 4, 16, tuple(range(64, 8, -4))
+X = {"t0": np.random.default_rng(0).normal(size=(1, 4, 4, CHANNELS)).astype(np.float32)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Of many small options, so that the kernel maps those of others around each one that is read."""
+    return probe_store(tmp_path_factory.mktemp("packed") / "m", 4, CHANNELS, WIDTHS, BLOCKS)
+
+
+def packed_bytes(width: int) -> int:
+    """What XNNPACK packs of an option: weights and biases in float32, for a multiple of its tile of channels."""
+    return 4 * 9 * CHANNELS * width * 2
+
+
+def test_a_file_says_where_the_weights_of_every_option_are(store: Store) -> None:
+    CApiExecutor(store).close()
+    packed = weight_cache.read_entry(weight_cache.entry_path(store))
+    assert packed is not None
+    sizes = []
+    for number, (segment, option) in enumerate(linked_options(store)):
+        for joined in (False, True):
+            front = packed.fronts.separate([number])
+            spans = spans_of(packed.places, front.buffers, joined)
+            assert spans == sorted(spans)
+            assert all(start % mmap.PAGESIZE == end % mmap.PAGESIZE == 0 for start, end in spans)
+            sizes.append(sum(end - start for start, end in spans))
+            width = int(option.name[1:])
+            assert packed_bytes(width) <= sizes[-1] < 1.5 * packed_bytes(width) + 4 * mmap.PAGESIZE
+            if joined and segment != store.manifest.segments[-1]:  # its last operator's weights are there once more
+                assert spans != spans_of(packed.places, front.buffers, joined=False)
+    packed.close()
+
+
+def test_a_file_of_another_format_says_nothing_and_one_that_is_known_does(store: Store, tmp_path: Path) -> None:
+    CApiExecutor(store).close()
+    content = bytearray((weight_cache.entry_path(store) / weight_cache.WEIGHTS).read_bytes())
+    path = tmp_path / "weights"
+    path.write_bytes(content)
+    assert len(read_places(path)) > BLOCKS * len(WIDTHS)
+    start = int.from_bytes(content[8:16], "little")
+    for place in (0, start):  # the version; where the list's root lies
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        assert read_places(path).shape == (0, 4)
+        assert spans_of(read_places(path), np.arange(4), joined=True) == []
+
+
+def running(path: str, names: list[str]) -> list[float]:
+    """What a composition holds of packed weights and of the head, after two inferences, and their output's sum."""
+    store = Store(path)
+    executor = open_executor(store)
+    choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, names, strict=True))
+    composed = executor.compose(choices)
+    executor.retain(choices)
+    (output,) = composed.run(X).values()
+    again = composed.run(X)
+    assert all(np.array_equal(output, value) for value in again.values())
+    entry = weight_cache.entry_path(store)
+    return [held(entry / weight_cache.WEIGHTS), held(entry / weight_cache.HEAD), float(output.sum())]
+
+
+def in_a_fresh_process(store: Store, names: list[str]) -> list[float]:
+    program = (
+        "import json, sys; from tests.runtime.executors import test_packed_places as t\n"
+        "print(json.dumps(t.running(sys.argv[1], sys.argv[2:])))"
+    )
+    command = [sys.executable, "-c", program, str(store.path), *names]
+    return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+
+
+@pytest.mark.parametrize("widths", [(64,) * 4, (12,) * 4, (64, 40, 28, 12)])
+def test_a_composition_holds_no_pages_of_other_options_weights(store: Store, widths: tuple[int, ...]) -> None:
+    weights, head, _ = in_a_fresh_process(store, [f"w{width}" for width in widths])
+    needed = sum(map(packed_bytes, widths))
+    assert 0.9 * needed <= weights < 1.5 * needed + 4 * BLOCKS * mmap.PAGESIZE
+    size = (weight_cache.entry_path(store) / weight_cache.HEAD).stat().st_size
+    assert head < size / 2
+    assert whole_pages(size) == size
+
+
+def test_it_computes_what_it_did_without(store: Store) -> None:
+    names = ["w64", "w12", "w36", "w20"]
+    interpreter = open_executor(store, "interpreter")
+    choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, names, strict=True))
+    (expected,) = interpreter.compose(choices).run(X).values()
+    assert in_a_fresh_process(store, names)[2] == pytest.approx(float(expected.sum()), rel=1e-4, abs=1e-4)
+    interpreter.close()
+
+
+def growth(path: str) -> int:
+    """By how many bytes this process grows by switching to every option, after it has switched between a few."""
+    store = Store(path)
+    executor, rng = open_executor(store), random.Random(0)
+    segments = store.manifest.segments
+
+    def held_after_switches(options: int) -> int:
+        for _ in range(200):
+            names = [(s.name, rng.choice(s.options[:options]).name) for s in segments]
+            choices = tuple([Choice(segment, name, 1) for segment, name in names])
+            executor.compose(choices).run(X)
+            executor.retain(choices)
+        executor.retain(())
+        return process_memory_bytes()
+
+    return -held_after_switches(1) + held_after_switches(len(WIDTHS))
+
+
+def test_what_switches_leave_behind_does_not_add_up(store: Store) -> None:
+    program = "import sys; from tests.runtime.executors import test_packed_places as t\nprint(t.growth(sys.argv[1]))"
+    command = [sys.executable, "-c", program, str(store.path)]
+    assert int(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout) < 50_000

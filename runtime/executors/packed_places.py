@@ -44,7 +44,9 @@ def read_places(path: Path) -> Places:
     except Damaged:
         return none
     rows = [(b["weights"], b["bias"], b["start"], b["start"] + b["bytes"]) for b in found["buffers"] or ()]
-    return none if not rows else np.array(rows, np.int64) + np.array([0, 0, found["start"], found["start"]])
+    places: Places = np.array(rows or none, np.uint64).astype(np.int64)  # the largest number is that of no buffer
+    places[:, 2:] += found["start"]
+    return places
 
 
 def spans_of(places: Places, buffers: NDArray[np.int64], joined: bool) -> list[tuple[int, int]]:

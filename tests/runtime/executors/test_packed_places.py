@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_model import linked_options
 from legodnn.runtime.executors.packed_places import read_places, spans_of
 from legodnn.runtime.executors.select import open_executor
+from legodnn.runtime.tflite.flatbuffer import fields
+from legodnn.runtime.tflite.flatbuffer_writer import write_flatbuffer
 from legodnn.store import Store
 from tests.runtime.executors.test_address_space import held
 from tests.runtime.probe_store import probe_store
@@ -73,6 +76,23 @@ def test_a_file_of_another_format_says_nothing_and_one_that_is_known_does(store:
         path.write_bytes(damaged)
         assert read_places(path).shape == (0, 4)
         assert spans_of(read_places(path), np.arange(4), joined=True) == []
+
+
+def test_weights_without_a_bias_have_places_too(tmp_path: Path) -> None:
+    schema = fields(
+        "fingerprints:[uint64] buffers:[table] start:uint64",
+        buffers=fields("algorithm:uint64 weights:uint64 bias:uint64 start:uint64 bytes:uint64"),
+    )
+    rows = [(3, 7, 2**64 - 1, 0, 100), (3, 8, 9, 128, 5000)]
+    names = ("algorithm", "weights", "bias", "start", "bytes")
+    content = write_flatbuffer(
+        {"buffers": [dict(zip(names, row, strict=True)) for row in rows], "start": 64}, b"none", schema
+    )
+    path = tmp_path / "weights"
+    path.write_bytes(struct.pack("<QQQ", 4, 24, len(content)) + content)
+    places = read_places(path)
+    assert places.tolist() == [[7, -1, 64, 164], [8, 9, 192, 5192]]
+    assert spans_of(places, np.array([7]), joined=True) == [(0, mmap.PAGESIZE)]
 
 
 def running(path: str, names: list[str]) -> list[float]:

@@ -16,7 +16,8 @@ accuracy; what counts is the accuracy measured then.
 - `paper`: LegoDNN as published: L1 pruning, block-wise distillation alone, float32, accuracy predicted by the sum of
   single drops.
 - `uniform`: whole models, each layer pruned alike by L1, refitted, fine-tuned; one per size, in float32 and int8.
-- `exact`: the same with widths that the exact search gives.
+- `exact`: the same with widths that the exact search gives; for VGG16 also `slimming`, `amc`, `agmc`, `metapruning` and
+  `pr_darts`, with the widths that these strategies give.
 - `students`: narrower networks, trained from nothing by distillation and labels; float32 and int8.
 - `nested`: one set of weights in five widths, the narrowest trained first and then left as it is (NestDNN); float32 and
   int8. `slimmable`: the same, all widths trained together with batch norms of their own (US-Net).
@@ -87,10 +88,14 @@ EPOCHS = {
         "students": 3,
         "nested": 2,
         "slimmable": 4,
+        "slimming": 2,
+        "amc": 2,
+        "agmc": 2,
+        "metapruning": 2,
+        "pr_darts": 2,
         "unjoined": 4,
     },
 }
-SYSTEMS = ("ours", "uniform", "paper", "quantised", "exact", *RIVALS)
 # Ablations that are copies of ours, with which of its options.
 WITHOUT: dict[str, Callable[[Option], bool]] = {
     "summed": lambda option: True,
@@ -99,6 +104,12 @@ WITHOUT: dict[str, Callable[[Option], bool]] = {
 }
 ABLATIONS = ("unjoined", *WITHOUT)
 SPARSITIES = "0.25,0.5,0.75,0.875"
+
+
+def systems(network: str) -> list[str]:
+    """Return the names of the systems that are compared with a network."""
+    trained = [name for name in EPOCHS[network] if name not in ABLATIONS]
+    return [*trained[:3], "quantised", *trained[3:]]
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
@@ -120,7 +131,7 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
         return [*blocks, *plain, "--distill-epochs", epochs]
     shares = ",".join(map(str, SHARES))
     whole = ["compress", *source, *data, "--targets", shares, "--batch-size", "128", "--precisions", "float32,int8"]
-    return [*whole, "--strategy", "l1" if name == "uniform" else "exact", "--epochs", epochs]
+    return [*whole, "--strategy", "l1" if name == "uniform" else name, "--epochs", epochs]
 
 
 def module(*arguments: str) -> str:
@@ -203,9 +214,9 @@ def original_takes(store: Path) -> tuple[int, float]:
 def budgets_of(stores: Path, schedulers: Mapping[str, Scheduler], steps: int) -> list[dict[str, Any]]:
     """Return limits of memory and then of latency, in even ratios from the least of all systems to the original's."""
     most, slowest = original_takes(stores / "uniform")
-    systems = [schedulers[name] for name in SYSTEMS]
-    smallest = min(least(s, Budget(memory_bytes=1)) for s in systems)
-    fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in systems)
+    compared = [scheduler for name, scheduler in schedulers.items() if name not in ABLATIONS]
+    smallest = min(least(s, Budget(memory_bytes=1)) for s in compared)
+    fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in compared)
     return [
         *({"memory_bytes": math.ceil(m)} for m in np.geomspace(smallest, most, steps)),
         *({"latency_ms": math.ceil(t * 1e4) / 1e4, "quantile": 0.5} for t in np.geomspace(fastest, slowest, steps)),
@@ -246,7 +257,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
             write_images(args)
-        every, costs = (*SYSTEMS, *ABLATIONS), {}
+        every, costs = (*systems(args.network), *ABLATIONS), {}
         for name in every:
             costs[name] = kept(args.work / f"{name}.cost.json", partial(made, name, args))
         schedulers = {name: scheduler_of(args.work / "stores" / name) for name in every}

@@ -48,7 +48,7 @@ class ModelChange:
     @property
     def new(self) -> Choices:
         """The choices that did not run before the change."""
-        return tuple(c for c in self.after if c not in self.before)
+        return tuple([c for c in self.after if c not in self.before])
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,9 @@ def planned_choices(store: Store, plan: ModelPlan) -> Choices:
 
     if plan.suspended:
         return ()
-    return tuple(Choice(s.name, option(s), plan.threads, plan.streamed) for s in store.manifest.segments)
+    # Made from a list, as all tuples are that each switch makes: Python never gives back the memory of up to 2,000 of
+    # each length that were made without knowing it.
+    return tuple([Choice(s.name, option(s), plan.threads, plan.streamed) for s in store.manifest.segments])
 
 
 def in_order(changes: Iterable[ModelChange], used: int, limit: int | None) -> list[ModelChange]:

@@ -136,7 +136,7 @@ class InterpreterExecutor:
     def to_load(self, choices: Collection[Choice]) -> tuple[Choice, ...]:
         """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         self._life.check()
-        return tuple(c for c in choices if c not in self._loaded)
+        return tuple([c for c in choices if c not in self._loaded])
 
     def compose(self, choices: tuple[Choice, ...]) -> ComposedModel:
         """Load what is missing and compose a model (see `Executor.compose`)."""

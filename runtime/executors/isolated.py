@@ -102,7 +102,7 @@ class IsolatedExecutor:
         """Return the choices for which `compose` would take memory now (see `Executor.to_load`)."""
         wanted = sorted(choices, key=lambda c: c.segment)
         with self._turn():
-            return tuple(Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]}))
+            return tuple([Choice(**c) for c in self._answer({"do": "to_load", "choices": [asdict(c) for c in wanted]})])
 
     def compose(self, choices: tuple[Choice, ...]) -> IsolatedComposition:
         """Load what is missing and compose a model (see `Executor.compose`)."""

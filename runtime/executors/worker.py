@@ -55,7 +55,7 @@ class _Worker:
 
 
 def _choices(entries: list[dict[str, Any]]) -> tuple[Choice, ...]:
-    return tuple(Choice(**entry) for entry in entries)
+    return tuple([Choice(**entry) for entry in entries])
 
 
 def serve(connection: Connection, worker: _Worker) -> None:

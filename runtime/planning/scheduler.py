@@ -203,7 +203,7 @@ class Scheduler:
             cores=None if budget.cores is None else round(min(budget.cores * NANO, 2.0**60)),
             latency=tuple(latency),
             quantile=tuple(quantile),
-            accuracy=tuple(t.min_accuracy for t in self.tables),
+            accuracy=tuple([t.min_accuracy for t in self.tables]),
         )
 
     def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction], ...]:
@@ -237,7 +237,7 @@ class Scheduler:
         self._check_factors(slowdown, "slow-down")
         if not slowdown:
             return self._expected
-        return tuple(Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables)
+        return tuple([Fraction(float(slowdown.get(t.name, t.slowdown))) for t in self.tables])
 
     def _running(self, running: Plan | None) -> tuple[CompositionSums | None, ...]:
         if running is None:

@@ -86,6 +86,27 @@ def test_after_any_switches_a_plan_holds_what_it_held_and_what_it_predicts(measu
     assert held < predicted + 0.5e6
 
 
+def growth_by_switches(path: str) -> list[int]:
+    """By how much a process grows over 1,500 switches between two plans, after some."""
+    store = Store(path)
+    with Runtime.open([store.path]) as runtime:
+        budgets = [Budget(), Budget(memory_bytes=runtime.plan.memory_bytes - 1)]
+
+        def switch(times: int) -> int:
+            for n in range(times):
+                runtime.budget = budgets[n % 2]
+            runtime.infer("maps", X)
+            return process_memory_bytes()
+
+        return [-switch(100) + switch(1500)]
+
+
+@pytest.mark.capi
+def test_what_switches_leave_behind_does_not_add_up(store: Store) -> None:
+    (growth,) = elsewhere("growth_by_switches", store)
+    assert growth < 50_000
+
+
 def around_suspension(path: str) -> list[int]:
     """What a model holds that runs, and then is suspended."""
     workload = Workload(models=(WorkloadModel(name="maps", store=path, critical=False),))

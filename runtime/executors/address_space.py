@@ -89,7 +89,7 @@ def next_place(fd: int) -> int:
 
 
 def mapping_of(fd: int, expected: int, others: Collection[int] = ()) -> tuple[int, int] | None:
-    """Return where a whole open file is mapped: address and size in bytes; None if it is mapped nowhere else.
+    """Return where a whole open file is mapped: address and size in bytes; None if that is not known.
 
     Args:
         fd: of the file.
@@ -102,13 +102,16 @@ def mapping_of(fd: int, expected: int, others: Collection[int] = ()) -> tuple[in
     if os.path.lexists(f"/proc/self/map_files/{expected:x}-{expected + size:x}"):
         return expected, size
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-    with Path("/proc/self/maps").open() as maps:
-        for line in maps:
-            addresses, _, _, of_device, inode = line.split(maxsplit=5)[:5]
-            start, end = (int(address, 16) for address in addresses.split("-"))
-            same = int(inode) == status.st_ino and of_device == device
-            if same and end - start == size and start not in others:
-                return start, size
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:  # there is no /proc
+        return None
+    for line in lines:
+        addresses, _, _, of_device, inode = line.split(maxsplit=5)[:5]
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        same = int(inode) == status.st_ino and of_device == device
+        if same and end - start == size and start not in others:
+            return start, size
     return None
 
 

@@ -34,7 +34,7 @@ final class WorkloadEntry {
         threads = fields.hasValue("threads") ? (Integer) fields.count("threads", 1, Bounds.THREADS) : null;
         if (fields.has("streaming") && fields.flag("streaming")) {
             throw fields.error("streaming: Android's library runs every model with all its weights in memory; take"
-                    + " `streaming = true` from the workload");
+                    + " `streaming = true` from '" + name + "'");
         }
         fields.end();
     }

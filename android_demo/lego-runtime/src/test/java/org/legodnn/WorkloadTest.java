@@ -120,6 +120,7 @@ public class WorkloadTest {
         String text = Vectors.string(Vectors.read("workloads"), "streamed");
         WorkloadException refused = assertThrows(WorkloadException.class, () -> WorkloadDocument.parse(text, "it"));
         assertTrue(refused.getMessage(), refused.getMessage().startsWith("it: models.0: streaming: "));
+        assertTrue(refused.getMessage(), refused.getMessage().contains("`streaming = true` from 'a'; "));
         WorkloadDocument.parse(text.replace("\"streaming\": true", "\"streaming\": false"), "it");
     }
 

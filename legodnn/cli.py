@@ -32,6 +32,7 @@ _COMMANDS = {
     "profile": "measure every option of a store on this device",
     "plan": "choose the options of every block under a budget",
     "run": "run models on inputs while budgets change",
+    "bundle": "copy a workload with its stores and profiles into one folder, for an app on Android",
     "serve": "run models as a local HTTP service",
     "service": "have systemd run `legodnn serve`",
     "doctor": "show what this device has, and what is missing",

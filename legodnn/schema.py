@@ -154,21 +154,42 @@ def parse_document(
     text: str, name: str, schema: type[SchemaT], version: str, error: type[LegoError], remedy: str
 ) -> SchemaT:
     """Parse a document that has been read, as `read_document` does; `name` stands for the path in messages."""
-    check_extent(text, name, error, remedy)
-    try:
-        document = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError) as e:
-        raise error(f"{name} is not JSON ({e}); {remedy}") from None
-    found = document.get("schema") if isinstance(document, dict) else None
-    del document  # it may take more memory than the model that is made of the text below
-    if found != version:
-        raise error(f"{name} has schema {shown(found)}, this version of legodnn reads {version!r}; {remedy}")
+    check_version(_parsed(text, name, error, remedy), name, version, error, remedy)
     try:
         return schema.model_validate_json(text)
     except ValidationError as e:
         raise error(f"{name}: {explain(e)}; {remedy}") from None
     except LegoError as e:  # from a part that applications construct themselves too, such as a budget
         raise error(f"{name}: {e}; {remedy}") from None
+
+
+def read_json(path: Path, error: type[LegoError], remedy: str) -> Any:
+    """Return what a JSON file holds: dicts, lists, texts and numbers, not checked any further.
+
+    Raises:
+        error: the file is unreadable, no regular file, too large, or no JSON.
+    """
+    content = read_regular(path, MOST_BYTES_OF_DOCUMENT, error, remedy)
+    return _parsed(utf8_text(content, path, error, remedy), str(path), error, remedy)
+
+
+def _parsed(text: str, name: str, error: type[LegoError], remedy: str) -> Any:
+    check_extent(text, name, error, remedy)
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as e:
+        raise error(f"{name} is not JSON ({e}); {remedy}") from None
+
+
+def check_version(document: object, name: str, version: str, error: type[LegoError], remedy: str) -> None:
+    """Check that a document's `schema` is the version that this package reads.
+
+    Raises:
+        error: it is another, or there is none.
+    """
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != version:
+        raise error(f"{name} has schema {shown(found)}, this version of legodnn reads {version!r}; {remedy}")
 
 
 def check_extent(text: str, name: str, error: type[LegoError], remedy: str) -> None:

@@ -25,11 +25,13 @@ worth, and how often it is called. It is written as TOML:
 
     [switch_charge]
     per_mb = 0.0001
+
+`legodnn bundle` writes the same as JSON beside copies of the stores and profiles, for apps on Android
+(`legodnn.bundle`).
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,12 +49,10 @@ from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
-from legodnn.files import read_regular
 from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
     LEAST_WEIGHT,
-    MOST_BYTES_OF_DOCUMENT,
     MOST_CHARGE,
     MOST_MEMORY,
     MOST_MODELS,
@@ -67,13 +67,16 @@ from legodnn.schema import (
     Quantile,
     Schema,
     Threads,
-    check_extent,
+    check_version,
     explain,
-    utf8_text,
+    read_json,
     without_defaults,
 )
 from legodnn.toml import read_toml
 from legodnn.units import parse_memory
+
+WORKLOAD_VERSION = "legodnn.workload/1"  # of the JSON form
+BUNDLE_REMEDY = "write it again with `legodnn bundle`"
 
 Charge = Annotated[float, Field(ge=0, le=MOST_CHARGE)]
 StorePlace = Annotated[str, Field(min_length=1, max_length=MOST_PATH)]
@@ -84,7 +87,7 @@ class _Request(Schema):
 
     if not TYPE_CHECKING:
 
-        def __init__(self, **data: Any) -> None:
+        def __init__(self, /, **data: Any) -> None:
             try:
                 super().__init__(**data)
             except ValidationError as e:
@@ -179,7 +182,7 @@ class Workload(Schema):
 
     if not TYPE_CHECKING:
 
-        def __init__(self, **data: Any) -> None:
+        def __init__(self, /, **data: Any) -> None:
             try:
                 super().__init__(**data)
             except ValidationError as e:
@@ -204,13 +207,7 @@ def read_trace(path: str | Path) -> list[Budget]:
         WorkloadError: the file is unreadable, or holds no list of budgets.
     """
     remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
-    content = read_regular(Path(path), MOST_BYTES_OF_DOCUMENT, WorkloadError, remedy)
-    text = utf8_text(content, Path(path), WorkloadError, remedy)
-    check_extent(text, str(path), WorkloadError, remedy)
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise WorkloadError(f"{path} is not JSON ({e}); {remedy}") from None
+    entries = read_json(Path(path), WorkloadError, remedy)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise WorkloadError(f"{path} is not a JSON list of budgets; {remedy}")
     budgets = []
@@ -223,10 +220,12 @@ def read_trace(path: str | Path) -> list[Budget]:
 
 
 def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
-    """Read a workload from one `.toml` file, or make one of the folders of stores (weight 1, no limits).
+    """Read a workload from one `.toml` file, or the `.json` of a bundle, or make one of folders of stores.
+
+    One of folders has weight 1 for each model, and no limits.
 
     Raises:
-        WorkloadError: the file is unreadable, not TOML, or holds no workload.
+        WorkloadError: the file is unreadable, neither TOML nor JSON, or holds no workload.
     """
     if isinstance(paths, str | Path):
         paths = [paths]
@@ -237,14 +236,14 @@ def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
     if not paths:
         raise WorkloadError("no workload: give one .toml file, or the folders of one or more stores")
     files = [Path(p) for p in paths]
-    if workloads := [f for f in files if f.suffix == ".toml"]:
+    if workloads := [f for f in files if f.suffix in (".toml", ".json")]:
         if len(files) > 1:
             other = next(f for f in files if f is not workloads[0])
             raise WorkloadError(
                 f"{workloads[0]} is a workload file, which is given alone, not with {other}; "
                 "its stores are named in it, as [[models]]"
             )
-        return _read_toml(files[0])
+        return _read_file(files[0])
     return Workload(
         models=tuple(WorkloadModel(name=n, store=str(f)) for n, f in zip(_names(files), files, strict=True))
     )
@@ -263,14 +262,22 @@ def _names(stores: Sequence[Path]) -> list[str]:
     return names
 
 
-def _read_toml(path: Path) -> Workload:
-    document = read_toml(path, WorkloadError, "it needs one [[models]] table for each model, with a name and a store")
+def _read_file(path: Path) -> Workload:
+    """Read a workload from a TOML file, or from the JSON of a bundle, which says memory in bytes alone."""
+    wanted, bundled = "it needs one [[models]] table for each model", path.suffix == ".json"
+    if bundled:
+        document = read_json(path, WorkloadError, BUNDLE_REMEDY)
+        check_version(document, str(path), WORKLOAD_VERSION, WorkloadError, BUNDLE_REMEDY)
+        del document["schema"]
+    else:
+        document = read_toml(path, WorkloadError, f"{wanted}, with a name and a store")
     try:
         entries = document.pop("models", None)
         if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-            raise WorkloadError("it needs one [[models]] table for each model")
+            raise WorkloadError(wanted)
         models = tuple(WorkloadModel(**_located(entry, path.parent)) for entry in entries)
-        budget = Budget(**_with_memory(_table(document, "budget")))
+        limits = _table(document, "budget")
+        budget = Budget(**(limits if bundled else _with_memory(limits)))
         charge = SwitchCharge(**_table(document, "switch_charge"))
         return Workload(models=models, budget=budget, switch_charge=charge, **document)
     except WorkloadError as e:

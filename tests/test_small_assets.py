@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from android_demo.tools.pack_assets import pack
+from legodnn.errors import StoreError
 from legodnn.profile import Profile
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
@@ -31,12 +34,37 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 def test_they_are_small_and_there_is_nothing_else() -> None:
     files = {f.relative_to(ASSETS).as_posix(): f.stat().st_size for f in ASSETS.rglob("*") if f.is_file()}
     stores = [Store(ASSETS / "stores" / name) for name in NAMES]
-    expected = {"digits.bin", *(f"profiles/{name}.profile.json" for name in NAMES)}
+    expected = {"digits.bin", "workload.json", *(f"profiles/{name}.profile.json" for name in NAMES)}
     for store in stores:
         options = {option.file for segment in store.manifest.segments for option in segment.options}
         expected |= {f"stores/{store.name}/{file}" for file in ("manifest.json", *options)}
     assert files.keys() == expected
     assert sum(files.values()) < 1_000_000
+
+
+def test_they_are_what_packing_makes_of_their_stores_and_digits(tmp_path: Path) -> None:
+    shutil.copytree(ASSETS / "stores", tmp_path / "stores")
+    for name in NAMES:
+        shutil.copy(ASSETS / "profiles" / f"{name}.profile.json", tmp_path / "stores")
+    x, y = digits()
+    np.savez(tmp_path / "digits.npz", x=x, y=y)
+    out = tmp_path / "assets"
+    out.mkdir()
+    (out / "of an earlier time").touch()
+    lines = pack(tmp_path, out)
+    assert [line.partition(":")[0] for line in lines] == [*NAMES, "digits"]
+    packed, there = (
+        {f.relative_to(folder): f.read_bytes() for f in folder.rglob("*") if f.is_file()} for folder in (out, ASSETS)
+    )
+    assert packed == there
+
+
+@pytest.mark.parametrize("missing", ["stores", "digits.npz"])
+def test_a_demo_that_is_not_whole_is_not_packed(tmp_path: Path, missing: str) -> None:
+    shutil.copytree(ASSETS / "stores", tmp_path / ("stores" if missing != "stores" else "others"))
+    with pytest.raises(StoreError, match=f"{missing} .*`legodnn demo` writes"):
+        pack(tmp_path, tmp_path / "assets")
+    assert not (tmp_path / "assets").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,9 +8,19 @@ from legodnn.commands.parser import CommandParser
 from legodnn.workload import Workload, load_workload
 
 
+def add_workload_place(parser: CommandParser) -> None:
+    """Declare WORKLOAD."""
+    parser.add_argument(
+        "workload",
+        nargs="+",
+        metavar="WORKLOAD",
+        help="one .toml workload file, the workload.json of a bundle, or folders of stores",
+    )
+
+
 def add_workload(parser: CommandParser) -> None:
     """Declare WORKLOAD and --streaming."""
-    parser.add_argument("workload", nargs="+", metavar="WORKLOAD", help="one .toml workload file, or folders of stores")
+    add_workload_place(parser)
     parser.add_argument(
         "--streaming",
         action="store_true",

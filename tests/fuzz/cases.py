@@ -30,7 +30,7 @@ from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
-from legodnn.workload import Budget, Workload, WorkloadModel, load_workload, read_trace
+from legodnn.workload import WORKLOAD_VERSION, Budget, Workload, WorkloadModel, load_workload, read_trace
 from tests.fuzz import hostile
 
 Json = Any
@@ -133,6 +133,7 @@ WORKLOAD = {
     ],
     "switch_charge": {"per_mb": 0.0001, "per_ms": 0.001},
 }
+BUNDLED = {"schema": WORKLOAD_VERSION, **WORKLOAD, "budget": {"memory_bytes": 20_000_000, "cores": 2.0}}
 RECIPE = {
     "model": "vgg16",
     "name": "v",
@@ -230,6 +231,13 @@ def case_profile(ground: Ground, rng: random.Random) -> None:
 def case_workload(ground: Ground, rng: random.Random) -> None:
     path = ground.folder / "workload.toml"
     path.write_bytes(_text(WORKLOAD, rng, hostile.to_toml))
+    workload = load_workload(path)
+    scheduler(workload).plan(workload.budget)
+
+
+def case_bundle(ground: Ground, rng: random.Random) -> None:
+    path = ground.folder / "workload.json"
+    path.write_bytes(_text(BUNDLED, rng, hostile.to_json))
     workload = load_workload(path)
     scheduler(workload).plan(workload.budget)
 

@@ -38,7 +38,7 @@ def test_undamaged_files_are_accepted(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(hostile, "damaged", lambda content, _: content)
     monkeypatch.setattr(cases, "_budget", lambda _: cases.Budget())
     ground = cases.Ground(tmp_path)
-    for kind in ("manifest", "profile", "plan", "trace", "workload"):
+    for kind in ("manifest", "profile", "plan", "trace", "workload", "bundle"):
         for number in range(100):  # one whose text is not damaged by its writer
             if random.Random(number).random() > 0.2:
                 cases.KINDS[kind](ground, random.Random(number))

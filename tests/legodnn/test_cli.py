@@ -21,7 +21,20 @@ from legodnn.errors import LegoError
 from legodnn.runtime.executors.select import executor_name
 from legodnn.store import Store
 
-COMMANDS = ("demo", "build", "compress", "pack", "inspect", "profile", "plan", "run", "serve", "service", "doctor")
+COMMANDS = (
+    "demo",
+    "build",
+    "compress",
+    "pack",
+    "inspect",
+    "profile",
+    "plan",
+    "run",
+    "bundle",
+    "serve",
+    "service",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

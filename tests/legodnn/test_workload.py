@@ -176,6 +176,14 @@ def test_numbers_beyond_all_bounds_are_refused(huge: Any) -> None:
             Budget(**{field: huge})
 
 
+@pytest.mark.parametrize("place", ["{}", "budget = {{ {} }}", "switch_charge = {{ {} }}"])
+def test_a_field_of_any_name_is_unknown(tmp_path: Path, place: str) -> None:
+    models = '[[models]]\nname = "faces"\nstore = "s"\n'
+    for text in (place.format("self = 1") + "\n" + models, models + "self = 1\n"):
+        with pytest.raises(WorkloadError, match="self: unknown field, got 1"):
+            load_workload(write(tmp_path, text))
+
+
 def test_reads_a_trace(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     path.write_text('[{}, {"memory": "3MB", "latency_ms": {"a": 2}}, {"memory_bytes": 5, "cores": 0.5}]')
@@ -195,7 +203,7 @@ def test_reads_a_trace(tmp_path: Path) -> None:
         ("[]", "is not a JSON list of budgets"),
         ("[5]", "is not a JSON list of budgets"),
         ('[{}, {"memry": 5}]', "budget 2: Budget: memry: unknown field, got 5"),
-        ('[{"memory_bytes": NaN}]', "budget 1: Budget: memory_bytes"),
+        ('[{"memory_bytes": NaN}]', "NaN is no JSON number"),
         ('[{"memory_bytes": ' + "9" * 4301 + "}]", "is not JSON"),
         ('[{"memory_bytes": ' + "9" * 400 + "}]", "budget 1: Budget: memory_bytes"),
         ('[{"cores": ' + "9" * 400 + "}]", "budget 1: Budget: cores"),

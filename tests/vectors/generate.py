@@ -1,6 +1,7 @@
 """Write the test vectors: `python -m tests.vectors.generate` from the repository's root. They are the same every time.
 
-What is asked is in `plans`, `stores`, `profiles`, `governing` and here; the answers are the Python package's.
+What is asked is in `plans`, `stores`, `profiles`, `governing`, `workloads` and here; the answers are the Python
+package's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import itertools
 import json
 import random
 
-from tests.vectors import frames, governing, learned, plans, profiles, stores, vectors
+from tests.vectors import frames, governing, learned, plans, profiles, stores, vectors, workloads
 from tests.vectors.chosen import one_block, option
 from tests.vectors.vectors import Json
 
@@ -258,6 +259,8 @@ def main() -> None:
     write("observed", governing.observed())
     write("beside", governing.beside())
     write("learned", learned.learned_documents())
+    write("workloads", workloads.documents())
+    write("bundles", workloads.plans())
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ FILES = (
     "policies",
     "observed",
     "beside",
+    "workloads",
+    "bundles",
 )
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 

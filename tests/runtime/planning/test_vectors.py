@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vectors import frames, governing, learned, vectors
+from tests.vectors import frames, governing, learned, vectors, workloads
 
 TOLERANCE = 1e-9
 
@@ -35,7 +35,7 @@ def test_there_are_plenty_and_they_are_small() -> None:
     steps = sum(len(case["steps"]) for case in vectors.read("plans")["cases"])
     assert steps > 600
     assert sum(len(vectors.read(name)["cases"]) for name in vectors.FILES) > 1000
-    assert sum((vectors.FOLDER / f"{name}.json").stat().st_size for name in vectors.FILES) < 3_000_000
+    assert sum((vectors.FOLDER / f"{name}.json").stat().st_size for name in vectors.FILES) < 3_300_000
 
 
 def test_every_kind_of_answer_occurs_often() -> None:
@@ -106,3 +106,15 @@ def test_models_beside_one_another() -> None:
 def test_what_was_learned_in_use() -> None:
     bases = vectors.read("learned")["bases"]
     assert differing("learned", lambda case: learned.learned_answer(case, bases)) == []
+
+
+def test_workloads() -> None:
+    bases = vectors.read("workloads")["bases"]
+    assert differing("workloads", lambda case: workloads.workload_answer(case, bases)) == []
+    kinds = ["error" in case["answer"] for case in vectors.read("workloads")["cases"]]
+    assert min(kinds.count(True), kinds.count(False)) > 80
+
+
+@pytest.mark.parametrize("toml", [True, False], ids=["of the file", "of the bundle"])
+def test_plans_of_workloads(toml: bool) -> None:
+    assert differing("bundles", lambda case: workloads.plan_answers(case, toml), "answers") == []

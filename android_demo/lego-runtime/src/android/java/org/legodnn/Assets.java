@@ -2,17 +2,22 @@ package org.legodnn;
 
 import android.content.res.AssetManager;
 
+import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 import org.legodnn.internal.json.JsonException;
 
-/** Stores that are packed into an app. */
+/** Workloads and stores that are packed into an app. */
 public final class Assets {
     private static final String MANIFEST = "manifest.json";
 
@@ -31,34 +36,104 @@ public final class Assets {
      * @throws StoreException the assets cannot be read, are no store, or the folder cannot be written
      */
     public static synchronized Store open(AssetManager assets, String assetFolder, File versions) {
+        File folder = place(assets, assetFolder, versions);
+        removeOthers(versions, Collections.singletonList(folder));
+        return unpacked(assets, assetFolder, folder);
+    }
+
+    /**
+     * Read a workload of the app's assets, as {@code legodnn bundle} writes it, and open its stores, which are unpacked
+     * once, as {@link #open} does.
+     * For a worker thread.
+     *
+     * @param assets the app's
+     * @param assetFile the workload's, such as "models/workload.json"; stores and profiles lie beside it
+     * @param versions where its stores are kept, such as {@code new File(context.getNoBackupFilesDir(), "models")};
+     *     whatever else is in it is removed
+     * @throws WorkloadException it cannot be read, is damaged, makes no sense, or asks for what this library does not do
+     * @throws StoreException a store cannot be read, is none, or the folder cannot be written
+     * @throws ProfileException a profile is missing, damaged, or of another store
+     */
+    public static synchronized Workload workload(AssetManager assets, String assetFile, File versions) {
+        String beside = assetFile.substring(0, assetFile.lastIndexOf('/') + 1);
+        WorkloadDocument document;
         try {
-            MessageDigest digest = Documents.sha256();
-            try (InputStream in = assets.open(assetFolder + "/" + MANIFEST)) {
-                byte[] chunk = new byte[1 << 16];
-                for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-                    digest.update(chunk, 0, n);
-                }
-            }
-            File folder = new File(versions, Documents.hex(digest.digest()));
-            File[] present = versions.listFiles();
-            for (File other : present == null ? new File[0] : present) {
-                if (!other.equals(folder)) {
-                    remove(other);
-                }
-            }
-            if (folder.isDirectory()) {
-                try {
-                    return Store.open(folder);
-                } catch (StoreException damaged) {
-                    remove(folder);
-                }
-            }
-            unpack(assets, assetFolder, folder);
-            return Store.open(folder);
+            document = WorkloadDocument.parse(text(assets, assetFile), assetFile);
         } catch (IOException e) {
-            throw new StoreException("cannot unpack the assets' " + assetFolder + " to " + versions + ": "
+            throw new WorkloadException("cannot read the assets' " + assetFile + ": " + e.getMessage() + "; "
+                    + WorkloadDocument.REMEDY, e);
+        }
+        Map<String, File> places = new HashMap<>();
+        for (WorkloadEntry entry : document.models) {
+            places.put(entry.store, place(assets, beside + entry.store, versions));
+        }
+        removeOthers(versions, places.values());
+        List<LegoModel> models = new ArrayList<>();
+        for (WorkloadEntry entry : document.models) {
+            Store store = unpacked(assets, beside + entry.store, places.get(entry.store));
+            models.add(entry.of(store, profile(assets, beside + entry.profile)));
+        }
+        return new Workload(models, document.budget, document.charge);
+    }
+
+    private static Profile profile(AssetManager assets, String assetFile) {
+        try {
+            return Profile.parse(text(assets, assetFile));
+        } catch (IOException e) {
+            throw new ProfileException("cannot read the assets' " + assetFile + ": " + e.getMessage() + "; "
+                    + WorkloadDocument.REMEDY, e);
+        }
+    }
+
+    private static String text(AssetManager assets, String assetFile) throws IOException {
+        return Documents.utf8(content(assets, assetFile));
+    }
+
+    private static byte[] content(AssetManager assets, String assetFile) throws IOException {
+        ByteArrayOutputStream content = new ByteArrayOutputStream();
+        try (InputStream in = assets.open(assetFile)) {
+            copy(in, content);
+        }
+        return content.toByteArray();
+    }
+
+    /** Where a store of the assets is unpacked: in a folder that its manifest's hash names. */
+    private static File place(AssetManager assets, String assetFolder, File versions) {
+        try {
+            byte[] manifest = content(assets, assetFolder + "/" + MANIFEST);
+            return new File(versions, Documents.hex(Documents.sha256().digest(manifest)));
+        } catch (IOException e) {
+            throw new StoreException("cannot read the assets' " + assetFolder + ": " + e.getMessage()
+                    + "; is it a store?", e);
+        }
+    }
+
+    /** Remove what lies beside stores: earlier versions, and what an unpacking that was killed left behind. */
+    private static void removeOthers(File versions, Collection<File> kept) {
+        File[] present = versions.listFiles();
+        for (File other : present == null ? new File[0] : present) {
+            if (!kept.contains(other)) {
+                remove(other);
+            }
+        }
+    }
+
+    /** A store, opened where it was unpacked before or is now. */
+    private static Store unpacked(AssetManager assets, String assetFolder, File folder) {
+        if (folder.isDirectory()) {
+            try {
+                return Store.open(folder);
+            } catch (StoreException damaged) {
+                remove(folder);
+            }
+        }
+        try {
+            unpack(assets, assetFolder, folder);
+        } catch (IOException e) {
+            throw new StoreException("cannot unpack the assets' " + assetFolder + " to " + folder.getParent() + ": "
                     + e.getMessage() + "; is the storage full?", e);
         }
+        return Store.open(folder);
     }
 
     /** Copy a store to a folder that appears whole or not at all. */
@@ -96,12 +171,16 @@ public final class Assets {
         if (!folder.mkdirs() && !folder.isDirectory()) {
             throw new IOException("cannot make the folder " + folder);
         }
-        byte[] chunk = new byte[1 << 16];
         try (InputStream in = assets.open(from); FileOutputStream out = new FileOutputStream(to)) {
-            for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-                ((OutputStream) out).write(chunk, 0, n);
-            }
+            copy(in, out);
             out.getFD().sync();
+        }
+    }
+
+    private static void copy(InputStream in, OutputStream out) throws IOException {
+        byte[] chunk = new byte[1 << 16];
+        for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
+            out.write(chunk, 0, n);
         }
     }
 

@@ -40,6 +40,18 @@ public final class LegoModel {
     }
 
     /**
+     * The same with another profile, one that this device made: what is asked of the model stays as it is.
+     *
+     * @param other what this device measured of the store
+     * @throws ProfileException it is of another store
+     * @throws WorkloadException it lacks the thread count that is asked for, or a figure makes no sense
+     */
+    public LegoModel withProfile(Profile other) {
+        ModelTable measured = ModelTable.fromStore(store, other);
+        return new LegoModel(store, other, measured.withRequestsOf(table), false, measured.tails);
+    }
+
+    /**
      * The same, with a profile that may be of another device: then latency and memory are predicted as they were there.
      * For a first start, until this device has been profiled.
      */

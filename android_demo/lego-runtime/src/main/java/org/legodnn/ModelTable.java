@@ -248,6 +248,20 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
+    /** The same table with what is asked of another: its name, weight, rate, limits and threads. */
+    ModelTable withRequestsOf(ModelTable other) {
+        Draft draft = draft();
+        draft.name = other.name;
+        draft.weight = other.weight;
+        draft.rateHz = other.rateHz;
+        draft.latencyMs = other.latencyMs;
+        draft.quantile = other.quantile;
+        draft.minAccuracy = other.minAccuracy;
+        draft.critical = other.critical;
+        draft.threads = other.threads;
+        return new ModelTable(draft);
+    }
+
     /** The same table with other overheads of a composition, in milliseconds by thread count. */
     public ModelTable withOverheadMs(Map<Integer, Double> other) {
         Draft draft = draft();

@@ -32,19 +32,28 @@ public final class RuntimeBuilder {
         return this;
     }
 
+    /**
+     * Add all models of a workload, and take its budget and what it says switching costs instead of those that were
+     * set before.
+     */
+    public RuntimeBuilder workload(Workload workload) {
+        models.addAll(workload.models());
+        return budget(workload.budget()).switchCharge(workload.switchCharge());
+    }
+
     /** What loads and runs blocks; TensorFlow Lite unless this is called. */
     public RuntimeBuilder executor(BlockExecutor other) {
         executor = other;
         return this;
     }
 
-    /** What leaving a running plan costs; {@link SwitchCharge#LOADING} unless this is called. */
+    /** What leaving a running plan costs; {@link SwitchCharge#LOADING} unless this or a workload says it. */
     public RuntimeBuilder switchCharge(SwitchCharge other) {
         charge = other;
         return this;
     }
 
-    /** The first budget; no limits unless this is called. */
+    /** The first budget; no limits unless this or a workload says them. */
     public RuntimeBuilder budget(Budget other) {
         budget = other;
         return this;

@@ -1,6 +1,7 @@
 package org.legodnn;
 
 import org.legodnn.internal.json.Bounds;
+import org.legodnn.internal.json.Fields;
 
 /** What it costs to leave the running plan, in units of the objective (weighted accuracy), per block loaded. */
 public final class SwitchCharge {
@@ -27,6 +28,13 @@ public final class SwitchCharge {
         }
         this.perMb = perMb;
         this.perMs = perMs;
+    }
+
+    static SwitchCharge read(Fields fields) {
+        double perMb = fields.has("per_mb") ? fields.number("per_mb", 0, Bounds.CHARGE) : 0;
+        double perMs = fields.has("per_ms") ? fields.number("per_ms", 0, Bounds.CHARGE) : 0;
+        fields.end();
+        return new SwitchCharge(perMb, perMs);
     }
 
     /** What loading one option is charged. */

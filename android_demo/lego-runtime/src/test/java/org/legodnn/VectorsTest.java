@@ -23,7 +23,7 @@ import org.legodnn.internal.json.JsonObject;
 public class VectorsTest {
     @Rule public final TemporaryFolder temporary = new TemporaryFolder();
 
-    private static Object plan(Plan plan) {
+    static Object plan(Plan plan) {
         List<JsonObject> models = new ArrayList<>();
         for (ModelPlan m : plan.models()) {
             JsonObject model = new JsonObject().put("name", m.name);
@@ -41,7 +41,7 @@ public class VectorsTest {
                 .put("switch_charge", plan.switchCharge());
     }
 
-    private static JsonObject report(Infeasible report) {
+    static JsonObject report(Infeasible report) {
         List<JsonObject> limits = new ArrayList<>();
         for (Limit limit : report.limits()) {
             limits.add(limit.toJson());

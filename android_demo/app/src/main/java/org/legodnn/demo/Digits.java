@@ -8,8 +8,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import org.legodnn.Bitmaps;
+import org.legodnn.LegoModel;
 import org.legodnn.LegoRuntime;
-import org.legodnn.Store;
 import org.legodnn.SuspendedException;
 
 /** The bundled test digits, which nothing was trained or fitted on. */
@@ -65,13 +65,14 @@ final class Digits {
     }
 
     /** What each model of a runtime takes a picture for, such as "plain: 7, residual: 7". */
-    static String recognised(LegoRuntime runtime, List<Store> stores, Bitmap digit) {
+    static String recognised(LegoRuntime runtime, List<LegoModel> models, Bitmap digit) {
         StringBuilder words = new StringBuilder();
-        for (Store store : stores) {
-            words.append(words.length() == 0 ? "" : ", ").append(store.name()).append(": ");
+        for (LegoModel model : models) {
+            String name = model.table().name();
+            words.append(words.length() == 0 ? "" : ", ").append(name).append(": ");
             try {
-                float[] input = Bitmaps.input(digit, store.manifest().inputs().get(0));
-                words.append(best(runtime.infer(store.name(), input)));
+                float[] input = Bitmaps.input(digit, model.store().manifest().inputs().get(0));
+                words.append(best(runtime.infer(name, input)));
             } catch (SuspendedException e) {
                 words.append("–");
             }

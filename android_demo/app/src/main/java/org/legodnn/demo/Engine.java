@@ -5,8 +5,6 @@ import android.graphics.Bitmap;
 import android.os.SystemClock;
 import java.io.File;
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
@@ -27,10 +25,9 @@ import org.legodnn.MemoryMeter;
 import org.legodnn.Profile;
 import org.legodnn.Profiler;
 import org.legodnn.ProfilerOptions;
-import org.legodnn.RuntimeBuilder;
-import org.legodnn.Store;
 import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
+import org.legodnn.Workload;
 import org.tensorflow.lite.TensorFlowLite;
 
 /**
@@ -74,8 +71,7 @@ final class Engine {
     private final AtomicReference<Budget> wanted = new AtomicReference<>();
 
     // The planning thread's own.
-    private final List<Store> stores = new ArrayList<>();
-    private final Map<String, Profile> profiles = new LinkedHashMap<>();
+    private Workload workload;
     private Digits digits;
     private String problem;
     private boolean own;
@@ -160,7 +156,7 @@ final class Engine {
                 return;
             }
             try {
-                audience.recognised(Digits.recognised(runtime, stores, digit));
+                audience.recognised(Digits.recognised(runtime, workload.models(), digit));
             } catch (LegoException e) {
                 audience.failed(e.getMessage());
             }
@@ -185,34 +181,31 @@ final class Engine {
     private void open() {
         try {
             Packed packed = new Packed(context);
-            for (String name : packed.models()) {
-                stores.add(packed.store(name));
-                profiles.put(name, packed.profile(name));
-            }
+            workload = packed.workload();
             digits = packed.digits();
-            Map<String, Profile> found = runs ? ownProfiles.load(stores, executor) : null;
+            Workload found = runs ? ownProfiles.load(workload, executor) : null;
             own = found != null;
-            if (own) {
-                profiles.putAll(found);
-            }
+            workload = own ? found : onAnyDevice(workload);
             start();
         } catch (IOException | LegoException e) {
             audience.failed(e.getMessage());
         }
     }
 
-    /** A runtime of the profiles in use, without limits. */
-    private void start() {
-        List<LegoModel> models = new ArrayList<>();
-        RuntimeBuilder builder = LegoRuntime.builder().executor(executor)
-                .switchCharge(SwitchCharge.NONE); // so that the sliders' positions alone say what runs
-        for (Store store : stores) {
-            LegoModel model = LegoModel.of(store, profiles.get(store.name()));
-            models.add(own ? model : model.onAnyDevice());
-            builder.addModel(models.get(models.size() - 1));
+    private static Workload onAnyDevice(Workload packed) {
+        Workload any = packed;
+        for (LegoModel model : packed.models()) {
+            any = any.withModel(model.onAnyDevice());
         }
-        runtime = builder.build();
+        return any;
+    }
+
+    /** A runtime of the profiles in use, without limits: the sliders' positions alone say what runs. */
+    private void start() {
+        runtime = LegoRuntime.builder().executor(executor).workload(workload).budget(Budget.none())
+                .switchCharge(SwitchCharge.NONE).build();
         problem = null;
+        List<LegoModel> models = workload.models();
         audience.ready(new Ready(new Limits(models, runtime.plan()), runs, models, own));
         startOrStopFollowing();
         measure();
@@ -267,17 +260,18 @@ final class Engine {
         long began = SystemClock.elapsedRealtime();
         String failed = null;
         try {
-            Map<String, Profile> measured = new LinkedHashMap<>();
-            for (Store store : stores) {
-                File state = new File(context.getCacheDir(), store.name() + ".profiling.json");
-                measured.put(store.name(), Profiler.profile(store, executor, options.withStateFile(state),
+            Workload measured = workload;
+            for (LegoModel model : workload.models()) {
+                File state = new File(context.getCacheDir(), model.store().name() + ".profiling.json");
+                Profile profile = Profiler.profile(model.store(), executor, options.withStateFile(state),
                         (what, done, total) -> {
-                            audience.profiling(store.name(), done, total);
+                            audience.profiling(model.table().name(), done, total);
                             return !closed;
-                        }));
+                        });
+                measured = measured.withModel(model.withProfile(profile));
             }
-            ownProfiles.save(stores, measured);
-            profiles.putAll(measured);
+            ownProfiles.save(measured);
+            workload = measured;
             own = true;
         } catch (LegoException e) {
             failed = e.getMessage();
@@ -298,7 +292,7 @@ final class Engine {
     private void measure() {
         String seen = problem == null && follower.isNearest() ? context.getString(R.string.nearest) : problem;
         MemoryMeter meter = options.memory() == null ? Device.MEMORY : options.memory();
-        Measurement next = new Measurement(runtime, stores, digits, meter, seen, follower.spareBytes()) {
+        Measurement next = new Measurement(runtime, workload, digits, meter, seen, follower.spareBytes()) {
             @Override
             void onScreen(Screen screen) {
                 audience.screen(this, screen);

@@ -19,12 +19,12 @@ import org.legodnn.OptionRow;
 import org.legodnn.Plan;
 import org.legodnn.PlanSwitch;
 import org.legodnn.Segment;
-import org.legodnn.Store;
+import org.legodnn.Workload;
 
 /** Makes the screens of the plan that a runtime runs: as predicted, then as each model was measured on the digits. */
 abstract class Measurement implements Runnable {
     private final LegoRuntime runtime;
-    private final List<Store> stores;
+    private final Workload workload;
     private final Digits digits;
     private final MemoryMeter meter;
     private final String problem;
@@ -39,10 +39,10 @@ abstract class Measurement implements Runnable {
      * @param problem why the last budget was refused, in words; null if it was not
      * @param spareBytes what the device can spare; null if that is no limit
      */
-    Measurement(LegoRuntime runtime, List<Store> stores, Digits digits, MemoryMeter meter, String problem,
+    Measurement(LegoRuntime runtime, Workload workload, Digits digits, MemoryMeter meter, String problem,
             Long spareBytes) {
         this.runtime = runtime;
-        this.stores = stores;
+        this.workload = workload;
         this.digits = digits;
         this.meter = meter;
         this.problem = problem;
@@ -123,7 +123,7 @@ abstract class Measurement implements Runnable {
 
     /** The originals of a model, with as many threads as it runs with. */
     private Screen.Original original(ModelPlan model) {
-        StoreManifest manifest = storeOf(model.name()).manifest();
+        StoreManifest manifest = workload.get(model.name()).store().manifest();
         ModelTable table = tableOf(model.name());
         double ms = table.overheadMs(model.threads());
         long bytes = 0;
@@ -141,7 +141,7 @@ abstract class Measurement implements Runnable {
     private List<BlocksView.Piece> chain(ModelPlan model) {
         Set<String> loaded = new HashSet<>(last.loaded());
         List<BlocksView.Piece> pieces = new ArrayList<>();
-        for (Segment segment : storeOf(model.name()).manifest().segments()) {
+        for (Segment segment : workload.get(model.name()).store().manifest().segments()) {
             String chosen = model.options().get(segment.name());
             Option option = chosen == null ? segment.original() : segment.option(chosen);
             boolean first = last.dropped().isEmpty(); // then all was loaded, and nothing stands out
@@ -150,15 +150,6 @@ abstract class Measurement implements Runnable {
                     switched));
         }
         return pieces;
-    }
-
-    private Store storeOf(String model) {
-        for (Store store : stores) {
-            if (store.name().equals(model)) {
-                return store;
-            }
-        }
-        throw unknown(model);
     }
 
     private ModelTable tableOf(String model) {

@@ -2,14 +2,12 @@ package org.legodnn.demo;
 
 import android.content.Context;
 import java.io.File;
-import java.util.LinkedHashMap;
-import java.util.List;
-import java.util.Map;
 import org.legodnn.BlockExecutor;
 import org.legodnn.Device;
+import org.legodnn.LegoModel;
 import org.legodnn.Profile;
 import org.legodnn.ProfileException;
-import org.legodnn.Store;
+import org.legodnn.Workload;
 
 /** The profiles that this device has measured itself, kept in the app's files. */
 final class OwnProfiles {
@@ -19,34 +17,29 @@ final class OwnProfiles {
         folder = context.getFilesDir();
     }
 
-    private File file(Store store) {
-        return new File(folder, store.name() + ".profile.json");
+    private File file(LegoModel model) {
+        return new File(folder, model.store().name() + ".profile.json");
     }
 
-    /** Those of some stores, by model; null unless there is one of this device for each. */
-    Map<String, Profile> load(List<Store> stores, BlockExecutor executor) {
-        Map<String, Profile> found = new LinkedHashMap<>();
-        for (Store store : stores) {
-            File file = file(store);
-            if (!file.exists()) {
-                return null;
-            }
+    /** The workload with those of its models; null unless there is one of this device for each. */
+    Workload load(Workload workload, BlockExecutor executor) {
+        Workload found = workload;
+        for (LegoModel model : workload.models()) {
             try {
-                Profile profile = Profile.load(file);
-                profile.checkStore(store);
+                Profile profile = Profile.load(file(model));
                 profile.checkDevice(Device.fingerprint(executor));
-                found.put(store.name(), profile);
+                found = found.withModel(model.withProfile(profile));
             } catch (ProfileException e) {
-                return null; // of another version of the app or of its stores: to be measured again
+                return null; // not measured yet, or for another version of the app or of its stores
             }
         }
         return found;
     }
 
-    /** Keep one for each store. */
-    void save(List<Store> stores, Map<String, Profile> profiles) {
-        for (Store store : stores) {
-            profiles.get(store.name()).save(file(store));
+    /** Keep those of all models. */
+    void save(Workload workload) {
+        for (LegoModel model : workload.models()) {
+            model.profile().save(file(model));
         }
     }
 }

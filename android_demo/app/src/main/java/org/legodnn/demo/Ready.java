@@ -24,7 +24,7 @@ final class Ready {
         this.profile = models.get(0).profile();
         this.own = own;
         for (LegoModel model : models) {
-            profiles.put(model.store().name(), model.profile().toJson());
+            profiles.put(model.table().name(), model.profile().toJson());
         }
     }
 }

@@ -56,11 +56,10 @@ public class AndroidMonitorTest {
 
     /** A governed runtime of both models, each of which runs so many times a second. */
     private void open(Double rateHz) throws Exception {
-        Packed packed = new Packed(context);
         RuntimeBuilder builder = LegoRuntime.builder().executor(new PlanOnlyExecutor())
                 .switchCharge(SwitchCharge.NONE);
-        for (String name : packed.models()) {
-            LegoModel model = LegoModel.of(packed.store(name), packed.profile(name)).onAnyDevice();
+        for (LegoModel packed : new Packed(context).workload().models()) {
+            LegoModel model = packed.onAnyDevice();
             builder.addModel(rateHz == null ? model : model.withTable(model.table().withRateHz(rateHz)));
         }
         runtime = builder.build();

@@ -13,6 +13,7 @@ import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.legodnn.Bitmaps;
 import org.legodnn.InputSpec;
+import org.legodnn.Workload;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -33,8 +34,8 @@ public class BitmapsTest {
         for (int i = 0; i < argb.length; i++) {
             argb[i] = 0xFF000000 | random.nextInt(1 << 24);
         }
-        Packed packed = new Packed(RuntimeEnvironment.getApplication());
-        return packed.store(packed.models().get(0)).manifest().inputs().get(0);
+        Workload packed = new Packed(RuntimeEnvironment.getApplication()).workload();
+        return packed.models().get(0).store().manifest().inputs().get(0);
     }
 
     @Test

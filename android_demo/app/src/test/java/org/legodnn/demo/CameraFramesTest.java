@@ -13,6 +13,7 @@ import org.junit.runner.RunWith;
 import org.legodnn.CameraFrames;
 import org.legodnn.InputException;
 import org.legodnn.InputSpec;
+import org.legodnn.Workload;
 import org.legodnn.YuvFrame;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
@@ -45,8 +46,8 @@ public class CameraFramesTest {
 
     @Test
     public void planesCropAndTurnAreTakenFromTheImage() throws Exception {
-        Packed stores = new Packed(RuntimeEnvironment.getApplication());
-        InputSpec spec = stores.store(stores.models().get(0)).manifest().inputs().get(0);
+        Workload packed = new Packed(RuntimeEnvironment.getApplication()).workload();
+        InputSpec spec = packed.models().get(0).store().manifest().inputs().get(0);
         InterleavedImage image = new InterleavedImage(WIDTH, HEIGHT, ROW, ImageFormat.YUV_420_888);
         assertArrayEquals(spec.fromYuv(packed()), spec.fromYuv(CameraFrames.frame(image, 0)), 0);
         image.setCropRect(new Rect(6, 3, 40, 31));

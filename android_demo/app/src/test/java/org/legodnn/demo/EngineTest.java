@@ -32,6 +32,7 @@ import org.legodnn.Assets;
 import org.legodnn.BlockExecutor;
 import org.legodnn.Budget;
 import org.legodnn.InferenceException;
+import org.legodnn.LegoModel;
 import org.legodnn.MemoryMeter;
 import org.legodnn.Piece;
 import org.legodnn.Profile;
@@ -39,6 +40,7 @@ import org.legodnn.ProfilerOptions;
 import org.legodnn.Store;
 import org.legodnn.StoreException;
 import org.legodnn.TensorSpec;
+import org.legodnn.WorkloadException;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -220,7 +222,7 @@ public class EngineTest implements Engine.Listener {
         assertTrue(steps > 0);
         assertEquals(2, engine.ownProfiles().size());
         for (String model : engine.ownProfiles().keySet()) {
-            Store store = new Packed(context).store(model);
+            Store store = new Packed(context).workload().get(model).store();
             Intent intent = MainActivity.shareIntent(model, engine.ownProfiles().get(model));
             assertEquals(Intent.ACTION_SEND, intent.getAction());
             Profile.parse(intent.getStringExtra(Intent.EXTRA_TEXT)).checkStore(store);
@@ -246,7 +248,7 @@ public class EngineTest implements Engine.Listener {
     public void aStoreThatWasDamagedOnTheDeviceIsUnpackedAgain() throws Exception {
         awaitMeasured();
         Packed packed = new Packed(context);
-        Store store = packed.store(packed.models().get(0));
+        Store store = packed.workload().models().get(0).store();
         File file = store.verifiedFile(store.manifest().segments().get(0).original());
         try (RandomAccessFile content = new RandomAccessFile(file, "rw")) {
             content.seek(100);
@@ -254,7 +256,7 @@ public class EngineTest implements Engine.Listener {
             content.seek(100);
             content.write(was ^ 1);
         }
-        Store again = packed.store(store.name());
+        Store again = packed.workload().models().get(0).store();
         assertEquals(store.id(), again.id());
         again.verifiedFile(again.manifest().segments().get(0).original());
     }
@@ -263,12 +265,11 @@ public class EngineTest implements Engine.Listener {
     public void storesOfAnotherVersionOfTheAppAndHalfUnpackedOnesAreRemoved() throws Exception {
         awaitMeasured();
         Packed packed = new Packed(context);
-        String model = packed.models().get(0);
-        Store store = packed.store(model);
+        Store store = packed.workload().models().get(0).store();
         File old = new File(store.folder().getParentFile(), "old");
         File killed = new File(store.folder().getPath() + ".tmp");
         assertTrue(old.mkdir() && new File(old, "manifest.json").createNewFile() && killed.mkdir());
-        assertEquals(store.folder(), packed.store(model).folder());
+        assertEquals(store.folder(), packed.workload().models().get(0).store().folder());
         assertFalse(old.exists() || killed.exists());
     }
 
@@ -276,10 +277,19 @@ public class EngineTest implements Engine.Listener {
     public void aFullStorageIsToldAndLeavesNothingBehind() throws Exception {
         File blocked = new File(context.getCacheDir(), "a file");
         assertTrue(blocked.createNewFile());
-        StoreException error = assertThrows(StoreException.class, () -> Assets.open(
-                context.getAssets(), "stores/" + new Packed(context).models().get(0), new File(blocked, "stores")));
+        StoreException error = assertThrows(StoreException.class, () -> Assets.workload(
+                context.getAssets(), "workload.json", new File(blocked, "stores")));
         assertTrue(error.getMessage(), error.getMessage().contains("is the storage full?"));
         assertThrows(StoreException.class, () -> Assets.open(context.getAssets(), "stores/nobody", blocked));
+    }
+
+    @Test
+    public void anAppWithoutAWorkloadSaysSo() {
+        WorkloadException error = assertThrows(WorkloadException.class, () -> Assets.workload(
+                context.getAssets(), "models/workload.json", context.getCacheDir()));
+        assertTrue(error.getMessage(), error.getMessage().contains("legodnn bundle"));
+        assertThrows("no text", WorkloadException.class, () -> Assets.workload(
+                context.getAssets(), "digits.bin", context.getCacheDir()));
     }
 
     @Test(expected = IOException.class)
@@ -317,7 +327,11 @@ public class EngineTest implements Engine.Listener {
         assertEquals("black", 0, Color.red(drawn.get(0).getPixel(0, 4)));
         engine.recognise(drawn.get(0));
         Await.until("an answer", () -> recognised != null);
-        assertEquals(String.join(": 9, ", new Packed(context).models()) + ": 9", recognised);
+        StringBuilder nines = new StringBuilder();
+        for (LegoModel model : new Packed(context).workload().models()) {
+            nines.append(nines.length() == 0 ? "" : ", ").append(model.table().name()).append(": 9");
+        }
+        assertEquals(nines.toString(), recognised);
     }
 
     @Test

@@ -12,7 +12,11 @@ import android.app.ActivityManager;
 import android.content.Context;
 import android.content.pm.PackageManager;
 import android.graphics.Bitmap;
+import android.graphics.Insets;
+import android.graphics.Rect;
 import android.view.View;
+import android.view.ViewGroup;
+import android.view.WindowInsets;
 import android.widget.CheckBox;
 import android.widget.ScrollView;
 import android.widget.TextView;
@@ -101,6 +105,32 @@ public class MainActivityTest {
         int whole = filled(view, 0);
         assertEquals(0.5, (double) filled(view, 0.5) / whole, 0.05);
         assertEquals(0.1, (double) filled(view, 0.9) / whole, 0.05);
+    }
+
+    @Test
+    public void nothingLiesUnderTheSystemsBars() throws Exception {
+        for (String orientation : new String[] {"+port", "+land"}) {
+            RuntimeEnvironment.setQualifiers(orientation);
+            start();
+            View root = shown.activity().<ViewGroup>findViewById(android.R.id.content).getChildAt(0);
+            root.dispatchApplyWindowInsets(new WindowInsets.Builder()
+                    .setInsets(WindowInsets.Type.systemBars(), Insets.of(31, 60, 22, 90)).build());
+            root.measure(exactly(1200), exactly(1000));
+            root.layout(0, 0, 1200, 1000);
+            Rect free = new Rect(31, 60, 1200 - 22, 1000 - 90);
+            for (int id : new int[] {R.id.scroll, R.id.memory, R.id.latency}) {
+                View view = shown.activity().findViewById(id);
+                Rect place = new Rect(0, 0, view.getWidth(), view.getHeight());
+                ((ViewGroup) root).offsetDescendantRectToMyCoords(view, place);
+                assertTrue(orientation + ": " + view + " at " + place, free.contains(place));
+            }
+            end();
+        }
+        shown = null;
+    }
+
+    private static int exactly(int pixels) {
+        return View.MeasureSpec.makeMeasureSpec(pixels, View.MeasureSpec.EXACTLY);
     }
 
     private int filled(BlocksView view, double sparsity) {

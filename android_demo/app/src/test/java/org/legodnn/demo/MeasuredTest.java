@@ -33,6 +33,7 @@ import org.legodnn.ProfilerOptions;
 import org.legodnn.RuntimeBuilder;
 import org.legodnn.SwitchCharge;
 import org.legodnn.TfLiteExecutor;
+import org.legodnn.Workload;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -92,10 +93,10 @@ public class MeasuredTest {
         assertNull("nobody asked to share", ShadowAlertDialog.getLatestAlertDialog());
         shown.activity().findViewById(R.id.share).performClick();
         AlertDialog dialog = ShadowAlertDialog.getLatestAlertDialog();
-        Packed packed = new Packed(RuntimeEnvironment.getApplication());
+        Workload packed = new Packed(RuntimeEnvironment.getApplication()).workload();
         List<String> files = new ArrayList<>();
-        for (String name : packed.models()) {
-            files.add(name + ".profile.json");
+        for (LegoModel model : packed.models()) {
+            files.add(model.table().name() + ".profile.json");
         }
         assertEquals(files, Arrays.asList(shadowOf(dialog).getItems()));
         shadowOf(dialog).clickOnItem(1);
@@ -104,7 +105,7 @@ public class MeasuredTest {
         assertEquals(Intent.ACTION_SEND, sent.getAction());
         assertEquals(files.get(1), sent.getStringExtra(Intent.EXTRA_SUBJECT));
         Profile profile = Profile.parse(sent.getStringExtra(Intent.EXTRA_TEXT));
-        profile.checkStore(packed.store(packed.models().get(1)));
+        profile.checkStore(packed.models().get(1).store());
         assertTrue(profile.device().toString(), profile.device().executor().startsWith("tensorflow-lite"));
         awaitMeasured();
         for (int i = 0; i < 2; i++) { // as it is, and turned
@@ -149,10 +150,10 @@ public class MeasuredTest {
     public void aThousandSwitchesAndAProfilingLeaveNoThreadsAndNoFilesOpen() throws Exception {
         shown.end();
         shown = null;
-        Packed packed = new Packed(RuntimeEnvironment.getApplication());
+        Workload packed = new Packed(RuntimeEnvironment.getApplication()).workload();
         RuntimeBuilder builder = LegoRuntime.builder().switchCharge(SwitchCharge.NONE);
-        for (String name : packed.models()) {
-            builder.addModel(LegoModel.of(packed.store(name), packed.profile(name)).onAnyDevice());
+        for (LegoModel model : packed.models()) {
+            builder.addModel(model.onAnyDevice());
         }
         int files;
         int threads;
@@ -165,7 +166,7 @@ public class MeasuredTest {
             assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + OF_THE_MACHINE);
             assertTrue(threads + " threads, then " + count("task"), count("task") <= threads + OF_THE_MACHINE);
         }
-        Profiler.profile(packed.store(packed.models().get(0)), new TfLiteExecutor(),
+        Profiler.profile(packed.models().get(0).store(), new TfLiteExecutor(),
                 ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(2).withWeighings(1), null);
         assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + OF_THE_MACHINE);
         Await.until("threads to end: " + threads + ", " + count("task"), () -> count("task") <= threads + OF_THE_MACHINE);

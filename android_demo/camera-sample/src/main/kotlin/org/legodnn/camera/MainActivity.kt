@@ -20,8 +20,6 @@ import org.legodnn.Assets
 import org.legodnn.LegoException
 import org.legodnn.LegoModel
 import org.legodnn.LegoRuntime
-import org.legodnn.Profile
-import org.legodnn.Store
 import org.legodnn.YuvFrame
 import org.legodnn.governing.AndroidMonitor
 import org.legodnn.governing.Governor
@@ -34,7 +32,7 @@ class MainActivity : ComponentActivity() {
     private lateinit var answer: TextView
 
     // The worker's own.
-    private var store: Store? = null
+    private var model: LegoModel? = null
     private var runtime: LegoRuntime? = null
     private var governor: Governor? = null
     private var input = FloatArray(0)
@@ -63,13 +61,12 @@ class MainActivity : ComponentActivity() {
 
     private fun open() {
         try {
-            val name = checkNotNull(assets.list("stores")).first() // any: all those that are packed read digits
-            val found = Assets.open(assets, "stores/$name", File(noBackupFilesDir, "stores/$name"))
-            val profile = assets.open("profiles/$name.profile.json").use { Profile.parse(it.reader().readText()) }
-            val opened = LegoRuntime.builder().addModel(LegoModel.of(found, profile).onAnyDevice()).build()
-            store = found
+            val workload = Assets.workload(assets, "workload.json", File(noBackupFilesDir, "stores"))
+            val any = workload.models().first().onAnyDevice() // all those that are packed read digits
+            val opened = LegoRuntime.builder().addModel(any).build()
+            model = any
             runtime = opened
-            input = FloatArray(found.manifest().inputs()[0].elements())
+            input = FloatArray(any.store().manifest().inputs()[0].elements())
             governor = Governor(opened, AndroidMonitor(this))
         } catch (e: LegoException) {
             show(e.message)
@@ -90,12 +87,12 @@ class MainActivity : ComponentActivity() {
 
     private fun infer(image: ImageProxy) {
         val frame = image.use { frameOf(it) }
-        val opened = store ?: return
+        val asked = model ?: return
         val running = runtime ?: return
         try {
-            val manifest = opened.manifest()
+            val manifest = asked.store().manifest()
             manifest.inputs()[0].fromYuv(frame, input)
-            val scores = running.infer(opened.name(), input)
+            val scores = running.infer(asked.table().name(), input)
             val best = scores.indices.maxByOrNull { scores[it] } ?: return
             show(manifest.labels().getOrElse(best) { "class $best" })
         } catch (e: LegoException) { // suspended under the current budget, say

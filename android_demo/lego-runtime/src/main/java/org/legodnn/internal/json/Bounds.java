@@ -19,6 +19,8 @@ public final class Bounds {
     public static final int NAME = 200;
     /** Characters of other text. */
     public static final int TEXT = 10_000;
+    /** Characters of a path. */
+    public static final int PATH = 4096;
     /** Entries of a list of notes. */
     public static final int NOTES = 1000;
     /** Options of a segment. */
@@ -65,6 +67,12 @@ public final class Bounds {
     public static final double QUANTISED_SCALE = 1e30;
     /** What switching is charged. */
     public static final double CHARGE = 1e9;
+    /** What a model is worth, at least. */
+    public static final double LEAST_WEIGHT = 1e-6;
+    /** What a model is worth. */
+    public static final double WEIGHT = 1e6;
+    /** Inferences per second. */
+    public static final double RATE = 1e6;
     /** How many times slower one model makes another. */
     public static final double SLOWDOWN = 1e6;
 

@@ -95,13 +95,18 @@ public final class Fields {
 
     /** Text of 1 to 200 characters. */
     public String name(String key) {
-        return checkName(string(key), key);
+        return checkLength(string(key), key, Bounds.NAME);
     }
 
-    private String checkName(String value, String key) {
+    /** Text of 1 to 4096 characters. */
+    public String path(String key) {
+        return checkLength(string(key), key, Bounds.PATH);
+    }
+
+    private String checkLength(String value, String key, int most) {
         int length = value.codePointCount(0, value.length());
-        if (length < 1 || length > Bounds.NAME) {
-            throw wrong(key, "must have 1 to " + Bounds.NAME + " characters");
+        if (length < 1 || length > most) {
+            throw wrong(key, "must have 1 to " + most + " characters");
         }
         return value;
     }
@@ -262,7 +267,7 @@ public final class Fields {
         list(key, fewest, most);
         List<String> names = strings(key, most);
         for (String name : names) {
-            checkName(name, key);
+            checkLength(name, key, Bounds.NAME);
         }
         return names;
     }

@@ -208,11 +208,9 @@ class _Service:
     # --- watching ---
 
     async def events(self, _: Request) -> Response:
-        async def lines() -> AsyncIterator[str]:
-            async for event in self.history.follow():
-                yield f"event: {event['event']}\ndata: {json.dumps(event)}\n\n"
-
-        return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(
+            self.history.follow(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     async def metrics_text(self, _: Request) -> Response:
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -24,6 +24,7 @@ pytest.importorskip("starlette", reason="the service is not installed")
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import OverloadedError
 from legodnn.runtime.running_model import Inference
+from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
@@ -206,6 +207,27 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
         assert 'legodnn_inference_seconds_count{model="tiny"} 1.0' in text
         assert "legodnn_memory_planned_bytes" in text
     assert runtime.on_inference is None, "the governor has let go of the runtime"
+
+
+def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_each(runtime: Runtime) -> None:
+    history = History(runtime, [])
+
+    async def watch() -> str:
+        for number in range(120):
+            history.add({"event": "decision", "number": number})
+        pieces = history.follow()
+        found = await anext(pieces)
+        for number in range(120, 125):  # while the client has not read all of it
+            history.add({"event": "decision", "number": number})
+        while '"number": 124' not in found:
+            found += await anext(pieces)
+        history.end()
+        assert [piece async for piece in pieces] == []
+        return found
+
+    events = asyncio.run(watch()).removesuffix("\n\n").split("\n\n")
+    told = [json.loads(event.removeprefix("event: decision\ndata: ")) for event in events]
+    assert [event["number"] for event in told] == list(range(125))
 
 
 def test_the_page_needs_nothing_else(client: Client) -> None:

@@ -259,7 +259,9 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
     """
     settings = settings or ServiceSettings()
     service = _Service(runtime, settings)
-    routes = [
+    routes = [  # tried one after the other: what is asked most comes first
+        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
+        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
         Route("/", service.page),
         Route("/healthz", service.live),
         Route("/readyz", service.ready),
@@ -268,14 +270,12 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
         Route("/v1/plan", service.plan),
         Route("/v1/budget", service.budget, methods=["GET", "PUT"]),
         Route("/v1/models", service.models),
-        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
         Route("/v1/events", service.events),
         Route("/v2", service.server_metadata),
         Route("/v2/health/live", service.live),
         Route("/v2/health/ready", service.ready),
         Route("/v2/models/{name}", _of_known_model(service, service.model_metadata)),
         Route("/v2/models/{name}/ready", _of_known_model(service, service.model_ready)),
-        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
     ]
     guards = [Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s)]
     if settings.token is not None:

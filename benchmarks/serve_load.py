@@ -18,7 +18,6 @@ The full run takes 14 minutes.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 import socket
 import subprocess
@@ -133,16 +132,16 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             rates, budgets = rates_hz(runtime, arrays), limits(runtime, int(seconds) + 1)
             for number in range(rounds):
                 due = arrivals(rates, seconds, number)
-                add(served["loaded"], asyncio.run(load(port, due, raw, budgets, seconds)))
+                add(served["loaded"], load(port, due, raw, budgets, seconds))
                 for name, values in bare(runtime, due, arrays, budgets).items():
                     alone[name] += values
                 before.append(held(service))  # after the connections that idled were closed
             due = arrivals(rates, seconds, rounds)
-            add(served["quiet"], asyncio.run(load(port, due, raw, budgets, seconds, nuisance=False)))
+            add(served["quiet"], load(port, due, raw, budgets, seconds, nuisance=False))
         for number in range(reloads):
             threading.Timer(0.5, process.send_signal, [signal.SIGHUP]).start()
             due = arrivals(rates, seconds / 6, number)
-            add(served["reloaded"], asyncio.run(load(port, due, raw, budgets, seconds / 6)))
+            add(served["reloaded"], load(port, due, raw, budgets, seconds / 6))
         time.sleep(15)  # connections that idle are closed, and the last reload ends
         before.append(held(service))
         begun = time.monotonic()

@@ -185,9 +185,12 @@ class RunningModel:
 
 
 def _is_masked(array: Any) -> bool:
-    """Whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte."""
-    masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(array, masked.MaskedArray)
+    """Whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte.
+
+    While another thread imports it, it is in `sys.modules` without its names.
+    """
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(array, masked)
 
 
 def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import selectors
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +81,7 @@ def request(method: str, path: str, body: bytes = b"", kind: str = "application/
     return head.encode() + body
 
 
-async def load(
+def load(
     port: int, due: Arrivals, images: Mapping[str, bytes], budgets: Sequence[int], seconds: float, nuisance: bool = True
 ) -> Answers:
     """Ask a service for inferences when they are due, beside a new budget every second and all kinds of nuisance.
@@ -93,6 +94,14 @@ async def load(
         seconds: when the nuisance ends.
         nuisance: whether there are budgets and nuisance.
     """
+    # Timers of asyncio's usual loop are rounded up to milliseconds, which would count as the service's time.
+    with closing(asyncio.SelectorEventLoop(selectors.SelectSelector())) as loop:
+        return loop.run_until_complete(_load(port, due, images, budgets, seconds, nuisance))
+
+
+async def _load(
+    port: int, due: Arrivals, images: Mapping[str, bytes], budgets: Sequence[int], seconds: float, nuisance: bool
+) -> Answers:
     answers, connections, start = Answers(), _Connections(port), time.monotonic()
 
     async def infer(model: str, at: float, content: bytes) -> None:

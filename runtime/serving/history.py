@@ -1,8 +1,13 @@
-"""What a service remembers of the last ten minutes, and tells as events: samples of its state, decisions, switches."""
+"""What a service remembers of the last ten minutes, and tells as events: samples of its state, decisions, switches.
+
+Events are kept as the text that clients get (server-sent events). It is made once, not again for every client, and many
+are sent as one piece: a client that begins to watch does not hold up requests for long.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +22,7 @@ from legodnn.runtime.serving.inference_queue import InferenceQueue
 _REMEMBERED_S = 600.0
 _WINDOW_S = 10.0  # latencies of so many seconds make up a percentile
 _MOST_UNSENT = 100  # a client that reads more slowly than this misses events
+_AT_ONCE = 50  # events of some 1 KB that are sent as one piece; more of them would wait in memory for slow clients
 
 
 class History:
@@ -25,8 +31,8 @@ class History:
     def __init__(self, runtime: Runtime, queues: Sequence[InferenceQueue]) -> None:
         """Remember nothing yet."""
         self._runtime, self._queues = runtime, queues
-        self._events: deque[dict[str, Any]] = deque()
-        self._clients: set[asyncio.Queue[dict[str, Any] | None]] = set()
+        self._events: deque[tuple[float, str]] = deque()
+        self._clients: set[asyncio.Queue[str | None]] = set()
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -61,24 +67,22 @@ class History:
     def add(self, event: dict[str, Any]) -> None:
         """Remember an event and tell the clients. To be called in the event loop's thread."""
         now = time.time()
-        self._events.append({**event, "time": now})
-        while self._events[0]["time"] < now - _REMEMBERED_S and len(self._events) > 1:
+        text = f"event: {event['event']}\ndata: {json.dumps({**event, 'time': now})}\n\n"
+        self._events.append((now, text))
+        while self._events[0][0] < now - _REMEMBERED_S:
             self._events.popleft()
         for client in self._clients:
             with suppress(asyncio.QueueFull):
-                client.put_nowait(self._events[-1])
+                client.put_nowait(text)
 
-    def recent(self) -> list[dict[str, Any]]:
-        """Return what is remembered, the oldest first."""
-        return list(self._events)
-
-    async def follow(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield what is remembered, and then every new event when it comes, until `end`."""
-        client: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(_MOST_UNSENT)
+    async def follow(self) -> AsyncIterator[str]:
+        """Yield what is remembered, the oldest first, and then every new event when it comes, until `end`."""
+        client: asyncio.Queue[str | None] = asyncio.Queue(_MOST_UNSENT)
         self._clients.add(client)
         try:
-            for event in self.recent():
-                yield event
+            remembered = [text for _, text in self._events]
+            for first in range(0, len(remembered), _AT_ONCE):
+                yield "".join(remembered[first : first + _AT_ONCE])
             while not self._ended and (news := await client.get()) is not None:
                 yield news
         finally:

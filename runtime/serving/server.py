@@ -25,21 +25,42 @@ _IDLE_S = 10  # the longest that a connection may wait for its next request
 _LINGER_S = 5.0  # the longest that a connection stays after an answer to a request that is on its way still
 _END_S = 10  # the longest that requests that run may take when the service is told to end
 _MOST_CONNECTIONS = 512
+_JOINED_BYTES = 65_536  # bodies up to this size are copied behind their heads; larger ones are not worth a copy
 
 
-class _LingeringTransport:
-    """A transport that closes in two steps where the other side is still sending: first for writing, later for reading.
+class _Transport:
+    """A transport that sends an answer's head together with what follows it, and that lingers.
 
-    Closed at once, it would reset the connection, and a client that first sends its whole request would find that
-    instead of the answer (RFC 9112, section 9.6).
+    Where the other side is still sending, it closes in two steps: first for writing, later for reading. Closed at once,
+    it would reset the connection, and a client that first sends its whole request would find that instead of the answer
+    (RFC 9112, section 9.6).
     """
 
     def __init__(self, transport: asyncio.Transport, conn: h11.Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._conn, self._loop = transport, conn, loop
         self.lingers = False
+        self._head = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write; an answer's head not before its body comes, or the event loop has nothing else to do."""
+        if self._head:
+            head, self._head = self._head, b""
+            if len(data) <= _JOINED_BYTES:
+                data = head + data
+            else:
+                self._transport.write(head)
+        elif data.startswith(b"HTTP/"):
+            self._head = data
+            self._loop.call_soon(self._send_head)
+            return
+        self._transport.write(data)
+
+    def _send_head(self) -> None:
+        if self._head:
+            self.write(b"")
 
     def is_closing(self) -> bool:
         """Return whether nothing more can be written."""
@@ -47,6 +68,7 @@ class _LingeringTransport:
 
     def close(self) -> None:
         """Close, but go on reading for a while if a request was answered before it had arrived."""
+        self._send_head()
         if self.is_closing() or self._conn.their_state not in (h11.SEND_BODY, h11.ERROR):
             self._transport.close()
             return
@@ -67,7 +89,7 @@ class PunctualProtocol(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         """See asyncio.Protocol."""
-        super().connection_made(_LingeringTransport(transport, self.conn, self.loop))  # type: ignore[arg-type]
+        super().connection_made(_Transport(transport, self.conn, self.loop))  # type: ignore[arg-type]
         self._watch()
 
     def data_received(self, data: bytes) -> None:

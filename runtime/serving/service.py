@@ -5,9 +5,7 @@
     with Runtime.open("workload.toml") as runtime:
         app = application(runtime, ServiceSettings(token="..."))   # an ASGI application, for uvicorn and others
 
-Errors are JSON, `{"error": "..."}`: 400 what the request asks makes no sense, 401 the token is missing, 404 no such
-model, 408 and 413 the body is too slow or too large, 409 no plan holds that budget (with the report of what would), 429
-the model's line is full, 503 the model is suspended or could not be run this time. 429 and 503 say when to try again.
+Errors are JSON, `{"error": "..."}` (`guards`, `refusals`).
 """
 
 from __future__ import annotations
@@ -19,42 +17,35 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import (
-    ClosedError,
-    ExecutionError,
-    InfeasibleError,
-    LegoError,
-    OverloadedError,
-    StoreError,
-    SuspendedError,
-)
+from legodnn.errors import LegoError
 from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
 from legodnn.runtime.governing.telemetry import Metrics
+from legodnn.runtime.running_model import Inference
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving import bodies, open_inference
 from legodnn.runtime.serving.guards import BodyGuard, TokenGuard
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
+from legodnn.runtime.serving.refusals import REFUSALS
 from legodnn.runtime.serving.served_runtime import ServedRuntime
 from legodnn.workload import Budget
 
 log = logging.getLogger("legodnn.serving")
 
 _PAGE = Path(__file__).parent / "page.html"
-_RETRY_S = 5  # after a request that could not be served now; a governor has looked again by then
 
 # Decoding pictures and lists takes time, which the event loop does not have. Copying tensors of so many bytes, or
 # writing so few numbers, takes less than handing them to another thread and back.
@@ -139,7 +130,7 @@ class _Service:
         body, kind = await request.body(), request.headers.get("content-type", "")
         quick = len(body) <= _QUICK_BYTES and kind in (bodies.RAW, bodies.NPY)
         inputs = await _done(quick, bodies.inputs_of, self.stores[name], kind, request.query_params, body)
-        answer = await self.queues[name].infer(inputs)
+        answer = await self._inferred(request, inputs)
         accepted, quick = request.headers.get("accept", ""), _is_quick(answer.outputs)
         content, media_type = await _done(quick, bodies.outputs_body, answer.outputs, accepted)
         headers = {
@@ -154,10 +145,26 @@ class _Service:
         body = await request.body()
         quick = len(body) <= _QUICK_BYTES and length is not None  # binary tensors
         inputs, rest = await _done(quick, open_inference.inputs_of_request, store, body, length)
-        answer = await self.queues[name].infer(inputs)
+        answer = await self._inferred(request, inputs)
         quick = _is_quick(answer.outputs)
         content, media_type, headers = await _done(quick, open_inference.response, name, rest, answer.outputs)
         return Response(content, media_type=media_type, headers=headers)
+
+    async def _inferred(self, request: Request, inputs: AnyArray | Mapping[str, AnyArray]) -> Inference:
+        """Run an inference in its model's line; one that has to wait leaves the line when its client goes away."""
+        queue = self.queues[request.path_params["name"]]
+        if queue.waiting == 0:
+            return await queue.infer(inputs)
+        asked = asyncio.ensure_future(queue.infer(inputs))
+        gone = asyncio.ensure_future(request.receive())  # its body is read, so this tells that the client went away
+        try:
+            await asyncio.wait((asked, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise ClientDisconnect
+            return asked.result()
+        finally:
+            asked.cancel()
+            gone.cancel()
 
     # --- plan and budget ---
 
@@ -166,14 +173,14 @@ class _Service:
 
     async def budget(self, request: Request) -> Response:
         if request.method == "PUT":
-            budget = Budget(**bodies.json_object(await request.body()))
-            await asyncio.to_thread(self._set_budget, budget)
+            await asyncio.to_thread(self._set_budget, await request.body())
         asked = self.governor.demand.budget if self.governor is not None else self.runtime.budget
         return JSONResponse(
             {"asked": asked.model_dump(mode="json"), "running": self.runtime.budget.model_dump(mode="json")}
         )
 
-    def _set_budget(self, budget: Budget) -> None:
+    def _set_budget(self, body: bytes) -> None:
+        budget = Budget(**bodies.json_object(body))
         if self.governor is not None:
             self.governor.set_budget(budget)
         else:
@@ -208,11 +215,9 @@ class _Service:
     # --- watching ---
 
     async def events(self, _: Request) -> Response:
-        async def lines() -> AsyncIterator[str]:
-            async for event in self.history.follow():
-                yield f"event: {event['event']}\ndata: {json.dumps(event)}\n\n"
-
-        return StreamingResponse(lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(
+            self.history.follow(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     async def metrics_text(self, _: Request) -> Response:
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -254,7 +259,9 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
     """
     settings = settings or ServiceSettings()
     service = _Service(runtime, settings)
-    routes = [
+    routes = [  # tried one after the other: what is asked most comes first
+        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
+        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
         Route("/", service.page),
         Route("/healthz", service.live),
         Route("/readyz", service.ready),
@@ -263,21 +270,17 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
         Route("/v1/plan", service.plan),
         Route("/v1/budget", service.budget, methods=["GET", "PUT"]),
         Route("/v1/models", service.models),
-        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
         Route("/v1/events", service.events),
         Route("/v2", service.server_metadata),
         Route("/v2/health/live", service.live),
         Route("/v2/health/ready", service.ready),
         Route("/v2/models/{name}", _of_known_model(service, service.model_metadata)),
         Route("/v2/models/{name}/ready", _of_known_model(service, service.model_ready)),
-        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
     ]
     guards = [Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s)]
     if settings.token is not None:
         guards.insert(0, Middleware(TokenGuard, token=settings.token))
-    served = Starlette(
-        routes=routes, middleware=guards, lifespan=service.running, exception_handlers={LegoError: _refusal}
-    )
+    served = Starlette(routes=routes, middleware=guards, lifespan=service.running, exception_handlers=REFUSALS)
     served.state.served = ServedRuntime(runtime, service.queues, service.history)
     return served
 
@@ -303,17 +306,3 @@ def _of_known_model(service: _Service, handler: Handler) -> Handler:
         return await handler(request)
 
     return handled
-
-
-async def _refusal(_: Request, error: Exception) -> Response:
-    content: dict[str, Any] = {"error": str(error)}
-    headers = {}
-    if isinstance(error, OverloadedError):
-        status, headers = 429, {"Retry-After": str(error.retry_after_s)}
-    elif isinstance(error, InfeasibleError):
-        status, content["report"] = 409, error.report.model_dump(mode="json", by_alias=True)
-    elif isinstance(error, SuspendedError | ClosedError | ExecutionError | StoreError):
-        status, headers = 503, {"Retry-After": str(_RETRY_S)}
-    else:
-        status = 400
-    return JSONResponse(content, status_code=status, headers=headers)

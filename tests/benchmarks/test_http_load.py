@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import numpy as np
@@ -27,7 +26,7 @@ def test_everyone_gets_the_answer_that_is_due(tiny_store: Store, monkeypatch: py
         budgets = [least_memory(runtime), runtime.plan.memory_bytes]
         settings = ServiceSettings(most_body_bytes=1_000_000, body_timeout_s=1.0)
         with served(runtime, settings) as client:
-            answers = asyncio.run(http_load.load(client.port, due, images, budgets, 2.0))
+            answers = http_load.load(client.port, due, images, budgets, 2.0)
             (sample,) = json.loads(client.get("/v1/models").body).values()
     statuses = dict(answers.statuses)
     assert statuses.pop("infer 200") == len(due["tiny"]) == len(answers.seconds["tiny"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,13 @@ def test_a_masked_array_is_refused_and_not_computed_with(runtime: Runtime) -> No
         masked = np.ma.masked_array(values, mask=~np.isfinite(values))
         with pytest.raises(InputError, match=r"masked array as 'image'; fill what is masked: x.filled"):
             runtime.infer("tiny", masked)
+
+
+def test_inferences_do_not_mind_that_another_thread_imports_masked_arrays(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))  # as long as its names are missing
+    assert runtime.infer("tiny", X) is not None
 
 
 def test_arrays_of_other_classes_are_what_they_hold(runtime: Runtime, tmp_path: Any) -> None:

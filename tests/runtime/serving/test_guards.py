@@ -37,6 +37,24 @@ def client(runtime: Runtime) -> Iterator[Client]:
         yield found
 
 
+def test_an_answer_comes_in_one_piece(client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
+        for _ in range(20):
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert asking.recv(10_000).endswith(b'{"live":true}')
+
+
+def test_large_answers_and_those_without_a_body_arrive(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = client.get("/openapi.json").body
+    monkeypatch.setattr(server, "_JOINED_BYTES", len(whole) - 1)
+    assert client.get("/openapi.json").body == whole
+    with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
+        asking.sendall(b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = asking.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
     answer = client.infer("tiny", b"0" * 100_001, RAW)
     assert answer.status == 413

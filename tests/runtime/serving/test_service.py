@@ -1,6 +1,6 @@
 """The service as clients meet it, over real connections.
 
-Covers also: runtime.serving.history, runtime.serving.openapi, runtime.serving.inference_queue, runtime.serving.bodies.
+Covers also: runtime.serving.history, runtime.serving.openapi, runtime.serving.refusals, runtime.serving.bodies.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ import asyncio
 import io
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,9 +21,7 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
-from legodnn.errors import OverloadedError
-from legodnn.runtime.running_model import Inference
-from legodnn.runtime.serving.inference_queue import InferenceQueue
+from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
 from tests.runtime.opened import least_memory
@@ -136,7 +133,11 @@ def test_addresses_that_are_not_there(client: Client) -> None:
     assert client.infer("nobody", npy(X), "application/x-npy").status == 404
     assert "tiny" in client.get("/v2/models/nobody").json["error"]
     assert client.get("/nowhere").status == 404
-    assert client.get("/v1/models/tiny/infer").status == 405
+    assert "/openapi.json" in client.get("/nowhere").json["error"]
+    refused = client.get("/v1/models/tiny/infer")
+    assert refused.status == 405
+    assert refused.headers["allow"] == "POST"
+    assert "it takes POST" in refused.json["error"]
 
 
 def test_the_plan_follows_the_budget(client: Client, runtime: Runtime) -> None:
@@ -171,17 +172,12 @@ def test_a_suspended_model_says_when_to_try_again(client: Client, runtime: Runti
     assert client.get("/v2/models/tiny/ready").status == 200
 
 
-def events(client: Client, wanted: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def events(client: Client) -> Generator[dict[str, Any], None, None]:
     with socket.create_connection(("127.0.0.1", client.port), 20) as stream:
         stream.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
-        lines = stream.makefile("rb")
-        for line in lines:
+        for line in stream.makefile("rb"):
             if line.startswith(b"data: "):
-                found.append(json.loads(line[6:]))
-            if len(found) == wanted:
-                return found
-    return found
+                yield json.loads(line[6:])
 
 
 def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> None:
@@ -193,12 +189,13 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
         assert governed.get("/v1/budget").json["asked"]["memory_bytes"] == budget["memory_bytes"]
         assert governed.ask("PUT", "/v1/budget", '{"memory_bytes": 1}').status == 409
         assert governed.get("/v1/budget").json["asked"]["memory_bytes"] == budget["memory_bytes"]
-        found = events(governed, 4)
-        assert {"sample", "decision"} >= {e["event"] for e in found}
-        assert any(e["event"] == "sample" for e in found)
-        assert any(e["event"] == "decision" for e in found)
-        sample = [e for e in found if e["event"] == "sample"][-1]
-        assert sample["models"]["tiny"]["served"] == 1
+        kinds, told = set(), events(governed)
+        for sample in told:
+            kinds.add(sample["event"])
+            if kinds == {"sample", "decision"} and "models" in sample and sample["models"]["tiny"]["served"] == 1:
+                break
+        told.close()
+        assert kinds == {"sample", "decision"}
         assert sample["models"]["tiny"]["median_ms"] > 0
         assert sample["memory_bytes"] > 0
         assert time.time() - sample["time"] < 60
@@ -206,6 +203,27 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
         assert 'legodnn_inference_seconds_count{model="tiny"} 1.0' in text
         assert "legodnn_memory_planned_bytes" in text
     assert runtime.on_inference is None, "the governor has let go of the runtime"
+
+
+def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_each(runtime: Runtime) -> None:
+    history = History(runtime, [])
+
+    async def watch() -> str:
+        for number in range(120):
+            history.add({"event": "decision", "number": number})
+        pieces = history.follow()
+        found = await anext(pieces)
+        for number in range(120, 125):  # while the client has not read all of it
+            history.add({"event": "decision", "number": number})
+        while '"number": 124' not in found:
+            found += await anext(pieces)
+        history.end()
+        assert [piece async for piece in pieces] == []
+        return found
+
+    events = asyncio.run(watch()).removesuffix("\n\n").split("\n\n")
+    told = [json.loads(event.removeprefix("event: decision\ndata: ")) for event in events]
+    assert [event["number"] for event in told] == list(range(125))
 
 
 def test_the_page_needs_nothing_else(client: Client) -> None:
@@ -228,61 +246,6 @@ def test_the_openapi_document_describes_every_address(client: Client, runtime: R
     assert told == routes
     named = json.dumps(document).split('"#/components/schemas/')[1:]
     assert {n.split('"')[0] for n in named} <= document["components"]["schemas"].keys()
-
-
-class Slow:
-    """A runtime that takes its time."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.ran, self.lock = seconds, 0, threading.Lock()
-
-    def run(self, model: str, x: Any) -> Inference:
-        assert self.lock.acquire(blocking=False), "two at a time"
-        time.sleep(self.seconds)
-        self.ran += 1
-        self.lock.release()
-        return Inference({"y": np.zeros(1, np.float32)}, None, self.seconds * 1e3)  # type: ignore[arg-type]
-
-
-def test_a_line_takes_so_many_and_no_more() -> None:
-    async def ask() -> list[Any]:
-        asked = [queue.infer(X) for _ in range(5)]
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    slow = Slow(0.05)
-    queue = InferenceQueue(slow, "m", length=3, timeout_s=10)
-    results = asyncio.run(ask())
-    full = [r for r in results if isinstance(r, OverloadedError)]
-    assert len(full) == 2
-    assert slow.ran == 3
-    assert queue.served == 3
-    assert queue.waiting == 0
-    assert all(e.retry_after_s >= 1 and "try again" in str(e) for e in full)
-    queue.close()
-    queue = InferenceQueue(slow, "m", length=9, timeout_s=0.07)
-    results = asyncio.run(ask())
-    late = [r for r in results if isinstance(r, OverloadedError)]
-    assert late, "who waits too long is told so"
-    assert "waited more than" in str(late[0])
-    queue.close()
-
-
-def test_who_goes_away_leaves_the_line() -> None:
-    async def ask() -> None:
-        first = asyncio.create_task(queue.infer(X))
-        second = asyncio.create_task(queue.infer(X))
-        await asyncio.sleep(0.02)
-        second.cancel()
-        await first
-        with pytest.raises(asyncio.CancelledError):
-            await second
-
-    slow = Slow(0.1)
-    queue = InferenceQueue(slow, "m", length=9, timeout_s=10)
-    asyncio.run(ask())
-    queue.close()
-    assert slow.ran == 1
-    assert queue.waiting == 0
 
 
 def test_many_clients_while_the_budget_changes_lose_and_leak_nothing(runtime: Runtime) -> None:

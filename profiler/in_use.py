@@ -56,10 +56,11 @@ def in_use(bench: Bench, timings: Timings) -> dict[int, InUse]:
 
 
 def line_through(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
-    """Fit a line to positive numbers by the Theil-Sen estimator: the median of the slopes between far points.
+    """Fit a line to positive numbers so that relative errors are small: fast compositions count as slow ones do.
 
-    Half of the points may be far off without harm, as times on a busy machine are. If all of `x` are nearly equal,
-    the constant is 0.
+    It is the Theil-Sen estimator, the median of the slopes between far points, of `y / x` against `1 / x`. Half of the
+    points may be far off without harm, as times on a busy machine are. Where all of `x` are nearly equal, the constant
+    is 0.
 
     Returns:
         The slope, limited to between 0.1 and 2, and the constant.
@@ -70,11 +71,13 @@ def line_through(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
         (0.75, 1.0)
     """
     xs, ys = np.array(x[-_LINE_POINTS:]), np.array(y[-_LINE_POINTS:])
+    ratios, inverse = ys / xs, 1 / xs
     if xs.max() < _LEAST_SPREAD * xs.min():
-        return float(np.clip(np.median(ys / xs), *_SLOPES)), 0.0
-    across = xs[:, None] - xs
-    far = across >= (xs.max() - xs.min()) / 2
-    slope = float(np.clip(np.median((ys[:, None] - ys)[far] / across[far]), *_SLOPES))
+        return float(np.clip(np.median(ratios), *_SLOPES)), 0.0
+    across = inverse[:, None] - inverse
+    far = across >= (inverse.max() - inverse.min()) / 2
+    constant = np.median((ratios[:, None] - ratios)[far] / across[far])
+    slope = float(np.clip(np.median(ratios - constant * inverse), *_SLOPES))
     return slope, float(np.median(ys - slope * xs))
 
 

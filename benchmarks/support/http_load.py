@@ -205,8 +205,8 @@ def _nonsense(path: str, image: bytes) -> list[bytes]:
     """Return requests that make no sense, each in a way of its own."""
     return [
         b"no HTTP at all\r\n\r\n",
-        b"POST " + path.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
         request("POST", path, image[:-1]),
         request("POST", path, b"{", "application/json"),
         request("POST", path, b"[" * 50_000, "application/json"),

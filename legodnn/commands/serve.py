@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from legodnn.addresses import is_loopback
 from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.commands.parser import CommandParser
 from legodnn.commands.workload import add_workload, workload_from
@@ -169,14 +169,6 @@ def _read_token(path: Path) -> str:
         return read_regular(path, _MOST_TOKEN, ConfigError, "put the token into that file").decode("ascii").strip()
     except UnicodeDecodeError:
         raise ConfigError(f"{path} holds more than plain letters and digits; a header cannot carry that") from None
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine reach an address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _at_least_one(value: int, flag: str) -> int:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import legodnn
+from legodnn.addresses import is_loopback
 from legodnn.commands.budget import budget_from
-from legodnn.commands.serve import add_serving_arguments, check_service_packages, is_loopback, service_settings
+from legodnn.commands.serve import add_serving_arguments, check_service_packages, service_settings
 from legodnn.commands.unit import MARK, ServiceUnit, check_readable, memory_max_bytes
 from legodnn.commands.workload import workload_from
 from legodnn.console import say, text_table

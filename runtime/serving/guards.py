@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from starlette.responses import JSONResponse
+
+from legodnn.addresses import is_loopback
+from legodnn.printable import shown
 
 AsgiScope = MutableMapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,6 +47,27 @@ class TokenGuard:
                     headers={"WWW-Authenticate": "Bearer"},
                 )
                 await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class HostGuard:
+    """Answers 403 to requests that came to this machine's loopback under a name that is not its own.
+
+    A page from elsewhere, open in a browser on this machine, has its own name lead to 127.0.0.1 (DNS rebinding), and
+    then may ask whatever it likes. The browser names that host, which no program of this machine would.
+    """
+
+    def __init__(self, app: AsgiApplication) -> None:
+        self._app = app
+
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http" and is_loopback((scope.get("server") or ("",))[0]):
+            named = next((value for key, value in scope["headers"] if key == b"host"), b"localhost").decode("latin-1")
+            if not is_loopback(re.sub(r":\d*$", "", named).strip("[]")):
+                problem = f"without a token this service answers to localhost and 127.0.0.1, not to {shown(named)}"
+                await JSONResponse({"error": problem}, status_code=403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -35,7 +35,7 @@ from legodnn.runtime.governing.telemetry import Metrics
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving import bodies, open_inference
-from legodnn.runtime.serving.guards import BodyGuard, TokenGuard
+from legodnn.runtime.serving.guards import BodyGuard, HostGuard, TokenGuard
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
@@ -277,9 +277,10 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
         Route("/v2/models/{name}", _of_known_model(service, service.model_metadata)),
         Route("/v2/models/{name}/ready", _of_known_model(service, service.model_ready)),
     ]
-    guards = [Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s)]
-    if settings.token is not None:
-        guards.insert(0, Middleware(TokenGuard, token=settings.token))
+    guards = [
+        Middleware(HostGuard) if settings.token is None else Middleware(TokenGuard, token=settings.token),
+        Middleware(BodyGuard, most_bytes=settings.most_body_bytes, timeout_s=settings.body_timeout_s),
+    ]
     served = Starlette(routes=routes, middleware=guards, lifespan=service.running, exception_handlers=REFUSALS)
     served.state.served = ServedRuntime(runtime, service.queues, service.history)
     return served

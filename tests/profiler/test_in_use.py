@@ -80,6 +80,15 @@ def test_a_line_is_found_among_points_of_which_a_fifth_is_wrong(
     assert [found * v + at for v in (10, 30)] == pytest.approx([slope * v + constant for v in (10, 30)], rel=0.05)
 
 
+@given(st.floats(0.7, 1.3), st.floats(-0.005, 0.005), st.integers(0, 1000))
+def test_fast_compositions_are_as_well_predicted_as_slow_ones(slope: float, constant: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.geomspace(0.04, 0.8, 60)
+    truth = slope * x + constant
+    found, at = line_through(x.tolist(), (truth * rng.uniform(0.96, 1.04, 60)).tolist())
+    assert found * x + at == pytest.approx(truth, rel=0.04)
+
+
 def test_of_sums_that_are_nearly_equal_a_line_is_a_ratio() -> None:
     assert line_through([10.0, 11.0, 11.5], [8.0, 8.8, 9.2]) == pytest.approx((0.8, 0))
 

@@ -22,7 +22,7 @@ from tests.runtime.serving.served import Client, served
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
 RAW = "application/octet-stream"
-POST = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,29 @@ def client(runtime: Runtime) -> Iterator[Client]:
         yield found
 
 
+def status_of(client: Client, host: bytes) -> bytes:
+    """What is answered to who names that host."""
+    with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
+        asking.sendall(b"GET /v1/plan HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+        return asking.makefile("rb").read().split()[1]
+
+
+def test_without_a_token_a_page_whose_name_leads_to_this_machine_gets_nothing(client: Client, runtime: Runtime) -> None:
+    for own in (b"localhost", b"localhost:8080", b"127.0.0.1:80", b"[::1]:8080", b"LOCALHOST"):
+        assert status_of(client, own) == b"200"
+    for other in (b"example.org", b"example.org:8080", b"127.0.0.1.example.org", b"192.168.1.2", b"\xff"):
+        assert status_of(client, other) == b"403"
+    with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
+        asking.sendall(b"GET /v1/plan HTTP/1.0\r\n\r\n")  # names none, as no browser does
+        assert asking.recv(1000).split()[1] == b"200"
+    with served(runtime, ServiceSettings(governed=False, token="t")) as guarded:
+        assert status_of(guarded, b"example.org") == b"401"
+
+
 def test_an_answer_comes_in_one_piece(client: Client) -> None:
     with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
         for _ in range(20):
-            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert asking.recv(10_000).endswith(b'{"live":true}')
 
 
@@ -49,7 +68,7 @@ def test_large_answers_and_those_without_a_body_arrive(client: Client, monkeypat
     monkeypatch.setattr(server, "_JOINED_BYTES", len(whole) - 1)
     assert client.get("/openapi.json").body == whole
     with socket.create_connection(("127.0.0.1", client.port), 10) as asking:
-        asking.sendall(b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        asking.sendall(b"HEAD /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = asking.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\n")
@@ -74,7 +93,7 @@ def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
     [
         (POST + b"Content-Length: 20971520\r\n\r\n", bytes(0x40000), b"413"),
         (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"40000\r\n" + bytes(0x40000) + b"\r\n", b"413"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"a" * 0x40000, b"400"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"a" * 0x40000, b"400"),
     ],
     ids=["declared", "chunked", "headers"],
 )
@@ -117,13 +136,13 @@ def test_all_bodies_together_have_a_limit(client: Client) -> None:
 
 def test_headers_that_do_not_arrive_lose_the_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_HEADERS_S", 0.3)
-    for start in (b"", b"GET /healthz HTTP/1.1\r\nHost: x"):
+    for start in (b"", b"GET /healthz HTTP/1.1\r\nHost: localhost"):
         with socket.create_connection(("127.0.0.1", client.port), 10) as slow:
             slow.sendall(start)
             assert slow.recv(100) == b"", "closed by the server"
     with socket.create_connection(("127.0.0.1", client.port), 10) as kept:
         for _ in range(2):
-            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = b""
             while b"live" not in answer:
                 answer += kept.recv(1000)

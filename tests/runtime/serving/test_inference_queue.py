@@ -92,7 +92,7 @@ def stay_and_go(runtime: Runtime, client: Client) -> None:
         released.wait(20)
 
     body, released = X.tobytes(), threading.Event()
-    head = f"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     request = (head + "Content-Type: application/octet-stream\r\n\r\n").encode() + body
     runtime.on_inference = hold
     try:

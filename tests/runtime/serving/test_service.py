@@ -174,7 +174,7 @@ def test_a_suspended_model_says_when_to_try_again(client: Client, runtime: Runti
 
 def events(client: Client) -> Generator[dict[str, Any], None, None]:
     with socket.create_connection(("127.0.0.1", client.port), 20) as stream:
-        stream.sendall(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        stream.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         for line in stream.makefile("rb"):
             if line.startswith(b"data: "):
                 yield json.loads(line[6:])

@@ -103,20 +103,29 @@ def drive(
         told: by second, by model, the slow-down and tail to plan for; None for nobody who knows.
     """
     record, ended = Record(), threading.Event()
+    # Filled before the models are opened: what is noted meanwhile would count as their memory.
+    notes = {m.name: np.full((int(seconds * (m.rate_hz or 1.0)) + 100, 5), np.nan) for m in asked.models}
+    above = np.full(int(seconds), np.nan)
     with Runtime(asked) as runtime, Disturbed(trace) as disturbed:
         runtime.replan(budget, {}, nearest=True)  # whole models may be too coarse to hold the limits
         tables = {table.name: table for table in runtime.scheduler.tables}
         start = time.monotonic()
 
         def infer(model: WorkloadModel) -> None:
-            x, due = next(iter(image(Store(model.store)).values())), time.monotonic()
+            x, due, count = next(iter(image(Store(model.store)).values())), time.monotonic(), 0
             while not ended.is_set():
                 if not runtime.plan[model.name].suspended:
                     done = runtime.run(model.name, x)
                     limit = done.plan.latency_limit_ms or np.inf
                     ratio = done.latency_ms / profiled_ms(tables[model.name], done.plan)
-                    entry = (time.monotonic() - start, model.name, done.latency_ms, done.plan.accuracy, limit, ratio)
-                    record.inferences.append(entry)
+                    notes[model.name][count] = (
+                        time.monotonic() - start,
+                        done.latency_ms,
+                        done.plan.accuracy,
+                        limit,
+                        ratio,
+                    )
+                    count += 1
                 due += 1 / (model.rate_hz or 1.0)
                 ended.wait(max(0.0, due - time.monotonic()))
 
@@ -148,7 +157,7 @@ def drive(
                     runtime.replan(budget, slow, nearest=True, tail=tail)
                 time.sleep(max(0.0, start + second + 0.9 - time.monotonic()))
                 allowed = max(1.02 * (budget.memory_bytes or 0), (budget.memory_bytes or 0) + 5e5)
-                record.memory_above.append((second, max(0.0, runtime.memory_bytes - allowed)))
+                above[second] = max(0.0, runtime.memory_bytes - allowed)
                 time.sleep(max(0.0, start + second + 1.0 - time.monotonic()))
         finally:
             ended.set()
@@ -156,6 +165,10 @@ def drive(
                 thread.join()
             if governor:
                 governor.close()
+    for name, rows in notes.items():
+        for at, *others in rows[~np.isnan(rows[:, 0])].tolist():
+            record.inferences.append((at, name, *others))
+    record.memory_above += list(enumerate(above.tolist()))
     return record
 
 

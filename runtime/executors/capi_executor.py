@@ -117,7 +117,7 @@ class CApiExecutor:
         runs = self.load(choices)
         content = self._separate[frozenset(choices)].content
         assert isinstance(content, linked_model.MappedModel), "which _compiled gave it"
-        return [StreamedStep(runs[choice], content.drop_read) for choice in choices]
+        return [StreamedStep(runs[choice], content.drop_weights) for choice in choices]
 
     def compose_steps(self, steps: Mapping[Choice, Callable[[], None]]) -> ComposedModel:
         """Compose a model of loaded choices, one for each segment in topological order, that run one after another.

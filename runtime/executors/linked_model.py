@@ -190,9 +190,14 @@ class MappedModel:
             raise
 
     def drop_read(self) -> None:
-        """Give back the pages that have been read, packed weights included, but for those that were written."""
+        """Give back the pages that have been read, but for those that were written. Reading them again takes them from
+        the page cache."""
         for start, end in self._unwritten:
             address_space.drop_pages(self.address + start, end - start)
+        self.drop_weights()
+
+    def drop_weights(self) -> None:
+        """Give back the pages of weights that have been read, packed and not packed."""
         address_space.drop_pages(self._files, self.address + self.size - self._files)
         if self.packed:
             address_space.drop_pages(*self.packed)

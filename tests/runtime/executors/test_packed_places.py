@@ -9,13 +9,13 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from legodnn.runtime.device.memory import process_memory_bytes
 from legodnn.runtime.executors import weight_cache
-from legodnn.runtime.executors.address_space import whole_pages
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_model import linked_options
@@ -95,45 +95,42 @@ def test_weights_without_a_bias_have_places_too(tmp_path: Path) -> None:
     assert spans_of(places, np.array([7]), joined=True) == [(0, mmap.PAGESIZE)]
 
 
-def running(path: str, names: list[str]) -> list[float]:
-    """What a composition holds of packed weights and of the head, after two inferences, and their output's sum."""
+def running(path: str, names: list[str]) -> tuple[int, int, list[float]]:
+    """What a composition holds of packed weights and of the head, after two inferences; and their output."""
     store = Store(path)
     executor = open_executor(store)
-    choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, names, strict=True))
-    composed = executor.compose(choices)
-    executor.retain(choices)
+    composed = executor.compose(chosen(store, names))
+    executor.retain(composed.choices)
     (output,) = composed.run(X).values()
-    again = composed.run(X)
-    assert all(np.array_equal(output, value) for value in again.values())
+    (again,) = composed.run(X).values()
+    np.testing.assert_array_equal(output, again)
     entry = weight_cache.entry_path(store)
-    return [held(entry / weight_cache.WEIGHTS), held(entry / weight_cache.HEAD), float(output.sum())]
+    return held(entry / weight_cache.WEIGHTS), held(entry / weight_cache.HEAD), output.ravel().tolist()
 
 
-def in_a_fresh_process(store: Store, names: list[str]) -> list[float]:
+def chosen(store: Store, names: list[str]) -> tuple[Choice, ...]:
+    return tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, names, strict=True))
+
+
+def in_a_fresh_process(store: Store, call: str, *arguments: str) -> Any:
+    """What a function of this module returns, called as its text says, where `sys.argv[2:]` are the arguments."""
     program = (
-        "import json, sys; from tests.runtime.executors import test_packed_places as t\n"
-        "print(json.dumps(t.running(sys.argv[1], sys.argv[2:])))"
+        f"import json, sys; from tests.runtime.executors import test_packed_places as t; print(json.dumps(t.{call}))"
     )
-    command = [sys.executable, "-c", program, str(store.path), *names]
+    command = [sys.executable, "-c", program, str(store.path), *arguments]
     return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
 
 
 @pytest.mark.parametrize("widths", [(64,) * 4, (12,) * 4, (64, 40, 28, 12)])
 def test_a_composition_holds_no_pages_of_other_options_weights(store: Store, widths: tuple[int, ...]) -> None:
-    weights, head, _ = in_a_fresh_process(store, [f"w{width}" for width in widths])
+    names = [f"w{width}" for width in widths]
+    weights, head, output = in_a_fresh_process(store, "running(sys.argv[1], sys.argv[2:])", *names)
     needed = sum(map(packed_bytes, widths))
     assert 0.9 * needed <= weights < 1.5 * needed + 4 * BLOCKS * mmap.PAGESIZE
-    size = (weight_cache.entry_path(store) / weight_cache.HEAD).stat().st_size
-    assert head < size / 2
-    assert whole_pages(size) == size
-
-
-def test_it_computes_what_it_did_without(store: Store) -> None:
-    names = ["w64", "w12", "w36", "w20"]
+    assert head < (weight_cache.entry_path(store) / weight_cache.HEAD).stat().st_size / 2
     interpreter = open_executor(store, "interpreter")
-    choices = tuple(Choice(s.name, name, 1) for s, name in zip(store.manifest.segments, names, strict=True))
-    (expected,) = interpreter.compose(choices).run(X).values()
-    assert in_a_fresh_process(store, names)[2] == pytest.approx(float(expected.sum()), rel=1e-4, abs=1e-4)
+    (expected,) = interpreter.compose(chosen(store, names)).run(X).values()
+    np.testing.assert_allclose(output, expected.ravel(), atol=1e-5)
     interpreter.close()
 
 
@@ -156,6 +153,4 @@ def growth(path: str) -> int:
 
 
 def test_what_switches_leave_behind_does_not_add_up(store: Store) -> None:
-    program = "import sys; from tests.runtime.executors import test_packed_places as t\nprint(t.growth(sys.argv[1]))"
-    command = [sys.executable, "-c", program, str(store.path)]
-    assert int(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout) < 50_000
+    assert in_a_fresh_process(store, "growth(sys.argv[1])") < 50_000

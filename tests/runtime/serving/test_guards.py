@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the service is not installed")
 
-from legodnn import Runtime, Store
+from legodnn import Runtime
 from legodnn.runtime.serving import server
 from legodnn.runtime.serving.service import ServiceSettings
 from tests.runtime.serving.served import Client, served
@@ -23,12 +23,6 @@ from tests.runtime.serving.served import Client, served
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
 RAW = "application/octet-stream"
 POST = b"POST /v1/models/tiny/infer HTTP/1.1\r\nHost: localhost\r\n"
-
-
-@pytest.fixture(scope="module")
-def runtime(tiny_store: Store) -> Iterator[Runtime]:
-    with Runtime.open([tiny_store.path]) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

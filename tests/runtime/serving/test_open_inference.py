@@ -10,18 +10,12 @@ import pytest
 
 pytest.importorskip("starlette", reason="the service is not installed")
 
-from legodnn import Runtime, Store
+from legodnn import Runtime
 from legodnn.runtime.serving.open_inference import HEADER_LENGTH
 from legodnn.runtime.serving.service import ServiceSettings
 from tests.runtime.serving.served import Answer, Client, own_answer, served
 
 X = np.random.default_rng(0).random((12, 12, 1), np.float32)
-
-
-@pytest.fixture(scope="module")
-def runtime(tiny_store: Store) -> Iterator[Runtime]:
-    with Runtime.open([tiny_store.path]) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -23,11 +23,12 @@ import keras
 from keras import layers
 
 from legodnn.blocks import _backend as _backend
-from legodnn.blocks.compressed_store import measured_accuracy
+from legodnn.blocks.compressed_store import measured_accuracy, shares_lost
 from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.searches import SEARCHES
 from legodnn.blocks.training.original import train_original
 from legodnn.compression import MEASURING, compression_recipe
@@ -138,6 +139,18 @@ def test_a_single_blocks_accuracy_is_what_was_measured() -> None:
     accuracy, fit = measured_accuracy([0.9, 0.7, 0.95, 0.2], "top1", "digits")
     predicted = [float(np.interp(loss, accuracy.link.x, accuracy.link.y)) for loss in fit.losses[0]]
     assert np.allclose(predicted, [0.9, 0.7, 0.9, 0.2])
+
+
+def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many() -> None:
+    """A strategy may meet a smaller target by removing fewer channels, of layers that cost more."""
+
+    def widths(*kept: int) -> list[GroupWidth]:
+        return [GroupWidth((f"conv{i}",), 10, k) for i, k in enumerate(kept)]
+
+    assert shares_lost([widths(9, 9), widths(2, 10), widths(4, 9)]) == (0.1, 0.4, 0.35)
+    for made in ([widths(9, 8), widths(8, 9)], [widths(10, 10), widths(9, 9)]):
+        with pytest.raises(ModelError, match="must be something and differ: give targets that lie further apart"):
+            shares_lost(made)
 
 
 @pytest.mark.parametrize(

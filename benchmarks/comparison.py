@@ -68,7 +68,7 @@ from support.summed import predict_by_summed_drops
 # What a command is told to find each network, but for the weights.
 NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
-# after half as many block by block. Those of AMC, AGMC, MetaPruning and PR-DARTS are as many as of `exact`, untried.
+# after half as many block by block. AMC, AGMC and MetaPruning search for so long that they take two to three times it.
 EPOCHS = {
     "resnet20": {
         "ours": 6,

@@ -24,7 +24,7 @@ import numpy as np
 from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.executors.select import open_executor
-from legodnn.runtime.running_model import RunningModel, check_inputs
+from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 from support import untrained
 from support.originals import image, running
@@ -53,7 +53,7 @@ def compare(store: Store, whole: Store, threads: int, seconds: float) -> Figures
         {
             "composed": lambda: parts.run(x),
             "undivided": lambda: undivided.run(x),
-            "runtime": lambda: model.infer(check_inputs(store, "model", x)),
+            "runtime": lambda: model.infer(x),
             "interpreter": interpreted,
         },
         seconds,

@@ -31,8 +31,7 @@ import numpy as np
 
 from legodnn.profile import Profile
 from legodnn.profiler import Effort, profile_store, with_contention
-from legodnn.profiler.bench import Bench
-from legodnn.profiler.beside import RunnableModel
+from legodnn.profiler.bench import Bench, RunnableModel
 from legodnn.profiler.validation import measure_plans, predict
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.planning.tails import Companion, stretch, tails_of
@@ -103,8 +102,8 @@ def tail_errors(
         latency = {(o.segment, o.option): o.latency for o in profile.options}
         predicted_ms = np.array(predict(bench, drawn, threads, latency, profile.chain))
         alone_ms = measure_plans(bench, drawn, threads, seconds)[:, :, 1:].reshape(plans, -1)
-        others = [RunnableModel(beside.composed(beside.draw(rng), 1), beside.inputs) for _ in drawn]
-        models = [RunnableModel(bench.composed(numbers, threads), bench.inputs) for numbers in drawn]
+        others = [beside.composed(beside.draw(rng), 1) for _ in drawn]
+        models = [bench.composed(numbers, threads) for numbers in drawn]
         turns_ms = np.array(in_turn(models, others, seconds)).T
     found = {}
     for condition, times_ms, companions in (

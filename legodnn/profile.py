@@ -177,6 +177,7 @@ class Profile(Schema):
     skipped: Many[Skipped] = Field(default=(), max_length=MOST_CONTAINERS)
     chain: Many[ChainOverhead] = Field(default=(), max_length=MOST_PROFILED_THREADS)
     pack_ms: Milliseconds | None = None
+    company_bytes: Bytes = 0
     validation: Many[Validation] = Field(default=(), max_length=MOST_PROFILED_THREADS)
     contention: Many[Contention] = Field(default=(), max_length=MOST_MODELS)
     tail: Many[Tail] = Field(default=(), max_length=MOST_CONTAINERS)
@@ -186,7 +187,7 @@ class Profile(Schema):
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_defaults(serialised(self), streamed=None)
+        return without_defaults(serialised(self), streamed=None, company_bytes=0)
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:
@@ -285,6 +286,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
             "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
             "tail": last_of_each(t for p in profiles for t in p.tail),
+            "company_bytes": max(p.company_bytes for p in profiles),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
             "streamed": next((p.streamed for p in reversed(profiles) if p.streamed), None),

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from legodnn.arrays import AnyArray
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors.base import Choice, ComposedModel
+from legodnn.runtime.executors.checked_inputs import check_inputs
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class RunnableModel:
+    """A composition of a store's options, and the inputs that it runs on."""
+
+    store: Store
+    composition: ComposedModel
+    inputs: Mapping[str, AnyArray]
+
+    def run(self) -> None:
+        """Run the composition once, as a runtime does, which first checks what it is given."""
+        self.composition.run(check_inputs(self.store, self.store.name, self.inputs))
 
 
 class Bench:
@@ -56,9 +71,9 @@ class Bench:
         choices = self.choices(numbers, threads)
         return self._executor.compose_steps({c: self._steps[c] for c in choices})
 
-    def composed(self, numbers: Sequence[int], threads: int) -> ComposedModel:
+    def composed(self, numbers: Sequence[int], threads: int) -> RunnableModel:
         """A composition as it runs in use, composed now. It takes memory as long as something refers to it."""
-        return self._executor.compose(self.choices(numbers, threads))
+        return RunnableModel(self.store, self._executor.compose(self.choices(numbers, threads)), self.inputs)
 
     def draw(self, rng: random.Random) -> tuple[int, ...]:
         """The numbers of a random composition, each option of a segment being equally likely."""

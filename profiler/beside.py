@@ -3,23 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from legodnn.arrays import Array
-from legodnn.runtime.executors.base import ComposedModel
-
-
-@dataclass(frozen=True, eq=False)
-class RunnableModel:
-    """A composition and the inputs that it runs on."""
-
-    composition: ComposedModel
-    inputs: Mapping[str, Array]
-
-    def run(self) -> None:
-        """Run the composition once."""
-        self.composition.run(self.inputs)
+from collections.abc import Callable
 
 
 class RunningBeside:
@@ -28,8 +12,8 @@ class RunningBeside:
     If a run fails, the end of the `with` statement raises its error.
     """
 
-    def __init__(self, model: RunnableModel) -> None:
-        self._model = model
+    def __init__(self, run: Callable[[], object]) -> None:
+        self._run = run
         self._ended = threading.Event()
         self._began = threading.Event()
         self._failure: BaseException | None = None
@@ -38,7 +22,7 @@ class RunningBeside:
     def _loop(self) -> None:
         try:
             while not self._ended.is_set():
-                self._model.run()
+                self._run()
                 self._began.set()
         except BaseException as e:
             self._failure = e

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 
 from legodnn.profile import Profile
-from legodnn.profiler.bench import Bench
-from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.bench import Bench, RunnableModel
+from legodnn.profiler.beside import RunningBeside
 from legodnn.profiler.validation import GROUP, predict
 from legodnn.progress import Progress, no_progress
 from legodnn.store import Store
@@ -92,7 +92,7 @@ class _Measured:
         for group in _GROUPS:
             models = self._models(group)
             part: list[float] = []
-            with RunningBeside(self._beside(group[0])):
+            with RunningBeside(self._beside(group[0]).run):
                 for i in _turns(seconds / len(_GROUPS), part, _LEAST_INFERENCES // len(_GROUPS)):
                     models[i].run()
                     part += [self._ratio(models[i], group[i]) for _ in range(_IN_A_ROW - 1)]
@@ -100,10 +100,10 @@ class _Measured:
         return tail_of(ratios, self._threads, "beside", self._other.store.id)
 
     def _models(self, group: Sequence[int]) -> list[RunnableModel]:
-        return [RunnableModel(self._bench.composed(self._drawn[i], self._threads), self._bench.inputs) for i in group]
+        return [self._bench.composed(self._drawn[i], self._threads) for i in group]
 
     def _beside(self, i: int) -> RunnableModel:
-        return RunnableModel(self._other.composed(self._others[i], 1), self._other.inputs)
+        return self._other.composed(self._others[i], 1)
 
     def _ratio(self, model: RunnableModel, i: int) -> float:
         start = time.perf_counter_ns()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 import numpy as np
 
 from legodnn.profile import Contention, Profile
-from legodnn.profiler.bench import random_inputs
-from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.bench import RunnableModel, random_inputs
+from legodnn.profiler.beside import RunningBeside
 from legodnn.profiler.company import tails_in_company
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice
@@ -70,7 +70,7 @@ def measure_contention(
 def _open_originals(store: Store, opened: ExitStack) -> RunnableModel:
     executor = opened.enter_context(closing(open_executor(store)))
     originals = tuple(Choice(s.name, s.original.name, 1) for s in store.manifest.segments)
-    return RunnableModel(executor.compose(originals), random_inputs(store))
+    return RunnableModel(store, executor.compose(originals), random_inputs(store))
 
 
 def _slowdown(model: RunnableModel, other: RunnableModel, seconds: float) -> float:
@@ -78,19 +78,19 @@ def _slowdown(model: RunnableModel, other: RunnableModel, seconds: float) -> flo
     alone: list[float] = []
     beside: list[float] = []
     for _ in range(_TURNS):
-        alone += _run_times(model, seconds / _TURNS / 2)
-        with RunningBeside(other):
-            beside += _run_times(model, seconds / _TURNS / 2)
+        alone += _run_times(model.run, seconds / _TURNS / 2)
+        with RunningBeside(other.run):
+            beside += _run_times(model.run, seconds / _TURNS / 2)
     return float(np.median(beside) / np.median(alone))
 
 
-def _run_times(model: RunnableModel, seconds: float) -> list[float]:
+def _run_times(run: Callable[[], object], seconds: float) -> list[float]:
     """Run a model for so many seconds, after one run that warms up; returns the seconds that each run took."""
-    model.run()
+    run()
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < _LEAST_RUNS or time.perf_counter() < end:
         start = time.perf_counter()
-        model.run()
+        run()
         times.append(time.perf_counter() - start)
     return times

@@ -66,7 +66,7 @@ def _switch_millijoules(bench: Bench, threads: int, meter: Meter, idle_w: float)
 
     def run_both() -> None:
         for composition in compositions:
-            composition.run(bench.inputs)
+            composition.run()
 
     def switch_to_both() -> None:
         for numbers in ends:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray
-from legodnn.profiler.bench import Bench
+from legodnn.profiler.bench import Bench, RunnableModel
 from legodnn.profiler.profiling_state import KeptArrays, StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice, ComposedModel
@@ -144,16 +144,16 @@ def sample_round(bench: Bench, timings: Timings, rng: random.Random) -> None:
                 timings.first[choice].append(runs[0][s])
                 timings.warm[choice].extend(run[s] for run in runs[1:])
         for numbers in (bench.draw(rng), bench.draw_rank(rng)):
-            timings.whole[threads].append(_whole_ms(bench.composed(numbers, threads), bench.inputs))
+            timings.whole[threads].append(_whole_ms(bench.composed(numbers, threads)))
             timings.compositions[threads].append(numbers)
 
 
-def _whole_ms(composition: ComposedModel, inputs: Mapping[str, AnyArray]) -> float:
+def _whole_ms(composition: RunnableModel) -> float:
     """Run a new composition until it has settled, and then a few times; returns the median of their milliseconds."""
     times = []
     for _ in range(_SETTLING_RUNS + WARM_RUNS):
         start = time.perf_counter_ns()
-        composition.run(inputs)
+        composition.run()
         times.append((time.perf_counter_ns() - start) / 1e6)
     return float(np.median(times[_SETTLING_RUNS:]))
 

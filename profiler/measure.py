@@ -30,7 +30,7 @@ from legodnn.store import Store
 
 log = logging.getLogger("legodnn.profiler")
 
-_STATE_FORMAT = 5
+_STATE_FORMAT = 6
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
 _STREAMED_SHARE = 0.25  # of the same seconds, for all thread counts together
 _SKIPPED_BECAUSE = "dominated by another option, as the store says"
@@ -65,7 +65,7 @@ def profile_store(
     state = ProfilingState(work, _terms(store, device, effort, skipped))
 
     pack_ms = measure_packing(store, state.stage("packing"))
-    footprints = measure_memory(store, effort.processes, skipped, state.stage("memory"), progress)
+    memory = measure_memory(store, effort.processes, skipped, state.stage("memory"), progress)
     with closing(Bench(store, effort.threads, skipped)) as bench:
         before = moment()  # only now: the clock of an idle processor may well be slower
         timings = measure_latency(bench, effort.seconds, effort.precision, state.stage("latency"), progress)
@@ -93,10 +93,11 @@ def profile_store(
         model=store.name,
         device=device,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        options=_option_profiles(store, footprints, latencies, energies),
+        options=_option_profiles(store, memory.options, latencies, energies),
         skipped=_skipped(store, skipped),
         chain=overheads,
         pack_ms=pack_ms,
+        company_bytes=memory.company_bytes,
         validation=validation,
         tail=tails,
         energy=energy,

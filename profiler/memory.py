@@ -7,6 +7,11 @@ an option is what makes sums over options come nearest to all readings (least sq
 more than its sum, the originals get what the sums fall short by at most, and a standard deviation for the many that
 are not weighed: plans are chosen because their sums are small, so often among those that the sums are too small for.
 
+A process that runs several models holds more than they take by themselves, however often each is switched there: what
+one gives back leaves gaps between what others hold. So each process then goes through more compositions beside another
+model that is switched as well, and let go before each reading. The most that a reading is above its sum is what a model
+takes more in company.
+
 Memory is what `legodnn.runtime.device.memory.process_memory_bytes` says. Several processes measure, each in another
 order; the sums hold for the readings of all of them.
 
@@ -23,6 +28,7 @@ import statistics
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +45,7 @@ from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
 _RANDOM = 2  # random compositions that are weighed for each option
+_IN_COMPANY = 12  # random compositions that are weighed in company; most of what it adds is there after five
 
 Composition = tuple[int, ...]  # the number of the option that each segment runs
 Extra = Mapping[tuple[int, int], float]  # by the numbers of a segment and of its option
@@ -51,14 +58,21 @@ class Footprint(NamedTuple):
     load_ms: float
 
 
+class StoreMemory(NamedTuple):
+    """What each option takes, and how many bytes a model takes more in the company of others (`Profile`)."""
+
+    options: dict[OptionKey, Footprint]
+    company_bytes: int
+
+
 def measure_memory(
     store: Store,
     processes: int = 3,
     skipped: Collection[Option] = (),
     stage: StageState | None = None,
     progress: Progress = no_progress,
-) -> dict[OptionKey, Footprint]:
-    """The memory and load time of every option, by several fresh processes.
+) -> StoreMemory:
+    """The memory and load time of every option, by several fresh processes; and what company adds.
 
     Args:
         store: the store.
@@ -81,11 +95,11 @@ def measure_memory(
                 task.step()
     segments = store.manifest.segments
     found = [results[seed] for seed in range(processes)]
-    weighed = [(tuple(map(int, row[:-2])), float(row[-2])) for rows in found for row in rows]
-    whole, extra = sums_that_hold(_originals(store), weighed)
+    alone = [rows[rows[:, -1] == 0, :-1] for rows in found]
+    whole, extra = sums_that_hold(_originals(store), [reading for rows in alone for reading in _weighed(rows)])
     share = _shares(store, whole, extra)
-    load_ms = [_load_ms(_originals(store), rows) for rows in found]
-    return {
+    load_ms = [_load_ms(_originals(store), rows) for rows in alone]
+    options = {
         (segment.name, option.name): Footprint(
             round(share[i] + extra.get((i, number), 0.0)), statistics.median(times[i, number] for times in load_ms)
         )
@@ -93,6 +107,17 @@ def measure_memory(
         for number, option in enumerate(segment.options)
         if option not in skipped
     }
+    more = [
+        held - whole - sum(extra.get(key, 0.0) for key in enumerate(numbers))
+        for rows in found
+        for numbers, held in _weighed(rows[rows[:, -1] == 1, :-1])
+    ]
+    return StoreMemory(options, round(max([0.0, *more])))
+
+
+def _weighed(rows: Floats) -> list[tuple[Composition, float]]:
+    """The compositions that readings are of, and their bytes."""
+    return [(tuple(map(int, row[:-2])), float(row[-2])) for row in rows]
 
 
 def _readings_of_process(store: Store, seed: int, skipped: Collection[Option]) -> Floats:
@@ -114,25 +139,38 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
         skipped: the files of options that are not measured.
 
     Returns:
-        Readings in the order in which they were taken: the number of the option that each segment ran, bytes, and the
-        milliseconds of the switch. The first one is that of the originals. Each option occurs in one that follows on
-        the originals, and differs from them by this option alone.
+        Readings in the order in which they were taken: the number of the option that each segment ran, bytes, the
+        milliseconds of the switch, and whether this was in company (1, else 0). The first one is that of the originals.
+        Each option occurs in one that follows on the originals, and differs from them by this option alone; those in
+        company come last.
     """
     inputs = {spec.name: spec.zeros() for spec in store.manifest.inputs}
-    compositions = _in_turn(store, random.Random(seed), skipped)
-    readings = np.full((len(compositions), len(store.manifest.segments) + 2), np.nan)  # its memory counts before
+    rng = random.Random(seed)
+    alone = _in_turn(store, rng, skipped)
+    company = [(rng.choice(alone), rng.choice(alone)) for _ in range(_IN_COMPANY)]  # of the model and of the other one
+    compositions = [*alone, *(choices for choices, _ in company)]
+    readings = np.full((len(compositions), len(store.manifest.segments) + 3), np.nan)  # its memory counts before
     gc.disable()
     warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
-    executor = open_executor(store)
+    with closing(open_executor(store)) as executor:
+        for choices, row in zip(alone, readings, strict=False):
+            running, ms = _switched(executor, choices, inputs)
+            row[-3:] = process_memory_bytes() - base, ms, 0
+            del running
+        before = process_memory_bytes()
+        with closing(open_executor(store)) as other:
+            base += process_memory_bytes() - before
+            for (choices, beside), row in zip(company, readings[len(alone) :], strict=True):
+                meanwhile, _ = _switched(other, beside, inputs)
+                running, ms = _switched(executor, choices, inputs)
+                del meanwhile
+                other.retain(())
+                row[-3:] = process_memory_bytes() - base, ms, 1
+                del running
     for choices, row in zip(compositions, readings, strict=True):
-        running, ms = _switched(executor, choices, inputs)
-        row[-2:] = process_memory_bytes() - base, ms
-        del running
-    executor.close()
-    for choices, row in zip(compositions, readings, strict=True):
-        row[:-2] = [s.options.index(s.option(c.option)) for s, c in zip(store.manifest.segments, choices, strict=True)]
+        row[:-3] = [s.options.index(s.option(c.option)) for s, c in zip(store.manifest.segments, choices, strict=True)]
     return readings.tolist()
 
 

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
-from legodnn.profiler.bench import Bench
+from legodnn.profiler.bench import Bench, RunnableModel
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
-from legodnn.runtime.executors.base import ComposedModel
 from legodnn.tail import Tail, tail_of
 
 _RUNS_AFTER_THE_FIRST = 4
@@ -93,19 +92,19 @@ def measure_plans(
             of_group: list[list[list[float]]] = [[] for _ in group]
             while len(of_group[0]) < _LEAST_TURNS or time.monotonic() - start < seconds * number / len(groups):
                 for composition, turns in zip(compositions, of_group, strict=True):
-                    turns.append(_milliseconds(composition, bench))
+                    turns.append(_milliseconds(composition))
                 task.at(min(total, time.monotonic() - start))
             times += of_group
     least = min(map(len, times))  # a later group may have had time for fewer turns
     return np.array([turns[:least] for turns in times])
 
 
-def _milliseconds(composition: ComposedModel, bench: Bench) -> list[float]:
+def _milliseconds(composition: RunnableModel) -> list[float]:
     """The milliseconds of the inferences of one turn."""
     runs = []
     for _ in range(1 + _RUNS_AFTER_THE_FIRST):
         start = time.perf_counter_ns()
-        composition.run(bench.inputs)
+        composition.run()
         runs.append((time.perf_counter_ns() - start) / 1e6)
     return runs
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import ClosedError, InputError, LegoError, SuspendedError, WorkloadError
+from legodnn.errors import ClosedError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
-from legodnn.printable import shown
 from legodnn.runtime.executors.base import Executor, Runnable
+from legodnn.runtime.executors.checked_inputs import check_inputs
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel
@@ -29,7 +24,8 @@ class Inference:
     Attributes:
         outputs: arrays by output name, without a batch dimension, of the types that the manifest says.
         plan: the options that the model ran, and with how many threads.
-        latency_ms: how long it ran, without the time that it waited for other inferences of the same model.
+        latency_ms: how long it took to check the inputs and to run, without the time that it waited for other
+            inferences of the same model.
     """
 
     outputs: dict[str, AnyArray]
@@ -109,17 +105,21 @@ class RunningModel:
                     "not have; make a plan with `legodnn plan`, or measure again with `legodnn profile`"
                 )
 
-    def infer(self, inputs: Mapping[str, AnyArray]) -> Inference:
+    def infer(self, x: AnyArray | Mapping[str, AnyArray]) -> Inference:
         """Run one inference.
 
         Args:
-            inputs: arrays by input name, as `check_inputs` returns them.
+            x: one array, or arrays by input name, without a batch dimension.
 
         Raises:
+            InputError: the model does not take this (see `check_inputs`).
             SuspendedError: the model runs nothing at the moment.
             ClosedError: the model has been closed.
             ExecutionError: the inference failed; only this request is lost.
         """
+        began = time.perf_counter()
+        inputs = check_inputs(self.store, self.name, x)
+        checked = time.perf_counter()
         with self._lock:
             if self._closed:
                 raise ClosedError(f"{self.name!r} belongs to a runtime that is closed; open a new one")
@@ -128,7 +128,7 @@ class RunningModel:
             composition, _, plan = self._running
             start = time.perf_counter()
             outputs = composition.run(inputs)
-            return Inference(outputs, plan, (time.perf_counter() - start) * 1e3)
+            return Inference(outputs, plan, (time.perf_counter() - start + checked - began) * 1e3)
 
     def change(self, after: Choices, plan: ModelPlan, beside: bool = True) -> None:
         """Run other choices from now on. An inference that runs ends on the old ones; if this fails they stay.
@@ -182,52 +182,3 @@ class RunningModel:
         with self._lock:
             self._running, self._closed = None, True
             self.executor.close()
-
-
-def _is_masked(array: Any) -> bool:
-    """Whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte.
-
-    While another thread imports it, it is in `sys.modules` without its names.
-    """
-    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
-    return masked is not None and isinstance(array, masked)
-
-
-def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-    """Return the inputs of an inference by name, after checking that a model can take them.
-
-    NaN is refused because a network may turn it into an ordinary answer: ReLU turns it into zero. A masked array is
-    refused because the elements that its mask hides would be computed with.
-
-    Args:
-        store: the model's store.
-        model: what the model is called in messages.
-        x: one array, or arrays by input name, without a batch dimension.
-
-    Raises:
-        InputError: an input is missing or unknown, has another shape or dtype than the manifest says, is masked, or is
-            not finite.
-    """
-    specs = store.manifest.inputs
-    given = x if isinstance(x, dict) else dict(x) if isinstance(x, Mapping) else {specs[0].name: x}
-    if given.keys() != {s.name for s in specs}:
-        got = ", ".join(map(shown, given)) or "none"
-        raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {got}")
-    for spec in specs:
-        array = given[spec.name]
-        if _is_masked(array):
-            raise InputError(f"{model!r} got a masked array as {spec.name!r}; fill what is masked: x.filled(value)")
-        if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != spec.dtype:
-            found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise InputError(
-                f"{model!r} takes a {spec.dtype} array of shape {spec.shape} as {spec.name!r}, got {found}; "
-                "scale pixels as the store's manifest says (legodnn inspect STORE)"
-            )
-        if spec.dtype != "float32":
-            continue
-        # A finite sum of squares has finite summands, so one call settles nearly all cases: each further call costs
-        # microseconds while the caches are full of weights. Squares of large finite numbers may overflow, hence
-        # isfinite.
-        if not (math.isfinite(np.vdot(array, array)) or np.isfinite(array).all()):
-            raise InputError(f"{model!r} got NaN or infinity in {spec.name!r}; check what the picture was made from")
-    return given

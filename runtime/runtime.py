@@ -21,7 +21,7 @@ from legodnn.runtime.executors.select import warm_up
 from legodnn.runtime.open_models import open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
-from legodnn.runtime.running_model import Inference, check_inputs
+from legodnn.runtime.running_model import Inference
 from legodnn.runtime.switch import ModelChange, Switch
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, load_workload
@@ -290,8 +290,7 @@ class Runtime:
         self._life.check()
         if not isinstance(model, str) or model not in self._models:
             raise InputError(f"no model {shown(model)} in this runtime; it has {', '.join(self._models)}")
-        running = self._models[model]
-        inference = running.infer(check_inputs(running.store, model, x))
+        inference = self._models[model].infer(x)
         if (told := self.on_inference) is not None:  # read once, because a governor may reset it meanwhile
             told(inference.plan, inference.latency_ms)
         return inference

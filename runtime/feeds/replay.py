@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -145,17 +144,16 @@ def _measure(
         for name in running:
             if i >= len(inputs[name].x):
                 continue
-            start = time.perf_counter_ns()
             x = inputs[name].x[i]
-            outputs = runtime.run(name, x).outputs
-            times[name].append((time.perf_counter_ns() - start) / 1e6)
+            inference = runtime.run(name, x)
+            times[name].append(inference.latency_ms)
             if watch:
                 watch(runtime, times)
             if keep:
-                keep(name, i, x, outputs)
+                keep(name, i, x, inference.outputs)
             score, labels = scores[name], inputs[name].y
             if score and labels is not None:
-                score.add(outputs, labels[i])
+                score.add(inference.outputs, labels[i])
     return {
         name: MeasuredModel(
             inferences=len(values),

@@ -1,4 +1,4 @@
-"""The tables of a workload's models, with the slow-down that each is expected to have beside the others."""
+"""The tables of a workload's models, with what each takes more because the others are there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
     runs for a share of the time, that share of the increase is expected. The share is the rate of the other model times
     the latency of its originals, so a model without a rate is expected to slow nobody down. The increases caused by
     several models are added up. Limits of latency are about a quantile, so they count the others by the share of
-    inferences that meet them (`tails`).
+    inferences that meet them (`tails`). Where there are several, each takes the memory more that its profile says.
 
     Args:
         workload: the models, with their rates.
@@ -41,8 +41,19 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
                 slowdown += (beside - 1.0) * min(1.0, rate * busy_ms[j])
                 # An inference meets another model that runs when it begins, or begins before it ends.
                 companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
-        found.append(replace(table, slowdown=slowdown, tails=tails_of(profile, slowdown, companions)))
+        tails = tails_of(profile, slowdown, companions)
+        found.append(replace(larger(table, profile.company_bytes if companions else 0), slowdown=slowdown, tails=tails))
     return found
+
+
+def larger(table: ModelTable, more: int) -> ModelTable:
+    """The table of a model that takes so many bytes more, whatever it runs: each option of its first segment does."""
+    first, *others = table.blocks or table.fixed
+    options = tuple(replace(o, memory_bytes=o.memory_bytes + more) for o in first.options)
+    segments = (replace(first, options=options), *others)
+    blocks, fixed = (segments, table.fixed) if table.blocks else ((), segments)
+    streaming = table.streaming and replace(table.streaming, floor_bytes=table.streaming.floor_bytes + more)
+    return replace(table, blocks=blocks, fixed=fixed, streaming=streaming)
 
 
 def _original_ms(store: Store, profile: Profile) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from legodnn.errors import StoreError
+from legodnn.errors import InputError, StoreError
 from legodnn.profiler.bench import Bench, random_inputs
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
@@ -20,10 +20,20 @@ def test_compositions_of_the_bench_compute_what_the_executor_does(tiny_store: St
     executor = open_executor(tiny_store)
     for numbers in itertools.product(*(range(len(options)) for options in bench.options)):
         expected = executor.compose(bench.choices(numbers, 1)).run(x)["head"]
-        for composition, steps in ((bench.composed(numbers, 1), 1), (bench.by_segments(numbers, 1), 3)):
+        for composition, steps in ((bench.composed(numbers, 1).composition, 1), (bench.by_segments(numbers, 1), 3)):
             assert len(composition.steps) == steps
             np.testing.assert_array_equal(composition.run(x)["head"], expected)
     executor.close()
+    bench.close()
+
+
+def test_what_runs_in_use_checks_its_inputs_as_a_runtime_does(tiny_store: Store) -> None:
+    bench = Bench(tiny_store, (1,))
+    model = bench.composed((0, 0, 0), 1)
+    model.run()
+    bench.inputs["image"][:] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        model.run()
     bench.close()
 
 

@@ -11,12 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from legodnn.lifetime import Lifetime
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import Effort, profile_store, with_contention
-from legodnn.profiler.beside import RunnableModel, RunningBeside
+from legodnn.profiler.beside import RunningBeside
 from legodnn.profiler.contention import _run_times, measure_contention
-from legodnn.runtime.executors.base import ComposedModel
 from legodnn.store import Store
 from tests.profiler.recorded_progress import RecordedProgress
 
@@ -61,10 +59,6 @@ def test_profiles_get_tails_after_and_beside_the_other_at_every_thread_count(
             assert 0.05 < tail.stretch[0] < 50  # of a model that takes microseconds, on a machine that may be busy
 
 
-def model(*steps: object) -> RunnableModel:
-    return RunnableModel(ComposedModel((), steps, {}, (), Lifetime("it")), {})  # type: ignore[arg-type]
-
-
 def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
     """Steps that take turns at a lock stand for models that take turns at a core."""
     lock = threading.Lock()
@@ -73,7 +67,13 @@ def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:
         with lock:
             time.sleep(seconds)
 
-    one, other = model(lambda: hold(0.003)), model(lambda: hold(0.02), lambda: time.sleep(0.0001))
+    def one() -> None:
+        hold(0.003)
+
+    def other() -> None:
+        hold(0.02)
+        time.sleep(0.0001)
+
     alone = _run_times(one, 0.1)
     with RunningBeside(other):
         beside = _run_times(one, 0.3)
@@ -87,7 +87,7 @@ def test_the_other_runs_from_beginning_to_end() -> None:
         runs.append(time.monotonic())
         time.sleep(0.002)
 
-    with RunningBeside(model(step)):
+    with RunningBeside(step):
         assert runs
         time.sleep(0.05)
     count = len(runs)
@@ -100,5 +100,5 @@ def test_one_that_fails_is_an_error_and_is_not_waited_for() -> None:
     def step() -> None:
         raise OSError("the file is gone")
 
-    with pytest.raises(OSError, match="the file is gone"), RunningBeside(model(step)):
+    with pytest.raises(OSError, match="the file is gone"), RunningBeside(step):
         pass

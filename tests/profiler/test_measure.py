@@ -227,7 +227,8 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     assert time.monotonic() - start < 10
     assert f"going on with what {work} has" in caplog.messages
     found = measure_memory(tiny_store2, len(rows), stage=StageState(rows))
-    assert {(o.segment, o.option): (o.memory_bytes, o.load_ms) for o in profile.options} == found
+    assert {(o.segment, o.option): (o.memory_bytes, o.load_ms) for o in profile.options} == found.options
+    assert profile.company_bytes == found.company_bytes
     first = profile.options[0]
     runs = len(timings["warm", first.segment, first.option, 1])
     assert runs < first.latency[0].runs <= runs + 9

@@ -26,10 +26,11 @@ def keys(store: Store) -> list[tuple[str, str]]:
 
 def test_every_option_has_memory_and_a_load_time(tiny_store: Store) -> None:
     progress = RecordedProgress()
-    measured = measure_memory(tiny_store, processes=2, progress=progress)
+    measured, company_bytes = measure_memory(tiny_store, processes=2, progress=progress)
     assert progress.labels() == ["weighing tiny"]
     progress.check_complete()
     assert sorted(measured) == keys(tiny_store)
+    assert 0 <= company_bytes < 1e6
     for memory, load_ms in measured.values():
         # A loaded option takes at least a page, and these are too small to take 50 MB.
         assert 4096 <= memory < 50e6
@@ -59,7 +60,7 @@ def test_additive_memory_is_found_exactly() -> None:
 
 def test_memory_that_is_measured_is_within_what_is_predicted_after_switches(tiny_store2: Store) -> None:
     """In a process that has switched at random, and not measured anything before."""
-    measured = measure_memory(tiny_store2, processes=1)
+    measured = measure_memory(tiny_store2, processes=1).options
     program = (
         "import json, random, sys\n"
         "from legodnn.profiler.memory import _switched\n"
@@ -87,7 +88,7 @@ def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = json.loads(done.stdout)
     segments = tiny_store2.manifest.segments
-    assert {(i, n) for row in rows for i, n in enumerate(row[:-2])} == {
+    assert {(i, n) for row in rows for i, n in enumerate(row[:-3])} == {
         (i, n) for i, s in enumerate(segments) for n in range(len(s.options))
     }
 
@@ -97,7 +98,7 @@ def test_the_order_differs_from_process_to_process(tiny_store: Store) -> None:
     for seed in ("0", "1", "2"):
         command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store.path), seed]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        orders.add(tuple(tuple(row[:-2]) for row in json.loads(done.stdout)))
+        orders.add(tuple(tuple(row[:-3]) for row in json.loads(done.stdout)))
     assert len(orders) > 1
 
 
@@ -122,7 +123,7 @@ def test_a_process_that_fails_is_an_error_with_its_last_line(store_copy: Path) -
 def test_skipped_options_are_not_weighed(tiny_store2: Store) -> None:
     block = tiny_store2.manifest.blocks[0]
     measured = measure_memory(tiny_store2, processes=1, skipped=[block.option("s0.5")])
-    assert sorted(measured) == [key for key in keys(tiny_store2) if key != (block.name, "s0.5")]
+    assert sorted(measured.options) == [key for key in keys(tiny_store2) if key != (block.name, "s0.5")]
 
 
 def readings(store: Store, ms: float, more: float = 0.0) -> np.ndarray:
@@ -133,14 +134,14 @@ def readings(store: Store, ms: float, more: float = 0.0) -> np.ndarray:
     for i, segment in enumerate(store.manifest.segments):
         for number in range(1, len(segment.options)):
             drawn += [originals, [*originals[:i], number, *originals[i + 1 :]]]
-    return np.array([[*n, count * 1e6 - 1e5 * sum(n) + more, ms] for n in drawn])
+    return np.array([[*n, count * 1e6 - 1e5 * sum(n) + more, ms, 0] for n in drawn])
 
 
 def test_processes_that_have_ended_before_are_not_started_again(tiny_store2: Store) -> None:
     """Their readings are taken as they are; the sums hold for all of them, and the median time counts."""
     done = {seed: readings(tiny_store2, ms, more) for seed, (ms, more) in enumerate([(2.0, 0), (9.0, 3e4), (4.0, 0)])}
     saved: list[KeptArrays] = []
-    found = measure_memory(tiny_store2, 3, stage=StageState(done, saved.append))
+    found = measure_memory(tiny_store2, 3, stage=StageState(done, saved.append)).options
     segments = tiny_store2.manifest.segments
     assert list(found) == [(s.name, o.name) for s in segments for o in s.options]
     deviation = np.std([0, 0, 3e4])
@@ -156,9 +157,23 @@ def test_processes_that_have_ended_before_are_not_started_again(tiny_store2: Sto
     assert saved == []
 
 
+@pytest.mark.parametrize(("above", "company_bytes"), [((70_000, 20_000), 70_000), ((-9_000, -500), 0)])
+def test_company_adds_the_most_that_a_reading_is_above_its_sum(
+    tiny_store2: Store, above: tuple[int, ...], company_bytes: int
+) -> None:
+    alone = readings(tiny_store2, 2.0)
+    in_company = alone[[0, -1]]
+    in_company[:, -3] += above
+    in_company[:, -1] = 1
+    stage = StageState({0: np.concatenate([alone, in_company])})
+    found = measure_memory(tiny_store2, 1, stage=stage)
+    assert found.company_bytes == pytest.approx(company_bytes, abs=2)
+    assert found.options == measure_memory(tiny_store2, 1, stage=StageState({0: alone})).options
+
+
 def test_only_what_is_missing_is_measured_and_each_process_is_saved(tiny_store2: Store) -> None:
     done = {0: readings(tiny_store2, 2.0), 7: np.zeros((2, 2))}  # of another run with more processes
     saved: list[KeptArrays] = []
     measure_memory(tiny_store2, 2, stage=StageState(done, lambda arrays: saved.append(dict(arrays))))
     assert [set(arrays) for arrays in saved] == [{0, 1, 7}]
-    assert saved[0][1].shape[1] == len(tiny_store2.manifest.segments) + 2
+    assert saved[0][1].shape[1] == len(tiny_store2.manifest.segments) + 3

@@ -1,11 +1,12 @@
 """The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong.
 
-Covers also: runtime.running_model.
+Covers also: runtime.running_model, runtime.executors.checked_inputs.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,15 @@ def test_an_inference_says_what_it_ran(runtime: Runtime, tiny_store: Store) -> N
     assert inference.plan == runtime.plan["tiny"]
     assert inference.latency_ms > 0
     np.testing.assert_array_equal(inference.outputs["head"], runtime.infer("tiny", x))
+
+
+def test_what_an_inference_took_includes_checking_its_inputs(runtime: Runtime, tiny_store: Store) -> None:
+    class SlowMapping(dict[str, np.ndarray]):
+        def keys(self) -> Any:
+            time.sleep(0.05)
+            return super().keys()
+
+    assert runtime.run("tiny", SlowMapping(image=image(tiny_store))).latency_ms >= 50
 
 
 @pytest.mark.capi

@@ -103,6 +103,8 @@ def asked() -> Json:
         ("more", 1),
     ):
         texts[f"device's {key} {value}"] = put("device", key, value=value)
+    for value in (0, 5, -1, 1.0, "1", None, True, 1 << 48, (1 << 48) + 1):
+        texts[f"company_bytes {json.dumps(value)}"] = dumped({**document, "company_bytes": value})
     texts["no options"] = put("options", value=[])
     texts["an option twice"] = put("options", value=[*document["options"], document["options"][0]])
     tail = {"threads": 1, "condition": "alone", "other": None, "inferences": 9}

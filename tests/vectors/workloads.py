@@ -203,7 +203,8 @@ def bundle_stores(folder: Path) -> None:
             for n in (1, 2)
             for c, stretch in (("alone", [1.0, 1.1, 1.3]), ("after", [1.05, 1.2, 1.4]))
         ]
-        own = {"store_id": ids[name], "tail": tails, "contention": [beside]}
+        more = {"chain": 120_000, "graph": 45_000}[name]
+        own = {"store_id": ids[name], "tail": tails, "contention": [beside], "company_bytes": more}
         parsed = parse_document(
             dumped({**profile_of(document), **own}), name, Profile, PROFILE_VERSION, ProfileError, "again"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_the_watch_is_called_after_every_inference_with_the_times_so_far(tiny_st
     with Runtime.open([tiny_store.path]) as runtime:
         replay(runtime, inputs(tiny_store, 3), [Budget(), Budget()], watch)
     assert seen == [1, 2, 3, 1, 2, 3]
+
+
+def test_what_is_reported_is_what_a_governor_is_told(tiny_store: Store) -> None:
+    with Runtime.open([tiny_store.path]) as runtime:
+        told: list[float] = []
+        runtime.on_inference = lambda plan, latency_ms: told.append(latency_ms)
+        (step,) = replay(runtime, inputs(tiny_store, 5), [runtime.budget])
+    assert step.models["tiny"].median_ms == statistics.median(told)
 
 
 def test_models_take_turns_until_their_own_inputs_end(tiny_store: Store, tiny_store2: Store) -> None:

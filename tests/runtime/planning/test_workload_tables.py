@@ -5,16 +5,20 @@ Covers also: runtime.planning.model_table, runtime.planning.option_rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from legodnn import Runtime
+from legodnn import Budget, Runtime
 from legodnn.errors import ProfileError
 from legodnn.plan import ModelPlan
 from legodnn.profile import ChainOverhead, Contention, Profile, default_path
 from legodnn.runtime.governing.slowdown_tracker import profiled_ms
-from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.workload_tables import larger, workload_tables
 from legodnn.store import Store
 from legodnn.workload import Workload, WorkloadModel
 
@@ -72,6 +76,35 @@ def test_nothing_is_assumed_of_models_without_a_rate(pair: list[tuple[Store, Pro
 def test_nothing_is_assumed_where_nothing_was_measured(tiny_store: Store, tiny_store2: Store) -> None:
     pairs = [(s, measured(s, 1.0)) for s in (tiny_store, tiny_store2)]
     assert slowdowns(pairs, 100, 100) == [1.0, 1.0]
+
+
+def test_what_company_adds_counts_once_for_each_of_several_models(pair: list[tuple[Store, Profile]]) -> None:
+    more = [50_000, 3_000]
+    pairs = [(s, p.model_copy(update={"company_bytes": n})) for (s, p), n in zip(pair, more, strict=True)]
+    alone = [workload_tables(workload((store, None)), [(store, profile)])[0] for store, profile in pairs]
+    both = workload_tables(workload(*((store, None) for store, _ in pairs)), pairs)
+    for budget in (Budget(), Budget(memory_bytes=sum(map(least_bytes, both)))):
+        plan = Scheduler(both).plan(budget)
+        for table, one, added in zip(both, alone, more, strict=True):
+            options = plan[table.name].options
+            assert plan[table.name].memory_bytes == bytes_of(one, options) + added
+
+
+def bytes_of(table: ModelTable, options: Mapping[str, str]) -> int:
+    """What a table says that a composition takes, given the options of its blocks."""
+    blocks = sum(next(o for o in b.options if o.name == options[b.name]).memory_bytes for b in table.blocks)
+    return blocks + least_bytes(replace(table, blocks=()))
+
+
+def least_bytes(table: ModelTable) -> int:
+    return sum(min(o.memory_bytes for o in segment.options) for segment in (*table.blocks, *table.fixed))
+
+
+def test_company_adds_to_what_a_streamed_model_takes_as_well() -> None:
+    option = OptionRow("o", 1000, {1: 1.0}, streamed_bytes=400, streamed_ms={1: 2.0})
+    table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)))
+    plans = [Scheduler([larger(table, 30)]).plan(Budget(memory_bytes=limit))["m"] for limit in (1030, 1029)]
+    assert [(plan.streamed, plan.memory_bytes) for plan in plans] == [(False, 1030), (True, 930)]
 
 
 def test_what_several_add_is_summed(pair: list[tuple[Store, Profile]]) -> None:

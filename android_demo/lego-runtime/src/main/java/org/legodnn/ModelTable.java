@@ -94,6 +94,10 @@ public final class ModelTable {
     }
 
     private Draft draft() {
+        return draft(blocks, fixed);
+    }
+
+    private Draft draft(List<BlockRows> blocks, List<BlockRows> fixed) {
         Draft draft = new Draft(name, blocks, fixed, link, accuracyError);
         draft.overheadMs = overheadMs;
         draft.tails = tails;
@@ -260,6 +264,18 @@ public final class ModelTable {
         draft.critical = other.critical;
         draft.threads = other.threads;
         return new ModelTable(draft);
+    }
+
+    /** The same table of a model that takes so many bytes more, whatever it runs: each option of its first segment does. */
+    ModelTable withMoreMemory(long bytes) {
+        List<BlockRows> changed = new ArrayList<>(blocks.isEmpty() ? fixed : blocks);
+        BlockRows first = changed.get(0);
+        List<OptionRow> options = new ArrayList<>();
+        for (OptionRow o : first.options) {
+            options.add(new OptionRow(o.name, o.memoryBytes + bytes, o.latencyMs, o.loss, o.bytes, o.loadMs));
+        }
+        changed.set(0, new BlockRows(first.name, options, first.interaction));
+        return new ModelTable(draft(blocks.isEmpty() ? blocks : changed, blocks.isEmpty() ? changed : fixed));
     }
 
     /** The same table with other overheads of a composition, in milliseconds by thread count. */

@@ -37,6 +37,8 @@ public final class Profile {
     final List<Tail> tails;
     /** By the store of another model that runs without pause, how many times longer an inference takes beside it. */
     final Map<String, Double> contention;
+    /** What the model holds more, in bytes, where other models are switched in the same process. */
+    final long companyBytes;
     /** Options that were not measured and cannot be chosen: their keys. */
     private final Set<String> skipped;
 
@@ -52,6 +54,7 @@ public final class Profile {
         this.options = Collections.unmodifiableList(new ArrayList<>(options));
         this.tails = Collections.unmodifiableList(new ArrayList<>(tails));
         this.contention = Collections.emptyMap();
+        this.companyBytes = 0;
         this.skipped = Collections.emptySet();
         this.more = new LinkedHashMap<>();
         SortedMap<Integer, Double> overheads = new TreeMap<>();
@@ -84,13 +87,14 @@ public final class Profile {
         options = Collections.unmodifiableList(entries);
         chainOverheadMs = Collections.unmodifiableSortedMap(chain(document));
         contention = Collections.unmodifiableMap(contention(document));
+        companyBytes = document.has("company_bytes") ? document.integer("company_bytes", 0, Bounds.BYTES) : 0;
         skipped = skipped(document);
         tails = Tail.readAll(document);
         more = new LinkedHashMap<>();
         if (document.has("validation")) {
             document.objects("validation", 0, Bounds.THREADS);
         }
-        for (String key : new String[] {"skipped", "chain", "validation", "contention"}) {
+        for (String key : new String[] {"skipped", "chain", "validation", "contention", "company_bytes"}) {
             if (document.has(key)) {
                 more.put(key, document.any(key));
             }
@@ -115,6 +119,7 @@ public final class Profile {
         options = of.options;
         chainOverheadMs = of.chainOverheadMs;
         contention = of.contention;
+        companyBytes = of.companyBytes;
         skipped = of.skipped;
         more = of.more;
         this.tails = Collections.unmodifiableList(tails);

@@ -3,7 +3,7 @@ package org.legodnn;
 import java.util.ArrayList;
 import java.util.List;
 
-/** The tables of a workload's models, with the slow-down that each is expected to have beside the others. */
+/** The tables of a workload's models, with what each takes more because the others are there. */
 final class WorkloadTables {
     private WorkloadTables() {}
 
@@ -14,7 +14,7 @@ final class WorkloadTables {
      * that runs for a share of the time, that share of the increase is expected: its rate times the latency of its
      * originals. So a model without a rate is expected to slow nobody down. What several add is summed. Limits of
      * latency are about a quantile, so they count the others by the share of inferences that meet them ({@link Tails}).
-     * A slow-down or tails that the application has set itself stay.
+     * Where there are several, each takes the memory more that its profile says. A slow-down or tails that the application has set itself stay.
      */
     static List<ModelTable> of(List<LegoModel> models) {
         List<ModelTable> tables = new ArrayList<>();
@@ -32,7 +32,8 @@ final class WorkloadTables {
                     companions.add(new Tails.Companion(other.store.id(), meets, beside));
                 }
             }
-            ModelTable table = model.table;
+            ModelTable table = models.size() > 1 && model.profile.companyBytes > 0
+                    ? model.table.withMoreMemory(model.profile.companyBytes) : model.table;
             table = table.slowdown == 1 ? table.withSlowdown(slowdown) : table;
             tables.add(table.tails == model.profiledTails
                     ? table.withTails(Tails.of(model.profile.tails, table.slowdown, companions)) : table);

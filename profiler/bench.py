@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from legodnn.arrays import AnyArray
+from legodnn.checked_inputs import check_inputs
 from legodnn.manifest import Option, Segment
 from legodnn.runtime.executors.base import Choice, ComposedModel
-from legodnn.runtime.executors.checked_inputs import check_inputs
 from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 

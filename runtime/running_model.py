@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from legodnn.arrays import AnyArray
+from legodnn.checked_inputs import check_inputs
 from legodnn.errors import ClosedError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Executor, Runnable
-from legodnn.runtime.executors.checked_inputs import check_inputs
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel

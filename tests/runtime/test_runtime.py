@@ -1,6 +1,6 @@
 """The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong.
 
-Covers also: runtime.running_model, runtime.executors.checked_inputs.
+Covers also: runtime.running_model, checked_inputs.
 """
 
 from __future__ import annotations

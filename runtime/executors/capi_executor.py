@@ -163,7 +163,7 @@ class CApiExecutor:
         """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         kept = set(choices)
-        self._packed.fronts.keep({self._number(c) for c in kept})
+        self._packed.fronts.drop_read()
         for joined in [c for c in self._joined if not kept.issuperset(c)]:
             if model := self._joined.pop(joined, None):
                 model.close()

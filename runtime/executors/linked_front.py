@@ -15,8 +15,8 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,25 +104,26 @@ class Front:
         return changed.union(range(-(-len(self.content) // mmap.PAGESIZE)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Graph:
+class _Graph(NamedTuple):
     """Where the parts of one option's graph lie in a head.
 
     Attributes:
-        place: its table.
+        place: its table, alone.
         tensors, operators: the tables of these.
         buffers: numbers of the buffers of its constants.
         inputs, outputs: indices of tensors.
-        indices: every index of a tensor that an operator reads or writes, and where it lies.
+        indices: every index of a tensor that an operator reads or writes.
+        places: where these lie.
     """
 
-    place: int
+    place: NDArray[np.int64]
     tensors: NDArray[np.int64]
     operators: NDArray[np.int64]
     buffers: NDArray[np.int64]
-    inputs: NDArray[np.int32]
-    outputs: NDArray[np.int32]
-    indices: tuple[NDArray[np.int32], NDArray[np.int64]]
+    inputs: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    indices: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,17 +132,25 @@ class Fronts:
 
     Attributes:
         head: its content, as `linked_model.link` made it.
+        index: where the parts of all options' graphs are, as `make_index` made it; None to look in the head each time,
+            which takes ten times as long.
     """
 
     head: mmap.mmap | bytes
-    _graphs: dict[int, _Graph] = field(default_factory=dict)
+    index: mmap.mmap | bytes | None = None
 
-    def keep(self, numbers: Collection[int]) -> None:
-        """Give back the memory that making fronts took, but for what is known of some options."""
-        for number in self._graphs.keys() - set(numbers):
-            del self._graphs[number]
-        if isinstance(self.head, mmap.mmap):
-            self.head.madvise(mmap.MADV_DONTNEED)
+    def make_index(self) -> bytes:
+        """Find the parts of all graphs: numbers of 32 bits, first where each part begins, and where the last ends."""
+        count = len(self._tables(self._field(self._led_to(0), _GRAPHS)))
+        parts = [part for number in range(count) for part in self._found(number)]
+        starts = np.cumsum([len(parts) + 1, *map(len, parts)])
+        return np.concatenate([starts, *parts]).astype("<i4").tobytes()
+
+    def drop_read(self) -> None:
+        """Give back the pages that were read to make fronts."""
+        for read in (self.head, self.index):
+            if isinstance(read, mmap.mmap):
+                read.madvise(mmap.MADV_DONTNEED)
 
     def separate(self, numbers: Sequence[int]) -> Front:
         """Make the front of a model with a signature for each of some options, in the order in which they are given.
@@ -150,7 +159,7 @@ class Fronts:
         """
         graphs = [self._graph(number) for number in numbers]
         signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(graphs)]
-        return self._front(numbers, graphs, np.array([g.place for g in graphs]), signatures)
+        return self._front(numbers, graphs, np.concatenate([g.place for g in graphs]), signatures)
 
     def to_pack(self, numbers: Sequence[int], inner: Collection[int]) -> Front:
         """Make the front of a model whose weights are packed for any composition, and for options one by one.
@@ -163,7 +172,7 @@ class Fronts:
             inner: those that other segments may follow.
         """
         chosen = [self._graph(number) for number in numbers]
-        graphs: list[Any] = [Place(g.place) for g in chosen]
+        graphs: list[Any] = [Place(int(g.place[0])) for g in chosen]
         signatures = [_signature(i, g.inputs, g.outputs) for i, g in enumerate(chosen)]
         for graph in (self._graph(number) for number in numbers if number in inner):
             last, new = int(graph.outputs[0]), len(graph.tensors)
@@ -176,7 +185,7 @@ class Fronts:
                     {"code": NEGATION, "inputs": [last], "outputs": [new]},
                 ],
             }
-            signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int32)))
+            signatures.append(_signature(len(graphs), graph.inputs, np.array([new], np.int64)))
             graphs.append(longer)
         return self._front(numbers, chosen, graphs, signatures)
 
@@ -192,10 +201,9 @@ class Fronts:
         changed, start = [], 0
         for graph, segment in zip(graphs, manifest.segments, strict=True):
             new = _indices_when_joined(graph, segment, tensor_of, start)
-            old, places = graph.indices
-            changed.append((places, new[old]))
+            changed.append((graph.places, new[graph.indices]))
             start += len(graph.tensors)
-        ends = [np.array([tensor_of[n] for n in names], np.int32)
+        ends = [np.array([tensor_of[n] for n in names], np.int64)
                 for names in ([spec.name for spec in manifest.inputs], manifest.outputs)]  # fmt: skip
         whole = {
             "tensors": np.concatenate([g.tensors for g in graphs]),
@@ -227,21 +235,30 @@ class Fronts:
         return Front(tuple(numbers), write_flatbuffer(model, IDENTIFIER, _SCHEMA), used, changed)
 
     def _graph(self, number: int) -> _Graph:
-        """Find the parts of an option's graph, unless they have been found before."""
-        if number not in self._graphs:
-            place = int(self._tables(self._field(self._led_to(0), _GRAPHS))[number])
-            tensors, operators = (self._tables(self._field(place, at)) for at in (_TENSORS, _OPERATORS))
-            read = [self._numbers(self._field(int(o), at)) for o in operators for at in (_INPUTS, _OUTPUTS)]
-            self._graphs[number] = _Graph(
-                place,
-                tensors,
-                operators,
-                np.array([self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors], np.int64),
-                self._numbers(self._field(place, _INPUTS))[0],
-                self._numbers(self._field(place, _OUTPUTS))[0],
-                (np.concatenate([values for values, _ in read]), np.concatenate([places for _, places in read])),
-            )
-        return self._graphs[number]
+        """Return the parts of an option's graph."""
+        if self.index is None:
+            return self._found(number)
+        numbers, count = np.frombuffer(self.index, "<i4"), len(_Graph._fields)
+        starts = numbers[number * count : (number + 1) * count + 1]
+        # A copy, since a mapped file cannot be closed while an array shows a part of it.
+        parts = numbers[starts[0] : starts[-1]].astype(np.int64)
+        return _Graph(*np.split(parts, starts[1:-1] - starts[0]))
+
+    def _found(self, number: int) -> _Graph:
+        """Find the parts of an option's graph in the head."""
+        place = int(self._tables(self._field(self._led_to(0), _GRAPHS))[number])
+        tensors, operators = (self._tables(self._field(place, at)) for at in (_TENSORS, _OPERATORS))
+        read = [self._numbers(self._field(int(o), at)) for o in operators for at in (_INPUTS, _OUTPUTS)]
+        return _Graph(
+            np.array([place], np.int64),
+            tensors,
+            operators,
+            np.array([self._number(self._field(int(tensor), _BUFFER)) for tensor in tensors], np.int64),
+            self._numbers(self._field(place, _INPUTS))[0],
+            self._numbers(self._field(place, _OUTPUTS))[0],
+            np.concatenate([values for values, _ in read]),
+            np.concatenate([places for _, places in read]),
+        )
 
     def _number(self, place: int) -> int:
         """Return the number at the place of a field; 0, the default, if the field is absent."""
@@ -259,11 +276,11 @@ class Fronts:
         slot = int(struct.unpack_from("<H", self.head, listed + at)[0]) if at < length else 0
         return table + slot if slot else 0
 
-    def _numbers(self, place: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    def _numbers(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the elements of the vector that a field leads to, and their places; none where there is no field."""
         start = self._led_to(place) if place else 0
         count = int(struct.unpack_from("<I", self.head, start)[0]) if place else 0
-        values = np.frombuffer(self.head, "<i4", count, start + 4).astype(np.int32)
+        values = np.frombuffer(self.head, "<i4", count, start + 4).astype(np.int64)
         return values, start + 4 + 4 * np.arange(count, dtype=np.int64)
 
     def _tables(self, place: int) -> NDArray[np.int64]:
@@ -287,7 +304,7 @@ def _indices_when_joined(graph: _Graph, segment: Segment, tensor_of: dict[str, i
     return new
 
 
-def _signature(graph: int, inputs: NDArray[np.int32], outputs: NDArray[np.int32]) -> dict[str, Any]:
+def _signature(graph: int, inputs: NDArray[np.int64], outputs: NDArray[np.int64]) -> dict[str, Any]:
     """Return the signature of a graph of the given number, whose inputs and outputs are indices of tensors."""
     named = [
         [{"name": f"{letter}{i}".encode(), "tensor": int(index)} for i, index in enumerate(indices)]

@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -35,7 +36,8 @@ from legodnn.runtime.executors.linked_model import MappedFiles, MappedModel, lin
 from legodnn.runtime.executors.packed_places import Places, read_places
 from legodnn.store import Store
 
-HEAD, WEIGHTS, PLACES, SUMS = "head.tflite", "weights.packed", "places.npy", "sums.json"
+HEAD, INDEX, WEIGHTS, PLACES, SUMS = "head.tflite", "head.index", "weights.packed", "places.npy", "sums.json"
+_FILES = (HEAD, WEIGHTS, INDEX, PLACES)  # whose checksums are in the last
 _SPARE_BYTES = 32_000_000
 
 
@@ -50,15 +52,16 @@ class PackedWeights:
         close: closes the descriptors, unless that has been done; so does dropping this object.
     """
 
-    def __init__(self, head: int, weights: int, places: Places) -> None:
+    def __init__(self, head: int, weights: int, index: mmap.mmap, places: Places) -> None:
         self.head, self.weights, self.places = head, weights, places
         content = mmap.mmap(head, 0, prot=mmap.PROT_READ)
-        self.fronts = Fronts(content)
-        self.close = release_with(self, _close_entry, content, head, weights)
+        self.fronts = Fronts(content, index)
+        self.close = release_with(self, _close_entry, (content, index), head, weights)
 
 
-def _close_entry(content: mmap.mmap, *descriptors: int) -> None:
-    content.close()
+def _close_entry(mapped: Collection[mmap.mmap], *descriptors: int) -> None:
+    for each in mapped:
+        each.close()
     _close(*descriptors)
 
 
@@ -117,7 +120,7 @@ def read_entry(path: Path) -> PackedWeights | None:
     fds: list[int] = []
     try:
         sums = json.loads((path / SUMS).read_bytes())
-        for name in (HEAD, WEIGHTS, PLACES):
+        for name in _FILES:
             fds.append(os.open(path / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
             if _digest(fds[-1]) != sums[name]:
                 raise ValueError
@@ -130,8 +133,10 @@ def read_entry(path: Path) -> PackedWeights | None:
     try:
         with os.fdopen(fds.pop(), "rb") as file:
             places: Places = np.load(file, allow_pickle=False)
+        with os.fdopen(fds.pop(), "rb") as file:
+            index = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
         head, weights = fds
-        return PackedWeights(head, weights, places)
+        return PackedWeights(head, weights, index, places)
     except OSError as e:  # no address space left, say
         _close(*fds)
         raise ExecutionError(f"{path} cannot be opened: {e.strerror or e}") from None
@@ -166,7 +171,9 @@ def write_entry(store: Store, folder: Path) -> None:
     (folder / HEAD).write_bytes(link(store))
     last = store.manifest.segments[-1]
     inner = [number for number, (segment, _) in enumerate(linked_options(store)) if segment != last]
-    everything = Fronts((folder / HEAD).read_bytes()).to_pack(_packing_order(store), inner)
+    fronts = Fronts((folder / HEAD).read_bytes())
+    (folder / INDEX).write_bytes(fronts.make_index())
+    everything = fronts.to_pack(_packing_order(store), inner)
     with (
         (folder / HEAD).open("rb") as head,
         closing(MappedFiles(store)) as files,
@@ -175,7 +182,7 @@ def write_entry(store: Store, folder: Path) -> None:
         _write_weights(store, model, folder / WEIGHTS)
     np.save(folder / PLACES, read_places(folder / WEIGHTS))
     sums = {}
-    for name in (HEAD, WEIGHTS, PLACES):
+    for name in _FILES:
         (folder / name).chmod(0o400)
         with (folder / name).open("rb") as file:
             sums[name] = _digest(file.fileno())

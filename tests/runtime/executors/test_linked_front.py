@@ -73,6 +73,19 @@ def test_joined_options_are_one_graph_in_which_every_tensor_is_there_before_it_i
     assert ready.issuperset(graph.outputs)
 
 
+def test_an_index_of_the_head_tells_what_is_found_in_it(store: Store) -> None:
+    found = Fronts(link(store))
+    indexed = replace(found, index=found.make_index())
+    count = len(list(linked_options(store)))
+    for number in range(count):
+        for one, other in zip(found._graph(number), indexed._graph(number), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+    numbers = first_options(store)
+    assert found.separate(range(count)).content == indexed.separate(range(count)).content
+    assert found.joined(numbers, store.manifest).content == indexed.joined(numbers, store.manifest).content
+
+
 def test_what_other_options_hold_is_left_out(store: Store) -> None:
     numbers = first_options(store)
     everything = described(store, Fronts(link(store)).separate(range(len(list(linked_options(store))))))

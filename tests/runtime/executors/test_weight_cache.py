@@ -91,6 +91,7 @@ def replace(path: Path) -> None:
         ("weights.packed", Path.unlink),
         ("head.tflite", replace),
         ("places.npy", flip),
+        ("head.index", flip),
         ("sums.json", truncate),
     ],
 )
@@ -102,7 +103,13 @@ def test_a_damaged_entry_is_made_again(
     damage(entry / name)
     np.testing.assert_array_equal(answer(tiny_store2), expected)
     assert entries(cache) == [entry]
-    assert sorted(p.name for p in entry.iterdir()) == ["head.tflite", "places.npy", "sums.json", "weights.packed"]
+    assert sorted(p.name for p in entry.iterdir()) == [
+        "head.index",
+        "head.tflite",
+        "places.npy",
+        "sums.json",
+        "weights.packed",
+    ]
 
 
 def test_an_entry_that_is_removed_or_replaced_while_it_is_used_changes_nothing(cache: Path, tiny_store: Store) -> None:

@@ -133,7 +133,7 @@ class Fronts:
     Attributes:
         head: its content, as `linked_model.link` made it.
         index: where the parts of all options' graphs are, as `make_index` made it; None to look in the head each time,
-            which takes ten times as long.
+            which takes six times as long.
     """
 
     head: mmap.mmap | bytes

@@ -91,6 +91,8 @@ def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2:
     assert {(i, n) for row in rows for i, n in enumerate(row[:-3])} == {
         (i, n) for i, s in enumerate(segments) for n in range(len(s.options))
     }
+    in_company = [row[-1] for row in rows]
+    assert in_company == [0] * (len(rows) - 12) + [1] * 12
 
 
 def test_the_order_differs_from_process_to_process(tiny_store: Store) -> None:

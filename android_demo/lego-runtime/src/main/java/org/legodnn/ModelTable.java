@@ -266,7 +266,7 @@ public final class ModelTable {
         return new ModelTable(draft);
     }
 
-    /** The same table of a model that takes so many bytes more, whatever it runs: each option of its first segment does. */
+    /** The same table of a model that takes so many bytes more, whatever it runs: each option of one segment does. */
     ModelTable withMoreMemory(long bytes) {
         List<BlockRows> changed = new ArrayList<>(blocks.isEmpty() ? fixed : blocks);
         BlockRows first = changed.get(0);

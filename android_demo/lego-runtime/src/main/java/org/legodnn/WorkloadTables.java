@@ -14,7 +14,8 @@ final class WorkloadTables {
      * that runs for a share of the time, that share of the increase is expected: its rate times the latency of its
      * originals. So a model without a rate is expected to slow nobody down. What several add is summed. Limits of
      * latency are about a quantile, so they count the others by the share of inferences that meet them ({@link Tails}).
-     * Where there are several, each takes the memory more that its profile says. A slow-down or tails that the application has set itself stay.
+     * Where there are several, each takes the memory more that its profile says. A slow-down or tails that the
+     * application has set itself stay.
      */
     static List<ModelTable> of(List<LegoModel> models) {
         List<ModelTable> tables = new ArrayList<>();

@@ -24,7 +24,7 @@ from legodnn.tail import Tail, tail_of
 _COMPOSITIONS = 20
 # Compositions take turns. Each runs so often in a row beside the other model, the first time without being timed.
 _IN_A_ROW = 5
-_LEAST_INFERENCES = 120  # from which 0.99 is known
+_LEAST_INFERENCES = 6  # of each composition: of all together 0.99 is known then
 _GROUPS = [range(i, i + GROUP) for i in range(0, _COMPOSITIONS, GROUP)]  # compositions that are composed together
 
 
@@ -76,26 +76,26 @@ class _Measured:
 
     def after(self, seconds: float) -> Tail:
         """The tail of inferences that follow one of the other model."""
-        ratios: list[float] = []
+        ratios: list[list[float]] = []
         for group in _GROUPS:
             models, others = self._models(group), [self._beside(i) for i in group]
-            part: list[float] = []
-            for i in _turns(seconds / len(_GROUPS), part, _LEAST_INFERENCES // len(_GROUPS)):
+            part: list[list[float]] = [[] for _ in group]
+            for i in _turns(seconds / len(_GROUPS), part):
                 others[i].run()
-                part.append(self._ratio(models[i], group[i]))
+                part[i].append(self._ratio(models[i], group[i]))
             ratios += part
         return tail_of(ratios, self._threads, "after", self._other.store.id)
 
     def beside(self, seconds: float) -> Tail:
         """The tail of inferences while the other model runs without pause."""
-        ratios: list[float] = []
+        ratios: list[list[float]] = []
         for group in _GROUPS:
             models = self._models(group)
-            part: list[float] = []
+            part: list[list[float]] = [[] for _ in group]
             with RunningBeside(self._beside(group[0]).run):
-                for i in _turns(seconds / len(_GROUPS), part, _LEAST_INFERENCES // len(_GROUPS)):
+                for i in _turns(seconds / len(_GROUPS), part):
                     models[i].run()
-                    part += [self._ratio(models[i], group[i]) for _ in range(_IN_A_ROW - 1)]
+                    part[i] += [self._ratio(models[i], group[i]) for _ in range(_IN_A_ROW - 1)]
             ratios += part
         return tail_of(ratios, self._threads, "beside", self._other.store.id)
 
@@ -111,10 +111,10 @@ class _Measured:
         return (time.perf_counter_ns() - start) / 1e6 / self._predicted_ms[i]
 
 
-def _turns(seconds: float, ratios: list[float], least: int) -> Iterator[int]:
-    """The numbers of a group's compositions in turn, until the time is up and there are enough ratios."""
+def _turns(seconds: float, ratios: Sequence[Sequence[float]]) -> Iterator[int]:
+    """The numbers of a group's compositions in turn, until the time is up and there are enough ratios of each."""
     end = time.monotonic() + seconds
-    for i in itertools.cycle(range(GROUP)):
-        if time.monotonic() >= end and len(ratios) >= least:
+    for i in itertools.cycle(range(len(ratios))):
+        if time.monotonic() >= end and min(map(len, ratios)) >= _LEAST_INFERENCES:
             return
         yield i

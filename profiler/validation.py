@@ -65,8 +65,8 @@ def validate(
         first, warm = measured_ms[threads][:, :, 0], measured_ms[threads][:, :, 1:].reshape(plans, -1)
         p50, p95 = np.percentile(np.abs(predicted_ms / np.median(warm, axis=1) - 1), [50, 95])
         found.append(Validation(threads=threads, plans=plans, median_error=float(p50), p95_error=float(p95)))
-        tails.append(tail_of((warm / predicted_ms[:, None]).ravel().tolist(), threads, "alone"))
-        tails.append(tail_of((first / predicted_ms[:, None]).ravel().tolist(), threads, "after"))
+        tails.append(tail_of((warm / predicted_ms[:, None]).tolist(), threads, "alone"))
+        tails.append(tail_of((first / predicted_ms[:, None]).tolist(), threads, "after"))
     return tuple(found), tuple(tails)
 
 

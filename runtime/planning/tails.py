@@ -100,11 +100,14 @@ def _measured_stretch(
         return alone
     longest, added = alone, 0.0
     for other in companions:
-        after = _at(known.get(("after", other.store_id), known.get(("after", None))), quantile)
-        longest = max(longest, after or 0.0)
+        after = known.get(("after", other.store_id), known.get(("after", None)))
+        beside = known.get(("beside", other.store_id)) if other.meets > 1 - quantile else None
+        if any(tail and _at(tail, quantile) is None for tail in (after, beside)):
+            return None  # what is known of fewer inferences would be too short
+        longest = max(longest, _at(after, quantile) or 0.0)
         if other.meets > 1 - quantile:
-            beside = _at(known.get(("beside", other.store_id)), quantile)
-            added += max(0.0, other.slowdown - 1 if beside is None else beside / alone - 1)
+            stretched = _at(beside, quantile)
+            added += max(0.0, other.slowdown - 1 if stretched is None else stretched / alone - 1)
     return longest * (1 + added)
 
 

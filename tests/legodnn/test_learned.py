@@ -14,13 +14,13 @@ from legodnn.tail import tail_of
 
 
 def learned(profile: Profile, **other: object) -> Learned:
-    tail = (tail_of([2.0] * 30, 1, "use"),)
+    tail = (tail_of([[2.0] * 30], 1, "use"),)
     fields = {"store_id": profile.store_id, "model": "tiny", "device": profile.device, "created": "now", "tail": tail}
     return Learned.model_validate({**fields, **other})
 
 
 def test_what_was_learned_replaces_what_was_learned_before(profile: Profile) -> None:
-    old = profile.model_copy(update={"tail": (*profile.tail, tail_of([1.0] * 30, 1, "use"))})
+    old = profile.model_copy(update={"tail": (*profile.tail, tail_of([[1.0] * 30], 1, "use"))})
     new = learned(profile)
     assert with_learned(old, new).tail == (*profile.tail, *new.tail)
     with pytest.raises(ProfileError, match="of another store"):

@@ -47,6 +47,17 @@ def test_one_of_several_has_that_of_inferences_after_another_models(profile: Pro
     assert (found[1][0.95], found[1][0.99]) == (1.3, 1.5)  # but never less than alone
 
 
+def test_what_was_measured_in_company_of_fewer_inferences_is_not_promised_of_more(profile: Profile) -> None:
+    """A tail alone that reaches further would be too short."""
+    short = Tail(threads=1, condition="after", other="x", inferences=20, quantiles=(0.5, 0.95), stretch=(1.1, 1.4))
+    found = tails_of(known(profile, ALONE, short), companions=[Companion("x")])
+    assert found == {1: {0.5: 1.1, 0.75: 1.4, 0.9: 1.4, 0.95: 1.4}}
+    beside = short.model_copy(update={"condition": "beside"})
+    found = tails_of(known(profile, ALONE, AFTER, beside), companions=[Companion("x", meets=0.03)])
+    assert found is not None
+    assert sorted(found[1]) == [0.5, 0.75, 0.9, 0.95]
+
+
 def test_who_runs_beside_more_inferences_than_may_be_late_counts_in_full(profile: Profile) -> None:
     beside = tail("beside", 1.5, 1.8, 3.0, other="x")
     found = tails_of(known(profile, ALONE, AFTER, beside), 1.1, [Companion("x", meets=0.03)])

@@ -102,11 +102,15 @@ public final class Tails {
         double added = 0;
         for (Companion other : companions) {
             SortedMap<Double, Double> own = find(tails, threads, "after", other.storeId);
-            Double after = at(own == null ? find(tails, threads, "after", null) : own, quantile);
-            longest = after == null ? longest : Math.max(longest, after);
-            if (other.meets > 1 - quantile) {
-                Double beside = at(find(tails, threads, "beside", other.storeId), quantile);
-                added += Math.max(0, beside == null ? other.slowdown - 1 : beside / alone - 1);
+            SortedMap<Double, Double> after = own == null ? find(tails, threads, "after", null) : own;
+            boolean meets = other.meets > 1 - quantile;
+            SortedMap<Double, Double> beside = meets ? find(tails, threads, "beside", other.storeId) : null;
+            if (after != null && at(after, quantile) == null || beside != null && at(beside, quantile) == null) {
+                return null; // what is known of fewer inferences would be too short
+            }
+            longest = after == null ? longest : Math.max(longest, at(after, quantile));
+            if (meets) {
+                added += Math.max(0, beside == null ? other.slowdown - 1 : at(beside, quantile) / alone - 1);
             }
         }
         return longest * (1 + added);

@@ -21,7 +21,7 @@ import org.legodnn.Tail;
  * threads.
  */
 final class TailTracker {
-    private static final double STEP = 0.05;
+    private static final double STEP = 0.1;
     private static final double LEAST_LOG = Math.log(1e-3);
     private static final double MOST_LOG = Math.log(1e6);
 

@@ -40,6 +40,7 @@ FILES = (
     "stores",
     "profiles",
     "measured",
+    "in_use",
     "hysteresis",
     "pictures",
     "frames",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vectors import frames, governing, learned, vectors, workloads
+from tests.vectors import frames, governing, in_use, learned, vectors, workloads
 
 TOLERANCE = 1e-9
 
@@ -106,6 +106,14 @@ def test_models_beside_one_another() -> None:
 def test_what_was_learned_in_use() -> None:
     bases = vectors.read("learned")["bases"]
     assert differing("learned", lambda case: learned.learned_answer(case, bases)) == []
+
+
+def test_what_options_take_in_use() -> None:
+    assert differing("in_use", in_use.in_use_answer) == []
+    factors = [case["answer"]["factor"] for case in vectors.read("in_use")["cases"]]
+    constants = [case["answer"]["constant_ms"] for case in vectors.read("in_use")["cases"]]
+    assert {0.1, 2.0} < set(factors), "limits of slopes occur"
+    assert min(sum(c > 0.01 for c in constants), sum(c < -0.01 for c in constants)) > 10, "constants of both signs"
 
 
 def test_workloads() -> None:

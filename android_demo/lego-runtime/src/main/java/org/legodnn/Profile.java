@@ -61,7 +61,7 @@ public final class Profile {
         List<JsonObject> chain = new ArrayList<>();
         List<JsonObject> validation = new ArrayList<>();
         for (Map.Entry<Integer, Validator.Found> one : validated.entrySet()) {
-            double overhead = one.getValue().overheadMs;
+            double overhead = one.getValue().used.overheadMs();
             overheads.put(one.getKey(), overhead);
             chain.add(new JsonObject().put("threads", one.getKey()).put("overhead_ms", overhead));
             validation.add(one.getValue().validation);

@@ -201,11 +201,11 @@ public final class Profiler {
     private static double[] ratios(List<Run> runs, Validator.Found found) {
         double[] ratios = new double[runs.size()];
         for (int i = 0; i < ratios.length; i++) {
-            double predicted = found.overheadMs;
+            double predicted = found.used.overheadMs();
             for (Choice choice : runs.get(i).choices) {
                 predicted += found.latencies.get(choice).medianMs;
             }
-            ratios[i] = predicted > 0 ? (runs.get(i).ms + found.overheadMs) / predicted : 1;
+            ratios[i] = predicted > 0 ? found.used.wholeMs(runs.get(i).ms) / predicted : 1;
         }
         return ratios;
     }

@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/3";
+    private static final String VERSION = "legodnn.profiling/4";
 
     /** Null to keep nothing. */
     private final @Nullable File file;
@@ -72,8 +72,10 @@ final class ProfilingState {
             for (Fields option : entry.objects("options", 1, Bounds.CONTAINERS)) {
                 latencies.put(choice(option, threads), Latency.read(option.object("latency")));
             }
-            timed.put(threads, new Timed(Tail.readAll(entry), new Validator.Found(latencies,
-                    entry.number("overhead_ms", 0, Bounds.MS), (JsonObject) entry.any("validation"))));
+            InUse used = new InUse(entry.number("factor", 0, InUse.MOST_SLOPE),
+                    entry.number("constant_ms", -Bounds.MS, Bounds.MS), entry.count("segments", 1, Integer.MAX_VALUE));
+            timed.put(threads, new Timed(Tail.readAll(entry),
+                    new Validator.Found(used, latencies, (JsonObject) entry.any("validation"))));
         }
         weights = weighed;
     }
@@ -123,8 +125,9 @@ final class ProfilingState {
             for (Tail tail : stage.getValue().tails) {
                 tails.add(tail.toJson());
             }
+            InUse used = stage.getValue().found.used;
             stages.add(new JsonObject().put("threads", stage.getKey()).put("options", options).put("tail", tails)
-                    .put("overhead_ms", stage.getValue().found.overheadMs)
+                    .put("factor", used.factor).put("constant_ms", used.constantMs).put("segments", used.segments)
                     .put("validation", stage.getValue().found.validation));
         }
         try {

@@ -10,12 +10,13 @@ import java.util.Random;
 import org.legodnn.internal.json.JsonObject;
 
 /**
- * How well latency is predicted. Compositions are drawn at random and timed as wholes, again and again, as inferences
- * run them. Half of them tell what options take in use; with the other half predictions are compared.
+ * How well latency is predicted. Compositions are drawn and timed as wholes, again and again, as inferences run them.
+ * Half of them tell what options take in use; with the other half, all drawn at random, predictions are compared.
  *
  * <p>One by one, each after another composition, options find caches filled by others: a whole that runs again and
- * again then takes a share of their sum, and each option takes that share in use. Where a whole takes more than the
- * sum, that is added to all. (Python fits a line to many more compositions.)
+ * again takes less than their sum, and perhaps something beside them. So a line is fitted ({@code InUse}), as Python
+ * does of more compositions. Half of those it is fitted to are of options of equal rank, so that both fast and slow
+ * ones occur.
  */
 final class Validator {
     /** Compositions, so that each half tells something. */
@@ -29,16 +30,16 @@ final class Validator {
 
     /** What was found at one thread count. */
     static final class Found {
+        /** How compositions in use compare with the sums of their options. */
+        final InUse used;
         /** What options take in use. */
         final Map<Choice, Latency> latencies;
-        /** What a composition takes beyond the sum of their medians. */
-        final double overheadMs;
         /** As profiles have it: threads, plans, median_error and p95_error. */
         final JsonObject validation;
 
-        Found(Map<Choice, Latency> latencies, double overheadMs, JsonObject validation) {
+        Found(InUse used, Map<Choice, Latency> latencies, JsonObject validation) {
+            this.used = used;
             this.latencies = latencies;
-            this.overheadMs = overheadMs;
             this.validation = validation;
         }
     }
@@ -62,27 +63,30 @@ final class Validator {
      */
     Found validate(BlockExecutor executor, int threads, Map<Choice, Latency> latencies, Timer timer,
             Weigher.Step step) {
-        double[] sums = new double[PLANS];
+        List<List<Choice>> drawn = new ArrayList<>();
         double[] measured = new double[PLANS];
-        List<Double> shares = new ArrayList<>();
-        List<Double> beyond = new ArrayList<>();
+        double[] x = new double[PLANS / 2];
+        double[] y = new double[PLANS / 2];
         for (int i = 0; i < PLANS; i++) {
-            List<Choice> choices = drawn(threads);
-            sums[i] = sum(choices, latencies);
+            List<Choice> choices = i % 4 == 2 ? drawRank(threads) : draw(threads);
+            drawn.add(choices);
             measured[i] = Math.max(LEAST_MS, medianMs(executor, choices, timer));
             if (i % 2 == 0) {
-                shares.add(measured[i] / sums[i]);
-                beyond.add(measured[i] - sums[i]);
+                x[i / 2] = sum(choices, latencies);
+                y[i / 2] = measured[i];
             }
             step.done();
         }
-        double factor = Math.min(1, Profiler.median(shares));
-        double overhead = factor < 1 ? 0 : Math.max(0, Profiler.median(beyond));
+        InUse used = InUse.lineThrough(x, y, store.manifest().segments.size());
+        Map<Choice, Latency> inUse = new HashMap<>();
+        for (Map.Entry<Choice, Latency> one : latencies.entrySet()) {
+            inUse.put(one.getKey(), used.latency(one.getValue()));
+        }
         List<Double> errors = new ArrayList<>();
         for (int i = 1; i < PLANS; i += 2) {
-            errors.add(Math.abs((factor * sums[i] + overhead) / measured[i] - 1));
+            errors.add(Math.abs((sum(drawn.get(i), inUse) + used.overheadMs()) / measured[i] - 1));
         }
-        return new Found(inUse(latencies, factor), overhead, new JsonObject().put("threads", threads)
+        return new Found(used, inUse, new JsonObject().put("threads", threads)
                 .put("plans", errors.size()).put("median_error", Profiler.median(errors))
                 .put("p95_error", Profiler.quantile(Profiler.sorted(errors), 0.95)));
     }
@@ -95,20 +99,22 @@ final class Validator {
         return Math.max(sum, LEAST_MS);
     }
 
-    private static Map<Choice, Latency> inUse(Map<Choice, Latency> latencies, double factor) {
-        Map<Choice, Latency> used = new HashMap<>();
-        for (Map.Entry<Choice, Latency> one : latencies.entrySet()) {
-            Latency was = one.getValue();
-            used.put(one.getKey(), new Latency(was.threads, was.runs, was.minMs * factor, was.medianMs * factor,
-                    was.p95Ms * factor, null));
-        }
-        return used;
-    }
-
-    private List<Choice> drawn(int threads) {
+    /** A random composition, each option of a segment being equally likely. */
+    private List<Choice> draw(int threads) {
         List<Choice> choices = new ArrayList<>();
         for (Segment segment : store.manifest().segments) {
             Option option = segment.options.get(random.nextInt(segment.options.size()));
+            choices.add(new Choice(segment.name, option.name, threads));
+        }
+        return choices;
+    }
+
+    /** A composition of options of equal rank, from all first ones to all last ones, at random. */
+    private List<Choice> drawRank(int threads) {
+        double rank = random.nextDouble();
+        List<Choice> choices = new ArrayList<>();
+        for (Segment segment : store.manifest().segments) {
+            Option option = segment.options.get((int) (rank * segment.options.size()));
             choices.add(new Choice(segment.name, option.name, threads));
         }
         return choices;

@@ -96,9 +96,7 @@ def last_of_each(tails: Iterable[Tail]) -> tuple[Tail, ...]:
     return tuple({tail.key: tail for tail in tails}.values())
 
 
-def tail_of(
-    ratios: Sequence[Sequence[float]], threads: int, condition: Condition, other: str | None = None
-) -> Tail:
+def tail_of(ratios: Sequence[Sequence[float]], threads: int, condition: Condition, other: str | None = None) -> Tail:
     """Return the tail of measured over predicted times.
 
     Args:

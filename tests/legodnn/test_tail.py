@@ -67,8 +67,9 @@ def test_nine_new_compositions_in_ten_are_late_no_more_often_than_promised(infer
 
 
 def test_where_few_were_seen_of_each_composition_far_quantiles_have_the_shape_of_all() -> None:
-    """Three compositions at 1, 2 and 3 times the prediction, of 9 inferences each: one of the 27 takes 4 times longer."""
-    ratios = [[m * x for x in (0.8, 0.9, 0.9, 1.0, 1.0, 1.0, 1.1, 1.1, last)] for m, last in ((1, 4), (2, 1.2), (3, 1.2))]
+    """Three compositions at 1 to 3 times the prediction, of 9 inferences each: one of the 27 takes 4 times longer."""
+    shape = (0.8, 0.9, 0.9, 1.0, 1.0, 1.0, 1.1, 1.1)
+    ratios = [[m * x for x in (*shape, last)] for m, last in ((1, 4), (2, 1.2), (3, 1.2))]
     tail = tail_of(ratios, 1, "alone")
     assert tail.quantiles == (0.5, 0.75, 0.9, 0.95)
     assert tail.stretch == pytest.approx((3.0, 3.3, 3.6, 12.0))

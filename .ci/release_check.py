@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -36,8 +38,12 @@ WORK = ROOT / "build" / "release"
 DIST = ROOT / "dist"
 TOOLS = WORK / "tools" / "bin"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-# Two points of Pyroma's ten are for an e-mail address and a home page, which this project does not have yet.
+# Pyroma gives the last two of its ten points for an author's e-mail address, which this project does not have yet.
 LEAST_RATING = 8
+# `legodnn --help` takes no more processor time than this, a start of Python included.
+MOST_START_MS = 150
+# Beside those that pyproject.toml names, the Python that devices may have.
+ON_DEVICES = (*SUPPORTED, "3.14")
 
 
 class Failed(Exception):
@@ -137,6 +143,49 @@ def public_names() -> set[str]:
     return {*run(WORK / "typed" / "bin" / "python", "-c", ask, *sorted(listed), cwd=WORK).split()}
 
 
+def names() -> str:
+    """Code that relies on the public names of the last release works with this one, unless its major version grows."""
+    from docs.public_names import broken_since
+
+    tag = subprocess.run(
+        ("git", "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*"), cwd=ROOT, capture_output=True, text=True
+    ).stdout.strip()
+    if not tag:
+        return "no release is tagged yet (v0.1.0, say), so that there is none to compare with"
+    broken, before, now = broken_since(tag), tag.removeprefix("v").split(".")[0], PYPROJECT["project"]["version"]
+    if broken and before != "0" and now.split(".")[0] == before:
+        raise Failed("\n".join([*broken, f"break code that was written for {tag}; docs/api.md says when they may"]))
+    return "; ".join([f"since {tag}, of what breaks code: {len(broken)}", *broken])
+
+
+def start() -> str:
+    """`legodnn --help` is there at once: processor time, which others on the machine do not add to, beside Python's."""
+    _environment("newest", sys.executable)
+    programs = WORK / "newest" / "bin"
+    commands = {
+        "legodnn --help": (programs / "legodnn", "--help"),
+        "python -c pass": (programs / "python", "-c", "pass"),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(20):
+        for name, command in commands.items():
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            run(*command)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taken[name].append(1e3 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime))
+    found = {name: statistics.median(times) for name, times in taken.items()}
+    told = ", ".join(f"{name} {ms:.0f} ms" for name, ms in found.items())
+    if found["legodnn --help"] > MOST_START_MS:
+        raise Failed(f"{told}; {MOST_START_MS} ms are the most")
+    return told
+
+
+def examples() -> str:
+    """All programs in examples/ and the notebook run, those too that `make test` leaves out because they take long."""
+    told = run(sys.executable, "-m", "pytest", "-q", "-rs", "-m", "not data", "tests/test_example_programs.py")
+    return told.rstrip().splitlines()[-1].strip("= ")
+
+
 def bill_of_materials() -> str:
     """What a device gets by `pip install`, in CycloneDX's format, beside the wheel."""
     _environment("newest", sys.executable)
@@ -150,7 +199,7 @@ def bill_of_materials() -> str:
 def wheels() -> str:
     """What a device needs, to serve too, has wheels for x86-64 and 64-bit ARM, and for the Python after the last."""
     for machine in ("x86_64", "aarch64"):
-        for python in (*SUPPORTED, "3.14"):
+        for python in ON_DEVICES:
             target = ("--python-platform", f"{machine}-manylinux_2_31", "--python-version", python)
             needed = ("--extra", "serve", ROOT / "pyproject.toml")
             run(TOOLS / "uv", "pip", "compile", "-q", "--only-binary", ":all:", *target, *needed)
@@ -159,13 +208,13 @@ def wheels() -> str:
 
 def lowest() -> str:
     """The lowest versions that pyproject.toml allows are enough on a device, on every Python that is here."""
-    here = interpreters()
+    here = interpreters(ON_DEVICES)
     for version, python in here.items():
         _environment(f"lowest-{version}", python, "--resolution", "lowest-direct")
         low = WORK / f"lowest-{version}" / "bin" / "python"
         run(TOOLS / "uv", "pip", "install", "-q", "--python", low, "pytest", "pytest-timeout", "hypothesis")
         run(low, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LOWEST_TESTS)
-    missing = [version for version in SUPPORTED if version not in here]
+    missing = [version for version in ON_DEVICES if version not in here]
     return f"tests on Python {', '.join(here)}" + (f"; not here: {', '.join(missing)}" if missing else "")
 
 
@@ -229,10 +278,13 @@ CHECKS: dict[str, Callable[[], str]] = {
     "same-bytes": same_bytes,
     "metadata": metadata,
     "types": types,
+    "names": names,
+    "start": start,
     "bill-of-materials": bill_of_materials,
     "wheels": wheels,
     "site": site,
     "lowest": lowest,
+    "examples": examples,
 }
 
 

@@ -8,6 +8,7 @@ The names are those of docs/api.md, with their public members. Griffe reads the 
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,47 @@ import griffe
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "docs" / "public_names.txt"
+_LISTED = re.compile(r"^\| `(legodnn[\w.]*)`", re.MULTILINE)
 
 
 def public_names() -> str:
     """Return a line for each public name and member, sorted."""
-    listed = re.findall(r"^\| `(legodnn[\w.]*)`", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
     package = griffe.load("legodnn", search_paths=[ROOT])
-    errors = [f"legodnn.errors.{name}" for name, found in package["errors"].classes.items() if found.is_public]
-    lines = [line for name in {*listed, *errors} for line in _described(name, package[name.partition(".")[2]])]
+    names = _public(package, (ROOT / "docs" / "api.md").read_text())
+    lines = [line for name in names for line in _described(name, package[name.partition(".")[2]])]
     return "".join(f"{line}\n" for line in sorted(lines))
+
+
+def broken_since(tag: str, root: Path = ROOT) -> list[str]:
+    """Return what breaks code that relies on the public names of a tagged release, a line each, as Griffe finds it.
+
+    Args:
+        tag: the release, as git knows it.
+        root: the repository; what is compared is its files, committed or not.
+    """
+    show = ("git", "show", f"{tag}:docs/api.md")
+    page = subprocess.run(show, cwd=root, text=True, capture_output=True, check=True).stdout
+    before = griffe.load_git("legodnn", ref=tag, repo=root, search_paths=["."])
+    names = _public(before, page)
+    homes = {before[name.partition(".")[2]].canonical_path for name in names}
+    found = griffe.find_breaking_changes(before, griffe.load("legodnn", search_paths=[root], try_relative_path=False))
+    return sorted(
+        f"{broken.obj.path}: {broken.kind.value.lower()}{_change(broken)}"
+        for broken in found
+        if any(f"{broken.obj.path}.".startswith(f"{name}.") for name in names | homes)
+    )
+
+
+def _change(broken: griffe.Breakage) -> str:
+    """Return the values before and after, of what has them."""
+    values = [str(value) for value in (broken.old_value, broken.new_value) if value is not None]
+    return "" if broken.kind is griffe.BreakageKind.OBJECT_REMOVED else f": {' -> '.join(values)}"
+
+
+def _public(package: Any, page: str) -> set[str]:
+    """Return the public names: those of a page like docs/api.md, and all errors."""
+    errors = {f"legodnn.errors.{name}" for name, found in package["errors"].classes.items() if found.is_public}
+    return {*_LISTED.findall(page), *errors}
 
 
 def _described(name: str, found: Any) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What the command line shows to people: text, tables, the progress of long work, and the notes of the library.
 
-Results go to stdout; progress and notes go to stderr. Names that come from elsewhere cannot steer the terminal.
+Results go to stdout; progress and notes go to stderr. Names that come from elsewhere cannot steer the terminal. Tables
+are plain text; their headers get a colour where they are printed, if that is a terminal.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import abc
 import importlib.util
 import logging
+import os
 import re
 import sys
 import time
@@ -21,11 +23,27 @@ from legodnn.units import duration
 
 _LINE_EVERY_S = 30.0
 _DRAWN_EVERY_S = 0.1
+# The header of a table, and the rule below it (see `text_table`); how they look on a terminal, and what ends that.
+_HEADER = re.compile(r"^(.+)\n(-+(?:  -+)*)$", re.MULTILINE)
+_BOLD_CYAN, _FAINT, _PLAIN = "\x1b[1;36m", "\x1b[2m", "\x1b[0m"
 
 
 def say(text: object, file: TextIO | None = None) -> None:
-    """Print text for people, to stdout unless another file is given; control characters become visible escapes."""
-    print(printable(str(text)), file=file)
+    """Print text for people, to stdout unless another file is given; control characters become visible escapes.
+
+    On a terminal the headers of tables are coloured, after what would steer it has been escaped.
+    """
+    shown = printable(str(text))
+    if _takes_colours(sys.stdout if file is None else file):
+        shown = _HEADER.sub(rf"{_BOLD_CYAN}\1{_PLAIN}\n{_FAINT}\2{_PLAIN}", shown)
+    print(shown, file=file)
+
+
+def _takes_colours(file: TextIO | None) -> bool:
+    """Return whether a file is a terminal that shows colours, and nobody asked for none (https://no-color.org)."""
+    if file is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return file.isatty()
 
 
 def text_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,37 @@ def test_signatures_are_those_that_were_kept() -> None:
 
     told = "a public name changes: say so in CHANGELOG.md, and run: python docs/public_names.py"
     assert public_names().splitlines() == LIST.read_text().splitlines(), told
+
+
+def test_what_breaks_since_a_tag_is_found_of_public_names_alone(tmp_path: Path) -> None:
+    pytest.importorskip("griffe")
+    if shutil.which("git") is None:
+        pytest.skip("no git here")
+    from docs.public_names import broken_since
+
+    package = tmp_path / "legodnn"
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    for folder in (package, tmp_path / "docs"):
+        folder.mkdir()
+    (tmp_path / "docs" / "api.md").write_text("| `legodnn.plan` | plans |\n")
+    (package / "__init__.py").write_text('from legodnn.inner import plan\n__all__ = ["plan"]\n')
+    (package / "errors.py").write_text("class PlanError(Exception): ...\n")
+    before = "def plan(budget: int, wait: int = 0) -> int: ...\n"
+    (package / "inner.py").write_text(before + "def helper(size: int) -> int: ...\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "a release")
+    git("tag", "v1.0.0")
+    assert broken_since("v1.0.0", tmp_path) == []
+    (package / "inner.py").write_text(before.replace("= 0", "= 0, more: int = 0") + "def helper() -> int: ...\n")
+    assert broken_since("v1.0.0", tmp_path) == [], "what is added, or not public, breaks nobody"
+    (package / "inner.py").write_text(before.replace(", wait: int = 0", ""))
+    (package / "errors.py").write_text("")
+    assert broken_since("v1.0.0", tmp_path) == [
+        "legodnn.errors.PlanError: public object was removed",
+        "legodnn.inner.plan: parameter was removed: [positional or keyword] wait: int = 0",
+    ]

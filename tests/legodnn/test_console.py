@@ -94,13 +94,17 @@ print(show.__name__)
 """
 
 
-def on_a_terminal(program: str, **environment: str) -> tuple[str, str]:
-    """Run a program whose stderr is a terminal of 100 columns; return what it wrote to stdout, and to the terminal."""
+def on_a_terminal(program: str, stdout: bool = False, **environment: str) -> tuple[str, str]:
+    """Run a program whose stderr is a terminal of 100 columns, or its stdout.
+
+    Returns what it wrote to the other one of the two, and to the terminal.
+    """
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", **environment}
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=theirs, text=True, env=environment
-    )
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment = {**inherited, "TERM": "xterm", "COLUMNS": "100", **environment}
+    command, pipe = [sys.executable, "-c", program], subprocess.PIPE
+    streams = (theirs, pipe) if stdout else (pipe, theirs)
+    process = subprocess.Popen(command, stdout=streams[0], stderr=streams[1], text=True, env=environment)
     os.close(theirs)
     written = b""
     while True:
@@ -112,9 +116,9 @@ def on_a_terminal(program: str, **environment: str) -> tuple[str, str]:
             break
         written += chunk
     os.close(ours)
-    out, _ = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, written.decode()
-    return out, written.decode()
+    return err if stdout else out, written.decode()
 
 
 def test_on_a_terminal_progress_is_a_bar_and_names_are_shown_as_they_are() -> None:
@@ -133,6 +137,22 @@ def test_a_bar_has_no_colours_where_none_are_wanted() -> None:
     colours = re.compile(r"\x1b\[[\d;]*3\d[\d;]*m")
     assert colours.search(on_a_terminal(BAR)[1])
     assert not colours.search(on_a_terminal(BAR, NO_COLOR="1")[1])
+
+
+TABLE = """
+from legodnn.console import say, text_table
+say("of \\x1b[31mred\\n" + text_table([["a-b", 1], ["---", 12]], ["name", "count"]) + "\\n--- the end")
+"""
+
+
+def test_headers_of_tables_are_coloured_on_a_terminal_and_names_are_not() -> None:
+    plain = ["of \\x1b[31mred", "name  count", "----  -----", "a-b       1", "---      12", "--- the end"]
+    lines = on_a_terminal(TABLE, stdout=True)[1].splitlines()
+    assert lines == [plain[0], "\x1b[1;36mname  count\x1b[0m", "\x1b[2m----  -----\x1b[0m", *plain[3:]]
+    for unwanted in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert on_a_terminal(TABLE, stdout=True, **unwanted)[1].splitlines() == plain
+    piped = subprocess.run([sys.executable, "-c", TABLE], capture_output=True, text=True, check=True)
+    assert piped.stdout.splitlines() == plain
 
 
 def test_a_bar_that_ends_early_tells_how_far_it_came_and_why() -> None:

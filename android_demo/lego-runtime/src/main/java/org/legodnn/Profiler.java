@@ -35,8 +35,6 @@ import org.legodnn.internal.Text;
  */
 public final class Profiler {
     private static final int WARM_UP_ROUNDS = 2;
-    /** Threads in pools at a time; hundreds of them would crowd a phone out, and what is measured with it. */
-    private static final int MOST_POOL_THREADS = 64;
     private static final int PASSES = 5;
 
     private final Store store;
@@ -80,6 +78,10 @@ public final class Profiler {
             if (threads < 1 || !counts.add(threads)) {
                 throw new ProfileException("thread counts must be positive and different, got "
                         + Arrays.toString(options.threads()));
+            }
+            String problem = PoolThreads.problem(executor, store.manifest().segments.size(), threads);
+            if (!problem.isEmpty()) {
+                throw new ProfileException(store.name() + ": " + problem);
             }
         }
         if (counts.isEmpty() || options.rounds < 1 || options.weighings < 1) {
@@ -182,8 +184,8 @@ public final class Profiler {
 
     /** How many of these are loaded at a time. */
     private int together(int threads) {
-        int pooled = store.manifest().segments.size() * (threads - 1); // the caller's thread is in no pool
-        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), MOST_POOL_THREADS / pooled));
+        int pooled = PoolThreads.of(executor, store.manifest().segments.size(), threads);
+        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), PoolThreads.MOST / pooled));
     }
 
     private int groups(int threads) {

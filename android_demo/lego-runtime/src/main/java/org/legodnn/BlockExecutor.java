@@ -19,8 +19,9 @@ public interface BlockExecutor {
     Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out);
 
     /**
-     * Whether pieces share pools of threads. Where each has its own, a composition may have 64 threads in pools at most,
-     * counting one less than its thread count for each segment; a runtime or a profiling that would have more is refused.
+     * Whether pieces share pools of threads. Where each has its own, a composition may have 64 threads in pools at
+     * most, counting one less than its thread count for each segment; a runtime or a profiling that would have more is
+     * refused.
      */
     default boolean sharesThreads() {
         return false;

@@ -41,6 +41,7 @@ public final class Profiler {
     private final BlockExecutor executor;
     private final ProfilerOptions options;
     private final @Nullable Progress progress;
+    private final MeasuringConditions conditions;
     private final Random random = new Random(0);
     private final Weigher weigher;
     private final int total;
@@ -51,6 +52,8 @@ public final class Profiler {
         this.executor = executor;
         this.options = options;
         this.progress = progress;
+        this.conditions = new MeasuringConditions(
+                options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
         MemoryMeter meter = options.memory == null ? Device.MEMORY : options.memory;
         this.weigher = new Weigher(store, executor, meter, random);
         int steps = options.weighings * weigher.steps();
@@ -92,8 +95,6 @@ public final class Profiler {
 
     private Profile profile() {
         Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
-        MeasuringConditions conditions = new MeasuringConditions(
-                options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
         ProfilingState state = new ProfilingState(options.stateFile, store.id() + ", " + options.rounds + " rounds, "
                 + options.weighings + " weighings, " + device);
         Map<Choice, Weigher.Weight> weights = state.weights();
@@ -166,6 +167,7 @@ public final class Profiler {
     }
 
     private void step(String what) {
+        conditions.note();
         if (progress != null && !progress.step(what, ++done, total)) {
             throw new ProfileException("profiling was stopped");
         }

@@ -305,6 +305,29 @@ public class ProfileTest {
     }
 
     @Test
+    public void whatSlowedAProfilingDownIsToldOnceThoughItIsOver() {
+        AtomicInteger asked = new AtomicInteger();
+        DeviceConditions conditions = new DeviceConditions() {
+            @Override
+            public String heldBack() {
+                return "";
+            }
+
+            @Override
+            public String slowed() {
+                int times = asked.incrementAndGet();
+                return times == 10 || times == 11 ? "behind a curtain" : "";
+            }
+        };
+        Profile found = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
+                .withConditions(conditions), null);
+        JsonObject document = (JsonObject) Json.parse(found.toJson());
+        assertEquals(Arrays.asList("figures may be too high: behind a curtain"),
+                Vectors.object(document, "conditions").get("warnings"));
+        assertTrue("at every step, " + asked.get(), asked.get() > 40);
+    }
+
+    @Test
     public void profilingCanBeStoppedAndRefusesNonsense() {
         assertThrows(ProfileException.class,
                 () -> Profiler.profile(store, executor, ProfilerOptions.DEFAULTS, (what, done, total) -> done < 5));

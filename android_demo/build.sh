@@ -47,6 +47,7 @@ main() {
     package
     report
     if [ -z "$no_tests" ]; then
+        test_tools
         test_library
         test_kotlin
         [ "$(uname -sm)" != "Linux x86_64" ] || desktop
@@ -278,6 +279,14 @@ it; Gradle takes LiteRT $(catalogue litert), whose libraries are aligned to that
 
 # The classes of a folder whose names end in Test.
 tests_in() { (cd "$1" && find . -name '*Test.class' | sed -e 's|^\./||' -e 's|\.class$||' -e 's|/|.|g' | sort); }
+
+test_tools() {
+    step "tests of the build's own tools"
+    local junit
+    junit=$(packages test)
+    java_compile "$build/tools-test" "$junit" 17 tools/PageSize.java tools/test
+    java -ea -cp "$build/tools-test:$junit" org.junit.runner.JUnitCore $(tests_in "$build/tools-test")
+}
 
 test_library() {
     step "tests of the library"

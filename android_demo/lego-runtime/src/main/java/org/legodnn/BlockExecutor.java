@@ -17,4 +17,13 @@ public interface BlockExecutor {
      * @throws StoreException the file cannot be loaded, or its tensors are not those
      */
     Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out);
+
+    /**
+     * Whether pieces share pools of threads. Where each has its own, a composition may have 64 threads in pools at
+     * most, counting one less than its thread count for each segment; a runtime or a profiling that would have more is
+     * refused.
+     */
+    default boolean sharesThreads() {
+        return false;
+    }
 }

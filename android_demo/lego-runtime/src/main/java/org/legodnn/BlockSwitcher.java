@@ -37,6 +37,10 @@ final class BlockSwitcher {
             return model.bytes(Collections.singleton(choice));
         }
 
+        int poolThreads() {
+            return model.poolThreads(choice);
+        }
+
         @Override
         public boolean equals(@Nullable Object other) {
             return other instanceof Kept && ((Kept) other).model == model && ((Kept) other).choice.equals(choice);
@@ -141,17 +145,23 @@ final class BlockSwitcher {
         return unused;
     }
 
-    /** Let go of what was left first, until what is kept besides `needed` takes no more than so many bytes. */
+    /**
+     * Let go of what was left first, until what is kept besides `needed` takes no more than so many bytes, nor more
+     * threads in pools than one composition may.
+     */
     private void drop(long bytes, Set<Kept> needed) {
         long sum = 0;
+        int pooled = 0;
         for (Kept one : kept) {
             sum += needed.contains(one) ? 0 : one.bytes();
+            pooled += needed.contains(one) ? 0 : one.poolThreads();
         }
         Iterator<Kept> oldest = kept.iterator();
-        while (sum > bytes && oldest.hasNext()) {
+        while ((sum > bytes || pooled > PoolThreads.MOST) && oldest.hasNext()) {
             Kept one = oldest.next();
             if (!needed.contains(one)) {
                 sum -= one.bytes();
+                pooled -= one.poolThreads();
                 oldest.remove();
                 one.model.drop(one.choice);
             }

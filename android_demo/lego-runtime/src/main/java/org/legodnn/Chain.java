@@ -67,8 +67,14 @@ final class Chain {
      * Load what is not loaded and compose it; earlier compositions stay as they are. If that fails nothing is changed.
      *
      * @throws StoreException a file is damaged, or not what the manifest says
+     * @throws WorkloadException it would have too many threads in pools
      */
     Composition compose(List<Choice> choices) {
+        String problem = choices.isEmpty() ? ""
+                : PoolThreads.problem(executor, choices.size(), choices.get(0).threads);
+        if (!problem.isEmpty()) {
+            throw new WorkloadException(store.name() + ": " + problem);
+        }
         Map<Choice, Piece> fresh = new LinkedHashMap<>();
         boolean done = false;
         try {

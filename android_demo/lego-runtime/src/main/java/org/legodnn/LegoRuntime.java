@@ -48,6 +48,7 @@ public final class LegoRuntime implements Closeable {
             if (!model.anyDevice) {
                 model.profile.checkDevice(Device.fingerprint(executor));
             }
+            PoolThreads.check(executor, model.table, model.store.manifest().segments.size());
         }
         scheduler = new Scheduler(WorkloadTables.of(models), charge);
         long start = System.nanoTime();
@@ -245,7 +246,7 @@ public final class LegoRuntime implements Closeable {
      * Switch to a plan made elsewhere; if that fails nothing changes.
      * For a worker thread.
      *
-     * @throws WorkloadException it was made for other stores
+     * @throws WorkloadException it was made for other stores, or a composition would have too many threads in pools
      * @throws StoreException a block cannot be loaded
      * @throws ClosedException this runtime is closed
      */

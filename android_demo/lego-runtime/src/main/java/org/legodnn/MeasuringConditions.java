@@ -3,7 +3,9 @@ package org.legodnn;
 import java.io.File;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 
 import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.JsonObject;
@@ -14,6 +16,8 @@ final class MeasuringConditions {
     private final File cpus;
     private final @Nullable String governor;
     private final @Nullable Double before;
+    /** What slowed the process down meanwhile, each once. */
+    private final Set<String> slowed = new LinkedHashSet<>();
 
     /** The state before the first measurement. */
     MeasuringConditions(DeviceConditions device, File cpus) {
@@ -36,11 +40,23 @@ final class MeasuringConditions {
         }
     }
 
+    /** Between measurements: note what slows the process down. */
+    void note() {
+        String why = device.slowed();
+        if (!why.isEmpty()) {
+            slowed.add(why);
+        }
+    }
+
     /** As a profile has them, after the last measurement. */
     JsonObject toJson() {
         Double after = mhz();
         String heldBack = device.heldBack();
+        note();
         List<String> warnings = new ArrayList<>();
+        for (String why : slowed) {
+            warnings.add("figures may be too high: " + why);
+        }
         if (!heldBack.isEmpty()) {
             warnings.add("the processors were held back at the end: " + heldBack);
         }

@@ -35,14 +35,13 @@ import org.legodnn.internal.Text;
  */
 public final class Profiler {
     private static final int WARM_UP_ROUNDS = 2;
-    /** Threads in pools at a time; hundreds of them would crowd a phone out, and what is measured with it. */
-    private static final int MOST_POOL_THREADS = 64;
     private static final int PASSES = 5;
 
     private final Store store;
     private final BlockExecutor executor;
     private final ProfilerOptions options;
     private final @Nullable Progress progress;
+    private final MeasuringConditions conditions;
     private final Random random = new Random(0);
     private final Weigher weigher;
     private final int total;
@@ -53,6 +52,8 @@ public final class Profiler {
         this.executor = executor;
         this.options = options;
         this.progress = progress;
+        this.conditions = new MeasuringConditions(
+                options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
         MemoryMeter meter = options.memory == null ? Device.MEMORY : options.memory;
         this.weigher = new Weigher(store, executor, meter, random);
         int steps = options.weighings * weigher.steps();
@@ -81,6 +82,10 @@ public final class Profiler {
                 throw new ProfileException("thread counts must be positive and different, got "
                         + Arrays.toString(options.threads()));
             }
+            String problem = PoolThreads.problem(executor, store.manifest().segments.size(), threads);
+            if (!problem.isEmpty()) {
+                throw new ProfileException(store.name() + ": " + problem);
+            }
         }
         if (counts.isEmpty() || options.rounds < 1 || options.weighings < 1) {
             throw new ProfileException("a profile needs a thread count, a round and a weighing at least");
@@ -90,8 +95,6 @@ public final class Profiler {
 
     private Profile profile() {
         Fingerprint device = options.device == null ? Device.fingerprint(executor) : options.device;
-        MeasuringConditions conditions = new MeasuringConditions(
-                options.conditions == null ? () -> "" : options.conditions, new File("/sys/devices/system/cpu"));
         ProfilingState state = new ProfilingState(options.stateFile, store.id() + ", " + options.rounds + " rounds, "
                 + options.weighings + " weighings, " + device);
         Map<Choice, Weigher.Weight> weights = state.weights();
@@ -164,6 +167,7 @@ public final class Profiler {
     }
 
     private void step(String what) {
+        conditions.note();
         if (progress != null && !progress.step(what, ++done, total)) {
             throw new ProfileException("profiling was stopped");
         }
@@ -182,8 +186,8 @@ public final class Profiler {
 
     /** How many of these are loaded at a time. */
     private int together(int threads) {
-        int pooled = store.manifest().segments.size() * (threads - 1); // the caller's thread is in no pool
-        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), MOST_POOL_THREADS / pooled));
+        int pooled = PoolThreads.of(executor, store.manifest().segments.size(), threads);
+        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), PoolThreads.MOST / pooled));
     }
 
     private int groups(int threads) {

@@ -60,6 +60,11 @@ final class RunningModel {
         return sum;
     }
 
+    /** The threads in pools of a choice that is loaded. */
+    int poolThreads(Choice choice) {
+        return PoolThreads.ofPiece(executor, choice.threads);
+    }
+
     /** What going to a plan changes; null if nothing. */
     @Nullable Change changeTo(ModelPlan planned) {
         List<Choice> before = choices();

@@ -105,12 +105,14 @@ public final class Tails {
             SortedMap<Double, Double> after = own == null ? find(tails, threads, "after", null) : own;
             boolean meets = other.meets > 1 - quantile;
             SortedMap<Double, Double> beside = meets ? find(tails, threads, "beside", other.storeId) : null;
-            if (after != null && at(after, quantile) == null || beside != null && at(beside, quantile) == null) {
+            Double next = at(after, quantile);
+            Double met = at(beside, quantile);
+            if (after != null && next == null || beside != null && met == null) {
                 return null; // what is known of fewer inferences would be too short
             }
-            longest = after == null ? longest : Math.max(longest, at(after, quantile));
+            longest = next == null ? longest : Math.max(longest, next);
             if (meets) {
-                added += Math.max(0, beside == null ? other.slowdown - 1 : at(beside, quantile) / alone - 1);
+                added += Math.max(0, met == null ? other.slowdown - 1 : met / alone - 1);
             }
         }
         return longest * (1 + added);

@@ -1,6 +1,7 @@
 package org.legodnn;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
@@ -11,12 +12,13 @@ import org.legodnn.internal.json.JsonObject;
 
 /**
  * How well latency is predicted. Compositions are drawn and timed as wholes, again and again, as inferences run them.
- * Half of them tell what options take in use; with the other half, all drawn at random, predictions are compared.
+ * Together they tell what options take in use. Half of them, all drawn at random, also judge what the other half alone
+ * would have told: what all tell is nearer.
  *
  * <p>One by one, each after another composition, options find caches filled by others: a whole that runs again and
  * again takes less than their sum, and perhaps something beside them. So a line is fitted ({@code InUse}), as Python
  * does of more compositions. Half of those it is fitted to are of options of equal rank, so that both fast and slow
- * ones occur.
+ * ones occur; the others judge.
  */
 final class Validator {
     /** Compositions, so that each half tells something. */
@@ -63,32 +65,41 @@ final class Validator {
      */
     Found validate(BlockExecutor executor, int threads, Map<Choice, Latency> latencies, Timer timer,
             Weigher.Step step) {
-        List<List<Choice>> drawn = new ArrayList<>();
-        double[] measured = new double[PLANS];
-        double[] x = new double[PLANS / 2];
-        double[] y = new double[PLANS / 2];
+        List<List<Choice>> judging = new ArrayList<>();
+        double[] x = new double[PLANS]; // first those of equal rank, then those that judge
+        double[] y = new double[PLANS];
         for (int i = 0; i < PLANS; i++) {
-            List<Choice> choices = i % 4 == 2 ? drawRank(threads) : draw(threads);
-            drawn.add(choices);
-            measured[i] = Math.max(LEAST_MS, medianMs(executor, choices, timer));
-            if (i % 2 == 0) {
-                x[i / 2] = sum(choices, latencies);
-                y[i / 2] = measured[i];
+            boolean judges = i % 2 == 1;
+            List<Choice> choices = judges ? draw(threads) : drawRank(threads);
+            int at = i / 2;
+            if (judges) {
+                judging.add(choices);
+                at += PLANS / 2;
             }
+            x[at] = sum(choices, latencies);
+            y[at] = Math.max(LEAST_MS, medianMs(executor, choices, timer));
             step.done();
         }
-        InUse used = InUse.lineThrough(x, y, store.manifest().segments.size());
+        int segments = store.manifest().segments.size();
+        InUse ofHalf = InUse.lineThrough(Arrays.copyOf(x, PLANS / 2), Arrays.copyOf(y, PLANS / 2), segments);
+        Map<Choice, Latency> judged = inUse(ofHalf, latencies);
+        List<Double> errors = new ArrayList<>();
+        for (int i = 0; i < judging.size(); i++) {
+            double predicted = sum(judging.get(i), judged) + ofHalf.overheadMs();
+            errors.add(Math.abs(predicted / y[PLANS / 2 + i] - 1));
+        }
+        InUse used = InUse.lineThrough(x, y, segments);
+        return new Found(used, inUse(used, latencies), new JsonObject().put("threads", threads)
+                .put("plans", errors.size()).put("median_error", Profiler.median(errors))
+                .put("p95_error", Profiler.quantile(Profiler.sorted(errors), 0.95)));
+    }
+
+    private static Map<Choice, Latency> inUse(InUse used, Map<Choice, Latency> latencies) {
         Map<Choice, Latency> inUse = new HashMap<>();
         for (Map.Entry<Choice, Latency> one : latencies.entrySet()) {
             inUse.put(one.getKey(), used.latency(one.getValue()));
         }
-        List<Double> errors = new ArrayList<>();
-        for (int i = 1; i < PLANS; i += 2) {
-            errors.add(Math.abs((sum(drawn.get(i), inUse) + used.overheadMs()) / measured[i] - 1));
-        }
-        return new Found(used, inUse, new JsonObject().put("threads", threads)
-                .put("plans", errors.size()).put("median_error", Profiler.median(errors))
-                .put("p95_error", Profiler.quantile(Profiler.sorted(errors), 0.95)));
+        return inUse;
     }
 
     private static double sum(List<Choice> choices, Map<Choice, Latency> latencies) {

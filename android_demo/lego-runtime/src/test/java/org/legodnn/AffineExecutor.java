@@ -24,6 +24,10 @@ final class AffineExecutor implements BlockExecutor {
     /** Part of the name of a file that cannot be loaded; null for none. */
     volatile String broken;
     volatile boolean noting;
+    /** Whether pieces say that they share a pool of threads. */
+    volatile boolean shared;
+    /** Threads in pools, if each piece has its own. */
+    final AtomicInteger pooled = new AtomicInteger();
     /** Nanoseconds that a run takes at least. */
     volatile long slowNs;
 
@@ -37,6 +41,11 @@ final class AffineExecutor implements BlockExecutor {
     }
 
     @Override
+    public boolean sharesThreads() {
+        return shared;
+    }
+
+    @Override
     public Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out) {
         String name = tflite.getParentFile().getName() + "/" + tflite.getName();
         if (broken != null && name.contains(broken)) {
@@ -44,9 +53,10 @@ final class AffineExecutor implements BlockExecutor {
         }
         loads.add(name);
         open.incrementAndGet();
+        pooled.addAndGet(threads - 1);
         try {
             String[] numbers = new String(Files.readAllBytes(tflite.toPath()), StandardCharsets.UTF_8).split(" ");
-            return new AffinePiece(name, Float.parseFloat(numbers[0]), Float.parseFloat(numbers[1]));
+            return new AffinePiece(name, threads, Float.parseFloat(numbers[0]), Float.parseFloat(numbers[1]));
         } catch (IOException e) {
             throw new StoreException(name + " cannot be read", e);
         }
@@ -54,13 +64,15 @@ final class AffineExecutor implements BlockExecutor {
 
     private final class AffinePiece implements Piece {
         private final String name;
+        private final int threads;
         private final float a;
         private final float b;
         private boolean closed;
         private final AtomicInteger running = new AtomicInteger();
 
-        AffinePiece(String name, float a, float b) {
+        AffinePiece(String name, int threads, float a, float b) {
             this.name = name;
+            this.threads = threads;
             this.a = a;
             this.b = b;
         }
@@ -112,6 +124,7 @@ final class AffineExecutor implements BlockExecutor {
             }
             closed = true;
             open.decrementAndGet();
+            pooled.addAndGet(1 - threads);
         }
     }
 }

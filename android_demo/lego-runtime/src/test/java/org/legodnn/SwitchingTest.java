@@ -24,6 +24,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 
 import org.junit.Test;
+import org.legodnn.internal.json.Json;
+import org.legodnn.internal.json.JsonObject;
 
 /** Switches replace only what changes, may fail, and inference goes on meanwhile. */
 public class SwitchingTest extends RuntimeTestBase {
@@ -86,6 +88,64 @@ public class SwitchingTest extends RuntimeTestBase {
             assertEquals("a smaller limit than what runs and is kept", 0, runtime.keptBytes());
         }
         assertEquals(0, executor.open.get());
+    }
+
+    /** The chain, as if measured with some thread counts too, with which it takes half as long. */
+    private LegoModel threaded(int... counts) {
+        JsonObject document = (JsonObject) Json.parse(TestStores.profile(chain, executor).toJson());
+        for (JsonObject option : Vectors.<JsonObject>list(document, "options")) {
+            List<Object> latency = new ArrayList<>(Vectors.<Object>list(option, "latency"));
+            double ms = Double.parseDouble(((JsonObject) latency.get(0)).get("median_ms").toString()) / 2;
+            for (int threads : counts) {
+                latency.add(new JsonObject().put("threads", threads).put("runs", 10).put("min_ms", ms)
+                        .put("median_ms", ms).put("p95_ms", ms));
+            }
+            option.put("latency", latency);
+        }
+        return LegoModel.of(chain, Profile.parse(document.toString()));
+    }
+
+    @Test
+    public void aCompositionThatWouldHaveTooManyThreadsInPoolsIsRefusedAndToldWhatWouldDo() {
+        LegoModel many = threaded(20, 40);
+        WorkloadException refused = assertThrows(WorkloadException.class, () -> open(many));
+        for (String part : new String[] {"3 segments with 40 threads", "117 threads in pools", "64 are the most",
+            "withThreads(20)"}) {
+            assertTrue(refused.getMessage(), refused.getMessage().contains(part));
+        }
+        assertEquals("nothing was loaded for it", 0, executor.loads.size());
+        try (LegoRuntime runtime = open(many.withTable(many.table().withThreads(20)))) {
+            assertEquals("as many as planned", 20, runtime.plan().get("chain").threads());
+            assertEquals(3 * 19, executor.pooled.get());
+            Plan before = runtime.plan();
+            assertThrows(WorkloadException.class, () -> runtime.setPlan(plan(many, 40, Budget.none())));
+            assertSame(before, runtime.plan());
+            assertArrayEquals(TestStores.expected(X, 0, 0), runtime.infer("chain", X), EXACT);
+        }
+        executor.shared = true;
+        try (LegoRuntime runtime = open(many.withTable(many.table().withThreads(40)))) {
+            assertEquals(40, runtime.plan().get("chain").threads());
+        }
+        assertEquals(0, executor.pooled.get());
+    }
+
+    private static Plan plan(LegoModel model, int threads, Budget budget) {
+        return new Scheduler(Collections.singletonList(model.table().withThreads(threads)), SwitchCharge.NONE)
+                .plan(budget);
+    }
+
+    @Test
+    public void whatStaysLoadedForTheWayBackHasNoMoreThreadsInPoolsThanOneComposition() {
+        LegoModel model = threaded(20, 21);
+        Budget fastest = Budget.none().withLatencyMs(4).withQuantile(0.5); // 2000 + 2000 + 4000 bytes
+        try (LegoRuntime runtime = open(fastest, model.withTable(model.table().withThreads(20)))) {
+            runtime.setPlan(plan(model, 21, fastest));
+            assertEquals("those for the way back, and those that run", 3 * 19 + 3 * 20, executor.pooled.get());
+            runtime.setPlan(plan(model, 1, Budget.none()));
+            assertEquals("12000 bytes have room for another head with 19", 3 * 20, executor.pooled.get());
+            assertEquals(8000, runtime.keptBytes());
+        }
+        assertEquals(0, executor.pooled.get());
     }
 
     @Test

@@ -32,15 +32,32 @@ import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
 import org.robolectric.annotation.GraphicsMode;
+import org.robolectric.annotation.Implementation;
+import org.robolectric.annotation.Implements;
+import org.robolectric.shadows.ShadowPowerManager;
 import org.robolectric.shadows.ShadowSystemClock;
 
 /** A runtime that follows what Android says of memory and heat. */
 @RunWith(RobolectricTestRunner.class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE) // as in the other tests, so that all share what Robolectric loads
-@Config(sdk = 34)
+@Config(sdk = 34, shadows = AndroidMonitorTest.Device.class)
 public class AndroidMonitorTest {
     private static final long MB = 1_000_000;
     private static final long THRESHOLD = 200 * MB;
+    private static final double CORES = Runtime.getRuntime().availableProcessors();
+
+    /** Robolectric's class, with the forecast of heat that it lacks. */
+    @Implements(PowerManager.class)
+    public static class Device extends ShadowPowerManager {
+        static float headroom;
+        static int forecastSeconds;
+
+        @Implementation
+        protected float getThermalHeadroom(int seconds) {
+            forecastSeconds = seconds;
+            return headroom;
+        }
+    }
 
     private final Application context = RuntimeEnvironment.getApplication();
     private final AndroidMonitor monitor = new AndroidMonitor(context);
@@ -50,6 +67,7 @@ public class AndroidMonitorTest {
 
     @Before
     public void start() throws Exception {
+        Device.headroom = Float.NaN; // a device that does not tell
         available(2000 * MB, false);
         open(null);
     }
@@ -128,27 +146,47 @@ public class AndroidMonitorTest {
         assertTrue(limitNow() < whole);
     }
 
-    @Test
-    public void heatHoldsComputeBack() throws Exception {
-        double cores = Runtime.getRuntime().availableProcessors();
+    /** Rates at which the originals would keep more processors busy than there are. */
+    private void openBusy() throws Exception {
         double atOneHz = 0;
         for (ModelPlan model : runtime.plan().models()) {
             atOneHz += model.latencyMs() / 1e3;
         }
         end();
-        open(1.5 * cores / atOneHz); // the originals would keep more processors busy than there are
+        open(1.5 * CORES / atOneHz);
         governor.step();
+        secondLater(); // from the second reading on it is known how busy the processors are
+    }
+
+    private Decision secondLater() {
         ShadowSystemClock.advanceBy(Duration.ofSeconds(1));
-        governor.step(); // from the second reading on it is known how busy the processors are
+        return governor.step();
+    }
+
+    @Test
+    public void heatHoldsComputeBack() throws Exception {
+        openBusy();
         shadowOf(power).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_LIGHT);
-        ShadowSystemClock.advanceBy(Duration.ofSeconds(1));
-        assertEquals("light throttling is not felt", "", reasons(governor.step()));
+        assertEquals("light throttling is not felt", "", reasons(secondLater()));
         shadowOf(power).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_SEVERE);
-        ShadowSystemClock.advanceBy(Duration.ofSeconds(1));
-        Decision hot = governor.step();
+        Decision hot = secondLater();
         assertTrue(reasons(hot), reasons(hot).contains("held back (heat: thermal status severe)"));
-        assertTrue(hot.budget().cores() <= 0.8 * cores);
-        assertTrue(runtime.plan().cores() <= 0.8 * cores);
+        assertTrue(hot.budget().cores() <= 0.8 * CORES);
+        assertTrue(runtime.plan().cores() <= 0.8 * CORES);
+    }
+
+    @Test
+    public void heatThatIsForetoldHoldsComputeBackToo() throws Exception {
+        openBusy();
+        for (float headroom : new float[] {Float.NaN, 0.99f}) { // NaN: the device does not tell
+            Device.headroom = headroom;
+            assertEquals("", reasons(secondLater()));
+        }
+        Device.headroom = 1;
+        Decision hot = secondLater();
+        assertTrue(reasons(hot), reasons(hot).contains("held back (heat: severe within 10 s)"));
+        assertEquals(10, Device.forecastSeconds);
+        assertTrue(runtime.plan().cores() <= 0.8 * CORES);
     }
 
     private static String reasons(Decision decision) {

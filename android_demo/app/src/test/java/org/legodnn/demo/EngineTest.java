@@ -7,11 +7,13 @@ import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 import static org.robolectric.Shadows.shadowOf;
 
+import android.app.ActivityManager;
 import android.content.Context;
 import android.content.Intent;
 import android.graphics.Bitmap;
 import android.graphics.Color;
 import android.os.PowerManager;
+import android.os.Process;
 import android.view.MotionEvent;
 import android.view.View;
 import android.widget.FrameLayout;
@@ -21,6 +23,7 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicLong;
@@ -186,9 +189,34 @@ public class EngineTest implements Engine.Listener {
     }
 
     private void profile() throws Exception {
+        profiled = false;
         engine.profile();
         Await.until("profiled", () -> profiled);
         assertNull(failure);
+    }
+
+    private void inTheBackground(boolean background) {
+        ActivityManager.RunningAppProcessInfo own = new ActivityManager.RunningAppProcessInfo();
+        own.pid = Process.myPid();
+        own.importance = background ? ActivityManager.RunningAppProcessInfo.IMPORTANCE_CACHED
+                : ActivityManager.RunningAppProcessInfo.IMPORTANCE_FOREGROUND;
+        shadowOf((ActivityManager) context.getSystemService(Context.ACTIVITY_SERVICE))
+                .setProcesses(Collections.singletonList(own));
+    }
+
+    @Test
+    public void aProfileWarnsThatTheAppWasInTheBackground() throws Exception {
+        awaitMeasured();
+        inTheBackground(false);
+        profile();
+        for (String json : engine.ownProfiles().values()) {
+            assertFalse(json, json.contains("background"));
+        }
+        inTheBackground(true);
+        profile();
+        for (String json : engine.ownProfiles().values()) {
+            assertTrue(json, json.contains("figures may be too high: the app was in the background"));
+        }
     }
 
     @Test

@@ -17,9 +17,11 @@ import android.graphics.Rect;
 import android.view.View;
 import android.view.ViewGroup;
 import android.view.WindowInsets;
+import android.view.WindowManager;
 import android.widget.CheckBox;
 import android.widget.ScrollView;
 import android.widget.TextView;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -29,6 +31,9 @@ import java.util.concurrent.Callable;
 import org.junit.After;
 import org.junit.Test;
 import org.junit.runner.RunWith;
+import org.legodnn.LegoModel;
+import org.legodnn.OptionProfile;
+import org.legodnn.Segment;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -229,6 +234,67 @@ public class MainActivityTest {
         assertEquals(scroll.getBottom(), sliders.getTop());
         assertEquals(((View) sliders.getParent()).getHeight(), sliders.getBottom());
         assertTrue("most of the screen is left for the rest", scroll.getHeight() > 2 * sliders.getHeight());
+    }
+
+    private boolean screenStaysOn() {
+        int flags = shown.activity().getWindow().getAttributes().flags;
+        return (flags & WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) != 0;
+    }
+
+    @Test
+    public void theScreenStaysOnWhileTheDeviceIsProfiled() throws Exception {
+        start();
+        assertFalse(screenStaysOn());
+        shown.activity().onProfiling("m", 1, 2);
+        assertTrue(screenStaysOn());
+        shown.rotated();
+        assertTrue("turned meanwhile", screenStaysOn());
+        shown.activity().onProfiled(null, 1);
+        assertFalse("it ended", screenStaysOn());
+        shown.activity().onProfiling("m", 1, 2);
+        assertTrue(screenStaysOn());
+        shown.activity().onFailed("no luck");
+        assertFalse("it failed", screenStaysOn());
+    }
+
+    /** What the originals take, by what the store and the profile say of each. */
+    private static String[] originals(LegoModel model) {
+        double ms = model.table().overheadMs(1);
+        long bytes = 0;
+        for (Segment segment : model.store().manifest().segments()) {
+            for (OptionProfile option : model.profile().options()) {
+                if (option.segment().equals(segment.name()) && option.option().equals(segment.original().name())) {
+                    ms += option.latency().get(0).medianMs();
+                    bytes += option.memoryBytes();
+                }
+            }
+        }
+        return new String[] {String.format("%.3f", model.store().manifest().originalAccuracy()),
+            String.format("%.3f ms", ms), String.format("%.2f MB", bytes / 1e6)};
+    }
+
+    @Test
+    public void besidesThePlanStandsWhatTheOriginalModelTakes() throws Exception {
+        start();
+        List<LegoModel> models = new Packed(RuntimeEnvironment.getApplication()).workload().models();
+        for (int position : new int[] {Limits.MAX, 500}) {
+            if (position < Limits.MAX) {
+                List<String> before = shown.drawn();
+                shown.slider(R.id.latency).setProgress(position);
+                shown.awaitOther(before);
+                assertNotEquals(shown.texts(R.id.latency_original), shown.texts(R.id.latency_predicted));
+            }
+            for (int i = 0; i < models.size(); i++) {
+                List<String> row = new ArrayList<>();
+                for (View cell : shown.row(i, R.id.accuracy_original)) {
+                    assertTrue(cell.isShown());
+                    row.add(((TextView) cell).getText().toString());
+                }
+                List<String> wanted = new ArrayList<>(Arrays.asList(originals(models.get(i))));
+                wanted.add(0, shown.activity().getString(R.string.original));
+                assertEquals("whatever runs", wanted, row);
+            }
+        }
     }
 
     @Test

@@ -81,6 +81,16 @@ final class Shown {
         return texts;
     }
 
+    /** The row of a model's table in which a field stands. */
+    List<View> row(int model, int id) {
+        List<View> cells = new ArrayList<>();
+        ViewGroup row = (ViewGroup) cards().get(model).findViewById(id).getParent();
+        for (int i = 0; i < row.getChildCount(); i++) {
+            cells.add(row.getChildAt(i));
+        }
+        return cells;
+    }
+
     List<BlocksView> chains() {
         List<BlocksView> chains = new ArrayList<>();
         for (View card : cards()) {

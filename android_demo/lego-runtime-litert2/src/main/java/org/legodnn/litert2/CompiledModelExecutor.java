@@ -99,6 +99,11 @@ public final class CompiledModelExecutor implements BlockExecutor {
     }
 
     @Override
+    public boolean sharesThreads() {
+        return true;
+    }
+
+    @Override
     public Piece load(File tflite, int threads, TensorSpec[] in, TensorSpec[] out) {
         Place place;
         try {

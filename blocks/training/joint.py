@@ -32,7 +32,7 @@ from legodnn.blocks.training.batches import Batches
 from legodnn.blocks.training.composer import Composer
 from legodnn.blocks.training.loop import loop
 from legodnn.blocks.training.mixing import Mixer
-from legodnn.blocks.training.optimizer import compile_for
+from legodnn.blocks.training.optimizer import compile_for, relative_rates
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.variables import assign, values, weights_of
 from legodnn.blocks.training.variation import varied
@@ -152,7 +152,7 @@ def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.
 
     A descendant that has lost few weights has little to learn and much to lose, and one that has lost most of them the
     other way round: the factor is the number of weights that a descendant has lost over the number that it has kept,
-    within limits.
+    within limits; times that of its kernels' sizes (`relative_rates`).
 
     Args:
         pieces: the segments of the original.
@@ -164,7 +164,7 @@ def rate_factors(pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.
         for model in models:
             kept = max(1, model.count_params())
             factor = float(np.clip((wholes[name] - kept) / kept, *_FACTORS))
-            factors.update((id(variable), factor) for variable in model.trainable_variables)
+            factors.update((key, factor * relative) for key, relative in relative_rates(model).items())
     return factors
 
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from legodnn.blocks.cutting.extract import extract
-from legodnn.blocks.training.optimizer import adam, bfloat16, check_mixed_precision, compile_for
+from legodnn.blocks.training.optimizer import adam, bfloat16, check_mixed_precision, compile_for, relative_rates
 from legodnn.blocks.training.variables import values
 from legodnn.errors import ConfigError
 from tests.blocks.training.interrupted import Interrupted
@@ -92,3 +92,17 @@ def test_mixed_precision_is_refused_without_a_gpu(monkeypatch: pytest.MonkeyPatc
         check_mixed_precision()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
     check_mixed_precision()
+
+
+def test_small_kernels_are_trained_at_rates_that_are_smaller_in_proportion() -> None:
+    inputs = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(2, 3, kernel_initializer=keras.initializers.Constant(0.3))(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Conv2D(2, 2, kernel_initializer=keras.initializers.Constant(-0.005))(x)
+    model = keras.Model(inputs, keras.layers.Dense(2, kernel_initializer="zeros")(x))
+    factors = relative_rates(model)
+    kernels = [v for v in model.trainable_variables if len(v.shape) > 1]
+    assert [factors[id(v)] for v in kernels] == pytest.approx([1.0, 0.05, 0.01])
+    others = [v for v in model.trainable_variables if len(v.shape) == 1]
+    assert len(others) == 5
+    assert {factors[id(v)] for v in others} == {1.0}

@@ -28,7 +28,10 @@ _PRICES = np.concatenate([[0.0], np.geomspace(1e-9, 1e6, 600)])
 
 
 def likely_compositions(fit: Fit, costs: Sequence[Floats], count: int) -> list[OptionNumbers]:
-    """Return what plans would choose under budgets at equal steps between the smallest composition and the original.
+    """Return what plans would choose under budgets at equal ratios between the smallest composition and the original.
+
+    At equal steps nearly all of them would leave so much that hardly anything is lost, and few would be where a wrong
+    choice costs most.
 
     Args:
         fit: what options lose, alone and with their neighbours.
@@ -42,7 +45,7 @@ def likely_compositions(fit: Fit, costs: Sequence[Floats], count: int) -> list[O
     for direction in np.array(_DIRECTIONS):
         choices = np.unique(_cheapest(fit, shares, _PRICES[:, None] * greatest * direction), axis=0)
         cost = sum(share[column] @ direction for share, column in zip(shares, choices.T, strict=True))
-        for budget in np.linspace(cost.min(), cost.max(), max(count // len(_DIRECTIONS), 3)):
+        for budget in np.geomspace(max(cost.min(), 1e-12), max(cost.max(), 1e-12), max(count // len(_DIRECTIONS), 3)):
             within = np.flatnonzero(cost <= budget * (1 + 1e-9))
             found[tuple(int(o) for o in choices[within[cost[within].argmax()]])] = None
     return list(found)[:count]

@@ -24,8 +24,9 @@ OFFLINE = [
     ["blocks/pruning"],
     ["blocks/cutting"],
     ["blocks/channels"],
-    ["blocks/importing", "blocks/importing/annotations", "blocks/importing/tflite"],
-    ["blocks/from_torch", "blocks/zoo", "blocks/jobs"],
+    ["blocks/importing", "blocks/importing/annotations"],
+    ["blocks/importing/tflite", "blocks/from_torch"],
+    ["blocks/zoo", "blocks/jobs"],
 ]
 ON_DEVICE = [
     ["runtime/whole_models", "runtime/serving"],

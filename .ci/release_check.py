@@ -181,8 +181,9 @@ def start() -> str:
 
 
 def examples() -> str:
-    """All programs in examples/ and the notebook run, those too that `make test` leaves out because they take long."""
-    told = run(sys.executable, "-m", "pytest", "-q", "-rs", "-m", "not data", "tests/test_example_programs.py")
+    """All of examples/, the notebook and the tutorial run, those too that `make test` leaves out: they take long."""
+    programs = ("tests/test_example_programs.py", "tests/test_tutorial.py")
+    told = run(sys.executable, "-m", "pytest", "-q", "-rs", "-m", "not data", *programs)
     return told.rstrip().splitlines()[-1].strip("= ")
 
 

@@ -102,12 +102,12 @@ def _measured_stretch(
     for other in companions:
         after = known.get(("after", other.store_id), known.get(("after", None)))
         beside = known.get(("beside", other.store_id)) if other.meets > 1 - quantile else None
-        if any(tail and _at(tail, quantile) is None for tail in (after, beside)):
+        following, met = _at(after, quantile), _at(beside, quantile)
+        if (after and following is None) or (beside and met is None):
             return None  # what is known of fewer inferences would be too short
-        longest = max(longest, _at(after, quantile) or 0.0)
+        longest = max(longest, following or 0.0)
         if other.meets > 1 - quantile:
-            stretched = _at(beside, quantile)
-            added += max(0.0, other.slowdown - 1 if stretched is None else stretched / alone - 1)
+            added += max(0.0, other.slowdown - 1 if met is None else met / alone - 1)
     return longest * (1 + added)
 
 

@@ -17,7 +17,6 @@ import android.graphics.Rect;
 import android.view.View;
 import android.view.ViewGroup;
 import android.view.WindowInsets;
-import android.view.WindowManager;
 import android.widget.CheckBox;
 import android.widget.ScrollView;
 import android.widget.TextView;
@@ -236,25 +235,20 @@ public class MainActivityTest {
         assertTrue("most of the screen is left for the rest", scroll.getHeight() > 2 * sliders.getHeight());
     }
 
-    private boolean screenStaysOn() {
-        int flags = shown.activity().getWindow().getAttributes().flags;
-        return (flags & WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) != 0;
-    }
-
     @Test
     public void theScreenStaysOnWhileTheDeviceIsProfiled() throws Exception {
         start();
-        assertFalse(screenStaysOn());
+        assertFalse(shown.screenStaysOn());
         shown.activity().onProfiling("m", 1, 2);
-        assertTrue(screenStaysOn());
+        assertTrue(shown.screenStaysOn());
         shown.rotated();
-        assertTrue("turned meanwhile", screenStaysOn());
+        assertTrue("turned meanwhile", shown.screenStaysOn());
         shown.activity().onProfiled(null, 1);
-        assertFalse("it ended", screenStaysOn());
+        assertFalse("it ended", shown.screenStaysOn());
         shown.activity().onProfiling("m", 1, 2);
-        assertTrue(screenStaysOn());
+        assertTrue(shown.screenStaysOn());
         shown.activity().onFailed("no luck");
-        assertFalse("it failed", screenStaysOn());
+        assertFalse("it failed", shown.screenStaysOn());
     }
 
     /** What the originals take, by what the store and the profile say of each. */

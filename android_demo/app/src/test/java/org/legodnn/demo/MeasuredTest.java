@@ -11,7 +11,6 @@ import android.app.AlertDialog;
 import android.content.Context;
 import android.content.Intent;
 import android.os.PowerManager;
-import android.view.WindowManager;
 import java.io.File;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -72,11 +71,6 @@ public class MeasuredTest {
         });
     }
 
-    private boolean screenStaysOn() {
-        int flags = shown.activity().getWindow().getAttributes().flags;
-        return (flags & WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) != 0;
-    }
-
     @Test
     public void plansAreRunAndMeasuredOnTheDigitsAndTheDeviceIsProfiled() throws Exception {
         awaitMeasured();
@@ -90,14 +84,14 @@ public class MeasuredTest {
 
         shown.activity().findViewById(R.id.profile).performClick();
         assertTrue("sliders stay away while it is profiled", !shown.slider(R.id.memory).isEnabled());
-        assertTrue("the screen stays on", screenStaysOn());
+        assertTrue("the screen stays on", shown.screenStaysOn());
         Await.until("profiled", new Callable<Boolean>() {
             @Override
             public Boolean call() {
                 return shown.activity().findViewById(R.id.share).isEnabled();
             }
         });
-        assertTrue("the screen may go off again", !screenStaysOn());
+        assertTrue("the screen may go off again", !shown.screenStaysOn());
         assertNull("nobody asked to share", ShadowAlertDialog.getLatestAlertDialog());
         shown.activity().findViewById(R.id.share).performClick();
         AlertDialog dialog = ShadowAlertDialog.getLatestAlertDialog();

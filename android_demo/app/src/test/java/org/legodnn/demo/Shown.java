@@ -9,6 +9,7 @@ import android.graphics.Canvas;
 import android.util.DisplayMetrics;
 import android.view.View;
 import android.view.ViewGroup;
+import android.view.WindowManager;
 import android.widget.SeekBar;
 import android.widget.TextView;
 import java.io.File;
@@ -62,6 +63,11 @@ final class Shown {
 
     MainActivity activity() {
         return controller.get();
+    }
+
+    boolean screenStaysOn() {
+        int flags = activity().getWindow().getAttributes().flags;
+        return (flags & WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) != 0;
     }
 
     SeekBar slider(int id) {

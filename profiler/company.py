@@ -24,7 +24,8 @@ from legodnn.tail import Tail, tail_of
 _COMPOSITIONS = 20
 # Compositions take turns. Each runs so often in a row beside the other model, the first time without being timed.
 _IN_A_ROW = 5
-_LEAST_INFERENCES = 6  # of each composition: of all together 0.99 is known then
+# Of each composition, so that neither one spell of a busy machine nor one turn decides what it takes.
+_LEAST_INFERENCES = 12
 _GROUPS = [range(i, i + GROUP) for i in range(0, _COMPOSITIONS, GROUP)]  # compositions that are composed together
 
 

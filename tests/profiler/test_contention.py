@@ -54,9 +54,10 @@ def test_profiles_get_tails_after_and_beside_the_other_at_every_thread_count(
         keys = [(n, condition, other.id) for n in (1, 2) for condition in ("after", "beside")]
         assert [t.key for t in after.tail] == [*(t.key for t in before.tail), *keys]
         for tail in after.tail[len(before.tail) :]:
-            assert tail.inferences >= 120
+            assert tail.inferences >= 240
             assert max(tail.quantiles) >= 0.99
-            assert 0.05 < tail.stretch[0] < 50  # of a model that takes microseconds, on a machine that may be busy
+            # Of a model that takes microseconds, on a machine that may be busy: two threads wait for each other there.
+            assert 0.05 < tail.stretch[0] < {1: 20, 2: 500}[tail.threads]
 
 
 def test_one_that_shares_a_resource_is_slowed_by_the_other() -> None:

@@ -21,10 +21,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +32,6 @@ from legodnn.blocks.accuracy.accuracy_model import fit_measured
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.accuracy.summed_drops import summed_drops
-from legodnn.blocks.array_tree import ArrayTree
-from legodnn.blocks.build_state import Checkpoint
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
@@ -50,6 +46,7 @@ from legodnn.console import ProgressLine
 from support.evaluated import SLICE, CompositionRecord, Known
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
+from support.timed_checkpoint import TimedCheckpoint
 from support.timing import timed
 from support.trained import trained as trained_network
 
@@ -124,7 +121,7 @@ def together(
 ) -> Seconds:
     """Train all blocks together; a work folder keeps the state after every epoch. Return the seconds that it took."""
     n = sizes_of(args)
-    checkpoint = _Timed(args.work and args.work / f"{name}-joint.npz")
+    checkpoint = TimedCheckpoint(args.work and args.work / f"{name}-joint.npz")
     train_jointly(
         pieces,
         students,
@@ -137,29 +134,6 @@ def together(
         progress=ProgressLine,
     )
     return checkpoint.spent
-
-
-class _Timed(Checkpoint):
-    """A checkpoint that also keeps how long training took up to it, interruptions left out."""
-
-    def __init__(self, path: Path | None) -> None:
-        super().__init__(path)
-        self._times = path and path.with_suffix(".json")
-        self._before = json.loads(self._times.read_text()) if self._times and self._times.exists() else [0.0, 0.0]
-        self._since = time.perf_counter(), time.process_time()
-
-    @property
-    def spent(self) -> tuple[float, float]:
-        """Seconds of training until now: by the clock, and of processor time."""
-        now = time.perf_counter(), time.process_time()
-        wall, cpu = (before + n - s for before, n, s in zip(self._before, now, self._since, strict=True))
-        return wall, cpu
-
-    def write(self, state: ArrayTree) -> None:
-        """Save the state and the times."""
-        super().write(state)
-        if self._times:
-            self._times.write_text(json.dumps(self.spent))
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

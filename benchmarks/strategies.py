@@ -9,9 +9,9 @@ DATA holds cifar-10-batches-py, and in weights/ resnet56_cifar10.npz and vgg16_h
 resnet20_cifar10.npz). Each strategy prunes a network to a share of its multiply-accumulates and refits it, by
 `--images` images of the training set without labels; agents walk for `--episodes`. The error of the outputs and the
 accuracy are those on test images, which nothing was chosen by or trained on. With `--cpu-minutes`, what is left of so
-many minutes of processor time after searching is spent on fine-tuning, by distillation and on labels: who searches
-longer is trained less. Minutes become images by what an image takes, measured once for each network and target. Latency
-is that of TensorFlow Lite files on one thread, all of one target in turn.
+many minutes of processor time after searching is spent on fine-tuning, by distillation and on labels, of images that
+are flipped and shifted: who searches longer is trained less. Minutes become images by what an image takes, measured
+once for each network and target. Latency is that of TensorFlow Lite files on one thread, all of one target in turn.
 
 Blocks: the blocks of VGG16 that have several groups of channels are pruned by `l1` and by the default strategy at equal
 multiply-accumulates, and trained alike, in one pass. The error of a block's outputs for test images is compared.
@@ -54,14 +54,17 @@ from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
 from legodnn.console import ProgressLine, text_table
 from legodnn.files import write_atomic
+from legodnn.recipe import Variation
 from support.pruned_blocks import DEFAULT, compared_blocks
 from support.report import Bars, Figures, bar, run
+from support.timed_checkpoint import TimedCheckpoint
 from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 TARGETS = {"vgg16_half": (0.4, 0.2), "resnet56": (0.5,)}
 LEARNED = {"amc": amc_search, "agmc": agmc_search}
+AUGMENT: tuple[Variation, ...] = ("flips", "shifts")
 HEAD = Head("classes", "top1", "linear")
 BATCH = 64
 
@@ -145,13 +148,21 @@ def tune(case: Case, data: Dataset, args: argparse.Namespace, work: Path) -> Non
     left = 60 * args.cpu_minutes - json.loads(case.file(work, ".json").read_text())["search_cpu_s"]
     images = int(left / image_seconds(case, model, student, data, work))
     epochs, spent = math.ceil(images / len(data.train)), 0.0
+    checkpoint = TimedCheckpoint(case.file(work, f"-tuning-{args.cpu_minutes:g}.npz"))
     if images >= BATCH:
         few = replace(data, train=data.train.first(images // epochs))
-        start = time.process_time()
-        fine_tune(model, student, few, epochs, BATCH, heads=[HEAD], patience=epochs, progress=ProgressLine)
-        spent = time.process_time() - start
+        fine_tune(
+            *(model, student, few, epochs, BATCH),
+            heads=[HEAD],
+            patience=epochs,
+            augment=AUGMENT,
+            checkpoint=checkpoint,
+            progress=ProgressLine,
+        )
+        spent = checkpoint.spent[1]
     figures = {"minutes": args.cpu_minutes, "images": max(0, images), "cpu_s": spent}
     write_atomic(tuned_file(case, args, work), json.dumps(figures | on_test_images(student, model, data)))
+    checkpoint.discard()
 
 
 def tuned_file(case: Case, args: argparse.Namespace, work: Path) -> Path:
@@ -168,7 +179,7 @@ def image_seconds(case: Case, model: keras.Model, student: keras.Model, data: Da
         for batches in (1, 11):  # both compile, and one is trained on 10 batches more
             start = time.process_time()
             part = replace(few, train=few.train.first(batches * BATCH))
-            fine_tune(model, student, part, 1, BATCH, heads=[HEAD])
+            fine_tune(model, student, part, 1, BATCH, heads=[HEAD], augment=AUGMENT)
             seconds.append(time.process_time() - start)
         student.set_weights(weights)
         write_atomic(file, json.dumps((seconds[1] - seconds[0]) / (10 * BATCH)))

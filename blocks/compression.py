@@ -44,6 +44,7 @@ from legodnn.blocks.source import BuildSource, open_source
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
 from legodnn.blocks.training.variables import assign
+from legodnn.blocks.training.variation import varied_inputs
 from legodnn.compression import CompressionRecipe
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.files import write_atomic
@@ -164,11 +165,13 @@ def pruned_model(
         progress: shows the steps.
 
     Raises:
+        ConfigError: inputs are to be varied that are no images.
         TargetError: the target cannot be met.
         DataError: labels are needed and absent.
         StoreError: the work folder is damaged.
     """
     model, data = source.model, source.data
+    varied_inputs(data.train.x[:1], recipe.augment, [0])  # refuses what fine-tuning could not vary
     name, x = f"{recipe.measure}{share:g}", input_arrays(data.train.x[: recipe.searched_images])
     channels = analyse(model)
     saved = work.read(name)
@@ -195,6 +198,7 @@ def pruned_model(
             heads=source.heads,
             patience=recipe.patience,
             seed=recipe.seed,
+            augment=recipe.augment,
             checkpoint=checkpoint,
             progress=progress,
         )

@@ -16,14 +16,14 @@ from legodnn.blocks.export.conversion_job import CONVERSIONS, conversion_job, co
 from legodnn.blocks.export.convert import CHECKED_IMAGES, Runner, check_converted, check_convertible, convert
 from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.export.wanted_options import option_place, wanted_options
-from legodnn.blocks.importing.data import by_name, input_arrays
+from legodnn.blocks.importing.data import by_name
 from legodnn.blocks.jobs.job import Job, Workers
 from legodnn.blocks.manifest import check_manifest
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.surgery import check_copy
 from legodnn.blocks.source import BuildSource
 from legodnn.blocks.training.original import check_labels
-from legodnn.blocks.training.variation import varied
+from legodnn.blocks.training.variation import varied_inputs
 from legodnn.blocks.undivided import check_undivided
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -60,8 +60,7 @@ def rehearse(
     data, model = source.data, source.model
     if recipe.train_epochs:
         check_labels(model, data)
-    for some in input_arrays(data.train.x[:1]):
-        varied(some, recipe.augment, np.random.default_rng(0))
+    varied_inputs(data.train.x[:1], recipe.augment, [0])
     check_composed(model, pieces)
     batch = evaluation_batch(pieces)
     x = data.train.take(np.arange(max(batch, _LEAST_IMAGES)) % len(data.train)).x

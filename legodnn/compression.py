@@ -20,7 +20,6 @@ _OF_BLOCKS = (
     "train_epochs",
     "sparsities",
     "joint_epochs",
-    "augment",
     "mixed_precision",
     "max_blocks",
     "min_share",
@@ -39,6 +38,7 @@ class CompressionRecipe(Recipe):
         strategy: which channels go, see `Recipe`.
         judged_by: what a search measures: the error of the `outputs` on training images, or the metric on `labels`.
         distill_epochs: passes over the training images that a pruned model is fine-tuned for.
+        augment: how images are varied in fine-tuning, see `Recipe`.
         searched_images: training images on which widths are measured and weights are refitted.
     """
 
@@ -50,6 +50,12 @@ class CompressionRecipe(Recipe):
     joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 0
     round_to: RoundTo = 1
     searched_images: Annotated[int, Field(gt=1, le=MOST_INT)] = 250
+
+    @model_validator(mode="after")
+    def _augments_something(self) -> Self:
+        if self.augment and not self.distill_epochs:
+            raise ValueError("augment is for fine-tuning, of which 0 epochs leave none")
+        return self
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

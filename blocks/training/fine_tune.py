@@ -23,7 +23,9 @@ from legodnn.blocks.training.original import label_loss, label_targets
 from legodnn.blocks.training.output_error import output_error
 from legodnn.blocks.training.student import Student
 from legodnn.blocks.training.variables import assign, values
+from legodnn.blocks.training.variation import varied_inputs
 from legodnn.progress import Progress, no_progress
+from legodnn.recipe import Variation
 
 
 class Tuner(keras.Model):  # type: ignore[misc]
@@ -65,6 +67,7 @@ def fine_tune(
     heads: Sequence[Head],
     patience: int = 3,
     seed: int = 0,
+    augment: Sequence[Variation] = (),
     checkpoint: Checkpoint | None = None,
     progress: Progress = no_progress,
 ) -> None:
@@ -83,10 +86,12 @@ def fine_tune(
         heads: how each output is read.
         patience: training ends after this many epochs without noticeable progress.
         seed: determines everything random.
+        augment: how training images are varied, see `legodnn.blocks.training.variation`; labels stay as they are.
         checkpoint: where training is saved now and then, and from where it goes on.
         progress: is told of every step.
 
     Raises:
+        ConfigError: inputs are to be varied that are no images.
         ModelError: training diverged, or the saved state is of another training.
     """
     if not epochs:
@@ -96,7 +101,7 @@ def fine_tune(
     tuner = Tuner(model, student, heads)
     tuner(data.train.x[:1])  # builds it
     compile_for(tuner, learning_rate, epochs * batches.per_epoch)
-    training = _FineTuning(tuner, Student(model.name, 0, student), data, batch_size, patience)
+    training = _FineTuning(tuner, Student(model.name, 0, student), data, batches, patience, augment)
     loop(training, batches, epochs, f"fine-tuning {model.name}", checkpoint=checkpoint, progress=progress)
     student.set_weights(training.student.best_weights)
 
@@ -106,12 +111,21 @@ class _FineTuning:
 
     measure = "loss"
 
-    def __init__(self, tuner: Tuner, student: Student, data: Dataset, batch_size: int, patience: int) -> None:
+    def __init__(
+        self,
+        tuner: Tuner,
+        student: Student,
+        data: Dataset,
+        batches: Batches,
+        patience: int,
+        augment: Sequence[Variation],
+    ) -> None:
         self._tuner, self.student, self._data, self._patience = tuner, student, data, patience
+        self._seed, self._augment = batches.seed, augment
         self._labelled = _has_vector_labels(student.model, data.train) and _has_vector_labels(student.model, data.val)
         self._head = tuner._heads[0]
         self._watched = data.val.first(WATCHED_IMAGES)
-        self._size = min(batch_size, len(self._watched))
+        self._size = min(batches.size, len(self._watched))
         self.student.record_error(self._error(), patience)
 
     @property
@@ -119,7 +133,8 @@ class _FineTuning:
         return self.student.done
 
     def step(self, number: int, images: NDArray[np.int64]) -> float:
-        return float(self._tuner.train_on_batch(*self._batch(self._data.train, images)))
+        x, labels = self._batch(self._data.train, images)
+        return float(self._tuner.train_on_batch(varied_inputs(x, self._augment, (self._seed, number, 1)), labels))
 
     def epoch_ended(self, steps: int, mean_loss: float) -> Mapping[str, float]:
         self.student.record_error(self._error(), self._patience)

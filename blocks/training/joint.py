@@ -35,7 +35,7 @@ from legodnn.blocks.training.mixing import Mixer
 from legodnn.blocks.training.optimizer import compile_for, relative_rates
 from legodnn.blocks.training.scalars import Log, silent
 from legodnn.blocks.training.variables import assign, values, weights_of
-from legodnn.blocks.training.variation import varied
+from legodnn.blocks.training.variation import varied_inputs
 from legodnn.errors import DataError, ModelError
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Variation
@@ -185,11 +185,8 @@ class _JointTraining:
         epoch, i = divmod(number, self._batches.per_epoch)
         if self._paths is None or i == 0:
             self._paths = itertools.islice(self._paths_of(epoch), i, None)
-        # Inputs of one kind are varied alike, and a step that is taken again as it was before.
-        inputs = {
-            name: varied(array[images], self._augment, np.random.default_rng((self._batches.seed, number, 1)))
-            for name, array in self._x.items()
-        }
+        inputs = {name: array[images] for name, array in self._x.items()}
+        inputs = varied_inputs(inputs, self._augment, (self._batches.seed, number, 1))
         loss = float(self._composer.train_on_batch((inputs, next(self._paths))))
         self._check_finite(np.array(loss))
         return loss

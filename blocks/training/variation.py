@@ -1,4 +1,4 @@
-"""Images varied at random while compositions are trained, so that few of them say more.
+"""Images varied at random in training, so that few of them say more.
 
 The original computes the targets from the very images that descendants get, so no label has to be changed with an
 image. What varied images must have is sense: of a digit or a word there is no mirror image, of a cat there is.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +38,20 @@ def varied(images: NDArray[Any], how: Sequence[Variation], rng: np.random.Genera
     if "flips" in how:
         images = np.where(rng.random((len(images), 1, 1, 1)) < 0.5, images[:, :, ::-1], images)
     return _shifted(images, rng) if "shifts" in how else images
+
+
+def varied_inputs(inputs: Any, how: Sequence[Variation], seed: Sequence[int]) -> Any:
+    """Return what a model takes, each image varied by itself, but alike in all inputs of one shape.
+
+    Args:
+        inputs: an array as `varied` takes it, or several by name.
+        how: as `varied` takes it.
+        seed: of a step of training; the same one gives the same images.
+
+    Raises:
+        ConfigError: an input holds no images.
+    """
+    return keras.tree.map_structure(lambda x: varied(x, how, np.random.default_rng(seed)), inputs)
 
 
 def _shifted(images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

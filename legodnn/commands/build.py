@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import add_model_arguments, fraction, precision
+from legodnn.commands.parser import add_model_arguments, fraction, precision, variation
 from legodnn.console import progress, say
 from legodnn.model_names import check_model_name
 
@@ -86,6 +86,12 @@ def add_parser(subparsers: Any, summary: str) -> None:
         precision,
         metavar="P,...",
         help="number formats of the weights of every option (default: float32,float16,int8)",
+    )
+    parser.add_list(
+        "--augment",
+        variation,
+        metavar="HOW,...",
+        help="vary images in training in compositions: flips (left and right), shifts, or both",
     )
     rounding = parser.add_mutually_exclusive_group()
     rounding.add_argument(

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import add_model_arguments, fraction, precision
+from legodnn.commands.parser import add_model_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -80,6 +80,9 @@ def add_parser(subparsers: Any, summary: str) -> None:
         help="what a search measures: the error of outputs, or the metric on labels (default: outputs)",
     )
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="most epochs of fine-tuning (default: 10)")
+    parser.add_list(
+        "--augment", variation, metavar="HOW,...", help="vary images in fine-tuning: flips (left and right), shifts"
+    )
     parser.add_argument(
         "--precision", choices=get_args(Precision), help="of a .tflite file's weights (default: float32)"
     )

@@ -136,6 +136,15 @@ def precision(text: str) -> str:
     return text
 
 
+def variation(text: str) -> str:
+    """Read how images are varied, as an item of a list."""
+    from legodnn.recipe import Variation
+
+    if text not in get_args(Variation):
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Variation))}")
+    return text
+
+
 def whole_number(text: str) -> int:
     """Read a whole number, as an item of a list."""
     try:

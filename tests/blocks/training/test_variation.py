@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.blocks.training.variation import varied
+from legodnn.blocks.training.variation import varied, varied_inputs
 from legodnn.errors import ConfigError
 
 IMAGES = np.arange(40 * 16 * 24 * 2, dtype=np.uint8).reshape(40, 16, 24, 2)
@@ -43,6 +43,13 @@ def test_images_are_shifted_as_far_as_an_eighth_and_not_alike() -> None:
 def test_the_same_draws_give_the_same_images() -> None:
     first, second = (varied(IMAGES, ("flips", "shifts"), np.random.default_rng(3)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_inputs_of_a_step_are_varied_alike_and_as_before() -> None:
+    found = varied_inputs({"left": IMAGES, "right": IMAGES + 1}, ("flips", "shifts"), (0, 7, 1))
+    np.testing.assert_array_equal(found["left"] + 1, found["right"])
+    np.testing.assert_array_equal(found["left"], varied_inputs(IMAGES, ("flips", "shifts"), (0, 7, 1)))
+    assert (found["left"] != varied_inputs(IMAGES, ("flips", "shifts"), (0, 8, 1))).any()
 
 
 def test_what_is_no_image_is_refused() -> None:

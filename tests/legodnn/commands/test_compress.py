@@ -172,6 +172,10 @@ def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many(
             ["--target", "macs=0.5", "--cut-at", "x", "--out", "s.tflite"],
             "cut_at and input_shape are for .tflite files",
         ),
+        (
+            ["--target", "macs=0.5", "--augment", "flips", "--epochs", "0", "--out", "s.tflite"],
+            "of which 0 epochs leave",
+        ),
         (["--target", "macs=0.0001", "--out", "s.tflite"], "cannot be pruned to"),
         (["--target", "macs=0.5", "--out", "EXISTS.tflite"], "exists; remove it or name another file"),
     ],
@@ -214,7 +218,9 @@ def test_fields_that_nothing_here_depends_on_are_refused(name: str, value: Any) 
         compression_recipe(model="vgg16", name="x", shares=(0.5,), **{name: value})
 
 
-@pytest.mark.parametrize("words", [["--target", "half"], ["--target", "macs=2"], ["--strategy", "magic"]])
+@pytest.mark.parametrize(
+    "words", [["--target", "half"], ["--target", "macs=2"], ["--strategy", "magic"], ["--augment", "turns"]]
+)
 def test_words_that_mean_nothing_are_usage_errors(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(capsys, "compress", "vgg16", "--out", "a.tflite", *words)

@@ -9,7 +9,7 @@ files, each measured, in turns too, as benchmark tools do it: the file runs alon
 Interpreter. Memory of 20 of the plans is measured in fresh processes. Pairs of options of a block whose medians differ
 by more than 5 % are compared as well: `pairs ranked equally` are those that both profiles put in the same order.
 
-Tails are held against 50 other random plans, which run again and again (`alone`), or each time after an inference of
+Tails are held against 50 other random plans, which run again and again (`alone`), or in turn with a plan of
 the other model (`in turn`): `p95, median error` is the relative error of what 95 % of inferences are predicted to take,
 over plans, and `coverage` the share of all inferences that keep it.
 """
@@ -104,7 +104,7 @@ def tail_errors(
         alone_ms = measure_plans(bench, drawn, threads, seconds)[:, :, 1:].reshape(plans, -1)
         others = [beside.composed(beside.draw(rng), 1) for _ in drawn]
         models = [bench.composed(numbers, threads) for numbers in drawn]
-        turns_ms = np.array(in_turn(models, others, seconds)).T
+        turns_ms = np.array(in_turn(models, others, seconds))
     found = {}
     for condition, times_ms, companions in (
         ("alone", alone_ms, ()),
@@ -121,17 +121,22 @@ def tail_errors(
 
 
 def in_turn(models: Sequence[RunnableModel], others: Sequence[RunnableModel], seconds: float) -> list[list[float]]:
-    """Return the milliseconds of each model, each time after one of the others ran, for each turn of them all."""
-    turns: list[list[float]] = []
+    """Return, for each of these pairs, the milliseconds of the model each time after the other ran.
+
+    A pair runs so several times in a row, as in use; the first time, which follows on other pairs, is left out.
+    """
+    times: list[list[float]] = [[] for _ in models]
     end = time.monotonic() + seconds
-    while len(turns) < 5 or time.monotonic() < end:
-        turns.append([])
-        for model, other in zip(models, others, strict=True):
-            other.run()
-            start = time.perf_counter_ns()
-            model.run()
-            turns[-1].append((time.perf_counter_ns() - start) / 1e6)
-    return turns
+    while len(times[0]) < 20 or time.monotonic() < end:
+        for model, other, found in zip(models, others, times, strict=True):
+            in_a_row = []
+            for _ in range(5):
+                other.run()
+                start = time.perf_counter_ns()
+                model.run()
+                in_a_row.append((time.perf_counter_ns() - start) / 1e6)
+            found += in_a_row[1:]
+    return times
 
 
 def memory_errors(store: Store, profile: Profile, plans: int) -> dict[str, list[float]]:

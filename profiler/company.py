@@ -2,7 +2,8 @@
 
 Models of one application take turns, so that each finds the caches full of the other's weights; or they run at the same
 time and share memory, caches and perhaps cores. Random compositions of the one are predicted and then run so, and the
-profile keeps by which factor the slowest ones are above their predictions (`legodnn.tail`).
+profile keeps by which factor the slowest ones are above their predictions (`legodnn.tail`). As in use, a composition
+runs again and again, so that nothing but the other model comes between two of its inferences.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from legodnn.store import Store
 from legodnn.tail import Tail, tail_of
 
 _COMPOSITIONS = 20
-# Compositions take turns. Each runs so often in a row beside the other model, the first time without being timed.
+# Compositions take turns. Each runs so often in a row in company, the first time without being timed.
 _IN_A_ROW = 5
 # Of each composition, so that neither one spell of a busy machine nor one turn decides what it takes.
 _LEAST_INFERENCES = 12
@@ -82,8 +83,11 @@ class _Measured:
             models, others = self._models(group), [self._beside(i) for i in group]
             part: list[list[float]] = [[] for _ in group]
             for i in _turns(seconds / len(_GROUPS), part):
-                others[i].run()
-                part[i].append(self._ratio(models[i], group[i]))
+                in_a_row = []
+                for _ in range(_IN_A_ROW):
+                    others[i].run()
+                    in_a_row.append(self._ratio(models[i], group[i]))
+                part[i] += in_a_row[1:]
             ratios += part
         return tail_of(ratios, self._threads, "after", self._other.store.id)
 

@@ -43,7 +43,7 @@ def tails_of(profile: Profile, slowdown: float = 1.0, companions: Sequence[Compa
     What a governor learned in use replaces what the profiler measured. Otherwise a model alone has the tail that it has
     alone. One of several has that of inferences that come after another model's; beside those that run in more than 1 -
     q of its inferences it is longer at quantile q, by as much as it was measured beside them. What several add is
-    summed.
+    summed, in either case.
 
     Args:
         profile: the profile.
@@ -98,17 +98,17 @@ def _measured_stretch(
     alone = _at(known.get(("alone", None)), quantile)
     if alone is None or not companions:
         return alone
-    longest, added = alone, 0.0
+    following_all, added = alone, 0.0
     for other in companions:
         after = known.get(("after", other.store_id), known.get(("after", None)))
         beside = known.get(("beside", other.store_id)) if other.meets > 1 - quantile else None
         following, met = _at(after, quantile), _at(beside, quantile)
         if (after and following is None) or (beside and met is None):
             return None  # what is known of fewer inferences would be too short
-        longest = max(longest, following or 0.0)
+        following_all += max(0.0, (following or 0.0) - alone)
         if other.meets > 1 - quantile:
             added += max(0.0, other.slowdown - 1 if met is None else met / alone - 1)
-    return longest * (1 + added)
+    return following_all * (1 + added)
 
 
 def _at(tail: Tail | None, quantile: float) -> float | None:

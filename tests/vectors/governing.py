@@ -217,14 +217,18 @@ def _tails(tails: Any) -> Json:
 
 
 def beside() -> Json:
-    """Two models, with and without rates, of whose contention much, little or nothing is known."""
+    """Two models or three, with and without rates, of whose contention much, little or nothing is known."""
     bases = {
         name: {
             "manifest": dumped(document),
             "files": [o["file"] for s in document["segments"] for o in s["options"]],
             "profile": profile_of(document),
         }
-        for name, document in (("chain", CHAIN), ("graph", GRAPH))
+        for name, document in (
+            ("chain", CHAIN),
+            ("graph", GRAPH),
+            ("third", {**GRAPH, "model": {**GRAPH["model"], "name": "third"}}),
+        )
     }
 
     def tail(condition: str, stretch: list[float], threads: int = 1, **other: str) -> Json:
@@ -247,5 +251,7 @@ def beside() -> Json:
             chain: Json = {"store": "chain", "tail": tails, "contention": {"graph": 1.7}, "rate_hz": 10.0}
             graph: Json = {"store": "graph", "rate_hz": rate}
             cases.append({"name": f"{name}, {rate}", "models": [chain, graph]})
+        third: Json = {"store": "third", "rate_hz": 5.0}
+        cases.append({"name": f"{name}, three", "models": [chain, graph, third]})
         cases.append({"name": f"{name}, by itself", "models": [{"store": "chain", "tail": tails}]})
     return {"bases": bases, "cases": [{**case, "answer": beside_answer(case, bases)} for case in cases]}

@@ -47,6 +47,16 @@ def test_one_of_several_has_that_of_inferences_after_another_models(profile: Pro
     assert (found[1][0.95], found[1][0.99]) == (1.3, 1.5)  # but never less than alone
 
 
+def test_what_several_others_leave_of_the_caches_is_summed(profile: Profile) -> None:
+    measured = known(
+        profile, ALONE, AFTER, tail("after", 1.0, 1.3, 1.4, other="x"), tail("after", 1.3, 1.5, 1.7, other="y")
+    )
+    found = tails_of(measured, companions=[Companion("x"), Companion("y"), Companion("z")])
+    assert found is not None
+    assert found[1][0.95] == pytest.approx(1.2 + 0.1 + 0.3 + 0.2)
+    assert found[1][0.99] == pytest.approx(1.5 + 0.0 + 0.2 + 0.1)
+
+
 def test_what_was_measured_in_company_of_fewer_inferences_is_not_promised_of_more(profile: Profile) -> None:
     """A tail alone that reaches further would be too short."""
     short = Tail(threads=1, condition="after", other="x", inferences=20, quantiles=(0.5, 0.95), stretch=(1.1, 1.4))

@@ -98,7 +98,7 @@ public final class Tails {
         if (alone == null || companions.isEmpty()) {
             return alone;
         }
-        double longest = alone;
+        double followingAll = alone;
         double added = 0;
         for (Companion other : companions) {
             SortedMap<Double, Double> own = find(tails, threads, "after", other.storeId);
@@ -110,12 +110,12 @@ public final class Tails {
             if (after != null && next == null || beside != null && met == null) {
                 return null; // what is known of fewer inferences would be too short
             }
-            longest = next == null ? longest : Math.max(longest, next);
+            followingAll += Math.max(0, (next == null ? 0 : next) - alone);
             if (meets) {
                 added += Math.max(0, met == null ? other.slowdown - 1 : met / alone - 1);
             }
         }
-        return longest * (1 + added);
+        return followingAll * (1 + added);
     }
 
     private static @Nullable SortedMap<Double, Double> find(

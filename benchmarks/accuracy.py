@@ -54,6 +54,8 @@ import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow st
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
 MODELS = ("resnet20", "vgg16_half")
+# The least percent right of compositions, by what is drawn. Where none is said, the paper's training is the least.
+GOALS = {"resnet20": {"random": 83, "0.25": 90.8, "0.5": 88.5, "0.75": 81, "0.875": 62}, "vgg16_half": {"random": 88}}
 
 
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
@@ -221,24 +223,23 @@ def compare(name: str, data: Dataset, args: argparse.Namespace) -> Figures:
 
 
 def bars_of(results: Figures) -> Bars:
-    """Return the figures of ResNet-20 that have a goal."""
-    accuracy, paper_accuracy = (results[how]["accuracy"] for how in ("ours", "paper"))
-    fitted = results["predictions"]["same_images"]["fitted"]
-    return [
-        bar("random compositions, % right", accuracy["random"], 79, "higher"),
-        bar(
-            "uniform .25, % right, against the paper's training",
-            accuracy["uniform"]["0.25"],
-            paper_accuracy["uniform"]["0.25"],
-            "higher",
-        ),
-        bar("uniform .5, % right", accuracy["uniform"]["0.5"], 86.5, "higher"),
-        bar("uniform .75, % right", accuracy["uniform"]["0.75"], 77, "higher"),
-        bar("Kendall tau on unseen compositions", fitted["tau"], 0.93, "higher"),
-        bar("mean absolute error on unseen compositions, points", fitted["error"], 2.0, "lower"),
-        bar("bias on unseen compositions, points", abs(fitted["bias"]), 1.0, "lower"),
-        bar("training, times the paper's", results["training_ratio"], 2.5, "lower"),
-    ]
+    """Return the figures that have a goal."""
+    bars: Bars = []
+    for name, of in results.items():
+        ours, paper = (of[how]["accuracy"] for how in ("ours", "paper"))
+        least = GOALS[name] | {s: paper["uniform"][s] for s in map(str, SPARSITIES) if s not in GOALS[name]}
+        for what, goal in least.items():
+            value = ours["random"] if what == "random" else ours["uniform"][what]
+            bars.append(bar(f"{name}: {what}, % right", value, goal, "higher"))
+    if "resnet20" in results:
+        fitted = results["resnet20"]["predictions"]["same_images"]["fitted"]
+        bars += [
+            bar("Kendall tau on unseen compositions", fitted["tau"], 0.93, "higher"),
+            bar("mean absolute error on unseen compositions, points", fitted["error"], 2.0, "lower"),
+            bar("bias on unseen compositions, points", abs(fitted["bias"]), 1.0, "lower"),
+            bar("training, times the paper's", results["resnet20"]["training_ratio"], 2.5, "lower"),
+        ]
+    return bars
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -257,7 +258,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     models = args.models[:1] if args.quick else args.models
     results = {name: compare(name, data, args) for name in models}
-    return results, bars_of(results["resnet20"]) if "resnet20" in results else []
+    return results, bars_of(results)
 
 
 if __name__ == "__main__":

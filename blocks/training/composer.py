@@ -1,9 +1,10 @@
 """Original and descendants as one Keras model that runs several compositions on one batch.
 
-A batch is divided into as many chunks as a block has options, and in each block every option takes one chunk. Which
-chunk that is may differ from block to block, so that the chunks take as many different compositions ("paths") through
-the model, and every option of every block is trained once. All shapes are fixed and nothing branches, so a training
-step is one graph on every backend, and costs as much as one path of average size.
+A batch of images is divided into as many chunks as a block has options. It is taken twice, because half of the work is
+what the original makes of an image, and that is done once for both. In each block every option takes one chunk of
+either half. Which chunks these are may differ from block to block, so that the chunks take as many different
+compositions ("paths") through the model, and every option of every block is trained. All shapes are fixed and nothing
+branches, so a training step is one graph on every backend.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from legodnn.blocks.training.output_error import output_error
 
 _NUMBERS = Head("numbers", "r2", "linear")
 _OUTPUT_WEIGHT = 4.0  # of the error at the model's outputs, where that at the blocks' outputs counts once
+_PATHS_OF_AN_IMAGE = 2  # more differ too little: docs/training.md has what was tried
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 
@@ -39,13 +41,14 @@ def slot_options(slots: int, options: int) -> NDArray[np.int64]:
 class Composer(keras.Model):  # type: ignore[misc]
     """Original and descendants as one trainable Keras model: a batch takes several paths at once.
 
-    It is called with (inputs by name, paths): each input of shape (slots x chunk, ...), and paths of shape (blocks,
-    slots), where paths[b, s] is the chunk that slot s of block b takes. It returns the loss of every path, shape
-    (slots,).
+    It is called with (inputs by name, paths): each input of shape (images, ...), a multiple of `options` images, and
+    paths of shape (blocks, slots), where paths[b, s] is the chunk that slot s of block b takes. It returns the loss of
+    every path, shape (slots,).
 
     Attributes:
         students: descendants by block name.
-        slots: number of chunks and paths: the most options that a block has, the original counted.
+        options: the most options that a block has, the original counted.
+        slots: number of chunks and paths. The first `options` chunks hold all images, and so do the next ones.
     """
 
     def __init__(
@@ -65,13 +68,14 @@ class Composer(keras.Model):  # type: ignore[misc]
         for original in self._originals:
             original.trainable = False
         self.students = {name: list(models) for name, models in students.items()}
-        self.slots = 1 + max(len(models) for models in self.students.values())
+        self.options = 1 + max(len(models) for models in self.students.values())
+        self.slots = self.options * _PATHS_OF_AN_IMAGE
 
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
         """Return the loss of every path: mean error at the outputs of blocks, plus four times that at the model's."""
         wanted, found, features = self.compose(*arguments)
         last = [
-            output_error(head, found[name], wanted[name], self.slots)
+            output_error(head, found[name], _repeated(wanted[name]), self.slots)
             for head, name in zip(self._heads, output_names(self._pieces), strict=True)
         ]
         return sum(features) / len(features) + _OUTPUT_WEIGHT * sum(last) / len(last)
@@ -80,26 +84,30 @@ class Composer(keras.Model):  # type: ignore[misc]
         """Run the original and the paths.
 
         Returns:
-            All tensors of the original by name, all tensors of the paths by name, and the errors of the paths at every
-            output of every block, each of shape (slots,).
+            All tensors of the original by name, of every image once; all tensors of the paths by name, chunk after
+            chunk; and the errors of the paths at every output of every block, each of shape (slots,).
         """
         wanted, found, features = dict(inputs), dict(inputs), []
         block = 0
         for piece in self._pieces:
             outputs = run_fused(piece.model, [wanted[name] for name in piece.inputs])
+            as_original = all(found[name] is wanted[name] for name in piece.inputs)
+            if piece.name in self.students or not as_original:
+                found.update({name: _repeated(found[name]) for name in piece.inputs if found[name] is wanted[name]})
             if piece.name in self.students:
                 composed = self._run_block(piece, found, paths[block])
                 block += 1
                 features += [
-                    relative_error([y], [ops.stop_gradient(target)], self.slots)
+                    relative_error([y], [ops.stop_gradient(_repeated(target))], self.slots)
                     for y, target in zip(composed, outputs, strict=True)
                 ]
-            elif all(found[name] is wanted[name] for name in piece.inputs):
+            elif as_original:
                 composed = outputs
             else:
                 composed = run_fused(piece.model, [found[name] for name in piece.inputs])
             wanted.update(zip(piece.outputs, outputs, strict=True))
             found.update(zip(piece.outputs, composed, strict=True))
+        found.update({name: _repeated(t) for name, t in found.items() if t is wanted[name]})
         return wanted, found, features
 
     def _run_block(self, piece: Piece, tensors: Mapping[str, Any], path: Any) -> list[Any]:
@@ -124,6 +132,11 @@ class Composer(keras.Model):  # type: ignore[misc]
         what lightly pruned ones can learn.
         """
         return ops.mean(ops.log(y_pred + _FLOOR))
+
+
+def _repeated(batch: Any) -> Any:
+    """Return a batch of shape (n, ...) so often, one after another, as an image has paths."""
+    return ops.concatenate([batch] * _PATHS_OF_AN_IMAGE, axis=0)
 
 
 def _divided(batch: Any, chunks: int) -> Any:

@@ -105,22 +105,22 @@ def train_jointly(
     composer = Composer(pieces, students, heads)
     x: dict[str, Array] = by_name(data.train.x, pieces[0].inputs[0])
     count = len(data.train)
-    size = min(max(1, round(batch_size / composer.slots)), count // composer.slots) * composer.slots
+    size = min(max(1, round(batch_size / composer.options)), count // composer.options) * composer.options
     if not size:
         raise DataError(
-            f"{count} training images are fewer than the {composer.slots} options of a block; give more images, "
+            f"{count} training images are fewer than the {composer.options} options of a block; give more images, "
             "or name fewer sparsities"
         )
     batches = Batches(count, size, seed, fill=False)
-    first = np.arange(composer.slots)
-    paths = np.tile(first, (len(composer.students), 1)).astype(np.int32)
+    first = np.arange(composer.options)
+    paths = np.tile(np.arange(composer.slots), (len(composer.students), 1)).astype(np.int32)
     composer(({name: array[first] for name, array in x.items()}, paths))  # builds it
     compile_for(composer, learning_rate, epochs * batches.per_epoch, factors=rate_factors(pieces, composer.students))
     mixer = Mixer(*_lost(pieces, composer.students))
     training = _JointTraining(composer, x, batches, augment)
     loop(training, batches, epochs, "training compositions", checkpoint=checkpoint, log=log, progress=progress)
     watched = Batches(
-        min(_WATCHED, len(data.val)), min(size, len(data.val) // composer.slots * composer.slots), seed, False
+        min(_WATCHED, len(data.val)), min(size, len(data.val) // composer.options * composer.options), seed, False
     )
     if not watched.size:
         return "all"

@@ -40,9 +40,11 @@ def test_a_path_computes_what_its_composition_computes(
 ) -> None:
     pieces, students = cut(network().get_weights(), sparsities)
     composer = Composer(pieces, students)
-    x = digits.val.x[: 3 * composer.slots]
+    images = digits.val.x[: 3 * composer.options]
     paths = draw_paths(2, composer.slots, 0.0, np.random.default_rng(1))
-    found = composer.compose({pieces[0].inputs[0]: x}, paths)[1][pieces[-1].outputs[0]]
+    found = composer.compose({pieces[0].inputs[0]: images}, paths)[1][pieces[-1].outputs[0]]
+    x = np.tile(images, (composer.slots // composer.options, 1, 1, 1))
+    assert len(found) == len(x) > len(images)  # every image takes several paths
     for chunk in range(composer.slots):
         models: dict[str, keras.Model] = {}
         for (name, descendants), path in zip(students.items(), paths, strict=True):
@@ -66,7 +68,11 @@ def test_every_output_of_the_model_counts_whichever_segment_writes_it(digits: Da
     assert len(output_names(pieces)) == 2 > len(set(output_names(pieces)) & set(pieces[-1].outputs))
     students = {p.name: [descendant(p.model, 0.5)] for p in pieces if p.kind == "block"}
     composer = Composer(pieces, students)
-    inputs, paths = {pieces[0].inputs[0]: digits.val.x[:8]}, np.tile(np.arange(2), (len(students), 1)).astype(np.int32)
+    paths = np.tile(np.arange(composer.slots), (len(students), 1)).astype(np.int32)
+    inputs = {pieces[0].inputs[0]: digits.val.x[:8]}
     wanted, found, features = composer.compose(inputs, paths)
-    last = [relative_error([found[name]], [wanted[name]], composer.slots) for name in output_names(pieces)]
+    twice = {
+        name: np.concatenate([wanted[name]] * (composer.slots // composer.options)) for name in output_names(pieces)
+    }
+    last = [relative_error([found[name]], [twice[name]], composer.slots) for name in output_names(pieces)]
     np.testing.assert_allclose(composer((inputs, paths)), sum(features) / len(features) + 4 * sum(last) / 2, rtol=1e-5)

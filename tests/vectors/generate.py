@@ -1,7 +1,7 @@
 """Write the test vectors: `python -m tests.vectors.generate` from the repository's root. They are the same every time.
 
-What is asked is in `plans`, `stores`, `profiles`, `in_use`, `governing`, `workloads` and here; the answers are the
-Python package's.
+What is asked is in `plans`, `stores`, `profiles`, `in_use`, `tails`, `governing`, `workloads` and here; the answers are
+the Python package's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 
-from tests.vectors import frames, governing, in_use, learned, plans, profiles, stores, vectors, workloads
+from tests.vectors import frames, governing, in_use, learned, plans, profiles, stores, tails, vectors, workloads
 from tests.vectors.chosen import one_block, option
 from tests.vectors.vectors import Json
 
@@ -253,6 +253,7 @@ def main() -> None:
     write("profiles", profiles.asked())
     write("measured", profiles.measured())
     write("in_use", in_use.lines())
+    write("tails", tails.tails())
     write("hysteresis", hysteresis())
     write("pictures", pictures())
     write("frames", frames.frames())

@@ -41,6 +41,7 @@ FILES = (
     "profiles",
     "measured",
     "in_use",
+    "tails",
     "hysteresis",
     "pictures",
     "frames",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vectors import frames, governing, in_use, learned, vectors, workloads
+from tests.vectors import frames, governing, in_use, learned, tails, vectors, workloads
 
 TOLERANCE = 1e-9
 
@@ -114,6 +114,15 @@ def test_what_options_take_in_use() -> None:
     constants = [case["answer"]["constant_ms"] for case in vectors.read("in_use")["cases"]]
     assert {0.1, 2.0} < set(factors), "limits of slopes occur"
     assert min(sum(c > 0.01 for c in constants), sum(c < -0.01 for c in constants)) > 10, "constants of both signs"
+
+
+def test_tails_of_measured_times() -> None:
+    assert differing("tails", tails.tail_of_answer) == []
+    answers = [case["answer"] for case in vectors.read("tails")["cases"]]
+    assert [tails.tail_of_answer(case) for case in vectors.read("tails")["cases"]] == answers, "to the bit"
+    assert {len(answer[4]) for answer in answers} == set(range(1, 9)), "each quantile is the last known one somewhere"
+    stretches = {stretch for answer in answers for stretch in answer[5]}
+    assert {min(stretches), max(stretches)} == {1e-3, 1e6}, "limits of stretches occur"
 
 
 def test_workloads() -> None:

@@ -94,14 +94,6 @@ final class InUse {
                 latencyMs(alone.p95Ms), null);
     }
 
-    /**
-     * What a composition may take in use that took so long segment by segment, after another one: that, or what the
-     * line makes of it if that is more.
-     */
-    double wholeMs(double aloneMs) {
-        return Math.max(aloneMs, factor * aloneMs + constantMs);
-    }
-
     /** What a composition takes beyond its options, at least 0. */
     double overheadMs() {
         return Math.max(0, constantMs);
@@ -120,7 +112,7 @@ final class InUse {
     }
 
     /** As NumPy rounds it: between two values it is half of their sum. */
-    private static double median(double[] values) {
+    static double median(double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         int middle = sorted.length / 2;

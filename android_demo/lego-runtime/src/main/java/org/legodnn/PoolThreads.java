@@ -22,6 +22,12 @@ final class PoolThreads {
         return segments * ofPiece(executor, threads);
     }
 
+    /** How many compositions may be loaded together, of so many; one at least. */
+    static int together(BlockExecutor executor, int segments, int threads, int compositions) {
+        int pooled = of(executor, segments, threads);
+        return pooled == 0 ? compositions : Math.max(1, Math.min(compositions, MOST / pooled));
+    }
+
     /** The greatest thread count whose compositions have no more than {@link #MOST}. */
     private static int mostThreads(int segments) {
         return 1 + MOST / Math.max(1, segments);

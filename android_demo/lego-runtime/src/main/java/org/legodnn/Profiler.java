@@ -27,8 +27,8 @@ import org.legodnn.internal.Text;
  * a pool of threads of its own, in groups, and in several passes over all groups, so that they still see the same
  * drift.
  *
- * <p><b>Whole compositions</b> are timed at last, for what they take beyond their options, and how far predictions are
- * off ({@code Validator}).
+ * <p><b>Whole compositions</b> are timed at last, for what they take beyond their options, how far predictions are off,
+ * and how far the slowest inferences are above them ({@code Validator}).
  *
  * <p><b>Memory</b> is weighed by comparing compositions ({@code Weigher}); its sum over a composition's options is
  * what the composition takes.
@@ -105,9 +105,9 @@ public final class Profiler {
         } else {
             done += options.weighings * weigher.steps();
         }
-        Map<Integer, ProfilingState.Timed> timed = new LinkedHashMap<>();
+        SortedMap<Integer, Validator.Found> timed = new TreeMap<>();
         for (int threads : options.threads()) {
-            ProfilingState.Timed known = state.timed(threads);
+            Validator.Found known = state.timed(threads);
             if (known == null) {
                 conditions.check();
                 known = timed(threads);
@@ -122,7 +122,7 @@ public final class Profiler {
             for (Option option : segment.options) {
                 List<Latency> latency = new ArrayList<>();
                 for (int threads : options.threads()) {
-                    latency.add(timed.get(threads).found.latencies.get(new Choice(segment.name, option.name, threads)));
+                    latency.add(timed.get(threads).latencies.get(new Choice(segment.name, option.name, threads)));
                 }
                 Weigher.Weight weight = weights.get(new Choice(segment.name, option.name, 1));
                 entries.add(new OptionProfile(
@@ -130,40 +130,33 @@ public final class Profiler {
             }
         }
         List<Tail> tails = new ArrayList<>();
-        for (ProfilingState.Timed one : timed.values()) {
+        for (Validator.Found one : timed.values()) {
             tails.addAll(one.tails);
         }
-        SortedMap<Integer, Validator.Found> found = new TreeMap<>();
-        for (Map.Entry<Integer, ProfilingState.Timed> one : timed.entrySet()) {
-            found.put(one.getKey(), one.getValue().found);
-        }
         Profile profile = new Profile(
-                store.id(), store.name(), device, Text.now("ss"), entries, tails, found, conditions.toJson());
+                store.id(), store.name(), device, Text.now("ss"), entries, tails, timed, conditions.toJson());
         state.end();
         return profile;
     }
 
-    private ProfilingState.Timed timed(int threads) {
-        Timings timings = time(threads);
+    private Validator.Found timed(int threads) {
         Map<Choice, Latency> latencies = new HashMap<>();
-        for (Map.Entry<Choice, List<Double>> entry : timings.times.entrySet()) {
+        for (Map.Entry<Choice, List<Double>> entry : time(threads).entrySet()) {
             latencies.put(entry.getKey(), summary(threads, entry.getValue()));
         }
         Map<String, float[]> image = image();
-        Validator.Found found = new Validator(store, random).validate(executor, threads, latencies,
+        return new Validator(store, random, options.rounds).validate(executor, threads, latencies,
                 (chain, composition) -> {
                     long start = System.nanoTime();
                     put(chain, image);
                     composition.run();
                     return (System.nanoTime() - start) / 1e6;
                 }, () -> step("validating"));
-        double[] ratios = ratios(timings.runs, found);
-        return new ProfilingState.Timed(
-                Arrays.asList(Tail.of(ratios, threads, "alone"), Tail.of(ratios, threads, "after")), found);
     }
 
     private int steps(int threads) {
-        return groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS) + Validator.PLANS;
+        return groups(threads) * (options.rounds + passes(threads) * WARM_UP_ROUNDS)
+                + Validator.steps(options.rounds);
     }
 
     private void step(String what) {
@@ -186,8 +179,7 @@ public final class Profiler {
 
     /** How many of these are loaded at a time. */
     private int together(int threads) {
-        int pooled = PoolThreads.of(executor, store.manifest().segments.size(), threads);
-        return pooled == 0 ? turns() : Math.max(1, Math.min(turns(), PoolThreads.MOST / pooled));
+        return PoolThreads.together(executor, store.manifest().segments.size(), threads, turns());
     }
 
     private int groups(int threads) {
@@ -198,50 +190,22 @@ public final class Profiler {
         return groups(threads) == 1 ? 1 : Math.min(PASSES, options.rounds);
     }
 
-    /**
-     * How many times longer than predicted every timed composition took. Each ran once, after another one; so this is
-     * the tail after another composition, and no shorter than that of one which runs again and again.
-     */
-    private static double[] ratios(List<Run> runs, Validator.Found found) {
-        double[] ratios = new double[runs.size()];
-        for (int i = 0; i < ratios.length; i++) {
-            double predicted = found.used.overheadMs();
-            for (Choice choice : runs.get(i).choices) {
-                predicted += found.latencies.get(choice).medianMs;
-            }
-            ratios[i] = predicted > 0 ? found.used.wholeMs(runs.get(i).ms) / predicted : 1;
-        }
-        return ratios;
-    }
-
-    /** A composition that ran, and the milliseconds that its segments took. */
-    private static final class Run {
-        final List<Choice> choices = new ArrayList<>();
-        double ms;
-    }
-
-    /** What was timed at one thread count. */
-    private static final class Timings {
-        /** Milliseconds of every run of every option. */
-        final Map<Choice, List<Double>> times = new HashMap<>();
-        final List<Run> runs = new ArrayList<>();
-    }
-
-    private Timings time(int threads) {
-        Timings timings = new Timings();
+    /** Milliseconds of every run of every option. */
+    private Map<Choice, List<Double>> time(int threads) {
+        Map<Choice, List<Double>> times = new HashMap<>();
         for (int pass = 0; pass < passes(threads); pass++) {
             int before = options.rounds * pass / passes(threads);
             int rounds = options.rounds * (pass + 1) / passes(threads) - before;
             for (int group = 0; group < groups(threads); group++) {
                 Chain chain = new Chain(store, executor);
                 try {
-                    time(chain, composed(chain, threads, group, timings.times), rounds, timings);
+                    time(chain, composed(chain, threads, group, times), rounds, times);
                 } finally {
                     chain.retain(Collections.<Choice>emptyList());
                 }
             }
         }
-        return timings;
+        return times;
     }
 
     /** The compositions of a group, loaded; each of their options gets a list of times if it has none. */
@@ -264,7 +228,7 @@ public final class Profiler {
     }
 
     /** Run every segment of the compositions once in each round, in whole chains that are mixed from them. */
-    private void time(Chain chain, List<Chain.Composition> composed, int rounds, Timings timings) {
+    private void time(Chain chain, List<Chain.Composition> composed, int rounds, Map<Choice, List<Double>> times) {
         int segments = store.manifest().segments.size();
         int threads = composed.get(0).choices.get(0).threads;
         Map<String, float[]> image = image();
@@ -277,20 +241,14 @@ public final class Profiler {
             }
             for (int turn = 0; turn < composed.size(); turn++) {
                 put(chain, image);
-                Run run = new Run();
                 for (int s = 0; s < segments; s++) {
                     Chain.Composition one = orders.get(s).get(turn);
                     long start = System.nanoTime();
                     one.run(s);
                     long end = System.nanoTime();
-                    run.choices.add(one.choices.get(s));
-                    run.ms += (end - start) / 1e6;
                     if (round >= 0) {
-                        timings.times.get(one.choices.get(s)).add((end - start) / 1e6);
+                        times.get(one.choices.get(s)).add((end - start) / 1e6);
                     }
-                }
-                if (round >= 0) {
-                    timings.runs.add(run);
                 }
             }
             step("timing with " + threads + (threads == 1 ? " thread" : " threads"));

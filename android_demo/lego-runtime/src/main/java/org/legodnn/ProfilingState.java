@@ -17,25 +17,14 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/4";
+    private static final String VERSION = "legodnn.profiling/5";
 
     /** Null to keep nothing. */
     private final @Nullable File file;
     private final String key;
     /** Null until all was weighed. */
     private @Nullable Map<Choice, Weigher.Weight> weights;
-    private final Map<Integer, Timed> timed = new LinkedHashMap<>();
-
-    /** What was timed at one thread count. */
-    static final class Timed {
-        final List<Tail> tails;
-        final Validator.Found found;
-
-        Timed(List<Tail> tails, Validator.Found found) {
-            this.tails = tails;
-            this.found = found;
-        }
-    }
+    private final Map<Integer, Validator.Found> timed = new LinkedHashMap<>();
 
     /**
      * What a file has, if it is of the same profiling.
@@ -74,8 +63,8 @@ final class ProfilingState {
             }
             InUse used = new InUse(entry.number("factor", 0, InUse.MOST_SLOPE),
                     entry.number("constant_ms", -Bounds.MS, Bounds.MS), entry.count("segments", 1, Integer.MAX_VALUE));
-            timed.put(threads, new Timed(Tail.readAll(entry),
-                    new Validator.Found(used, latencies, (JsonObject) entry.any("validation"))));
+            timed.put(threads, new Validator.Found(used, latencies, (JsonObject) entry.any("validation"),
+                    Tail.readAll(entry)));
         }
         weights = weighed;
     }
@@ -90,7 +79,7 @@ final class ProfilingState {
     }
 
     /** What was timed at a thread count; null if that is still to be done. */
-    @Nullable Timed timed(int threads) {
+    Validator.@Nullable Found timed(int threads) {
         return timed.get(threads);
     }
 
@@ -101,7 +90,7 @@ final class ProfilingState {
     }
 
     /** Keep what was timed at a thread count. */
-    void keep(int threads, Timed found) {
+    void keep(int threads, Validator.Found found) {
         timed.put(threads, found);
         save();
     }
@@ -116,19 +105,19 @@ final class ProfilingState {
                     .put("load_ms", one.getValue().loadMs));
         }
         List<JsonObject> stages = new ArrayList<>();
-        for (Map.Entry<Integer, Timed> stage : timed.entrySet()) {
+        for (Map.Entry<Integer, Validator.Found> stage : timed.entrySet()) {
             List<JsonObject> options = new ArrayList<>();
-            for (Map.Entry<Choice, Latency> one : stage.getValue().found.latencies.entrySet()) {
+            for (Map.Entry<Choice, Latency> one : stage.getValue().latencies.entrySet()) {
                 options.add(named(one.getKey()).put("latency", one.getValue().toJson()));
             }
             List<JsonObject> tails = new ArrayList<>();
             for (Tail tail : stage.getValue().tails) {
                 tails.add(tail.toJson());
             }
-            InUse used = stage.getValue().found.used;
+            InUse used = stage.getValue().used;
             stages.add(new JsonObject().put("threads", stage.getKey()).put("options", options).put("tail", tails)
                     .put("factor", used.factor).put("constant_ms", used.constantMs).put("segments", used.segments)
-                    .put("validation", stage.getValue().found.validation));
+                    .put("validation", stage.getValue().validation));
         }
         try {
             Documents.writeAtomic(file, Json.write(new JsonObject().put("schema", VERSION).put("key", key)

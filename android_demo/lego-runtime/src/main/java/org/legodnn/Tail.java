@@ -27,6 +27,10 @@ public final class Tail {
     static final double LEAST_QUANTILE = 0.5;
     /** The quantiles that are kept, as far as there are enough inferences. */
     static final double[] QUANTILES = {0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999};
+    /** The share of compositions whose inferences keep a quantile. */
+    private static final double COMPOSITIONS_KEPT = 0.9;
+    /** Inferences of one composition above a quantile, from which that is taken of it by itself. */
+    private static final int ENOUGH_ABOVE = 5;
     private static final double LEAST_STRETCH = 1e-3;
 
     final int threads;
@@ -44,21 +48,73 @@ public final class Tail {
         this.stretch = Collections.unmodifiableSortedMap(stretch);
     }
 
-    /** The tail of measured over predicted times, of which there must be one at least. */
-    static Tail of(double[] ratios, int threads, String condition) {
-        double[] ordered = ratios.clone();
-        Arrays.sort(ordered);
-        SortedMap<Double, Double> stretch = new TreeMap<>();
+    /**
+     * The tail of measured over predicted times. It is Python's, of {@code legodnn/tail.py}, to the bit.
+     *
+     * @param ratios by composition, at least one of each
+     */
+    static Tail of(double[][] ratios, int threads, String condition) {
+        double[][] ordered = new double[ratios.length][];
+        int least = Integer.MAX_VALUE;
+        int count = 0;
+        for (int i = 0; i < ratios.length; i++) {
+            ordered[i] = ascending(ratios[i]);
+            least = Math.min(least, ratios[i].length);
+            count += ratios[i].length;
+        }
+        SortedMap<Double, Double> kept = new TreeMap<>();
         for (double quantile : QUANTILES) {
-            int rank = (int) Math.ceil((ordered.length + 1) * quantile);
-            if (rank <= ordered.length) {
-                stretch.put(quantile, bounded(ordered[rank - 1]));
+            if (quantile == LEAST_QUANTILE || least * (1 - quantile) >= ENOUGH_ABOVE) {
+                kept.put(quantile, ranked(ascending(ranked(ordered, quantile)), COMPOSITIONS_KEPT));
             }
         }
-        if (stretch.isEmpty()) {
-            stretch.put(QUANTILES[0], bounded(ordered[ordered.length - 1]));
+        // Further out too few were seen of each: there all are taken to have one shape, as multiples of their medians.
+        double last = kept.lastKey();
+        double[] shape = shape(ordered, count);
+        double shapeAtLast = Math.max(ranked(shape, last), LEAST_STRETCH);
+        for (double quantile : QUANTILES) {
+            if (quantile > last && Math.ceil((count + 1) * quantile) <= count) {
+                kept.put(quantile, kept.get(last) * Math.max(1, ranked(shape, quantile) / shapeAtLast));
+            }
         }
-        return new Tail(threads, condition, null, ordered.length, stretch);
+        SortedMap<Double, Double> stretch = new TreeMap<>();
+        for (Map.Entry<Double, Double> one : kept.entrySet()) {
+            stretch.put(one.getKey(), bounded(one.getValue()));
+        }
+        return new Tail(threads, condition, null, count, stretch);
+    }
+
+    /** All ratios as multiples of their compositions' medians, ascending. */
+    private static double[] shape(double[][] ordered, int count) {
+        double[] shape = new double[count];
+        int at = 0;
+        for (double[] of : ordered) {
+            double median = Math.max(ranked(of, LEAST_QUANTILE), LEAST_STRETCH);
+            for (double ratio : of) {
+                shape[at++] = ratio / median;
+            }
+        }
+        return ascending(shape);
+    }
+
+    private static double[] ascending(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        return sorted;
+    }
+
+    /** What this share of values like these, ascending, keep; the greatest where they are too few to tell. */
+    private static double ranked(double[] ascending, double quantile) {
+        return ascending[Math.min(ascending.length, (int) Math.ceil((ascending.length + 1) * quantile)) - 1];
+    }
+
+    /** The same of several. */
+    private static double[] ranked(double[][] ascending, double quantile) {
+        double[] found = new double[ascending.length];
+        for (int i = 0; i < found.length; i++) {
+            found[i] = ranked(ascending[i], quantile);
+        }
+        return found;
     }
 
     /**

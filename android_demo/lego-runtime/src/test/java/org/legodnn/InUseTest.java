@@ -39,7 +39,7 @@ public class InUseTest {
 
     /** What is found where a whole takes so much of the sum of its options, and so much more or less. */
     private Validator.Found found(double factor, double constantMs) {
-        return new Validator(store, new Random(0)).validate(executor, 1, alone, (chain, composition) -> {
+        return new Validator(store, new Random(0), 1).validate(executor, 1, alone, (chain, composition) -> {
             double sum = 0;
             for (Choice choice : composition.choices) {
                 sum += alone.get(choice).medianMs;
@@ -97,23 +97,18 @@ public class InUseTest {
     }
 
     @Test
-    public void tailsAreNoShorterThanWhatWasTimed() {
-        assertEquals("half of it in use, but not right after another one", 2, new InUse(0.5, 0.25, 3).wholeMs(2), 0);
-        assertEquals(3.25, new InUse(1.5, 0.25, 3).wholeMs(2), 0);
-        assertEquals(4, new InUse(0.5, 3, 3).wholeMs(2), 0);
-    }
-
-    @Test
-    public void profilingThatGoesOnHasTheLineThatWasFound() {
+    public void profilingThatGoesOnHasTheLineAndTheTailsThatWereFound() {
         File file = new File(temporary.getRoot(), "chain.json");
         ProfilingState state = new ProfilingState(file, "the same");
         state.keep(Collections.singletonMap(new Choice("head", "s0", 1), new Weigher.Weight(1000, 1)));
         Validator.Found found = found(1.25, -0.6);
-        state.keep(1, new ProfilingState.Timed(Collections.<Tail>emptyList(), found));
-        Validator.Found kept = new ProfilingState(file, "the same").timed(1).found;
+        state.keep(1, found);
+        Validator.Found kept = new ProfilingState(file, "the same").timed(1);
         assertEquals(-0.6, kept.used.constantMs, 1e-9);
         assertArrayEquals(new double[] {found.used.factor, found.used.constantMs, found.used.segments},
                 new double[] {kept.used.factor, kept.used.constantMs, kept.used.segments}, 0);
         assertEquals(found.latencies.keySet(), kept.latencies.keySet());
+        assertEquals(2, kept.tails.size());
+        assertEquals(Answers.tails(found.tails), Answers.tails(kept.tails));
     }
 }

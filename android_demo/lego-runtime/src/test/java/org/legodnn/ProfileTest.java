@@ -10,11 +10,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 
 import org.junit.Before;
@@ -138,6 +135,7 @@ public class ProfileTest {
     @Test
     public void measuringGivesEveryOptionItsOwnFigures() {
         AffineExecutor measured = new AffineExecutor();
+        measured.slowNs = 50_000; // so that what else the machine does matters less
         // Memory as if every open piece took 1000 bytes, in a process that grows by 70 bytes from reading to reading.
         AtomicInteger readings = new AtomicInteger();
         MemoryMeter meter = () -> 50_000 + 1000 * measured.open.get() + 70 * readings.incrementAndGet();
@@ -167,10 +165,13 @@ public class ProfileTest {
             sum += option.option.equals("s0") ? option.memoryBytes : 0;
             assertEquals("what the process grows by is no option's", 1000, option.memoryBytes, 30);
         }
-        assertEquals("alone and after others, with 1 and 2 threads", 4, found.tails.size());
+        List<Object> tails = new ArrayList<>();
         for (Tail tail : found.tails) {
-            assertTrue(tail.inferences >= 7 && tail.stretch.get(0.5) > 0.2 && tail.stretch.get(0.5) < 5);
+            tails.add(tail.threads + " " + tail.condition + " " + tail.inferences + " " + tail.stretch.lastKey());
+            assertTrue(tail.toJson().toString(), tail.stretch.get(0.5) > 0.2 && tail.stretch.get(0.5) < 5);
         }
+        assertEquals("20 compositions, 6 turns", Arrays.<Object>asList(
+                "1 alone 480 0.995", "1 after 120 0.99", "2 alone 480 0.995", "2 after 120 0.99"), tails);
         assertEquals("originals add up to the whole", 3000, sum, 2);
         assertEquals(found.toJson(), Profile.parse(found.toJson()).toJson());
     }
@@ -191,34 +192,6 @@ public class ProfileTest {
             double median = Double.parseDouble(one.get("median_error").toString());
             assertTrue(median >= 0 && median <= Double.parseDouble(one.get("p95_error").toString()));
         }
-    }
-
-    @Test
-    public void allCompositionsTellWhatOptionsTakeInUseAndHalfOfThemJudgeWhatTheOthersTell() {
-        Map<Choice, Latency> latencies = new HashMap<>();
-        for (Segment segment : store.manifest().segments) {
-            for (Option option : segment.options) {
-                latencies.put(new Choice(segment.name, option.name, 1), new Latency(1, 5, 2, 2, 2, null));
-            }
-        }
-        AtomicInteger runs = new AtomicInteger();
-        int each = 7; // of a composition: the first, which does not count, and six
-        Validator.Found found = new Validator(store, new Random(0)).validate(executor, 1, latencies,
-                (chain, composition) -> {
-                    int at = runs.getAndIncrement();
-                    int plan = at / each;
-                    return at % each == 0 ? 100 : plan % 2 == 0 && plan < 30 ? 7 : 8; // 15 of one half, 15 of all
-                }, () -> { });
-        assertEquals("6 ms of options, 8 as a whole, and no other sum", 0, found.used.overheadMs(), 0);
-        for (Latency used : found.latencies.values()) {
-            assertEquals(8 / 3.0, used.medianMs, 1e-9);
-        }
-        for (String error : new String[] {"median_error", "p95_error"}) {
-            assertEquals("the others alone tell 7 ms", 1 / 8.0,
-                    Double.parseDouble(found.validation.get(error).toString()), 1e-9);
-        }
-        assertEquals(Validator.PLANS * each, runs.get());
-        assertEquals(0, executor.open.get());
     }
 
     @Test

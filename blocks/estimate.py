@@ -12,6 +12,7 @@ from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.wanted_options import wanted_options
 from legodnn.blocks.importing.data import ModelInputs
 from legodnn.blocks.importing.graph import macs
+from legodnn.blocks.training.composer import PATHS_OF_AN_IMAGE
 from legodnn.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def build_seconds(recipe: Recipe, pieces: Sequence[Piece], images: int, measured
     whole = sum(macs(p.model) for p in pieces)
     kept = [1 - s for s in recipe.sparsities]
     alone = whole + _TRAINED * blocks * sum(kept)
-    together = whole + _TRAINED * (whole - blocks + blocks * (1 + sum(kept)) / (1 + len(kept)))
+    path = _TRAINED * (whole - blocks + blocks * (1 + sum(kept)) / (1 + len(kept)))
+    together = whole + PATHS_OF_AN_IMAGE * path
     training = images * (recipe.distill_epochs * alone + recipe.joint_epochs * together) / max(1, whole)
     options = [len(wanted) for wanted in wanted_options(recipe, pieces).values()]
     compositions = recipe.samples + sum(options)

@@ -139,7 +139,7 @@ def main(camvid: Path, out: Path, most_epochs: int = 40) -> None:
             max_blocks=6,
             batch_size=16,
             distill_epochs=-(-epochs // 5),
-            joint_epochs=-(-epochs // 3),
+            joint_epochs=-(-epochs // 5),
         )
         accuracy = build(
             recipe, out / "stores" / name, progress=ProgressLine, allow_chance=most_epochs < 5

@@ -136,7 +136,7 @@ class Recipe(Schema):
     strategy: StrategyName = "taylor"
     round_to: RoundTo = 8
     distill_epochs: Annotated[int, Field(gt=0, le=MOST_INT)] = 10
-    joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 20
+    joint_epochs: Annotated[int, Field(ge=0, le=MOST_INT)] = 12
     augment: Many[Variation] = Field(default=(), max_length=2)
     patience: Annotated[int, Field(gt=0, le=MOST_INT)] = 3
     learning_rate: Annotated[float, Field(gt=0, le=MOST_LOSS)] = 1e-3

@@ -45,7 +45,7 @@ _COMPOSITIONS_KEPT = 0.9  # the share of compositions whose inferences keep a qu
 _ENOUGH_ABOVE = 5  # inferences of one composition above a quantile, from which that is taken of it by itself
 _LEAST_STRETCH = 1e-3
 
-Condition = Literal["alone", "after", "beside", "use"]
+Condition = Literal["alone", "after", "periodic", "beside", "use"]
 
 
 class Tail(Schema):
@@ -55,9 +55,10 @@ class Tail(Schema):
     prediction is the sum of the options' medians with the chain's overhead. `inferences` were measured.
 
     `condition` says what else ran: "alone": nothing, the same composition again and again; "after": another composition
-    ran before each inference, so that it found cold caches; "beside": another model ran without pause in a second
-    thread; "use": what ran while a governor watched. With "after" and "beside", `other` is the other model's store;
-    None is another composition of the same model.
+    ran before each inference, so that it found cold caches; "periodic": the model paused before each inference, as one
+    does that runs at a rate; "beside": another model ran without pause in a second thread; "use": what ran while a
+    governor watched. With "after" and "beside", `other` is the other model's store; None is another composition of the
+    same model.
     """
 
     threads: Threads

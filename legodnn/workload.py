@@ -140,7 +140,8 @@ class WorkloadModel(_Request):
         store: the folder of the store.
         profile: the file of the profile; None for the one beside the store.
         weight: what one unit of the model's accuracy is worth.
-        rate_hz: inferences per second; needed where the budget limits cores.
+        rate_hz: inferences per second; needed where the budget limits cores. A limit of latency is then for inferences
+            that follow on pauses, which take longer than those of a model that runs again and again.
         latency_ms: the longest time that an inference may take; None for no limit.
         quantile: the share of its inferences that must keep a limit of latency, this one or the budget's; None leaves
             it to the budget.

@@ -20,6 +20,7 @@ from legodnn.profiler.latency import measure_latency
 from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import Meter
 from legodnn.profiler.packing import measure_packing
+from legodnn.profiler.periodic import tails_after_pauses
 from legodnn.profiler.profiling_state import ProfilingState
 from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
@@ -75,6 +76,7 @@ def profile_store(
         validation, tails = validate(
             bench, latencies, overheads, effort.plans, seconds, state.stage("validation"), progress
         )
+        tails += tails_after_pauses(bench, latencies, overheads, effort.plans, state.stage("pauses"), progress)
         energies, energy = (
             measure_energy(bench, meter, state.stage(f"energy by {meter.name}"), progress) if meter else ({}, None)
         )

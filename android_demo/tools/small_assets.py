@@ -104,7 +104,7 @@ def main() -> None:
             _model(f"{name}.keras", 12, residual)
             recipe = Recipe(
                 model=f"{name}.keras", name=name, data="npz:digits.npz", train_epochs=6, sparsities=(0.5, 0.75),
-                precisions=("float32", "int8"), distill_epochs=4, joint_epochs=4, samples=40, evaluated_images=500,
+                precisions=("float32", "int8"), distill_epochs=4, joint_epochs=3, samples=40, evaluated_images=500,
             )  # fmt: skip
             store = build(recipe, Path("demo/stores") / name)
             profile_store(store, Effort(threads=(1, 2, 4), seconds=30)).save(default_path(store.path))

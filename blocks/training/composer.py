@@ -25,7 +25,7 @@ from legodnn.blocks.training.output_error import output_error
 
 _NUMBERS = Head("numbers", "r2", "linear")
 _OUTPUT_WEIGHT = 4.0  # of the error at the model's outputs, where that at the blocks' outputs counts once
-_PATHS_OF_AN_IMAGE = 2  # more differ too little: docs/training.md has what was tried
+PATHS_OF_AN_IMAGE = 2  # more differ too little: docs/training.md has what was tried
 _FLOOR = 0.01  # a path whose loss is this small is as good as perfect
 
 
@@ -69,7 +69,7 @@ class Composer(keras.Model):  # type: ignore[misc]
             original.trainable = False
         self.students = {name: list(models) for name, models in students.items()}
         self.options = 1 + max(len(models) for models in self.students.values())
-        self.slots = self.options * _PATHS_OF_AN_IMAGE
+        self.slots = self.options * PATHS_OF_AN_IMAGE
 
     def call(self, arguments: tuple[Mapping[str, Any], Any], training: bool = False) -> Any:
         """Return the loss of every path: mean error at the outputs of blocks, plus four times that at the model's."""
@@ -136,7 +136,7 @@ class Composer(keras.Model):  # type: ignore[misc]
 
 def _repeated(batch: Any) -> Any:
     """Return a batch of shape (n, ...) so often, one after another, as an image has paths."""
-    return ops.concatenate([batch] * _PATHS_OF_AN_IMAGE, axis=0)
+    return ops.concatenate([batch] * PATHS_OF_AN_IMAGE, axis=0)
 
 
 def _divided(batch: Any, chunks: int) -> Any:

@@ -23,7 +23,7 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
         "joint_epochs",
         int,
         "N",
-        "epochs in random compositions after that (default: 20; 0 leaves it at the paper's training)",
+        "epochs in random compositions after that (default: 12; 0 leaves it at the paper's training)",
     ),
     ("patience", int, "N", "stop training a descendant after N epochs without progress (default: 3)"),
     ("batch_size", int, "N", "images in a training step (default: 64)"),

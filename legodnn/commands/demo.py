@@ -64,7 +64,7 @@ def recipes(quick: bool) -> list[Recipe]:
 
     effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
     if quick:
-        effort.update(train_epochs=3, distill_epochs=1, joint_epochs=4, sparsities=(0.5,), samples=6, strategy="l1")
+        effort.update(train_epochs=3, distill_epochs=1, joint_epochs=3, sparsities=(0.5,), samples=6, strategy="l1")
     return [
         Recipe(model="vgg16", name="vgg16", width=0.25, **effort),
         Recipe(model="resnet18", name="resnet18", width=0.125, **effort),

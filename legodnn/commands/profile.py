@@ -245,7 +245,13 @@ def profile_table(profile: Profile) -> str:
 
 
 _BAD_PREDICTIONS = 0.15  # median error of predicted latency, relative; on a quiet device it is .01 to .05
-_CONDITIONS = {"alone": "alone", "after": "after others", "beside": "beside another model", "use": "in use"}
+_CONDITIONS = {
+    "alone": "alone",
+    "after": "after others",
+    "periodic": "after pauses",
+    "beside": "beside another model",
+    "use": "in use",
+}
 
 
 def profile_summary(profile: Profile) -> str:

@@ -37,23 +37,26 @@ class Companion:
 ANY_MODEL = Companion("")
 
 
-def tails_of(profile: Profile, slowdown: float = 1.0, companions: Sequence[Companion] = ()) -> Tails | None:
+def tails_of(
+    profile: Profile, slowdown: float = 1.0, companions: Sequence[Companion] = (), periodic: bool = False
+) -> Tails | None:
     """Return the tails of a profile's model in a workload; None if the profile knows none.
 
     What a governor learned in use replaces what the profiler measured. Otherwise a model alone has the tail that it has
-    alone. One of several has that of inferences that come after another model's; beside those that run in more than 1 -
-    q of its inferences it is longer at quantile q, by as much as it was measured beside them. What several add is
-    summed, in either case.
+    alone, or after pauses if it runs at a rate. One of several has that of inferences that come after another model's;
+    beside those that run in more than 1 - q of its inferences it is longer at quantile q, by as much as it was measured
+    beside them. What pauses and several others add is summed.
 
     Args:
         profile: the profile.
         slowdown: the slow-down that the model is planned with, which tails do not count again.
         companions: the other models of the workload.
+        periodic: whether the model runs at a rate.
     """
     tails = {}
     for threads in sorted({tail.threads for tail in profile.tail}):
         known = {(t.condition, t.other): t for t in profile.tail if t.threads == threads}
-        stretches = {q: _measured_stretch(known, q, companions) for q in QUANTILES}
+        stretches = {q: _measured_stretch(known, q, companions, periodic) for q in QUANTILES}
         if row := {q: found / slowdown for q, found in stretches.items() if found is not None}:
             tails[threads] = row
     return tails or None
@@ -90,21 +93,28 @@ def unknown_tail(name: str, tails: Tails | None, threads: int, quantile: float) 
 
 
 def _measured_stretch(
-    known: Mapping[tuple[Condition, str | None], Tail], quantile: float, companions: Sequence[Companion]
+    known: Mapping[tuple[Condition, str | None], Tail],
+    quantile: float,
+    companions: Sequence[Companion],
+    periodic: bool,
 ) -> float | None:
     """How many times longer than predicted inferences take at one thread count; None if that is not known."""
     if (used := known.get(("use", None))) is not None:
         return _at(used, quantile)
     alone = _at(known.get(("alone", None)), quantile)
-    if alone is None or not companions:
-        return alone
-    following_all, added = alone, 0.0
+    if alone is None:
+        return None
+    paused = known.get(("periodic", None)) if periodic else None
+    rested = _at(paused, quantile)
+    if paused and rested is None:
+        return None  # what is known of fewer inferences would be too short
+    following_all, added = max(alone, rested or 0.0), 0.0
     for other in companions:
         after = known.get(("after", other.store_id), known.get(("after", None)))
         beside = known.get(("beside", other.store_id)) if other.meets > 1 - quantile else None
         following, met = _at(after, quantile), _at(beside, quantile)
         if (after and following is None) or (beside and met is None):
-            return None  # what is known of fewer inferences would be too short
+            return None
         following_all += max(0.0, (following or 0.0) - alone)
         if other.meets > 1 - quantile:
             added += max(0.0, other.slowdown - 1 if met is None else met / alone - 1)

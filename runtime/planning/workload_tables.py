@@ -19,7 +19,8 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
     runs for a share of the time, that share of the increase is expected. The share is the rate of the other model times
     the latency of its originals, so a model without a rate is expected to slow nobody down. The increases caused by
     several models are added up. Limits of latency are about a quantile, so they count the others by the share of
-    inferences that meet them (`tails`). Where there are several, each takes the memory more that its profile says.
+    inferences that meet them (`tails`). A model with a rate pauses between its inferences, which slows them down, too.
+    Where there are several, each takes the memory more that its profile says.
 
     Args:
         workload: the models, with their rates.
@@ -41,7 +42,7 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
                 slowdown += (beside - 1.0) * min(1.0, rate * busy_ms[j])
                 # An inference meets another model that runs when it begins, or begins before it ends.
                 companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
-        tails = tails_of(profile, slowdown, companions)
+        tails = tails_of(profile, slowdown, companions, periodic=table.rate_hz is not None)
         found.append(replace(larger(table, profile.company_bytes if companions else 0), slowdown=slowdown, tails=tails))
     return found
 

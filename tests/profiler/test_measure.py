@@ -74,8 +74,8 @@ def test_every_stage_tells_how_far_it_is_and_nothing_is_printed(
     meter, progress = CpuSeconds(3.0), RecordedProgress()
     meter.window_s = 0.02
     profile_store(tiny_store2, replace(SHORT, plans=2), meter, progress=progress)
-    stages = ["weighing tiny2", "timing tiny2", "validating tiny2, 1 thread", "energy of tiny2"]
-    assert progress.labels() == stages
+    latency = ["timing tiny2", "validating tiny2, 1 thread", "tiny2 after pauses, 1 thread"]
+    assert progress.labels() == ["weighing tiny2", *latency, "energy of tiny2"]
     progress.check_complete()
     assert capfd.readouterr().out == ""
 
@@ -243,10 +243,11 @@ def test_validation_is_kept_for_as_many_plans(tiny_store2: Store, tmp_path: Path
     again, more = RecordedProgress(), RecordedProgress()
     found = profile_store(tiny_store2, effort, None, work, again).validation
     assert [(v.threads, v.plans) for v in found] == [(1, 3), (2, 3)]
-    assert not any("validating" in label for label in again.labels())
+    assert not any("thread" in label for label in again.labels())
     found = profile_store(tiny_store2, replace(effort, plans=4), None, work, more).validation
     assert [(v.threads, v.plans) for v in found] == [(1, 4), (2, 4)]
-    assert more.labels()[-2:] == ["validating tiny2, 1 thread", "validating tiny2, 2 threads"]
+    stages = ["validating tiny2, 1 thread", "validating tiny2, 2 threads"]
+    assert more.labels()[-4:] == [*stages, "tiny2 after pauses, 1 thread", "tiny2 after pauses, 2 threads"]
 
 
 class Failing(CpuSeconds):

@@ -243,6 +243,8 @@ def beside() -> Json:
         "alone and after": [alone, after],
         "beside": [alone, after, *with_graph],
         "beside, and two threads": [alone, *with_graph, tail("alone", [1.0, 1.0, 1.1], 2)],
+        "after pauses": [alone, after, tail("periodic", [1.3, 1.5, 1.7])],
+        "shorter after pauses, and beside": [alone, *with_graph, tail("periodic", [0.9, 1.1, 1.4])],
         "learned": [alone, after, *with_graph, tail("use", [1.2, 1.4, 1.8])],
     }
     cases: list[Json] = []
@@ -253,5 +255,7 @@ def beside() -> Json:
             cases.append({"name": f"{name}, {rate}", "models": [chain, graph]})
         third: Json = {"store": "third", "rate_hz": 5.0}
         cases.append({"name": f"{name}, three", "models": [chain, graph, third]})
-        cases.append({"name": f"{name}, by itself", "models": [{"store": "chain", "tail": tails}]})
+        for rate in (None, 10.0):
+            one: Json = {"store": "chain", "tail": tails, "rate_hz": rate}
+            cases.append({"name": f"{name}, by itself, {rate}", "models": [one]})
     return {"bases": bases, "cases": [{**case, "answer": beside_answer(case, bases)} for case in cases]}

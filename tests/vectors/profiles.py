@@ -112,7 +112,7 @@ def asked() -> Json:
     for what, tails in {
         "none": [],
         "one": [good],
-        "of each kind": [{**good, "condition": c} for c in ("alone", "after", "beside", "use")],
+        "of each kind": [{**good, "condition": c} for c in ("alone", "after", "periodic", "beside", "use")],
         "twice": [good, good],
         "of another": [good, {**good, "other": "x"}],
         "of none": [{**good, "other": ""}],

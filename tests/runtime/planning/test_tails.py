@@ -47,6 +47,22 @@ def test_one_of_several_has_that_of_inferences_after_another_models(profile: Pro
     assert (found[1][0.95], found[1][0.99]) == (1.3, 1.5)  # but never less than alone
 
 
+def test_one_that_runs_at_a_rate_has_the_tail_after_pauses(profile: Profile) -> None:
+    paused = known(profile, ALONE, AFTER, tail("periodic", 1.3, 1.6, 1.6))
+    found = tails_of(paused, companions=[Companion("x")], periodic=True)
+    assert found is not None
+    assert found[1][0.5] == pytest.approx(1.3 + 0.1)
+    assert found[1][0.95] == pytest.approx(1.6 + 0.2)
+    assert found[1][0.99] == pytest.approx(1.6 + 0.1)
+    assert tails_of(paused, companions=[Companion("x")]) == tails_of(
+        known(profile, ALONE, AFTER), 1.0, [Companion("x")]
+    )
+    # Of fewer inferences than asked for nothing is promised, and of none what is known alone.
+    few = Tail(threads=1, condition="periodic", inferences=20, quantiles=(0.5, 0.95), stretch=(1.1, 1.4))
+    assert tails_of(known(profile, ALONE, few), periodic=True) == {1: {0.5: 1.1, 0.75: 1.4, 0.9: 1.4, 0.95: 1.4}}
+    assert tails_of(known(profile, ALONE), periodic=True) == tails_of(known(profile, ALONE))
+
+
 def test_what_several_others_leave_of_the_caches_is_summed(profile: Profile) -> None:
     measured = known(
         profile, ALONE, AFTER, tail("after", 1.0, 1.3, 1.4, other="x"), tail("after", 1.3, 1.5, 1.7, other="y")

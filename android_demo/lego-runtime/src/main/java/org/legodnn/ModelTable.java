@@ -150,7 +150,7 @@ public final class ModelTable {
         for (Map.Entry<Integer, Double> overhead : profile.chainOverheadMs.entrySet()) {
             draft.overheadMs.put(overhead.getKey(), overhead.getValue());
         }
-        draft.tails = Tails.of(profile.tails, 1, Collections.singletonList(Tails.Companion.ANY));
+        draft.tails = Tails.of(profile.tails, 1, Collections.singletonList(Tails.Companion.ANY), false);
         return new ModelTable(draft);
     }
 

@@ -157,7 +157,7 @@ public final class Tail {
 
     static Tail read(Fields fields) {
         int threads = fields.count("threads", 1, Bounds.THREADS);
-        String condition = fields.word("condition", "alone", "after", "beside", "use");
+        String condition = fields.word("condition", "alone", "after", "periodic", "beside", "use");
         String other = fields.hasValue("other") ? fields.name("other") : null;
         int inferences = fields.count("inferences", 1, Integer.MAX_VALUE);
         double[] quantiles = fields.numbers("quantiles", 1, Bounds.QUANTILES, LEAST_QUANTILE, Math.nextDown(1.0));
@@ -228,7 +228,7 @@ public final class Tail {
         return threads;
     }
 
-    /** What else ran: "alone", "after", "beside" or "use". */
+    /** What else ran: "alone", "after", "periodic", "beside" or "use". */
     public String condition() {
         return condition;
     }

@@ -63,19 +63,21 @@ public final class Tails {
 
     /**
      * Those of a profile's model in a workload: what was learned in use, else what the profiler measured. A model alone
-     * has the tail that it has alone. One of several has that of inferences that come after another model's; beside
-     * those that run in more than 1 - q of its inferences it is longer at quantile q. What several add is summed.
+     * has the tail that it has alone, or after pauses if it runs at a rate. One of several has that of inferences that
+     * come after another model's; beside those that run in more than 1 - q of its inferences it is longer at quantile q.
+     * What pauses and several others add is summed.
      *
      * @param tails the profile's
      * @param slowdown the slow-down that the model is planned with, which tails do not count again
      * @param companions the other models of the workload
+     * @param periodic whether the model runs at a rate
      */
-    static Tails of(List<Tail> tails, double slowdown, List<Companion> companions) {
+    static Tails of(List<Tail> tails, double slowdown, List<Companion> companions, boolean periodic) {
         SortedMap<Integer, SortedMap<Double, Double>> planned = new TreeMap<>();
         for (Tail tail : tails) {
             SortedMap<Double, Double> row = new TreeMap<>();
             for (double quantile : Tail.QUANTILES) {
-                Double stretch = measured(tails, tail.threads, quantile, companions);
+                Double stretch = measured(tails, tail.threads, quantile, companions, periodic);
                 if (stretch != null) {
                     row.put(quantile, stretch / slowdown);
                 }
@@ -89,16 +91,21 @@ public final class Tails {
 
     /** How many times longer than predicted inferences take at one thread count; null if that is not known. */
     private static @Nullable Double measured(
-            List<Tail> tails, int threads, double quantile, List<Companion> companions) {
+            List<Tail> tails, int threads, double quantile, List<Companion> companions, boolean periodic) {
         SortedMap<Double, Double> used = find(tails, threads, "use", null);
         if (used != null) {
             return at(used, quantile);
         }
         Double alone = at(find(tails, threads, "alone", null), quantile);
-        if (alone == null || companions.isEmpty()) {
-            return alone;
+        if (alone == null) {
+            return null;
         }
-        double followingAll = alone;
+        SortedMap<Double, Double> paused = periodic ? find(tails, threads, "periodic", null) : null;
+        Double rested = at(paused, quantile);
+        if (paused != null && rested == null) {
+            return null; // what is known of fewer inferences would be too short
+        }
+        double followingAll = rested == null ? alone : Math.max(alone, rested);
         double added = 0;
         for (Companion other : companions) {
             SortedMap<Double, Double> own = find(tails, threads, "after", other.storeId);
@@ -108,7 +115,7 @@ public final class Tails {
             Double next = at(after, quantile);
             Double met = at(beside, quantile);
             if (after != null && next == null || beside != null && met == null) {
-                return null; // what is known of fewer inferences would be too short
+                return null;
             }
             followingAll += Math.max(0, (next == null ? 0 : next) - alone);
             if (meets) {

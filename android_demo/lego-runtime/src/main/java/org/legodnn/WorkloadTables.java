@@ -14,6 +14,7 @@ final class WorkloadTables {
      * that runs for a share of the time, that share of the increase is expected: its rate times the latency of its
      * originals. So a model without a rate is expected to slow nobody down. What several add is summed. Limits of
      * latency are about a quantile, so they count the others by the share of inferences that meet them ({@link Tails}).
+     * A model with a rate pauses between its inferences, which slows them down, too.
      * Where there are several, each takes the memory more that its profile says. A slow-down or tails that the
      * application has set itself stay.
      */
@@ -37,7 +38,8 @@ final class WorkloadTables {
                     ? model.table.withMoreMemory(model.profile.companyBytes) : model.table;
             table = table.slowdown == 1 ? table.withSlowdown(slowdown) : table;
             tables.add(table.tails == model.profiledTails
-                    ? table.withTails(Tails.of(model.profile.tails, table.slowdown, companions)) : table);
+                    ? table.withTails(Tails.of(model.profile.tails, table.slowdown, companions, table.rateHz != null))
+                    : table);
         }
         return tables;
     }

@@ -47,7 +47,7 @@ public class LearnedTest {
         Learned.of(profile, Collections.singletonList(tail)).save(file);
         assertEquals(Answers.tails(Collections.singletonList(tail)),
                 Answers.tails(profile.withLearned(Learned.load(file)).tails()));
-        assertEquals(Tails.of(Collections.singletonList(tail), 1, Collections.<Tails.Companion>emptyList())
+        assertEquals(Tails.of(Collections.singletonList(tail), 1, Collections.<Tails.Companion>emptyList(), false)
                 .stretch(2, 0.95), Double.valueOf(1.75));
     }
 

@@ -99,7 +99,7 @@ class Recipe(Schema):
             by 1 %.
         learning_rate: Adam's learning rate in distillation, which decays by a cosine to 1 %.
         mixed_precision: compute in bfloat16 while training; weights stay float32. Refused where there is no GPU.
-        batch_size: images in a training step.
+        batch_size: images in a training step; in training in compositions, where each takes two paths, half as many.
         max_blocks, min_share: see `legodnn.blocks.cutting.extract.extract`.
         metric: what accuracy means: `top1`, `top5`, `binary_accuracy`, `mean_iou`, `r2`, or `module:function`, see
             `legodnn.blocks.accuracy.metrics`. None stands for the metric that fits labels and outputs, and without

@@ -82,7 +82,7 @@ def train_jointly(
         students: descendants by block name, trained one by one or refitted before.
         data: supplies the images.
         epochs: passes over the training images.
-        batch_size: images in a step, rounded to a multiple of the number of options.
+        batch_size: paths of images in a step, rounded to so many for each option; an image takes two (`composer`).
         seed: determines the order of images, and the paths.
         learning_rate: Adam's at the start, of descendants that keep half of their block's weights (others have a
             factor, see `rate_factors`); it decays by a cosine to 1 %.
@@ -105,7 +105,7 @@ def train_jointly(
     composer = Composer(pieces, students, heads)
     x: dict[str, Array] = by_name(data.train.x, pieces[0].inputs[0])
     count = len(data.train)
-    size = min(max(1, round(batch_size / composer.options)), count // composer.options) * composer.options
+    size = min(max(1, round(batch_size / composer.slots)), count // composer.options) * composer.options
     if not size:
         raise DataError(
             f"{count} training images are fewer than the {composer.options} options of a block; give more images, "

@@ -111,12 +111,12 @@ Trained = tuple[list[np.ndarray], list[tuple[str, float, int]]]
 
 
 def train(weights: list[np.ndarray], data: Dataset, checkpoint: Checkpoint | None = None) -> Trained:
-    """Weights after three epochs of twelve steps (of 33 varied images), and what was logged."""
+    """Weights after three epochs of twelve steps (of 33 varied images, two paths of each), and what was logged."""
     pieces, students = cut(weights, EVEN)
     logged: list[tuple[str, float, int]] = []
     log: Log = lambda *scalar: logged.append(scalar)  # noqa: E731
     how: Any = {"augment": ("flips", "shifts"), "checkpoint": checkpoint, "log": log}
-    train_jointly(pieces, students, data, epochs=3, batch_size=32, **how)
+    train_jointly(pieces, students, data, epochs=3, batch_size=66, **how)
     return all_weights(flat(students)), logged
 
 

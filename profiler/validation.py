@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.profile import ChainOverhead, Latency, OptionKey, Validation
-from legodnn.profiler.bench import Bench, RunnableModel
+from legodnn.profiler.bench import Bench
 from legodnn.profiler.profiling_state import StageState
 from legodnn.progress import Progress, no_progress
 from legodnn.tail import Tail, tail_of
@@ -92,21 +92,11 @@ def measure_plans(
             of_group: list[list[list[float]]] = [[] for _ in group]
             while len(of_group[0]) < _LEAST_TURNS or time.monotonic() - start < seconds * number / len(groups):
                 for composition, turns in zip(compositions, of_group, strict=True):
-                    turns.append(_milliseconds(composition))
+                    turns.append([composition.run_ms() for _ in range(1 + _RUNS_AFTER_THE_FIRST)])
                 task.at(min(total, time.monotonic() - start))
             times += of_group
     least = min(map(len, times))  # a later group may have had time for fewer turns
     return np.array([turns[:least] for turns in times])
-
-
-def _milliseconds(composition: RunnableModel) -> list[float]:
-    """The milliseconds of the inferences of one turn."""
-    runs = []
-    for _ in range(1 + _RUNS_AFTER_THE_FIRST):
-        start = time.perf_counter_ns()
-        composition.run()
-        runs.append((time.perf_counter_ns() - start) / 1e6)
-    return runs
 
 
 def predict(

@@ -46,19 +46,18 @@ def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
     file, width = MODELS[model_name]
     pieces = extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file)))
     students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
-    slots, rng = len(SPARSITIES) + 1, np.random.default_rng(0)
+    options, rng = len(SPARSITIES) + 1, np.random.default_rng(0)
     trained: Any
     if stage == "alone":
         trained = Distiller(pieces, [Student(b, i, m) for b, models in students.items() for i, m in enumerate(models)])
     else:
         trained = Composer(pieces, students)
 
-    # An image has taken one path; where it takes several, fewer images make the same work for options.
-    slots = slots if stage == "alone" else trained.slots
-    of_an_image = slots // (len(SPARSITIES) + 1)
+    # An image took one path before; where it takes several, fewer images are as much work for the options.
+    slots = options if stage == "alone" else trained.slots
 
     def arguments(count: int) -> Any:
-        x = images[rng.integers(len(images), size=count // of_an_image)]
+        x = images[rng.integers(len(images), size=count * options // slots)]
         paths = np.stack([rng.permutation(slots) for _ in students]).astype(np.int32)
         return x if stage == "alone" else ({pieces[0].inputs[0]: x}, paths)
 

@@ -131,17 +131,19 @@ def precision(text: str) -> str:
     """Read a precision, as an item of a list."""
     from legodnn.manifest import Precision  # with pydantic, which the help of `legodnn` does without
 
-    if text not in get_args(Precision):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Precision))}")
-    return text
+    return _one_of(get_args(Precision), text)
 
 
 def variation(text: str) -> str:
     """Read how images are varied, as an item of a list."""
     from legodnn.recipe import Variation
 
-    if text not in get_args(Variation):
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Variation))}")
+    return _one_of(get_args(Variation), text)
+
+
+def _one_of(names: Sequence[str], text: str) -> str:
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
     return text
 
 

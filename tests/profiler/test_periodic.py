@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from legodnn.profile import ChainOverhead, Latency
+from legodnn.profiler import periodic
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.periodic import tails_after_pauses
 from legodnn.profiler.profiling_state import StageState
@@ -33,7 +34,7 @@ def test_every_thread_count_has_a_tail_and_what_was_measured_is_kept(bench: Benc
     start = time.monotonic()
     stage = StageState({}, lambda arrays: saved.append({threads: ms.copy() for threads, ms in arrays.items()}))
     tails = tails_after_pauses(bench, nothing(bench), TAKES_MS, 3, stage, progress)
-    assert time.monotonic() - start > 2 * 3 * 8 * 0.03  # pauses
+    assert time.monotonic() - start > 2 * 3 * 8 * periodic._PAUSE_S  # however fast the machine is
     assert [tail.key for tail in tails] == [(1, "periodic", None), (2, "periodic", None)]
     assert [tail.inferences for tail in tails] == [24, 24]
     assert [list(kept) for kept in saved] == [[1], [1, 2]]
@@ -41,9 +42,8 @@ def test_every_thread_count_has_a_tail_and_what_was_measured_is_kept(bench: Benc
     progress.check_complete()
 
     again = RecordedProgress()
-    start = time.monotonic()
     assert tails_after_pauses(bench, nothing(bench), TAKES_MS, 3, StageState(saved[-1]), again) == tails
-    assert time.monotonic() - start < 0.5  # measured before
+    assert again.tasks == []  # measured before
     assert tails_after_pauses(bench, {}, (), 0) == ()
     bench.close()
 

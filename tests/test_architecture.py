@@ -184,6 +184,19 @@ def test_a_public_name_means_one_thing() -> None:
     assert not twice
 
 
+@pytest.mark.parametrize("suffix", [".java", ".kt"])
+def test_lines_of_java_and_kotlin_are_short(suffix: str) -> None:
+    sources = list((ROOT / "android_demo").rglob(f"*/src/**/*{suffix}"))
+    assert sources
+    wide = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sources
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 120
+    ]
+    assert not wide
+
+
 def test_modules_are_short() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert max(lengths.values()) <= 320, max(lengths, key=lengths.__getitem__)

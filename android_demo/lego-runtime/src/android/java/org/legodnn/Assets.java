@@ -50,7 +50,8 @@ public final class Assets {
      * @param assetFile the workload's, such as "models/workload.json"; stores and profiles lie beside it
      * @param versions where its stores are kept, such as {@code new File(context.getNoBackupFilesDir(), "models")};
      *     whatever else is in it is removed
-     * @throws WorkloadException it cannot be read, is damaged, makes no sense, or asks for what this library does not do
+     * @throws WorkloadException it cannot be read, is damaged, makes no sense, or asks for what this library does
+     *     not do
      * @throws StoreException a store cannot be read, is none, or the folder cannot be written
      * @throws ProfileException a profile is missing, damaged, or of another store
      */

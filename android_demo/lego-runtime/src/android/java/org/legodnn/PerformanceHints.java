@@ -10,9 +10,9 @@ import org.legodnn.internal.HintSession;
 
 /**
  * Tells Android how long one thread's inferences take and may take, so that it clocks processors as high as that needs
- * and no higher (Android Dynamic Performance Framework). Android 12 and later know this, on devices whose makers support
- * it; elsewhere it does nothing. Only the thread that opened it is meant: threads of TensorFlow Lite's pools are not
- * known, so it is for plans of one thread.
+ * and no higher (Android Dynamic Performance Framework). Android 12 and later know this, on devices whose makers
+ * support it; elsewhere it does nothing. Only the thread that opened it is meant: threads of TensorFlow Lite's pools
+ * are not known, so it is for plans of one thread.
  *
  * <pre>
  * try (PerformanceHints hints = PerformanceHints.ofThisThread(context, 8.0)) { // on the thread that infers

@@ -19,7 +19,10 @@ import org.legodnn.internal.json.JsonException;
 import org.legodnn.internal.json.JsonNumber;
 import org.legodnn.internal.json.JsonObject;
 
-/** What stores, profiles, workloads and plans share: reading documents, writing so that a crash leaves old or new, and hashing. */
+/**
+ * What stores, profiles, workloads and plans share: reading documents, writing so that a crash leaves old or new, and
+ * hashing.
+ */
 final class Documents {
     private Documents() {}
 

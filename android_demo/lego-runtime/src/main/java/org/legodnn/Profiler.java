@@ -145,7 +145,7 @@ public final class Profiler {
             latencies.put(entry.getKey(), summary(threads, entry.getValue()));
         }
         Map<String, float[]> image = image();
-        return new Validator(store, random, options.rounds).validate(executor, threads, latencies,
+        return new Validator(store, random, options.rounds, options.pause).validate(executor, threads, latencies,
                 (chain, composition) -> {
                     long start = System.nanoTime();
                     put(chain, image);

@@ -17,7 +17,7 @@ import org.legodnn.internal.json.JsonObject;
 
 /** What a profiling has measured so far, in a file, so that one that was stopped or killed goes on where it was. */
 final class ProfilingState {
-    private static final String VERSION = "legodnn.profiling/5";
+    private static final String VERSION = "legodnn.profiling/6";
 
     /** Null to keep nothing. */
     private final @Nullable File file;

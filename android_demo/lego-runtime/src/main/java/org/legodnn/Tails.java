@@ -64,8 +64,8 @@ public final class Tails {
     /**
      * Those of a profile's model in a workload: what was learned in use, else what the profiler measured. A model alone
      * has the tail that it has alone, or after pauses if it runs at a rate. One of several has that of inferences that
-     * come after another model's; beside those that run in more than 1 - q of its inferences it is longer at quantile q.
-     * What pauses and several others add is summed.
+     * come after another model's; beside those that run in more than 1 - q of its inferences it is longer at quantile
+     * q. What pauses and several others add is summed.
      *
      * @param tails the profile's
      * @param slowdown the slow-down that the model is planned with, which tails do not count again

@@ -22,7 +22,7 @@ import org.legodnn.internal.json.JsonObject;
  *
  * <p>Those that judge take turns, as in Python. The first inference of each turn, which follows one of another
  * composition, and those that follow it are held against what all together predict: these are the tails "after" and
- * "alone".
+ * "alone". Then each runs after pauses, as a model that runs at a rate does: the tail "periodic".
  */
 final class Validator {
     /** Compositions, so that each half tells something. */
@@ -35,12 +35,17 @@ final class Validator {
     /** So that 0.99 is known of twenty compositions, of first inferences too. */
     private static final int LEAST_TURNS = 6;
     private static final int ROUNDS_PER_TURN = 10;
+    /** As many as in Python. */
+    private static final int RUNS_AFTER_PAUSES = 8;
+    /** Of a camera, at 30 frames a second. */
+    private static final long PAUSE_MS = 30;
     /** A clock may tell no time at all. */
     private static final double LEAST_MS = 1e-6;
 
     private final Store store;
     private final Random random;
     private final int turns;
+    private final Runnable pause;
 
     /** What was found at one thread count. */
     static final class Found {
@@ -50,7 +55,7 @@ final class Validator {
         final Map<Choice, Latency> latencies;
         /** As profiles have it: threads, plans, median_error and p95_error. */
         final JsonObject validation;
-        /** Alone and after another composition. */
+        /** Alone, after another composition, and after pauses. */
         final List<Tail> tails;
 
         Found(InUse used, Map<Choice, Latency> latencies, JsonObject validation, List<Tail> tails) {
@@ -68,6 +73,8 @@ final class Validator {
         final double[] first = new double[turns];
         /** Those that follow them. */
         final double[] warm = new double[turns * RUNS_AFTER_THE_FIRST];
+        /** Those that follow pauses. */
+        final double[] periodic = new double[RUNS_AFTER_PAUSES];
 
         Judge(List<Choice> choices) {
             this.choices = choices;
@@ -83,20 +90,32 @@ final class Validator {
      * A validator.
      *
      * @param rounds how often each option is timed: who wants to know latencies better wants to know tails better
+     * @param pause waits between inferences, see {@link #sleep}
      */
-    Validator(Store store, Random random, int rounds) {
+    Validator(Store store, Random random, int rounds, Runnable pause) {
         this.store = store;
         this.random = random;
         this.turns = turns(rounds);
+        this.pause = pause;
+    }
+
+    /** A pause such as a model that runs at a camera's rate makes. */
+    static void sleep() {
+        try {
+            Thread.sleep(PAUSE_MS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new ProfileException("profiling was stopped: its thread was interrupted", e);
+        }
     }
 
     private static int turns(int rounds) {
         return Math.max(LEAST_TURNS, rounds / ROUNDS_PER_TURN);
     }
 
-    /** How many steps {@link #validate} takes: compositions that the first line is fitted to, turns of the others. */
+    /** Steps of {@link #validate}: compositions that the first line is fitted to, turns and pauses of the others. */
     static int steps(int rounds) {
-        return PLANS - JUDGES + JUDGES * turns(rounds);
+        return PLANS - JUDGES + JUDGES * (turns(rounds) + 1);
     }
 
     /**
@@ -150,12 +169,15 @@ final class Validator {
     private static List<Tail> tails(List<Judge> judges, int threads, InUse used, Map<Choice, Latency> inUse) {
         double[][] first = new double[judges.size()][];
         double[][] warm = new double[judges.size()][];
+        double[][] periodic = new double[judges.size()][];
         for (int i = 0; i < first.length; i++) {
             double predicted = sum(judges.get(i).choices, inUse) + used.overheadMs();
             first[i] = Arrays.stream(judges.get(i).first).map(ms -> ms / predicted).toArray();
             warm[i] = Arrays.stream(judges.get(i).warm).map(ms -> ms / predicted).toArray();
+            periodic[i] = Arrays.stream(judges.get(i).periodic).map(ms -> ms / predicted).toArray();
         }
-        return Arrays.asList(Tail.of(warm, threads, "alone"), Tail.of(first, threads, "after"));
+        return Arrays.asList(Tail.of(warm, threads, "alone"), Tail.of(first, threads, "after"),
+                Tail.of(periodic, threads, "periodic"));
     }
 
     private static Map<Choice, Latency> inUse(InUse used, Map<Choice, Latency> latencies) {
@@ -210,7 +232,7 @@ final class Validator {
         }
     }
 
-    /** Time some compositions, loaded together, in turns. */
+    /** Time some compositions, loaded together, in turns; then each after pauses. */
     private void takeTurns(BlockExecutor executor, List<Judge> group, Timer timer, Weigher.Step step) {
         Chain chain = new Chain(store, executor);
         try {
@@ -235,6 +257,14 @@ final class Validator {
                     }
                     step.done();
                 }
+            }
+            for (int i = 0; i < group.size(); i++) {
+                timer.run(chain, compositions.get(i)); // the first one would follow another composition, too
+                for (int run = 0; run < RUNS_AFTER_PAUSES; run++) {
+                    pause.run();
+                    group.get(i).periodic[run] = ms(timer, chain, compositions.get(i));
+                }
+                step.done();
             }
         } finally {
             chain.retain(Collections.<Choice>emptyList());

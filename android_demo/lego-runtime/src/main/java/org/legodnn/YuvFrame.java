@@ -7,8 +7,8 @@ import java.nio.ByteBuffer;
  * the two colours have one for each 2 x 2 pixels. Immutable: the planes are copied, so the camera's image can be closed
  * at once.
  *
- * <p>Values are of the whole range 0 to 255, ITU-R 601, as in JPEG files ({@code DataSpace.DATASPACE_JFIF}). Colours are
- * to the bit those that Pillow's {@code convert("RGB")} makes of YCbCr pixels.
+ * <p>Values are of the whole range 0 to 255, ITU-R 601, as in JPEG files ({@code DataSpace.DATASPACE_JFIF}). Colours
+ * are to the bit those that Pillow's {@code convert("RGB")} makes of YCbCr pixels.
  */
 public final class YuvFrame {
     private static final int FRACTION_BITS = 6;
@@ -87,8 +87,8 @@ public final class YuvFrame {
             boolean apart = pixelStride >= 1 && (height == 1 || rowStride >= row);
             if (!apart || (height - 1L) * rowStride + row > bytes.length) {
                 throw new InputException("plane " + name + " of a frame has " + bytes.length + " bytes, a row each "
-                        + rowStride + " and a value each " + pixelStride + " of them, which do not hold " + width + " x "
-                        + height + " values");
+                        + rowStride + " and a value each " + pixelStride + " of them, which do not hold " + width
+                        + " x " + height + " values");
             }
         }
 

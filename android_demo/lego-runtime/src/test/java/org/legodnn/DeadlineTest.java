@@ -93,7 +93,8 @@ public class DeadlineTest {
         List<OptionRow> great = Arrays.asList(new OptionRow("a", 20, Collections.singletonMap(1, 1.0), 0, 0, 0),
                 new OptionRow("b", 10, Collections.singletonMap(1, 1.0), 1e7, 0, 0));
         Link link = new Link(new double[] {0, 1e-5}, new double[] {1, 0});
-        ModelTable table = new ModelTable("m", Arrays.asList(new BlockRows("x", small, Collections.<List<Double>>emptyList()),
+        ModelTable table = new ModelTable("m", Arrays.asList(
+                new BlockRows("x", small, Collections.<List<Double>>emptyList()),
                 new BlockRows("y", great, Collections.<List<Double>>emptyList())),
                 Collections.<BlockRows>emptyList(), link, 0);
         Plan plan = new Scheduler(Collections.singletonList(table), SwitchCharge.NONE)

@@ -39,7 +39,7 @@ public class InUseTest {
 
     /** What is found where a whole takes so much of the sum of its options, and so much more or less. */
     private Validator.Found found(double factor, double constantMs) {
-        return new Validator(store, new Random(0), 1).validate(executor, 1, alone, (chain, composition) -> {
+        return new Validator(store, new Random(0), 1, () -> { }).validate(executor, 1, alone, (chain, composition) -> {
             double sum = 0;
             for (Choice choice : composition.choices) {
                 sum += alone.get(choice).medianMs;
@@ -108,7 +108,7 @@ public class InUseTest {
         assertArrayEquals(new double[] {found.used.factor, found.used.constantMs, found.used.segments},
                 new double[] {kept.used.factor, kept.used.constantMs, kept.used.segments}, 0);
         assertEquals(found.latencies.keySet(), kept.latencies.keySet());
-        assertEquals(2, kept.tails.size());
+        assertEquals(3, kept.tails.size());
         assertEquals(Answers.tails(found.tails), Answers.tails(kept.tails));
     }
 }

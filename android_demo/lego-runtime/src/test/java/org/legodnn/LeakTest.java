@@ -61,8 +61,8 @@ public class LeakTest extends RuntimeTestBase {
             }
             awaitThreads(threads); // a governor that was closed ends before its runtime does
         }
-        Profiler.profile(chain, executor, ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(3).withWeighings(1)
-                .withMemory(() -> 1000), null);
+        Profiler.profile(chain, executor, ProfilerOptions.DEFAULTS.withPause(() -> { }).withThreads(1, 2)
+                .withRounds(3).withWeighings(1).withMemory(() -> 1000), null);
         return switched;
     }
 

@@ -23,6 +23,9 @@ import org.legodnn.internal.json.JsonObject;
 
 /** Profiles: what may be in them besides, what is made of it, and measuring. */
 public class ProfileTest {
+    /** What a pause costs is not what is tested here. */
+    private static final ProfilerOptions UNPAUSED = ProfilerOptions.DEFAULTS.withPause(() -> { });
+
     @Rule public final TemporaryFolder temporary = new TemporaryFolder();
 
     private final AffineExecutor executor = new AffineExecutor();
@@ -140,7 +143,7 @@ public class ProfileTest {
         AtomicInteger readings = new AtomicInteger();
         MemoryMeter meter = () -> 50_000 + 1000 * measured.open.get() + 70 * readings.incrementAndGet();
         List<Integer> steps = new ArrayList<>();
-        ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(7).withWeighings(2)
+        ProfilerOptions options = UNPAUSED.withThreads(1, 2).withRounds(7).withWeighings(2)
                 .withMemory(meter);
         Profile found = Profiler.profile(store, measured, options, (what, done, total) -> {
             assertFalse(what.isEmpty());
@@ -171,14 +174,15 @@ public class ProfileTest {
             assertTrue(tail.toJson().toString(), tail.stretch.get(0.5) > 0.2 && tail.stretch.get(0.5) < 5);
         }
         assertEquals("20 compositions, 6 turns", Arrays.<Object>asList(
-                "1 alone 480 0.995", "1 after 120 0.99", "2 alone 480 0.995", "2 after 120 0.99"), tails);
+                "1 alone 480 0.995", "1 after 120 0.99", "1 periodic 160 0.99",
+                "2 alone 480 0.995", "2 after 120 0.99", "2 periodic 160 0.99"), tails);
         assertEquals("originals add up to the whole", 3000, sum, 2);
         assertEquals(found.toJson(), Profile.parse(found.toJson()).toJson());
     }
 
     @Test
     public void wholeCompositionsAreTimedToo() {
-        Profile found = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(5)
+        Profile found = Profiler.profile(store, executor, UNPAUSED.withThreads(1, 2).withRounds(5)
                 .withWeighings(1).withMemory(() -> 1000), null);
         ModelTable table = ModelTable.fromStore(store, found);
         List<JsonObject> validation = Vectors.list((JsonObject) Json.parse(found.toJson()), "validation");
@@ -200,7 +204,7 @@ public class ProfileTest {
             AffineExecutor measured = new AffineExecutor();
             AtomicInteger most = new AtomicInteger();
             AtomicInteger last = new AtomicInteger();
-            Profile found = Profiler.profile(store, measured, ProfilerOptions.DEFAULTS.withThreads(threads)
+            Profile found = Profiler.profile(store, measured, UNPAUSED.withThreads(threads)
                     .withRounds(7).withWeighings(1), (what, done, total) -> {
                         if (what.startsWith("timing")) {
                             most.accumulateAndGet(measured.open.get(), Math::max);
@@ -218,7 +222,7 @@ public class ProfileTest {
 
     @Test
     public void noCompositionIsTimedThatWouldHaveTooManyThreadsInPools() {
-        ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 23).withRounds(1).withWeighings(1);
+        ProfilerOptions options = UNPAUSED.withThreads(1, 23).withRounds(1).withWeighings(1);
         ProfileException refused = assertThrows(ProfileException.class,
                 () -> Profiler.profile(store, executor, options, null));
         assertTrue(refused.getMessage(), refused.getMessage().contains("at most 22 may be asked for")); // 3 x 21 = 63
@@ -230,7 +234,7 @@ public class ProfileTest {
     @Test
     public void profilingThatWasStoppedGoesOn() throws Exception {
         File state = new File(temporary.getRoot(), "state/chain.json");
-        ProfilerOptions options = ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(7).withWeighings(2)
+        ProfilerOptions options = UNPAUSED.withThreads(1, 2).withRounds(7).withWeighings(2)
                 .withMemory(() -> 1000).withStateFile(state);
         ProfileException stopped = assertThrows(ProfileException.class, () -> Profiler.profile(
                 store, executor, options, (what, done, total) -> !what.equals("timing with 2 threads")));
@@ -247,7 +251,7 @@ public class ProfileTest {
         assertEquals(new HashSet<>(Arrays.asList(1, 2)), found.chainOverheadMs().keySet());
         assertEquals(0, left.get());
         found.checkStore(store);
-        assertEquals(4, found.tails.size());
+        assertEquals(6, found.tails.size());
         assertFalse("all was measured", state.exists());
 
         assertThrows(ProfileException.class, () -> Profiler.profile(
@@ -266,7 +270,7 @@ public class ProfileTest {
     @Test
     public void aDeviceThatIsHeldBackIsNotMeasured() {
         List<String> told = new ArrayList<>(Arrays.asList("power saving is on"));
-        ProfilerOptions options = ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
+        ProfilerOptions options = UNPAUSED.withRounds(2).withWeighings(1)
                 .withConditions(() -> told.isEmpty() ? "" : told.remove(0));
         ProfileException refused = assertThrows(ProfileException.class,
                 () -> Profiler.profile(store, executor, options, null));
@@ -295,7 +299,7 @@ public class ProfileTest {
                 return times == 10 || times == 11 ? "behind a curtain" : "";
             }
         };
-        Profile found = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
+        Profile found = Profiler.profile(store, executor, UNPAUSED.withRounds(2).withWeighings(1)
                 .withConditions(conditions), null);
         JsonObject document = (JsonObject) Json.parse(found.toJson());
         assertEquals(Arrays.asList("figures may be too high: behind a curtain"),
@@ -306,12 +310,12 @@ public class ProfileTest {
     @Test
     public void profilingCanBeStoppedAndRefusesNonsense() {
         assertThrows(ProfileException.class,
-                () -> Profiler.profile(store, executor, ProfilerOptions.DEFAULTS, (what, done, total) -> done < 5));
+                () -> Profiler.profile(store, executor, UNPAUSED, (what, done, total) -> done < 5));
         assertEquals(0, executor.open.get());
         for (ProfilerOptions bad : new ProfilerOptions[] {
-            ProfilerOptions.DEFAULTS.withThreads(), ProfilerOptions.DEFAULTS.withThreads(0),
-            ProfilerOptions.DEFAULTS.withThreads(1, 1), ProfilerOptions.DEFAULTS.withRounds(0),
-            ProfilerOptions.DEFAULTS.withWeighings(0)
+            UNPAUSED.withThreads(), UNPAUSED.withThreads(0),
+            UNPAUSED.withThreads(1, 1), UNPAUSED.withRounds(0),
+            UNPAUSED.withWeighings(0)
         }) {
             assertThrows(ProfileException.class, () -> Profiler.profile(store, executor, bad, null));
         }

@@ -196,7 +196,8 @@ public class SchedulerTest {
             Case one = random(new Random(seed));
             double wanted = best(one, 0, 0, 0);
             try {
-                Plan plan = new Scheduler(one.tables, one.charge).plan(one.budget, one.running, one.slowdown, Double.POSITIVE_INFINITY);
+                Plan plan = new Scheduler(one.tables, one.charge).plan(
+                        one.budget, one.running, one.slowdown, Double.POSITIVE_INFINITY);
                 double found = plan.objective() - plan.switchCharge() - 1000 * plan.suspended().size();
                 assertEquals("seed " + seed, wanted, found, NEAR);
                 plans++;

@@ -51,8 +51,8 @@ public class SwitchingTest extends RuntimeTestBase {
     @Test
     public void aHeadThatIsAChoiceOfPrecisionsIsProfiledPlannedAndSwitchedAlone() throws IOException {
         Store store = TestStores.choiceOfHeads(temporary.newFolder("heads"), "heads");
-        Profile profile = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withRounds(2).withWeighings(1)
-                .withMemory(() -> 1000L * executor.open.get()), null);
+        Profile profile = Profiler.profile(store, executor, ProfilerOptions.DEFAULTS.withPause(() -> { })
+                .withRounds(2).withWeighings(1).withMemory(() -> 1000L * executor.open.get()), null);
         assertEquals(9, profile.options.size());
         assertEquals(3, LegoModel.of(store, profile).table.blocks().size());
         try (LegoRuntime runtime = open(model(store))) {

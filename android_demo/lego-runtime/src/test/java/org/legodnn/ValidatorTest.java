@@ -1,6 +1,7 @@
 package org.legodnn;
 
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 
 import java.io.IOException;
@@ -26,6 +27,7 @@ public class ValidatorTest {
 
     private final AffineExecutor executor = new AffineExecutor();
     private Store store;
+    private boolean paused;
 
     @Before
     public void makeStore() throws IOException {
@@ -45,10 +47,17 @@ public class ValidatorTest {
     }
 
     private Validator validator(int rounds) {
-        return new Validator(store, new Random(0), rounds);
+        return new Validator(store, new Random(0), rounds, () -> paused = true);
     }
 
-    /** Which runs come: compositions of the line seven times each, then four others once and in turns of five. */
+    /** Whether there was a pause since this was asked last. */
+    private boolean paused() {
+        boolean was = paused;
+        paused = false;
+        return was;
+    }
+
+    /** Which runs come: of four compositions of the line seven each; of four others one, turns of five, and nine. */
     private static final class Runs {
         private final int turns;
         int count;
@@ -61,23 +70,32 @@ public class ValidatorTest {
         int turn;
         /** The number in its turn. */
         int inTurn;
+        /** Whether turns are over. */
+        boolean periodic;
 
         Runs(int turns) {
             this.turns = turns;
         }
 
         void next() {
-            int ofGroup = 4 * (7 + 1 + turns * 5);
+            int ofGroup = 4 * (7 + 1 + turns * 5 + 9);
             int at = count % ofGroup;
             plan = count / ofGroup * 4;
             count++;
             judges = at >= 4 * 7;
+            periodic = at >= 4 * (7 + 1 + turns * 5);
             if (!judges) {
                 plan += at / 7;
                 warmUp = at % 7 == 0;
                 return;
             }
             at -= 4 * 7 + 4;
+            if (periodic) {
+                at -= 4 * turns * 5;
+                plan += at / 9;
+                warmUp = at % 9 == 0;
+                return;
+            }
             warmUp = at < 0;
             if (!warmUp) {
                 plan += at / 5 % 4;
@@ -93,8 +111,12 @@ public class ValidatorTest {
         AtomicInteger steps = new AtomicInteger();
         Validator.Found found = validator(69).validate(executor, 1, latencies(1, 2), (chain, composition) -> {
             runs.next();
+            assertEquals("a pause before each but the first", runs.periodic && !runs.warmUp, paused());
             if (runs.warmUp) {
                 return 100;
+            }
+            if (runs.periodic) {
+                return 14;
             }
             return runs.judges ? runs.inTurn == 0 ? 12 : 8 : runs.plan < 15 ? 7 : 8; // 15 of one half, 15 of all
         }, steps::incrementAndGet);
@@ -106,11 +128,12 @@ public class ValidatorTest {
             assertEquals("the others alone tell 7 ms, and first inferences do not count", 1 / 8.0,
                     Double.parseDouble(found.validation.get(error).toString()), 1e-9);
         }
-        assertEquals(2, found.tails.size());
+        assertEquals(3, found.tails.size());
         check("alone", 20 * 6 * 4, 0.995, 1, found.tails.get(0));
         check("after", 20 * 6, 0.99, 1.5, found.tails.get(1));
-        assertEquals(20 * 7 + 20 * (1 + 6 * 5), runs.count);
-        assertEquals(20 + 20 * 6, steps.get());
+        check("periodic", 20 * 8, 0.99, 1.75, found.tails.get(2));
+        assertEquals(20 * 7 + 20 * (1 + 6 * 5 + 1 + 8), runs.count);
+        assertEquals(20 + 20 * 6 + 20, steps.get());
         assertEquals(Validator.steps(69), steps.get());
         assertEquals(0, executor.open.get());
     }
@@ -130,7 +153,7 @@ public class ValidatorTest {
         Runs runs = new Runs(10);
         List<Tail> tails = validator(100).validate(executor, 1, latencies(1, 2), (chain, composition) -> {
             runs.next();
-            if (runs.warmUp || !runs.judges) {
+            if (runs.warmUp || !runs.judges || runs.periodic) {
                 return 8;
             }
             if (runs.turn == 3 && runs.inTurn == 4) {
@@ -148,7 +171,7 @@ public class ValidatorTest {
 
     @Test
     public void firstInferencesFollowOthersThoughFewMayBeLoaded() {
-        // 3, 21, 33 and 57 threads in pools of a composition. Beside one that is alone one of a single thread is loaded.
+        // 3, 21, 33 and 57 threads in pools of a composition. Beside one that is alone is one of one thread.
         check(2, 4, false);
         check(8, 3, false);
         check(12, 2, false);
@@ -160,7 +183,8 @@ public class ValidatorTest {
         executor.shared = shared;
         Map<Chain, Set<Chain.Composition>> loaded = new HashMap<>();
         AtomicReference<Chain.Composition> last = new AtomicReference<>();
-        Validator.Found found = validator(1).validate(executor, threads, latencies(threads, 2), (chain, composition) -> {
+        Map<Choice, Latency> each = latencies(threads, 2);
+        Validator.Found found = validator(1).validate(executor, threads, each, (chain, composition) -> {
             assertTrue(executor.pooled + " threads in pools", shared || executor.pooled.get() <= PoolThreads.MOST);
             loaded.computeIfAbsent(chain, of -> new HashSet<>()).add(composition);
             return last.getAndSet(composition) == composition ? 8 : 12;
@@ -169,8 +193,10 @@ public class ValidatorTest {
                 Collections.max(loaded.values(), (a, b) -> a.size() - b.size()).size());
         check("alone", 20 * 6 * 4, 0.995, 1, found.tails.get(0));
         check("after", 20 * 6, 0.99, 1.5, found.tails.get(1));
-        assertEquals(threads, found.tails.get(0).threads);
-        assertEquals(threads, found.tails.get(1).threads);
+        check("periodic", 20 * 8, 0.99, 1, found.tails.get(2));
+        for (Tail tail : found.tails) {
+            assertEquals(threads, tail.threads);
+        }
         assertEquals("all is let go", 0, executor.open.get());
     }
 
@@ -180,5 +206,17 @@ public class ValidatorTest {
                 executor, 1, latencies(1, 0), (chain, composition) -> 0, () -> { });
         check("alone", 20 * 6 * 4, 0.995, 1, found.tails.get(0));
         check("after", 20 * 6, 0.99, 1, found.tails.get(1));
+        check("periodic", 20 * 8, 0.99, 1, found.tails.get(2));
+    }
+
+    @Test
+    public void aPauseIsAPauseAndAnInterruptedOneEndsTheProfiling() {
+        long start = System.nanoTime();
+        Validator.sleep();
+        assertTrue(System.nanoTime() - start >= 29_000_000);
+        Thread.currentThread().interrupt();
+        ProfileException stopped = assertThrows(ProfileException.class, Validator::sleep);
+        assertTrue(stopped.getMessage(), stopped.getMessage().startsWith("profiling was stopped"));
+        assertTrue("the thread is still interrupted", Thread.interrupted());
     }
 }

@@ -42,7 +42,8 @@ public final class WholeFilesTest {
 
     @Test
     public void theFirstOptionIsTheOriginalInAnyPrecision() throws IOException {
-        Store store = changed("\"name\":\"s0\",\"sparsity\":0.0", "\"name\":\"s0\",\"sparsity\":0.0,\"precision\":\"int8\"");
+        Store store = changed("\"name\":\"s0\",\"sparsity\":0.0",
+                "\"name\":\"s0\",\"sparsity\":0.0,\"precision\":\"int8\"");
         assertEquals("s0", store.manifest().segments.get(0).original().name);
     }
 

@@ -24,7 +24,8 @@ public class YuvFrameTest {
         Arrays.fill(bytes, (byte) 77);
         for (int n = 0; n < height * width; n++) {
             long i = n + seed;
-            bytes[n / width * rowStride + n % width * pixelStride] = (byte) ((i * i * 7 + i * 13 + i * 31 % 17 * 11) % 256);
+            bytes[n / width * rowStride + n % width * pixelStride] =
+                    (byte) ((i * i * 7 + i * 13 + i * 31 % 17 * 11) % 256);
         }
         return ByteBuffer.wrap(bytes);
     }
@@ -37,7 +38,8 @@ public class YuvFrameTest {
         int width = (size[1] + 1) / 2;
         int height = (size[0] + 1) / 2;
         int row = width * apart + padding;
-        YuvFrame.Plane y = new YuvFrame.Plane(laidOut(size[1], size[0], seed, size[1] + padding, 1), size[1] + padding, 1);
+        int rowOfY = size[1] + padding;
+        YuvFrame.Plane y = new YuvFrame.Plane(laidOut(size[1], size[0], seed, rowOfY, 1), rowOfY, 1);
         YuvFrame.Plane u = new YuvFrame.Plane(laidOut(width, height, seed + 1000, row, apart), row, apart);
         YuvFrame.Plane v = new YuvFrame.Plane(laidOut(width, height, seed + 2000, row, apart), row, apart);
         YuvFrame whole = new YuvFrame(size[1], size[0], y, u, v);

@@ -41,7 +41,8 @@ public class CameraFramesTest {
             u[i] = (byte) ((at + 1) * 7);
         }
         return new YuvFrame(WIDTH, HEIGHT, new YuvFrame.Plane(ByteBuffer.wrap(y), WIDTH, 1),
-                new YuvFrame.Plane(ByteBuffer.wrap(u), WIDTH / 2, 1), new YuvFrame.Plane(ByteBuffer.wrap(v), WIDTH / 2, 1));
+                new YuvFrame.Plane(ByteBuffer.wrap(u), WIDTH / 2, 1),
+                new YuvFrame.Plane(ByteBuffer.wrap(v), WIDTH / 2, 1));
     }
 
     @Test

@@ -138,8 +138,8 @@ public class MeasuredTest {
     }
 
     /**
-     * Files and threads that the virtual machine may open by itself meanwhile, such as archives of classes and compilers. A leak
-     * would be of hundreds: one for each switch, or for each piece that was timed.
+     * Files and threads that the virtual machine may open by itself meanwhile, such as archives of classes and
+     * compilers. A leak would be of hundreds: one for each switch, or for each piece that was timed.
      */
     private static final int OF_THE_MACHINE = 20;
 
@@ -171,7 +171,8 @@ public class MeasuredTest {
         Profiler.profile(packed.models().get(0).store(), new TfLiteExecutor(),
                 ProfilerOptions.DEFAULTS.withThreads(1, 2).withRounds(2).withWeighings(1), null);
         assertTrue(files + " open files, then " + count("fd"), count("fd") <= files + OF_THE_MACHINE);
-        Await.until("threads to end: " + threads + ", " + count("task"), () -> count("task") <= threads + OF_THE_MACHINE);
+        Await.until("threads to end: " + threads + ", " + count("task"),
+                () -> count("task") <= threads + OF_THE_MACHINE);
     }
 
     /** Switch so often; how often a plan took something other than the one before. */

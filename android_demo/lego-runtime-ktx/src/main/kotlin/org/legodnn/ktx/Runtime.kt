@@ -26,8 +26,8 @@ public suspend fun LegoRuntime.awaitInference(
 ): FloatArray = withContext(on) { infer(model, input) }
 
 /**
- * Re-plan for another budget, and switch; [LegoRuntime.setBudget] without blocking the caller's thread. A switch that has
- * begun ends even if the coroutine is cancelled.
+ * Re-plan for another budget, and switch; [LegoRuntime.setBudget] without blocking the caller's thread. A switch that
+ * has begun ends even if the coroutine is cancelled.
  *
  * @param on where it plans and loads
  */

@@ -43,7 +43,9 @@ public class BusyCoresTest {
         assertEquals(0.25, use.busy, 1e-12);
         assertEquals(0.25, use.own, 1e-12);
         double now = 12;
-        for (String damaged : new String[] {"", "cpu", "cpu 1 2 3", "cpu a b c d e f g h i j", "cpu0 1 1 1 1 1 1 1 1 1"}) {
+        for (String damaged : new String[] {
+            "", "cpu", "cpu 1 2 3", "cpu a b c d e f g h i j", "cpu0 1 1 1 1 1 1 1 1 1"
+        }) {
             write(stat, damaged);
             assertTrue(damaged, cores.since(now++, 2).busy >= 0);
         }

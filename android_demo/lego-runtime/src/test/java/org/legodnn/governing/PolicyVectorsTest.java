@@ -152,7 +152,8 @@ public class PolicyVectorsTest {
                         tails.add(plan, ratio);
                     }
                 }
-                answers.add(new JsonObject().put("ratios", object(slowdowns.ratios((int) Vectors.number(one.get("least")))))
+                int least = (int) Vectors.number(one.get("least"));
+                answers.add(new JsonObject().put("ratios", object(slowdowns.ratios(least)))
                         .put("excess", tails.excess(plan)).put("learned", Answers.tails(tails.tails(plan.name()))));
             }
             return answers;

@@ -115,8 +115,8 @@ public final class CompiledModel {
             frontiers[n] = Frontier.build(rows[n], link, threadCounts[n], fixedMemory[n], fixedLatency[n]);
             if (frontiers[n] == null) {
                 throw new WorkloadException(table.name() + ": as it was measured, millions of combinations of its"
-                        + " options are each the best at something, as may be where figures are mostly noise; measure again"
-                        + " with `legodnn profile` or Profiler while nothing else runs, or build fewer options");
+                        + " options are each the best at something, as may be where figures are mostly noise; measure"
+                        + " again with `legodnn profile` or Profiler while nothing else runs, or build fewer options");
             }
         }
         frontier = counts > 1 ? Frontier.sideBySide(frontiers) : frontiers[0];

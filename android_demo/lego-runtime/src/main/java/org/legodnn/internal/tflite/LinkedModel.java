@@ -18,9 +18,9 @@ import org.legodnn.internal.tflite.Front.Field;
  * packed weights, and going from one to another loads nothing.
  *
  * <p>The files follow a front as they are. The front has what numbers of theirs have to change in: their operators,
- * since all share one list of kinds, and their tensors, since all share one list of buffers. All else stays where it is,
- * and the front leads to it. Signatures are called "0", "1" and so on, in the order of the files; their inputs "x0",
- * "x1" and so on, their outputs "y0", "y1" and so on, in the order of the file's.
+ * since all share one list of kinds, and their tensors, since all share one list of buffers. All else stays where it
+ * is, and the front leads to it. Signatures are called "0", "1" and so on, in the order of the files; their inputs
+ * "x0", "x1" and so on, their outputs "y0", "y1" and so on, in the order of the file's.
  */
 public final class LinkedModel {
     private static final String IDENTIFIER = "TFL3";

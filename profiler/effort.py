@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from legodnn.errors import ConfigError
 from legodnn.manifest import Option
+from legodnn.runtime.executors.base import MOST_THREADS
+from legodnn.settings import check_kinds
 from legodnn.store import Store
 
 
@@ -38,9 +40,12 @@ class Effort:
     streaming: bool = False
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         counts = self.threads
         if not counts or min(counts) < 1 or len(set(counts)) != len(counts):
             raise ConfigError(f"threads must be different positive counts, not {' '.join(map(str, counts)) or 'none'}")
+        if max(counts) > MOST_THREADS:
+            raise ConfigError(f"threads must be at most {MOST_THREADS}, not {max(counts)}")
         if not 0 < self.seconds < math.inf:
             raise ConfigError(f"seconds must be positive and finite, not {self.seconds:g}")
         if not 0 < self.precision < 1:

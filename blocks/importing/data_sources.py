@@ -151,6 +151,7 @@ def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress:
     scaling = None
     if recipe_scales(recipe):
         scaling = Scaling(recipe.input_range or (0.0, 1.0), recipe.input_mean or (), recipe.input_std or ())
+    _check_sized(recipe)
     shapes = tuple(inputs.values())
     one_image = len(shapes) == 1 and is_picture(shapes[0])
     height, width, channels = shapes[0] if one_image else (None, None, None)
@@ -166,6 +167,18 @@ def data_of(recipe: Recipe, inputs: Mapping[str, Shape] | None = None, progress:
         frames=recipe.reading.frames if isinstance(recipe.reading, ClassScores) else 1,
         inputs=None if one_image else inputs,
     )
+
+
+def _check_sized(recipe: Recipe) -> None:
+    """Check that a recipe says how images are brought to a size only where they are."""
+    kind = recipe.data.partition(":")[0]
+    if kind in _FOLDERS:
+        return
+    for name in ("input_fit", "input_fill") if kind == "digits" else ("image_size", "input_fit", "input_fill"):
+        if getattr(recipe, name) != Recipe.model_fields[name].default:
+            raise DataError(
+                f"{name} is for folders of images, and {recipe.data} gives arrays as they are: leave it out"
+            )
 
 
 def recipe_scales(recipe: Recipe) -> bool:

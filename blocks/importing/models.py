@@ -94,6 +94,10 @@ def _own_model(
     foreign = spec.endswith(TFLITE) or is_saved_model(spec)
     if not foreign and not is_function(spec) and (cut_at or input_shape):
         raise _not_foreign(spec)
+    if width != 1 and spec not in zoo.MODELS:
+        raise ModelError(
+            f"width makes {', '.join(zoo.MODELS)} narrower or wider, and {spec} is none of them: leave it out"
+        )
     if custom and not spec.endswith(FILES):
         raise ModelError(f"custom names modules with the layers of a Keras file, and {spec} is none")
     if spec in zoo.MODELS:

@@ -74,12 +74,16 @@ _VALUES = {
 
 def _by_model(flag: str, items: list[str], given: float | dict[str, float] | None) -> float | dict[str, float] | None:
     """Return numbers for all models or by name: those of the workload, with what a flag says in their place."""
-    for_all, by_name = given, {}
+    numbers: dict[str | None, float] = {}
     for name, number in (_named_number(flag, item) for item in items):
-        if name is None:
-            for_all = number
-        else:
-            by_name[name] = number
+        if name in numbers:
+            whose = "every model" if name is None else name
+            raise WorkloadError(
+                f"{flag} has {numbers[name]:g} and {number:g} for {whose}; give one (a fraction is written 2.5)"
+            )
+        numbers[name] = number
+    for_all = numbers.pop(None, given)
+    by_name = {name: number for name, number in numbers.items() if name is not None}
     if not by_name:
         return for_all
     if isinstance(for_all, float | int):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from legodnn.blocks.cutting.extract import Piece
     from legodnn.blocks.inspection import InspectedSegment
 
+_BLOCKS = 16
+
 
 def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
@@ -50,9 +52,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument(
         "--max-blocks",
         type=int,
-        default=16,
         metavar="N",
-        help="for a model: cut it into at most N blocks (default: 16)",
+        help=f"for a model: cut it into at most N blocks (default: {_BLOCKS})",
     )
     parser.add_argument(
         "--draw",
@@ -77,8 +78,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables of a store or a model, or their JSON."""
     if is_folder(Path(args.target)) and not is_saved_model(args.target):
-        for flag in ("cut_at", "input_shape", "custom"):
-            if getattr(args, flag):
+        for flag in ("cut_at", "input_shape", "custom", "max_blocks"):
+            if getattr(args, flag) is not None:
                 raise ModelError(f"{args.target} is a store, and --{flag.replace('_', '-')} is for models")
         if args.draw and not args.costs:
             raise ModelError(
@@ -173,7 +174,7 @@ def _model(args: argparse.Namespace, drawing: Path | None) -> str:
 
     found = inspect(
         args.target,
-        args.max_blocks,
+        _BLOCKS if args.max_blocks is None else args.max_blocks,
         cut_at=args.cut_at or (),
         input_shape=args.input_shape,
         custom=args.custom or (),

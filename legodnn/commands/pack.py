@@ -127,6 +127,12 @@ def _labels(path: Path | None) -> tuple[str, ...]:
     remedy = "give a text file with the name of a class on each line"
     content = read_regular(path, _MOST_BYTES_OF_LABELS, ModelError, remedy)
     try:
-        return tuple(line.strip() for line in content.decode("utf-8").splitlines() if line.strip())
+        lines = content.decode("utf-8").rstrip().splitlines()
     except UnicodeDecodeError:
         raise ModelError(f"{path} is not UTF-8 text; {remedy}") from None
+    labels = tuple(line.strip() for line in lines)
+    if not labels:
+        raise ModelError(f"{path} is empty; {remedy}")
+    if "" in labels:  # without it, all classes behind would have the name of the one before
+        raise ModelError(f"{path}: line {labels.index('') + 1} is empty; write a name there, such as unused")
+    return labels

@@ -49,12 +49,33 @@ class _HelpFormatter(argparse.HelpFormatter):
         return "\n".join(line if line.startswith(" ") else textwrap.fill(line, width) for line in lines)
 
 
+class _StoreOnce(argparse.Action):
+    """Keeps the value of a flag, and refuses another one, which argparse would take without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        if option_string and isinstance(parser, CommandParser):
+            if self.dest in parser.given:
+                before = getattr(namespace, self.dest)
+                parser.error(f"argument {option_string}: given twice, {before} and {values}; leave one out")
+            parser.given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
 class CommandParser(argparse.ArgumentParser):
-    """A parser with list flags, which takes positional arguments between flags too, and --debug everywhere."""
+    """A parser with list flags, which takes positional arguments between flags too, and --debug everywhere.
+
+    Attributes:
+        given: what flags of one value were given so far, by the names of their attributes.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"formatter_class": _HelpFormatter, **settings})
         self._lists: list[_ListFlag] = []
+        self.given: set[str] = set()
+        for action in (None, "store"):
+            self.register("action", action, _StoreOnce)
         self.add_argument(
             "--debug",
             action="store_true",
@@ -79,6 +100,7 @@ class CommandParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse, and give positional arguments that stand behind flags to the argument that takes any number."""
+        self.given.clear()
         found, rest = super().parse_known_args(args, namespace)
         self._refuse_spaced_lists(found, rest)
         many = next((a for a in self._actions if not a.option_strings and a.nargs in ("*", "+")), None)

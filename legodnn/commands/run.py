@@ -25,6 +25,8 @@ from legodnn.tail import percentile
 from legodnn.units import size
 from legodnn.workload import Budget, Workload, read_trace
 
+_FRAMES = 100
+
 if TYPE_CHECKING:
     from legodnn.runtime.feeds.inputs import Inputs
     from legodnn.runtime.feeds.replay import Step
@@ -57,9 +59,8 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument(
         "--frames",
         type=int,
-        default=100,
         metavar="N",
-        help="number of frames of a camera or video to run under each budget (default: 100)",
+        help=f"number of frames of a camera or video to run under each budget (default: {_FRAMES})",
     )
     add_budget_flags(parser)
     parser.add_argument(
@@ -91,13 +92,14 @@ def add_parser(subparsers: Any, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the inputs under each budget, and print a table."""
+    from legodnn.runtime.feeds.camera import is_live
     from legodnn.runtime.feeds.drawings import Drawings
     from legodnn.runtime.feeds.live import LiveTable
     from legodnn.runtime.feeds.predictions import Predictions
     from legodnn.runtime.feeds.replay import replay
     from legodnn.runtime.runtime import Runtime
 
-    if args.frames < 1:
+    if args.frames is not None and args.frames < 1:
         raise InputError("--frames must be at least 1")
     if args.trace and (flags := budget_flags(args)):
         raise WorkloadError(
@@ -106,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     workload = workload_from(args)
     budgets = _budgets(args, workload)
     sources = _sources(args.input, workload)
+    if args.frames is not None and not any(map(is_live, sources.values())):
+        raise InputError("--frames is for cameras and videos, and --input names neither; leave it out")
     if args.report:
         check_matplotlib("the report")
     # What the report shows is read before anything runs, so that no run is lost to a store that was replaced meanwhile.
@@ -113,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     profiles = [Profile.load(model.profile_path) for model in workload.models] if args.report else []
     with ExitStack() as opened:
         # Inputs are read before the runtime opens, so that they do not count as memory of the models.
-        inputs = _open_inputs(sources, stores, args.frames, opened)
+        inputs = _open_inputs(sources, stores, args.frames or _FRAMES, opened)
         manifests = {name: store.manifest for name, store in stores.items()}
         predictions = Predictions(args.save, manifests, inputs) if args.save else None
         drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
@@ -180,6 +184,8 @@ def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:
         if path and name not in names:
             raise InputError(f"--input {argument}: no model {name!r} in this workload; it has {', '.join(names)}")
         for model in [name] if path else names:
+            if model in sources:
+                raise InputError(f"--input gives {model} both {sources[model]} and {path or argument}; give one")
             sources[model] = path or argument
     if missing := [n for n in names if n not in sources]:
         raise InputError(f"no input for {missing[0]}; give --input {missing[0]}=FILE")

@@ -47,7 +47,7 @@ def profile_widths(args: argparse.Namespace, effort: Effort) -> int:
     return 0
 
 
-_OF_STORES = ("stores", "energy", "merge", "out", "plot")
+_OF_STORES = ("stores", "energy", "merge", "out", "plot", "streaming")
 
 
 def widths_text(table: WidthsTable) -> str:

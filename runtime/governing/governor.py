@@ -100,7 +100,8 @@ class Governor:
             ConfigError: the interval is not a positive number of seconds.
             ClosedError: the runtime has been closed.
         """
-        if not (isinstance(interval_s, int | float) and 0 < interval_s <= threading.TIMEOUT_MAX):
+        number = isinstance(interval_s, int | float) and not isinstance(interval_s, bool)
+        if not (number and 0 < interval_s <= threading.TIMEOUT_MAX):
             raise ConfigError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
         self._life = Lifetime("this governor")
         self.runtime = runtime
@@ -244,6 +245,9 @@ class Governor:
                 return
             except (OSError, psutil.Error) as e:  # no file descriptors are left, say: the next reading may work
                 LOGGER.warning(json.dumps({"event": "unread", "message": f"the device could not be read: {e}"}))
+            except Exception as e:  # of an application's own monitor, say; without the thread nothing would govern
+                problem = f"a step of the governor failed: {type(e).__name__}: {e}"
+                LOGGER.exception(json.dumps({"event": "failed", "message": problem}))
             self._ended.wait(self._interval_s)
 
     def __enter__(self) -> Self:

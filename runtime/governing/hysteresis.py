@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 from legodnn.errors import ConfigError
+from legodnn.settings import check_kinds
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Hysteresis:
     most_hold_s: float = 300.0
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         sound = 0 <= self.slack < 1 and 0 <= self.margin < 1 and 0 < self.hold_s <= self.most_hold_s < math.inf
         if not (sound and 1 < (1 - self.margin) * (1 + self.growth) < math.inf):
             raise ConfigError(

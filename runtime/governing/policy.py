@@ -18,6 +18,7 @@ from legodnn.errors import ConfigError
 from legodnn.runtime.device.fair_share import Competitor, fair_cores
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
+from legodnn.settings import check_kinds
 from legodnn.units import size
 from legodnn.workload import Budget
 
@@ -55,6 +56,7 @@ class Policy:
     tail: Hysteresis = field(default_factory=lambda: Hysteresis(slack=0.05, margin=0.0))
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         if not (0 <= self.reserve < 1 and self.pressure > 0 and 0 < self.relief <= 1 and self.observations > 0):
             raise ConfigError(
                 "a policy's reserve is a fraction, its relief above 0 and at most 1, its pressure and observations "

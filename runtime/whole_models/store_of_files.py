@@ -41,7 +41,7 @@ from legodnn.runtime.whole_models.rating import FileRating, rate
 from legodnn.runtime.whole_models.whole_file import WholeFile, read_whole_file
 from legodnn.schema import explain, to_json
 from legodnn.store import Store
-from legodnn.tensor_spec import ImageFit
+from legodnn.tensor_spec import ImageFit, TensorSpec
 
 _SEGMENT = "model"
 
@@ -109,6 +109,7 @@ def pack_files(
         raise ModelError("accuracy is either given (--accuracy) or measured (--data); leave one of them out")
     whole = [read_whole_file(path) for path in files]
     check_agreement(whole)
+    _check_labels(described.labels, whole[0].outputs)
     names = option_names(files)
     try:
         inputs = input_specs(whole[0].inputs, described.scaling, described.fit, described.fill)
@@ -136,6 +137,17 @@ def pack_files(
         reason = str(e).replace(str(folder), str(out)).partition("; build the store again")[0]
         raise ModelError(f"{name} cannot be packed: {reason}") from None
     return Store(out)
+
+
+def _check_labels(labels: Sequence[str], outputs: Sequence[TensorSpec]) -> None:
+    """Check that there is a name for every class of a classifier. One number may stand for two classes."""
+    if not labels or len(outputs) != 1 or len(outputs[0].shape) != 1:
+        return  # boxes, maps of classes and the like do not say how many classes there are
+    classes = max(2, outputs[0].shape[0])
+    if len(labels) != classes:
+        raise ModelError(
+            f"{len(labels)} labels for {classes} classes; give a name for each, in the order of their numbers"
+        )
 
 
 def option_names(files: Sequence[Path]) -> list[str]:

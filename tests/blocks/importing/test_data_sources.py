@@ -308,6 +308,24 @@ def test_another_number_of_values_than_channels_is_refused_when_data_is_read(
         data_of(recipe.model_copy(update={"data": "digits"}))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "digits_take_it"),
+    [("image_size", 16, True), ("input_fit", "crop", False), ("input_fill", 9, False)],
+)
+def test_sizes_are_refused_where_no_image_is_brought_to_one(
+    field: str, value: object, digits_take_it: bool, tmp_path: Path
+) -> None:
+    source = archive(tmp_path, x=pixels(100))
+    recipe = Recipe.model_validate({"model": "x", "name": "x", "data": source, field: value})
+    with pytest.raises(DataError, match=f"{field} is for folders of images, and npz:.* gives arrays as they are"):
+        data_of(recipe)
+    if digits_take_it:
+        assert data_of(recipe.model_copy(update={"data": "digits"})).image_shape == (16, 16, 1)
+    else:
+        with pytest.raises(DataError, match=f"{field} is for folders of images"):
+            data_of(recipe.model_copy(update={"data": "digits"}))
+
+
 def test_a_recipe_scales_the_pixels_as_its_model_takes_them() -> None:
     recipe = Recipe(model="x", name="x", image_size=8, input_range=(-1.0, 1.0), input_std=(2.0,))
     data = data_of(recipe)

@@ -223,6 +223,11 @@ def test_a_file_with_layers_of_ones_own_is_read_with_their_module(
         open_model("vgg16", custom=("my_own_layers",))
 
 
+def test_a_width_is_for_models_that_are_made_here() -> None:
+    with pytest.raises(ModelError, match=r"width makes vgg16, .* narrower or wider, and MobileNetV2 is none of them"):
+        open_model("MobileNetV2", width=0.5)
+
+
 def test_a_path_with_a_colon_is_no_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert is_function("mine:model")

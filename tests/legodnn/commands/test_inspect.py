@@ -118,6 +118,9 @@ def test_a_saved_models_folder_is_no_store(
     assert [s["kind"] for s in json.loads(capsys.readouterr().out)["segments"]].count("block") > 0
 
 
-def test_how_a_model_is_opened_does_not_concern_a_store(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", str(tiny_store.path), "--cut-at", "x"]) != 0
-    assert "is a store, and --cut-at is for models" in capsys.readouterr().err
+@pytest.mark.parametrize("flag", [("--cut-at", "x"), ("--max-blocks", "0")])
+def test_how_a_model_is_opened_does_not_concern_a_store(
+    flag: tuple[str, str], tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(tiny_store.path), *flag]) != 0
+    assert f"is a store, and {flag[0]} is for models" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from tests.runtime.whole_models.whole_files import WIDE, dense_dynamic, dense_fl
 
 def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = dense_float(tmp_path / "large.tflite"), dense_dynamic(tmp_path / "small.tflite")
-    (tmp_path / "labels.txt").write_text("cat\n\ndog\n")
+    (tmp_path / "labels.txt").write_text("".join(f"class {n}\n" for n in range(WIDE)))
     out = tmp_path / "store"
     flags = ("--accuracy", ".9,.8", "--metric", "top1", "--labels", tmp_path / "labels.txt", "--out", out)
     status, shown, _ = run(capsys, "pack", *files, *flags)
@@ -22,9 +22,27 @@ def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: py
     assert f"input t0: {WIDE}, float32; no picture" in shown
     assert "store: 2 whole files; the best has top1 0.9000, as given" in shown
     assert f"next, on the device: legodnn profile {out}" in shown
-    assert Store(out).manifest.model.labels == ("cat", "dog")
+    assert Store(out).manifest.model.labels == tuple(f"class {n}" for n in range(WIDE))
     status, shown, _ = run(capsys, "inspect", out, "--json")
     assert [o["loss"] for o in json.loads(shown)["manifest"]["segments"][0]["options"]] == [0, pytest.approx(0.1)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("a\n\nb\n", "line 2 is empty; write a name there"),
+        ("a\nb\n\n", "2 labels for 512 classes"),
+        ("\n", "labels.txt is empty; give a text file"),
+    ],
+)
+def test_labels_name_every_class_in_its_place(
+    labels: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "labels.txt").write_text(labels)
+    file, flags = dense_float(tmp_path / "a.tflite"), ("--accuracy", ".9", "--labels", tmp_path / "labels.txt")
+    status, _, error = run(capsys, "pack", file, *flags, "--out", tmp_path / "store")
+    assert status == 1
+    assert message in error
 
 
 @pytest.mark.parametrize(

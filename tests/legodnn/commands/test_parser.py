@@ -36,6 +36,17 @@ def test_commas_and_repeated_flags_mean_the_same_anywhere_on_the_line(flag: str)
             assert found.get("stores", found.get("workload", ["STORE"])) == ["STORE"]
 
 
+def test_a_flag_of_one_value_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in (["--memory", "5MB", "--memory", "9MB"], ["--memory=5MB", "STORE", "--memory=9MB"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["plan", *line])
+        assert ended.value.code == 2
+        assert "argument --memory: given twice, 5MB and 9MB; leave one out" in capsys.readouterr().err
+    parser = command_line()
+    for _ in range(2):
+        assert parser.parse_args(["plan", "STORE", "--memory", "5MB"]).memory == "5MB"
+
+
 @pytest.mark.parametrize("flag", LISTS)
 def test_a_list_with_spaces_is_refused_with_the_way_to_write_it(
     flag: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -217,6 +217,7 @@ def test_merging_puts_thread_counts_together(
         (["STORE", "--plot", "ONE/p.svg"], "name another file"),
         (["STORE", "--threads", "0"], "--threads must be different positive counts, not 0"),
         (["STORE", "--threads", "1,1"], "--threads must be different positive counts, not 1 1"),
+        (["STORE", "--threads", "1,100000"], "--threads must be at most 256, not 100000"),
         (["STORE", "--seconds", "-1"], "--seconds must be positive and finite, not -1"),
         (["STORE", "--seconds", "inf"], "--seconds must be positive and finite, not inf"),
         (["STORE", "--seconds", "nan"], "--seconds must be positive and finite, not nan"),

@@ -55,6 +55,23 @@ def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
     assert "replaying" not in printed
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input", "a.npz,b.npz"], "cannot read a.npz,b.npz: No such file"),
+        (["--input", "a.npz", "--input", "b.npz"], "--input gives tiny both a.npz and b.npz; give one"),
+        (["--input", "tiny=a.npz", "--input", "b.npz"], "--input gives tiny both a.npz and b.npz; give one"),
+        (["--input", "a.npz", "--frames", "2"], "--frames is for cameras and videos, and --input names neither"),
+        (["--input", "camera", "--frames", "0"], "--frames must be at least 1"),
+    ],
+)
+def test_what_is_given_is_not_ignored(
+    flags: list[str], message: str, tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(tiny_store.path), *flags]) == 1
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", [["--memory", "10MB"], ["--latency", "5"], ["--latency", "tiny=5"], ["--cores", "2"]])
 def test_a_trace_and_a_budget_are_refused_before_anything_is_read(
     flag: list[str], capsys: pytest.CaptureFixture[str]

@@ -48,6 +48,7 @@ def test_json_is_the_table_and_nothing_else(tmp_path: Path, capfd: pytest.Captur
         (["somestore"], "leave out STORE"),
         (["--energy", "watts:3"], "leave out --energy"),
         (["--merge"], "leave out --merge"),
+        (["--streaming"], "leave out --streaming"),
         (["--threads", "1,2"], "one number of threads"),
         (["--seconds", "-1"], "--seconds must be positive"),
     ],

@@ -151,7 +151,7 @@ def test_a_runtime_that_is_closed_first_ends_the_thread(tiny_store: Store, devic
         assert not governor._thread.is_alive()
 
 
-@pytest.mark.parametrize("interval_s", [0, -1.0, float("nan"), float("inf"), "1"])
+@pytest.mark.parametrize("interval_s", [0, -1.0, float("nan"), float("inf"), "1", True])
 def test_an_interval_that_is_no_time_is_refused(runtime: Runtime, device: Scripted, interval_s: Any) -> None:
     with pytest.raises(ConfigError, match="interval_s must be a positive number of seconds"):
         Governor(runtime, monitor=device, interval_s=interval_s)
@@ -164,11 +164,20 @@ def test_a_closed_governor_takes_no_step(runtime: Runtime, device: Scripted) -> 
         governor.step()
 
 
-def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("problem", "event", "said"),
+    [
+        (OSError("too many open files"), "unread", "the device could not be read: too many open files"),
+        (ValueError("its own"), "failed", "a step of the governor failed: ValueError: its own"),
+    ],
+)
+def test_a_device_that_cannot_be_read_once_is_read_again(
+    problem: Exception, event: str, said: str, runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing(Scripted):
         def read(self) -> Readings:
             if super().read().time_s < 3:
-                raise OSError("too many open files")
+                raise problem
             return super().read()
 
     device = Failing()
@@ -177,7 +186,7 @@ def test_a_device_that_cannot_be_read_once_is_read_again(runtime: Runtime, caplo
         while device.second < 9:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    assert [line["event"] for line in lines(caplog)] == ["unread", "unread"]
+    assert [(line["event"], line["message"]) for line in lines(caplog)] == [(event, said)] * 2
 
 
 def test_models_shrink_because_processes_wait_for_memory_though_enough_is_available(

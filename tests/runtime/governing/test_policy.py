@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -135,6 +136,26 @@ def test_hysteresis_that_flaps_is_refused(bad: dict[str, float]) -> None:
 def test_nonsense_policies_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="policy"):
         Policy(**bad)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"reserve": "a"}, "reserve must be a number, not 'a'"),
+        ({"memory": None}, "memory must be of type Hysteresis, not None"),
+        ({"observations": 1.5}, "observations must be a whole number, not 1.5"),
+        ({"observations": True}, "observations must be a whole number, not True"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_by_name(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Policy(**bad)
+
+
+def test_hysteresis_takes_numbers_alone() -> None:
+    assert Hysteresis(hold_s=np.float32(3)).hold_s == 3
+    with pytest.raises(ConfigError, match="slack must be a number, not None"):
+        Hysteresis(slack=None)  # type: ignore[arg-type]
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------

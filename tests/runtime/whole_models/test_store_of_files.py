@@ -280,11 +280,11 @@ def test_a_packed_store_says_what_it_is_made_of(switched: Store) -> None:
     ]
 
 
-def test_labels_and_names_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_labels_and_names_are_kept(outputs: int, tmp_path: Path) -> None:
     described = Described("face", ("no", "yes"))
-    manifest = pack_files(
-        [dense_float(tmp_path / "a.tflite")], tmp_path / "out", accuracy=(1,), described=described
-    ).manifest
+    file = dense_int8(tmp_path / "a.tflite", out=outputs)
+    manifest = pack_files([file], tmp_path / "out", accuracy=(1,), described=described).manifest
     assert (manifest.model.name, manifest.model.labels) == ("face", ("no", "yes"))
 
 

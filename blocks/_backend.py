@@ -1,7 +1,7 @@
 """Prepare TensorFlow and Keras, then import Keras: what every module that uses Keras needs to happen first.
 
 TensorFlow's oneDNN kernels are on, as everywhere (`TF_ENABLE_ONEDNN_OPTS=0` switches them off); the one of them that
-damages the heap is gone around (`pointwise_gradients`).
+damages the heap is gone around (`pointwise_gradients`). Layers may have any name that Keras takes (`scope_names`).
 
 TensorFlow reads its environment variables once, when it is imported. So the packages inside `legodnn.blocks` import
 this module before any of their own, and importing `legodnn.blocks` alone changes nothing.
@@ -14,6 +14,7 @@ import logging
 import os
 
 from legodnn.blocks.pointwise_gradients import use_safe_pointwise_gradients
+from legodnn.blocks.scope_names import use_safe_scope_names
 from legodnn.errors import DependencyError
 from legodnn.native_stderr import native_stderr_silenced
 
@@ -38,3 +39,4 @@ if keras.backend.backend() == "tensorflow":
     from tensorflow.python.framework.ops import gradient_registry
 
     use_safe_pointwise_gradients(tensorflow, gradient_registry._registry)
+    use_safe_scope_names(keras, tensorflow)

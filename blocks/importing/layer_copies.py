@@ -35,13 +35,15 @@ def blank_copy(layer: Any, changes: Mapping[str, Any]) -> Any:
         options = {"output_shape": layer._output_shape, "mask": layer.mask, "arguments": layer.arguments}
         return type(layer)(layer.function, **options, name=config["name"], dtype=config["dtype"])
     try:
-        return type(layer).from_config({**layer.get_config(), **changes})
+        copy = type(layer).from_config({**layer.get_config(), **changes})
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as e:
         reason = str(e).strip().partition("\n")[0]
         raise ModelError(
             f"layer {layer.name} ({type(layer).__name__}) cannot be copied from its configuration: {reason}; its "
             "get_config must return every argument that its constructor needs"
         ) from None
+    copy.name = changes.get("name", layer.name)  # a configuration that Keras makes may lack it
+    return copy
 
 
 def give_state(layer: Any, copy: Any) -> None:

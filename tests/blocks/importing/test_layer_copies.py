@@ -287,3 +287,10 @@ def test_a_lambda_layer_is_shared_with_descendants() -> None:
     assert extract(block, min_share=0)[0].calls[0] == "double"
     check_copy(block)
     assert descendant(block, 0.5).get_layer("double") is block.get_layer("double")
+
+
+def test_descendants_have_the_names_of_layers_whose_configuration_lacks_them() -> None:
+    block = block_with(Forgetful(name="mine"))
+    assert "name" not in block.get_layer("mine").get_config()  # Keras leaves it out where options are not `**kwargs`
+    pruned = descendant(block, 0.5)
+    assert pruned.get_layer("mine") is not block.get_layer("mine")

@@ -240,7 +240,12 @@ def bars_of(results: Figures) -> Bars:
             bar("Kendall tau on unseen compositions", fitted["tau"], 0.93, "higher"),
             bar("mean absolute error on unseen compositions, points", fitted["error"], 2.0, "lower"),
             bar("bias on unseen compositions, points", abs(fitted["bias"]), 1.0, "lower"),
-            bar("training, times the paper's processor time", results["resnet20"]["training_ratio_processor"], 2.5, "lower"),
+            bar(
+                "training, times the paper's processor time",
+                results["resnet20"]["training_ratio_processor"],
+                2.5,
+                "lower",
+            ),
         ]
     return bars
 

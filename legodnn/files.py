@@ -5,13 +5,14 @@ A crash while something is written leaves the old content or the new, never a pa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -89,6 +90,54 @@ def read_regular(path: Path, most: int, error: type[LegoError], remedy: str, wit
     if max(size, len(content)) > most:
         raise error(f"{path} has {max(size, len(content)):,} bytes or more, at most {most:,} are read; {remedy}")
     return content
+
+
+def check_writable(path: Path, flag: str) -> None:
+    """Check that a file can be written, before the work is done whose result goes there. Nothing is left behind.
+
+    Args:
+        path: the file; it may exist, and folders around it need not.
+        flag: the flag that names it, such as "--out".
+
+    Raises:
+        WriteError: there is a folder, pipe or device at `path`, or its folder cannot be made or written to.
+    """
+    with _checking(path, flag):
+        with suppress(FileNotFoundError):
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(mode):
+                raise OSError("it is a pipe or a device, not a file")
+        _try_folder(path.parent)
+
+
+def check_folder(folder: Path, flag: str) -> None:
+    """Check as `check_writable` does that files or folders can be made in a folder, which need not exist.
+
+    Raises:
+        WriteError: there is something else than a folder, or it cannot be made or written to.
+    """
+    with _checking(folder, flag):
+        _try_folder(folder)
+
+
+@contextmanager
+def _checking(path: Path, flag: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as e:  # ValueError: NUL in a path
+        reason = getattr(e, "strerror", None) or e
+        raise WriteError(f"cannot write {path}: {reason}; name another place with {flag}") from None
+
+
+def _try_folder(folder: Path) -> None:
+    """Make a file without a name in a folder, or in the nearest one around it that is there."""
+    with suppress(FileNotFoundError):
+        folder.lstat()  # tells of files among its parents, and of names that are too long
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -163,20 +163,47 @@ def parse_document(
         raise error(f"{name}: {e}; {remedy}") from None
 
 
-def read_json(path: Path, error: type[LegoError], remedy: str) -> Any:
+def read_json(path: Path, error: type[LegoError], remedy: str, by_hand: bool = False) -> Any:
     """Return what a JSON file holds: dicts, lists, texts and numbers, not checked any further.
+
+    Args:
+        path: the file.
+        error: the type of error to raise.
+        remedy: the end of every message, which says what the user can do.
+        by_hand: whether people write such files, so that a key that is there twice is refused (see `keys_once`). Of
+            those that programs write the last one counts, as in Java.
 
     Raises:
         error: the file is unreadable, no regular file, too large, or no JSON.
     """
     content = read_regular(path, MOST_BYTES_OF_DOCUMENT, error, remedy)
-    return _parsed(utf8_text(content, path, error, remedy), str(path), error, remedy)
+    return _parsed(utf8_text(content, path, error, remedy), str(path), error, remedy, by_hand)
 
 
-def _parsed(text: str, name: str, error: type[LegoError], remedy: str) -> Any:
+class RepeatedKeyError(ValueError):
+    """An object has a key twice."""
+
+
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of these keys and values: an `object_pairs_hook` of `json.loads` for what people write.
+
+    Raises:
+        RepeatedKeyError: a key is there twice, and one of its values would count for nothing.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise RepeatedKeyError(f"{shown(key)} is there twice; leave one of them out")
+        found[key] = value
+    return found
+
+
+def _parsed(text: str, name: str, error: type[LegoError], remedy: str, by_hand: bool = False) -> Any:
     check_extent(text, name, error, remedy)
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=keys_once if by_hand else None)
+    except RepeatedKeyError as e:
+        raise error(f"{name}: {e}") from None
     except (ValueError, RecursionError) as e:
         raise error(f"{name} is not JSON ({e}); {remedy}") from None
 

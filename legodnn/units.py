@@ -48,7 +48,7 @@ def parse_memory(text: str) -> int:
         ValueError: the text is no size, or needs a unit.
     """
     count = parse_size(text)
-    if count < 10_000 and text.strip().isdigit():
+    if 0 < count < 10_000 and text.strip().isdigit():
         raise ValueError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
     return count
 

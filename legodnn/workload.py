@@ -208,7 +208,7 @@ def read_trace(path: str | Path) -> list[Budget]:
         WorkloadError: the file is unreadable, or holds no list of budgets.
     """
     remedy = 'write a list of at least one budget, such as [{"memory_bytes": 3000000}]'
-    entries = read_json(Path(path), WorkloadError, remedy)
+    entries = read_json(Path(path), WorkloadError, remedy, by_hand=True)
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise WorkloadError(f"{path} is not a JSON list of budgets; {remedy}")
     budgets = []

@@ -9,6 +9,7 @@ from typing import Any
 
 from legodnn.commands.parser import add_model_arguments, fraction, precision, variation
 from legodnn.console import progress, say
+from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
@@ -148,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
     if args.widths_table:
         steps = WidthsTable.load(args.widths_table).steps(recipe.precisions)
         recipe = recipe.model_copy(update={"round_to": steps})
+    check_folder(Path(args.out).parent, "--out")
+    if args.tensorboard:
+        check_folder(Path(args.tensorboard), "--tensorboard")
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
     store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, args.cluster, progress())

@@ -14,7 +14,7 @@ from legodnn.commands.parser import add_model_arguments, fraction, precision, va
 from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
-from legodnn.files import write_atomic
+from legodnn.files import check_folder, check_writable, write_atomic
 from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
 from legodnn.recipe import StrategyName
@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
     check_model_name(args.model)
     recipe = _recipe(args)
     if args.targets:
+        check_folder(Path(args.out).parent, "--out")
         from legodnn.blocks.compressed_store import compress_to_store
         from legodnn.commands.inspect import store_summary, store_table
 
@@ -123,16 +124,22 @@ def run(args: argparse.Namespace) -> int:
         else:
             say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
         return 0
+    check_writable(Path(args.out), "--out")
+    if args.report:
+        check_writable(args.report, "--report")
     from legodnn.blocks.compression import compress
 
     found = compress(recipe, args.out, args.precision or "float32", progress())
-    if args.report:
-        _report(args.report, args.model, recipe, found)
-    if args.json:
-        print(json.dumps(_plain(found)))
-    else:
-        say(_table(found))
-        say(f"wrote {found.path}" + (f" and {args.report}" if args.report else ""))
+    wrote = str(found.path)
+    try:
+        if args.report:
+            _report(args.report, args.model, recipe, found)
+            wrote += f" and {args.report}"
+    finally:  # what was measured is told, also where the disk is full by now
+        if args.json:
+            print(json.dumps(_plain(found)))
+        else:
+            say(f"{_table(found)}\nwrote {wrote}")
     return 0
 
 

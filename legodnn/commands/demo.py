@@ -25,7 +25,7 @@ from legodnn.commands.plotting import check_matplotlib
 from legodnn.commands.run import steps_json, steps_table
 from legodnn.console import say
 from legodnn.errors import LegoError, ProfileError
-from legodnn.files import write_atomic
+from legodnn.files import check_folder, write_atomic
 from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.runtime.feeds.report import write_report
 
     out = Path(args.out)
+    check_folder(out, "--out")
     wanted = recipes(args.quick)
     stores = demo_stores(out / "stores", wanted, side_by_side=args.quick and _has_room())
     profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]

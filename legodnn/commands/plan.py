@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.commands.budget import add_budget_flags, budget_from
+from legodnn.commands.plotting import check_plot
 from legodnn.commands.sweep import sweep
 from legodnn.commands.workload import add_workload, workload_from
 from legodnn.console import say, text_table
 from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.files import check_writable
 from legodnn.plan import Gain, Gains, Infeasible, Plan
 from legodnn.profile import Profile
 from legodnn.runtime.planning.scheduler import Scheduler
@@ -58,12 +60,16 @@ def run(args: argparse.Namespace) -> int:
     """Plan, and print the plan or why there is none (exit status 1)."""
     if args.output and not args.sweep:
         raise WorkloadError("--output is where --sweep draws; add --sweep, or write the plan with --json > FILE")
+    output = args.output or Path("plan.svg")
+    if args.sweep:
+        check_plot(output, "--sweep")
+        check_writable(output, "--output")
     workload = workload_from(args)
     budget = budget_from(args, workload.budget)
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]
     scheduler = Scheduler(workload_tables(workload, opened), workload.switch_charge)
     if args.sweep:
-        sweep(scheduler, budget, args.output or Path("plan.svg"), args.json)
+        sweep(scheduler, budget, output, args.json)
         return 0
     try:
         plan = scheduler.plan(budget, deadline_ms=_DEADLINE_MS)

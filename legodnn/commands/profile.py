@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from legodnn.commands.parser import whole_number
-from legodnn.commands.plotting import check_matplotlib
+from legodnn.commands.plotting import check_plot
 from legodnn.commands.width_profile import profile_widths
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, ProfileError
-from legodnn.files import is_folder
+from legodnn.files import check_writable, is_folder
 from legodnn.learned import LEARNED_SUFFIX, Learned, with_learned
 from legodnn.profile import Profile, default_path, merge
 from legodnn.savings import little_to_save
@@ -106,7 +103,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure the stores, write their profiles, and print a table of each; or merge profiles."""
     if args.widths:
-        _check_writable(Path(args.widths))
+        check_writable(Path(args.widths), "--widths")
         return profile_widths(args, _effort(args))
     if not args.stores:
         raise ProfileError("give the folders of stores to measure, or --merge and the files of profiles")
@@ -120,11 +117,12 @@ def run(args: argparse.Namespace) -> int:
     effort = _effort(args)
     meter = open_meter(args.energy) if args.energy else None
     if args.plot:
-        _check_plot(Path(args.plot))
+        check_plot(Path(args.plot), "--plot")
+        check_writable(Path(args.plot), "--plot")
     stores = [Store(path) for path in args.stores]
     paths = [Path(args.out) if args.out else default_path(store.path) for store in stores]
-    for path in (*paths, *map(Path, filter(None, [args.plot]))):
-        _check_writable(path)
+    for path in paths:
+        check_writable(path, "--out")
     works = [path.with_name(path.name + ".work") for path in paths]
     profiles = [profile_store(s, effort, meter, work, progress()) for s, work in zip(stores, works, strict=True)]
     if len({store.id for store in stores}) > 1:
@@ -137,14 +135,14 @@ def run(args: argparse.Namespace) -> int:
             say(f"{profile_table(profile)}\n\n{summary}\nwrote {path}\n")
     for work in works:  # kept until all profiles are written: an interrupted command goes on with them
         work.unlink(missing_ok=True)
+    if args.json:
+        print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
     if args.plot:
         from legodnn.profiler.plot import draw_profile
 
         draw_profile(stores[0], profiles[0], Path(args.plot))
         log.info("drew %s", args.plot)
-    if args.json:
-        print(json.dumps([p.model_dump(mode="json", by_alias=True) for p in profiles]))
-    else:
+    if not args.json:
         say(_next_step(stores, profiles))
     return 0
 
@@ -174,29 +172,6 @@ def _effort(args: argparse.Namespace) -> Effort:
         raise ConfigError(f"--{e}") from None
 
 
-def _check_writable(path: Path) -> None:
-    """Check, before anything is measured, that a file can be written there.
-
-    Raises:
-        ProfileError: it cannot.
-    """
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as e:
-        raise ProfileError(
-            f"cannot write {path}: {e.strerror or e}; name another file with --out, --plot or --widths"
-        ) from None
-
-
-def _check_plot(path: Path) -> None:
-    check_matplotlib("--plot")
-    if path.suffix not in (".svg", ".png", ".pdf"):
-        raise ProfileError(f"--plot draws .svg, .png or .pdf, not {path.name}")
-
-
 def _merge(args: argparse.Namespace) -> int:
     if not args.out:
         raise ProfileError("--merge needs --out, the file to write")
@@ -212,7 +187,7 @@ def _merge(args: argparse.Namespace) -> int:
     for file in args.stores:
         if file.endswith(LEARNED_SUFFIX):
             profile = with_learned(profile, Learned.load(file))
-    _check_writable(Path(args.out))
+    check_writable(Path(args.out), "--out")
     profile.save(args.out)
     if args.json:
         print(json.dumps([profile.model_dump(mode="json", by_alias=True)]))

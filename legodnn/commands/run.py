@@ -16,6 +16,7 @@ from legodnn.commands.plotting import check_matplotlib
 from legodnn.commands.workload import add_workload, workload_from
 from legodnn.console import progress, say, text_table
 from legodnn.errors import InputError, WorkloadError
+from legodnn.files import check_folder, check_writable
 from legodnn.manifest import Manifest
 from legodnn.printable import option_label
 from legodnn.profile import Profile
@@ -25,12 +26,12 @@ from legodnn.tail import percentile
 from legodnn.units import size
 from legodnn.workload import Budget, Workload, read_trace
 
-_FRAMES = 100
-
 if TYPE_CHECKING:
     from legodnn.runtime.feeds.inputs import Inputs
+    from legodnn.runtime.feeds.predictions import Predictions
     from legodnn.runtime.feeds.replay import Step
 
+_FRAMES = 100
 log = logging.getLogger("legodnn.commands")
 
 
@@ -110,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
     sources = _sources(args.input, workload)
     if args.frames is not None and not any(map(is_live, sources.values())):
         raise InputError("--frames is for cameras and videos, and --input names neither; leave it out")
-    if args.report:
-        check_matplotlib("the report")
+    _check_places(args)
     # What the report shows is read before anything runs, so that no run is lost to a store that was replaced meanwhile.
     stores = {model.name: Store(model.store) for model in workload.models}
     profiles = [Profile.load(model.profile_path) for model in workload.models] if args.report else []
@@ -130,20 +130,45 @@ def run(args: argparse.Namespace) -> int:
                 each(*what)
 
         steps = replay(runtime, inputs, budgets, live, no_progress if live else progress(), keep if keepers else None)
-    if predictions:
-        predictions.write()
-        log.info("predictions: %s", args.save)
     if drawings:
         log.info("pictures: %s", args.draw)
-    if args.report:
-        from legodnn.runtime.feeds.report import write_report
+    with ExitStack() as last:  # backwards, and each of them also where one before fails, of a full disk say
+        last.callback(_print, steps, args.json)
+        if args.report:
+            last.callback(_report, Path(args.report), stores, profiles, steps)
+        if predictions:
+            last.callback(_write, predictions, args.save)
+    return 0
 
-        log.info("report: %s (opens offline)", write_report(Path(args.report), stores, profiles, steps))
-    if args.json:
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Check, before anything runs, that what is asked for can be written."""
+    if args.save:
+        check_writable(args.save, "--save")
+    if args.draw:
+        check_folder(args.draw, "--draw")
+    if args.report:
+        check_matplotlib("the report")
+        for name in ("report.html", "plot.svg"):
+            check_writable(Path(args.report) / name, "--report")
+
+
+def _write(predictions: Predictions, path: Path) -> None:
+    predictions.write()
+    log.info("predictions: %s", path)
+
+
+def _report(path: Path, stores: dict[str, Store], profiles: Sequence[Profile], steps: Sequence[Step]) -> None:
+    from legodnn.runtime.feeds.report import write_report
+
+    log.info("report: %s (opens offline)", write_report(path, stores, profiles, steps))
+
+
+def _print(steps: Sequence[Step], as_json: bool) -> None:
+    if as_json:
         print(steps_json(steps))
     else:
         say(steps_table(steps))
-    return 0
 
 
 def _budgets(args: argparse.Namespace, workload: Workload) -> list[Budget]:

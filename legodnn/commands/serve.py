@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("legodnn.commands")
 
 _TOKEN = "LEGODNN_TOKEN"
+_HOST, _PORT = "127.0.0.1", 8080
 _MOST_TOKEN = 4096
 _HEAPS = 2  # inferences allocate next to nothing: threads do not wait for one another
 
@@ -60,8 +61,9 @@ def add_serving_arguments(parser: CommandParser) -> None:
     """Declare the workload, and the flags that say how it is served."""
     add_workload(parser)
     add_budget_flags(parser)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine)")
-    parser.add_argument("--port", type=int, default=8080, help="port to listen at (default: 8080)")
+    # No defaults here: beside --socket it counts whether they were given.
+    parser.add_argument("--host", help=f"address to listen at (default: {_HOST}, this machine)")
+    parser.add_argument("--port", type=int, help=f"port to listen at (default: {_PORT})")
     parser.add_argument("--socket", type=Path, metavar="PATH", help="listen at a Unix socket instead of a port")
     parser.add_argument(
         "--token-file",
@@ -112,16 +114,20 @@ def _serve(args: argparse.Namespace) -> None:
     from legodnn.runtime.device.memory import limit_heaps
     from legodnn.runtime.serving.reloading import ReloadableApplication
     from legodnn.runtime.serving.server import run_server
+    from legodnn.runtime.serving.unix_sockets import check_socket
 
     if args.keep_learned and args.ungoverned:
         raise ConfigError("--keep-learned keeps what a governor learned; --ungoverned has none: leave one of them out")
     settings = replace(service_settings(args), keep_learned=args.keep_learned)
+    host, port = _HOST if args.host is None else args.host, args.port or _PORT
+    if args.socket is not None:
+        check_socket(args.socket)
     limit_heaps(_HEAPS)
     with _open_runtime(args) as runtime:
         app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
-        place = f"http://{args.host}:{args.port}" if args.socket is None else f"unix socket {args.socket}"
+        place = f"http://{host}:{port}" if args.socket is None else f"unix socket {args.socket}"
         log.info("serving %s at %s", ", ".join(m.name for m in runtime.workload.models), place)
-        run_server(app, args.host, args.port, args.socket)
+        run_server(app, host, port, args.socket)
 
 
 def _open_runtime(args: argparse.Namespace) -> Runtime:
@@ -138,8 +144,15 @@ def service_settings(args: argparse.Namespace) -> ServiceSettings:
         ConfigError: a flag makes no sense, or the service would let other machines ask without a token.
     """
     from legodnn.runtime.serving.service import ServiceSettings
+    from legodnn.runtime.serving.unix_sockets import check_length
 
-    if not 0 < args.port < 65536:
+    if args.socket is not None:
+        if flags := [f"--{name}" for name in ("host", "port") if getattr(args, name) is not None]:
+            raise ConfigError(
+                f"--socket and {flags[0]} do not go together: a service listens at one place; leave one of them out"
+            )
+        check_length(args.socket)
+    if args.port is not None and not 0 < args.port < 65536:
         raise ConfigError(f"--port must be 1 to 65535, not {args.port}")
     return ServiceSettings(
         token=_token(args),
@@ -150,6 +163,11 @@ def service_settings(args: argparse.Namespace) -> ServiceSettings:
     )
 
 
+def reaches_out(args: argparse.Namespace) -> bool:
+    """Return whether flags let other machines ask."""
+    return args.socket is None and args.host is not None and not is_loopback(args.host)
+
+
 def _token(args: argparse.Namespace) -> str | None:
     """Return the token that clients must send; None for none, which only this machine's own may do without."""
     token = os.environ.get(_TOKEN, "")
@@ -157,7 +175,7 @@ def _token(args: argparse.Namespace) -> str | None:
         token = _read_token(args.token_file)
         if not token:
             raise ConfigError(f"{args.token_file} is empty; put the token into it")
-    if not token and args.socket is None and not is_loopback(args.host):
+    if not token and reaches_out(args):
         raise ConfigError(
             f"--host {args.host} lets other machines ask: give --token-file FILE or {_TOKEN}, or stay at 127.0.0.1"
         )
@@ -185,6 +203,9 @@ def _positive(value: float, flag: str) -> float:
 
 def _size(text: str) -> int:
     try:
-        return parse_memory(text)
+        count = parse_memory(text)
     except ValueError as e:
         raise ConfigError(f"--max-body: {e}") from None
+    if count < 1:
+        raise ConfigError(f"--max-body must be at least 1 byte, not {text}")
+    return count

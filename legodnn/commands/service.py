@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import legodnn
-from legodnn.addresses import is_loopback
 from legodnn.commands.budget import budget_from
-from legodnn.commands.serve import add_serving_arguments, check_service_packages, service_settings
+from legodnn.commands.serve import add_serving_arguments, check_service_packages, reaches_out, service_settings
 from legodnn.commands.unit import MARK, ServiceUnit, check_readable, memory_max_bytes
 from legodnn.commands.workload import workload_from
 from legodnn.console import say, text_table
@@ -195,7 +194,7 @@ def _unit(args: argparse.Namespace, workload: Workload) -> ServiceUnit:
         environment={name: os.environ[name] for name in _PASSED_ON if os.environ.get(name)},
         user=args.user,
         token_file=None if args.token_file is None else args.token_file.absolute(),
-        reaches_out=args.socket is None and not is_loopback(args.host),
+        reaches_out=reaches_out(args),
     )
 
 

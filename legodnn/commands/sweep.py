@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.plotting import check_matplotlib
 from legodnn.console import say
-from legodnn.errors import InfeasibleError, WorkloadError
+from legodnn.errors import InfeasibleError
+from legodnn.files import write_atomic
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.units import size
 from legodnn.workload import Budget
@@ -20,17 +21,18 @@ def sweep(scheduler: Scheduler, budget: Budget, output: Path, as_json: bool) -> 
     """Draw the best objective against the memory budget, from the least that fits to where more buys nothing.
 
     Raises:
-        WorkloadError: nothing can be drawn into `output`.
-        DependencyError: matplotlib is not installed.
+        WriteError: the file cannot be written.
     """
-    check_matplotlib("--sweep")
     points = _staircase(scheduler, budget)
-    _draw(points, budget, output, "accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
-    if as_json:
-        print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
-    else:
-        ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
-        say("  ...  ".join(ends))
+    try:
+        _draw(points, budget, output, "accuracy" if len(scheduler.tables) == 1 else "sum of weight x accuracy")
+    finally:  # a disk that is full does not take the figures along
+        if as_json:
+            print(json.dumps({"output": str(output), "points": points}, indent=1, allow_nan=False))
+        else:
+            ends = (f"{size(p['memory_bytes'])}: {p['objective']:.4f}" for p in (points[0], points[-1]))
+            say("  ...  ".join(ends))
+    if not as_json:
         say(f"drew {output}")
 
 
@@ -50,10 +52,10 @@ def _draw(points: list[dict[str, Any]], budget: Budget, output: Path, objective:
     axes.set_xlabel("memory budget (MB)")
     axes.set_ylabel(objective)
     axes.legend()
-    try:
-        plot.savefig(output, bbox_inches="tight")
-    except (OSError, ValueError) as e:
-        raise WorkloadError(f"cannot draw {output}: {e}") from None
+    content = io.BytesIO()
+    plot.savefig(content, format=output.suffix[1:], bbox_inches="tight")
+    pyplot.close(plot)
+    write_atomic(output, content.getvalue())
 
 
 def _staircase(scheduler: Scheduler, budget: Budget) -> list[dict[str, Any]]:

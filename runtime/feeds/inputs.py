@@ -155,8 +155,13 @@ def _checked(
     """Return inputs, after checking that arrays and labels are what the model takes."""
     count = len(arrays[0]) if arrays[0].ndim else 0
     for x, spec in zip(arrays, specs, strict=True):
-        if x.ndim == 0 or x.shape[1:] != spec.shape or not len(x) or x.dtype.kind not in "biuf":
-            what = "images" if spec.layout == "HWC" else "arrays"
+        what = "images" if spec.layout == "HWC" else "arrays"
+        if x.ndim and not len(x):
+            raise InputError(
+                f"{path} has no {what} in it for {spec.name!r} ({x.dtype} {x.shape}); give at least one of shape "
+                f"{spec.shape}"
+            )
+        if x.ndim == 0 or x.shape[1:] != spec.shape or x.dtype.kind not in "biuf":
             raise InputError(
                 f"{path} holds {x.dtype} {x.shape}, but the model takes {what} of shape {spec.shape} as {spec.name!r}"
             )

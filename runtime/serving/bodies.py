@@ -16,6 +16,7 @@ from legodnn.errors import InputError
 from legodnn.images import load
 from legodnn.printable import shown
 from legodnn.runtime.feeds.inputs import InputArray
+from legodnn.schema import RepeatedKeyError, keys_once
 from legodnn.store import Store
 from legodnn.tensor_spec import ElementType, InputSpec
 
@@ -81,9 +82,11 @@ def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes,
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body holds; InputError otherwise."""
+    """Return the JSON object that a body holds, each key once; InputError otherwise."""
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=keys_once)
+    except RepeatedKeyError as e:
+        raise InputError(f"the body: {e}") from None
     except (ValueError, RecursionError) as e:
         raise InputError(f"the body is not JSON ({e})") from None
     if not isinstance(content, dict):

@@ -123,13 +123,20 @@ class PunctualProtocol(H11Protocol):
 class _Server(uvicorn.Server):
     """A server that tells systemd when it is ready and when it ends, and that reloads on SIGHUP."""
 
-    def __init__(self, config: uvicorn.Config, app: ReloadableApplication) -> None:
+    def __init__(self, config: uvicorn.Config, app: ReloadableApplication, place: str) -> None:
         super().__init__(config)
-        self._app = app
+        self._app, self._place = app, place
 
     async def startup(self, sockets: list[Socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen; ConfigError if that fails at a Unix socket, or at a host whose name is none."""
+        try:
+            await super().startup(sockets)
+        except (OSError, ValueError) as e:
+            # Uvicorn ends the application where a port is taken, and not here. An event loop that ends around a running
+            # application has it log a traceback.
+            await self.lifespan.shutdown()
+            reason = getattr(e, "strerror", None) or e
+            raise ConfigError(f"cannot listen at {self._place}: {reason}; name another place") from None
         if self.started:
             # A terminal sends SIGHUP when it is closed, and then a service that was started there is to end.
             at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
@@ -171,12 +178,12 @@ def run_server(app: ReloadableApplication, host: str, port: int, socket: Path | 
         limit_concurrency=_MOST_CONNECTIONS,
         server_header=False,
     )
-    server = _Server(config, app)
+    place = f"{host}:{port}" if socket is None else str(socket)
+    server = _Server(config, app, place)
     try:
         server.run()
     except SystemExit as e:  # uvicorn has logged why, such as that the port is taken
         if e.code:
-            place = f"{host}:{port}" if socket is None else str(socket)
             raise ConfigError(f"cannot listen at {place}: is something else running there?") from None
     if not server.started:
         raise ExecutionError("the service could not start; what was logged before says why")

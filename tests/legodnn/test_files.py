@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from legodnn.errors import WriteError
-from legodnn.files import new_folder, sha256_bytes, sha256_file, write_atomic
+from legodnn.files import check_folder, check_writable, new_folder, sha256_bytes, sha256_file, write_atomic
 
 
 def names(folder: Path) -> list[str]:
@@ -138,3 +138,57 @@ def test_both_hashes_are_sha256(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     assert sha256_bytes(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_file(tmp_path / "file") == sha256_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("file/x.svg", "Not a directory"),
+        ("file/more/x.svg", "Not a directory"),
+        ("folder", "Is a directory"),
+        ("pipe", "it is a pipe or a device, not a file"),
+        ("n" * 300, "File name too long"),
+        ("x\0y", "embedded null byte"),
+        ("gone/x.svg", "No such file or directory"),
+    ],
+)
+def test_where_no_file_can_be_written_is_told_before_the_work(tmp_path: Path, place: str, reason: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    before = names(tmp_path)
+    with pytest.raises(WriteError, match=f"cannot write .*: {reason}; name another place with --out"):
+        check_writable(tmp_path / place, "--out")
+    if place != "pipe":  # every other place is one that writing itself finds out too
+        with pytest.raises(WriteError):
+            write_atomic(tmp_path / place, b"new")
+    assert names(tmp_path) == before
+
+
+def test_where_a_file_can_be_written_nothing_is_left_by_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old").write_text("old")
+    for place in ("new", "old", "some/more/new", tmp_path / "new"):
+        check_writable(Path(place), "--out")
+    assert names(tmp_path) == ["old"]
+    assert Path("old").read_text() == "old"
+
+
+def test_room_is_looked_for_in_a_folder_and_in_the_nearest_one_around_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    check_folder(tmp_path, "--draw")
+    check_folder(tmp_path / "a" / "b", "--draw")
+    assert names(tmp_path) == ["file"]
+    for place in ("file", "file/a/b"):
+        with pytest.raises(WriteError, match=r"cannot write .*: Not a directory; name another place with --draw"):
+            check_folder(tmp_path / place, "--draw")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_to_write_has_no_room(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(WriteError, match="Permission denied"):
+        check_writable(tmp_path / "new", "--out")

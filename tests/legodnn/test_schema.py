@@ -23,6 +23,7 @@ from legodnn.schema import (
     explain,
     parse_document,
     read_document,
+    read_json,
     to_json,
 )
 
@@ -182,3 +183,13 @@ def test_a_long_value_is_cut_in_the_explanation() -> None:
     with pytest.raises(ValidationError) as caught:
         Note.model_validate({"schema": "note/1", "title": "a", "weight": "x" * 10_000})
     assert len(explain(caught.value)) < 150
+
+
+def test_of_what_people_write_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "note.json"
+    path.write_text('[{"a": 1, "b": {"c": 1, "d": 2, "c": 1}}]')
+    assert read_json(path, LegoError, "write it again") == [{"a": 1, "b": {"c": 1, "d": 2}}]
+    with pytest.raises(LegoError, match=r"note\.json: 'c' is there twice; leave one of them out"):
+        read_json(path, LegoError, "write it again", by_hand=True)
+    path.write_text('[{"a": 1, "b": {"a": 1}}, {"a": 1}]')
+    assert read_json(path, LegoError, "write it again", by_hand=True) == [{"a": 1, "b": {"a": 1}}, {"a": 1}]

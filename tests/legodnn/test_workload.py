@@ -208,6 +208,8 @@ def test_reads_a_trace(tmp_path: Path) -> None:
         ('[{"memory_bytes": ' + "9" * 400 + "}]", "budget 1: Budget: memory_bytes"),
         ('[{"cores": ' + "9" * 400 + "}]", "budget 1: Budget: cores"),
         ('[{"memory": "lots"}]', "budget 1: memory: 'lots' is not a size"),
+        ('[{}, {"memory_bytes": 20000000, "memory_bytes": 900000}]', "'memory_bytes' is there twice"),
+        ('[{"latency_ms": {"a": 5, "a": 1}}]', "'a' is there twice; leave one of them out"),
     ],
 )
 def test_refuses_a_trace_that_is_none_and_names_its_file(tmp_path: Path, text: str, problem: str) -> None:

@@ -242,3 +242,26 @@ def test_an_interrupted_build_says_that_the_same_command_goes_on(
     monkeypatch.setattr(pipeline, "build", build)
     assert main(["build", "vgg16", "--out", "mine"]) == 130
     assert "interrupted; what is finished is kept, the same command goes on where it was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--out", "file/store"], "file: Not a directory; name another place with --out"),
+        (["--out", "store", "--tensorboard", "file"], "file: Not a directory; name another place with --tensorboard"),
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_anything_is_built(
+    flags: list[str],
+    told: str,
+    asked: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("in the way")
+    assert main(["build", "vgg16", *flags]) == 1
+    assert capsys.readouterr().err == f"legodnn: cannot write {told}\n"
+    assert not asked
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

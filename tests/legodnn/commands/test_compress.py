@@ -225,3 +225,51 @@ def test_words_that_mean_nothing_are_usage_errors(words: list[str], capsys: pyte
     with pytest.raises(SystemExit) as ended:
         run(capsys, "compress", "vgg16", "--out", "a.tflite", *words)
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--out", "file/c.tflite"], "file/c.tflite: Not a directory; name another place with --out"),
+        (["--out", "c.tflite", "--report", "file/x.svg"], "file/x.svg: Not a directory; name another place with --rep"),
+        (["--out", "c.tflite", "--report", "folder.svg"], "folder.svg: Is a directory; name another place with --rep"),
+        (["--targets", ".5", "--out", "file/store"], "file: Not a directory; name another place with --out"),
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_the_model_is_read(
+    more: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("in the way")
+    Path("folder.svg").mkdir()
+    Path("damaged.keras").write_text("nothing that could be compressed")
+    target = [] if "--targets" in more else ["--target", "macs=.5"]
+    status, out, err = run(capsys, "compress", "damaged.keras", *target, *more)
+    assert (status, out) == (1, "")
+    assert err.startswith(f"legodnn: cannot write {told}")
+    assert len(err.splitlines()) == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_figures_are_told_where_the_report_cannot_be_written_after_all(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    # Data are read after the check of the place, which is gone by then.
+    Path("data_in_the_way.py").write_text(
+        "import os\nfrom legodnn.blocks.importing.data_sources import load_data\n\ndef digits():\n"
+        "    os.makedirs('x.svg', exist_ok=True)\n    return load_data('digits', image_size=8)\n"
+    )
+    status, out, err = run(
+        capsys,
+        *("compress", model, "--data", "data_in_the_way:digits", "--epochs", 1, "--strategy", "l1"),
+        *("--target", "macs=.6", "--out", "c.tflite", "--report", "x.svg", "--json"),
+    )
+    assert status == 1
+    assert "cannot write x.svg: Is a directory" in err
+    assert json.loads(out)["after"]["bytes"] == Path("c.tflite").stat().st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,52 @@ def test_a_trace_and_a_budget_are_refused_before_anything_is_read(
         f"legodnn: --trace and {flag[0]} do not go together: the trace's file says every budget; "
         "write the limit there\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [
+        ("--save", "file/x.npz"),
+        ("--save", "folder.npz"),
+        ("--report", "file/x"),
+        ("--report", "file"),
+        ("--draw", "file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_runs(
+    flag: str, place: str, tiny_store: Store, tmp_path: Path, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if flag == "--report":
+        pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder.npz").mkdir()
+    assert main(["run", str(tiny_store.path), "--input", str(digits), flag, str(tmp_path / place)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"legodnn: cannot write {tmp_path / place}")
+    assert printed.err.endswith(f"a directory; name another place with {flag}\n")
+    assert len(printed.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_what_was_measured_is_told_where_a_file_cannot_be_written_after_all(
+    how: list[str],
+    tiny_store: Store,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "in_the_way", raising=False)
+    # Inputs are read after the check of the place, which is gone by then.
+    (tmp_path / "in_the_way.py").write_text(
+        "import os, numpy as np\n\ndef images():\n"
+        "    os.mkdir('x.npz')\n    return {'x': np.zeros((3, 12, 12, 1), np.float32)}\n"
+    )
+    command = ["run", str(tiny_store.path), "--input", "in_the_way:images", "--save", "x.npz", "--report", "report"]
+    assert main([*command, *how]) == 1
+    printed = capsys.readouterr()
+    assert "cannot write x.npz: Is a directory" in printed.err
+    assert json.loads(printed.out)[0]["models"]["tiny"]["inferences"] == 3 if how else "plan + switch ms" in printed.out
+    assert (tmp_path / "report" / "report.html").exists(), "it lies elsewhere, where there may be room"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import socket
 import subprocess
@@ -63,6 +64,13 @@ def test_it_serves_at_a_unix_socket_and_ends_cleanly(tiny_store: Store, tmp_path
         (["--queue", "0"], "--queue must be at least 1"),
         (["--timeout", "-1"], "--timeout must be a positive number"),
         (["--max-body", "much"], "--max-body"),
+        (["--max-body", "0B"], "--max-body must be at least 1 byte, not 0B"),
+        (["--max-body", "0"], "--max-body must be at least 1 byte, not 0"),
+        (["--socket", "s", "--port", "9000"], "--socket and --port do not go together"),
+        (["--socket", "s", "--host", "127.0.0.1", "--port", "8080"], "--socket and --host do not go together"),
+        (["--socket", "s" * 108], "has 108 bytes, that of a socket at most 107"),
+        (["--socket", __file__], "it is a file, not a socket"),
+        (["--socket", "nowhere/s"], "there is no folder nowhere"),
         (["--token-file", "nowhere"], "nowhere"),
     ],
 )
@@ -71,7 +79,9 @@ def test_flags_that_make_no_sense_are_refused_before_anything_opens(
 ) -> None:
     monkeypatch.delenv("LEGODNN_TOKEN", raising=False)
     assert main(["serve", "nowhere", *flags]) == 1
-    assert says in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert says in told
+    assert len(told.splitlines()) == 1
 
 
 def test_an_address_that_is_taken_is_told(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,3 +91,10 @@ def test_an_address_that_is_taken_is_told(tiny_store: Store, capsys: pytest.Capt
         port = str(taken.getsockname()[1])
         assert main(["serve", str(tiny_store.path), "--port", port]) == 1
     assert f"cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_a_socket_that_cannot_be_is_told_as_json_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "nowhere", "--socket", __file__, "--json"]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["level"] for line in told] == ["error", "info"]
+    assert "it is a file, not a socket" in told[0]["message"]

@@ -272,3 +272,13 @@ def test_systemd_takes_the_unit_and_finds_it_shut_in(
     level = ["systemd-analyze", "security", "--offline=yes", "--threshold=50", str(unit)]
     done = subprocess.run(level, capture_output=True, text=True, check=False)
     assert user or done.returncode == 0, done.stdout
+
+
+def test_a_socket_is_passed_on_alone(workload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(workload / "workload.toml")
+    text = printed(capsys, file, "--socket", "/run/legodnn/socket")
+    assert '"--socket" "/run/legodnn/socket"' in text
+    assert "--host" not in text, "the service would refuse it"
+    assert "--port" not in text
+    assert main(["service", "install", file, "--print", "--socket", "/run/legodnn/socket", "--port", "81"]) == 1
+    assert "--socket and --port do not go together" in capsys.readouterr().err

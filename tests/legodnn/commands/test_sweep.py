@@ -32,3 +32,35 @@ def test_sweep_without_matplotlib_names_the_command(
     status, _, err = run(capsys, "plan", workload, "--sweep")
     assert status == 1
     assert "pip install 'legodnn[plot]'" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("x.gif", "--sweep draws .svg, .png or .pdf, not x.gif"),
+        ("x", "--sweep draws .svg, .png or .pdf, not x"),
+        ("file/x.svg", "Not a directory; name another place with --output"),
+        ("folder.svg", "Is a directory; name another place with --output"),
+    ],
+)
+def test_what_cannot_be_drawn_into_is_told_before_anything_is_read(
+    name: str, says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder.svg").mkdir()
+    status, out, err = run(capsys, "plan", "nowhere", "--sweep", "--output", tmp_path / name)
+    assert (status, out) == (1, "")
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.svg"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pdf"])
+def test_a_sweep_is_drawn_as_its_files_name_says_and_folders_are_made(
+    suffix: str, capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    output = tmp_path / "pictures" / f"sweep{suffix}"
+    assert run(capsys, "plan", workload, "--sweep", "--output", output)[0] == 0
+    assert output.read_bytes()[:4] in (b"\x89PNG", b"%PDF")

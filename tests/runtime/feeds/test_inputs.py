@@ -66,6 +66,15 @@ def test_labels_may_be_maps_or_numbers_and_must_be_as_many_as_images(tmp_path: P
             read_inputs(tmp_path / "d.npz", [GREY])
 
 
+def test_an_array_without_images_is_told_as_such(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, *GREY.shape), np.uint8))
+    with pytest.raises(InputError, match=r"x\.npy has no images in it .*; give at least one of shape"):
+        read_inputs(tmp_path / "x.npy", [GREY])
+    np.save(tmp_path / "x.npy", np.zeros((0, 10), np.float32))
+    with pytest.raises(InputError, match="has no arrays in it"):
+        read_inputs(tmp_path / "x.npy", [InputSpec(name="x", shape=(10,), layout="plain")])
+
+
 def test_images_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", (255, 0, 0))
     with pytest.raises(InputError, match="the model takes arrays of shape"):

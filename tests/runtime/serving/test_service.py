@@ -107,6 +107,7 @@ def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtim
         (b"", "", "", "content type"),
         (b"{", JSON, "", "not JSON"),
         (b"[1]", JSON, "", "not an object"),
+        (b'{"inputs": [1], "inputs": [2]}', JSON, "", "'inputs' is there twice"),
         (b"{}", JSON, "", "lacks its inputs"),
         (b'{"inputs": {"nobody": [1]}}', JSON, "", "takes the inputs"),
         (b'{"inputs": [[1], [2, 3]]}', JSON, "", "rows of the same length"),
@@ -156,6 +157,9 @@ def test_the_plan_follows_the_budget(client: Client, runtime: Runtime) -> None:
     assert refused.json["report"]["schema"] == "legodnn.infeasible/1"
     for wrong in ('{"memory": 1}', '{"memory_bytes": -1}', "[]", "nonsense", '{"latency_ms": {"nobody": 1}}'):
         assert client.ask("PUT", "/v1/budget", wrong).status == 400
+    twice = client.ask("PUT", "/v1/budget", f'{{"memory_bytes": {2 * least}, "memory_bytes": {least}}}')
+    assert twice.status == 400
+    assert twice.json["error"] == "the body: 'memory_bytes' is there twice; leave one of them out"
     assert client.get("/v1/plan").json == after, "what was refused changed nothing"
 
 

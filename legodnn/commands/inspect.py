@@ -14,7 +14,7 @@ from legodnn.commands.budget import add_budget_flags, budget_flags
 from legodnn.commands.parser import add_model_arguments
 from legodnn.console import say, text_table
 from legodnn.errors import ModelError
-from legodnn.files import is_folder, write_atomic
+from legodnn.files import check_writable, is_folder, write_atomic
 from legodnn.manifest import InputSpec
 from legodnn.model_names import check_model_name, is_saved_model
 from legodnn.savings import original_params, small_model
@@ -202,6 +202,8 @@ def _draw(path: Path, name: str, pieces: Sequence[Piece]) -> None:
 def _check_drawing(path: Path | None) -> None:
     if path and path.suffix not in (".svg", ".html"):
         raise ModelError(f"cannot draw into {path}: its name must end in .svg or .html")
+    if path:
+        check_writable(path, "--draw")
 
 
 def _write_drawing(path: Path, name: str, svg: str) -> None:

@@ -12,7 +12,7 @@ from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.parser import fraction
 from legodnn.console import progress, say
 from legodnn.errors import ModelError
-from legodnn.files import read_regular
+from legodnn.files import check_folder, read_regular
 from legodnn.model_names import is_function
 from legodnn.pixels import Scaling
 from legodnn.tensor_spec import ImageFit
@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         raise ModelError("--metric says what --accuracy is; --data is measured by the score that fits its labels")
     described = Described(args.name, _labels(args.labels), _scaling(args), args.fit, args.fill)
     out = Path(args.out)
+    check_folder(out.parent, "--out")
     own = args.data is not None and names_function(args.data)
     data = own_arrays(args.data) if own else Path(args.data) if args.data is not None else None
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:

@@ -304,7 +304,8 @@ def test_a_model_of_pixels_in_mixed_precision_becomes_a_store_of_the_same_functi
     model = keras.Model(image, {"kind": layers.Dense(3)(y), "box": layers.Dense(4)(y)})
     model.save(tmp_path / "mixed.keras")
     np.savez(tmp_path / "pixels.npz", x=x)
-    recipe = quick(tmp_path / "mixed.keras", data=f"npz:{tmp_path / 'pixels.npz'}", joint_epochs=1, batch_size=16)
+    data = f"npz:{tmp_path / 'pixels.npz'}"
+    recipe = quick(tmp_path / "mixed.keras", data=data, image_size=None, joint_epochs=1, batch_size=16)
     store = build(recipe, tmp_path / "mixed")
     assert store.manifest.outputs == ("kind", "box")
     assert store.manifest.inputs[0].range == (0.0, 255.0)

@@ -102,7 +102,7 @@ def check_writable(path: Path, flag: str) -> None:
     Raises:
         WriteError: there is a folder, pipe or device at `path`, or its folder cannot be made or written to.
     """
-    with _checking(path, flag):
+    with _writing(path, f"name another place with {flag}"):
         with suppress(FileNotFoundError):
             mode = path.stat().st_mode
             if stat.S_ISDIR(mode):
@@ -118,17 +118,8 @@ def check_folder(folder: Path, flag: str) -> None:
     Raises:
         WriteError: there is something else than a folder, or it cannot be made or written to.
     """
-    with _checking(folder, flag):
+    with _writing(folder, f"name another place with {flag}"):
         _try_folder(folder)
-
-
-@contextmanager
-def _checking(path: Path, flag: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as e:  # ValueError: NUL in a path
-        reason = getattr(e, "strerror", None) or e
-        raise WriteError(f"cannot write {path}: {reason}; name another place with {flag}") from None
 
 
 def _try_folder(folder: Path) -> None:
@@ -199,12 +190,12 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, remedy: str = "make room there, or name another place") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as e:  # ValueError: NUL in a path
         reason = getattr(e, "strerror", None) or e
-        raise WriteError(f"cannot write {path}: {reason}; make room there, or name another place") from None
+        raise WriteError(f"cannot write {path}: {reason}; {remedy}") from None
 
 
 def _fsync_folder(path: Path) -> None:

@@ -80,7 +80,7 @@ def test_tensorflow_takes_the_safe_name_in_any_scope_and_not_the_name_itself(nam
     with tf.Graph().as_default():
         with pytest.raises(ValueError, match="not a valid root scope name"), tf.name_scope(name):
             pass
-        for _ in range(2), tf.name_scope(safe_scope_name(name)):
+        for _ in range(2):  # the second scope of a name gets a number
             with tf.name_scope(safe_scope_name(name)):
                 assert tf.constant(1.0).op.name
 

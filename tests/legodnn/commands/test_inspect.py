@@ -118,6 +118,15 @@ def test_a_saved_models_folder_is_no_store(
     assert [s["kind"] for s in json.loads(capsys.readouterr().out)["segments"]].count("block") > 0
 
 
+def test_a_drawing_that_cannot_be_written_is_told_before_the_model_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert main(["inspect", "missing.keras", "--draw", str(tmp_path / "file" / "x.svg")]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"legodnn: cannot write {tmp_path / 'file' / 'x.svg'}: Not a directory; name another")
+
+
 @pytest.mark.parametrize("flag", [("--cut-at", "x"), ("--max-blocks", "0")])
 def test_how_a_model_is_opened_does_not_concern_a_store(
     flag: tuple[str, str], tiny_store: Store, capsys: pytest.CaptureFixture[str]

@@ -27,6 +27,15 @@ def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: py
     assert [o["loss"] for o in json.loads(shown)["manifest"]["segments"][0]["options"]] == [0, pytest.approx(0.1)]
 
 
+def test_a_place_that_cannot_be_written_is_told_before_files_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, _, error = run(capsys, "pack", "missing.tflite", "--accuracy", "1", "--out", tmp_path / "file" / "store")
+    assert status == 1
+    assert error == f"legodnn: cannot write {tmp_path / 'file'}: Not a directory; name another place with --out\n"
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

@@ -23,6 +23,8 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,7 @@ from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.joint import train_jointly
 from legodnn.console import ProgressLine
+from legodnn.recipe import Variation
 from support.evaluated import SLICE, CompositionRecord, Known
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
@@ -53,6 +56,7 @@ from support.trained import trained as trained_network
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
+AUGMENT: tuple[Variation, ...] = ("flips", "shifts")
 MODELS = ("resnet20", "vgg16_half")
 # The least percent right of compositions, by what is drawn. Where none is said, the paper's training is the least.
 GOALS: dict[str, dict[str, float]] = {
@@ -88,45 +92,47 @@ def pruned(pieces: Sequence[Piece]) -> Students:
 
 
 def trained(
-    name: str, how: str, pieces: Sequence[Piece], data: Dataset, args: argparse.Namespace
+    name: str, how: str, pieces: Sequence[Piece], data: Dataset, n: dict[str, int], work: Path | None
 ) -> tuple[Students, dict[str, Seconds]]:
     """Return the students, trained, and the seconds of each stage; what the work folder holds is not trained again."""
-    n, students = sizes_of(args), pruned(pieces)
+    students = pruned(pieces)
     seconds: dict[str, Seconds] = {}
 
     def distilled(images: int) -> None:
         distill(pieces, students, replace(data, train=data.train.first(images)), 1, 64, progress=ProgressLine)
 
-    def refitted() -> None:
-        for piece, x in features(pieces, data.train.x[:500]):
-            if piece.kind == "block":
-                found = descendants(piece.model, [Target("sparsity", s) for s in SPARSITIES], STRATEGIES["l1"], x)
-                for student, (_, model) in zip(students[piece.name], found, strict=True):
-                    student.set_weights(model.get_weights())
-
     stages: dict[str, Callable[[], None]] = {"blockwise": lambda: distilled(n["images"])}
     if how == "ours":
+        refitted = partial(refit, pieces, students, data)
         stages = {"refit": refitted, "blockwise": lambda: distilled(n["images"] // 2)}
-    for stage, work in stages.items():
+    for stage, train in stages.items():
         keras.utils.set_random_seed(0)
-        file = args.work and args.work / f"{name}-{how}-{stage}.npz"
+        file = work and work / f"{name}-{how}-{stage}.npz"
         if file and file.exists():
             seconds[stage] = load_students(file, students)
         else:
-            seconds[stage] = timed(work)
+            seconds[stage] = timed(train)
             if file:
                 save_students(file, students, seconds[stage])
     if how == "ours":
-        seconds["joint"] = together(name, pieces, students, data, args)
+        seconds["joint"] = together(pieces, students, data, n, work and work / f"{name}-joint-{n['joint_epochs']}.npz")
     return students, seconds
 
 
+def refit(pieces: Sequence[Piece], students: Students, data: Dataset) -> None:
+    """Give students the weights that reproduce their blocks best after pruning."""
+    for piece, x in features(pieces, data.train.x[:500]):
+        if piece.kind == "block":
+            found = descendants(piece.model, [Target("sparsity", s) for s in SPARSITIES], STRATEGIES["l1"], x)
+            for student, (_, model) in zip(students[piece.name], found, strict=True):
+                student.set_weights(model.get_weights())
+
+
 def together(
-    name: str, pieces: Sequence[Piece], students: Students, data: Dataset, args: argparse.Namespace
+    pieces: Sequence[Piece], students: Students, data: Dataset, n: dict[str, int], file: Path | None
 ) -> Seconds:
-    """Train all blocks together; a work folder keeps the state after every epoch. Return the seconds that it took."""
-    n = sizes_of(args)
-    checkpoint = TimedCheckpoint(args.work and args.work / f"{name}-joint.npz")
+    """Train all blocks together; a file keeps the state now and then. Return the seconds that it took."""
+    checkpoint = TimedCheckpoint(file)
     train_jointly(
         pieces,
         students,
@@ -134,7 +140,7 @@ def together(
         n["joint_epochs"],
         64,
         heads=[Head("classes", "top1", "linear")],
-        augment=("flips", "shifts"),
+        augment=AUGMENT,
         checkpoint=checkpoint,
         progress=ProgressLine,
     )
@@ -197,7 +203,7 @@ def compare(name: str, data: Dataset, args: argparse.Namespace) -> Figures:
     keras.utils.set_random_seed(0)
     n, pieces = sizes_of(args), extract(trained_network(name, args.data / "weights"))
     results: Figures = {}
-    both = {how: trained(name, how, pieces, data, args) for how in ("paper", "ours")}
+    both = {how: trained(name, how, pieces, data, n, args.work) for how in ("paper", "ours")}
     seconds = {how: stages for how, (_, stages) in both.items()}
     for how, (students, stages) in both.items():
         record = CompositionRecord(args.work and args.work / f"{name}-{how}.json", pieces, students)

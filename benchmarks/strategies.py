@@ -59,6 +59,7 @@ from support.pruned_blocks import DEFAULT, compared_blocks
 from support.report import Bars, Figures, bar, run
 from support.timed_checkpoint import TimedCheckpoint
 from support.trained import trained
+from support.tuning_seconds import tuning_seconds
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
@@ -174,15 +175,7 @@ def image_seconds(case: Case, model: keras.Model, student: keras.Model, data: Da
     """Return the processor seconds that fine-tuning takes for an image, the same for all strategies of a target."""
     file = work / f"{case.network}-{case.share:g}-image-seconds.json"
     if not file.exists():
-        weights, few = student.get_weights(), replace(data, val=data.val.first(BATCH))
-        seconds = []
-        for batches in (1, 11):  # both compile, and one is trained on 10 batches more
-            start = time.process_time()
-            part = replace(few, train=few.train.first(batches * BATCH))
-            fine_tune(model, student, part, 1, BATCH, heads=[HEAD], augment=AUGMENT)
-            seconds.append(time.process_time() - start)
-        student.set_weights(weights)
-        write_atomic(file, json.dumps((seconds[1] - seconds[0]) / (10 * BATCH)))
+        write_atomic(file, json.dumps(tuning_seconds(model, student, data, HEAD, BATCH, AUGMENT)))
     return float(json.loads(file.read_text()))
 
 

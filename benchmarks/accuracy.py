@@ -58,6 +58,9 @@ import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow st
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
 AUGMENT: tuple[Variation, ...] = ("flips", "shifts")
 MODELS = ("resnet20", "vgg16_half")
+# Images and epochs of a store's training; the paper's takes the first of them.
+TRAINING = {"images": 25_600, "joint_images": 38_400, "joint_epochs": 5}
+QUICK_TRAINING = {"images": 640, "joint_images": 640, "joint_epochs": 1}
 # The least percent right of compositions, by what is drawn. Where none is said, the paper's training is the least.
 GOALS: dict[str, dict[str, float]] = {
     "resnet20": {"random": 83, "0.25": 90.8, "0.5": 88.5, "0.75": 81, "0.875": 62},
@@ -68,12 +71,9 @@ GOALS: dict[str, dict[str, float]] = {
 def sizes_of(args: argparse.Namespace) -> dict[str, int]:
     """Return how many images, epochs and compositions are taken."""
     if args.quick:
-        small = {"images": 640, "joint_images": 640, "joint_epochs": 1, "val": 200, "fit": 20, "unseen": 12}
-        return {**small, "test": 400, "random_test": 200, "clean": 0}
+        return {**QUICK_TRAINING, "val": 200, "fit": 20, "unseen": 12, "test": 400, "random_test": 200, "clean": 0}
     return {
-        "images": 25_600,
-        "joint_images": 38_400,
-        "joint_epochs": 5,
+        **TRAINING,
         "val": args.val,
         "fit": args.fit,
         "unseen": args.unseen,

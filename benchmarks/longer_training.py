@@ -25,7 +25,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from accuracy import AUGMENT, SPARSITIES, pruned, refit, sizes_of, summary
+from accuracy import AUGMENT, QUICK_TRAINING, SPARSITIES, TRAINING, pruned, refit, summary
 from accuracy import trained as trained_blocks
 from legodnn.blocks.accuracy.chance import outputs_of
 from legodnn.blocks.accuracy.sampling import draw_compositions
@@ -51,12 +51,12 @@ LEAST_RANDOM = 86.0  # the goal for random compositions after ten times the trai
 
 def compositions(times: int, pieces: Sequence[Piece], data: Dataset, args: argparse.Namespace) -> Figures:
     """Train the blocks for so many times the epochs, and measure uniform and random compositions."""
-    n = sizes_of(args)
+    n = QUICK_TRAINING if args.quick else TRAINING
     n = n | {"joint_epochs": times * n["joint_epochs"]}
     students, stages = trained_blocks(NETWORK, "ours", pieces, data, n, args.work)
     record = CompositionRecord(args.work / f"compositions-{times}.json", pieces, students)
     uniform = [record.full([i] * len(record.blocks)) for i in range(1 + len(SPARSITIES))]
-    random = draw_compositions(record.sizes, n["unseen"], seed=0)
+    random = draw_compositions(record.sizes, args.unseen, seed=0)
     known = record.measure([*uniform, *random], data.test, "test")
     return {
         "images_in_compositions": n["joint_images"] * n["joint_epochs"],
@@ -101,14 +101,16 @@ def whole_model(number: int, seconds: float, times: int, data: Dataset, args: ar
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Train and measure compositions and whole models, for each number of times."""
+    if args.quick:
+        args.times, args.unseen, args.test = [1], 12, 400
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
-    data = replace(data, test=data.test.first(sizes_of(args)["test"]))
+    data = replace(data, test=data.test.first(args.test))
     keras.utils.set_random_seed(0)
     pieces = extract(trained(NETWORK, args.data / "weights"))
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)
-        for times in [1] if args.quick else args.times:
+        for times in args.times:
             ours = compositions(times, pieces, data, args)
             print(f"{times} x", json.dumps(ours), file=sys.stderr)
             seconds, wholes = sum(ours["processor_seconds"].values()) / len(SPARSITIES), {}

@@ -2,6 +2,7 @@
 
 A batch norm that keeps its statistics is a factor and an offset for every channel: the factor goes into the kernel of
 the convolution before it, and the offset becomes its bias. TensorFlow then computes convolution, bias and ReLU at once.
+Where that kernel is larger than what the convolution writes, the factor stays behind it.
 One that takes the statistics of the batch is one operation forward and one back, where Keras has a dozen. And where
 several models read the same tensor, as the descendants of a block do, the convolutions that they begin with are one
 convolution with all their channels, with batch norm and ReLU behind it.
@@ -13,6 +14,7 @@ rounding. Layers that are not known to allow it (subclasses, other axes or preci
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,16 +183,16 @@ def _run_chains(chains: Sequence[Chain], x: Any, training: bool) -> list[Any]:
     first, norms = chains[0], [chain.norm for chain in chains]
     convolutions = [chain.convolution for chain in chains]
     takes_statistics = training and norms[0] is not None and norms[0].trainable
-    if norms[0] is None or takes_statistics:
-        kernels = [c.kernel for c in convolutions]
-        biases = [c.bias for c in convolutions if c.use_bias]
-    else:
-        kernels, biases = [], []
-        for convolution, norm in zip(convolutions, norms, strict=True):
-            factor, offset = _factor_and_offset(norm, convolution.bias if convolution.use_bias else 0.0)
-            kernels.append(convolution.kernel * factor)
-            biases.append(offset)
+    kernels, factors = [c.kernel for c in convolutions], []
+    biases = [c.bias for c in convolutions if c.use_bias]
+    if norms[0] is not None and not takes_statistics:
+        acts = [_factor_and_offset(c, norm) for c, norm in zip(convolutions, norms, strict=True)]
+        factors, biases = [factor for factor, _ in acts], [offset for _, offset in acts]
+        if not _kernels_are_larger(convolutions, x):
+            kernels, factors = [k * factor for k, factor in zip(kernels, factors, strict=True)], []
     y = first.convolution.convolution_op(x, _concatenated(kernels))
+    if factors:
+        y = y * _concatenated(factors)
     if biases:
         y = _with_bias(y, _concatenated(biases))
     if takes_statistics:
@@ -201,8 +203,20 @@ def _run_chains(chains: Sequence[Chain], x: Any, training: bool) -> list[Any]:
     return [y] if len(chains) == 1 else list(ops.split(y, ends[:-1], axis=-1))
 
 
-def _factor_and_offset(norm: Any, bias: Any) -> tuple[Any, Any]:
+def _kernels_are_larger(convolutions: Sequence[Any], x: Any) -> bool:
+    """Whether it is less work to multiply what convolutions write by factors than their kernels.
+
+    Behind small images, as in the last layers of VGG16, kernels have more elements than the outputs. Multiplying the
+    latter takes a pass more forward and back, since it is not computed together with the convolution.
+    """
+    first = convolutions[0]
+    shape = first.compute_output_shape(x.shape)
+    return None not in shape and 2 * math.prod(shape[:-1]) < math.prod(first.kernel.shape[:-1])
+
+
+def _factor_and_offset(convolution: Any, norm: Any) -> tuple[Any, Any]:
     """Return the factor and the offset of every channel by which a batch norm acts that keeps its statistics."""
+    bias = convolution.bias if convolution.use_bias else 0.0
     factor = ops.rsqrt(ops.convert_to_tensor(norm.moving_variance) + norm.epsilon)
     if norm.scale:
         factor = factor * norm.gamma

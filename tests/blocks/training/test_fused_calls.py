@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,14 @@ def _grouped(x: Any, width: int) -> Any:
     return layers.BatchNormalization()(layers.Conv2D(2 * width, 3, groups=2)(x))
 
 
-CASES = [_residual, _strided, _read_twice, _unusual, _grouped]
+def _small(x: Any, width: int) -> Any:
+    """Images of one pixel, of which there are fewer than a kernel has inputs."""
+    x = layers.MaxPooling2D(9)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(width, 3, padding="same")(x)))
+    return layers.BatchNormalization(scale=False)(layers.Conv2D(6, 3, padding="same", use_bias=False)(x))
+
+
+CASES = [_residual, _strided, _read_twice, _unusual, _grouped, _small]
 
 
 def made(build: Build, width: int, seed: int) -> keras.Model:
@@ -129,6 +137,13 @@ def test_batch_norms_are_gone_in_inference_and_one_operation_in_training() -> No
     assert operations(lambda x: run_together(models[:1], [x], True)).count("FusedBatchNormV3") == 3
     together = operations(lambda x: run_together(models, [x], True))
     assert together.count("Conv2D") == together.count("FusedBatchNormV3") == 2 + 3
+
+
+def test_of_a_kernel_and_what_it_writes_the_smaller_one_is_scaled() -> None:
+    models = [made(build, 8, 0) for build in (_residual, _small)]
+    large, small = (operations(functools.partial(lambda model, x: run_fused(model, [x]), model)) for model in models)
+    assert "Mul" not in large[large.index("Conv2D") : large.index("BiasAdd")]
+    assert "Mul" in small[small.index("Conv2D") : small.index("BiasAdd")]
 
 
 def test_frozen_batch_norms_keep_their_statistics_in_training() -> None:

@@ -120,6 +120,13 @@ class Budget(_Request):
     cores: float | None = Field(default=None, gt=0, le=MOST_SUM)
 
 
+def checked_budget(budget: object) -> Budget:
+    """Return what was given as a budget if it is one; WorkloadError otherwise."""
+    if not isinstance(budget, Budget):
+        raise WorkloadError(f"a budget is a legodnn.Budget, not {type(budget).__name__}; Budget() sets no limits")
+    return budget
+
+
 class SwitchCharge(_Request):
     """What it costs to load blocks when the running plan changes, in units of the objective (weight x accuracy).
 
@@ -254,13 +261,21 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Return the names of the folders, with a number where a name comes again: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = (store.resolve().name or "model")[: MOST_NAME - 10]
+        base = name = (_real_name(store) or "model")[: MOST_NAME - 10]
         number = 1
         while name in names:
             number += 1
             name = f"{base}-{number}"
         names.append(name)
     return names
+
+
+def _real_name(store: Path) -> str:
+    """Return the name of the folder that a path leads to; of one that leads nowhere its own, since opening it tells."""
+    try:
+        return store.resolve().name
+    except (OSError, ValueError, RuntimeError):  # no current folder; NUL in a path; a loop of links
+        return store.name
 
 
 def _read_file(path: Path) -> Workload:

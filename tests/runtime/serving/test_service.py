@@ -185,6 +185,7 @@ def events(client: Client) -> Generator[dict[str, Any], None, None]:
 
 
 def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> None:
+    watching = runtime.on_inference
     with served(runtime) as governed:
         governed.infer("tiny", npy(X), "application/x-npy")
         budget = {"memory_bytes": runtime.plan.memory_bytes - 1}
@@ -206,7 +207,16 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
         text = governed.get("/metrics").body.decode()
         assert 'legodnn_inference_seconds_count{model="tiny"} 1.0' in text
         assert "legodnn_memory_planned_bytes" in text
-    assert runtime.on_inference is None, "the governor has let go of the runtime"
+    assert runtime.on_inference == watching, "the governor has let go of the runtime"
+
+
+def test_metrics_tell_the_plan_and_the_device_of_a_service_without_a_governor(client: Client, runtime: Runtime) -> None:
+    runtime.budget = Budget(memory_bytes=10**9)
+    told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").body.decode().splitlines())
+    assert float(told["legodnn_memory_limit_bytes"]) == 10**9
+    assert float(told["legodnn_memory_planned_bytes"]) == runtime.plan.memory_bytes
+    assert float(told['legodnn_accuracy{model="tiny"}']) == runtime.plan["tiny"].accuracy
+    assert float(told["legodnn_memory_available_bytes"]) > 0
 
 
 def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_each(runtime: Runtime) -> None:

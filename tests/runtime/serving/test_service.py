@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
+from legodnn.runtime.serving.bodies import numbers_as
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
@@ -128,6 +129,55 @@ def test_bodies_that_make_no_sense_are_refused(client: Client, body: bytes, kind
     assert answer.status == 400, answer.body
     assert says in answer.json["error"]
     assert "Traceback" not in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "taken"),
+    [
+        ("float32", [[1, 2.5], [3, 4]], True),
+        ("float32", [1, 1e300], True),  # infinity, which inferences refuse
+        ("float32", [1, None], False),
+        ("float32", [True], False),
+        ("float32", ["1"], False),
+        ("float32", [[1], [2, 3]], False),
+        ("float32", 10**400, False),
+        ("float32", None, False),
+        ("uint8", [0, 255, 7.0], True),
+        ("uint8", [256], False),
+        ("uint8", [-1], False),
+        ("uint8", [0.5], False),
+        ("int8", [-128, 127], True),
+        ("int32", [2**31], False),
+        ("int64", [2**63], False),
+        ("int64", [float("nan")], False),
+    ],
+)
+def test_numbers_of_json_are_not_made_of_others(dtype: str, value: object, taken: bool) -> None:
+    numbers = numbers_as(dtype, value)
+    assert (numbers is not None) == taken
+    assert numbers is None or numbers.dtype == dtype
+
+
+def test_what_json_cannot_hold_is_sent_as_it_is_or_refused(client: Client) -> None:
+    huge = np.full_like(X, 3e38)  # of which the model makes NaN
+    refused = client.infer("tiny", npy(huge), "application/x-npy")
+    assert refused.status == 400
+    assert "the model gave NaN or infinity, which JSON does not have" in refused.json["error"]
+    sent = client.infer("tiny", npy(huge), "application/x-npy", Accept="application/x-npy")
+    assert np.isnan(np.load(io.BytesIO(sent.body))).all()
+
+
+def test_a_fault_of_the_service_is_told_as_every_error_is(client: Client, runtime: Runtime) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    watching, runtime.on_inference = runtime.on_inference, fail
+    try:
+        answer = client.infer("tiny", npy(X), "application/x-npy")
+    finally:
+        runtime.on_inference = watching
+    assert answer.status == 500
+    assert answer.json["error"] == "the service failed at this request (ZeroDivisionError); its log says where"
 
 
 def test_addresses_that_are_not_there(client: Client) -> None:

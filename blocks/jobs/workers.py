@@ -10,7 +10,8 @@ from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.errors import ConfigError
 from legodnn.printable import shown
 
-# Each holds TensorFlow, some hundred MB, and shares the processors with the others. A cluster does no more than it has room for.
+# Each holds TensorFlow, some hundred MB, and shares the processors with the others. A cluster does no more than it has
+# room for.
 _MOST_JOBS = 256
 
 

@@ -312,6 +312,23 @@ def test_the_openapi_document_describes_every_address(client: Client, runtime: R
     assert {n.split('"')[0] for n in named} <= document["components"]["schemas"].keys()
 
 
+def test_the_openapi_document_tells_what_is_refused(client: Client) -> None:
+    paths, elsewhere = client.get("/openapi.json").json["paths"], {"Host": "elsewhere.example"}
+    asked: list[tuple[str, str, bytes, dict[str, str], int]] = [
+        ("PUT", "/v1/budget", b"[]", {}, 400),
+        ("PUT", "/v1/budget", b'{"memory_bytes": 1}', {}, 409),
+        ("PUT", "/v1/budget", b" " * 200_000, {}, 413),
+        ("POST", "/v1/models/{name}/infer", b"", {}, 400),
+        ("GET", "/v1/plan", b"", elsewhere, 403),
+        ("GET", "/healthz", b"", elsewhere, 403),
+    ]
+    for method, path, body, headers, status in asked:
+        assert client.ask(method, path.replace("{name}", "tiny"), body, headers).status == status
+        assert str(status) in paths[path][method.lower()]["responses"]
+    assert "401" in paths["/v1/plan"]["get"]["responses"]
+    assert "401" not in paths["/healthz"]["get"]["responses"], "it is told to everyone"
+
+
 def test_many_clients_while_the_budget_changes_lose_and_leak_nothing(runtime: Runtime) -> None:
     least, most = least_memory(runtime), runtime.plan.memory_bytes
     process, rng = psutil.Process(), np.random.default_rng(0)

@@ -49,6 +49,7 @@ from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
+from legodnn.files import real_name
 from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
@@ -261,21 +262,13 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Return the names of the folders, with a number where a name comes again: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = (_real_name(store) or "model")[: MOST_NAME - 10]
+        base = name = (real_name(store) or "model")[: MOST_NAME - 10]
         number = 1
         while name in names:
             number += 1
             name = f"{base}-{number}"
         names.append(name)
     return names
-
-
-def _real_name(store: Path) -> str:
-    """Return the name of the folder that a path leads to; of one that leads nowhere its own, since opening it tells."""
-    try:
-        return store.resolve().name
-    except (OSError, ValueError, RuntimeError):  # no current folder; NUL in a path; a loop of links
-        return store.name
 
 
 def _read_file(path: Path) -> Workload:

@@ -262,11 +262,9 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Return the names of the folders, with a number where a name comes again: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = (real_name(store) or "model")[: MOST_NAME - 10]
-        number = 1
-        while name in names:
+        base, number = (real_name(store) or "model")[: MOST_NAME - 10], 1
+        while (name := f"{base}-{number}" if number > 1 else base) in names:
             number += 1
-            name = f"{base}-{number}"
         names.append(name)
     return names
 

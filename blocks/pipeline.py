@@ -67,7 +67,7 @@ def build(
         The store.
 
     Raises:
-        ConfigError: mixed precision is wanted where it would be slower.
+        ConfigError: mixed precision is wanted where it would be slower, or the number of jobs makes no sense.
         StoreError: something is at `path` already, or another build is under way there.
         WriteError: files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.

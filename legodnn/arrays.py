@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -25,3 +26,12 @@ def unique_values(array: NDArray[Any]) -> NDArray[Any]:
     """
     ordered = np.sort(array, axis=None)
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))[: ordered.size]]
+
+
+def is_masked(array: object) -> bool:
+    """Return whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte.
+
+    While another thread imports it, it is in `sys.modules` without its names.
+    """
+    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return masked is not None and isinstance(array, masked)

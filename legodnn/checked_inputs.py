@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from legodnn.arrays import AnyArray
+from legodnn.arrays import AnyArray, is_masked
 from legodnn.errors import InputError
 from legodnn.printable import shown
 from legodnn.store import Store
-
-
-def _is_masked(array: Any) -> bool:
-    """Whether this is a masked array; whoever has one has imported numpy.ma, which takes half a megabyte.
-
-    While another thread imports it, it is in `sys.modules` without its names.
-    """
-    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
-    return masked is not None and isinstance(array, masked)
 
 
 def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray]) -> dict[str, AnyArray]:
@@ -46,7 +35,7 @@ def check_inputs(store: Store, model: str, x: AnyArray | Mapping[str, AnyArray])
         raise InputError(f"{model!r} takes the inputs {', '.join(s.name for s in specs)}; got {got}")
     for spec in specs:
         array = given[spec.name]
-        if _is_masked(array):
+        if is_masked(array):
             raise InputError(f"{model!r} got a masked array as {spec.name!r}; fill what is masked: x.filled(value)")
         if not isinstance(array, np.ndarray) or array.shape != spec.shape or array.dtype != spec.dtype:
             found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__

@@ -92,6 +92,11 @@ class OverloadedError(LegoError):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(f"{message}; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+        self._given = message, retry_after_s
+
+    def __reduce__(self) -> tuple[type[OverloadedError], tuple[str, int]]:
+        """See `object.__reduce__`: what another process makes it of again is what this was made of."""
+        return type(self), self._given
 
 
 class ExecutionError(LegoError):

@@ -41,6 +41,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def real_name(path: Path) -> str:
+    """Return the name of what a path leads to; of one that leads nowhere its own, since opening it tells."""
+    try:
+        return path.resolve().name
+    except (OSError, ValueError, RuntimeError):  # no current folder; NUL in a path; a loop of links
+        return path.name
+
+
 @contextmanager
 def open_regular(path: Path, error: type[LegoError], remedy: str, within: Path | None = None) -> Iterator[BinaryIO]:
     """Open a regular file for reading, and never wait for a pipe.

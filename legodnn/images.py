@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -28,9 +27,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import is_masked
 from legodnn.errors import DependencyError, InputError, LegoError
 from legodnn.placement import cut_away, inside
 from legodnn.progress import Progress, no_progress
+from legodnn.shared_scope import WITHOUT_WARNINGS
 from legodnn.tensor_spec import ImageFit, InputSpec
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ def load(picture: str | Path | bytes | NDArray[Any] | PIL.Image.Image, spec: Inp
     check_pillow()
     if problem := frame_of(spec).problem:
         raise InputError(problem)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow finds odd about files that it reads
+    with WITHOUT_WARNINGS:  # of what Pillow finds odd about files that it reads
         return spec.from_pixels(_read(picture, frame_of(spec), InputError))
 
 
@@ -148,8 +148,7 @@ def read_images(
         pixels[number] = _read(files[number], frame, error)
 
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")  # what Pillow finds odd about files that it reads
+        stack.enter_context(WITHOUT_WARNINGS)
         shown = progress if len(files) >= _MANY else no_progress
         task = stack.enter_context(shown("reading images", len(files)))
         pool = stack.enter_context(ThreadPoolExecutor(min(8, os.cpu_count() or 1)))
@@ -278,9 +277,11 @@ def _decoded(picture: Any) -> Any:
     from PIL import Image
 
     if isinstance(picture, Image.Image):
+        if 0 in picture.size:
+            raise ValueError(f"it has {picture.width} x {picture.height} pixels")
         return picture
-    if not isinstance(picture, np.ndarray):
-        raise TypeError("give a path, bytes, an array or a picture of Pillow's")
+    if not isinstance(picture, np.ndarray) or is_masked(picture):
+        raise TypeError("give a path, bytes, an array that is not masked, or a picture of Pillow's")
     if picture.dtype not in (np.uint8, np.uint16):
         raise TypeError(f"its elements are {picture.dtype}; pixels are uint8, 0 to 255, or uint16")
     if picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] not in _MODES) or not picture.size:

@@ -169,6 +169,13 @@ class Plan(Schema):
         return "\n".join(str(m) for m in self.models)
 
 
+def checked_plan(plan: object) -> Plan:
+    """Return what was given as a plan if it is one; WorkloadError otherwise."""
+    if not isinstance(plan, Plan):
+        raise WorkloadError(f"a plan is a legodnn.Plan, not {type(plan).__name__}")
+    return plan
+
+
 class Gain(Schema):
     """What a limit that is a little wider would buy.
 

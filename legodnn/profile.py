@@ -301,11 +301,15 @@ def default_path(store: str | Path) -> Path:
     'stores/faces.profile.json'
 
     Raises:
-        ProfileError: the folder has no name, as `/`.
+        ProfileError: the folder has no name, as `/`, or a path such as `..` leads to none.
     """
     path = Path(store)
     if path.name in ("", ".."):  # only the absolute path of `.` and `..` has a name
-        path = path.resolve()
+        try:
+            path = path.resolve()
+        except (OSError, ValueError, RuntimeError) as e:  # no current folder; NUL in a path; a loop of links
+            reason = getattr(e, "strerror", None) or e
+            raise ProfileError(f"{path} leads to no folder: {reason}; give the folder of a store") from None
     if not path.name:
         raise ProfileError(f"{path} has no name, which the profile would have too; give the folder of a store")
     return path.with_name(path.name + ".profile.json")

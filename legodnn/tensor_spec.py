@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from typing_extensions import Self
 
 from legodnn.arrays import Array
+from legodnn.errors import InputError
 from legodnn.pixels import Scaling
 from legodnn.schema import MOST_ELEMENTS, MOST_INT, MOST_RANK, Many, Name, Schema
 
@@ -64,9 +65,17 @@ class TensorSpec(Schema):
         return np.zeros(self.shape, self.dtype)
 
     def from_numbers(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        """Return numbers as elements of this type: rounded to the nearest that there is, where it is no float."""
+        """Return numbers as elements of this type: rounded to the nearest that there is, where it is no float.
+
+        Raises:
+            InputError: there is NaN or infinity, which no whole number stands for. As float32 they stay, and
+                `check_inputs` refuses them.
+        """
         if self.dtype == "float32":
-            return np.ascontiguousarray(numbers, np.float32)
+            with np.errstate(over="ignore"):
+                return np.ascontiguousarray(numbers, np.float32)
+        if not np.isfinite(numbers).all():
+            raise InputError(f"{self.name!r} got NaN or infinity; check what it was made from")
         limits = np.iinfo(self.dtype)
         elements = np.clip(np.rint(numbers / (self.scale or 1.0)) + self.zero_point, limits.min, limits.max)
         return np.ascontiguousarray(elements.astype(self.dtype))

@@ -49,6 +49,7 @@ from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
+from legodnn.files import real_name
 from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
@@ -118,6 +119,13 @@ class Budget(_Request):
     latency_ms: Annotated[float | dict[str, float] | None, PlainValidator(for_all_or_by_name(checked_limit))] = None
     quantile: Annotated[float | dict[str, float] | None, PlainValidator(for_all_or_by_name(checked_quantile))] = None
     cores: float | None = Field(default=None, gt=0, le=MOST_SUM)
+
+
+def checked_budget(budget: object) -> Budget:
+    """Return what was given as a budget if it is one; WorkloadError otherwise."""
+    if not isinstance(budget, Budget):
+        raise WorkloadError(f"a budget is a legodnn.Budget, not {type(budget).__name__}; Budget() sets no limits")
+    return budget
 
 
 class SwitchCharge(_Request):
@@ -254,11 +262,9 @@ def _names(stores: Sequence[Path]) -> list[str]:
     """Return the names of the folders, with a number where a name comes again: a, b, a-2."""
     names: list[str] = []
     for store in stores:
-        base = name = (store.resolve().name or "model")[: MOST_NAME - 10]
-        number = 1
-        while name in names:
+        base, number = (real_name(store) or "model")[: MOST_NAME - 10], 1
+        while (name := f"{base}-{number}" if number > 1 else base) in names:
             number += 1
-            name = f"{base}-{number}"
         names.append(name)
     return names
 

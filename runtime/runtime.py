@@ -13,7 +13,7 @@ from typing_extensions import Self
 from legodnn.arrays import AnyArray
 from legodnn.errors import InfeasibleError, InputError, WorkloadError
 from legodnn.lifetime import Lifetime
-from legodnn.plan import Infeasible, ModelPlan, Plan
+from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
@@ -24,7 +24,7 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.switch import ModelChange, Switch
 from legodnn.store import Store
-from legodnn.workload import Budget, Workload, load_workload
+from legodnn.workload import Budget, Workload, checked_budget, load_workload
 
 
 class Runtime:
@@ -40,6 +40,7 @@ class Runtime:
         scheduler: finds plans. It may be asked for plans under other budgets, which changes nothing here.
         last_switch: what the last change of plan did.
         on_inference: called after each inference, in its thread, with what the model ran and its milliseconds; or None.
+            Set it before a governor starts, which puts itself here and goes on calling it.
         base_memory_bytes: what the process held before the models were opened.
 
     Example:
@@ -77,7 +78,7 @@ class Runtime:
             raise WorkloadError(f"a runtime is opened with a legodnn.Workload, not {type(workload).__name__}")
         self.workload: Workload = workload
         self._life = Lifetime("this runtime")
-        budget = workload.budget if budget is None else _budget(budget)
+        budget = workload.budget if budget is None else checked_budget(budget)
         measured = open_measured_stores(workload, executor)
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
         self.scheduler: Scheduler = Scheduler(workload_tables(workload, [*measured.values()]), workload.switch_charge)
@@ -141,9 +142,7 @@ class Runtime:
     @plan.setter
     def plan(self, plan: Plan) -> None:
         self._life.check()
-        if not isinstance(plan, Plan):
-            raise WorkloadError(f"a plan is a legodnn.Plan, not {type(plan).__name__}")
-        if sorted(m.name for m in plan.models) != sorted(self._models):
+        if sorted(m.name for m in checked_plan(plan).models) != sorted(self._models):
             raise WorkloadError(
                 f"this plan is for {', '.join(m.name for m in plan.models)}; this runtime has {', '.join(self._models)}"
             )
@@ -212,7 +211,7 @@ class Runtime:
             print(runtime.replan(Budget(latency_ms=1000.0), {"vgg16": 1.5}, nearest=True) or "the budget holds")
         """
         self._life.check()
-        budget = _budget(budget)
+        budget = checked_budget(budget)
         for factors in (slowdown, tail := {} if tail is None else tail):
             if not isinstance(factors, Mapping):
                 raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
@@ -225,7 +224,7 @@ class Runtime:
                     raise
                 why, plan = e.report, e.report.nearest
             self._go_to(plan, start)
-            self._slowdown, self._tail = slowdown, tail
+            self._slowdown, self._tail = dict(slowdown), dict(tail)
             return why
 
     def _go_to(self, plan: Plan, start: float) -> None:
@@ -310,10 +309,3 @@ class Runtime:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _budget(budget: Budget) -> Budget:
-    """Return the budget if it is one; WorkloadError otherwise."""
-    if not isinstance(budget, Budget):
-        raise WorkloadError(f"a budget is a legodnn.Budget, not {type(budget).__name__}; Budget() sets no limits")
-    return budget

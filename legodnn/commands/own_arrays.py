@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.arrays import is_masked
 from legodnn.errors import InputError
 from legodnn.user_function import call_user, user_function
 
@@ -32,4 +33,6 @@ def own_arrays(source: str) -> dict[str, NDArray[Any]]:
         raise InputError(
             f"{source} gave {type(found).__name__}, not a dict of arrays by name: x (or inputs) and maybe y"
         )
+    if masked := next((name for name, array in found.items() if is_masked(array)), None):
+        raise InputError(f"{source} gave a masked array as {masked!r}; fill what is masked: x.filled(value)")
     return {str(name): array for name, array in found.items()}

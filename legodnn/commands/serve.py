@@ -14,8 +14,9 @@ from legodnn.commands.budget import add_budget_flags, budget_from
 from legodnn.commands.parser import CommandParser
 from legodnn.commands.workload import add_workload, workload_from
 from legodnn.errors import ConfigError, DependencyError, LegoError
-from legodnn.files import read_regular
+from legodnn.files import check_writable, read_regular
 from legodnn.json_notes import notes_as_json
+from legodnn.learned import learned_path
 from legodnn.units import parse_memory
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _serve(args: argparse.Namespace) -> None:
     check_service_packages()
     from legodnn.runtime.device.memory import limit_heaps
     from legodnn.runtime.serving.reloading import ReloadableApplication
-    from legodnn.runtime.serving.server import run_server
+    from legodnn.runtime.serving.server import address_of, check_port, run_server
     from legodnn.runtime.serving.unix_sockets import check_socket
 
     if args.keep_learned and args.ungoverned:
@@ -122,12 +123,24 @@ def _serve(args: argparse.Namespace) -> None:
     host, port = _HOST if args.host is None else args.host, args.port or _PORT
     if args.socket is not None:
         check_socket(args.socket)
+    else:
+        check_port(host, port)
+    if args.keep_learned:
+        _check_learned_places(args)
     limit_heaps(_HEAPS)
     with _open_runtime(args) as runtime:
         app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
-        place = f"http://{host}:{port}" if args.socket is None else f"unix socket {args.socket}"
+        place = f"http://{address_of(host, port)}" if args.socket is None else f"unix socket {args.socket}"
         log.info("serving %s at %s", ", ".join(m.name for m in runtime.workload.models), place)
         run_server(app, host, port, args.socket)
+
+
+def _check_learned_places(args: argparse.Namespace) -> None:
+    """Raise WriteError where what is learned could not be written at the end."""
+    for model in workload_from(args).models:
+        check_writable(
+            learned_path(model.profile_path), "profile = ... in a workload file, or leave --keep-learned out"
+        )
 
 
 def _open_runtime(args: argparse.Namespace) -> Runtime:

@@ -75,7 +75,7 @@ class Governor:
 
     Attributes:
         on_decision: a function that is called after each decision with what is logged of it, in the thread that
-            decided; None for none.
+            decided; it may set another budget, or close the governor. None for none.
     """
 
     def __init__(
@@ -97,15 +97,17 @@ class Governor:
             interval_s: seconds between readings.
 
         Raises:
-            ConfigError: the interval is not a positive number of seconds.
+            ConfigError: the interval is not a positive number of seconds, or the policy is none.
             ClosedError: the runtime has been closed.
         """
         number = isinstance(interval_s, int | float) and not isinstance(interval_s, bool)
         if not (number and 0 < interval_s <= threading.TIMEOUT_MAX):
             raise ConfigError(f"interval_s must be a positive number of seconds, not {shown(interval_s)}")
+        if policy is not None and not isinstance(policy, Policy):
+            raise ConfigError(f"a policy is a legodnn.runtime.Policy, not {type(policy).__name__}")
         self._life = Lifetime("this governor")
         self.runtime = runtime
-        self.policy: Policy = policy or Policy()
+        self.policy: Policy = Policy() if policy is None else policy
         self.demand: Demand = demand_of(runtime.scheduler, runtime.plan.budget)
         self._monitor = monitor or Monitor()
         self._metrics = metrics
@@ -114,6 +116,7 @@ class Governor:
         self._tails = TailTracker(runtime.scheduler.tables)
         self._state = State()
         self.on_decision: Callable[[dict[str, Any]], None] | None = None
+        self._told_before: Callable[[ModelPlan, float], None] | None = None
         self._retry_s = math.inf
         # Other threads write here: it has all keys from the start, since it is walked meanwhile.
         self._stalled_ms = dict.fromkeys((table.name for table in runtime.scheduler.tables), 0.0)
@@ -146,7 +149,8 @@ class Governor:
         """
         self._life.check()
         with self._stepping:
-            return self._step(anew=False)
+            decision, line = self._step(anew=False)
+        return self._told(decision, line)
 
     def set_budget(self, budget: Budget) -> Decision:
         """Take another budget as the application's own, decide, and apply the decision; if that fails nothing changes.
@@ -164,13 +168,24 @@ class Governor:
             self.runtime.scheduler.plan(budget)
             before, self.demand = self.demand, demand_of(self.runtime.scheduler, budget)
             try:
-                return self._step(anew=True)
+                decision, line = self._step(anew=True)
             except BaseException:
                 self.demand = before
                 raise
+        return self._told(decision, line)
 
-    def _step(self, anew: bool) -> Decision:
-        """Read, decide and apply; `anew` applies even what changes nothing of what the device can spare."""
+    def _told(self, decision: Decision, line: dict[str, Any] | None) -> Decision:
+        """Tell of a decision, once the next one may be taken: who is told of it may ask for another."""
+        if line is not None and self.on_decision is not None:
+            self.on_decision(line)
+        return decision
+
+    def _step(self, anew: bool) -> tuple[Decision, dict[str, Any] | None]:
+        """Read, decide and apply; `anew` applies even what changes nothing of what the device can spare.
+
+        Returns:
+            The decision, and what was logged of it; None if nothing changed.
+        """
         readings = self._monitor.read()
         plan, ratios = self.runtime.plan, self._slowdowns.ratios(self.policy.observations)
         limited = (m for m in plan.models if m.latency_limit_ms is not None and not m.suspended)
@@ -180,9 +195,11 @@ class Governor:
         if self._metrics is not None:
             self._metrics.read(readings)
         self._tell_stalls(readings)
-        if anew or decision.changes or readings.time_s >= self._retry_s:
-            self._apply_and_report(decision, readings)
-        return decision
+        changed = anew or decision.changes or readings.time_s >= self._retry_s
+        line = self._apply_and_report(decision, readings) if changed else None
+        if self._metrics is not None:
+            self._metrics.runs(self.runtime.plan, {**self.demand.expected, **decision.slowdown})
+        return decision, line
 
     def _tell_stalls(self, readings: Readings) -> None:
         """Warn of inferences that stalled since the last reading, if processes wait for memory; once a minute."""
@@ -193,17 +210,14 @@ class Governor:
             self._told_s = readings.time_s
             log_stalls(stalled, readings)
 
-    def _apply_and_report(self, decision: Decision, readings: Readings) -> None:
+    def _apply_and_report(self, decision: Decision, readings: Readings) -> dict[str, Any]:
         start = time.perf_counter()
         outcome, message = self._apply(decision)
         seconds = time.perf_counter() - start
         self._retry_s = readings.time_s + _RETRY_S if outcome == "kept" else math.inf
-        line = log_decision(decision, readings, outcome, message, self.runtime.plan)
-        if self.on_decision is not None:
-            self.on_decision(line)
         if self._metrics is not None:
             self._metrics.decided(decision, outcome, seconds)
-            self._metrics.runs(self.runtime.plan, {**self.demand.expected, **decision.slowdown})
+        return log_decision(decision, readings, outcome, message, self.runtime.plan)
 
     def _apply(self, decision: Decision) -> tuple[str, str]:
         """Apply a decision as far as possible; returns the outcome (see `log_decision`) and what was wrong."""
@@ -221,21 +235,29 @@ class Governor:
         return self._tails.tails(name)
 
     def start(self) -> None:
-        """Start the thread, which takes its first decision at once, and watching inferences; once is enough."""
+        """Start the thread, which takes its first decision at once, and watching inferences; once is enough.
+
+        What the runtime's `on_inference` was before is called as well.
+        """
         self._life.check()
         if not self._thread.is_alive():
-            self.runtime.on_inference = self.observe
+            self._told_before, self.runtime.on_inference = self.runtime.on_inference, self._inferred
             self._thread.start()
+
+    def _inferred(self, plan: ModelPlan, latency_ms: float) -> None:
+        self.observe(plan, latency_ms)
+        if self._told_before is not None:
+            self._told_before(plan, latency_ms)
 
     def close(self) -> None:
         """Stop the thread and watching inferences; once is enough. The runtime keeps the budget that it has."""
         if not self._life.end():
             return
         self._ended.set()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
-        if self.runtime.on_inference == self.observe:
-            self.runtime.on_inference = None
+        if self.runtime.on_inference == self._inferred:
+            self.runtime.on_inference = self._told_before
 
     def _loop(self) -> None:
         while not self._ended.is_set():

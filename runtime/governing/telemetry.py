@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from legodnn.errors import DependencyError
+from legodnn.errors import ConfigError, DependencyError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.device.monitor import Readings
 from legodnn.runtime.governing.policy import Decision
@@ -92,12 +92,21 @@ class Metrics:
 
         Raises:
             DependencyError: prometheus-client is not installed.
+            ConfigError: the registry has the metrics of another governor already.
         """
         try:
             import prometheus_client as prometheus
         except ImportError:
             raise DependencyError("metrics need prometheus-client: pip install 'legodnn[metrics]'") from None
-        self._registry = registry or prometheus.REGISTRY
+        self._registry = prometheus.REGISTRY if registry is None else registry
+        try:
+            self._register(prometheus)
+        except ValueError:  # the first name is registered already
+            raise ConfigError(
+                "this registry has the metrics of another governor: give each a CollectorRegistry() of its own"
+            ) from None
+
+    def _register(self, prometheus: Any) -> None:
         here: dict[str, Any] = {"namespace": "legodnn", "registry": self._registry}
         of_model: dict[str, Any] = {**here, "labelnames": ["model"]}
         self._inference = prometheus.Histogram(
@@ -125,10 +134,17 @@ class Metrics:
         """Answer scrapes over HTTP at a port, and return the server and its thread.
 
         Only this machine can reach the default address.
+
+        Raises:
+            ConfigError: the address cannot be listened at.
         """
         from prometheus_client import start_http_server
 
-        return start_http_server(port, address, self._registry)
+        try:
+            return start_http_server(port, address, self._registry)
+        except (OSError, OverflowError) as e:
+            reason = getattr(e, "strerror", None) or e
+            raise ConfigError(f"cannot listen at {address}:{port}: {reason}; name another place") from None
 
     def inferred(self, plan: ModelPlan, latency_ms: float) -> None:
         """Count one inference of a model, given what it ran; and whether it was above its limit."""

@@ -44,7 +44,7 @@ from fractions import Fraction
 
 from legodnn.by_model import given_to
 from legodnn.errors import InfeasibleError, WorkloadError
-from legodnn.plan import Gain, Gains, ModelPlan, Plan
+from legodnn.plan import Gain, Gains, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime.planning.infeasible import infeasibility_report
 from legodnn.runtime.planning.model_table import ModelTable
@@ -58,7 +58,7 @@ from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
 from legodnn.schema import MOST_MODELS
 from legodnn.tail import DEFAULT_QUANTILE
-from legodnn.workload import Budget, SwitchCharge
+from legodnn.workload import Budget, SwitchCharge, checked_budget
 
 __all__ = ["ModelTable", "Scheduler"]
 
@@ -141,11 +141,11 @@ class Scheduler:
         Raises:
             InfeasibleError: no plan is within the limits; its `report` says which limits clash, and what would do.
             WorkloadError: the budget, slow-down or tail names an unknown model, cores are limited but a model has no
-                rate, or the running plan is of other stores.
+                rate, the running plan is of other stores, or something is of another kind than it says here.
             ProfileError: a limit of latency is for more inferences than a model's tail is known for.
         """
         deadline = Deadline.after(deadline_ms)
-        limits = self._limits(budget)
+        limits = self._limits(checked_budget(budget))
         charged = self._charges and running is not None
         slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
         instance = Instance(self._models, slow, factors, self._running(running), charged)
@@ -166,7 +166,7 @@ class Scheduler:
             plan: the plan for the budget in question, made without a running plan.
             slowdown, tail: as for `plan`.
         """
-        limits = self._limits(plan.budget)
+        limits = self._limits(checked_plan(plan).budget)
         slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
         instance = Instance(self._models, slow, factors, (None,) * len(self.tables))
 
@@ -228,7 +228,7 @@ class Scheduler:
     def _check_factors(self, factors: Mapping[str, float], what: str) -> None:
         self._check_names(factors, f"a {what} was given for")
         for name, factor in factors.items():
-            if not (isinstance(factor, int | float) and 0 < factor <= 1e6):
+            if isinstance(factor, bool) or not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
                     f"the {what} of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
                 )
@@ -244,7 +244,7 @@ class Scheduler:
             return (None,) * len(self.tables)
         if self._last is not None and self._last[0] is running:
             return self._last[1]
-        planned = {m.name: m for m in running.models}
+        planned = {m.name: m for m in checked_plan(running).models}
         return tuple(
             composition_of(m, planned[m.table.name]) if m.table.name in planned else None for m in self._models
         )

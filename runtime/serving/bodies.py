@@ -69,16 +69,51 @@ def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes,
         accepted: the request's Accept header. Where it names .npy, one output is sent so; JSON is the default.
 
     Raises:
-        InputError: .npy is asked for, and there are several outputs.
+        InputError: .npy is asked for, and there are several outputs; or JSON, and an output has NaN or infinity.
     """
     if NPY not in accepted:
         answer = {"outputs": {name: array.tolist() for name, array in outputs.items()}}
-        return json.dumps(answer).encode(), JSON_TYPE
+        return json_body(answer, f"accept {NPY}"), JSON_TYPE
     if len(outputs) != 1:
         raise InputError(f"this model has the outputs {', '.join(outputs)}, and .npy holds one: accept {JSON_TYPE}")
     content = io.BytesIO()
     np.save(content, next(iter(outputs.values())), allow_pickle=False)
     return content.getvalue(), NPY
+
+
+def json_body(answer: Mapping[str, Any], otherwise: str) -> bytes:
+    """Return an answer as JSON.
+
+    Args:
+        answer: the answer.
+        otherwise: how numbers that JSON does not have can be asked for.
+
+    Raises:
+        InputError: it has NaN or infinity, which no parser of JSON but Python's own would take.
+    """
+    try:
+        return json.dumps(answer, allow_nan=False).encode()
+    except ValueError:
+        raise InputError(
+            f"the model gave NaN or infinity, which JSON does not have: send smaller numbers, or {otherwise}"
+        ) from None
+
+
+def numbers_as(dtype: str, value: Any) -> NDArray[Any] | None:
+    """Return numbers of JSON, in nested lists, as an array; None if they are none, or none of this type.
+
+    Whole numbers are not made of others, nor of ones that are too large. Of float32 those become infinity, which
+    `check_inputs` refuses.
+    """
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError):  # rows of different lengths
+        return None
+    if array.dtype.kind not in "iuf":
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        typed = array.astype(dtype)
+    return typed if dtype == "float32" or np.array_equal(typed, array) else None
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -115,14 +150,11 @@ def _named_values(body: bytes, specs: Mapping[str, InputSpec]) -> dict[str, Any]
 
 
 def _listed(name: str, value: Any, spec: InputSpec | None) -> AnyArray:
-    try:
-        array = np.array(value)
-    except ValueError:
-        array = np.array(None)  # rows of different lengths
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"input {shown(name)} is no array of numbers with rows of the same length")
-    array = _without_batch(array, spec)
-    return array.astype(np.float32 if spec is None else spec.dtype)
+    dtype = "float32" if spec is None else spec.dtype  # whoever names an input that is none is told later
+    array = numbers_as(dtype, value)
+    if array is None:
+        raise InputError(f"input {shown(name)} is no array of {dtype} numbers with rows of the same length")
+    return _without_batch(array, spec)
 
 
 def _npy(body: bytes) -> NDArray[Any]:

@@ -7,7 +7,6 @@ in the header `Inference-Header-Content-Length`, then the tensors' bytes, in the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +16,12 @@ from legodnn import __version__
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.printable import shown
-from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_object
+from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_body, json_object, numbers_as
 from legodnn.store import Store
 from legodnn.tensor_spec import InputSpec
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+_MOST_DIGITS = 18  # of a length; Python reads no number of thousands of digits
 _DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int8": "INT8", "int32": "INT32", "int64": "INT64"}
 
 
@@ -62,7 +62,11 @@ def inputs_of_request(
     """
     end = len(body)
     if header_length is not None:
-        if not header_length.isdecimal() or not 0 < int(header_length) <= len(body):
+        if (
+            not header_length.isdecimal()
+            or len(header_length) > _MOST_DIGITS
+            or not 0 < int(header_length) <= len(body)
+        ):
             raise InputError(f"{HEADER_LENGTH} is {shown(header_length)}, of a body of {len(body)} bytes")
         end = int(header_length)
     request, binary = json_object(body[:end]), body[end:]
@@ -98,16 +102,18 @@ def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) ->
             f"input {spec.name!r} is {wanted} {[1, *spec.shape]}, got {shown(datatype)} {shown(shape)}; scale "
             "pixels as the store says"
         )
-    try:
-        if binary is not None:
-            values = np.frombuffer(binary, np.dtype(spec.dtype).newbyteorder("<")).astype(spec.dtype)
-        else:
-            values = np.array(tensor.get("data"), spec.dtype).reshape(-1)
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"the data of input {spec.name!r} are no {wanted} numbers") from None
+    values = numbers_as(spec.dtype, tensor.get("data")) if binary is None else _from_bytes(spec, binary)
+    if values is None:
+        raise InputError(f"the data of input {spec.name!r} are no {wanted} numbers")
     if values.size != int(np.prod(spec.shape)):
         raise InputError(f"input {spec.name!r} has {values.size} values, {spec.shape} takes {int(np.prod(spec.shape))}")
     return values.reshape(spec.shape)
+
+
+def _from_bytes(spec: InputSpec, binary: bytes) -> AnyArray | None:
+    """Return an input's values; None if the bytes end within one."""
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    return None if len(binary) % dtype.itemsize else np.frombuffer(binary, dtype).astype(spec.dtype)
 
 
 def response(
@@ -121,7 +127,7 @@ def response(
         outputs: arrays by name, without a batch dimension.
 
     Raises:
-        InputError: an output is asked for that the model does not have.
+        InputError: an output is asked for that the model does not have, or as JSON, which cannot hold its NaN.
     """
     every = _parameters(request).get("binary_data_output") is True
     wanted = request.get("outputs")
@@ -145,7 +151,7 @@ def response(
     answer = {"model_name": model, "outputs": entries}
     if isinstance(request.get("id"), str):
         answer["id"] = request["id"]
-    header = json.dumps(answer).encode()
+    header = json_body(answer, "ask for binary data")
     if not binary:
         return header, JSON_TYPE, {}
     return header + binary, RAW, {HEADER_LENGTH: str(len(header))}

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from legodnn import __version__
 from legodnn.plan import Infeasible, Limit, ModelPlan, Plan
 from legodnn.runtime.serving.bodies import JSON_TYPE, NPY, RAW
+from legodnn.runtime.serving.guards import OPEN_PATHS
 from legodnn.tensor_spec import ElementType
 from legodnn.workload import Budget
 
@@ -39,7 +40,7 @@ def openapi_document() -> dict[str, Any]:
     v2 = {JSON_TYPE: {"schema": {"type": "object"}}, RAW: _BINARY}
     plan, budget = _json("#/components/schemas/Plan"), _json("#/components/schemas/Budget")
     served = [404, 408, 413, 429, 503]
-    paths = {
+    paths: dict[str, dict[str, Any]] = {
         "/": {"get": _answer("A page that shows the running service.", {"text/html": {}})},
         "/healthz": {"get": _answer("Whether the service answers.")},
         "/readyz": {"get": _answer("Whether all critical models run.", errors=[503])},
@@ -49,7 +50,7 @@ def openapi_document() -> dict[str, Any]:
         "/v1/budget": {
             "get": _answer("The budget that was asked for, and that of the running plan.", _inline(_BUDGETS)),
             "put": {
-                **_answer("Ask for another budget.", _inline(_BUDGETS), [400, 409]),
+                **_answer("Ask for another budget.", _inline(_BUDGETS), [400, 408, 409, 413, 503]),
                 "requestBody": {"required": True, "content": budget},
             },
         },
@@ -78,6 +79,11 @@ def openapi_document() -> dict[str, Any]:
             },
         },
     }
+    for path, operations in paths.items():
+        refused = [403] if path in OPEN_PATHS else [401, 403]
+        for method in ("get", "put", "post"):
+            if method in operations:
+                operations[method]["responses"] |= _errors(refused)
     return {
         "openapi": "3.1.0",
         "info": {"title": "LegoDNN", "version": __version__},
@@ -106,18 +112,30 @@ def _inline(schema: dict[str, Any]) -> dict[str, Any]:
 
 _MEANINGS = {
     400: "the request makes no sense",
+    401: "the token is missing or wrong",
+    403: "there is no token, and the request names another host than this machine",
     404: "no such model",
     408: "the body did not arrive in time",
     409: "no plan holds this budget",
     413: "the body is too large",
     429: "the model's line is full",
-    503: "the model is suspended, or could not be run this time",
+    503: "the model is suspended, could not be run this time, or too many bodies arrive at a time",
 }
 
 
 def _answer(summary: str, content: dict[str, Any] | None = None, errors: list[int] | None = None) -> dict[str, Any]:
     found = {JSON_TYPE: {"schema": {"type": "object"}}} if content is None else content
-    responses: dict[str, Any] = {"200": {"description": "the answer", "content": found}}
-    for status in errors or []:
-        responses[str(status)] = {"description": _MEANINGS[status]}
+    responses = {"200": {"description": "the answer", "content": found}, **_errors(errors or [])}
     return {"summary": summary, "responses": responses}
+
+
+def _errors(statuses: list[int]) -> dict[str, Any]:
+    error = {"error": {"type": "string"}}
+    infeasible = {**error, "report": {"$ref": "#/components/schemas/Infeasible"}}
+    return {
+        str(status): {
+            "description": _MEANINGS[status],
+            "content": _inline({"type": "object", "properties": infeasible if status == 409 else error}),
+        }
+        for status in statuses
+    }

@@ -3,7 +3,7 @@
 400 what the request asks makes no sense, 404 and 405 no such model or address, 409 no plan holds that budget (with the
 report of what would), 429 the model's line is full, 503 the model is suspended or could not be run this time. 429 and
 503 say when to try again. 401, 403, 408 and 413 come before that: the token is missing, the host that is named is not
-this one, the body is too slow or too large (`guards`).
+this one, the body is too slow or too large (`guards`). 500 is a fault of the service.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": problem}, status_code=error.status_code, headers=headers)
 
 
+async def _failed(_: Request, error: Exception) -> Response:
+    """Answer to a request at which the service failed; what is raised goes on to the server, which logs it."""
+    problem = f"the service failed at this request ({type(error).__name__}); its log says where"
+    return JSONResponse({"error": problem}, status_code=500)
+
+
 async def _gone(_: Request, __: Exception) -> Response:
     """Return what nobody reads: the client went away."""
     return JSONResponse({"error": "the client went away"}, status_code=408)
@@ -61,4 +67,5 @@ REFUSALS: Mapping[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     LegoError: _refused,
     HTTPException: _not_found,
     ClientDisconnect: _gone,
+    Exception: _failed,
 }

@@ -6,9 +6,12 @@ SIGHUP has the models opened anew, SIGTERM and Ctrl-C end the service; systemd i
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 import sys
 from pathlib import Path
+from socket import gaierror
 from socket import socket as Socket
 from typing import Any
 
@@ -135,8 +138,7 @@ class _Server(uvicorn.Server):
             # Uvicorn ends the application where a port is taken, and not here. An event loop that ends around a running
             # application has it log a traceback.
             await self.lifespan.shutdown()
-            reason = getattr(e, "strerror", None) or e
-            raise ConfigError(f"cannot listen at {self._place}: {reason}; name another place") from None
+            raise _cannot_listen(self._place, e) from None
         if self.started:
             # A terminal sends SIGHUP when it is closed, and then a service that was started there is to end.
             at_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
@@ -149,6 +151,43 @@ class _Server(uvicorn.Server):
         tell_systemd("STOPPING=1", "STATUS=answering the last requests")
         self._app.served.history.end()  # or else those who watch would be waited for
         await super().shutdown(sockets)
+
+
+def address_of(host: str, port: int) -> str:
+    """Return how addresses (URLs) name a host and a port.
+
+    Example:
+
+        >>> address_of("localhost", 8080), address_of("::1", 8080)
+        ('localhost:8080', '[::1]:8080')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_port(host: str, port: int) -> None:
+    """Check that a service can listen at a port, before its models are opened.
+
+    Raises:
+        ConfigError: something else listens there, or this machine has no such address.
+    """
+
+    async def bind() -> None:  # as uvicorn does it, down to the addresses that a name has
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
+        server.close()
+
+    try:
+        asyncio.run(bind())
+    except (OSError, ValueError) as e:
+        raise _cannot_listen(address_of(host, port), e) from None
+
+
+def _cannot_listen(place: str, problem: OSError | ValueError) -> ConfigError:
+    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
+        return ConfigError(f"cannot listen at {place}: something else listens there; end it, or name another --port")
+    # Of a failure to bind asyncio's text repeats the address; of a name that is none the number is no errno.
+    known = isinstance(problem, OSError) and not isinstance(problem, gaierror) and problem.errno
+    reason = os.strerror(known) if known else getattr(problem, "strerror", None) or problem
+    return ConfigError(f"cannot listen at {place}: {reason}; name another place")
 
 
 def run_server(app: ReloadableApplication, host: str, port: int, socket: Path | None = None) -> None:
@@ -178,7 +217,7 @@ def run_server(app: ReloadableApplication, host: str, port: int, socket: Path | 
         limit_concurrency=_MOST_CONNECTIONS,
         server_header=False,
     )
-    place = f"{host}:{port}" if socket is None else str(socket)
+    place = address_of(host, port) if socket is None else str(socket)
     server = _Server(config, app, place)
     try:
         server.run()

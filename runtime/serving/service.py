@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,6 +29,7 @@ from starlette.routing import Route
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import LegoError
+from legodnn.runtime.device.monitor import Monitor
 from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
@@ -89,7 +91,8 @@ class _Service:
         }
         self.history = History(runtime, list(self.queues.values()))
         self.metrics = Metrics(self.registry)
-        self.governor = Governor(runtime, Policy(), metrics=self.metrics) if settings.governed else None
+        self.monitor = Monitor()
+        self.governor = Governor(runtime, Policy(), self.monitor, self.metrics) if settings.governed else None
         self.keeps_learned = settings.keep_learned
 
     @asynccontextmanager
@@ -220,7 +223,14 @@ class _Service:
         )
 
     async def metrics_text(self, _: Request) -> Response:
+        if self.governor is None:  # which would keep them up to date
+            await asyncio.to_thread(self._read_metrics)
         return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _read_metrics(self) -> None:
+        with suppress(OSError, psutil.Error):  # the device cannot be read this time; the rest is told all the same
+            self.metrics.read(self.monitor.read())
+        self.metrics.runs(self.runtime.plan, {table.name: table.slowdown for table in self.runtime.scheduler.tables})
 
     async def ready(self, _: Request) -> Response:
         suspended = [m.name for m in self.runtime.plan.models if m.suspended]

@@ -117,6 +117,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "an array of two channels": (lambda: PICTURE[..., :2], r"its shape is \(8, 12, 2\), not"),
     "an array of several pictures": (lambda: PICTURE[None], r"its shape is \(1, 8, 12, 3\), not"),
     "an empty array": (lambda: PICTURE[:0], r"its shape is \(0, 12, 3\)"),
+    "a masked array": (lambda: np.ma.masked_array(PICTURE), "cannot read this MaskedArray .*that is not masked"),
+    "a picture of no pixels": (lambda: Image.new("L", (0, 5)), "cannot read this Image .*it has 0 x 5 pixels"),
     "a list": (lambda: PICTURE.tolist(), "cannot read this list .*give a path, bytes, an array"),
     "a missing file": (lambda: "missing.png", "cannot read missing.png as an image .it is no regular file"),
     "a folder": (lambda: Path(), "it is no regular file"),

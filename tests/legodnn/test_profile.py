@@ -42,6 +42,16 @@ def test_a_profile_lies_beside_its_store() -> None:
     assert default_path(Path("a.b")) == Path("a.b.profile.json")
 
 
+def test_a_path_that_leads_nowhere_has_no_profile_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for path in (".", "a\0b/.."):
+        with pytest.raises(ProfileError, match=r"leads to no folder: .*; give the folder of a store"):
+            default_path(path)
+
+
 def test_a_profile_fits_what_it_was_measured_on(profile: Profile, tiny_store: Store) -> None:
     profile.check_store(tiny_store)
     profile.check_device(fingerprint(executor_name()))

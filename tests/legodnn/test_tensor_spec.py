@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from legodnn.errors import InputError
 from legodnn.tensor_spec import InputSpec, TensorSpec
 
 INT8 = TensorSpec(name="x", shape=(3,), dtype="int8", scale=0.5, zero_point=-4)
@@ -19,6 +20,14 @@ def test_numbers_are_rounded_to_what_integers_stand_for() -> None:
     assert INT8.to_numbers(elements).tolist() == [1.5, 2.0, -62.0]
     assert INT8.zeros().tolist() == [0, 0, 0]
     assert (INT8.bytes, TensorSpec(name="x", shape=(3, 2)).bytes) == (3, 24)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_whole_number_stands_for_nan_and_infinity(value: float) -> None:
+    with pytest.raises(InputError, match="'x' got NaN or infinity"):
+        INT8.from_numbers(np.array([0.0, value, 0.0]))
+    floats = TensorSpec(name="x", shape=(3,))
+    np.testing.assert_array_equal(floats.from_numbers(np.array([value, 1e300])), np.array([value, np.inf], np.float32))
 
 
 @given(st.sampled_from(["uint8", "int8"]), st.floats(1e-6, 1e3), st.integers(-128, 255), st.data())

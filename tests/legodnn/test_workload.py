@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import StoreError, WorkloadError
+from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload, read_trace
 
 TOML = """
@@ -66,6 +67,16 @@ def test_makes_a_workload_of_stores() -> None:
     assert [m.name for m in workload.models] == ["faces", "faces-2", "scenes"]
     assert [m.store for m in workload.models] == ["a/faces", "b/faces", "scenes"]
     assert workload.budget == Budget()
+
+
+def test_a_path_that_leads_nowhere_makes_a_model_that_is_told_when_its_store_is_opened(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for path, name in ((loop, "loop"), (Path("a\0b"), "a\0b")):
+        workload = load_workload([path])
+        assert workload.models[0].name == name
+        with pytest.raises(StoreError, match="is not a folder"):
+            Store(workload.models[0].store)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,13 @@ def test_budgets_plans_and_slow_downs(runtime: Runtime, value: Any) -> None:
             setattr(runtime, name, value)
     with pytest.raises(WorkloadError):
         runtime.replan(value, {})
+    for call in (runtime.scheduler.plan, runtime.scheduler.gains):
+        with pytest.raises(WorkloadError):
+            call(value)
+    if value is not None:
+        with pytest.raises(WorkloadError):
+            runtime.scheduler.plan(Budget(), running=value)
+    refused_or_done(lambda: runtime.scheduler.plan(Budget(), deadline_ms=value))
     refused_or_done(lambda: runtime.replan(Budget(), value))
     refused_or_done(lambda: runtime.replan(Budget(), {"tiny": value}))
     refused_or_done(lambda: Budget(memory_bytes=value, latency_ms=value, cores=value))
@@ -119,6 +126,27 @@ def test_the_ways_to_open(tiny_store: Store, value: Any) -> None:
 @given(value=odd)
 def test_governors(runtime: Runtime, value: Any) -> None:
     refused_or_done(lambda: Governor(runtime, interval_s=value).close())
+    if value is not None:
+        with pytest.raises(ConfigError):
+            Governor(runtime, value)
+    with pytest.raises(WorkloadError):
+        Governor(runtime).set_budget(value)
+
+
+def test_slow_downs_and_tails_are_those_of_the_moment_when_they_were_given(runtime: Runtime) -> None:
+    slowdown, tail = {"tiny": 2.0}, {"tiny": 3.0}
+    runtime.replan(Budget(), slowdown, tail=tail)
+    slow = runtime.plan
+    slowdown["tiny"] = tail["tiny"] = -1.0
+    runtime.budget = Budget()
+    assert runtime.plan == slow
+    runtime.replan(Budget(), {})
+
+
+@pytest.mark.parametrize("milliseconds", [True, -1, float("nan"), float("inf"), "1", 10**400])
+def test_a_deadline_that_is_no_time_is_refused(runtime: Runtime, milliseconds: Any) -> None:
+    with pytest.raises(WorkloadError, match="a deadline is 0 to 1e\\+21 milliseconds, or None for none, not "):
+        runtime.scheduler.plan(Budget(), deadline_ms=milliseconds)
 
 
 plans = st.fixed_dictionaries(

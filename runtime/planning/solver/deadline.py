@@ -6,6 +6,10 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from legodnn.errors import WorkloadError
+from legodnn.printable import shown
+from legodnn.schema import MOST_SUM
+
 now = time.perf_counter
 
 
@@ -21,8 +25,19 @@ class Deadline:
 
     @classmethod
     def after(cls, milliseconds: float | None) -> Deadline:
-        """Return the deadline that passes so many milliseconds from now; None gives one that never passes."""
-        return cls() if milliseconds is None else cls(now() + milliseconds / 1e3)
+        """Return the deadline that passes so many milliseconds from now; None gives one that never passes.
+
+        Raises:
+            WorkloadError: it is no number, negative, or beyond all measure.
+        """
+        if milliseconds is None:
+            return cls()
+        number = isinstance(milliseconds, int | float) and not isinstance(milliseconds, bool)
+        if not (number and 0 <= milliseconds <= MOST_SUM):
+            raise WorkloadError(
+                f"a deadline is 0 to {MOST_SUM:g} milliseconds, or None for none, not {shown(milliseconds)}"
+            )
+        return cls(now() + milliseconds / 1e3)
 
     def passed(self) -> bool:
         """Return whether the deadline has passed."""

@@ -25,6 +25,9 @@ def numbers():
 def wrong():
     return [1, 2]
 
+def masked():
+    return {{"x": np.ma.masked_array(np.zeros((3, 12, 12, 1), np.float32))}}
+
 def broken():
     raise OSError("no such camera")
 """
@@ -64,6 +67,7 @@ def test_pack_measures_on_the_arrays_of_a_function(tmp_path: Path, capsys: pytes
     [
         ("wrong", "arrays_of_mine:wrong gave list, not a dict of arrays by name"),
         ("broken", "arrays_of_mine:broken failed: OSError: no such camera"),
+        ("masked", "arrays_of_mine:masked gave a masked array as 'x'; fill what is masked"),
         ("missing", "cannot find 'arrays_of_mine:missing'"),
     ],
 )

@@ -84,13 +84,33 @@ def test_flags_that_make_no_sense_are_refused_before_anything_opens(
     assert len(told.splitlines()) == 1
 
 
-def test_an_address_that_is_taken_is_told(tiny_store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_that_is_taken_is_told_before_anything_opens(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert main(["serve", str(tiny_store.path), "--port", port]) == 1
-    assert f"cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err
+        assert main(["serve", "nowhere", "--port", port]) == 1
+    assert f"cannot listen at 127.0.0.1:{port}: something else listens there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "two..dots"])  # an address for examples alone (RFC 5737); no name
+def test_an_address_that_is_not_this_machines_is_told_before_anything_opens(
+    host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_TOKEN", "token")
+    assert main(["serve", "nowhere", "--host", host]) == 1
+    assert f"cannot listen at {host}:8080: " in capsys.readouterr().err
+
+
+def test_a_place_where_what_is_learned_cannot_be_written_is_told_before_anything_opens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store.learned.json").mkdir()
+    command = ["serve", str(tmp_path / "store"), "--keep-learned", "--socket", str(tmp_path / "service")]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "store.learned.json: Is a directory" in told
+    assert "leave --keep-learned out" in told
 
 
 def test_a_socket_that_cannot_be_is_told_as_json_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

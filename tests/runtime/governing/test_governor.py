@@ -303,3 +303,52 @@ def test_where_the_device_cannot_be_read_the_budget_of_before_stays(runtime: Run
         governor.set_budget(Budget(memory_bytes=least_memory(runtime)))
     assert governor.demand.budget == Budget()
     assert runtime.plan is plan
+
+
+def test_who_is_told_of_a_decision_may_ask_for_another_and_close_the_governor(
+    runtime: Runtime, device: Scripted
+) -> None:
+    least, asked, done = least_memory(runtime), threading.Event(), threading.Event()
+
+    def ask(_: object) -> None:
+        if asked.is_set():
+            governor.close()
+            done.set()
+        else:
+            asked.set()
+            governor.set_budget(Budget(memory_bytes=least))
+
+    for told_in_its_own_thread in (True, False):
+        runtime.budget = Budget()
+        asked.clear()
+        done.clear()
+        with Governor(runtime, monitor=device, interval_s=0.01) as governor:
+            governor.on_decision = ask
+            if told_in_its_own_thread:
+                leave(device, runtime, least + 1)
+            else:
+                asking = threading.Thread(target=governor.set_budget, args=(Budget(latency_ms=1e9),), daemon=True)
+                asking.start()
+            assert done.wait(30)
+            governor._thread.join(30)
+            assert not governor._thread.is_alive()
+        device.available = TOTAL
+    assert runtime.plan.memory_bytes <= least
+
+
+def test_what_an_application_watches_inferences_with_goes_on(
+    runtime: Runtime, device: Scripted, tiny_store: Store
+) -> None:
+    x, told = np.zeros(tiny_store.manifest.inputs[0].shape, np.float32), list[float]()
+
+    def tell(_: object, latency_ms: float) -> None:
+        told.append(latency_ms)
+
+    runtime.on_inference = tell
+    with Governor(runtime, Policy(observations=1), device, interval_s=0.01) as governor:
+        for _ in range(3):
+            runtime.infer("tiny", x)
+        assert governor._slowdowns.ratios(1)
+    runtime.infer("tiny", x)
+    assert len(told) == 4
+    assert runtime.on_inference is tell

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from legodnn.errors import ConfigError
 from legodnn.runtime import Governor, Runtime
 from legodnn.runtime.governing.telemetry import Metrics
 from tests.runtime.governing.scripted import Scripted, leave, lines
@@ -41,14 +42,17 @@ def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted) ->
     prometheus = pytest.importorskip("prometheus_client")
     registry = prometheus.CollectorRegistry()
     governor = Governor(runtime, monitor=device, metrics=Metrics(registry))
-    leave(device, runtime, least_memory(runtime) + 1)
-    governor.step()
-    governor.observe(runtime.plan["tiny"], 3.0)
-    governor.observe(runtime.plan["tiny"].model_copy(update={"latency_limit_ms": 2.0}), 2.5)
 
     def value(name: str, **labels: str) -> float | None:
         return registry.get_sample_value(f"legodnn_{name}", labels)
 
+    governor.step()
+    assert value("memory_planned_bytes") == runtime.plan.memory_bytes, "though nothing was decided"
+    assert (value("memory_limit_bytes"), value("slowdown_ratio", model="tiny")) == (float("inf"), 1.0)
+    leave(device, runtime, least_memory(runtime) + 1)
+    governor.step()
+    governor.observe(runtime.plan["tiny"], 3.0)
+    governor.observe(runtime.plan["tiny"].model_copy(update={"latency_limit_ms": 2.0}), 2.5)
     assert value("decisions_total", outcome="applied") == 1
     assert value("changes_total", what="memory") == 1
     assert value("memory_planned_bytes") == runtime.plan.memory_bytes
@@ -58,8 +62,15 @@ def test_prometheus_scrapes_what_happened(runtime: Runtime, device: Scripted) ->
     assert value("accuracy", model="tiny") == runtime.plan["tiny"].accuracy
     server, thread = Metrics(prometheus.CollectorRegistry()).serve(0)
     try:
+        with pytest.raises(ConfigError, match=r"cannot listen at 127\.0\.0\.1:.*; name another place"):
+            Metrics(prometheus.CollectorRegistry()).serve(server.server_port)
         page = urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10).read()
     finally:
         server.shutdown()
         thread.join()
     assert b"legodnn_memory_available_bytes" in page
+    with pytest.raises(ConfigError, match="has the metrics of another governor"):
+        Metrics(registry)
+    for port in (-1, 65536):
+        with pytest.raises(ConfigError, match=f"cannot listen at 127.0.0.1:{port}"):
+            Metrics(prometheus.CollectorRegistry()).serve(port)

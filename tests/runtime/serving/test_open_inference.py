@@ -79,6 +79,10 @@ def test_json_and_binary_tensors_give_the_same(client: Client, runtime: Runtime)
         ({"inputs": [tensor(shape=[2, 12, 12, 1])]}, b"", "FP32"),
         ({"inputs": [tensor(data=[1, 2])]}, b"", "2 values"),
         ({"inputs": [tensor(data=["a"])]}, b"", "no FP32 numbers"),
+        ({"inputs": [tensor(data=["1"] * 144)]}, b"", "no FP32 numbers"),
+        ({"inputs": [tensor(data=[True] * 144)]}, b"", "no FP32 numbers"),
+        ({"inputs": [tensor(data=None)]}, b"", "no FP32 numbers"),
+        ({"inputs": [tensor(data=[3e38] * 144)]}, b"", "ask for binary data"),
         ({"inputs": [tensor(parameters=[])]}, b"", "is an object"),
         ({"inputs": [tensor(data=None, parameters={"binary_data_size": 9})]}, b"123", "3 bytes are left"),
         ({"inputs": [tensor(data=None, parameters={"binary_data_size": 3})]}, b"123", "no FP32 numbers"),
@@ -93,7 +97,7 @@ def test_requests_that_make_no_sense(client: Client, request_: object, binary: b
     assert says in answer.json["error"]
 
 
-@pytest.mark.parametrize("length", ["-1", "x", "0", "99999999"])
+@pytest.mark.parametrize("length", ["-1", "x", "0", "99999999", "9" * 5000])
 def test_a_header_length_that_cannot_be(client: Client, length: str) -> None:
     answer = client.ask("POST", "/v2/models/tiny/infer", b"{}", {HEADER_LENGTH: length})
     assert answer.status == 400

@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
+from legodnn.runtime.serving.bodies import numbers_as
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
@@ -130,6 +131,55 @@ def test_bodies_that_make_no_sense_are_refused(client: Client, body: bytes, kind
     assert "Traceback" not in answer.json["error"]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value", "taken"),
+    [
+        ("float32", [[1, 2.5], [3, 4]], True),
+        ("float32", [1, 1e300], True),  # infinity, which inferences refuse
+        ("float32", [1, None], False),
+        ("float32", [True], False),
+        ("float32", ["1"], False),
+        ("float32", [[1], [2, 3]], False),
+        ("float32", 10**400, False),
+        ("float32", None, False),
+        ("uint8", [0, 255, 7.0], True),
+        ("uint8", [256], False),
+        ("uint8", [-1], False),
+        ("uint8", [0.5], False),
+        ("int8", [-128, 127], True),
+        ("int32", [2**31], False),
+        ("int64", [2**63], False),
+        ("int64", [float("nan")], False),
+    ],
+)
+def test_numbers_of_json_are_not_made_of_others(dtype: str, value: object, taken: bool) -> None:
+    numbers = numbers_as(dtype, value)
+    assert (numbers is not None) == taken
+    assert numbers is None or numbers.dtype == dtype
+
+
+def test_what_json_cannot_hold_is_sent_as_it_is_or_refused(client: Client) -> None:
+    huge = np.full_like(X, 3e38)  # of which the model makes NaN
+    refused = client.infer("tiny", npy(huge), "application/x-npy")
+    assert refused.status == 400
+    assert "the model gave NaN or infinity, which JSON does not have" in refused.json["error"]
+    sent = client.infer("tiny", npy(huge), "application/x-npy", Accept="application/x-npy")
+    assert np.isnan(np.load(io.BytesIO(sent.body))).all()
+
+
+def test_a_fault_of_the_service_is_told_as_every_error_is(client: Client, runtime: Runtime) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    watching, runtime.on_inference = runtime.on_inference, fail
+    try:
+        answer = client.infer("tiny", npy(X), "application/x-npy")
+    finally:
+        runtime.on_inference = watching
+    assert answer.status == 500
+    assert answer.json["error"] == "the service failed at this request (ZeroDivisionError); its log says where"
+
+
 def test_addresses_that_are_not_there(client: Client) -> None:
     assert client.infer("nobody", npy(X), "application/x-npy").status == 404
     assert "tiny" in client.get("/v2/models/nobody").json["error"]
@@ -185,6 +235,7 @@ def events(client: Client) -> Generator[dict[str, Any], None, None]:
 
 
 def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> None:
+    watching = runtime.on_inference
     with served(runtime) as governed:
         governed.infer("tiny", npy(X), "application/x-npy")
         budget = {"memory_bytes": runtime.plan.memory_bytes - 1}
@@ -206,7 +257,16 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
         text = governed.get("/metrics").body.decode()
         assert 'legodnn_inference_seconds_count{model="tiny"} 1.0' in text
         assert "legodnn_memory_planned_bytes" in text
-    assert runtime.on_inference is None, "the governor has let go of the runtime"
+    assert runtime.on_inference == watching, "the governor has let go of the runtime"
+
+
+def test_metrics_tell_the_plan_and_the_device_of_a_service_without_a_governor(client: Client, runtime: Runtime) -> None:
+    runtime.budget = Budget(memory_bytes=10**9)
+    told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").body.decode().splitlines())
+    assert float(told["legodnn_memory_limit_bytes"]) == 10**9
+    assert float(told["legodnn_memory_planned_bytes"]) == runtime.plan.memory_bytes
+    assert float(told['legodnn_accuracy{model="tiny"}']) == runtime.plan["tiny"].accuracy
+    assert float(told["legodnn_memory_available_bytes"]) > 0
 
 
 def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_each(runtime: Runtime) -> None:
@@ -250,6 +310,23 @@ def test_the_openapi_document_describes_every_address(client: Client, runtime: R
     assert told == routes
     named = json.dumps(document).split('"#/components/schemas/')[1:]
     assert {n.split('"')[0] for n in named} <= document["components"]["schemas"].keys()
+
+
+def test_the_openapi_document_tells_what_is_refused(client: Client) -> None:
+    paths, elsewhere = client.get("/openapi.json").json["paths"], {"Host": "elsewhere.example"}
+    asked: list[tuple[str, str, bytes, dict[str, str], int]] = [
+        ("PUT", "/v1/budget", b"[]", {}, 400),
+        ("PUT", "/v1/budget", b'{"memory_bytes": 1}', {}, 409),
+        ("PUT", "/v1/budget", b" " * 200_000, {}, 413),
+        ("POST", "/v1/models/{name}/infer", b"", {}, 400),
+        ("GET", "/v1/plan", b"", elsewhere, 403),
+        ("GET", "/healthz", b"", elsewhere, 403),
+    ]
+    for method, path, body, headers, status in asked:
+        assert client.ask(method, path.replace("{name}", "tiny"), body, headers).status == status
+        assert str(status) in paths[path][method.lower()]["responses"]
+    assert "401" in paths["/v1/plan"]["get"]["responses"]
+    assert "401" not in paths["/healthz"]["get"]["responses"], "it is told to everyone"
 
 
 def test_many_clients_while_the_budget_changes_lose_and_leak_nothing(runtime: Runtime) -> None:

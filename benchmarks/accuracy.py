@@ -44,6 +44,7 @@ from legodnn.blocks.pruning.reconstruct import features
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.joint import train_jointly
+from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.console import ProgressLine
 from legodnn.recipe import Variation
 from support.evaluated import SLICE, CompositionRecord, Known
@@ -269,6 +270,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Train and measure the models that are asked for."""
+    run_side_by_side()  # as a build does
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     models = args.models[:1] if args.quick else args.models
     results = {name: compare(name, data, args) for name in models}

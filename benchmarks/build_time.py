@@ -6,7 +6,8 @@
 DATA holds cifar-10-batches-py, and in weights/ resnet20_cifar10.npz and vgg16_half_cifar10.npz. Compared are, for each
 model, one training of a store's descendants (every block at every sparsity) and ordinary training of as many whole
 models as there are sparsities, with every block pruned. Every descendant and every model sees the same number of
-images, in batches of the same size, with the same optimizer. Steps of both are timed in turn. The time to compile is
+images, in batches of the same size, with the same optimizer. Steps of both are timed in turn, in processes of their
+own, since each runs with the threads that suit it (`legodnn.blocks.training.side_by_side`). The time to compile is
 reported separately, and included in the totals for two epochs of the 45,000 training images.
 
     python benchmarks/build_time.py --data DATA --against COMMIT --json > benchmarks/results/training_step.json
@@ -24,98 +25,61 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract
-from legodnn.blocks.importing.data import Dataset
-from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.graph import macs
-from legodnn.blocks.importing.models import open_model
-from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.pruning.prune import descendant
-from legodnn.blocks.training.distill import Distiller
-from legodnn.blocks.training.optimizer import compile_for
-from legodnn.blocks.training.student import Student
 from support.report import Bars, Figures, bar, run, spread
-from support.timing import timed
-from support.training_steps import BATCH, MODELS, SPARSITIES
+from support.training_steps import BATCH, MODELS, SPARSITIES, pieces_of, whole_models
 from support.workers import Worker
 
-import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
-
 ROOT = Path(__file__).resolve().parents[1]
-EPOCHS = 2
+EPOCHS, IMAGES = 2, 45_000  # of training, for the totals
 GOALS = {"resnet20": 0.55, "vgg16": 0.65}  # of a store's training time over that of whole models
 
 
-def whole(pieces: list[Piece], variants: dict[str, keras.Model]) -> keras.Model:
-    """Compose a variant of each segment into one model."""
-    inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
-    tensors = compose_pieces(pieces, {pieces[0].inputs[0]: inputs}, variants)
-    return functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]]))
-
-
-def compare(name: str, weights: Path, data: Dataset, rounds: int) -> Figures:
-    """Time steps of both ways to train in turn; return one model's figures."""
-    file, width = MODELS[name]
-    keras.backend.clear_session()
-    model = open_model(name, data.image_shape, 10, width, str(weights / file))
-    pieces = extract(model)
+def compare(name: str, data: Path, rounds: int) -> Figures:
+    """Time steps of both ways to train in turn, each in a process of its own; return one model's figures."""
+    pieces = pieces_of(name, data)
     blocks = [p for p in pieces if p.kind == "block"]
-    models = [
-        whole(pieces, {p.name: descendant(p.model, s if p.kind == "block" else 0.0) for p in pieces})
-        for s in SPARSITIES
-    ]
-    for pruned in models:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        compile_for(pruned, 1e-3, 1000, loss)
-    students = [Student(p.name, i, descendant(p.model, s)) for p in blocks for i, s in enumerate(SPARSITIES)]
-    distiller = Distiller(pieces, students)
-    distiller(data.train.x[:1])
-    compile_for(distiller, 1e-3, 1000)
-    rng = np.random.default_rng(0)
-
-    def batch() -> tuple[np.ndarray, np.ndarray]:
-        chosen = rng.integers(len(data.train), size=BATCH)
-        assert data.train.y is not None
-        return data.train.x[chosen], data.train.y[chosen]
-
-    def tune(pruned: keras.Model) -> Callable[[], Any]:
-        x, y = batch()
-        return lambda: pruned.train_on_batch(x, y)
-
-    def distil() -> Callable[[], Any]:
-        x, _ = batch()
-        return lambda: distiller.train_on_batch(x)
-
-    compile_tuning = sum(timed(tune(pruned))[0] for pruned in models)
-    compile_distilling = timed(distil())[0]
-    pairs = []
-    for i in range(rounds):
-        a, b = timed(distil())[0], sum(timed(tune(pruned))[0] for pruned in models)
-        pairs.append((a, b))
-        print(f"{name} {i + 1}/{rounds}: {a:.3f} s against {b:.3f} s", file=sys.stderr)
-    steps = EPOCHS * -(-len(data.train) // BATCH)
+    workers = {stage: training_worker(ROOT, name, stage, data) for stage in ("alone", "whole")}
+    try:
+        compiling = {stage: worker.ask(1)["clock_s"][0] for stage, worker in workers.items()}
+        pairs = []
+        for i in range(rounds):
+            a, b = (worker.ask(1)["clock_s"][0] for worker in workers.values())
+            pairs.append((a, b))
+            print(f"{name} {i + 1}/{rounds}: {a:.3f} s against {b:.3f} s", file=sys.stderr)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    steps = EPOCHS * -(-IMAGES // BATCH)
     distil_s, tune_s = (statistics.median(p[i] for p in pairs) for i in (0, 1))
     ratios = sorted(a / b for a, b in pairs)
-    return {
+    figures = {
         "blocks": len(blocks),
         "step_distilling_all_s": distil_s,
         "step_tuning_all_s": tune_s,
         "step_ratio": statistics.median(ratios),
         "step_ratio_quartiles": [ratios[len(ratios) // 4], ratios[(3 * len(ratios)) // 4]],
-        "compiling_distilling_s": compile_distilling,
-        "compiling_tuning_s": compile_tuning,
-        "total_distilling_s": compile_distilling + steps * distil_s,
-        "total_tuning_s": compile_tuning + steps * tune_s,
-        "macs_of_students": sum(macs(s.model) for s in students),
-        "macs_of_whole_models": sum(macs(m) for m in models),
+        "compiling_distilling_s": compiling["alone"],
+        "compiling_tuning_s": compiling["whole"],
+        "total_distilling_s": compiling["alone"] + steps * distil_s,
+        "total_tuning_s": compiling["whole"] + steps * tune_s,
+        "macs_of_students": sum(macs(descendant(p.model, s)) for p in blocks for s in SPARSITIES),
+        "macs_of_whole_models": sum(macs(m) for m in whole_models(pieces)),
     }
+    return {**figures, "total_ratio": figures["total_distilling_s"] / figures["total_tuning_s"]}
+
+
+def training_worker(tree: Path, name: str, stage: str, data: Path) -> Worker:
+    """Start a process that takes training steps by the `legodnn` of a folder (`support.training_steps`)."""
+    script = str(ROOT / "benchmarks/support/training_steps.py")
+    return Worker(["env", f"PYTHONPATH={tree}", sys.executable, script, name, stage, str(data.absolute())], mark="#")
 
 
 @contextmanager
@@ -133,13 +97,11 @@ def checked_out(commit: str) -> Iterator[Path]:
 
 def compare_commits(old: Path, name: str, stage: str, data: Path, turns: int, steps: int) -> Figures:
     """Let this commit and an older one take training steps in turn; return what both took for a step."""
-    script = str(ROOT / "benchmarks/support/training_steps.py")
     found: dict[str, dict[str, list[float]]] = {}
     peaks, workers = {}, {}
     try:
         for key, tree in (("old", old), ("new", ROOT)):
-            command = ["env", f"PYTHONPATH={tree}", sys.executable, script, name, stage, str(data.absolute())]
-            workers[key] = Worker(command, mark="#")
+            workers[key] = training_worker(tree, name, stage, data)
             found[key] = {"losses": workers[key].ask(2)["losses"], "clock_s": [], "processor_s": []}  # compiles
         for i in range(turns):
             for key, worker in workers.items():
@@ -192,11 +154,8 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Compare both ways for all models, or with --quick for one; or this commit with another."""
     if args.against:
         return measure_commits(args)
-    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     names, rounds = (["vgg16"], 3) if args.quick else (list(MODELS), 30)
-    figures = {name: compare(name, args.data / "weights", data, rounds) for name in names}
-    for found in figures.values():
-        found["total_ratio"] = found["total_distilling_s"] / found["total_tuning_s"]
+    figures = {name: compare(name, args.data, rounds) for name in names}
     title = "training a store over fine-tuning whole models"
     return figures, [bar(f"{name}: {title}", found["total_ratio"], GOALS[name]) for name, found in figures.items()]
 

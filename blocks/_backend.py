@@ -3,11 +3,6 @@
 TensorFlow's oneDNN kernels are on, as everywhere (`TF_ENABLE_ONEDNN_OPTS=0` switches them off); the one of them that
 damages the heap is gone around (`pointwise_gradients`). Layers may have any name that Keras takes (`scope_names`).
 
-Training blocks is many small operations, of which those of different descendants do not wait for each other. On two
-processors they are done side by side, each by one thread: divided between both, as TensorFlow would, they take a sixth
-to a quarter more processor time. `TF_NUM_INTRAOP_THREADS` says otherwise, and so does a program that has used
-TensorFlow before. With more processors TensorFlow's own default stays, since no other was measured there.
-
 TensorFlow reads its environment variables once, when it is imported. So the packages inside `legodnn.blocks` import
 this module before any of their own, and importing `legodnn.blocks` alone changes nothing.
 """
@@ -22,8 +17,6 @@ from legodnn.blocks.pointwise_gradients import use_safe_pointwise_gradients
 from legodnn.blocks.scope_names import use_safe_scope_names
 from legodnn.errors import DependencyError
 from legodnn.native_stderr import native_stderr_silenced
-
-_SIDE_BY_SIDE = 2  # processors
 
 # TensorFlow's start-up messages would bury what the commands print; whoever wants them sets the variable.
 _quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
@@ -45,8 +38,5 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow
     from tensorflow.python.framework.ops import gradient_registry
 
-    if (os.cpu_count() or 1) == _SIDE_BY_SIDE and "TF_NUM_INTRAOP_THREADS" not in os.environ:
-        with contextlib.suppress(RuntimeError):  # it has been used already
-            tensorflow.config.threading.set_intra_op_parallelism_threads(1)
     use_safe_pointwise_gradients(tensorflow, gradient_registry._registry)
     use_safe_scope_names(keras, tensorflow)

@@ -25,6 +25,7 @@ from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
 from legodnn.blocks.training.optimizer import check_mixed_precision
+from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
 from legodnn.errors import StoreError, WriteError
 from legodnn.files import new_folder, write_atomic
@@ -79,6 +80,7 @@ def build(
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    run_side_by_side()
     if recipe.mixed_precision:
         check_mixed_precision()
     with workers_of(jobs, cluster) as workers, in_float32():

@@ -1,6 +1,6 @@
-"""A worker that takes training steps of a store with whatever `legodnn` is on its path, to compare commits.
+"""A worker that takes training steps of a store, or of whole models, with whatever `legodnn` is on its path.
 
-It asks of that `legodnn` only what has been there since before training was made faster.
+Of a store it asks of that `legodnn` only what has been there since before training was made faster.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,48 @@ SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
 BATCH = 72  # paths of images in a step: twice a multiple of six
 
 
+def pieces_of(model_name: str, data: Path) -> list[Any]:
+    """Return the segments of a network whose weights are in a folder."""
+    file, width = MODELS[model_name]
+    return list(extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file))))
+
+
+def whole_models(pieces: list[Any]) -> list[keras.Model]:
+    """Return the whole network once for each sparsity, with every block pruned."""
+    from legodnn.blocks.cutting.extract import compose_pieces
+    from legodnn.blocks.importing.opening import functional
+
+    models = []
+    for sparsity in SPARSITIES:
+        inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
+        variants = {p.name: descendant(p.model, sparsity if p.kind == "block" else 0.0) for p in pieces}
+        tensors = compose_pieces(pieces, {pieces[0].inputs[0]: inputs}, variants)
+        models.append(functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]])))
+    return models
+
+
 def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
-    """Return a function that takes one training step of a store and returns its loss.
+    """Return a function that takes one training step and returns its loss.
 
     Args:
         model_name: a name in `MODELS`.
-        stage: "alone" for block-wise distillation, "together" for training in random compositions.
+        stage: "alone" for block-wise distillation, "together" for training in random compositions, "whole" for one step
+            of each whole model on labels.
         data: the folder with images and weights.
     """
+    if stage != "whole":
+        with suppress(ImportError):  # of a commit before there was one
+            from legodnn.blocks.training.side_by_side import run_side_by_side
+
+            run_side_by_side()  # as a build does
     keras.utils.set_random_seed(0)
-    images = np.array(load_data(f"cifar10:{data / 'cifar-10-batches-py'}").train.x[:3000])
+    train = load_data(f"cifar10:{data / 'cifar-10-batches-py'}").train
+    images, labels = np.array(train.x[:3000]), np.array(train.y[:3000])
+    del train
     Path("/proc/self/clear_refs").write_text("5")  # the peak of memory counts from here on, without the whole data set
-    file, width = MODELS[model_name]
-    pieces = extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file)))
+    pieces = pieces_of(model_name, data)
+    if stage == "whole":
+        return _whole_step(whole_models(pieces), images, labels)
     students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
     options, rng = len(SPARSITIES) + 1, np.random.default_rng(0)
     trained: Any
@@ -64,6 +94,18 @@ def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
     trained(arguments(slots))  # builds it
     compile_for(trained, 1e-3, 1000)
     return lambda: float(trained.train_on_batch(arguments(BATCH)))
+
+
+def _whole_step(models: list[keras.Model], images: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
+    rng = np.random.default_rng(0)
+    for model in models:
+        compile_for(model, 1e-3, 1000, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def step() -> float:
+        rows = rng.integers(len(images), size=BATCH)
+        return sum(float(model.train_on_batch(images[rows], labels[rows])) for model in models)
+
+    return step
 
 
 def serve(model_name: str, stage: str, data: str) -> None:

@@ -77,29 +77,6 @@ def test_what_the_user_has_set_stays() -> None:
     assert found.strip() == "keras 0 0 True"
 
 
-@pytest.mark.parametrize(
-    ("processors", "before", "environment", "threads"),
-    [
-        (2, "", {}, 1),
-        (8, "", {}, 0),  # TensorFlow's default
-        (2, "", {"TF_NUM_INTRAOP_THREADS": "2"}, 0),
-        (2, "import tensorflow; tensorflow.zeros(1)", {}, 0),
-    ],
-)
-def test_on_two_processors_an_operation_has_one_thread_unless_the_user_says_otherwise(
-    processors: int, before: str, environment: dict[str, str], threads: int
-) -> None:
-    code = f"""
-import os
-os.cpu_count = lambda: {processors}
-{before}
-import legodnn.blocks.zoo
-import tensorflow
-print(tensorflow.config.threading.get_intra_op_parallelism_threads())
-"""
-    assert run(code, **environment).splitlines()[-1] == str(threads)
-
-
 def outside_type_checking(path: Path) -> list[str]:
     """The modules that a module imports when it is run."""
     tree = ast.parse(path.read_text())

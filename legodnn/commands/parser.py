@@ -109,6 +109,13 @@ class CommandParser(argparse.ArgumentParser):
             rest = []
         return found, rest
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Refuse empty names of places: `Path("")` is the current folder, which no unset variable of a shell means."""
+        place = not action.option_strings or action.type is Path or action.metavar in ("FILE", "FOLDER", "PATH")
+        if place and not arg_string:
+            raise argparse.ArgumentError(action, "it is empty; name a file or a folder")
+        return super()._get_value(action, arg_string)
+
     def _refuse_spaced_lists(self, found: argparse.Namespace, rest: Sequence[str]) -> None:
         """End with a usage error if words that belong to a list stand apart from it."""
         words: list[str] = []

@@ -238,11 +238,19 @@ class Governor:
         """Start the thread, which takes its first decision at once, and watching inferences; once is enough.
 
         What the runtime's `on_inference` was before is called as well.
+
+        Raises:
+            ClosedError: it has been closed.
+            ConfigError: another governor governs this runtime; two would undo each other's decisions.
         """
         self._life.check()
-        if not self._thread.is_alive():
-            self._told_before, self.runtime.on_inference = self.runtime.on_inference, self._inferred
-            self._thread.start()
+        if self._thread.ident is not None:
+            return
+        before = self.runtime.on_inference
+        if isinstance(getattr(before, "__self__", None), Governor):
+            raise ConfigError("another governor governs this runtime; close it first, or use it")
+        self._told_before, self.runtime.on_inference = before, self._inferred
+        self._thread.start()
 
     def _inferred(self, plan: ModelPlan, latency_ms: float) -> None:
         self.observe(plan, latency_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -22,6 +22,7 @@ from legodnn.tensor_spec import ElementType, InputSpec
 
 NPY, RAW, JSON_TYPE = "application/x-npy", "application/octet-stream", "application/json"
 _RAW_TYPES = get_args(ElementType)
+_RAW_PARAMETERS = ("dtype", "shape")
 _NPY_MAGIC = b"\x93NUMPY"
 
 
@@ -43,6 +44,8 @@ def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: b
         DependencyError: a picture was sent and Pillow is not installed.
     """
     kind = content_type.partition(";")[0].strip().lower()
+    if unknown := sorted(set(query).difference(_RAW_PARAMETERS if kind == RAW else ())):
+        raise InputError(f"the address says {shown(unknown[0])}; dtype and shape of {RAW} are all that it may say")
     specs = {spec.name: spec for spec in store.manifest.inputs}
     if kind == JSON_TYPE:
         return {name: _listed(name, value, specs.get(name)) for name, value in _named_values(body, specs).items()}
@@ -59,6 +62,16 @@ def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: b
         f"the content type is {shown(kind or 'none')}; send {JSON_TYPE}, {NPY}, {RAW} (with ?dtype=float32&shape="
         f"{','.join(map(str, spec.shape))}), or a picture as image/jpeg, image/png, ..."
     )
+
+
+def query_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the parameters of an address by name; InputError where one is there twice."""
+    found: dict[str, str] = {}
+    for name, value in items:
+        if name in found:
+            raise InputError(f"the address says {shown(name)} twice; leave one of them out")
+        found[name] = value
+    return found
 
 
 def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes, str]:
@@ -160,10 +173,13 @@ def _listed(name: str, value: Any, spec: InputSpec | None) -> AnyArray:
 def _npy(body: bytes) -> NDArray[Any]:
     if not body.startswith(_NPY_MAGIC):
         raise InputError("the body is no .npy file")
+    stream = io.BytesIO(body)
     try:
-        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+        array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     except (ValueError, OSError, EOFError, MemoryError) as e:
         raise InputError(f"the body is a damaged .npy file ({e})") from None
+    if rest := len(body) - stream.tell():
+        raise InputError(f"{rest} bytes follow on the array; a body holds one")
     return array
 
 

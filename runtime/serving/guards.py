@@ -33,14 +33,15 @@ class TokenGuard:
     """Answers 401 to requests without the service's token (`Authorization: Bearer TOKEN`)."""
 
     def __init__(self, app: AsgiApplication, token: str) -> None:
-        self._app, self._wanted = app, f"Bearer {token}".encode()
+        self._app, self._wanted = app, token.encode()
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
             given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
+            scheme, _, token = given.partition(b" ")
             # Compared in constant time, so that answers do not tell how much of a guess was right.
-            if not hmac.compare_digest(given, self._wanted):
+            if not (hmac.compare_digest(token.strip(), self._wanted) and scheme.lower() == b"bearer"):
                 refusal = JSONResponse(
                     {"error": "this service asks for its token: Authorization: Bearer TOKEN"},
                     status_code=401,

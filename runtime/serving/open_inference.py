@@ -7,7 +7,7 @@ in the header `Inference-Header-Content-Length`, then the tensors' bytes, in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def inputs_of_request(
         raise InputError(
             'the request lacks its inputs: {"inputs": [{"name": ..., "shape": ..., "datatype": "FP32", ...}]}'
         )
+    _check_wanted(request, store.manifest.outputs)
     specs = {spec.name: spec for spec in store.manifest.inputs}
     inputs: dict[str, AnyArray] = {}
     for tensor in given:
@@ -93,6 +94,22 @@ def inputs_of_request(
     if binary:
         raise InputError(f"{len(binary)} bytes of the body belong to no input")
     return inputs, request
+
+
+def _check_wanted(request: Mapping[str, Any], outputs: Sequence[str]) -> None:
+    """Check, before an inference runs, what a request asks of its answer."""
+    if not isinstance(request.get("id", ""), str):
+        raise InputError(f'"id" is a text, not {shown(request["id"])}')
+    wanted = request.get("outputs")
+    if wanted is None:
+        return
+    if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
+        raise InputError('"outputs" is a list of objects: [{"name": ...}]')
+    for entry in wanted:
+        if entry.get("name") not in outputs:
+            raise InputError(
+                f"the request asks for the output {shown(entry.get('name'))}; the model has {', '.join(outputs)}"
+            )
 
 
 def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) -> AnyArray:
@@ -127,19 +144,13 @@ def response(
         outputs: arrays by name, without a batch dimension.
 
     Raises:
-        InputError: an output is asked for that the model does not have, or as JSON, which cannot hold its NaN.
+        InputError: an output is asked for as JSON, which cannot hold its NaN.
     """
     every = _parameters(request).get("binary_data_output") is True
     wanted = request.get("outputs")
-    if wanted is None:
-        wanted = [{"name": name} for name in outputs]
-    if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
-        raise InputError('"outputs" is a list of objects: [{"name": ...}]')
     entries, binary = [], b""
-    for entry in wanted:
-        name = entry.get("name")
-        if not isinstance(name, str) or name not in outputs:
-            raise InputError(f"the request asks for the output {shown(name)}; the model has {', '.join(outputs)}")
+    for entry in [{"name": name} for name in outputs] if wanted is None else wanted:
+        name = entry["name"]
         told: dict[str, Any] = _tensor(name, str(outputs[name].dtype), outputs[name].shape)
         if _parameters(entry).get("binary_data", every) is True:
             content = outputs[name].astype(outputs[name].dtype.newbyteorder("<")).tobytes()
@@ -149,7 +160,7 @@ def response(
             told["data"] = outputs[name].reshape(-1).tolist()
         entries.append(told)
     answer = {"model_name": model, "outputs": entries}
-    if isinstance(request.get("id"), str):
+    if "id" in request:
         answer["id"] = request["id"]
     header = json_body(answer, "ask for binary data")
     if not binary:

@@ -132,7 +132,8 @@ class _Service:
         name = request.path_params["name"]
         body, kind = await request.body(), request.headers.get("content-type", "")
         quick = len(body) <= _QUICK_BYTES and kind in (bodies.RAW, bodies.NPY)
-        inputs = await _done(quick, bodies.inputs_of, self.stores[name], kind, request.query_params, body)
+        query = bodies.query_of(request.query_params.multi_items())
+        inputs = await _done(quick, bodies.inputs_of, self.stores[name], kind, query, body)
         answer = await self._inferred(request, inputs)
         accepted, quick = request.headers.get("accept", ""), _is_quick(answer.outputs)
         content, media_type = await _done(quick, bodies.outputs_body, answer.outputs, accepted)

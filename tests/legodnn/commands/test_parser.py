@@ -47,6 +47,25 @@ def test_a_flag_of_one_value_is_given_once(capsys: pytest.CaptureFixture[str]) -
         assert parser.parse_args(["plan", "STORE", "--memory", "5MB"]).memory == "5MB"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", ""],
+        ["run", ""],
+        ["profile", ""],
+        ["inspect", ""],
+        ["build", ""],
+        ["pack", "", "--out", "x"],
+        ["pack", "a.tflite", "--out", ""],
+        ["plan", "a", "--output", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command_line().parse_args(words)
+    assert "it is empty; name a file or a folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", LISTS)
 def test_a_list_with_spaces_is_refused_with_the_way_to_write_it(
     flag: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -352,3 +352,14 @@ def test_what_an_application_watches_inferences_with_goes_on(
     runtime.infer("tiny", x)
     assert len(told) == 4
     assert runtime.on_inference is tell
+
+
+def test_a_runtime_has_one_governor_at_a_time(runtime: Runtime, device: Scripted) -> None:
+    with Governor(runtime, monitor=device):
+        second = Governor(runtime, monitor=device)
+        with pytest.raises(ConfigError, match="another governor"):
+            second.start()
+    with second:
+        second.start()  # once is enough
+        assert runtime.on_inference is not None
+    assert runtime.on_inference is None

@@ -150,6 +150,8 @@ def test_who_has_no_token_sees_nothing(runtime: Runtime) -> None:
             assert closed.get(path).status == 401
         assert closed.infer("tiny", X.tobytes(), RAW).status == 401
         assert closed.ask("GET", "/v1/plan", headers={"Authorization": "Bearer s3cre"}).status == 401
+        assert closed.ask("GET", "/v1/plan", headers={"Authorization": "Basic s3cret"}).status == 401
+        assert closed.ask("GET", "/v1/plan", headers={"Authorization": "bearer s3cret"}).status == 200  # RFC 9110, 11.1
         for path in ("/", "/healthz", "/readyz"):
             assert closed.get(path).status == 200
         opened = Client(closed.port, {"Authorization": "Bearer s3cret"})

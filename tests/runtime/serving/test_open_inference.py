@@ -89,6 +89,8 @@ def test_json_and_binary_tensors_give_the_same(client: Client, runtime: Runtime)
         ({"inputs": [tensor()]}, b"rest", "belong to no input"),
         ({"inputs": [tensor()], "outputs": [{"name": "nobody"}]}, b"", "asks for the output"),
         ({"inputs": [tensor()], "outputs": 3}, b"", "list of objects"),
+        ({"inputs": [tensor()], "outputs": [{"name": ["x"]}]}, b"", "asks for the output"),
+        ({"inputs": [tensor()], "id": 3}, b"", "is a text"),
     ],
 )
 def test_requests_that_make_no_sense(client: Client, request_: object, binary: bytes, says: str) -> None:

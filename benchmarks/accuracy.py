@@ -37,7 +37,6 @@ from legodnn.blocks.accuracy.summed_drops import summed_drops
 from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.data_sources import load_data
-from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.pruning.reconstruct import features
@@ -46,18 +45,17 @@ from legodnn.blocks.training.distill import distill
 from legodnn.blocks.training.joint import train_jointly
 from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.console import ProgressLine
-from legodnn.recipe import Variation
 from support.evaluated import SLICE, CompositionRecord, Known
 from support.report import Bars, Figures, bar, run
 from support.students import Seconds, Students, load_students, save_students
 from support.timed_checkpoint import TimedCheckpoint
 from support.timing import timed
 from support.trained import trained as trained_network
+from support.tuning import AUGMENT, BATCH, HEAD
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 SPARSITIES = (0.25, 0.5, 0.75, 0.875)
-AUGMENT: tuple[Variation, ...] = ("flips", "shifts")
 MODELS = ("resnet20", "vgg16_half")
 # Images and epochs of a store's training; the paper's takes the first of them.
 TRAINING = {"images": 25_600, "joint_images": 38_400, "joint_epochs": 5}
@@ -139,8 +137,8 @@ def together(
         students,
         replace(data, train=data.train.first(n["joint_images"])),
         n["joint_epochs"],
-        64,
-        heads=[Head("classes", "top1", "linear")],
+        BATCH,
+        heads=[HEAD],
         augment=AUGMENT,
         checkpoint=checkpoint,
         progress=ProgressLine,

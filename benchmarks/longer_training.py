@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,27 +24,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from accuracy import AUGMENT, QUICK_TRAINING, SPARSITIES, TRAINING, pruned, refit, summary
+from accuracy import QUICK_TRAINING, SPARSITIES, TRAINING, pruned, refit, summary
 from accuracy import trained as trained_blocks
 from legodnn.blocks.accuracy.chance import outputs_of
 from legodnn.blocks.accuracy.sampling import draw_compositions
-from legodnn.blocks.cutting.extract import Piece, compose_pieces, extract
+from legodnn.blocks.cutting.extract import Piece, extract
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
-from legodnn.blocks.importing.heads import Head
-from legodnn.blocks.importing.opening import functional
-from legodnn.blocks.training.fine_tune import fine_tune
-from legodnn.console import ProgressLine
+from support.composed import composed
 from support.evaluated import CompositionRecord
 from support.kept import kept
 from support.report import Bars, Figures, bar, run
 from support.timed_checkpoint import TimedCheckpoint
 from support.trained import trained
-from support.tuning_seconds import tuning_seconds
+from support.tuning import BATCH, tune, tuning_seconds
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
-NETWORK, BATCH, HEAD = "resnet20", 64, Head("classes", "top1", "linear")
+NETWORK = "resnet20"
 LEAST_RANDOM = 86.0  # the goal for random compositions after ten times the training
 
 
@@ -72,29 +68,18 @@ def whole_model(number: int, seconds: float, times: int, data: Dataset, args: ar
     pieces = extract(trained(NETWORK, args.data / "weights"))  # of its own: stem and head are trained too
     students = pruned(pieces)
     refit(pieces, students, data)
-    inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name=original.inputs[0].name)
-    variants = {p.name: students[p.name][number] if p.kind == "block" else p.model for p in pieces}
-    tensors = compose_pieces(pieces, {pieces[0].inputs[0]: inputs}, variants)
+    variants = {p.name: students[p.name][number] for p in pieces if p.kind == "block"}
     name = f"whole-{SPARSITIES[number]:g}-{times}"
-    model = functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]], name=name))
+    model = composed(pieces, variants, name)
 
     def right() -> float:
         (found,) = outputs_of(model, data.test.x)
         return round(100 * float((found.argmax(axis=1) == data.test.y).mean()), 2)
 
     refitted = right()
-    timing = partial(tuning_seconds, original, model, data, HEAD, BATCH, AUGMENT)
-    images = max(BATCH, int(seconds / kept(args.work / f"{name}-image-seconds.json", timing)))
-    epochs = math.ceil(images / len(data.train))
-    checkpoint = TimedCheckpoint(args.work / f"{name}.npz")
-    fine_tune(
-        *(original, model, replace(data, train=data.train.first(images // epochs)), epochs, BATCH),
-        heads=[HEAD],
-        patience=epochs,
-        augment=AUGMENT,
-        checkpoint=checkpoint,
-        progress=ProgressLine,
-    )
+    seconds_each = kept(args.work / f"{name}-image-seconds.json", partial(tuning_seconds, original, model, data))
+    images, checkpoint = max(BATCH, int(seconds / seconds_each)), TimedCheckpoint(args.work / f"{name}.npz")
+    tune(original, model, data, images, checkpoint)
     spent = round(checkpoint.spent[1], 1)
     return {"images": images, "processor_seconds": spent, "refitted": refitted, "accuracy": right()}
 
@@ -110,6 +95,9 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)
+        settings = {"quick": args.quick, "test_images": args.test}
+        if kept(args.work / "settings.json", lambda: settings) != settings:
+            sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         for times in args.times:
             ours = compositions(times, pieces, data, args)
             print(f"{times} x", json.dumps(ours), file=sys.stderr)

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 import time
@@ -44,30 +43,25 @@ from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.difference import relative_error
 from legodnn.blocks.importing.graph import macs
-from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.allocation import Target
 from legodnn.blocks.pruning.amc import EPISODES
 from legodnn.blocks.pruning.searches import agmc_search, amc_search, searched_widths
 from legodnn.blocks.pruning.strategies import STRATEGIES, Strategy, descendants, strategy_of
 from legodnn.blocks.pruning.surgery import remove
-from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
-from legodnn.console import ProgressLine, text_table
+from legodnn.console import text_table
 from legodnn.files import write_atomic
-from legodnn.recipe import Variation
 from support.pruned_blocks import DEFAULT, compared_blocks
 from support.report import Bars, Figures, bar, run
 from support.timed_checkpoint import TimedCheckpoint
-from support.trained import trained
-from support.tuning_seconds import tuning_seconds
+from support.trained import NETWORKS, trained
+from support.tuning import BATCH, tuning_seconds
+from support.tuning import tune as tune_images
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 TARGETS = {"vgg16_half": (0.4, 0.2), "resnet56": (0.5,)}
 LEARNED = {"amc": amc_search, "agmc": agmc_search}
-AUGMENT: tuple[Variation, ...] = ("flips", "shifts")
-HEAD = Head("classes", "top1", "linear")
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -94,11 +88,11 @@ class Case:
 
 def planned(args: argparse.Namespace) -> Iterator[Case]:
     """Yield what is to be measured; end with a message where a name is not known."""
-    for given, known in ((args.networks, TARGETS), (args.strategies, STRATEGIES)):
+    for given, known in ((args.networks, NETWORKS), (args.strategies, STRATEGIES)):
         if unknown := sorted(set(given.split(",")) - set(known)):
             sys.exit(f"there is no {unknown[0]!r} among {', '.join(known)}")
     for network in args.networks.split(","):
-        for share in map(float, args.targets.split(",")) if args.targets else TARGETS[network]:
+        for share in map(float, args.targets.split(",")) if args.targets else TARGETS.get(network, (0.5,)):
             for seed in range(args.seeds):
                 for strategy in args.strategies.split(","):
                     episodes = args.episodes if strategy in LEARNED else None
@@ -148,18 +142,10 @@ def tune(case: Case, data: Dataset, args: argparse.Namespace, work: Path) -> Non
         student.set_weights([kept[f"weight {number}"] for number in range(len(student.weights))])
     left = 60 * args.cpu_minutes - json.loads(case.file(work, ".json").read_text())["search_cpu_s"]
     images = int(left / image_seconds(case, model, student, data, work))
-    epochs, spent = math.ceil(images / len(data.train)), 0.0
+    spent = 0.0
     checkpoint = TimedCheckpoint(case.file(work, f"-tuning-{args.cpu_minutes:g}.npz"))
     if images >= BATCH:
-        few = replace(data, train=data.train.first(images // epochs))
-        fine_tune(
-            *(model, student, few, epochs, BATCH),
-            heads=[HEAD],
-            patience=epochs,
-            augment=AUGMENT,
-            checkpoint=checkpoint,
-            progress=ProgressLine,
-        )
+        tune_images(model, student, data, images, checkpoint)
         spent = checkpoint.spent[1]
     figures = {"minutes": args.cpu_minutes, "images": max(0, images), "cpu_s": spent}
     write_atomic(tuned_file(case, args, work), json.dumps(figures | on_test_images(student, model, data)))
@@ -175,7 +161,7 @@ def image_seconds(case: Case, model: keras.Model, student: keras.Model, data: Da
     """Return the processor seconds that fine-tuning takes for an image, the same for all strategies of a target."""
     file = work / f"{case.network}-{case.share:g}-image-seconds.json"
     if not file.exists():
-        write_atomic(file, json.dumps(tuning_seconds(model, student, data, HEAD, BATCH, AUGMENT)))
+        write_atomic(file, json.dumps(tuning_seconds(model, student, data)))
     return float(json.loads(file.read_text()))
 
 
@@ -286,7 +272,7 @@ def table(figures: Figures) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what is measured."""
     parser.add_argument("--networks", default=",".join(TARGETS), help="names with commas (default: both)")
-    parser.add_argument("--targets", help="shares of MACs with commas (default: .4 and .2 of VGG16, .5 of ResNet-56)")
+    parser.add_argument("--targets", help="shares of MACs with commas (default: .4 and .2 of VGG16, .5 of others)")
     parser.add_argument("--strategies", default=",".join(STRATEGIES), help="names with commas (default: all)")
     parser.add_argument("--seeds", type=int, default=1, help="how often each is measured (default: 1)")
     parser.add_argument("--images", type=int, default=250, help="that strategies look at (default: 250)")

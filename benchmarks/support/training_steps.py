@@ -41,16 +41,9 @@ def pieces_of(model_name: str, data: Path) -> list[Any]:
 
 def whole_models(pieces: list[Any]) -> list[keras.Model]:
     """Return the whole network once for each sparsity, with every block pruned."""
-    from legodnn.blocks.cutting.extract import compose_pieces
-    from legodnn.blocks.importing.opening import functional
+    from support.composed import composed  # needs what commits before may not have
 
-    models = []
-    for sparsity in SPARSITIES:
-        inputs = keras.Input(pieces[0].model.inputs[0].shape[1:], name="image")
-        variants = {p.name: descendant(p.model, sparsity if p.kind == "block" else 0.0) for p in pieces}
-        tensors = compose_pieces(pieces, {pieces[0].inputs[0]: inputs}, variants)
-        models.append(functional(keras.Model(inputs, tensors[pieces[-1].outputs[0]])))
-    return models
+    return [composed(pieces, {p.name: descendant(p.model, s) for p in pieces if p.kind == "block"}) for s in SPARSITIES]
 
 
 def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:

@@ -21,16 +21,14 @@ def relative_error(outputs: Sequence[Any], targets: Sequence[Any], chunks: int |
 
     Args:
         outputs: tensors of shape (n, ...); of several, the mean of their errors is returned.
-        targets: what they should be, shape by shape. Where outputs hold all items several times, one time after the
-            other, targets may hold them once.
+        targets: what they should be, shape by shape.
         chunks: number of equal parts that the n items are divided into. The error of each is returned, shape
             (chunks,), over the variance of the whole target; without `chunks` one error for all, a scalar tensor.
     """
     parts = []
     for output, target in zip(outputs, targets, strict=True):
         output, target = ops.cast(output, "float32"), ops.cast(target, "float32")
-        difference = ops.reshape(output, (-1, *ops.shape(target))) - target
-        mean = _mean_squares(ops.reshape(difference, (chunks or 1, -1)))
+        mean = _mean_squares(ops.reshape(output - target, (chunks or 1, -1)))
         parts.append((mean if chunks else mean[0]) / ops.maximum(ops.var(target), _LEAST_VARIANCE))
     return sum(parts) / len(parts)
 

@@ -98,7 +98,7 @@ class Composer(keras.Model):  # type: ignore[misc]
                 composed = self._run_block(piece, found, paths[block])
                 block += 1
                 features += [
-                    relative_error([y], [ops.stop_gradient(target)], self.slots)
+                    relative_error([y], [ops.stop_gradient(_repeated(target))], self.slots)
                     for y, target in zip(composed, outputs, strict=True)
                 ]
             elif as_original:

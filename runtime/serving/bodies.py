@@ -66,12 +66,10 @@ def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: b
 
 def query_of(items: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the parameters of an address by name; InputError where one is there twice."""
-    found: dict[str, str] = {}
-    for name, value in items:
-        if name in found:
-            raise InputError(f"the address says {shown(name)} twice; leave one of them out")
-        found[name] = value
-    return found
+    try:
+        return keys_once([*items])
+    except RepeatedKeyError as e:
+        raise InputError(f"the address makes no sense: {e}") from None
 
 
 def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes, str]:

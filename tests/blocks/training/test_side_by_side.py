@@ -20,6 +20,29 @@ print(tensorflow.config.threading.get_intra_op_parallelism_threads())
 """
 
 
+BUILD = """
+import os
+os.cpu_count = lambda: 2
+from legodnn.blocks import Recipe, build
+from legodnn.errors import ModelError
+try:
+    build(Recipe(model="nowhere.keras", name="x"), "nowhere")
+except ModelError:
+    import tensorflow
+    print(tensorflow.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    """The last word that a fresh interpreter prints, without the variables that the tests set for themselves."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
+
+
 @pytest.mark.parametrize(
     ("processors", "before", "environment", "threads"),
     [
@@ -30,10 +53,8 @@ print(tensorflow.config.threading.get_intra_op_parallelism_threads())
     ],
 )
 def test_threads(processors: int, before: str, environment: dict[str, str], threads: int) -> None:
-    code = CODE.format(processors=processors, before=before)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == str(threads)
+    assert run(CODE.format(processors=processors, before=before), **environment) == str(threads)
+
+
+def test_a_build_trains_so() -> None:
+    assert run(BUILD) == "1"

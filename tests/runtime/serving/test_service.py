@@ -121,7 +121,7 @@ def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtim
         (b"12345", "application/octet-stream", "", "no float32 tensor"),
         (b"1234", "application/octet-stream", "?shape=-1", "whole numbers"),
         (b"1234", "application/octet-stream", "?dtype=object", "raw tensors are"),
-        (b"1234", "application/octet-stream", "?dtype=uint8&dtype=int8", "says 'dtype' twice"),
+        (b"1234", "application/octet-stream", "?dtype=uint8&dtype=int8", "'dtype' is there twice"),
         (b"1234", "application/octet-stream", "?type=uint8", "says 'type'"),
         (b"{}", JSON, "?dtype=uint8", "says 'dtype'"),
         (npy(X) + b"1", "application/x-npy", "", "1 bytes follow"),

@@ -78,8 +78,8 @@ def compare(name: str, data: Path, rounds: int) -> Figures:
 
 def training_worker(tree: Path, name: str, stage: str, data: Path) -> Worker:
     """Start a process that takes training steps by the `legodnn` of a folder (`support.training_steps`)."""
-    script = str(ROOT / "benchmarks/support/training_steps.py")
-    return Worker(["env", f"PYTHONPATH={tree}", sys.executable, script, name, stage, str(data.absolute())], mark="#")
+    script, path = str(ROOT / "benchmarks/support/training_steps.py"), f"PYTHONPATH={tree}:{ROOT / 'benchmarks'}"
+    return Worker(["env", path, sys.executable, script, name, stage, str(data.absolute())], mark="#")
 
 
 @contextmanager

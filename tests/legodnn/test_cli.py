@@ -110,7 +110,8 @@ def test_the_shell_completes_commands_and_their_flags(tmp_path: Path, capsys: py
         main(["--completion", "bash"])
     assert exit_.value.code == 0
     (tmp_path / "legodnn").write_text(capsys.readouterr().out)
-    ask = "source legodnn; COMP_WORDS=($0); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_legodnn; echo ${COMPREPLY[@]}"
+    # With a slash: bash would look for the name in PATH first, where an activated environment has the command itself.
+    ask = ". ./legodnn; COMP_WORDS=($0); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_legodnn; echo ${COMPREPLY[@]}"
     for line, wanted in (("legodnn pl", "plan"), ("legodnn profile --wid", "--widths")):
         done = subprocess.run(["bash", "-c", ask, line], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == wanted

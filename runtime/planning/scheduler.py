@@ -230,7 +230,7 @@ class Scheduler:
         for name, factor in factors.items():
             if isinstance(factor, bool) or not (isinstance(factor, int | float) and 0 < factor <= 1e6):
                 raise WorkloadError(
-                    f"the {what} of {name!r} is {shown(factor)}; it must be a positive number, 1 for none"
+                    f"the {what} of {name!r} is {shown(factor)}; it must be above 0 and at most 1000000, 1 for none"
                 )
 
     def _slowdowns(self, slowdown: Mapping[str, float]) -> tuple[Fraction, ...]:

@@ -118,11 +118,11 @@ def test_a_full_disk_while_profiling_is_said_and_leaves_nothing_half_written(sto
 
 def test_what_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(WriteError, match=r"cannot write .*file/below: Not a directory|File exists"):
+    with pytest.raises(WriteError, match=r"cannot write .*file/below: Not a directory"):
         write_atomic(tmp_path / "file" / "below", b"")
     with pytest.raises(WriteError, match="cannot write"):
         write_atomic(Path(f"{tmp_path}/a\0b"), b"")
-    with pytest.raises(WriteError, match="cannot write"), new_folder(tmp_path / "file" / "below"):
+    with pytest.raises(WriteError, match="below: Not a directory"), new_folder(tmp_path / "file" / "below"):
         pass
     assert issubclass(WriteError, LegoError)
     assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208

@@ -262,7 +262,15 @@ def test_limits_hold_for_the_share_that_was_promised_again(
         assert runtime.plan["tiny"].options == heavy.options
         (path,) = save_learned(governor, runtime.workload, runtime.stores)
         assert path == tmp_path / "tiny.learned.json"
-        profile = Profile.load(tmp_path / "tiny.json")
+        # A service that was loaded again may run with other numbers of threads: what it does not learn anew stays.
+        fresh, profile = Learned.load(path), Profile.load(tmp_path / "tiny.json")
+        (tail,) = fresh.tail
+        older = tuple(tail.model_copy(update={"threads": n, "inferences": 1}) for n in (tail.threads, 64))
+        for kept, threads in ((profile.store_id, {tail.threads, 64}), ("0" * 64, {tail.threads})):
+            fresh.model_copy(update={"store_id": kept, "tail": older}).save(path)
+            save_learned(governor, runtime.workload, runtime.stores)
+            found = {t.threads: t.inferences for t in Learned.load(path).tail}
+            assert found == {n: 1 if n == 64 else tail.inferences for n in threads}
         merged = with_learned(profile, Learned.load(path))
         (used,) = (tail for tail in merged.tail if tail.condition == "use")
         assert used.threads == heavy.threads

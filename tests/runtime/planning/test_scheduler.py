@@ -363,9 +363,9 @@ def test_unknown_names_are_refused() -> None:
         scheduler.plan(Budget(), slowdown={"x": 2.0})
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("factor", [0.0, -1.0, 2e6, math.nan, math.inf])
 def test_nonsense_slow_downs_are_refused(factor: float) -> None:
-    with pytest.raises(WorkloadError, match="slow-down"):
+    with pytest.raises(WorkloadError, match=r"slow-down of 'm' is .*; it must be above 0 and at most 1000000"):
         Scheduler([small_or_great("m")]).plan(Budget(), slowdown={"m": factor})
 
 

@@ -246,7 +246,7 @@ public final class Scheduler {
             double factor = entry.getValue();
             if (!(factor > 0 && factor <= 1e6)) {
                 throw new WorkloadException("the " + what + " of '" + entry.getKey() + "' is " + factor
-                        + "; it must be a positive number, 1 for none");
+                        + "; it must be above 0 and at most 1000000, 1 for none");
             }
         }
     }

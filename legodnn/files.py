@@ -139,10 +139,14 @@ def _try_folder(folder: Path) -> None:
     tempfile.TemporaryFile(dir=folder).close()
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those around it that are missing; where a file is in its place, the error says so."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those around it that are missing, unless it is there. `mode` is as for `Path.mkdir`.
+
+    Raises:
+        OSError: it cannot be made; NotADirectoryError where something else is in its place.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode, parents=True, exist_ok=True)
     except FileExistsError as e:  # the folder may be there: a file is not one
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from e
 
@@ -155,7 +159,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     with _writing(path):
-        _make_folder(path.parent)
+        make_folder(path.parent)
         fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
         try:
             with os.fdopen(fd, "wb") as f:
@@ -182,7 +186,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         WriteError: the disk is full, or the folder around it cannot be written.
     """
     with _writing(path):
-        _make_folder(path.parent)
+        make_folder(path.parent)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp"))
     try:
         yield temporary

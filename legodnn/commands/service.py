@@ -105,7 +105,6 @@ def _install(args: argparse.Namespace) -> int:
     if not args.user:
         _need_root()
         check_readable(_needed_files(args, workload))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, unit.text())
     try:
         _systemctl(args, "daemon-reload")

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from legodnn.errors import ConfigError, PackingError
+from legodnn.files import make_folder
 from legodnn.store import Store
 from legodnn.units import parse_size
 
@@ -49,7 +50,7 @@ def cache_folder() -> Path:
     path = Path(chosen) if chosen else Path(base or "~/.cache") / "legodnn"
     try:
         path = path if chosen or base else path.expanduser()  # a user of a container may have no home
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path, 0o700)
         status = path.stat()
     except (OSError, RuntimeError) as e:
         unusable = PackingError if isinstance(e, OSError) and e.errno in _DISK_FULL else unusable

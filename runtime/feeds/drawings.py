@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError, WriteError
+from legodnn.files import make_folder
 from legodnn.images import check_pillow, frame_of
 from legodnn.readings import Coordinates, HeatMaps
 from legodnn.runtime.feeds.inputs import Inputs
@@ -58,7 +59,7 @@ class Drawings:
         name = f"{number + 1:04d}" + (f"_{PurePosixPath(names[number]).stem}" if names else "")
         folder = self._folder / str(budget + 1) / model if self._several else self._folder / model
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             picture.save(folder / f"{name}.png")
         except OSError as e:
             raise WriteError(f"cannot write {folder / name}.png: {e.strerror or e}") from None

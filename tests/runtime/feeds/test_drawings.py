@@ -23,7 +23,9 @@ def read_as(path: Path, reading: dict[str, object] | None) -> Store:
     return Store(path)
 
 
-def test_run_draws_a_picture_of_every_input(store_copy: Path, tiny_store: Store, tmp_path: Path) -> None:
+def test_run_draws_a_picture_of_every_input(
+    store_copy: Path, tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from legodnn.cli import main
 
     store = read_as(store_copy, {"kind": "class_scores"})
@@ -44,6 +46,10 @@ def test_run_draws_a_picture_of_every_input(store_copy: Path, tiny_store: Store,
     (tmp_path / "trace.json").write_text("[{}, {}]")
     assert main([*command, "--trace", str(tmp_path / "trace.json")]) == 0
     assert (out / "2" / "copy" / "0002_b.png").is_file()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "copy").write_text("where the model's pictures would be")
+    assert main([*command[:-1], str(tmp_path / "mine")]) == 1
+    assert "0001_a.png: Not a directory" in capsys.readouterr().err
 
 
 def test_what_cannot_be_drawn_is_refused_before_anything_runs(store_copy: Path, tmp_path: Path) -> None:

@@ -290,6 +290,13 @@ public class SchedulerTest {
         assertThrows(WorkloadException.class, () -> new Link(new double[] {0, Double.NaN}, new double[] {1, 0}));
         assertThrows(WorkloadException.class,
                 () -> new Scheduler(Collections.<ModelTable>emptyList(), SwitchCharge.NONE));
+        ModelTable m = table(new Random(0), "m", 1);
+        Scheduler scheduler = new Scheduler(Collections.singletonList(m), SwitchCharge.NONE);
+        for (double bad : new double[] {Double.NaN, Double.POSITIVE_INFINITY, 0, -1, 2e6}) {
+            WorkloadException e = assertThrows(WorkloadException.class,
+                    () -> scheduler.plan(Budget.none(), null, Collections.singletonMap("m", bad)));
+            assertTrue(e.getMessage(), e.getMessage().endsWith("; it must be above 0 and at most 1000000, 1 for none"));
+        }
     }
 
     @Test

@@ -43,7 +43,8 @@ async def classify(request: Request) -> JSONResponse:
         answer = await run_in_threadpool(runtime.run, name, x)
     except LegoError as e:
         raise HTTPException(400 if isinstance(e, InputError) else 503, str(e)) from None
-    label = manifest.model.labels[int(next(iter(answer.outputs.values())).argmax())]
+    best, labels = int(next(iter(answer.outputs.values())).argmax()), manifest.model.labels
+    label = labels[best] if labels else str(best)
     return JSONResponse({"label": label, "ms": round(answer.latency_ms, 3), "options": answer.plan.options})
 
 

@@ -23,8 +23,10 @@ import numpy as np
 import pytest
 
 from legodnn import Runtime
+from legodnn.profile import Profile, default_path
 from legodnn.store import Store
 from tests.data import tiny_stores
+from tests.legodnn.damaged_stores import edit
 from tests.ports import free_port
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -73,12 +75,16 @@ def test_the_governor_answers_a_program_that_takes_memory(tiny_store: Store, tin
 
 
 @pytest.fixture
-def address(tiny_store: Store, tiny_store2: Store) -> Iterator[str]:
-    """The application with two models, as uvicorn serves it."""
+def address(tiny_store: Store, tiny_store2: Store, tmp_path: Path) -> Iterator[str]:
+    """The application with two models, as uvicorn serves it; the classes of the second have no names."""
     pytest.importorskip("uvicorn")
+    unnamed = shutil.copytree(tiny_store2.path, tmp_path / "tiny2")
+    edit(unnamed, lambda document: document["model"].update(labels=[]))
+    profile = Profile.load(default_path(tiny_store2.path)).model_copy(update={"store_id": Store(unnamed).id})
+    profile.save(default_path(unnamed))
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", str(port), "two_models_app:app"]
-    stores = f"{tiny_store.path}:{tiny_store2.path}"
+    stores = f"{tiny_store.path}:{unnamed}"
     with subprocess.Popen(command, env={**os.environ, "STORES": stores}, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(600):

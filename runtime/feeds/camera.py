@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +39,14 @@ class Camera:
         except ImportError:
             raise DependencyError("a camera needs OpenCV; pip install 'legodnn[camera]'") from None
         self._cv2, self.source = cv2, source
+        # From 100 on OpenCV takes the hundreds for the system that it is to ask, and camera 200 for 0.
+        if is_camera(source) and not re.fullmatch(r"camera(:[0-9]{1,2})?", source):
+            raise InputError(f"{source!r} is no camera; write camera:0 for the first, camera:1 for the next, up to 99")
+        try:
+            source.encode()  # of what cannot be, OpenCV ends the process
+        except UnicodeEncodeError:
+            raise InputError(f"cannot open {source}: its name is no UTF-8; rename it") from None
         number = source.partition(":")[2] or "0"
-        if is_camera(source) and not number.isdecimal():
-            raise InputError(f"{source!r} is no camera; write camera:0 for the first, camera:1 for the next")
         self._video = cv2.VideoCapture(int(number) if is_camera(source) else source)
         if not self._video.isOpened():
             raise InputError(f"cannot open {source}; is it there, and used by nothing else?")
@@ -114,4 +120,4 @@ def is_camera(source: str) -> bool:
 
 def is_live(source: str) -> bool:
     """Whether an input's name means a camera or a video file."""
-    return is_camera(source) or source.lower().endswith((".mp4", ".avi", ".mkv", ".mov", ".webm"))
+    return is_camera(source) or source.lower().endswith((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))

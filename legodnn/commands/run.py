@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
         # Inputs are read before the runtime opens, so that they do not count as memory of the models.
         inputs = _open_inputs(sources, stores, args.frames or _FRAMES, opened)
         manifests = {name: store.manifest for name, store in stores.items()}
-        predictions = Predictions(args.save, manifests, inputs) if args.save else None
+        predictions = Predictions(args.save, manifests, inputs, len(budgets) > 1) if args.save else None
         drawings = Drawings(args.draw, stores, inputs, len(budgets) > 1) if args.draw else None
         live = opened.enter_context(LiveTable()) if args.live else None
         runtime = opened.enter_context(Runtime(workload, budgets[0], isolated=args.isolated))

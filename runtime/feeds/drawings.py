@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -56,7 +57,9 @@ class Drawings:
         limbs = reading.limbs if isinstance(reading, HeatMaps | Coordinates) else ()
         picture = draw(store.manifest.inputs[0].to_pixels(x), decode(store, outputs), limbs)
         names = self._inputs[model].names
-        name = f"{number + 1:04d}" + (f"_{PurePosixPath(names[number]).stem}" if names else "")
+        # File systems take 255 bytes, some of which the number and the ending need.
+        stem = os.fsencode(PurePosixPath(names[number]).stem)[:200].decode(errors="ignore") if names else ""
+        name = f"{number + 1:04d}" + f"_{stem}" * bool(stem)
         folder = self._folder / str(budget + 1) / model if self._several else self._folder / model
         try:
             make_folder(folder)

@@ -14,6 +14,7 @@ from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.files import write_atomic
 from legodnn.manifest import Manifest
+from legodnn.readings import Coordinates
 from legodnn.runtime.feeds.inputs import Inputs
 
 _COLUMNS = ("budget", "model", "input", "class", "label", "score")
@@ -22,13 +23,16 @@ _COLUMNS = ("budget", "model", "input", "class", "label", "score")
 class Predictions:
     """The outputs of a replay, by budget, model and input; `keep` is what `replay` calls after each inference."""
 
-    def __init__(self, path: Path, manifests: Mapping[str, Manifest], inputs: Mapping[str, Inputs]) -> None:
+    def __init__(
+        self, path: Path, manifests: Mapping[str, Manifest], inputs: Mapping[str, Inputs], several: bool = False
+    ) -> None:
         """Begin with none.
 
         Args:
             path: the file that `write` writes: .npz or .csv.
             manifests: of the models' stores, by the models' names.
             inputs: the inputs of the models, by their names.
+            several: whether there are several budgets.
 
         Raises:
             InputError: the file has another ending, or a model's output cannot be in a .csv.
@@ -41,7 +45,9 @@ class Predictions:
                 raise InputError(
                     f"{name} gives {', '.join(map(str, shapes))}, and a .csv has one class for each input; save an .npz"
                 )
-        self._path, self._manifests, self._inputs = path, manifests, inputs
+            if path.suffix == ".csv" and isinstance(manifest.model.reading, Coordinates):
+                raise InputError(f"{name} gives coordinates of points, and a .csv has classes; save an .npz")
+        self._path, self._manifests, self._inputs, self._several = path, manifests, inputs, several
         self._kept: dict[tuple[int, str, int], Mapping[str, AnyArray]] = {}
 
     def keep(self, budget: int, model: str, number: int, x: object, outputs: Mapping[str, AnyArray]) -> None:
@@ -58,17 +64,17 @@ class Predictions:
             WriteError: the file cannot be written.
         """
         if self._path.suffix == ".csv":
-            write_atomic(self._path, self._table())
+            # Names of files that are no UTF-8 are written with the bytes that they have.
+            write_atomic(self._path, self._table().encode(errors="surrogateescape"))
         else:
             write_arrays(self._path, self._arrays())
 
     def _arrays(self) -> dict[str, AnyArray]:
-        several = len({budget for budget, _, _ in self._kept}) > 1
         rows: dict[str, list[AnyArray]] = {}
         for (budget, model, _), outputs in self._kept.items():
             for output, value in outputs.items():
                 name = f"{model}/{output}"
-                rows.setdefault(f"{budget + 1}/{name}" if several else name, []).append(value)
+                rows.setdefault(f"{budget + 1}/{name}" if self._several else name, []).append(value)
         return {name: np.stack(values) for name, values in rows.items()}
 
     def _table(self) -> str:
@@ -80,8 +86,9 @@ class Predictions:
             ((output, values),) = outputs.items()
             scores = manifest.specs[output].to_numbers(values)
             best, labels = int(scores.argmax()), manifest.model.labels
-            found = best if len(scores) > 1 else ""  # of a single number it depends on a threshold
-            label = labels[best] if len(scores) > 1 and best < len(labels) else ""
+            # Of a single number the class depends on a threshold; among NaN there is none.
+            known = len(scores) > 1 and not np.isnan(scores[best])
+            found, label = (best if known else ""), (labels[best] if known and best < len(labels) else "")
             shown = names[number] if names else number
             writer.writerow((budget + 1, model, shown, found, label, f"{scores[best]:.6g}"))
         return text.getvalue()

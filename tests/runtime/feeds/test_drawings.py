@@ -60,3 +60,12 @@ def test_what_cannot_be_drawn_is_refused_before_anything_runs(store_copy: Path, 
     store = read_as(store.path, {"kind": "class_scores"})
     with pytest.raises(InputError, match="tiny does not take one picture"):
         Drawings(tmp_path, {"tiny": store}, inputs, several=False)
+
+
+def test_long_names_of_files_are_cut(store_copy: Path, tmp_path: Path) -> None:
+    store, x = read_as(store_copy, {"kind": "class_scores"}), np.zeros((1, 12, 12, 1), np.float32)
+    drawings = Drawings(
+        tmp_path, {"m": store}, {"m": Inputs(x, names=("x/" + "\u00e9" * 125 + ".png",))}, several=False
+    )
+    drawings.keep(0, "m", 0, x[0], {"head": np.zeros(10, np.float32)})
+    assert [file.name for file in (tmp_path / "m").iterdir()] == ["0001_" + "\u00e9" * 100 + ".png"]

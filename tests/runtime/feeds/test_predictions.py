@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ X = np.random.default_rng(0).random((3, 12, 12, 1), np.float32)
 def replayed(store: Store, path: Path, budgets: list[Budget], names: tuple[str, ...] = ()) -> list[np.ndarray]:
     inputs = {"tiny": Inputs(X, names=names)}
     with Runtime.open([store.path]) as runtime:
-        predictions = Predictions(path, {"tiny": store.manifest}, inputs)
+        predictions = Predictions(path, {"tiny": store.manifest}, inputs, len(budgets) > 1)
         replay(runtime, inputs, budgets, keep=predictions.keep)
         predictions.write()
         return [np.asarray(runtime.infer("tiny", x)) for x in X]
@@ -55,3 +56,28 @@ def test_what_a_csv_cannot_hold_is_refused_before_anything_runs(tiny_store: Stor
     document["tensors"] = tuple(t | {"shape": (4, 4, 3)} if t["name"] == "head" else t for t in document["tensors"])
     with pytest.raises(InputError, match=r"tiny gives \(4, 4, 3\), and a .csv has one class"):
         Predictions(tmp_path / "p.csv", {"tiny": Manifest.model_validate(document)}, {})
+
+
+def test_names_are_of_a_trace_even_if_a_model_ran_under_one_of_its_budgets(tiny_store: Store, tmp_path: Path) -> None:
+    predictions = Predictions(tmp_path / "p.npz", {"tiny": tiny_store.manifest}, {"tiny": Inputs(X)}, several=True)
+    predictions.keep(1, "tiny", 0, X[0], {"head": np.zeros(10, np.float32)})
+    predictions.write()
+    with np.load(tmp_path / "p.npz") as kept:
+        assert list(kept) == ["2/tiny/head"]
+
+
+def test_a_csv_keeps_the_bytes_of_names_and_no_class_for_nan(tiny_store: Store, tmp_path: Path) -> None:
+    inputs = {"tiny": Inputs(X, names=(os.fsdecode(b"\xff.png"),))}
+    predictions = Predictions(tmp_path / "p.csv", {"tiny": tiny_store.manifest}, inputs)
+    predictions.keep(0, "tiny", 0, X[0], {"head": np.full(10, np.nan, np.float32)})
+    predictions.write()
+    assert (tmp_path / "p.csv").read_bytes().splitlines()[1] == b"1,tiny,\xff.png,,,nan"
+
+
+def test_coordinates_are_no_classes(tiny_store: Store, tmp_path: Path) -> None:
+    document = tiny_store.manifest.model_dump(by_alias=True)
+    document["model"].update(labels=(), reading={"kind": "coordinates", "points": tuple("abcde")})
+    manifest = Manifest.model_validate(document)
+    Predictions(tmp_path / "p.npz", {"tiny": manifest}, {})
+    with pytest.raises(InputError, match=r"tiny gives coordinates of points, and a \.csv has classes; save an \.npz"):
+        Predictions(tmp_path / "p.csv", {"tiny": manifest}, {})

@@ -142,13 +142,15 @@ def decode(store: Store, outputs: AnyArray | Mapping[str, AnyArray], picture: tu
 
     Raises:
         StoreError: the store does not say how outputs are read.
-        InputError: the outputs are not of this model.
+        InputError: the outputs are not of this model, or hold NaN or infinity; or `picture` is no height and width.
     """
     manifest, reading = store.manifest, store_reading(store)
     if isinstance(reading, ClassScores) and isinstance(outputs, np.ndarray) and outputs.ndim == 2:
         if len(outputs) != reading.frames:
             raise InputError(f"{manifest.model.name} takes clips of {reading.frames} frames, not of {len(outputs)}")
         outputs = clip_scores(outputs, reading.frames)[0]
+    if picture is not None and not (len(picture) == 2 and all(side > 0 for side in picture)):
+        raise InputError(f"`picture` is {picture}; give height and width, two numbers above 0")
     arrays = _arrays(manifest, outputs)
     height, width, where = _places(manifest, picture)
     labels = manifest.model.labels
@@ -172,14 +174,35 @@ def decode(store: Store, outputs: AnyArray | Mapping[str, AnyArray], picture: tu
 
 
 def _arrays(manifest: Manifest, outputs: AnyArray | Mapping[str, AnyArray]) -> list[AnyArray]:
-    """Return the outputs as numbers, in the model's order; InputError if they are not the model's."""
+    """Return the outputs as numbers, in the model's order; InputError if they are not the model's, or not finite."""
     named = outputs if isinstance(outputs, Mapping) else {manifest.outputs[0]: outputs}
     if set(named) != set(manifest.outputs):
         raise InputError(f"{manifest.model.name} gives {', '.join(manifest.outputs)}, not {', '.join(named)}")
     for name, output in named.items():
-        if output.shape != (wanted := manifest.specs[name].shape):
-            raise InputError(f"{manifest.model.name} gives {name} of shape {wanted}, not {output.shape}")
-    return [manifest.specs[name].to_numbers(named[name]) for name in manifest.outputs]
+        wanted, is_array = manifest.specs[name].shape, isinstance(output, np.ndarray)
+        if not is_array or output.dtype.kind not in "iuf" or output.shape != wanted:
+            found = f"{output.dtype} {output.shape}" if is_array else type(output).__name__
+            raise InputError(f"{manifest.model.name} gives {name} of shape {wanted}, not {found}")
+    return output_numbers(manifest, named)
+
+
+def output_numbers(manifest: Manifest, outputs: Mapping[str, AnyArray]) -> list[AnyArray]:
+    """Return the numbers that a model's outputs stand for, in the model's order.
+
+    Args:
+        manifest: of the model's store.
+        outputs: by name, as the model gave them.
+
+    Raises:
+        InputError: there is NaN or infinity, in which nothing can be found.
+    """
+    for name, output in outputs.items():
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
+            raise InputError(
+                f"{manifest.model.name} gave NaN or infinity in {name!r}, and nothing can be found in that; check the "
+                "input's numbers, and the model that the store was built from"
+            )
+    return [manifest.specs[name].to_numbers(outputs[name]) for name in manifest.outputs]
 
 
 def _places(manifest: Manifest, picture: tuple[int, int] | None) -> tuple[int, int, Placement | None]:

@@ -171,6 +171,8 @@ def _checked(
         raise InputError(f"{path} holds {count} images but labels of shape {y.shape}")
     if y is not None and y.dtype.kind not in "biuf":
         raise InputError(f"{path} holds labels of type {y.dtype}; give numbers, or leave y out")
+    if y is not None and y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise InputError(f"{path} holds labels that are NaN or infinity; give finite numbers, or leave y out")
     if y is not None and y.dtype.kind in "biu":
         y = y.astype(np.int64)
     named = {spec.name: InputArray(x, spec) for x, spec in zip(arrays, specs, strict=True)}

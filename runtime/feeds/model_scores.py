@@ -18,12 +18,13 @@ from legodnn.errors import InputError
 from legodnn.manifest import Manifest
 from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, Coordinates, HeatMaps, Reading
 from legodnn.runtime.feeds.inputs import Inputs
-from legodnn.runtime.feeds.scores import Score, TopScores, score_for
+from legodnn.runtime.feeds.scores import Score, TopScores, check_numbers_of_classes, score_for
 from legodnn.store import Store
 from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.clips import clip_accuracy
+from legodnn.tasks.decoding import output_numbers
 from legodnn.tasks.key_points import found_points, rated_points
 
 
@@ -36,6 +37,9 @@ class ModelScore(Protocol):
         Args:
             outputs: what the model gave, by name, as it gave it.
             label: the input's.
+
+        Raises:
+            InputError: there is NaN or infinity in the outputs, which no score takes.
         """
 
     def value(self) -> float:
@@ -66,8 +70,12 @@ def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
             return None
         if problem := _problem(reading, y):
             raise InputError(f"labels of {name}: {problem}; or leave y out")
+        if isinstance(reading, AnchorBoxes):  # rows of class -1 fill up
+            numbers = manifest.specs[manifest.outputs[0]].shape[-1] // len(reading.anchors[0])
+            check_numbers_of_classes(np.maximum(y[..., 4], 0), numbers - 5, name)
         return _Collected(manifest, *_rating(reading, manifest))
     if isinstance(reading, ClassScores) and reading.frames > 1 and y.dtype.kind in "iu" and y.size == len(y):
+        check_numbers_of_classes(y, manifest.specs[manifest.outputs[0]].shape[0], name)
         return _Collected(manifest, *_of_clips(reading.frames))
     if len(manifest.outputs) > 1:
         return None
@@ -84,7 +92,7 @@ class _OfOneOutput:
         self._manifest, self._score = manifest, score
 
     def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
-        (numbers,) = _numbers(self._manifest, outputs)
+        (numbers,) = output_numbers(self._manifest, outputs)
         self._score.add(numbers, label)
 
     def value(self) -> float:
@@ -104,16 +112,11 @@ class _Collected:
         self._labels: list[Any] = []
 
     def add(self, outputs: Mapping[str, AnyArray], label: Any) -> None:
-        self._found.append(self._found_in(_numbers(self._manifest, outputs)))
+        self._found.append(self._found_in(output_numbers(self._manifest, outputs)))
         self._labels.append(label)
 
     def value(self) -> float:
         return self._rated(self._found, self._labels)
-
-
-def _numbers(manifest: Manifest, outputs: Mapping[str, AnyArray]) -> list[AnyArray]:
-    """Return a model's outputs as numbers, in the model's order."""
-    return [manifest.specs[name].to_numbers(outputs[name]) for name in manifest.outputs]
 
 
 def _problem(reading: Reading, y: NDArray[Any]) -> str | None:

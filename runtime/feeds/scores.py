@@ -149,6 +149,16 @@ class R2:
         return 1 - float(np.mean(self._errors)) / max(float(np.var(self._labels, axis=0).mean()), 1e-12)
 
 
+def check_numbers_of_classes(labels: NDArray[Any], classes: int, name: str) -> None:
+    """Raise InputError unless labels, class numbers of any shape, are of the classes that a model has."""
+    low, high = (labels.min(), labels.max()) if labels.size else (0, 0)
+    if low < 0 or high >= classes:
+        raise InputError(
+            f"labels of {name} run from {low:g} to {high:g}, and it has {classes} classes, which are numbered from 0; "
+            "correct them, or leave y out"
+        )
+
+
 def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> Score:
     """Return an empty score that fits one image's output and all images' labels.
 
@@ -168,7 +178,10 @@ def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> S
         values = set(unique_values(labels).tolist())
         return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
     if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
-        return TopScores() if output.ndim == 1 else MeanIou()
+        if output.ndim > 1:
+            return MeanIou()  # other numbers mark places that do not count
+        check_numbers_of_classes(labels, len(output), name)
+        return TopScores()
     if one == output.shape:
         return R2()
     raise InputError(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from legodnn.errors import InputError, StoreError
-from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps
+from legodnn.readings import AnchorBoxes, Anomaly, ClassMap, ClassScores, Coordinates, HeatMaps, Reading
 from legodnn.tasks import FoundAnomaly, FoundAreas, FoundBox, FoundClass, FoundPoint, decode
 from legodnn.tasks.key_points import heat_maps_of
 from tests.legodnn.tasks.described import described_store
@@ -91,8 +91,14 @@ def test_an_anomaly_is_told_by_the_threshold_if_there_is_one(tmp_path: Path) -> 
 
 def test_what_is_not_of_the_model_is_refused(tmp_path: Path) -> None:
     store = described_store(tmp_path / "a", ClassScores(), [(3,)], ANIMALS)
-    with pytest.raises(InputError, match=r"m gives y0 of shape \(3,\), not \(4,\)"):
+    with pytest.raises(InputError, match=r"m gives y0 of shape \(3,\), not float32 \(4,\)"):
         decode(store, np.zeros(4, np.float32))
+    for other, told in (([1, 2, 3], "list"), (None, "NoneType"), (np.array(["1"] * 3), "<U1 .3,.")):
+        with pytest.raises(InputError, match=rf"m gives y0 of shape \(3,\), not {told}"):
+            decode(store, other)  # type: ignore[arg-type]
+    for picture in ((0, 0), (-4, 5), (480,), (480, 640, 3), (3, np.nan)):
+        with pytest.raises(InputError, match=r"`picture` is .*; give height and width"):
+            decode(store, np.zeros(3, np.float32), picture)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="m gives y0, not y1"):
         decode(store, {"y1": np.zeros(3, np.float32)})
     with pytest.raises(StoreError, match="does not say how its outputs are read"):
@@ -102,3 +108,18 @@ def test_what_is_not_of_the_model_is_refused(tmp_path: Path) -> None:
 def test_a_store_whose_reading_does_not_fit_its_outputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read as it says: there are scores of 3 classes"):
         described_store(tmp_path, ClassScores(), [(3,)], ("one", "two"))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nothing_is_found_in_outputs_that_are_no_numbers(value: float, tmp_path: Path) -> None:
+    readings: list[tuple[Reading, tuple[int, ...]]] = [
+        (Anomaly(threshold=0), (1,)),  # NaN would be normal
+        (AnchorBoxes(anchors=(((40.0, 20.0),),)), (6, 10, 8)),  # and its box could not be drawn
+        (ClassScores(frames=2), (3,)),
+    ]
+    for number, (reading, shape) in enumerate(readings):
+        store = described_store(tmp_path / str(number), reading, [shape])
+        outputs = np.zeros((2, *shape) if shape == (3,) else shape, np.float32)
+        outputs[..., 0] = value
+        with pytest.raises(InputError, match="m gave NaN or infinity in 'y0'"):
+            decode(store, outputs)

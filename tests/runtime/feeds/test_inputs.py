@@ -60,9 +60,9 @@ def test_labels_may_be_maps_or_numbers_and_must_be_as_many_as_images(tmp_path: P
         found = read_inputs(tmp_path / "d.npz", [GREY]).y
         np.testing.assert_array_equal(found, y)
         assert found.dtype == (np.float64 if y.dtype.kind == "f" else np.int64)
-    for y in (np.arange(4), np.array(3), np.array(["a"] * 5)):
+    for y in (np.arange(4), np.array(3), np.array(["a"] * 5), np.full(5, np.nan)):
         np.savez(tmp_path / "d.npz", x=x, y=y)
-        with pytest.raises(InputError, match=r"labels of (shape|type)"):
+        with pytest.raises(InputError, match=r"labels (of (shape|type)|that are NaN)"):
             read_inputs(tmp_path / "d.npz", [GREY])
 
 

@@ -91,6 +91,8 @@ def test_top5_is_measured_where_a_store_was_built_for_it(tmp_path: Path) -> None
         ("differences", np.arange(COUNT)),
         ("score", np.zeros((COUNT, 2))),
         ("clips", np.zeros((COUNT, 2, 2))),
+        ("clips", np.full(COUNT, 3)),
+        ("boxes", np.full((COUNT, 1, 5), 2.0)),
     ],
 )
 def test_labels_of_another_form_are_refused(case: str, y: Any, tmp_path: Path) -> None:
@@ -108,3 +110,12 @@ def test_there_is_no_score_without_labels_that_say_something(tmp_path: Path) -> 
     assert model_score(store, Inputs(X, np.zeros(COUNT, np.int64), names), "m") is None, "folders are no boxes"
     unread = described_store(tmp_path / "unread", None, [(3,), (4,)])
     assert model_score(unread, Inputs(X, np.zeros(COUNT, np.int64)), "m") is None
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_not_scored(case: str, value: float, tmp_path: Path) -> None:
+    reading, outputs, y = CASES[case]
+    store = described_store(tmp_path, reading, [output.shape[1:] for output in outputs])
+    with pytest.raises(InputError, match="m gave NaN or infinity in 'y0'"):
+        score(store, [np.full_like(output, value) for output in outputs], y)

@@ -154,7 +154,7 @@ def check_numbers_of_classes(labels: NDArray[Any], classes: int, name: str) -> N
     low, high = (labels.min(), labels.max()) if labels.size else (0, 0)
     if low < 0 or high >= classes:
         raise InputError(
-            f"labels of {name} run from {low:g} to {high:g}, and it has {classes} classes, which are numbered from 0; "
+            f"labels of {name} run from {low:g} to {high:g}, and the model has {classes} classes, numbered from 0; "
             "correct them, or leave y out"
         )
 

@@ -21,6 +21,7 @@ from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.scores import R2, Score, score_for
 from legodnn.store import Store
+from legodnn.tasks.decoding import output_numbers
 
 _Outputs = Mapping[str, AnyArray]  # of one input, by name
 
@@ -52,7 +53,7 @@ def rate(store: Store, inputs: Inputs, data: str, progress: Progress = no_progre
         progress: shows how many inferences have been made.
 
     Raises:
-        InputError: labels do not fit the outputs.
+        InputError: labels do not fit the outputs, or these hold NaN or infinity.
         ExecutionError: an inference failed.
     """
     compositions = covering_compositions(store)
@@ -84,7 +85,7 @@ def rate(store: Store, inputs: Inputs, data: str, progress: Progress = no_progre
 
 
 def _numbers(store: Store, outputs: _Outputs) -> _Outputs:
-    return {name: store.manifest.specs[name].to_numbers(value) for name, value in outputs.items()}
+    return dict(zip(store.manifest.outputs, output_numbers(store.manifest, outputs), strict=True))
 
 
 def _scored(outputs: Iterable[_Outputs], labels: NDArray[Any], data: str) -> tuple[str, float]:

@@ -63,6 +63,6 @@ def test_what_does_not_go_together_has_no_score(labels: Any) -> None:
 def test_class_numbers_that_no_output_has_are_refused() -> None:
     scores = np.zeros((3, 5), np.float32)
     for labels in ([1, 2, 5], [-1, 0, 1]):
-        with pytest.raises(InputError, match=r"labels of data run from .* it has 5 classes, which are numbered from 0"):
+        with pytest.raises(InputError, match=r"labels of data run from .* the model has 5 classes, numbered from 0"):
             scored(scores, np.array(labels))
     assert scored(scores, np.array([0, 4, 0])) == pytest.approx(2 / 3)

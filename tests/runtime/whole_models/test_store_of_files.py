@@ -124,6 +124,20 @@ def test_accuracy_is_measured_on_labelled_data(tmp_path: Path) -> None:
     assert manifest.segments[0].options[0].loss == 0 < manifest.segments[0].options[1].loss <= 1
 
 
+def test_nothing_is_measured_of_nan_or_of_classes_that_a_file_does_not_have(tmp_path: Path) -> None:
+    file, labels = dense_float(tmp_path / "file.tflite"), np.zeros(3, np.int64)
+    huge = np.full((3, WIDE), 3e38, np.float32) * np.sign(weights(0)[0])  # whose products add up to infinity
+    for content, told in (
+        ({"x": huge, "y": labels}, "gave NaN or infinity in"),
+        ({"x": huge}, "gave NaN or infinity in"),
+        ({"x": np.zeros((3, WIDE), np.float32), "y": labels - 1}, "labels of .* run from -1 to -1"),
+    ):
+        np.savez(tmp_path / "data.npz", **content)
+        with pytest.raises(InputError, match=told):
+            pack_files([file], tmp_path / "store", data=tmp_path / "data.npz")
+    assert not (tmp_path / "store").exists()
+
+
 def test_without_labels_it_is_the_agreement_with_the_first_file(tmp_path: Path) -> None:
     files = [dense_float(tmp_path / "large.tflite"), dense_dynamic(tmp_path / "small.tflite")]
     np.save(tmp_path / "x.npy", np.random.default_rng(2).normal(size=(30, WIDE)).astype(np.float32))

@@ -27,7 +27,7 @@ AREAS = {
     "legodnn/user_function",
     "Files and folders": "legodnn",
     "Images and arrays": "legodnn/images legodnn/arrays legodnn/array_files legodnn/pixels legodnn/folders",
-    "What outputs hold: readings, boxes, key points": "legodnn/tasks legodnn/readings",
+    "What outputs hold: readings, boxes, key points": "legodnn/tasks legodnn/readings legodnn/checked_outputs",
     "Building: the recipe, its files, and going on with a build": "blocks",
     "Building: models and data": "blocks/importing blocks/zoo",
     "Building: labels of images": "blocks/importing/annotations",

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray, Floats
+from legodnn.checked_outputs import output_numbers
 from legodnn.errors import InputError, StoreError
 from legodnn.manifest import Manifest
 from legodnn.placement import Placement, placed
@@ -184,25 +185,6 @@ def _arrays(manifest: Manifest, outputs: AnyArray | Mapping[str, AnyArray]) -> l
             found = f"{output.dtype} {output.shape}" if is_array else type(output).__name__
             raise InputError(f"{manifest.model.name} gives {name} of shape {wanted}, not {found}")
     return output_numbers(manifest, named)
-
-
-def output_numbers(manifest: Manifest, outputs: Mapping[str, AnyArray]) -> list[AnyArray]:
-    """Return the numbers that a model's outputs stand for, in the model's order.
-
-    Args:
-        manifest: of the model's store.
-        outputs: by name, as the model gave them.
-
-    Raises:
-        InputError: there is NaN or infinity, in which nothing can be found.
-    """
-    for name, output in outputs.items():
-        if output.dtype.kind == "f" and not np.isfinite(output).all():
-            raise InputError(
-                f"{manifest.model.name} gave NaN or infinity in {name!r}, and nothing can be found in that; check the "
-                "input's numbers, and the model that the store was built from"
-            )
-    return [manifest.specs[name].to_numbers(outputs[name]) for name in manifest.outputs]
 
 
 def _places(manifest: Manifest, picture: tuple[int, int] | None) -> tuple[int, int, Placement | None]:

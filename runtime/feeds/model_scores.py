@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray
+from legodnn.checked_outputs import output_numbers
 from legodnn.errors import InputError
 from legodnn.manifest import Manifest
 from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, Coordinates, HeatMaps, Reading
@@ -24,7 +25,6 @@ from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
 from legodnn.tasks.average_precision import mean_average_precision
 from legodnn.tasks.clips import clip_accuracy
-from legodnn.tasks.decoding import output_numbers
 from legodnn.tasks.key_points import found_points, rated_points
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray
+from legodnn.checked_outputs import output_numbers
 from legodnn.errors import InputError
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice, covering_compositions
@@ -21,7 +22,6 @@ from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.runtime.feeds.scores import R2, Score, score_for
 from legodnn.store import Store
-from legodnn.tasks.decoding import output_numbers
 
 _Outputs = Mapping[str, AnyArray]  # of one input, by name
 

@@ -82,7 +82,7 @@ def test_every_kind_of_body_gives_the_runtimes_own_answer(client: Client, runtim
         np.testing.assert_allclose(np.float32(found), wanted, rtol=1e-6)
         assert float(answer.headers["x-latency-ms"]) > 0
         assert json.loads(answer.headers["x-plan"]) == runtime.plan["tiny"].options
-    answer = client.infer("tiny", npy(X), "application/x-npy", Accept="application/x-npy")
+    answer = client.infer("tiny", npy(X), "application/x-npy", Accept="Application/X-NPY")
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), wanted)
 
 
@@ -122,6 +122,11 @@ def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtim
         (npy(np.zeros((3, 3), np.float32)), "application/x-npy", "", "shape"),
         (b"12345", "application/octet-stream", "", "no float32 tensor"),
         (b"1234", "application/octet-stream", "?shape=-1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=1_2,12,1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=12,,12,1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=%D9%A1%D9%A2,12,1", "whole numbers"),
+        (b"1234", "application/octet-stream", "?shape=", "whole numbers"),
+        (json.dumps({"inputs": X.tolist(), "output": "head"}).encode(), JSON, "", "says 'output' beside its inputs"),
         (b"1234", "application/octet-stream", "?dtype=object", "raw tensors are"),
         (b"1234", "application/octet-stream", "?dtype=uint8&dtype=int8", "'dtype' is there twice"),
         (b"1234", "application/octet-stream", "?type=uint8", "says 'type'"),

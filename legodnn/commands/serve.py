@@ -183,11 +183,14 @@ def reaches_out(args: argparse.Namespace) -> bool:
 
 def _token(args: argparse.Namespace) -> str | None:
     """Return the token that clients must send; None for none, which only this machine's own may do without."""
-    token = os.environ.get(_TOKEN, "")
+    token, source = os.environ.get(_TOKEN, ""), _TOKEN
     if args.token_file is not None:
-        token = _read_token(args.token_file)
-        if not token:
-            raise ConfigError(f"{args.token_file} is empty; put the token into it")
+        token, source = _read_token(args.token_file), str(args.token_file)
+    given, token = token != "" or args.token_file is not None, token.strip()
+    if given and not token:
+        raise ConfigError(f"{source} is empty; put the token into it")
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"{source} holds more than plain letters and digits; a header cannot carry that")
     if not token and reaches_out(args):
         raise ConfigError(
             f"--host {args.host} lets other machines ask: give --token-file FILE or {_TOKEN}, or stay at 127.0.0.1"
@@ -196,10 +199,8 @@ def _token(args: argparse.Namespace) -> str | None:
 
 
 def _read_token(path: Path) -> str:
-    try:
-        return read_regular(path, _MOST_TOKEN, ConfigError, "put the token into that file").decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} holds more than plain letters and digits; a header cannot carry that") from None
+    token = read_regular(path, _MOST_TOKEN, ConfigError, "put the token into that file")
+    return token.decode("utf-8", "replace")
 
 
 def _at_least_one(value: int, flag: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -82,7 +83,7 @@ def outputs_body(outputs: Mapping[str, AnyArray], accepted: str) -> tuple[bytes,
     Raises:
         InputError: .npy is asked for, and there are several outputs; or JSON, and an output has NaN or infinity.
     """
-    if NPY not in accepted:
+    if NPY not in accepted.lower():
         answer = {"outputs": {name: array.tolist() for name, array in outputs.items()}}
         return json_body(answer, f"accept {NPY}"), JSON_TYPE
     if len(outputs) != 1:
@@ -142,17 +143,16 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 def _shape(text: str) -> tuple[int, ...]:
     """Read a shape such as '32,32,3'; InputError otherwise."""
-    try:
-        shape = tuple(int(word) for word in text.split(",") if word)
-    except ValueError:
-        shape = (-1,)
-    if any(n < 1 for n in shape) or len(shape) > 8:
+    if not re.fullmatch("[1-9][0-9]{0,11}(,[1-9][0-9]{0,11}){0,7}", text):
         raise InputError(f"the shape is {shown(text)}; give whole numbers such as 32,32,3")
-    return shape
+    return tuple(map(int, text.split(",")))
 
 
 def _named_values(body: bytes, specs: Mapping[str, InputSpec]) -> dict[str, Any]:
-    content = json_object(body).get("inputs")
+    asked = json_object(body)
+    content = asked.pop("inputs", None)
+    if asked:
+        raise InputError(f"the body says {shown(min(asked))} beside its inputs, which means nothing here")
     if isinstance(content, list) and len(specs) == 1:
         return {next(iter(specs)): content}
     if not isinstance(content, dict):

@@ -66,8 +66,8 @@ class History:
 
     def add(self, event: dict[str, Any]) -> None:
         """Remember an event and tell the clients. To be called in the event loop's thread."""
-        now = time.time()
-        text = f"event: {event['event']}\ndata: {json.dumps({**event, 'time': now})}\n\n"
+        now = time.monotonic()  # a clock that is set back would have everything remembered until it is there again
+        text = f"event: {event['event']}\ndata: {json.dumps({**event, 'time': time.time()})}\n\n"
         self._events.append((now, text))
         while self._events[0][0] < now - _REMEMBERED_S:
             self._events.popleft()

@@ -29,6 +29,7 @@ from starlette.routing import Route
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import LegoError
+from legodnn.printable import shown
 from legodnn.runtime.device.monitor import Monitor
 from legodnn.runtime.governing.governor import Governor
 from legodnn.runtime.governing.keep_learned import save_learned
@@ -218,10 +219,9 @@ class _Service:
 
     # --- watching ---
 
-    async def events(self, _: Request) -> Response:
-        return StreamingResponse(
-            self.history.follow(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+    async def events(self, request: Request) -> Response:
+        news: AsyncIterator[str] | tuple[()] = self.history.follow() if request.method == "GET" else ()  # HEAD: none
+        return StreamingResponse(news, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def metrics_text(self, _: Request) -> Response:
         if self.governor is None:  # which would keep them up to date
@@ -258,7 +258,7 @@ class _Service:
         return JSONResponse(openapi_document())
 
     async def page(self, _: Request) -> Response:
-        return FileResponse(_PAGE, media_type="text/html")
+        return FileResponse(_PAGE, media_type="text/html", headers={"Cache-Control": "no-cache"})  # of this version
 
 
 def application(runtime: Runtime, settings: ServiceSettings | None = None) -> Starlette:
@@ -270,9 +270,9 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
     """
     settings = settings or ServiceSettings()
     service = _Service(runtime, settings)
-    routes = [  # tried one after the other: what is asked most comes first
-        Route("/v1/models/{name}/infer", _of_known_model(service, service.infer), methods=["POST"]),
-        Route("/v2/models/{name}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
+    routes = [  # tried one after the other: what is asked most comes first; names may have slashes
+        Route("/v1/models/{name:path}/infer", _of_known_model(service, service.infer), methods=["POST"]),
+        Route("/v2/models/{name:path}/infer", _of_known_model(service, service.infer_v2), methods=["POST"]),
         Route("/", service.page),
         Route("/healthz", service.live),
         Route("/readyz", service.ready),
@@ -285,8 +285,8 @@ def application(runtime: Runtime, settings: ServiceSettings | None = None) -> St
         Route("/v2", service.server_metadata),
         Route("/v2/health/live", service.live),
         Route("/v2/health/ready", service.ready),
-        Route("/v2/models/{name}", _of_known_model(service, service.model_metadata)),
-        Route("/v2/models/{name}/ready", _of_known_model(service, service.model_ready)),
+        Route("/v2/models/{name:path}/ready", _of_known_model(service, service.model_ready)),
+        Route("/v2/models/{name:path}", _of_known_model(service, service.model_metadata)),
     ]
     guards = [
         Middleware(HostGuard) if settings.token is None else Middleware(TokenGuard, token=settings.token),
@@ -313,7 +313,7 @@ def _of_known_model(service: _Service, handler: Handler) -> Handler:
         name = request.path_params["name"]
         if name not in service.stores:
             return JSONResponse(
-                {"error": f"no model {name!r}; this service has {', '.join(service.stores)}"}, status_code=404
+                {"error": f"no model {shown(name)}; this service has {', '.join(service.stores)}"}, status_code=404
             )
         return await handler(request)
 

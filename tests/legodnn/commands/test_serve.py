@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +18,9 @@ import pytest
 pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn.cli import main
+from legodnn.commands.parser import CommandParser
+from legodnn.commands.serve import add_serving_arguments, service_settings
+from legodnn.errors import ConfigError
 from legodnn.store import Store
 
 
@@ -82,6 +86,32 @@ def test_flags_that_make_no_sense_are_refused_before_anything_opens(
     told = capsys.readouterr().err
     assert says in told
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("token", [b"two\nlines", "straße".encode(), b"\xff", b"bell\x07"])
+@pytest.mark.parametrize("flags", [[], ["--token-file", "token"]])
+def test_a_token_that_no_client_could_send_is_told_before_anything_opens(
+    token: bytes, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LEGODNN_TOKEN", raising=False)
+    if flags:
+        Path("token").write_bytes(token)
+    else:
+        monkeypatch.setenv("LEGODNN_TOKEN", os.fsdecode(token))
+    assert main(["serve", "nowhere", *flags]) == 1
+    place = "token" if flags else "LEGODNN_TOKEN"
+    assert f"{place} holds more than plain letters and digits; a header cannot" in capsys.readouterr().err
+
+
+def test_space_around_a_token_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = CommandParser()
+    add_serving_arguments(parser)
+    monkeypatch.setenv("LEGODNN_TOKEN", " s3cret\n")
+    assert service_settings(parser.parse_args(["nowhere"])).token == "s3cret"
+    monkeypatch.setenv("LEGODNN_TOKEN", " \n")
+    with pytest.raises(ConfigError, match="LEGODNN_TOKEN is empty"):
+        service_settings(parser.parse_args(["nowhere"]))
 
 
 def test_an_address_that_is_taken_is_told_before_anything_opens(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,9 @@ import socket
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import psutil
@@ -80,7 +82,7 @@ def test_every_kind_of_body_gives_the_runtimes_own_answer(client: Client, runtim
         np.testing.assert_allclose(np.float32(found), wanted, rtol=1e-6)
         assert float(answer.headers["x-latency-ms"]) > 0
         assert json.loads(answer.headers["x-plan"]) == runtime.plan["tiny"].options
-    answer = client.infer("tiny", npy(X), "application/x-npy", Accept="application/x-npy")
+    answer = client.infer("tiny", npy(X), "application/x-npy", Accept="Application/X-NPY")
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.body)), wanted)
 
 
@@ -120,6 +122,11 @@ def test_pixels_and_pictures_are_scaled_as_the_store_says(client: Client, runtim
         (npy(np.zeros((3, 3), np.float32)), "application/x-npy", "", "shape"),
         (b"12345", "application/octet-stream", "", "no float32 tensor"),
         (b"1234", "application/octet-stream", "?shape=-1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=1_2,12,1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=12,,12,1", "whole numbers"),
+        (X.tobytes(), "application/octet-stream", "?shape=%D9%A1%D9%A2,12,1", "whole numbers"),
+        (b"1234", "application/octet-stream", "?shape=", "whole numbers"),
+        (json.dumps({"inputs": X.tolist(), "output": "head"}).encode(), JSON, "", "says 'output' beside its inputs"),
         (b"1234", "application/octet-stream", "?dtype=object", "raw tensors are"),
         (b"1234", "application/octet-stream", "?dtype=uint8&dtype=int8", "'dtype' is there twice"),
         (b"1234", "application/octet-stream", "?type=uint8", "says 'type'"),
@@ -195,6 +202,21 @@ def test_addresses_that_are_not_there(client: Client) -> None:
     assert "it takes POST" in refused.json["error"]
 
 
+def test_names_of_models_may_hold_whatever_an_address_can(tiny_store: Store) -> None:
+    names = "org/model", "a model ?#%", "'ключ'"
+    models = tuple(WorkloadModel(name=name, store=str(tiny_store.path)) for name in names)
+    with Runtime(Workload(models=models)) as several, served(several, ServiceSettings(governed=False)) as asked:
+        for name in names:
+            quoted = quote(name, safe="")
+            assert asked.infer(quoted, npy(X), "application/x-npy").status == 200
+            assert asked.get(f"/v2/models/{quoted}").json["name"] == name
+            assert asked.get(f"/v2/models/{quoted}/ready").json == {"name": name, "ready": True}
+            assert asked.ask("POST", f"/v2/models/{quoted}/infer", b"{}").status == 400
+        lost = asked.get(f"/v2/models/{'a' * 3000}")
+    assert lost.status == 404
+    assert len(lost.json["error"]) < 200
+
+
 def test_the_plan_follows_the_budget(client: Client, runtime: Runtime) -> None:
     whole = client.get("/v1/plan").json
     assert whole["schema"] == "legodnn.plan/1"
@@ -265,6 +287,32 @@ def test_events_tell_samples_and_what_a_governor_decides(runtime: Runtime) -> No
     assert runtime.on_inference == watching, "the governor has let go of the runtime"
 
 
+def test_events_that_nobody_can_read_are_not_sent_for_ever(client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.port), 10) as connection:
+        for path in (b"/v1/events", b"/healthz"):
+            connection.sendall(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_is_remembered_does_not_grow_while_a_clock_that_was_set_back_catches_up(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, clock = History(runtime, []), SimpleNamespace(time=lambda: 1e9, monotonic=lambda: 0.0)
+    monkeypatch.setattr("legodnn.runtime.serving.history.time", clock)
+    history.add({"event": "decision", "number": 1})
+    clock.time, clock.monotonic = lambda: 0.0, lambda: 601.0
+    history.add({"event": "decision", "number": 2})
+
+    async def first() -> str:
+        pieces = history.follow()
+        try:
+            return await anext(pieces)
+        finally:
+            await pieces.aclose()  # type: ignore[attr-defined]
+
+    assert asyncio.run(first()) == 'event: decision\ndata: {"event": "decision", "number": 2, "time": 0.0}\n\n'
+
+
 def test_metrics_tell_the_plan_and_the_device_of_a_service_without_a_governor(client: Client, runtime: Runtime) -> None:
     runtime.budget = Budget(memory_bytes=10**9)
     told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").body.decode().splitlines())
@@ -296,7 +344,9 @@ def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_ea
 
 
 def test_the_page_needs_nothing_else(client: Client) -> None:
-    text = client.get("/").body.decode()
+    answer = client.get("/")
+    assert answer.headers["cache-control"] == "no-cache", "a browser asks whether it is that of this version"
+    text = answer.body.decode()
     assert text.startswith("<!doctype html>")
     assert 'lang="en"' in text
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
@@ -305,7 +355,7 @@ def test_the_page_needs_nothing_else(client: Client) -> None:
 
 def test_the_openapi_document_describes_every_address(client: Client, runtime: Runtime) -> None:
     document = client.get("/openapi.json").json
-    routes = {(r.path, m) for r in application(runtime).routes for m in r.methods - {"HEAD"}}  # type: ignore[attr-defined]
+    routes = {(r.path_format, m) for r in application(runtime).routes for m in r.methods - {"HEAD"}}  # type: ignore[attr-defined]
     told = {
         (path, method.upper())
         for path, item in document["paths"].items()

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class IsolatedExecutor:
         """
         prepare(store, kind)  # here and not in the worker, which is killed when an answer takes long
         self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
+        self._path = store.path.absolute()  # wherever this process goes before the worker is started again
         self._lock = threading.Lock()
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
@@ -184,7 +186,7 @@ class IsolatedExecutor:
     def _start(self) -> _Worker:
         """Start a worker and have it compose every model that may still be run."""
         self._end()
-        self._worker = worker = _Worker(self._store, self._kind, self._memory)
+        self._worker = worker = _Worker(self._store, self._path, self._kind, self._memory)
         try:
             worker.answer({"do": "open"})
             for number, choices in self._live.items():
@@ -206,11 +208,12 @@ class IsolatedExecutor:
 class _Worker:
     """A process that runs a store, and the socket to it. It ends when this object is dropped, at the latest."""
 
-    def __init__(self, store: Store, kind: str | None, memory: int) -> None:
+    def __init__(self, store: Store, path: Path, kind: str | None, memory: int) -> None:
         """Start the process. ExecutionError if that cannot be done.
 
         Args:
             store: the store.
+            path: where it lies.
             kind: as for `select.executor_kind`; None means 'auto'.
             memory: file descriptor of the shared memory.
         """
@@ -218,7 +221,7 @@ class _Worker:
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 fds = (theirs.fileno(), memory)
-                arguments = (str(store.path), kind or "auto", *map(str, fds))
+                arguments = (str(path), store.id, kind or "auto", *map(str, fds))
                 self.process = processes.start_module("legodnn.runtime.executors.worker", *arguments, pass_fds=fds)
                 self._connection = Connection(ours.detach())
         except OSError as e:

@@ -6,13 +6,16 @@ Covers also: runtime.executors.worker.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from legodnn import Budget, Runtime, Store
@@ -53,6 +56,41 @@ def test_a_worker_killed_between_requests_is_not_even_noticed(executor: Isolated
     time.sleep(0.2)
     np.testing.assert_array_equal(composition.run(image())["head"], expected)
     assert executor.pid != pid
+
+
+def test_a_worker_started_again_finds_its_store_from_another_current_folder(
+    store_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store_copy.parent)
+    with closing(IsolatedExecutor(Store(store_copy.name))) as executor:
+        composition = executor.compose(covering_compositions(Store(store_copy))[0])
+        expected = composition.run(image())["head"]
+        monkeypatch.chdir("/")
+        kill(executor)
+        np.testing.assert_array_equal(composition.run(image())["head"], expected)
+
+
+def test_a_store_that_was_replaced_is_not_run_by_a_worker_started_again(store_copy: Path, tiny_store2: Store) -> None:
+    """It would be run with the plan of the old one; and where its tensors have other shapes, the outputs of the
+    inference before would be taken for its own."""
+    with closing(IsolatedExecutor(Store(store_copy))) as executor:
+        composition = executor.compose(covering_compositions(Store(store_copy))[0])
+        composition.run(image())
+        shutil.rmtree(store_copy)
+        shutil.copytree(tiny_store2.path, store_copy)
+        kill(executor)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was replaced after it was opened; open it again"):
+                composition.run(image())
+
+
+def kill(executor: IsolatedExecutor) -> None:
+    """Kill the worker, and wait until it has ended."""
+    assert executor.pid
+    process = psutil.Process(executor.pid)
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
 
 
 def test_errors_come_back_as_what_they_are(executor: IsolatedExecutor, tiny_store: Store) -> None:

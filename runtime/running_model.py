@@ -142,22 +142,18 @@ class RunningModel:
             StoreError: a file is damaged.
             ExecutionError: memory or other means are short.
         """
-        if beside:
-            new = self._composed(after, plan)
-            with self._lock:
-                self._running = new
-                self.executor.retain(after)  # before the new ones first run, and take their working memory
-        else:
-            with self._lock:
-                old, self._running = self._running, None
-                before = old[1] if old else ()
-                try:
+        new = self._composed(after, plan) if beside else None
+        with self._lock:
+            old, self._running = self._running, new
+            before = old[1] if old else ()
+            try:
+                if not beside:
                     self.executor.retain(set(before) & set(after))
                     self._running = self._composed(after, plan)
-                except BaseException:
-                    self._restore(before, old)
-                    raise
-                self.executor.retain(after)
+                self.executor.retain(after)  # before the new ones first run, and take their working memory
+            except BaseException:
+                self._restore(before, old)
+                raise
         self._reason = "is suspended under the current budget; give it more room and try again"
 
     def claim(self, plan: ModelPlan) -> None:
@@ -171,11 +167,12 @@ class RunningModel:
 
     def _restore(self, before: Choices, old: tuple[Runnable, Choices, ModelPlan] | None) -> None:
         """Load again what had been let go. If even that fails the model is suspended, and `infer` says why."""
-        if old:
-            try:
-                self._running = self._composed(before, old[2])
-            except LegoError as e:
-                self._reason = f"cannot be loaded any more: {e}"
+        self._running = None
+        try:
+            self.executor.retain(before)
+            self._running = self._composed(before, old[2]) if old else None
+        except LegoError as e:
+            self._reason = f"cannot be loaded any more: {e}"
 
     def close(self) -> None:
         """Wait for an inference that runs, and give back everything."""

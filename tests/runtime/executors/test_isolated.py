@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ExecutionError, StoreError
-from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.base import Choice, covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import open_executor
 
@@ -111,6 +112,35 @@ def test_closing_ends_the_worker(tiny_store: Store) -> None:
     pid = executor.pid
     executor.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_worker_that_ends_at_the_end_of_a_switch_leaves_the_old_plan(
+    tiny_store: Store, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the new blocks have been loaded, beside the old ones or in their place, and the old ones are let go."""
+    with Runtime.open([tiny_store.path], isolated=True) as runtime:
+        plan, executor, x = runtime.plan, runtime._models["tiny"].executor, image()["image"]
+        assert isinstance(executor, IsolatedExecutor)
+        expected, retain = runtime.infer("tiny", x), executor.retain
+        smaller = {"options": dict.fromkeys(plan["tiny"].options, "s0.5")}
+        budget = Budget(memory_bytes=plan.memory_bytes) if narrow else Budget()
+        models = (plan["tiny"].model_copy(update=smaller),)
+
+        def retain_and_die(choices: Collection[Choice]) -> None:
+            if {c.option for c in choices} == {"s0.5", "s0"}:  # the new blocks, and the head
+                assert executor.pid
+                os.kill(executor.pid, signal.SIGSTOP)
+                threading.Timer(0.2, os.kill, (executor.pid, signal.SIGKILL)).start()
+            retain(choices)
+
+        monkeypatch.setattr(executor, "retain", retain_and_die)
+        with pytest.raises(ExecutionError, match="was ended by SIGKILL"):
+            runtime.plan = plan.model_copy(update={"budget": budget, "models": models})
+        answer = runtime.run("tiny", x)
+        np.testing.assert_array_equal(answer.outputs["head"], expected)
+        assert runtime.plan == plan
+        assert answer.plan == plan["tiny"]
 
 
 @pytest.mark.faults

@@ -34,7 +34,7 @@ from legodnn.runtime.executors.base import Choice, check_choices
 from legodnn.runtime.executors.select import prepare
 from legodnn.store import Store
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S, _END_S = 60.0, 0.5  # how long an answer may take, and ending
 
 
 def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
@@ -250,9 +250,11 @@ class _Worker:
 
 def _end_process(process: subprocess.Popen[bytes], connection: Connection) -> str:
     """Close the socket to a worker, wait for its end or kill it; return how it ended."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)  # processes that were forked off keep it open
     connection.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(0.5)
+        process.wait(_END_S)
     hangs = process.poll() is None
     if hangs:
         process.kill()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import signal
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
@@ -82,4 +83,7 @@ def serve(connection: Connection, worker: _Worker) -> None:
 
 
 if __name__ == "__main__":
+    # A service manager sends these to all processes of a service, which may still have requests to answer, or go on.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     serve(Connection(int(sys.argv[4])), _Worker(*sys.argv[1:4], int(sys.argv[5])))

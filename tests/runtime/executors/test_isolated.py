@@ -59,6 +59,19 @@ def test_a_worker_killed_between_requests_is_not_even_noticed(executor: Isolated
     assert executor.pid != pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_service_manager_sends_to_all_processes_is_left_to_the_application(
+    executor: IsolatedExecutor, tiny_store: Store, number: signal.Signals
+) -> None:
+    """It may have requests to answer before it ends."""
+    composition, pid = executor.compose(covering_compositions(tiny_store)[1]), executor.pid
+    assert pid
+    os.kill(pid, number)
+    time.sleep(0.2)
+    composition.run(image())
+    assert executor.pid == pid
+
+
 def test_a_worker_started_again_finds_its_store_from_another_current_folder(
     store_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

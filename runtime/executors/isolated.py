@@ -32,6 +32,7 @@ from legodnn.lifetime import Lifetime, release_with
 from legodnn.manifest import Manifest, TensorSpec
 from legodnn.runtime.executors.base import Choice, check_choices
 from legodnn.runtime.executors.select import prepare
+from legodnn.runtime.executors.turn import turn
 from legodnn.store import Store
 
 _TIMEOUT_S, _END_S = 60.0, 0.5  # how long an answer may take, and ending
@@ -78,7 +79,7 @@ class IsolatedExecutor:
         prepare(store, kind)  # here and not in the worker, which is killed when an answer takes long
         self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
         self._path = store.path.absolute()  # wherever this process goes before the worker is started again
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
         self._worker: _Worker | None = None
@@ -140,7 +141,7 @@ class IsolatedExecutor:
     def close(self) -> None:
         """Give back everything (see `Executor.close`)."""
         if self._life.end():
-            with self._lock:
+            with turn(self._lock, f"the executor of {self._store.name!r}"):
                 self._end()
                 self._inputs, self._outputs = {}, {}  # the last references to the memory
                 if self._close_memory:
@@ -155,7 +156,7 @@ class IsolatedExecutor:
     def _turn(self) -> Iterator[None]:
         """Give one thread the worker for itself. ClosedError if this executor has been closed."""
         self._life.check()
-        with self._lock:
+        with turn(self._lock, f"the executor of {self._store.name!r}"):
             self._life.check()
             yield
 

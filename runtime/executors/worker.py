@@ -86,4 +86,4 @@ if __name__ == "__main__":
     # A service manager sends these to all processes of a service, which may still have requests to answer, or go on.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    serve(Connection(int(sys.argv[4])), _Worker(*sys.argv[1:4], int(sys.argv[5])))
+    serve(Connection(int(sys.argv[4])), _Worker(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[5])))

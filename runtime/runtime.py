@@ -158,7 +158,11 @@ class Runtime:
         """Measured memory of the models in bytes: what this process holds more than before they were opened.
 
         Whatever else the application has allocated since then counts too; memory that it has freed is first given back
-        to the system. Of isolated models, that of their processes is added. ClosedError: as for `plan`.
+        to the system. Of isolated models, that of their processes is added, which are asked between two inferences.
+
+        Raises:
+            ClosedError: as for `plan`.
+            ExecutionError: the process of an isolated model ended; it was started again.
         """
         self._life.check()
         release_freed_memory()

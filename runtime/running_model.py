@@ -12,6 +12,7 @@ from legodnn.checked_inputs import check_inputs
 from legodnn.errors import ClosedError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Executor, Runnable
+from legodnn.runtime.executors.turn import turn
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel
@@ -69,7 +70,7 @@ class RunningModel:
         self._floor = None if streamed is None else streamed.floor_bytes
         self._weights = {(o.segment, o.option): o.weights_bytes for o in streamed.options} if streamed else {}
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._running: tuple[Runnable, Choices, ModelPlan] | None = None
         self._reason = "has not been started"
 
@@ -120,7 +121,7 @@ class RunningModel:
         began = time.perf_counter()
         inputs = check_inputs(self.store, self.name, x)
         checked = time.perf_counter()
-        with self._lock:
+        with turn(self._lock, repr(self.name)):
             if self._closed:
                 raise ClosedError(f"{self.name!r} belongs to a runtime that is closed; open a new one")
             if self._running is None:
@@ -142,27 +143,23 @@ class RunningModel:
             StoreError: a file is damaged.
             ExecutionError: memory or other means are short.
         """
-        if beside:
-            new = self._composed(after, plan)
-            with self._lock:
-                self._running = new
-                self.executor.retain(after)  # before the new ones first run, and take their working memory
-        else:
-            with self._lock:
-                old, self._running = self._running, None
-                before = old[1] if old else ()
-                try:
+        new = self._composed(after, plan) if beside else None
+        with turn(self._lock, repr(self.name)):
+            old, self._running = self._running, new
+            before = old[1] if old else ()
+            try:
+                if not beside:
                     self.executor.retain(set(before) & set(after))
                     self._running = self._composed(after, plan)
-                except BaseException:
-                    self._restore(before, old)
-                    raise
-                self.executor.retain(after)
+                self.executor.retain(after)  # before the new ones first run, and take their working memory
+            except BaseException:
+                self._restore(before, old)
+                raise
         self._reason = "is suspended under the current budget; give it more room and try again"
 
     def claim(self, plan: ModelPlan) -> None:
         """Have inferences report another plan, which chooses what runs already."""
-        with self._lock:
+        with turn(self._lock, repr(self.name)):
             if self._running:
                 self._running = (*self._running[:2], plan)
 
@@ -171,14 +168,15 @@ class RunningModel:
 
     def _restore(self, before: Choices, old: tuple[Runnable, Choices, ModelPlan] | None) -> None:
         """Load again what had been let go. If even that fails the model is suspended, and `infer` says why."""
-        if old:
-            try:
-                self._running = self._composed(before, old[2])
-            except LegoError as e:
-                self._reason = f"cannot be loaded any more: {e}"
+        self._running = None
+        try:
+            self.executor.retain(before)
+            self._running = self._composed(before, old[2]) if old else None
+        except LegoError as e:
+            self._reason = f"cannot be loaded any more: {e}"
 
     def close(self) -> None:
         """Wait for an inference that runs, and give back everything."""
-        with self._lock:
+        with turn(self._lock, repr(self.name)):
             self._running, self._closed = None, True
             self.executor.close()

@@ -18,6 +18,7 @@ from legodnn.printable import shown
 from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.select import warm_up
+from legodnn.runtime.executors.turn import turn
 from legodnn.runtime.open_models import open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
@@ -90,7 +91,7 @@ class Runtime:
                 warm_up(store, executor)
         release_freed_memory()
         self.base_memory_bytes: int = process_memory_bytes()
-        self._changing = threading.Lock()
+        self._changing = threading.RLock()
         self._plan: Plan | None = None
         self._slowdown: Mapping[str, float] = {}
         self._tail: Mapping[str, float] = {}
@@ -146,7 +147,7 @@ class Runtime:
             raise WorkloadError(
                 f"this plan is for {', '.join(m.name for m in plan.models)}; this runtime has {', '.join(self._models)}"
             )
-        with self._changing:
+        with turn(self._changing, "this runtime"):
             self._life.check()
             for name, model in self._models.items():
                 model.check(plan[name])
@@ -157,7 +158,11 @@ class Runtime:
         """Measured memory of the models in bytes: what this process holds more than before they were opened.
 
         Whatever else the application has allocated since then counts too; memory that it has freed is first given back
-        to the system. Of isolated models, that of their processes is added. ClosedError: as for `plan`.
+        to the system. Of isolated models, that of their processes is added, which are asked between two inferences.
+
+        Raises:
+            ClosedError: as for `plan`.
+            ExecutionError: the process of an isolated model ended; it was started again.
         """
         self._life.check()
         release_freed_memory()
@@ -215,7 +220,7 @@ class Runtime:
         for factors in (slowdown, tail := {} if tail is None else tail):
             if not isinstance(factors, Mapping):
                 raise WorkloadError(f"slow-downs and tails are numbers by model, not {type(factors).__name__}")
-        with self._changing:
+        with turn(self._changing, "this runtime"):
             running, start, why = self.plan, time.perf_counter(), None
             try:
                 plan = self.scheduler.plan(budget, running=running, slowdown=slowdown, tail=tail)
@@ -300,7 +305,7 @@ class Runtime:
         In a process that was forked off nothing happens: only the process that opened the runtime can close it.
         """
         if self._life.end():
-            with self._changing, ExitStack() as models:
+            with turn(self._changing, "this runtime"), ExitStack() as models:
                 for model in self._models.values():
                     models.callback(model.close)
 

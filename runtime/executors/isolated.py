@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,10 @@ from legodnn.lifetime import Lifetime, release_with
 from legodnn.manifest import Manifest, TensorSpec
 from legodnn.runtime.executors.base import Choice, check_choices
 from legodnn.runtime.executors.select import prepare
+from legodnn.runtime.executors.turn import turn
 from legodnn.store import Store
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S, _END_S = 60.0, 0.5  # how long an answer may take, and ending
 
 
 def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
@@ -76,7 +78,8 @@ class IsolatedExecutor:
         """
         prepare(store, kind)  # here and not in the worker, which is killed when an answer takes long
         self._store, self._kind, self._life = store, kind, Lifetime(f"the executor of {store.name!r}")
-        self._lock = threading.Lock()
+        self._path = store.path.absolute()  # wherever this process goes before the worker is started again
+        self._lock = threading.RLock()
         self._live: dict[int, tuple[Choice, ...]] = {}
         self._next = 0
         self._worker: _Worker | None = None
@@ -138,7 +141,7 @@ class IsolatedExecutor:
     def close(self) -> None:
         """Give back everything (see `Executor.close`)."""
         if self._life.end():
-            with self._lock:
+            with turn(self._lock, f"the executor of {self._store.name!r}"):
                 self._end()
                 self._inputs, self._outputs = {}, {}  # the last references to the memory
                 if self._close_memory:
@@ -153,7 +156,7 @@ class IsolatedExecutor:
     def _turn(self) -> Iterator[None]:
         """Give one thread the worker for itself. ClosedError if this executor has been closed."""
         self._life.check()
-        with self._lock:
+        with turn(self._lock, f"the executor of {self._store.name!r}"):
             self._life.check()
             yield
 
@@ -184,7 +187,7 @@ class IsolatedExecutor:
     def _start(self) -> _Worker:
         """Start a worker and have it compose every model that may still be run."""
         self._end()
-        self._worker = worker = _Worker(self._store, self._kind, self._memory)
+        self._worker = worker = _Worker(self._store, self._path, self._kind, self._memory)
         try:
             worker.answer({"do": "open"})
             for number, choices in self._live.items():
@@ -206,11 +209,12 @@ class IsolatedExecutor:
 class _Worker:
     """A process that runs a store, and the socket to it. It ends when this object is dropped, at the latest."""
 
-    def __init__(self, store: Store, kind: str | None, memory: int) -> None:
+    def __init__(self, store: Store, path: Path, kind: str | None, memory: int) -> None:
         """Start the process. ExecutionError if that cannot be done.
 
         Args:
             store: the store.
+            path: where it lies.
             kind: as for `select.executor_kind`; None means 'auto'.
             memory: file descriptor of the shared memory.
         """
@@ -218,7 +222,7 @@ class _Worker:
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 fds = (theirs.fileno(), memory)
-                arguments = (str(store.path), kind or "auto", *map(str, fds))
+                arguments = (str(path), store.id, kind or "auto", *map(str, fds))
                 self.process = processes.start_module("legodnn.runtime.executors.worker", *arguments, pass_fds=fds)
                 self._connection = Connection(ours.detach())
         except OSError as e:
@@ -247,9 +251,11 @@ class _Worker:
 
 def _end_process(process: subprocess.Popen[bytes], connection: Connection) -> str:
     """Close the socket to a worker, wait for its end or kill it; return how it ended."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)  # processes that were forked off keep it open
     connection.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(0.5)
+        process.wait(_END_S)
     hangs = process.poll() is None
     if hangs:
         process.kill()

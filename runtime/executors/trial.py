@@ -78,6 +78,12 @@ def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
     where, error, status = _run(store, executor, seconds, folder)
     if error:
         raise (StoreError if error[0] == "StoreError" else TrialError)(error[1])
+    done = where.pop("done", None)
+    if status == 0 and not done:  # which is what Python takes for the status of a process that it cannot wait for
+        raise TrialError(
+            f"{store.path} could not be tried out: how its process ended is not known here; do not ignore SIGCHLD, "
+            "nor wait for processes of others (os.wait), while a store is opened"
+        )
     if status == 0:
         return
     if executor == "capi" and not where and status is not None and -status not in _FROM_OUTSIDE:

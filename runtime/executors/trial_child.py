@@ -53,6 +53,7 @@ def child(path: str, identity: str, executor: str, seconds: int, folder: str | N
         kind = "TrialError" if limited else "StoreError"
         _tell(error=kind, message=f"{path} takes more memory than a store of its size may, or than there is")
         return 1
+    _tell(done="everything")  # in words too, because the status may not reach who waits for it
     return 0
 
 

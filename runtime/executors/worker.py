@@ -1,20 +1,22 @@
 """The process that runs a store for an `IsolatedExecutor`.
 
-    worker STORE EXECUTOR SOCKET MEMORY
+    worker STORE ID EXECUTOR SOCKET MEMORY
 
-It answers the messages that come through a socket until the other end is closed. EXECUTOR is auto, capi or interpreter;
-SOCKET and MEMORY are file descriptors that it inherits. A message names one of `_Worker`'s methods and its arguments.
+It answers the messages that come through a socket until the other end is closed. ID is the id that the store must have;
+EXECUTOR is auto, capi or interpreter; SOCKET and MEMORY are file descriptors that it inherits. A message names one of
+`_Worker`'s methods and its arguments.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
+import signal
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from legodnn.errors import LegoError
+from legodnn.errors import LegoError, StoreError
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor, Runnable
 from legodnn.runtime.executors.isolated import shared_arrays, slots
@@ -23,12 +25,15 @@ from legodnn.store import Store
 
 
 class _Worker:
-    def __init__(self, path: str, kind: str, memory: int) -> None:
-        self._path, self._kind, self._memory = path, None if kind == "auto" else kind, memory
+    def __init__(self, path: str, identity: str, kind: str, memory: int) -> None:
+        self._path, self._id, self._memory = path, identity, memory
+        self._kind = None if kind == "auto" else kind
         self._composed: dict[int, Runnable] = {}
 
     def open(self) -> None:
         store = Store(self._path)
+        if store.id != self._id:
+            raise StoreError(f"{store.path} was replaced after it was opened; open it again")
         self._inputs, self._outputs = shared_arrays(store.manifest, mmap.mmap(self._memory, slots(store.manifest)[2]))
         warm_up(store, self._kind)
         release_freed_memory()
@@ -78,4 +83,7 @@ def serve(connection: Connection, worker: _Worker) -> None:
 
 
 if __name__ == "__main__":
-    serve(Connection(int(sys.argv[3])), _Worker(sys.argv[1], sys.argv[2], int(sys.argv[4])))
+    # A service manager sends these to all processes of a service, which may still have requests to answer, or go on.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    serve(Connection(int(sys.argv[4])), _Worker(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[5])))

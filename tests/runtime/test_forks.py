@@ -18,6 +18,7 @@ import pytest
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ClosedError, LegoError
+from legodnn.runtime.executors import isolated
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.governing.governor import Governor
 from tests.runtime.opened import KINDS, X, calls, open_runtime
@@ -118,6 +119,7 @@ import os, sys
 import numpy as np
 from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.select import (open_executor)
+from legodnn.runtime.executors import isolated
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.store import Store
 store, kind = Store(sys.argv[1]), sys.argv[2]
@@ -145,6 +147,26 @@ def test_a_forked_process_ends_as_any_does(kind: str, tiny_store: Store) -> None
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "child 0\n"
+
+
+def test_an_isolated_model_ends_by_itself_while_a_forked_process_lives(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although that has the socket open too, at whose end the model's process ends. It need not be killed."""
+    monkeypatch.setattr(isolated, "_END_S", 10.0)
+    executor = IsolatedExecutor(tiny_store)
+    worker = executor._worker
+    assert worker
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        executor.close()
+        assert worker.process.returncode == 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_two_processes_never_get_each_others_answers(tiny_store: Store, tmp_path: Path) -> None:

@@ -6,18 +6,22 @@ Covers also: runtime.executors.worker.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from legodnn import Budget, Runtime, Store
 from legodnn.errors import ExecutionError, StoreError
-from legodnn.runtime.executors.base import covering_compositions
+from legodnn.runtime.executors.base import Choice, covering_compositions
 from legodnn.runtime.executors.isolated import IsolatedExecutor
 from legodnn.runtime.executors.select import open_executor
 
@@ -55,6 +59,54 @@ def test_a_worker_killed_between_requests_is_not_even_noticed(executor: Isolated
     assert executor.pid != pid
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_service_manager_sends_to_all_processes_is_left_to_the_application(
+    executor: IsolatedExecutor, tiny_store: Store, number: signal.Signals
+) -> None:
+    """It may have requests to answer before it ends."""
+    composition, pid = executor.compose(covering_compositions(tiny_store)[1]), executor.pid
+    assert pid
+    os.kill(pid, number)
+    time.sleep(0.2)
+    composition.run(image())
+    assert executor.pid == pid
+
+
+def test_a_worker_started_again_finds_its_store_from_another_current_folder(
+    store_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store_copy.parent)
+    with closing(IsolatedExecutor(Store(store_copy.name))) as executor:
+        composition = executor.compose(covering_compositions(Store(store_copy))[0])
+        expected = composition.run(image())["head"]
+        monkeypatch.chdir("/")
+        kill(executor)
+        np.testing.assert_array_equal(composition.run(image())["head"], expected)
+
+
+def test_a_store_that_was_replaced_is_not_run_by_a_worker_started_again(store_copy: Path, tiny_store2: Store) -> None:
+    """It would be run with the plan of the old one; and where its tensors have other shapes, the outputs of the
+    inference before would be taken for its own."""
+    with closing(IsolatedExecutor(Store(store_copy))) as executor:
+        composition = executor.compose(covering_compositions(Store(store_copy))[0])
+        composition.run(image())
+        shutil.rmtree(store_copy)
+        shutil.copytree(tiny_store2.path, store_copy)
+        kill(executor)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was replaced after it was opened; open it again"):
+                composition.run(image())
+
+
+def kill(executor: IsolatedExecutor) -> None:
+    """Kill the worker, and wait until it has ended."""
+    assert executor.pid
+    process = psutil.Process(executor.pid)
+    process.kill()
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+
+
 def test_errors_come_back_as_what_they_are(executor: IsolatedExecutor, tiny_store: Store) -> None:
     first, *rest = covering_compositions(tiny_store)[0]
     with pytest.raises(StoreError, match=r"has no option 's0\.9'"):
@@ -73,6 +125,35 @@ def test_closing_ends_the_worker(tiny_store: Store) -> None:
     pid = executor.pid
     executor.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_worker_that_ends_at_the_end_of_a_switch_leaves_the_old_plan(
+    tiny_store: Store, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the new blocks have been loaded, beside the old ones or in their place, and the old ones are let go."""
+    with Runtime.open([tiny_store.path], isolated=True) as runtime:
+        plan, executor, x = runtime.plan, runtime._models["tiny"].executor, image()["image"]
+        assert isinstance(executor, IsolatedExecutor)
+        expected, retain = runtime.infer("tiny", x), executor.retain
+        smaller = {"options": dict.fromkeys(plan["tiny"].options, "s0.5")}
+        budget = Budget(memory_bytes=plan.memory_bytes) if narrow else Budget()
+        models = (plan["tiny"].model_copy(update=smaller),)
+
+        def retain_and_die(choices: Collection[Choice]) -> None:
+            if {c.option for c in choices} == {"s0.5", "s0"}:  # the new blocks, and the head
+                assert executor.pid
+                os.kill(executor.pid, signal.SIGSTOP)
+                threading.Timer(0.2, os.kill, (executor.pid, signal.SIGKILL)).start()
+            retain(choices)
+
+        monkeypatch.setattr(executor, "retain", retain_and_die)
+        with pytest.raises(ExecutionError, match="was ended by SIGKILL"):
+            runtime.plan = plan.model_copy(update={"budget": budget, "models": models})
+        answer = runtime.run("tiny", x)
+        np.testing.assert_array_equal(answer.outputs["head"], expected)
+        assert runtime.plan == plan
+        assert answer.plan == plan["tiny"]
 
 
 @pytest.mark.faults

@@ -10,7 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,7 @@ def test_every_option_is_run(tiny_store: Store, tmp_path: Path) -> None:
             "legodnn.runtime.executors.trial_child", str(tiny_store.path), tiny_store.id, *arguments
         )
         told = [json.loads(line) for line in done.stdout.splitlines()]
+        assert told.pop() == {"done": "everything"}
         assert [message["option"] for message in told if message] == options * 2
 
 
@@ -180,6 +181,26 @@ def test_a_process_that_others_end_is_not_the_stores_fault_and_the_store_is_not_
     monkeypatch.setattr(processes, "run_module", replaced("os.kill(os.getpid(), 9)"))
     with pytest.raises(ExecutionError, match="could not be tried out: the process was ended by SIGKILL from outside"):
         open_executor(tiny_store, kind)
+
+
+@pytest.fixture
+def no_statuses() -> Iterator[None]:
+    """As daemons have it: the system forgets how processes end, and Python takes it that all went well."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("no_statuses")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_whose_end_is_not_known_has_not_tried_the_store_out(
+    tiny_store: Store, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(processes, "run_module", replaced("os.abort()"))
+        with pytest.raises(ExecutionError, match="could not be tried out: how its process ended is not known here"):
+            open_executor(tiny_store, kind)
+    open_executor(tiny_store, kind).close()
 
 
 def test_too_little_address_space_of_this_process_is_not_the_stores_fault(

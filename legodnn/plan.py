@@ -47,6 +47,8 @@ class ModelPlan(Schema):
             then, has no options, and all its figures are 0.
         threads: the number of threads that every segment runs with.
         streamed: whether the weights of one segment at a time are in memory, see `legodnn.workload.WorkloadModel`.
+        compact: whether the addresses that convolutions read are made anew in each inference, see
+            `legodnn.profile.CompactModel`.
         options: the name of the option of each block by the block's name, in topological order.
         accuracy: the predicted metric.
         accuracy_error: nine in ten such predictions are within this error, by the store's cross-validation. Where the
@@ -64,6 +66,7 @@ class ModelPlan(Schema):
     suspended: bool = False
     threads: Threads = 1
     streamed: bool = False
+    compact: bool = False
     options: dict[Name, Name] = Field(default_factory=dict, max_length=MOST_SEGMENTS)
     accuracy: MetricValue = 0.0
     accuracy_error: float = Field(default=0.0, ge=0, le=MOST_METRIC)
@@ -76,12 +79,12 @@ class ModelPlan(Schema):
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_defaults(serialised(self), streamed=False)
+        return without_defaults(serialised(self), streamed=False, compact=False)
 
     @property
     def title(self) -> str:
-        """The model's name, with `(streamed)` behind it where that is so."""
-        return self.name + " (streamed)" * self.streamed
+        """The model's name, with `(streamed)` or `(compact)` behind it where that is so."""
+        return self.name + " (streamed)" * self.streamed + " (compact)" * self.compact
 
     @property
     def slack_ms(self) -> float | None:

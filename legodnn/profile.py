@@ -7,7 +7,7 @@ Measuring is the task of `legodnn.profiler`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,7 +37,7 @@ from legodnn.schema import (
 )
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel
-from legodnn.tail import Tail, last_of_each
+from legodnn.tail import Tail
 
 PROFILE_VERSION = "legodnn.profile/1"
 _REMEDY = "measure again with `legodnn profile`"
@@ -165,6 +165,22 @@ class Conditions(Schema):
     warnings: Many[Text] = Field(default=(), max_length=MOST_NOTES)
 
 
+class CompactModel(Schema):
+    """What a model takes that is compact: the addresses that its convolutions read are made anew in each inference.
+
+    Its options are those of the profile, and the figures what they are there.
+    """
+
+    options: Many[OptionProfile] = Field(min_length=1, max_length=MOST_CONTAINERS)
+    chain: Many[ChainOverhead] = Field(default=(), max_length=MOST_PROFILED_THREADS)
+    company_bytes: Bytes = 0
+
+    @property
+    def overhead_ms(self) -> dict[int, float]:
+        """By thread count, the milliseconds that a composition takes beyond its segments."""
+        return _overheads(self.chain)
+
+
 class Profile(Schema):
     """The measurements of a store's options on one device. docs/profiler.md describes the fields."""
 
@@ -184,10 +200,11 @@ class Profile(Schema):
     energy: Energy | None = None
     conditions: Conditions | None = None
     streamed: StreamedModel | None = None
+    compact: CompactModel | None = None
 
     @model_serializer(mode="wrap")
     def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_defaults(serialised(self), streamed=None, company_bytes=0)
+        return without_defaults(serialised(self), streamed=None, compact=None, company_bytes=0)
 
     @model_validator(mode="after")
     def _one_overhead_each(self) -> Self:
@@ -199,6 +216,12 @@ class Profile(Schema):
     def _one_tail_each(self) -> Self:
         if len({entry.key for entry in self.tail}) < len(self.tail):
             raise ValueError("two tails of one condition at one thread count")
+        return self
+
+    @model_validator(mode="after")
+    def _same_options_compact(self) -> Self:
+        if self.compact and measured(self.compact.options) != measured(self.options):
+            raise ValueError("it was not measured of the same options what they take in a compact model")
         return self
 
     @classmethod
@@ -242,56 +265,7 @@ class Profile(Schema):
     @property
     def overhead_ms(self) -> dict[int, float]:
         """By thread count, the milliseconds that a composition takes beyond its segments."""
-        return {entry.threads: entry.overhead_ms for entry in self.chain}
-
-
-def merge(profiles: Sequence[Profile]) -> Profile:
-    """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
-
-    Where several measured the same, the last of them counts, as it does for energy, streaming and conditions. Plans can
-    use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
-    the profiles skips is kept only if the others measured it with every thread count that all other options have.
-
-    Raises:
-        ProfileError: there is no profile, or they are of different stores or devices.
-    """
-    if not profiles:
-        raise ProfileError("no profiles to merge; give the files of two or more")
-    first, last = profiles[0], profiles[-1]
-    for other in profiles[1:]:
-        if other.store_id != first.store_id:
-            raise ProfileError(
-                "profiles of different stores cannot be merged: "
-                f"model {first.model!r}, store id {first.store_id[:12]}, and "
-                f"model {other.model!r}, store id {other.store_id[:12]}"
-            )
-        other.check_device(first.device)
-    options: dict[tuple[str, str], OptionProfile] = {}
-    for entry in (o for p in profiles for o in p.options):
-        old = options.get((entry.segment, entry.option))
-        latency = {e.threads: e for o in (old, entry) if o for e in o.latency}
-        energy = entry.energy_mj if entry.energy_mj is not None or old is None else old.energy_mj
-        merged = entry.model_copy(update={"latency": tuple(latency.values()), "energy_mj": energy})
-        options[entry.segment, entry.option] = merged
-    skipped = {(s.segment, s.option): s for p in profiles for s in p.skipped}
-    threads = {key: {e.threads for e in o.latency} for key, o in options.items()}
-    never_skipped = [counts for key, counts in threads.items() if key not in skipped]
-    needed = set[int]().union(*never_skipped).intersection(*never_skipped)
-    options = {key: o for key, o in options.items() if key not in skipped or threads[key] >= needed}
-    return last.model_copy(
-        update={
-            "options": tuple(options.values()),
-            "skipped": tuple(s for key, s in skipped.items() if key not in options),
-            "chain": tuple({c.threads: c for p in profiles for c in p.chain}.values()),
-            "validation": tuple({v.threads: v for p in profiles for v in p.validation}.values()),
-            "contention": tuple({c.store_id: c for p in profiles for c in p.contention}.values()),
-            "tail": last_of_each(t for p in profiles for t in p.tail),
-            "company_bytes": max(p.company_bytes for p in profiles),
-            "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
-            "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
-            "streamed": next((p.streamed for p in reversed(profiles) if p.streamed), None),
-        }
-    )
+        return _overheads(self.chain)
 
 
 def default_path(store: str | Path) -> Path:
@@ -313,3 +287,12 @@ def default_path(store: str | Path) -> Path:
     if not path.name:
         raise ProfileError(f"{path} has no name, which the profile would have too; give the folder of a store")
     return path.with_name(path.name + ".profile.json")
+
+
+def measured(options: Sequence[OptionProfile]) -> dict[OptionKey, set[int]]:
+    """The options that were measured, with their thread counts."""
+    return {(o.segment, o.option): {entry.threads for entry in o.latency} for o in options}
+
+
+def _overheads(chain: Iterable[ChainOverhead]) -> dict[int, float]:
+    return {entry.threads: entry.overhead_ms for entry in chain}

@@ -43,6 +43,7 @@ class Bench:
         store: the store.
         threads: thread counts for which the options are loaded.
         skipped: options that are not loaded; they have no number.
+        compact: whether its compositions are compact.
 
     Attributes:
         segments: the store's segments, in topological order.
@@ -53,25 +54,29 @@ class Bench:
         StoreError: a file of the store is damaged or missing.
     """
 
-    def __init__(self, store: Store, threads: Sequence[int], skipped: Sequence[Option] = ()) -> None:
-        self.store, self.threads = store, tuple(threads)
+    def __init__(
+        self, store: Store, threads: Sequence[int], skipped: Sequence[Option] = (), compact: bool = False
+    ) -> None:
+        self.store, self.threads, self.compact = store, tuple(threads), compact
         self.segments: tuple[Segment, ...] = store.manifest.segments
         self.options = tuple(tuple(o for o in s.options if o not in skipped) for s in self.segments)
         self._executor = open_executor(store)
         self._steps: dict[Choice, Callable[[], None]] = {}
         for count in self.threads:
             loaded = [
-                Choice(s.name, o.name, count)
-                for s, found in zip(self.segments, self.options, strict=True)
-                for o in found
+                self.choice(s, o, count) for s, found in zip(self.segments, self.options, strict=True) for o in found
             ]
             self._steps.update(self._executor.load(loaded))
         self.inputs = random_inputs(store)
 
+    def choice(self, segment: Segment, option: Option, threads: int) -> Choice:
+        """An option of a segment as executors name it."""
+        return Choice(segment.name, option.name, threads, compact=self.compact)
+
     def choices(self, numbers: Sequence[int], threads: int) -> tuple[Choice, ...]:
         """A composition as executors name it: one choice for each segment."""
         chosen = (options[i] for options, i in zip(self.options, numbers, strict=True))
-        return tuple(Choice(s.name, o.name, threads) for s, o in zip(self.segments, chosen, strict=True))
+        return tuple(self.choice(s, o, threads) for s, o in zip(self.segments, chosen, strict=True))
 
     def by_segments(self, numbers: Sequence[int], threads: int) -> ComposedModel:
         """A composition that runs in one step for each segment. It is ready to run; making it loads nothing."""

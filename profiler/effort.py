@@ -24,6 +24,7 @@ class Effort:
         processes: number of fresh processes in which memory is measured.
         plans: number of random compositions on which predicted latency is validated; 0 for no validation.
         streaming: whether it is measured what the model takes streamed (see `legodnn.workload.WorkloadModel`).
+        compact: whether everything but energy is measured of compact models as well, which plans then may choose.
         dominated: whether options are measured that the store marks as dominated (another option is at most as large
             and as slow and, averaged over its neighbours, at least as accurate). Plans lose little or nothing without.
 
@@ -38,6 +39,7 @@ class Effort:
     plans: int = 20
     dominated: bool = True
     streaming: bool = False
+    compact: bool = False
 
     def __post_init__(self) -> None:
         check_kinds(self)

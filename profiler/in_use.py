@@ -86,7 +86,7 @@ def option_latencies(bench: Bench, timings: Timings) -> dict[OptionKey, tuple[La
     used = in_use(bench, timings)
     return {
         (segment.name, option.name): tuple(
-            _latency(timings, Choice(segment.name, option.name, threads), used[threads]) for threads in bench.threads
+            _latency(timings, bench.choice(segment, option, threads), used[threads]) for threads in bench.threads
         )
         for segment, options in zip(bench.segments, bench.options, strict=True)
         for option in options

@@ -18,7 +18,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,8 @@ class Timings:
         arrays: dict[tuple[str | int, ...], NDArray[np.generic]] = {("seconds",): np.array(self.seconds)}
         for kind, samples in (("first", self.first), ("warm", self.warm)):
             for choice, values in samples.items():
-                arrays[kind, choice.segment, choice.option, choice.threads] = np.array(values)
+                key: tuple[str | int, ...] = (kind, *astuple(choice))
+                arrays[key] = np.array(values)
         for threads, values in self.whole.items():
             arrays["whole", threads] = np.array(values)
             arrays["compositions", threads] = np.array(self.compositions[threads], np.int32)
@@ -111,7 +112,11 @@ def measure_latency(
     rng = random.Random(seed * 1_000_003 + rounds)
     saved = checked = time.monotonic()
     start = saved - timings.seconds
-    with progress(f"timing {bench.store.name}", math.ceil(seconds), int(min(seconds, timings.seconds))) as task:
+    with progress(
+        f"timing {bench.store.name}{' (compact)' * bench.compact}",
+        math.ceil(seconds),
+        int(min(seconds, timings.seconds)),
+    ) as task:
         sample_round(bench, Timings(), rng)  # a round that only warms up
         while True:
             sample_round(bench, timings, rng)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from legodnn.errors import ConfigError
 from legodnn.manifest import Option
-from legodnn.profile import Fingerprint, Latency, OptionKey, OptionProfile, Profile, Skipped
+from legodnn.profile import CompactModel, Fingerprint, Latency, OptionKey, OptionProfile, Profile, Skipped
 from legodnn.profiler.bench import Bench
 from legodnn.profiler.conditions import busy_elsewhere, conditions, moment
 from legodnn.profiler.effort import Effort, skipped_options
@@ -26,14 +27,15 @@ from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
-from legodnn.runtime.executors.select import executor_name
+from legodnn.runtime.executors.select import executor_kind, executor_name
 from legodnn.store import Store
 
 log = logging.getLogger("legodnn.profiler")
 
-_STATE_FORMAT = 6
+_STATE_FORMAT = 7
 _VALIDATION_SHARE = 0.15  # of the seconds of timing, for each thread count
 _STREAMED_SHARE = 0.25  # of the same seconds, for all thread counts together
+_COMPACT_SHARE = 0.5  # of the same seconds
 _SKIPPED_BECAUSE = "dominated by another option, as the store says"
 
 
@@ -57,6 +59,7 @@ def profile_store(
         progress: shows how far each stage is.
 
     Raises:
+        ConfigError: the executor cannot do what `effort` asks of it.
         ProfileError: a measuring process or the meter failed.
         StoreError: the store is damaged.
     """
@@ -87,6 +90,7 @@ def profile_store(
         if effort.streaming
         else None
     )
+    compact = _measure_compact(store, effort, skipped, state, progress) if effort.compact else None
     found = conditions(before, after, busy)
     for warning in found.warnings:
         log.warning("%s", warning)
@@ -105,7 +109,32 @@ def profile_store(
         energy=energy,
         conditions=found,
         streamed=streamed,
+        compact=compact,
     )
+
+
+def _measure_compact(
+    store: Store, effort: Effort, skipped: Sequence[Option], state: ProfilingState, progress: Progress
+) -> CompactModel:
+    """Measure memory and latency of compact models, as it is done of others.
+
+    Raises:
+        ConfigError: the executor runs no compact models.
+        ProfileError: a measuring process failed.
+    """
+    if executor_kind() != "capi":
+        raise ConfigError("models are compact by LiteRT's C API alone; `legodnn doctor` says why it is not used here")
+    stages = state.stage("compact memory"), state.stage("compact latency")
+    memory = measure_memory(store, effort.processes, skipped, stages[0], progress, compact=True)
+    with closing(Bench(store, effort.threads, skipped, compact=True)) as bench:
+        seconds = _COMPACT_SHARE * effort.seconds
+        timings = measure_latency(bench, seconds, effort.precision, stages[1], progress)
+        latencies = option_latencies(bench, timings)
+        return CompactModel(
+            options=_option_profiles(store, memory.options, latencies, {}),
+            chain=chain_overheads(bench, timings),
+            company_bytes=memory.company_bytes,
+        )
 
 
 def _terms(store: Store, device: Fingerprint, effort: Effort, skipped: Collection[Option]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ takes more in company.
 Memory is what `legodnn.runtime.device.memory.process_memory_bytes` says. Several processes measure, each in another
 order; the sums hold for the readings of all of them.
 
-As a program, with STORE, SEED and the files of skipped options, this module prints the readings of one process as JSON.
+As a program, with STORE, SEED, whether models are compact (0 or 1) and the files of skipped options, this module prints
+the readings of one process as JSON.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def measure_memory(
     skipped: Collection[Option] = (),
     stage: StageState | None = None,
     progress: Progress = no_progress,
+    compact: bool = False,
 ) -> StoreMemory:
     """The memory and load time of every option, by several fresh processes; and what company adds.
 
@@ -81,16 +83,17 @@ def measure_memory(
         stage: holds, by the seed of a process, its readings as `weigh` returns them if that process ended before an
             interruption; all are saved after each process.
         progress: is told how many processes have ended.
+        compact: whether compact models are weighed.
 
     Raises:
         ProfileError: a measuring process failed.
     """
     stage = stage or StageState()
     results = dict(stage.done)
-    with progress(f"weighing {store.name}", processes, min(processes, len(results))) as task:
+    with progress(f"weighing {store.name}{' (compact)' * compact}", processes, min(processes, len(results))) as task:
         for seed in range(processes):
             if seed not in results:
-                results[seed] = _readings_of_process(store, seed, skipped)
+                results[seed] = _readings_of_process(store, seed, skipped, compact)
                 stage.save(results)
                 task.step()
     segments = store.manifest.segments
@@ -120,9 +123,9 @@ def _weighed(rows: Floats) -> list[tuple[Composition, float]]:
     return [(tuple(map(int, row[:-2])), float(row[-2])) for row in rows]
 
 
-def _readings_of_process(store: Store, seed: int, skipped: Collection[Option]) -> Floats:
+def _readings_of_process(store: Store, seed: int, skipped: Collection[Option], compact: bool) -> Floats:
     """What `weigh` returns in a fresh process."""
-    arguments = (str(store.path), str(seed), *(o.file for o in skipped))
+    arguments = (str(store.path), str(seed), str(int(compact)), *(o.file for o in skipped))
     return np.array(json.loads(printed_by("legodnn.profiler.memory", "memory", *arguments)), np.float64)
 
 
@@ -130,13 +133,14 @@ def _originals(store: Store) -> Composition:
     return tuple(s.options.index(s.original) for s in store.manifest.segments)
 
 
-def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[float]]:
+def weigh(store: Store, seed: int, skipped: Collection[str] = (), compact: bool = False) -> list[list[float]]:
     """Weigh this process, which should be a fresh one, after switches in random order.
 
     Args:
         store: the store.
         seed: of the order.
         skipped: the files of options that are not measured.
+        compact: whether compact models are weighed.
 
     Returns:
         Readings in the order in which they were taken: the number of the option that each segment ran, bytes, the
@@ -146,7 +150,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
     """
     inputs = {spec.name: spec.zeros() for spec in store.manifest.inputs}
     rng = random.Random(seed)
-    alone = _in_turn(store, rng, skipped)
+    alone = _in_turn(store, rng, skipped, compact)
     company = [(rng.choice(alone), rng.choice(alone)) for _ in range(_IN_COMPANY)]  # of the model and of the other one
     compositions = [*alone, *(choices for choices, _ in company)]
     readings = np.full((len(compositions), len(store.manifest.segments) + 3), np.nan)  # its memory counts before
@@ -174,7 +178,7 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = ()) -> list[list[f
     return readings.tolist()
 
 
-def _in_turn(store: Store, rng: random.Random, skipped: Collection[str]) -> list[tuple[Choice, ...]]:
+def _in_turn(store: Store, rng: random.Random, skipped: Collection[str], compact: bool) -> list[tuple[Choice, ...]]:
     """The compositions that `weigh` switches to, in order."""
     segments = store.manifest.segments
     names = [[o.name for o in s.options if o == s.original or o.file not in skipped] for s in segments]
@@ -185,7 +189,10 @@ def _in_turn(store: Store, rng: random.Random, skipped: Collection[str]) -> list
     for i, name in tasks:
         found += [[rng.choice(few) for few in names] for _ in range(_RANDOM)]
         found += [originals, [*originals[:i], name, *originals[i + 1 :]]]
-    return [tuple([Choice(s.name, o, 1) for s, o in zip(segments, chosen, strict=True)]) for chosen in found]
+    return [
+        tuple([Choice(s.name, o, 1, compact=compact) for s, o in zip(segments, chosen, strict=True)])
+        for chosen in found
+    ]
 
 
 def _switched(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str, AnyArray]) -> tuple[Runnable, float]:
@@ -262,4 +269,5 @@ def _load_ms(originals: Composition, readings: Floats) -> dict[tuple[int, int], 
 
 
 if __name__ == "__main__":
-    print(json.dumps(weigh(Store(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])))
+    path, number, kind, *files = sys.argv[1:]
+    print(json.dumps(weigh(Store(path), int(number), files, kind == "1")))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
-from legodnn.profile import Profile
+from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.base import Executor
 from legodnn.runtime.executors.select import executor_name, open_executor
@@ -58,7 +58,7 @@ def open_models(
     with ExitStack() as opened:
         for entry in workload.models:
             name, (store, profile) = entry.name, measured[entry.name]
-            sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
+            sizes, compact = _sizes(profile.options), profile.compact
             threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
             models[name] = RunningModel(
                 name,
@@ -67,10 +67,15 @@ def open_models(
                 _open_executor(store, executor, isolated),
                 threads,
                 profile.streamed if entry.streaming else None,
+                _sizes(compact.options) if compact else None,
             )
             opened.callback(models[name].close)
         opened.pop_all()
     return models
+
+
+def _sizes(options: Iterable[OptionProfile]) -> dict[OptionKey, int]:
+    return {(o.segment, o.option): o.memory_bytes for o in options}
 
 
 def _open_executor(store: Store, kind: str | None, isolated: bool) -> Executor:

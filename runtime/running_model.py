@@ -54,6 +54,7 @@ class RunningModel:
         executor: Executor,
         threads: Collection[int] = (1,),
         streamed: StreamedModel | None = None,
+        compact_sizes: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         """Make a model that runs nothing yet.
 
@@ -64,9 +65,10 @@ class RunningModel:
             executor: an executor of that store; it is closed when the model is closed.
             threads: the thread counts that the options were measured with.
             streamed: what was measured of the model when it is streamed; None if it may not be.
+            compact_sizes: as `sizes`, where the model is compact; None if that was not measured.
         """
         self.name, self.store, self.executor = name, store, executor
-        self._sizes, self._threads = sizes, threads
+        self._sizes, self._compact_sizes, self._threads = sizes, compact_sizes, threads
         self._floor = None if streamed is None else streamed.floor_bytes
         self._weights = {(o.segment, o.option): o.weights_bytes for o in streamed.options} if streamed else {}
         self._closed = False
@@ -83,7 +85,8 @@ class RunningModel:
         """Return the memory in bytes that choices take together, as it was measured."""
         if choices and choices[0].streamed:
             return (self._floor or 0) + max(self._weights[c.segment, c.option] for c in choices)
-        return sum(self._sizes[c.segment, c.option] for c in choices)
+        compact = self._compact_sizes or {}
+        return sum((compact if c.compact else self._sizes)[c.segment, c.option] for c in choices)
 
     def check(self, plan: ModelPlan) -> None:
         """Raise WorkloadError unless a plan is for this model's store, and chooses what was measured."""
@@ -94,6 +97,11 @@ class RunningModel:
             if choice.streamed and self._floor is None:
                 raise WorkloadError(
                     f"the plan streams {self.name!r}, which its workload does not allow; say streaming = true there"
+                )
+            if choice.compact and self._compact_sizes is None:
+                raise WorkloadError(
+                    f"the plan has {self.name!r} compact, which its profile did not measure; `legodnn profile "
+                    "--compact` does"
                 )
             if choice.threads not in self._threads:
                 raise WorkloadError(

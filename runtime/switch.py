@@ -35,7 +35,7 @@ class ModelChange:
 
         >>> stem, small, large = Choice("stem", "s0", 1), Choice("block1", "s0.5", 1), Choice("block1", "s0", 1)
         >>> ModelChange("vgg16", before=(stem, large), after=(stem, small), growth=-40_000).new
-        (Choice(segment='block1', option='s0.5', threads=1, streamed=False),)
+        (Choice(segment='block1', option='s0.5', threads=1, streamed=False, compact=False),)
     """
 
     model: str
@@ -79,7 +79,8 @@ def planned_choices(store: Store, plan: ModelPlan) -> Choices:
         return ()
     # Made from a list, as all tuples are that each switch makes: Python never gives back the memory of up to 2,000 of
     # each length that were made without knowing it.
-    return tuple([Choice(s.name, option(s), plan.threads, plan.streamed) for s in store.manifest.segments])
+    how = (plan.threads, plan.streamed, plan.compact)
+    return tuple([Choice(s.name, option(s), *how) for s in store.manifest.segments])
 
 
 def in_order(changes: Iterable[ModelChange], used: int, limit: int | None) -> list[ModelChange]:

@@ -4,10 +4,11 @@
     whole = untrained.undivided(Path("stores/resnet18"))
 
     switched = untrained.one_block("resnet18", Path("stores/resnet18"))
+    both = untrained.both_precisions("resnet18", Path("stores/resnet18"))
 
 `whole` is the same model with the same weights, as a store of one segment; `switched` has whole models of every
-sparsity as the options of one block. Building needs `legodnn[train]`, measuring
-does not: for a device without TensorFlow, stores are built on a workstation and copied.
+sparsity as the options of one block, and `both` the model in float32 and int8. Building needs `legodnn[train]`,
+measuring does not: for a device without TensorFlow, stores are built on a workstation and copied.
 
     python benchmarks/support/untrained.py stores             # all of them
     python benchmarks/support/untrained.py stores resnet18
@@ -47,22 +48,25 @@ MODELS = ("resnet18", "vgg16", "vgg16-half", "resnet50", "unet", "vgg16-quarter"
 def model(name: str) -> keras.Model:
     """Return a network with random weights.
 
-    They are ResNet-18 or VGG16 for 32x32 images, ResNet-50 for 224x224, or a U-Net for 96x128. A quarter and an eighth
-    of the channels are what `legodnn demo` builds.
+    They are ResNet-18, ResNet-20 or VGG16 for 32x32 images, ResNet-50 or MobileNetV2 for 224x224, or a U-Net for
+    96x128. A quarter and an eighth of the channels are what `legodnn demo` builds.
     """
     import keras
 
-    from legodnn.blocks.zoo import resnet18, vgg16
+    from legodnn.blocks.zoo import resnet18, resnet20, vgg16
 
     keras.utils.set_random_seed(0)
     if name == "resnet50":
         return keras.applications.ResNet50(weights=None, input_shape=(224, 224, 3), classifier_activation=None)
+    if name == "mobilenetv2":
+        return keras.applications.MobileNetV2((224, 224, 3), weights=None, classifier_activation=None)
     if name == "unet":
         from support.networks import unet
 
         return unet((96, 128, 3))
     return {
         "resnet18": resnet18,
+        "resnet20": resnet20,
         "resnet18-eighth": lambda: resnet18(width=0.125),
         "vgg16": vgg16,
         "vgg16-half": lambda: vgg16(width=0.5),
@@ -153,6 +157,31 @@ def one_block(name: str, path: Path) -> Store:
     segment = Segment(name="model", kind="block", inputs=(image.name,), outputs=outputs, options=tuple(options))
     shapes = {outputs[0]: tuple(original.output_shape[1:])}
     _write(found, name, image, shapes, [segment], outputs, files)
+    return Store(found)
+
+
+def both_precisions(name: str, path: Path) -> Store:
+    """Return the store of a whole model in float32 and int8, beside its store of blocks; build it if it is missing."""
+    found = path.with_name(f"{path.name}.precisions")
+    if found.exists():
+        return Store(found)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from legodnn.blocks.export.convert import convert
+    from legodnn.blocks.importing.graph import macs
+
+    import numpy as np  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
+
+    whole = model(name)
+    image = InputSpec(name="image", shape=tuple(whole.input_shape[1:]))
+    images = np.random.default_rng(0).random((4, *image.shape), np.float32)
+    files = {"float32.tflite": convert(whole), "int8.tflite": convert(whole, 1, "int8", [images])}
+    params, work = whole.count_params(), macs(whole)
+    options = tuple(
+        _option(file, content, 0.0, params, work).model_copy(update={"name": precision, "precision": precision})
+        for precision, (file, content) in zip(("float32", "int8"), files.items(), strict=True)
+    )
+    segment = Segment(name="model", kind="block", inputs=("image",), outputs=("y",), options=options)
+    _write(found, name, image, {"y": tuple(whole.output_shape[1:])}, [segment], ("y",), files)
     return Store(found)
 
 

@@ -17,7 +17,8 @@ from legodnn.console import progress, say, text_table
 from legodnn.errors import ConfigError, ProfileError
 from legodnn.files import check_writable, is_folder
 from legodnn.learned import LEARNED_SUFFIX, Learned, with_learned
-from legodnn.profile import Profile, default_path, merge
+from legodnn.profile import Profile, default_path
+from legodnn.profile_merge import merge
 from legodnn.savings import little_to_save
 from legodnn.store import Store
 from legodnn.tail import percentile
@@ -71,6 +72,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         default=None,
         help="also measure what models take that run with the weights of one segment in memory at a time, which a "
         "workload's `streaming = true` lets plans choose",
+    )
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        default=None,
+        help="also measure compact models, which take less memory and more time: addresses that convolutions read are "
+        "made anew in each inference, and not kept. Plans choose them where that buys accuracy",
     )
     parser.add_argument(
         "--energy",
@@ -164,7 +172,9 @@ def _effort(args: argparse.Namespace) -> Effort:
     from legodnn.profiler import QUICK, Effort
 
     given = {
-        name: value for name in ("seconds", "precision", "streaming") if (value := getattr(args, name)) is not None
+        name: value
+        for name in ("seconds", "precision", "streaming", "compact")
+        if (value := getattr(args, name)) is not None
     }
     try:
         return replace(QUICK if args.quick else Effort(), threads=tuple(args.threads or (1,)), **given)
@@ -175,7 +185,7 @@ def _effort(args: argparse.Namespace) -> Effort:
 def _merge(args: argparse.Namespace) -> int:
     if not args.out:
         raise ProfileError("--merge needs --out, the file to write")
-    measuring = ("threads", "seconds", "precision", "quick", "streaming", "energy", "plot")
+    measuring = ("threads", "seconds", "precision", "quick", "streaming", "compact", "energy", "plot")
     if given := [f"--{name}" for name in measuring if getattr(args, name) is not None]:
         raise ProfileError(
             f"--merge measures nothing; leave out {', '.join(given)}, or measure a STORE without --merge"
@@ -251,6 +261,10 @@ def profile_summary(profile: Profile) -> str:
         lines.append(
             f"streamed it takes {size(streamed.floor_bytes)} and the weights of a segment, {size(most)} at most"
         )
+    if (compact := profile.compact) is not None:
+        memory = sum(o.memory_bytes for o in compact.options) / max(1, sum(o.memory_bytes for o in profile.options))
+        ms = [sum(o.latency[0].median_ms for o in found) for found in (compact.options, profile.options)]
+        lines.append(f"compact, its options take {memory:.2f} times the memory and {ms[0] / ms[1]:.2f} times as long")
     for other in profile.contention:
         lines.append(f"beside {other.model} it takes {other.slowdown:.2f} times as long")
     if profile.energy:

@@ -47,7 +47,7 @@ def profile_widths(args: argparse.Namespace, effort: Effort) -> int:
     return 0
 
 
-_OF_STORES = ("stores", "energy", "merge", "out", "plot", "streaming")
+_OF_STORES = ("stores", "energy", "merge", "out", "plot", "streaming", "compact")
 
 
 def widths_text(table: WidthsTable) -> str:

@@ -25,12 +25,14 @@ log = logging.getLogger("legodnn.runtime")
 
 @dataclass(frozen=True)
 class Choice:
-    """The option that one segment is to run, with how many threads, and whether its weights are in memory only then."""
+    """The option that one segment is to run, and how: with how many threads; streamed, with its weights in memory only
+    then; or compact, with the addresses that its convolutions read made anew each time, and not kept."""
 
     segment: str
     option: str
     threads: int
     streamed: bool = False
+    compact: bool = False
 
 
 class Runnable(Protocol):
@@ -144,6 +146,10 @@ def check_choices(store: Store, choices: Sequence[Choice]) -> None:
         )
     if len({c.streamed for c in choices}) > 1:
         raise WorkloadError(f"either all segments of {store.name!r} are streamed, or none is")
+    if len({c.compact for c in choices}) > 1:
+        raise WorkloadError(f"either all segments of {store.name!r} are compact, or none is")
+    if choices and choices[0].streamed and choices[0].compact:
+        raise WorkloadError(f"{store.name!r} is either streamed or compact, not both")
 
 
 def covering_compositions(store: Store, threads: int = 1) -> list[tuple[Choice, ...]]:

@@ -23,7 +23,7 @@ from legodnn.runtime.executors import address_space, linked_model, litert_capi, 
 from legodnn.runtime.executors.base import Choice, ComposedModel, check_choices
 from legodnn.runtime.executors.linked_front import Front
 from legodnn.runtime.executors.packed_places import spans_of
-from legodnn.runtime.executors.weight_cache import open_packed
+from legodnn.runtime.executors.weight_cache import PackedWeights, open_packed
 from legodnn.store import Store
 
 _compiling = threading.RLock()  # of all executors: LiteRT maps packed weights meanwhile, and does not tell where
@@ -53,8 +53,8 @@ class CApiExecutor:
         """
         self._store, self._life = store, Lifetime(f"the executor of {store.name!r}")
         with ExitStack() as opened:
-            self._packed = open_packed(store)
-            opened.callback(self._packed.close)
+            self._packed = {False: open_packed(store)}  # for models that are compact (True), from the first one on
+            opened.callback(self._packed[False].close)
             try:
                 self._files = linked_model.MappedFiles(store)
             except OSError as e:
@@ -85,14 +85,15 @@ class CApiExecutor:
         model = self._joined.get(choices)
         if model is None:
             self._ends.fill(lambda: tensor_pool.allocate_ends(manifest))
-            model = self._compiled(self._packed.fronts.joined(numbers, manifest), choices[0].threads)
+            packed = self._packed_for(choices)
+            model = self._compiled(packed, packed.fronts.joined(numbers, manifest), choices[0])
             self._joined[choices] = model
         inputs, outputs = self._ends.of([spec.name for spec in manifest.inputs]), self._ends.of(manifest.outputs)
         step = model.call(0, inputs, outputs)
         return ComposedModel(choices, [step], self._ends.arrays, manifest.outputs, self._life)
 
     def load(self, choices: Collection[Choice]) -> Mapping[Choice, Callable[[], None]]:
-        """Load any choices, all with one thread count; return functions that run each of them by itself.
+        """Load any choices, all alike in how they run; return functions that run each of them by itself.
 
         The functions run from tensors to tensors of the models that `compose_steps` makes. Errors are those of
         `compose`.
@@ -101,9 +102,9 @@ class CApiExecutor:
         wanted = {self._number(c): c for c in choices}
         key, numbers = frozenset(choices), sorted(wanted)
         if key not in self._separate:
-            (threads,) = {c.threads for c in choices}
             self._pool.fill(lambda: tensor_pool.allocate_pool(self._store.manifest))
-            self._separate[key] = self._compiled(self._packed.fronts.separate(numbers), threads)
+            packed = self._packed_for(choices)
+            self._separate[key] = self._compiled(packed, packed.fronts.separate(numbers), next(iter(choices)))
         segments = {s.name: s for s in self._store.manifest.segments}
         steps: dict[Choice, Callable[[], None]] = {}
         for signature, number in enumerate(numbers):
@@ -136,25 +137,33 @@ class CApiExecutor:
             next(s for s in self._store.manifest.segments if s.name == choice.segment).option(choice.option)
         return self._numbers[choice.segment, choice.option]
 
-    def _compiled(self, front: Front, threads: int) -> litert_capi.CApiModel:
-        """Compile the model that a front describes, for a number of threads."""
+    def _packed_for(self, choices: Collection[Choice]) -> PackedWeights:
+        """Return the packed weights that choices run with, which are opened now if they are the first compact ones."""
+        (compact,) = {c.compact for c in choices}
+        if compact not in self._packed:
+            self._packed[compact] = open_packed(self._store, compact)
+            self._opened.callback(self._packed[compact].close)
+        return self._packed[compact]
+
+    def _compiled(self, packed: PackedWeights, front: Front, like: Choice) -> litert_capi.CApiModel:
+        """Compile the model that a front describes, to run like a choice."""
         with ExitStack() as unless_compiled:
             try:
-                mapped = linked_model.MappedModel(self._files, self._packed.head, front)
+                mapped = linked_model.MappedModel(self._files, packed.head, front)
                 unless_compiled.callback(mapped.close)
                 with _compiling:
                     others = [model.packed[0] for model in _mapped if model.packed]
-                    place = address_space.next_place(self._packed.weights)
+                    place = address_space.next_place(packed.weights)
                     model = litert_capi.CApiModel(
-                        mapped.address, mapped.size, threads, self._packed.weights, content=mapped
+                        mapped.address, mapped.size, like.threads, packed.weights, like.compact, content=mapped
                     )
-                    mapped.packed = address_space.mapping_of(self._packed.weights, place, others)
+                    mapped.packed = address_space.mapping_of(packed.weights, place, others)
                     _mapped.add(mapped)
             except OSError as e:  # no address space left, say
                 raise ExecutionError(f"{self._store.name!r} cannot be composed: {e.strerror or e}") from None
             unless_compiled.pop_all()
         if mapped.packed:
-            spans = spans_of(self._packed.places, front.buffers, front.joined)
+            spans = spans_of(packed.places, front.buffers, front.joined)
             address_space.expect_reads(*mapped.packed, spans)
         mapped.drop_read()  # compiling reads descriptions, and some weights that are packed elsewhere
         return model
@@ -163,7 +172,8 @@ class CApiExecutor:
         """Give back the memory of all other choices (see `Executor.retain`)."""
         self._life.check()
         kept = set(choices)
-        self._packed.fronts.drop_read()
+        for packed in self._packed.values():
+            packed.fronts.drop_read()
         for joined in [c for c in self._joined if not kept.issuperset(c)]:
             if model := self._joined.pop(joined, None):
                 model.close()

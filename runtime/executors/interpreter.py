@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import DependencyError, ExecutionError, StoreError
+from legodnn.errors import DependencyError, ExecutionError, StoreError, WorkloadError
 from legodnn.lifetime import Lifetime
 from legodnn.manifest import TensorSpec
 from legodnn.native_stderr import native_stderr_silenced
@@ -158,6 +158,8 @@ class InterpreterExecutor:
     def load(self, choices: Collection[Choice]) -> Mapping[Choice, Callable[[], None]]:
         """Load any choices, unless they are loaded; return functions that run them. Errors are those of `compose`."""
         self._life.check()
+        if any(c.streamed or c.compact for c in choices):
+            raise WorkloadError(f"{self._store.name!r} is streamed or compact by LiteRT's C API alone")
         if not self.tensors:
             self.tensors = tensor_pool.allocate_pool(self._store.manifest)
         new = {choice: self._opened(choice) for choice in self.to_load(choices)}

@@ -31,6 +31,9 @@ _PACKAGE = "ai-edge-litert"
 _TESTED_VERSIONS = ("2.3.",)  # of others the self-test is first run in a process of its own
 _CPU = 1  # kLiteRtHwAcceleratorCpu
 _REGISTER, _SEVERITY, _SILENT, _INT = 24, 25, 4, 2  # tags and values of environment options
+# XNNPACK's flags: those that LiteRT sets by itself (int8, uint8, and weights that are computed), and the one by which
+# convolutions and poolings make the addresses that they read anew in each inference, in memory that all of them share.
+_COMPACT_FLAGS = 0x01 | 0x02 | 0x08 | 0x20
 _ELEMENTS = {"float32": 1, "int32": 2, "uint8": 3, "int64": 4, "int8": 9}  # element types by name
 
 
@@ -218,6 +221,7 @@ class CApiModel:
         threads: the number of threads that XNNPACK runs with.
         weights: the file descriptor of packed weights, which is duplicated; or the path of a file that packed weights
             are to be written to; None packs them in memory.
+        compact: do not keep the addresses that convolutions read. Packed weights are for this or for its opposite.
         content: an object that owns the memory of the content; it is kept as long as the model.
 
     Raises:
@@ -226,12 +230,20 @@ class CApiModel:
     """
 
     def __init__(
-        self, address: int, size: int, threads: int, weights: int | Path | None = None, content: object = None
+        self,
+        address: int,
+        size: int,
+        threads: int,
+        weights: int | Path | None = None,
+        compact: bool = False,
+        content: object = None,
     ) -> None:
         library = _library()
         self.content: object = content
         address_space.check_room(os.fstat(weights).st_size if isinstance(weights, int) else size, threads)
         options = [f"num_threads = {threads}"]
+        if compact:
+            options.append(f"flags = {_COMPACT_FLAGS}")
         if isinstance(weights, Path):
             options.append(f'weight_cache_file_path = "{weights}"')
         model = library.create("LiteRtCreateModelFromBuffer", library.environment, c_void_p(address), size)

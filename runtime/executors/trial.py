@@ -62,20 +62,21 @@ def ensure_tried(store: Store, interpreter_name: str) -> None:
     _tried.add(name)
 
 
-def run_trial(store: Store, executor: str, folder: Path | None = None) -> None:
+def run_trial(store: Store, executor: str, folder: Path | None = None, compact: bool = False) -> None:
     """Check a store's files and run every option once, in a child process.
 
     Args:
         store: the store.
         executor: 'capi' or 'interpreter'.
         folder: for 'capi', the folder that the files of an entry are written to (see `weight_cache.write_entry`).
+        compact: whether that entry is for compact models.
 
     Raises:
         StoreError: a file is refused, ended the child, or took more time or memory than a store of its size may.
         TrialError: the store could not be tried out, for no fault of its own.
     """
     seconds = _seconds(store)
-    where, error, status = _run(store, executor, seconds, folder)
+    where, error, status = _run(store, executor, seconds, folder, compact)
     if error:
         raise (StoreError if error[0] == "StoreError" else TrialError)(error[1])
     done = where.pop("done", None)
@@ -114,10 +115,17 @@ def _seconds(store: Store) -> int:
 
 
 def _run(
-    store: Store, executor: str, seconds: int, folder: Path | None
+    store: Store, executor: str, seconds: int, folder: Path | None, compact: bool
 ) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
     """Run the child; return what it was doing last, the error that it told, and its status (None: it took too long)."""
-    arguments = (str(store.path), store.id, executor, str(seconds), *([str(folder)] if folder else []))
+    arguments = (
+        str(store.path),
+        store.id,
+        executor,
+        str(seconds),
+        *([str(folder)] if folder else []),
+        *["compact"] * compact,
+    )
     try:
         done = processes.run_module("legodnn.runtime.executors.trial_child", *arguments, timeout_s=seconds * _ELAPSED)
     except subprocess.TimeoutExpired as e:

@@ -1,6 +1,6 @@
 """The child process that tries a store out, and packs its weights where LiteRT's C API is to run it (see `trial`).
 
-    trial_child STORE ID EXECUTOR SECONDS [FOLDER]
+    trial_child STORE ID EXECUTOR SECONDS [FOLDER [compact]]
 
 It checks every file, sets limits of time and memory for itself, and runs every option once by itself and once joined
 to others. What it is about to do, and how it ended, it prints as lines of JSON.
@@ -33,7 +33,7 @@ from legodnn.store import Store
 _MEMORY_BYTES, _PER_FILE_BYTE, _PER_TENSOR_BYTE = 1 << 30, 6, 2
 
 
-def child(path: str, identity: str, executor: str, seconds: int, folder: str | None) -> int:
+def child(path: str, identity: str, executor: str, seconds: int, folder: str | None, compact: bool = False) -> int:
     """Try a store out and tell how it went; return the exit status of this process.
 
     Args:
@@ -42,10 +42,11 @@ def child(path: str, identity: str, executor: str, seconds: int, folder: str | N
         executor: 'capi' or 'interpreter'.
         seconds: limit of processor time.
         folder: for 'capi', the folder that the files of an entry of the cache are written to.
+        compact: whether that entry is for compact models.
     """
     limited = memory_is_limited()
     try:
-        _try(path, identity, executor, seconds, folder)
+        _try(path, identity, executor, seconds, folder, compact)
     except (LegoError, OSError) as e:
         _tell(error="StoreError" if isinstance(e, StoreError) else "TrialError", message=str(e))
         return 1
@@ -57,7 +58,7 @@ def child(path: str, identity: str, executor: str, seconds: int, folder: str | N
     return 0
 
 
-def _try(path: str, identity: str, executor: str, seconds: int, folder: str | None) -> None:
+def _try(path: str, identity: str, executor: str, seconds: int, folder: str | None, compact: bool) -> None:
     _limit(resource.RLIMIT_CPU, seconds)
     _limit(resource.RLIMIT_CORE, 0)
     store = Store(path)
@@ -72,8 +73,8 @@ def _try(path: str, identity: str, executor: str, seconds: int, folder: str | No
     more = min(_MEMORY_BYTES + _PER_FILE_BYTE * files + _PER_TENSOR_BYTE * tensors, psutil.virtual_memory().total)
     _limit(resource.RLIMIT_AS, psutil.Process().memory_info().vms + more)
     if executor == "capi":
-        weight_cache.write_entry(store, Path(folder or "."))
-        run_by_capi(store, Path(folder or "."))
+        weight_cache.write_entry(store, Path(folder or "."), compact)
+        run_by_capi(store, Path(folder or "."), compact)
     else:
         run_by_interpreter(store)
 
@@ -97,7 +98,7 @@ def announced_options(store: Store) -> Iterator[tuple[Segment, Option]]:
     print("{}", flush=True)
 
 
-def run_by_capi(store: Store, folder: Path) -> None:
+def run_by_capi(store: Store, folder: Path, compact: bool = False) -> None:
     """Run every option once through LiteRT's C API, with the entry of the cache that was written to a folder."""
     packed = weight_cache.read_entry(folder)
     if packed is None:
@@ -108,15 +109,17 @@ def run_by_capi(store: Store, folder: Path) -> None:
         everything = packed.fronts.separate(range(len(files.spans)))
         with (
             closing(linked_model.MappedModel(files, packed.head, everything)) as mapped,
-            closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+            closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights, compact)) as model,
         ):
             for i, (segment, option) in enumerate(announced_options(store)):
                 inputs, outputs = ([handles[n] for n in names] for names in (segment.inputs, segment.outputs))
                 run_option(store, option, model.call(i, inputs, outputs), [tensors[name] for name in segment.inputs])
-        _run_joined(store, packed, files)
+        _run_joined(store, packed, files, compact)
 
 
-def _run_joined(store: Store, packed: weight_cache.PackedWeights, files: linked_model.MappedFiles) -> None:
+def _run_joined(
+    store: Store, packed: weight_cache.PackedWeights, files: linked_model.MappedFiles, compact: bool
+) -> None:
     """Run compositions in which every option occurs, as `capi_executor` joins them, on zeros.
 
     Raises:
@@ -131,7 +134,7 @@ def _run_joined(store: Store, packed: weight_cache.PackedWeights, files: linked_
         try:
             with (
                 closing(linked_model.MappedModel(files, packed.head, front)) as mapped,
-                closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights)) as model,
+                closing(litert_capi.CApiModel(mapped.address, mapped.size, 1, packed.weights, compact)) as model,
             ):
                 model.call(0, inputs, outputs)()
         except ExecutionError as e:
@@ -183,4 +186,5 @@ def _drawn(rng: np.random.Generator, array: NDArray[Any]) -> NDArray[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(child(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] if len(sys.argv) > 5 else None))
+    path, identity, executor, seconds, *entry = sys.argv[1:]
+    sys.exit(child(path, identity, executor, int(seconds), entry[0] if entry else None, entry[1:] == ["compact"]))

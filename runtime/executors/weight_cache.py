@@ -3,7 +3,8 @@ model.
 
 An entry is made once for each store and device (`cache_folder`) by the process that tries the store out (`trial`). So
 an entry that is there says that its store may be run. Its checksums are verified before it is used; its files are
-read-only and never written again.
+read-only and never written again. Compact models need an entry of their own: XNNPACK finds the weights of one kind of
+operator only where they were packed for it.
 """
 
 from __future__ import annotations
@@ -70,13 +71,17 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
-def entry_path(store: Store) -> Path:
-    """Return where a store's entry lies in the cache folder, made or not."""
-    return cache_folder() / entry_name(store, litert_capi.capi_version())
+def entry_path(store: Store, compact: bool = False) -> Path:
+    """Return where a store's entry lies in the cache folder, made or not; that of compact models, if they are meant."""
+    return cache_folder() / entry_name(store, litert_capi.capi_version() + " compact" * compact)
 
 
-def open_packed(store: Store) -> PackedWeights:
+def open_packed(store: Store, compact: bool = False) -> PackedWeights:
     """Open a store's packed weights, which are made first if they are missing or damaged.
+
+    Args:
+        store: the store.
+        compact: whether compact models are to run with them.
 
     Raises:
         StoreError: a file of the store is not what the manifest says, or it failed the trial.
@@ -84,10 +89,10 @@ def open_packed(store: Store) -> PackedWeights:
         ExecutionError: address space is short.
         ConfigError: LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
     """
-    limit, path = cache_limit(), entry_path(store)
+    limit, path = cache_limit(), entry_path(store, compact)
     found = read_entry(path)
     if found is None:
-        _make(store, path, limit)
+        _make(store, path, limit, compact)
         found = read_entry(path)
     if found is None:
         raise PackingError(f"{path} is damaged again as soon as it is made; is the disk in order?")
@@ -159,7 +164,7 @@ def _digest(fd: int) -> str:
     return _verified[state]
 
 
-def write_entry(store: Store, folder: Path) -> None:
+def write_entry(store: Store, folder: Path, compact: bool = False) -> None:
     """Link a store, pack its weights, and write the files of its entry into a folder.
 
     This hands the options' files to LiteRT, so only the process that tries the store out calls it, after checking them.
@@ -179,7 +184,7 @@ def write_entry(store: Store, folder: Path) -> None:
         closing(MappedFiles(store)) as files,
         closing(MappedModel(files, head.fileno(), everything)) as model,
     ):
-        _write_weights(store, model, folder / WEIGHTS)
+        _write_weights(store, model, folder / WEIGHTS, compact)
     np.save(folder / PLACES, read_places(folder / WEIGHTS))
     sums = {}
     for name in _FILES:
@@ -199,18 +204,18 @@ def _packing_order(store: Store) -> list[int]:
     return sorted(range(len(rank)), key=rank.__getitem__)
 
 
-def _write_weights(store: Store, model: MappedModel, path: Path) -> None:
+def _write_weights(store: Store, model: MappedModel, path: Path, compact: bool) -> None:
     try:
-        litert_capi.CApiModel(model.address, model.size, 1, path).close()
+        litert_capi.CApiModel(model.address, model.size, 1, path, compact).close()
     except CApiError as e:
         try:
-            litert_capi.CApiModel(model.address, model.size, 1).close()
+            litert_capi.CApiModel(model.address, model.size, 1, compact=compact).close()
         except CApiError:
             raise StoreError(f"{store.path} cannot be compiled ({e}); build the store again") from None
         raise PackingError(f"packed weights cannot be written ({e})") from None
 
 
-def _make(store: Store, path: Path, limit: int) -> None:
+def _make(store: Store, path: Path, limit: int, compact: bool) -> None:
     """Make an entry and put it in its place, over a damaged one if there is one; the cache then takes <= `limit`."""
     needed = sum(option.bytes for _, option in linked_options(store)) * 5 // 4 + _SPARE_BYTES
     if needed - _SPARE_BYTES > limit:
@@ -221,7 +226,7 @@ def _make(store: Store, path: Path, limit: int) -> None:
             raise PackingError(f"there is no room for packed weights in {path.parent}")
         with unfinished_entry(path.parent) as folder:
             try:
-                trial.run_trial(store, "capi", folder)
+                trial.run_trial(store, "capi", folder, compact)
             except TrialError as e:
                 raise PackingError(str(e)) from None
             if path.exists() and read_entry(path) is None:

@@ -50,6 +50,7 @@ class ModelTable:
         slowdown: how many times slower than profiled the model is expected to run, unless a plan is told otherwise.
         tails: how much longer than the median its slowest inferences take. Empty: no longer. None: that is not known.
         streaming: what the model takes streamed; None if it may not be.
+        compact_overhead_ms: as `overhead_ms`, of compact models; None if the model may not be compact.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
 
@@ -67,6 +68,7 @@ class ModelTable:
     slowdown: float = 1.0
     tails: Tails | None = field(default_factory=dict)
     streaming: Streaming | None = None
+    compact_overhead_ms: Mapping[int, float] | None = None
     weight: float = 1.0
     rate_hz: float | None = None
     latency_ms: float | None = None
@@ -98,7 +100,7 @@ class ModelTable:
             for quantile, stretch in tail.items():
                 _check(quantile, f"{self.name}: quantile of a tail", least=LEAST_QUANTILE, most=1)
                 _check(stretch, f"{self.name}: tail at quantile {quantile:g}", above=0, most=1e9)
-        for overhead in self.overhead_ms.values():
+        for overhead in (*self.overhead_ms.values(), *(self.compact_overhead_ms or {}).values()):
             _check(overhead, f"{self.name}: overhead_ms", least=0, most=_MOST_MS)
         for x, y in zip(self.link.x, self.link.y, strict=True):
             _check(x, f"{self.name}: a knot of its link")
@@ -114,6 +116,8 @@ class ModelTable:
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
         if self.streaming is not None:
             _check_streaming(self.name, self.streaming, segments, self.thread_counts)
+        if self.compact_overhead_ms is not None:
+            _check_compact(self.name, segments, self.thread_counts)
 
     def _thread_counts(self, segments: tuple[BlockRows, ...]) -> tuple[int, ...]:
         measured = [set(o.latency_ms) for s in segments for o in s.options]
@@ -171,6 +175,7 @@ class ModelTable:
             overhead_ms=profile.overhead_ms,
             tails=tails_of(profile, companions=(ANY_MODEL,)),
             streaming=streaming_levels(profile, (*blocks, *fixed)) if streaming else None,
+            compact_overhead_ms=profile.compact.overhead_ms if profile.compact else None,
             weight=weight,
             rate_hz=rate_hz,
             latency_ms=latency_ms,
@@ -235,6 +240,17 @@ def _check_streaming(
                 raise WorkloadError(f"{place} has no streamed latency; measure it with `legodnn profile --streaming`")
             for latency in option.streamed_ms.values():
                 _check(latency, f"{place}: streamed_ms", least=0, most=_MOST_MS)
+
+
+def _check_compact(name: str, segments: tuple[BlockRows, ...], thread_counts: tuple[int, ...]) -> None:
+    for segment in segments:
+        for option in segment.options:
+            place = f"{name}/{segment.name}/{option.name}"
+            _check(option.compact_bytes, f"{place}: compact_bytes", least=0, most=_MOST_BYTES)
+            if not set(thread_counts) <= set(option.compact_ms):
+                raise WorkloadError(f"{place} has no compact latency; measure it with `legodnn profile --compact`")
+            for latency in option.compact_ms.values():
+                _check(latency, f"{place}: compact_ms", least=0, most=_MOST_MS)
 
 
 def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:

@@ -28,6 +28,8 @@ class OptionRow:
         load_ms: the time to load it, for the switch charge.
         streamed_bytes: the memory of its weights while it runs in a streamed model (see `Streaming`).
         streamed_ms: by thread count, its median latency there; empty where its model is not streamed.
+        compact_bytes: the memory that it adds in a compact model.
+        compact_ms: by thread count, its median latency there; empty where that was not measured.
     """
 
     name: str
@@ -38,6 +40,8 @@ class OptionRow:
     load_ms: float = 0.0
     streamed_bytes: int = 0
     streamed_ms: Mapping[int, float] = field(default_factory=dict)
+    compact_bytes: int = 0
+    compact_ms: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,16 @@ def measured_segments(store: Store, profile: Profile, streaming: bool) -> tuple[
     """
     measured = {(o.segment, o.option): o for o in profile.options}
     streamed = _streamed_options(store, profile) if streaming else {}
+    compact = {(o.segment, o.option): o for o in profile.compact.options} if profile.compact else {}
     blocks, fixed = [], []
     before: list[int] = []
     for segment in store.manifest.segments:
         kept = [i for i, o in enumerate(segment.options) if (segment.name, o.name) in measured]
         keys = [(segment.name, segment.options[i].name) for i in kept]
-        rows = tuple(_row(segment.options[i], measured[k], streamed.get(k)) for i, k in zip(kept, keys, strict=True))
+        rows = tuple(
+            _row(segment.options[i], measured[k], streamed.get(k), compact.get(k))
+            for i, k in zip(kept, keys, strict=True)
+        )
         if segment.kind == "fixed":
             fixed.append(BlockRows(segment.name, rows))
             continue
@@ -99,10 +107,17 @@ def measured_segments(store: Store, profile: Profile, streaming: bool) -> tuple[
     return blocks, fixed
 
 
-def _row(option: Option, figures: OptionProfile, streamed: _Streamed | None) -> OptionRow:
-    latency = {entry.threads: entry.median_ms for entry in figures.latency}
-    row = OptionRow(option.name, figures.memory_bytes, latency, option.loss, option.bytes, figures.load_ms)
-    return row if streamed is None else replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
+def _row(
+    option: Option, figures: OptionProfile, streamed: _Streamed | None, compact: OptionProfile | None
+) -> OptionRow:
+    row = OptionRow(option.name, figures.memory_bytes, _medians(figures), option.loss, option.bytes, figures.load_ms)
+    if streamed is not None:
+        row = replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
+    return row if compact is None else replace(row, compact_bytes=compact.memory_bytes, compact_ms=_medians(compact))
+
+
+def _medians(figures: OptionProfile) -> dict[int, float]:
+    return {entry.threads: entry.median_ms for entry in figures.latency}
 
 
 _Streamed = tuple[int, Mapping[int, float]]  # bytes of weights, and milliseconds by thread count

@@ -52,7 +52,7 @@ from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledMo
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
-from legodnn.runtime.planning.solver.modes import level_of, loaded_in, threads_of
+from legodnn.runtime.planning.solver.modes import is_compact, level_of, loaded_in, threads_of
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
@@ -303,6 +303,7 @@ def _model_plan(
         name=table.name,
         threads=threads,
         streamed=level_of(composition.mode) is not None,
+        compact=bool(is_compact(composition.mode)),
         options={b.name: b.options[o].name for b, o in zip(table.blocks, composition.choice, strict=True)},
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,

@@ -43,14 +43,25 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
                 # An inference meets another model that runs when it begins, or begins before it ends.
                 companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
         tails = tails_of(profile, slowdown, companions, periodic=table.rate_hz is not None)
-        found.append(replace(larger(table, profile.company_bytes if companions else 0), slowdown=slowdown, tails=tails))
+        if companions:
+            table = larger(table, profile.company_bytes, profile.compact.company_bytes if profile.compact else 0)
+        found.append(replace(table, slowdown=slowdown, tails=tails))
     return found
 
 
-def larger(table: ModelTable, more: int) -> ModelTable:
-    """The table of a model that takes so many bytes more, whatever it runs: each option of its first segment does."""
+def larger(table: ModelTable, more: int, compact_more: int) -> ModelTable:
+    """The table of a model that takes so many bytes more, whatever it runs: each option of its first segment does.
+
+    Args:
+        table: the model's table.
+        more: bytes.
+        compact_more: bytes where the model is compact.
+    """
     first, *others = table.blocks or table.fixed
-    options = tuple(replace(o, memory_bytes=o.memory_bytes + more) for o in first.options)
+    options = tuple(
+        replace(o, memory_bytes=o.memory_bytes + more, compact_bytes=o.compact_bytes + compact_more)
+        for o in first.options
+    )
     segments = (replace(first, options=options), *others)
     blocks, fixed = (segments, table.fixed) if table.blocks else ((), segments)
     streaming = table.streaming and replace(table.streaming, floor_bytes=table.streaming.floor_bytes + more)

@@ -46,6 +46,7 @@ class History:
             models[queue.model] = {
                 "options": None if planned.suspended else dict(planned.options),
                 "streamed": planned.streamed,
+                "compact": planned.compact,
                 "accuracy": planned.accuracy,
                 "predicted_ms": planned.latency_ms,
                 "limit_ms": planned.latency_limit_ms,

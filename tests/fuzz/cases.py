@@ -24,7 +24,8 @@ from legodnn.commands.inspect import store_summary, store_table
 from legodnn.commands.profile import profile_summary, profile_table
 from legodnn.manifest import InputSpec
 from legodnn.plan import Plan
-from legodnn.profile import Profile, default_path, merge
+from legodnn.profile import Profile, default_path
+from legodnn.profile_merge import merge
 from legodnn.recipe import resolve
 from legodnn.runtime.feeds.inputs import read_inputs
 from legodnn.runtime.planning.scheduler import ModelTable, Scheduler

@@ -78,7 +78,7 @@ def forked(work: Callable[[], Any]) -> tuple[Any, int, float, int]:
 
 
 def tried_by_fork(
-    store: Store, executor: str, seconds: int, folder: Path | None
+    store: Store, executor: str, seconds: int, folder: Path | None, compact: bool
 ) -> tuple[dict[str, str], tuple[str, str] | None, int | None]:
     """Do what `trial._run` does in a forked process instead of a new interpreter."""
     reading, writing = os.pipe()
@@ -87,7 +87,8 @@ def tried_by_fork(
         status = 1
         try:
             os.dup2(writing, 1)
-            status = trial_child.child(str(store.path), store.id, executor, seconds, str(folder) if folder else None)
+            entry = str(folder) if folder else None
+            status = trial_child.child(str(store.path), store.id, executor, seconds, entry, compact)
         finally:
             sys.stdout.flush()
             os._exit(status)

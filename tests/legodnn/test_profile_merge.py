@@ -20,8 +20,8 @@ from legodnn.profile import (
     Profile,
     Skipped,
     Validation,
-    merge,
 )
+from legodnn.profile_merge import merge
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.store import Store
 from tests.legodnn.skipping import without

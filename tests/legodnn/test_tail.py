@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from legodnn.errors import WorkloadError
-from legodnn.profile import Profile, merge
+from legodnn.profile import Profile
+from legodnn.profile_merge import merge
 from legodnn.tail import DEFAULT_QUANTILE, QUANTILES, Tail, percentile, tail_of
 from legodnn.workload import Budget, Workload, WorkloadModel
 

@@ -16,7 +16,8 @@ import pytest
 from legodnn import Runtime
 from legodnn.cli import main
 from legodnn.errors import ConfigError, InfeasibleError, ProfileError, WorkloadError
-from legodnn.profile import Profile, default_path, merge
+from legodnn.profile import Profile, default_path
+from legodnn.profile_merge import merge
 from legodnn.profiler import Effort, profile_store
 from legodnn.profiler.streaming import measure_streaming
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory

@@ -20,7 +20,7 @@ from legodnn.arrays import Floats, Ints
 from legodnn.errors import WorkloadError
 from legodnn.runtime.planning.model_table import ModelTable, OptionRow
 from legodnn.runtime.planning.solver.frontier import EMPTY, Frontier, build_frontier, side_by_side
-from legodnn.runtime.planning.solver.modes import is_streamed, level_of, modes, threads_of
+from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, modes, threads_of
 from legodnn.runtime.planning.solver.staircases import Staircases
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.workload import SwitchCharge
@@ -29,7 +29,7 @@ _MOST_CORES = 1 << 50
 # Sums of losses in fixed point have this many bits: few enough to be exact in float64.
 _LOSS_BITS = 50
 NS_PER_MS = 1_000_000
-STREAMED_LESS = 1e-6  # accuracy
+STREAMED_LESS, COMPACT_LESS = 1e-6, 0.5e-6  # accuracy
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,11 @@ class CompiledModel:
     def values(self, accuracy: Floats, mode: Ints) -> Ints:
         """Return the values of compositions of this model, given their accuracies and modes, in the same shape.
 
-        A streamed one counts as a millionth less accurate: none is chosen where it buys nothing.
+        A streamed one counts as a millionth less accurate, and a compact one as half a millionth: none is chosen where
+        it buys nothing.
         """
-        return self.scale.values(self.table.weight * (accuracy - STREAMED_LESS * is_streamed(mode)))
+        less = STREAMED_LESS * is_streamed(mode) + COMPACT_LESS * is_compact(mode)
+        return self.scale.values(self.table.weight * (accuracy - less))
 
     @cached_property
     def constant_loss(self) -> float:
@@ -199,8 +201,8 @@ def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[Bloc
     for block, loss in zip(table.blocks, losses, strict=True):
         options = block.options
         if level is None or table.streaming is None:
-            kept, latency = np.arange(len(options)), [o.latency_ms[threads] for o in options]
-            memory = np.array([o.memory_bytes for o in options], dtype=np.int64)
+            kept, found = np.arange(len(options)), [_whole(o, mode) for o in options]
+            latency, memory = [ms for _, ms in found], np.array([held for held, _ in found], dtype=np.int64)
         else:
             most = table.streaming.levels[level]
             kept = np.flatnonzero([o.streamed_bytes <= most for o in options])
@@ -214,13 +216,21 @@ def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[Bloc
 def _fixed(table: ModelTable, mode: int) -> tuple[int, int]:
     """What a model takes in a mode whatever its options are, in bytes and nanoseconds."""
     level, threads, fixed = level_of(mode), threads_of(mode), [s.options[0] for s in table.fixed]
+    overheads = (table.compact_overhead_ms if is_compact(mode) else table.overhead_ms) or {}
     if level is None or table.streaming is None:
-        memory, latency = sum(o.memory_bytes for o in fixed), [o.latency_ms[threads] for o in fixed]
+        found, overhead = [_whole(o, mode) for o in fixed], overheads.get(threads, 0.0)
+        memory, latency = sum(held for held, _ in found), [ms for _, ms in found]
     else:
         memory = table.streaming.floor_bytes + table.streaming.levels[level]
-        latency = [o.streamed_ms[threads] for o in fixed]
-    overhead = table.overhead_ms.get(threads, 0.0) if level is None else 0.0  # streamed segments run one by one
+        latency, overhead = [o.streamed_ms[threads] for o in fixed], 0.0  # streamed segments run one by one
     return memory, sum(round(ms * NS_PER_MS) for ms in (*latency, overhead))
+
+
+def _whole(option: OptionRow, mode: int) -> tuple[int, float]:
+    """The bytes and the milliseconds of an option whose model is not streamed in this mode."""
+    if is_compact(mode):
+        return option.compact_bytes, option.compact_ms[threads_of(mode)]
+    return option.memory_bytes, option.latency_ms[threads_of(mode)]
 
 
 def _of_all_options(frontier: Frontier, rows: Sequence[BlockFigures]) -> Frontier:

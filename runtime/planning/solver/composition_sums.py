@@ -12,7 +12,7 @@ from legodnn.errors import WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.planning.solver.compiled_model import CompiledModel
 from legodnn.runtime.planning.solver.frontier import OptionIndices
-from legodnn.runtime.planning.solver.modes import level_of, loaded_in, threads_of
+from legodnn.runtime.planning.solver.modes import is_compact, level_of, loaded_in, threads_of
 
 _REMEDY = "was its store replaced? plan without `running`"
 
@@ -54,7 +54,14 @@ def composition_of(model: CompiledModel, planned: ModelPlan) -> CompositionSums 
     Raises:
         WorkloadError: the plan is of another store: its blocks or options are not those of the table.
     """
-    if planned.suspended or planned.threads not in model.rows or (planned.streamed and model.table.streaming is None):
+    alike = [
+        mode
+        for mode in model.rows
+        if threads_of(mode) == planned.threads
+        and (level_of(mode) is not None) == planned.streamed
+        and bool(is_compact(mode)) == planned.compact
+    ]
+    if planned.suspended or not alike:
         return None
     blocks = model.table.blocks
     if set(planned.options) != {b.name for b in blocks}:
@@ -68,13 +75,7 @@ def composition_of(model: CompiledModel, planned: ModelPlan) -> CompositionSums 
                 f"the running plan has {planned.name}/{block.name}={wanted}, which its table lacks; {_REMEDY}"
             )
         choice.append(index)
-    admit = [
-        mode
-        for mode, rows in model.rows.items()
-        if threads_of(mode) == planned.threads
-        and (level_of(mode) is not None) == planned.streamed
-        and all(o in r.options for o, r in zip(choice, rows, strict=True))
-    ]
+    admit = [mode for mode in alike if all(o in r.options for o, r in zip(choice, model.rows[mode], strict=True))]
     return composition_sums(model, choice, admit[0]) if admit else None
 
 

@@ -1,7 +1,8 @@
-"""How a model runs beside which options it has: with how many threads, and whether all its weights stay in memory.
+"""How a model runs beside which options it has: with how many threads, and whether it is compact or streamed.
 
-A mode is a whole number, so that arrays hold modes: the thread count, and above it which level of streaming (see
-`model_table.Streaming`), if any. Compositions in different modes are different compositions.
+A mode is a whole number, so that arrays hold modes: the thread count, above it whether the model is compact, and above
+that which level of streaming it has (see `model_table.Streaming`), if any. Compositions in different modes are
+different compositions.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from typing import TypeVar
 from legodnn.arrays import Ints
 from legodnn.runtime.planning.model_table import ModelTable
 
-_LEVEL = 1 << 10  # above every thread count
+_COMPACT = 1 << 10  # above every thread count
+_LEVEL = 1 << 11
 
 _Numbers = TypeVar("_Numbers", int, Ints)
 
 
 def modes(table: ModelTable) -> Iterator[int]:
-    """All modes that a model may run in; those that are not streamed come first."""
+    """All modes that a model may run in: with everything in memory, then compact, then streamed."""
     yield from table.thread_counts
+    if table.compact_overhead_ms is not None:
+        yield from (threads + _COMPACT for threads in table.thread_counts)
     if table.streaming is not None:
         for level in range(len(table.streaming.levels)):
             yield from (mode_of(threads, level) for threads in table.thread_counts)
@@ -32,7 +36,12 @@ def mode_of(threads: int, level: int | None = None) -> int:
 
 def threads_of(mode: _Numbers) -> _Numbers:
     """Return the thread count of a mode, or of each of an array of modes."""
-    return mode % _LEVEL
+    return mode % _COMPACT
+
+
+def is_compact(mode: _Numbers) -> _Numbers:
+    """Return 1 for a mode that is compact, else 0; or that of each of an array of modes."""
+    return mode // _COMPACT % 2
 
 
 def loaded_in(mode: _Numbers) -> _Numbers:

@@ -112,7 +112,7 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
         rate = table.rate_hz or 0
         latency = [(x, n.latency(o) * slow * case.stretch(table, n.threads)) for x, n, _, o in columns]
         cores += [(x, n.latency(o) * slow * n.threads * rate / 1000) for x, n, _, o in columns]
-        memory += [(x, o.memory_bytes / 1e6) for x, n, _, o in columns if n.level is None]
+        memory += [(x, n.memory(table, [o]) / 1e6) for x, n, _, o in columns if n.level is None]
         loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
         # The link: a point on it as a mixture of two neighbouring knots.
         reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1

@@ -13,36 +13,44 @@ from legodnn.manifest import Link
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.option_rows import least_level
-from legodnn.runtime.planning.solver.compiled_model import STREAMED_LESS
+from legodnn.runtime.planning.solver.compiled_model import COMPACT_LESS, STREAMED_LESS
 from legodnn.workload import Budget, SwitchCharge
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a model runs: with how many threads, and streamed with so many bytes of weights at a time, or not."""
+    """How a model runs: with how many threads, compact or not, and streamed with so many bytes of weights at a time."""
 
     threads: int
     level: int | None = None
+    compact: bool = False
+
+    @property
+    def loads(self) -> tuple[int, bool, bool]:
+        """What segments are loaded for: going from one of these to another loads all of them."""
+        return self.threads, self.level is None, self.compact
 
     def admits(self, option: OptionRow) -> bool:
         return self.level is None or option.streamed_bytes <= self.level
 
     def latency(self, option: OptionRow) -> float:
-        return (option.latency_ms if self.level is None else option.streamed_ms)[self.threads]
+        of = option.latency_ms if self.level is None else option.streamed_ms
+        return (option.compact_ms if self.compact else of)[self.threads]
 
     def less(self, table: ModelTable) -> float:
         """What a plan in which the model runs so is worth less."""
-        return 0.0 if self.level is None else table.weight * STREAMED_LESS
+        return table.weight * (COMPACT_LESS if self.compact else 0.0 if self.level is None else STREAMED_LESS)
 
     def memory(self, table: ModelTable, options: Sequence[OptionRow]) -> int:
         if self.level is None or table.streaming is None:
-            return sum(o.memory_bytes for o in options)
+            return sum(o.compact_bytes if self.compact else o.memory_bytes for o in options)
         return table.streaming.floor_bytes + self.level
 
 
 def ways(table: ModelTable) -> list[Way]:
     levels = [None, *table.streaming.levels] if table.streaming else [None]
-    return [Way(n, level) for level in levels for n in table.thread_counts]
+    compact = [Way(n, compact=True) for n in table.thread_counts if table.compact_overhead_ms is not None]
+    return [Way(n, level) for level in levels for n in table.thread_counts] + compact
 
 
 def way_of(table: ModelTable, planned: ModelPlan) -> Way | None:
@@ -53,6 +61,7 @@ def way_of(table: ModelTable, planned: ModelPlan) -> Way | None:
         for way in ways(table)
         if way.threads == planned.threads
         and (way.level is not None) == planned.streamed
+        and way.compact == planned.compact
         and all(map(way.admits, options))
     )
     return None if planned.suspended else next(fit, None)
@@ -84,7 +93,7 @@ class Case:
             return 0.0
         now = self.running[table.name]
         runs = way_of(table, now)
-        alike = runs is not None and (runs.threads, runs.level is None) == (way.threads, way.level is None)
+        alike = runs is not None and runs.loads == way.loads
         if alike and now.options.get(segment, option.name) == option.name:
             return 0.0
         return self.charge.per_mb * option.bytes / 1e6 + self.charge.per_ms * option.load_ms
@@ -129,16 +138,33 @@ def random_table(
     streaming = None
     if rng.random() < 0.4:
         blocks_of, fixed, streaming = _streamed(rng, blocks_of, fixed)
+    may_be_compact = bool(rng.random() < 0.4)
+    if may_be_compact:
+        blocks_of, fixed = tuple(_compact(rng, b) for b in blocks_of), tuple(_compact(rng, f) for f in fixed)
     return ModelTable(
         name=name,
         blocks=blocks_of,
         fixed=fixed,
         streaming=streaming,
+        compact_overhead_ms={} if may_be_compact else None,
         link=Link(x=tuple(map(float, x)), y=tuple(map(float, y))),
         tails=_random_tails(rng, threads) if rng.random() < 0.6 else {},
         weight=float(np.round(rng.uniform(0.2, 3), 2)),
         rate_hz=float(rng.integers(0, 60)),
     )
+
+
+def _compact(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
+    """A segment that may be compact: smaller and slower for the most part."""
+    options = (
+        replace(
+            o,
+            compact_bytes=int(o.memory_bytes * rng.uniform(0.5, 1.05)),
+            compact_ms={n: round(ms * rng.uniform(0.95, 2), 3) for n, ms in o.latency_ms.items()},
+        )
+        for o in segment.options
+    )
+    return replace(segment, options=tuple(options))
 
 
 def _streamed(
@@ -199,7 +225,9 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
         if rng.random() < 0.5:  # near the plan that the limits are made around
             now = {b.name: b.options[k].name for b, k in zip(table.blocks, picks, strict=True)}
         streamed = table.streaming is not None and bool(rng.random() < 0.5)
-        running.append(ModelPlan(name=table.name, threads=int(rng.choice(threads)), streamed=streamed, options=now))
+        compact = table.compact_overhead_ms is not None and not streamed and bool(rng.random() < 0.5)
+        how = {"threads": int(rng.choice(threads)), "streamed": streamed, "compact": compact}
+        running.append(ModelPlan.model_validate({"name": table.name, "options": now, **how}))
         if rng.random() < 0.1:
             running[-1] = ModelPlan(name=table.name, suspended=True)
         tables.append(
@@ -260,6 +288,6 @@ def suspension(case: Case) -> float:
 
 
 def worth(case: Case, plan: Plan) -> float:
-    streamed = [t.weight for t, m in zip(case.tables, plan.models, strict=True) if m.streamed]
-    less = STREAMED_LESS * sum(streamed)
+    models = list(zip(case.tables, plan.models, strict=True))
+    less = sum(t.weight * (STREAMED_LESS * m.streamed + COMPACT_LESS * m.compact) for t, m in models)
     return plan.objective - less - plan.switch_charge - suspension(case) * len(plan.suspended)

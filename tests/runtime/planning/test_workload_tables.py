@@ -103,8 +103,18 @@ def least_bytes(table: ModelTable) -> int:
 def test_company_adds_to_what_a_streamed_model_takes_as_well() -> None:
     option = OptionRow("o", 1000, {1: 1.0}, streamed_bytes=400, streamed_ms={1: 2.0})
     table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)))
-    plans = [Scheduler([larger(table, 30)]).plan(Budget(memory_bytes=limit))["m"] for limit in (1030, 1029)]
+    plans = [Scheduler([larger(table, 30, 0)]).plan(Budget(memory_bytes=limit))["m"] for limit in (1030, 1029)]
     assert [(plan.streamed, plan.memory_bytes) for plan in plans] == [(False, 1030), (True, 930)]
+
+
+def test_company_adds_to_a_compact_model_what_it_adds_to_compact_models() -> None:
+    option = OptionRow("o", 1000, {1: 1.0}, compact_bytes=600, compact_ms={1: 2.0})
+    table = ModelTable("m", (BlockRows("b", (option,)),), compact_overhead_ms={1: 0.5})
+    plans = [Scheduler([larger(table, 30, 20)]).plan(Budget(memory_bytes=limit))["m"] for limit in (1030, 1029)]
+    assert [(plan.compact, plan.memory_bytes, plan.latency_ms) for plan in plans] == [
+        (False, 1030, 1),
+        (True, 620, 2.5),
+    ]
 
 
 def test_what_several_add_is_summed(pair: list[tuple[Store, Profile]]) -> None:

@@ -52,6 +52,11 @@ public final class ModelPlan {
             throw fields.error(
                     "the plan streams this model, which Python alone can do; plan without `streaming = true`");
         }
+        if (fields.has("compact") && fields.flag("compact")) {
+            throw fields.error(
+                    "the plan has this model compact, which Python alone can do; plan with a profile that was measured"
+                            + " without --compact");
+        }
         Map<String, String> options = new LinkedHashMap<>();
         if (fields.has("options")) {
             Fields chosen = fields.object("options");

@@ -102,7 +102,7 @@ public final class Profile {
         if (document.hasValue("pack_ms")) {
             more.put("pack_ms", document.number("pack_ms", 0, Bounds.MS));
         }
-        for (String key : new String[] {"energy", "conditions", "streamed"}) {
+        for (String key : new String[] {"energy", "conditions", "streamed", "compact"}) {
             if (document.hasValue(key)) {
                 document.object(key);
                 more.put(key, document.any(key));

@@ -177,6 +177,9 @@ public class LegoRuntimeTest extends RuntimeTestBase {
             assertTrue(refused.getMessage(), refused.getMessage().contains("streams this model"));
             assertEquals(small.toJson(), Plan.parse(
                     small.toJson().replace("\"threads\"", "\"streamed\": false, \"threads\"")).toJson());
+            refused = assertThrows(WorkloadException.class, () -> Plan.parse(
+                    small.toJson().replace("\"threads\"", "\"compact\": true, \"threads\"")));
+            assertTrue(refused.getMessage(), refused.getMessage().contains("has this model compact"));
             assertArrayEquals(TestStores.expected(X, 2, 2), runtime.infer("chain", X), EXACT);
         }
     }

@@ -108,7 +108,8 @@ public class ProfileTest {
         JsonObject document = (JsonObject) Json.parse(text);
         document.put("validation", Json.parse("[{\"a\": 1}]")).put("contention", Json.parse("[]"))
                 .put("energy", Json.parse("{\"meter\": \"x\"}")).put("conditions", null).put("pack_ms", 3.5)
-                .put("streamed", Json.parse("{\"floor_bytes\": 1}"));
+                .put("streamed", Json.parse("{\"floor_bytes\": 1}"))
+                .put("compact", Json.parse("{\"company_bytes\": 1}"));
         Profile found = Profile.parse(document.toString());
         assertEquals(null, found.options.get(0).energyMj);
         assertEquals(Double.valueOf(7.5), found.options.get(0).latency.get(0).firstMs);
@@ -118,6 +119,7 @@ public class ProfileTest {
         assertTrue(again.toJson().contains("\"pack_ms\": 3.5"));
         assertTrue(again.toJson().contains("\"floor_bytes\": 1"));
         assertThrows(ProfileException.class, () -> with("streamed", "[]"));
+        assertThrows(ProfileException.class, () -> with("compact", "[]"));
         assertThrows(ProfileException.class, () -> with("energy", "[]"));
         assertThrows(ProfileException.class, () -> with("contention", "{}"));
         assertThrows(ProfileException.class, () -> with("more", "1"));

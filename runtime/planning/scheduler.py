@@ -17,12 +17,13 @@ one option x_mb:
 
     A model that may be streamed can also run with the weights of one segment at a time in memory, s(x_mb) bytes. It
     then has the latencies of that, and takes a floor and one of a few levels, where s(x_mb) <= level in all segments.
+    One that may be compact can also run so, with other memories and latencies of all options, and another overhead.
 
     A best-effort model may be suspended: it then has no memory, latency, compute or accuracy. S exceeds all accuracy in
     play, so as few models as possible are suspended; the rest of the objective decides which ones.
 
     charge = sum over the blocks whose option changes, of  per_mb x megabytes of its file + per_ms x milliseconds to
-    load it.  A model that did not run, or not so (with other threads, or streamed or not), loads all segments.
+    load it.  A model that did not run, or not so (with other threads, streamed or compact or not), loads all.
 
 A link may be any function that does not increase. Within a model, less loss is therefore never worse, so only its
 Pareto frontier of (memory, latency, loss) matters (`solver.frontier`). The frontier depends on no limit and is built
@@ -52,7 +53,7 @@ from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledMo
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
-from legodnn.runtime.planning.solver.modes import is_compact, level_of, loaded_in, threads_of
+from legodnn.runtime.planning.solver.modes import how_run, loaded_in, threads_of
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.runtime.planning.tails import stretch, unknown_tail
@@ -296,14 +297,12 @@ def _model_plan(
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
     latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.mode]
-    unknown = stretch(table.tails, threads := threads_of(composition.mode), quantile) is None
+    unknown = stretch(table.tails, (how := how_run(composition.mode)).threads, quantile) is None
     at_quantile_ms = latency_ms if factor is ONE else _milliseconds(composition.latency, slowdown * factor)
-    rate = (table.rate_hz or 0.0) * float(slowdown) * threads
+    rate = (table.rate_hz or 0.0) * float(slowdown) * how.threads
     return ModelPlan(
         name=table.name,
-        threads=threads,
-        streamed=level_of(composition.mode) is not None,
-        compact=bool(is_compact(composition.mode)),
+        **how._asdict(),
         options={b.name: b.options[o].name for b, o in zip(table.blocks, composition.choice, strict=True)},
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,

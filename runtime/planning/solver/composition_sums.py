@@ -12,7 +12,7 @@ from legodnn.errors import WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.planning.solver.compiled_model import CompiledModel
 from legodnn.runtime.planning.solver.frontier import OptionIndices
-from legodnn.runtime.planning.solver.modes import is_compact, level_of, loaded_in, threads_of
+from legodnn.runtime.planning.solver.modes import how_run, loaded_in
 
 _REMEDY = "was its store replaced? plan without `running`"
 
@@ -54,13 +54,7 @@ def composition_of(model: CompiledModel, planned: ModelPlan) -> CompositionSums 
     Raises:
         WorkloadError: the plan is of another store: its blocks or options are not those of the table.
     """
-    alike = [
-        mode
-        for mode in model.rows
-        if threads_of(mode) == planned.threads
-        and (level_of(mode) is not None) == planned.streamed
-        and bool(is_compact(mode)) == planned.compact
-    ]
+    alike = [mode for mode in model.rows if how_run(mode) == (planned.threads, planned.streamed, planned.compact)]
     if planned.suspended or not alike:
         return None
     blocks = model.table.blocks

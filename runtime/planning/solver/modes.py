@@ -8,7 +8,7 @@ different compositions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from legodnn.arrays import Ints
 from legodnn.runtime.planning.model_table import ModelTable
@@ -37,6 +37,19 @@ def mode_of(threads: int, level: int | None = None) -> int:
 def threads_of(mode: _Numbers) -> _Numbers:
     """Return the thread count of a mode, or of each of an array of modes."""
     return mode % _COMPACT
+
+
+class HowRun(NamedTuple):
+    """What a plan says of a mode, by the names of `legodnn.plan.ModelPlan`."""
+
+    threads: int
+    streamed: bool
+    compact: bool
+
+
+def how_run(mode: int) -> HowRun:
+    """Return how a model runs in a mode."""
+    return HowRun(threads_of(mode), bool(is_streamed(mode)), bool(is_compact(mode)))
 
 
 def is_compact(mode: _Numbers) -> _Numbers:

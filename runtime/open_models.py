@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.base import Executor
-from legodnn.runtime.executors.select import executor_name, open_executor
+from legodnn.runtime.executors.select import executor_name, open_executor, prepare
 from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 from legodnn.workload import Workload
@@ -59,6 +59,8 @@ def open_models(
         for entry in workload.models:
             name, (store, profile) = entry.name, measured[entry.name]
             sizes, compact = _sizes(profile.options), profile.compact
+            if compact:  # now, and not when a plan has the model compact, perhaps because memory is short
+                prepare(store, executor, compact=True)
             threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
             models[name] = RunningModel(
                 name,

@@ -12,10 +12,10 @@ from legodnn.checked_inputs import check_inputs
 from legodnn.errors import ClosedError, LegoError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.runtime.executors.base import Executor, Runnable
-from legodnn.runtime.executors.turn import turn
 from legodnn.runtime.switch import Choices, planned_choices
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel
+from legodnn.turn import turn
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,13 +18,13 @@ from legodnn.printable import shown
 from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.select import warm_up
-from legodnn.runtime.executors.turn import turn
 from legodnn.runtime.open_models import open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference
 from legodnn.runtime.switch import ModelChange, Switch
 from legodnn.store import Store
+from legodnn.turn import turn
 from legodnn.workload import Budget, Workload, checked_budget, load_workload
 
 

@@ -32,8 +32,8 @@ from legodnn.lifetime import Lifetime, release_with
 from legodnn.manifest import Manifest, TensorSpec
 from legodnn.runtime.executors.base import Choice, check_choices
 from legodnn.runtime.executors.select import prepare
-from legodnn.runtime.executors.turn import turn
 from legodnn.store import Store
+from legodnn.turn import turn
 
 _TIMEOUT_S, _END_S = 60.0, 0.5  # how long an answer may take, and ending
 

@@ -84,17 +84,19 @@ def open_executor(store: Store, kind: str | None = None) -> CApiExecutor | Inter
     return interpreter.InterpreterExecutor(store)
 
 
-def prepare(store: Store, kind: str | None = None) -> None:
+def prepare(store: Store, kind: str | None = None, compact: bool = False) -> None:
     """Do what may take long and is needed once on a device: try a store out, and pack its weights.
 
-    Arguments and errors are those of `open_executor`.
+    Args:
+        store, kind: as for `open_executor`, whose errors this raises as well.
+        compact: pack the weights for compact models.
     """
     from legodnn.runtime.executors import interpreter, trial, weight_cache
 
     if executor_kind(kind) == "capi":
         try:
-            if not weight_cache.is_made(store):
-                weight_cache.open_packed(store).close()
+            if not weight_cache.is_made(store, compact):
+                weight_cache.open_packed(store, compact).close()
             return
         except PackingError:  # `open_executor` warns of it
             pass

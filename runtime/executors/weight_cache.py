@@ -99,9 +99,9 @@ def open_packed(store: Store, compact: bool = False) -> PackedWeights:
     return found
 
 
-def is_made(store: Store) -> bool:
+def is_made(store: Store, compact: bool = False) -> bool:
     """Whether a store has an entry, damaged or not. If it has, opening it takes little time."""
-    return entry_path(store).is_dir()
+    return entry_path(store, compact).is_dir()
 
 
 def is_packed(store: Store) -> bool:

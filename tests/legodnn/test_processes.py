@@ -35,7 +35,7 @@ def packing(store: Store, folder: Path) -> str:
 
 
 def weighing(store: Store, folder: Path) -> str:
-    return ended("legodnn.profiler.memory", str(store.path), "0")
+    return ended("legodnn.profiler.memory", str(store.path), "0", "0")
 
 
 def self_test(store: Store, folder: Path) -> str:

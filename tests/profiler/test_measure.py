@@ -230,7 +230,7 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     assert {(o.segment, o.option): (o.memory_bytes, o.load_ms) for o in profile.options} == found.options
     assert profile.company_bytes == found.company_bytes
     first = profile.options[0]
-    runs = len(timings["warm", first.segment, first.option, 1])
+    runs = len(timings["warm", first.segment, first.option, 1, False, False])
     assert runs < first.latency[0].runs <= runs + 9
     assert profile.pack_ms == float(packing["ms"])
 

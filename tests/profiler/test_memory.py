@@ -84,7 +84,7 @@ def test_memory_that_is_measured_is_within_what_is_predicted_after_switches(tiny
 
 
 def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2: Store) -> None:
-    command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store2.path), "5"]
+    command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store2.path), "5", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = json.loads(done.stdout)
     segments = tiny_store2.manifest.segments
@@ -98,7 +98,7 @@ def test_a_process_prints_its_measurements_as_json_and_nothing_else(tiny_store2:
 def test_the_order_differs_from_process_to_process(tiny_store: Store) -> None:
     orders = set()
     for seed in ("0", "1", "2"):
-        command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store.path), seed]
+        command = [sys.executable, "-m", "legodnn.profiler.memory", str(tiny_store.path), seed, "0"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         orders.add(tuple(tuple(row[:-3]) for row in json.loads(done.stdout)))
     assert len(orders) > 1

@@ -108,7 +108,17 @@ def test_an_isolated_model_is_compact_too(store: Store) -> None:
         np.testing.assert_array_equal(runtime.infer("m", X), expected)
 
 
-def test_weights_are_packed_for_it_when_it_first_runs(
+def test_weights_are_packed_for_it_before_plans_need_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path / "cache"))
+    without_compact(store).save(tmp_path / "p.json")
+    for profile, made in ((tmp_path / "p.json", False), (None, True)):
+        with Runtime(of(store, profile)):
+            assert weight_cache.entry_path(store, compact=True).is_dir() == made
+
+
+def test_else_they_are_packed_when_it_first_runs(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path))

@@ -15,7 +15,7 @@ from legodnn import Budget, Runtime, Store
 from legodnn.arrays import AnyArray
 from legodnn.errors import ExecutionError
 from legodnn.runtime.executors.base import Runnable
-from legodnn.runtime.executors.turn import turn
+from legodnn.turn import turn
 from tests.runtime.opened import KINDS, X, open_runtime
 
 

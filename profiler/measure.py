@@ -9,7 +9,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from legodnn.errors import ConfigError
 from legodnn.manifest import Option
 from legodnn.profile import CompactModel, Fingerprint, Latency, OptionKey, OptionProfile, Profile, Skipped
 from legodnn.profiler.bench import Bench
@@ -27,7 +26,7 @@ from legodnn.profiler.streaming import measure_streaming
 from legodnn.profiler.validation import validate
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
-from legodnn.runtime.executors.select import executor_kind, executor_name
+from legodnn.runtime.executors.select import check_capi, executor_name
 from legodnn.store import Store
 
 log = logging.getLogger("legodnn.profiler")
@@ -122,8 +121,7 @@ def _measure_compact(
         ConfigError: the executor runs no compact models.
         ProfileError: a measuring process failed.
     """
-    if executor_kind() != "capi":
-        raise ConfigError("models are compact by LiteRT's C API alone; `legodnn doctor` says why it is not used here")
+    check_capi("compact")
     stages = state.stage("compact memory"), state.stage("compact latency")
     memory = measure_memory(store, effort.processes, skipped, stages[0], progress, compact=True)
     with closing(Bench(store, effort.threads, skipped, compact=True)) as bench:

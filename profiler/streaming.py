@@ -21,7 +21,6 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from legodnn.arrays import AnyArray
-from legodnn.errors import ConfigError
 from legodnn.manifest import Option
 from legodnn.profile import OptionKey
 from legodnn.profiler.bench import random_inputs
@@ -31,7 +30,7 @@ from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, ComposedModel
 from legodnn.runtime.executors.capi_executor import CApiExecutor, StreamedStep
-from legodnn.runtime.executors.select import executor_kind, warm_up
+from legodnn.runtime.executors.select import check_capi, warm_up
 from legodnn.schema import to_json
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel, StreamedOption
@@ -62,8 +61,7 @@ def measure_streaming(
         ConfigError: the executor cannot stream.
         ProfileError: the process failed.
     """
-    if executor_kind() != "capi":
-        raise ConfigError("models are streamed by LiteRT's C API alone; `legodnn doctor` says why it is not used here")
+    check_capi("streamed")
     stage = stage or StageState()
     with progress(f"streaming {store.name}", 1, len(stage.done)) as task:
         done = stage.done

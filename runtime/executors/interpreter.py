@@ -159,7 +159,10 @@ class InterpreterExecutor:
         """Load any choices, unless they are loaded; return functions that run them. Errors are those of `compose`."""
         self._life.check()
         if any(c.streamed or c.compact for c in choices):
-            raise WorkloadError(f"{self._store.name!r} is streamed or compact by LiteRT's C API alone")
+            raise WorkloadError(
+                f"{self._store.name!r} is streamed or compact by LiteRT's C API alone, and the Interpreter runs it "
+                "here; `legodnn doctor` says why, or a warning that weights cannot be packed did"
+            )
         if not self.tensors:
             self.tensors = tensor_pool.allocate_pool(self._store.manifest)
         new = {choice: self._opened(choice) for choice in self.to_load(choices)}

@@ -45,6 +45,16 @@ def executor_kind(kind: str | None = None) -> ExecutorKind:
     return "interpreter" if asked == "interpreter" or problem else "capi"
 
 
+def check_capi(how: str) -> None:
+    """Raise ConfigError unless stores are run through LiteRT's C API here, which alone runs models in some ways.
+
+    Args:
+        how: the way, for the message.
+    """
+    if executor_kind() != "capi":
+        raise ConfigError(f"models are {how} by LiteRT's C API alone; `legodnn doctor` says why it is not used here")
+
+
 def executor_name(kind: str | None = None) -> str:
     """Return what fingerprints call the executor: package, version, and the way it is called.
 

@@ -6,7 +6,7 @@ A table is made from a store and its profile, or by hand. The scheduler reads no
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from legodnn.errors import WorkloadError
@@ -117,7 +117,10 @@ class ModelTable:
         if self.streaming is not None:
             _check_streaming(self.name, self.streaming, segments, self.thread_counts)
         if self.compact_overhead_ms is not None:
-            _check_compact(self.name, segments, self.thread_counts)
+            for place, option in _options(self.name, segments):
+                _check_figures(
+                    place, "compact", option.compact_bytes, option.compact_ms, self.thread_counts, "--compact"
+                )
 
     def _thread_counts(self, segments: tuple[BlockRows, ...]) -> tuple[int, ...]:
         measured = [set(o.latency_ms) for s in segments for o in s.options]
@@ -232,25 +235,24 @@ def _check_streaming(
         _check(level, f"{name}: a level of streaming", least=least_level(segments), most=_MOST_BYTES)
     if not levels or list(levels) != sorted(set(levels)):
         raise WorkloadError(f"{name}: the levels of streaming must ascend, and there must be one")
-    for segment in segments:
-        for option in segment.options:
-            place = f"{name}/{segment.name}/{option.name}"
-            _check(option.streamed_bytes, f"{place}: streamed_bytes", least=0, most=_MOST_BYTES)
-            if not set(thread_counts) <= set(option.streamed_ms):
-                raise WorkloadError(f"{place} has no streamed latency; measure it with `legodnn profile --streaming`")
-            for latency in option.streamed_ms.values():
-                _check(latency, f"{place}: streamed_ms", least=0, most=_MOST_MS)
+    for place, option in _options(name, segments):
+        _check_figures(place, "streamed", option.streamed_bytes, option.streamed_ms, thread_counts, "--streaming")
 
 
-def _check_compact(name: str, segments: tuple[BlockRows, ...], thread_counts: tuple[int, ...]) -> None:
-    for segment in segments:
-        for option in segment.options:
-            place = f"{name}/{segment.name}/{option.name}"
-            _check(option.compact_bytes, f"{place}: compact_bytes", least=0, most=_MOST_BYTES)
-            if not set(thread_counts) <= set(option.compact_ms):
-                raise WorkloadError(f"{place} has no compact latency; measure it with `legodnn profile --compact`")
-            for latency in option.compact_ms.values():
-                _check(latency, f"{place}: compact_ms", least=0, most=_MOST_MS)
+def _options(name: str, segments: tuple[BlockRows, ...]) -> Iterator[tuple[str, OptionRow]]:
+    """All options, each with what messages call it."""
+    return ((f"{name}/{s.name}/{o.name}", o) for s in segments for o in s.options)
+
+
+def _check_figures(
+    place: str, how: str, held: int, times: Mapping[int, float], thread_counts: tuple[int, ...], flag: str
+) -> None:
+    """Check the memory and the latencies of an option in models that run in another way; `flag` measures them."""
+    _check(held, f"{place}: {how}_bytes", least=0, most=_MOST_BYTES)
+    if not set(thread_counts) <= set(times):
+        raise WorkloadError(f"{place} has no {how} latency; measure it with `legodnn profile {flag}`")
+    for latency in times.values():
+        _check(latency, f"{place}: {how}_ms", least=0, most=_MOST_MS)
 
 
 def _check_interaction(where: str, before: BlockRows | None, block: BlockRows) -> None:

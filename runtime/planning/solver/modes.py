@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeVar
 from legodnn.arrays import Ints
 from legodnn.runtime.planning.model_table import ModelTable
 
-_COMPACT = 1 << 10  # above every thread count
-_LEVEL = 1 << 11
+_COMPACT_BIT = 10  # above every thread count
+_COMPACT, _LEVEL = 1 << _COMPACT_BIT, 2 << _COMPACT_BIT
 
 _Numbers = TypeVar("_Numbers", int, Ints)
 
@@ -54,7 +54,7 @@ def how_run(mode: int) -> HowRun:
 
 def is_compact(mode: _Numbers) -> _Numbers:
     """Return 1 for a mode that is compact, else 0; or that of each of an array of modes."""
-    return mode // _COMPACT % 2
+    return mode >> _COMPACT_BIT & 1
 
 
 def loaded_in(mode: _Numbers) -> _Numbers:

@@ -1,18 +1,16 @@
 """The service as clients meet it, over real connections.
 
-Covers also: runtime.serving.history, runtime.serving.openapi, runtime.serving.refusals, runtime.serving.bodies.
+Covers also: runtime.serving.openapi, runtime.serving.refusals, runtime.serving.bodies.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import socket
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +22,6 @@ pytest.importorskip("starlette", reason="the service is not installed")
 
 from legodnn import Budget, Runtime, Store
 from legodnn.runtime.serving.bodies import numbers_as
-from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.service import ServiceSettings, application
 from legodnn.workload import Workload, WorkloadModel
 from tests.runtime.opened import least_memory
@@ -294,25 +291,6 @@ def test_events_that_nobody_can_read_are_not_sent_for_ever(client: Client) -> No
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_what_is_remembered_does_not_grow_while_a_clock_that_was_set_back_catches_up(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history, clock = History(runtime, []), SimpleNamespace(time=lambda: 1e9, monotonic=lambda: 0.0)
-    monkeypatch.setattr("legodnn.runtime.serving.history.time", clock)
-    history.add({"event": "decision", "number": 1})
-    clock.time, clock.monotonic = lambda: 0.0, lambda: 601.0
-    history.add({"event": "decision", "number": 2})
-
-    async def first() -> str:
-        pieces = history.follow()
-        try:
-            return await anext(pieces)
-        finally:
-            await pieces.aclose()  # type: ignore[attr-defined]
-
-    assert asyncio.run(first()) == 'event: decision\ndata: {"event": "decision", "number": 2, "time": 0.0}\n\n'
-
-
 def test_metrics_tell_the_plan_and_the_device_of_a_service_without_a_governor(client: Client, runtime: Runtime) -> None:
     runtime.budget = Budget(memory_bytes=10**9)
     told = dict(line.rsplit(" ", 1) for line in client.get("/metrics").body.decode().splitlines())
@@ -320,27 +298,6 @@ def test_metrics_tell_the_plan_and_the_device_of_a_service_without_a_governor(cl
     assert float(told["legodnn_memory_planned_bytes"]) == runtime.plan.memory_bytes
     assert float(told['legodnn_accuracy{model="tiny"}']) == runtime.plan["tiny"].accuracy
     assert float(told["legodnn_memory_available_bytes"]) > 0
-
-
-def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_each(runtime: Runtime) -> None:
-    history = History(runtime, [])
-
-    async def watch() -> str:
-        for number in range(120):
-            history.add({"event": "decision", "number": number})
-        pieces = history.follow()
-        found = await anext(pieces)
-        for number in range(120, 125):  # while the client has not read all of it
-            history.add({"event": "decision", "number": number})
-        while '"number": 124' not in found:
-            found += await anext(pieces)
-        history.end()
-        assert [piece async for piece in pieces] == []
-        return found
-
-    events = asyncio.run(watch()).removesuffix("\n\n").split("\n\n")
-    told = [json.loads(event.removeprefix("event: decision\ndata: ")) for event in events]
-    assert [event["number"] for event in told] == list(range(125))
 
 
 def test_the_page_needs_nothing_else(client: Client) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.base import Executor
-from legodnn.runtime.executors.select import executor_name, open_executor, prepare
+from legodnn.runtime.executors.select import executor_name, open_executor, prepare, warm_up
 from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 from legodnn.workload import Workload
@@ -38,6 +38,18 @@ def open_measured_stores(workload: Workload, executor: str | None) -> MeasuredSt
         profile.check_device(device)
         opened[entry.name] = store, profile
     return opened
+
+
+def load_library(measured: MeasuredStores, executor: str | None, isolated: bool) -> None:
+    """Load what models are run by, and let it take the memory that it keeps, which is no model's.
+
+    Arguments and errors are those of `open_models`.
+    """
+    if isolated:  # their processes do the rest for themselves
+        import legodnn.runtime.executors.isolated  # noqa: F401
+    else:
+        for store, _ in measured.values():
+            warm_up(store, executor)
 
 
 def open_models(

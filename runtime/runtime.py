@@ -17,8 +17,7 @@ from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.executors.select import warm_up
-from legodnn.runtime.open_models import open_measured_stores, open_models
+from legodnn.runtime.open_models import load_library, open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference
@@ -82,13 +81,12 @@ class Runtime:
         budget = workload.budget if budget is None else checked_budget(budget)
         measured = open_measured_stores(workload, executor)
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
-        self.scheduler: Scheduler = Scheduler(workload_tables(workload, [*measured.values()]), workload.switch_charge)
+        tables = workload_tables(workload, [*measured.values()], isolated)
+        self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)
         # The first plan and a first inference come before the base is measured: what the scheduler and the library hold
         # is no model's memory.
         self.scheduler.plan(budget)
-        if not isolated:
-            for store, _ in measured.values():
-                warm_up(store, executor)
+        load_library(measured, executor, isolated)
         release_freed_memory()
         self.base_memory_bytes: int = process_memory_bytes()
         self._changing = threading.RLock()

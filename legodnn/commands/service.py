@@ -175,7 +175,8 @@ def _unit(args: argparse.Namespace, workload: Workload) -> ServiceUnit:
 
     budget = budget_from(args, workload.budget)
     measured = open_measured_stores(workload, None)
-    scheduler = Scheduler(workload_tables(workload, list(measured.values())), workload.switch_charge)
+    tables = workload_tables(workload, list(measured.values()), args.isolated)
+    scheduler = Scheduler(tables, workload.switch_charge)
     scheduler.plan(budget)
     most = demand_of(scheduler, budget).most_memory_bytes
     limit = memory_max_bytes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from legodnn.manifest import Manifest
 from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.tails import Companion, tails_of
@@ -12,7 +13,9 @@ from legodnn.store import Store
 from legodnn.workload import Workload
 
 
-def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]]) -> list[ModelTable]:
+def workload_tables(
+    workload: Workload, opened: Sequence[tuple[Store, Profile]], isolated: bool = False
+) -> list[ModelTable]:
     """Return the table of each model of a workload, in the workload's order.
 
     A profile says how many times longer a model takes beside another one that runs without pause. Beside a model that
@@ -20,11 +23,13 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
     the latency of its originals, so a model without a rate is expected to slow nobody down. The increases caused by
     several models are added up. Limits of latency are about a quantile, so they count the others by the share of
     inferences that meet them (`tails`). A model with a rate pauses between its inferences, which slows them down, too.
-    Where there are several, each takes the memory more that its profile says.
+    Where there are several, each takes the memory more that its profile says. An isolated model has its process to
+    itself, and takes the memory more that its inputs and outputs pass through.
 
     Args:
         workload: the models, with their rates.
         opened: the store and the profile of each model, in the same order.
+        isolated: whether each model is to run in a process of its own.
 
     Raises:
         ProfileError, WorkloadError: see `ModelTable.from_store`.
@@ -32,7 +37,7 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
     tables = [ModelTable.from_workload(m, store, p) for m, (store, p) in zip(workload.models, opened, strict=True)]
     busy_ms = [_original_ms(*pair) for pair in opened]
     found = []
-    for i, (table, (_, profile)) in enumerate(zip(tables, opened, strict=True)):
+    for i, (table, (store, profile)) in enumerate(zip(tables, opened, strict=True)):
         measured = {c.store_id: c.slowdown for c in profile.contention}
         slowdown, companions = 1.0, []
         for j, other in enumerate(tables):
@@ -43,10 +48,18 @@ def workload_tables(workload: Workload, opened: Sequence[tuple[Store, Profile]])
                 # An inference meets another model that runs when it begins, or begins before it ends.
                 companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
         tails = tails_of(profile, slowdown, companions, periodic=table.rate_hz is not None)
-        if companions:
+        if isolated:
+            shared = shared_bytes(store.manifest)
+            table = larger(table, shared, shared)
+        elif companions:
             table = larger(table, profile.company_bytes, profile.compact.company_bytes if profile.compact else 0)
         found.append(replace(table, slowdown=slowdown, tails=tails))
     return found
+
+
+def shared_bytes(manifest: Manifest) -> int:
+    """The memory in bytes that the inputs and outputs of an isolated model pass through, beside its own tensors."""
+    return sum(spec.bytes for spec in (*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)))
 
 
 def larger(table: ModelTable, more: int, compact_more: int) -> ModelTable:

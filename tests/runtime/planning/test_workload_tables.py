@@ -5,6 +5,7 @@ Covers also: runtime.planning.model_table, runtime.planning.option_rows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,19 @@ def test_what_company_adds_counts_once_for_each_of_several_models(pair: list[tup
         for table, one, added in zip(both, alone, more, strict=True):
             options = plan[table.name].options
             assert plan[table.name].memory_bytes == bytes_of(one, options) + added
+
+
+def test_an_isolated_model_takes_what_its_inputs_and_outputs_pass_through_and_has_no_company(
+    pair: list[tuple[Store, Profile]],
+) -> None:
+    pairs = [(s, p.model_copy(update={"company_bytes": 50_000})) for s, p in pair]
+    asked = workload(*((store, None) for store, _ in pairs))
+    alone = [workload_tables(workload((store, None)), [(store, profile)])[0] for store, profile in pairs]
+    plan = Scheduler(workload_tables(asked, pairs, isolated=True)).plan(Budget())
+    for (store, _), one, name in zip(pairs, alone, ("m0", "m1"), strict=True):
+        m = store.manifest
+        passed = sum(4 * math.prod(spec.shape) for spec in (m.specs[n] for n in (m.inputs[0].name, *m.outputs)))
+        assert plan[name].memory_bytes == bytes_of(one, plan[name].options) + passed
 
 
 def bytes_of(table: ModelTable, options: Mapping[str, str]) -> int:

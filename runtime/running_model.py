@@ -161,7 +161,7 @@ class RunningModel:
                     self._running = self._composed(after, plan)
                 self.executor.retain(after)  # before the new ones first run, and take their working memory
             except BaseException:
-                self._restore(before, old)
+                self._restore(before, old[2] if old else plan)
                 raise
         self._reason = "is suspended under the current budget; give it more room and try again"
 
@@ -174,12 +174,19 @@ class RunningModel:
     def _composed(self, choices: Choices, plan: ModelPlan) -> tuple[Runnable, Choices, ModelPlan] | None:
         return (self.executor.compose(choices), choices, plan) if choices else None
 
-    def _restore(self, before: Choices, old: tuple[Runnable, Choices, ModelPlan] | None) -> None:
-        """Load again what had been let go. If even that fails the model is suspended, and `infer` says why."""
+    def restore(self, before: Choices, plan: ModelPlan) -> None:
+        """Run again what ran before a change, as `change` does. If even that fails the model is suspended.
+
+        `infer` then says why. Nothing is raised, because the error that made it necessary is to be told.
+        """
+        with turn(self._lock, repr(self.name)):
+            self._restore(before, plan)
+
+    def _restore(self, before: Choices, plan: ModelPlan) -> None:
         self._running = None
         try:
             self.executor.retain(before)
-            self._running = self._composed(before, old[2]) if old else None
+            self._running = self._composed(before, plan)
         except LegoError as e:
             self._reason = f"cannot be loaded any more: {e}"
 

@@ -234,16 +234,13 @@ class Runtime:
         """Switch to a plan; if that fails everything is put back. `start` is when the search for the plan began."""
         planned = time.perf_counter()
         changes = self._changes(plan)
-        done: list[ModelChange] = []
-        try:
+        with ExitStack() as put_back:
             for change in changes:
-                self._models[change.model].change(change.after, plan[change.model], change.beside)
-                done.append(change)
-        except BaseException:
-            if (running := self._plan) is not None:
-                for change in reversed(done):
-                    self._models[change.model].change(change.before, running[change.model], change.beside)
-            raise
+                model = self._models[change.model]
+                model.change(change.after, plan[change.model], change.beside)
+                if (running := self._plan) is not None:
+                    put_back.callback(model.restore, change.before, running[change.model])
+            put_back.pop_all()
         for name, model in self._models.items():
             model.claim(plan[name])
         self._plan = plan

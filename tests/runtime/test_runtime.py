@@ -5,6 +5,7 @@ Covers also: runtime.running_model, checked_inputs.
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from legodnn.runtime.executors.select import executor_name, open_executor
 from legodnn.runtime.running_model import RunningModel
 from legodnn.runtime.switch import planned_choices
 from legodnn.workload import SwitchCharge, Workload, WorkloadModel
-from tests.runtime.opened import least_memory
+from tests.runtime.opened import least_memory, workload
 
 
 @pytest.fixture
@@ -207,6 +208,28 @@ def test_a_model_whose_old_blocks_cannot_be_loaded_again_stands_still_and_says_s
     with pytest.raises(SuspendedError, match=r"'m' cannot be loaded any more: .* has 11 bytes"):
         model.infer({"image": image(store)})
     model.close()
+
+
+def test_of_several_models_all_that_can_are_put_back_and_the_first_error_is_told(
+    tiny_store: Store, tmp_path: Path
+) -> None:
+    (model,) = workload(tiny_store, "interpreter", tmp_path).models
+    copies = {name: shutil.copytree(tiny_store.path, tmp_path / name) for name in "abc"}
+    models = [model.model_copy(update={"name": name, "store": str(path)}) for name, path in copies.items()]
+    with Runtime(Workload(models=tuple(models)), executor="interpreter") as runtime:
+        before, x = runtime.plan, image(tiny_store)
+        expected = runtime.infer("a", x)
+        after = [m.model_copy(update={"options": dict.fromkeys(m.options, "s0.5")}) for m in before.models]
+        block = tiny_store.manifest.blocks[0]
+        for name, option in (("b", block.original), ("c", block.option("s0.5"))):
+            (tmp_path / name / option.file).write_bytes(b"not a model")
+        with pytest.raises(StoreError, match="/c/"):
+            runtime.plan = before.model_copy(update={"models": tuple(after)})
+        assert runtime.plan == before
+        np.testing.assert_array_equal(runtime.infer("a", x), expected)
+        np.testing.assert_array_equal(runtime.infer("c", x), expected)
+        with pytest.raises(SuspendedError, match=r"'b' cannot be loaded any more: .*/b/.* has 11 bytes"):
+            runtime.infer("b", x)
 
 
 @pytest.mark.capi

@@ -283,3 +283,8 @@ class Manifest(Schema):
     def specs(self) -> dict[str, TensorSpec]:
         """Every model input and every tensor that segments write, by name."""
         return {t.name: t for t in (*self.inputs, *self.tensors)}
+
+    @property
+    def ends(self) -> tuple[TensorSpec, ...]:
+        """The tensors that pass between an application and the model: its inputs, then its outputs."""
+        return (*self.inputs, *(self.specs[name] for name in self.outputs))

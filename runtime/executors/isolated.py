@@ -38,17 +38,16 @@ from legodnn.turn import turn
 _TIMEOUT_S, _END_S = 60.0, 0.5  # how long an answer may take, and ending
 
 
-def slots(manifest: Manifest) -> tuple[list[TensorSpec], list[int], int]:
+def slots(manifest: Manifest) -> tuple[tuple[TensorSpec, ...], list[int], int]:
     """Lay out the memory that a model's inputs and outputs are passed through.
 
     Returns:
         The inputs and outputs; the offset in bytes of each; and the size of the whole in bytes.
     """
-    specs = [*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)]
     places = [0]
-    for spec in specs:
+    for spec in manifest.ends:
         places.append(places[-1] + -(-spec.bytes // 64) * 64)
-    return specs, places[:-1], max(places[-1], mmap.PAGESIZE)
+    return manifest.ends, places[:-1], max(places[-1], mmap.PAGESIZE)
 
 
 def shared_arrays(manifest: Manifest, memory: mmap.mmap) -> tuple[dict[str, AnyArray], dict[str, AnyArray]]:

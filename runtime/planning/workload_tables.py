@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from legodnn.manifest import Manifest
 from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.runtime.planning.tails import Companion, tails_of
@@ -49,17 +48,12 @@ def workload_tables(
                 companions.append(Companion(store_id, min(1.0, rate * (busy_ms[j] + busy_ms[i])), beside))
         tails = tails_of(profile, slowdown, companions, periodic=table.rate_hz is not None)
         if isolated:
-            shared = shared_bytes(store.manifest)
+            shared = sum(spec.bytes for spec in store.manifest.ends)
             table = larger(table, shared, shared)
         elif companions:
             table = larger(table, profile.company_bytes, profile.compact.company_bytes if profile.compact else 0)
         found.append(replace(table, slowdown=slowdown, tails=tails))
     return found
-
-
-def shared_bytes(manifest: Manifest) -> int:
-    """The memory in bytes that the inputs and outputs of an isolated model pass through, beside its own tensors."""
-    return sum(spec.bytes for spec in (*manifest.inputs, *(manifest.specs[name] for name in manifest.outputs)))
 
 
 def larger(table: ModelTable, more: int, compact_more: int) -> ModelTable:

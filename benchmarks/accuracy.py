@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
-from legodnn.blocks.accuracy.accuracy_model import fit_measured
+from legodnn.blocks.accuracy.accuracy_model import errors_held_out, fit_measured
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.accuracy.summed_drops import summed_drops
@@ -189,7 +189,8 @@ def predictions(
         cases["test_images_fit_on_others"] = (on_first, record.measure(unseen, test, "test", slice(1, None)))
     for name, (seen, known) in cases.items():
         measured = [known[c].metric for c in unseen]
-        fitted, _ = fit_measured(record.sizes, seen, sample)
+        noise, _ = errors_held_out(record.sizes, seen, sample)
+        fitted = fit_measured(record.sizes, seen, sample, noise)
         results[name] = {
             "fitted": quality(fitted.predict(unseen), measured),
             "summed_drops": quality(summed_drops(record.sizes, seen, unseen), measured),

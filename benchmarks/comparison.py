@@ -42,7 +42,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,21 +66,22 @@ from support.rivals import RIVALS, SHARES
 from support.summed import predict_by_summed_drops
 
 # What a command is told to find each network, but for the weights.
-NETWORKS = {"resnet20": ["resnet20"], "vgg16_half": ["vgg16", "--width", "0.5"]}
+NETWORKS = {"resnet20": ["resnet20"], "resnet56": ["resnet56"], "vgg16_half": ["vgg16", "--width", "0.5"]}
 # Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
 # after three quarters as many block by block. AMC, AGMC and MetaPruning search for so long that they take two to three
 # times it.
+_CIFAR_RESNET = {
+    "ours": 4,
+    "uniform": 3,
+    "exact": 2,
+    "paper": 10,
+    "students": 4,
+    "nested": 4,
+    "slimmable": 4,
+}
 EPOCHS = {
-    "resnet20": {
-        "ours": 4,
-        "uniform": 3,
-        "exact": 2,
-        "paper": 10,
-        "students": 4,
-        "nested": 4,
-        "slimmable": 4,
-        "unjoined": 10,
-    },
+    "resnet20": {**_CIFAR_RESNET, "unjoined": 10},
+    "resnet56": _CIFAR_RESNET,
     "vgg16_half": {
         "ours": 4,
         "uniform": 3,
@@ -97,20 +98,26 @@ EPOCHS = {
         "unjoined": 4,
     },
 }
+# What is compared with ours where there are epochs for it: the same without training in compositions.
+UNJOINED = "unjoined"
 # Ablations that are copies of ours, with which of its options.
 WITHOUT: dict[str, Callable[[Option], bool]] = {
     "summed": lambda option: True,
     "float32": lambda option: option.precision == "float32",
     "unpruned": lambda option: not option.sparsity,
 }
-ABLATIONS = ("unjoined", *WITHOUT)
 SPARSITIES = "0.25,0.5,0.75,0.875"
 
 
 def systems(network: str) -> list[str]:
     """Return the names of the systems that are compared with a network."""
-    trained = [name for name in EPOCHS[network] if name not in ABLATIONS]
+    trained = [name for name in EPOCHS[network] if name != UNJOINED]
     return [*trained[:3], "quantised", *trained[3:]]
+
+
+def ablations(network: str) -> list[str]:
+    """Return the names of the systems that tell what the parts of ours are worth to a network."""
+    return [*(name for name in EPOCHS[network] if name == UNJOINED), *WITHOUT]
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
@@ -123,10 +130,10 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
     data = ["--data", f"npz:{args.work / 'images.npz'}"]
     epochs = str(epochs_of(name, args))
-    if name in ("ours", "paper", "unjoined"):
+    if name in ("ours", "paper", UNJOINED):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
         if name != "paper":
-            alone, joint = (epochs, "0") if name == "unjoined" else (str(max(1, round(0.75 * int(epochs)))), epochs)
+            alone, joint = (epochs, "0") if name == UNJOINED else (str(max(1, round(0.75 * int(epochs)))), epochs)
             return [*blocks, "--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
@@ -212,10 +219,9 @@ def original_takes(store: Path) -> tuple[int, float]:
     return found.memory_bytes, found.latency[0].median_ms
 
 
-def budgets_of(stores: Path, schedulers: Mapping[str, Scheduler], steps: int) -> list[dict[str, Any]]:
+def budgets_of(stores: Path, compared: Sequence[Scheduler], steps: int) -> list[dict[str, Any]]:
     """Return limits of memory and then of latency, in even ratios from the least of all systems to the original's."""
     most, slowest = original_takes(stores / "uniform")
-    compared = [scheduler for name, scheduler in schedulers.items() if name not in ABLATIONS]
     smallest = min(least(s, Budget(memory_bytes=1)) for s in compared)
     fastest = min(least(s, Budget(latency_ms=1e-4, quantile=0.5)) for s in compared)
     return [
@@ -258,15 +264,19 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
             sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
             write_images(args)
-        every, costs = (*systems(args.network), *ABLATIONS), {}
+        compared, parts, costs = systems(args.network), ablations(args.network), {}
+        every = (*compared, *parts)
         for name in every:
             costs[name] = kept(args.work / f"{name}.cost.json", partial(made, name, args))
-        schedulers = {name: scheduler_of(args.work / "stores" / name) for name in every}
-        budgets = kept(args.work / "budgets.json", partial(budgets_of, args.work / "stores", schedulers, args.budgets))
+        stores = args.work / "stores"
+        for name in every:
+            profile_of(stores / name)
+        schedulers = [scheduler_of(stores / name) for name in compared]
+        budgets = kept(args.work / "budgets.json", partial(budgets_of, stores, schedulers, args.budgets))
         rows = {}
         for name in every:
             rows[name] = kept(args.work / f"{name}.rows.json", partial(replayed, name, budgets, args))
-    ablated = {name: rows.pop(name) for name in ABLATIONS}
+    ablated = {name: rows.pop(name) for name in parts}
     figures = {**settings, "costs": costs, "budgets": budgets, "rows": rows, "ablations": ablated}
     return figures, bars_of(figures)
 

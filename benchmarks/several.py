@@ -1,13 +1,15 @@
-"""Two networks at once under one limit of memory: blocks against whole models, and against one DNN at a time.
+"""Several networks at once under one limit: blocks against whole models, and against one DNN at a time.
 
     python benchmarks/comparison.py --data DATA --work DIR/resnet20 --test 2000                          (makes stores)
     python benchmarks/comparison.py --data DATA --work DIR/vgg16_half --network vgg16_half --test 2000   (makes stores)
     python benchmarks/several.py --work DIR --json > benchmarks/results/several.json
+    python benchmarks/several.py --work DIR --networks resnet20,resnet56,vgg16_half
 
-ResNet-20 and VGG16 at half width share a limit of memory: twelve, in even ratios from the least that any of the systems
-can keep to what both originals take. The systems are those of `comparison.py`. `paper` plans each network alone, as
-published: the limit is divided as the originals' memory is. All others plan both together by the same scheduler. What
-counts is the mean of both measured accuracies; a network that cannot be had counts as 0.
+The networks share a limit of memory, or of processor time where each runs 1,000 times a second: twelve of each kind, in
+even ratios from the least that any of the systems can keep to what all originals take. The systems are those of
+`comparison.py`. `paper` plans each network alone, as published: a limit is divided as the originals' need is. All
+others plan all networks together by the same scheduler. What counts is the mean of the measured accuracies; a network
+that cannot be had counts as 0. Interrupted, it goes on: what has been run is kept in DIR.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,36 +34,61 @@ from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
 
-NETWORKS = ("resnet20", "vgg16_half")
-TOGETHER = ("ours", "uniform", "quantised")  # these plan both networks together
-LIMITS = 12
+NETWORKS = "resnet20,vgg16_half"
+TOGETHER = ("ours", "uniform", "quantised")  # these plan all networks together
+# What is limited, by the fields of a Budget, and what makes a limit of a number.
+KINDS: dict[str, Callable[[float], float]] = {"memory_bytes": math.ceil, "cores": float}
+LIMITS = 12  # of each kind
+RATE = 1000  # inferences a second of each network
 Row = dict[str, Any]
+Limit = dict[str, float]  # of one kind
 
 
 def workload_of(system: str, networks: Sequence[str], work: Path) -> Path:
     """Return a workload file of these networks with a system's stores."""
     path = work / f"{'-'.join([system, *networks])}.toml"
-    models = (f'[[models]]\nname = "{n}"\nstore = "{work / n / "stores" / system}"\n' for n in networks)
+    models = (
+        f'[[models]]\nname = "{n}"\nstore = "{work / n / "stores" / system}"\nrate_hz = {RATE}\n' for n in networks
+    )
     write_atomic(path, "".join(models))
     return path
 
 
-def least_of(system: str, work: Path) -> float:
-    """Return the least memory in bytes that a system can keep with both networks."""
-    with Runtime.open([workload_of(system, NETWORKS, work)]) as runtime:
-        return float(least(runtime.scheduler, Budget(memory_bytes=1)))
+def least_of(system: str, networks: Sequence[str], work: Path) -> tuple[float, float]:
+    """Return the least memory in bytes, and the fewest cores, that a system can keep with all networks."""
+    with Runtime.open([workload_of(system, networks, work)]) as runtime:
+        budgets = (Budget(memory_bytes=1), Budget(cores=1e-6))
+        memory, cores = (float(least(runtime.scheduler, budget)) for budget in budgets)
+        return memory, cores
 
 
-def replayed(workload: Path, limits: Sequence[int], work: Path) -> list[Row]:
-    """Run a workload under limits of memory, after a plan without any, and return what was measured."""
+def needs_of(network: str, work: Path) -> tuple[float, float]:
+    """Return the memory in bytes, and the cores, that a network's original takes, of one file."""
+    memory, latency_ms = original_takes(work / network / "stores" / "uniform")
+    return memory, RATE * latency_ms / 1e3
+
+
+def limits_of(networks: Sequence[str], work: Path, count: int) -> list[Limit]:
+    """Return limits of memory and then of cores."""
+    memory, cores = zip(*(least_of(system, networks, work) for system in TOGETHER), strict=True)
+    most = [sum(needs) for needs in zip(*(needs_of(network, work) for network in networks), strict=True)]
+    return [
+        {kind: make(limit)}
+        for (kind, make), least_of_all, needed in zip(KINDS.items(), (min(memory), min(cores)), most, strict=True)
+        for limit in np.geomspace(least_of_all, needed, count).tolist()
+    ]
+
+
+def replayed(workload: Path, limits: Sequence[Limit], work: Path, images: Path) -> list[Row]:
+    """Run a workload under limits, after a plan without any, and return what was measured."""
     trace = work / "trace.json"
-    write_atomic(trace, json.dumps([{}, *({"memory_bytes": limit} for limit in limits)]))
-    images = str(work / NETWORKS[0] / "test.npz")  # both networks take the same
-    steps = json.loads(legodnn("run", str(workload), "--input", images, "--trace", str(trace), "--json"))
+    write_atomic(trace, json.dumps([{}, *limits]))
+    steps = json.loads(legodnn("run", str(workload), "--input", str(images), "--trace", str(trace), "--json"))
     return [
         {
             "accuracy": {} if step["refused"] else {name: m["accuracy"] for name, m in step["models"].items()},
             "memory_bytes": step["memory_bytes"],
+            "cores": RATE * sum(m["median_ms"] for m in step["models"].values()) / 1e3,
             "switch_ms": step["switch_ms"],
             "options": {m["name"]: m["options"] for m in step["plan"]["models"]},
         }
@@ -69,57 +96,86 @@ def replayed(workload: Path, limits: Sequence[int], work: Path) -> list[Row]:
     ]
 
 
+def one_at_a_time(networks: Sequence[str], limits: Sequence[Limit], work: Path, kept_in: Path) -> list[Row]:
+    """Run the paper's stores, each network alone under its part of each limit, and return what all take together."""
+    needs = np.array([needs_of(network, work) for network in networks])
+    alone = []
+    for network, parts in zip(networks, needs / needs.sum(axis=0), strict=True):
+        part = dict(zip(KINDS, map(float, parts), strict=True))
+        divided = [{kind: KINDS[kind](most * part[kind]) for kind, most in limit.items()} for limit in limits]
+        run_alone = partial(replayed, workload_of("paper", [network], work), divided, work, images_of(networks, work))
+        alone.append(kept(kept_in / f"paper.{network}.rows.json", run_alone))
+    return [
+        {
+            "accuracy": {name: a for row in rows for name, a in row["accuracy"].items()},
+            **{what: sum(row[what] for row in rows) for what in (*KINDS, "switch_ms")},
+            "options": {name: o for row in rows for name, o in row["options"].items()},
+        }
+        for rows in zip(*alone, strict=True)
+    ]
+
+
+def images_of(networks: Sequence[str], work: Path) -> Path:
+    """Return the images that accuracy is measured on; all networks take the same."""
+    return work / networks[0] / "test.npz"
+
+
 def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     """Run every system."""
-    work = args.work.resolve()
-    for network in NETWORKS:
+    work, networks = args.work.resolve(), args.networks.split(",")
+    kept_in = work / "-".join(networks)
+    kept_in.mkdir(exist_ok=True)
+    for network in networks:
         for system in (*TOGETHER, "paper"):
             profile_of(work / network / "stores" / system)
-    takes = [original_takes(work / network / "stores" / "uniform")[0] for network in NETWORKS]
-    smallest = min(least_of(system, work) for system in TOGETHER)
-    count = 3 if args.quick else LIMITS
-    limits = kept(work / "limits.json", lambda: [math.ceil(m) for m in np.geomspace(smallest, sum(takes), count)])
+    limits = kept(kept_in / "limits.json", partial(limits_of, networks, work, 3 if args.quick else LIMITS))
     rows = {}
     for system in TOGETHER:
+        workload = workload_of(system, networks, work)
         rows[system] = kept(
-            work / f"{system}.rows.json", partial(replayed, workload_of(system, NETWORKS, work), limits, work)
+            kept_in / f"{system}.rows.json", partial(replayed, workload, limits, work, images_of(networks, work))
         )
-    alone = []
-    for network, own in zip(NETWORKS, takes, strict=True):
-        workload = workload_of("paper", [network], work)
-        divided = [math.ceil(limit * own / sum(takes)) for limit in limits]
-        alone.append(kept(work / f"paper.{network}.rows.json", partial(replayed, workload, divided, work)))
-    rows["paper"] = [
-        {
-            "accuracy": {**one["accuracy"], **other["accuracy"]},
-            "memory_bytes": one["memory_bytes"] + other["memory_bytes"],
-            "switch_ms": one["switch_ms"] + other["switch_ms"],
-            "options": {**one["options"], **other["options"]},
-        }
-        for one, other in zip(*alone, strict=True)
-    ]
-    settings = {network: json.loads((work / network / "settings.json").read_text()) for network in NETWORKS}
-    figures = {"settings": settings, "limits": limits, "originals_take": takes, "rows": rows}
-    gains = [mean_of(a) - max(map(mean_of, others)) for a, *others in zip(*rows.values(), strict=True)]
-    return figures, [
-        bar("least gain over the best other under limits of memory, points", min(gains), -0.5, "higher"),
-        bar("mean gain over the best other under limits of memory, points", statistics.mean(gains), 0, "higher"),
-    ]
+    rows["paper"] = one_at_a_time(networks, limits, work, kept_in)
+    settings = {network: json.loads((work / network / "settings.json").read_text()) for network in networks}
+    figures = {"settings": settings, "rate_hz": RATE, "limits": limits, "rows": rows}
+    bars = []
+    for what, kind in zip(("memory", "processor time"), KINDS, strict=True):
+        counted = [n for n, limit in enumerate(limits) if kind in limit]
+        gains = [mean_of(rows["ours"][n]) - max(mean_of(r[n]) for s, r in rows.items() if s != "ours") for n in counted]
+        over = f"gain over the best other under limits of {what}, points"
+        bars += [
+            bar(f"least {over}", min(gains), -0.5, "higher"),
+            bar(f"mean {over}", statistics.mean(gains), 0, "higher"),
+        ]
+    return figures, bars
 
 
 def mean_of(row: Row) -> float:
     """Return the mean accuracy of the networks in percent; one that cannot be had gives nothing right."""
-    return 100 * float(sum(row["accuracy"].values())) / len(NETWORKS)
+    return 100 * float(sum(row["accuracy"].values())) / len(row["options"])
 
 
 def table(figures: Figures) -> str:
     """Return the mean accuracy of every system under every limit."""
-    rows = [
-        (f"{limit / 1e6:.2f} MB", *(f"{mean_of(rows[i]):.2f}" for rows in figures["rows"].values()))
-        for i, limit in enumerate(figures["limits"])
-    ]
+    rows = []
+    for i, limit in enumerate(figures["limits"]):
+        named = f"{limit['memory_bytes'] / 1e6:.2f} MB" if "memory_bytes" in limit else f"{limit['cores']:.3f} cores"
+        rows.append((named, *(f"{mean_of(of[i]):.2f}" for of in figures["rows"].values())))
     return text_table(rows, ("limit", *figures["rows"]))
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which networks run."""
+    parser.add_argument("--networks", default=NETWORKS, help=f"folders in DIR, with commas (default: {NETWORKS})")
+
+
 if __name__ == "__main__":
-    run("several", __doc__, measure, folders=("work",), packages=("numpy", "keras", "tensorflow"), table=table)
+    run(
+        "several",
+        __doc__,
+        measure,
+        folders=("work",),
+        packages=("numpy", "keras", "tensorflow"),
+        add_arguments=add_arguments,
+        table=table,
+    )

@@ -32,6 +32,7 @@ SHARES = (0.7, 0.45, 0.25, 0.12)  # of the original's multiply-accumulates
 RIVALS = ("students", "nested", "slimmable")
 _NARROW: dict[str, Callable[[float], keras.Model]] = {
     "resnet20": zoo.resnet20,
+    "resnet56": zoo.resnet56,
     "vgg16_half": lambda width: zoo.vgg16(0.5 * width),
 }
 

@@ -81,7 +81,8 @@ def measure(
     sample = [c for c in draw_compositions(chain.sizes, samples, seed) if c not in singles]
     measure_missing([*singles, *further, *sample], "measuring accuracy")
     chosen: list[OptionNumbers] = []
-    result, errors = fit_measured(chain.sizes, known, sample)
+    noise, errors = errors_held_out(chain.sizes, known, sample)
+    result = fit_measured(chain.sizes, known, sample, noise)
     for round_ in range(_ROUNDS if costs else 0):
         room = max(samples // 2, 1) - len(chosen)
         likely = likely_compositions(result, costs, samples // 4)
@@ -91,7 +92,10 @@ def measure(
             break
         measure_missing(others, f"measuring likely plans, {round_ + 1}")
         chosen += others
-        result, errors = fit_measured(chain.sizes, known, [*sample, *chosen])
+        result = fit_measured(chain.sizes, known, [*sample, *chosen], noise)
+    if chosen:
+        noise, errors = errors_held_out(chain.sizes, known, [*sample, *chosen])
+        result = fit_measured(chain.sizes, known, [*sample, *chosen], noise)
     model = AccuracyModel(
         metric=getattr(metric, "__name__", type(metric).__name__),
         data=data,
@@ -116,38 +120,50 @@ def _covering(errors: Floats) -> float:
 
 
 def fit_measured(
-    sizes: Sequence[int], known: Mapping[OptionNumbers, MeasuredComposition], sample: Sequence[OptionNumbers]
-) -> tuple[Fit, Floats]:
+    sizes: Sequence[int],
+    known: Mapping[OptionNumbers, MeasuredComposition],
+    sample: Sequence[OptionNumbers],
+    noise: float,
+) -> Fit:
     """Fit losses, interactions and link to single swaps and a sample, all of which have been measured.
 
     Args:
         sizes: number of options of each segment.
         known: the measurements of all single swaps and of the sample.
-        sample: compositions that are fitted and, in turn, held out.
-
-    Returns:
-        The fit to everything, and the absolute error of the prediction of each composition of the sample by a fit that
-        it was held out of. Of the noise levels in `NOISES`, the one with the least mean error is taken.
+        sample: compositions that are fitted.
+        noise: see `loss_fit.NOISES`.
     """
     original, *singles = single_swaps(sizes)
     causes = [[0.0] for _ in sizes]
     for composition in singles:
         segment = next(i for i, option in enumerate(composition) if option)
         causes[segment].append(known[composition].error)
+    compositions = [*singles, *sample]
+    return fit(causes, compositions, [known[c].metric for c in compositions], known[original].metric, noise)
 
-    def fitted(part: Sequence[OptionNumbers], noise: float) -> Fit:
-        compositions = [*singles, *part]
-        return fit(causes, compositions, [known[c].metric for c in compositions], known[original].metric, noise)
+
+def errors_held_out(
+    sizes: Sequence[int], known: Mapping[OptionNumbers, MeasuredComposition], sample: Sequence[OptionNumbers]
+) -> tuple[float, Floats]:
+    """Predict each composition of a sample by a fit that it was held out of.
+
+    Args:
+        sizes, known, sample: see `fit_measured`.
+
+    Returns:
+        Of the noise levels in `NOISES`, the one with the least mean error; and by it, the absolute error of each
+        prediction.
+    """
 
     def errors(noise: float) -> Floats:
         found = np.zeros(len(sample))
         for i in range(_FOLDS):
             held_out = sample[i::_FOLDS]
             others = [c for j, c in enumerate(sample) if j % _FOLDS != i]
-            predicted = fitted(others, noise).predict(held_out)
+            predicted = fit_measured(sizes, known, others, noise).predict(held_out)
             found[i::_FOLDS] = np.abs(predicted - [known[c].metric for c in held_out])
         return found
 
     found = {noise: errors(noise) for noise in NOISES}
     best = min(found, key=lambda noise: float(found[noise].sum()))
-    return fitted(sample, best), found[best]
+    return best, found[best]

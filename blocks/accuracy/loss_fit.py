@@ -179,16 +179,20 @@ class FitProblem:
         ]
         self._share, self._one, self._other = np.array(self.pairs, np.intp).reshape(-1, 3).T
         self._block = np.array([b for b, _ in self.places], np.intp)
-        self._chosen = np.zeros((len(compositions), len(self.places)))
+        chosen = np.zeros((len(compositions), len(self.places)), bool)
         for n, composition in enumerate(compositions):
             for place in enumerate(composition):
                 if place in self.places:
-                    self._chosen[n, self.places[place]] = 1
-        self._paired = self._chosen[:, self._one] * self._chosen[:, self._other]
+                    chosen[n, self.places[place]] = True
+        # Of each option that a composition has, the composition and the option; and of each pair of them likewise.
+        self._having, self._had = np.nonzero(chosen)
+        self._having_pair, self._had_pair = np.nonzero(chosen[:, self._one] & chosen[:, self._other])
         logs = np.log([errors[b][o] for b, o in self.places])
         self._logs = logs - np.median(logs)
         sizes = (len(errors), len(self.places), len(interacting), len(self.pairs))
         self._ends = np.cumsum([len(_SHARED), *sizes])
+        self._changing = np.concatenate([self._having, self._having_pair, self._having_pair])
+        self._changed = np.concatenate([self._had, self._one[self._had_pair], self._other[self._had_pair]])
         self.mean = np.concatenate([_SHARED[:, 0], np.zeros(sum(sizes))])
         self.spread = np.concatenate([_SHARED[:, 1], np.repeat([_BLOCK, _OPTION, _SHARE, _PAIR], sizes)])
 
@@ -238,7 +242,9 @@ class FitProblem:
 
     def _sums(self, p: Floats, losses: Floats) -> Floats:
         """Return the sum of losses and interactions of each measured composition."""
-        return np.asarray(self._chosen @ losses + self._paired @ self.interactions(p, losses))
+        count, between = len(self.metrics), self.interactions(p, losses)[self._had_pair]
+        own = np.bincount(self._having, losses[self._had], count)
+        return np.asarray(own + np.bincount(self._having_pair, between, count))
 
     def residuals(self, p: Floats) -> Floats:
         """Return the errors of predictions and the parameters' distances from their means, in standard deviations."""
@@ -250,8 +256,8 @@ class FitProblem:
 
         The matrix is sparse, because a composition has only few of all pairs of options.
         """
-        shared, blocks, options, shares, _ = self._ends
-        losses = self.losses(p)
+        shared, blocks, options, shares, end = self._ends
+        losses, count = self.losses(p), len(self.metrics)
         sums = self._sums(p, losses)
         u, power = np.maximum(sums, _LEAST_SUM), float(np.exp(p[2]))
         height = self.span * (1 + np.exp(p[3]))
@@ -259,24 +265,34 @@ class FitProblem:
             t = 1 / (1 + u**power)  # the curve is floor + height * t
         steepness = -height * t * (1 - t) * power  # by log u
         by_sum = np.where(sums > _LEAST_SUM, steepness / u, 0.0)
-        # Derivatives by the logarithm of each loss; an interaction is proportional to the square root of both losses.
-        paired = self._paired * self.interactions(p, losses) / 2
-        by_log = self._chosen * losses
-        np.add.at(by_log.T, self._one, paired.T)
-        np.add.at(by_log.T, self._other, paired.T)
-        by_log *= by_sum[:, None]
+        # Derivatives by the logarithms of losses: of an option's own, and by either of a pair, since an interaction is
+        # proportional to the square root of both losses.
+        half = self.interactions(p, losses)[self._had_pair] / 2
+        by_log = np.concatenate([losses[self._had], half, half]) * by_sum[self._changing]
         means = np.sqrt(losses[self._one] * losses[self._other])
-        by_pair = self._paired * (self._factors(p) * means) * by_sum[:, None]
-        data = np.zeros((len(u), len(p)))
-        data[:, 0] = by_log.sum(axis=1)
-        data[:, 1] = by_log @ (np.exp(p[1]) * self._logs)
-        data[:, 2] = steepness * np.log(u)
-        data[:, 3] = self.span * np.exp(p[3]) * (t - 1)
-        np.add.at(data[:, shared:blocks].T, self._block, by_log.T)
-        data[:, blocks:options] = by_log
-        np.add.at(data[:, options:shares].T, self._share, by_pair.T)
-        data[:, shares:] = by_pair
-        return sparse.vstack([sparse.csr_array(data / self._noise), sparse.diags(1 / self.spread)]).tocsr()
+        by_pair = (self._factors(p) * means)[self._had_pair] * by_sum[self._having_pair]
+        common = np.stack(
+            [
+                np.bincount(self._changing, by_log, count),
+                np.bincount(self._changing, by_log * (np.exp(p[1]) * self._logs)[self._changed], count),
+                steepness * np.log(u),
+                self.span * np.exp(p[3]) * (t - 1),
+            ]
+        )
+        # What has several values in one place is summed, such as the derivatives by a block's deviation.
+        of_common, priors = np.indices(common.shape).reshape(2, -1), np.arange(end)
+        values = [common.ravel(), by_log, by_log, by_pair, by_pair]
+        rows = [of_common[1], *[self._changing] * 2, *[self._having_pair] * 2, count + priors]
+        columns = [
+            of_common[0],
+            shared + self._block[self._changed],
+            blocks + self._changed,
+            options + self._share[self._had_pair],
+            shares + self._had_pair,
+            priors,
+        ]
+        found = np.concatenate([*(value / self._noise for value in values), 1 / self.spread])
+        return sparse.csr_array((found, (np.concatenate(rows), np.concatenate(columns))), (count + end, end))
 
 
 def _matrices(sizes: Sequence[int]) -> list[list[list[float]]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("legodnn.commands")
 
-_BUILD_BYTES = 3_000_000_000  # what a quick build takes, TensorFlow in two processes included
+_BUILD_BYTES = 3_000_000_000  # what a build takes here, TensorFlow in two processes included
 
 
 def add_parser(subparsers: Any, summary: str) -> None:
@@ -62,7 +62,8 @@ def recipes(quick: bool) -> list[Recipe]:
     """Return the recipes of the demo's two models."""
     from legodnn.recipe import Recipe
 
-    effort: dict[str, Any] = {"train_epochs": 14, "distill_epochs": 8, "precisions": ("float32", "int8")}
+    epochs = {"train_epochs": 14, "distill_epochs": 6, "joint_epochs": 8}
+    effort: dict[str, Any] = {**epochs, "precisions": ("float32", "int8")}
     if quick:
         effort.update(train_epochs=3, distill_epochs=1, joint_epochs=3, sparsities=(0.5,), samples=6, strategy="l1")
     return [
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     check_folder(out, "--out")
     wanted = recipes(args.quick)
-    stores = demo_stores(out / "stores", wanted, side_by_side=args.quick and _has_room())
+    stores = demo_stores(out / "stores", wanted, side_by_side=_has_room())
     profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(demo_trace(stores, profiles), indent=1) + "\n")

@@ -1,7 +1,7 @@
 """The stores of `legodnn demo`: each is opened if it is there, or built; all but one by processes beside this one.
 
-A short build spends most of its time in Python, which traces and converts graphs on one processor, so two builds at a
-time take little longer than one.
+A build of a small network spends much of its time in Python, which traces and converts graphs on one processor. So two
+builds at a time leave less of two processors idle than one after the other.
 """
 
 from __future__ import annotations

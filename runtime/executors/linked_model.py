@@ -11,6 +11,7 @@ a *front* (`linked_front`), which says which of the graphs a model has, one by o
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -190,10 +191,12 @@ class MappedModel:
             raise
 
     def drop_read(self) -> None:
-        """Give back the pages that have been read, but for those that were written. Reading them again takes them from
-        the page cache."""
+        """Give back the pages that compiling has read, but for those that were written. Reading them again takes them
+        from the page cache: of the head, a model that runs reads few here and there, so two at a time."""
         for start, end in self._unwritten:
             address_space.drop_pages(self.address + start, end - start)
+        two, length = 2 * mmap.PAGESIZE, self._files - self.address
+        address_space.expect_reads(self.address, length, [(at, at + two) for at in range(0, length, 2 * two)])
         self.drop_weights()
 
     def drop_weights(self) -> None:

@@ -82,11 +82,17 @@ class OptionProfile(Schema):
     `memory_bytes` is what the option adds to the process's proportional set size (PSS) in a running composition,
     including its share of what all segments need together. `load_ms` is the time to load the option until it is ready
     to run. `energy_mj` is the energy of one run in millijoules, if energy was measured.
+
+    `workspace_bytes` is what its tensors take while it runs. Segments share that, so a composition takes the most that
+    one of its options does, and the `own_bytes` of all of them. That says more exactly what it takes than the sum of
+    `memory_bytes`, where it is known.
     """
 
     segment: Name
     option: Name
     memory_bytes: Bytes
+    own_bytes: Bytes | None = None
+    workspace_bytes: Bytes | None = None
     load_ms: Milliseconds
     energy_mj: NotNegative | None = None
     latency: Many[Latency] = Field(min_length=1, max_length=MOST_PROFILED_THREADS)
@@ -96,7 +102,20 @@ class OptionProfile(Schema):
         threads = [entry.threads for entry in self.latency]
         if len(set(threads)) != len(threads):
             raise ValueError(f"{self.segment}/{self.option} has two latencies for one thread count")
+        if (self.own_bytes is None) != (self.workspace_bytes is None):
+            raise ValueError(f"{self.segment}/{self.option} has only one of own_bytes and workspace_bytes")
         return self
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, serialised: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_defaults(serialised(self), own_bytes=None, workspace_bytes=None)
+
+    @property
+    def own_and_workspace(self) -> tuple[int, int]:
+        """The bytes that it adds to those of other options, and those that it shares with them."""
+        if self.own_bytes is None or self.workspace_bytes is None:
+            return self.memory_bytes, 0
+        return self.own_bytes, self.workspace_bytes
 
 
 class Skipped(Schema):

@@ -15,7 +15,8 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     Where several measured the same, the last of them counts, as it does for energy, streaming and conditions. Plans can
     use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
     the profiles skips is kept only if the others measured it with every thread count that all other options have.
-    Compact models are kept if they were measured of all options that are kept, with as many threads.
+    Compact models are kept if they were measured of all options that are kept, with as many threads; workspaces, if
+    they are known of all options.
 
     Raises:
         ProfileError: there is no profile, or they are of different stores or devices.
@@ -37,6 +38,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
     never_skipped = [counts for key, counts in threads.items() if key not in skipped]
     needed = set[int]().union(*never_skipped).intersection(*never_skipped)
     options = {key: o for key, o in options.items() if key not in skipped or threads[key] >= needed}
+    options = dict(zip(options, _workspaces_of_all(options.values()), strict=True))
     compact = _merged_compact([p.compact for p in profiles if p.compact], options)
     return last.model_copy(
         update={
@@ -67,10 +69,18 @@ def _all_latencies(options: Iterable[OptionProfile]) -> dict[OptionKey, OptionPr
     return found
 
 
+def _workspaces_of_all(options: Iterable[OptionProfile]) -> tuple[OptionProfile, ...]:
+    """The options; without their workspaces where one lacks that, since its memory is then a part of sums alone."""
+    listed = tuple(options)
+    if all(o.own_bytes is not None for o in listed):
+        return listed
+    return tuple(o.model_copy(update={"own_bytes": None, "workspace_bytes": None}) for o in listed)
+
+
 def _merged_compact(compact: Sequence[CompactModel], options: Mapping[OptionKey, OptionProfile]) -> CompactModel | None:
     """What several profiles say of compact models; None unless that is known of all `options`, with as many threads."""
     found = _all_latencies(o for c in compact for o in c.options)
-    kept = tuple(found[key] for key in options if key in found)
+    kept = _workspaces_of_all(found[key] for key in options if key in found)
     if not kept or measured(kept) != measured(tuple(options.values())):
         return None
     return CompactModel(

@@ -6,10 +6,11 @@ figures, so a small model has little to give up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from legodnn.manifest import Manifest
-from legodnn.profile import Profile
+from legodnn.profile import OptionProfile, Profile
 from legodnn.store import Store
 from legodnn.units import size
 
@@ -34,16 +35,28 @@ class Savings:
 
 def savings(store: Store, profile: Profile) -> Savings:
     """Return what the options of a store can save, by its profile, which must be of this store."""
-    measured = {(o.segment, o.option): (o.memory_bytes, o.latency[0].median_ms) for o in profile.options}
+    measured = {(o.segment, o.option): o for o in profile.options}
+    segments = store.manifest.segments
+    originals = [measured[s.name, s.original.name] for s in segments]
+    options = [[measured[key] for o in s.options if (key := (s.name, o.name)) in measured] for s in segments]
     overhead = profile.overhead_ms.get(profile.options[0].latency[0].threads, 0.0)
-    most_bytes = least_bytes = 0
-    most_ms = least_ms = overhead
-    for segment in store.manifest.segments:
-        options = [measured[key] for o in segment.options if (key := (segment.name, o.name)) in measured]
-        original = measured[segment.name, segment.original.name]
-        most_bytes, most_ms = most_bytes + original[0], most_ms + original[1]
-        least_bytes, least_ms = least_bytes + min(m for m, _ in options), least_ms + min(ms for _, ms in options)
+    most_ms, least_ms = (
+        overhead + sum(min(o.latency[0].median_ms for o in of) for of in each)
+        for each in ([[o] for o in originals], options)
+    )
+    most_bytes, least_bytes = _least_bytes([[o] for o in originals]), _least_bytes(options)
     return Savings((most_bytes, least_bytes), (most_ms, least_ms))
+
+
+def _least_bytes(options: Sequence[Sequence[OptionProfile]]) -> int:
+    """The least memory of a composition of these options by segment; the workspace that they share counts once."""
+    found = [[o.own_and_workspace for o in of] for of in options]
+    needed = max(min(workspace for _, workspace in of) for of in found)
+    return min(
+        most + sum(min(own for own, workspace in of if workspace <= most) for of in found)
+        for most in {workspace for of in found for _, workspace in of}
+        if most >= needed
+    )
 
 
 def little_to_save(store: Store, profile: Profile) -> str | None:

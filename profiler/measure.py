@@ -158,8 +158,7 @@ def _option_profiles(
         OptionProfile(
             segment=key[0],
             option=key[1],
-            memory_bytes=footprints[key].memory_bytes,
-            load_ms=footprints[key].load_ms,
+            **footprints[key]._asdict(),
             energy_mj=energies.get(key),
             latency=latencies[key],
         )

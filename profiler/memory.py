@@ -2,10 +2,8 @@
 
 Each process goes from one composition to the next: to the originals with one of them replaced, for every option, to
 random compositions, and back to the originals. It is weighed after the first inferences on each of these, before it
-gives anything back: the figures are of the most that it holds, with whatever switching has left behind. The memory of
-an option is what makes sums over options come nearest to all readings (least squares); and as no composition may take
-more than its sum, the originals get what the sums fall short by at most, and a standard deviation for the many that
-are not weighed: plans are chosen because their sums are small, so often among those that the sums are too small for.
+gives anything back: the figures are of the most that it holds, with whatever switching has left behind. What options
+take is fitted to all readings (`memory_model`), with a workspace that they share where that tells compositions better.
 
 A process that runs several models holds more than they take by themselves, however often each is switched there: what
 one gives back leaves gaps between what others hold. So each process then goes through more compositions beside another
@@ -28,7 +26,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from contextlib import closing
 from typing import NamedTuple
 
@@ -38,25 +36,27 @@ from legodnn.arrays import AnyArray, Floats
 from legodnn.manifest import Option
 from legodnn.profile import OptionKey
 from legodnn.profiler.measuring_process import printed_by
+from legodnn.profiler.memory_model import Composition, MemoryModel, originals_of
 from legodnn.profiler.profiling_state import StageState
+from legodnn.profiler.workspaces import option_workspaces
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor, Runnable
 from legodnn.runtime.executors.select import open_executor, warm_up
 from legodnn.store import Store
 
+_BETTER = 0.9  # a workspace is told apart if compositions are then said to take so much less beyond what they took
 _RANDOM = 2  # random compositions that are weighed for each option
 _IN_COMPANY = 12  # random compositions that are weighed in company; most of what it adds is there after five
 
-Composition = tuple[int, ...]  # the number of the option that each segment runs
-Extra = Mapping[tuple[int, int], float]  # by the numbers of a segment and of its option
-
 
 class Footprint(NamedTuple):
-    """What it takes to have an option loaded: its share of the process's memory, and the time to load it."""
+    """What it takes to have an option loaded (see `legodnn.profile.OptionProfile`)."""
 
     memory_bytes: int
     load_ms: float
+    own_bytes: int | None = None
+    workspace_bytes: int | None = None
 
 
 class StoreMemory(NamedTuple):
@@ -99,22 +99,26 @@ def measure_memory(
     segments = store.manifest.segments
     found = [results[seed] for seed in range(processes)]
     alone = [rows[rows[:, -1] == 0, :-1] for rows in found]
-    whole, extra = sums_that_hold(_originals(store), [reading for rows in alone for reading in _weighed(rows)])
-    share = _shares(store, whole, extra)
-    load_ms = [_load_ms(_originals(store), rows) for rows in alone]
-    options = {
-        (segment.name, option.name): Footprint(
-            round(share[i] + extra.get((i, number), 0.0)), statistics.median(times[i, number] for times in load_ms)
-        )
-        for i, segment in enumerate(segments)
-        for number, option in enumerate(segment.options)
-        if option not in skipped
-    }
-    more = [
-        held - whole - sum(extra.get(key, 0.0) for key in enumerate(numbers))
-        for rows in found
-        for numbers, held in _weighed(rows[rows[:, -1] == 1, :-1])
-    ]
+    readings = [reading for rows in alone for reading in _weighed(rows)]
+    needs = option_workspaces(store)
+    sums = MemoryModel.fitted(store, readings, [[0] * len(s.options) for s in segments])
+    own = MemoryModel.fitted(store, readings, [[needs[s.name, o.name] for o in s.options] for s in segments])
+    exact = own.excess(readings) < _BETTER * sums.excess(readings)
+    load_ms = [_load_ms(originals_of(store), rows) for rows in alone]
+    options = {}
+    for i, segment in enumerate(segments):
+        for number, option in enumerate(segment.options):
+            if option not in skipped:
+                footprint = Footprint(
+                    sums.of_option(i, number), statistics.median(times[i, number] for times in load_ms)
+                )
+                if exact:
+                    footprint = footprint._replace(
+                        own_bytes=own.of_option(i, number), workspace_bytes=own.workspaces[i][number]
+                    )
+                options[segment.name, option.name] = footprint
+    best = own if exact else sums
+    more = [held - best.of(numbers) for rows in found for numbers, held in _weighed(rows[rows[:, -1] == 1, :-1])]
     return StoreMemory(options, round(max([0.0, *more])))
 
 
@@ -127,10 +131,6 @@ def _readings_of_process(store: Store, seed: int, skipped: Collection[Option], c
     """What `weigh` returns in a fresh process."""
     arguments = (str(store.path), str(seed), str(int(compact)), *(o.file for o in skipped))
     return np.array(json.loads(printed_by("legodnn.profiler.memory", "memory", *arguments)), np.float64)
-
-
-def _originals(store: Store) -> Composition:
-    return tuple(s.options.index(s.original) for s in store.manifest.segments)
 
 
 def weigh(store: Store, seed: int, skipped: Collection[str] = (), compact: bool = False) -> list[list[float]]:
@@ -207,55 +207,6 @@ def _switched(executor: Executor, choices: tuple[Choice, ...], inputs: dict[str,
     composition.run(inputs)
     second = time.perf_counter()
     return composition, (composed - start + max(0.0, (first - composed) - (second - first))) * 1e3
-
-
-def sums_that_hold(originals: Composition, weighed: Sequence[tuple[Composition, float]]) -> tuple[float, Extra]:
-    """Fit what options take to readings of compositions, so that no composition took more than the sum.
-
-    Args:
-        originals: the composition of the originals.
-        weighed: compositions and their bytes.
-
-    Returns:
-        The bytes of the originals; and for each other option that occurs, the bytes that it takes more than the
-        original of its segment.
-
-    Example:
-
-        >>> whole, extra = sums_that_hold((0, 0), [((0, 0), 100), ((0, 1), 70), ((0, 0), 106), ((0, 1), 70)])
-        >>> round(whole), round(extra[1, 1])  # 103 + 3 + sqrt((9 + 9) / 4), and 70 - 103
-        (108, -33)
-    """
-    replaced = [{(i, n) for i, n in enumerate(numbers) if n != originals[i]} for numbers, _ in weighed]
-    keys = sorted(set[tuple[int, int]]().union(*replaced))
-    held = np.array([reading for _, reading in weighed], np.float64)
-    terms = np.array([[1.0, *(key in found for key in keys)] for found in replaced])
-    fitted = np.linalg.lstsq(terms, held, rcond=None)[0]
-    short = held - terms @ fitted
-    return float(fitted[0] + short.max() + short.std()), dict(zip(keys, map(float, fitted[1:]), strict=True))
-
-
-def _shares(store: Store, whole: float, extra: Extra) -> list[float]:
-    """What each segment's original takes of the bytes that all of them take.
-
-    An original takes what its smallest option saves, at least, and as much for each byte of its file as options save
-    for each byte that their files are smaller, by the median; what is left is divided equally.
-
-    Args:
-        store: the store.
-        whole: bytes of memory of all originals.
-        extra: what options take more than originals, as `sums_that_hold` returns it.
-    """
-    segments = store.manifest.segments
-    files = [s.original.bytes for s in segments]
-    smaller = {(i, n): files[i] - segments[i].options[n].bytes for i, n in extra}
-    rate = max(0.0, statistics.median([-extra[key] / size for key, size in smaller.items() if size > 0] or [1.0]))
-    least = [max([0.0, *(-more for (i, _), more in extra.items() if i == at)]) for at in range(len(files))]
-    wanted = [max(0.0, size * rate - saved) for size, saved in zip(files, least, strict=True)]
-    left = max(0.0, whole - sum(least))
-    fraction = min(1.0, left / sum(wanted)) if any(wanted) else 0.0
-    equal = (left - fraction * sum(wanted)) / len(files)
-    return [saved + fraction * more + equal for saved, more in zip(least, wanted, strict=True)]
 
 
 def _load_ms(originals: Composition, readings: Floats) -> dict[tuple[int, int], float]:

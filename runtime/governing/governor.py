@@ -293,7 +293,7 @@ def demand_of(scheduler: Scheduler, budget: Budget) -> Demand:
     memory, cores = 0, 0.0
     for table in scheduler.tables:
         segments = (*table.blocks, *table.fixed)
-        memory += sum(max(o.memory_bytes for o in segment.options) for segment in segments)
+        memory += table.workspaces[-1] + sum(max(o.memory_bytes for o in segment.options) for segment in segments)
         latency_ms = max(
             n * sum(max(o.latency_ms[n] for o in segment.options) for segment in segments) for n in table.thread_counts
         )

@@ -20,6 +20,7 @@ from legodnn.runtime.planning.option_rows import (
     least_level,
     measured_segments,
     streaming_levels,
+    workspace_levels,
 )
 from legodnn.runtime.planning.tails import ANY_MODEL, Tails, tails_of
 from legodnn.schema import LEAST_QUANTILE, MOST_OPTIONS, MOST_SEGMENTS
@@ -53,6 +54,8 @@ class ModelTable:
         compact_overhead_ms: as `overhead_ms`, of compact models; None if the model may not be compact.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
+        workspaces: bytes of workspace, ascending: a composition takes the least of them that none of its options
+            exceeds (`OptionRow.workspace_bytes`).
 
     Raises:
         WorkloadError: a figure is missing, NaN, infinite, negative or absurdly great; a name is used twice; or the
@@ -77,6 +80,7 @@ class ModelTable:
     critical: bool = True
     threads: int | None = None
     thread_counts: tuple[int, ...] = field(init=False)
+    workspaces: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         segments = (*self.blocks, *self.fixed)
@@ -114,6 +118,7 @@ class ModelTable:
         if self.min_accuracy is not None:
             _check(self.min_accuracy, f"{self.name}: min_accuracy")
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
+        object.__setattr__(self, "workspaces", workspace_levels(segments))
         if self.streaming is not None:
             _check_streaming(self.name, self.streaming, segments, self.thread_counts)
         if self.compact_overhead_ms is not None:
@@ -217,6 +222,7 @@ def _check_segment(where: str, segment: BlockRows) -> None:
         if not option.latency_ms:
             raise WorkloadError(f"{place} has no latency; measure again with `legodnn profile`")
         _check(option.memory_bytes, f"{place}: memory_bytes", least=0, most=_MOST_BYTES)
+        _check(option.workspace_bytes, f"{place}: workspace_bytes", least=0, most=_MOST_BYTES)
         _check(option.loss, f"{place}: loss")
         _check(option.bytes, f"{place}: bytes", least=0, most=_MOST_BYTES)
         _check(option.load_ms, f"{place}: load_ms", least=0, most=_MOST_MS)

@@ -12,7 +12,8 @@ from legodnn.manifest import Option
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.store import Store
 
-_LEVELS = 6  # of streaming, at most; each takes as long to plan with as the model with all weights in memory
+_LEVELS = 6  # of streaming or of workspace, at most; each takes about as long to plan with as a model without levels
+_LEAST_STEP = 0.01  # levels of workspace are at least this far apart, as a share of the least that a model takes
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,17 @@ class OptionRow:
 
     Attributes:
         name: as in the store.
-        memory_bytes: the memory that it adds to the process.
+        memory_bytes: the memory that it adds to the process, its workspace apart.
         latency_ms: median latency by thread count.
         loss: what it adds by itself to the sum that the link turns into accuracy; may be negative.
         bytes: the size of its file, for the switch charge.
         load_ms: the time to load it, for the switch charge.
         streamed_bytes: the memory of its weights while it runs in a streamed model (see `Streaming`).
         streamed_ms: by thread count, its median latency there; empty where its model is not streamed.
-        compact_bytes: the memory that it adds in a compact model.
+        compact_bytes: the memory that it adds in a compact model, its workspace apart.
         compact_ms: by thread count, its median latency there; empty where that was not measured.
+        workspace_bytes: the memory that its tensors take while it runs, streamed models apart. Options share it: a
+            composition takes the most that one of its options does.
     """
 
     name: str
@@ -42,6 +45,7 @@ class OptionRow:
     streamed_ms: Mapping[int, float] = field(default_factory=dict)
     compact_bytes: int = 0
     compact_ms: Mapping[int, float] = field(default_factory=dict)
+    workspace_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,25 @@ def least_level(segments: Sequence[BlockRows]) -> int:
     return max((min(o.streamed_bytes for o in s.options) for s in segments), default=0)
 
 
+def workspace_levels(segments: Sequence[BlockRows]) -> tuple[int, ...]:
+    """Return bytes of workspace, ascending, of which a plan's memory has the least that no option of it exceeds.
+
+    The last is the most that any option takes; the others are so far apart that there are few.
+    """
+    options = [o for s in segments for o in s.options]
+    needed = max((min(o.workspace_bytes for o in s.options) for s in segments), default=0)
+    sizes = sorted({o.workspace_bytes for o in options if o.workspace_bytes >= needed}, reverse=True)
+    if not sizes:
+        return (0,)
+    least = needed + sum(min(o.memory_bytes for o in s.options) for s in segments)
+    step = max((sizes[0] - needed) / _LEVELS, _LEAST_STEP * least, 1)
+    levels = sizes[:1]
+    for size in sizes:
+        if levels[-1] - size >= step:
+            levels.append(size)
+    return tuple(levels[::-1])
+
+
 def measured_segments(store: Store, profile: Profile, streaming: bool) -> tuple[list[BlockRows], list[BlockRows]]:
     """Return the blocks and the fixed segments of a store, without the options that the profile skipped.
 
@@ -110,10 +133,16 @@ def measured_segments(store: Store, profile: Profile, streaming: bool) -> tuple[
 def _row(
     option: Option, figures: OptionProfile, streamed: _Streamed | None, compact: OptionProfile | None
 ) -> OptionRow:
-    row = OptionRow(option.name, figures.memory_bytes, _medians(figures), option.loss, option.bytes, figures.load_ms)
+    held, workspace = figures.own_and_workspace
+    row = OptionRow(option.name, held, _medians(figures), option.loss, option.bytes, figures.load_ms)
+    row = replace(row, workspace_bytes=workspace)
     if streamed is not None:
         row = replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
-    return row if compact is None else replace(row, compact_bytes=compact.memory_bytes, compact_ms=_medians(compact))
+    if compact is None:
+        return row
+    # Compact models have the same workspace, beside what they hold; where it is not known, that is part of it.
+    held = compact.own_and_workspace[0] if workspace else compact.memory_bytes
+    return replace(row, compact_bytes=held, compact_ms=_medians(compact))
 
 
 def _medians(figures: OptionProfile) -> dict[int, float]:

@@ -10,14 +10,14 @@ one option x_mb:
                 t_m   = slowdown_m x (overhead_m + sum_b t(x_mb, n_m))    latency; fixed segments are constants in it
                 u_m   = stretch_m(quantile_m, n_m) x t_m          what that share of inferences takes at most
 
-    subject to  sum_m sum_b w(x_mb)          <= memory              one limit for all models
+    subject to  sum_m (level_m + sum_b w(x_mb)) <= memory           one limit for all models
                 u_m                          <= latency_m           a limit for each model
                 sum_m rate_m x n_m x t_m     <= cores               compute, in CPU cores
                 a_m                          >= least accuracy_m
 
-    A model that may be streamed can also run with the weights of one segment at a time in memory, s(x_mb) bytes. It
-    then has the latencies of that, and takes a floor and one of a few levels, where s(x_mb) <= level in all segments.
-    One that may be compact can also run so, with other memories and latencies of all options, and another overhead.
+    Options share a workspace, v(x_mb): level_m is the least of a few levels with v(x_mb) <= level_m in all segments.
+    A model that may be streamed can also run with the weights of one segment at a time in memory, s(x_mb) bytes: with
+    the latencies of that, a floor and a level of s. A compact one has other memories and latencies of all options.
 
     A best-effort model may be suspended: it then has no memory, latency, compute or accuracy. S exceeds all accuracy in
     play, so as few models as possible are suspended; the rest of the objective decides which ones.

@@ -1,7 +1,9 @@
-"""What a graph costs: its parameters, and the multiply-accumulates of one inference."""
+"""What a graph costs: its parameters, and the multiply-accumulates, traffic and workspace of one inference."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import accumulate
 from math import prod
 
 from legodnn.manifest import Precision
@@ -63,3 +65,26 @@ def bytes_moved(graph: FileGraph) -> int:
     It is what the file says. Caches save some of it, and kernels that lay out data anew add some.
     """
     return sum(graph.tensors[i].bytes for o in graph.operators for i in (*o.inputs, *o.outputs) if i >= 0)
+
+
+def workspace_bytes(graph: FileGraph, kept: Collection[int] = ()) -> int:
+    """Return the most bytes that tensors take at a time in one inference, in the order of the graph's operators.
+
+    A tensor takes them from the operator that writes it to the last that reads it. Constants are left out.
+
+    Args:
+        graph: the graph.
+        kept: indices of tensors that lie elsewhere, and are left out as well.
+    """
+    written = dict.fromkeys(graph.inputs, 0)
+    read: dict[int, int] = {}
+    for number, operator in enumerate(graph.operators):
+        written.update((i, number) for i in operator.outputs if i not in written)
+        read.update((i, number) for i in (*operator.inputs, *operator.outputs))
+    read.update((i, len(graph.operators)) for i in graph.outputs)
+    change = [0] * (len(graph.operators) + 2)
+    for i, first in written.items():
+        if i not in kept and i in read and graph.tensors[i].data is None:
+            change[first] += graph.tensors[i].bytes
+            change[read[i] + 1] -= graph.tensors[i].bytes
+    return max(accumulate(change))

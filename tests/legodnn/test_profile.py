@@ -171,7 +171,9 @@ def test_what_is_skipped_is_an_option_that_was_not_measured(
 def test_everything_that_a_profile_may_say_survives_a_round_trip(profile: Profile, tmp_path: Path) -> None:
     full = profile.model_copy(
         update={
-            "options": tuple(o.model_copy(update={"energy_mj": 0.25}) for o in profile.options),
+            "options": tuple(
+                o.model_copy(update={"energy_mj": 0.25, "own_bytes": 5, "workspace_bytes": 7}) for o in profile.options
+            ),
             "chain": (ChainOverhead(threads=1, overhead_ms=0.01), ChainOverhead(threads=2, overhead_ms=0.0)),
             "pack_ms": 12.5,
             "validation": (Validation(threads=1, plans=20, median_error=0.01, p95_error=0.05),),
@@ -217,6 +219,8 @@ def test_a_profile_that_says_only_what_it_must_is_one(profile: Profile, tiny_sto
         (lambda d: d.update(energy={"meter": "sun"}), "energy.estimate: Field required"),
         (lambda d: d.update(skipped=[{"segment": "block1", "option": "s0.5"}]), "skipped.0.reason: Field required"),
         (lambda d: d["options"][0].update(energy_mj=-1.0), "options.0.energy_mj"),
+        (lambda d: d["options"][0].update(own_bytes=1), "has only one of own_bytes and workspace_bytes"),
+        (lambda d: d["options"][0].update(own_bytes=1, workspace_bytes=-1), "options.0.workspace_bytes"),
     ],
 )
 def test_what_makes_no_sense_of_these_is_refused_too(

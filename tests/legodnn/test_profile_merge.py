@@ -211,3 +211,12 @@ def test_a_profile_whose_options_have_different_thread_counts_is_not_made_worse(
     ragged = profile.model_copy(update={"options": (first.model_copy(update={"latency": first.latency[:1]}), *rest)})
     assert merge([ragged]) == ragged
     assert merge([ragged, at(profile, 1)]).skipped == ()
+
+
+def test_workspaces_are_kept_where_they_are_known_of_all_options(profile: Profile) -> None:
+    apart = {"own_bytes": 5, "workspace_bytes": 7}
+    known = profile.model_copy(update={"options": tuple(o.model_copy(update=apart) for o in profile.options)})
+    assert merge([profile, known]).options == known.options
+    some = known.model_copy(update={"options": (*known.options[:1], *profile.options[1:])})
+    assert merge([known, some]).options == profile.options
+    assert merge([some]).options == profile.options

@@ -68,3 +68,19 @@ def test_few_weights_are_said_before_anything_is_measured(tiny_store: Store) -> 
     assert params == sum(s.options[0].params for s in tiny_store.manifest.segments)
     assert f"its {params:,} parameters" in str(small_model(params, "tiny"))
     assert small_model(200_000, "tiny") is None
+
+
+def test_a_workspace_that_options_share_counts_once(tiny_store: Store, profile: Profile) -> None:
+    """The least is not what the options take that add least by themselves."""
+    figures = {"s0": (1000, 900), "s0.5": (600, 500), "s0.75": (100, 3000)}
+    head = tiny_store.manifest.segments[-1].name
+    options = tuple(
+        o.model_copy(
+            update=dict(zip(("own_bytes", "workspace_bytes"), figures[o.option], strict=True))
+            if o.segment != head
+            else {"own_bytes": 1000, "workspace_bytes": 100}
+        )
+        for o in profile.options
+    )
+    found = savings(tiny_store, profile.model_copy(update={"options": options}))
+    assert found.memory_bytes == (2 * 1000 + 1000 + 900, 2 * 600 + 1000 + 500)

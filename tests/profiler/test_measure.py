@@ -21,7 +21,7 @@ from legodnn.errors import ConfigError, ProfileError, StoreError
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import QUICK, Effort, profile_store
-from legodnn.profiler.memory import measure_memory
+from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import CpuSeconds
 from legodnn.profiler.profiling_state import StageState
 from legodnn.runtime.device.fingerprint import fingerprint
@@ -227,7 +227,10 @@ def test_what_was_measured_before_an_error_is_gone_on_with(
     assert time.monotonic() - start < 10
     assert f"going on with what {work} has" in caplog.messages
     found = measure_memory(tiny_store2, len(rows), stage=StageState(rows))
-    assert {(o.segment, o.option): (o.memory_bytes, o.load_ms) for o in profile.options} == found.options
+    assert found.options == {
+        (o.segment, o.option): Footprint(o.memory_bytes, o.load_ms, o.own_bytes, o.workspace_bytes)
+        for o in profile.options
+    }
     assert profile.company_bytes == found.company_bytes
     first = profile.options[0]
     runs = len(timings["warm", first.segment, first.option, 1, False, False])

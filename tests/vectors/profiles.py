@@ -78,10 +78,15 @@ def asked() -> Json:
         "load_ms": (0, -0.001, 1e308, None, "1", 1e7, 1.1e7),
         "segment": ("", 5, "x" * 300),
         "latency": ([], None, [1]),
+        "own_bytes": (0,),
+        "workspace_bytes": (0,),
         "more": (1,),
     }.items():
         for value in values:
             texts[f"{key} {json.dumps(value):.25}"] = put(*option, key, value=value)
+    for own in (0, 5, -1, 1.0, "1", None, (1 << 48) + 1):
+        whole = {**document["options"][0], "own_bytes": own, "workspace_bytes": 7}
+        texts[f"own_bytes {json.dumps(own)} beside a workspace"] = put(*option, value=whole)
     entry = ("options", 0, "latency", 0)
     for key, values in {
         "threads": (0, 1, 2, 3, -1, 1.0, 10**12, 1024, 1025),

@@ -57,8 +57,8 @@ class CompiledModel:
     Attributes:
         table: the table that was compiled.
         rows: by mode (see `modes`), the blocks' figures.
-        fixed: by mode, bytes and nanoseconds of the fixed segments together, the chain's overhead included; and what a
-            streamed model takes, whatever its options.
+        fixed: by mode, bytes and nanoseconds of the fixed segments together, the chain's overhead and the mode's level
+            included; and what a streamed model takes, whatever its options.
         loss_scale: fixed-point units in one unit of loss.
         scale: turns objective values into whole numbers.
         loads: by block, (all options,) what loading each is charged, as a value.
@@ -196,41 +196,42 @@ def _losses(table: ModelTable) -> list[Floats]:
 
 def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[BlockFigures]:
     """By block, the figures of the options that a mode admits, given the losses of all."""
-    level, threads = level_of(mode), threads_of(mode)
+    most, streamed = _level(table, mode), is_streamed(mode)
     before = np.zeros(1, dtype=np.intp)
     for block, loss in zip(table.blocks, losses, strict=True):
         options = block.options
-        if level is None or table.streaming is None:
-            kept, found = np.arange(len(options)), [_whole(o, mode) for o in options]
-            latency, memory = [ms for _, ms in found], np.array([held for held, _ in found], dtype=np.int64)
-        else:
-            most = table.streaming.levels[level]
-            kept = np.flatnonzero([o.streamed_bytes <= most for o in options])
-            latency = [options[i].streamed_ms[threads] for i in kept]
-            memory = np.zeros(len(kept), dtype=np.int64)
-        rounded = np.array([round(ms * NS_PER_MS) for ms in latency], dtype=np.int64)
+        kept = np.flatnonzero([(o.streamed_bytes if streamed else o.workspace_bytes) <= most for o in options])
+        found = [_figures(options[i], mode) for i in kept]
+        memory = np.array([held for held, _ in found], dtype=np.int64)
+        rounded = np.array([round(ms * NS_PER_MS) for _, ms in found], dtype=np.int64)
         yield BlockFigures(kept, memory, rounded, loss[before][:, kept])
         before = kept
 
 
 def _fixed(table: ModelTable, mode: int) -> tuple[int, int]:
     """What a model takes in a mode whatever its options are, in bytes and nanoseconds."""
-    level, threads, fixed = level_of(mode), threads_of(mode), [s.options[0] for s in table.fixed]
+    found, threads = [_figures(s.options[0], mode) for s in table.fixed], threads_of(mode)
     overheads = (table.compact_overhead_ms if is_compact(mode) else table.overhead_ms) or {}
-    if level is None or table.streaming is None:
-        found, overhead = [_whole(o, mode) for o in fixed], overheads.get(threads, 0.0)
-        memory, latency = sum(held for held, _ in found), [ms for _, ms in found]
-    else:
-        memory = table.streaming.floor_bytes + table.streaming.levels[level]
-        latency, overhead = [o.streamed_ms[threads] for o in fixed], 0.0  # streamed segments run one by one
-    return memory, sum(round(ms * NS_PER_MS) for ms in (*latency, overhead))
+    overhead = 0.0 if is_streamed(mode) else overheads.get(threads, 0.0)  # streamed segments run one by one
+    floor = table.streaming.floor_bytes if is_streamed(mode) and table.streaming else 0
+    memory = floor + _level(table, mode) + sum(held for held, _ in found)
+    return memory, sum(round(ms * NS_PER_MS) for ms in (*(ms for _, ms in found), overhead))
 
 
-def _whole(option: OptionRow, mode: int) -> tuple[int, float]:
-    """The bytes and the milliseconds of an option whose model is not streamed in this mode."""
+def _level(table: ModelTable, mode: int) -> int:
+    """The bytes of the mode's level, which any option may take and which the model takes: weights, or workspace."""
+    levels = table.streaming.levels if is_streamed(mode) and table.streaming else table.workspaces
+    return levels[level_of(mode)]
+
+
+def _figures(option: OptionRow, mode: int) -> tuple[int, float]:
+    """The bytes that an option adds to its model in this mode, the level's apart, and its milliseconds."""
+    threads = threads_of(mode)
+    if is_streamed(mode):
+        return 0, option.streamed_ms[threads]
     if is_compact(mode):
-        return option.compact_bytes, option.compact_ms[threads_of(mode)]
-    return option.memory_bytes, option.latency_ms[threads_of(mode)]
+        return option.compact_bytes, option.compact_ms[threads]
+    return option.memory_bytes, option.latency_ms[threads]
 
 
 def _of_all_options(frontier: Frontier, rows: Sequence[BlockFigures]) -> Frontier:

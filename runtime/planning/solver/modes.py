@@ -1,8 +1,9 @@
 """How a model runs beside which options it has: with how many threads, and whether it is compact or streamed.
 
-A mode is a whole number, so that arrays hold modes: the thread count, above it whether the model is compact, and above
-that which level of streaming it has (see `model_table.Streaming`), if any. Compositions in different modes are
-different compositions.
+A mode is a whole number, so that arrays hold modes: the thread count, above it whether the model is compact, and
+whether it is streamed; and above that the number of its level: how many bytes of weights (see `option_rows.Streaming`),
+or of workspace where it is not streamed (`ModelTable.workspaces`), any of its options may take. Compositions in
+different modes are different compositions, but those that differ in the level alone run alike.
 """
 
 from __future__ import annotations
@@ -14,24 +15,21 @@ from legodnn.arrays import Ints
 from legodnn.runtime.planning.model_table import ModelTable
 
 _COMPACT_BIT = 10  # above every thread count
-_COMPACT, _LEVEL = 1 << _COMPACT_BIT, 2 << _COMPACT_BIT
+_COMPACT, _STREAMED, _LEVEL = 1 << _COMPACT_BIT, 2 << _COMPACT_BIT, 4 << _COMPACT_BIT
 
 _Numbers = TypeVar("_Numbers", int, Ints)
 
 
 def modes(table: ModelTable) -> Iterator[int]:
-    """All modes that a model may run in: with everything in memory, then compact, then streamed."""
-    yield from table.thread_counts
+    """All modes that a model may run in: with everything in memory, then compact, then streamed; lower levels first."""
+    hows = [(0, len(table.workspaces))]
     if table.compact_overhead_ms is not None:
-        yield from (threads + _COMPACT for threads in table.thread_counts)
+        hows.append((_COMPACT, len(table.workspaces)))
     if table.streaming is not None:
-        for level in range(len(table.streaming.levels)):
-            yield from (mode_of(threads, level) for threads in table.thread_counts)
-
-
-def mode_of(threads: int, level: int | None = None) -> int:
-    """Return the mode of a thread count and a level's number; None for a model that is not streamed."""
-    return threads + (0 if level is None else _LEVEL * (level + 1))
+        hows.append((_STREAMED, len(table.streaming.levels)))
+    for how, levels in hows:
+        for level in range(levels):
+            yield from (threads + how + _LEVEL * level for threads in table.thread_counts)
 
 
 def threads_of(mode: _Numbers) -> _Numbers:
@@ -58,15 +56,15 @@ def is_compact(mode: _Numbers) -> _Numbers:
 
 
 def loaded_in(mode: _Numbers) -> _Numbers:
-    """Return the number of what segments are loaded for, which all levels of streaming share."""
-    return mode % _LEVEL + is_streamed(mode) * _LEVEL
+    """Return the number of what segments are loaded for, which all levels share."""
+    return mode % _LEVEL
 
 
 def is_streamed(mode: _Numbers) -> _Numbers:
     """Return 1 for a mode that is streamed, else 0; or that of each of an array of modes."""
-    return (mode >= _LEVEL) * 1
+    return mode // _STREAMED & 1
 
 
-def level_of(mode: int) -> int | None:
-    """Return the number of a mode's level; None if it is not streamed."""
-    return mode // _LEVEL - 1 if mode >= _LEVEL else None
+def level_of(mode: int) -> int:
+    """Return the number of a mode's level, counted from 0."""
+    return mode // _LEVEL

@@ -91,6 +91,12 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
             if n.level is not None:
                 memory.append((on, n.memory(table, ()) / 1e6))
                 p.row([(on, 1)], 0, int(all(n.admits(f.options[0]) for f in table.fixed)))
+            # Which level of workspace there is: one that all options of this way are within.
+            levels_of = [(p.column(), size) for size in table.workspaces if n.level is None]
+            if levels_of:
+                p.row([*((y, 1) for y, _ in levels_of), (on, -1)], 0, 0)
+                memory += [(y, size / 1e6) for y, size in levels_of]
+            first = len(columns)
             before: list[int] = []
             for block in table.blocks:
                 xs = [p.column(objective * case.load_charge(table, block.name, n, o)) for o in block.options]
@@ -107,12 +113,15 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
                     for row, values in zip(pairs, block.interaction, strict=True):
                         interacting += zip(row, values, strict=True)
                 before = xs
+            if levels_of:
+                for x, _, _, o in (*columns[first:], *((on, n, f.name, f.options[0]) for f in table.fixed)):
+                    p.row([*((y, 1) for y, size in levels_of if size >= o.workspace_bytes), (x, -1)], 0, np.inf)
         p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
         chosen.append(columns)
         rate = table.rate_hz or 0
         latency = [(x, n.latency(o) * slow * case.stretch(table, n.threads)) for x, n, _, o in columns]
         cores += [(x, n.latency(o) * slow * n.threads * rate / 1000) for x, n, _, o in columns]
-        memory += [(x, n.memory(table, [o]) / 1e6) for x, n, _, o in columns if n.level is None]
+        memory += [(x, n.held(o) / 1e6) for x, n, _, o in columns if n.level is None]
         loss = [*((x, o.loss) for x, _, _, o in columns), *interacting]
         # The link: a point on it as a mixture of two neighbouring knots.
         reach = sum(max(abs(o.loss) for o in b.options) for b in (*table.blocks, *table.fixed)) + 1

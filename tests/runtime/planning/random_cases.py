@@ -41,9 +41,14 @@ class Way:
         """What a plan in which the model runs so is worth less."""
         return table.weight * (COMPACT_LESS if self.compact else 0.0 if self.level is None else STREAMED_LESS)
 
+    def held(self, option: OptionRow) -> int:
+        """What an option adds to a model that is not streamed, its workspace apart."""
+        return option.compact_bytes if self.compact else option.memory_bytes
+
     def memory(self, table: ModelTable, options: Sequence[OptionRow]) -> int:
         if self.level is None or table.streaming is None:
-            return sum(o.compact_bytes if self.compact else o.memory_bytes for o in options)
+            workspace = min(size for size in table.workspaces if size >= max(o.workspace_bytes for o in options))
+            return workspace + sum(map(self.held, options))
         return table.streaming.floor_bytes + self.level
 
 
@@ -138,6 +143,9 @@ def random_table(
     streaming = None
     if rng.random() < 0.4:
         blocks_of, fixed, streaming = _streamed(rng, blocks_of, fixed)
+    if rng.random() < 0.4:
+        blocks_of = tuple(_with_workspaces(rng, b) for b in blocks_of)
+        fixed = tuple(_with_workspaces(rng, f) for f in fixed)
     may_be_compact = bool(rng.random() < 0.4)
     if may_be_compact:
         blocks_of, fixed = tuple(_compact(rng, b) for b in blocks_of), tuple(_compact(rng, f) for f in fixed)
@@ -152,6 +160,16 @@ def random_table(
         weight=float(np.round(rng.uniform(0.2, 3), 2)),
         rate_hz=float(rng.integers(0, 60)),
     )
+
+
+def _with_workspaces(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
+    """A segment whose options share a workspace, the larger ones more of it for the most part."""
+    most = int(rng.integers(0, 300)) * 1000
+    options = (
+        replace(o, workspace_bytes=int(most * o.memory_bytes / (segment.options[0].memory_bytes + 1)))
+        for o in segment.options
+    )
+    return replace(segment, options=tuple(options))
 
 
 def _compact(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
@@ -218,7 +236,7 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
         ]
         latency = sum(o.latency_ms[n] for o in pick) * slowdown.get(table.name, 1.0)
         loss = loss_of(table, pick)
-        memory += sum(o.memory_bytes for o in pick)
+        memory += max(o.workspace_bytes for o in pick) + sum(o.memory_bytes for o in pick)
         cores += (table.rate_hz or 0) * n * latency / 1000
         accuracy = float(np.interp(loss, table.link.x, table.link.y))
         now = {b.name: b.options[int(rng.integers(len(b.options)))].name for b in table.blocks}

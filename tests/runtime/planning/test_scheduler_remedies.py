@@ -18,7 +18,7 @@ def typed(text: str, kind: str) -> float:
 
 def test_what_is_printed_would_do() -> None:
     tried = set()
-    for case, report in infeasible_cases(90_000, count=60, models=3, blocks=3, options=4):
+    for case, report in infeasible_cases(90_000, count=90, models=3, blocks=3, options=4):
         printed = str(report).rpartition("would do: ")[2].split("; ")
         remedies = [limit for limit in report.limits if limit.needed is not None]
         assert len(printed) == max(1, len(remedies))

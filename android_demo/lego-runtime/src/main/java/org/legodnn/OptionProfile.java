@@ -11,7 +11,10 @@ import org.legodnn.internal.json.Bounds;
 import org.legodnn.internal.json.Fields;
 import org.legodnn.internal.json.JsonObject;
 
-/** What was measured of one option of one segment. */
+/**
+ * What was measured of one option of one segment. A profile may also say, for more exact plans elsewhere, what the
+ * option adds beside a workspace that all options share: it is kept here, and plans are made with sums.
+ */
 public final class OptionProfile {
     final String segment;
     final String option;
@@ -19,15 +22,24 @@ public final class OptionProfile {
     final double loadMs;
     final List<Latency> latency;
     final @Nullable Double energyMj;
+    private final @Nullable Long ownBytes;
+    private final @Nullable Long workspaceBytes;
 
     OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency,
             @Nullable Double energyMj) {
+        this(segment, option, memoryBytes, loadMs, latency, energyMj, null, null);
+    }
+
+    private OptionProfile(String segment, String option, long memoryBytes, double loadMs, List<Latency> latency,
+            @Nullable Double energyMj, @Nullable Long ownBytes, @Nullable Long workspaceBytes) {
         this.segment = segment;
         this.option = option;
         this.memoryBytes = memoryBytes;
         this.loadMs = loadMs;
         this.latency = Collections.unmodifiableList(new ArrayList<>(latency));
         this.energyMj = energyMj;
+        this.ownBytes = ownBytes;
+        this.workspaceBytes = workspaceBytes;
     }
 
     static OptionProfile read(Fields fields) {
@@ -41,9 +53,17 @@ public final class OptionProfile {
         }
         OptionProfile found = new OptionProfile(fields.name("segment"), fields.name("option"),
                 fields.integer("memory_bytes", 0, Bounds.BYTES), fields.number("load_ms", 0, Bounds.MS), latency,
-                fields.hasValue("energy_mj") ? fields.number("energy_mj", 0, Bounds.METRIC) : null);
+                fields.hasValue("energy_mj") ? fields.number("energy_mj", 0, Bounds.METRIC) : null,
+                bytes(fields, "own_bytes"), bytes(fields, "workspace_bytes"));
+        if ((found.ownBytes == null) != (found.workspaceBytes == null)) {
+            throw fields.error("only one of own_bytes and workspace_bytes");
+        }
         fields.end();
         return found;
+    }
+
+    private static @Nullable Long bytes(Fields fields, String key) {
+        return fields.hasValue(key) ? fields.integer(key, 0, Bounds.BYTES) : null;
     }
 
     JsonObject toJson() {
@@ -53,6 +73,9 @@ public final class OptionProfile {
         }
         JsonObject json = new JsonObject().put("segment", segment).put("option", option)
                 .put("memory_bytes", memoryBytes).put("load_ms", loadMs).put("latency", entries);
+        if (ownBytes != null) {
+            json.put("own_bytes", ownBytes).put("workspace_bytes", workspaceBytes);
+        }
         return energyMj == null ? json : json.put("energy_mj", energyMj);
     }
 

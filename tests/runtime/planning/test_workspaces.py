@@ -1,0 +1,93 @@
+"""Options share a workspace: a plan takes what its options add, and the most that one of them needs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legodnn.errors import WorkloadError
+from legodnn.profile import Profile
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.option_rows import workspace_levels
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.store import Store
+from legodnn.workload import Budget
+from tests.runtime.planning.hand_made import model, option
+
+
+def two_blocks() -> ModelTable:
+    """Pruning one block alone leaves the workspace that the other one needs."""
+    blocks = [
+        [option("whole", 100, 1.0, workspace_bytes=1000), option("pruned", 90, 1.0, loss, workspace_bytes=200)]
+        for loss in (1.0, 1.5)
+    ]
+    return model("m", *blocks)
+
+
+def test_what_is_saved_by_pruning_one_block_is_not_the_workspace_of_another() -> None:
+    scheduler = Scheduler([two_blocks()])
+    plans = {limit: scheduler.plan(Budget(memory_bytes=limit)) for limit in (1200, 1199, 1189, 380)}
+    assert {limit: (plan.memory_bytes, *plan["m"].options.values()) for limit, plan in plans.items()} == {
+        1200: (1200, "whole", "whole"),
+        1199: (1190, "pruned", "whole"),
+        1189: (380, "pruned", "pruned"),
+        380: (380, "pruned", "pruned"),
+    }
+
+
+def test_what_runs_is_not_loaded_again_for_a_smaller_workspace() -> None:
+    scheduler = Scheduler([two_blocks()])
+    running = scheduler.plan(Budget(memory_bytes=400))
+    assert scheduler.plan(Budget(memory_bytes=400), running=running) == running
+    assert scheduler.plan(Budget(memory_bytes=1199), running=running)["m"].memory_bytes == 1190
+
+
+def test_compact_models_have_the_same_workspace() -> None:
+    rows = [OptionRow("o", 500, {1: 1.0}, compact_bytes=100, compact_ms={1: 2.0}, workspace_bytes=50)]
+    table = ModelTable("m", (BlockRows("b", tuple(rows)),), compact_overhead_ms={})
+    found = [Scheduler([table]).plan(Budget(memory_bytes=limit)) for limit in (550, 549)]
+    assert [(plan.memory_bytes, plan["m"].compact) for plan in found] == [(550, False), (150, True)]
+
+
+def test_a_profile_tells_what_options_add_and_what_they_share(tiny_store: Store, profile: Profile) -> None:
+    sizes = {"own_bytes": 10_000, "workspace_bytes": 7_000}
+    options = tuple(o.model_copy(update=sizes) for o in profile.options)
+    table = ModelTable.from_store(tiny_store, profile.model_copy(update={"options": options}))
+    assert table.workspaces == (7_000,)
+    assert Scheduler([table]).plan(Budget()).memory_bytes == 10_000 * len(tiny_store.manifest.segments) + 7_000
+    sums = ModelTable.from_store(tiny_store, profile)
+    assert sums.workspaces == (0,)
+
+
+sizes = st.integers(0, 10**7)
+segments = st.lists(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=5), min_size=1, max_size=5)
+
+
+@given(segments)
+def test_levels_are_few_and_each_composition_has_one_that_is_hardly_more_than_it_needs(
+    drawn: list[list[tuple[int, int]]],
+) -> None:
+    rows = [
+        BlockRows(f"b{i}", tuple(OptionRow(f"o{n}", m, {1: 1.0}, workspace_bytes=w) for n, (m, w) in enumerate(of)))
+        for i, of in enumerate(drawn)
+    ]
+    levels = workspace_levels(rows)
+    needed = max(min(w for _, w in of) for of in drawn)
+    most = max(w for of in drawn for _, w in of)
+    assert levels[-1] == most
+    assert needed <= levels[0]
+    assert list(levels) == sorted(set(levels))
+    assert len(levels) <= 7
+    least = needed + sum(min(m for m, _ in of) for of in drawn)
+    for need in {w for of in drawn for _, w in of if w >= needed}:
+        level = min(size for size in levels if size >= need)
+        assert level - need < max((most - needed) / 6, 0.01 * least, 1)
+
+
+def test_figures_that_make_no_sense_are_refused() -> None:
+    for size in (-1, 1 << 49, float("nan")):
+        with pytest.raises(WorkloadError, match="m/b0/o: workspace_bytes is"):
+            model("m", [option("o", 1, 1.0, workspace_bytes=size)])
+    assert np.isfinite(model("m", [option("o", 1, 1.0)]).workspaces).all()

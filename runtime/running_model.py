@@ -157,7 +157,7 @@ class RunningModel:
             before = old[1] if old else ()
             try:
                 if not beside:
-                    self.executor.retain(set(before) & set(after))
+                    self.executor.retain(after)  # what of it runs already
                     self._running = self._composed(after, plan)
                 self.executor.retain(after)  # before the new ones first run, and take their working memory
             except BaseException:

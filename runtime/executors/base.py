@@ -116,7 +116,10 @@ class Executor(Protocol):
         ...
 
     def retain(self, choices: Collection[Choice]) -> None:
-        """Give back the memory of all other choices. Only models of these choices alone may be run again."""
+        """Give back the memory of all other choices. Only models of these choices alone may be run again.
+
+        Choices that are to be composed next may be among them.
+        """
         ...
 
     def elsewhere_bytes(self) -> int:

@@ -179,15 +179,13 @@ class CApiExecutor:
                 model.close()
         for separate in [c for c in self._separate if not c <= kept]:
             self._separate.pop(separate).close()
-        self._drop_tensors()
-        release_freed_memory()  # also that of models that nothing referred to any more
-
-    def _drop_tensors(self) -> None:
-        """Drop the tensors that no model is left for."""
-        if not self._joined:
+        # Tensors that the next model of these choices needs stay. Let go, they would leave a hole in what it allocates.
+        streamed = {c.streamed for c in kept}
+        if not self._joined and False not in streamed:
             self._ends = _Tensors()
-        if not self._separate:
+        if not self._separate and True not in streamed:
             self._pool = _Tensors()
+        release_freed_memory()  # also that of models that nothing referred to any more
 
     def elsewhere_bytes(self) -> int:
         """Return the memory of models outside this process (see `Executor.elsewhere_bytes`)."""
@@ -202,7 +200,7 @@ class CApiExecutor:
             model.close()
         self._joined.clear()
         self._separate.clear()
-        self._drop_tensors()
+        self._ends, self._pool = _Tensors(), _Tensors()
         self._opened.close()
 
 

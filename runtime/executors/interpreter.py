@@ -221,7 +221,7 @@ class InterpreterExecutor:
         self._life.check()
         before = len(self._loaded)
         self._loaded = {c: step for c, step in self._loaded.items() if c in choices}
-        if not self._loaded:
+        if not choices:
             self.tensors = {}
         if len(self._loaded) < before:  # the C library would keep what was freed
             release_freed_memory()

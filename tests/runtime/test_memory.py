@@ -9,6 +9,8 @@ import json
 import random
 import subprocess
 import sys
+import weakref
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +174,23 @@ def test_only_the_options_of_compositions_are_linked(store: Store) -> None:
     del running
     executor.close()
     assert mapped() == 0
+
+
+@pytest.mark.parametrize("kind", ["interpreter", pytest.param("capi", marks=pytest.mark.capi)])
+def test_tensors_stay_for_the_model_that_follows_and_go_with_the_last(
+    store: Store, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let go in between, they would leave a hole of their size in what the next model allocates."""
+    monkeypatch.setenv("LEGODNN_EXECUTOR", kind)
+    first, second = (
+        planned_choices(store, ModelPlan(name="maps", options=dict.fromkeys(("b0", "b1", "b2"), o), threads=1))
+        for o in ("w8", "w2")
+    )
+
+    with closing(open_executor(store)) as executor:
+        tensor = weakref.ref(executor.compose(first).tensors["t0"])
+        executor.retain(second)
+        assert tensor() is not None
+        assert executor.compose(second).tensors["t0"] is tensor()
+        executor.retain(())
+        assert tensor() is None

@@ -33,6 +33,7 @@ from legodnn.profile import Profile, default_path
 from legodnn.profiler import Effort, profile_store
 from legodnn.runtime.device.memory import process_memory_bytes
 from legodnn.runtime.runtime import Runtime
+from legodnn.savings import savings
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
 from support import held, untrained
@@ -62,14 +63,6 @@ def profiled(store: Store) -> Profile:
     if not path.exists():
         profile_store(store, Effort(seconds=2.0, plans=0)).save(path)
     return Profile.load(path)
-
-
-def bounds(profile: Profile, store: Store) -> tuple[int, int]:
-    """Return the memory, in bytes, that is predicted of the smallest options and of the originals."""
-    sizes = {(o.segment, o.option): o.memory_bytes for o in profile.options}
-    segments = store.manifest.segments
-    least = sum(min(sizes[s.name, o.name] for o in s.options) for s in segments)
-    return least, sum(sizes[s.name, s.original.name] for s in segments)
 
 
 def opened(stores: dict[str, Store], limit: int) -> Runtime:
@@ -121,8 +114,8 @@ def fresh(limit: int, stores: dict[str, Store]) -> dict[str, Any]:
 
 def under_budgets(count: int, stores: dict[str, Store]) -> list[dict[str, Any]]:
     """Set random budgets one after another; return what the models held under each, and `excess` over its limit."""
-    limits = [bounds(profiled(store), store) for store in stores.values()]
-    least, most = min(least for least, _ in limits), sum(most for _, most in limits)
+    limits = [savings(store, profiled(store)).memory_bytes for store in stores.values()]
+    least, most = min(least for _, least in limits), sum(most for most, _ in limits)
     rng = random.Random(0)
     budgets = [round(least * (most / least) ** rng.random()) for _ in range(count)]  # as many small as large ones
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}

@@ -105,18 +105,16 @@ def measure_memory(
     own = MemoryModel.fitted(store, readings, [[needs[s.name, o.name] for o in s.options] for s in segments])
     exact = own.excess(readings) < _BETTER * sums.excess(readings)
     load_ms = [_load_ms(originals_of(store), rows) for rows in alone]
-    options = {}
-    for i, segment in enumerate(segments):
-        for number, option in enumerate(segment.options):
-            if option not in skipped:
-                footprint = Footprint(
-                    sums.of_option(i, number), statistics.median(times[i, number] for times in load_ms)
-                )
-                if exact:
-                    footprint = footprint._replace(
-                        own_bytes=own.of_option(i, number), workspace_bytes=own.workspaces[i][number]
-                    )
-                options[segment.name, option.name] = footprint
+    options = {
+        (segment.name, option.name): Footprint(
+            sums.of_option(i, number),
+            statistics.median(times[i, number] for times in load_ms),
+            *((own.of_option(i, number), own.workspaces[i][number]) if exact else ()),
+        )
+        for i, segment in enumerate(segments)
+        for number, option in enumerate(segment.options)
+        if option not in skipped
+    }
     best = own if exact else sums
     more = [held - best.of(numbers) for rows in found for numbers, held in _weighed(rows[rows[:, -1] == 1, :-1])]
     return StoreMemory(options, round(max([0.0, *more])))

@@ -10,6 +10,7 @@ from legodnn.profile import Profile
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.tails import stretch
 from legodnn.runtime.planning.workload_tables import workload_tables
+from legodnn.savings import savings
 from legodnn.store import Store
 from legodnn.tail import DEFAULT_QUANTILE
 from legodnn.workload import Budget, Workload, WorkloadModel
@@ -39,17 +40,9 @@ def demo_trace(stores: Sequence[Store], profiles: Sequence[Profile]) -> list[dic
     least_memory = most_memory = 0
     latency: dict[str, tuple[float, float]] = {}
     for store, profile in zip(stores, profiles, strict=True):
-        of = {(o.segment, o.option): o for o in profile.options}
-        least_ms = most_ms = profile.overhead_ms.get(1, 0.0)
-        for segment in store.manifest.segments:
-            # A quick profile leaves out options that are never worth running; originals are always measured.
-            options = [of[segment.name, o.name] for o in segment.options if (segment.name, o.name) in of]
-            original = of[segment.name, segment.original.name]
-            least_memory += min(o.memory_bytes for o in options)
-            most_memory += original.memory_bytes
-            least_ms += min(o.latency[0].median_ms for o in options)
-            most_ms += original.latency[0].median_ms
-        latency[store.name] = (least_ms, most_ms)
+        can_save = savings(store, profile)
+        most_memory, least_memory = most_memory + can_save.memory_bytes[0], least_memory + can_save.memory_bytes[1]
+        latency[store.name] = can_save.latency_ms[::-1]
     models = tuple(WorkloadModel(name=store.name, store=str(store.path)) for store in stores)
     tables = workload_tables(Workload(models=models), list(zip(stores, profiles, strict=True)))
     # Limits are for most inferences, so they are as far above the medians as the slowest of these.

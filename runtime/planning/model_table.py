@@ -56,6 +56,7 @@ class ModelTable:
         thread_counts: the thread counts that a plan may choose from, ascending.
         workspaces: bytes of workspace, ascending: a composition takes the least of them that none of its options
             exceeds (`OptionRow.workspace_bytes`).
+        compact_workspaces: the same of compact models.
 
     Raises:
         WorkloadError: a figure is missing, NaN, infinite, negative or absurdly great; a name is used twice; or the
@@ -81,6 +82,7 @@ class ModelTable:
     threads: int | None = None
     thread_counts: tuple[int, ...] = field(init=False)
     workspaces: tuple[int, ...] = field(init=False)
+    compact_workspaces: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         segments = (*self.blocks, *self.fixed)
@@ -118,7 +120,10 @@ class ModelTable:
         if self.min_accuracy is not None:
             _check(self.min_accuracy, f"{self.name}: min_accuracy")
         object.__setattr__(self, "thread_counts", self._thread_counts(segments))
-        object.__setattr__(self, "workspaces", workspace_levels(segments))
+        added = [[(o.memory_bytes, o.workspace_bytes) for o in s.options] for s in segments]
+        compact = [[(o.compact_bytes, o.compact_workspace_bytes) for o in s.options] for s in segments]
+        object.__setattr__(self, "workspaces", workspace_levels(added))
+        object.__setattr__(self, "compact_workspaces", workspace_levels(compact))
         if self.streaming is not None:
             _check_streaming(self.name, self.streaming, segments, self.thread_counts)
         if self.compact_overhead_ms is not None:
@@ -223,6 +228,7 @@ def _check_segment(where: str, segment: BlockRows) -> None:
             raise WorkloadError(f"{place} has no latency; measure again with `legodnn profile`")
         _check(option.memory_bytes, f"{place}: memory_bytes", least=0, most=_MOST_BYTES)
         _check(option.workspace_bytes, f"{place}: workspace_bytes", least=0, most=_MOST_BYTES)
+        _check(option.compact_workspace_bytes, f"{place}: compact_workspace_bytes", least=0, most=_MOST_BYTES)
         _check(option.loss, f"{place}: loss")
         _check(option.bytes, f"{place}: bytes", least=0, most=_MOST_BYTES)
         _check(option.load_ms, f"{place}: load_ms", least=0, most=_MOST_MS)

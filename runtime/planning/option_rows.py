@@ -12,7 +12,9 @@ from legodnn.manifest import Option
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.store import Store
 
-_LEVELS = 6  # of streaming or of workspace, at most; each takes about as long to plan with as a model without levels
+# Levels of streaming, at most, and steps from one level of workspace to the next. With each a model takes about as long
+# to plan with as one without.
+_LEVELS = 6
 _LEAST_STEP = 0.01  # levels of workspace are at least this far apart, as a share of the least that a model takes
 
 
@@ -33,6 +35,7 @@ class OptionRow:
         compact_ms: by thread count, its median latency there; empty where that was not measured.
         workspace_bytes: the memory that its tensors take while it runs, streamed models apart. Options share it: a
             composition takes the most that one of its options does.
+        compact_workspace_bytes: the same in a compact model.
     """
 
     name: str
@@ -46,6 +49,7 @@ class OptionRow:
     compact_bytes: int = 0
     compact_ms: Mapping[int, float] = field(default_factory=dict)
     workspace_bytes: int = 0
+    compact_workspace_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,17 +89,19 @@ def least_level(segments: Sequence[BlockRows]) -> int:
     return max((min(o.streamed_bytes for o in s.options) for s in segments), default=0)
 
 
-def workspace_levels(segments: Sequence[BlockRows]) -> tuple[int, ...]:
+def workspace_levels(segments: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """Return bytes of workspace, ascending, of which a plan's memory has the least that no option of it exceeds.
 
     The last is the most that any option takes; the others are so far apart that there are few.
+
+    Args:
+        segments: the bytes that each option adds, and those of workspace that it takes.
     """
-    options = [o for s in segments for o in s.options]
-    needed = max((min(o.workspace_bytes for o in s.options) for s in segments), default=0)
-    sizes = sorted({o.workspace_bytes for o in options if o.workspace_bytes >= needed}, reverse=True)
+    needed = max((min(workspace for _, workspace in options) for options in segments), default=0)
+    sizes = sorted({workspace for options in segments for _, workspace in options if workspace >= needed}, reverse=True)
     if not sizes:
         return (0,)
-    least = needed + sum(min(o.memory_bytes for o in s.options) for s in segments)
+    least = needed + sum(min(added for added, _ in options) for options in segments)
     step = max((sizes[0] - needed) / _LEVELS, _LEAST_STEP * least, 1)
     levels = sizes[:1]
     for size in sizes:
@@ -138,11 +144,10 @@ def _row(
     row = replace(row, workspace_bytes=workspace)
     if streamed is not None:
         row = replace(row, streamed_bytes=streamed[0], streamed_ms=streamed[1])
-    if compact is None:
-        return row
-    # Compact models have the same workspace, beside what they hold; where it is not known, that is part of it.
-    held = compact.own_and_workspace[0] if workspace else compact.memory_bytes
-    return replace(row, compact_bytes=held, compact_ms=_medians(compact))
+    if compact is not None:
+        held, workspace = compact.own_and_workspace
+        row = replace(row, compact_bytes=held, compact_ms=_medians(compact), compact_workspace_bytes=workspace)
+    return row
 
 
 def _medians(figures: OptionProfile) -> dict[int, float]:

@@ -12,7 +12,7 @@ those of the greatest bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -27,6 +27,7 @@ from legodnn.runtime.planning.solver.composition_sums import charges_at
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.frontier import Frontier, OptionIndices, interacts
 from legodnn.runtime.planning.solver.instance import Instance, Limits, latency_limit, latency_limits
+from legodnn.runtime.planning.solver.modes import at_level, level_of
 
 # No more than this many partial compositions are left as they are, without testing which are dominated.
 _FEW = 128
@@ -147,6 +148,7 @@ class ChargedSearch:
     def _candidates(self, parts: Sequence[_Found], room: int) -> Candidates:
         """The compositions within the model's limits and `room` bytes, by ascending memory, then descending value."""
         model, slowdown, least = self.model, self.instance.slowdown[self.m], self.limits.accuracy[self.m]
+        parts = [tight for part in parts for tight in self._at_least_levels(part)]
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
         mode = np.repeat([p.mode for p in parts], [len(p.choice) for p in parts])
         accuracy = model.accuracy(loss)
@@ -159,6 +161,15 @@ class ChargedSearch:
         cores = model.cores(points.latency, points.mode, slowdown)
         order = np.lexsort((-value, points.memory))
         return Candidates(value[order], points.memory[order], cores[order], order, points)
+
+    def _at_least_levels(self, part: _Found) -> Iterator[_Found]:
+        """The compositions of a mode, each at the lowest level that admits it: it takes less there."""
+        levels, fixed = self.model.least_levels(part.choice, part.mode), self.model.fixed
+        for level in np.unique(levels).tolist() or [level_of(part.mode)]:
+            mode, at = at_level(part.mode, level), levels == level
+            sums = part.sums[:, at]
+            sums[0] += fixed[mode][0] - fixed[part.mode][0]
+            yield _Found(mode, part.choice[at], sums)
 
     def _search(
         self, mode: int, prices: Sequence[Prices], floor: float, room: int, width: int, deadline: Deadline

@@ -19,8 +19,8 @@ import numpy as np
 from legodnn.arrays import Floats, Ints
 from legodnn.errors import WorkloadError
 from legodnn.runtime.planning.model_table import ModelTable, OptionRow
-from legodnn.runtime.planning.solver.frontier import EMPTY, Frontier, build_frontier, side_by_side
-from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, modes, threads_of
+from legodnn.runtime.planning.solver.frontier import EMPTY, Frontier, OptionIndices, build_frontier, side_by_side
+from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, loaded_in, modes, threads_of
 from legodnn.runtime.planning.solver.staircases import Staircases
 from legodnn.runtime.planning.solver.value_scale import ValueScale
 from legodnn.workload import SwitchCharge
@@ -105,6 +105,22 @@ class CompiledModel:
         less = STREAMED_LESS * is_streamed(mode) + COMPACT_LESS * is_compact(mode)
         return self.scale.values(self.table.weight * (accuracy - less))
 
+    def least_levels(self, choice: OptionIndices, mode: int) -> Ints:
+        """Return the number of the lowest level that admits each of some compositions, (n,), if they run as in a mode.
+
+        Args:
+            choice: (n, blocks) their options.
+            mode: how they run; its own level does not matter.
+        """
+        alike = sorted((m for m in self.rows if loaded_in(m) == loaded_in(mode)), reverse=True)
+        found = np.full(len(choice), level_of(alike[-1]))
+        for b, block in enumerate(self.table.blocks if len(alike) > 1 else ()):
+            least = np.zeros(len(block.options), np.int64)
+            for m in alike:
+                least[self.rows[m][b].options] = level_of(m)
+            found = np.maximum(found, least[choice[:, b]])
+        return found
+
     @cached_property
     def constant_loss(self) -> float:
         """The loss of the fixed segments."""
@@ -148,13 +164,7 @@ def compile_model(table: ModelTable, scale: ValueScale, switch_charge: SwitchCha
     fixed_value = int(scale.values(np.array([fixed_load]))[0])
     model = CompiledModel(table, rows, fixed, loss_scale, scale, loads, fixed_value, EMPTY)
     try:
-        frontiers = [
-            _of_all_options(
-                build_frontier([(r.memory, r.latency, r.loss) for r in rows[mode]], model.accuracy, mode, *fixed[mode]),
-                rows[mode],
-            )
-            for mode in rows
-        ]
+        frontiers = [_frontier(model, mode) for mode in rows]
     except OverflowError:
         raise WorkloadError(
             f"{table.name}: as it was measured, millions of combinations of its options are each the best at "
@@ -162,6 +172,14 @@ def compile_model(table: ModelTable, scale: ValueScale, switch_charge: SwitchCha
             "else runs, or build fewer options"
         ) from None
     return replace(model, frontier=side_by_side(frontiers) if len(frontiers) > 1 else frontiers[0])
+
+
+def _frontier(model: CompiledModel, mode: int) -> Frontier:
+    """Return the frontier of a mode, without the compositions that a lower level admits: they take less there."""
+    rows = model.rows[mode]
+    figures = [(r.memory, r.latency, r.loss) for r in rows]
+    found = _of_all_options(build_frontier(figures, model.accuracy, mode, *model.fixed[mode]), rows)
+    return found.take(np.flatnonzero(model.least_levels(found.choice, mode) == level_of(mode)))
 
 
 def load_charge(option: OptionRow, charge: SwitchCharge) -> float:
@@ -196,14 +214,12 @@ def _losses(table: ModelTable) -> list[Floats]:
 
 def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[BlockFigures]:
     """By block, the figures of the options that a mode admits, given the losses of all."""
-    most, streamed = _level(table, mode), is_streamed(mode)
-    before = np.zeros(1, dtype=np.intp)
+    most, before = _level(table, mode), np.zeros(1, dtype=np.intp)
     for block, loss in zip(table.blocks, losses, strict=True):
-        options = block.options
-        kept = np.flatnonzero([(o.streamed_bytes if streamed else o.workspace_bytes) <= most for o in options])
-        found = [_figures(options[i], mode) for i in kept]
-        memory = np.array([held for held, _ in found], dtype=np.int64)
-        rounded = np.array([round(ms * NS_PER_MS) for _, ms in found], dtype=np.int64)
+        figures = [_figures(o, mode) for o in block.options]
+        kept = np.flatnonzero([shared <= most for shared, _, _ in figures])
+        memory = np.array([figures[i][1] for i in kept], dtype=np.int64)
+        rounded = np.array([round(figures[i][2] * NS_PER_MS) for i in kept], dtype=np.int64)
         yield BlockFigures(kept, memory, rounded, loss[before][:, kept])
         before = kept
 
@@ -214,24 +230,26 @@ def _fixed(table: ModelTable, mode: int) -> tuple[int, int]:
     overheads = (table.compact_overhead_ms if is_compact(mode) else table.overhead_ms) or {}
     overhead = 0.0 if is_streamed(mode) else overheads.get(threads, 0.0)  # streamed segments run one by one
     floor = table.streaming.floor_bytes if is_streamed(mode) and table.streaming else 0
-    memory = floor + _level(table, mode) + sum(held for held, _ in found)
-    return memory, sum(round(ms * NS_PER_MS) for ms in (*(ms for _, ms in found), overhead))
+    memory = floor + _level(table, mode) + sum(added for _, added, _ in found)
+    return memory, sum(round(ms * NS_PER_MS) for ms in (*(ms for _, _, ms in found), overhead))
 
 
 def _level(table: ModelTable, mode: int) -> int:
     """The bytes of the mode's level, which any option may take and which the model takes: weights, or workspace."""
-    levels = table.streaming.levels if is_streamed(mode) and table.streaming else table.workspaces
+    levels = table.compact_workspaces if is_compact(mode) else table.workspaces
+    if is_streamed(mode) and table.streaming:
+        levels = table.streaming.levels
     return levels[level_of(mode)]
 
 
-def _figures(option: OptionRow, mode: int) -> tuple[int, float]:
-    """The bytes that an option adds to its model in this mode, the level's apart, and its milliseconds."""
+def _figures(option: OptionRow, mode: int) -> tuple[int, int, float]:
+    """What an option takes in a mode: bytes that the level must have, bytes that it adds, and milliseconds."""
     threads = threads_of(mode)
     if is_streamed(mode):
-        return 0, option.streamed_ms[threads]
+        return option.streamed_bytes, 0, option.streamed_ms[threads]
     if is_compact(mode):
-        return option.compact_bytes, option.compact_ms[threads]
-    return option.memory_bytes, option.latency_ms[threads]
+        return option.compact_workspace_bytes, option.compact_bytes, option.compact_ms[threads]
+    return option.workspace_bytes, option.memory_bytes, option.latency_ms[threads]
 
 
 def _of_all_options(frontier: Frontier, rows: Sequence[BlockFigures]) -> Frontier:

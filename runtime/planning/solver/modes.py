@@ -2,7 +2,7 @@
 
 A mode is a whole number, so that arrays hold modes: the thread count, above it whether the model is compact, and
 whether it is streamed; and above that the number of its level: how many bytes of weights (see `option_rows.Streaming`),
-or of workspace where it is not streamed (`ModelTable.workspaces`), any of its options may take. Compositions in
+or of workspace where it is not streamed (see `ModelTable`), any of its options may take. Compositions in
 different modes are different compositions, but those that differ in the level alone run alike.
 """
 
@@ -24,7 +24,7 @@ def modes(table: ModelTable) -> Iterator[int]:
     """All modes that a model may run in: with everything in memory, then compact, then streamed; lower levels first."""
     hows = [(0, len(table.workspaces))]
     if table.compact_overhead_ms is not None:
-        hows.append((_COMPACT, len(table.workspaces)))
+        hows.append((_COMPACT, len(table.compact_workspaces)))
     if table.streaming is not None:
         hows.append((_STREAMED, len(table.streaming.levels)))
     for how, levels in hows:
@@ -63,6 +63,11 @@ def loaded_in(mode: _Numbers) -> _Numbers:
 def is_streamed(mode: _Numbers) -> _Numbers:
     """Return 1 for a mode that is streamed, else 0; or that of each of an array of modes."""
     return mode // _STREAMED & 1
+
+
+def at_level(mode: _Numbers, level: _Numbers) -> _Numbers:
+    """Return the mode that runs as another one does, at the level of a number, counted from 0."""
+    return loaded_in(mode) + _LEVEL * level
 
 
 def level_of(mode: int) -> int:

@@ -92,7 +92,7 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
                 memory.append((on, n.memory(table, ()) / 1e6))
                 p.row([(on, 1)], 0, int(all(n.admits(f.options[0]) for f in table.fixed)))
             # Which level of workspace there is: one that all options of this way are within.
-            levels_of = [(p.column(), size) for size in table.workspaces if n.level is None]
+            levels_of = [(p.column(), size) for size in n.levels(table) if n.level is None]
             if levels_of:
                 p.row([*((y, 1) for y, _ in levels_of), (on, -1)], 0, 0)
                 memory += [(y, size / 1e6) for y, size in levels_of]
@@ -115,7 +115,7 @@ def highs(case: Case, relax: tuple[str, str | None] | None = None) -> Answer | N
                 before = xs
             if levels_of:
                 for x, _, _, o in (*columns[first:], *((on, n, f.name, f.options[0]) for f in table.fixed)):
-                    p.row([*((y, 1) for y, size in levels_of if size >= o.workspace_bytes), (x, -1)], 0, np.inf)
+                    p.row([*((y, 1) for y, size in levels_of if size >= n.shared(o)), (x, -1)], 0, np.inf)
         p.row([*((s, 1) for s in switches), (out, 1)], 1, 1)
         chosen.append(columns)
         rate = table.rate_hz or 0

@@ -45,10 +45,18 @@ class Way:
         """What an option adds to a model that is not streamed, its workspace apart."""
         return option.compact_bytes if self.compact else option.memory_bytes
 
+    def shared(self, option: OptionRow) -> int:
+        """The workspace that it takes in such a model."""
+        return option.compact_workspace_bytes if self.compact else option.workspace_bytes
+
+    def levels(self, table: ModelTable) -> tuple[int, ...]:
+        """The sizes that a workspace may have in such a model."""
+        return table.compact_workspaces if self.compact else table.workspaces
+
     def memory(self, table: ModelTable, options: Sequence[OptionRow]) -> int:
         if self.level is None or table.streaming is None:
-            workspace = min(size for size in table.workspaces if size >= max(o.workspace_bytes for o in options))
-            return workspace + sum(map(self.held, options))
+            needed = max(map(self.shared, options))
+            return min(size for size in self.levels(table) if size >= needed) + sum(map(self.held, options))
         return table.streaming.floor_bytes + self.level
 
 
@@ -178,6 +186,7 @@ def _compact(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
         replace(
             o,
             compact_bytes=int(o.memory_bytes * rng.uniform(0.5, 1.05)),
+            compact_workspace_bytes=int(o.workspace_bytes * rng.uniform(0.5, 2)),
             compact_ms={n: round(ms * rng.uniform(0.95, 2), 3) for n, ms in o.latency_ms.items()},
         )
         for o in segment.options

@@ -12,15 +12,20 @@ from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.option_rows import workspace_levels
 from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, threads_of
 from legodnn.store import Store
-from legodnn.workload import Budget
+from legodnn.workload import Budget, SwitchCharge
 from tests.runtime.planning.hand_made import model, option
+from tests.runtime.planning.random_cases import Way, random_table
 
 
 def two_blocks() -> ModelTable:
     """Pruning one block alone leaves the workspace that the other one needs."""
     blocks = [
-        [option("whole", 100, 1.0, workspace_bytes=1000), option("pruned", 90, 1.0, loss, workspace_bytes=200)]
+        [
+            option("whole", 100, 1.0, workspace_bytes=1000, load_ms=1.0),
+            option("pruned", 90, 1.0, loss, workspace_bytes=200, load_ms=1.0),
+        ]
         for loss in (1.0, 1.5)
     ]
     return model("m", *blocks)
@@ -37,18 +42,20 @@ def test_what_is_saved_by_pruning_one_block_is_not_the_workspace_of_another() ->
     }
 
 
-def test_what_runs_is_not_loaded_again_for_a_smaller_workspace() -> None:
-    scheduler = Scheduler([two_blocks()])
+def test_what_runs_is_not_loaded_again_where_the_workspace_changes() -> None:
+    scheduler = Scheduler([two_blocks()], SwitchCharge(per_ms=0.001))
     running = scheduler.plan(Budget(memory_bytes=400))
-    assert scheduler.plan(Budget(memory_bytes=400), running=running) == running
-    assert scheduler.plan(Budget(memory_bytes=1199), running=running)["m"].memory_bytes == 1190
+    wider = scheduler.plan(Budget(memory_bytes=1199), running=running)
+    assert wider["m"].options == {"b0": "pruned", "b1": "whole"}
+    assert wider.switch_charge == 0.001  # for one block, which took a millisecond to load
 
 
-def test_compact_models_have_the_same_workspace() -> None:
-    rows = [OptionRow("o", 500, {1: 1.0}, compact_bytes=100, compact_ms={1: 2.0}, workspace_bytes=50)]
+def test_compact_models_have_a_workspace_of_their_own() -> None:
+    compact = {"compact_bytes": 100, "compact_ms": {1: 2.0}, "compact_workspace_bytes": 80}
+    rows = [OptionRow("o", 500, {1: 1.0}, workspace_bytes=50, **compact)]  # type: ignore[arg-type]
     table = ModelTable("m", (BlockRows("b", tuple(rows)),), compact_overhead_ms={})
     found = [Scheduler([table]).plan(Budget(memory_bytes=limit)) for limit in (550, 549)]
-    assert [(plan.memory_bytes, plan["m"].compact) for plan in found] == [(550, False), (150, True)]
+    assert [(plan.memory_bytes, plan["m"].compact) for plan in found] == [(550, False), (180, True)]
 
 
 def test_a_profile_tells_what_options_add_and_what_they_share(tiny_store: Store, profile: Profile) -> None:
@@ -69,11 +76,7 @@ segments = st.lists(st.lists(st.tuples(sizes, sizes), min_size=1, max_size=5), m
 def test_levels_are_few_and_each_composition_has_one_that_is_hardly_more_than_it_needs(
     drawn: list[list[tuple[int, int]]],
 ) -> None:
-    rows = [
-        BlockRows(f"b{i}", tuple(OptionRow(f"o{n}", m, {1: 1.0}, workspace_bytes=w) for n, (m, w) in enumerate(of)))
-        for i, of in enumerate(drawn)
-    ]
-    levels = workspace_levels(rows)
+    levels = workspace_levels(drawn)
     needed = max(min(w for _, w in of) for of in drawn)
     most = max(w for of in drawn for _, w in of)
     assert levels[-1] == most
@@ -86,8 +89,25 @@ def test_levels_are_few_and_each_composition_has_one_that_is_hardly_more_than_it
         assert level - need < max((most - needed) / 6, 0.01 * least, 1)
 
 
-def test_figures_that_make_no_sense_are_refused() -> None:
+@pytest.mark.parametrize("figure", ["workspace_bytes", "compact_workspace_bytes"])
+def test_figures_that_make_no_sense_are_refused(figure: str) -> None:
     for size in (-1, 1 << 49, float("nan")):
-        with pytest.raises(WorkloadError, match="m/b0/o: workspace_bytes is"):
-            model("m", [option("o", 1, 1.0, workspace_bytes=size)])
-    assert np.isfinite(model("m", [option("o", 1, 1.0)]).workspaces).all()
+        with pytest.raises(WorkloadError, match=f"m/b0/o: {figure} is"):
+            model("m", [option("o", 1, 1.0, **{figure: size})])
+
+
+def test_no_composition_of_a_frontier_has_a_larger_workspace_than_it_needs() -> None:
+    rng = np.random.default_rng(5)
+    levels_seen = 0
+    for _ in range(20):
+        table = random_table(rng, "m", 4, 4, (1, 2))
+        (compiled,) = Scheduler([table])._models
+        for choice, mode, memory in zip(
+            compiled.frontier.choice, compiled.frontier.mode.tolist(), compiled.frontier.memory.tolist(), strict=True
+        ):
+            if not is_streamed(mode):
+                picked = [block.options[o] for block, o in zip(table.blocks, choice, strict=True)]
+                picked += [f.options[0] for f in table.fixed]
+                assert memory == Way(int(threads_of(mode)), compact=bool(is_compact(mode))).memory(table, picked)
+                levels_seen += level_of(mode) > 0
+    assert levels_seen > 50

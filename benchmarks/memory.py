@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import subprocess
 import sys
@@ -32,11 +33,13 @@ from legodnn.arrays import AnyArray
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import Effort, profile_store
 from legodnn.runtime.device.memory import process_memory_bytes
+from legodnn.runtime.planning.scheduler import ModelTable, Scheduler
 from legodnn.runtime.runtime import Runtime
 from legodnn.savings import savings
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
 from support import held, untrained
+from support.limits import least
 from support.originals import image
 from support.report import Bars, Figures, bar, run, spread
 
@@ -114,10 +117,12 @@ def fresh(limit: int, stores: dict[str, Store]) -> dict[str, Any]:
 
 def under_budgets(count: int, stores: dict[str, Store]) -> list[dict[str, Any]]:
     """Set random budgets one after another; return what the models held under each, and `excess` over its limit."""
-    limits = [savings(store, profiled(store)).memory_bytes for store in stores.values()]
-    least, most = min(least for _, least in limits), sum(most for most, _ in limits)
+    tables = [ModelTable.from_store(store, profiled(store)) for store in stores.values()]
+    smallest = min(least(Scheduler([table]), Budget(memory_bytes=1)) for table in tables)
+    most = sum(savings(store, profiled(store)).memory_bytes[0] for store in stores.values())
     rng = random.Random(0)
-    budgets = [round(least * (most / least) ** rng.random()) for _ in range(count)]  # as many small as large ones
+    # As many small as large ones.
+    budgets = [math.ceil(smallest * (most / smallest) ** rng.random()) for _ in range(count)]
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
     found = np.zeros((count, 6))  # allocated before the base is measured
     with opened(stores, most) as runtime:

@@ -92,7 +92,7 @@ def least_level(segments: Sequence[BlockRows]) -> int:
 def workspace_levels(segments: Sequence[Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """Return bytes of workspace, ascending, of which a plan's memory has the least that no option of it exceeds.
 
-    The last is the most that any option takes; the others are so far apart that there are few.
+    The first is the least that any composition takes, the last the most; others are so far apart that there are few.
 
     Args:
         segments: the bytes that each option adds, and those of workspace that it takes.
@@ -105,7 +105,7 @@ def workspace_levels(segments: Sequence[Sequence[tuple[int, int]]]) -> tuple[int
     step = max((sizes[0] - needed) / _LEVELS, _LEAST_STEP * least, 1)
     levels = sizes[:1]
     for size in sizes:
-        if levels[-1] - size >= step:
+        if levels[-1] - size >= step or size == needed < levels[-1]:
             levels.append(size)
     return tuple(levels[::-1])
 

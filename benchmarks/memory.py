@@ -23,7 +23,7 @@ import math
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,8 @@ def infer_all(runtime: Runtime, images: dict[str, AnyArray]) -> None:
                 runtime.infer(name, x)
 
 
-def elsewhere(function: str, number: int, stores: Iterable[Store]) -> Any:
-    """Return what a function of this module returns, given a number and stores, in a process of its own.
+def elsewhere(function: str, numbers: Sequence[int], stores: Iterable[Store]) -> Any:
+    """Return what a function of this module returns, given numbers and stores, in a process of its own.
 
     That process holds no TensorFlow, which made the stores here: its hundreds of megabytes come and go as the kernel
     takes pages that nobody reads.
@@ -94,9 +94,9 @@ def elsewhere(function: str, number: int, stores: Iterable[Store]) -> Any:
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import json, memory\n"
         "stores = {memory.Path(path).name: memory.Store(path) for path in sys.argv[2:]}\n"
-        f"print(json.dumps(memory.{function}(int(sys.argv[1]), stores)))\n"
+        f"print(json.dumps(memory.{function}(*json.loads(sys.argv[1]), stores)))\n"
     )
-    command = [sys.executable, "-c", program, str(number), *(str(store.path) for store in stores)]
+    command = [sys.executable, "-c", program, json.dumps(numbers), *(str(store.path) for store in stores)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
@@ -115,16 +115,25 @@ def fresh(limit: int, stores: dict[str, Store]) -> dict[str, Any]:
     }
 
 
-def under_budgets(count: int, stores: dict[str, Store]) -> list[dict[str, Any]]:
-    """Set random budgets one after another; return what the models held under each, and `excess` over its limit."""
-    tables = [ModelTable.from_store(store, profiled(store)) for store in stores.values()]
-    smallest = min(least(Scheduler([table]), Budget(memory_bytes=1)) for table in tables)
-    most = sum(savings(store, profiled(store)).memory_bytes[0] for store in stores.values())
+def drawn_budgets(count: int, stores: dict[str, Store]) -> list[int]:
+    """Return limits: what all originals take, and then random ones from the smallest plan on, small ones as often."""
+    profiles = [(store, profiled(store)) for store in stores.values()]
+    most = sum(savings(store, profile).memory_bytes[0] for store, profile in profiles)
+    smallest = min(least(Scheduler([ModelTable.from_store(*pair)]), Budget(memory_bytes=1)) for pair in profiles)
     rng = random.Random(0)
-    # As many small as large ones.
-    budgets = [math.ceil(smallest * (most / smallest) ** rng.random()) for _ in range(count)]
+    return [most, *(math.ceil(smallest * (most / smallest) ** rng.random()) for _ in range(count))]
+
+
+def under_budgets(most: int, *rest: Any) -> list[dict[str, Any]]:
+    """Set budgets one after another; return what the models held under each, and `excess` over its limit.
+
+    Args:
+        most: the limit that the models are opened under.
+        rest: the limits that follow, and the stores by name.
+    """
+    *budgets, stores = rest
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
-    found = np.zeros((count, 6))  # allocated before the base is measured
+    found = np.zeros((len(budgets), 6))  # allocated before the base is measured
     with opened(stores, most) as runtime:
         base = runtime.base_memory_bytes
         for limit, row in zip(budgets, found, strict=True):
@@ -189,8 +198,9 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     bars: Bars = []
     for workload, names in WORKLOADS.items():
         stores = {name: untrained.build(name, args.stores / name) for name in names}
-        steps = elsewhere("under_budgets", 10 if args.quick else 200, stores.values())
-        alone = [elsewhere("fresh", s["limit"], stores.values()) for s in steps[:: 5 if args.quick else 1]]
+        limits = elsewhere("drawn_budgets", [10 if args.quick else 200], stores.values())
+        steps = elsewhere("under_budgets", limits, stores.values())
+        alone = [elsewhere("fresh", [s["limit"]], stores.values()) for s in steps[:: 5 if args.quick else 1]]
         figures[workload] = {"after switches": summary(steps), "fresh": summary(alone)}
         figures[workload]["after switches"]["peak / limit"] = spread([s["peak_running"] / s["limit"] for s in steps])
         figures[workload]["after switches"]["switch_ms"] = spread([s["switch_ms"] for s in steps])

@@ -21,6 +21,7 @@ from legodnn.plan import Infeasible, Limit, Plan
 from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
+from legodnn.runtime.planning.solver.modes import loaded_in
 from legodnn.runtime.planning.solver.optimum import Optimum, feasible, least_cores, least_memory, optimum
 from legodnn.workload import Budget
 
@@ -134,18 +135,18 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model = instance.models[key.model]
     if key.kind == "latency":
-        return _at_least(min(_needed_with(instance, limits, key, mode) for mode in model.rows))
+        return _at_least(min(_needed_in(instance, limits, key, way) for way in set(map(loaded_in, model.rows))))
     levels = unique_values(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
 
-def _needed_with(instance: Instance, limits: Limits, key: _Key, mode: int) -> Fraction:
-    """The least limit of latency, of those that compositions in one mode just hold, at which a plan exists.
+def _needed_in(instance: Instance, limits: Limits, key: _Key, way: int) -> Fraction:
+    """The least limit of latency, of those that compositions that run in one way just hold, at which a plan exists.
 
     It is greater than any limit if there is none.
     """
-    frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, mode)
-    latencies = unique_values(frontier.latency[frontier.mode == mode])
+    frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, way)
+    latencies = unique_values(frontier.latency[loaded_in(frontier.mode) == way])
 
     def scaled(i: int) -> Fraction:
         return Fraction(int(latencies[i]), NS_PER_MS) * factor

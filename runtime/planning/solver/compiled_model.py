@@ -89,12 +89,12 @@ class CompiledModel:
     def _staircases_of(self) -> dict[int, Staircases]:
         return {}
 
-    def staircases_of(self, mode: int) -> Staircases:
-        """Return the staircases of the points of one mode alone."""
-        if mode not in self._staircases_of:
-            at = np.flatnonzero(self.frontier.mode == mode)
-            self._staircases_of[mode] = Staircases.of(self.frontier, self.value, at)
-        return self._staircases_of[mode]
+    def staircases_of(self, way: int) -> Staircases:
+        """Return the staircases of the points that run in one way alone, at whatever level (see `loaded_in`)."""
+        if way not in self._staircases_of:
+            at = np.flatnonzero(loaded_in(self.frontier.mode) == way)
+            self._staircases_of[way] = Staircases.of(self.frontier, self.value, at)
+        return self._staircases_of[way]
 
     def values(self, accuracy: Floats, mode: Ints) -> Ints:
         """Return the values of compositions of this model, given their accuracies and modes, in the same shape.

@@ -171,12 +171,12 @@ def random_table(
 
 
 def _with_workspaces(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
-    """A segment whose options share a workspace, the larger ones more of it for the most part."""
+    """A segment whose options share a workspace: the larger ones more of it, or whichever options."""
     most = int(rng.integers(0, 300)) * 1000
-    options = (
-        replace(o, workspace_bytes=int(most * o.memory_bytes / (segment.options[0].memory_bytes + 1)))
-        for o in segment.options
-    )
+    shares = [o.memory_bytes / (segment.options[0].memory_bytes + 1) for o in segment.options]
+    if rng.random() < 0.5:  # options that nobody would choose may then be the only ones that need the most
+        shares = rng.uniform(0, 1, len(shares)).tolist()
+    options = (replace(o, workspace_bytes=int(most * s)) for o, s in zip(segment.options, shares, strict=True))
     return replace(segment, options=tuple(options))
 
 

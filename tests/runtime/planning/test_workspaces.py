@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.profile import Profile
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.option_rows import workspace_levels
@@ -15,7 +17,7 @@ from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.solver.modes import is_compact, is_streamed, level_of, threads_of
 from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge
-from tests.runtime.planning.hand_made import model, option
+from tests.runtime.planning.hand_made import LINEAR, model, option
 from tests.runtime.planning.random_cases import Way, random_table
 
 
@@ -40,6 +42,21 @@ def test_what_is_saved_by_pruning_one_block_is_not_the_workspace_of_another() ->
         1189: (380, "pruned", "pruned"),
         380: (380, "pruned", "pruned"),
     }
+
+
+def test_options_that_nobody_would_choose_may_be_the_only_ones_that_need_the_largest_workspace() -> None:
+    """Limits of latency are kept, and what they would have to be is told, where no plan has that workspace."""
+    good = [OptionRow(f"g{i}", 100 - i, {1: 2.0 - i / 16, 2: 1.0 - i / 16}, i / 10, bytes=1) for i in range(8)]
+    bad = [replace(o, name=f"b{i}", memory_bytes=900, latency_ms={1: 9.0, 2: 9.0}) for i, o in enumerate(good)]
+    rows = [replace(o, workspace_bytes=1000) for o in good] + [replace(o, workspace_bytes=9000) for o in bad]
+    blocks = tuple(BlockRows(f"b{i}", tuple(rows)) for i in range(2))
+    table = ModelTable("m", blocks, link=LINEAR, tails={1: {0.95: 1.25}, 2: {0.95: 1.5}})
+    assert table.workspaces == (1000, 9000)
+    plan = Scheduler([table]).plan(Budget(latency_ms=3.0, quantile=0.95))
+    assert (plan["m"].options, plan["m"].threads, plan.memory_bytes) == ({"b0": "g0", "b1": "g0"}, 2, 1200)
+    with pytest.raises(InfeasibleError) as caught:
+        Scheduler([table]).plan(Budget(latency_ms=1.6, quantile=0.95))
+    assert [limit.needed for limit in caught.value.report.limits] == [1.6875]  # 1.5 times twice .5625 ms
 
 
 def test_what_runs_is_not_loaded_again_where_the_workspace_changes() -> None:

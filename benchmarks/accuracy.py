@@ -201,7 +201,7 @@ def predictions(
 def compare(name: str, data: Dataset, args: argparse.Namespace) -> Figures:
     """Train one model both ways, and measure both."""
     keras.utils.set_random_seed(0)
-    n, pieces = sizes_of(args), extract(trained_network(name, args.data / "weights"))
+    n, pieces = sizes_of(args), extract(trained_network(name, args.data / "weights"), max_blocks=16)
     results: Figures = {}
     both = {how: trained(name, how, pieces, data, n, args.work) for how in ("paper", "ours")}
     seconds = {how: stages for how, (_, stages) in both.items()}

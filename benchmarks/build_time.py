@@ -76,10 +76,11 @@ def compare(name: str, data: Path, rounds: int) -> Figures:
     return {**figures, "total_ratio": figures["total_distilling_s"] / figures["total_tuning_s"]}
 
 
-def training_worker(tree: Path, name: str, stage: str, data: Path) -> Worker:
+def training_worker(tree: Path, name: str, stage: str, data: Path, *max_blocks: int) -> Worker:
     """Start a process that takes training steps by the `legodnn` of a folder (`support.training_steps`)."""
     script, path = str(ROOT / "benchmarks/support/training_steps.py"), f"PYTHONPATH={tree}:{ROOT / 'benchmarks'}"
-    return Worker(["env", path, sys.executable, script, name, stage, str(data.absolute())], mark="#")
+    command = ["env", path, sys.executable, script, name, stage, str(data.absolute()), *map(str, max_blocks)]
+    return Worker(command, mark="#")
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def compare_commits(old: Path, name: str, stage: str, data: Path, turns: int, st
     peaks, workers = {}, {}
     try:
         for key, tree in (("old", old), ("new", ROOT)):
-            workers[key] = training_worker(tree, name, stage, data)
+            workers[key] = training_worker(tree, name, stage, data, 16)  # commits differ in how many they make
             found[key] = {"losses": workers[key].ask(2)["losses"], "clock_s": [], "processor_s": []}  # compiles
         for i in range(turns):
             for key, worker in workers.items():

@@ -24,8 +24,8 @@ accuracy; what counts is the accuracy measured then.
 - `quantised`: the original in float32 and int8.
 
 Of `ours`, what its parts are worth: `unjoined`, without training in compositions, for which blocks are trained longer;
-`summed`, which predicts accuracy as the paper does; `float32`, without int8; and `unpruned`, with nothing but the
-precisions of the original blocks.
+`fine`, up to 16 blocks, for networks that are small enough to be cut into fewer; `summed`, which predicts accuracy as
+the paper does; `float32`, without int8; and `unpruned`, with nothing but the precisions of the original blocks.
 
 The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
 those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
@@ -80,8 +80,8 @@ _CIFAR_RESNET = {
     "slimmable": 4,
 }
 EPOCHS = {
-    "resnet20": {**_CIFAR_RESNET, "unjoined": 10},
-    "resnet56": _CIFAR_RESNET,
+    "resnet20": {**_CIFAR_RESNET, "unjoined": 10, "fine": 4},
+    "resnet56": {**_CIFAR_RESNET, "fine": 4},
     "vgg16_half": {
         "ours": 4,
         "uniform": 3,
@@ -98,8 +98,8 @@ EPOCHS = {
         "unjoined": 4,
     },
 }
-# What is compared with ours where there are epochs for it: the same without training in compositions.
-UNJOINED = "unjoined"
+# What is compared with ours where there are epochs for it: the same without training in compositions, in more blocks.
+UNJOINED, FINE = "unjoined", "fine"
 # Ablations that are copies of ours, with which of its options.
 WITHOUT: dict[str, Callable[[Option], bool]] = {
     "summed": lambda option: True,
@@ -111,13 +111,13 @@ SPARSITIES = "0.25,0.5,0.75,0.875"
 
 def systems(network: str) -> list[str]:
     """Return the names of the systems that are compared with a network."""
-    trained = [name for name in EPOCHS[network] if name != UNJOINED]
+    trained = [name for name in EPOCHS[network] if name not in (UNJOINED, FINE)]
     return [*trained[:3], "quantised", *trained[3:]]
 
 
 def ablations(network: str) -> list[str]:
     """Return the names of the systems that tell what the parts of ours are worth to a network."""
-    return [*(name for name in EPOCHS[network] if name == UNJOINED), *WITHOUT]
+    return [*(name for name in EPOCHS[network] if name in (UNJOINED, FINE)), *WITHOUT]
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
@@ -130,8 +130,9 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
     source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
     data = ["--data", f"npz:{args.work / 'images.npz'}"]
     epochs = str(epochs_of(name, args))
-    if name in ("ours", "paper", UNJOINED):
+    if name in ("ours", "paper", UNJOINED, FINE):
         blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
+        blocks += ["--max-blocks", "16"] if name in ("paper", FINE) else []
         if name != "paper":
             alone, joint = (epochs, "0") if name == UNJOINED else (str(max(1, round(0.75 * int(epochs)))), epochs)
             return [*blocks, "--distill-epochs", alone, "--joint-epochs", joint, "--precisions", "float32,int8"]

@@ -125,7 +125,7 @@ def examine(path: Path, cut_at: Sequence[str]) -> dict[str, Any]:
         row["reference_difference"] = difference_from_interpreter(model, content, post, reference=True)
     row |= {"cut_at": list(cut_at), "params": model.count_params(), "macs": macs(model)}
     try:
-        blocks = [p for p in extract(model) if p.kind == "block"]
+        blocks = [p for p in extract(model, max_blocks=16) if p.kind == "block"]
     except ModelError as e:
         return {**row, "no_block": str(e)}
     removable = sum(macs(p.model) - macs(descendant(p.model, SPARSITY)) for p in blocks)

@@ -65,7 +65,8 @@ def whole_model(number: int, seconds: float, times: int, data: Dataset, args: ar
     """Fine-tune the whole model at one sparsity for so many processor seconds, and measure it."""
     keras.utils.set_random_seed(0)
     original = trained(NETWORK, args.data / "weights")
-    pieces = extract(trained(NETWORK, args.data / "weights"))  # of its own: stem and head are trained too
+    # Of its own: stem and head are trained too.
+    pieces = extract(trained(NETWORK, args.data / "weights"), max_blocks=16)
     students = pruned(pieces)
     refit(pieces, students, data)
     variants = {p.name: students[p.name][number] for p in pieces if p.kind == "block"}
@@ -91,7 +92,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
     data = replace(data, test=data.test.first(args.test))
     keras.utils.set_random_seed(0)
-    pieces = extract(trained(NETWORK, args.data / "weights"))
+    pieces = extract(trained(NETWORK, args.data / "weights"), max_blocks=16)
     figures: Figures = {}
     with tempfile.TemporaryDirectory() as temporary:
         args.work = args.work or Path(temporary)

@@ -53,7 +53,7 @@ def measured(args: argparse.Namespace) -> list[dict[str, Any]]:
     train = data.train.first(1280 if args.quick else 12800)
     data, test = replace(data, train=train), data.test.first(500 if args.quick else 10000)
     model = open_model("resnet20", weights=str(args.data / "weights" / "resnet20_cifar10.npz"))
-    pieces = extract(model)
+    pieces = extract(model, max_blocks=16)
     sparsities = SPARSITIES[2:4] if args.quick else SPARSITIES
     blocks = [p for p in pieces if p.kind == "block"][: 2 if args.quick else None]
     students = {p.name: [descendant(p.model, s) for s in sparsities] for p in blocks}

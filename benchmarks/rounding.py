@@ -201,7 +201,7 @@ def curves(name: str, args: argparse.Namespace, roundings: Mapping[str, RoundTo]
     """Return the curves of one network: by precision and rounding, the original and every sparsity."""
     sparsities = SPARSITIES[1::2] if args.quick else SPARSITIES
     network = NETWORKS[name](args)
-    pieces = extract(network.model)
+    pieces = extract(network.model, max_blocks=16)
     folder = args.work / name if args.work else None
     if folder:
         folder.mkdir(exist_ok=True)

@@ -127,7 +127,7 @@ def operators(content: bytes) -> Counter[str]:
 def examine(model: keras.Model, sparsities: Sequence[float] = SPARSITIES) -> dict[str, Any]:
     """Cut, prune, export and compose a model; return its row of the table."""
     start = time.monotonic()
-    pieces = extract(model)
+    pieces = extract(model, max_blocks=16)
     blocks = [p for p in pieces if p.kind == "block"]
     outputs, inputs = output_names(pieces), images(model, 2, seed=0)
     whole = as_list(model(alone(list(inputs.values())), training=False))

@@ -100,7 +100,7 @@ class InspectedModel:
 
 def inspect(
     model: keras.Model | str | Path,
-    max_blocks: int = 16,
+    max_blocks: int | None = None,
     min_share: float = 0.01,
     cut_at: Sequence[str] = (),
     input_shape: Sequence[int] | None = None,

@@ -142,7 +142,7 @@ class Recipe(Schema):
     learning_rate: Annotated[float, Field(gt=0, le=MOST_LOSS)] = 1e-3
     mixed_precision: bool = False
     batch_size: Annotated[int, Field(gt=0, le=MOST_INT)] = 64
-    max_blocks: Annotated[int, Field(gt=0, le=MOST_SEGMENTS)] = 16
+    max_blocks: Annotated[int, Field(gt=0, le=MOST_SEGMENTS)] | None = None
     min_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     metric: RecipePlace | None = None
     reading: Reading | None = None

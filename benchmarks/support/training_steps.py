@@ -33,10 +33,10 @@ SPARSITIES = (0.2, 0.4, 0.6, 0.8, 0.9)  # with the original: six
 BATCH = 72  # paths of images in a step: twice a multiple of six
 
 
-def pieces_of(model_name: str, data: Path) -> list[Any]:
-    """Return the segments of a network whose weights are in a folder."""
+def pieces_of(model_name: str, data: Path, max_blocks: int | None = None) -> list[Any]:
+    """Return the segments of a network whose weights are in a folder, with at most so many blocks."""
     file, width = MODELS[model_name]
-    return list(extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file))))
+    return list(extract(open_model(model_name, (32, 32, 3), 10, width, str(data / "weights" / file)), max_blocks))
 
 
 def whole_models(pieces: list[Any]) -> list[keras.Model]:
@@ -46,7 +46,7 @@ def whole_models(pieces: list[Any]) -> list[keras.Model]:
     return [composed(pieces, {p.name: descendant(p.model, s) for p in pieces if p.kind == "block"}) for s in SPARSITIES]
 
 
-def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
+def step_of(model_name: str, stage: str, data: Path, max_blocks: int | None = None) -> Callable[[], float]:
     """Return a function that takes one training step and returns its loss.
 
     Args:
@@ -54,6 +54,7 @@ def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
         stage: "alone" for block-wise distillation, "together" for training in random compositions, "whole" for one step
             of each whole model on labels.
         data: the folder with images and weights.
+        max_blocks: the largest number of blocks; None for what a build does.
     """
     if stage != "whole":
         with suppress(ImportError):  # of a commit before there was one
@@ -65,7 +66,7 @@ def step_of(model_name: str, stage: str, data: Path) -> Callable[[], float]:
     images, labels = np.array(train.x[:3000]), np.array(train.y[:3000])
     del train
     Path("/proc/self/clear_refs").write_text("5")  # the peak of memory counts from here on, without the whole data set
-    pieces = pieces_of(model_name, data)
+    pieces = pieces_of(model_name, data, max_blocks)
     if stage == "whole":
         return _whole_step(whole_models(pieces), images, labels)
     students = {p.name: [descendant(p.model, s) for s in SPARSITIES] for p in pieces if p.kind == "block"}
@@ -101,9 +102,9 @@ def _whole_step(models: list[keras.Model], images: np.ndarray, labels: np.ndarra
     return step
 
 
-def serve(model_name: str, stage: str, data: str) -> None:
+def serve(model_name: str, stage: str, data: str, *max_blocks: str) -> None:
     """Answer numbers of steps, one a line, with the seconds and the loss of each step, and the peak memory."""
-    step = step_of(model_name, stage, Path(data))
+    step = step_of(model_name, stage, Path(data), *map(int, max_blocks))
     for line in sys.stdin:
         clock, processor, losses = [], [], []
         for _ in range(int(line)):

@@ -90,7 +90,7 @@ def build(name: str, path: Path) -> Store:
     from legodnn.blocks.pruning.prune import descendant
 
     whole = model(name)
-    pieces = extract(whole)
+    pieces = extract(whole, max_blocks=16)
     files: dict[str, bytes] = {}
     segments: list[Segment] = []
     for piece in pieces:
@@ -138,7 +138,7 @@ def one_block(name: str, path: Path) -> Store:
     import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
 
     original = model(name)
-    pieces = extract(original)
+    pieces = extract(original, max_blocks=16)
     image = InputSpec(name=pieces[0].inputs[0], shape=tuple(original.input_shape[1:]))
     outputs, blocks = pieces[-1].outputs, sum(piece.kind == "block" for piece in pieces)
     files: dict[str, bytes] = {}

@@ -23,11 +23,13 @@ The rule gives the blocks of the LegoDNN paper (Han et al., MobiCom 2021): 5 in 
    neither had alone. Otherwise it is fixed, such as a stem of one convolution whose channels a residual carries on.
 6. While there are more than `max_blocks` blocks, the two neighbours with the fewest multiply-accumulates become one. A
    block before the end that holds less than `min_share` of the model's multiply-accumulates joins its smaller
-   neighbour. Where no two blocks are neighbours, the smallest block becomes fixed instead.
+   neighbour. Where no two blocks are neighbours, the smallest block becomes fixed instead. Unless the number is given,
+   it depends on the model's size: a block takes a device some 30 KB of its own, which is much for a small model.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -38,6 +40,8 @@ from legodnn.blocks.importing.graph import LayerCall, macs
 from legodnn.errors import ModelError
 
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "Pad")
+_MOST_BLOCKS, _FEW_BLOCKS = 16, 3
+_NUMBERS_IN_A_BLOCK = 120_000  # as int8, four times what a block takes by being one
 _REASONS = 6  # how many layers, at most, the error for a model without a block lists
 
 
@@ -62,12 +66,12 @@ class Draft:
     macs: int = 0
 
 
-def draft_segments(division: Division, max_blocks: int, min_share: float) -> list[Draft]:
+def draft_segments(division: Division, max_blocks: int | None, min_share: float) -> list[Draft]:
     """Divide a model's calls into segments by the rules above, in topological order.
 
     Args:
         division: the model's calls.
-        max_blocks: the largest number of blocks.
+        max_blocks: the largest number of blocks; None for `worthwhile_blocks`.
         min_share: the least share of the model's multiply-accumulates that a block must hold; of the model's
             parameters, where it is the model's end.
 
@@ -79,13 +83,24 @@ def draft_segments(division: Division, max_blocks: int, min_share: float) -> lis
         d.macs = macs(division.submodel(d.calls))
     total = sum(d.macs for d in drafts)
     largest = max((d for d in drafts if d.block), key=lambda d: d.macs, default=None)
-    drafts = _join_fixed(_limit(drafts, max_blocks, min_share * total))
+    most = worthwhile_blocks(division) if max_blocks is None else max_blocks
+    drafts = _join_fixed(_limit(drafts, most, min_share * total))
     if not any(d.block for d in drafts):
         share = f" and that holds {min_share:g} of its multiply-accumulates" if min_share else ""
         why = _why_fixed(division) if largest is None else _too_small(largest, total)
         name = division.model.name
         raise ModelError(f"model {name!r} has no block whose inner channels could be removed{share}: {why}")
     return drafts
+
+
+def worthwhile_blocks(division: Division) -> int:
+    """Return how many blocks a model is worth being cut into: one for every 120,000 numbers that it holds, 3 to 16.
+
+    What it holds are its parameters, and what goes into its widest layer and comes out.
+    """
+    widest = max(sum(math.prod(t.shape[1:]) for t in (*call.inputs, *call.outputs)) for call in division.order)
+    worth: int = math.ceil((division.model.count_params() + widest) / _NUMBERS_IN_A_BLOCK)
+    return min(_MOST_BLOCKS, max(_FEW_BLOCKS, worth))
 
 
 def _too_small(draft: Draft, total: int) -> str:

@@ -99,12 +99,13 @@ def check_composed(model: keras.Model, pieces: Sequence[Piece]) -> None:
         raise ModelError(f"the segments of {model.name!r}, one after another, are another function than the model")
 
 
-def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -> list[Piece]:
+def extract(model: keras.Model, max_blocks: int | None = None, min_share: float = 0.01) -> list[Piece]:
     """Cut a model into segments, in topological order.
 
     Args:
         model: a Functional or Sequential Keras model. Nested models are opened, and shared layers stay shared.
-        max_blocks: the largest number of blocks; neighbours are joined until it holds.
+        max_blocks: the largest number of blocks; neighbours are joined until it holds. None stands for 16, or for fewer
+            where the model is small (`common_blocks.worthwhile_blocks`).
         min_share: the least share of the model's multiply-accumulates that a block must hold; of the model's
             parameters, where it is the model's end.
 
@@ -115,13 +116,13 @@ def extract(model: keras.Model, max_blocks: int = 16, min_share: float = 0.01) -
     Example: in a ResNet-18 every residual block is a block.
 
             >>> from legodnn.blocks.zoo import resnet18
-            >>> pieces = extract(resnet18(width=0.1))
+            >>> pieces = extract(resnet18(width=0.5))
             >>> [piece.name for piece in pieces]
             ['stem', 'block1', 'block2', 'block3', 'block4', 'block5', 'block6', 'block7', 'block8', 'head']
             >>> pieces[1].inputs, pieces[1].outputs
             (('stem',), ('block1',))
     """
-    if max_blocks < 1:
+    if max_blocks is not None and max_blocks < 1:
         raise ModelError(f"max_blocks must be at least 1, got {max_blocks}")
     model = functional(model)
     check_shapes(model)

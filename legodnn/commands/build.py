@@ -41,7 +41,7 @@ _FIELDS: tuple[tuple[str, type, str, str], ...] = (
         "NAME",
         "top1, top5, binary_accuracy, mean_iou, r2 or module:function (default: the one that fits labels and outputs)",
     ),
-    ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16)"),
+    ("max_blocks", int, "N", "join neighbouring blocks beyond this number (default: 16, fewer for small models)"),
     ("seed", int, "N", "seed of everything that is random (default: 0)"),
 )
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from legodnn.blocks.cutting.extract import Piece
     from legodnn.blocks.inspection import InspectedSegment
 
-_BLOCKS = 16
-
 
 def add_parser(subparsers: Any, summary: str) -> None:
     """Declare the command."""
@@ -53,7 +51,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "--max-blocks",
         type=int,
         metavar="N",
-        help=f"for a model: cut it into at most N blocks (default: {_BLOCKS})",
+        help="for a model: cut it into at most N blocks (default: 16, fewer for small models)",
     )
     parser.add_argument(
         "--draw",
@@ -174,7 +172,7 @@ def _model(args: argparse.Namespace, drawing: Path | None) -> str:
 
     found = inspect(
         args.target,
-        _BLOCKS if args.max_blocks is None else args.max_blocks,
+        args.max_blocks,
         cut_at=args.cut_at or (),
         input_shape=args.input_shape,
         custom=args.custom or (),

@@ -52,7 +52,7 @@ def test_every_call_is_a_box_with_its_name_and_boxes_do_not_overlap(make: Any) -
 
 
 def test_connections_that_skip_segments_are_coloured() -> None:
-    pieces = extract(encoder_decoder(), min_share=0)
+    pieces = extract(encoder_decoder(), 16, 0)
     root = ElementTree.fromstring(draw_model("mine", pieces))
     between = [path.get("class") for path in root.findall(f"{SVG}path")]
     assert len(between) == sum(len(p.inputs) for p in pieces)
@@ -62,7 +62,7 @@ def test_connections_that_skip_segments_are_coloured() -> None:
 
 
 def test_names_are_escaped_and_figures_shown() -> None:
-    text = draw_model("two < three", extract(encoder_decoder(), min_share=0))
+    text = draw_model("two < three", extract(encoder_decoder(), 16, 0))
     root = ElementTree.fromstring(text)
     words = " ".join(t.text or "" for t in root.iter(f"{SVG}text"))
     assert "two < three" in words

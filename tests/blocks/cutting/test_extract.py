@@ -61,7 +61,7 @@ def blocks(count: int) -> list[str]:
 
 
 def test_vgg16_has_the_papers_5_blocks_its_stages() -> None:
-    pieces = extract(zoo.vgg16(0.1))
+    pieces = extract(zoo.vgg16(0.25))
     assert kinds(pieces) == [*blocks(5), "head:fixed"]
     for number, piece in enumerate(pieces[:5], start=1):
         assert piece.calls[0] == f"conv{number}_1"
@@ -69,26 +69,33 @@ def test_vgg16_has_the_papers_5_blocks_its_stages() -> None:
 
 
 def test_resnet18_has_the_papers_8_blocks_its_residual_blocks() -> None:
-    pieces = extract(zoo.resnet18(0.1))
+    pieces = extract(zoo.resnet18(0.5))
     assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
     names = [f"layer{stage}_{i}" for stage in (1, 2, 3, 4) for i in (1, 2)]
     for name, piece in zip(names, pieces[1:-1], strict=True):
         assert all(call.startswith(name) for call in piece.calls)
 
 
-def test_resnet20_has_9_blocks() -> None:
-    assert kinds(extract(zoo.resnet20())) == ["stem:fixed", *blocks(9), "head:fixed"]
+def test_a_small_model_is_cut_into_few_blocks_unless_more_are_asked_for() -> None:
+    model = zoo.resnet20()  # 273,000 parameters; 32x32 images of 16 channels go into its widest layers, and come out
+    assert kinds(extract(model)) == ["stem:fixed", *blocks(3), "head:fixed"]
+    assert kinds(extract(model, max_blocks=16)) == ["stem:fixed", *blocks(9), "head:fixed"]
+
+
+def test_a_model_of_large_images_is_worth_more_blocks() -> None:
+    found = [extract(zoo.resnet20(input_shape=(side, side, 3))) for side in (32, 64, 128)]
+    assert [len(pieces) - 2 for pieces in found] == [3, 4, 9]
 
 
 def test_a_stem_for_large_images_is_one_fixed_piece() -> None:
-    pieces = extract(zoo.resnet18(0.1, (128, 128, 3)))
+    pieces = extract(zoo.resnet18(0.1, (128, 128, 3)), max_blocks=16)
     assert kinds(pieces) == ["stem:fixed", *blocks(8), "head:fixed"]
     assert pieces[0].calls[-1] == "stem_pool"
 
 
 def test_the_27_blocks_of_resnet56_are_joined_down_to_the_limit() -> None:
     model = zoo.resnet56(0.25)
-    assert kinds(extract(model)) == ["stem:fixed", *blocks(16), "head:fixed"]
+    assert kinds(extract(model, max_blocks=16)) == ["stem:fixed", *blocks(16), "head:fixed"]
     assert kinds(extract(model, max_blocks=27)) == ["stem:fixed", *blocks(27), "head:fixed"]
 
 
@@ -115,9 +122,9 @@ def test_blocks_with_too_small_a_share_of_the_work_join_a_neighbour() -> None:
     model = zoo.vgg16(0.1)
     total = macs(model)
     for min_share in (0.0, 0.1, 0.15, 0.2):
-        pieces = extract(model, min_share=min_share)
+        pieces = extract(model, 16, min_share)
         assert all(macs(p.model) >= min_share * total for p in pieces if p.kind == "block")
-    joined = [p for p in extract(model, min_share=0.2) if p.kind == "block"]
+    joined = [p for p in extract(model, 16, 0.2) if p.kind == "block"]
     assert len(joined) < 5
     assert sum(macs(p.model) for p in joined) > 0.99 * total
 
@@ -275,7 +282,7 @@ def test_every_inverted_residual_is_a_block_gated_or_strided() -> None:
             x = inverted_residual(x, name, width, stride)
         return x
 
-    pieces = extract(model_of(body, (16, 16, 4)), min_share=0)
+    pieces = extract(model_of(body, (16, 16, 4)), 16, 0)
     assert kinds(pieces) == blocks(4)
     for piece, name in zip(pieces, "abcd", strict=True):
         assert piece.calls[0] == f"{name}_expand"

@@ -64,7 +64,7 @@ def replayed(stores: Sequence[Store], inputs: Path) -> list[Step]:
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
         trace.write_text(json.dumps([{"memory_bytes": limit} for limit in budgets(stores)]))
-        return run_trace(stores, inputs, trace)
+        return run_trace(stores, inputs, trace, 0.5)
 
 
 def animated(attribute: str, values: Sequence[object], jumps: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,21 @@ def unique_values(array: NDArray[Any]) -> NDArray[Any]:
     """
     ordered = np.sort(array, axis=None)
     return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))[: ordered.size]]
+
+
+def percentiles(values: Sequence[float] | Floats, *percents: float) -> list[float]:
+    """Return percentiles of one or more values, interpolated between neighbours.
+
+    `numpy.percentile` and `numpy.median` give the same, but import numpy.ma (see `unique_values`).
+
+    Example:
+
+        >>> percentiles([4.0, 1.0, 2.0], 50, 75)
+        [2.0, 3.0]
+    """
+    at = np.multiply(percents, (len(values) - 1) / 100)
+    found: list[float] = np.interp(at, np.arange(len(values)), np.sort(values)).tolist()
+    return found
 
 
 def is_masked(array: object) -> bool:

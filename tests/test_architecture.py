@@ -174,6 +174,13 @@ def public_names(path: Path) -> Iterator[str]:
         yield from (t.id for t in targets if isinstance(t, ast.Name) and not t.id.startswith("_"))
 
 
+def test_devices_do_not_import_masked_arrays_by_calling_what_does() -> None:
+    """NumPy loads numpy.ma in these, half a megabyte that would count as memory of models (see `legodnn.arrays`)."""
+    calls = re.compile(r"np\.(?:unique|median|percentile|quantile|nan(?:median|percentile|quantile)|ma)\b")
+    found = [f"{path}: {call}" for path in ROOT.glob("runtime/**/*.py") for call in calls.findall(path.read_text())]
+    assert not found
+
+
 def test_a_public_name_means_one_thing() -> None:
     homes: dict[str, list[str]] = {}
     for module, path in MODULES.items():

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     profiles = [_profile(store, ["--quick"] if args.quick else ["--seconds", "20"]) for store in stores]
     _write_inputs(out / "digits.npz", wanted[0])
     write_atomic(out / "trace.json", json.dumps(demo_trace(stores, profiles), indent=1) + "\n")
-    steps = run_trace(stores, out / "digits.npz", out / "trace.json")
+    steps = run_trace(stores, out / "digits.npz", out / "trace.json", 0.5 if args.quick else 1.5)
     report = write_report(out, {s.name: s for s in stores}, profiles, steps)
     if args.json:
         print(steps_json(steps))
@@ -145,8 +145,14 @@ def _write_inputs(path: Path, recipe: Recipe) -> None:
     write_atomic(path, content.getvalue())
 
 
-def run_trace(stores: Sequence[Store], inputs: Path, trace: Path) -> list[Step]:
+def run_trace(stores: Sequence[Store], inputs: Path, trace: Path, seconds: float) -> list[Step]:
     """Run stores on a file of inputs under a file of budgets, in a process without TensorFlow.
+
+    Args:
+        stores: the stores.
+        inputs: the file of inputs.
+        trace: the file of budgets.
+        seconds: how long inputs are run under each budget, again and again.
 
     Returns:
         What was measured under each budget.
@@ -157,7 +163,8 @@ def run_trace(stores: Sequence[Store], inputs: Path, trace: Path) -> list[Step]:
     from legodnn.runtime.feeds.replay import Step
 
     paths = [str(store.path) for store in stores]
-    printed = _legodnn("run", *paths, "--input", str(inputs), "--trace", str(trace), "--json")
+    of = ["--input", str(inputs), "--trace", str(trace), "--seconds", str(seconds)]
+    printed = _legodnn("run", *paths, *of, "--json")
     return TypeAdapter(list[Step]).validate_json(printed)
 
 

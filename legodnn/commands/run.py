@@ -64,6 +64,13 @@ def add_parser(subparsers: Any, summary: str) -> None:
         metavar="N",
         help=f"number of frames of a camera or video to run under each budget (default: {_FRAMES})",
     )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="run inputs that are no camera's and no video's again and again for so long under each budget (default: "
+        "once)",
+    )
     add_budget_flags(parser)
     parser.add_argument(
         "--trace",
@@ -112,6 +119,11 @@ def run(args: argparse.Namespace) -> int:
     sources = _sources(args.input, workload)
     if args.frames is not None and not any(map(is_live, sources.values())):
         raise InputError("--frames is for cameras and videos, and --input names neither; leave it out")
+    if args.seconds is not None:
+        if not 0 < args.seconds < float("inf"):
+            raise InputError(f"--seconds must be a positive number, not {args.seconds:g}")
+        if any(map(is_live, sources.values())):
+            raise InputError("--seconds is for inputs that can be run again; of a camera or a video, give --frames")
     _check_places(args)
     # What the report shows is read before anything runs, so that no run is lost to a store that was replaced meanwhile.
     stores = {model.name: Store(model.store) for model in workload.models}
@@ -130,7 +142,8 @@ def run(args: argparse.Namespace) -> int:
             for each in keepers:
                 each(*what)
 
-        steps = replay(runtime, inputs, budgets, live, no_progress if live else progress(), keep if keepers else None)
+        shown = no_progress if live else progress()
+        steps = replay(runtime, inputs, budgets, live, shown, keep if keepers else None, args.seconds or 0.0)
     if drawings:
         log.info("pictures: %s", args.draw)
     with ExitStack() as last:  # backwards, and each of them also where one before fails, of a full disk say

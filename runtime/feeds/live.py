@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from typing_extensions import Self
 
+from legodnn.arrays import percentiles
 from legodnn.errors import DependencyError
 from legodnn.printable import printable
 from legodnn.runtime.runtime import Runtime
@@ -73,7 +73,7 @@ def _table(runtime: Runtime, times: Mapping[str, Sequence[float]], switches: int
         table.add_column(name, justify="left" if name in ("model", "blocks") else "right")
     for model in plan.models:
         recent = times.get(model.name, ())[-_RECENT:]
-        measured = [f"{value:.3f}" for value in np.percentile(recent, [50, 95])] if recent else ["", ""]
+        measured = [f"{value:.3f}" for value in percentiles(recent, 50, 95)] if recent else ["", ""]
         blocks = "suspended" if model.suspended else " ".join(model.options.values())
         limit = "" if model.latency_limit_ms is None else f"{model.latency_limit_ms:.3f}"
         name = escape(printable(model.title))

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import functools
-import statistics
+import itertools
+import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
-from legodnn.arrays import AnyArray
+from legodnn.arrays import AnyArray, percentiles
 from legodnn.by_model import given_to
 from legodnn.errors import InfeasibleError
 from legodnn.plan import Plan
@@ -72,6 +75,7 @@ def replay(
     watch: Watch | None = None,
     progress: Progress = no_progress,
     keep: Keep | None = None,
+    seconds: float = 0.0,
 ) -> list[Step]:
     """Run all inputs under each budget of a trace.
 
@@ -81,7 +85,9 @@ def replay(
         budgets: the trace. A budget that no plan holds is refused, and the plan before still runs.
         watch: is called after every inference.
         progress: shows how many budgets have been replayed.
-        keep: is called after every inference with what it gave.
+        keep: is called after every inference with what it gave, the first time that an input is run under a budget.
+        seconds: inputs are run again and again until so many have passed under a budget, so that one moment in which
+            the device did something else does not make up all that was measured. 0 for once.
 
     Raises:
         InputError: inputs or labels do not fit their model.
@@ -93,7 +99,8 @@ def replay(
             refused = _go_to(runtime, budget) if steps or runtime.budget != budget else None
             switch = runtime.last_switch
             loaded = tuple(f"{model}/{c.segment}" for model, chosen in switch.loaded.items() for c in chosen)
-            measured = _measure(runtime, inputs, watch, functools.partial(keep, number) if keep else None)
+            kept = functools.partial(keep, number) if keep else None
+            measured, memory_bytes = _measure(runtime, inputs, watch, kept, seconds)
             steps.append(
                 Step(
                     budget=budget,
@@ -103,7 +110,7 @@ def replay(
                     loaded=loaded if refused is None else (),
                     plan_ms=switch.plan_ms if refused is None else 0.0,
                     switch_ms=switch.switch_ms if refused is None else 0.0,
-                    memory_bytes=runtime.memory_bytes,
+                    memory_bytes=memory_bytes,
                     models=measured,
                 )
             )
@@ -135,36 +142,45 @@ def _measure(
     inputs: Mapping[str, Inputs],
     watch: Watch | None,
     keep: Callable[[str, int, Any, Mapping[str, AnyArray]], None] | None,
-) -> dict[str, MeasuredModel]:
-    """Run every input through every model that is not suspended; the models take turns."""
+    seconds: float,
+) -> tuple[dict[str, MeasuredModel], int]:
+    """Run every input through every model that is not suspended, and again within the seconds; models take turns.
+
+    Returns:
+        What was measured of each model, and the memory after all inputs were run once, in bytes.
+    """
     running = [m.name for m in runtime.plan.models if not m.suspended]
-    times: dict[str, list[float]] = {name: [] for name in running}
+    times = {name: array("d") for name in running}  # compact: memory is measured meanwhile
     scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in running}
-    for i in range(max((len(inputs[name].x) for name in running), default=0)):
-        for name in running:
-            if i >= len(inputs[name].x):
-                continue
+    turns = sorted((i, order) for order, name in enumerate(running) for i in range(len(inputs[name].x)))
+    end, memory_bytes = time.monotonic() + seconds, 0
+    for number in itertools.count():
+        for i, order in turns:
+            name = running[order]
             x = inputs[name].x[i]
             inference = runtime.run(name, x)
             times[name].append(inference.latency_ms)
             if watch:
                 watch(runtime, times)
+            if number:  # what it gives is known
+                continue
             if keep:
                 keep(name, i, x, inference.outputs)
             score, labels = scores[name], inputs[name].y
             if score and labels is not None:
                 score.add(inference.outputs, labels[i])
-    return {
-        name: MeasuredModel(
-            inferences=len(values),
-            accuracy=score.value() if (score := scores[name]) else None,
-            median_ms=statistics.median(values),
-            quantile_ms=sorted(values)[int(runtime.plan[name].quantile * len(values))],
-            above_limit=_share_above(values, runtime.plan[name].latency_limit_ms),
+        memory_bytes = memory_bytes if number else runtime.memory_bytes
+        if not turns or time.monotonic() >= end:
+            break
+    measured = {}
+    for name, values in times.items():
+        ms, score, planned = np.sort(values), scores[name], runtime.plan[name]
+        limit_ms = planned.latency_limit_ms
+        measured[name] = MeasuredModel(
+            inferences=len(ms),
+            accuracy=score.value() if score else None,
+            median_ms=percentiles(ms, 50)[0],
+            quantile_ms=float(ms[int(planned.quantile * len(ms))]),
+            above_limit=None if limit_ms is None else float((ms > limit_ms).mean()),
         )
-        for name, values in times.items()
-    }
-
-
-def _share_above(values_ms: Sequence[float], limit_ms: float | None) -> float | None:
-    return None if limit_ms is None else sum(value > limit_ms for value in values_ms) / len(values_ms)
+    return measured, memory_bytes

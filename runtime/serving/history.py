@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
-
+from legodnn.arrays import percentiles
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 
@@ -43,6 +42,7 @@ class History:
         for queue in self._queues:
             planned = plan[queue.model]
             recent = [ms for ended, ms in list(queue.latencies_ms) if ended >= since]
+            median_ms, p95_ms = percentiles(recent, 50, 95) if recent else (None, None)
             models[queue.model] = {
                 "options": None if planned.suspended else dict(planned.options),
                 "streamed": planned.streamed,
@@ -52,8 +52,8 @@ class History:
                 "limit_ms": planned.latency_limit_ms,
                 "quantile": planned.quantile,
                 "predicted_quantile_ms": planned.quantile_ms,
-                "median_ms": float(np.median(recent)) if recent else None,
-                "p95_ms": float(np.percentile(recent, 95)) if recent else None,
+                "median_ms": median_ms,
+                "p95_ms": p95_ms,
                 "served": queue.served,
                 "waiting": queue.waiting,
             }

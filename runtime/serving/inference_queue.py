@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import numpy as np
-
-from legodnn.arrays import AnyArray
+from legodnn.arrays import AnyArray, percentiles
 from legodnn.errors import OverloadedError
 from legodnn.runtime.running_model import Inference
 
@@ -91,7 +89,7 @@ class InferenceQueue:
     def seconds_to_wait(self) -> int:
         """Return after how many whole seconds the line as it is now will have been served, at least 1."""
         recent = [ms for _, ms in list(self.latencies_ms)[-20:]]
-        return max(1, math.ceil(self.waiting * float(np.median(recent)) / 1e3)) if recent else 1
+        return max(1, math.ceil(self.waiting * percentiles(recent, 50)[0] / 1e3)) if recent else 1
 
     def close(self) -> None:
         """Let the request that runs end, and drop those that wait."""

@@ -245,14 +245,23 @@ def test_arrays_of_other_classes_are_what_they_hold(runtime: Runtime, tmp_path: 
     np.testing.assert_array_equal(runtime.infer("tiny", mapped), runtime.infer("tiny", X))
 
 
-def test_nothing_imports_masked_arrays_while_it_plans_and_runs(tiny_store: Store) -> None:
+def test_nothing_imports_masked_arrays_while_it_plans_and_runs_and_serves(tiny_store: Store) -> None:
     code = (
-        "import sys, numpy; there = 'numpy.ma' in sys.modules\n"  # as in NumPy 1
+        "import sys, time, numpy; there = 'numpy.ma' in sys.modules\n"  # as in NumPy 1
         "from legodnn import Budget, Runtime\n"
         "from legodnn.errors import InfeasibleError\n"
+        "from legodnn.runtime.feeds.inputs import Inputs\n"
+        "from legodnn.runtime.feeds.replay import replay\n"
+        "from legodnn.runtime.serving.history import History\n"
+        "from legodnn.runtime.serving.inference_queue import InferenceQueue\n"
         "with Runtime.open(sys.argv[1:]) as runtime:\n"
         "    (spec,) = next(iter(runtime.stores.values())).manifest.inputs\n"
         "    runtime.infer('tiny', spec.zeros())\n"
+        "    replay(runtime, {'tiny': Inputs([spec.zeros()])}, [Budget()])\n"
+        "    queue = InferenceQueue(runtime, 'tiny', 9, 9.0)\n"
+        "    queue.latencies_ms.append((time.monotonic(), 1.0))\n"
+        "    assert queue.seconds_to_wait() == 1\n"
+        "    assert History(runtime, [queue]).sample()['models']['tiny']['median_ms'] == 1.0\n"
         "    try: runtime.budget = Budget(memory_bytes=1, latency_ms=1e-4)\n"
         "    except InfeasibleError: print('numpy.ma' in sys.modules and not there)\n"
     )

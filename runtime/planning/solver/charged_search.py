@@ -19,7 +19,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from legodnn.arrays import Floats, Indices, Ints
+from legodnn.arrays import Floats, Indices, Ints, unique_values
 from legodnn.runtime.planning.solver.candidates import Candidates
 from legodnn.runtime.planning.solver.compiled_model import BlockFigures, CompiledModel
 from legodnn.runtime.planning.solver.composition_bounds import CompositionBound, Prices, bounds_at
@@ -165,7 +165,7 @@ class ChargedSearch:
     def _at_least_levels(self, part: _Found) -> Iterator[_Found]:
         """The compositions of a mode, each at the lowest level that admits it: it takes less there."""
         levels, fixed = self.model.least_levels(part.choice, part.mode), self.model.fixed
-        for level in np.unique(levels).tolist() or [level_of(part.mode)]:
+        for level in unique_values(levels).tolist() or [level_of(part.mode)]:
             mode, at = at_level(part.mode, level), levels == level
             sums = part.sums[:, at]
             sums[0] += fixed[mode][0] - fixed[part.mode][0]

@@ -64,6 +64,8 @@ def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
         (["--input", "tiny=a.npz", "--input", "b.npz"], "--input gives tiny both a.npz and b.npz; give one"),
         (["--input", "a.npz", "--frames", "2"], "--frames is for cameras and videos, and --input names neither"),
         (["--input", "camera", "--frames", "0"], "--frames must be at least 1"),
+        (["--input", "a.npz", "--seconds", "0"], "--seconds must be a positive number, not 0"),
+        (["--input", "camera", "--seconds", "1"], "--seconds is for inputs that can be run again"),
     ],
 )
 def test_what_is_given_is_not_ignored(

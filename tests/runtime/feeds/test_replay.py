@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -60,6 +61,21 @@ def test_the_watch_is_called_after_every_inference_with_the_times_so_far(tiny_st
     with Runtime.open([tiny_store.path]) as runtime:
         replay(runtime, inputs(tiny_store, 3), [Budget(), Budget()], watch)
     assert seen == [1, 2, 3, 1, 2, 3]
+
+
+def test_inputs_are_run_again_for_so_long_and_kept_and_scored_once(tiny_store: Store) -> None:
+    kept: list[int] = []
+    with Runtime.open([tiny_store.path]) as runtime:
+        of, begun = inputs(tiny_store, y=np.zeros(4, np.int64)), time.monotonic()
+        again = replay(runtime, of, [Budget(), Budget()], keep=lambda *what: kept.append(what[2]), seconds=0.2)
+        assert time.monotonic() - begun >= 0.4
+        once = replay(runtime, of, [Budget()])
+    assert kept == [0, 1, 2, 3] * 2
+    for step in again:
+        assert step.models["tiny"].inferences > 4
+        assert step.models["tiny"].inferences % 4 == 0
+        assert step.models["tiny"].accuracy == once[0].models["tiny"].accuracy
+        assert step.memory_bytes > 0
 
 
 def test_what_is_reported_is_what_a_governor_is_told(tiny_store: Store) -> None:

@@ -272,7 +272,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(changes: dict[str, Any], messag
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["vgg16", "resnet18"])
 def test_the_zoo_becomes_stores_with_the_papers_blocks(name: str, tmp_path: Path) -> None:
-    recipe = quick(name, width=0.05, image_size=32, train_epochs=1)
+    recipe = quick(name, width=0.05, image_size=32, train_epochs=1, max_blocks=16)
     store = build(recipe, tmp_path / name, allow_chance=True)
     assert len(store.manifest.blocks) == {"vgg16": 5, "resnet18": 8}[name]
     for segment in store.manifest.segments:

@@ -84,8 +84,8 @@ def infer_all(runtime: Runtime, images: dict[str, AnyArray]) -> None:
                 runtime.infer(name, x)
 
 
-def elsewhere(function: str, numbers: Sequence[int], stores: Iterable[Store]) -> Any:
-    """Return what a function of this module returns, given numbers and stores, in a process of its own.
+def elsewhere(function: str, argument: int | Sequence[int], stores: Iterable[Store]) -> Any:
+    """Return what a function of this module returns, given an argument and stores, in a process of its own.
 
     That process holds no TensorFlow, which made the stores here: its hundreds of megabytes come and go as the kernel
     takes pages that nobody reads.
@@ -94,9 +94,9 @@ def elsewhere(function: str, numbers: Sequence[int], stores: Iterable[Store]) ->
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import json, memory\n"
         "stores = {memory.Path(path).name: memory.Store(path) for path in sys.argv[2:]}\n"
-        f"print(json.dumps(memory.{function}(*json.loads(sys.argv[1]), stores)))\n"
+        f"print(json.dumps(memory.{function}(json.loads(sys.argv[1]), stores)))\n"
     )
-    command = [sys.executable, "-c", program, json.dumps(numbers), *(str(store.path) for store in stores)]
+    command = [sys.executable, "-c", program, json.dumps(argument), *(str(store.path) for store in stores)]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
@@ -124,14 +124,9 @@ def drawn_budgets(count: int, stores: dict[str, Store]) -> list[int]:
     return [most, *(math.ceil(smallest * (most / smallest) ** rng.random()) for _ in range(count))]
 
 
-def under_budgets(most: int, *rest: Any) -> list[dict[str, Any]]:
-    """Set budgets one after another; return what the models held under each, and `excess` over its limit.
-
-    Args:
-        most: the limit that the models are opened under.
-        rest: the limits that follow, and the stores by name.
-    """
-    *budgets, stores = rest
+def under_budgets(limits: Sequence[int], stores: dict[str, Store]) -> list[dict[str, Any]]:
+    """Open models under a limit and set others one after another; return what they held, and `excess` over each."""
+    most, *budgets = limits
     images = {name: next(iter(image(store).values())) for name, store in stores.items()}
     found = np.zeros((len(budgets), 6))  # allocated before the base is measured
     with opened(stores, most) as runtime:
@@ -198,9 +193,9 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     bars: Bars = []
     for workload, names in WORKLOADS.items():
         stores = {name: untrained.build(name, args.stores / name) for name in names}
-        limits = elsewhere("drawn_budgets", [10 if args.quick else 200], stores.values())
+        limits = elsewhere("drawn_budgets", 10 if args.quick else 200, stores.values())
         steps = elsewhere("under_budgets", limits, stores.values())
-        alone = [elsewhere("fresh", [s["limit"]], stores.values()) for s in steps[:: 5 if args.quick else 1]]
+        alone = [elsewhere("fresh", s["limit"], stores.values()) for s in steps[:: 5 if args.quick else 1]]
         figures[workload] = {"after switches": summary(steps), "fresh": summary(alone)}
         figures[workload]["after switches"]["peak / limit"] = spread([s["peak_running"] / s["limit"] for s in steps])
         figures[workload]["after switches"]["switch_ms"] = spread([s["switch_ms"] for s in steps])

@@ -9,7 +9,7 @@ import functools
 import itertools
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,11 +152,9 @@ def _measure(
     running = [m.name for m in runtime.plan.models if not m.suspended]
     times = {name: array("d") for name in running}  # compact: memory is measured meanwhile
     scores = {name: model_score(runtime.stores[name], inputs[name], name) for name in running}
-    turns = sorted((i, order) for order, name in enumerate(running) for i in range(len(inputs[name].x)))
     end, memory_bytes = time.monotonic() + seconds, 0
     for number in itertools.count():
-        for i, order in turns:
-            name = running[order]
+        for i, name in _turns({name: len(inputs[name].x) for name in running}):
             x = inputs[name].x[i]
             inference = runtime.run(name, x)
             times[name].append(inference.latency_ms)
@@ -169,8 +167,9 @@ def _measure(
             score, labels = scores[name], inputs[name].y
             if score and labels is not None:
                 score.add(inference.outputs, labels[i])
-        memory_bytes = memory_bytes if number else runtime.memory_bytes
-        if not turns or time.monotonic() >= end:
+        if not number:
+            memory_bytes = runtime.memory_bytes
+        if not running or time.monotonic() >= end:
             break
     measured = {}
     for name, values in times.items():
@@ -184,3 +183,9 @@ def _measure(
             above_limit=None if limit_ms is None else float((ms > limit_ms).mean()),
         )
     return measured, memory_bytes
+
+
+def _turns(counts: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Yield the number of an input and its model, the models in turn, given how many inputs each has."""
+    for i in range(max(counts.values(), default=0)):
+        yield from ((i, name) for name, count in counts.items() if i < count)

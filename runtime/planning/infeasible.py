@@ -135,7 +135,7 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model = instance.models[key.model]
     if key.kind == "latency":
-        return _at_least(min(_needed_in(instance, limits, key, way) for way in set(map(loaded_in, model.rows))))
+        return _at_least(min(_needed_in(instance, limits, key, way) for way in model.ways))
     levels = unique_values(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 

@@ -16,7 +16,6 @@ from legodnn.arrays import Indices, Ints
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import Frontier
 from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within, latency_limit, latency_limits
-from legodnn.runtime.planning.solver.modes import loaded_in
 from legodnn.runtime.planning.solver.staircases import highest
 
 _SUSPENDED, _RUNNING = -1, -2
@@ -44,11 +43,10 @@ class Candidates:
 def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where only memory is shared by the models; their `cores` are 0."""
     model = instance.models[m]
-    ways = list(dict.fromkeys(map(loaded_in, model.rows)))
     if limits.latency[m] is None or instance.has_one_factor(m):
-        points = model.staircases.under(latency_limit(instance, limits, m, ways[0]))
+        points = model.staircases.under(latency_limit(instance, limits, m, model.ways[0]))
     else:
-        each = {way: latency_limit(instance, limits, m, way) for way in ways}
+        each = {way: latency_limit(instance, limits, m, way) for way in model.ways}
         points = highest(model.value, [model.staircases_of(way).under(limit) for way, limit in each.items()])
     least = limits.accuracy[m]
     if least is not None:

@@ -76,6 +76,11 @@ class CompiledModel:
     frontier: Frontier
 
     @cached_property
+    def ways(self) -> tuple[int, ...]:
+        """The ways in which it may run: its modes, whatever their level (see `loaded_in`)."""
+        return tuple(dict.fromkeys(map(loaded_in, self.rows)))
+
+    @cached_property
     def value(self) -> Ints:
         """The value of every point of `frontier`, (N,)."""
         return self.values(self.frontier.accuracy, self.frontier.mode)
@@ -90,7 +95,7 @@ class CompiledModel:
         return {}
 
     def staircases_of(self, way: int) -> Staircases:
-        """Return the staircases of the points that run in one way alone, at whatever level (see `loaded_in`)."""
+        """Return the staircases of the points that run in one way alone, at whatever level."""
         if way not in self._staircases_of:
             at = np.flatnonzero(loaded_in(self.frontier.mode) == way)
             self._staircases_of[way] = Staircases.of(self.frontier, self.value, at)

@@ -5,12 +5,12 @@
         > benchmarks/results/comparison_vgg16_half.json
     python benchmarks/comparison.py --data DATA --quick
 
-DATA holds cifar-10-batches-py and the weights of the network in weights/, such as resnet20_cifar10.npz. Every system
-makes a store from the same trained network, with the same images and about the same processor time (search included,
-reported), by the commands that users have where there is one. Each store is profiled here, and then run under the same
-budgets by the same runtime: twelve of memory and twelve of latency, in even ratios from the least that any of the
-systems can keep to what the original takes. Under each budget every system plans for itself, by its own prediction of
-accuracy; what counts is the accuracy measured then.
+DATA holds cifar-10-batches-py and the weights of the network in weights/, such as resnet20_cifar10.npz; for `fcn`, a
+segmenter which is trained here first, it holds camvid. Every system makes a store from the same trained network, with
+the same images and about the same processor time (search included, reported), by the commands that users have where
+there is one. Each store is profiled here, and then run under the same budgets by the same runtime: twelve of memory and
+twelve of latency, in even ratios from the least that any of the systems can keep to what the original takes. Under each
+budget every system plans for itself, by its own prediction of accuracy; what counts is the accuracy measured then.
 
 - `ours`: blocks pruned, refitted, distilled and trained in compositions; float32 and int8.
 - `paper`: LegoDNN as published: L1 pruning, block-wise distillation alone, float32, accuracy predicted by the sum of
@@ -27,9 +27,10 @@ Of `ours`, what its parts are worth: `unjoined`, without training in composition
 `fine`, up to 16 blocks, for networks that are small enough to be cut into fewer; `summed`, which predicts accuracy as
 the paper does; `float32`, without int8; and `unpruned`, with nothing but the precisions of the original blocks.
 
-The network was trained on all training images. So the images that accuracy is predicted by come from the test set, and
-those that it is measured on are the rest of that. Limits of latency are about medians. Interrupted, it goes on: each
-store, profile and run is kept in DIR, for the arguments that it was begun with.
+CIFAR-10's networks were trained on all training images. So the images that accuracy is predicted by come from the test
+set, and those that it is measured on are the rest of that. CamVid is taken in its three parts, and its accuracy is the
+mean IoU. Limits of latency are about medians. Interrupted, it goes on: each store, profile and run is kept in DIR, for
+the arguments that it was begun with.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ from typing import Any
 
 import numpy as np
 
-from legodnn.blocks.importing.data_sources import load_data
 from legodnn.console import text_table
 from legodnn.files import write_atomic
 from legodnn.manifest import Option
@@ -59,47 +59,13 @@ from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.store import Store
 from legodnn.workload import Budget, load_workload
 from support.ablations import only
+from support.compared import FINE, NETWORKS, UNJOINED
 from support.kept import kept
 from support.limits import least
 from support.report import Bars, Figures, bar, run
 from support.rivals import RIVALS, SHARES
 from support.summed import predict_by_summed_drops
 
-# What a command is told to find each network, but for the weights.
-NETWORKS = {"resnet20": ["resnet20"], "resnet56": ["resnet56"], "vgg16_half": ["vgg16", "--width", "0.5"]}
-# Epochs of each system at effort 1, chosen so that all take about the same processor time: of ours, the joint ones,
-# after three quarters as many block by block. AMC, AGMC and MetaPruning search for so long that they take two to three
-# times it.
-_CIFAR_RESNET = {
-    "ours": 4,
-    "uniform": 3,
-    "exact": 2,
-    "paper": 10,
-    "students": 4,
-    "nested": 4,
-    "slimmable": 4,
-}
-EPOCHS = {
-    "resnet20": {**_CIFAR_RESNET, "unjoined": 10, "fine": 4},
-    "resnet56": {**_CIFAR_RESNET, "fine": 4},
-    "vgg16_half": {
-        "ours": 4,
-        "uniform": 3,
-        "exact": 2,
-        "paper": 6,
-        "students": 3,
-        "nested": 2,
-        "slimmable": 4,
-        "slimming": 2,
-        "amc": 2,
-        "agmc": 2,
-        "metapruning": 2,
-        "pr_darts": 2,
-        "unjoined": 4,
-    },
-}
-# What is compared with ours where there are epochs for it: the same without training in compositions, in more blocks.
-UNJOINED, FINE = "unjoined", "fine"
 # Ablations that are copies of ours, with which of its options.
 WITHOUT: dict[str, Callable[[Option], bool]] = {
     "summed": lambda option: True,
@@ -111,27 +77,26 @@ SPARSITIES = "0.25,0.5,0.75,0.875"
 
 def systems(network: str) -> list[str]:
     """Return the names of the systems that are compared with a network."""
-    trained = [name for name in EPOCHS[network] if name not in (UNJOINED, FINE)]
+    trained = [name for name in NETWORKS[network].epochs if name not in (UNJOINED, FINE)]
     return [*trained[:3], "quantised", *trained[3:]]
 
 
 def ablations(network: str) -> list[str]:
     """Return the names of the systems that tell what the parts of ours are worth to a network."""
-    return [*(name for name in EPOCHS[network] if name in (UNJOINED, FINE)), *WITHOUT]
+    return [*(name for name in NETWORKS[network].epochs if name in (UNJOINED, FINE)), *WITHOUT]
 
 
 def epochs_of(name: str, args: argparse.Namespace) -> int:
     """Return the epochs of a system."""
-    return max(1, round(EPOCHS[args.network][name] * float(args.effort)))
+    return max(1, round(NETWORKS[args.network].epochs[name] * float(args.effort)))
 
 
 def commands(name: str, args: argparse.Namespace) -> list[str]:
     """Return the command that makes a system's store, without its folder."""
-    source = [*NETWORKS[args.network], "--weights", str(args.data / "weights" / f"{args.network}_cifar10.npz")]
-    data = ["--data", f"npz:{args.work / 'images.npz'}"]
+    source = [str(args.work / "original.keras"), "--data", f"npz:{args.work / 'images.npz'}"]
     epochs = str(epochs_of(name, args))
     if name in ("ours", "paper", UNJOINED, FINE):
-        blocks = ["build", *source, *data, "--sparsities", SPARSITIES, "--batch-size", "128"]
+        blocks = ["build", *source, "--sparsities", SPARSITIES, "--batch-size", "128"]
         blocks += ["--max-blocks", "16"] if name in ("paper", FINE) else []
         if name != "paper":
             alone, joint = (epochs, "0") if name == UNJOINED else (str(max(1, round(0.75 * int(epochs)))), epochs)
@@ -139,7 +104,7 @@ def commands(name: str, args: argparse.Namespace) -> list[str]:
         plain = ["--strategy", "l1", "--round-to", "1", "--joint-epochs", "0", "--precisions", "float32"]
         return [*blocks, *plain, "--distill-epochs", epochs]
     shares = ",".join(map(str, SHARES))
-    whole = ["compress", *source, *data, "--targets", shares, "--batch-size", "128", "--precisions", "float32,int8"]
+    whole = ["compress", *source, "--targets", shares, "--batch-size", "128", "--precisions", "float32,int8"]
     return [*whole, "--strategy", "l1" if name == "uniform" else name, "--epochs", epochs]
 
 
@@ -159,12 +124,12 @@ def legodnn(*arguments: str) -> str:
     return module("legodnn", *arguments)
 
 
-def write_images(args: argparse.Namespace) -> None:
-    """Write the images of training and of fits, and those that accuracy is measured on."""
-    data = load_data(f"cifar10:{args.data / 'cifar-10-batches-py'}")
-    train, fit = data.train.first(args.images), data.test.first(args.fit)
-    test = data.test.take(slice(args.fit, args.fit + args.test))
-    parts = {"train": train, "val": fit, "test": test}
+def write_original(args: argparse.Namespace) -> None:
+    """Write the trained network, the images of training and of fits, and those that accuracy is measured on."""
+    network = NETWORKS[args.network]
+    data = network.images(args.data, args.work / "streets", args.fit)
+    network.original(args.data, data, args.quick).save(args.work / "original.keras")
+    parts = {"train": data.train.first(args.images), "val": data.val, "test": data.test.first(args.test)}
     labelled: dict[str, Any] = {f"{a}_{n}": np.asarray(getattr(p, a)) for n, p in parts.items() for a in ("x", "y")}
     np.savez(args.work / "images.npz", **labelled)
     np.savez(args.work / "fit.npz", x=labelled["x_val"], y=labelled["y_val"])
@@ -178,7 +143,7 @@ def made(name: str, args: argparse.Namespace) -> Figures:
     if name in RIVALS:
         files = args.work / f"{name}.files"
         epochs = str(epochs_of(name, args))
-        of = ["--network", args.network, "--weights", str(args.data / "weights"), "--epochs", epochs]
+        of = ["--network", args.network, "--original", str(args.work / "original.keras"), "--epochs", epochs]
         module("support.rivals", name, *of, "--images", str(args.work / "images.npz"), "--out", str(files))
         legodnn("pack", *map(str, sorted(files.iterdir())), "--out", str(store), "--data", fit_images)
     elif name in WITHOUT:
@@ -264,7 +229,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
         if kept(args.work / "settings.json", lambda: settings) != settings:
             sys.exit(f"{args.work} was begun with other arguments (see its settings.json); give another --work")
         if not (args.work / "test.npz").exists():
-            write_images(args)
+            write_original(args)
         compared, parts, costs = systems(args.network), ablations(args.network), {}
         every = (*compared, *parts)
         for name in every:

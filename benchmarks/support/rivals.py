@@ -1,6 +1,6 @@
 """Systems of the comparison that this project has no command for: their models, as `.tflite` files for `legodnn pack`.
 
-    python -m support.rivals slimmable --network vgg16_half --weights DATA/weights --images images.npz \
+    python -m support.rivals slimmable --network vgg16_half --original original.keras --images images.npz \
         --epochs 3 --out DIR
 
 - `students`: the same network with fewer channels in every layer, trained from nothing by distillation and labels.
@@ -10,31 +10,24 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from legodnn.blocks import zoo
 from legodnn.blocks.export.convert import convert
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from legodnn.blocks.importing.heads import heads_of
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.console import progress as console_progress
+from support.compared import NETWORKS
 from support.shared_weights import SharedWeights, nested, slimmable, train
-from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which sets how TensorFlow starts)
 
 CALIBRATION_IMAGES = 200
 SHARES = (0.7, 0.45, 0.25, 0.12)  # of the original's multiply-accumulates
 RIVALS = ("students", "nested", "slimmable")
-_NARROW: dict[str, Callable[[float], keras.Model]] = {
-    "resnet20": zoo.resnet20,
-    "resnet56": zoo.resnet56,
-    "vgg16_half": lambda width: zoo.vgg16(0.5 * width),
-}
 
 
 def narrow_students(
@@ -44,7 +37,7 @@ def narrow_students(
     made, heads = [], heads_of(original, data)
     for share in SHARES:
         keras.utils.set_random_seed(0)
-        student = _NARROW[network](share**0.5)
+        student = NETWORKS[network].narrow(share**0.5)
         fine_tune(
             original, student, data, epochs, batch_size, heads=heads, patience=epochs, progress=console_progress()
         )
@@ -68,15 +61,15 @@ def main() -> None:
     """Make a system's models, and write them in float32 and int8."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rival", choices=RIVALS)
-    parser.add_argument("--network", choices=tuple(_NARROW), required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="folder with NETWORK_cifar10.npz")
+    parser.add_argument("--network", choices=tuple(NETWORKS), required=True)
+    parser.add_argument("--original", type=Path, required=True, help="the trained network, a .keras file")
     parser.add_argument("--images", type=Path, required=True, help=".npz with x_train, y_train, x_val ...")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     data = load_data(f"npz:{args.images}")
-    original = trained(args.network, args.weights)
+    original = keras.models.load_model(args.original, compile=False)
     args.out.mkdir(parents=True, exist_ok=True)
     calibration = [np.asarray(data.train.x[:CALIBRATION_IMAGES])]
     for number, model in enumerate(models_of(args.rival, args.network, original, data, args.epochs, args.batch_size)):

@@ -1,7 +1,8 @@
 """One set of weights for a model in several widths: nested models, and a slimmable one.
 
 The kernels of a narrower model are parts of those of a wider one, the most important channels of every group (L1).
-Batch norms are each width's own. Each width learns from the original's outputs and from labels, as everything here.
+Batch norms are each width's own. Each width learns from the original's outputs, and from labels where the model gives
+one vector for an image, as in every fine-tuning here.
 
 - `slimmable`: all at once; each step sees the widest, the narrowest and one other (the sandwich rule of
   Universally Slimmable Networks, Yu and Huang 2019).
@@ -104,10 +105,10 @@ def _shareable(model: keras.Model) -> list[Array]:
 
 
 class _Teacher:
-    """The original's outputs, and the losses of one who learns from them."""
+    """The original's outputs, and the losses of one who learns from them and, where it gives vectors, from labels."""
 
     def __init__(self, model: keras.Model, data: Dataset) -> None:
-        self._model, self._data = model, data
+        self._model, self._data, self._labelled = model, data, len(model.output_shape) == 2
         (self._head,) = heads_of(model, data)
 
     def batch(self, rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
@@ -115,7 +116,8 @@ class _Teacher:
         return tf.constant(x), self._model(x, training=False), tf.constant(y.reshape(-1))
 
     def loss(self, found: Any, wanted: Any, labels: Any) -> Any:
-        return tf.reduce_mean(output_error(self._head, found, wanted, 1)) + label_loss(self._head)(labels, found)
+        distilled = tf.reduce_mean(output_error(self._head, found, wanted, 1))
+        return distilled + label_loss(self._head)(labels, found) if self._labelled else distilled
 
 
 def _gradients(weights: SharedWeights, teacher: _Teacher, width: int) -> Any:

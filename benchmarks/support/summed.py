@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from legodnn.arrays import Array
+from legodnn.blocks.accuracy.metrics import mean_iou, top1
 from legodnn.files import write_atomic
 from legodnn.manifest import MANIFEST, Link
 from legodnn.plan import ModelPlan
@@ -17,19 +20,18 @@ def predict_by_summed_drops(store: Store, x: Array, y: Array) -> None:
     """Replace a store's fitted accuracy model by measured drops of single swaps; a composition loses their sum.
 
     Args:
-        store: a store of a classifier; its manifest is written anew.
+        store: a store of a model with one output; its manifest is written anew.
         x: validation images, shape (n, height, width, channels).
-        y: their classes, shape (n,).
+        y: their labels, as the store's metric takes them.
     """
     model, (name,) = running(store), (i.name for i in store.manifest.inputs)
     originals = model.choices
 
+    metric = {"top1": top1, "mean_iou": mean_iou}[store.manifest.accuracy.metric]
+
     def accuracy() -> float:
-        right = 0
-        for image, label in zip(x, y, strict=True):
-            (outputs,) = model.infer({name: image}).outputs.values()
-            right += int(outputs.argmax() == label)
-        return right / len(y)
+        found = [np.array(outputs) for image in x for outputs in model.infer({name: image}).outputs.values()]
+        return metric([np.stack(found)], y)
 
     best, segments = accuracy(), []
     for i, segment in enumerate(store.manifest.segments):

@@ -86,3 +86,21 @@ def test_a_slimmable_network_trains_all_widths(shared: Any, data: Dataset) -> No
             assert not np.array_equal(a, b)
     x = np.asarray(data.val.x)
     assert all(np.isfinite(np.asarray(m(x))).all() for m in weights.models)
+
+
+def test_maps_of_classes_are_learned_from_the_original_alone(shared: Any) -> None:
+    """Labels of places may be void (-1), which a loss on labels cannot take."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.ReLU()(layers.Conv2D(16, 3, padding="same")(image))
+    model = keras.Model(image, layers.Conv2D(4, 1)(x), name="map")
+
+    def split(n: int) -> Split:
+        return Split(RNG.random((n, 8, 8, 3), np.float32), RNG.integers(-1, 4, (n, 8, 8)))
+
+    weights = shared.SharedWeights(model, (0.6, 0.3))
+    before = [m.get_weights() for m in weights.models]
+    data = Dataset("maps", tuple("abcd"), split(64), split(16), split(16))
+    shared.train(model, weights, shared.nested(weights), data, 2, 16)
+    narrow = weights.models[-1]
+    assert not np.array_equal(before[-1][0], narrow.get_weights()[0])
+    assert all(np.isfinite(w).all() for w in narrow.get_weights())

@@ -40,7 +40,7 @@ from legodnn.files import write_atomic
 from legodnn.profile import default_path
 from legodnn.profiler import Effort, profile_store, with_contention
 from legodnn.runtime import Governor
-from legodnn.runtime.governing.slowdown_tracker import profiled_ms
+from legodnn.runtime.planning.as_profiled import profiled_ms
 from legodnn.runtime.planning.tails import stretch
 from legodnn.runtime.runtime import Runtime
 from legodnn.store import Store

@@ -27,7 +27,7 @@ from legodnn.blocks.export.options import evaluation_batch
 from legodnn.blocks.importing.checks import check_shapes, check_weights
 from legodnn.blocks.importing.data import input_arrays
 from legodnn.blocks.importing.graph import macs
-from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.importing.opening import as_given, in_float32
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -133,7 +133,7 @@ def compress(
                     strict=True,
                 )
             )
-            _write(path, student, files[1])
+            _write(path, as_given(source.model, student), files[1])
             work.remove()
     groups = group_widths(source.model, removed)
     return Compressed(path, source.metric_name, source.described, groups, before, after)
@@ -179,13 +179,18 @@ def pruned_model(
         removed, student = _pruned(work, recipe, source, x, share, progress)
         saved = {"removed": removed, "weights": student.get_weights(), "tuned": np.array(False)}
         work.write(name, saved)
+    other = f"{work.path / name}.npz is of another model; remove {work.path} and start again"
     try:
-        removed = saved["removed"].astype(np.int64)
-        student = remove(model, channels, removed)
-        assign(student.weights, saved["weights"])
-        tuned = bool(saved["tuned"])
+        removed, tuned = saved["removed"].astype(np.int64), bool(saved["tuned"])
+        if not np.isin(removed, np.arange(channels.count)).all():
+            raise StoreError(other)
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise StoreError(f"{work.path / name}.npz is of another model; remove {work.path} and start again") from None
+        raise StoreError(other) from None
+    student = remove(model, channels, removed)
+    try:
+        assign(student.weights, saved["weights"])
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise StoreError(other) from None
     if not tuned:
         checkpoint = work.checkpoint(name)
         fine_tune(

@@ -16,10 +16,15 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 PICTURE, RESULTS = FOLDER / "comparison.svg", FOLDER.parent / "benchmarks" / "results"
-NETWORKS = {"comparison_vgg16_half": "VGG16, half width", "comparison": "ResNet-20"}
+# By file: what a network is called, what its accuracy is, and the lowest and the highest that is drawn, in percent.
+NETWORKS = {
+    "comparison_vgg16_half": ("VGG16, half width", "% right", 40, 95),
+    "comparison": ("ResNet-20", "% right", 40, 95),
+    "comparison_resnet56": ("ResNet-56", "% right", 40, 95),
+    "comparison_fcn": ("FCN, streets", "mean IoU, %", 10, 45),
+}
 PANEL_WIDTH, PANEL_HEIGHT, LEFT, TOP, GAP = 300, 150, 52, 46, 70
-LOWEST, HIGHEST = 40.0, 95.0  # percent
-Point = tuple[float, float | None]  # limit, and percent right; None where nothing keeps the limit
+Point = tuple[float, float | None]  # limit, and accuracy in percent; None where nothing keeps the limit
 
 STYLE = """
 text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1c2733 } .card { fill: #fff }
@@ -63,17 +68,19 @@ def lines(figures: dict[str, Any], kind: str) -> dict[str, list[Point]]:
     return {name: list(zip(limits, found, strict=True)) for name, found in values.items()}
 
 
-def panel(x: float, y: float, title: str, unit: str, found: dict[str, list[Point]]) -> Iterator[str]:
-    """Yield the SVG elements of a panel whose upper left corner is at (x, y), in pixels."""
+def panel(
+    x: float, y: float, title: str, unit: str, found: dict[str, list[Point]], lowest: float, highest: float
+) -> Iterator[str]:
+    """Yield the SVG elements of a panel whose upper left corner is at (x, y), in pixels, for accuracies in percent."""
     limits = [limit for points in found.values() for limit, _ in points]
     low, high = min(limits), max(limits)
 
     def place(limit: float, percent: float) -> tuple[float, float]:
         across = x + math.log(limit / low) / math.log(high / low) * PANEL_WIDTH
-        return across, y + (HIGHEST - max(percent, LOWEST)) / (HIGHEST - LOWEST) * PANEL_HEIGHT
+        return across, y + (highest - max(percent, lowest)) / (highest - lowest) * PANEL_HEIGHT
 
     yield f'<text class="title" x="{x}" y="{y - 12}">{title}</text>'
-    for percent in range(40, 100, 10):
+    for percent in range(math.ceil(lowest / 10) * 10, math.ceil(highest), 10):
         height = place(low, percent)[1]
         yield f'<line class="axis" x1="{x}" y1="{height:.1f}" x2="{x + PANEL_WIDTH}" y2="{height:.1f}"/>'
         yield f'<text class="quiet" x="{x - 8}" y="{height + 4:.1f}" text-anchor="end">{percent}</text>'
@@ -106,9 +113,10 @@ def svg(networks: Sequence[str] = tuple(NETWORKS)) -> str:
         for column, (kind, unit, what) in enumerate(
             (("memory_bytes", "MB", "memory"), ("latency_ms", "ms", "latency"))
         ):
-            title = f"{NETWORKS[file]}: % right, limits of {what}"
+            name, accuracy, lowest, highest = NETWORKS[file]
+            title = f"{name}: {accuracy}, limits of {what}"
             x, y = LEFT + column * (PANEL_WIDTH + GAP), 34 + TOP + number * row
-            parts += panel(x, y, title, unit, lines(figures, kind))
+            parts += panel(x, y, title, unit, lines(figures, kind), lowest, highest)
     label = "Accuracy of compositions, of the best whole model, and of LegoDNN as published, under limits"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">'
     return "\n".join(

@@ -19,9 +19,14 @@ from legodnn.files import write_atomic
 ROOT = Path(__file__).resolve().parent.parent
 # Results by name: the benchmark, whether it takes data, the folder in DIR that it keeps its work in, and its arguments.
 RESULTS = {
-    "comparison": ("comparison.py", True, "resnet20", ["--test", "2000"]),
+    "comparison": ("comparison.py", True, "resnet20", ["--effort", "0.5", "--test", "2000"]),
     "comparison_vgg16_half": ("comparison.py", True, "vgg16_half", ["--network", "vgg16_half", "--test", "2000"]),
-    "several": ("several.py", False, ".", []),  # runs the stores of both
+    "comparison_resnet56": (
+        *("comparison.py", True, "resnet56"),
+        ["--network", "resnet56", "--effort", "0.5", "--test", "2000"],
+    ),
+    "comparison_fcn": ("comparison.py", True, "fcn", ["--network", "fcn"]),
+    "several": ("several.py", False, ".", []),  # runs the stores of ResNet-20 and VGG16
 }
 
 

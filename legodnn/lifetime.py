@@ -34,6 +34,10 @@ class Lifetime:
         if self._ended.locked():
             raise ClosedError(f"{self._what} is closed; open a new one")
 
+    def lasts(self) -> bool:
+        """Whether it is open, and this process opened it."""
+        return os.getpid() == self._pid and not self._ended.locked()
+
     def end(self) -> bool:
         """End the lifetime. Return whether the caller is to release the thing: True once, and never after a fork."""
         return os.getpid() == self._pid and self._ended.acquire(blocking=False)

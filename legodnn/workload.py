@@ -89,8 +89,9 @@ class _Request(Schema):
     if not TYPE_CHECKING:
 
         def __init__(self, /, **data: Any) -> None:
-            try:
-                super().__init__(**data)
+            listed = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+            try:  # JSON has lists where there are tuples
+                super().__init__(**listed)
             except ValidationError as e:
                 raise WorkloadError(f"{type(self).__name__}: {explain(e)}") from None
 
@@ -182,20 +183,12 @@ class WorkloadModel(_Request):
         return default_path(self.store) if self.profile is None else Path(self.profile)
 
 
-class Workload(Schema):
+class Workload(_Request):
     """The models that run together, the budget that they start with, and what switching costs."""
 
     models: Many[WorkloadModel] = Field(min_length=1, max_length=MOST_MODELS)
     budget: Budget = Budget()
     switch_charge: SwitchCharge = SwitchCharge()
-
-    if not TYPE_CHECKING:
-
-        def __init__(self, /, **data: Any) -> None:
-            try:
-                super().__init__(**data)
-            except ValidationError as e:
-                raise WorkloadError(f"Workload: {explain(e)}") from None
 
     @model_validator(mode="after")
     def _names_make_sense(self) -> Self:

@@ -139,6 +139,10 @@ class RunningModel:
             outputs = composition.run(inputs)
             return Inference(outputs, plan, (time.perf_counter() - start + checked - began) * 1e3)
 
+    def check_free(self) -> None:
+        """Raise ExecutionError if this is a signal handler that has interrupted what uses the model."""
+        turn(self._lock, repr(self.name))
+
     def change(self, after: Choices, plan: ModelPlan, beside: bool = True) -> None:
         """Run other choices from now on. An inference that runs ends on the old ones; if this fails they stay.
 

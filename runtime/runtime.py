@@ -298,7 +298,15 @@ class Runtime:
         """Wait for inferences that run, and give back everything, unless that has been done.
 
         In a process that was forked off nothing happens: only the process that opened the runtime can close it.
+
+        Raises:
+            ExecutionError: this is a signal handler that has interrupted what uses the runtime, which stays open.
         """
+        if not self._life.lasts():
+            return
+        turn(self._changing, "this runtime")  # refused before anything is closed: it can be closed later then
+        for model in self._models.values():
+            model.check_free()
         if self._life.end():
             with turn(self._changing, "this runtime"), ExitStack() as models:
                 for model in self._models.values():

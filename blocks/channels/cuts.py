@@ -19,10 +19,17 @@ Parts = tuple[dict[str, Any], list[Array]]
 Cut = Callable[[LayerCall, Mask, Mask], Parts]
 
 
+def _cut_rest(call: LayerCall, rest: list[Array], keep_out: Mask) -> list[Array]:
+    """Cut the bias among the weights behind a layer's kernels; its activation's own stay, as its outputs then do."""
+    layer: Any = call.operation
+    biases = 1 if layer.use_bias else 0
+    return [*(b[keep_out] for b in rest[:biases]), *rest[biases:]]
+
+
 def cut_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
     """Cut a kernel of shape (..., c_in / groups, c_out) and a bias of shape (c_out,)."""
     layer: Any = call.operation
-    kernel, *bias = layer.get_weights()
+    kernel, *rest = layer.get_weights()
     if call.kind == "Dense":
         changes = {"units": int(keep_out.sum())}
     else:
@@ -31,19 +38,20 @@ def cut_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
             changes["groups"] = int(keep_in.sum())
             keep_in = np.ones(1, bool)
     rows = keep_in[: kernel.shape[-2]]  # the same in every group
-    return changes, [kernel[..., rows, :][..., keep_out], *(b[keep_out] for b in bias)]
+    return changes, [kernel[..., rows, :][..., keep_out], *_cut_rest(call, rest, keep_out)]
 
 
 def cut_transposed_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
     """Cut the kernel of a transposed convolution, shape (..., c_out, c_in), and its bias, shape (c_out,)."""
-    kernel, *bias = call.operation.get_weights()
-    return {"filters": int(keep_out.sum())}, [kernel[..., keep_out, :][..., keep_in], *(b[keep_out] for b in bias)]
+    kernel, *rest = call.operation.get_weights()
+    cut = [kernel[..., keep_out, :][..., keep_in], *_cut_rest(call, rest, keep_out)]
+    return {"filters": int(keep_out.sum())}, cut
 
 
 def cut_depthwise_kernel(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
     """Cut a depthwise kernel of shape (..., c_in, multiplier) and a bias of shape (c_in * multiplier,)."""
-    kernel, *bias = call.operation.get_weights()
-    return {}, [kernel[..., keep_in, :], *(b[keep_out] for b in bias)]
+    kernel, *rest = call.operation.get_weights()
+    return {}, [kernel[..., keep_in, :], *_cut_rest(call, rest, keep_out)]
 
 
 def cut_separable_kernels(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
@@ -52,10 +60,10 @@ def cut_separable_kernels(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Par
     They are a depthwise kernel (..., c_in, multiplier), a pointwise one (..., c_in * multiplier, c_out), and a bias
     (c_out,).
     """
-    depthwise, pointwise, *bias = call.operation.get_weights()
+    depthwise, pointwise, *rest = call.operation.get_weights()
     middle = np.repeat(keep_in, call.operation.depth_multiplier)
     pointwise = pointwise[..., middle, :][..., keep_out]
-    return {"filters": int(keep_out.sum())}, [depthwise[..., keep_in, :], pointwise, *(b[keep_out] for b in bias)]
+    return {"filters": int(keep_out.sum())}, [depthwise[..., keep_in, :], pointwise, *_cut_rest(call, rest, keep_out)]
 
 
 def cut_last_axis(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:

@@ -23,14 +23,14 @@ Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | str"]
 
 def same_channels(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
     """Relate each output channel to the input channel in the same place, as pooling does."""
-    return inputs[0]
+    return inputs[0] if len(inputs) == 1 else "it reads more than one tensor, such as a mask"
 
 
 def same_unless(reason: Reason) -> Relation:
     """Return the relation `same_channels`, but for calls to which `reason` objects."""
 
     def relation(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
-        return reason(call) or inputs[0]
+        return reason(call) or same_channels(call, inputs, ids)
 
     return relation
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 
 import keras
@@ -32,6 +34,7 @@ class Division:
         self._last_use = {id(t): i for i, call in enumerate(self.order) for t in call.inputs}
         self._last_use.update((id(t), len(self.order)) for t in model.outputs)
         self._live = live_after(self.order, model.inputs)
+        self._rows = _rows(self.order)
 
     def atoms(self) -> list[list[LayerCall]]:
         """Return the shortest runs that rule 1 cuts the model into: single calls and branched runs, in order."""
@@ -70,9 +73,14 @@ class Division:
             parts[-1].append(call)
             crossing = self._live[self._place[id(call)]]
             live = [t for t in crossing if id(t) not in skips]
-            if len(live) == 1 and live[0] is call.outputs[0] and all(map(_can_cross, crossing)):
+            if len(live) == 1 and live[0] is call.outputs[0] and all(map(self._can_cross, crossing)):
                 parts.append([])
         return [part for part in parts if part]
+
+    def _can_cross(self, tensor: Tensor) -> bool:
+        """Whether a tensor can pass between segments: it holds floats, one row for each image, without a mask."""
+        plain = tensor.dtype == "float32" and getattr(tensor, "_keras_mask", None) is None
+        return plain and self._rows.get(id(tensor), 1) == 1
 
     def _inside(self, run: list[LayerCall], skips: set[int]) -> list[Tensor]:
         """Return the tensors that are live inside a run, and longer than to the next call."""
@@ -108,9 +116,20 @@ def has_kernel(call: LayerCall) -> bool:
     return hasattr(call.operation, "kernel") or hasattr(call.operation, "depthwise_kernel")
 
 
-def _can_cross(tensor: Tensor) -> bool:
-    """Whether a tensor can pass between segments: it holds floats and has no mask of time steps."""
-    return tensor.dtype == "float32" and getattr(tensor, "_keras_mask", None) is None
+def _rows(order: Sequence[LayerCall]) -> dict[int, Fraction]:
+    """Return how many rows of each tensor belong to an image, by its `id()`.
+
+    They are several where a reshape makes rows of frames or of windows, as `ops.reshape(x, (-1, 16, 16, 3))` does of
+    clips.
+    """
+    rows: dict[int, Fraction] = {}
+    for call in order:
+        count = max((rows.get(id(t), Fraction(1)) for t in call.inputs), default=Fraction(1))
+        sizes = [t.shape[1:] for t in (*call.inputs[:1], *call.outputs[:1])]
+        if call.kind == "Reshape" and None not in (*sizes[0], *sizes[1]):
+            count *= Fraction(math.prod(sizes[0]), max(1, math.prod(sizes[1])))
+        rows.update((id(t), count) for t in call.outputs)
+    return rows
 
 
 def _resolution(tensor: Tensor) -> tuple[int, ...]:

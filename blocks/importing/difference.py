@@ -9,10 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from legodnn.blocks.importing.graph import holds_integers
+from legodnn.blocks.importing.graph import calls, holds_integers
 
 FLOAT32_TOLERANCE = 1e-3  # the largest `relative_difference` between two ways to compute one function in float32
 _ROUNDING = 4  # of one image, a pose network's answers were 1.7 to 2.7 times further from Keras' than from one another
+# What leaves values as they are on their way from an input to an embedding.
+_MOVED = ("Identity", "Cast", "Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "GetItem")
 _LEAST_VARIANCE = 1e-6  # of a target that is (almost) constant
 
 
@@ -121,16 +123,39 @@ def sample_inputs(model: keras.Model, largest: float = 255.0) -> list[Any]:
     """Return random values for each input of a model, the same in every call: arrays of shape (4, ...).
 
     Floats are about 1 in two of the images and about `largest` in the others, since a model may take scaled images or
-    pixels. Integers are pixels where the input is an image, and otherwise 0 and 1.
+    pixels. Integers are pixels where the input is an image, and otherwise 0 and 1. What an embedding is looked up by is
+    one of its places.
     """
-    rng, found = np.random.default_rng(0), []
+    rng, found, places = np.random.default_rng(0), [], _places(model)
     scale = np.array([1.0, 1.0, largest, largest])
     for t in model.inputs:
         shape = (len(scale), *t.shape[1:])
-        if holds_integers(t.dtype):
+        if id(t) in places:
+            found.append(rng.integers(0, places[id(t)], shape).astype(t.dtype))
+        elif holds_integers(t.dtype):
             most = 255 if t.dtype != "int8" and len(shape) == 4 else 1
             found.append(rng.integers(0, most + 1, shape).astype(t.dtype))
         else:
             x = rng.normal(size=shape) if len(shape) != 4 else rng.uniform(size=shape)
             found.append((x * scale.reshape(-1, *[1] * (len(shape) - 1))).astype(np.float32))
+    return found
+
+
+def _places(model: keras.Model) -> dict[int, int]:
+    """Return the number of places of the embedding that each input is looked up in, by its `id()`, where it is."""
+    origin, found = {id(t): id(t) for t in model.inputs}, dict[int, int]()
+    for call in calls(model) if hasattr(model, "_nodes_by_depth") else ():
+        (first, *others) = (origin.get(id(t)) for t in call.inputs)
+        if call.kind in _MOVED and not others and first is not None:
+            origin.update((id(t), first) for t in call.outputs)
+        inner = {}
+        if call.kind == "Embedding":
+            inner = {id(call.inputs[0]): call.operation.input_dim}
+        elif isinstance(call.operation, keras.Model):
+            of = _places(call.operation)
+            pairs = zip(call.inputs, call.operation.inputs, strict=True)
+            inner = {id(t): of[id(own)] for t, own in pairs if id(own) in of}
+        for t, count in inner.items():
+            if (source := origin.get(t)) is not None:
+                found[source] = min(count, found.get(source, count))
     return found

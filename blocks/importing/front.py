@@ -7,6 +7,7 @@ does nothing in inference, and is dropped where the model is not trained on labe
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import keras
@@ -66,8 +67,11 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     image = model.inputs[0]
     if len(model.inputs) > 1 or len(image.shape) != 4 or None not in image.shape[1:3] or image.shape[3] is None:
         return model
-    resizing = next((call for call in _front(model, image) if isinstance(call.operation, keras.layers.Resizing)), None)
-    if resizing is None or resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
+    # What changes the size first: resizing an image that was cropped before cannot be left to others.
+    resizing = next(itertools.dropwhile(_keeps_size, _front(model, image)), None)
+    if resizing is None or not isinstance(resizing.operation, keras.layers.Resizing):
+        return model
+    if resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
         return model
     height, width = resizing.outputs[0].shape[1:3]
     new: dict[int, Tensor] = {
@@ -87,6 +91,12 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
         *(model.name, height, width),
     )
     return keras.Model(inputs, outputs, name=model.name)
+
+
+def _keeps_size(call: LayerCall) -> bool:
+    """Whether a call of a model's front gives an image of the size that it reads."""
+    same = call.outputs[0].shape == call.inputs[0].shape
+    return call.kind in _SCALING | {"Identity", "Cast"} or (same and is_augmentation(call.operation))
 
 
 def _front(model: keras.Model, image: Tensor) -> list[LayerCall]:

@@ -131,9 +131,7 @@ def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Mo
     Raises:
         ModelError: a replacement cannot be called where the operation was.
     """
-    new: dict[int, Tensor] = {
-        id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=f"input_{i}") for i, t in enumerate(model.inputs)
-    }
+    new: dict[int, Tensor] = {id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs}
     inputs = list(new.values())
     for call in calls(model):
         args, kwargs = call.node.arguments.fill_in(new)
@@ -144,7 +142,9 @@ def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Mo
             reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
             raise ModelError(f"layer {call.name} ({call.kind}) cannot be called again: {reason}") from None
         new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
-    return submodel(inputs, [new[id(t)] for t in model.outputs], model.name)
+    rebuilt = submodel(inputs, [new[id(t)] for t in model.outputs], model.name)
+    rebuilt.output_names = list(model.output_names)
+    return rebuilt
 
 
 def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list[Any]:
@@ -211,18 +211,23 @@ def macs(model: keras.Model) -> int:
 def call_macs(call: LayerCall) -> int:
     """Return the multiply-accumulates of one call for one image; 0 where an operation multiplies by no weights."""
     layer: Any = call.operation
-    if call.kind == "MultiHeadAttention":
-        return _attention_macs(layer, [t.shape[1] for t in call.inputs])
-    separable = "SeparableConv" in call.kind
+    if call.kind in ("MultiHeadAttention", "GroupedQueryAttention"):
+        return _attention_macs(call)
+    while isinstance(layer, keras.layers.TimeDistributed | keras.layers.SpectralNormalization):
+        layer = layer.layer  # the shapes of the call tell how often it runs
+    if isinstance(layer, keras.Model):
+        return int(call.outputs[0].shape[1]) * macs(keras.Model(layer.inputs, layer.outputs))
+    kind = type(layer).__name__
+    separable = "SeparableConv" in kind
     kernel = getattr(layer, "depthwise_kernel" if separable else "kernel", None)
     if kernel is None:
         return 0
-    if call.kind == "EinsumDense":  # Each output value is a sum over the kernel axes that the output does not have.
+    if kind == "EinsumDense":  # Each output value is a sum over the kernel axes that the output does not have.
         _, of_kernel, of_output = layer.equation.replace("->", ",").split(",")
         summed = (n for letter, n in zip(of_kernel, kernel.shape, strict=True) if letter not in of_output)
         return int(math.prod(call.outputs[0].shape[1:]) * math.prod(summed))
     positions = math.prod(call.outputs[0].shape[1:-1])
-    if "Transpose" in call.kind:
+    if "Transpose" in kind:
         positions = math.prod(call.inputs[0].shape[1:-1])
     total = positions * math.prod(kernel.shape)
     if separable:
@@ -230,14 +235,22 @@ def call_macs(call: LayerCall) -> int:
     return int(total)
 
 
-def _attention_macs(layer: Any, lengths: Sequence[int]) -> int:
-    """Count a MultiHeadAttention layer for inputs (query, value) or (query, value, key), each (batch, length, c)."""
-    query, value = lengths[0], lengths[1]
+def _attention_macs(call: LayerCall) -> int:
+    """Count an attention layer with projections, whose inputs have shape (batch, ..., c)."""
+    layer: Any = call.operation
+    arguments = call.node.arguments
+    given = {**dict(zip(("query", "value"), arguments.args, strict=False)), **arguments.kwargs}
+    query, value = given["query"].shape[1:-1], given["value"].shape[1:-1]
+    asked, told = math.prod(query), math.prod(value)
     projections = (
-        (query, layer._query_dense),
-        (value, layer._key_dense),
-        (value, layer._value_dense),
-        (query, layer._output_dense),
+        (asked, layer._query_dense),
+        (told, layer._key_dense),
+        (told, layer._value_dense),
+        (asked, layer._output_dense),
     )
-    total = sum(length * math.prod(dense.kernel.shape) for length, dense in projections)
-    return int(total + query * value * layer.num_heads * (layer.key_dim + layer.value_dim))
+    total = sum(positions * math.prod(dense.kernel.shape) for positions, dense in projections)
+    if call.kind == "GroupedQueryAttention":
+        return int(total + asked * told * layer.num_query_heads * 2 * layer.head_dim)
+    axes = {axis % (len(query) + 2) for axis in layer._attention_axes}
+    seen = math.prod(size for axis, size in enumerate(value, 1) if axis in axes)  # by each place of the query
+    return int(total + asked * seen * layer.num_heads * (layer.key_dim + layer.value_dim))

@@ -6,7 +6,7 @@ that keeps more than weights, such as the mean and variance of an adapted `Norma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -20,22 +20,24 @@ def has_state(operation: Any) -> bool:
     return isinstance(operation, keras.layers.Layer) and bool(operation.variables)
 
 
-def blank_copy(layer: Any, changes: Mapping[str, Any]) -> Any:
+def blank_copy(layer: Any, changes: Mapping[str, Any], rewritten: Callable[[Any], Any] = dict) -> Any:
     """Return a new layer of the same class and configuration, with some entries changed. It is not built yet.
 
     Args:
         layer: the original.
         changes: entries of the configuration that the copy has instead of the original's.
+        rewritten: makes the copy's configuration of the original's, before `changes`.
 
     Raises:
         ModelError: the layer cannot be made from its configuration.
     """
     if isinstance(layer, keras.layers.Lambda):  # A configuration cannot hold a function that could be read back.
-        config = {"name": layer.name, "dtype": layer.dtype_policy, **changes}
+        dtype = keras.dtype_policies.serialize(layer.dtype_policy)
+        config = {**rewritten({"name": layer.name, "dtype": dtype}), **changes}
         options = {"output_shape": layer._output_shape, "mask": layer.mask, "arguments": layer.arguments}
         return type(layer)(layer.function, **options, name=config["name"], dtype=config["dtype"])
     try:
-        copy = type(layer).from_config({**layer.get_config(), **changes})
+        copy = type(layer).from_config({**rewritten(layer.get_config()), **changes})
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError) as e:
         reason = str(e).strip().partition("\n")[0]
         raise ModelError(

@@ -1,6 +1,7 @@
 """Opening a user's model: it becomes one flat Functional graph that computes in float32, which all later stages take.
 
 - The layers of nested models take the place of their calls.
+- Inputs take any number of images, also where the user's model takes a fixed one.
 - Policies such as mixed_float16 become float32. So do inputs of integers (`Input(dtype="uint8")`), which then take the
   same values as floats.
 - Augmentation layers (RandomFlip), which do nothing in inference, are dropped, but for training on labels.
@@ -12,9 +13,10 @@ The result is compared with the user's model on sample inputs, and a model that 
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +27,7 @@ from keras import ops
 from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
 from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
-from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, submodel
+from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
 from legodnn.errors import ModelError
 
@@ -84,17 +86,36 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
         opened = submodel(model.inputs, order, model.name)
     else:
         check_sizes(model)
-        copies = _Copies(augmented)
+        copies = _Copies(augmented, [t.name for t in model.inputs])
         with in_float32():
-            inputs = [keras.Input(batch_shape=t.shape, dtype="float32", name=t.name) for t in model.inputs]
+            inputs = [keras.Input(t.shape[1:], dtype="float32", name=t.name) for t in model.inputs]
             outputs = [
-                _float(model, t, name) for t, name in zip(_inline(model, order, inputs, copies), names, strict=True)
+                _float(model, t, name, copies)
+                for t, name in zip(_inline(model, order, inputs, copies), names, strict=True)
             ]
             opened = submodel(inputs, outputs, model.name)
         copies.give_states()
         _check_same(model, opened, copies)
     opened.output_names = names
+    key_of = {id(model._inputs_struct[key]): key for key in _keys(model._inputs_struct)}
+    opened.keys_given = tuple([key_of[id(t)] for t in model.inputs] if key_of else ()), _keys(model._outputs_struct)
     return opened
+
+
+def as_given(opened: keras.Model, model: keras.Model) -> keras.Model:
+    """Return a model with inputs and outputs like those of an opened one, in dicts where the user's model has dicts."""
+    (ins, outs), found = getattr(opened, "keys_given", ((), ())), model
+    if ins or outs:
+        inputs = dict(zip(ins, model.inputs, strict=True)) if ins else model.inputs
+        outputs = dict(zip(outs, model.outputs, strict=True)) if outs else model.outputs
+        found = keras.Model(inputs, outputs, name=model.name)
+    return found
+
+
+def _keys(struct: Any) -> tuple[str, ...]:
+    """Return the keys of a dict of tensors; none of anything else."""
+    plain = isinstance(struct, dict) and all(isinstance(t, keras.KerasTensor) for t in struct.values())
+    return tuple(struct) if plain else ()
 
 
 def _is_dict(model: keras.Model) -> bool:
@@ -103,11 +124,15 @@ def _is_dict(model: keras.Model) -> bool:
 
 
 def _is_flat(model: keras.Model, augmented: bool) -> bool:
-    """Whether a model is in float32 already, with no nested model and no layer that needs a copy, or is dropped."""
+    """Whether a model is as an opened one: of any number of images, in float32, with nothing to open, copy or drop."""
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
-    return floats and not any(
-        isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
-        for c in calls(model)
+    return (
+        floats
+        and all(t.shape[0] is None for t in model.inputs)
+        and not any(
+            isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
+            for c in calls(model)
+        )
     )
 
 
@@ -119,9 +144,8 @@ def _is_dropped(call: LayerCall, augmented: bool) -> bool:
 
 def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
     """Return a model's outputs in the user's order, and their names: the keys of a dict, or else the layers' names."""
-    struct = model._outputs_struct
-    if isinstance(struct, dict) and all(isinstance(t, keras.KerasTensor) for t in struct.values()):
-        return list(struct.values()), [str(name) for name in struct]
+    if keys := _keys(model._outputs_struct):
+        return [model._outputs_struct[key] for key in keys], [str(key) for key in keys]
     return list(model.outputs), list(model.output_names)
 
 
@@ -140,7 +164,7 @@ def _needs_copy(operation: Any) -> bool:
     )
 
 
-def _float(model: keras.Model, tensor: Tensor, name: str) -> Tensor:
+def _float(model: keras.Model, tensor: Tensor, name: str, copies: _Copies) -> Tensor:
     """Return an output as float32, or refuse one that is no float."""
     if tensor.dtype == "float32":
         return tensor
@@ -149,44 +173,59 @@ def _float(model: keras.Model, tensor: Tensor, name: str) -> Tensor:
             f"output {name!r} of model {model.name!r} is {tensor.dtype}, and a store's outputs are float32: give what "
             "it is computed from (such as the scores before an argmax) as the output instead"
         )
-    return ops.cast(tensor, "float32")
+    return named(ops.cast(tensor, "float32"), copies.free_name(f"{name}_float32"))
 
 
 class _Copies:
-    """What the opened model has for each layer of the user's: the layer itself where it can, otherwise a copy.
+    """What the opened model has for each operation of the user's: itself where it can, otherwise a copy.
 
-    Layers of different nested models may have one name; a copy then gets another. `augmented` says whether augmentation
-    layers stay.
+    Operations of different nested models may have one name, or that of an input; a copy then gets another. `augmented`
+    says whether augmentation layers stay, and `taken` are the names of the inputs.
     """
 
-    def __init__(self, augmented: bool) -> None:
+    def __init__(self, augmented: bool, taken: Iterable[str]) -> None:
         self.augmented = augmented
         self._of: dict[int, tuple[Any, Any]] = {}
-        self._names: set[str] = set()
+        self._names = set(taken)
+
+    def free_name(self, name: str) -> str:
+        """Return a name that is not taken, the given one if it can be, and take it."""
+        number, free = 1, name
+        while free in self._names:
+            number += 1
+            free = f"{name}_{number}"
+        self._names.add(free)
+        return free
 
     def of(self, operation: Any, model: keras.Model) -> Any:
-        if not isinstance(operation, keras.layers.Layer):
-            return operation
         if id(operation) not in self._of:
-            name = operation.name if operation.name not in self._names else f"{model.name}_{operation.name}"
-            number, free = 1, name
-            while free in self._names:
-                number += 1
-                free = f"{name}_{number}"
-            self._names.add(free)
-            plain = free == operation.name and not _needs_copy(operation)
-            config = {} if plain else {**_float32_config(operation.get_config()), "name": free}
-            copy = operation if plain else blank_copy(operation, config)
-            self._of[id(operation)] = operation, copy
+            taken = operation.name in self._names
+            name = self.free_name(f"{model.name}_{operation.name}" if taken else operation.name)
+            copied = operation
+            if name != operation.name or _needs_copy(operation):
+                copied = _copy(operation, name)
+            self._of[id(operation)] = operation, copied
         return self._of[id(operation)][1]
 
     def give_states(self) -> None:
-        for layer, copy in self._of.values():
-            if copy is not layer:
-                give_state(layer, copy)
+        for layer, copied in self._layers():
+            give_state(layer, copied)
 
     def __str__(self) -> str:
-        return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer, c in self._of.values() if c is not layer)
+        return ", ".join(f"{layer.name} ({type(layer).__name__})" for layer, _ in self._layers())
+
+    def _layers(self) -> list[tuple[Any, Any]]:
+        """Return the layers that were copied, with their copies."""
+        return [(a, b) for a, b in self._of.values() if b is not a and isinstance(a, keras.layers.Layer)]
+
+
+def _copy(operation: Any, name: str) -> Any:
+    """Return a layer's copy in float32, without its state, or a copy of an operation, which has none."""
+    if isinstance(operation, keras.layers.Layer):
+        return blank_copy(operation, {"name": name}, _float32_config)
+    copied = copy.copy(operation)
+    copied.name, copied._inbound_nodes, copied._outbound_nodes = name, [], []
+    return copied
 
 
 def _float32_config(config: Any) -> Any:
@@ -232,7 +271,10 @@ def _called(call: LayerCall, model: keras.Model, new: dict[int, Tensor], copies:
         raise ModelError(
             f"model {inner.name!r} inside {model.name!r} has no graph of layers: rebuild it with keras.Model"
         )
-    return _inline(inner, inner.outputs, [new[id(t)] for t in call.inputs], copies)
+    read, first = list(call.inputs), next(iter([*call.node.arguments.args, *call.node.arguments.kwargs.values()]))
+    if isinstance(first, dict) and not isinstance(inner._inputs_struct, dict):  # Keras takes each by its input's name
+        read = [first[t.name] for t in inner.inputs]
+    return _inline(inner, inner.outputs, [new[id(t)] for t in read], copies)
 
 
 def _check_same(model: keras.Model, opened: keras.Model, copies: _Copies) -> None:

@@ -55,9 +55,10 @@ def run_masked(
     for call in calls(block):
         read = known
         if call.name in channels.made:
+            x = known[id(call.inputs[0])]
             kept = ops.take(keep, channels.of[id(call.inputs[0])])
-            rest = means[call.name] * (1 - kept) if means else 0.0
-            read = {**known, id(call.inputs[0]): known[id(call.inputs[0])] * kept + rest}
+            rest = means[call.name] * (1 - kept) if means else 0.0 * kept
+            read = {**known, id(call.inputs[0]): x * ops.cast(kept, x.dtype) + ops.cast(rest, x.dtype)}
         args, kwargs = call.node.arguments.fill_in(read)
         outputs = replaced(call, args, kwargs) if replaced else None
         if outputs is None:

@@ -33,6 +33,7 @@ from legodnn.runtime.governing.policy import Decision, Demand, Policy, Situation
 from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
 from legodnn.runtime.governing.tail_tracker import TailTracker
 from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision, log_stalls
+from legodnn.runtime.planning.as_profiled import most_of
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.tail import Tail
 from legodnn.workload import Budget
@@ -292,11 +293,8 @@ def demand_of(scheduler: Scheduler, budget: Budget) -> Demand:
     """The application's own budget, and the most memory and compute that a scheduler's models can use."""
     memory, cores = 0, 0.0
     for table in scheduler.tables:
-        segments = (*table.blocks, *table.fixed)
-        memory += table.workspaces[-1] + sum(max(o.memory_bytes for o in segment.options) for segment in segments)
-        latency_ms = max(
-            n * sum(max(o.latency_ms[n] for o in segment.options) for segment in segments) for n in table.thread_counts
-        )
-        cores += math.inf if table.rate_hz is None else table.rate_hz * latency_ms / 1e3
+        most = most_of(table)
+        memory += most.memory_bytes
+        cores += math.inf if table.rate_hz is None else table.rate_hz * most.busy_ms / 1e3
     expected = {table.name: table.slowdown for table in scheduler.tables}
     return Demand(budget, memory, cores if math.isfinite(cores) else None, expected)

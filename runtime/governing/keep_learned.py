@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from legodnn.errors import ProfileError
@@ -11,7 +11,7 @@ from legodnn.learned import Learned, learned_path, with_learned
 from legodnn.profile import Profile
 from legodnn.runtime.governing.governor import Governor
 from legodnn.store import Store
-from legodnn.tail import Tail, last_of_each
+from legodnn.tail import Tail
 from legodnn.workload import Workload
 
 
@@ -19,7 +19,8 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
     """Write what a governor learned of each model of its runtime as NAME.learned.json beside its profile.
 
     `legodnn profile --merge` puts it into the profile. Nothing is written of a model that ran too seldom. What such a
-    file has of the same store and device stays in it, but for thread counts that more was learned of now.
+    file has of the same store and device stays in it, but for thread counts that no less was learned of now: up to as
+    great a quantile. Of models with one profile the file has what the slowest of them took.
 
     Args:
         governor: the governor.
@@ -33,22 +34,51 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
         ProfileError: a profile is no longer there, is damaged, or is of a store that came after.
         WriteError: a file cannot be written.
     """
-    written = []
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    learned: dict[Path, list[Tail]] = {}
     for model in workload.models:
         if tails := governor.learned(model.name):
-            profile, path = Profile.load(model.profile_path), learned_path(model.profile_path)
-            profile.check_store(stores[model.name])
-            learned = Learned(
-                store_id=profile.store_id,
-                model=profile.model,
-                device=profile.device,
-                created=now,
-                tail=last_of_each((*_kept(path, profile), *tails)),
-            )
-            learned.save(path)
-            written.append(path)
-    return written
+            Profile.load(model.profile_path).check_store(stores[model.name])
+            learned.setdefault(model.profile_path, []).extend(tails)
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    for profile_path, found in learned.items():
+        profile, path = Profile.load(profile_path), learned_path(profile_path)
+        document = Learned(
+            store_id=profile.store_id,
+            model=profile.model,
+            device=profile.device,
+            created=now,
+            tail=_merged(_kept(path, profile), found),
+        )
+        document.save(path)
+    return [learned_path(profile_path) for profile_path in learned]
+
+
+def _merged(before: Sequence[Tail], tails: Sequence[Tail]) -> tuple[Tail, ...]:
+    """Return one tail for each thread count."""
+    now: dict[int, Tail] = {}
+    for tail in tails:
+        now[tail.threads] = _slower(now[tail.threads], tail) if tail.threads in now else tail
+    known = {tail.threads: tail for tail in before}
+    return tuple(
+        {**known, **{n: t for n, t in now.items() if n not in known or _reach(t) >= _reach(known[n])}}.values()
+    )
+
+
+def _slower(one: Tail, other: Tail) -> Tail:
+    """Return a tail of what takes longer by either, up to the greatest quantile that either is known for."""
+    further, less = (one, other) if _reach(one) >= _reach(other) else (other, one)
+    short = dict(zip(less.quantiles, less.stretch, strict=True))
+    stretch, least = [], 0.0
+    for quantile, longest in zip(further.quantiles, further.stretch, strict=True):
+        least = max(longest, least, short.get(quantile, 0.0))
+        stretch.append(least)
+    count = one.inferences + other.inferences
+    return further.model_copy(update={"stretch": tuple(stretch), "inferences": count})
+
+
+def _reach(tail: Tail) -> float:
+    """The greatest quantile that a tail is known for."""
+    return tail.quantiles[-1]
 
 
 def _kept(path: Path, profile: Profile) -> tuple[Tail, ...]:

@@ -71,7 +71,8 @@ class Demand:
     Attributes:
         budget: the application's own budget; no decision is wider.
         most_memory_bytes: the memory of the models' largest options; a higher limit is no limit.
-        most_cores: the processors that the models' slowest options keep busy at their rates; None if a model has no
+        most_cores: the processors that the models' slowest options keep busy at their rates, with the slow-downs that
+            are expected; None if a model has no
             rate. Then compute is not limited.
         expected: by model, the slow-down that it is planned for until enough inferences were observed; 1 for models
             that are not named.
@@ -241,15 +242,16 @@ def _share(most_cores: float, readings: Readings) -> float:
 def _budget_and_slowdowns(demand: Demand, state: State) -> tuple[Budget, dict[str, float]]:
     """The budget that a state stands for, and the slow-downs that differ from the expected ones."""
     own = demand.budget
+    unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(demand, name)}
+    slower = max([1.0, *(_expected_speed(demand, name) / speed for name, speed in unlike.items())])
     memory = _limit(state.memory, demand.most_memory_bytes, own.memory_bytes)
-    cores = own.cores if demand.most_cores is None else _limit(state.cores, demand.most_cores, own.cores)
+    cores = own.cores if demand.most_cores is None else _limit(state.cores, slower * demand.most_cores, own.cores)
     budget = Budget(
         memory_bytes=None if memory is None else max(1, int(memory)),
         latency_ms=own.latency_ms,
         quantile=own.quantile,
         cores=cores,
     )
-    unlike = {name: level.value for name, level in state.speed.items() if level.value != _expected_speed(demand, name)}
     return budget, {name: 1 / speed for name, speed in unlike.items()}
 
 

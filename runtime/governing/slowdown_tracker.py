@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from legodnn.plan import ModelPlan
+from legodnn.runtime.planning.as_profiled import profiled_ms
 from legodnn.runtime.planning.model_table import ModelTable
 
 _WINDOW = 64
@@ -46,7 +47,7 @@ class SlowdownTracker:
         """
         known = self._profiled.get(plan.name)
         if known is None or known[0] is not plan:
-            switched = known is None or (known[0].threads, known[0].options) != (plan.threads, plan.options)
+            switched = known is None or _runs(known[0]) != _runs(plan)
             known = self._profiled[plan.name] = plan, profiled_ms(self._tables[plan.name], plan)
             if switched:
                 return None
@@ -63,9 +64,6 @@ class SlowdownTracker:
             return {name: statistics.median(seen) for name, seen in self._ratios.items() if len(seen) >= least}
 
 
-def profiled_ms(table: ModelTable, plan: ModelPlan) -> float:
-    """The profiled latency in milliseconds of what a model runs in a plan, without the slow-down it is planned for."""
-    blocks = (next(o for o in block.options if o.name == plan.options[block.name]) for block in table.blocks)
-    fixed = (segment.options[0] for segment in table.fixed)
-    segments = sum(option.latency_ms[plan.threads] for option in (*blocks, *fixed))
-    return segments + table.overhead_ms.get(plan.threads, 0.0)
+def _runs(plan: ModelPlan) -> tuple[int, bool, bool, Mapping[str, str]]:
+    """What a model runs in a plan, and how: where this changes, caches are cold."""
+    return plan.threads, plan.streamed, plan.compact, plan.options

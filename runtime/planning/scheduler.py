@@ -107,11 +107,8 @@ class Scheduler:
         self.tables: tuple[ModelTable, ...] = tuple(tables)
         self.switch_charge: SwitchCharge = SwitchCharge() if switch_charge is None else switch_charge
         charge = self.switch_charge
-        most = sum(
-            max(load_charge(o, charge) for o in segment.options)
-            for table in self.tables
-            for segment in (*table.blocks, *table.fixed)
-        )
+        segments = [segment for table in self.tables for segment in (*table.blocks, *table.fixed)]
+        most = sum(max(load_charge(o, charge) for o in segment.options) for segment in segments)
         scale = self._scale = ValueScale.of(self.tables, most)
         self._charges = most > 0
         self._models = tuple(compile_model(table, scale, charge) for table in self.tables)
@@ -166,6 +163,9 @@ class Scheduler:
         Args:
             plan: the plan for the budget in question, made without a running plan.
             slowdown, tail: as for `plan`.
+
+        Raises:
+            WorkloadError: the plan does not hold its budget, with these slow-downs.
         """
         limits = self._limits(checked_plan(plan).budget)
         slow, factors = self._slowdowns(slowdown or {}), self._stretches(limits, tail or {})
@@ -173,7 +173,8 @@ class Scheduler:
 
         def gain(wider: Limits) -> Gain:
             found = optimum(instance, wider, Deadline.after(DEADLINE_MS))
-            assert found is not None, "wider limits admit whatever narrower ones do"
+            if found is None:  # the plan is the nearest to one that does
+                raise WorkloadError("this plan does not hold its budget; ask for one that does")
             other = self._plan(instance, wider, plan.budget, found)
             resumes = tuple(name for name in plan.suspended if name not in other.suspended)
             return Gain(objective=other.objective - plan.objective, resumes=resumes)
@@ -201,7 +202,7 @@ class Scheduler:
             quantile.append(max(asked, default=DEFAULT_QUANTILE))
         return Limits(
             memory=budget.memory_bytes,
-            cores=None if budget.cores is None else round(min(budget.cores * NANO, 2.0**60)),
+            cores=None if budget.cores is None else max(1, round(min(budget.cores * NANO, 2.0**60))),
             latency=tuple(latency),
             quantile=tuple(quantile),
             accuracy=tuple([t.min_accuracy for t in self.tables]),
@@ -243,8 +244,8 @@ class Scheduler:
     def _running(self, running: Plan | None) -> tuple[CompositionSums | None, ...]:
         if running is None:
             return (None,) * len(self.tables)
-        if self._last is not None and self._last[0] is running:
-            return self._last[1]
+        if (last := self._last) is not None and last[0] is running:
+            return last[1]
         planned = {m.name: m for m in checked_plan(running).models}
         return tuple(
             composition_of(m, planned[m.table.name]) if m.table.name in planned else None for m in self._models
@@ -261,11 +262,8 @@ class Scheduler:
             models.append(_model_plan(model, composition, instance.slowdown[i], instance.stretch[i], limits, i))
         weights = [t.weight for t in self.tables]
         objective = math.fsum(w * m.accuracy for w, m in zip(weights, models, strict=True) if not m.suspended)
-        charge = (
-            math.fsum(self._charge(i, instance.running[i], c) for i, c in enumerate(found.chosen))
-            if instance.charged
-            else 0.0
-        )
+        charges = (self._charge(i, instance.running[i], c) for i, c in enumerate(found.chosen))
+        charge = math.fsum(charges) if instance.charged else 0.0
         gap = self._scale.gap(found.value, found.bound)
         return Plan(models=tuple(models), budget=budget, objective=objective, switch_charge=charge, gap=gap)
 

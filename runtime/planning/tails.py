@@ -98,9 +98,24 @@ def _measured_stretch(
     companions: Sequence[Companion],
     periodic: bool,
 ) -> float | None:
-    """How many times longer than predicted inferences take at one thread count; None if that is not known."""
-    if (used := known.get(("use", None))) is not None:
-        return _at(used, quantile)
+    """How many times longer than predicted inferences take at one thread count; None if that is not known.
+
+    What was learned in use counts as far as it goes. Beyond, it is known what the profiler measured, but no less.
+    """
+    used = known.get(("use", None))
+    if (learned := _at(used, quantile)) is not None:
+        return learned
+    measured = _profiled_stretch(known, quantile, companions, periodic)
+    return max(measured, used.stretch[-1]) if used and measured is not None else measured
+
+
+def _profiled_stretch(
+    known: Mapping[tuple[Condition, str | None], Tail],
+    quantile: float,
+    companions: Sequence[Companion],
+    periodic: bool,
+) -> float | None:
+    """How many times longer than predicted inferences take by what the profiler measured; None if it did not."""
     alone = _at(known.get(("alone", None)), quantile)
     if alone is None:
         return None

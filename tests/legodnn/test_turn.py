@@ -13,7 +13,7 @@ import pytest
 
 from legodnn import Budget, Runtime, Store
 from legodnn.arrays import AnyArray
-from legodnn.errors import ExecutionError
+from legodnn.errors import ClosedError, ExecutionError
 from legodnn.runtime.executors.base import Runnable
 from legodnn.turn import turn
 from tests.runtime.opened import KINDS, X, open_runtime
@@ -80,3 +80,26 @@ def test_other_threads_wait() -> None:
         order.append(1)
     thread.join()
     assert order == [1, 2]
+
+
+def test_a_runtime_whose_closing_was_refused_is_open_and_can_be_closed(runtime: Runtime) -> None:
+    model = runtime._models["tiny"]
+
+    def handle(*_: object) -> None:
+        with pytest.raises(ExecutionError, match="do this afterwards"):
+            runtime.close()
+
+    assert model._running
+    model._running = (Interrupted(model._running[0]), *model._running[1:])
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        runtime.infer("tiny", X)
+        with turn(runtime._changing, "this runtime"):
+            handle()
+        runtime.infer("tiny", X)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    runtime.close()
+    with pytest.raises(ClosedError):
+        runtime.infer("tiny", X)
+    assert model._closed

@@ -229,3 +229,11 @@ def test_refuses_a_trace_that_is_none_and_names_its_file(tmp_path: Path, text: s
     with pytest.raises(WorkloadError, match=problem) as caught:
         read_trace(path)
     assert str(caught.value).startswith(str(path))
+
+
+def test_a_workload_can_be_read_from_its_json_and_made_of_a_list() -> None:
+    model = WorkloadModel(name="a", store="stores/a", rate_hz=5.0)
+    listed: Any = [model]
+    workload = Workload(models=listed, budget=Budget(latency_ms={"a": 3.0}))
+    assert Workload.model_validate_json(workload.model_dump_json()) == workload
+    assert workload.models == (model,)

@@ -221,7 +221,7 @@ def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[Bloc
     """By block, the figures of the options that a mode admits, given the losses of all."""
     most, before = _level(table, mode), np.zeros(1, dtype=np.intp)
     for block, loss in zip(table.blocks, losses, strict=True):
-        figures = [_figures(o, mode) for o in block.options]
+        figures = [option_figures(o, mode) for o in block.options]
         kept = np.flatnonzero([shared <= most for shared, _, _ in figures])
         memory = np.array([figures[i][1] for i in kept], dtype=np.int64)
         rounded = np.array([round(figures[i][2] * NS_PER_MS) for i in kept], dtype=np.int64)
@@ -231,12 +231,21 @@ def _rows(table: ModelTable, mode: int, losses: Sequence[Ints]) -> Iterator[Bloc
 
 def _fixed(table: ModelTable, mode: int) -> tuple[int, int]:
     """What a model takes in a mode whatever its options are, in bytes and nanoseconds."""
-    found, threads = [_figures(s.options[0], mode) for s in table.fixed], threads_of(mode)
+    found = [option_figures(s.options[0], mode) for s in table.fixed]
+    memory = _shared(table, mode) + sum(added for _, added, _ in found)
+    return memory, sum(round(ms * NS_PER_MS) for ms in (*(ms for _, _, ms in found), overhead_ms(table, mode)))
+
+
+def overhead_ms(table: ModelTable, mode: int) -> float:
+    """Return the latency of a model's chain beyond that of its segments, in a mode."""
     overheads = (table.compact_overhead_ms if is_compact(mode) else table.overhead_ms) or {}
-    overhead = 0.0 if is_streamed(mode) else overheads.get(threads, 0.0)  # streamed segments run one by one
+    return 0.0 if is_streamed(mode) else overheads.get(threads_of(mode), 0.0)  # streamed segments run one by one
+
+
+def _shared(table: ModelTable, mode: int) -> int:
+    """The bytes that a model takes besides what its options add: its level's, and what a streamed one has at least."""
     floor = table.streaming.floor_bytes if is_streamed(mode) and table.streaming else 0
-    memory = floor + _level(table, mode) + sum(added for _, added, _ in found)
-    return memory, sum(round(ms * NS_PER_MS) for ms in (*(ms for _, _, ms in found), overhead))
+    return floor + _level(table, mode)
 
 
 def _level(table: ModelTable, mode: int) -> int:
@@ -247,14 +256,21 @@ def _level(table: ModelTable, mode: int) -> int:
     return levels[level_of(mode)]
 
 
-def _figures(option: OptionRow, mode: int) -> tuple[int, int, float]:
-    """What an option takes in a mode: bytes that the level must have, bytes that it adds, and milliseconds."""
+def option_figures(option: OptionRow, mode: int) -> tuple[int, int, float]:
+    """Return what an option takes in a mode: bytes that the level must have, bytes that it adds, and milliseconds."""
     threads = threads_of(mode)
     if is_streamed(mode):
         return option.streamed_bytes, 0, option.streamed_ms[threads]
     if is_compact(mode):
         return option.compact_workspace_bytes, option.compact_bytes, option.compact_ms[threads]
     return option.workspace_bytes, option.memory_bytes, option.latency_ms[threads]
+
+
+def most_taken(table: ModelTable, mode: int) -> tuple[int, float]:
+    """Return the most that a model can take in a mode, whatever its options: bytes, and milliseconds as profiled."""
+    taken = [[option_figures(o, mode)[1:] for o in s.options] for s in (*table.blocks, *table.fixed)]
+    memory = _shared(table, mode) + sum(max(added for added, _ in options) for options in taken)
+    return memory, overhead_ms(table, mode) + sum(max(ms for _, ms in options) for options in taken)
 
 
 def _of_all_options(frontier: Frontier, rows: Sequence[BlockFigures]) -> Frontier:

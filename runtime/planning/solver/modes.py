@@ -50,6 +50,11 @@ def how_run(mode: int) -> HowRun:
     return HowRun(threads_of(mode), bool(is_streamed(mode)), bool(is_compact(mode)))
 
 
+def mode_of(threads: int, streamed: bool, compact: bool) -> int:
+    """Return the mode in which a model runs as a plan says (see `HowRun`), at the lowest level."""
+    return threads + _STREAMED * streamed + _COMPACT * compact
+
+
 def is_compact(mode: _Numbers) -> _Numbers:
     """Return 1 for a mode that is compact, else 0; or that of each of an array of modes."""
     return mode >> _COMPACT_BIT & 1

@@ -125,6 +125,16 @@ def test_what_is_not_understood_keeps_its_channels_and_says_why(layer: Any, reas
     assert reason in found.kept_whole["it"]
 
 
+def test_a_second_tensor_such_as_a_mask_keeps_the_channels_of_both() -> None:
+    def body(x: Any) -> Any:
+        mask = ops.cast(conv(6, "b", activation="relu")(x), "bool")
+        return conv(2, "z")(layers.Softmax(axis=1, name="it")(conv(6, "a")(x), mask=mask))
+
+    found = channels_of(body)
+    assert groups(found) == []
+    assert "reads more than one tensor" in found.kept_whole["it"]
+
+
 @pytest.mark.parametrize("activation", ["softmax", layers.PReLU()])
 def test_an_activation_that_mixes_what_a_layer_makes_keeps_that_but_not_what_the_layer_reads(activation: Any) -> None:
     found = between(layers.Conv2D(5, 3, activation=activation, name="it"))

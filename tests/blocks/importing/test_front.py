@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.front import scales_pixels
 from legodnn.blocks.importing.models import data_and_model
 from legodnn.blocks.importing.opening import functional
@@ -140,3 +141,12 @@ def test_a_nested_model_of_unknown_size_is_refused() -> None:
     model = keras.Model(image, keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(4, 3)])(image))
     with pytest.raises(ModelError, match=r"has shape \(None, None, None, 1\); give keras.Input a fixed shape"):
         functional(model)
+
+
+@pytest.mark.parametrize("before", [layers.CenterCrop(10, 10), layers.ZeroPadding2D(2), layers.RandomCrop(10, 10)])
+def test_what_is_cropped_or_padded_before_it_is_resized_is_not_resized_by_others(before: Any) -> None:
+    """An image of 12 x 12 pixels would not be what is left of a larger one that was cropped first."""
+    image = keras.Input((None, None, 1), name="image")
+    x = layers.Conv2D(4, 3)(layers.Resizing(12, 12)(before(layers.Rescaling(1 / 255)(image))))
+    with pytest.raises(ModelError, match=r"give keras\.Input a fixed shape"):
+        check_sizes(functional(keras.Model(image, x)))

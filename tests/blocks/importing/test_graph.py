@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from keras import layers, ops
 
 from legodnn.blocks import zoo
 from legodnn.blocks.importing.graph import calls, live_after, macs, rebuild, submodel
-from legodnn.blocks.importing.opening import functional
+from legodnn.blocks.importing.opening import as_given, functional
 from legodnn.errors import ModelError
 
 
@@ -110,3 +111,49 @@ def test_resnet20_has_the_published_40_6_million() -> None:
     stage2 = 16 * 16 * 9 * (16 * 32 + 5 * 32 * 32)
     stage3 = 8 * 8 * 9 * (32 * 64 + 5 * 64 * 64)
     assert macs(zoo.resnet20()) == stem + stage1 + stage2 + stage3 + head == 40_551_040
+
+
+def test_rebuilding_keeps_the_names_of_inputs_and_outputs() -> None:
+    image, meta = keras.Input((4, 4, 3), name="image"), keras.Input((3,), name="input_0")
+    x = layers.Conv2D(2, 1, name="input_1")(image)
+    model = functional(keras.Model({"z": image, "m": meta}, {"map": x, "score": layers.Dense(1)(meta)}))
+    again = rebuild(model, lambda call: call.operation)
+    assert [t.name for t in again.inputs] == ["input_0", "image"]  # as Keras orders a dict
+    assert again.output_names == ["map", "score"]
+    given = as_given(model, again)
+    outputs = given({"z": np.ones((1, 4, 4, 3), np.float32), "m": np.ones((1, 3), np.float32)})
+    assert {name: tuple(y.shape) for name, y in outputs.items()} == {"map": (1, 4, 4, 2), "score": (1, 1)}
+
+
+ATTENTION = layers.MultiHeadAttention(2, 6)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "call", "expected"),
+    [
+        ([(64, 12)], lambda x: ATTENTION(x, x), 4 * 64 * 12 * 12 + 2 * 64 * 64 * 12),
+        ([(4, 12), (64, 12)], lambda q, v: ATTENTION(value=v, query=q), 2 * 68 * 12 * 12 + 2 * 4 * 64 * 12),
+        (
+            [(4, 64, 12)],
+            lambda x: layers.MultiHeadAttention(2, 6, attention_axes=(2,))(x, x),
+            4 * (4 * 64 * 12 * 12 + 2 * 64 * 64 * 12),
+        ),
+        (
+            [(64, 12)],
+            lambda x: layers.GroupQueryAttention(6, 2, 1)(x, x),
+            64 * 12 * (12 + 6 + 6 + 12) + 2 * 64 * 64 * 12,
+        ),
+        ([(4, 8, 8, 3)], lambda x: layers.TimeDistributed(layers.Conv2D(5, 3))(x), 4 * 36 * 27 * 5),
+        ([(4, 8, 8, 3)], lambda x: layers.TimeDistributed(per_frame())(x), 4 * 36 * 27 * 5),
+        ([(8, 8, 3)], lambda x: layers.SpectralNormalization(layers.Conv2D(5, 3))(x), 36 * 27 * 5),
+    ],
+)
+def test_attention_and_layers_inside_others_are_counted(
+    shapes: list[tuple[int, ...]], call: Callable[..., Any], expected: int
+) -> None:
+    inputs = [keras.Input(shape) for shape in shapes]
+    assert macs(keras.Model(inputs, call(*inputs))) == expected
+
+
+def per_frame() -> keras.Model:
+    return keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(5, 3), layers.ReLU()])

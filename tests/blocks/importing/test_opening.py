@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,7 +14,7 @@ from keras import layers, ops
 
 from legodnn.blocks.cutting.extract import compose_pieces, extract, output_names
 from legodnn.blocks.export.convert import Runner, convert
-from legodnn.blocks.importing.graph import as_list
+from legodnn.blocks.importing.graph import as_list, calls
 from legodnn.blocks.importing.opening import functional
 from legodnn.errors import ModelError
 
@@ -200,3 +202,95 @@ def test_recurrent_layers_are_unrolled_so_that_devices_run_them(recurrent: Any) 
     np.testing.assert_allclose(opened(x), model(x), atol=1e-5)
     content = convert(opened)  # refused if it had a loop
     np.testing.assert_allclose(Runner(content)(x[:1])[0], np.asarray(model(x[:1])), atol=1e-5)
+
+
+def saved_and_loaded(name: str, folder: Path) -> keras.Model:
+    """A model whose operations have the names that those of any other one have."""
+    keras.backend.clear_session()
+    x = keras.Input(SHAPE)
+    y = layers.Conv2D(4, 3, padding="same")(x)
+    keras.Model(x, y + layers.Conv2D(4, 3, padding="same")(ops.relu(y)), name=name).save(folder / f"{name}.keras")
+    keras.backend.clear_session()
+    return keras.models.load_model(folder / f"{name}.keras")
+
+
+def test_operations_of_the_same_name_in_nested_models_are_told_apart(tmp_path: Path) -> None:
+    parts = [saved_and_loaded(name, tmp_path) for name in "ab"]
+    image = keras.Input(SHAPE, name="image")
+    model = keras.Model(image, layers.Conv2D(2, 3)(layers.Concatenate()([part(image) for part in parts])))
+    x = pixels().astype("float32")
+    opened = functional(model)
+    names = [call.name for call in calls(opened)]
+    assert sorted(set(names)) == sorted(names)
+    np.testing.assert_allclose(array(opened(x)), array(model(x)), rtol=1e-4, atol=1e-3)
+
+
+def test_a_layer_with_the_name_of_an_input_gets_another() -> None:
+    inner = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255, name="image")])
+    image = keras.Input(SHAPE, name="image")
+    opened = functional(keras.Model(image, layers.Conv2D(2, 3)(inner(image))))
+    assert [t.name for t in opened.inputs] == ["image"]
+
+
+def test_a_nested_model_that_is_called_with_a_dict_takes_each_by_its_name() -> None:
+    b, a = keras.Input((4,), name="b"), keras.Input((4,), name="a")
+    inner = keras.Model([b, a], layers.Subtract()([b, a]))
+    p, q = keras.Input((4,), name="p"), keras.Input((4,), name="q")
+    model = keras.Model([p, q], layers.Dense(3)(inner({"a": p, "b": q})))
+    x = [np.random.default_rng(i).normal(size=(5, 4)).astype("float32") for i in range(2)]
+    np.testing.assert_allclose(array(functional(model)(x)), array(model(x)), rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_of_a_fixed_number_of_images_takes_any() -> None:
+    image = keras.Input(batch_shape=(1, *SHAPE))
+    opened = functional(keras.Model(image, layers.Conv2D(4, 3)(image)))
+    assert opened(np.zeros((3, *SHAPE), "float32")).shape == (3, 6, 6, 4)
+
+
+def test_an_operation_that_makes_one_row_whatever_the_images_is_refused() -> None:
+    image = keras.Input(batch_shape=(1, *SHAPE))
+    y = layers.Conv2D(4, 3)(layers.Conv2D(4, 3, padding="same")(image))
+    with pytest.raises(ModelError, match="which is the number of images"):
+        extract(keras.Model(image, ops.reshape(y, (1, -1))), min_share=0)
+    opened = functional(keras.Model(image, y + ops.ones((1, 6, 6, 4))))
+    assert opened.output_shape == (None, 6, 6, 4)
+
+
+class Tabled(layers.Layer):
+    """A layer whose configuration Keras cannot make."""
+
+    def __init__(self, table: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.table = table
+
+    def call(self, x: Any) -> Any:
+        return x * ops.cast(self.table, x.dtype)
+
+
+def test_a_layer_without_configuration_that_would_have_to_be_copied_is_named() -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    image = keras.Input(SHAPE)
+    model = keras.Model(image, layers.Conv2D(2, 3)(Tabled(np.arange(6.0), name="mine")(layers.Conv2D(6, 3)(image))))
+    with pytest.raises(ModelError, match=r"mine \(Tabled\) cannot be copied from its configuration"):
+        functional(model)
+
+
+def test_a_lambda_of_a_partial_function_becomes_float32() -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    image = keras.Input(SHAPE)
+    doubled = layers.Lambda(functools.partial(ops.multiply, 2.0))(layers.Conv2D(4, 3)(image))
+    opened = functional(keras.Model(image, layers.Conv2D(2, 3, dtype="float32")(doubled)))
+    assert {call.outputs[0].dtype for call in calls(opened)} == {"float32"}
+
+
+def test_images_of_a_clip_that_are_rows_of_their_own_stay_within_a_segment() -> None:
+    clip = keras.Input((4, 16, 16, 3), name="clip")
+    x = ops.reshape(clip, (-1, 16, 16, 3))
+    for width in (8, 8, 12, 12):
+        x = layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+    x = ops.mean(ops.reshape(layers.GlobalAveragePooling2D()(x), (-1, 4, 12)), axis=1)
+    for width in (16, 16, 3):
+        x = layers.Dense(width, activation="relu")(x)
+    pieces = extract(keras.Model(clip, x), min_share=0)
+    tensors = {"clip": np.random.default_rng(0).normal(size=(2, 4, 16, 16, 3)).astype("float32")}
+    assert all(len(y) == 2 for y in compose_pieces(pieces, tensors).values())

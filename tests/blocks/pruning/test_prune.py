@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import layers
 
 from legodnn.blocks import zoo
+from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.cutting.extract import extract
+from legodnn.blocks.pruning.masked import run_masked
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.errors import ModelError
 from tests.blocks.random_graphs import NO_SHRINKING, Ramp, conv, small_model
@@ -106,3 +109,32 @@ def test_a_block_with_nothing_to_remove_is_refused_with_the_reason() -> None:
     block = keras.Model(inputs, conv(3)(Ramp(name="ramp")(conv(6)(inputs))), name="mine")
     with pytest.raises(ModelError, match=r"'mine' has no inner channels.*\(ramp: Ramp is not known"):
         descendant(block, 0.5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda alpha: layers.Conv2D(5, 3, activation=alpha),
+        lambda alpha: layers.Conv2D(5, 3, activation=alpha, use_bias=False),
+        lambda alpha: layers.SeparableConv2D(5, 3, activation=alpha),
+        lambda alpha: layers.Conv2DTranspose(5, 3, activation=alpha),
+        lambda alpha: layers.DepthwiseConv2D(3, activation=alpha),
+    ],
+)
+@pytest.mark.parametrize("shared_axes", [None, (1, 2)])
+def test_an_activation_with_weights_keeps_them(
+    check_pruned: Any, random_weights: Any, make: Any, shared_axes: Any
+) -> None:
+    inputs = keras.Input((10, 10, 3))
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    x = make(layers.PReLU(shared_axes=shared_axes))(layers.Conv2D(6, 3, padding="same")(x))
+    check_pruned(random_weights(keras.Model(inputs, layers.Conv2D(3, 3)(x)), 0), 0.5)
+
+
+def test_a_block_is_masked_where_tensors_have_another_type() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.ops.cast(layers.Conv2D(6, 3)(inputs), "float16")
+    block = keras.Model(inputs, keras.ops.cast(layers.Conv2D(4, 3, dtype="float16")(x), "float32"))
+    channels = analyse(block)
+    found = run_masked(block, channels, [np.ones((2, 8, 8, 3), np.float32)], np.ones(channels.count, np.float32))
+    np.testing.assert_array_equal(found[0], block(np.ones((2, 8, 8, 3), np.float32)))

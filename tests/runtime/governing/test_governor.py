@@ -22,7 +22,7 @@ from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.governing.governor import demand_of
 from legodnn.runtime.governing.keep_learned import save_learned
 from legodnn.runtime.governing.policy import Policy
-from legodnn.runtime.governing.slowdown_tracker import profiled_ms
+from legodnn.runtime.planning.as_profiled import profiled_ms
 from legodnn.store import Store
 from legodnn.workload import Budget
 from tests.runtime.governing.scripted import TOTAL, Scripted, leave, lines, model, workload

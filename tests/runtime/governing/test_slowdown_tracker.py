@@ -1,9 +1,19 @@
-"""Slow-downs of models are ratios of what was seen to what was profiled."""
+"""Slow-downs of models are ratios of what was seen to what was profiled.
+
+Covers also: runtime.planning.as_profiled.
+"""
 
 from __future__ import annotations
 
+import pytest
+
 from legodnn.plan import ModelPlan
-from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker, profiled_ms
+from legodnn.runtime.governing.governor import demand_of
+from legodnn.runtime.governing.slowdown_tracker import SlowdownTracker
+from legodnn.runtime.planning.as_profiled import profiled_ms
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
+from legodnn.runtime.planning.scheduler import Scheduler
+from legodnn.workload import Budget
 from tests.runtime.governing.scripted import model
 
 
@@ -20,3 +30,31 @@ def test_ratios_are_medians_over_what_was_profiled_of_the_running_composition() 
     assert observed.add(slow, 900.0) is None
     assert observed.add(slow.model_copy(update={"latency_ms": 98.0}), 12.0) is not None  # planned again: no switch
     assert observed.ratios(5) == {"m": 2.0}
+
+
+def other_ways() -> ModelTable:
+    """A model that takes 2 ms with everything in memory, 4.5 ms compact and 6 ms streamed."""
+    row = OptionRow(
+        *("o", 5_000_000, {1: 2.0}), streamed_bytes=1_000_000, streamed_ms={1: 6.0}, compact_bytes=9_000_000,
+        compact_ms={1: 4.0}
+    )  # fmt: skip
+    streaming, chain = Streaming(floor_bytes=3_000_000, levels=(1_000_000,)), {1: 0.5}
+    blocks = (BlockRows("a", (row,)),)
+    return ModelTable("m", blocks, streaming=streaming, compact_overhead_ms=chain, rate_hz=100.0, slowdown=2.0)
+
+
+def test_a_model_is_held_against_what_was_profiled_of_the_way_in_which_it_runs() -> None:
+    table, options = other_ways(), {"a": "o"}
+    for how, expected in (({}, 2.0), ({"compact": True}, 4.5), ({"streamed": True}, 6.0)):
+        assert profiled_ms(table, ModelPlan(name="m", threads=1, options=options, **how)) == expected
+    observed = SlowdownTracker([table])
+    for how in ({}, {"streamed": True}, {"compact": True}):
+        plan = ModelPlan(name="m", threads=1, options=options, **how)
+        assert observed.add(plan, 900.0) is None  # in another way it reads its weights anew
+        assert observed.add(plan, 9.0) == 9.0 / profiled_ms(table, plan)
+
+
+def test_a_demand_counts_all_ways_and_the_slow_down_that_is_expected() -> None:
+    demand = demand_of(Scheduler([other_ways()]), Budget())
+    assert demand.most_cores == pytest.approx(2.0 * 100 * 6.0 / 1e3)
+    assert demand.most_memory_bytes == 9_000_000

@@ -288,6 +288,20 @@ def test_gains_tell_what_a_little_more_buys() -> None:
     assert gains.latency["m"].objective == pytest.approx(1.0)
 
 
+def test_gains_of_a_plan_that_does_not_hold_its_budget_are_refused() -> None:
+    scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)])])
+    plan = scheduler.plan(Budget(latency_ms=5.0))
+    with pytest.raises(WorkloadError, match="this plan does not hold its budget"):
+        scheduler.gains(plan, slowdown={"m": 50.0})
+
+
+def test_the_least_budget_of_cores_is_told_apart_from_none_and_has_a_nearest_plan() -> None:
+    scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)], rate_hz=10.0)])
+    with pytest.raises(InfeasibleError) as e:
+        scheduler.plan(Budget(cores=4e-10))
+    assert e.value.report.nearest is not None
+
+
 # --- what a chain takes, and what other models slow down -------------------------------------------------------------
 
 

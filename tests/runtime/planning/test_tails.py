@@ -104,6 +104,14 @@ def test_what_was_learned_in_use_replaces_the_rest(profile: Profile) -> None:
         assert found[1][0.95] == 2.0 / 1.25
 
 
+def test_beyond_what_was_learned_in_use_counts_what_was_measured_but_no_less(profile: Profile) -> None:
+    for learned, expected in ((1.1, 1.5), (2.0, 2.0)):
+        few = Tail(threads=1, condition="use", inferences=3, quantiles=(0.5,), stretch=(learned,))
+        found = tails_of(known(profile, ALONE, few))
+        assert found is not None
+        assert (found[1][0.5], found[1][0.99]) == (learned, expected)
+
+
 def test_a_quantile_between_two_has_the_greater_ones_and_beyond_the_last_none() -> None:
     tails = {1: {0.5: 1.0, 0.9: 1.2}, 2: {0.9: 3.0}}
     assert [stretch(tails, 1, q) for q in (0.5, 0.6, 0.9, 0.91)] == [1.0, 1.2, 1.2, None]

@@ -16,7 +16,7 @@ from legodnn import Budget, Runtime
 from legodnn.errors import ProfileError
 from legodnn.plan import ModelPlan
 from legodnn.profile import ChainOverhead, Contention, Profile, default_path
-from legodnn.runtime.governing.slowdown_tracker import profiled_ms
+from legodnn.runtime.planning.as_profiled import profiled_ms
 from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import larger, workload_tables

@@ -202,8 +202,8 @@ public final class Scheduler {
             accuracy[m] = table.minAccuracy;
         }
         Double cores = budget.cores();
-        return new Limits(budget.memoryBytes(), cores == null ? null : (long) Math.rint(Math.min(cores * NANO, 0x1p60)),
-                latency, quantile, accuracy);
+        Long nanos = cores == null ? null : Long.valueOf(Math.max(1, (long) Math.rint(Math.min(cores * NANO, 0x1p60))));
+        return new Limits(budget.memoryBytes(), nanos, latency, quantile, accuracy);
     }
 
     /** The greatest share of inferences that must keep a model's limit of latency, of those that are asked for. */

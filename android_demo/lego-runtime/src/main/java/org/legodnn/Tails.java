@@ -89,13 +89,25 @@ public final class Tails {
         return planned.isEmpty() ? UNKNOWN : new Tails(planned);
     }
 
-    /** How many times longer than predicted inferences take at one thread count; null if that is not known. */
+    /**
+     * How many times longer than predicted inferences take at one thread count; null if that is not known. What was
+     * learned in use counts as far as it goes. Beyond, it is known what the profiler measured, but no less.
+     */
     private static @Nullable Double measured(
             List<Tail> tails, int threads, double quantile, List<Companion> companions, boolean periodic) {
         SortedMap<Double, Double> used = find(tails, threads, "use", null);
-        if (used != null) {
-            return at(used, quantile);
+        Double learned = at(used, quantile);
+        if (learned != null) {
+            return learned;
         }
+        Double profiled = profiled(tails, threads, quantile, companions, periodic);
+        boolean both = used != null && profiled != null;
+        return both ? Double.valueOf(Math.max(profiled, used.get(used.lastKey()))) : profiled;
+    }
+
+    /** How many times longer than predicted inferences take by what the profiler measured; null if it did not. */
+    private static @Nullable Double profiled(
+            List<Tail> tails, int threads, double quantile, List<Companion> companions, boolean periodic) {
         Double alone = at(find(tails, threads, "alone", null), quantile);
         if (alone == null) {
             return null;

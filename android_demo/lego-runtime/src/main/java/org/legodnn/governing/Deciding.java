@@ -128,7 +128,12 @@ final class Deciding {
         Budget own = demand.budget;
         Double memory = limit(state.memory, demand.mostMemoryBytes,
                 own.memoryBytes() == null ? null : own.memoryBytes().doubleValue());
-        Double cores = demand.mostCores == null ? own.cores() : limit(state.cores, demand.mostCores, own.cores());
+        double slower = 1;
+        for (Map.Entry<String, Double> one : slowdowns(demand, state).entrySet()) {
+            slower = Math.max(slower, one.getValue() / demand.expected(one.getKey()));
+        }
+        Double cores = demand.mostCores == null ? own.cores()
+                : limit(state.cores, slower * demand.mostCores, own.cores());
         Budget budget = memory == null ? own.withoutMemory() : own.withMemoryBytes(Math.max(1, memory.longValue()));
         return cores == null ? budget.withoutCores() : budget.withCores(cores);
     }

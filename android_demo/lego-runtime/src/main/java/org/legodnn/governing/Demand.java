@@ -16,7 +16,10 @@ final class Demand {
     final Budget budget;
     /** The memory of the models' largest options; a higher limit is no limit. */
     final long mostMemoryBytes;
-    /** The processors that the slowest options keep busy at the models' rates; null if a model has no rate. */
+    /**
+     * The processors that the slowest options keep busy at the models' rates, with the slow-downs that are expected;
+     * null if a model has no rate.
+     */
     final @Nullable Double mostCores;
     /** By model, the slow-down that it is planned for until enough was seen; 1 for those that are not named. */
     private final Map<String, Double> expected;
@@ -38,7 +41,8 @@ final class Demand {
             memory += mostMemory(table.segments());
             double busyMs = 0;
             for (int threads : table.threadCounts()) {
-                busyMs = Math.max(busyMs, threads * mostMs(table.segments(), threads));
+                double mostMs = table.overheadMs(threads) + mostMs(table.segments(), threads);
+                busyMs = Math.max(busyMs, table.slowdown() * threads * mostMs);
             }
             cores = cores == null || table.rateHz() == null ? null
                     : Double.valueOf(cores + table.rateHz() * busyMs / 1e3);

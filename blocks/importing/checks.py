@@ -47,7 +47,7 @@ def check_shapes(model: keras.Model) -> None:
             if None in t.shape[1:] or t.shape[:1] not in [(n,) for n in images]:
                 raise ModelError(
                     f"layer {call.name!r} ({call.kind}) of model {model.name!r} gives a tensor of shape {t.shape}; "
-                    "every size must be known but the first, which is the number of images"
+                    "every size must be known but the first, which is the number of images (-1 in a reshape)"
                 )
 
 

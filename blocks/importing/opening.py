@@ -282,6 +282,8 @@ def _check_same(model: keras.Model, opened: keras.Model, copies: _Copies) -> Non
     layers = [c.operation for c in calls(model) if isinstance(c.operation, keras.layers.Layer)]
     rounding = max([0.0, *(_CAST.get(p.compute_dtype, 0.0) for layer in layers for p in layer._flatten_layers())])
     xs = sample_inputs(model, largest=1.0 if rounding else 255.0)  # pixels overflow in float16
+    if (fixed := model.inputs[0].shape[0]) is not None:  # the user's model takes so many images, no more and no fewer
+        xs = [np.resize(x, (fixed, *x.shape[1:])) for x in xs]
     own = [ops.convert_to_tensor(x, t.dtype) for x, t in zip(xs, model.inputs, strict=True)]
     try:
         outputs = keras.tree.flatten(model(keras.tree.pack_sequence_as(model._inputs_struct, own), training=False))

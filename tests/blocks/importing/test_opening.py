@@ -251,7 +251,7 @@ def test_an_operation_that_makes_one_row_whatever_the_images_is_refused() -> Non
     image = keras.Input(batch_shape=(1, *SHAPE))
     y = layers.Conv2D(4, 3)(layers.Conv2D(4, 3, padding="same")(image))
     with pytest.raises(ModelError, match="which is the number of images"):
-        extract(keras.Model(image, ops.reshape(y, (1, -1))), min_share=0)
+        extract(keras.Model(image, layers.Dense(2)(ops.reshape(y, (1, -1)))), min_share=0)
     opened = functional(keras.Model(image, y + ops.ones((1, 6, 6, 4))))
     assert opened.output_shape == (None, 6, 6, 4)
 

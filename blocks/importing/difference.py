@@ -143,8 +143,10 @@ def sample_inputs(model: keras.Model, largest: float = 255.0) -> list[Any]:
 
 def _places(model: keras.Model) -> dict[int, int]:
     """Return the number of places of the embedding that each input is looked up in, by its `id()`, where it is."""
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs)
     origin, found = {id(t): id(t) for t in model.inputs}, dict[int, int]()
-    for call in calls(model) if hasattr(model, "_nodes_by_depth") else ():
+    for call in calls(model) if hasattr(model, "_nodes_by_depth") else ():  # a subclassed model has no graph
         (first, *others) = (origin.get(id(t)) for t in call.inputs)
         if call.kind in _MOVED and not others and first is not None:
             origin.update((id(t), first) for t in call.outputs)

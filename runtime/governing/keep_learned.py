@@ -59,9 +59,8 @@ def _merged(before: Sequence[Tail], tails: Sequence[Tail]) -> tuple[Tail, ...]:
     for tail in tails:
         now[tail.threads] = _slower(now[tail.threads], tail) if tail.threads in now else tail
     known = {tail.threads: tail for tail in before}
-    return tuple(
-        {**known, **{n: t for n, t in now.items() if n not in known or _reach(t) >= _reach(known[n])}}.values()
-    )
+    as_far = {n: tail for n, tail in now.items() if n not in known or _reach(tail) >= _reach(known[n])}
+    return tuple({**known, **as_far}.values())
 
 
 def _slower(one: Tail, other: Tail) -> Tail:

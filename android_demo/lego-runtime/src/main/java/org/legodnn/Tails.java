@@ -101,8 +101,8 @@ public final class Tails {
             return learned;
         }
         Double profiled = profiled(tails, threads, quantile, companions, periodic);
-        boolean both = used != null && profiled != null;
-        return both ? Double.valueOf(Math.max(profiled, used.get(used.lastKey()))) : profiled;
+        Double least = used == null ? null : used.get(used.lastKey());
+        return least == null || profiled == null ? profiled : Double.valueOf(Math.max(profiled, least));
     }
 
     /** How many times longer than predicted inferences take by what the profiler measured; null if it did not. */

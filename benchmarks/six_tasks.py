@@ -125,9 +125,7 @@ def trained(task: Task, epochs: int, source: str, folder: Path) -> Figures:
     data = load_data(source, image_size=task.size[:2], channels=task.size[2], frames=FRAMES)
     start = time.process_time()
     training = task.training(data, task.size)
-    steps = epochs * -(-len(training.x) // 32)
-    training.model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)), training.loss)
-    training.model.fit(training.x, training.y, batch_size=32, epochs=epochs, verbose=0)
+    task_training.fit(training, epochs)
     training.model.save(folder / "model.keras")
     return {
         "processor_seconds": time.process_time() - start,

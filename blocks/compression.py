@@ -183,7 +183,7 @@ def pruned_model(
     try:
         removed, tuned = saved["removed"].astype(np.int64), bool(saved["tuned"])
         if not np.isin(removed, np.arange(channels.count)).all():
-            raise StoreError(other)
+            raise LookupError
     except (LookupError, TypeError, ValueError, AttributeError):
         raise StoreError(other) from None
     student = remove(model, channels, removed)

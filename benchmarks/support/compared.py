@@ -13,7 +13,7 @@ from legodnn.blocks import zoo
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import load_data
 from support.task_data import streets
-from support.task_training import segmenter
+from support.task_training import fit, segmenter
 from support.trained import trained
 
 import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's start)
@@ -21,7 +21,7 @@ import keras  # isort: skip  (after legodnn.blocks, which quietens TensorFlow's 
 # What is compared with ours where there are epochs for it: the same without training in compositions, in more blocks.
 UNJOINED, FINE = "unjoined", "fine"
 _STREET = (96, 128, 3)  # pixels of a street, and colours
-_STREET_EPOCHS, _STREET_BATCH = 40, 32
+_STREET_EPOCHS = 40
 
 
 class Network(NamedTuple):
@@ -61,10 +61,7 @@ def _street_original(data: Path, images: Dataset, quick: bool) -> keras.Model:
     keras.utils.set_random_seed(0)
     training = segmenter(images, _STREET)
     x, y = (np.concatenate([each, np.flip(each, 2)]) for each in (training.x, training.y))
-    epochs = 1 if quick else _STREET_EPOCHS
-    steps = epochs * -(-len(x) // _STREET_BATCH)
-    training.model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)), training.loss)
-    training.model.fit(x, y, batch_size=_STREET_BATCH, epochs=epochs, verbose=0)
+    fit(training._replace(x=x, y=y), 1 if quick else _STREET_EPOCHS)
     return training.model
 
 

@@ -104,12 +104,12 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
 
 def as_given(opened: keras.Model, model: keras.Model) -> keras.Model:
     """Return a model with inputs and outputs like those of an opened one, in dicts where the user's model has dicts."""
-    (ins, outs), found = getattr(opened, "keys_given", ((), ())), model
-    if ins or outs:
-        inputs = dict(zip(ins, model.inputs, strict=True)) if ins else model.inputs
-        outputs = dict(zip(outs, model.outputs, strict=True)) if outs else model.outputs
-        found = keras.Model(inputs, outputs, name=model.name)
-    return found
+    ins, outs = getattr(opened, "keys_given", ((), ()))
+    if not (ins or outs):
+        return model
+    inputs = dict(zip(ins, model.inputs, strict=True)) if ins else model.inputs
+    outputs = dict(zip(outs, model.outputs, strict=True)) if outs else model.outputs
+    return keras.Model(inputs, outputs, name=model.name)
 
 
 def _keys(struct: Any) -> tuple[str, ...]:
@@ -126,13 +126,9 @@ def _is_dict(model: keras.Model) -> bool:
 def _is_flat(model: keras.Model, augmented: bool) -> bool:
     """Whether a model is as an opened one: of any number of images, in float32, with nothing to open, copy or drop."""
     floats = all(t.dtype == "float32" for t in (*model.inputs, *model.outputs))
-    return (
-        floats
-        and all(t.shape[0] is None for t in model.inputs)
-        and not any(
-            isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
-            for c in calls(model)
-        )
+    return (floats and all(t.shape[0] is None for t in model.inputs)) and not any(
+        isinstance(c.operation, keras.Model) or _needs_copy(c.operation) or _is_dropped(c, augmented)
+        for c in calls(model)
     )
 
 

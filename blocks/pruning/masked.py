@@ -56,9 +56,9 @@ def run_masked(
         read = known
         if call.name in channels.made:
             x = known[id(call.inputs[0])]
-            kept = ops.take(keep, channels.of[id(call.inputs[0])])
-            rest = means[call.name] * (1 - kept) if means else 0.0 * kept
-            read = {**known, id(call.inputs[0]): x * ops.cast(kept, x.dtype) + ops.cast(rest, x.dtype)}
+            kept = ops.cast(ops.take(keep, channels.of[id(call.inputs[0])]), x.dtype)
+            rest = ops.cast(means[call.name], x.dtype) * (1 - kept) if means else 0.0
+            read = {**known, id(call.inputs[0]): x * kept + rest}
         args, kwargs = call.node.arguments.fill_in(read)
         outputs = replaced(call, args, kwargs) if replaced else None
         if outputs is None:

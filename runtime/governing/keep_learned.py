@@ -34,14 +34,16 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
         ProfileError: a profile is no longer there, is damaged, or is of a store that came after.
         WriteError: a file cannot be written.
     """
-    learned: dict[Path, list[Tail]] = {}
+    learned: dict[Path, tuple[Profile, list[Tail]]] = {}
     for model in workload.models:
         if tails := governor.learned(model.name):
-            Profile.load(model.profile_path).check_store(stores[model.name])
-            learned.setdefault(model.profile_path, []).extend(tails)
+            at = model.profile_path
+            profile, found = learned[at] if at in learned else learned.setdefault(at, (Profile.load(at), []))
+            profile.check_store(stores[model.name])
+            found.extend(tails)
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    for profile_path, found in learned.items():
-        profile, path = Profile.load(profile_path), learned_path(profile_path)
+    for profile_path, (profile, found) in learned.items():
+        path = learned_path(profile_path)
         document = Learned(
             store_id=profile.store_id,
             model=profile.model,

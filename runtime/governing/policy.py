@@ -72,8 +72,7 @@ class Demand:
         budget: the application's own budget; no decision is wider.
         most_memory_bytes: the memory of the models' largest options; a higher limit is no limit.
         most_cores: the processors that the models' slowest options keep busy at their rates, with the slow-downs that
-            are expected; None if a model has no
-            rate. Then compute is not limited.
+            are expected; None if a model has no rate. Then compute is not limited.
         expected: by model, the slow-down that it is planned for until enough inferences were observed; 1 for models
             that are not named.
     """

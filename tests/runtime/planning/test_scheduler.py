@@ -276,25 +276,6 @@ def test_a_limit_that_is_met_exactly_holds() -> None:
     assert plan["m"].latency_ms == 2.0
 
 
-def test_gains_tell_what_a_little_more_buys() -> None:
-    table = model("m", [option("great", 1_000_000, 2.0, 0.0), option("small", 10, 1.0, 1.0)])
-    scheduler = Scheduler([table])
-    gains = scheduler.gains(scheduler.plan(Budget(memory_bytes=10, latency_ms=5.0)))
-    assert gains.memory is not None
-    assert gains.memory.objective == pytest.approx(1.0)
-    assert gains.latency["m"].objective == 0.0
-    gains = scheduler.gains(scheduler.plan(Budget(latency_ms=1.0)))
-    assert gains.memory is None
-    assert gains.latency["m"].objective == pytest.approx(1.0)
-
-
-def test_gains_of_a_plan_that_does_not_hold_its_budget_are_refused() -> None:
-    scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)])])
-    plan = scheduler.plan(Budget(latency_ms=5.0))
-    with pytest.raises(WorkloadError, match="this plan does not hold its budget"):
-        scheduler.gains(plan, slowdown={"m": 50.0})
-
-
 def test_the_least_budget_of_cores_is_told_apart_from_none_and_has_a_nearest_plan() -> None:
     scheduler = Scheduler([model("m", [option("great", 1_000_000, 2.0, 0.0)], rate_hz=10.0)])
     with pytest.raises(InfeasibleError) as e:

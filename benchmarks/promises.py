@@ -17,9 +17,9 @@ or empty the caches. On each trace run, one after the other:
 For each: the share of inferences above their limit, apart from those of a second in which a disturbance sets in
 (`late`, and `late at onset`); the share of readings, one a second, of memory above its limit by more than 2 % and by
 more than .5 MB; accuracy as predicted (the weights are random), summed over inferences in time, a second; switches; and
-the seconds of processor time for planning and switching. With --work an interrupted run goes on, system by system. The
-full run takes four hours of a machine on which nothing else runs; shorter traces (--seconds) have the same
-disturbances, closer together.
+the seconds of processor time for planning and switching. Beside them stand the limits. With --work an interrupted run
+goes on, system by system. The full run takes four hours of a machine on which nothing else runs; shorter traces
+(--seconds) have the same disturbances, closer together.
 """
 
 from __future__ import annotations
@@ -237,6 +237,7 @@ def measure(args: argparse.Namespace) -> tuple[Figures, Bars]:
     for count in counts:
         asked, of_whole = workload(blocks, count), workload(whole, count)
         budget = budget_of(asked)
+        figures[f"{count} models, limits, ms"] = budget.latency_ms
         for seed in range(traces):
             trace = draw(seconds, seed)
             records: dict[str, Record] = {}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from legodnn.shared_scope import SharedScope
 
 
-def native_stderr_silenced() -> AbstractContextManager[None]:
+def native_stderr_silenced() -> SharedScope:
     """Drop everything that is written to file descriptor 2 meanwhile, by other threads too. Keep it short."""
     return _SILENCED
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import legodnn
+from legodnn.native_stderr import native_stderr_silenced
 
 _PROGRAM = Path(__file__).absolute().with_name("child.py")
 _PACKAGE = Path(legodnn.__file__).absolute()
@@ -45,10 +46,11 @@ def start_module(
     # The child inherits the set of blocked signals, so it ignores Ctrl-C from its first moment on.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        return subprocess.Popen(
-            [*command, module, *arguments],
-            **{"stdin": subprocess.DEVNULL, "env": {**inherited, **(environment or {})}, **options},
-        )
+        with native_stderr_silenced().outside():  # else the child would be silent for ever
+            return subprocess.Popen(
+                [*command, module, *arguments],
+                **{"stdin": subprocess.DEVNULL, "env": {**inherited, **(environment or {})}, **options},
+            )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from legodnn.arrays import AnyArray
 from legodnn.checked_inputs import check_inputs
-from legodnn.errors import ClosedError, LegoError, SuspendedError, WorkloadError
-from legodnn.plan import ModelPlan
+from legodnn.errors import ClosedError, SuspendedError, WorkloadError
+from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.executors.base import Executor, Runnable
-from legodnn.runtime.switch import Choices, planned_choices
+from legodnn.runtime.switch import Choices, ModelChange, in_order, planned_choices
 from legodnn.store import Store
 from legodnn.streamed import StreamedModel
 from legodnn.turn import turn
@@ -157,17 +157,18 @@ class RunningModel:
         """
         new = self._composed(after, plan) if beside else None
         with turn(self._lock, repr(self.name)):
-            old, self._running = self._running, new
-            before = old[1] if old else ()
+            before, planned = self._running[1:] if self._running else ((), plan)
             try:
+                self._running = new  # nothing holds what ran any more: the executor can give its memory back
+                del new
                 if not beside:
                     self.executor.retain(after)  # what of it runs already
                     self._running = self._composed(after, plan)
                 self.executor.retain(after)  # before the new ones first run, and take their working memory
+                self._reason = "is suspended under the current budget; give it more room and try again"
             except BaseException:
-                self._restore(before, old[2] if old else plan)
+                self._restore(before, planned)
                 raise
-        self._reason = "is suspended under the current budget; give it more room and try again"
 
     def claim(self, plan: ModelPlan) -> None:
         """Have inferences report another plan, which chooses what runs already."""
@@ -187,15 +188,29 @@ class RunningModel:
             self._restore(before, plan)
 
     def _restore(self, before: Choices, plan: ModelPlan) -> None:
+        reason, self._reason = self._reason, "was not put back after a switch that failed; set a plan or a budget again"
         self._running = None
         try:
             self.executor.retain(before)
             self._running = self._composed(before, plan)
-        except LegoError as e:
-            self._reason = f"cannot be loaded any more: {e}"
+            self._reason = reason
+        except Exception as e:  # a MemoryError, say
+            self._reason = f"cannot be loaded any more: {e if str(e) else type(e).__name__}"
 
     def close(self) -> None:
         """Wait for an inference that runs, and give back everything."""
         with turn(self._lock, repr(self.name)):
             self._running, self._closed = None, True
             self.executor.close()
+
+
+def changes_to(plan: Plan, models: Mapping[str, RunningModel]) -> list[ModelChange]:
+    """Return what a plan changes of running models, by name, in the order in which it is to be done."""
+    changes = []
+    for name, model in models.items():
+        before, after = model.choices, planned_choices(model.store, plan[name])
+        if before != after:
+            growth = model.bytes(after) - model.bytes(before)
+            changes.append(ModelChange(name, before, after, growth, model.bytes(model.executor.to_load(after))))
+    used = sum(model.bytes(model.choices) for model in models.values())
+    return in_order(changes, used, plan.budget.memory_bytes)

@@ -15,13 +15,12 @@ from legodnn.errors import InfeasibleError, InputError, WorkloadError
 from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
-from legodnn.runtime import switch
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.open_models import load_library, open_measured_stores, open_models
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
-from legodnn.runtime.running_model import Inference
-from legodnn.runtime.switch import ModelChange, Switch
+from legodnn.runtime.running_model import Inference, changes_to
+from legodnn.runtime.switch import Switch
 from legodnn.store import Store
 from legodnn.turn import turn
 from legodnn.workload import Budget, Workload, checked_budget, load_workload
@@ -233,30 +232,25 @@ class Runtime:
     def _go_to(self, plan: Plan, start: float) -> None:
         """Switch to a plan; if that fails everything is put back. `start` is when the search for the plan began."""
         planned = time.perf_counter()
-        changes = self._changes(plan)
-        with ExitStack() as put_back:
+        for model in self._models.values():
+            model.check_free()  # refused before anything is changed
+        changes = changes_to(plan, self._models)
+        with ExitStack() as put_back:  # it holds before each step what undoes it: Ctrl-C may come anywhere
+            if (running := self._plan) is not None:
+                put_back.callback(setattr, self, "_plan", running)
+                for name, model in self._models.items():
+                    put_back.callback(model.claim, running[name])
             for change in changes:
                 model = self._models[change.model]
-                model.change(change.after, plan[change.model], change.beside)
-                if (running := self._plan) is not None:
+                if running is not None:
                     put_back.callback(model.restore, change.before, running[change.model])
+                model.change(change.after, plan[change.model], change.beside)
+            for name, model in self._models.items():
+                model.claim(plan[name])
+            self._plan = plan
             put_back.pop_all()
-        for name, model in self._models.items():
-            model.claim(plan[name])
-        self._plan = plan
         end = time.perf_counter()
         self.last_switch = Switch({c.model: c.new for c in changes}, (planned - start) * 1e3, (end - planned) * 1e3)
-
-    def _changes(self, plan: Plan) -> list[ModelChange]:
-        """Return what a plan changes, in the order in which it is to be done."""
-        changes = []
-        for name, model in self._models.items():
-            before, after = model.choices, switch.planned_choices(model.store, plan[name])
-            if before != after:
-                growth = model.bytes(after) - model.bytes(before)
-                changes.append(ModelChange(name, before, after, growth, model.bytes(model.executor.to_load(after))))
-        used = sum(model.bytes(model.choices) for model in self._models.values())
-        return switch.in_order(changes, used, plan.budget.memory_bytes)
 
     def infer(self, model: str, x: AnyArray | Mapping[str, AnyArray]) -> AnyArray | dict[str, AnyArray]:
         """Run one inference and return its output.
@@ -294,6 +288,12 @@ class Runtime:
             told(inference.plan, inference.latency_ms)
         return inference
 
+    def check_free(self) -> None:
+        """Raise ExecutionError if this is a signal handler that has interrupted what uses this runtime."""
+        turn(self._changing, "this runtime")
+        for model in self._models.values():
+            model.check_free()
+
     def close(self) -> None:
         """Wait for inferences that run, and give back everything, unless that has been done.
 
@@ -304,9 +304,7 @@ class Runtime:
         """
         if not self._life.lasts():
             return
-        turn(self._changing, "this runtime")  # refused before anything is closed: it can be closed later then
-        for model in self._models.values():
-            model.check_free()
+        self.check_free()  # refused before anything is closed: it can be closed later then
         if self._life.end():
             with turn(self._changing, "this runtime"), ExitStack() as models:
                 for model in self._models.values():

@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -119,6 +119,7 @@ class IsolatedExecutor:
     def run(self, number: int, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Run the model that was composed under a number (see `Runnable.run`)."""
         with self._turn():
+            self._life.check()  # it may have been closed while this waited
             if number not in self._live:
                 raise ClosedError("this composition was let go; compose again")
             for name, value in inputs.items():
@@ -151,21 +152,20 @@ class IsolatedExecutor:
         """The process id of the worker; None if there is none."""
         return self._worker.process.pid if self._worker else None
 
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Give one thread the worker for itself. ClosedError if this executor has been closed."""
+    def _turn(self) -> threading.RLock:
+        """Return what gives one thread the worker for itself. ClosedError if this executor has been closed."""
         self._life.check()
-        with turn(self._lock, f"the executor of {self._store.name!r}"):
-            self._life.check()
-            yield
+        return turn(self._lock, f"the executor of {self._store.name!r}")
 
     def _answer(self, message: dict[str, Any]) -> Any:
         """Ask the worker; return its answer. If it has ended since its last answer, it is started again first.
 
         Raises:
+            ClosedError: this executor was closed while its turn was awaited.
             ExecutionError: it ended or did not answer, and was started again.
             LegoError: the error that the request raised in the worker.
         """
+        self._life.check()
         worker = self._worker
         if worker is None or worker.process.poll() is not None:
             worker = self._start()

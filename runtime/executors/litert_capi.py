@@ -278,7 +278,7 @@ def _compile(library: _Library, model: c_void_p, options: Sequence[str], weights
         opaque = library.create("LiteRtCreateOpaqueOptions", b"xnnpack", text, library.free)
         library.check("LiteRtAddOpaqueOptions", settings, opaque)
         return library.create("LiteRtCreateCompiledModel", library.environment, model, settings)
-    except CApiError:
+    except BaseException:
         if descriptor is not None and weights is not None and _same_file(descriptor, weights):
             os.close(descriptor)
         raise

@@ -36,6 +36,7 @@ from legodnn.runtime.governing.telemetry import LOGGER, Metrics, log_decision, l
 from legodnn.runtime.planning.as_profiled import most_of
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.tail import Tail
+from legodnn.turn import turn
 from legodnn.workload import Budget
 
 _RETRY_S = 10.0
@@ -53,6 +54,9 @@ class Governed(Protocol):
     @property
     def plan(self) -> Plan:
         """The plan that runs."""
+
+    def check_free(self) -> None:
+        """See `Runtime.check_free`."""
 
     def replan(
         self,
@@ -123,7 +127,7 @@ class Governor:
         self._stalled_ms = dict.fromkeys((table.name for table in runtime.scheduler.tables), 0.0)
         self._told_s = -math.inf
         self._ended = threading.Event()
-        self._stepping = threading.Lock()
+        self._stepping = threading.RLock()
         self._thread = threading.Thread(target=self._loop, name="legodnn-governor", daemon=True)
 
     def observe(self, plan: ModelPlan, latency_ms: float) -> None:
@@ -147,9 +151,10 @@ class Governor:
         Raises:
             ClosedError: the governor or the runtime has been closed, or was made before this process was forked off.
             OSError, psutil.Error: the device could not be read.
+            ExecutionError: this is a signal handler that has interrupted a step.
         """
         self._life.check()
-        with self._stepping:
+        with turn(self._stepping, "this governor"):
             decision, line = self._step(anew=False)
         return self._told(decision, line)
 
@@ -162,10 +167,10 @@ class Governor:
         Raises:
             InfeasibleError: no plan holds the budget, whatever the device can spare.
             WorkloadError: it is no budget, or names models that are not here.
-            ClosedError, OSError, psutil.Error: as for `step`.
+            ClosedError, OSError, psutil.Error, ExecutionError: as for `step`.
         """
         self._life.check()
-        with self._stepping:
+        with turn(self._stepping, "this governor"):
             self.runtime.scheduler.plan(budget)
             before, self.demand = self.demand, demand_of(self.runtime.scheduler, budget)
             try:
@@ -193,10 +198,11 @@ class Governor:
         excesses = {m.name: excess for m in limited if (excess := self._tails.excess(m)) is not None}
         situation = Situation(readings, plan.memory_bytes, ratios, excesses)
         self._state, decision = decide(self.policy, self.demand, self._state, situation)
+        if changed := anew or decision.changes or readings.time_s >= self._retry_s:
+            self._retry_s = readings.time_s + _RETRY_S  # unless it is applied: whatever fails, the decision is not lost
         if self._metrics is not None:
             self._metrics.read(readings)
         self._tell_stalls(readings)
-        changed = anew or decision.changes or readings.time_s >= self._retry_s
         line = self._apply_and_report(decision, readings) if changed else None
         if self._metrics is not None:
             self._metrics.runs(self.runtime.plan, {**self.demand.expected, **decision.slowdown})
@@ -215,7 +221,8 @@ class Governor:
         start = time.perf_counter()
         outcome, message = self._apply(decision)
         seconds = time.perf_counter() - start
-        self._retry_s = readings.time_s + _RETRY_S if outcome == "kept" else math.inf
+        if outcome != "kept":
+            self._retry_s = math.inf
         if self._metrics is not None:
             self._metrics.decided(decision, outcome, seconds)
         return log_decision(decision, readings, outcome, message, self.runtime.plan)
@@ -259,7 +266,16 @@ class Governor:
             self._told_before(plan, latency_ms)
 
     def close(self) -> None:
-        """Stop the thread and watching inferences; once is enough. The runtime keeps the budget that it has."""
+        """Stop the thread and watching inferences; once is enough. The runtime keeps the budget that it has.
+
+        Raises:
+            ExecutionError: this is a signal handler that has interrupted what uses the governor or its runtime, for
+                which the thread may be waiting. It stays open.
+        """
+        if not self._life.lasts():
+            return
+        turn(self._stepping, "this governor")
+        self.runtime.check_free()
         if not self._life.end():
             return
         self._ended.set()

@@ -32,7 +32,7 @@ class SlowdownTracker:
         """
         self._tables = {table.name: table for table in tables}
         self._ratios: Mapping[str, deque[float]] = {table.name: deque(maxlen=window) for table in tables}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask in the midst of a note
         self._profiled: dict[str, tuple[ModelPlan, float]] = {}
 
     def add(self, plan: ModelPlan, latency_ms: float) -> float | None:

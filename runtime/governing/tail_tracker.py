@@ -32,7 +32,7 @@ class TailTracker:
             tables: the models.
         """
         self._tables = {table.name: table for table in tables}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask in the midst of a note
         self._logs: dict[tuple[str, int], list[float]] = {}
         self._counts: dict[tuple[str, int], int] = {}
 

@@ -49,6 +49,8 @@ class Field:
     union: Mapping[int, Table] = field(default_factory=dict)
 
 
+_MOST_VTABLE = 4 + 2 * 256  # bytes: no table of these files has a tenth of these fields
+
 Table = tuple[Field, ...]
 Record = Mapping[str, Any]
 
@@ -150,6 +152,8 @@ class _Reader:
         """Read the table at a place."""
         vtable = place - int(self._number(place, "i", where))
         length, size = (int(self._number(vtable + at, "H", where)) for at in (0, 2))
+        if length > _MOST_VTABLE:
+            raise Damaged(f"{where} has fields that are not known")
         if length < 4 or length % 2 or vtable + length > self._size or size < 4 or place + size > self._size:
             raise Damaged(f"{where} does not lie inside the file")
         self._spend(size, where)

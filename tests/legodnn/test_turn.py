@@ -15,7 +15,9 @@ from legodnn import Budget, Runtime, Store
 from legodnn.arrays import AnyArray
 from legodnn.errors import ClosedError, ExecutionError
 from legodnn.runtime.executors.base import Runnable
+from legodnn.runtime.governing.governor import Governor
 from legodnn.turn import turn
+from tests.runtime.governing.scripted import Scripted
 from tests.runtime.opened import KINDS, X, open_runtime
 
 
@@ -103,3 +105,36 @@ def test_a_runtime_whose_closing_was_refused_is_open_and_can_be_closed(runtime: 
     with pytest.raises(ClosedError):
         runtime.infer("tiny", X)
     assert model._closed
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_that_closes_the_governor_amid_an_inference_is_told_so(tiny_store: Store) -> None:
+    """The governor's thread may be waiting for the very model that the handler has interrupted."""
+    told = []
+    with Runtime.open([tiny_store.path]) as runtime, Governor(runtime, monitor=Scripted()) as governor:
+        model = runtime._models["tiny"]
+
+        def handle(*_: object) -> None:
+            with pytest.raises(ExecutionError, match="'tiny' is in use") as e:
+                governor.close()
+            told.append(e)
+
+        assert model._running
+        model._running = (Interrupted(model._running[0]), *model._running[1:])
+        before = signal.signal(signal.SIGUSR1, handle)
+        try:
+            runtime.infer("tiny", X)
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert told
+        governor.step()  # it is open
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_may_ask_what_was_learned_amid_a_note_of_it(tiny_store: Store) -> None:
+    with Runtime.open([tiny_store.path]) as runtime:
+        governor = Governor(runtime, monitor=Scripted())
+        for lock in (governor._tails._lock, governor._slowdowns._lock):
+            with lock:  # as a note holds it that a signal comes to
+                assert governor.learned("tiny") == ()
+                assert governor._slowdowns.ratios(1) == {}

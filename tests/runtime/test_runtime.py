@@ -1,6 +1,6 @@
 """The runtime: plans under budgets, switches only what changes, and loses nothing when something is wrong.
 
-Covers also: runtime.running_model, checked_inputs.
+Covers also: checked_inputs.
 """
 
 from __future__ import annotations

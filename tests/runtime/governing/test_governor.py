@@ -121,6 +121,26 @@ def test_a_block_that_cannot_be_loaded_leaves_the_old_plan_and_is_tried_again(
     assert [line["outcome"] for line in lines(caplog)] == ["kept", "applied"]
 
 
+def test_a_decision_that_could_not_be_applied_is_tried_again_whatever_the_error_was(
+    runtime: Runtime, device: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    governor = Governor(runtime, monitor=device)
+    governor.step()
+    leave(device, runtime, least_memory(runtime) + 1)
+
+    def short(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runtime, "replan", short)
+        with pytest.raises(MemoryError):
+            governor.step()
+    for _ in range(10):
+        leave(device, runtime, least_memory(runtime) + 1)
+        governor.step()
+    assert runtime.plan.memory_bytes <= least_memory(runtime) + 1
+
+
 def test_the_thread_governs_while_inference_goes_on(runtime: Runtime, device: Scripted, tiny_store: Store) -> None:
     x = np.zeros(tiny_store.manifest.inputs[0].shape, np.float32)
     leave(device, runtime, least_memory(runtime) + 1)

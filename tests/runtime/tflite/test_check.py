@@ -326,3 +326,14 @@ def test_parts_that_lie_over_one_another_are_refused() -> None:
         content[vector + 4 * i : vector + 4 * i + 4] = (first - vector - 4 * i).to_bytes(4, "little")
     with pytest.raises(Refused, match=r"lie over one another|written before"):
         parse_model_file(bytes(content))
+
+
+def test_a_list_of_fields_longer_than_any_tables_is_refused() -> None:
+    """Else every table could say that it has it, and the file would take the time of all of them to read."""
+    content = bytearray(BASE)
+    root = int.from_bytes(content[:4], "little")
+    longer = len(content) + len(content) % 2
+    content += bytes(longer - len(content)) + (65532).to_bytes(2, "little") + (8).to_bytes(2, "little") + bytes(65528)
+    content[root : root + 4] = (root - longer).to_bytes(4, "little", signed=True)
+    with pytest.raises(Refused, match="fields that are not known"):
+        parse_model_file(bytes(content))

@@ -1,0 +1,160 @@
+"""Models whose blocks are changed while they run: a change that fails, however it fails, leaves all as it was."""
+
+from __future__ import annotations
+
+import signal
+import weakref
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legodnn import Runtime, Store
+from legodnn.errors import ExecutionError, SuspendedError
+from legodnn.plan import ModelPlan, Plan
+from legodnn.runtime.executors.base import Choice
+from legodnn.runtime.executors.select import open_executor
+from legodnn.runtime.running_model import RunningModel
+from legodnn.runtime.switch import planned_choices
+
+
+def image(store: Store) -> np.ndarray:
+    return np.random.default_rng(0).random(store.manifest.inputs[0].shape, np.float32)
+
+
+@pytest.fixture
+def model(tiny_store: Store) -> Iterator[RunningModel]:
+    """A model that the Interpreter runs with its originals."""
+    sizes = {(s.name, o.name): 1 for s in tiny_store.manifest.segments for o in s.options}
+    opened = RunningModel("m", tiny_store, sizes, open_executor(tiny_store, "interpreter"))
+    plan = of_options("s0")
+    opened.change(planned_choices(tiny_store, plan), plan)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def runtime(tiny_store: Store, tiny_store2: Store) -> Iterator[Runtime]:
+    with Runtime.open([tiny_store.path, tiny_store2.path]) as opened:
+        yield opened
+
+
+def of_options(option: str) -> ModelPlan:
+    return ModelPlan(name="m", options={"block1": option, "block2": option})
+
+
+def smaller(plan: Plan, *names: str) -> Plan:
+    """The same plan with pruned blocks in the named models."""
+    models = (
+        m.model_copy(update={"options": dict.fromkeys(m.options, "s0.5")}) if m.name in names else m
+        for m in plan.models
+    )
+    return plan.model_copy(update={"models": tuple(models)})
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_nothing_holds_what_ran_when_the_executor_gives_memory_back(
+    model: RunningModel, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    assert model._running
+    ran, held, retain = weakref.ref(model._running[0]), [], model.executor.retain
+
+    def watched(choices: Collection[Choice]) -> None:
+        held.append(ran())
+        retain(choices)
+
+    monkeypatch.setattr(model.executor, "retain", watched)
+    after = of_options("s0.5")
+    model.change(planned_choices(model.store, after), after, beside)
+    assert held
+    assert not any(held)
+
+
+def test_a_model_that_was_not_put_back_says_so_whatever_the_error_was(
+    model: RunningModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*_: object) -> None:
+        raise MemoryError
+
+    after = of_options("s0.5")
+    with monkeypatch.context() as patched:
+        patched.setattr(model.executor, "compose", short)
+        with pytest.raises(MemoryError):
+            model.change(planned_choices(model.store, after), after, beside=False)
+    with pytest.raises(SuspendedError, match="cannot be loaded any more: MemoryError"):
+        model.infer(image(model.store))
+    model.change((), after)
+    with pytest.raises(SuspendedError, match="under the current budget"):
+        model.infer(image(model.store))
+
+
+@pytest.mark.timeout(60)
+def test_a_handler_whose_plan_is_refused_has_switched_no_other_model(runtime: Runtime, tiny_store: Store) -> None:
+    before, model, told = runtime.plan, runtime._models["tiny"], []
+    assert model._running
+    composed = model._running[0]
+
+    class Interrupted:
+        def run(self, inputs: Any) -> Any:
+            signal.raise_signal(signal.SIGUSR1)
+            return composed.run(inputs)
+
+    def handle(*_: object) -> None:
+        with pytest.raises(ExecutionError, match="'tiny' is in use") as e:
+            runtime.plan = smaller(before, "tiny2")
+        told.append(e)
+
+    previous = signal.signal(signal.SIGUSR1, handle)
+    model._running = (Interrupted(), *model._running[1:])
+    try:
+        runtime.infer("tiny", image(tiny_store))
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert told
+    assert runtime.plan == before
+    assert runtime.run("tiny2", image(runtime.stores["tiny2"])).plan == before["tiny2"]
+
+
+@pytest.mark.parametrize("step", ["change", "claim"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_ctrl_c_anywhere_in_a_switch_leaves_the_plan_before(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    before, x = runtime.plan, {name: image(store) for name, store in runtime.stores.items()}
+    expected = {name: runtime.infer(name, x[name]) for name in x}
+    real: Callable[..., None] = getattr(RunningModel, step)
+    done: list[str] = []
+
+    def interrupted(self: RunningModel, *given: Any) -> None:
+        done.append(self.name)
+        if len(done) == 2 and moment == "before":
+            raise KeyboardInterrupt
+        real(self, *given)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunningModel, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        runtime.plan = smaller(before, "tiny", "tiny2")
+    assert runtime.plan == before
+    for name in x:
+        answer = runtime.run(name, x[name])
+        assert answer.plan == before[name]
+        np.testing.assert_array_equal(next(iter(answer.outputs.values())), expected[name])
+
+
+def test_a_block_that_is_gone_is_no_reason_to_keep_the_next_plan_from_running(
+    model: RunningModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise ExecutionError("gone")
+
+    after = of_options("s0.5")
+    with monkeypatch.context() as patched:
+        patched.setattr(model.executor, "compose", gone)
+        with pytest.raises(ExecutionError):
+            model.change(planned_choices(model.store, after), after, beside=False)
+    model.change(planned_choices(model.store, after), after)
+    assert model.infer(image(model.store)).plan == after

@@ -4,7 +4,9 @@ import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 import org.legodnn.internal.Text;
 import org.legodnn.internal.json.Bounds;
@@ -110,17 +112,41 @@ public final class Learned {
     }
 
     /**
-     * Write it; a crash leaves what was there, or the whole of it.
+     * Write it; a crash leaves what was there, or the whole of it. What the file has of the same store and device stays
+     * in it, but for thread counts that no less was learned of now: up to as great a quantile.
      * For a worker thread.
      *
      * @throws ProfileException it cannot be written
      */
     public void save(File file) {
         try {
-            Documents.writeAtomic(file, toJson());
+            Documents.writeAtomic(file, withKept(file).toJson());
         } catch (IOException e) {
             throw new ProfileException("cannot write " + file + ": " + e.getMessage(), e);
         }
+    }
+
+    private Learned withKept(File file) {
+        Learned before;
+        try {
+            before = load(file);
+        } catch (ProfileException e) {
+            return this; // there is none, or it is damaged: it would be of no use
+        }
+        if (!before.storeId.equals(storeId) || !before.device.equals(device)) {
+            return this;
+        }
+        Map<Integer, Tail> all = new LinkedHashMap<>();
+        for (Tail tail : before.tails) {
+            all.put(tail.threads, tail);
+        }
+        for (Tail tail : tails) {
+            Tail known = all.get(tail.threads);
+            if (known == null || tail.stretch.lastKey() >= known.stretch.lastKey()) {
+                all.put(tail.threads, tail);
+            }
+        }
+        return new Learned(storeId, model, device, created, new ArrayList<>(all.values()));
     }
 
     /** By thread count. */

@@ -7,7 +7,6 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeSet;
 import java.util.concurrent.CopyOnWriteArrayList;
 
 import org.jspecify.annotations.Nullable;
@@ -246,7 +245,8 @@ public final class LegoRuntime implements Closeable {
      * Switch to a plan made elsewhere; if that fails nothing changes.
      * For a worker thread.
      *
-     * @throws WorkloadException it was made for other stores, or a composition would have too many threads in pools
+     * @throws WorkloadException it was made for other stores or thread counts than those profiled, or a composition
+     *     would have too many threads in pools
      * @throws StoreException a block cannot be loaded
      * @throws ClosedException this runtime is closed
      */
@@ -254,15 +254,7 @@ public final class LegoRuntime implements Closeable {
         synchronized (changing) {
             plan();
             for (RunningModel model : models.values()) {
-                ModelPlan planned = plan.find(model.name);
-                TreeSet<String> blocks = new TreeSet<>();
-                for (Segment block : model.store.blocks()) {
-                    blocks.add(block.name);
-                }
-                if (planned == null || !planned.suspended && !blocks.equals(new TreeSet<>(planned.options.keySet()))) {
-                    throw new WorkloadException("this plan was not made for the store of '" + model.name
-                            + "'; make one with Scheduler or `legodnn plan`");
-                }
+                model.check(plan.find(model.name));
             }
             return goTo(plan, System.nanoTime());
         }

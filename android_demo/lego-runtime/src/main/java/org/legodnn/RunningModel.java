@@ -8,9 +8,11 @@ import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeSet;
 import java.util.concurrent.locks.ReentrantLock;
 
 import org.jspecify.annotations.Nullable;
+import org.legodnn.internal.Text;
 
 /**
  * One model in a runtime: its chain, what it runs now, and going to something else while inference goes on. Inference
@@ -23,18 +25,22 @@ final class RunningModel {
     private final Chain chain;
     /** Memory in bytes by option; see {@link Profile#key}. */
     private final Map<String, Long> sizes = new HashMap<>();
+    /** Thread counts that were profiled. */
+    private final List<Integer> threads;
     /** Fair, so that a switch need not wait for more than the inferences that came before it. */
     private final ReentrantLock lock = new ReentrantLock(true);
     /** What runs, guarded by the lock; null while it is suspended or stands still. */
     private Chain.@Nullable Composition running;
     private @Nullable ModelPlan plan;
     private String reason = "has not been started";
+    private boolean closed;
 
     RunningModel(LegoModel model, BlockExecutor executor) {
         this.name = model.table.name;
         this.store = model.store;
         this.executor = executor;
         this.chain = new Chain(store, executor);
+        this.threads = model.table.threadCounts();
         for (OptionProfile option : model.profile.options) {
             sizes.put(Profile.key(option.segment, option.option), option.memoryBytes);
         }
@@ -63,6 +69,32 @@ final class RunningModel {
     /** The threads in pools of a choice that is loaded. */
     int poolThreads(Choice choice) {
         return PoolThreads.ofPiece(executor, choice.threads);
+    }
+
+    /**
+     * Check that a plan is for this model's store, and chooses what was profiled.
+     *
+     * @throws WorkloadException it is not
+     */
+    void check(@Nullable ModelPlan planned) {
+        TreeSet<String> blocks = new TreeSet<>();
+        for (Segment block : store.blocks()) {
+            blocks.add(block.name);
+        }
+        if (planned == null || !planned.suspended && !blocks.equals(new TreeSet<>(planned.options.keySet()))) {
+            throw new WorkloadException(
+                    "this plan was not made for the store of '" + name + "'; make one with Scheduler or `legodnn plan`");
+        }
+        for (Choice choice : Choice.of(store, planned)) {
+            if (!threads.contains(choice.threads)) {
+                throw new WorkloadException("the plan runs '" + name + "' with " + choice.threads
+                        + " threads; it was profiled with " + Text.list(threads));
+            }
+            if (!sizes.containsKey(Profile.key(choice.segment, choice.option))) {
+                throw new WorkloadException("the plan gives " + name + "/" + choice.segment + " the option '"
+                        + choice.option + "', which its profile does not have; make a plan with Scheduler");
+            }
+        }
     }
 
     /** What going to a plan changes; null if nothing. */
@@ -97,12 +129,16 @@ final class RunningModel {
      * @return what ran, and how long it took without waiting
      * @throws SuspendedException it runs nothing at the moment
      * @throws InferenceException it failed; only this request is lost
+     * @throws ClosedException it has been closed
      */
     Ran infer(FloatBuffer[] in, FloatBuffer[] out) {
         StoreManifest manifest = store.manifest();
         lock.lock();
         try {
             ModelPlan planned = plan;
+            if (closed) {
+                throw new ClosedException("'" + name + "' belongs to a runtime that is closed; open a new one");
+            }
             if (running == null || planned == null) {
                 throw new SuspendedException("'" + name + "' " + reason);
             }
@@ -189,7 +225,7 @@ final class RunningModel {
             set(composed(before), old);
         } catch (RuntimeException | Error e) {
             failure.addSuppressed(e);
-            reason = "cannot be loaded any more: " + e.getMessage();
+            reason = "cannot be loaded any more: " + (e.getMessage() == null ? e : e.getMessage());
         }
     }
 
@@ -215,15 +251,14 @@ final class RunningModel {
             for (Choice choice : choices) {
                 chain.drop(choice);
             }
-            double bytes;
             try {
-                bytes = Weigher.taken(store, executor, meter, choices);
+                double bytes = Weigher.taken(store, executor, meter, choices);
+                set(composed(choices), planned);
+                return Math.max(0, Math.round(bytes));
             } catch (RuntimeException | Error e) {
                 restore(choices, planned, e);
                 throw e;
             }
-            set(composed(choices), planned);
-            return Math.max(0, Math.round(bytes));
         } finally {
             lock.unlock();
         }
@@ -241,7 +276,7 @@ final class RunningModel {
         lock.lock();
         try {
             running = null;
-            reason = "belongs to a runtime that is closed; open a new one";
+            closed = true;
             chain.retain(Collections.<Choice>emptyList());
         } finally {
             lock.unlock();

@@ -23,6 +23,8 @@ final class AffineExecutor implements BlockExecutor {
     final AtomicInteger open = new AtomicInteger();
     /** Part of the name of a file that cannot be loaded; null for none. */
     volatile String broken;
+    /** What loading a file throws; null for nothing. */
+    volatile Error failure;
     volatile boolean noting;
     /** Whether pieces say that they share a pool of threads. */
     volatile boolean shared;
@@ -50,6 +52,9 @@ final class AffineExecutor implements BlockExecutor {
         String name = tflite.getParentFile().getName() + "/" + tflite.getName();
         if (broken != null && name.contains(broken)) {
             throw new StoreException(name + " cannot be loaded");
+        }
+        if (failure != null) {
+            throw failure;
         }
         loads.add(name);
         open.incrementAndGet();

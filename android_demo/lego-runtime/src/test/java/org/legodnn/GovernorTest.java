@@ -270,6 +270,39 @@ public class GovernorTest extends RuntimeTestBase {
         assertThrows(ClosedException.class, governor::step);
     }
 
+    @Test
+    public void aStepThatFailsIsNotTheLastOne() throws Exception {
+        CountDownLatch failed = new CountDownLatch(1);
+        device.available = 0;
+        governor.setListener((decision, outcome, message, plan) -> {
+            failed.countDown();
+            throw new IllegalStateException("a listener's fault");
+        });
+        governor.start();
+        assertTrue(failed.await(20, TimeUnit.SECONDS));
+        CountDownLatch decided = new CountDownLatch(1);
+        governor.setListener((decision, outcome, message, plan) -> decided.countDown());
+        device.now += 1000;
+        device.available = TOTAL;
+        device.changed.run();
+        assertTrue(decided.await(20, TimeUnit.SECONDS));
+        governor.stop();
+    }
+
+    @Test
+    public void aDecisionThatCouldNotBeAppliedIsTriedAgainWhateverTheErrorWas() {
+        governor.step();
+        device.available = 0;
+        executor.failure = new OutOfMemoryError("injected");
+        assertThrows(OutOfMemoryError.class, governor::step);
+        executor.failure = null;
+        for (int i = 0; i < 11; i++) {
+            device.now += 1;
+            governor.step();
+        }
+        assertEquals(8000, runtime.plan().memoryBytes());
+    }
+
     private static int threads() {
         int count = 0;
         for (Thread thread : Thread.getAllStackTraces().keySet()) {

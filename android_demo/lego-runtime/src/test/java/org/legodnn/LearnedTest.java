@@ -5,6 +5,7 @@ import static org.junit.Assert.assertThrows;
 
 import java.io.File;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
@@ -49,6 +50,25 @@ public class LearnedTest {
                 Answers.tails(profile.withLearned(Learned.load(file)).tails()));
         assertEquals(Tails.of(Collections.singletonList(tail), 1, Collections.<Tails.Companion>emptyList(), false)
                 .stretch(2, 0.95), Double.valueOf(1.75));
+    }
+
+    @Test
+    public void whatWasLearnedBeforeStaysUnlessNoLessWasLearnedNow() throws Exception {
+        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
+        Profile profile = profile(bases, Collections.emptyList());
+        File file = temporary.newFile();
+        Tail far = Tail.inUse(1, 50, Collections.singletonMap(0.95, 1.75));
+        Tail other = Tail.inUse(2, 50, Collections.singletonMap(0.95, 1.5));
+        Tail near = Tail.inUse(1, 6, Collections.singletonMap(0.75, 1.25));
+        Learned.of(profile, Arrays.asList(far, other)).save(file);
+        Learned.of(profile, Collections.singletonList(near)).save(file);
+        assertEquals(Answers.tails(Arrays.asList(far, other)), Answers.tails(Learned.load(file).tails()));
+        Tail farther = Tail.inUse(2, 200, Collections.singletonMap(0.99, 1.25));
+        Learned.of(profile, Collections.singletonList(farther)).save(file);
+        assertEquals(Answers.tails(Arrays.asList(far, farther)), Answers.tails(Learned.load(file).tails()));
+        Vectors.write(file, "{}".getBytes(StandardCharsets.UTF_8));
+        Learned.of(profile, Collections.singletonList(near)).save(file);
+        assertEquals(Answers.tails(Collections.singletonList(near)), Answers.tails(Learned.load(file).tails()));
     }
 
     @Test

@@ -9,6 +9,7 @@ import static org.junit.Assert.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -129,6 +130,28 @@ public class LegoRuntimeTest extends RuntimeTestBase {
         executor.broken = "head";
         assertThrows(StoreException.class, () -> open(model(chain), model(graph)));
         assertEquals(0, executor.open.get());
+    }
+
+    @Test
+    public void aPlanOfWhatWasNotProfiledIsRefused() {
+        try (LegoRuntime runtime = open(model(chain))) {
+            Plan before = runtime.plan();
+            for (String[] edit : new String[][] {{"\"threads\":1", "\"threads\":3"}, {"\"s0\"", "\"none\""}}) {
+                String json = before.toJson().replace(" ", "").replace(edit[0], edit[1]);
+                assertThrows(edit[1], WorkloadException.class, () -> runtime.setPlan(Plan.parse(json)));
+                assertSame(before, runtime.plan());
+            }
+            runtime.infer("chain", X);
+        }
+    }
+
+    @Test
+    public void anInferenceThatComesTooLateSaysSo() {
+        LegoRuntime runtime = open(model(chain));
+        RunningModel late = new RunningModel(model(chain), executor);
+        late.close();
+        assertThrows(ClosedException.class, () -> late.infer(new FloatBuffer[0], new FloatBuffer[0]));
+        runtime.close();
     }
 
     @Test

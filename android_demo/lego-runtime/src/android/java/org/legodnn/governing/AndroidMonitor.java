@@ -21,6 +21,9 @@ import org.legodnn.internal.Heat;
  * they take shows in how long inferences take.
  */
 public final class AndroidMonitor implements DeviceMonitor {
+    /** How long pressure lasts that the system says once, as long as what Linux tells of it: an average over 10 s. */
+    private static final double TRIMMED_S = 10;
+
     private final Context context;
     private final ActivityManager activities;
     private final Heat heat;
@@ -43,7 +46,8 @@ public final class AndroidMonitor implements DeviceMonitor {
     };
     /** Null while it is stopped. */
     private @Nullable Runnable changed;
-    private boolean trimmed;
+    /** When memory was last said to be short, in seconds since the device started. */
+    private double trimmedS = Double.NEGATIVE_INFINITY;
 
     /** @param context any of the app's */
     public AndroidMonitor(Context context) {
@@ -59,16 +63,14 @@ public final class AndroidMonitor implements DeviceMonitor {
         double now = SystemClock.elapsedRealtime() / 1e3;
         int cores = Runtime.getRuntime().availableProcessors();
         Readings readings = new Readings(now, memory.totalMem, memory.availMem).withMemoryThreshold(memory.threshold)
-                .withMemoryPressure(wasTrimmed() || memory.lowMemory ? 1 : 0).withCores(cores, cores)
+                .withMemoryPressure(wasTrimmed(now) || memory.lowMemory ? 1 : 0).withCores(cores, cores)
                 .withThrottled(heat.throttled());
         BusyCores.Use use = busy.since(now, Process.getElapsedCpuTime() / 1e3);
         return use == null ? readings : readings.withUse(use.busy, use.own, Collections.<Competitor>emptyList());
     }
 
-    private synchronized boolean wasTrimmed() {
-        boolean was = trimmed;
-        trimmed = false;
-        return was;
+    private synchronized boolean wasTrimmed(double now) {
+        return now - trimmedS < TRIMMED_S;
     }
 
     @Override
@@ -111,7 +113,7 @@ public final class AndroidMonitor implements DeviceMonitor {
 
     private void pressed() {
         synchronized (this) {
-            trimmed = true;
+            trimmedS = SystemClock.elapsedRealtime() / 1e3;
         }
         wake();
     }

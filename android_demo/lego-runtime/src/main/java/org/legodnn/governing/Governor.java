@@ -147,8 +147,12 @@ public final class Governor implements Closeable {
                 spare, plan.memoryBytes(), slowdowns.ratios(policy.observations), excesses(plan));
         Deciding.Next next = Deciding.decide(policy, demand, state, situation);
         state = next.state;
+        boolean changed = anew || !next.decision.changes().isEmpty() || readings.timeS >= retryS;
+        if (changed) {
+            retryS = readings.timeS + RETRY_S; // unless it is applied: whatever fails, the decision is not lost
+        }
         runtime.keepWithin((long) state.memory.value());
-        if (anew || !next.decision.changes().isEmpty() || readings.timeS >= retryS) {
+        if (changed) {
             apply(next.decision, readings);
         }
         return next.decision;
@@ -180,7 +184,9 @@ public final class Governor implements Closeable {
             outcome = Outcome.KEPT;
             message = String.valueOf(e.getMessage());
         }
-        retryS = outcome == Outcome.KEPT ? readings.timeS + RETRY_S : Double.POSITIVE_INFINITY;
+        if (outcome != Outcome.KEPT) {
+            retryS = Double.POSITIVE_INFINITY;
+        }
         Plan plan = runtime.plan();
         LOGGER.log(outcome == Outcome.APPLIED ? Level.INFO : Level.WARNING,
                 DecisionLog.line(decision, readings, outcome, message, plan));
@@ -223,14 +229,31 @@ public final class Governor implements Closeable {
     }
 
     private void repeat() {
-        while (isCurrent()) {
-            try {
-                step();
-            } catch (ClosedException e) {
-                return;
+        try {
+            boolean goesOn = true;
+            while (goesOn && isCurrent()) {
+                try {
+                    step();
+                } catch (ClosedException e) {
+                    return;
+                } catch (RuntimeException | Error e) {
+                    // Of an app's own monitor or listener, say, or for want of memory; without the thread nothing would
+                    // govern.
+                    LOGGER.log(Level.SEVERE, "a step of the governor failed: " + e, e);
+                }
+                goesOn = sleep();
             }
-            if (!sleep()) {
-                return;
+        } finally {
+            end(Thread.currentThread());
+        }
+    }
+
+    /** A thread that has ended by itself is none any more, so that another one can be started. */
+    private void end(Thread ended) {
+        synchronized (life) {
+            if (thread == ended) {
+                thread = null;
+                monitor.stop();
             }
         }
     }

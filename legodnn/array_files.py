@@ -24,7 +24,7 @@ from legodnn.errors import LegoError
 from legodnn.files import open_regular, write_atomic
 
 # What NumPy, zipfile, and Python's parser, which reads NumPy's headers, raise for damaged files.
-_DAMAGED = (
+DAMAGED = (
     *(OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, SyntaxError, LookupError, ArithmeticError),
     *(AttributeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error, struct.error),
 )
@@ -57,7 +57,7 @@ def read_arrays(
                 f.seek(0)
                 return {lone: _array(f, size)}
             return _archive(f, size, names)
-        except _DAMAGED as e:
+        except DAMAGED as e:
             reason = getattr(e, "strerror", None) or (str(e) if isinstance(e, ValueError) else "it is damaged")
             if isinstance(e, zipfile.BadZipFile):
                 reason = "it is no .npz file" + (f" ({e})" if str(e) else "")

@@ -7,6 +7,7 @@ An error of this package (`LegoError`) is printed in a line or two and gives exi
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -144,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     debug = "--debug" in words
     args = argparse.Namespace()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: of what it cannot encode no error is made
     try:
         with _ended_by_signals(), notes_shown(debug):
             args = command_line(words).parse_args(words)

@@ -32,8 +32,9 @@ def read_toml(path: Path, error: type[LegoError], remedy: str) -> dict[str, Any]
         error: the file is unreadable, no regular file, too large, or not TOML.
     """
     text = utf8_text(read_regular(path, MOST_BYTES_OF_TOML, error, remedy), path, error, remedy)
+    text = text.removeprefix("\ufeff")  # which editors of Windows begin files with
     for number, line in enumerate(text.splitlines(), start=1):
-        if line.count(".") > MOST_DOTS:
+        if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
             raise error(f"{path}: line {number} has more than {MOST_DOTS} dots; divide it; {remedy}")
     try:
         document: dict[str, Any] = tomllib.loads(text)

@@ -47,9 +47,9 @@ def parse_memory(text: str) -> int:
     Raises:
         ValueError: the text is no size, or needs a unit.
     """
-    count = parse_size(text)
-    if 0 < count < 10_000 and text.strip().isdigit():
-        raise ValueError(f"{text!r:.40} without a unit is {count} bytes; write {count}MB for megabytes, or {count}B")
+    count, number = parse_size(text), text.strip()
+    if 0 < count < 10_000 and not number[-1].isalpha():
+        raise ValueError(f"{text!r:.40} without a unit is {count} bytes; write {number}MB for megabytes, or {count}B")
     return count
 
 

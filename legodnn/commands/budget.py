@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 
 from legodnn.commands.parser import CommandParser
 from legodnn.errors import WorkloadError
 from legodnn.tail import DEFAULT_QUANTILE
 from legodnn.units import parse_memory
-from legodnn.workload import Budget
+from legodnn.workload import Budget, Workload
 
 
 def add_budget_flags(parser: CommandParser) -> None:
@@ -44,16 +45,17 @@ def budget_flags(args: argparse.Namespace) -> list[str]:
     return [flag for flag, is_given in given.items() if is_given]
 
 
-def budget_from(args: argparse.Namespace, given: Budget) -> Budget:
+def budget_from(args: argparse.Namespace, workload: Workload) -> Budget:
     """Return the workload's own budget, with the limits of the command line in place of its own.
 
     Raises:
         WorkloadError: a flag holds no limit, or --latency or --quantile is for all models and for some by name.
     """
+    given, names = workload.budget, [m.name for m in workload.models]
     return Budget(
         memory_bytes=given.memory_bytes if args.memory is None else _memory(args.memory),
-        latency_ms=_by_model("--latency", args.latency or [], given.latency_ms),
-        quantile=_by_model("--quantile", args.quantile or [], given.quantile),
+        latency_ms=_by_model("--latency", args.latency or [], given.latency_ms, names),
+        quantile=_by_model("--quantile", args.quantile or [], given.quantile, names),
         cores=given.cores if args.cores is None else args.cores,
     )
 
@@ -72,7 +74,9 @@ _VALUES = {
 }
 
 
-def _by_model(flag: str, items: list[str], given: float | dict[str, float] | None) -> float | dict[str, float] | None:
+def _by_model(
+    flag: str, items: list[str], given: float | dict[str, float] | None, names: Sequence[str]
+) -> float | dict[str, float] | None:
     """Return numbers for all models or by name: those of the workload, with what a flag says in their place."""
     numbers: dict[str | None, float] = {}
     for name, number in (_named_number(flag, item) for item in items):
@@ -82,13 +86,14 @@ def _by_model(flag: str, items: list[str], given: float | dict[str, float] | Non
                 f"{flag} has {numbers[name]:g} and {number:g} for {whose}; give one (a fraction is written 2.5)"
             )
         numbers[name] = number
-    for_all = numbers.pop(None, given)
     by_name = {name: number for name, number in numbers.items() if name is not None}
     if not by_name:
-        return for_all
-    if isinstance(for_all, float | int):
+        return numbers.get(None, given)
+    if None in numbers:
         raise WorkloadError(f"{flag} for all models and {flag} NAME=... do not go together; name each model")
-    return {**(for_all or {}), **by_name}
+    if isinstance(given, float | int):
+        given = dict.fromkeys(names, given)
+    return {**(given or {}), **by_name}
 
 
 def _named_number(flag: str, text: str) -> tuple[str | None, float]:

@@ -20,7 +20,7 @@ from legodnn.runtime.tflite.cost import bytes_moved
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file
 from legodnn.store import Store
 from legodnn.units import size
-from legodnn.workload import Budget
+from legodnn.workload import Workload, WorkloadModel
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def store_costs(store: Store, args: argparse.Namespace) -> StoreCosts:
     profile = Profile.load(default_path(store.path))
     profile.check_store(store)
     profile.check_device(fingerprint(executor_name()))
-    budget = budget_from(args, Budget())
+    budget = budget_from(args, Workload(models=(WorkloadModel(name=store.name, store=str(store.path)),)))
     plan = Scheduler([ModelTable.from_store(store, profile)]).plan(budget)[store.name]
     roof = measure_roof(plan.threads)
     measured = {(o.segment, o.option): o for o in profile.options}

@@ -128,7 +128,7 @@ def _labels(path: Path | None) -> tuple[str, ...]:
     remedy = "give a text file with the name of a class on each line"
     content = read_regular(path, _MOST_BYTES_OF_LABELS, ModelError, remedy)
     try:
-        lines = content.decode("utf-8").rstrip().splitlines()
+        lines = content.decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError:
         raise ModelError(f"{path} is not UTF-8 text; {remedy}") from None
     labels = tuple(line.strip() for line in lines)

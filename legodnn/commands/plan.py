@@ -65,13 +65,13 @@ def run(args: argparse.Namespace) -> int:
         check_plot(output, "--sweep")
         check_writable(output, "--output")
     workload = workload_from(args)
-    budget = budget_from(args, workload.budget)
+    budget = budget_from(args, workload)
     opened = [(Store(m.store), Profile.load(m.profile_path)) for m in workload.models]
     scheduler = Scheduler(workload_tables(workload, opened), workload.switch_charge)
-    if args.sweep:
-        sweep(scheduler, budget, output, args.json)
-        return 0
     try:
+        if args.sweep:
+            sweep(scheduler, budget, output, args.json)
+            return 0
         plan = scheduler.plan(budget, deadline_ms=_DEADLINE_MS)
     except InfeasibleError as e:
         _print_infeasible(e.report, args.json)

@@ -187,7 +187,7 @@ def _print(steps: Sequence[Step], as_json: bool) -> None:
 
 def _budgets(args: argparse.Namespace, workload: Workload) -> list[Budget]:
     """Return the budgets of the trace, or the one that the command line gives, each checked against the workload."""
-    budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload.budget)]
+    budgets = read_trace(Path(args.trace)) if args.trace else [budget_from(args, workload)]
     for budget in budgets:
         Workload(models=workload.models, budget=budget)  # refuses a limit for a model that is none of these
     return budgets
@@ -220,6 +220,8 @@ def _sources(arguments: list[str], workload: Workload) -> dict[str, str]:
     sources: dict[str, str] = {}
     for argument in arguments:
         name, _, path = argument.partition("=")
+        if name not in names and ("/" in name or Path(argument).exists()):
+            path = ""  # a place whose name has a =
         if path and name not in names:
             raise InputError(f"--input {argument}: no model {name!r} in this workload; it has {', '.join(names)}")
         for model in [name] if path else names:

@@ -132,6 +132,8 @@ def _serve(args: argparse.Namespace) -> None:
         app = ReloadableApplication(runtime, lambda: _open_runtime(args), settings)
         place = f"http://{address_of(host, port)}" if args.socket is None else f"unix socket {args.socket}"
         log.info("serving %s at %s", ", ".join(m.name for m in runtime.workload.models), place)
+        if args.socket is not None:
+            check_socket(args.socket)  # another service may have begun to listen while the models were opened
         run_server(app, host, port, args.socket)
 
 
@@ -147,7 +149,7 @@ def _open_runtime(args: argparse.Namespace) -> Runtime:
     from legodnn.runtime.runtime import Runtime
 
     workload = workload_from(args)
-    return Runtime(workload, budget_from(args, workload.budget), isolated=args.isolated)
+    return Runtime(workload, budget_from(args, workload), isolated=args.isolated)
 
 
 def service_settings(args: argparse.Namespace) -> ServiceSettings:

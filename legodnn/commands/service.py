@@ -173,7 +173,7 @@ def _unit(args: argparse.Namespace, workload: Workload) -> ServiceUnit:
     from legodnn.runtime.planning.workload_tables import workload_tables
     from legodnn.runtime.serving.guards import MOST_BODIES
 
-    budget = budget_from(args, workload.budget)
+    budget = budget_from(args, workload)
     measured = open_measured_stores(workload, None)
     tables = workload_tables(workload, list(measured.values()), args.isolated)
     scheduler = Scheduler(tables, workload.switch_charge)

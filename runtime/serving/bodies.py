@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from legodnn.array_files import DAMAGED
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.images import load
@@ -25,6 +26,9 @@ NPY, RAW, JSON_TYPE = "application/x-npy", "application/octet-stream", "applicat
 _RAW_TYPES = get_args(ElementType)
 _RAW_PARAMETERS = ("dtype", "shape")
 _NPY_MAGIC = b"\x93NUMPY"
+_NUMBERS = {int, float}  # no bool, which is an int to isinstance
+_MOST_AXES = 32
+_EXACT = 2.0**53  # up to here a float holds every whole number
 
 
 def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: bytes) -> AnyArray | dict[str, AnyArray]:
@@ -49,7 +53,10 @@ def inputs_of(store: Store, content_type: str, query: Mapping[str, str], body: b
         raise InputError(f"the address says {shown(unknown[0])}; dtype and shape of {RAW} are all that it may say")
     specs = {spec.name: spec for spec in store.manifest.inputs}
     if kind == JSON_TYPE:
-        return {name: _listed(name, value, specs.get(name)) for name, value in _named_values(body, specs).items()}
+        return {
+            name: _listed(name, value, specs.get(name))
+            for name, value in _named_values(body, specs, most_parts(store)).items()
+        }
     spec = store.manifest.inputs[0]
     if len(specs) > 1:
         raise InputError(f"this model has the inputs {', '.join(specs)}: send them as {JSON_TYPE}")
@@ -117,19 +124,47 @@ def numbers_as(dtype: str, value: Any) -> NDArray[Any] | None:
     Whole numbers are not made of others, nor of ones that are too large. Of float32 those become infinity, which
     `check_inputs` refuses.
     """
+    if not _holds_numbers(value):
+        return None
     try:
         array = np.array(value)
     except (ValueError, OverflowError):  # rows of different lengths
         return None
     if array.dtype.kind not in "iuf":
         return None
+    if dtype != "float32" and array.dtype.kind == "f" and np.any(np.abs(array) >= _EXACT):
+        return None  # a whole number beside one with a point may have lost its last digits
     with np.errstate(over="ignore", invalid="ignore"):
         typed = array.astype(dtype)
     return typed if dtype == "float32" or np.array_equal(typed, array) else None
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body holds, each key once; InputError otherwise."""
+def _holds_numbers(value: Any, depth: int = _MOST_AXES) -> bool:
+    """Whether a value of JSON is a number, or lists of nothing else: of a text NumPy would give all others the room."""
+    if not isinstance(value, list):
+        return type(value) in _NUMBERS
+    kinds = set(map(type, value))
+    return kinds <= _NUMBERS or (kinds == {list} and depth > 0 and all(_holds_numbers(row, depth - 1) for row in value))
+
+
+def most_parts(store: Store) -> int:
+    """Return how many values, lists and objects a request for a model may be made of: all of its inputs, and more."""
+    return 1000 + sum((len(spec.shape) + 2) * math.prod(spec.shape) for spec in store.manifest.inputs)
+
+
+def json_object(body: bytes, most: int = 1000) -> dict[str, Any]:
+    """Return the JSON object that a body holds, each key once.
+
+    Args:
+        body: the text.
+        most: of how many values, lists and objects it may be made: each takes some 60 bytes of memory, and of a body
+            one byte.
+
+    Raises:
+        InputError: it is something else, or of more.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > most:
+        raise InputError(f"the body is JSON of more than {most} values and lists, more than can be meant here")
     try:
         content = json.loads(body, object_pairs_hook=keys_once)
     except RepeatedKeyError as e:
@@ -148,8 +183,8 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(",")))
 
 
-def _named_values(body: bytes, specs: Mapping[str, InputSpec]) -> dict[str, Any]:
-    asked = json_object(body)
+def _named_values(body: bytes, specs: Mapping[str, InputSpec], most: int) -> dict[str, Any]:
+    asked = json_object(body, most)
     content = asked.pop("inputs", None)
     if asked:
         raise InputError(f"the body says {shown(min(asked))} beside its inputs, which means nothing here")
@@ -174,7 +209,7 @@ def _npy(body: bytes) -> NDArray[Any]:
     stream = io.BytesIO(body)
     try:
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError) as e:
+    except DAMAGED as e:
         raise InputError(f"the body is a damaged .npy file ({e})") from None
     if rest := len(body) - stream.tell():
         raise InputError(f"{rest} bytes follow on the array; a body holds one")

@@ -25,6 +25,8 @@ AsgiApplication = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 # What a watchdog or a load balancer asks, and the page, which asks for the token itself.
 OPEN_PATHS = ("/", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 
+_READING = ("GET", "HEAD")  # methods whose requests have no body
+
 # The bodies of all requests that are worked on take the room of at most so many of the largest that is taken.
 MOST_BODIES = 4
 
@@ -37,7 +39,7 @@ class TokenGuard:
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and not (scope["path"] in OPEN_PATHS and scope["method"] in _READING):
             given = next((value for key, value in scope["headers"] if key == b"authorization"), b"")
             scheme, _, token = given.partition(b" ")
             # Compared in constant time, so that answers do not tell how much of a guess was right.
@@ -86,7 +88,7 @@ class BodyGuard:
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         """Pass a request on with its body, or refuse it."""
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+        if scope["type"] != "http" or scope["method"] in _READING:
             await self._app(scope, receive, send)
             return
         parts: list[bytes] = []

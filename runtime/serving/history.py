@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -17,6 +18,8 @@ from typing import Any
 from legodnn.arrays import percentiles
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.inference_queue import InferenceQueue
+
+log = logging.getLogger("legodnn.serving")
 
 _REMEMBERED_S = 600.0
 _WINDOW_S = 10.0  # latencies of so many seconds make up a percentile
@@ -100,8 +103,11 @@ class History:
         """Take a sample again and again, until it is cancelled."""
         self._loop = asyncio.get_running_loop()
         while True:
-            # Memory is read from the kernel, which takes milliseconds: not in the event loop.
-            self.add(await asyncio.to_thread(self.sample))
+            try:
+                # Memory is read from the kernel, which takes milliseconds: not in the event loop.
+                self.add(await asyncio.to_thread(self.sample))
+            except Exception as e:  # no file descriptors are left, say: the next one may succeed
+                log.warning("no sample was taken: %s", e)
             await asyncio.sleep(interval_s)
 
     def add_soon(self, event: dict[str, Any]) -> None:

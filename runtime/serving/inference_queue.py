@@ -67,24 +67,35 @@ class InferenceQueue:
         """
         if self.waiting >= self._length:
             raise OverloadedError(f"{self.waiting} requests wait for {self.model!r} already", self.seconds_to_wait())
-        deadline = time.monotonic() + self._timeout_s
+        held, given_up = [inputs], []
+        del inputs  # only `held` holds them now, and lets go of them
 
         def run() -> Inference:
-            if time.monotonic() > deadline:
-                raise OverloadedError(
-                    f"the request waited more than {self._timeout_s:g} s for {self.model!r}", self.seconds_to_wait()
-                )
-            inference = self._runtime.run(self.model, inputs)
+            inference = self._runtime.run(self.model, held.pop())
             self.served += 1
             self.latencies_ms.append((time.monotonic(), inference.latency_ms))
             return inference
 
         self.waiting += 1
         try:
-            # Cancelling this await cancels what has not started yet; what runs, runs to its end in its thread.
-            return await asyncio.wrap_future(self._thread.submit(run))
+            # Cancelling this await, or its future, cancels what has not started yet; what runs, runs to its end.
+            future = self._thread.submit(run)
+            patience = asyncio.get_running_loop().call_later(
+                self._timeout_s, lambda: given_up.append(True) if future.cancel() else None
+            )
+            try:
+                return await asyncio.wrap_future(future)
+            finally:
+                patience.cancel()
+        except asyncio.CancelledError:
+            if not given_up:
+                raise
+            raise OverloadedError(
+                f"the request waited more than {self._timeout_s:g} s for {self.model!r}", self.seconds_to_wait()
+            ) from None
         finally:
             self.waiting -= 1
+            held.clear()  # the thread may keep what was cancelled until it comes to it
 
     def seconds_to_wait(self) -> int:
         """Return after how many whole seconds the line as it is now will have been served, at least 1."""

@@ -16,7 +16,7 @@ from legodnn import __version__
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError
 from legodnn.printable import shown
-from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_body, json_object, numbers_as
+from legodnn.runtime.serving.bodies import JSON_TYPE, RAW, json_body, json_object, most_parts, numbers_as
 from legodnn.store import Store
 from legodnn.tensor_spec import InputSpec
 
@@ -69,7 +69,7 @@ def inputs_of_request(
         ):
             raise InputError(f"{HEADER_LENGTH} is {shown(header_length)}, of a body of {len(body)} bytes")
         end = int(header_length)
-    request, binary = json_object(body[:end]), body[end:]
+    request, binary = json_object(body[:end], most_parts(store)), body[end:]
     given = request.pop("inputs", None)
     if not isinstance(given, list) or not all(isinstance(tensor, dict) for tensor in given):
         raise InputError(
@@ -84,6 +84,8 @@ def inputs_of_request(
         if size is not None:
             if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary):
                 raise InputError(f"binary_data_size is {shown(size)}; {len(binary)} bytes are left of the body")
+            if tensor.get("data") is not None:
+                raise InputError("an input has data and a binary_data_size; leave one out")
             taken, binary = binary[:size], binary[size:]
         name = tensor.get("name")
         if not isinstance(name, str) or name not in specs or name in inputs:
@@ -101,6 +103,7 @@ def _check_wanted(request: Mapping[str, Any], outputs: Sequence[str]) -> None:
     if not isinstance(request.get("id", ""), str):
         raise InputError(f'"id" is a text, not {shown(request["id"])}')
     wanted = request.get("outputs")
+    _check_switch(request, "binary_data_output")
     if wanted is None:
         return
     if not isinstance(wanted, list) or not all(isinstance(entry, dict) for entry in wanted):
@@ -110,6 +113,12 @@ def _check_wanted(request: Mapping[str, Any], outputs: Sequence[str]) -> None:
             raise InputError(
                 f"the request asks for the output {shown(entry.get('name'))}; the model has {', '.join(outputs)}"
             )
+        _check_switch(entry, "binary_data")
+
+
+def _check_switch(of: Mapping[str, Any], parameter: str) -> None:
+    if not isinstance(said := _parameters(of).get(parameter, False), bool):
+        raise InputError(f"{parameter} is true or false, not {shown(said)}")
 
 
 def _values(tensor: Mapping[str, Any], spec: InputSpec, binary: bytes | None) -> AnyArray:

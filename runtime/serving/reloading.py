@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
-from legodnn.errors import LegoError
 from legodnn.runtime.device.memory import release_freed_memory
 from legodnn.runtime.runtime import Runtime
 from legodnn.runtime.serving.guards import AsgiReceive, AsgiScope, AsgiSend
@@ -37,8 +36,10 @@ class _Generation:
         await self._running.enter_async_context(self.app.router.lifespan_context(self.app))
 
     async def end(self) -> None:
-        await self._running.aclose()
-        await asyncio.to_thread(self.runtime.close)
+        try:
+            await self._running.aclose()
+        finally:
+            await asyncio.to_thread(self.runtime.close)
 
     async def answer(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         self.answering += 1
@@ -107,7 +108,7 @@ class ReloadableApplication:
         tell_systemd("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}", "STATUS=opening models anew")
         try:
             new = await self._opened_anew()
-        except (LegoError, OSError, RuntimeError) as e:  # RuntimeError: Python cannot start a thread
+        except Exception as e:  # a LegoError, or no memory is left, say
             log.error("the models were not opened anew, those of before run on: %s", e)
             tell_systemd("READY=1", f"STATUS=not reloaded: {e}")
             return False
@@ -153,4 +154,7 @@ class ReloadableApplication:
         while True:
             await self._asked.wait()
             self._asked.clear()
-            await self.reload()
+            try:
+                await self.reload()
+            except Exception:  # the new models serve; without this no other would follow
+                log.exception("the models of before did not end as they should")

@@ -109,8 +109,8 @@ class PunctualProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """Start the clock where headers are awaited, and stop it where they have come."""
-        awaited = self.conn.their_state is h11.IDLE
+        """Start the clock where headers are awaited, or the rest of a request that is answered; else stop it."""
+        awaited = self._waits()
         if awaited and self._patience is None:
             self._patience = self.loop.call_later(_HEADERS_S, self._give_up)
         elif not awaited and self._patience is not None:
@@ -119,8 +119,13 @@ class PunctualProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._patience = None
-        if self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE:
+        if self._waits() and self.conn.our_state is not h11.SEND_BODY:
             self.transport.close()
+
+    def _waits(self) -> bool:
+        """Whether nothing is done here until the client sends something."""
+        answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE) and self.conn.their_state is h11.SEND_BODY
+        return answered or self.conn.their_state is h11.IDLE
 
 
 class _Server(uvicorn.Server):

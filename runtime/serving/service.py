@@ -14,7 +14,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -59,6 +59,12 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
 @dataclass(frozen=True)
 class ServiceSettings:
     """The limits of a service.
@@ -99,26 +105,20 @@ class _Service:
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
         """Govern and sample while the application runs; then let requests that run end."""
-        sampling = asyncio.create_task(self.history.keep_sampling())
-        try:
+        async with AsyncExitStack() as ending:  # backwards, and each step also where one before fails
+            for queue in self.queues.values():
+                ending.push_async_callback(asyncio.to_thread, queue.close)
             if self.governor is not None:
+                if self.keeps_learned:
+                    ending.push_async_callback(asyncio.to_thread, self._keep_learned, self.governor)
+                ending.push_async_callback(asyncio.to_thread, self.governor.close)
                 self.governor.on_decision = self.history.add_soon
                 self.governor.start()
             else:
+                ending.callback(setattr, self.runtime, "on_inference", None)
                 self.runtime.on_inference = self.metrics.inferred
+            ending.push_async_callback(_cancelled, asyncio.create_task(self.history.keep_sampling()))
             yield
-        finally:
-            sampling.cancel()
-            with suppress(asyncio.CancelledError):
-                await sampling
-            if self.governor is not None:
-                await asyncio.to_thread(self.governor.close)
-                if self.keeps_learned:
-                    await asyncio.to_thread(self._keep_learned, self.governor)
-            else:
-                self.runtime.on_inference = None
-            for queue in self.queues.values():
-                await asyncio.to_thread(queue.close)
 
     def _keep_learned(self, governor: Governor) -> None:
         try:

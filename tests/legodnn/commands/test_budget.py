@@ -7,7 +7,7 @@ import pytest
 from legodnn.commands.budget import add_budget_flags, budget_flags, budget_from
 from legodnn.commands.parser import CommandParser
 from legodnn.errors import WorkloadError
-from legodnn.workload import Budget
+from legodnn.workload import Budget, Workload, WorkloadModel
 
 GIVEN = Budget(memory_bytes=1000, latency_ms={"a": 5.0}, cores=2.0)
 
@@ -15,7 +15,8 @@ GIVEN = Budget(memory_bytes=1000, latency_ms={"a": 5.0}, cores=2.0)
 def budget(*line: str, given: Budget = GIVEN) -> Budget:
     parser = CommandParser()
     add_budget_flags(parser)
-    return budget_from(parser.parse_args(line), given)
+    models = (WorkloadModel(name=name, store=name, rate_hz=1.0) for name in ("a", "b", "x=y"))
+    return budget_from(parser.parse_args(line), Workload(models=tuple(models), budget=given))
 
 
 def test_without_flags_the_workloads_own_budget_holds() -> None:
@@ -38,6 +39,12 @@ def test_quantiles_are_given_like_limits() -> None:
     assert budget(given=given).quantile == {"a": 0.9}
 
 
+def test_a_limit_by_name_leaves_the_workloads_own_to_other_models() -> None:
+    given = Budget(latency_ms=3.0, quantile=0.9)
+    assert budget("--latency", "a=5", given=given) == Budget(latency_ms={"a": 5.0, "b": 3.0, "x=y": 3.0}, quantile=0.9)
+    assert budget("--quantile", "b=0.5", given=given).quantile == {"a": 0.9, "b": 0.5, "x=y": 0.9}
+
+
 def test_the_flags_that_were_given_are_named() -> None:
     parser = CommandParser()
     add_budget_flags(parser)
@@ -50,6 +57,7 @@ def test_the_flags_that_were_given_are_named() -> None:
     [
         (["--memory", "lots"], "--memory: 'lots' is not a size; write it like 20MB, 1.5GiB or 300000"),
         (["--memory", "20"], "--memory: '20' without a unit is 20 bytes; write 20MB for megabytes, or 20B"),
+        (["--memory", "20.5"], "--memory: '20.5' without a unit is 20 bytes; write 20.5MB for megabytes, or 20B"),
         (["--latency", "soon"], "--latency soon: 'soon' is not a number of milliseconds; write 5 or NAME=5"),
         (["--latency", "a=5,"], "--latency : '' is not a number of milliseconds; write 5 or NAME=5"),
         (["--latency", "5", "--latency", "a=5"], "do not go together; name each model"),

@@ -157,3 +157,30 @@ def test_who_has_no_token_sees_nothing(runtime: Runtime) -> None:
         opened = Client(closed.port, {"Authorization": "Bearer s3cret"})
         assert opened.get("/v1/plan").status == 200
         assert opened.infer("tiny", X.tobytes(), RAW).status == 200
+
+
+def test_what_is_open_to_all_takes_no_bodies_of_them(runtime: Runtime) -> None:
+    with served(runtime, ServiceSettings(governed=False, token="t", most_body_bytes=1000)) as guarded:
+        for path in ("/healthz", "/readyz", "/", "/v2/health/live"):
+            assert guarded.get(path).status == 200
+            assert guarded.ask("POST", path, b"x" * 500).status == 401
+        head = b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n"
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(6):
+                asking = open_ones.enter_context(socket.create_connection(("127.0.0.1", guarded.port), 10))
+                asking.sendall(head + b"x" * 800)
+            answer = guarded.ask("POST", "/v1/models/tiny/infer", X.tobytes(), {"Authorization": "Bearer t"})
+            assert "other requests" not in answer.json.get("error", "")
+
+
+@pytest.mark.timeout(60)
+def test_who_was_answered_and_never_sends_the_rest_loses_the_connection(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_HEADERS_S", 0.3)
+    with socket.create_connection(("127.0.0.1", client.port), 20) as asking:
+        asking.sendall(b"GET /v1/plan HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+        assert asking.recv(20).startswith(b"HTTP/1.1 200")
+        asking.sendall(b"x")
+        while asking.recv(10_000):
+            pass

@@ -57,3 +57,26 @@ def test_who_begins_to_watch_gets_what_is_remembered_and_then_what_comes_once_ea
     events = asyncio.run(watch()).removesuffix("\n\n").split("\n\n")
     told = [json.loads(event.removeprefix("event: decision\ndata: ")) for event in events]
     assert [event["number"] for event in told] == list(range(125))
+
+
+def test_a_sample_that_fails_is_not_the_last_one(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    history, taken = History(runtime, []), []
+
+    def sample() -> dict[str, str]:
+        taken.append(1)
+        if len(taken) == 1:
+            raise OSError("no file descriptors are left")
+        return {"event": "sample"}
+
+    async def watch() -> str:
+        monkeypatch.setattr(history, "sample", sample)
+        sampling = asyncio.create_task(history.keep_sampling(0.01))
+        try:
+            return await anext(history.follow())
+        finally:
+            sampling.cancel()
+
+    assert asyncio.run(asyncio.wait_for(watch(), 30)).startswith("event: sample\n")
+    assert "no sample was taken: no file descriptors are left" in caplog.text

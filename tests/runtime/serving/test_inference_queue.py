@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -77,6 +79,34 @@ def test_who_goes_away_leaves_the_line() -> None:
     queue.close()
     assert slow.ran == 1
     assert queue.waiting == 0
+
+
+def test_who_waits_too_long_is_told_so_in_time_and_keeps_no_inputs() -> None:
+    async def ask() -> float:
+        first, began = asyncio.create_task(queue.infer(X)), time.monotonic()
+        await asyncio.sleep(0.02)
+        given = X.copy()
+        kept, late = weakref.ref(given), asyncio.create_task(queue.infer(given))
+        del given
+        told = ""
+        try:
+            await late
+        except OverloadedError as e:
+            told = str(e)
+        assert "waited more than 0.1 s" in told
+        waited = time.monotonic() - began
+        assert not first.done()
+        del late
+        gc.collect()
+        assert kept() is None
+        await first
+        return waited
+
+    slow = Slow(3)
+    queue = InferenceQueue(slow, "m", length=9, timeout_s=0.1)
+    assert asyncio.run(ask()) < 3
+    queue.close()
+    assert slow.ran == 1
 
 
 def test_a_client_that_goes_away_leaves_the_line(tiny_store: Store) -> None:

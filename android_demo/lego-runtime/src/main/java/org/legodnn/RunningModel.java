@@ -26,7 +26,7 @@ final class RunningModel {
     /** Memory in bytes by option; see {@link Profile#key}. */
     private final Map<String, Long> sizes = new HashMap<>();
     /** Thread counts that were profiled. */
-    private final List<Integer> threads;
+    private final TreeSet<Integer> threads = new TreeSet<>();
     /** Fair, so that a switch need not wait for more than the inferences that came before it. */
     private final ReentrantLock lock = new ReentrantLock(true);
     /** What runs, guarded by the lock; null while it is suspended or stands still. */
@@ -40,9 +40,11 @@ final class RunningModel {
         this.store = model.store;
         this.executor = executor;
         this.chain = new Chain(store, executor);
-        this.threads = model.table.threadCounts();
         for (OptionProfile option : model.profile.options) {
             sizes.put(Profile.key(option.segment, option.option), option.memoryBytes);
+            for (Latency latency : option.latency) {
+                threads.add(latency.threads);
+            }
         }
     }
 
@@ -224,7 +226,9 @@ final class RunningModel {
         try {
             set(composed(before), old);
         } catch (RuntimeException | Error e) {
-            failure.addSuppressed(e);
+            if (e != failure) { // there may be one OutOfMemoryError for all
+                failure.addSuppressed(e);
+            }
             reason = "cannot be loaded any more: " + (e.getMessage() == null ? e : e.getMessage());
         }
     }

@@ -193,7 +193,7 @@ public class LegoRuntimeTest extends RuntimeTestBase {
                     small.toJson().replace("\"block1\"", "\"other\""))));
             assertThrows(WorkloadException.class, () -> runtime.setPlan(Plan.parse(
                     small.toJson().replace("\"name\": \"chain\"", "\"name\": \"other\""))));
-            assertThrows(StoreException.class, () -> runtime.setPlan(Plan.parse(
+            assertThrows(WorkloadException.class, () -> runtime.setPlan(Plan.parse(
                     small.toJson().replace("\"block1\": \"s2\"", "\"block1\": \"s9\""))));
             Exception refused = assertThrows(WorkloadException.class, () -> Plan.parse(
                     small.toJson().replace("\"threads\"", "\"streamed\": true, \"threads\"")));

@@ -143,3 +143,9 @@ def test_the_current_folder_can_be_planned(
     monkeypatch.chdir(tiny_store.path)
     assert main(["plan", "."]) == 0
     assert tiny_store.path.name in capsys.readouterr().out
+
+
+def test_what_stdout_cannot_encode_is_printed_as_escapes(tiny_store: Store) -> None:
+    done = run("plan", str(tiny_store.path), stdout=subprocess.PIPE, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "\\xb1" in done.stdout  # the sign between an accuracy and its error

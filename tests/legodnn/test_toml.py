@@ -17,6 +17,12 @@ def test_a_file_is_read_with_its_types(tmp_path: Path) -> None:
     assert read_toml(path, WorkloadError, "write it again") == found
 
 
+def test_a_byte_order_mark_and_dots_in_comments_are_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("\ufeff# two models" + "." * 60 + "\na = 1\n", encoding="utf-8")
+    assert read_toml(path, WorkloadError, "write it again") == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -14,7 +14,7 @@ from tests.runtime.whole_models.whole_files import WIDE, dense_dynamic, dense_fl
 
 def test_pack_writes_a_store_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = dense_float(tmp_path / "large.tflite"), dense_dynamic(tmp_path / "small.tflite")
-    (tmp_path / "labels.txt").write_text("".join(f"class {n}\n" for n in range(WIDE)))
+    (tmp_path / "labels.txt").write_text("\ufeff" + "".join(f"class {n}\n" for n in range(WIDE)), encoding="utf-8")
     out = tmp_path / "store"
     flags = ("--accuracy", ".9,.8", "--metric", "top1", "--labels", tmp_path / "labels.txt", "--out", out)
     status, shown, _ = run(capsys, "pack", *files, *flags)

@@ -66,6 +66,10 @@ def test_an_empty_path_is_not_the_current_folder(words: list[str], capsys: pytes
     assert "it is empty; name a file or a folder" in capsys.readouterr().err
 
 
+def test_an_empty_name_is_no_empty_path() -> None:
+    assert command_line().parse_args(["pack", "a.tflite", "--out", "x", "--name", ""]).name == ""
+
+
 @pytest.mark.parametrize("flag", LISTS)
 def test_a_list_with_spaces_is_refused_with_the_way_to_write_it(
     flag: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,6 +65,8 @@ def test_a_trace_that_names_another_model_is_refused_before_anything_runs(
         (["--input", "a.npz", "--frames", "2"], "--frames is for cameras and videos, and --input names neither"),
         (["--input", "camera", "--frames", "0"], "--frames must be at least 1"),
         (["--input", "a.npz", "--seconds", "0"], "--seconds must be a positive number, not 0"),
+        (["--input", "run/a=b/x.npz"], "cannot read run/a=b/x.npz: No such file"),
+        (["--input", "other=x.npz"], "no model 'other' in this workload"),
         (["--input", "camera", "--seconds", "1"], "--seconds is for inputs that can be run again"),
     ],
 )

@@ -64,3 +64,10 @@ def test_a_sweep_is_drawn_as_its_files_name_says_and_folders_are_made(
     output = tmp_path / "pictures" / f"sweep{suffix}"
     assert run(capsys, "plan", workload, "--sweep", "--output", output)[0] == 0
     assert output.read_bytes()[:4] in (b"\x89PNG", b"%PDF")
+
+
+def test_where_nothing_fits_it_says_why_as_any_plan(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
+    pytest.importorskip("matplotlib")
+    status, out, _ = run(capsys, "plan", workload, "--latency", "1e-6", "--sweep", "--json")
+    assert status == 1
+    assert json.loads(out)["limits"]

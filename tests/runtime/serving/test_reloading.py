@@ -166,6 +166,29 @@ def test_models_that_cannot_be_served_are_closed_and_those_of_before_run_on(
     asyncio.run(reload())
 
 
+def test_no_error_of_a_reload_is_the_last_reload(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[str] = []
+
+    def short() -> Runtime:
+        asked.append("to open anew")
+        raise MemoryError
+
+    async def reload() -> None:
+        with Runtime.open([folder / "workload.toml"]) as runtime:
+            app = ReloadableApplication(runtime, short, ServiceSettings())
+            reloading = asyncio.create_task(app._keep_reloading())
+            for count in (1, 2):
+                app.ask_reload()
+                while len(asked) < count or app._asked.is_set():
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert not reloading.done()
+            reloading.cancel()
+
+    asyncio.run(asyncio.wait_for(reload(), 60))
+    assert caplog.text.count("the models were not opened anew") == 2
+
+
 @dataclass
 class Service:
     """A `legodnn serve` as systemd would start it."""

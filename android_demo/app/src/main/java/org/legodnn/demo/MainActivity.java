@@ -116,6 +116,9 @@ public final class MainActivity extends Activity implements Engine.Listener, See
                 engine.follow(follow.isChecked());
             }
         });
+        if (follow.isChecked()) {
+            engine.follow(true); // the engine may be new: Android ends apps that are not seen, and ticks the box again
+        }
         engine.setListener(this);
     }
 

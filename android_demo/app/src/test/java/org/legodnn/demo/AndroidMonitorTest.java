@@ -28,6 +28,7 @@ import org.legodnn.governing.AndroidMonitor;
 import org.legodnn.governing.DecidedChange;
 import org.legodnn.governing.Decision;
 import org.legodnn.governing.Governor;
+import org.legodnn.governing.Pressure;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.annotation.Config;
@@ -137,6 +138,22 @@ public class AndroidMonitorTest {
         monitor.stop();
         context.onTrimMemory(ComponentCallbacks2.TRIM_MEMORY_RUNNING_CRITICAL);
         assertEquals("nobody listens", null, limitNow());
+    }
+
+    @Test
+    @SuppressWarnings("deprecation") // what older devices send
+    public void memoryThatIsShortAgainAMomentLaterIsNotMissed() {
+        monitor.start(() -> { });
+        assertEquals(0, Pressure.of(monitor), 0);
+        for (int i = 0; i < 2; i++) {
+            context.onTrimMemory(ComponentCallbacks2.TRIM_MEMORY_RUNNING_CRITICAL);
+            assertEquals(1, Pressure.of(monitor), 0);
+            ShadowSystemClock.advanceBy(Duration.ofSeconds(9));
+            assertEquals("as long as an average over ten seconds", 1, Pressure.of(monitor), 0);
+        }
+        ShadowSystemClock.advanceBy(Duration.ofSeconds(2));
+        assertEquals(0, Pressure.of(monitor), 0);
+        monitor.stop();
     }
 
     @Test

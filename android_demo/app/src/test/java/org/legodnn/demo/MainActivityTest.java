@@ -204,6 +204,16 @@ public class MainActivityTest {
     }
 
     @Test
+    public void aBoxThatIsTickedWhenAPersonComesBackIsMeant() throws Exception {
+        start();
+        shown.activity().findViewById(R.id.follow).performClick();
+        shown.awaitText(R.id.follow, "MB now");
+        shown = shown.comeBack();
+        assertTrue(shown.activity().<CheckBox>findViewById(R.id.follow).isChecked());
+        shown.awaitText(R.id.follow, "MB now");
+    }
+
+    @Test
     public void rotationKeepsTheSlidersAndThePlan() throws Exception {
         start();
         List<String> before = shown.drawn();

@@ -6,6 +6,7 @@ import static org.junit.Assert.assertTrue;
 import android.content.Intent;
 import android.graphics.Bitmap;
 import android.graphics.Canvas;
+import android.os.Bundle;
 import android.util.DisplayMetrics;
 import android.view.View;
 import android.view.ViewGroup;
@@ -54,6 +55,15 @@ final class Shown {
 
     void end() {
         controller.pause().stop().destroy();
+    }
+
+    /** The system ended the app while it was not seen, and now a person comes back to it. */
+    Shown comeBack() throws Exception {
+        Bundle saved = new Bundle();
+        controller.pause().stop().saveInstanceState(saved).destroy();
+        Shown shown = new Shown(Robolectric.buildActivity(MainActivity.class).setup(saved));
+        shown.awaitChains();
+        return shown;
     }
 
     /** The device was turned; to be called when its configuration is another. */

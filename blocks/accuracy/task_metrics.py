@@ -104,10 +104,10 @@ def _clip_accuracy(frames: int, labels_of_val: Any) -> TaskMetric:
     if labels_of_val is not None:
         y = np.asarray(as_list(labels_of_val)[0])
         clips = np.reshape(y[: len(y) // frames * frames], (-1, frames, *y.shape[1:]))
-        if mixed := np.argwhere(clips != clips[:, :1]).tolist():
+        if (clips != clips[:, :1]).any():
             raise DataError(
-                f"validation images {mixed[0][0] * frames} to {mixed[0][0] * frames + frames - 1} make a clip, but are "
-                "of different classes: give the frames of a clip in a row, and train, val and test apart; or clips:DIR"
+                f"{frames} validation images in a row make a clip, but some are of different classes: give the frames "
+                "of a clip in a row; or clips:DIR"
             )
     return _named(
         "clip_accuracy",
@@ -144,7 +144,7 @@ def check_task_labels(reading: Reading | None, data: Dataset, shapes: Sequence[t
         shapes: of the model's outputs, without the number of images.
 
     Raises:
-        DataError: they cannot. The message names the image by its split and number there.
+        DataError: they cannot. The message names the split, and what is wrong; the data is shuffled.
     """
     if reading is None:
         return
@@ -156,38 +156,35 @@ def check_task_labels(reading: Reading | None, data: Dataset, shapes: Sequence[t
         y = split.y
         if isinstance(y, tuple) or y.dtype.kind not in "iuf" or not np.isfinite(y).all():
             raise DataError(f"{data.name}: {name} labels are not one array of finite numbers")
-        if wrong := _first_wrong(reading, y, data, shapes):
-            row, problem = wrong
-            raise DataError(f"{data.name}: label of {name} image {row}: {problem}")
+        if problem := _first_problem(reading, y, data, shapes):
+            raise DataError(f"{data.name}: label of a {name} image: {problem}")
 
 
-def _first_wrong(
-    reading: Reading, y: NDArray[Any], data: Dataset, shapes: Sequence[tuple[int, ...]]
-) -> tuple[int, str] | None:
-    """Return the number of the first image whose label is wrong, and why."""
+def _first_problem(reading: Reading, y: NDArray[Any], data: Dataset, shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """Return what is wrong with the first label that is."""
     if isinstance(reading, AnchorBoxes):
         height, width = _image_size(data.train)
         if y.ndim != 3 or y.shape[2] != 5:
-            return 0, f"boxes have the shape (m, 5) for each image, not {y.shape[1:]}"
+            return f"boxes have the shape (m, 5) for each image, not {y.shape[1:]}"
         classes = shapes[0][-1] // len(reading.anchors[0]) - 5
-        for row, boxes in enumerate(y):
+        for boxes in y:
             for box in boxes[boxes[:, 4] >= 0]:
                 if problem := box_problem(box[:4], height, width):
-                    return row, problem
+                    return problem
                 if box[4] >= classes or box[4] != int(box[4]):
-                    return row, f"class {box[4]:g} is none of the {classes} that the model has"
+                    return f"class {box[4]:g} is none of the {classes} that the model has"
     elif isinstance(reading, HeatMaps | Coordinates):
         height, width = _image_size(data.train)
         if data.labels and data.labels != reading.points:
-            return 0, f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
+            return f"points are {', '.join(data.labels)}, the reading says {', '.join(reading.points)}"
         if y.shape[1:] != (len(reading.points), 3):
-            return 0, f"points have the shape {(len(reading.points), 3)} for each image, not {y.shape[1:]}"
+            return f"points have the shape {(len(reading.points), 3)} for each image, not {y.shape[1:]}"
         limits = np.array([width, height])
         outside = ((y[..., :2] < 0) | (y[..., :2] > limits)).any(axis=-1) & (y[..., 2] > 0)
         if outside.any():
             row, point = np.argwhere(outside)[0].tolist()
             x, down = y[row, point, :2]
-            return row, f"{reading.points[point]} at ({x:g}, {down:g}) is outside of the image's {width} x {height}"
+            return f"{reading.points[point]} at ({x:g}, {down:g}) is outside of the image's {width} x {height}"
     elif y.ndim != 1 or not np.isin(y, (0, 1)).all():
-        return 0, "anomalies are labelled 0 (normal) or 1, one number for each image"
+        return "anomalies are labelled 0 (normal) or 1, one number for each image"
     return None

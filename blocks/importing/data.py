@@ -179,3 +179,8 @@ def divided(whole: Split, seed: int, shares: Mapping[str, float], rows: int = 1)
         parts[name] = whole.take(order[start:end])
         start = end
     return {"train": whole.take(order[start:]), **parts}
+
+
+def shuffled(part: Split, seed: int, rows: int = 1) -> Split:
+    """Return a part of a data set that is given in parts, in random order; the arguments are those of `divided`."""
+    return divided(part, seed, {}, rows)["train"]

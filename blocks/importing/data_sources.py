@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_
 from legodnn.blocks.importing.annotations.points import read_points
 from legodnn.blocks.importing.annotations.voc import read_voc
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
-from legodnn.blocks.importing.data import SHARES, SPLITS, Dataset, Split, by_name, divided, is_picture
+from legodnn.blocks.importing.data import SHARES, SPLITS, Dataset, Split, by_name, divided, is_picture, shuffled
 from legodnn.blocks.importing.npz_data import read_npz
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
@@ -83,13 +84,13 @@ def load_data(
               each have its name in place of x.
             - `module:function`: a function that is called without arguments and returns a `Dataset`. Its module is
               looked for in the current folder too.
-        seed: the seed by which images are shuffled and divided.
+        seed: the seed by which images are shuffled and divided; parts that are given are shuffled as well.
         image_size: height and width that digits and image folders are scaled to; one number stands for both.
         scaling: what is made of pixels; None: what the data set uses, which is the range (0, 1) for most.
         channels: of images from folders: 1 (gray), 3 (RGB) or 4 (RGBA).
         progress: shows how far a large folder of images has been read.
         fit, fill: how images from folders are brought to that size (see `legodnn.images.Frame`).
-        frames: taken of each clip.
+        frames: taken of each clip; of arrays, so many rows in a row stay together.
         inputs: the names and shapes of what the model takes, if that is not one image.
 
     Raises:
@@ -107,7 +108,7 @@ def load_data(
             (*_ANNOTATED, "one_class", "clips"),
             lambda: _annotated(kind, Path(place), seed, frame, scaling or Scaling(), progress, frames),
         ),
-        "npz": lambda: read_npz(Path(place), seed, scaling or Scaling(), inputs),
+        "npz": lambda: read_npz(Path(place), seed, scaling or Scaling(), inputs, frames),
     }
     needs_place = kind in (*_FOLDERS, "npz")
     if (not place and (needs_place or kind not in readers)) or (place and kind == "digits"):
@@ -124,6 +125,9 @@ def load_data(
     for shape in shapes.values():
         if is_picture(shape) and (problem := data.scaling.problem(shape[-1])):
             raise DataError(f"{source}: input_{problem}")
+    if is_own_data(source):
+        train, val, test = (shuffled(part, seed, frames) for part in (data.train, data.val, data.test))
+        data = replace(data, train=train, val=val, test=test)
     return data
 
 
@@ -206,6 +210,8 @@ def _check(source: str, name: str, split: Split, shapes: Mapping[str, Shape]) ->
         if not isinstance(x, Pixels) and not np.isfinite(x).all():
             raise DataError(f"{source}: some {what} hold NaN or infinity; leave those images out")
     for y in split.y if isinstance(split.y, tuple) else [] if split.y is None else [split.y]:
+        if not isinstance(y, np.ndarray):
+            raise DataError(f"{source}: {name} labels are {type(y).__name__}, not an array")
         if len(y) != len(split):
             raise DataError(f"{source}: {len(split)} {name} images, but {len(y)} labels")
 

@@ -19,6 +19,7 @@ from legodnn.blocks.importing.data import (
     divided,
     input_arrays,
     is_picture,
+    shuffled,
 )
 from legodnn.errors import DataError
 from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
@@ -26,7 +27,7 @@ from legodnn.pixels import PixelArrays, Pixels, Scaling, as_input
 log = logging.getLogger("legodnn.blocks")
 
 
-def read_npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape] | None) -> Dataset:
+def read_npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape] | None, frames: int = 1) -> Dataset:
     """Read the data set of an `.npz` file; arguments and errors are those of `data_sources.load_data`."""
     arrays = read_arrays(path, DataError, "it must be an .npz file without objects")
     names = list(inputs) if inputs and len(inputs) > 1 else ["x"]
@@ -52,14 +53,14 @@ def read_npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape
         return Split(x, y.astype(np.int64) if y is not None and y.dtype.kind in "iu" else y)
 
     if all(name in arrays for name in names):
-        parts = divided(part(""), seed, SHARES)
+        parts = divided(part(""), seed, SHARES, frames)
     elif missing := [f"{name}_{key}" for key in SPLITS for name in names if f"{name}_{key}" not in arrays]:
         whole = next(name for name in names if name not in arrays)
         raise DataError(
             f"{path} holds neither {whole} nor {missing[0]}; it has {', '.join(sorted(arrays)) or 'nothing'}"
         )
     else:
-        parts = {key: part(f"_{key}") for key in SPLITS}
+        parts = {key: shuffled(part(f"_{key}"), seed, frames) for key in SPLITS}
     for x in input_arrays(parts["train"].x):
         if is_picture(x.shape[1:]):
             _warn_of_other_range(path, x, scaling)

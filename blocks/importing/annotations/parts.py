@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided
+from legodnn.blocks.importing.data import SHARES, Dataset, Split, divided, shuffled
 from legodnn.errors import DataError
 from legodnn.folders import split_folders
 from legodnn.images import Cutout, Frame, read_images
@@ -94,6 +94,6 @@ def annotated_dataset(
         start += len(part.files)
     missing = {name: share for name, share in SHARES.items() if name not in found}
     whole = divided(found.pop("train"), seed, missing, rows)
-    whole |= {name: divided(part, seed, {}, rows)["train"] for name, part in found.items()}
+    whole |= {name: shuffled(part, seed, rows) for name, part in found.items()}
     data = Dataset(root.name, classes, whole["train"], whole["val"], whole["test"], scaling)
     return replace(data, fit=frame.fit, fill=frame.fill)

@@ -155,15 +155,26 @@ def test_arrays_are_split_with_their_labels_and_pixels_are_scaled(tmp_path: Path
     assert data.scaling == Scaling((-1, 1))
 
 
-def test_arrays_that_come_split_stay_so(tmp_path: Path) -> None:
+def test_arrays_that_come_split_stay_so_in_an_order_that_the_seed_decides(tmp_path: Path) -> None:
     sizes = {"train": 30, "val": 10, "test": 12}
     parts = {f"x_{name}": pixels(n, n) for name, n in sizes.items()}
-    labels = {f"y_{name}": np.arange(n) % 7 for name, n in sizes.items()}
-    data = load_data(archive(tmp_path, **parts, **labels))
+    labels = {f"y_{name}": np.arange(n) for name, n in sizes.items()}
+    data = load_data(archive(tmp_path, **parts, **labels), seed=3)
     for name, split in zip(sizes, (data.train, data.val, data.test), strict=True):
-        np.testing.assert_allclose(split.x, parts[f"x_{name}"] / np.float32(255), rtol=1e-6)
-        np.testing.assert_array_equal(split.y, labels[f"y_{name}"])
+        np.testing.assert_allclose(split.x, parts[f"x_{name}"][split.y] / np.float32(255), rtol=1e-6)
+        np.testing.assert_array_equal(split.y, np.random.default_rng(3).permutation(sizes[name]))
     assert load_data(archive(tmp_path, **parts)).val.y is None
+
+
+@pytest.mark.parametrize("suffixes", [("",), ("_train", "_val", "_test")])
+def test_frames_of_a_clip_stay_together_in_arrays(tmp_path: Path, suffixes: tuple[str, ...]) -> None:
+    arrays = {f"{name}{suffix}": array for suffix in suffixes for name, array in (("x", pixels(80)), ("y", range(80)))}
+    data = load_data(archive(tmp_path, **arrays), frames=4)
+    for split in (data.train, data.val, data.test):
+        clips = np.reshape(np.asarray(split.y), (-1, 4))
+        assert (clips == clips[:, :1] + range(4)).all()
+        assert (clips[:, 0] % 4 == 0).all()
+        assert (np.diff(clips[:, 0]) < 0).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32"])
@@ -171,7 +182,7 @@ def test_arrays_other_than_uint8_are_what_the_model_takes(tmp_path: Path, dtype:
     x = np.random.default_rng(0).normal(100, 50, (10, 4, 4, 1)).astype(dtype)
     data = load_data(archive(tmp_path, x_train=x, x_val=x, x_test=x), scaling=Scaling((0, 1), (3.0,), (2.0,)))
     assert data.train.x.dtype == np.float32
-    np.testing.assert_array_equal(data.train.x, x.astype(np.float32))
+    np.testing.assert_array_equal(np.sort(data.train.x, axis=0), np.sort(x.astype(np.float32), axis=0))
 
 
 @pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (255.0, True), (0.01, True)])
@@ -253,6 +264,16 @@ def good():
     part = Split(np.zeros((10, 4, 4, 1), np.float32), np.zeros((10, 3)))
     return Dataset("boxes", ("cup",), part, part, part)
 
+def ordered():
+    def part(count):
+        x = np.arange(count * 4, dtype=np.float32).reshape(count, 2, 2, 1)
+        return Split({"left": x, "right": x + 1}, (np.arange(count) // 10, np.arange(count)))
+    return Dataset("ordered", (), part(40), part(20), part(20))
+
+def listed():
+    part = Split(np.zeros((10, 4, 4, 1), np.float32), [[1, 2]] * 10)
+    return Dataset("listed", (), part, part, part)
+
 def double():
     part = Split(np.zeros((10, 4, 4, 1)), None)
     return Dataset("double", (), part, part, part)
@@ -281,11 +302,27 @@ def test_a_function_of_ones_own_gives_a_data_set_with_labels_of_any_form(mine: s
     assert data.val.y.shape == (10, 3)
 
 
+def test_what_a_function_gives_in_order_is_shuffled(mine: str) -> None:
+    data = load_data(f"{mine}:ordered", seed=1)
+    for split, count in ((data.train, 40), (data.val, 20), (data.test, 20)):
+        assert split.y is not None
+        tens, numbers = split.y
+        assert numbers.tolist() == np.random.default_rng(1).permutation(count).tolist()
+        np.testing.assert_array_equal(tens, numbers // 10)
+        np.testing.assert_array_equal(split.x[:]["left"][:, 0, 0, 0], numbers * 4)
+        np.testing.assert_array_equal(split.x[:]["right"], split.x[:]["left"] + 1)
+    y = load_data(f"{mine}:ordered", frames=5).val.y
+    assert y is not None
+    clips = y[1].reshape(4, 5)
+    assert (clips == clips[:, :1] + range(5)).all()
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         ("arrays", "gave ndarray, not a legodnn.blocks.importing.data.Dataset"),
         ("double", r"training images are float64 \(4, 4, 1\), not float32 \(4, 4, 1\)"),
+        ("listed", "training labels are list, not an array"),
         ("missing", r"has no attribute 'missing'\); use digits, cifar10"),
         ("number", ":number' is no function, but int"),
     ],

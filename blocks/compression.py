@@ -16,6 +16,7 @@ import numpy as np
 
 from legodnn.arrays import Array
 from legodnn.blocks.accuracy.chance import outputs_of
+from legodnn.blocks.accuracy.metrics import labels_tell_heads
 from legodnn.blocks.build_state import BuildState
 from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.channels.channel_ids import IdArray
@@ -201,6 +202,7 @@ def pruned_model(
             recipe.batch_size,
             recipe.learning_rate,
             heads=source.heads,
+            labelled=labels_tell_heads(recipe.metric, recipe.reading),
             patience=recipe.patience,
             seed=recipe.seed,
             augment=recipe.augment,

@@ -131,12 +131,17 @@ def distilled_heads(
     Raises:
         DataError: labels and outputs do not fit together.
     """
-    if name is None and has_labels_of_its_own(reading):
-        unlabelled = replace(data, labels=(), val=Split(data.val.x, None))
-        return [Head("numbers", "r2", head.scale) for head in heads_of(model, unlabelled)]
-    if name is None or name in MEASURES:
+    if labels_tell_heads(name, reading):
         return heads_of(model, data, name, classifier)
-    return heads_of(model, replace(data, val=Split(data.val.x, None)), None, classifier)
+    unlabelled = replace(data, val=Split(data.val.x, None))
+    if name is None:
+        return [Head("numbers", "r2", head.scale) for head in heads_of(model, replace(unlabelled, labels=()))]
+    return heads_of(model, unlabelled, None, classifier)
+
+
+def labels_tell_heads(name: str | None, reading: Reading | None) -> bool:
+    """Whether `distilled_heads` looks at labels; if not, they may have any form, and nothing can be trained on them."""
+    return not has_labels_of_its_own(reading) if name is None else name in MEASURES
 
 
 def _own(name: str, function: Callable[..., Any]) -> Metric:

@@ -65,6 +65,7 @@ def fine_tune(
     learning_rate: float = 1e-3,
     *,
     heads: Sequence[Head],
+    labelled: bool = True,
     patience: int = 3,
     seed: int = 0,
     augment: Sequence[Variation] = (),
@@ -84,6 +85,7 @@ def fine_tune(
         batch_size: images in a step.
         learning_rate: Adam's at the start; it decays by a cosine to 1 %.
         heads: how each output is read.
+        labelled: whether labels are of the form that the heads say. Otherwise they do not count.
         patience: training ends after this many epochs without noticeable progress.
         seed: determines everything random.
         augment: how training images are varied, see `legodnn.blocks.training.variation`; labels stay as they are.
@@ -101,7 +103,8 @@ def fine_tune(
     tuner = Tuner(model, student, heads)
     tuner(data.train.x[:1])  # builds it
     compile_for(tuner, learning_rate, epochs * batches.per_epoch)
-    training = _FineTuning(tuner, Student(model.name, 0, student), data, batches, patience, augment)
+    labelled = labelled and all(_has_vector_labels(student, split) for split in (data.train, data.val))
+    training = _FineTuning(tuner, Student(model.name, 0, student), data, batches, labelled, patience, augment)
     loop(training, batches, epochs, f"fine-tuning {model.name}", checkpoint=checkpoint, progress=progress)
     student.set_weights(training.student.best_weights)
 
@@ -117,12 +120,12 @@ class _FineTuning:
         student: Student,
         data: Dataset,
         batches: Batches,
+        labelled: bool,
         patience: int,
         augment: Sequence[Variation],
     ) -> None:
         self._tuner, self.student, self._data, self._patience = tuner, student, data, patience
-        self._seed, self._augment = batches.seed, augment
-        self._labelled = _has_vector_labels(student.model, data.train) and _has_vector_labels(student.model, data.val)
+        self._seed, self._augment, self._labelled = batches.seed, augment, labelled
         self._head = tuner._heads[0]
         self._watched = data.val.first(WATCHED_IMAGES)
         self._size = min(batches.size, len(self._watched))

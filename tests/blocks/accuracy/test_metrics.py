@@ -16,6 +16,7 @@ from legodnn.blocks.accuracy.metrics import (
     Metric,
     binary_accuracy,
     distilled_heads,
+    labels_tell_heads,
     mean_iou,
     metric_of,
     r2,
@@ -24,6 +25,7 @@ from legodnn.blocks.accuracy.metrics import (
 )
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.errors import DataError
+from legodnn.readings import Anomaly, ClassScores
 
 NAMED = {"top1": top1, "top5": top5, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou, "r2": r2}
 
@@ -260,6 +262,14 @@ def test_a_users_metric_that_gives_no_number_is_refused(
     with pytest.raises(DataError, match=message.replace("MINE", module)):
         metric_for(f"{module}:{name}", data, model)([np.zeros((2, 5), np.float32)], None)
     assert [head.kind for head in distilled_heads(f"{module}:half", data, model)] == ["classes"]
+    assert not labels_tell_heads(f"{module}:half", None)
+
+
+def test_labels_tell_what_outputs_mean_unless_they_have_a_form_of_their_own() -> None:
+    assert labels_tell_heads(None, None)
+    assert labels_tell_heads("top5", None)
+    assert labels_tell_heads(None, ClassScores())
+    assert not labels_tell_heads(None, Anomaly())
 
 
 @pytest.mark.parametrize("seed", range(5))

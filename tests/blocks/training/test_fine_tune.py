@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.build_state import Checkpoint
-from legodnn.blocks.importing.data import Dataset
+from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import Head
 from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.training.fine_tune import fine_tune
@@ -34,6 +35,19 @@ def test_images_are_varied_where_that_is_asked_for(model_file: Path, few: Datase
     plain, flipped, shifted = (np.concatenate([w.ravel() for w in tuned(model_file, few, how)]) for how in ways)
     for one, other in ((plain, flipped), (plain, shifted), (flipped, shifted)):
         assert np.abs(one - other).max() > 1e-5
+
+
+def test_labels_whose_form_no_head_says_do_not_count(model_file: Path, few: Dataset) -> None:
+    model = keras.saving.load_model(model_file)
+    heads = [Head("numbers", "r2", "linear")]
+    unlabelled = replace(few, train=Split(few.train.x, None), val=Split(few.val.x, None))
+    found = []
+    for data, labelled in ((few, False), (unlabelled, True)):
+        student = descendant(model, 0.5)
+        fine_tune(model, student, data, 1, 32, heads=heads, labelled=labelled)
+        found.append(student.get_weights())
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("steps", [3, 5])

@@ -76,6 +76,27 @@ def test_a_smaller_model_is_written_with_a_report(
     assert not out.with_name("small.tflite.work").exists()
 
 
+def test_a_metric_of_ones_own_measures_and_does_not_say_how_labels_train(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "def right(outputs, labels):\n    return float((outputs[0].argmax(axis=1) == labels).mean())\n"
+    (tmp_path / "metric_of_compress.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = compression_recipe(
+        model=str(model),
+        name="small",
+        data="digits",
+        image_size=8,
+        shares=(0.5,),
+        strategy="l1",
+        metric="metric_of_compress:right",
+        distill_epochs=1,
+    )
+    found = compress(recipe, tmp_path / "small.keras")
+    assert found.metric == "right"
+    assert min(found.before.metric, found.after.metric) > 0.75
+
+
 @pytest.mark.slow
 def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

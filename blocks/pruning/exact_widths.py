@@ -23,6 +23,7 @@ _SHARES = (0.0625, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of a group at
 _LEVELS = (33, 17, 9, 5, 3)  # of width for each group: as many as `_STATES` allows
 _STATES = 300_000
 _FRONT = 2_000_000  # partial choices that are kept at a time
+_ROUNDING = 1e-13  # of sums of costs, as a share of the whole cost
 
 
 def exact(search: WidthSearch, seed: int = 0, progress: Progress = no_progress) -> None:
@@ -117,6 +118,7 @@ def knapsack(losses: Sequence[Floats], tables: CostTables, limit: float) -> list
     if least_costs[0] > room:
         return None
     low, high, best = 0.0, 1.0, np.inf
+    fallback: list[int] | None = None
     bounds: list[tuple[float, list[Floats]]] = []
     for _ in range(60):
         price = high if not bounds or best == np.inf else (low + high) / 2
@@ -125,13 +127,15 @@ def knapsack(losses: Sequence[Floats], tables: CostTables, limit: float) -> list
         spent = _cost(tables, chosen)
         bounds.append((price, to_go))
         if spent <= room:
-            best, high = min(best, sum(float(each[i]) for each, i in zip(losses, chosen, strict=True))), price
+            high, loss = price, sum(float(each[i]) for each, i in zip(losses, chosen, strict=True))
+            if loss < best:
+                best, fallback = loss, chosen
         elif best == np.inf:
             low, high = high, 4 * high
         else:
             low = price
     bounds = sorted(bounds, key=lambda bound: bound[0] * room - float(bound[1][0]))[:3]
-    return _through(losses, tables, room, best * (1 + 1e-9) + 1e-12, least_costs, bounds)
+    return _through(losses, tables, room, best * (1 + 1e-9) + 1e-12, least_costs, bounds) or fallback
 
 
 def _through(
@@ -141,8 +145,8 @@ def _through(
     known: float,
     least_costs: Sequence[Floats],
     bounds: Sequence[tuple[float, Sequence[Floats]]],
-) -> list[int]:
-    """Go through the groups, keeping every partial choice that can still become as good as `known`."""
+) -> list[int] | None:
+    """Go through the groups, keeping every choice that can still become as good as `known`; None where none can."""
     live, before = _live(tables), list[int]()
     rows, costs, sums = np.zeros((1, 0), np.int64), np.zeros(1), np.zeros(1)
     steps: list[tuple[Ints, Ints]] = []
@@ -160,12 +164,16 @@ def _through(
         key = tuple(rows.T)
         keep = costs + least_costs[group + 1][key] <= room + 1e-9 * abs(tables.whole)
         for price, to_go in bounds:
-            keep &= sums + to_go[group + 1][key] + price * (costs - room) <= known
+            # At a high price, as of a limit that the least widths just hold, costs are rounded by more than losses are.
+            rounding = price * (abs(tables.whole) + abs(room)) * _ROUNDING
+            keep &= sums + to_go[group + 1][key] + price * (costs - room) <= known + rounding
         kept = np.flatnonzero(keep)
         order = kept[np.lexsort((sums[kept], costs[kept], *(rows[kept].T)))]
         order = order[_undominated(rows[order], sums[order])]
         if len(order) > _FRONT:
             raise ModelError("the choices of exact widths do not fit into memory; name another strategy")
+        if not len(order):
+            return None
         rows, costs, sums = rows[order], costs[order], sums[order]
         steps.append((parents[order], level[order]))
         before = live[group]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,19 @@ def test_the_knapsack_finds_the_best_of_all_choices(seed: int, groups: int, shar
     chosen = np.array(found)[np.argsort(order)]
     assert every[tuple(chosen.tolist())] <= limit + 1e-9 * high
     assert sum(loss[i] for loss, i in zip(losses, chosen, strict=True)) <= min(wanted) + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_limit_that_the_least_widths_just_hold_is_held(seed: int) -> None:
+    """Costs of a billion are rounded by more than losses differ, at the price at which the least widths are best."""
+    rng, groups = np.random.default_rng(seed), 1 + seed % 4
+    levels = [np.array([1, 16, 32, 48, 64])] * groups
+    alone, pairs = rng.integers(10**8, 10**9, groups), rng.integers(0, 10**9, (groups, groups))
+    tables = cost_tables(lambda w: float(7e9 + alone @ w + w @ np.tril(pairs, -1) @ w), levels)
+    losses = [np.append(np.sort(rng.uniform(size=4))[::-1], 0.0) for _ in range(groups)]
+    least = tables.whole + sum(float(each[0]) for each in tables.alone)
+    least += sum(float(table[0, 0]) for table in tables.together.values())
+    assert knapsack(losses, tables, least) == [0] * groups
 
 
 def test_it_finds_the_optimum_of_a_separable_quadratic() -> None:

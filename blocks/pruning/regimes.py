@@ -21,14 +21,16 @@ from legodnn.blocks.importing.graph import calls
 from legodnn.blocks.pruning.allocation import PruningProblem, Target
 from legodnn.blocks.pruning.merging import merge_channels, nearest_kept, pull_together
 from legodnn.blocks.pruning.reconstruct import refit
+from legodnn.blocks.pruning.rounding import rounded, rounded_up
 from legodnn.blocks.pruning.surgery import remove, surviving_ids
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.errors import ModelError
+from legodnn.recipe import RoundTo
 
 # IDs of the channels of the original that a descendant has not, and the descendant.
 Descendant = tuple[IdArray, keras.Model]
 
-# Poses the problem of pruning a block to a target, and solves it.
+# Poses the problem of pruning a block to a target, and solves it. Widths are not rounded yet.
 Decide = Callable[[keras.Model, Target], tuple[PruningProblem, Widths]]
 
 # Trains a block for a while, in place, towards the original's outputs for sample inputs. After every step it calls a
@@ -45,12 +47,19 @@ class Means:
         x: sample inputs of the block, each of shape (n, ...).
         fitted: whether the remaining weights are refitted to the original's responses.
         tune: trains a block for a while; None where nothing can.
+        round_to: what the numbers of kept channels are rounded to.
     """
 
     decide: Decide
     x: Sequence[Array]
     fitted: bool = True
     tune: Tune | None = None
+    round_to: RoundTo = 1
+
+    def choose(self, block: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
+        """Pose the problem of pruning a block to a target, and solve it with rounded widths."""
+        problem, widths = self.decide(block, target)
+        return problem, rounded(problem, widths, self.round_to)
 
 
 class Regime(Protocol):
@@ -67,7 +76,7 @@ class Regime(Protocol):
 
 def one_shot(block: keras.Model, target: Target, means: Means) -> Descendant:
     """Remove all channels at once, then refit what remains."""
-    problem, widths = means.decide(block, target)
+    problem, widths = means.choose(block, target)
     removed = problem.removed(widths)
     return removed, _refitted(block, problem.pruned(widths), problem.channels, removed, means)
 
@@ -75,7 +84,9 @@ def one_shot(block: keras.Model, target: Target, means: Means) -> Descendant:
 def gradual(steps: int = 4) -> Regime:
     """Return the regime that goes to the target in equal steps, and refits and judges anew after each.
 
-    Channels are judged by what they are worth in the smaller block (Molchanov et al., ICLR 2017, section 2).
+    Channels are judged by what they are worth in the smaller block (Molchanov et al., ICLR 2017, section 2). Widths are
+    rounded as in one shot, by the sizes that groups have in the whole block and for the target; every step before the
+    last is rounded up, so that the last one can take whatever is nearest.
     """
 
     def gradually(block: keras.Model, target: Target, means: Means) -> Descendant:
@@ -84,8 +95,13 @@ def gradual(steps: int = 4) -> Regime:
         removed, student = np.empty(0, np.int64), block
         for step in range(1, steps + 1):
             limit = Target(measure, limit=whole + (problem.limit - whole) * step / steps)
-            part, widths = means.decide(student, limit)
-            removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
+            part, chosen = means.decide(student, limit)
+            ids = surviving_ids(block, problem.channels, student, part.channels, removed)
+            firsts = np.array([group.coupled[0][0] for group in part.channels.groups], np.int64)
+            numbers, widths = problem.channels.group_of[ids[firsts]], np.ones_like(problem.full)
+            widths[numbers] = chosen
+            widths = (rounded if step == steps else rounded_up)(problem, widths, means.round_to)
+            removed, student = _further(block, problem.channels, removed, part, part.removed(widths[numbers]), means)
         return removed, student
 
     return gradually
@@ -96,7 +112,7 @@ def layer_by_layer(block: keras.Model, target: Target, means: Means) -> Descenda
 
     The channels of a group are judged by what the block computes when the groups before are pruned already.
     """
-    problem, wanted = means.decide(block, target)
+    problem, wanted = means.choose(block, target)
     removed, student = np.empty(0, np.int64), remove(block, problem.channels, np.empty(0, np.int64))
     by_makers = {group.makers: width for group, width in zip(problem.channels.groups, wanted.tolist(), strict=True)}
     for makers, width in by_makers.items():
@@ -134,7 +150,7 @@ def sparse_scales(pull: float = 0.5) -> Regime:
 
         if gammas:
             _tune(means, "sparse_scales")(sparse, step)
-        problem, widths = means.decide(sparse, target)
+        problem, widths = means.choose(sparse, target)
         removed = problem.removed(widths)
         return removed, _refitted(sparse, problem.pruned(widths), problem.channels, removed, means)
 
@@ -153,7 +169,7 @@ def soft_clusters(start: float = 0.02) -> Regime:
     """
 
     def clustering(block: keras.Model, target: Target, means: Means) -> Descendant:
-        problem, widths = means.decide(block, target)
+        problem, widths = means.choose(block, target)
         clusters = nearest_kept(block, problem.channels, problem.removed(widths))
         soft = remove(block, problem.channels, np.empty(0, np.int64))
         channels = analyse(soft)

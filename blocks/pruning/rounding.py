@@ -54,10 +54,7 @@ def rounded(problem: PruningProblem, widths: Widths, round_to: RoundTo) -> Width
         >>> widths.tolist(), rounded(problem, widths, 8).tolist()
         ([22], [24])
     """
-    liked = [
-        liked_widths(layer_kind(problem.block, problem.channels, group), len(group.coupled), round_to)
-        for group in problem.channels.groups
-    ]
+    liked = _liked(problem, round_to)
     if problem.target.measure == "sparsity":
         pairs = zip(widths.tolist(), problem.full.tolist(), liked, strict=True)
         return np.array([_nearest(*each) for each in pairs], np.int64)
@@ -76,6 +73,27 @@ def rounded(problem: PruningProblem, widths: Widths, round_to: RoundTo) -> Width
         if problem.holds(higher):
             found = higher
     return found
+
+
+def rounded_up(problem: PruningProblem, widths: Widths, round_to: RoundTo) -> Widths:
+    """Return the next wider widths that kernels like, or all channels of a group where there are none.
+
+    What is removed step by step comes from there to any widths that `rounded` may choose in the end. Widths that it
+    leaves alone, below half of the least one that kernels like, stay.
+    """
+    found = []
+    for width, full, steps in zip(widths.tolist(), problem.full.tolist(), _liked(problem, round_to), strict=True):
+        stays = not steps or width < steps[0] / 2
+        found.append(width if stays else next((step for step in steps if step >= width), full))
+    return np.array(found, np.int64)
+
+
+def _liked(problem: PruningProblem, round_to: RoundTo) -> list[tuple[int, ...]]:
+    """Return the widths of each group that kernels like."""
+    return [
+        liked_widths(layer_kind(problem.block, problem.channels, group), len(group.coupled), round_to)
+        for group in problem.channels.groups
+    ]
 
 
 def _nearest(width: int, full: int, steps: tuple[int, ...]) -> int:

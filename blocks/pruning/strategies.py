@@ -50,7 +50,6 @@ from legodnn.blocks.pruning.regimes import (
     sparse_scales,
 )
 from legodnn.blocks.pruning.response_criteria import reconstruction, taylor
-from legodnn.blocks.pruning.rounding import rounded
 from legodnn.blocks.pruning.searches import SEARCHING_ALLOCATORS
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.recipe import RoundTo
@@ -137,11 +136,11 @@ def descendants(
 
     def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
         problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)
-        return problem, rounded(problem, strategy.allocator(problem), round_to)
+        return problem, strategy.allocator(problem)
 
     found: dict[frozenset[int], Descendant] = {}
     chosen = []
     for target in targets:
-        removed, student = strategy.regime(block, target, Means(decide, x, fitted, tune))
+        removed, student = strategy.regime(block, target, Means(decide, x, fitted, tune, round_to))
         chosen.append(found.setdefault(frozenset(removed.tolist()), (removed, student)))
     return chosen

@@ -15,7 +15,7 @@ from legodnn.blocks.channels.analysis import analyse
 from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose, uniform
 from legodnn.blocks.pruning.criteria import l1
 from legodnn.blocks.pruning.prune import choose
-from legodnn.blocks.pruning.rounding import layer_kind, liked_widths, rounded
+from legodnn.blocks.pruning.rounding import layer_kind, liked_widths, rounded, rounded_up
 from legodnn.blocks.pruning.strategies import STRATEGIES, descendants
 from legodnn.blocks.pruning.surgery import remove
 from legodnn.recipe import RoundTo
@@ -152,3 +152,32 @@ def test_sparsities_that_come_to_the_same_channels_share_one_descendant() -> Non
     assert [model.get_layer("a").filters for _, model in found] == [24, 16, 16, 3]
     assert found[1] is found[2]
     assert len({id(model) for _, model in found}) == 3
+
+
+@given(WIDTHS, WIDTHS, st.sampled_from(ROUNDINGS), st.sampled_from(["sparsity", "macs"]))
+def test_widths_that_are_rounded_up_leave_room_for_all_that_rounding_may_choose(
+    widths: Any, less: Any, round_to: RoundTo, measure: Any
+) -> None:
+    problem, less = problem_of(Target(measure, 0.5)), np.minimum(widths, less)
+    wide = rounded_up(problem, widths, round_to)
+    assert (wide >= widths).all()
+    assert (rounded(problem, widths, round_to) <= wide).all()
+    assert (rounded(problem, less, round_to) <= wide).all()
+    assert rounded_up(problem, wide, round_to).tolist() == wide.tolist()
+
+
+@pytest.mark.parametrize("name", ["gradual_l1", "gradual_taylor"])
+@pytest.mark.parametrize("filters", [40, 64])
+def test_widths_of_several_steps_are_rounded_by_the_sizes_of_the_whole_block(name: str, filters: int) -> None:
+    block = chain(filters, filters)
+    x = [np.random.default_rng(0).normal(size=(20, 4, 4, 3)).astype(np.float32)]
+    targets = [Target("sparsity", s) for s in (0.2, 0.4, 0.6, 0.8)] + [Target("macs", s) for s in (0.5, 0.2)]
+    found = descendants(block, targets, STRATEGIES[name], x, round_to=8)
+    wanted = descendants(block, targets, STRATEGIES["l1"], x, round_to=8)
+    for target, (_, model), (_, once) in zip(targets, found, wanted, strict=True):
+        widths = [model.get_layer(layer).filters for layer in "ab"]
+        assert all(width % 8 == 0 for width in widths)
+        if target.measure == "sparsity" and name == "gradual_l1":  # both keep the same share of all layers
+            assert sum(widths) == pytest.approx(sum(once.get_layer(layer).filters for layer in "ab"), abs=8)
+        if target.measure == "macs":
+            assert pose(block, target).holds(np.array(widths))

@@ -81,6 +81,7 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
     rng, squares = np.random.default_rng(0), np.zeros(len(sets))
     for start in range(0, len(inputs[0]), _BATCH):
         parts = [a[start : start + _BATCH] for a in inputs]
+        count = len(parts[0])
         parts = [np.concatenate([a] * -(-_BATCH // len(a)))[:_BATCH] for a in parts]  # there are as many gates
         signs = [
             (rng.choice([-s, s], (_BATCH, *t.shape[1:]))).astype(np.float32)
@@ -88,7 +89,8 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
         ]
         gated.gates.assign(np.ones(gated.gates.shape))
         gated.train_on_batch([*parts, *signs])
-        squares += np.square(1 - _numpy(gated.gates)).sum(axis=0)  # a step of size 1 went down the gradient
+        # A step of size 1 went down the gradient. Images that fill up the last batch do not count again.
+        squares += np.square(1 - _numpy(gated.gates))[:count].sum(axis=0)
     importance[[int(ids[0]) for ids in sets]] = squares
     return importance
 

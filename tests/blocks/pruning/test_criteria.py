@@ -195,10 +195,15 @@ def test_relative_importances_compare_between_layers_and_order_as_before() -> No
         np.testing.assert_array_equal(np.argsort(plain[made]), np.argsort(found[made]))
 
 
-def test_taylor_is_the_squared_change_of_a_linear_block() -> None:
-    """In a linear block the first order is all there is: the change is that of what `z` computes, over its variance."""
+@pytest.mark.parametrize("images", [600, 601])
+def test_taylor_is_the_squared_change_of_a_linear_block(images: int) -> None:
+    """In a linear block the first order is all there is: the change is that of what `z` computes, over its variance.
+
+    The last image, which is brighter, counts once as well where it is alone in its batch.
+    """
     keras.utils.set_random_seed(0)
-    block, x = block_of(), np.random.default_rng(0).normal(size=(600, 4, 4, 2)).astype(np.float32)
+    block, x = block_of(), np.random.default_rng(0).normal(size=(images, 4, 4, 2)).astype(np.float32)
+    x[-1] *= 4
     channels = analyse(block)
     found = of_a(taylor, block, x)
     wanted = np.array([change(block, channels, (c,), x) for c in range(6)]) / float(np.var(block(x)))

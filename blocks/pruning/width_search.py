@@ -35,7 +35,7 @@ class WidthSearch:
         full: the number of sets of coupled channels in each group, shape (groups,); widths lie between 1 and it.
         limit: the cost that widths may have.
         cost: the cost of widths; it must not fall where a width grows.
-        measured: the loss of all widths that were measured.
+        measured: the loss of all widths that this search asked for, in that order.
 
     Example: the loss counts what is missing, and the second group is three times as expensive.
         >>> search = WidthSearch(np.array([8, 8]), lambda w: float(16 - w.sum()), lambda w: float(w[0] + 3 * w[1]), 16)
@@ -68,7 +68,9 @@ class WidthSearch:
         """
         self.full, self.cost, self.limit = full, cost, limit
         self._loss, self._kept, self._written = loss, kept, time.monotonic()
-        self.measured = _read(kept, len(full)) if kept and kept.exists() else {}
+        # What was measured before counts once it is asked for again: the search then goes the way that it went before.
+        self._earlier = _read(kept, len(full)) if kept and kept.exists() else {}
+        self.measured: dict[tuple[int, ...], float] = {}
         if cost(self.least) > limit:
             raise ValueError(f"one channel in each group costs {cost(self.least):g}, more than the limit {limit:g}")
 
@@ -81,7 +83,7 @@ class WidthSearch:
         """Return the loss of widths, which may exceed the limit; it is measured once. No number counts as infinite."""
         key = tuple(widths.tolist())
         if key not in self.measured:
-            loss = float(self._loss(widths))
+            loss = self._earlier[key] if key in self._earlier else float(self._loss(widths))
             self.measured[key] = loss if math.isfinite(loss) else math.inf
             if time.monotonic() - self._written > _WRITTEN_EVERY_S:
                 self.keep()
@@ -90,8 +92,12 @@ class WidthSearch:
     def keep(self) -> None:
         """Write what was measured into the file, if there is one."""
         if self._kept:
-            write_atomic(self._kept, json.dumps([list(entry) for entry in self.measured.items()]))
+            write_atomic(self._kept, json.dumps([list(entry) for entry in {**self._earlier, **self.measured}.items()]))
         self._written = time.monotonic()
+
+    def recall(self) -> None:
+        """Count all that was measured before as measured."""
+        self.measured = {**self._earlier, **self.measured}
 
     @property
     def uniform(self) -> Widths:
@@ -210,6 +216,7 @@ def best_widths(search: WidthSearch, method: SearchMethod, seed: int = 0, progre
     try:
         method(search, seed, progress)
     except KeyboardInterrupt:
+        search.recall()  # by an earlier start of the search, which may have come further
         log.warning(f"the search is stopped; the best of {len(search.measured):,} measured widths are taken")
     search.keep()
     return search.best

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.blocks.pruning.exchange import exchange
 from legodnn.blocks.pruning.width_search import WidthSearch, best_widths
 from legodnn.errors import StoreError
 from legodnn.progress import Progress
@@ -94,6 +96,44 @@ def test_a_search_that_is_started_again_measures_nothing_twice(tmp_path: Path) -
     second = WidthSearch(FULL, measured_before, cost, LIMIT, kept)
     assert best_widths(second, wasteful).tolist() == first.best.tolist()
     assert second.measured == first.measured
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def test_a_search_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    def climb(search: WidthSearch, seed: int, progress: Progress) -> None:
+        exchange(search, seed, progress, 100)
+
+    def killed(widths: np.ndarray) -> float:
+        if len(first.measured) == 60:
+            raise Killed
+        return quadratic(widths)
+
+    whole = made_up()
+    best_widths(whole, climb)
+    first = WidthSearch(FULL, killed, cost, LIMIT, tmp_path / "measured.json")
+    with pytest.raises(Killed):
+        best_widths(first, climb)
+    first.keep()
+    again = WidthSearch(FULL, quadratic, cost, LIMIT, tmp_path / "measured.json")
+    assert best_widths(again, climb).tolist() == whole.best.tolist()
+    assert list(again.measured.items()) == list(whole.measured.items())
+
+
+def test_a_search_that_is_interrupted_after_it_was_killed_gives_the_best_of_both(tmp_path: Path) -> None:
+    better = np.array([14, 14, 1, 39, 22, 1])
+    first = WidthSearch(FULL, quadratic, cost, LIMIT, tmp_path / "measured.json")
+    first.measure(better)
+    first.keep()
+
+    def interrupted(search: WidthSearch, seed: int, progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    again = WidthSearch(FULL, quadratic, cost, LIMIT, tmp_path / "measured.json")
+    assert best_widths(again, interrupted).tolist() == better.tolist()
+    assert json.dumps(better.tolist()) in (tmp_path / "measured.json").read_text()
 
 
 @pytest.mark.parametrize("content", ["", "[[[1, 2], 0.5]]", '[["a", 1]]', "[1]"])

@@ -28,7 +28,9 @@ from legodnn.progress import Progress, no_progress
 from legodnn.store import Store
 
 
-def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Progress = no_progress) -> Store:
+def compress_to_store(
+    recipe: CompressionRecipe, path: str | Path, progress: Progress = no_progress, allow_chance: bool = False
+) -> Store:
     """Compress a model to each of the recipe's shares, and write original and results as the options of one block.
 
     An option's sparsity is the share of the channels that were removed, of all that can be.
@@ -37,18 +39,20 @@ def compress_to_store(recipe: CompressionRecipe, path: str | Path, progress: Pro
         recipe: what is compressed, and to what.
         path: the store's folder, which must not exist.
         progress: shows the steps.
+        allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
 
     Raises:
         StoreError: something is at `path` already.
         TargetError: a target cannot be met.
         ModelError: the model cannot be opened, pruned or exported, or two results are the same.
-        DataError: the data cannot be used, or labels are needed and absent.
+        DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
     """
     path = Path(path)
     if path.exists():
         raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
     with in_float32():
         source = open_source(recipe, progress)
+        source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]

@@ -88,7 +88,11 @@ class Compressed:
 
 
 def compress(
-    recipe: CompressionRecipe, path: str | Path, precision: Precision = "float32", progress: Progress = no_progress
+    recipe: CompressionRecipe,
+    path: str | Path,
+    precision: Precision = "float32",
+    progress: Progress = no_progress,
+    allow_chance: bool = False,
 ) -> Compressed:
     """Prune, refit and fine-tune a model, and write it to a file.
 
@@ -97,12 +101,13 @@ def compress(
         path: a `.tflite` or a `.keras` file, which must not exist.
         precision: of a `.tflite` file; those of the recipe are of a store.
         progress: shows the steps.
+        allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
 
     Raises:
         StoreError: something is at `path` already.
         TargetError: the target cannot be met.
         ModelError: the model cannot be opened, pruned or exported.
-        DataError: the data cannot be used, or labels are needed and absent.
+        DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
     """
     path = Path(path)
     if path.exists():
@@ -113,6 +118,7 @@ def compress(
         raise ModelError(f"a .keras file holds float32 weights; for {precision} name a .tflite file")
     with in_float32():
         source = open_source(recipe, progress)
+        source.check(source.rate(), allow_chance)
         log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:

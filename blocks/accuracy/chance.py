@@ -134,6 +134,6 @@ def check_above_chance(rating: Rating, metric: str, model: str, described: str, 
     if not allow_chance:
         raise DataError(
             f"{problem}; look at weights, labels and input_range, train it (train_epochs), or name a metric that fits "
-            "(metric, --metric); to build all the same: --allow-chance"
+            "(metric, --metric); to go on all the same: --allow-chance"
         )
     log.warning(problem)

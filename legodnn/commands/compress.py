@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import add_model_arguments, fraction, precision, variation
+from legodnn.commands.parser import add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -61,6 +61,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "vgg16, resnet18, resnet20, resnet56",
     )
     add_model_arguments(parser)
+    add_pixel_arguments(parser, "0,1; models that take or scale pixels get them as they are")
     parser.add_argument(
         "--target", type=_target, metavar="MEASURE=SHARE", help=f"{', '.join(get_args(CostMeasure))}, such as macs=0.5"
     )
@@ -90,6 +91,9 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument("--report", type=Path, metavar="FILE", help="draw the widths into a .svg or .html file")
     for name, kind, metavar, text in _FIELDS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    parser.add_argument(
+        "--allow-chance", action="store_true", help="go on even if the original is no better than chance"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures, or the store's summary, as JSON")
     parser.set_defaults(run=run, interrupted="what is finished is kept, the same command goes on where it was")
 
@@ -118,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         from legodnn.blocks.compressed_store import compress_to_store
         from legodnn.commands.inspect import store_summary, store_table
 
-        store = compress_to_store(recipe, args.out, progress())
+        store = compress_to_store(recipe, args.out, progress(), args.allow_chance)
         if args.json:
             print(json.dumps(store_summary(store)))
         else:
@@ -129,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.report, "--report")
     from legodnn.blocks.compression import compress
 
-    found = compress(recipe, args.out, args.precision or "float32", progress())
+    found = compress(recipe, args.out, args.precision or "float32", progress(), args.allow_chance)
     wrote = str(found.path)
     try:
         if args.report:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from legodnn.commands.own_arrays import names_function, own_arrays
-from legodnn.commands.parser import fraction
+from legodnn.commands.parser import add_pixel_arguments, fraction
 from legodnn.console import progress, say
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, read_regular
@@ -59,15 +59,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "without labels, agreement with the first file is measured",
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="names of the classes, one a line")
-    parser.add_list(
-        "--input-range",
-        fraction,
-        metavar="LOW,HIGH",
-        help="what pixels 0 and 255 become (default: 0,1; uint8 and int8 take pixels as they are); write "
-        "--input-range=-1,1 where it is negative",
-    )
-    parser.add_list("--input-mean", fraction, metavar="M,...", help="what is then subtracted, for all channels or each")
-    parser.add_list("--input-std", fraction, metavar="S,...", help="what it is then divided by, likewise")
+    add_pixel_arguments(parser, "0,1; uint8 and int8 take pixels as they are")
     parser.add_argument(
         "--fit",
         choices=get_args(ImageFit),

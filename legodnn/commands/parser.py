@@ -157,6 +157,18 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_pixel_arguments(parser: CommandParser, default: str) -> None:
+    """Declare the flags that say how pixels become a model's input; `default` tells what holds without them."""
+    parser.add_list(
+        "--input-range",
+        fraction,
+        metavar="LOW,HIGH",
+        help=f"what pixels 0 and 255 become (default: {default}); write --input-range=-1,1 where it is negative",
+    )
+    parser.add_list("--input-mean", fraction, metavar="M,...", help="what is then subtracted, for all channels or each")
+    parser.add_list("--input-std", fraction, metavar="S,...", help="what it is then divided by, likewise")
+
+
 def precision(text: str) -> str:
     """Read a precision, as an item of a list."""
     from legodnn.manifest import Precision  # with pydantic, which the help of `legodnn` does without

@@ -294,3 +294,32 @@ def test_the_figures_are_told_where_the_report_cannot_be_written_after_all(
     assert status == 1
     assert "cannot write x.svg: Is a directory" in err
     assert json.loads(out)["after"]["bytes"] == Path("c.tflite").stat().st_size
+
+
+def test_pixels_are_scaled_as_flags_say(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quick = ["--strategy", "l1", "--target", "macs=.8", "--json"]
+    scaling = ["--input-range=-1,1", "--input-mean=-1", "--input-std", "2"]  # as 0 to 1, which it was trained on
+    status, out, _ = run(capsys, *flags(model, tmp_path / "a.tflite", *quick, *scaling))
+    assert status == 0
+    assert json.loads(out)["before"]["metric"] > 0.9
+
+
+@pytest.mark.parametrize("target", [["--target", "macs=.8"], ["--targets", ".8,.6"]])
+def test_an_original_at_chance_level_is_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: list[str]
+) -> None:
+    out = tmp_path / ("a.tflite" if "--target" in target else "store")
+    wrong = flags(model, out, "--strategy", "l1", *target, "--input-range", "200,255")
+    status, _, said = run(capsys, *wrong)
+    assert status == 1
+    assert "is at chance level" in said
+    assert not out.exists()
+
+
+def test_an_original_at_chance_level_is_compressed_all_the_same_where_that_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.tflite"
+    wrong = flags(model, out, "--strategy", "l1", "--target", "macs=.8", "--input-range", "200,255")
+    assert run(capsys, *wrong, "--allow-chance")[0] == 0
+    assert out.exists()

@@ -3,6 +3,7 @@ can be killed at any moment and the same command goes on.
 
     NAME.work/
       recipe.json            the resolved recipe: another one is refused
+      source.json            digests of the opened model and the data: others are refused
       lock                   held by the process that builds
       jobs.json              how training is divided
       original.npz           weights of the original, where it was trained here
@@ -108,6 +109,29 @@ class BuildState:
     def remove(self) -> None:
         """Remove the folder, once the store is written."""
         shutil.rmtree(self.path)
+
+    def check_source(self, digests: Mapping[str, str]) -> None:
+        """Keep the digests of what is built from; a later process of this build must come with the same ones.
+
+        Args:
+            digests: of the opened model and of the data, by what messages call them.
+
+        Raises:
+            StoreError: what the folder holds was made from something else, or the file is damaged.
+        """
+        file = self.path / "source.json"
+        if not file.exists():
+            write_atomic(file, json.dumps(dict(digests)) + "\n")
+            return
+        try:
+            found = TypeAdapter(dict[str, str]).validate_json(file.read_bytes(), strict=True)
+        except ValidationError:
+            raise StoreError(f"{file} is damaged; remove {self.path} and build again") from None
+        if other := [what for what in digests if found.get(what) != digests[what]]:
+            raise StoreError(
+                f"{self.path} holds an unfinished build of another {' and '.join(other)} under the same name; put back "
+                "what it was begun with, or remove the folder"
+            )
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Return the arrays that were written under this name, None if there are none yet.

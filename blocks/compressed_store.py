@@ -21,6 +21,7 @@ from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.source import open_source
+from legodnn.blocks.source_digest import source_digests
 from legodnn.compression import CompressionRecipe
 from legodnn.errors import ModelError, StoreError
 from legodnn.manifest import AccuracyModel, Link
@@ -42,7 +43,7 @@ def compress_to_store(
         allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
 
     Raises:
-        StoreError: something is at `path` already.
+        StoreError: something is at `path` already, or unfinished work there is of something else.
         TargetError: a target cannot be met.
         ModelError: the model cannot be opened, pruned or exported, or two results are the same.
         DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
@@ -55,6 +56,7 @@ def compress_to_store(
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
+            work.check_source(source_digests(source))
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
             lost = shares_lost([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})

@@ -42,6 +42,7 @@ from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.source_digest import source_digests
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
 from legodnn.blocks.training.variables import assign
@@ -104,7 +105,7 @@ def compress(
         allow_chance: go on, with a warning, if the original is no better than chance on the validation images.
 
     Raises:
-        StoreError: something is at `path` already.
+        StoreError: something is at `path` already, or unfinished work there is of something else.
         TargetError: the target cannot be met.
         ModelError: the model cannot be opened, pruned or exported.
         DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
@@ -122,6 +123,7 @@ def compress(
         log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:
+            work.check_source(source_digests(source))
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
             features = input_arrays(source.data.train.x[: max(recipe.calibration_images, batch)])

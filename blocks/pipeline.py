@@ -24,6 +24,7 @@ from legodnn.blocks.post_processing_segment import check_reads, cut_before, with
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
+from legodnn.blocks.source_digest import source_digests
 from legodnn.blocks.training.optimizer import check_mixed_precision
 from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
@@ -69,7 +70,7 @@ def build(
 
     Raises:
         ConfigError: mixed precision is wanted where it would be slower, or the number of jobs makes no sense.
-        StoreError: something is at `path` already, or another build is under way there.
+        StoreError: something is at `path` already, or another build is under way or unfinished there.
         WriteError: files cannot be written.
         ModelError: the model cannot be cut, pruned or exported.
         DataError: the data cannot be used, the metric cannot tell good outputs from bad ones, or the original is at
@@ -95,6 +96,7 @@ def build(
                 source.check(rating, allow_chance)
                 log_dequantisation(opened, source, workers)
             with BuildState(path, recipe) as work:
+                work.check_source(source_digests(source))
                 left_out = work.left_out(left_out)
                 if recipe.train_epochs:
                     train_or_restore_original(work, source, tensorboard, progress)

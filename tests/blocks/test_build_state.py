@@ -168,3 +168,16 @@ def test_a_checkpoint_without_a_folder_keeps_nothing() -> None:
     checkpoint.write({"step": np.array(4)})
     assert checkpoint.read() is None
     checkpoint.discard()
+
+
+def test_another_model_under_the_same_name_is_refused(work: BuildState, tmp_path: Path) -> None:
+    work.check_source({"model": "a", "data": "b"})
+    work.check_source({"model": "a", "data": "b"})
+    again = BuildState(tmp_path / "store", RECIPE)
+    with pytest.raises(StoreError, match=r"store\.work holds an unfinished build of another model under the same name"):
+        again.check_source({"model": "c", "data": "b"})
+    with pytest.raises(StoreError, match="build of another model and data under"):
+        again.check_source({"model": "c", "data": "d"})
+    (work.path / "source.json").write_text("{")
+    with pytest.raises(StoreError, match=r"source\.json is damaged; remove"):
+        again.check_source({"model": "a", "data": "b"})

@@ -171,6 +171,26 @@ def test_the_unfinished_build_of_another_recipe_is_not_gone_on_with(tiny_keras_f
         build(quick(tiny_keras_file, distill_epochs=2), tmp_path / "store", allow_chance=True)
 
 
+def test_the_unfinished_build_of_a_model_that_was_replaced_is_not_gone_on_with(
+    tiny_keras_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model.keras"
+    file.write_bytes(tiny_keras_file.read_bytes())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "train_or_restore_descendants", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build(quick(file), tmp_path / "store", allow_chance=True)
+    model = keras.saving.load_model(file)
+    model.set_weights([1.5 * weight for weight in model.get_weights()])
+    model.save(file)
+    with pytest.raises(StoreError, match="holds an unfinished build of another model under the same name"):
+        build(quick(file), tmp_path / "store", allow_chance=True)
+
+
 def test_two_builds_of_one_store_at_a_time_are_refused(tiny_keras_file: Path, tmp_path: Path) -> None:
     recipe = quick(tiny_keras_file)
     with (

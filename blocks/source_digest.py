@@ -51,7 +51,7 @@ def _add(found: Any, array: Any) -> None:
 
 
 def _settings(operation: Any) -> Any:
-    """Return the settings of a layer; none of an operation, and of a layer of the user's own that does not tell them."""
+    """Return the settings of a layer; none of an operation, or of a layer of the user's own that tells none."""
     try:
         return operation.get_config() if isinstance(operation, keras.layers.Layer) else {}
     except NotImplementedError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -22,8 +23,15 @@ _SCALING = frozenset(
     ["Rescaling", "Normalization", "ConstantOperand", "Add", "Subtract", "Multiply", "Divide", "TrueDivide"]
 )
 _MOVING = frozenset(
-    ["Identity", "Cast", "Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Reshape"]
+    ["Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Transpose", "Reshape", "GetItem", "Flip"]
 )
+_IDLE = frozenset(  # in inference
+    [
+        *("Identity", "Cast", "GaussianNoise", "GaussianDropout", "Dropout", "SpatialDropout2D", "AlphaDropout"),
+        "ActivityRegularization",
+    ]
+)
+_JOINING = (["Stack"], ["Concatenate"])
 _MIXING = ("RandAugment", "AugMix", "CutMix", "MixUp")  # augmentation whose name does not begin with Random
 # A model for which values from 0 to 1 become less than this, or less than this share of what it adds, takes pixels.
 _FAINT = 1 / 16
@@ -96,18 +104,36 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
 def _keeps_size(call: LayerCall) -> bool:
     """Whether a call of a model's front gives an image of the size that it reads."""
     same = call.outputs[0].shape == call.inputs[0].shape
-    return call.kind in _SCALING | {"Identity", "Cast"} or (same and is_augmentation(call.operation))
+    return call.kind in _SCALING | _IDLE or (same and is_augmentation(call.operation))
 
 
 def _front(model: keras.Model, image: Tensor) -> list[LayerCall]:
     """Return the calls that read an input one after another, as long as they only scale or move its values."""
     order, end, found = calls(model), image, list[LayerCall]()
     while not any(t is end for t in model.outputs):
-        readers = [call for call in order if any(t is end for t in call.inputs)]
-        if len(readers) != 1 or len(readers[0].inputs) != 1:
+        following = _following(order, end)
+        if not following:
             break
-        if readers[0].kind not in _SCALING | _MOVING and not is_augmentation(readers[0].operation):
-            break
-        found.append(readers[0])
-        end = readers[0].outputs[0]
+        found += following
+        end = following[-1].outputs[0]
     return found
+
+
+def _following(order: Sequence[LayerCall], end: Tensor) -> list[LayerCall]:
+    """Return the call that alone reads a tensor, or those that take it apart and the one that joins the parts.
+
+    In this way `preprocess_input` of Keras puts channels in the order blue, green, red.
+    """
+    readers = _readers(order, [end])
+    if len(readers) == 1 and len(readers[0].inputs) == 1:
+        known = readers[0].kind in _SCALING | _MOVING | _IDLE or is_augmentation(readers[0].operation)
+        return readers if known else []
+    parts = [call.outputs[0] for call in readers]
+    joining = _readers(order, parts)
+    if any(call.kind != "GetItem" for call in readers) or [call.kind for call in joining] not in _JOINING:
+        return []
+    return [*readers, *joining] if all(any(t is part for part in parts) for t in joining[0].inputs) else []
+
+
+def _readers(order: Sequence[LayerCall], tensors: Sequence[Tensor]) -> list[LayerCall]:
+    return [call for call in order if any(t is read for t in call.inputs for read in tensors)]

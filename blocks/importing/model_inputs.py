@@ -41,6 +41,40 @@ def scales_images(recipe: Recipe, own: keras.Model, model: keras.Model) -> bool:
     return any(scaled)
 
 
+def pixel_range(recipe: Recipe, own: keras.Model, scales: bool) -> tuple[float, float] | None:
+    """Return what pixels 0 and 255 become in a model's images by what the model says; None if it says nothing.
+
+    Args:
+        recipe: names model and data.
+        own: the model as the user has it.
+        scales: whether it begins by scaling pixels.
+    """
+    if takes_pixels(own):
+        return PIXELS
+    if is_own_data(recipe.data):
+        return None
+    if scales:
+        return PIXELS
+    ranges = getattr(own, "pixel_ranges", {})
+    found = {ranges.get(t.name) for t in own.inputs if is_picture(t.shape[1:])}
+    said = found.pop() if len(found) == 1 else None
+    if said is not None:
+        log.info("%s says what its int8 images stand for: pixels 0 to 255 become %.4g to %.4g", recipe.model, *said)
+    return said
+
+
+def warn_of_default_range(recipe: Recipe, data: Dataset) -> None:
+    """Warn that a file does not say what its model makes of pixels, where they become 0 to 1 for no other reason."""
+    arrays = recipe.data.startswith("npz:") and not any(isinstance(x, Pixels) for x in input_arrays(data.train.x))
+    pictures = any(is_picture(x.shape[1:]) for x in input_arrays(data.train.x))
+    if pictures and not arrays and not is_own_data(recipe.data) and data.scaling == Scaling():
+        log.warning(
+            "%s does not say which pixels it takes, and gets them as 0 to 1: if it was trained on others, give "
+            "input_range, input_mean and input_std",
+            recipe.model,
+        )
+
+
 def shapes_of(model: keras.Model) -> dict[str, Shape]:
     """Return the shapes of a model's inputs by name."""
     return {str(t.name): tuple(t.shape[1:]) for t in model.inputs}

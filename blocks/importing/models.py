@@ -24,9 +24,10 @@ from legodnn.blocks.importing.model_inputs import (
     PIXELS,
     fitting,
     log_front,
+    pixel_range,
     scales_images,
     shapes_of,
-    takes_pixels,
+    warn_of_default_range,
 )
 from legodnn.blocks.importing.opening import functional, in_float32
 from legodnn.blocks.importing.saved_model import load_saved_model
@@ -124,8 +125,8 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
 
     A model of the zoo, or of keras.applications without ImageNet weights, is made for the data. Any other model decides
     on what the data must be: the size and channels of images, or the inputs that it has. A model whose images hold
-    integers, or that begins by scaling pixels (`front`), gets pixels as they are (0 to 255), unless the recipe scales
-    them.
+    integers, or that begins by scaling pixels (`front`), gets pixels as they are (0 to 255), and a file that says what
+    its images of int8 stand for gets that, unless the recipe scales them.
 
     Args:
         recipe: what to open.
@@ -137,15 +138,23 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     """
     if _made_here(recipe):
         data = data_of(recipe, progress=progress)
-        return data, model_of(recipe, data)
+        model = model_of(recipe, data)
+        if not scales_images(recipe, model, model):
+            return data, model
+        if not recipe_scales(recipe) and not is_own_data(recipe.data):
+            data = data_of(recipe.model_copy(update={"input_range": PIXELS}), progress=progress)
+        log_front(recipe.model, data)
+        return data, model
     own = _own_model_of(recipe, None, 10)
     model = functional(own, augmented=recipe.train_epochs > 0)
     scales = scales_images(recipe, own, model)
-    if not recipe_scales(recipe) and (takes_pixels(own) or (scales and not is_own_data(recipe.data))):
-        recipe = recipe.model_copy(update={"input_range": PIXELS})
-    data = fitting(recipe, data_of(recipe, shapes_of(model), progress), own, model)
+    found = None if recipe_scales(recipe) else pixel_range(recipe, own, scales)
+    scaled = recipe.model_copy(update={"input_range": found}) if found else recipe
+    data = fitting(scaled, data_of(scaled, shapes_of(model), progress), own, model)
     if scales:
         log_front(recipe.model, data)
+    elif not recipe_scales(scaled) and (recipe.model.endswith(TFLITE) or is_saved_model(recipe.model)):
+        warn_of_default_range(recipe, data)
     return data, model
 
 

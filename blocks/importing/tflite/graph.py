@@ -75,6 +75,7 @@ class _Importer:
         self.input_shape = input_shape
         self.values: dict[int, FileInput] = {}
         self.names: set[str] = set()
+        self.pixel_ranges: dict[str, tuple[float, float]] = {}
         self.layers: dict[Any, Any] = {}
         self.dequantised = 0
 
@@ -107,6 +108,7 @@ class _Importer:
             output_names.append(valid_name(self.graph.tensors[i].name))
         made = submodel(inputs, outputs, valid_name(name.removesuffix(".tflite")))
         made.output_names = unique_names(output_names)
+        made.pixel_ranges = self.pixel_ranges  # what pixels become in inputs of int8, by their names
         if self.dequantised:
             log.warning(
                 "%s: %d constants are dequantised: the float32 graph is the model that the quantised file stands for, "
@@ -148,10 +150,12 @@ class _Importer:
         )
         value = as_value(made)
         if whole:  # pixels as they are, which the file's scale and zero point turn into numbers
-            scale, zero = float(tensor.scales[0]), float(tensor.zero_points[0]) if len(tensor.zero_points) else 0.0
-            value = as_value(layers.Rescaling(scale, -scale * zero, name=f"{name}.real")(made))
+            scale, offset = float(tensor.scales[0]), _real(tensor, 0)
+            value = as_value(layers.Rescaling(scale, offset, name=f"{name}.real")(made))
         elif quantised:
             log.warning("input %s is %s in the file, and takes the numbers that these stand for here", name, dtype)
+            if dtype == "int8":
+                self.pixel_ranges[made.name] = (_real(tensor, -128), _real(tensor, 127))
         if turned:
             log.warning("input %s is channels-first in the file, and channels-last here: %s", name, kept)
             value = transposed_value(value, _CHANNELS_FIRST)
@@ -294,3 +298,9 @@ class _Importer:
         before = [self.graph.tensors[i].name for i in operator.inputs if isinstance(self.values.get(i), GraphValue)]
         help_ = f"; --cut-at {before[0]} ends the model before it" if before and self.names else ""
         return ModelError(f"operator {operator.number} ({operator.kind}), which gives {output.name!r}: {reason}{help_}")
+
+
+def _real(tensor: ForeignTensor, element: int) -> float:
+    """Return the number that an element of a quantised tensor stands for."""
+    zero = float(tensor.zero_points[0]) if len(tensor.zero_points) else 0.0
+    return (element - zero) * float(tensor.scales[0])

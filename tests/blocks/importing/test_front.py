@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
 from legodnn.blocks.cutting.extract import extract
 from legodnn.blocks.importing.checks import check_sizes
@@ -38,6 +38,14 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], bool]] = {
         True,
     ),
     "behind augmentation": (lambda x: layers.Rescaling(1 / 255)(layers.RandomFlip()(x)), True),
+    "behind noise": (lambda x: layers.Rescaling(1 / 255)(layers.Dropout(0.1)(layers.GaussianNoise(0.1)(x))), True),
+    "turned, then the mean of pixels": (lambda x: x[:, ::-1] - 117.0, True),
+    "in parts, then the mean of pixels": (lambda x: ops.stack([x[..., i] for i in (0, 0)], axis=-1) - 117.0, True),
+    "in parts, then the mean of scaled images": (lambda x: ops.concatenate([x[:, :6], x[:, 6:]], 1) - 0.45, False),
+    "in parts that others read": (
+        lambda x: layers.Concatenate()([layers.Concatenate()([x[..., :1], x[..., :1]]) - 117.0, x]),
+        False,
+    ),
     "beside the image itself": (lambda x: layers.Add()([x, layers.Rescaling(1 / 255)(x)]), False),
 }
 
@@ -121,6 +129,26 @@ def test_what_the_recipe_says_holds_with_a_warning(tmp_path: Path, caplog: pytes
     assert "begins by scaling pixels from 0 to 255, and the images of digits are scaled already" in caplog.text
 
 
+def test_preprocessing_of_keras_in_a_model_is_found() -> None:
+    image = keras.Input((8, 8, 3))
+    for family in (keras.applications.resnet50, keras.applications.densenet, keras.applications.mobilenet_v2):
+        model = keras.Model(image, layers.Conv2D(4, 3)(family.preprocess_input(image)))
+        assert scales_pixels(model, image), family
+
+
+@pytest.mark.parametrize("how", ["trained", "weights"])
+def test_an_application_that_scales_pixels_gets_them_whatever_its_weights(tmp_path: Path, how: str) -> None:
+    keras.utils.set_random_seed(0)
+    given: dict[str, Any] = {"train_epochs": 1}
+    if how == "weights":
+        made = keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 1), classes=10)
+        made.save_weights(tmp_path / "mine.weights.h5")
+        given = {"weights": str(tmp_path / "mine.weights.h5")}
+    recipe = Recipe(model="MobileNetV3Small", name="m", data="digits", **given)
+    assert data_and_model(recipe)[0].scaling == Scaling((0, 255))
+    assert data_and_model(recipe.model_copy(update={"input_range": (0.0, 1.0)}))[0].scaling == Scaling((0, 1))
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_model_that_resizes_images_of_any_size_takes_them_in_that_size(nested: bool) -> None:
     body = model_with(layers.Rescaling(1 / 255))
@@ -150,3 +178,30 @@ def test_what_is_cropped_or_padded_before_it_is_resized_is_not_resized_by_others
     x = layers.Conv2D(4, 3)(layers.Resizing(12, 12)(before(layers.Rescaling(1 / 255)(image))))
     with pytest.raises(ModelError, match=r"give keras\.Input a fixed shape"):
         check_sizes(functional(keras.Model(image, x)))
+
+
+def data_of_file(tmp_path: Path, content: bytes, **settings: Any) -> Any:
+    (tmp_path / "m.tflite").write_bytes(content)
+    return data_and_model(Recipe(model=str(tmp_path / "m.tflite"), name="m", data="digits", **settings))[0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 255)])
+def test_pixels_become_what_the_int8_input_of_a_file_stands_for(tmp_path: Path, low: int, high: int) -> None:
+    x = np.linspace(low, high, 144, dtype=np.float32).reshape(1, 12, 12, 1)
+    content = converted(model_with(lambda x: x), how="int8 in and out", samples=[x])
+    found = data_of_file(tmp_path, content).scaling
+    assert found.range == pytest.approx((low, high), abs=0.01 * (high - low))
+    assert data_of_file(tmp_path, content, input_range=(0.0, 1.0)).scaling == Scaling((0, 1))
+
+
+def test_a_warning_says_that_a_file_does_not_tell_its_pixels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = "m.tflite does not say which pixels it takes, and gets them as 0 to 1"
+    content = converted(model_with(layers.Rescaling(1 / 127.5, -1)))  # which the converter folds into the convolution
+    assert data_of_file(tmp_path, content).scaling == Scaling((0, 1))
+    assert told in caplog.text
+    caplog.clear()
+    data_of_file(tmp_path, content, input_range=(0.0, 255.0))
+    np.savez(tmp_path / "rows.npz", x=np.random.default_rng(0).random((80, 12, 12, 1), np.float32))
+    recipe = Recipe(model=str(tmp_path / "m.tflite"), name="m", data=f"npz:{tmp_path / 'rows.npz'}")
+    assert data_and_model(recipe)[0].scaling == Scaling((0, 1))  # arrays are what the model takes already
+    assert told not in caplog.text

@@ -17,8 +17,16 @@ from legodnn.runtime.executors.interpreter import open_interpreter
 TOLERANCE = 1e-5  # of the largest value
 
 
-def converted(model: keras.Model | Callable[..., Any], shape: Sequence[int] = (), how: str = "float32") -> bytes:
-    """What the converter makes of a Keras model, or of a TensorFlow function of one input of this shape."""
+def converted(
+    model: keras.Model | Callable[..., Any],
+    shape: Sequence[int] = (),
+    how: str = "float32",
+    samples: Sequence[Any] = (),
+) -> bytes:
+    """What the converter makes of a Keras model, or of a TensorFlow function of one input of this shape.
+
+    It is calibrated on `samples` of the one input; without any, on numbers from 0 to 1.
+    """
     if isinstance(model, keras.Model):
         of, shapes = model, [(1, *t.shape[1:]) for t in model.inputs]
     else:
@@ -34,12 +42,15 @@ def converted(model: keras.Model | Callable[..., Any], shape: Sequence[int] = ()
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if how == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if how in ("int8", "uint8 in and out"):
+    if how in ("int8", "int8 in and out", "uint8 in and out"):
         rng = np.random.default_rng(0)
-        converter.representative_dataset = lambda: ([rng.random(s, np.float32) for s in shapes] for _ in range(8))
+        chance = [[rng.random(s, np.float32) for s in shapes] for _ in range(8)]
+        converter.representative_dataset = lambda: iter([[x] for x in samples] or chance)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     if how == "uint8 in and out":
         converter.inference_input_type = converter.inference_output_type = tf.uint8
+    if how == "int8 in and out":
+        converter.inference_input_type = converter.inference_output_type = tf.int8
     with native_stderr_silenced():
         content: bytes = converter.convert()
     return content

@@ -126,7 +126,10 @@ def compress(
             work.check_source(source_digests(source))
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
-            features = input_arrays(source.data.train.x[: max(recipe.calibration_images, batch)])
+            train = source.data.train
+            # A file for many images is calibrated on full runs, which few images fill by standing there again.
+            rows = np.arange(max(min(recipe.calibration_images, len(train)), batch)) % len(train)
+            features = input_arrays(train.x[rows])
             one, many = convert_safely(LocalProcesses(1), student, (1, batch), precision, features)
             files = [convert(source.model), one]
             if precision == "float32":

@@ -120,6 +120,8 @@ def _converted(function: Any, name: str, batch: int, precision: Precision, calib
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
+        if len(calibration[0]) < batch:  # the converter would leave all in float32 without a word
+            raise ModelError(f"{name}: a run takes {batch} images, and there are {len(calibration[0])} to calibrate on")
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: _batches(calibration, batch)
     try:

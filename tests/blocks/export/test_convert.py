@@ -68,6 +68,11 @@ def test_blocks_of_the_zoo_use_builtin_operators_and_pruning_adds_none() -> None
         assert not any(name.startswith("Flex") or name == "CUSTOM" for name in original)
 
 
+def test_int8_without_a_full_run_to_calibrate_on_is_refused(pieces: list[Piece]) -> None:
+    with pytest.raises(ModelError, match="a run takes 8 images, and there are 5 to calibrate on"):
+        convert(pieces[0].model, 8, "int8", [images(pieces[0].model, 5)])
+
+
 def test_batch_norms_are_folded_into_convolutions(pieces: list[Piece]) -> None:
     assert set(operators(convert(pieces[0].model))) <= {"CONV_2D", "MAX_POOL_2D"}
 

@@ -23,6 +23,7 @@ import keras
 from keras import layers
 
 from legodnn.blocks import _backend as _backend
+from legodnn.blocks import compression
 from legodnn.blocks.compressed_store import measured_accuracy, shares_lost
 from legodnn.blocks.compression import compress
 from legodnn.blocks.export.convert import Runner
@@ -32,6 +33,7 @@ from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.searches import SEARCHES
 from legodnn.blocks.training.original import train_original
 from legodnn.compression import MEASURING, compression_recipe
+from legodnn.runtime.tflite.model_file import parse_model_file
 
 
 @pytest.fixture(scope="module")
@@ -323,3 +325,21 @@ def test_an_original_at_chance_level_is_compressed_all_the_same_where_that_is_sa
     wrong = flags(model, out, "--strategy", "l1", "--target", "macs=.8", "--input-range", "200,255")
     assert run(capsys, *wrong, "--allow-chance")[0] == 0
     assert out.exists()
+
+
+def test_few_images_calibrate_the_file_that_int8_is_measured_with(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = load_data("digits", image_size=8).train
+    parts = {"train": digits.take(slice(20)), "val": digits.take(slice(20, 60)), "test": digits.take(slice(20, 60))}
+    arrays = {f"{what}_{part}": getattr(split, what) for part, split in parts.items() for what in "xy"}
+    np.savez(tmp_path / "few.npz", **arrays)
+    recipe = compression_recipe(
+        model=str(model), name="x", data=f"npz:{tmp_path / 'few.npz'}", shares=(0.8,), strategy="l1", distill_epochs=1
+    )
+    measured = []
+    runner = compression.Runner
+    monkeypatch.setattr(compression, "Runner", lambda content: measured.append(content) or runner(content))
+    compress(recipe, tmp_path / "small.tflite", "int8")
+    types = {tensor.dtype for tensor in parse_model_file(measured[0]).tensors}
+    assert "int8" in types

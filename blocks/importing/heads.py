@@ -10,6 +10,8 @@ labels (`labels`). The metric, the loss that trains the original, and the loss t
     several                  0s and 1s, not one-hot               yes or no
     several                  other numbers                        numbers
     any                      none                                 softmax: classes, sigmoid: yes or no, or numbers
+
+In masks numbers below 0 are void.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ _WANTED = {
     "top1": "scores of at least two classes, and a class number for each (or one-hot labels)",
     "top5": "scores of more than five classes, and a class number for each (or one-hot labels)",
     "binary_accuracy": "labels 0 and 1 of the outputs' shape",
-    "mean_iou": "a class number for each place, or, for one channel, labels 0 and 1 (or 0 and 255)",
+    "mean_iou": "a class number for each place, or, for one channel, labels 0 and 1 (or 0 and 255), below 0 where void",
     "r2": "labels of the outputs' shape",
 }
 

@@ -84,8 +84,9 @@ def kinds_by_labels(
     if fits == {"number"}:
         _check_class_numbers(shape, labels, where)
         return ["classes"], 1
-    values = _few_values(list(labels.values()))
-    if len(shape) == 3 and shape[-1] == 1 and values and 255 in values and values <= {0, 1, 255}:
+    mask = len(shape) == 3 and shape[-1] == 1
+    values = _few_values([_without_void(y) if mask else y for y in labels.values()])
+    if mask and values and 255 in values and values <= {0, 1, 255}:
         return ["binary", "numbers"], 1 if 1 in values else 255
     columns = shape[-1] if shape else 1
     if values and values <= {0, 1}:
@@ -122,6 +123,11 @@ def _check_class_numbers(shape: tuple[int, ...], labels: Mapping[str, Labels], w
         low, high = int(y.min()), int(y.max())
         if len(shape) < 3 and (low < 0 or high >= shape[-1]):
             raise DataError(f"{name}: labels run from {low} to {high}, but {where} has {shape[-1]} outputs")
+
+
+def _without_void(mask: Labels) -> Labels:
+    """Return the values of masks without those below 0, which mark void places where 0 is a class."""
+    return mask[mask >= 0] if (mask == 0).any() else mask
 
 
 def _few_values(labels: Sequence[Labels]) -> set[int] | None:

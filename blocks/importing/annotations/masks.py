@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ def read_masks(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Ann
         frame: what pictures are brought to; a label shows the class of the mask's nearest pixel.
 
     Raises:
-        DataError: a mask is missing, of another size, no picture of numbers, or has a value beyond the classes.
+        DataError: a mask is missing, of another size, no picture of numbers, or has a value beyond the classes; or
+            there is nothing in them but class 0 and void.
     """
     names = _class_names(root)
     void = len(names) - 1 if names[-1:] == ("void",) else None
@@ -44,7 +46,17 @@ def read_masks(root: Path, frame: Frame) -> tuple[tuple[str, ...], dict[str, Ann
                 raise DataError(f"{file} has no mask in {masks}; put one of the same name there, or remove the image")
             labels[row] = _label(file, mask, frame, names, void)
         parts[part] = AnnotatedPart(files, labels)
+    _check_classes(root, [part.labels for part in parts.values() if part.labels is not None])
     return names[:void] if void is not None else names, parts
+
+
+def _check_classes(root: Path, labels: Sequence[NDArray[Any]]) -> None:
+    """Refuse masks of a foreground that is void: many tools write 255 for it."""
+    if any((y < 0).any() for y in labels) and all((y <= 0).all() for y in labels):
+        raise DataError(
+            f"the masks of {root} hold nothing but 0 and what is void, as {_VOID} is: write 1 for a foreground, or "
+            "give npz:FILE, where 0 and 255 in masks of one channel are no and yes"
+        )
 
 
 def _pairs(root: Path) -> dict[str, tuple[Path, Path]]:

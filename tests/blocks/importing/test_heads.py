@@ -35,6 +35,8 @@ ONE_HOT = np.eye(3)[np.arange(N) % 3]
 SEVERAL_YES = np.random.default_rng(0).integers(0, 2, (N, 3))
 MASKS = np.zeros((N, 8, 8, 1), np.uint8)
 MASKS[:, :4] = 255
+VOIDS = np.zeros((N, 8, 8), np.int16)
+VOIDS[:, :4], VOIDS[:, 6:] = 1, -1
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,10 @@ MASKS[:, :4] = 255
     [
         (vector(1, "sigmoid"), ZEROS_AND_ONES, Head("binary", "binary_accuracy", "sigmoid")),
         (mask(1, "sigmoid"), MASKS, Head("binary", "mean_iou", "sigmoid", yes=255)),
+        (mask(1, "sigmoid"), VOIDS, Head("binary", "mean_iou", "sigmoid")),
+        (mask(1), np.minimum(VOIDS, 0), Head("binary", "mean_iou", "linear")),
+        (mask(1), np.where(VOIDS == 0, 1, VOIDS), Head("numbers", "r2", "linear")),
+        (vector(1), ZEROS_AND_ONES * np.arange(-1, N - 1), Head("numbers", "r2", "linear")),
         (vector(1), np.linspace(0, 90, N), Head("numbers", "r2", "linear")),
         (vector(3, "softmax"), np.arange(N) % 3, Head("classes", "top1", "softmax")),
         (vector(3), ONE_HOT, Head("classes", "top1", "linear")),

@@ -72,6 +72,10 @@ def test_images_and_masks_may_lie_beside_each_other_in_palette_colours_without_n
             lambda root: (root / "trainannot").rename(root / "other"),
             "images is missing: there must be",
         ),
+        (
+            lambda root: save(root / "trainannot" / "a.png", np.where(MASK == 1, 255, 0).astype(np.uint8)),
+            "hold nothing but 0 and what is void, as 255 is: write 1 for a foreground",
+        ),
         (lambda root: (root / "train" / "a.jpg").write_bytes(b"no"), "cannot read .*a.jpg as an image"),
     ],
 )

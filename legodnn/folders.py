@@ -68,12 +68,18 @@ def split_folders(folder: Path, error: type[LegoError]) -> dict[str, Path]:
     They are called train or training; val, valid or validation; test or testing, in capitals or not.
 
     Raises:
-        error: two folders are for the same split, or other folders or images lie beside them.
+        error: two folders are for the same split, other folders or images lie beside them, or there are two or more
+            without train.
     """
     folders, files = _visible(folder, error)
     named = [(entry, _SPLITS[entry.name.lower()]) for entry in folders if entry.name.lower() in _SPLITS]
     kinds = [kind for _, kind in named]
     # A class may be called train or test. But two such names, or a single folder of such a name, are the splits.
+    if len(set(kinds)) > 1 and "train" not in kinds:
+        raise error(
+            f"{folder} holds {_listed(e.name for e, _ in named)}, parts of a data set, but no train: add it, or give "
+            "one of them alone; classes must have other names"
+        )
     if "train" not in kinds or (len(set(kinds)) == 1 and len(folders) > len(named)):
         return {}
     if len(set(kinds)) < len(kinds):

@@ -76,7 +76,7 @@ def test_linked_classes_and_images_are_followed_and_loops_are_refused(tmp_path: 
         (("train",), ("train",)),
         (("train", "car"), ()),  # what a camera at a crossing sees
         (("car", "test"), ()),
-        (("val", "test"), ()),
+        (("val",), ()),
         (("cat", "dog"), ()),
     ],
 )
@@ -96,6 +96,7 @@ def test_the_usual_names_of_parts_are_recognised(
         (("train/a/1.png", "Train/a/1.png"), "two for the same part"),
         (("train/a/1.png", "val/a/1.png", "car/1.png"), "holds train, val, and car beside them"),
         (("train/a/1.png", "val/a/1.png", "1.png"), "and 1.png beside them"),
+        (("val/a/1.png", "test/a/1.png"), "holds test, val, parts of a data set, but no train: add it"),
     ],
 )
 def test_parts_that_are_not_plain_are_refused(tmp_path: Path, files: tuple[str, ...], message: str) -> None:

@@ -129,8 +129,9 @@ def _strided_slice(op: RuleCall) -> GraphValue:
         else:
             slices.append(slice(first, last, steps[i]))
     cut = _cut(op, value, slices)
-    if any(cut.shape[i] > 1 for i in backwards):
-        cut = cut.now(op.named(ops.flip(cut.tensor, axis=[cut.keras_axis(i) for i in backwards]), ".flipped"))
+    # What has one element is the same backwards; the first axis of the Keras tensor has as many as there are images.
+    if axes := [cut.keras_axis(i) for i in backwards if cut.shape[i] > 1]:
+        cut = cut.now(op.named(ops.flip(cut.tensor, axis=axes), ".flipped"))
     if not gone:
         return cut
     shape = tuple(d for i, d in enumerate(cut.shape) if i not in gone)

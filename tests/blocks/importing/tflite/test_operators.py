@@ -156,6 +156,12 @@ def test_operators_compute_what_the_interpreter_computes(first: int) -> None:
     assert len(set(layers)) == len(layers)
 
 
+def test_a_slice_backwards_along_all_axes_leaves_images_in_their_order() -> None:
+    model = graph_of(converted(lambda x: x[::-1, ::-1] * 2.0, IMAGE), "file.tflite")
+    x = np.random.default_rng(0).random((3, *IMAGE[1:]), np.float32)
+    np.testing.assert_allclose(model(x), x[:, ::-1] * 2, rtol=1e-6)
+
+
 CONV = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
 
 

@@ -239,7 +239,9 @@ class Runner:
                 self._interpreter.set_tensor(source["index"], padded)
             self._interpreter.invoke()
             count = min(batch, len(xs[0]) - start)
-            parts.append([self._interpreter.get_tensor(index)[:count] for index in self._targets])
+            outputs = [self._interpreter.get_tensor(index) for index in self._targets]
+            # Outputs of foreign files, which run one image, may have no dimension of images to cut.
+            parts.append([np.atleast_1d(y) if count == batch else y[:count] for y in outputs])
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 

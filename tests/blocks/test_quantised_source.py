@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from legodnn.blocks import quantised_source
@@ -71,6 +72,27 @@ def test_file_and_graph_are_rated(
     assert of_graph == pytest.approx(source.rate().original, abs=0.05)
     assert of_file > 0.5
     assert of_file == pytest.approx(of_graph, abs=0.1)
+
+
+@pytest.mark.parametrize("ending", ["squeezed", "one number"])
+def test_a_file_whose_output_has_no_dimension_of_images_is_rated_too(
+    trained: keras.Model, tmp_path: Path, caplog: pytest.LogCaptureFixture, ending: str
+) -> None:
+    def function(x: Any) -> Any:
+        scores = trained(x, training=False)
+        return tf.squeeze(scores, 0) if ending == "squeezed" else tf.reduce_max(scores)
+
+    x = load_data("digits", image_size=12).train.x[:100]
+    path = tmp_path / "net.tflite"
+    path.write_bytes(converted(function, (1, 12, 12, 1), "int8", np.split(x, len(x))))
+    np.savez(tmp_path / "digits.npz", x=x)
+    recipe = Recipe(model=str(path), name="net", data=f"npz:{tmp_path / 'digits.npz'}")
+    source = open_source(recipe)
+    with caplog.at_level(logging.INFO):
+        caplog.clear()
+        log_dequantisation(recipe, source, Here())  # type: ignore[arg-type]
+    told: Any = caplog.records[0].args
+    assert told[2] > 0.9  # without labels: it agrees with the graph
 
 
 def test_nothing_is_said_of_a_file_of_floats(trained: keras.Model, tmp_path: Path) -> None:

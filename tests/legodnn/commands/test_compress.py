@@ -337,9 +337,14 @@ def test_few_images_calibrate_the_file_that_int8_is_measured_with(
     recipe = compression_recipe(
         model=str(model), name="x", data=f"npz:{tmp_path / 'few.npz'}", shares=(0.8,), strategy="l1", distill_epochs=1
     )
-    measured = []
-    runner = compression.Runner
-    monkeypatch.setattr(compression, "Runner", lambda content: measured.append(content) or runner(content))
+    measured: list[bytes] = []
+
+    class Seen(Runner):
+        def __init__(self, content: bytes) -> None:
+            measured.append(content)
+            super().__init__(content)
+
+    monkeypatch.setattr(compression, "Runner", Seen)
     compress(recipe, tmp_path / "small.tflite", "int8")
     types = {tensor.dtype for tensor in parse_model_file(measured[0]).tensors}
     assert "int8" in types

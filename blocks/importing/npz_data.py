@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +61,35 @@ def read_npz(path: Path, seed: int, scaling: Scaling, inputs: Mapping[str, Shape
         )
     else:
         parts = {key: shuffled(part(f"_{key}"), seed, frames) for key in SPLITS}
+    _check_names(path, arrays, names)
     for x in input_arrays(parts["train"].x):
         if is_picture(x.shape[1:]):
             _warn_of_other_range(path, x, scaling)
     return Dataset(path.stem, (), parts["train"], parts["val"], parts["test"], scaling)
+
+
+def _check_names(path: Path, arrays: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse arrays that nothing reads, and labels that nothing is measured on: both are labels that would be lost.
+
+    Args:
+        path: the file.
+        arrays: the names of its arrays, which hold all inputs.
+        names: the inputs.
+    """
+    whole = set(names) <= set(arrays)
+    read = [*names, *([] if "y" in names else ["y"])]
+    known = [f"{name}{ending}" for ending in ([""] if whole else [f"_{key}" for key in SPLITS]) for name in read]
+    if unknown := sorted(set(arrays) - set(known)):
+        raise DataError(
+            f"{path} holds {', '.join(unknown)}, which nothing reads: inputs and labels are called {', '.join(known)}; "
+            "rename what is one of them, and leave out the rest"
+        )
+    labels = [name for name in known if name in arrays and name.startswith("y_") and "y" not in names]
+    if labels and "y_val" not in labels:
+        raise DataError(
+            f"{path} holds labels {', '.join(labels)}, but not y_val, on which all is measured: add it, or leave "
+            "all out"
+        )
 
 
 def _warn_of_other_range(path: Path, x: PixelArrays, scaling: Scaling) -> None:

@@ -217,6 +217,21 @@ def with_one(value: float) -> np.ndarray:
         ({"x": pixels(100), "y": np.zeros(99, int)}, r"x holds 100 images, y has shape \(99,\)"),
         ({"x": pixels(100), "y": np.zeros(101, int)}, r"x holds 100 images, y has shape \(101,\)"),
         ({"x": pixels(100), "y": np.array(3)}, r"x holds 100 images, y has shape \(\)"),
+        (
+            {"x": pixels(100), "labels": np.zeros(100, int)},
+            "holds labels, which nothing reads: .* are called x, y; rename",
+        ),
+        ({"x": pixels(100), "Y": np.zeros(100, int)}, "holds Y, which nothing reads"),
+        ({"x": pixels(100), "x_train": pixels(20)}, "holds x_train, which nothing reads"),
+        (
+            {**{f"x_{part}": pixels(10) for part in ("train", "val", "test")}, "y_valid": np.zeros(10, int)},
+            "holds y_valid, which nothing reads: .* x_train, y_train, x_val, y_val, x_test, y_test; rename",
+        ),
+        (
+            {f"{name}": pixels(10) for name in ("x_train", "x_val", "x_test")}
+            | {"y_train": np.zeros(10, int), "y_test": np.zeros(10, int)},
+            "holds labels y_train, y_test, but not y_val, on which all is measured",
+        ),
         ({"x": np.full((100, 4, 4, 1), "a")}, "mine.npz: x holds <U1, not numbers"),
         ({"x": pixels(100).astype(complex)}, "mine.npz: x holds complex128, not numbers"),
         ({"x": with_one(np.nan)}, "some (training|validation|test) images hold NaN or infinity"),

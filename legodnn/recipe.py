@@ -186,6 +186,15 @@ class Recipe(Schema):
             raise ValueError("input_range must increase")
         return self
 
+    @model_validator(mode="after")
+    def _fills_margins(self) -> Self:
+        if self.input_fill and self.input_fit != "letterbox":
+            raise ValueError(
+                f'only a letterbox has margins to fill with {self.input_fill}; say input_fit = "letterbox", or leave '
+                "input_fill out"
+            )
+        return self
+
 
 def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
     """Return a recipe of the fields that are given, and for other fields of a TOML file.

@@ -178,7 +178,7 @@ def _check_sized(recipe: Recipe) -> None:
     kind = recipe.data.partition(":")[0]
     if kind in _FOLDERS:
         return
-    for name in ("input_fit", "input_fill") if kind == "digits" else ("image_size", "input_fit", "input_fill"):
+    for name in ("input_fit",) if kind == "digits" else ("image_size", "input_fit"):
         if getattr(recipe, name) != Recipe.model_fields[name].default:
             raise DataError(
                 f"{name} is for folders of images, and {recipe.data} gives arrays as they are: leave it out"

@@ -107,6 +107,10 @@ def test_without_a_file_the_flags_and_defaults_make_the_recipe() -> None:
         (b"model = 'vgg16'\nmixed_precision = 1", "{file}: the recipe makes no sense: mixed_precision: "),
         (b"model = 'vgg16'\nlearning_rate = nan", "{file}: the recipe makes no sense: learning_rate: "),
         (b"model = 'vgg16'\ninput_range = [1, 0]", "{file}: the recipe makes no sense: document: input_range must inc"),
+        (
+            b"model = 'vgg16'\ninput_fill = 114",
+            "{file}: the recipe makes no sense: document: only a letterbox has margins to fill with 114; say input_fit",
+        ),
         (b"model = 'vgg16'\ninput_std = [0.0]", "{file}: the recipe makes no sense: input_std.0: "),
         (b"model = 'vgg16'\nsparsities = 0.5", "{file}: the recipe makes no sense: sparsities: "),
         (b"model = 'vgg16'\nsparsities = ['a', 'b']", "{file}: the recipe makes no sense: sparsities.0: "),

@@ -362,7 +362,7 @@ def test_another_number_of_values_than_channels_is_refused_when_data_is_read(
 
 @pytest.mark.parametrize(
     ("field", "value", "digits_take_it"),
-    [("image_size", 16, True), ("input_fit", "crop", False), ("input_fill", 9, False)],
+    [("image_size", 16, True), ("input_fit", "crop", False)],
 )
 def test_sizes_are_refused_where_no_image_is_brought_to_one(
     field: str, value: object, digits_take_it: bool, tmp_path: Path

@@ -42,6 +42,8 @@ def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
 def own_objects(custom: Sequence[str]) -> dict[str, Any]:
     """Return the classes and functions in modules of the user's own by name, as Keras takes them when it reads a file.
 
+    What a module has imported from Keras is none of them: Keras knows it, and reads files of Keras 2 by stand-ins.
+
     Args:
         custom: the modules, which are imported.
 
@@ -49,7 +51,12 @@ def own_objects(custom: Sequence[str]) -> dict[str, Any]:
         ModelError: there is no such module, or it cannot be imported.
     """
     modules = [vars(user_module(name, ModelError)) for name in custom]
-    return {key: value for found in modules for key, value in found.items() if callable(value) and key[0] != "_"}
+    return {
+        key: value
+        for found in modules
+        for key, value in found.items()
+        if callable(value) and key[0] != "_" and not str(getattr(value, "__module__", "")).startswith("keras.")
+    }
 
 
 # Layers whose configuration in files of Keras 2 has entries that Keras 3 refuses. None of these changes a result.

@@ -23,6 +23,7 @@ import pytest
 
 from legodnn.blocks import zoo
 from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.keras_files import own_objects
 from legodnn.blocks.importing.models import applications, data_and_model, model_of, open_model
 from legodnn.errors import DataError, ModelError
 from legodnn.model_names import OURS, is_function
@@ -207,11 +208,13 @@ def test_a_file_with_layers_of_ones_own_is_read_with_their_module(
 ) -> None:
     """The module is named by --custom; without it the message says so."""
     (tmp_path / "my_own_layers.py").write_text(
-        "import keras\n\nclass Halved(keras.layers.Layer):\n    def call(self, x):\n        return x / 2\n"
+        "import keras\nfrom keras.layers import *\n\n"
+        "class Halved(keras.layers.Layer):\n    def call(self, x):\n        return x / 2\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     halved = importlib.import_module("my_own_layers").Halved
+    assert [*own_objects(["my_own_layers"])] == ["Halved"]  # stand-ins for layers of Keras 2 stay
     inputs = keras.Input((8, 8, 3))
     keras.Model(inputs, halved()(inputs)).save(tmp_path / "m.h5")
     with pytest.raises(ModelError, match="--custom"):

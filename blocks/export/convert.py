@@ -7,11 +7,9 @@ its static recipe quantises the interfaces too, and it is one more dependency.)
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -25,6 +23,7 @@ from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, run_rewritten, stand_ins
 from legodnn.blocks.importing.difference import beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
+from legodnn.blocks.root_logger import same_root_logger
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.native_stderr import native_stderr_silenced
@@ -85,7 +84,7 @@ def convert_function(function: Any, name: str, batch: int, precision: Precision,
     Raises:
         ModelError: see `convert`.
     """
-    with _same_root_logger():
+    with same_root_logger():
         content = _converted(function, name, batch, precision, calibration)
     content = _plain(content)
     try:
@@ -93,22 +92,6 @@ def convert_function(function: Any, name: str, batch: int, precision: Precision,
     except Refused as e:
         raise ModelError(f"{name} cannot be converted to TensorFlow Lite: no device would run it: {e}") from None
     return content
-
-
-@contextmanager
-def _same_root_logger() -> Iterator[None]:
-    """Remove the handlers that are added to the root logger meanwhile.
-
-    The converter logs by absl, which adds one to a root logger without any, so that all later notes would be printed by
-    that handler too.
-    """
-    before = logging.root.handlers[:]
-    try:
-        yield
-    finally:
-        for handler in logging.root.handlers[:]:
-            if handler not in before:
-                logging.root.removeHandler(handler)
 
 
 def _converted(function: Any, name: str, batch: int, precision: Precision, calibration: Sequence[Array]) -> bytes:

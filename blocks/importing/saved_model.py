@@ -12,6 +12,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Shape
 from legodnn.blocks.importing.tflite.graph import graph_of
+from legodnn.blocks.root_logger import same_root_logger
 from legodnn.errors import ModelError
 from legodnn.native_stderr import native_stderr_silenced
 
@@ -30,7 +31,7 @@ def load_saved_model(path: str, cut_at: Sequence[str] = (), input_shape: Shape |
             operators of TensorFlow Lite, or has no rule there.
     """
     try:
-        with native_stderr_silenced():
+        with native_stderr_silenced(), same_root_logger():
             converter = tf.lite.TFLiteConverter.from_saved_model(path, signature_keys=[SIGNATURE])
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             content: bytes = converter.convert()

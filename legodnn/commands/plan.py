@@ -169,7 +169,7 @@ def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:
         slack["cores"] = max(0.0, budget.cores - plan.cores)
     slack["latency_ms"] = {m.name: m.slack_ms for m in plan.models if m.slack_ms is not None}
     slack["accuracy"] = {
-        m.name: m.accuracy - t.min_accuracy
+        m.name: max(0.0, m.accuracy - t.min_accuracy)
         for m, t in zip(plan.models, scheduler.tables, strict=True)
         if t.min_accuracy is not None and not m.suspended
     }

@@ -8,19 +8,17 @@ suspended, because they are never the reason why nothing fits.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal
 
-import numpy as np
-
 from legodnn.arrays import unique_values
 from legodnn.plan import Infeasible, Limit, Plan
-from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS
 from legodnn.runtime.planning.solver.deadline import Deadline
-from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits
+from legodnn.runtime.planning.solver.instance import NANO, Instance, Limits, milliseconds
 from legodnn.runtime.planning.solver.modes import loaded_in
 from legodnn.runtime.planning.solver.optimum import Optimum, feasible, least_cores, least_memory, optimum
 from legodnn.workload import Budget
@@ -34,7 +32,6 @@ _NEAREST_STEPS = 80
 # The first common relaxation that is tried, and the greatest.
 _FIRST_EXCESS = Fraction(1, 1024)
 _MOST_EXCESS = Fraction(1 << 60)
-_NO_LIMIT_DOES = Fraction(1 << 120)
 
 
 @dataclass(frozen=True)
@@ -135,37 +132,31 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model = instance.models[key.model]
     if key.kind == "latency":
-        return _at_least(min(_needed_in(instance, limits, key, way) for way in model.ways))
+        return min(_needed_in(instance, limits, key, way) for way in model.ways)
     levels = unique_values(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
 
-def _needed_in(instance: Instance, limits: Limits, key: _Key, way: int) -> Fraction:
+def _needed_in(instance: Instance, limits: Limits, key: _Key, way: int) -> float:
     """The least limit of latency, of those that compositions that run in one way just hold, at which a plan exists.
 
-    It is greater than any limit if there is none.
+    It is infinite if there is none.
     """
     frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, way)
     latencies = unique_values(frontier.latency[loaded_in(frontier.mode) == way])
 
-    def scaled(i: int) -> Fraction:
-        return Fraction(int(latencies[i]), NS_PER_MS) * factor
+    def scaled(i: int) -> float:
+        return milliseconds(int(latencies[i]), factor)
 
     def would_do(i: int) -> bool:
         return feasible(instance, _with(limits, key, scaled(i)))
 
-    return scaled(_first(len(latencies), would_do)) if would_do(len(latencies) - 1) else _NO_LIMIT_DOES
+    return scaled(_first(len(latencies), would_do)) if would_do(len(latencies) - 1) else math.inf
 
 
 def _first(count: int, holds: Callable[[int], bool]) -> int:
     """The first of `count` indices that holds. The last one must hold, and all that follow one that does."""
     return bisect_left(range(count - 1), True, key=holds)
-
-
-def _at_least(exact: Fraction) -> float:
-    """The least float that is not less than a fraction."""
-    nearest = float(exact)
-    return nearest if Fraction(nearest) >= exact else float(np.nextafter(nearest, np.inf))
 
 
 def _nearest(instance: Instance, limits: Limits) -> tuple[Fraction, Limits | None]:
@@ -194,6 +185,6 @@ def _relaxed(limits: Limits, excess: Fraction) -> Limits:
         limits,
         memory=None if limits.memory is None else int(limits.memory * factor),
         cores=None if limits.cores is None else int(limits.cores * factor),
-        latency=tuple(None if t is None else t * factor for t in limits.latency),
+        latency=tuple(None if t is None else t * float(factor) for t in limits.latency),
         accuracy=tuple(None if a is None else a - float(excess) * max(abs(a), 1e-9) for a in limits.accuracy),
     )

@@ -49,10 +49,10 @@ from legodnn.plan import Gain, Gains, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime.planning.infeasible import infeasibility_report
 from legodnn.runtime.planning.model_table import ModelTable
-from legodnn.runtime.planning.solver.compiled_model import NS_PER_MS, CompiledModel, compile_model, load_charge
+from legodnn.runtime.planning.solver.compiled_model import CompiledModel, compile_model, load_charge
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums, composition_of
 from legodnn.runtime.planning.solver.deadline import Deadline
-from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits
+from legodnn.runtime.planning.solver.instance import NANO, ONE, Instance, Limits, milliseconds
 from legodnn.runtime.planning.solver.modes import how_run, loaded_in, threads_of
 from legodnn.runtime.planning.solver.optimum import Optimum, optimum
 from legodnn.runtime.planning.solver.value_scale import ValueScale
@@ -197,7 +197,7 @@ class Scheduler:
         latency, quantile = [], []
         for table in self.tables:
             given = [x for x in (table.latency_ms, given_to(table.name, budget.latency_ms)) if x is not None]
-            latency.append(Fraction(min(given)) if given else None)
+            latency.append(float(min(given)) if given else None)
             asked = [q for q in (table.quantile, given_to(table.name, budget.quantile)) if q is not None]
             quantile.append(max(asked, default=DEFAULT_QUANTILE))
         return Limits(
@@ -291,12 +291,11 @@ def _model_plan(
     i: int,
 ) -> ModelPlan:
     table, limit, quantile = model.table, limits.latency[i], limits.quantile[i]
-    limit_ms = None if limit is None else float(limit)
     if composition is None:
-        return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit_ms, quantile=quantile)
-    latency_ms, factor = _milliseconds(composition.latency, slowdown), factors[composition.mode]
+        return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit, quantile=quantile)
+    latency_ms, factor = milliseconds(composition.latency, slowdown), factors[composition.mode]
     unknown = stretch(table.tails, (how := how_run(composition.mode)).threads, quantile) is None
-    at_quantile_ms = latency_ms if factor is ONE else _milliseconds(composition.latency, slowdown * factor)
+    at_quantile_ms = latency_ms if factor is ONE else milliseconds(composition.latency, slowdown * factor)
     rate = (table.rate_hz or 0.0) * float(slowdown) * how.threads
     return ModelPlan(
         name=table.name,
@@ -305,14 +304,9 @@ def _model_plan(
         accuracy=composition.accuracy,
         accuracy_error=table.accuracy_error,
         latency_ms=latency_ms,
-        latency_limit_ms=limit_ms,
+        latency_limit_ms=limit,
         quantile=quantile,
         quantile_ms=None if unknown else at_quantile_ms,
         memory_bytes=composition.memory,
         cores=math.ceil(composition.latency * rate) / NANO,
     )
-
-
-def _milliseconds(latency: int, factor: Fraction) -> float:
-    """A multiple of nanoseconds. Rounded once, so it is within any limit that the exact time is within."""
-    return latency * factor.numerator / (NS_PER_MS * factor.denominator)

@@ -269,6 +269,26 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
             for b in ({"latency_ms": 1 / 3}, {"latency_ms": 0.3}, {"latency_ms": 0.333333}, {"latency_ms": 0.2})
         ],
     )
+    equal = one_block("a", option("o", 7, 0.3, 0.064), option("p", 3, 0.1, 0.1), rate_hz=30.0, min_accuracy=0.936)
+    yield (
+        "limits equal to the figures",
+        {"models": [equal]},
+        [
+            {"budget": {"latency_ms": 0.3}},
+            {"budget": {"latency_ms": 0.29999999999999993}},
+            {"budget": {"latency_ms": 0.6}, "slowdown": {"a": 2}},
+            {"budget": {"latency_ms": 0.42}, "slowdown": {"a": 1.4}},
+            {"budget": {"latency_ms": 0.42}, "slowdown": {"a": 1.4}, "tail": {"a": 1.0000000000000002}},
+            {"budget": {"cores": 0.009}},
+            {"budget": {"cores": 0.008999999}},
+            {"budget": {"memory_bytes": 7}},
+        ],
+    )
+    yield (
+        "a least accuracy that is missed by more than rounding",
+        {"models": [{**equal, "min_accuracy": 0.936000000002}]},
+        [{"budget": {}}],
+    )
     yield (
         "half a nanosecond",
         {"models": [one_block("a", option("o", 7, 0.0000005, 0), option("p", 8, 0.0000015, 0.1))]},

@@ -15,7 +15,14 @@ import numpy as np
 from legodnn.arrays import Indices, Ints
 from legodnn.runtime.planning.solver.composition_sums import CompositionSums
 from legodnn.runtime.planning.solver.frontier import Frontier
-from legodnn.runtime.planning.solver.instance import Instance, Limits, is_within, latency_limit, latency_limits
+from legodnn.runtime.planning.solver.instance import (
+    Instance,
+    Limits,
+    is_within,
+    latency_limit,
+    latency_limits,
+    least_accuracy,
+)
 from legodnn.runtime.planning.solver.staircases import highest
 
 _SUSPENDED, _RUNNING = -1, -2
@@ -48,7 +55,7 @@ def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
     else:
         each = {way: latency_limit(instance, limits, m, way) for way in model.ways}
         points = highest(model.value, [model.staircases_of(way).under(limit) for way, limit in each.items()])
-    least = limits.accuracy[m]
+    least = least_accuracy(instance, limits, m)
     if least is not None:
         points = points[model.frontier.accuracy[points] >= least]
     f = model.frontier
@@ -60,7 +67,7 @@ def on_frontier(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where compute is shared as well."""
     model, slowdown, f = instance.models[m], instance.slowdown[m], instance.models[m].frontier
     fits = f.latency <= latency_limits(instance, limits, m, f.mode)
-    least = limits.accuracy[m]
+    least = least_accuracy(instance, limits, m)
     if least is not None:
         fits &= f.accuracy >= least
     points = np.flatnonzero(fits)

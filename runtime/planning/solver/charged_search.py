@@ -26,7 +26,13 @@ from legodnn.runtime.planning.solver.composition_bounds import CompositionBound,
 from legodnn.runtime.planning.solver.composition_sums import charges_at
 from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.frontier import Frontier, OptionIndices, interacts
-from legodnn.runtime.planning.solver.instance import Instance, Limits, latency_limit, latency_limits
+from legodnn.runtime.planning.solver.instance import (
+    Instance,
+    Limits,
+    latency_limit,
+    latency_limits,
+    least_accuracy,
+)
 from legodnn.runtime.planning.solver.modes import at_level, level_of
 
 # No more than this many partial compositions are left as they are, without testing which are dominated.
@@ -139,6 +145,10 @@ class ChargedSearch:
             last = option
         return self._candidates([_found(now.mode, choice, sums, rows)], room)
 
+    @property
+    def _least_accuracy(self) -> float | None:
+        return least_accuracy(self.instance, self.limits, self.m)
+
     def _bounds(self, mode: int, prices: Prices) -> list[CompositionBound]:
         return bounds_at(self.instance, self.limits, self.m, mode, prices)
 
@@ -147,7 +157,7 @@ class ChargedSearch:
 
     def _candidates(self, parts: Sequence[_Found], room: int) -> Candidates:
         """The compositions within the model's limits and `room` bytes, by ascending memory, then descending value."""
-        model, slowdown, least = self.model, self.instance.slowdown[self.m], self.limits.accuracy[self.m]
+        model, slowdown, least = self.model, self.instance.slowdown[self.m], self._least_accuracy
         parts = [tight for part in parts for tight in self._at_least_levels(part)]
         memory, latency, loss, charge = np.concatenate([p.sums for p in parts], axis=1)
         mode = np.repeat([p.mode for p in parts], [len(p.choice) for p in parts])
@@ -176,8 +186,7 @@ class ChargedSearch:
     ) -> tuple[_Found, float]:
         """The compositions in one mode that no bound puts below the floor, and a bound of those left out."""
         model, rows = self.model, self.model.rows[mode]
-        limit = latency_limit(self.instance, self.limits, self.m, mode)
-        least = self.limits.accuracy[self.m]
+        limit, least = latency_limit(self.instance, self.limits, self.m, mode), self._least_accuracy
         charges, fixed = charges_at(model, self.instance.running[self.m], mode)
         memory, latency = model.fixed[mode]
         rest = [[int(r.memory.min()), int(r.latency.min()), int(r.loss.min())] for r in rows]

@@ -30,6 +30,8 @@ _MOST_CORES = 1 << 50
 _LOSS_BITS = 50
 NS_PER_MS = 1_000_000
 STREAMED_LESS, COMPACT_LESS = 1e-6, 0.5e-6  # accuracy
+# Accuracies that differ by less than this part of the link's greatest value are taken to differ by rounding.
+_ROUNDING_OF_ACCURACY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class CompiledModel:
     def constant_loss(self) -> float:
         """The loss of the fixed segments."""
         return _constant_loss(self.table)
+
+    @cached_property
+    def accuracy_rounding(self) -> float:
+        """By how much an accuracy may be off for the rounding of losses and of the link."""
+        return _ROUNDING_OF_ACCURACY * max(abs(y) for y in self.table.link.y)
 
     def accuracy(self, loss: Ints | Floats) -> Floats:
         """Return the accuracies to which the link turns summed fixed-point losses, in the same shape."""

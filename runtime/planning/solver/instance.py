@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -58,14 +57,15 @@ class Limits:
     Attributes:
         memory: bytes of all models together.
         cores: billionths of a core for all models together.
-        latency: by model, milliseconds at its quantile, exactly as given.
+        latency: by model, milliseconds at its quantile. A latency is held against it as plans tell it, a float of
+            milliseconds: 0.3 ms hold a limit of 0.3 although the float lies below 3/10.
         quantile: by model, the share of inferences that must keep its limit of latency.
-        accuracy: by model, the least accuracy.
+        accuracy: by model, the least accuracy (see `least_accuracy`).
     """
 
     memory: int | None
     cores: int | None
-    latency: tuple[Fraction | None, ...]
+    latency: tuple[float | None, ...]
     quantile: tuple[float, ...]
     accuracy: tuple[float | None, ...]
 
@@ -75,7 +75,12 @@ def latency_limit(instance: Instance, limits: Limits, m: int, mode: int) -> int:
     limit = limits.latency[m]
     if limit is None:
         return NO_LIMIT_NS
-    return min(math.floor(limit * NS_PER_MS / instance.factor(m, mode)), NO_LIMIT_NS)
+    factor, (above, below) = instance.factor(m, mode), limit.as_integer_ratio()
+    found = min(above * NS_PER_MS * factor.denominator // (below * factor.numerator), NO_LIMIT_NS)
+    # Latencies just above the limit that are the same float: seldom more than one, and never more than a few hundred.
+    while found < NO_LIMIT_NS and milliseconds(found + 1, factor) <= limit:
+        found += 1
+    return found
 
 
 def latency_limits(instance: Instance, limits: Limits, m: int, modes: Ints) -> Ints | int:
@@ -88,8 +93,22 @@ def latency_limits(instance: Instance, limits: Limits, m: int, modes: Ints) -> I
     return found
 
 
+def milliseconds(latency: int, factor: Fraction) -> float:
+    """Return a multiple of nanoseconds as plans tell it: in milliseconds, rounded once."""
+    return latency * factor.numerator / (NS_PER_MS * factor.denominator)
+
+
+def least_accuracy(instance: Instance, limits: Limits, m: int) -> float | None:
+    """Return the least computed accuracy that holds the limit of model `m`; None if it has none.
+
+    A computed accuracy may be less by rounding than what losses add up to, which is no reason to refuse it.
+    """
+    least = limits.accuracy[m]
+    return None if least is None else least - instance.models[m].accuracy_rounding
+
+
 def is_within(composition: CompositionSums, instance: Instance, limits: Limits, m: int) -> bool:
     """Return whether a composition of model `m` is within that model's own limits, latency and accuracy."""
-    least = limits.accuracy[m]
+    least = least_accuracy(instance, limits, m)
     fast = composition.latency <= latency_limit(instance, limits, m, composition.mode)
     return fast and (least is None or composition.accuracy >= least)

@@ -6,8 +6,10 @@ Prices of limits are then so great that products with memory or latency are far 
 from __future__ import annotations
 
 import itertools
+import math
 import random
-from fractions import Fraction
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -53,7 +55,7 @@ def best_worth(tables: list[ModelTable], budget: Budget, per_mb: float, running:
         for table in tables:
             own = [(b, o) for t, b, o in pick if t is table]
             latency = sum(round(o.latency_ms[1] * 1e6) for _, o in own)
-            holds &= table.latency_ms is None or latency <= Fraction(table.latency_ms) * 10**6
+            holds &= table.latency_ms is None or latency / 10**6 <= table.latency_ms
             cores += latency * 10
             worth += 1 - min(1, sum(o.loss for _, o in own))
             if running is not None:
@@ -88,6 +90,53 @@ def test_a_plan_is_optimal_even_where_the_last_byte_decides(memory: int, latency
             assert wanted is None, seed
         else:
             assert plan.objective - plan.switch_charge == pytest.approx(wanted, abs=1e-9), seed
+
+
+def one_composition(*latency_ms: float, loss: float = 0.0, **rest: Any) -> ModelTable:
+    """A model whose blocks have one option each."""
+    losses = [loss, *[0.0] * len(latency_ms)]
+    options = [OptionRow("o", 10, {1: ms}, loss=losses[b]) for b, ms in enumerate(latency_ms)]
+    return ModelTable("a", tuple(BlockRows(f"b{b}", (o,)) for b, o in enumerate(options)), rate_hz=30.0, **rest)
+
+
+def fits(table: ModelTable, budget: Budget) -> bool:
+    try:
+        Scheduler([table]).plan(budget)
+    except InfeasibleError:
+        return False
+    return True
+
+
+def test_a_limit_equal_to_the_latency_is_held() -> None:
+    for tenths in range(1, 200):
+        table, limit = one_composition(tenths / 10), tenths / 10
+        assert fits(table, Budget(latency_ms=limit)), limit
+        assert not fits(table, Budget(latency_ms=math.nextafter(limit, 0))), limit
+        assert not fits(table, Budget(latency_ms=limit - NS)), limit
+
+
+def test_a_plan_holds_its_own_figures_as_limits() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        blocks = [round(rng.uniform(0.01, 9), 3) for _ in range(5)]
+        tails = {1: {0.95: round(rng.uniform(1, 1.5), 3)}}
+        table = one_composition(*blocks, loss=rng.random(), slowdown=round(rng.uniform(0.8, 2), 2), tails=tails)
+        free = Scheduler([table]).plan(Budget())
+        found = free["a"]
+        assert found.quantile_ms is not None
+        same = Budget(memory_bytes=free.memory_bytes, cores=free.cores, latency_ms=found.quantile_ms)
+        assert fits(replace(table, min_accuracy=found.accuracy), same), blocks
+        assert not fits(table, Budget(latency_ms=math.nextafter(found.quantile_ms, 0))), blocks
+        with pytest.raises(InfeasibleError) as caught:
+            Scheduler([table]).plan(Budget(latency_ms=found.quantile_ms / 2))
+        assert [limit.needed for limit in caught.value.report.limits] == [found.quantile_ms]
+
+
+def test_a_least_accuracy_equal_to_what_losses_leave_is_held() -> None:
+    for thousandths in range(1, 1000):
+        table, least = one_composition(1.0, loss=thousandths / 1000), round(1 - thousandths / 1000, 3)
+        assert fits(replace(table, min_accuracy=least), Budget()), thousandths
+        assert not fits(replace(table, min_accuracy=least + 1e-9), Budget()), thousandths
 
 
 def test_weights_and_losses_may_be_as_small_as_numbers_are() -> None:

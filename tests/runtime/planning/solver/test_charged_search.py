@@ -40,7 +40,7 @@ def random_instance(rng: np.random.Generator) -> tuple[Instance, Limits]:
     longer = {1: Fraction(9, 8), 2: Fraction(17, 16)} if rng.random() < 0.5 else {1: Fraction(1), 2: Fraction(1)}
     stretch = {mode: longer[threads_of(mode)] for mode in model.rows}
     instance = Instance((model,), (slowdown,), (stretch,), (running,), charged=True)
-    limit = None if latency is None else latency * max(stretch.values())
+    limit = None if latency is None else float(latency * max(stretch.values()))
     return instance, Limits(memory=None, cores=None, latency=(limit,), quantile=(0.95,), accuracy=(least,))
 
 

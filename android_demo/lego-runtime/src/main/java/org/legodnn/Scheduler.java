@@ -187,7 +187,7 @@ public final class Scheduler {
     private Limits limits(Budget budget) {
         checkNames(budget.latencyByModel(), "the budget limits the latency of");
         checkNames(budget.quantileByModel(), "the budget has a quantile for");
-        @Nullable Fraction[] latency = new @Nullable Fraction[models.length];
+        @Nullable Double[] latency = new @Nullable Double[models.length];
         double[] quantile = new double[models.length];
         @Nullable Double[] accuracy = new @Nullable Double[models.length];
         for (int m = 0; m < models.length; m++) {
@@ -196,8 +196,7 @@ public final class Scheduler {
                 throw new WorkloadException("the budget limits cores, so '" + table.name
                         + "' needs a rateHz (inferences per second)");
             }
-            Double limit = latencyLimit(table, budget);
-            latency[m] = limit == null ? null : Fraction.of(limit);
+            latency[m] = latencyLimit(table, budget);
             quantile[m] = quantile(table, budget);
             accuracy[m] = table.minAccuracy;
         }
@@ -334,7 +333,7 @@ public final class Scheduler {
 
     private ModelPlan modelPlan(Instance instance, Limits limits, int m, @Nullable CompositionSums chosen) {
         ModelTable table = tables.get(m);
-        Double limitMs = limits.latency[m] == null ? null : limits.latency[m].doubleValue();
+        Double limitMs = limits.latency[m];
         double quantile = limits.quantile[m];
         if (chosen == null) {
             return ModelPlan.suspended(table.name, limitMs, quantile);
@@ -348,15 +347,9 @@ public final class Scheduler {
         Fraction slowdown = instance.slowdown[m];
         double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
         return new ModelPlan(table.name, false, chosen.threads, options, chosen.accuracy, table.accuracyError,
-                milliseconds(chosen.latency, slowdown), limitMs, quantile,
-                known ? milliseconds(chosen.latency, instance.factor(m, chosen.threads)) : null, chosen.memory,
+                Limits.milliseconds(chosen.latency, slowdown), limitMs, quantile,
+                known ? Limits.milliseconds(chosen.latency, instance.factor(m, chosen.threads)) : null, chosen.memory,
                 Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
-    }
-
-    /** A multiple of nanoseconds. Rounded once, so it is within any limit that the exact time is within. */
-    private static double milliseconds(long latency, Fraction factor) {
-        return factor == Fraction.ONE ? latency / 1e6
-                : Fraction.of(latency).times(factor).over(Fraction.of(1_000_000L)).doubleValue();
     }
 
     private Infeasible report(Instance instance, Limits limits, Budget budget, Deadline deadline) {

@@ -180,8 +180,8 @@ public class SchedulerTest {
             charge += now == null || kept ? 0 : one.charge.of(option);
         }
         double accuracy = table.link.at(loss);
-        if (table.latencyMs != null && ns * slow * table.tails.stretch(threads, 0.95) > table.latencyMs * 1e6
-                || table.minAccuracy != null && accuracy < table.minAccuracy) {
+        if (table.latencyMs != null && ns * slow * table.tails.stretch(threads, 0.95) / 1e6 > table.latencyMs
+                || table.minAccuracy != null && accuracy < table.minAccuracy - 1e-12) {
             return Double.NaN;
         }
         double used = Math.ceil(ns * (table.rateHz * slow * threads));
@@ -237,7 +237,7 @@ public class SchedulerTest {
         assertTrue("checked " + checked, checked > 50);
     }
 
-    /** A value of a limit that is the least bit tighter than what is needed. */
+    /** A value of a limit that is the least bit tighter than what is needed: more than what rounding may take. */
     private static double less(Limit limit) {
         switch (limit.kind) {
             case MEMORY:
@@ -247,7 +247,7 @@ public class SchedulerTest {
             case LATENCY:
                 return Math.nextDown(limit.needed);
             default:
-                return Math.nextUp(limit.needed);
+                return limit.needed + NEAR;
         }
     }
 

@@ -39,14 +39,14 @@ final class Candidates {
     /** The candidates of model `m` where only memory is shared by the models; their cores are 0. */
     static Candidates onStaircase(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = staircasePoints(model, limits.latencyLimits(instance, m), limits.accuracy[m]);
+        int[] points = staircasePoints(model, limits.latencyLimits(instance, m), limits.leastAccuracy(instance, m));
         return of(model, points, new long[points.length]).withPresent(instance, limits, m);
     }
 
     /** The candidates of model `m` where compute is shared as well. */
     static Candidates onFrontier(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = pointsWithin(model, limits.latencyLimits(instance, m), limits.accuracy[m]);
+        int[] points = pointsWithin(model, limits.latencyLimits(instance, m), limits.leastAccuracy(instance, m));
         long[] cores = new long[points.length];
         Frontier f = model.frontier;
         for (int i = 0; i < cores.length; i++) {

@@ -204,7 +204,7 @@ final class ChargedSearch {
         long[] value = new long[total];
         long[] cores = new long[total];
         int at = 0;
-        Double least = limits.accuracy[m];
+        Double least = limits.leastAccuracy(instance, m);
         for (Part part : parts) {
             for (int i = 0; i < part.sums[0].length; i++) {
                 double accuracy = model.accuracy(part.sums[2][i]);
@@ -251,7 +251,7 @@ final class ChargedSearch {
             return none(n);
         }
         long[][] charges = CompositionSums.chargesAt(model, now, n);
-        Double accuracy = limits.accuracy[m];
+        Double accuracy = limits.leastAccuracy(instance, m);
         double lost = Double.NEGATIVE_INFINITY;
         int lines = bounds.size();
         int size = 1;

@@ -23,6 +23,8 @@ public final class CompiledModel {
     /** Sums of losses in fixed point have this many bits: few enough to be exact in doubles. */
     private static final int LOSS_BITS = 50;
     private static final double MOST_CORES = 1L << 50;
+    /** Accuracies that differ by less than this part of the link's greatest value are taken to differ by rounding. */
+    private static final double ROUNDING_OF_ACCURACY = 1e-12;
 
     /** The table that was compiled. */
     final ModelTable table;
@@ -40,6 +42,8 @@ public final class CompiledModel {
     final double lossScale;
     /** The loss of the fixed segments. */
     final double constantLoss;
+    /** By how much an accuracy may be off for the rounding of losses and of the link. */
+    final double accuracyRounding;
     /** By block and option, what loading it is charged, as a value. */
     final long[][] loads;
     /** What loading all fixed segments together is charged, as a value. */
@@ -83,6 +87,11 @@ public final class CompiledModel {
         }
         fixedLoad = scale.value(load);
         constantLoss = Numbers.exactSum(losses);
+        double greatestAccuracy = 0;
+        for (double y : table.link().y()) {
+            greatestAccuracy = Math.max(greatestAccuracy, Math.abs(y));
+        }
+        accuracyRounding = ROUNDING_OF_ACCURACY * greatestAccuracy;
         clip(blockLosses);
         for (double[][] block : blockLosses) {
             greatest += greatest(block);

@@ -80,12 +80,6 @@ public final class Fraction implements Comparable<Fraction> {
         return Math.scalb(quotient.doubleValue(), -shift);
     }
 
-    /** The least double that is not less than this fraction. */
-    public double doubleAtLeast() {
-        double nearest = doubleValue();
-        return of(nearest).compareTo(this) >= 0 ? nearest : Math.nextUp(nearest);
-    }
-
     @Override
     public int compareTo(Fraction other) {
         return numerator.multiply(other.denominator).compareTo(other.numerator.multiply(denominator));

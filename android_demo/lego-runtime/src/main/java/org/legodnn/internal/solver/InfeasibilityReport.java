@@ -83,7 +83,7 @@ public final class InfeasibilityReport {
         }
         for (int m = 0; m < instance.size(); m++) {
             if (instance.models[m].table.critical() && limits.latency[m] != null) {
-                keys.add(new Entry(Limit.Kind.LATENCY, m, limits.latency[m].doubleValue(), false, null));
+                keys.add(new Entry(Limit.Kind.LATENCY, m, limits.latency[m], false, null));
             }
         }
         for (int m = 0; m < instance.size(); m++) {
@@ -109,8 +109,8 @@ public final class InfeasibilityReport {
     }
 
     /** The limits with one of them changed; null drops it. A limit of memory or cores is always dropped. */
-    private static Limits with(Limits limits, Entry key, Fraction latency, Double accuracy) {
-        Fraction[] latencies = limits.latency.clone();
+    private static Limits with(Limits limits, Entry key, Double latency, Double accuracy) {
+        Double[] latencies = limits.latency.clone();
         Double[] accuracies = limits.accuracy.clone();
         if (key.kind == Limit.Kind.LATENCY) {
             latencies[key.model] = latency;
@@ -140,21 +140,18 @@ public final class InfeasibilityReport {
     }
 
     private double neededLatency(Entry key) {
-        Fraction least = null;
+        double least = Double.POSITIVE_INFINITY;
         for (int threads : instance.models[key.model].threadCounts) {
-            Fraction needed = neededLatency(key, threads);
-            if (needed != null && (least == null || needed.compareTo(least) < 0)) {
-                least = needed;
-            }
+            least = Math.min(least, neededLatency(key, threads));
         }
-        return least.doubleAtLeast();
+        return least;
     }
 
     /**
-     * The least limit, of those that compositions with one thread count just hold, at which a plan exists; null if
-     * there is none.
+     * The least limit, of those that compositions with one thread count just hold, at which a plan exists;
+     * infinite if there is none.
      */
-    private Fraction neededLatency(Entry key, int threads) {
+    private double neededLatency(Entry key, int threads) {
         Frontier frontier = instance.models[key.model].frontier;
         long[] latencies = new long[frontier.size()];
         int count = 0;
@@ -168,7 +165,7 @@ public final class InfeasibilityReport {
         int low = 0;
         int high = count - 1;
         if (!wouldDo(key, threads, latencies[high])) {
-            return null;
+            return Double.POSITIVE_INFINITY;
         }
         while (low < high) {
             int middle = low + high >>> 1;
@@ -185,8 +182,8 @@ public final class InfeasibilityReport {
         return Optimum.feasible(instance, with(limits, key, scaled(key, threads, latency), null));
     }
 
-    private Fraction scaled(Entry key, int threads, long latency) {
-        return Fraction.of(latency).over(CompiledModel.NS_PER_MS).times(instance.factor(key.model, threads));
+    private double scaled(Entry key, int threads, long latency) {
+        return Limits.milliseconds(latency, instance.factor(key.model, threads));
     }
 
     private double neededAccuracy(Entry key) {
@@ -231,10 +228,10 @@ public final class InfeasibilityReport {
     private Limits relaxed(Fraction excess) {
         Fraction factor = Fraction.ONE.plus(excess);
         int n = instance.size();
-        Fraction[] latency = new Fraction[n];
+        Double[] latency = new Double[n];
         Double[] accuracy = new Double[n];
         for (int m = 0; m < n; m++) {
-            latency[m] = limits.latency[m] == null ? null : limits.latency[m].times(factor);
+            latency[m] = limits.latency[m] == null ? null : Double.valueOf(limits.latency[m] * factor.doubleValue());
             Double least = limits.accuracy[m];
             accuracy[m] = least == null ? null : least - excess.doubleValue() * Math.max(Math.abs(least), 1e-9);
         }

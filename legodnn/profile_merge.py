@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from legodnn.errors import ProfileError
 from legodnn.profile import CompactModel, OptionKey, OptionProfile, Profile, measured
+from legodnn.streamed import StreamedModel, StreamedOption
 from legodnn.tail import last_of_each
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
     """Merge profiles of the same store and device into one with the thread counts, options and contention of all.
 
-    Where several measured the same, the last of them counts, as it does for energy, streaming and conditions. Plans can
+    Where several measured the same, the last of them counts, as it does for energy and conditions. Plans can
     use a thread count only if all options were measured with it. So that no thread count is lost, an option that one of
     the profiles skips is kept only if the others measured it with every thread count that all other options have.
-    Compact models are kept if they were measured of all options that are kept, with as many threads; workspaces, if
-    they are known of all options.
+    Compact models are kept if they were measured of all options that are kept, with as many threads; streamed ones,
+    with the thread counts that all options that are kept were measured with so; workspaces, if they are known of all
+    options.
 
     Raises:
         ProfileError: there is no profile, or they are of different stores or devices.
@@ -51,7 +53,7 @@ def merge(profiles: Sequence[Profile]) -> Profile:
             "company_bytes": max(p.company_bytes for p in profiles),
             "pack_ms": max((p.pack_ms for p in profiles if p.pack_ms is not None), default=None),
             "energy": next((p.energy for p in reversed(profiles) if p.energy), None),
-            "streamed": next((p.streamed for p in reversed(profiles) if p.streamed), None),
+            "streamed": _merged_streamed([p.streamed for p in profiles if p.streamed], options),
             "compact": compact,
         }
     )
@@ -87,4 +89,35 @@ def _merged_compact(compact: Sequence[CompactModel], options: Mapping[OptionKey,
         options=kept,
         chain=tuple({entry.threads: entry for c in compact for entry in c.chain}.values()),
         company_bytes=max(c.company_bytes for c in compact),
+    )
+
+
+def _merged_streamed(
+    streamed: Sequence[StreamedModel], options: Mapping[OptionKey, OptionProfile]
+) -> StreamedModel | None:
+    """What several profiles say of streamed models, of `options` alone; None unless all have a thread count there."""
+    times: dict[OptionKey, dict[int, float]] = {}
+    weights: dict[OptionKey, int] = {}
+    for one in streamed:
+        for o in one.options:
+            key = o.segment, o.option
+            times.setdefault(key, {}).update(zip(one.threads, o.median_ms, strict=True))
+            weights[key] = o.weights_bytes
+    counts = dict.fromkeys(n for one in streamed for n in one.threads)
+    threads = tuple(n for n in counts if all(n in times.get(key, ()) for key in options))
+    if not threads:
+        return None
+    return StreamedModel(
+        threads=threads,
+        floor_bytes=max(one.floor_bytes for one in streamed),
+        options=tuple(
+            StreamedOption(
+                segment=key[0],
+                option=key[1],
+                weights_bytes=weights[key],
+                median_ms=tuple(times[key][n] for n in threads),
+            )
+            for key in times
+            if key in options
+        ),
     )

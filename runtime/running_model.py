@@ -69,6 +69,7 @@ class RunningModel:
         """
         self.name, self.store, self.executor = name, store, executor
         self._sizes, self._compact_sizes, self._threads = sizes, compact_sizes, threads
+        self._streamed_threads = [n for n in threads if streamed and n in streamed.threads]
         self._floor = None if streamed is None else streamed.floor_bytes
         self._weights = {(o.segment, o.option): o.weights_bytes for o in streamed.options} if streamed else {}
         self._closed = False
@@ -103,10 +104,12 @@ class RunningModel:
                     f"the plan has {self.name!r} compact, which its profile did not measure; `legodnn profile "
                     "--compact` does"
                 )
-            if choice.threads not in self._threads:
+            known = self._streamed_threads if choice.streamed else self._threads
+            if choice.threads not in known:
                 raise WorkloadError(
-                    f"the plan runs {self.name!r} with {choice.threads} threads; it was profiled with "
-                    f"{', '.join(map(str, sorted(self._threads)))}; `legodnn profile --threads` measures others"
+                    f"the plan runs {self.name!r}{' streamed' if choice.streamed else ''} with {choice.threads} "
+                    f"threads; it was profiled so with {', '.join(map(str, sorted(known)))}; `legodnn profile "
+                    "--threads` measures others"
                 )
             if (choice.segment, choice.option) not in self._sizes:
                 raise WorkloadError(

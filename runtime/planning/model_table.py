@@ -54,6 +54,7 @@ class ModelTable:
         compact_overhead_ms: as `overhead_ms`, of compact models; None if the model may not be compact.
         weight, rate_hz, latency_ms, quantile, min_accuracy, critical, threads: see `legodnn.workload.WorkloadModel`.
         thread_counts: the thread counts that a plan may choose from, ascending.
+        streamed_thread_counts: those that it may be streamed with: with which streaming was measured of all options.
         workspaces: bytes of workspace, ascending: a composition takes the least of them that none of its options
             exceeds (`OptionRow.workspace_bytes`).
         compact_workspaces: the same of compact models.
@@ -81,6 +82,7 @@ class ModelTable:
     critical: bool = True
     threads: int | None = None
     thread_counts: tuple[int, ...] = field(init=False)
+    streamed_thread_counts: tuple[int, ...] = field(init=False)
     workspaces: tuple[int, ...] = field(init=False)
     compact_workspaces: tuple[int, ...] = field(init=False)
 
@@ -124,8 +126,10 @@ class ModelTable:
         compact = [[(o.compact_bytes, o.compact_workspace_bytes) for o in s.options] for s in segments]
         object.__setattr__(self, "workspaces", workspace_levels(added))
         object.__setattr__(self, "compact_workspaces", workspace_levels(compact))
+        streamed = [n for n in self.thread_counts if all(n in o.streamed_ms for s in segments for o in s.options)]
+        object.__setattr__(self, "streamed_thread_counts", tuple(streamed) if self.streaming else ())
         if self.streaming is not None:
-            _check_streaming(self.name, self.streaming, segments, self.thread_counts)
+            _check_streaming(self.name, self.streaming, segments, tuple(streamed) or self.thread_counts)
         if self.compact_overhead_ms is not None:
             for place, option in _options(self.name, segments):
                 _check_figures(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from legodnn.errors import ProfileError
+from legodnn.errors import ProfileError, WorkloadError
 from legodnn.profile import (
     ChainOverhead,
     Conditions,
@@ -24,6 +24,7 @@ from legodnn.profile import (
 from legodnn.profile_merge import merge
 from legodnn.runtime.planning.model_table import ModelTable
 from legodnn.store import Store
+from legodnn.streamed import StreamedModel, StreamedOption
 from tests.legodnn.skipping import without
 
 KEYS = [("block1", "s0"), ("block1", "s0.5"), ("block2", "s0"), ("block2", "s0.5")]
@@ -220,3 +221,45 @@ def test_workspaces_are_kept_where_they_are_known_of_all_options(profile: Profil
     some = known.model_copy(update={"options": (*known.options[:1], *profile.options[1:])})
     assert merge([known, some]).options == profile.options
     assert merge([some]).options == profile.options
+
+
+def streamed(profile: Profile, threads: int, floor: int) -> Profile:
+    """What a profile says of one thread count, with streaming measured."""
+    options = tuple(
+        StreamedOption(segment=o.segment, option=o.option, weights_bytes=7 + floor, median_ms=(float(threads),))
+        for o in profile.options
+    )
+    found = StreamedModel(threads=(threads,), floor_bytes=floor, options=options)
+    return at(profile, threads).model_copy(update={"streamed": found})
+
+
+def test_what_was_measured_of_streaming_is_kept_with_every_thread_count(profile: Profile, tiny_store: Store) -> None:
+    one, two = streamed(profile, 1, 5), streamed(profile, 2, 6)
+    found = merge([one, two])
+    assert found.streamed is not None
+    assert (found.streamed.threads, found.streamed.floor_bytes) == ((1, 2), 6)
+    assert {(o.weights_bytes, o.median_ms) for o in found.streamed.options} == {(13, (1.0, 2.0))}
+    assert len(found.streamed.options) == len(profile.options)
+    table = ModelTable.from_store(tiny_store, found, streaming=True)
+    assert table.thread_counts == table.streamed_thread_counts == (1, 2)
+    for same in (one, found):
+        assert merge([same]) == merge([same, same]) == same
+
+
+def test_a_model_is_streamed_with_the_thread_counts_that_were_measured_so(profile: Profile, tiny_store: Store) -> None:
+    found = merge([streamed(profile, 1, 5), at(profile, 2)])
+    assert found.streamed == streamed(profile, 1, 5).streamed
+    table = ModelTable.from_store(tiny_store, found, streaming=True)
+    assert (table.thread_counts, table.streamed_thread_counts) == ((1, 2), (1,))
+    with pytest.raises(WorkloadError, match="no streamed latency; measure it with `legodnn profile --streaming`"):
+        ModelTable.from_store(tiny_store, found, streaming=True, threads=2)
+
+
+def test_streaming_that_was_not_measured_of_all_options_is_not_kept(profile: Profile) -> None:
+    half = streamed(without(profile, ("block1", "s0.5")), 1, 5)
+    assert merge([half, at(profile, 1)]).streamed is None
+    whole = streamed(profile, 2, 5)
+    found = merge([half, at(profile, 1), whole])
+    assert found.streamed is not None
+    assert found.streamed.threads == (2,)
+    assert len(found.streamed.options) == len(found.options) == len(profile.options)

@@ -206,7 +206,7 @@ def test_compositions(executor: Executor, tiny_store: Store, drawn: list[Choice]
 def test_threads_that_were_not_profiled_are_refused(runtime: Runtime) -> None:
     before = runtime.plan
     changed = before["tiny"].model_copy(update={"threads": 100_000})
-    with pytest.raises(WorkloadError, match=r"'tiny' with 100000 threads; it was profiled with 1, 2; .*--threads"):
+    with pytest.raises(WorkloadError, match=r"'tiny' with 100000 threads; it was profiled so with 1, 2; .*--threads"):
         runtime.plan = before.model_copy(update={"models": (changed,)})
     assert runtime.plan is before
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from legodnn import Runtime, Store
-from legodnn.errors import ExecutionError, SuspendedError
+from legodnn.errors import ExecutionError, SuspendedError, WorkloadError
 from legodnn.plan import ModelPlan, Plan
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.running_model import RunningModel
 from legodnn.runtime.switch import planned_choices
+from legodnn.streamed import StreamedModel, StreamedOption
 
 
 def image(store: Store) -> np.ndarray:
@@ -158,3 +159,23 @@ def test_a_block_that_is_gone_is_no_reason_to_keep_the_next_plan_from_running(
             model.change(planned_choices(model.store, after), after, beside=False)
     model.change(planned_choices(model.store, after), after)
     assert model.infer(image(model.store)).plan == after
+
+
+def test_a_plan_that_streams_with_threads_that_were_not_measured_so_is_refused(tiny_store: Store) -> None:
+    streamed = StreamedModel(
+        threads=(1,),
+        floor_bytes=5,
+        options=tuple(
+            StreamedOption(segment=s.name, option=o.name, weights_bytes=1, median_ms=(1.0,))
+            for s in tiny_store.manifest.segments
+            for o in s.options
+        ),
+    )
+    sizes = {(o.segment, o.option): 1 for o in streamed.options}
+    model = RunningModel("m", tiny_store, sizes, open_executor(tiny_store, "interpreter"), (1, 2), streamed)
+    plan = of_options("s0").model_copy(update={"streamed": True})
+    model.check(plan)
+    model.check(of_options("s0").model_copy(update={"threads": 2}))
+    with pytest.raises(WorkloadError, match="runs 'm' streamed with 2 threads; it was profiled so with 1; "):
+        model.check(plan.model_copy(update={"threads": 2}))
+    model.close()

@@ -22,14 +22,14 @@ _Numbers = TypeVar("_Numbers", int, Ints)
 
 def modes(table: ModelTable) -> Iterator[int]:
     """All modes that a model may run in: with everything in memory, then compact, then streamed; lower levels first."""
-    hows = [(0, len(table.workspaces))]
+    hows = [(0, len(table.workspaces), table.thread_counts)]
     if table.compact_overhead_ms is not None:
-        hows.append((_COMPACT, len(table.compact_workspaces)))
+        hows.append((_COMPACT, len(table.compact_workspaces), table.thread_counts))
     if table.streaming is not None:
-        hows.append((_STREAMED, len(table.streaming.levels)))
-    for how, levels in hows:
+        hows.append((_STREAMED, len(table.streaming.levels), table.streamed_thread_counts))
+    for how, levels, thread_counts in hows:
         for level in range(levels):
-            yield from (threads + how + _LEVEL * level for threads in table.thread_counts)
+            yield from (threads + how + _LEVEL * level for threads in thread_counts)
 
 
 def threads_of(mode: _Numbers) -> _Numbers:

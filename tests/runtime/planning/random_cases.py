@@ -61,9 +61,10 @@ class Way:
 
 
 def ways(table: ModelTable) -> list[Way]:
-    levels = [None, *table.streaming.levels] if table.streaming else [None]
+    levels = table.streaming.levels if table.streaming else ()
     compact = [Way(n, compact=True) for n in table.thread_counts if table.compact_overhead_ms is not None]
-    return [Way(n, level) for level in levels for n in table.thread_counts] + compact
+    streamed = [Way(n, level) for level in levels for n in table.streamed_thread_counts]
+    return [Way(n) for n in table.thread_counts] + streamed + compact
 
 
 def way_of(table: ModelTable, planned: ModelPlan) -> Way | None:
@@ -197,7 +198,9 @@ def _compact(rng: np.random.Generator, segment: BlockRows) -> BlockRows:
 def _streamed(
     rng: np.random.Generator, blocks: tuple[BlockRows, ...], fixed: tuple[BlockRows, ...]
 ) -> tuple[tuple[BlockRows, ...], tuple[BlockRows, ...], Streaming]:
-    """Segments that may be streamed, with a few levels."""
+    """Segments that may be streamed, with a few levels; at times not with all thread counts."""
+    counts = sorted({n for s in (*blocks, *fixed) for o in s.options for n in o.latency_ms})
+    some = set(counts) if rng.random() < 0.8 else {int(rng.choice(counts))}
 
     def streamed(segment: BlockRows) -> BlockRows:
         return replace(
@@ -206,7 +209,7 @@ def _streamed(
                 replace(
                     o,
                     streamed_bytes=int(o.memory_bytes * rng.uniform(0.7, 1)),
-                    streamed_ms={n: round(ms * rng.uniform(1, 1.4), 3) for n, ms in o.latency_ms.items()},
+                    streamed_ms={n: round(ms * rng.uniform(1, 1.4), 3) for n, ms in o.latency_ms.items() if n in some},
                 )
                 for o in segment.options
             ),
@@ -263,7 +266,7 @@ def random_case(rng: np.random.Generator, models: int, blocks: int, options: int
                 latency_ms=float(np.round(latency * rng.uniform(0.8, 1.3), 4)) + 0.001 if rng.random() < 0.6 else None,
                 min_accuracy=float(np.round(accuracy * rng.uniform(0.6, 1.02), 3)) if rng.random() < 0.3 else None,
                 critical=bool(rng.random() < 0.8),
-                threads=n if rng.random() < 0.2 else None,
+                threads=n if rng.random() < 0.2 and n in (table.streamed_thread_counts or threads) else None,
                 quantile=float(rng.choice([0.5, 0.93, 0.99])) if rng.random() < 0.2 else None,
             )
         )

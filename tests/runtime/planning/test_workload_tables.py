@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from legodnn import Budget, Runtime
-from legodnn.errors import ProfileError
+from legodnn.errors import InfeasibleError, ProfileError, WorkloadError
 from legodnn.plan import ModelPlan
 from legodnn.profile import ChainOverhead, Contention, Profile, default_path
 from legodnn.runtime.planning.as_profiled import profiled_ms
@@ -175,3 +175,16 @@ def test_what_inferences_are_held_against_has_the_chain_but_no_slow_down(pair: l
     for threads, expected in ((1, 6.25), (2, 6.5)):
         plan = ModelPlan(name="m0", threads=threads, options={b.name: "s0.5" for b in table.blocks})
         assert profiled_ms(table, plan) == pytest.approx(expected)
+
+
+def test_a_model_is_streamed_with_no_thread_count_that_was_not_measured_so() -> None:
+    option = OptionRow("o", 1000, {1: 4.0, 2: 2.0}, streamed_bytes=400, streamed_ms={1: 5.0})
+    table = ModelTable("m", (BlockRows("b", (option,)),), streaming=Streaming(500, (400,)))
+    assert (table.thread_counts, table.streamed_thread_counts) == ((1, 2), (1,))
+    found = Scheduler([table]).plan(Budget(memory_bytes=900))["m"]
+    assert (found.streamed, found.threads, found.latency_ms) == (True, 1, 5.0)
+    with pytest.raises(InfeasibleError):
+        Scheduler([table]).plan(Budget(memory_bytes=900, latency_ms=4.0))
+    assert Scheduler([table]).plan(Budget(latency_ms=2.0))["m"].threads == 2
+    with pytest.raises(WorkloadError, match="m/b/o has no streamed latency"):
+        replace(table, threads=2)

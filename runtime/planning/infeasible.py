@@ -132,7 +132,8 @@ def _needed(instance: Instance, limits: Limits, key: _Key) -> float | None:
         return (least_cores(instance, freed) or 0) / NANO
     model = instance.models[key.model]
     if key.kind == "latency":
-        return min(_needed_in(instance, limits, key, way) for way in model.ways)
+        least = min(_needed_in(instance, limits, key, way) for way in model.ways)
+        return None if least == math.inf else least
     levels = unique_values(model.frontier.accuracy)[::-1].tolist()
     return float(levels[_first(len(levels), lambda i: feasible(instance, _with(limits, key, levels[i])))])
 
@@ -143,6 +144,8 @@ def _needed_in(instance: Instance, limits: Limits, key: _Key, way: int) -> float
     It is infinite if there is none.
     """
     frontier, factor = instance.models[key.model].frontier, instance.factor(key.model, way)
+    if factor is None:
+        return math.inf
     latencies = unique_values(frontier.latency[loaded_in(frontier.mode) == way])
 
     def scaled(i: int) -> float:

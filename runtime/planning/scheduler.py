@@ -140,7 +140,8 @@ class Scheduler:
             InfeasibleError: no plan is within the limits; its `report` says which limits clash, and what would do.
             WorkloadError: the budget, slow-down or tail names an unknown model, cores are limited but a model has no
                 rate, the running plan is of other stores, or something is of another kind than it says here.
-            ProfileError: a limit of latency is for more inferences than a model's tail is known for.
+            ProfileError: a limit of latency is for more inferences than a model's tail is known for, with any of its
+                thread counts.
         """
         deadline = Deadline.after(deadline_ms)
         limits = self._limits(checked_budget(budget))
@@ -208,8 +209,8 @@ class Scheduler:
             accuracy=tuple([t.min_accuracy for t in self.tables]),
         )
 
-    def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction], ...]:
-        """By model and mode, how many times its latency has to be within its limit; 1 if unknown."""
+    def _stretches(self, limits: Limits, tail: Mapping[str, float]) -> tuple[Mapping[int, Fraction | None], ...]:
+        """By model and mode, how many times its latency has to be within its limit; None if unknown."""
         self._check_factors(tail, "tail")
         found = []
         for m, (table, limit, quantile) in enumerate(zip(self.tables, limits.latency, limits.quantile, strict=True)):
@@ -219,12 +220,12 @@ class Scheduler:
                 exact = {n: None if x is None else ONE if x == 1 else Fraction(x) for n, x in each.items()}
                 known = {mode: exact[threads_of(mode)] for mode in self._models[m].rows}
                 self._known_stretches[m, quantile] = known
-            if limit is not None and (unknown := next((n for n, x in known.items() if x is None), None)):
-                raise unknown_tail(table.name, table.tails, threads_of(unknown), quantile)
-            factors = {n: ONE if x is None else x for n, x in known.items()}
+            if limit is not None and all(x is None for x in known.values()):
+                raise unknown_tail(table.name, table.tails, table.thread_counts[0], quantile)
             if table.name in tail:
-                factors = {n: x * Fraction(float(tail[table.name])) for n, x in factors.items()}
-            found.append(factors)
+                longer = Fraction(float(tail[table.name]))
+                known = {n: None if x is None else x * longer for n, x in known.items()}
+            found.append(known)
         return tuple(found)
 
     def _check_factors(self, factors: Mapping[str, float], what: str) -> None:
@@ -286,7 +287,7 @@ def _model_plan(
     model: CompiledModel,
     composition: CompositionSums | None,
     slowdown: Fraction,
-    factors: Mapping[int, Fraction],
+    factors: Mapping[int, Fraction | None],
     limits: Limits,
     i: int,
 ) -> ModelPlan:
@@ -294,8 +295,10 @@ def _model_plan(
     if composition is None:
         return ModelPlan(name=table.name, suspended=True, latency_limit_ms=limit, quantile=quantile)
     latency_ms, factor = milliseconds(composition.latency, slowdown), factors[composition.mode]
-    unknown = stretch(table.tails, (how := how_run(composition.mode)).threads, quantile) is None
-    at_quantile_ms = latency_ms if factor is ONE else milliseconds(composition.latency, slowdown * factor)
+    quantile_ms = latency_ms if factor is ONE else None
+    if factor is not None and factor is not ONE:
+        quantile_ms = milliseconds(composition.latency, slowdown * factor)
+    how = how_run(composition.mode)
     rate = (table.rate_hz or 0.0) * float(slowdown) * how.threads
     return ModelPlan(
         name=table.name,
@@ -306,7 +309,7 @@ def _model_plan(
         latency_ms=latency_ms,
         latency_limit_ms=limit,
         quantile=quantile,
-        quantile_ms=None if unknown else at_quantile_ms,
+        quantile_ms=quantile_ms,
         memory_bytes=composition.memory,
         cores=math.ceil(composition.latency * rate) / NANO,
     )

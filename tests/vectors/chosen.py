@@ -289,6 +289,22 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
         {"models": [{**equal, "min_accuracy": 0.936000000002}]},
         [{"budget": {}}],
     )
+    some = {"tails": {"1": {"0.5": 1.0, "0.95": 1.1, "0.99": 1.2}, "2": {"0.5": 1.0, "0.95": 1.1}}}
+    yield (
+        "a tail that is known for fewer inferences with one thread count",
+        {"models": [{**threads, **some}]},
+        [
+            {"budget": {"quantile": q, **limit}}
+            for q in (0.95, 0.99, 0.999)
+            for limit in ({}, {"latency_ms": 10.0}, {"latency_ms": 2.4}, {"latency_ms": 2.2}, {"latency_ms": 2.0})
+        ],
+    )
+    quick_in_two = one_block("a", option("o", 20, {"1": 4.0, "2": 2.0}, 0.0), rate_hz=250.0, latency_ms=4.5)
+    yield (
+        "limits that only a thread count of unknown tail would hold",
+        {"models": [{**quick_in_two, **some, "quantile": 0.99}]},
+        [{"budget": b} for b in ({}, {"cores": 1.0}, {"cores": 0.99}, {"memory_bytes": 10})],
+    )
     yield (
         "half a nanosecond",
         {"models": [one_block("a", option("o", 7, 0.0000005, 0), option("p", 8, 0.0000015, 0.1))]},

@@ -28,21 +28,22 @@ class Instance:
         models: the compiled tables.
         slowdown: by model, how many times slower than profiled it runs.
         stretch: by model, for each mode, how many times its latency after slow-down must be within its limit: at the
-            limit's quantile inferences take so many times longer than predicted.
+            limit's quantile inferences take so many times longer than predicted. None where that is not known: then no
+            limit of latency is held.
         running: by model, the composition that runs; None if it does not run.
         charged: whether leaving what runs is charged.
     """
 
     models: tuple[CompiledModel, ...]
     slowdown: tuple[Fraction, ...]
-    stretch: tuple[Mapping[int, Fraction], ...]
+    stretch: tuple[Mapping[int, Fraction | None], ...]
     running: tuple[CompositionSums | None, ...]
     charged: bool = False
 
-    def factor(self, m: int, mode: int) -> Fraction:
-        """Return what the profiled latency of model `m` is multiplied with before its limit is applied."""
+    def factor(self, m: int, mode: int) -> Fraction | None:
+        """Return what the profiled latency of model `m` is multiplied with before its limit is applied, if known."""
         stretch = self.stretch[m][mode]
-        return self.slowdown[m] if stretch is ONE else self.slowdown[m] * stretch
+        return self.slowdown[m] if stretch is ONE else None if stretch is None else self.slowdown[m] * stretch
 
     def has_one_factor(self, m: int) -> bool:
         """Return whether that is the same for all modes of model `m`."""
@@ -71,11 +72,13 @@ class Limits:
 
 
 def latency_limit(instance: Instance, limits: Limits, m: int, mode: int) -> int:
-    """Return the greatest profiled latency, in nanoseconds, that the limit of model `m` admits in a mode."""
+    """Return the greatest profiled latency, in nanoseconds, that the limit of model `m` admits in a mode, or -1."""
     limit = limits.latency[m]
     if limit is None:
         return NO_LIMIT_NS
     factor, (above, below) = instance.factor(m, mode), limit.as_integer_ratio()
+    if factor is None:
+        return -1
     found = min(above * NS_PER_MS * factor.denominator // (below * factor.numerator), NO_LIMIT_NS)
     # Latencies just above the limit that are the same float: seldom more than one, and never more than a few hundred.
     while found < NO_LIMIT_NS and milliseconds(found + 1, factor) <= limit:

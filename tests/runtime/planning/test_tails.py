@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from legodnn.errors import InfeasibleError, ProfileError, WorkloadError
 from legodnn.profile import Profile
-from legodnn.runtime.planning.model_table import ModelTable
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.tails import Companion, stretch, tails_of
 from legodnn.tail import Condition, Tail
@@ -181,3 +182,35 @@ def test_a_tail_that_grew_tightens_the_limit_and_nothing_else() -> None:
     for wrong in ({"x": 1.0}, {"m": 0.0}, {"m": "2"}):
         with pytest.raises(WorkloadError, match="tail"):
             scheduler.plan(budget, tail=wrong)  # type: ignore[arg-type]
+
+
+def in_one_or_four(**more: Any) -> ModelTable:
+    """4 ms with one thread, 1 ms with four, of which a tail is known for fewer inferences."""
+    tails = {1: {0.5: 1.0, 0.95: 1.1, 0.99: 1.25}, 4: {0.5: 1.0, 0.95: 1.1}}
+    blocks = (BlockRows("b", (OptionRow("o", 10, {1: 4.0, 4: 1.0}),)),)
+    return ModelTable("m", blocks, tails=tails, rate_hz=200.0, **more)
+
+
+def test_a_tail_that_is_not_known_with_one_thread_count_leaves_the_others() -> None:
+    scheduler = Scheduler([in_one_or_four()])
+    found = scheduler.plan(Budget(latency_ms=5.0, quantile=0.99))["m"]
+    assert (found.threads, found.quantile_ms) == (1, 5.0)
+    assert scheduler.plan(Budget(latency_ms=1.1))["m"].threads == 4
+    with pytest.raises(InfeasibleError, match=r"would do: p99 latency of m 5 ms"):
+        scheduler.plan(Budget(latency_ms=4.9, quantile=0.99))
+    running = scheduler.plan(Budget(latency_ms=1.1))
+    assert scheduler.plan(Budget(latency_ms=5.0, quantile=0.99), running)["m"].threads == 1
+    with pytest.raises(ProfileError, match=r"quantiles up to 0\.99 \(1 thread\)"):
+        scheduler.plan(Budget(latency_ms=5.0, quantile=0.999))
+    with pytest.raises(ProfileError, match=r"quantiles up to 0\.95 \(4 threads\)"):
+        Scheduler([in_one_or_four(threads=4)]).plan(Budget(latency_ms=5.0, quantile=0.99))
+
+
+def test_no_limit_is_promised_that_only_an_unknown_tail_might_hold() -> None:
+    quick = replace(in_one_or_four(), blocks=(BlockRows("b", (OptionRow("o", 10, {1: 4.0, 4: 0.5}),)),))
+    with pytest.raises(InfeasibleError) as caught:
+        Scheduler([quick]).plan(Budget(latency_ms=9.0, quantile=0.99, cores=0.5))
+    assert {x.title: (x.needed, x.clashes) for x in caught.value.report.limits} == {
+        "cores": (0.8, True),
+        "p99 latency of m": (None, True),
+    }

@@ -152,7 +152,8 @@ public final class Scheduler {
      * @throws InfeasibleException no plan is within the limits; its report says which limits clash, and what would do
      * @throws WorkloadException the budget or slow-down names an unknown model, cores are limited but a model has no
      *     rate, or the running plan is of other stores
-     * @throws ProfileException a limit of latency is for more inferences than a model's tail is known for
+     * @throws ProfileException a limit of latency is for more inferences than a model's tail is known for, with any of
+     *     its thread counts
      */
     public Plan plan(Budget budget, @Nullable Plan running, @Nullable Map<String, Double> slowdown, double deadlineMs) {
         return plan(budget, running, slowdown, deadlineMs, null);
@@ -218,7 +219,7 @@ public final class Scheduler {
         return greatest == null ? Tail.DEFAULT_QUANTILE : greatest;
     }
 
-    /** By model and thread count, how many times its latency has to be within its limit; 1 if unknown. */
+    /** By model and thread count, how many times its latency has to be within its limit; missing if unknown. */
     private List<Map<Integer, Fraction>> stretches(Limits limits, Map<String, Double> tail) {
         checkFactors(tail, "tail");
         List<Map<Integer, Fraction>> found = new ArrayList<>();
@@ -227,12 +228,15 @@ public final class Scheduler {
             Map<Integer, Fraction> each = new HashMap<>();
             for (int threads : table.threadCounts) {
                 Double stretch = table.tails.stretch(threads, limits.quantile[m]);
-                if (stretch == null && limits.latency[m] != null) {
-                    throw table.tails.unknown(table.name, threads, limits.quantile[m]);
+                if (stretch == null) {
+                    continue;
                 }
-                Fraction times = stretch == null || stretch == 1 ? Fraction.ONE : Fraction.of(stretch);
+                Fraction times = stretch == 1 ? Fraction.ONE : Fraction.of(stretch);
                 Double more = tail.get(table.name);
                 each.put(threads, more == null ? times : times.times(Fraction.of(more)));
+            }
+            if (each.isEmpty() && limits.latency[m] != null) {
+                throw table.tails.unknown(table.name, table.threadCounts.get(0), limits.quantile[m]);
             }
             found.add(each);
         }
@@ -343,12 +347,12 @@ public final class Scheduler {
             BlockRows block = table.blocks.get(b);
             options.put(block.name, block.options.get(chosen.option(b)).name);
         }
-        boolean known = table.tails.stretch(chosen.threads, quantile) != null;
         Fraction slowdown = instance.slowdown[m];
+        Fraction factor = instance.factor(m, chosen.threads);
         double rate = (table.rateHz == null ? 0 : table.rateHz) * slowdown.doubleValue();
         return new ModelPlan(table.name, false, chosen.threads, options, chosen.accuracy, table.accuracyError,
                 Limits.milliseconds(chosen.latency, slowdown), limitMs, quantile,
-                known ? Limits.milliseconds(chosen.latency, instance.factor(m, chosen.threads)) : null, chosen.memory,
+                factor == null ? null : Limits.milliseconds(chosen.latency, factor), chosen.memory,
                 Math.ceil(chosen.latency * (rate * chosen.threads)) / NANO);
     }
 

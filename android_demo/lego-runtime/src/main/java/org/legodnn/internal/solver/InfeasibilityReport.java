@@ -139,12 +139,12 @@ public final class InfeasibilityReport {
         }
     }
 
-    private double neededLatency(Entry key) {
+    private Double neededLatency(Entry key) {
         double least = Double.POSITIVE_INFINITY;
         for (int threads : instance.models[key.model].threadCounts) {
             least = Math.min(least, neededLatency(key, threads));
         }
-        return least;
+        return least == Double.POSITIVE_INFINITY ? null : Double.valueOf(least);
     }
 
     /**
@@ -152,6 +152,9 @@ public final class InfeasibilityReport {
      * infinite if there is none.
      */
     private double neededLatency(Entry key, int threads) {
+        if (instance.factor(key.model, threads) == null) {
+            return Double.POSITIVE_INFINITY;
+        }
         Frontier frontier = instance.models[key.model].frontier;
         long[] latencies = new long[frontier.size()];
         int count = 0;

@@ -13,7 +13,8 @@ public final class Instance {
     final double[] slowdownFactor;
     /**
      * By model, for each of its thread counts, how many times its latency after slow-down must be within its limit: at
-     * the limit's quantile inferences take so many times longer than predicted.
+     * the limit's quantile inferences take so many times longer than predicted. One that is missing is not known: then
+     * no limit of latency is held.
      */
     final List<Map<Integer, Fraction>> stretch;
     /** By model, the composition that runs, or null if it does not run. */
@@ -24,7 +25,8 @@ public final class Instance {
     /**
      * @param models the compiled tables
      * @param slowdown by model, how many times slower than profiled it runs
-     * @param stretch by model, for each thread count, how many times its latency must be within its limit
+     * @param stretch by model, for each thread count, how many times its latency must be within its limit; missing if
+     *     not known
      * @param running by model, the composition that runs, or null if it does not run
      * @param charged whether leaving what runs is charged
      */
@@ -41,10 +43,10 @@ public final class Instance {
         this.charged = charged;
     }
 
-    /** What the profiled latency of model `m` is multiplied with before its limit is applied. */
+    /** What the profiled latency of model `m` is multiplied with before its limit is applied; null if not known. */
     public Fraction factor(int m, int threads) {
         Fraction times = stretch.get(m).get(threads);
-        return times == Fraction.ONE ? slowdown[m] : slowdown[m].times(times);
+        return times == null ? null : times == Fraction.ONE ? slowdown[m] : slowdown[m].times(times);
     }
 
     int size() {

@@ -34,13 +34,16 @@ public final class Limits {
         this.accuracy = accuracy;
     }
 
-    /** The greatest profiled latency, in nanoseconds, that model `m`'s limit admits at a thread count. */
+    /** The greatest profiled latency, in nanoseconds, that model `m`'s limit admits at a thread count; -1 for none. */
     long latencyLimit(Instance instance, int m, int threads) {
         Double limit = latency[m];
         if (limit == null) {
             return NO_LIMIT_NS;
         }
         Fraction factor = instance.factor(m, threads);
+        if (factor == null) {
+            return -1;
+        }
         long found = Fraction.of(limit).times(CompiledModel.NS_PER_MS).over(factor).floor(NO_LIMIT_NS);
         // Latencies just above the limit that are the same double: seldom more than one, never more than a few hundred.
         while (found < NO_LIMIT_NS && milliseconds(found + 1, factor) <= limit) {

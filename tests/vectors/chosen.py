@@ -305,6 +305,13 @@ def chosen_cases() -> Iterator[tuple[str, Json, list[Json]]]:
         {"models": [{**quick_in_two, **some, "quantile": 0.99}]},
         [{"budget": b} for b in ({}, {"cores": 1.0}, {"cores": 0.99}, {"memory_bytes": 10})],
     )
+    heavy = one_block("a", big, weight=1e6)
+    least = one_block("b", *(option(f"o{k}", 30 - 10 * k, 1.0, loss) for k, loss in enumerate((0.0, 0.095, 0.101))))
+    yield (
+        "a least accuracy of a model that hardly weighs",
+        {"models": [heavy, {**least, "weight": 1e-6, "min_accuracy": 0.9}]},
+        [{"budget": {"memory_bytes": m}} for m in (50, 49, 40, 39)],
+    )
     yield (
         "half a nanosecond",
         {"models": [one_block("a", option("o", 7, 0.0000005, 0), option("p", 8, 0.0000015, 0.1))]},

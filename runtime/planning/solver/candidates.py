@@ -49,16 +49,15 @@ class Candidates:
 
 def on_staircase(instance: Instance, limits: Limits, m: int) -> Candidates:
     """Return the candidates of model `m` where only memory is shared by the models; their `cores` are 0."""
-    model = instance.models[m]
-    if limits.latency[m] is None or instance.has_one_factor(m):
+    model, f = instance.models[m], instance.models[m].frontier
+    least = least_accuracy(instance, limits, m)
+    if least is None and (limits.latency[m] is None or instance.has_one_factor(m)):
         points = model.staircases.under(latency_limit(instance, limits, m, model.ways[0]))
     else:
-        each = {way: latency_limit(instance, limits, m, way) for way in model.ways}
-        points = highest(model.value, [model.staircases_of(way).under(limit) for way, limit in each.items()])
-    least = least_accuracy(instance, limits, m)
-    if least is not None:
-        points = points[model.frontier.accuracy[points] >= least]
-    f = model.frontier
+        each = [model.staircases_of(way).under(latency_limit(instance, limits, m, way)) for way in model.ways]
+        if least is not None:  # before the lightest of those of one value is chosen: others may be more accurate
+            each = [points[f.accuracy[points] >= least] for points in each]
+        points = highest(model.value, each)
     found = Candidates(model.value[points], f.memory[points], np.zeros_like(points), points, f)
     return with_present(instance, limits, m, found)
 

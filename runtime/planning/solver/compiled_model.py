@@ -3,7 +3,7 @@
 The solver computes in bytes, nanoseconds and billionths of a core, and with losses and values in fixed point. A sum of
 whole numbers does not depend on its order, "fits" needs no tolerance, and a tie is a tie. What is solved exactly is the
 problem rounded to these units: latencies to the nearest nanosecond, compute up to the next billionth of a core, values
-to about one part in 10^12 of the greatest possible objective.
+to a small part of the greatest possible objective (see `ValueScale`).
 """
 
 from __future__ import annotations
@@ -97,10 +97,13 @@ class CompiledModel:
         return {}
 
     def staircases_of(self, way: int) -> Staircases:
-        """Return the staircases of the points that run in one way alone, at whatever level."""
+        """Return the staircases of the points that run in one way alone, at whatever level, by their accuracy.
+
+        There value ascends with accuracy, but rounding may make one of several accuracies.
+        """
         if way not in self._staircases_of:
             at = np.flatnonzero(loaded_in(self.frontier.mode) == way)
-            self._staircases_of[way] = Staircases.of(self.frontier, self.value, at)
+            self._staircases_of[way] = Staircases.of(self.frontier, self.frontier.accuracy, at)
         return self._staircases_of[way]
 
     def values(self, accuracy: Floats, mode: Ints) -> Ints:

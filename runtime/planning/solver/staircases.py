@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from legodnn.arrays import Indices, Ints, unique_values
+from legodnn.arrays import Floats, Indices, Ints, unique_values
 from legodnn.runtime.planning.solver.frontier import INFINITE, Frontier
 
 # A frontier of N points gets sqrt(N) / _PER_INTERVAL intervals of latency. Their bounds are quantiles of a sample, with
@@ -30,24 +30,24 @@ class Staircases:
 
     Attributes:
         latency: (N,) nanoseconds of the points, which are in ascending order of memory.
-        value: (N,) the points' values, which are to be maximised.
+        value: (N,) what is to be maximised: the points' values, or their accuracies.
         points: (N,) the points' indices in the frontier; None if all of its points are indexed.
         starts: (K,) the intervals' first latencies, ascending.
     """
 
     latency: Ints
-    value: Ints
+    value: Ints | Floats
     points: Indices | None
     starts: Ints
     _found: dict[int, Indices] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, frontier: Frontier, value: Ints, points: Indices | None = None) -> Staircases:
+    def of(cls, frontier: Frontier, value: Ints | Floats, points: Indices | None = None) -> Staircases:
         """Return the index of a frontier, or of some of its points, ascending.
 
         Args:
             frontier: the frontier.
-            value: the values of all its points, (N,).
+            value: the values, or the accuracies, of all its points, (N,).
             points: the indices of the points that are indexed; None for all.
         """
         latency, value = (frontier.latency, value) if points is None else (frontier.latency[points], value[points])
@@ -91,7 +91,7 @@ def highest(value: Ints, staircases: Sequence[Indices]) -> Indices:
     return points[_rises(value[points])] if len(points) else points
 
 
-def _rises(value: Ints) -> npt.NDArray[np.bool_]:
+def _rises(value: Ints | Floats) -> npt.NDArray[np.bool_]:
     """Return which of at least one values are greater than all before them; the first is unless it is infinite."""
     rises = np.empty(len(value), dtype=np.bool_)
     rises[0] = value[0] > -INFINITE

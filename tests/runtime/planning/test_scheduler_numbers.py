@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legodnn.errors import WorkloadError
+from legodnn.errors import InfeasibleError, WorkloadError
 from legodnn.manifest import Link
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.solver import frontier
 from legodnn.workload import Budget
@@ -89,3 +89,27 @@ def test_noise_is_refused_before_much_is_looked_at(monkeypatch: pytest.MonkeyPat
     with pytest.raises(WorkloadError, match="figures are mostly noise"):
         Scheduler([table])
     assert max(looked_at) <= 100_000
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("losses", [(0.095, 0.101), (0.0999999, 0.1000001)])
+def test_a_least_accuracy_is_held_however_little_a_model_weighs(weight: float, losses: tuple[float, float]) -> None:
+    """Beside a model of great weight, the values of all of its options are rounded to one."""
+    great = ModelTable("great", (block("a", 0.0),), weight=1e6)
+    small = ModelTable("small", (block("b", 0.0, *losses),), weight=weight, min_accuracy=0.9)
+    scheduler = Scheduler([great, small])
+    assert scheduler.plan(Budget(memory_bytes=39))["small"].options == {"b": "o1"}
+    with pytest.raises(InfeasibleError) as caught:
+        scheduler.plan(Budget(memory_bytes=29))
+    assert caught.value.report.clash[0].needed == 30.0
+    assert caught.value.report.nearest is not None
+
+
+def test_a_streamed_composition_is_not_hidden_by_one_that_is_not_accurate_enough() -> None:
+    """A streamed one counts as a millionth less accurate: less than this one, which misses the least accuracy."""
+    short = OptionRow("short", 100, {1: 1.0}, loss=0.1000004, streamed_bytes=1000, streamed_ms={1: 2.0})
+    enough = OptionRow("enough", 5000, {1: 1.0}, loss=0.0999999, streamed_bytes=200, streamed_ms={1: 2.0})
+    streaming = Streaming(0, (200, 1000))
+    table = ModelTable("m", (BlockRows("b", (short, enough)),), streaming=streaming, min_accuracy=0.9)
+    found = Scheduler([table]).plan(Budget(memory_bytes=300))["m"]
+    assert (found.options, found.streamed) == ({"b": "enough"}, True)

@@ -46,3 +46,12 @@ def test_staircases_under_several_limits_are_one() -> None:
         assert highest(value, [index[n].under(limit) for n, limit in limits.items()]).tolist() == expected
     none = [index[n].under(int(found.latency.min()) - 1) for n in (1, 2, 3)]
     assert highest(value, none).tolist() == []
+
+
+def test_staircases_may_be_by_accuracies_that_one_value_stands_for() -> None:
+    found = build_frontier(random_blocks(np.random.default_rng(2), 3, 6, 200), lambda loss: -loss / 7e3, 1, 0, 0)
+    value = np.zeros(len(found), np.int64)
+    assert Staircases.of(found, value).under(NO_LIMIT_NS).tolist() == [0]
+    by_accuracy = Staircases.of(found, found.accuracy).under(NO_LIMIT_NS)
+    assert np.diff(found.accuracy[by_accuracy]).min() > 0
+    assert found.accuracy[by_accuracy[-1]] == found.accuracy.max()

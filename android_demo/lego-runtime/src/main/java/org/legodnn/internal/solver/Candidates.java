@@ -39,7 +39,7 @@ final class Candidates {
     /** The candidates of model `m` where only memory is shared by the models; their cores are 0. */
     static Candidates onStaircase(Instance instance, Limits limits, int m) {
         CompiledModel model = instance.models[m];
-        int[] points = staircasePoints(model, limits.latencyLimits(instance, m), limits.leastAccuracy(instance, m));
+        int[] points = model.staircasesUnder(limits.latencyLimits(instance, m), limits.leastAccuracy(instance, m));
         return of(model, points, new long[points.length]).withPresent(instance, limits, m);
     }
 
@@ -53,22 +53,6 @@ final class Candidates {
             cores[i] = model.cores(f.latency[points[i]], f.threads[points[i]], instance.slowdownFactor[m]);
         }
         return of(model, points, cores).withPresent(instance, limits, m);
-    }
-
-    /** The staircase under a limit for each thread count, without points below a least accuracy (null for none). */
-    private static int[] staircasePoints(CompiledModel model, long[] limitsNs, Double leastAccuracy) {
-        int[] points = model.staircasesUnder(limitsNs);
-        if (leastAccuracy == null) {
-            return points;
-        }
-        int[] kept = new int[points.length];
-        int count = 0;
-        for (int point : points) {
-            if (model.frontier.accuracy[point] >= leastAccuracy) {
-                kept[count++] = point;
-            }
-        }
-        return Arrays.copyOf(kept, count);
     }
 
     /**

@@ -52,7 +52,10 @@ public final class CompiledModel {
     final Frontier frontier;
     /** The value of every point of the frontier. */
     final long[] value;
-    /** The staircases of the frontier, and those of each thread count alone, by index. */
+    /**
+     * The staircases of the frontier by value; and those of each thread count alone, by index and by accuracy. There
+     * value ascends with accuracy, but rounding may make one of several accuracies.
+     */
     private final Staircases staircases;
     private final Staircases[] staircasesOf;
 
@@ -133,10 +136,15 @@ public final class CompiledModel {
         for (int i = 0; i < value.length; i++) {
             value[i] = valueOf(frontier.accuracy[i]);
         }
-        staircases = new Staircases(frontier, value, points(0));
+        double[] values = new double[value.length]; // they are less than 2^52, so doubles hold them
+        for (int i = 0; i < values.length; i++) {
+            values[i] = value[i];
+        }
+        staircases = new Staircases(frontier, values, points(0));
         staircasesOf = new Staircases[threadCounts.length];
-        for (int n = 0; n < threadCounts.length && threadCounts.length > 1; n++) {
-            staircasesOf[n] = new Staircases(frontier, value, points(threadCounts[n]));
+        boolean wanted = threadCounts.length > 1 || table.minAccuracy() != null;
+        for (int n = 0; n < threadCounts.length && wanted; n++) {
+            staircasesOf[n] = new Staircases(frontier, frontier.accuracy, points(threadCounts[n]));
         }
     }
 
@@ -161,9 +169,12 @@ public final class CompiledModel {
         return n;
     }
 
-    /** The staircase of the frontier under a latency limit for each thread count, by index, in nanoseconds. */
-    int[] staircasesUnder(long[] limits) {
-        boolean same = true;
+    /**
+     * The staircase of the frontier under a latency limit for each thread count, by index, in nanoseconds, and above a
+     * least accuracy (null for none).
+     */
+    int[] staircasesUnder(long[] limits, Double leastAccuracy) {
+        boolean same = leastAccuracy == null;
         for (long limit : limits) {
             same &= limit == limits[0];
         }
@@ -172,9 +183,22 @@ public final class CompiledModel {
         }
         List<int[]> each = new ArrayList<>();
         for (int n = 0; n < limits.length; n++) {
-            each.add(staircasesOf[n].under(limits[n]));
+            int[] points = staircasesOf[n].under(limits[n]);
+            // Before the lightest of those of one value is chosen: others may be more accurate.
+            each.add(leastAccuracy == null ? points : accurate(points, leastAccuracy));
         }
         return Staircases.highest(value, each);
+    }
+
+    private int[] accurate(int[] points, double leastAccuracy) {
+        int[] kept = new int[points.length];
+        int count = 0;
+        for (int point : points) {
+            if (frontier.accuracy[point] >= leastAccuracy) {
+                kept[count++] = point;
+            }
+        }
+        return Arrays.copyOf(kept, count);
     }
 
     private static long nanoseconds(double ms) {

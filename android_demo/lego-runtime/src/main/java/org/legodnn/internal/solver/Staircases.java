@@ -20,15 +20,15 @@ final class Staircases {
 
     /** The indexed points, as indices of points of the frontier, ascending. */
     private final int[] points;
-    /** Their latencies and values. */
+    /** Their latencies, and what is to be maximised: their values, or their accuracies. */
     private final long[] latency;
-    private final long[] value;
+    private final double[] value;
     /** The intervals' first latencies, ascending. */
     private final long[] starts;
     private final AtomicReferenceArray<int[]> found;
 
-    /** The index of some points of a frontier, ascending, whose points have these values. */
-    Staircases(Frontier frontier, long[] value, int[] points) {
+    /** The index of some points of a frontier, ascending, whose points have these values, or accuracies. */
+    Staircases(Frontier frontier, double[] value, int[] points) {
         this.points = points;
         this.latency = Numbers.take(frontier.latency, points);
         this.value = Numbers.take(value, points);
@@ -70,7 +70,7 @@ final class Staircases {
         }
         int[] steps = new int[some.length];
         int count = 0;
-        long best = -Frontier.INFINITE;
+        double best = Double.NEGATIVE_INFINITY;
         for (int i : some) {
             if (latency[i] <= latencyLimit && value[i] > best) {
                 best = value[i];
@@ -110,7 +110,7 @@ final class Staircases {
         long end = interval + 1 < starts.length ? starts[interval + 1] : Frontier.INFINITE;
         int[] some = new int[value.length];
         int count = 0;
-        long best = -Frontier.INFINITE;
+        double best = Double.NEGATIVE_INFINITY;
         for (int i = 0; i < value.length; i++) {
             if (value[i] > best && latency[i] <= end) {
                 some[count++] = i;

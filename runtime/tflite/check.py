@@ -74,9 +74,14 @@ def _listed(found: Sequence[tuple[tuple[int, ...], str]]) -> str:
 
 def check_graph(graph: FileGraph) -> int:
     """Check a graph by itself; return and raise what `check_file` does."""
+    check_tensors(graph)
+    return _check_order(graph)
+
+
+def check_tensors(graph: FileGraph) -> None:
+    """Raise Refused unless sizes, constants and quantisation of all tensors are fit, whatever operators do."""
     for i, tensor in enumerate(graph.tensors):
         _check_tensor(tensor, f"tensor {i}")
-    return _check_order(graph)
 
 
 def _check_tensor(tensor: FileTensor, where: str) -> None:

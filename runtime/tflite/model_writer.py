@@ -1,7 +1,7 @@
 """Writing `.tflite` files without TensorFlow: the inverse of `model_file.parse_model_file`.
 
-A device makes files of its own with it, to measure layers that no store has. Files of stores are made by TensorFlow's
-converter.
+A device makes files of its own with it, to measure layers that no store has, and files of other origin are written with
+it once they are fit for stores (`fitting`). Other files of stores are made by TensorFlow's converter.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from legodnn.blocks.importing.tflite.sparsity import Sparsity, dense
 from legodnn.errors import ModelError
+from legodnn.runtime.tflite.constant_folding import MOST_CONSTANT_ELEMENTS
 from legodnn.runtime.tflite.flatbuffer import Damaged, Record, lenient, read_flatbuffer
 from legodnn.runtime.tflite.model_file import (
     IDENTIFIER,
@@ -27,8 +28,6 @@ from legodnn.runtime.tflite.model_file import (
     tensor_indices,
 )
 from legodnn.runtime.tflite.operator_kinds import KINDS
-
-MOST_CONSTANT_ELEMENTS = 1 << 28  # of a constant
 
 # Operators that no store has: names for messages, and those that only constants need.
 _OTHER_KINDS = {

@@ -23,7 +23,7 @@ from legodnn.arrays import Shape
 from legodnn.blocks.importing.graph import submodel
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
-from legodnn.blocks.importing.tflite.constant_folding import fold, real_values
+from legodnn.blocks.importing.tflite.constant_folding import real_values
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
 from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
@@ -31,6 +31,8 @@ from legodnn.blocks.importing.tflite.names import unique_names, valid_name
 from legodnn.blocks.importing.tflite.values import GraphValue, as_value, settled, transposed_value
 from legodnn.blocks.importing.tflite.weight_rules import WEIGHT_RULES
 from legodnn.errors import ModelError
+from legodnn.runtime.tflite.constant_folding import fold
+from legodnn.runtime.tflite.model_file import Refused
 
 log = logging.getLogger("legodnn.blocks.importing")
 
@@ -262,7 +264,10 @@ class _Importer:
             return [np.array(shape if kind == "SHAPE" else len(shape), np.int32)]
         constants = [x for x in inputs if isinstance(x, np.ndarray)]
         if len(constants) == len(inputs) > 0:
-            return [fold(kind, constants, options, outputs[0].dtype)]
+            try:
+                return [fold(kind, constants, options, outputs[0].dtype)]
+            except Refused as e:
+                raise NoRule(str(e)) from None
         if kind not in RULES:
             raise NoRule("there is no rule for it")
         call = RuleCall(

@@ -64,11 +64,13 @@ def post_processing_of(content: bytes) -> PostProcessing | None:
 
     Returns:
         None: there is a rule for every operator, or what follows is nothing that a store can hold: custom operators,
-        loops, something that reads the file's inputs or hands over other tensors than numbers of one image.
-
-    Raises:
-        ModelError: the file is damaged.
+        loops, something that reads the file's inputs or hands over other tensors than numbers of one image. Nor is
+        there any of a damaged file.
     """
+    try:
+        content = fit_for_stores(content)  # shapes that it computes are constants there, which no one hands over
+    except Refused:
+        return None
     graph = read_tflite(content)
     late = _without_rule(graph)
     written = {i for operator in late for i in operator.outputs}
@@ -80,7 +82,7 @@ def post_processing_of(content: bytes) -> PostProcessing | None:
     if not late or not reads or set(reads) & set(graph.inputs) or len({*map(valid_name, names)}) < len(names):
         return None
     try:
-        whole = parse_model_file(fit_for_stores(content))
+        whole = parse_model_file(content)
         part = _part(whole, [o.number for o in late], reads, outputs)
         check_graph(part)
         given = unique_names([valid_name(graph.tensors[i].name) for i in outputs])

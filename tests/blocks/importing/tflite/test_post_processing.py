@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from legodnn.blocks.importing.graph import as_list
 from legodnn.blocks.importing.tflite.graph import graph_of
 from legodnn.blocks.importing.tflite.post_processing import post_processing_of
+from legodnn.native_stderr import native_stderr_silenced
 from legodnn.runtime.tflite.detection_options import output_shapes
 from legodnn.runtime.tflite.fitting import fit_for_stores
 from legodnn.runtime.tflite.model_file import FileGraph, parse_model_file
@@ -57,6 +60,16 @@ def test_graph_and_end_together_compute_the_file(name: str) -> None:
     x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
     for found, wanted in zip(both(content, x), by_interpreter(content, [x]), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_an_end_reads_no_shapes_of_a_file_whose_batch_is_open() -> None:
+    x = image = keras.Input(SHAPE[1:])
+    x = layers.Reshape((192,))(keras.ops.cumsum(layers.Conv2D(3, 3, padding="same")(x), 1))
+    with native_stderr_silenced():
+        content = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, x)).convert()
+    data = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
+    (found,), (wanted,) = both(content, data), by_interpreter(content, [data])
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_what_a_quantised_file_hands_over_is_quantised_again() -> None:

@@ -24,6 +24,7 @@ from legodnn.blocks.importing.graph import submodel
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
 from legodnn.blocks.importing.tflite.constant_folding import real_values
+from legodnn.blocks.importing.tflite.dilation import with_dilations
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
 from legodnn.blocks.importing.tflite.layout_rules import LAYOUT_RULES
@@ -63,7 +64,7 @@ def load_tflite(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape
 def graph_of(content: bytes, name: str, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
     """Return the model of the content of a file; `name` is what messages call it, see `load_tflite`."""
     try:
-        return _Importer(read_tflite(content), cut_at, input_shape).model(name)
+        return _Importer(with_dilations(read_tflite(content)), cut_at, input_shape).model(name)
     except ModelError as e:
         raise ModelError(f"{name}: {e}") from None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from legodnn.arrays import Shape
+from legodnn.blocks.importing.tflite.dilation import with_dilations
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, read_tflite
 from legodnn.blocks.importing.tflite.graph import RULES
 from legodnn.blocks.importing.tflite.names import unique_names, valid_name
@@ -107,9 +108,10 @@ def _without_rule(graph: ForeignGraph) -> list[ForeignOperator]:
     """Return the operators without a rule, and all that need what these write, in order."""
     late: list[ForeignOperator] = []
     written: set[int] = set()
+    known = (*RULES, "SHAPE", "RANK")
+    unknown = {o.number for o in with_dilations(graph).part_for(graph.outputs).operators if o.kind not in known}
     for operator in graph.operators:
-        unknown = operator.kind not in RULES and operator.kind not in ("SHAPE", "RANK")
-        if written.intersection(operator.inputs) or (unknown and _is_computed(operator, graph)):
+        if written.intersection(operator.inputs) or (operator.number in unknown and _is_computed(operator, graph)):
             late.append(operator)
             written.update(operator.outputs)
     return late

@@ -157,6 +157,9 @@ OPERATIONS: dict[str, ChannelRule] = {
     "Clip": ChannelRule(same_unless(reads_constants("x_min", "x_max"))),
     # Merging.
     **_each(["Add", "Divide", "Maximum", "Minimum", "Multiply", "Power", "Subtract", "TrueDivide"], united),
+    **_each(["Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"], united),
+    **_each(["LogicalAnd", "LogicalOr", "Where"], united),
+    "LogicalNot": ChannelRule(same_channels),
     "Concatenate": ChannelRule(concatenated),
     # Reductions and softmax.
     **_each(

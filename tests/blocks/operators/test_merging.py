@@ -45,6 +45,17 @@ def test_a_map_for_all_channels_keeps_its_single_channel(check_body: Any, merge:
     assert pruned.get_layer("map").filters == 1
 
 
+def test_channels_go_with_those_that_they_are_compared_with(check_body: Any) -> None:
+    def body(x: Any) -> Any:
+        a, b, one = conv(6, "a")(x), conv(6, "b")(x), conv(1, "map")(x)
+        held = ops.logical_or(ops.logical_and(a > b, a <= 1.0), ops.logical_not(one < 0.0))
+        return conv(3)(ops.where(held, a, 0.1 * b))
+
+    channels, pruned = check_body(body)
+    assert [str(g) for g in channels.groups] == ["6 channels made by a + b"]
+    assert pruned.get_layer("map").filters == 1
+
+
 def test_joining_positions_ties_channels(check_body: Any) -> None:
     channels, _ = check_body(lambda x: conv(3)(layers.Concatenate(axis=1)([conv(6, "a")(x), conv(6, "b")(x)])))
     assert [str(g) for g in channels.groups] == ["6 channels made by a + b"]

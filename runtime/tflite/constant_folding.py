@@ -32,9 +32,9 @@ def fold(kind: str, inputs: Sequence[Constant], options: Mapping[str, Any], dtyp
     Raises:
         Refused: there is no rule for such an operator, or the result would be too large.
     """
-    if kind not in _FOLDS:
+    if kind not in FOLDS:
         raise Refused("all its inputs are constant")
-    result = np.asarray(_FOLDS[kind](inputs, options))
+    result = np.asarray(FOLDS[kind](inputs, options))
     if result.size > MOST_CONSTANT_ELEMENTS:
         raise Refused(f"it makes a constant of shape {result.shape}")
     if dtype in ("int32", "int64") and result.dtype.kind in "iufb":
@@ -79,7 +79,7 @@ def _range(xs: Sequence[Constant], o: Mapping[str, Any]) -> Constant:
     return np.arange(start, stop, step)
 
 
-_FOLDS: dict[str, Fold] = {
+FOLDS: dict[str, Fold] = {
     **dict.fromkeys(("DEQUANTIZE", "QUANTIZE", "DENSIFY", "CAST"), lambda xs, o: xs[0]),
     "RESHAPE": lambda xs, o: xs[0].reshape(_row(xs[1] if len(xs) > 1 else o["shape"])),
     "TRANSPOSE": lambda xs, o: xs[0].transpose(_row(xs[1])),

@@ -23,7 +23,7 @@ from legodnn.arrays import Shape
 from legodnn.blocks.importing.graph import submodel
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
-from legodnn.blocks.importing.tflite.constant_folding import real_values
+from legodnn.blocks.importing.tflite.constant_folding import of_constants, real_values
 from legodnn.blocks.importing.tflite.dilation import with_dilations
 from legodnn.blocks.importing.tflite.file import ForeignGraph, ForeignOperator, ForeignTensor, read_tflite
 from legodnn.blocks.importing.tflite.image_rules import IMAGE_RULES
@@ -32,8 +32,6 @@ from legodnn.blocks.importing.tflite.names import unique_names, valid_name
 from legodnn.blocks.importing.tflite.values import GraphValue, as_value, settled, transposed_value
 from legodnn.blocks.importing.tflite.weight_rules import WEIGHT_RULES
 from legodnn.errors import ModelError
-from legodnn.runtime.tflite.constant_folding import fold
-from legodnn.runtime.tflite.model_file import Refused
 
 log = logging.getLogger("legodnn.blocks.importing")
 
@@ -263,17 +261,10 @@ class _Importer:
         if kind in ("SHAPE", "RANK") and isinstance(inputs[0], GraphValue):
             shape = inputs[0].shape
             return [np.array(shape if kind == "SHAPE" else len(shape), np.int32)]
-        constants = [x for x in inputs if isinstance(x, np.ndarray)]
-        if len(constants) == len(inputs) > 0:
-            try:
-                return [fold(kind, constants, options, outputs[0].dtype)]
-            except Refused as e:
-                raise NoRule(str(e)) from None
-        if kind not in RULES:
-            raise NoRule("there is no rule for it")
+        constant = len(inputs) > 0 and not any(isinstance(x, GraphValue) for x in inputs)
         call = RuleCall(
             kind=kind,
-            name=self._free(outputs[0].name),
+            name=valid_name(outputs[0].name) if constant else self._free(outputs[0].name),
             inputs=inputs,
             options=options,
             layer_of=self._layer_of,
@@ -281,6 +272,10 @@ class _Importer:
             count=len(outputs),
             dtype=outputs[0].dtype,
         )
+        if constant:
+            return of_constants(call, RULES.get(kind))
+        if kind not in RULES:
+            raise NoRule("there is no rule for it")
         results = RULES[kind](call)
         return results if isinstance(results, list) else [results]
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from legodnn.blocks.importing.tflite.graph import graph_of
 from legodnn.errors import ModelError
+from legodnn.native_stderr import native_stderr_silenced
 from tests.blocks.importing.tflite.compared import TOLERANCE, converted, differences, imported, kinds
 from tests.runtime.tflite.tflite_files import T, one, options, whole
 
@@ -162,8 +165,8 @@ def test_operators_compute_what_the_interpreter_computes(first: int) -> None:
     assert len(model.outputs) == len(names)
     found = dict(zip(names, differences(model, content), strict=True))
     assert not {name: d for name, d in found.items() if not d <= TOLERANCE}
-    layers = [o.name for o in model.operations]
-    assert len(set(layers)) == len(layers)
+    used = [o.name for o in model.operations]
+    assert len(set(used)) == len(used)
 
 
 def test_a_slice_backwards_along_all_axes_leaves_images_in_their_order() -> None:
@@ -250,6 +253,30 @@ def test_layers_and_outputs_have_the_names_of_tensors() -> None:
         "t1",
         ["t1"],
     )
+
+
+@pytest.mark.parametrize("kind", [layers.SimpleRNN, layers.GRU, layers.LSTM])
+def test_the_first_step_of_a_recurrent_layer_is_computed_of_constants(kind: type[layers.Layer]) -> None:
+    """Where the batch is open, an operator makes the zeros that it begins with, and others read nothing else."""
+    sequence = keras.Input((3, 4))
+    with native_stderr_silenced():
+        of = keras.Model(sequence, kind(5, unroll=True)(sequence))
+        content = tf.lite.TFLiteConverter.from_keras_model(of).convert()
+    imported(content)
+
+
+def test_layers_compute_what_operators_make_of_constants() -> None:
+    def function(x: Any) -> Any:
+        zeros = tf.zeros((tf.shape(x)[0], 6, 8, 4)) + 0.5
+        parts = tf.split(tf.transpose(conv()(tf.tanh(zeros)), (0, 3, 1, 2)), 2, 1)
+        return x + parts[0][:, :1, :1, :1] + tf.reduce_max(parts[1])
+
+    image = keras.Input((6, 8, 4))
+    with native_stderr_silenced():
+        of = keras.Model(image, layers.Lambda(function)(image))
+        content = tf.lite.TFLiteConverter.from_keras_model(of).convert()
+    model = imported(content)
+    assert not {"Conv2D", "Activation"} & set(kinds(model))
 
 
 def test_what_an_operator_gives_must_have_the_files_shape() -> None:

@@ -328,7 +328,7 @@ def case_budget(ground: Ground, rng: random.Random) -> None:
     budget = Budget(**hostile.mutated(given, rng))
     if rng.random() < 0.3:
         flags = argparse.Namespace(memory=str(rng.choice(hostile.TEXTS)), latency=None, quantile=None, cores=None)
-        budget = budget_from(flags, Budget())
+        budget = budget_from(flags, Workload(models=ground.models))
     Workload(models=ground.models, budget=budget)
     ground.scheduler.plan(budget)
 

@@ -84,8 +84,8 @@ final class RunningModel {
             blocks.add(block.name);
         }
         if (planned == null || !planned.suspended && !blocks.equals(new TreeSet<>(planned.options.keySet()))) {
-            throw new WorkloadException(
-                    "this plan was not made for the store of '" + name + "'; make one with Scheduler or `legodnn plan`");
+            throw new WorkloadException("this plan was not made for the store of '" + name
+                    + "'; make one with Scheduler or `legodnn plan`");
         }
         for (Choice choice : Choice.of(store, planned)) {
             if (!threads.contains(choice.threads)) {

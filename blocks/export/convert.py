@@ -23,10 +23,10 @@ from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, run_rewritten, stand_ins
 from legodnn.blocks.importing.difference import beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
-from legodnn.blocks.root_logger import same_root_logger
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.native_stderr import native_stderr_silenced
+from legodnn.root_logger import same_root_logger
 from legodnn.runtime.executors.interpreter import open_interpreter
 from legodnn.runtime.tflite.check import check_graph
 from legodnn.runtime.tflite.model_file import Refused, parse_model_file

@@ -12,9 +12,9 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Shape
 from legodnn.blocks.importing.tflite.graph import graph_of
-from legodnn.blocks.root_logger import same_root_logger
 from legodnn.errors import ModelError
 from legodnn.native_stderr import native_stderr_silenced
+from legodnn.root_logger import same_root_logger
 
 SIGNATURE = "serving_default"
 

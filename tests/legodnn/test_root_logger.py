@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from legodnn.blocks.root_logger import same_root_logger
+from legodnn.root_logger import same_root_logger
 
 
 def test_handlers_that_are_added_meanwhile_go_again(monkeypatch: pytest.MonkeyPatch) -> None:

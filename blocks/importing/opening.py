@@ -64,7 +64,8 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
 
     Raises:
         ModelError: the model has no graph (subclassed or not built), has inputs or outputs that are not numbers, has a
-            layer that must be copied and cannot be, or the result is another function than the model.
+            layer that is quantised, or one that must be copied and cannot be, or the result is another function than
+            the model.
     """
     if isinstance(model, keras.Sequential):
         if not model.built or not model.layers:
@@ -78,6 +79,7 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
     for t in model.inputs:
         if t.dtype == "string":
             raise ModelError(f"input {t.name!r} of model {model.name!r} takes strings; a store's inputs are numbers")
+    _check_floats(model)
     model = resized_beforehand(model)
     order, names = _outputs(model)
     if _is_flat(model, augmented):
@@ -100,6 +102,17 @@ def functional(model: keras.Model, augmented: bool = False) -> keras.Model:
     key_of = {id(model._inputs_struct[key]): key for key in _keys(model._inputs_struct)}
     opened.keys_given = tuple([key_of[id(t)] for t in model.inputs] if key_of else ()), _keys(model._outputs_struct)
     return opened
+
+
+def _check_floats(model: keras.Model) -> None:
+    """Raise ModelError if a layer, also one inside others, has quantised weights, which nothing can be trained from."""
+    for layer in model._flatten_layers():
+        if layer.quantization_mode:
+            raise ModelError(
+                f"layer {layer.name!r} ({type(layer).__name__}) of model {model.name!r} is quantised "
+                f"({layer.quantization_mode}): build from the float model, as it is before model.quantize; int8 files "
+                "are made from that"
+            )
 
 
 def as_given(opened: keras.Model, model: keras.Model) -> keras.Model:
@@ -147,7 +160,7 @@ def _outputs(model: keras.Model) -> tuple[list[Tensor], list[str]]:
 
 def _is_cast(operation: Any) -> bool:
     """Whether a layer computes, or keeps its weights, in a type that becomes float32."""
-    if not isinstance(operation, keras.layers.Layer) or operation.quantization_mode:
+    if not isinstance(operation, keras.layers.Layer):
         return False
     return any(p.compute_dtype in _CAST or p.variable_dtype in _CAST for p in operation._flatten_layers())
 

@@ -70,6 +70,19 @@ def test_every_policy_becomes_float32(policy: str, nested: bool) -> None:
         np.testing.assert_allclose(array(y), wanted, atol=tolerance * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_quantised_model_is_refused_by_the_name_of_its_layer(nested: bool) -> None:
+    model = classifier()
+    model.quantize("int8")
+    if nested:
+        image = keras.Input(SHAPE)
+        model = keras.Model(image, layers.Dense(3, name="last")(model(image)))
+    with pytest.raises(
+        ModelError, match=r"layer 'scores' \(Dense\) .* is quantised \(int8\): build from the float model"
+    ):
+        functional(model)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "float16", "float64"])
 def test_an_input_of_another_type_takes_the_same_values_as_float32(dtype: str) -> None:
     model = classifier(dtype)

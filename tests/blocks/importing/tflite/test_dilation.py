@@ -36,6 +36,16 @@ def of_any_batch(*ends: Any) -> bytes:
     return content
 
 
+@pytest.mark.parametrize("padding", ["same", "valid", "causal"])
+def test_a_sequence_of_any_batch_is_convolved_by_one_layer(padding: str) -> None:
+    layer = layers.Conv1D(5, 3, dilation_rate=3, padding=padding, activation="relu")
+    content = of_any_batch(layers.Conv2D(4, 3), layers.Reshape((22, 28)), layer, layers.Conv1D(2, 3, dilation_rate=2))
+    assert "SPACE_TO_BATCH_ND" in {operator.kind for operator in read_tflite(content).operators}
+    found = [c for c in imported(content).layers if getattr(c, "dilation_rate", (1, 1)) != (1, 1)]
+    assert [tuple(c.dilation_rate) for c in found] == [(1, 3), (1, 2)]
+    assert post_processing_of(content) is None
+
+
 @pytest.mark.parametrize("name", DILATED)
 def test_three_operators_become_one_layer(name: str) -> None:
     layer, dilations = DILATED[name]

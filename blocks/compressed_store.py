@@ -15,13 +15,13 @@ from legodnn.blocks.compression import group_widths, pruned_model, whole_piece
 from legodnn.blocks.cutting.extract import output_names
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.importing.source_digest import source_digests
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.kept_channels import kept_channels
 from legodnn.blocks.manifest import store_manifest
 from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.source import open_source
-from legodnn.blocks.source_digest import source_digests
 from legodnn.compression import CompressionRecipe
 from legodnn.errors import ModelError, StoreError
 from legodnn.manifest import AccuracyModel, Link
@@ -56,7 +56,7 @@ def compress_to_store(
         source.check(source.rate(), allow_chance)
         pieces = [whole_piece(source.model)]
         with BuildState(path, recipe) as work:
-            work.check_source(source_digests(source))
+            work.check_source(source_digests(source.model, source.data))
             made = [pruned_model(work, recipe, source, share, progress) for share in recipe.shares]
             lost = shares_lost([group_widths(source.model, removed) for _, removed in made])
             work.recipe = recipe = recipe.model_copy(update={"sparsities": lost})

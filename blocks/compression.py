@@ -29,6 +29,7 @@ from legodnn.blocks.importing.checks import check_shapes, check_weights
 from legodnn.blocks.importing.data import input_arrays
 from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.importing.opening import as_given, in_float32
+from legodnn.blocks.importing.source_digest import source_digests
 from legodnn.blocks.jobs.local_processes import LocalProcesses
 from legodnn.blocks.pruning.allocation import PruningProblem, Target, pose
 from legodnn.blocks.pruning.draw_widths import GroupWidth
@@ -42,7 +43,6 @@ from legodnn.blocks.pruning.surgery import remove
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.source import BuildSource, open_source
-from legodnn.blocks.source_digest import source_digests
 from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
 from legodnn.blocks.training.variables import assign
@@ -123,7 +123,7 @@ def compress(
         log_dequantisation(recipe, source, LocalProcesses(1))
         piece = whole_piece(source.model)
         with BuildState(path, recipe) as work:
-            work.check_source(source_digests(source))
+            work.check_source(source_digests(source.model, source.data))
             student, removed = pruned_model(work, recipe, source, recipe.shares[0], progress)
             batch = evaluation_batch([piece])
             train = source.data.train

@@ -17,6 +17,7 @@ from legodnn.blocks.estimate import build_seconds, seconds_per_image
 from legodnn.blocks.evaluation_stage import evaluate_options
 from legodnn.blocks.export.options import export_options
 from legodnn.blocks.importing.opening import in_float32
+from legodnn.blocks.importing.source_digest import source_digests
 from legodnn.blocks.jobs.workers import workers_of
 from legodnn.blocks.kept_channels import read_kept
 from legodnn.blocks.manifest import store_manifest
@@ -24,7 +25,6 @@ from legodnn.blocks.post_processing_segment import check_reads, cut_before, with
 from legodnn.blocks.quantised_source import log_dequantisation
 from legodnn.blocks.rehearsal import rehearse
 from legodnn.blocks.source import BuildSource, open_source
-from legodnn.blocks.source_digest import source_digests
 from legodnn.blocks.training.optimizer import check_mixed_precision
 from legodnn.blocks.training.side_by_side import run_side_by_side
 from legodnn.blocks.training_stage import train_or_restore_descendants, train_or_restore_original
@@ -96,7 +96,7 @@ def build(
                 source.check(rating, allow_chance)
                 log_dequantisation(opened, source, workers)
             with BuildState(path, recipe) as work:
-                work.check_source(source_digests(source))
+                work.check_source(source_digests(source.model, source.data))
                 left_out = work.left_out(left_out)
                 if recipe.train_epochs:
                     train_or_restore_original(work, source, tensorboard, progress)

@@ -11,14 +11,13 @@ import numpy as np
 
 from legodnn.blocks.importing.data import SPLITS, Dataset, input_arrays
 from legodnn.blocks.importing.graph import calls
-from legodnn.blocks.source import BuildSource
 
 _ROWS = 16  # of each split, which tell data sets apart that have the same shapes
 
 
-def source_digests(source: BuildSource) -> dict[str, str]:
-    """Return a digest of the opened model and one of the data, by what messages call them."""
-    return {"model": _of_model(source.model), "data": _of_data(source.data)}
+def source_digests(model: keras.Model, data: Dataset) -> dict[str, str]:
+    """Return a digest of an opened model and one of its data, by what messages call them."""
+    return {"model": _of_model(model), "data": _of_data(data)}
 
 
 def _of_model(model: keras.Model) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ pytest.importorskip("keras")
 import keras
 from keras import layers
 
-from legodnn.blocks import _backend as _backend
 from legodnn.blocks.importing.data import Dataset, Split
-from legodnn.blocks.source import BuildSource
-from legodnn.blocks.source_digest import source_digests
+from legodnn.blocks.importing.source_digest import source_digests
 
 X = np.random.default_rng(0).random((40, 8, 8, 1), np.float32)
 DATA = Dataset("x", (), Split(X, np.arange(40) % 4), Split(X[:20], None), Split(X[:20], None))
@@ -43,7 +40,7 @@ def net(seed: int = 0, activation: str = "relu") -> keras.Model:
 
 
 def digests(model: keras.Model, data: Dataset = DATA) -> dict[str, str]:
-    return source_digests(cast(BuildSource, SimpleNamespace(model=model, data=data)))
+    return source_digests(model, data)
 
 
 def test_a_model_that_is_made_again_has_the_same_digest_under_other_names() -> None:

@@ -123,10 +123,7 @@ class BuildState:
         if not file.exists():
             write_atomic(file, json.dumps(dict(digests)) + "\n")
             return
-        try:
-            found = TypeAdapter(dict[str, str]).validate_json(file.read_bytes(), strict=True)
-        except ValidationError:
-            raise StoreError(f"{file} is damaged; remove {self.path} and build again") from None
+        found = self._read_texts(file)
         if other := [what for what in digests if found.get(what) != digests[what]]:
             raise StoreError(
                 f"{self.path} holds an unfinished build of another {' and '.join(other)} under the same name; put back "
@@ -158,6 +155,10 @@ class BuildState:
         file = self.path / "left_out.json"
         if not file.exists():
             self.leave_out(found)
+        return self._read_texts(file)
+
+    def _read_texts(self, file: Path) -> dict[str, str]:
+        """Return the texts by name that a file of the folder holds; StoreError if it is damaged."""
         try:
             return TypeAdapter(dict[str, str]).validate_json(file.read_bytes(), strict=True)
         except ValidationError:

@@ -25,12 +25,8 @@ _SCALING = frozenset(
 _MOVING = frozenset(
     ["Resizing", "CornerResizing", "CenterCrop", "ZeroPadding2D", "Permute", "Transpose", "Reshape", "GetItem", "Flip"]
 )
-_IDLE = frozenset(  # in inference
-    [
-        *("Identity", "Cast", "GaussianNoise", "GaussianDropout", "Dropout", "SpatialDropout2D", "AlphaDropout"),
-        "ActivityRegularization",
-    ]
-)
+_NOISE = ("GaussianNoise", "GaussianDropout", "Dropout", "SpatialDropout2D", "AlphaDropout")
+_IDLE = frozenset(["Identity", "Cast", "ActivityRegularization", *_NOISE])  # in inference
 _JOINING = (["Stack"], ["Concatenate"])
 _MIXING = ("RandAugment", "AugMix", "CutMix", "MixUp")  # augmentation whose name does not begin with Random
 # A model for which values from 0 to 1 become less than this, or less than this share of what it adds, takes pixels.

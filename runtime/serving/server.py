@@ -119,13 +119,13 @@ class PunctualProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._patience = None
-        if self._waits() and self.conn.our_state is not h11.SEND_BODY:
+        if self._waits():
             self.transport.close()
 
     def _waits(self) -> bool:
         """Whether nothing is done here until the client sends something."""
-        answered = self.conn.our_state in (h11.DONE, h11.MUST_CLOSE) and self.conn.their_state is h11.SEND_BODY
-        return answered or self.conn.their_state is h11.IDLE
+        ours, theirs = self.conn.our_state, self.conn.their_state
+        return ours is theirs is h11.IDLE or (ours in (h11.DONE, h11.MUST_CLOSE) and theirs is h11.SEND_BODY)
 
 
 class _Server(uvicorn.Server):

@@ -32,7 +32,7 @@ from legodnn.blocks.importing.graph import macs
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.pruning.searches import SEARCHES
 from legodnn.blocks.training.original import train_original
-from legodnn.compression import MEASURING, compression_recipe
+from legodnn.compression import MEASURING, CompressionRecipe, compression_recipe
 from legodnn.runtime.tflite.model_file import parse_model_file
 
 
@@ -50,6 +50,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "digits.keras"
     found.save(path)
     return path
+
+
+def halved(model: Path, **more: Any) -> CompressionRecipe:
+    """Half of a model's multiply-accumulates, after an epoch."""
+    given = {"name": "small", "data": "digits", "image_size": 8, "shares": (0.5,), "strategy": "l1"}
+    return compression_recipe(model=str(model), distill_epochs=1, **given, **more)
 
 
 def flags(model: Path, out: Path, *more: object) -> list[object]:
@@ -84,16 +90,7 @@ def test_a_metric_of_ones_own_measures_and_does_not_say_how_labels_train(
     own = "def right(outputs, labels):\n    return float((outputs[0].argmax(axis=1) == labels).mean())\n"
     (tmp_path / "metric_of_compress.py").write_text(own)
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = compression_recipe(
-        model=str(model),
-        name="small",
-        data="digits",
-        image_size=8,
-        shares=(0.5,),
-        strategy="l1",
-        metric="metric_of_compress:right",
-        distill_epochs=1,
-    )
+    recipe = halved(model, metric="metric_of_compress:right")
     found = compress(recipe, tmp_path / "small.keras")
     assert found.metric == "right"
     assert min(found.before.metric, found.after.metric) > 0.75
@@ -103,15 +100,7 @@ def test_a_metric_of_ones_own_measures_and_does_not_say_how_labels_train(
 def test_what_was_interrupted_goes_on_and_ends_as_if_it_had_not_been(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = compression_recipe(
-        model=str(model),
-        name="small",
-        data="digits",
-        image_size=8,
-        shares=(0.5,),
-        strategy="l1",
-        distill_epochs=1,
-    )
+    recipe = halved(model)
     whole = compress(recipe, tmp_path / "whole.keras")
 
     def killed(*_: object, **__: object) -> None:

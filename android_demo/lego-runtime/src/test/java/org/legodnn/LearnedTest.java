@@ -25,6 +25,10 @@ public class LearnedTest {
         return Profile.parse(document.put("tail", tails).toString());
     }
 
+    private static Profile withoutTails() {
+        return profile(Vectors.object(Vectors.read("learned"), "bases"), Collections.emptyList());
+    }
+
     @Test
     public void itIsTakenAndRefusedAlike() throws Exception {
         JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
@@ -41,8 +45,7 @@ public class LearnedTest {
 
     @Test
     public void whatWasLearnedHereCountsWhenTheAppIsStartedAgain() throws Exception {
-        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
-        Profile profile = profile(bases, Collections.emptyList());
+        Profile profile = withoutTails();
         File file = temporary.newFile();
         Tail tail = Tail.inUse(2, 50, Collections.singletonMap(0.95, 1.75));
         Learned.of(profile, Collections.singletonList(tail)).save(file);
@@ -54,8 +57,7 @@ public class LearnedTest {
 
     @Test
     public void whatWasLearnedBeforeStaysUnlessNoLessWasLearnedNow() throws Exception {
-        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
-        Profile profile = profile(bases, Collections.emptyList());
+        Profile profile = withoutTails();
         File file = temporary.newFile();
         Tail far = Tail.inUse(1, 50, Collections.singletonMap(0.95, 1.75));
         Tail other = Tail.inUse(2, 50, Collections.singletonMap(0.95, 1.5));
@@ -73,8 +75,7 @@ public class LearnedTest {
 
     @Test
     public void whatMakesNoSenseIsRefused() throws Exception {
-        JsonObject bases = Vectors.object(Vectors.read("learned"), "bases");
-        Profile profile = profile(bases, Collections.emptyList());
+        Profile profile = withoutTails();
         assertThrows(ProfileException.class, () -> Learned.of(profile, Collections.<Tail>emptyList()));
         Map<Double, Double> falling = new TreeMap<>();
         falling.put(0.5, 2.0);

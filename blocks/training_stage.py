@@ -107,7 +107,11 @@ def _train_jointly(
         checkpoint=checkpoint,
         progress=progress,
     )
-    if keeps != "all":
-        log.info(f"descendants keep {keeps} of the training in compositions: on validation images that is better")
+    if min(keeps) < 1:
+        shares = ", ".join(f"{share:g}" for share in keeps)
+        log.info(
+            f"of the training in compositions descendants keep {shares}, from the least pruned on: on validation "
+            "images that is better than all of it"
+        )
     write_joint(work, descendants)
     checkpoint.discard()

@@ -5,8 +5,8 @@ inside random compositions (`composer`), on inputs that other descendants have a
 undisturbed original's features and outputs. The original itself is not changed. In a share of the steps all blocks run
 options of one sparsity: uniform compositions.
 
-What that is worth depends on the network, so afterwards descendants keep as much of it as is right on validation images
-(`mixing`).
+What that is worth depends on the network and on how much was pruned, so afterwards descendants keep as much of it as is
+right on validation images (`mixing`).
 
 Batch norms keep their statistics, since that is how they are deployed. (Statistics of a batch would be those of the
 paths in it, which no single composition has.)
@@ -43,7 +43,7 @@ from legodnn.recipe import Variation
 Paths = NDArray[np.int32]
 
 _UNIFORM = 0.25  # share of steps in which all blocks draw the same chunks
-_WATCHED = 2048  # validation images that decide how much of the training is kept
+_WATCHED = 1024  # validation images that decide how much of the training is kept
 _FACTORS = 0.5, 2.0  # the least and the most that a descendant's learning rate is multiplied by
 
 
@@ -74,7 +74,7 @@ def train_jointly(
     checkpoint: Checkpoint | None = None,
     log: Log = silent,
     progress: Progress = no_progress,
-) -> str:
+) -> list[float]:
     """Train all descendants in place, inside random compositions (no labels).
 
     Args:
@@ -94,8 +94,8 @@ def train_jointly(
         progress: is told of every step.
 
     Returns:
-        How much of the training the descendants keep, a name in `mixing.MIXTURES`: what makes random compositions most
-        alike to the original on validation images.
+        The share of the training that the first descendants of all blocks keep, the second ones, and so on: what makes
+        random compositions most alike to the original on validation images.
 
     Raises:
         ConfigError: inputs are to be varied that are no images.
@@ -116,25 +116,17 @@ def train_jointly(
     paths = np.tile(np.arange(composer.slots), (len(composer.students), 1)).astype(np.int32)
     composer(({name: array[first] for name, array in x.items()}, paths))  # builds it
     compile_for(composer, learning_rate, epochs * batches.per_epoch, factors=rate_factors(pieces, composer.students))
-    mixer = Mixer(*_lost(pieces, composer.students))
+    levels = [[m for m in of if m is not None] for of in itertools.zip_longest(*composer.students.values())]
+    mixer = Mixer(levels)
     training = _JointTraining(composer, x, batches, augment)
     loop(training, batches, epochs, "training compositions", checkpoint=checkpoint, log=log, progress=progress)
     watched = Batches(
         min(_WATCHED, len(data.val)), min(size, len(data.val) // composer.options * composer.options), seed, False
     )
     if not watched.size:
-        return "all"
+        return [1.0] * len(levels)
     val = by_name(data.val.x, pieces[0].inputs[0])
     return mixer.keep_best(lambda: _watched_loss(composer, val, watched))
-
-
-def _lost(
-    pieces: Sequence[Piece], students: Mapping[str, Sequence[keras.Model]]
-) -> tuple[list[keras.Model], list[float]]:
-    """Return all descendants, and the share of its block's weights that each has lost."""
-    wholes = {piece.name: piece.model.count_params() for piece in pieces}
-    models = [(model, wholes[name]) for name, of in students.items() for model in of]
-    return [model for model, _ in models], [1 - model.count_params() / whole for model, whole in models]
 
 
 def _watched_loss(composer: Composer, x: Mapping[str, Array], batches: Batches) -> float:

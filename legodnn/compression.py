@@ -25,6 +25,8 @@ _OF_BLOCKS = (
     "min_share",
     "samples",
 )
+# Fields that say how a pruned model is fine-tuned.
+_OF_TUNING = ("augment", "batch_size", "learning_rate", "patience")
 
 
 class CompressionRecipe(Recipe):
@@ -53,8 +55,10 @@ class CompressionRecipe(Recipe):
 
     @model_validator(mode="after")
     def _augments_something(self) -> Self:
-        if self.augment and not self.distill_epochs:
-            raise ValueError("augment is for fine-tuning, of which 0 epochs leave none")
+        fields = type(self).model_fields
+        tuning = [name for name in _OF_TUNING if getattr(self, name) != fields[name].default]
+        if tuning and not self.distill_epochs:
+            raise ValueError(f"{' and '.join(tuning)} is for fine-tuning, of which 0 epochs leave none")
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ Settings that do not change the result (number of processes, logs) are arguments
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,7 @@ from legodnn.widths_table import WidthSteps
 
 # Longest side of an image, and most channels.
 _MOST_PIXELS = 16_384
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RecipePlace = Annotated[str, Field(max_length=MOST_PATH)]
 # A number whose multiples kernels like, or the steps that were measured on a device.
 RoundTo = Annotated[int, Field(ge=1, le=MOST_INT)] | WidthSteps
@@ -115,7 +117,7 @@ class Recipe(Schema):
     """
 
     model: RecipePlace
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str
     data: RecipePlace = "digits"
     width: Annotated[float, Field(gt=0, le=1000)] = 1.0
     image_size: Annotated[int, Field(ge=8, le=_MOST_PIXELS)] | None = None
@@ -150,6 +152,13 @@ class Recipe(Schema):
     evaluated_images: Annotated[int, Field(ge=10, le=MOST_INT)] = 2000
     calibration_images: Annotated[int, Field(gt=0, le=MOST_INT)] = 128
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError("a name has at most 64 letters, digits, . _ and -, and begins with a letter or digit")
+        return value
 
     @field_validator("sparsities")
     @classmethod
@@ -211,11 +220,13 @@ def resolve(file: str | Path | None, default_name: str, **given: Any) -> Recipe:
     if file is not None:
         document = read_toml(Path(file), ModelError, "docs/build.md shows a recipe")
     document = {"name": default_name, **document, **given}
+    where = f"{file}: " if file is not None else ""
+    if "model" not in document:
+        raise ModelError(f"{where}no model is named: give MODEL, or `model` in a recipe")
     try:
         return Recipe.model_validate(with_tuples(document))
     except (ValidationError, TypeError) as e:
         reason = explain(e) if isinstance(e, ValidationError) else str(e)
-        where = f"{file}: " if file is not None else ""
         raise ModelError(f"{where}the recipe makes no sense: {reason}") from None
 
 

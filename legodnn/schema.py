@@ -113,6 +113,8 @@ def explain(error: ValidationError) -> str:
 
 def _problem(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "document"
+    if not problem["loc"] and problem["type"] == "value_error":  # of fields that do not go together: it names them
+        return f"{problem['msg'].removeprefix('Value error, '):.600}"
     what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
     return f"{where:.200}: {what:.400}{_got(problem['input'])}"
 

@@ -3,8 +3,8 @@
 #
 #     over_ssh.sh pi@raspberrypi.local stores/faces stores/scenes -- --threads 1,2,4
 #
-# Arguments after -- are passed to `legodnn profile`. The device needs SSH and Python 3.10 to 3.13. If legodnn is missing
-# there, install_on_device.sh installs it from the package index, or from the wheel that $LEGODNN_WHEEL names.
+# Arguments after -- are passed to `legodnn profile`. The device needs SSH and Python 3.10 to 3.14. If legodnn is missing
+# there, install_on_device.sh installs it from the wheel that $LEGODNN_WHEEL names (`make dist` makes it).
 # $SSH_OPTIONS is passed to ssh. After an interruption, the same command goes on where the device was.
 set -euo pipefail
 
@@ -71,12 +71,12 @@ remote() { ssh ${SSH_OPTIONS:-} "$host" "exec sh -c $(quoted "$1")"; }
 
 remote 'mkdir -p ~/.legodnn/stores'
 if ! remote '~/.legodnn/venv/bin/legodnn --version' >/dev/null 2>&1; then
+    # It is not on the package index yet, where anybody may publish another package under this name.
+    [[ -n $wheel ]] ||
+        { echo "$host has no legodnn: say LEGODNN_WHEEL=dist/legodnn-....whl (\`make dist\` makes it)" >&2; exit 1; }
     echo "installing legodnn on $host" >&2
-    package=legodnn
-    if [[ -n $wheel ]]; then
-        package=.legodnn/$(basename -- "$wheel")
-        remote "cat > $(quoted "$package")" <"$wheel"
-    fi
+    package=.legodnn/$(basename -- "$wheel")
+    remote "cat > $(quoted "$package")" <"$wheel"
     remote "sh -s $(quoted "$package") >&2" <"$(dirname -- "$0")/install_on_device.sh"
 fi
 

@@ -180,7 +180,7 @@ def _own_model_of(recipe: Recipe, shape: ImageShape | None, classes: int) -> ker
     keras.utils.set_random_seed(recipe.seed)
     spec = recipe.model
     if (spec in zoo.MODELS or spec in applications()) and not recipe.weights and not recipe.train_epochs:
-        raise ModelError(f"{spec} has no weights: give a weights file or some train_epochs")
+        raise ModelError(f"{spec} has no weights: give a weights file; a build may also train it (train_epochs)")
     taken = recipe.cut_at, recipe.input_shape, recipe.custom
     return _own_model(spec, shape, classes, recipe.width, recipe.weights, *taken)
 

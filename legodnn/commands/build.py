@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from legodnn.commands.parser import add_model_arguments, fraction, precision, variation
+from legodnn.commands.parser import DATA_HELP, add_model_arguments, fraction, precision, variation
 from legodnn.console import progress, say
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
-    ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
+    ("data", str, "DATA", DATA_HELP),
     ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
     ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     """Build, print the store, and say what to do next."""
     if args.model is not None:
         check_model_name(args.model)
-    from legodnn.commands.inspect import store_summary, store_table
+    from legodnn.commands.inspect import store_made, store_summary
     from legodnn.recipe import Recipe, resolve
     from legodnn.widths_table import WidthsTable
 
@@ -158,5 +158,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(store_summary(store)))
     else:
-        say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+        say(store_made(store))
     return 0

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from legodnn.commands.parser import add_model_arguments, add_pixel_arguments, fraction, precision, variation
+from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
 from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
-    ("data", str, "DATA", "digits, cifar10[:DIR], images:DIR, npz:FILE or module:function (default: digits)"),
+    ("data", str, "DATA", DATA_HELP),
     ("image_size", int, "PIXELS", "height and width of digits and image folders (default: what MODEL takes)"),
     ("weights", str, "FILE", ".npz of CIFAR weights, a .weights.h5 file, or imagenet for keras.applications"),
     ("width", float, "FACTOR", "factor for the numbers of channels of vgg16 ... resnet56 (default: 1)"),
     ("batch_size", int, "N", "images in a training step (default: 64)"),
     ("patience", int, "N", "stop fine-tuning after N epochs without progress (default: 3)"),
     ("learning_rate", float, "RATE", "of fine-tuning, at the start (default: .001)"),
-    ("searched_images", int, "N", "training images that widths are measured on (default: 250)"),
+    ("searched_images", int, "N", "training images that widths are measured, and kernels refitted, on (default: 250)"),
     ("metric", str, "NAME", "top1, top5, binary_accuracy, mean_iou, r2, module:function (default: what fits)"),
     ("seed", int, "N", "seed of everything that is random (default: 0)"),
 )
@@ -120,13 +120,13 @@ def run(args: argparse.Namespace) -> int:
     if args.targets:
         check_folder(Path(args.out).parent, "--out")
         from legodnn.blocks.compressed_store import compress_to_store
-        from legodnn.commands.inspect import store_summary, store_table
+        from legodnn.commands.inspect import store_made, store_summary
 
         store = compress_to_store(recipe, args.out, progress(), args.allow_chance)
         if args.json:
             print(json.dumps(store_summary(store)))
         else:
-            say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+            say(store_made(store))
         return 0
     check_writable(Path(args.out), "--out")
     if args.report:
@@ -168,7 +168,7 @@ def _recipe(args: argparse.Namespace) -> CompressionRecipe:
     given: dict[str, Any] = {"precisions": ("float32",)}
     given |= {k: v for k, v in vars(args).items() if k in CompressionRecipe.model_fields and v is not None}
     return compression_recipe(
-        name=Path(args.out).stem if is_file else Path(args.out).name,
+        name="model" if is_file else Path(args.out).name,  # a file holds none
         measure=measure,
         shares=(share,) if args.target else tuple(sorted(args.targets, reverse=True)),
         distill_epochs=args.epochs,

@@ -85,12 +85,7 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
     Args:
         root: the folder that holds `proc`, `sys`, `dev` and `boot`.
     """
-    version = platform.python_version()
-    supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
-    bits = f", {_BITS} bits" if _BITS != 64 else ""
-    yield Finding(
-        "Python", "ok" if supported else "note", version + bits, "" if supported else "3.10 to 3.13 are tested"
-    )
+    yield _python(platform.python_version())
     yield from _executors()
     yield from _processor(root)
     yield from _memory(root)
@@ -102,6 +97,17 @@ def examine(root: Path = Path("/")) -> Iterator[Finding]:
         yield Finding(module, "ok" if there else "note", f"{'for' if there else 'missing, for'} {purpose}", remedy)
         if module == "tensorflow" and there:
             yield _gpu(root)
+
+
+def _python(version: str) -> Finding:
+    """Return what can be done with a version of Python."""
+    found = version + (f", {_BITS} bits" if _BITS != 64 else "")
+    minor = tuple(map(int, version.split(".")[:2]))
+    if minor == (3, 14):
+        return Finding("Python", "ok", f"{found}: for devices; stores are built with 3.10 to 3.13")
+    if (3, 10) <= minor <= (3, 13):
+        return Finding("Python", "ok", found)
+    return Finding("Python", "note", found, "3.10 to 3.14 are tested")
 
 
 def _gpu(root: Path, used: Callable[[], Sequence[str]] | None = None) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
@@ -115,6 +116,12 @@ def store_summary(store: Store) -> dict[str, Any]:
     """Return a store's path, id and manifest as plain data."""
     manifest = store.manifest.model_dump(mode="json", by_alias=True)
     return {"path": str(store.path), "id": store.id, "manifest": manifest}
+
+
+def store_made(store: Store) -> str:
+    """Return what is said of a store that was made: its table, where it is, and what to do with it next."""
+    place = shlex.quote(str(store.path))
+    return f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {place}"
 
 
 def store_table(store: Store) -> str:

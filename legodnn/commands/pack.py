@@ -75,7 +75,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the store, print it, and say what to do next."""
-    from legodnn.commands.inspect import store_summary, store_table
+    from legodnn.commands.inspect import store_made, store_summary
     from legodnn.runtime.whole_models.store_of_files import Described, pack_files
 
     if args.metric and not args.accuracy:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(store_summary(store)))
     else:
-        say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {store.path}")
+        say(store_made(store))
     return 0
 
 

@@ -20,6 +20,12 @@ from typing import Any, get_args
 
 from legodnn.errors import LegoError
 
+# What --data names in commands that train.
+DATA_HELP = (
+    "digits, cifar10[:DIR], images:DIR, npz:FILE, module:function, or masks:, voc:, coco:, coco_points:, points:, "
+    "clips: or one_class:DIR, see docs/build.md (default: digits)"
+)
+
 
 @dataclass(frozen=True)
 class _ListFlag:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -157,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _next_step(stores: Sequence[Store], profiles: Sequence[Profile]) -> str:
     """Return what to do after profiling: to plan, unless the measurements contradict themselves."""
-    paths = " ".join(str(store.path) for store in stores)
+    paths = shlex.join(str(store.path) for store in stores)
     off = max((v.median_error for profile in profiles for v in profile.validation), default=0.0)
     if off <= _BAD_PREDICTIONS:
         return f"next: legodnn plan {paths}"
@@ -232,28 +233,34 @@ def profile_table(profile: Profile) -> str:
 _BAD_PREDICTIONS = 0.15  # median error of predicted latency, relative; on a quiet device it is .01 to .05
 _CONDITIONS = {
     "alone": "alone",
-    "after": "after others",
+    "after": "after others of its own",
     "periodic": "after pauses",
     "beside": "beside another model",
     "use": "in use",
 }
 
 
+def _threads(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
+
+
 def profile_summary(profile: Profile) -> str:
     """Return lines about what a profile says beside its options: overhead, predictions, contention, energy."""
     lines = []
     for chain in profile.chain:
-        lines.append(f"a chain of segments takes {chain.overhead_ms * 1e3:.1f} µs more ({chain.threads} threads)")
+        lines.append(f"a chain of segments takes {chain.overhead_ms * 1e3:.1f} µs more ({_threads(chain.threads)})")
     for v in profile.validation:
         lines.append(
-            f"predicted against measured latency of {v.plans} random plans, {v.threads} threads: median error "
+            f"predicted against measured latency of {v.plans} random plans, {_threads(v.threads)}: median error "
             f"{v.median_error:.1%}, 95th percentile {v.p95_error:.1%}"
         )
+    others = {other.store_id: other.model for other in profile.contention}
     for tail in profile.tail:
+        when = _CONDITIONS[tail.condition]
+        if tail.other is not None:
+            when = f"{tail.condition} {others.get(tail.other, 'another model')}"
         at = ", ".join(f"{percentile(q)} x {s:.2f}" for q, s in zip(tail.quantiles, tail.stretch, strict=True))
-        lines.append(
-            f"inferences {_CONDITIONS[tail.condition]} ({tail.threads} threads) take, over their prediction: {at}"
-        )
+        lines.append(f"inferences {when} ({_threads(tail.threads)}) take, over their prediction: {at}")
     if not profile.tail:
         lines.append("no tail is known: limits of latency can only be about medians (--quantile 0.5)")
     if (streamed := profile.streamed) is not None:

@@ -252,7 +252,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
             ModelError,
             "unknown model 'vgg19'; use a .keras, .h5 or .tflite file, the folder of a SavedModel",
         ),
-        ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file or some train_epochs"),
+        ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file; a build may also train it"),
         ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),
         ({"model": "resnet20", "weights": "missing.npz"}, ModelError, "cannot read missing.npz: No such file"),
     ],

@@ -206,6 +206,13 @@ def test_a_device_without_legodnn_gets_it_by_the_installing_script(
     assert (home / "pip").read_text() == f"-m pip install --quiet -- .legodnn/{wheel.name}\n"
 
 
+def test_nothing_of_that_name_is_taken_from_the_package_index(fake: Fake, store_copy: Path) -> None:
+    fake.legodnn.unlink()
+    done = fake.run("board", store_copy)
+    assert done.returncode == 1
+    assert done.stderr == "board has no legodnn: say LEGODNN_WHEEL=dist/legodnn-....whl (`make dist` makes it)\n"
+
+
 # --- a device --------------------------------------------------------------------------------------------------------
 
 

@@ -362,7 +362,7 @@ def test_images_too_small_for_a_model_of_keras_applications_are_refused_with_the
 
 @pytest.mark.parametrize("name", ["resnet20", "MobileNetV2"])
 def test_a_model_that_is_made_here_needs_weights_or_training(name: str) -> None:
-    with pytest.raises(ModelError, match=f"{name} has no weights: give a weights file or some train_epochs"):
+    with pytest.raises(ModelError, match=f"{name} has no weights: give a weights file; a build may also train it"):
         model_of(recipe(name), images((32, 32, 3)))
 
 

@@ -132,7 +132,7 @@ def test_the_store_is_shown_and_what_to_do_next(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (["--out", "OUT"], "legodnn: the recipe makes no sense: model: Field required"),
+        (["--out", "OUT"], "legodnn: no model is named: give MODEL, or `model` in a recipe"),
         (["vgg16", "--out", "OUT", "--recipe", "missing.toml"], "legodnn: cannot read missing.toml: No such file"),
         (["vgg16", "--out", "OUT", "--strategy", "l3"], "legodnn: the recipe makes no sense: strategy: Input should"),
         (["net.tflite", "--out", "OUT"], "legodnn: cannot load net.tflite: File not found"),
@@ -140,7 +140,7 @@ def test_the_store_is_shown_and_what_to_do_next(
             ["vgg17", "--out", "OUT"],
             "legodnn: unknown model 'vgg17'; use a .keras, .h5 or .tflite file, the folder of a",
         ),
-        (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: String should match"),
+        (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: a name has"),
         (["vgg16", "--out", "OUT", "--precisions", "int8"], "precisions must start with float32"),
     ],
 )

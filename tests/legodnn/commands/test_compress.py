@@ -176,6 +176,7 @@ def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many(
         (["--target", "macs=0.5", "--precisions", "int8", "--out", "s.tflite"], "a single model has --precision"),
         (["--targets", "0.5,0.5", "--out", "stores/a"], "each given once"),
         (["--targets", "1.5", "--out", "stores/a"], "less than 1"),
+        (["--target", "macs=0.5", "--epochs", "0", "--patience", "5", "--out", "a b.tflite"], "patience is for fine"),
         (
             ["--target", "macs=0.5", "--judged-by", "labels", "--strategy", "l1", "--out", "s.tflite"],
             "l1 measures no widths that labels could judge",

@@ -18,7 +18,7 @@ import pytest
 
 import legodnn
 from legodnn.cli import main
-from legodnn.commands.doctor import Finding, _gpu, _runtime, examine
+from legodnn.commands.doctor import Finding, _gpu, _python, _runtime, examine
 from tests.runtime.device.boards import write
 
 INSTALL = Path(legodnn.__file__).parent / "profiler" / "install_on_device.sh"
@@ -128,6 +128,17 @@ def test_this_device_can_run_models_and_every_remedy_is_printed(capfd: pytest.Ca
         assert f.what in out
         assert f.remedy in out
     assert "MISS" not in out
+
+
+@pytest.mark.parametrize(
+    ("version", "state", "told"),
+    [("3.9.2", "note", ""), ("3.10.1", "ok", ""), ("3.14.0", "ok", "for devices; stores are built with 3.10 to 3.13")],
+)
+def test_devices_may_have_a_newer_python_than_workstations(version: str, state: str, told: str) -> None:
+    found = _python(version)
+    assert found.state == state
+    assert told in found.found
+    assert bool(found.remedy) == (state == "note")
 
 
 def test_json_is_a_list_of_findings(capfd: pytest.CaptureFixture[str]) -> None:

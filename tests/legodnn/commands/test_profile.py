@@ -15,16 +15,42 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import main
-from legodnn.commands.profile import _next_step
+from legodnn.commands.inspect import store_made
+from legodnn.commands.profile import _next_step, profile_summary
 from legodnn.manifest import MANIFEST
-from legodnn.profile import Profile, Validation, default_path
+from legodnn.profile import Contention, Profile, Validation, default_path
 from legodnn.store import Store
+from legodnn.tail import Condition, Tail
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     status = main([str(a) for a in arguments])
     captured = capfd.readouterr()
     return status, captured.out, captured.err
+
+
+def test_a_summary_names_what_ran_before_and_beside(tiny_store: Store) -> None:
+    ran: tuple[tuple[int, Condition, str | None], ...]
+    ran = ((1, "after", None), (2, "after", "e" * 64), (2, "beside", "e" * 64))
+    tails = [
+        Tail(threads=threads, condition=condition, other=other, inferences=99, quantiles=(0.5,), stretch=(1.2,))
+        for threads, condition, other in ran
+    ]
+    found = Profile.load(default_path(tiny_store.path)).model_copy(
+        update={"tail": tails, "contention": (Contention(store_id="e" * 64, model="scenes", slowdown=1.5),)}
+    )
+    lines = [line.partition(" take,")[0] for line in profile_summary(found).splitlines() if "inferences" in line]
+    assert lines == [
+        "inferences after others of its own (1 thread)",
+        "inferences after scenes (2 threads)",
+        "inferences beside scenes (2 threads)",
+    ]
+
+
+def test_a_command_to_copy_quotes_the_store(tiny_store: Store, tmp_path: Path) -> None:
+    store = Store(shutil.copytree(tiny_store.path, tmp_path / "my store"))
+    assert _next_step([store], []) == f"next: legodnn plan '{store.path}'"
+    assert store_made(store).endswith(f"wrote {store.path}\nnext, on the device: legodnn profile '{store.path}'")
 
 
 SHORT = ("--seconds", "0.3", "--quick")

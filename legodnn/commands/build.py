@@ -105,7 +105,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     rounding.add_argument(
         "--widths-table",
         metavar="FILE",
-        help="round them to the steps of a device instead, as `legodnn profile --widths FILE` measured them",
+        help="round them instead to the steps of a device, as `legodnn profile --widths FILE` measured them",
     )
     parser.add_argument("--mixed-precision", action="store_true", default=None, help="train in bfloat16, on a GPU")
     parser.add_argument(

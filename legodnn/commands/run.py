@@ -68,8 +68,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
         "--seconds",
         type=float,
         metavar="S",
-        help="run inputs that are no camera's and no video's again and again for so long under each budget (default: "
-        "once)",
+        help="run arrays and images again and again for this long under each budget (default: once)",
     )
     add_budget_flags(parser)
     parser.add_argument(

@@ -118,7 +118,7 @@ _MEANINGS = {
     408: "the body did not arrive in time",
     409: "no plan holds this budget",
     413: "the body is too large",
-    429: "the model's line is full",
+    429: "the model's queue is full",
     503: "the model is suspended, could not be run this time, or too many bodies arrive at a time",
 }
 

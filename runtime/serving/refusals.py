@@ -1,7 +1,7 @@
 """What the service answers to what it cannot do: `{"error": "..."}`, with a status that says why.
 
 400 what the request asks makes no sense, 404 and 405 no such model or address, 409 no plan holds that budget (with the
-report of what would), 429 the model's line is full, 503 the model is suspended or could not be run this time. 429 and
+report of what would), 429 the model's queue is full, 503 the model is suspended or could not be run this time. 429 and
 503 say when to try again. 401, 403, 408 and 413 come before that: the token is missing, the host that is named is not
 this one, the body is too slow or too large (`guards`). 500 is a fault of the service.
 """

@@ -158,7 +158,7 @@ def costs_table(costs: StoreCosts) -> str:
     header = ["segment", "option", "loss", "latency", "moved", "MACs", "GMACs/s", "of roof", *(["energy"] * energy)]
     rows = [_row(o, energy) for o in costs.options]
     plan, whole, roof = costs.plan, costs.whole, costs.roof
-    rate = f", {1e3 / plan.latency_ms:.4g} inferences/s" if plan.latency_ms else ""
+    rate = f", {1e3 / plan.latency_ms:,.{1 if plan.latency_ms > 10 else 0}f} inferences/s" if plan.latency_ms else ""
     chosen = " ".join(f"{block}={option}" for block, option in plan.options.items())
     lines = [
         text_table(rows, header),

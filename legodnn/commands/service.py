@@ -117,10 +117,10 @@ def _install(args: argparse.Namespace) -> int:
     except BaseException:
         _put_back(args, path, before)
         raise
-    user = " --user" if args.user else ""
+    systemctl = "systemctl --user" if args.user else "sudo systemctl"
     say(f"{path} is written, and {args.name} runs.")
-    say(f"  systemctl{user} reload {args.name}        after a change of the workload or its stores")
-    say(f"  journalctl{user} -u {args.name} -f -o cat   what it does")
+    say(f"  {systemctl} reload {args.name}   after a change of the workload or its stores")
+    say(f"  journalctl{' --user' if args.user else ''} -u {args.name} -f -o cat   what it does")
     if args.user:
         say("  loginctl enable-linger                so that it starts with the machine, and not when you log in")
     return 0

@@ -62,6 +62,13 @@ def test_what_was_not_measured_is_absent() -> None:
     assert "not measured" not in with_energy
 
 
+@pytest.mark.parametrize(("ms", "rate"), [(0.024, "41,667"), (2.0, "500"), (400.0, "2.5")])
+def test_rates_are_told_as_people_write_them(ms: float, rate: str) -> None:
+    found = costs(option("s0", ms))
+    found = replace(found, plan=found.plan.model_copy(update={"latency_ms": ms}))
+    assert f" ms, {rate} inferences/s; " in costs_table(found)
+
+
 def test_the_drawing_has_a_dot_for_each_measured_option() -> None:
     root = ElementTree.fromstring(draw_roofline(costs(option("s0", 2.0), option("s<1", 4.0), option("s2", None))))
     dots = [e for e in root if e.tag.endswith("circle")]

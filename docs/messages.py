@@ -26,7 +26,7 @@ AREAS = {
     "Recipes, and the names of models and functions": "legodnn/recipe legodnn/model_names legodnn/compression "
     "legodnn/user_function",
     "Files and folders": "legodnn",
-    "Images and arrays": "legodnn/images legodnn/arrays legodnn/array_files legodnn/pixels legodnn/folders",
+    "Images and arrays": "legodnn/image legodnn/array legodnn/pixels legodnn/folders",
     "What outputs hold: readings, boxes, key points": "legodnn/tasks legodnn/readings legodnn/checked_outputs",
     "Building: the recipe, its files, and going on with a build": "blocks",
     "Building: models and data": "blocks/importing blocks/zoo",

@@ -7,6 +7,7 @@
     │   └── InfeasibleError no combination of blocks holds the limits
     ├── ConfigError         a setting makes no sense: of a policy, of an executor, or an environment variable
     ├── InputError          an inference request that the model cannot take
+    │   └── TooLargeError   a picture that a service has no room to decode
     ├── ClosedError         what is used was closed, or was opened by the process that this one was forked off
     ├── SuspendedError      the plan has no room for this model at the moment
     ├── OverloadedError     a service has more requests than it can serve in time
@@ -72,6 +73,10 @@ class ConfigError(LegoError):
 
 class InputError(LegoError):
     """An inference request that the model cannot take: unknown model, wrong shape or dtype."""
+
+
+class TooLargeError(InputError):
+    """A picture that a service has no room to decode; the message says what would do."""
 
 
 class ClosedError(LegoError):

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legodnn.arrays import is_masked
-from legodnn.errors import DependencyError, InputError, LegoError
+from legodnn.errors import InputError, LegoError
+from legodnn.image_files import FORMATS, ORIENTATION, UPRIGHT, check_pillow, opened_image, pixels_problem
 from legodnn.placement import cut_away, inside
 from legodnn.progress import Progress, no_progress
 from legodnn.shared_scope import WITHOUT_WARNINGS
@@ -37,21 +38,9 @@ from legodnn.tensor_spec import ImageFit, InputSpec
 if TYPE_CHECKING:
     import PIL.Image
 
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
-# A small file can be made to decode to an image that takes all memory. So an image has at most 100 million pixels, ten
-# times as many as a photo, and above 16 million, more than a screen shows, at most 200 for each byte of its file, where
-# photos have some twenty.
-_MOST_PIXELS, _SMALL, _MOST_FOR_A_BYTE = 100_000_000, 16_000_000, 200
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 # From this number of files on, reading shows progress.
 _MANY = 500
-# How to turn a picture of each EXIF orientation upright, as names of `PIL.Image.Transpose`.
-_UPRIGHT = dict(
-    enumerate(
-        ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"), 2
-    )
-)
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -161,19 +150,6 @@ def read_images(
     return pixels
 
 
-def picture_size(file: Path, error: type[LegoError]) -> tuple[int, int]:
-    """Return height and width of an image file's picture, turned as its EXIF orientation says.
-
-    Raises:
-        error: it is no image, or cannot be read.
-        DependencyError: Pillow is not installed.
-    """
-    with _opened(file, error) as image:
-        turned = _UPRIGHT.get(image.getexif().get(_ORIENTATION), "")
-        across = any(word in turned for word in ("90", "270", "TRANS"))
-        return (image.width, image.height) if across else (image.height, image.width)
-
-
 def read_indices(file: Path, error: type[LegoError]) -> NDArray[np.uint8]:
     """Return the values of an image file of one channel as they are, those of a palette as their numbers.
 
@@ -181,35 +157,13 @@ def read_indices(file: Path, error: type[LegoError]) -> NDArray[np.uint8]:
         error: it is no image, cannot be read, or has more channels or more than 8 bits.
         DependencyError: Pillow is not installed.
     """
-    with _opened(file, error) as image:
+    with opened_image(file, error) as image:
         if image.mode not in ("1", "L", "P"):
             raise error(f"{file} is a picture of colours ({image.mode}); a mask has one channel, of class numbers")
         try:
             return np.asarray(image).astype(np.uint8)
         except OSError as e:
             raise error(f"cannot read {file} as an image ({e}); replace or remove it") from None
-
-
-@contextmanager
-def _opened(file: Path, error: type[LegoError]) -> Iterator[Any]:
-    """Open an image file without reading its pixels."""
-    check_pillow()
-    from PIL import Image
-
-    try:
-        image = Image.open(file, formats=_FORMATS)
-    except (OSError, ValueError, Image.DecompressionBombError) as e:
-        raise error(f"cannot read {file} as an image ({e!s:.200}); replace or remove it") from None
-    with image:
-        yield image
-
-
-def check_pillow() -> None:
-    """Raise DependencyError unless Pillow is installed."""
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError as e:
-        raise DependencyError(f"reading images needs Pillow ({e}); pip install 'legodnn[images]'") from None
 
 
 def fit_array(picture: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
@@ -231,10 +185,14 @@ def _fit(image: Any, frame: Frame) -> NDArray[np.uint8]:
     left, top = cut_away(picture, size) if frame.fit == "crop" else (0.0, 0.0)
     if "transparency" in image.info:  # otherwise Pillow would look for that colour among the converted ones
         image = image.convert("RGBA")
+    if image.mode != _MODES[channels]:  # otherwise that would be a copy
+        image = image.convert(_MODES[channels])
     small = []
-    for band in image.convert(_MODES[channels]).split():
+    for name in image.getbands():
         # Each band is resized on its own, since Pillow weighs the colours of a whole RGBA picture by their opacity; and
-        # one axis at a time, since Pillow's versions differ in which axis comes first, and so in rounding.
+        # one axis at a time, since Pillow's versions differ in which axis comes first, and so in rounding. One after
+        # the other, they take little beside a large picture.
+        band = image.getchannel(name)
         columns, rows = (left, 0, band.width - left, band.height), (0, top, inner_width, band.height - top)
         narrow = band.resize((inner_width, band.height), Resampling.BILINEAR, columns)
         small.append(np.asarray(narrow.resize((inner_width, inner_height), Resampling.BILINEAR, rows)))
@@ -255,16 +213,14 @@ def _read(picture: Any, frame: Frame, error: type[LegoError]) -> NDArray[np.uint
         if not isinstance(picture, bytes) and not Path(picture).is_file():
             raise ValueError("it is no regular file")  # Opening a pipe would wait until somebody writes to it.
         size = len(picture) if isinstance(picture, bytes) else Path(picture).stat().st_size
-        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > _MOST_PIXELS:
-                raise ValueError(f"its {image.width} x {image.height} pixels are more than {_MOST_PIXELS:,}")
-            if pixels > max(_SMALL, _MOST_FOR_A_BYTE * size):
-                raise ValueError(f"its {image.width} x {image.height} pixels cannot be in {size:,} bytes")
-            upright = _upright(image)
+        with Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS) as image:
+            if problem := pixels_problem(image, size):
+                raise ValueError(problem)
+            if (upright := _upright(image)) is not image:
+                image.close()  # its pixels are in the other one
             return _fit(_cut(upright, box) if box else upright, frame)
     except UnidentifiedImageError:
-        reason = f"it is none of {', '.join(_FORMATS)}"
+        reason = f"it is none of {', '.join(FORMATS)}"
     except Exception as e:  # decoders of damaged files raise anything
         reason = " ".join(str(e).split()) or type(e).__name__
     kind = "these bytes" if isinstance(picture, bytes) else f"this {type(picture).__name__}"
@@ -294,7 +250,7 @@ def _upright(image: Any) -> Any:
     """Return a picture with values from 0 to 255, turned as its EXIF orientation says."""
     from PIL import Image
 
-    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+    turn = UPRIGHT.get(image.getexif().get(ORIENTATION))
     small = _eight_bits(image)
     return small.transpose(Image.Transpose[turn]) if turn else small
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.images import check_pillow
+from legodnn.image_files import check_pillow
 from legodnn.printable import printable
 from legodnn.tasks.decoding import Decoded, FoundAnomaly, FoundAreas, FoundBox, FoundClass, FoundPoint
 

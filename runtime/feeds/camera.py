@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import AnyArray
 from legodnn.errors import DependencyError, InputError
-from legodnn.images import check_pillow, fit_array, frame_of
+from legodnn.image_files import check_pillow
+from legodnn.images import fit_array, frame_of
 from legodnn.manifest import InputSpec
 from legodnn.runtime.feeds.inputs import Inputs
 

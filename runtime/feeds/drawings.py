@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from legodnn.arrays import AnyArray
 from legodnn.errors import InputError, WriteError
 from legodnn.files import make_folder
-from legodnn.images import check_pillow, frame_of
+from legodnn.image_files import check_pillow
+from legodnn.images import frame_of
 from legodnn.readings import Coordinates, HeatMaps
 from legodnn.runtime.feeds.inputs import Inputs
 from legodnn.store import Store

@@ -117,7 +117,7 @@ _MEANINGS = {
     404: "no such model",
     408: "the body did not arrive in time",
     409: "no plan holds this budget",
-    413: "the body is too large",
+    413: "the body is too large, or the picture takes too much to decode",
     429: "the model's queue is full",
     503: "the model is suspended, could not be run this time, or too many bodies arrive at a time",
 }

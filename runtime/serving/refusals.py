@@ -3,7 +3,8 @@
 400 what the request asks makes no sense, 404 and 405 no such model or address, 409 no plan holds that budget (with the
 report of what would), 429 the model's queue is full, 503 the model is suspended or could not be run this time. 429 and
 503 say when to try again. 401, 403, 408 and 413 come before that: the token is missing, the host that is named is not
-this one, the body is too slow or too large (`guards`). 500 is a fault of the service.
+this one, the body is too slow or too large (`guards`); 413 is a picture that is too large as well (`picture_room`). 500
+is a fault of the service.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from legodnn.errors import (
     OverloadedError,
     StoreError,
     SuspendedError,
+    TooLargeError,
 )
 
 _RETRY_S = 5  # after a request that could not be served now; a governor has looked again by then
@@ -38,7 +40,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     elif isinstance(error, SuspendedError | ClosedError | ExecutionError | StoreError):
         status, headers = 503, {"Retry-After": str(_RETRY_S)}
     else:
-        status = 400
+        status = 413 if isinstance(error, TooLargeError) else 400
     return JSONResponse(content, status_code=status, headers=headers)
 
 

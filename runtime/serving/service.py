@@ -42,6 +42,7 @@ from legodnn.runtime.serving.guards import BodyGuard, HostGuard, TokenGuard
 from legodnn.runtime.serving.history import History
 from legodnn.runtime.serving.inference_queue import InferenceQueue
 from legodnn.runtime.serving.openapi import openapi_document
+from legodnn.runtime.serving.picture_room import PictureRoom
 from legodnn.runtime.serving.refusals import REFUSALS
 from legodnn.runtime.serving.served_runtime import ServedRuntime
 from legodnn.workload import Budget
@@ -75,7 +76,7 @@ class ServiceSettings:
         keep_learned: whether what the governor learned of latencies is written beside the profiles at the end.
         queue_length: requests that may wait for a model at a time.
         queue_timeout_s: how long a request may wait, in seconds.
-        most_body_bytes: the most that a request may hold.
+        most_body_bytes: the most that a request may hold. Pictures are decoded in the room of `MOST_BODIES` of these.
         body_timeout_s: how long a request's body may take to arrive, in seconds.
     """
 
@@ -97,10 +98,9 @@ class _Service:
             name: InferenceQueue(runtime, name, settings.queue_length, settings.queue_timeout_s) for name in self.stores
         }
         self.history = History(runtime, list(self.queues.values()))
-        self.metrics = Metrics(self.registry)
-        self.monitor = Monitor()
+        self.metrics, self.monitor = Metrics(self.registry), Monitor()
         self.governor = Governor(runtime, Policy(), self.monitor, self.metrics) if settings.governed else None
-        self.keeps_learned = settings.keep_learned
+        self.pictures, self.keeps_learned = PictureRoom(settings.most_body_bytes), settings.keep_learned
 
     @asynccontextmanager
     async def running(self, _: Starlette) -> AsyncIterator[None]:
@@ -130,11 +130,11 @@ class _Service:
     # --- what is asked most ---
 
     async def infer(self, request: Request) -> Response:
-        name = request.path_params["name"]
         body, kind = await request.body(), request.headers.get("content-type", "")
         quick = len(body) <= _QUICK_BYTES and kind in (bodies.RAW, bodies.NPY)
         query = bodies.query_of(request.query_params.multi_items())
-        inputs = await _done(quick, bodies.inputs_of, self.stores[name], kind, query, body)
+        async with self.pictures.held_for(kind, body):
+            inputs = await _done(quick, bodies.inputs_of, self.stores[request.path_params["name"]], kind, query, body)
         answer = await self._inferred(request, inputs)
         accepted, quick = request.headers.get("accept", ""), _is_quick(answer.outputs)
         content, media_type = await _done(quick, bodies.outputs_body, answer.outputs, accepted)

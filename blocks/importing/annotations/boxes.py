@@ -11,7 +11,8 @@ import numpy as np
 from legodnn.arrays import Floats
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, placed_in
 from legodnn.errors import DataError
-from legodnn.images import Frame, picture_size
+from legodnn.image_files import picture_size
+from legodnn.images import Frame
 from legodnn.tasks.boxes import box_problem
 
 

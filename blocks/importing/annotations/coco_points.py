@@ -20,7 +20,8 @@ from legodnn.blocks.importing.annotations.coco import CocoObject, coco_documents
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart
 from legodnn.blocks.importing.annotations.points import check_points, placed_points
 from legodnn.errors import DataError
-from legodnn.images import Cutout, Frame, picture_size
+from legodnn.image_files import picture_size
+from legodnn.images import Cutout, Frame
 from legodnn.tasks.boxes import box_problem
 
 _ENLARGED = 1.25

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, part_folders, placed_in
 from legodnn.errors import DataError
 from legodnn.folders import image_files
-from legodnn.images import Frame, picture_size, read_indices
+from legodnn.image_files import picture_size
+from legodnn.images import Frame, read_indices
 
 _VOID, _CLASSES = 255, "classes.txt"
 

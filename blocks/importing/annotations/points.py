@@ -15,7 +15,8 @@ import numpy as np
 from legodnn.arrays import Floats
 from legodnn.blocks.importing.annotations.parts import AnnotatedPart, named_picture, part_folders, placed_in
 from legodnn.errors import DataError
-from legodnn.images import Frame, picture_size
+from legodnn.image_files import picture_size
+from legodnn.images import Frame
 
 _TABLE = "points.csv"
 

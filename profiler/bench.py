@@ -12,8 +12,8 @@ import numpy as np
 from legodnn.arrays import AnyArray
 from legodnn.checked_inputs import check_inputs
 from legodnn.manifest import Option, Segment
+from legodnn.profiler.packing import open_measured
 from legodnn.runtime.executors.base import Choice, ComposedModel
-from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 
 
@@ -52,6 +52,7 @@ class Bench:
 
     Raises:
         StoreError: a file of the store is damaged or missing.
+        PackingError: its weights cannot be packed (see `packing.open_measured`).
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Bench:
         self.store, self.threads, self.compact = store, tuple(threads), compact
         self.segments: tuple[Segment, ...] = store.manifest.segments
         self.options = tuple(tuple(o for o in s.options if o not in skipped) for s in self.segments)
-        self._executor = open_executor(store)
+        self._executor = open_measured(store)
         self._steps: dict[Choice, Callable[[], None]] = {}
         for count in self.threads:
             loaded = [

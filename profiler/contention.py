@@ -12,9 +12,9 @@ from legodnn.profile import Contention, Profile
 from legodnn.profiler.bench import RunnableModel, random_inputs
 from legodnn.profiler.beside import RunningBeside
 from legodnn.profiler.company import tails_in_company
+from legodnn.profiler.packing import open_measured
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.executors.base import Choice
-from legodnn.runtime.executors.select import open_executor
 from legodnn.store import Store
 from legodnn.tail import last_of_each
 
@@ -68,7 +68,7 @@ def measure_contention(
 
 
 def _open_originals(store: Store, opened: ExitStack) -> RunnableModel:
-    executor = opened.enter_context(closing(open_executor(store)))
+    executor = opened.enter_context(closing(open_measured(store)))
     originals = tuple(Choice(s.name, s.original.name, 1) for s in store.manifest.segments)
     return RunnableModel(store, executor.compose(originals), random_inputs(store))
 

@@ -61,6 +61,7 @@ def profile_store(
         ConfigError: the executor cannot do what `effort` asks of it.
         ProfileError: a measuring process or the meter failed.
         StoreError: the store is damaged.
+        PackingError: the C API is to run the store, and its weights cannot be packed.
     """
     effort = effort or Effort()
     device, busy = fingerprint(executor_name()), busy_elsewhere()

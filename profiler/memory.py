@@ -37,12 +37,13 @@ from legodnn.manifest import Option
 from legodnn.profile import OptionKey
 from legodnn.profiler.measuring_process import printed_by
 from legodnn.profiler.memory_model import Composition, MemoryModel, originals_of
+from legodnn.profiler.packing import open_measured
 from legodnn.profiler.profiling_state import StageState
 from legodnn.profiler.workspaces import option_workspaces
 from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
 from legodnn.runtime.executors.base import Choice, Executor, Runnable
-from legodnn.runtime.executors.select import open_executor, warm_up
+from legodnn.runtime.executors.select import warm_up
 from legodnn.store import Store
 
 _BETTER = 0.9  # a workspace is told apart if compositions are then said to take so much less beyond what they took
@@ -156,13 +157,13 @@ def weigh(store: Store, seed: int, skipped: Collection[str] = (), compact: bool 
     warm_up(store)
     release_freed_memory()
     base = process_memory_bytes()
-    with closing(open_executor(store)) as executor:
+    with closing(open_measured(store)) as executor:
         for choices, row in zip(alone, readings, strict=False):
             running, ms = _switched(executor, choices, inputs)
             row[-3:] = process_memory_bytes() - base, ms, 0
             del running
         before = process_memory_bytes()
-        with closing(open_executor(store)) as other:
+        with closing(open_measured(store)) as other:
             base += process_memory_bytes() - before
             for (choices, beside), row in zip(company, readings[len(alone) :], strict=True):
                 meanwhile, _ = _switched(other, beside, inputs)

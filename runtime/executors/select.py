@@ -81,15 +81,24 @@ def open_executor(store: Store, kind: str | None = None) -> CApiExecutor | Inter
         ConfigError: there is no such executor, or LEGODNN_CACHE or LEGODNN_CACHE_LIMIT makes no sense.
         DependencyError: what the executor needs is not installed.
     """
+    try:
+        return open_as_named(store, kind)
+    except PackingError as e:
+        log.warning("%s runs without packed weights, slower to switch and in more memory: %s", store.name, e)
+    return open_as_named(store, "interpreter")
+
+
+def open_as_named(store: Store, kind: str | None = None) -> CApiExecutor | InterpreterExecutor:
+    """Open a store with the executor that `executor_name` names, and in no other way: what is measured is of that one.
+
+    Arguments and errors are those of `open_executor`, and a PackingError where packed weights cannot be kept.
+    """
     from legodnn.runtime.executors import interpreter, trial
 
     if executor_kind(kind) == "capi":
         from legodnn.runtime.executors.capi_executor import CApiExecutor
 
-        try:
-            return CApiExecutor(store)
-        except PackingError as e:
-            log.warning("%s runs without packed weights, slower to switch: %s", store.name, e)
+        return CApiExecutor(store)
     trial.ensure_tried(store, interpreter.interpreter_name())
     return interpreter.InterpreterExecutor(store)
 

@@ -17,15 +17,16 @@ import numpy as np
 import pytest
 
 from legodnn.array_files import read_arrays
-from legodnn.errors import ConfigError, ProfileError, StoreError
+from legodnn.errors import ConfigError, PackingError, ProfileError, StoreError
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Profile, default_path
 from legodnn.profiler import QUICK, Effort, profile_store
+from legodnn.profiler.bench import Bench
 from legodnn.profiler.memory import Footprint, measure_memory
 from legodnn.profiler.meters import CpuSeconds
 from legodnn.profiler.profiling_state import StageState
 from legodnn.runtime.device.fingerprint import fingerprint
-from legodnn.runtime.executors.select import executor_name
+from legodnn.runtime.executors.select import executor_kind, executor_name
 from legodnn.store import Store
 from tests.profiler.recorded_progress import RecordedProgress
 
@@ -299,3 +300,15 @@ def test_a_damaged_store_is_not_measured(store_copy: Path) -> None:
     with pytest.raises((StoreError, ProfileError)) as caught:
         profile_store(store, SHORT)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.skipif(executor_kind() != "capi", reason="the Interpreter packs weights whenever it loads them")
+def test_a_store_whose_weights_cannot_be_packed_is_not_measured_as_something_else_runs_it(
+    tiny_store2: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEGODNN_CACHE", str(tmp_path))
+    monkeypatch.setenv("LEGODNN_CACHE_LIMIT", "1kB")
+    for measure in (lambda: profile_store(tiny_store2, SHORT), lambda: Bench(tiny_store2, (1,))):
+        with pytest.raises(PackingError, match="'tiny2' cannot be measured as LiteRT's C API runs it") as refused:
+            measure()
+        assert "by LEGODNN_EXECUTOR=interpreter" in str(refused.value)

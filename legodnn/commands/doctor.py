@@ -30,6 +30,8 @@ _OPTIONAL = (
     ("PIL", "folders of images and cameras as input", "images"),
     ("cv2", "cameras and video files as input", "camera"),
     ("rich", "progress bars and `legodnn run --live`", "live"),
+    ("starlette", "`legodnn serve`", "serve"),
+    ("uvicorn", "`legodnn serve`", "serve"),
     ("prometheus_client", "figures for Prometheus", "metrics"),
 )
 

@@ -17,7 +17,7 @@ from typing import Any
 import legodnn
 from legodnn.commands.budget import budget_from
 from legodnn.commands.serve import add_serving_arguments, check_service_packages, reaches_out, service_settings
-from legodnn.commands.unit import MARK, ServiceUnit, check_readable, memory_max_bytes
+from legodnn.commands.unit import MARK, ServiceUnit, check_name, check_readable, memory_max_bytes
 from legodnn.commands.workload import workload_from
 from legodnn.console import say, text_table
 from legodnn.errors import ConfigError
@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _install(args: argparse.Namespace) -> int:
     path, workload = _unit_path(args), workload_from(args)
+    check_name(args.name, args.user)
     unit = _unit(args, workload)
     if args.only_print:
         say(unit.text().rstrip())

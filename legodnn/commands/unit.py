@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pwd
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,9 @@ _PROCESS_BYTES = 250_000_000
 _ISOLATED_BYTES = 150_000_000
 # While the workload is opened anew the models of before and those that follow are there.
 _GENERATIONS = 2
+# Where packages and administrators put units, beside /etc, where the unit is written.
+_UNIT_FOLDERS = tuple(map(Path, ("/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")))
+_DYNAMIC_USERS = range(61184, 65520)  # the numbers of the users that systemd makes for services that run
 # Places that a service with a user of its own does not see.
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108  named, not written to
 
@@ -155,6 +160,32 @@ def memory_max_bytes(plan_bytes: int, body_bytes: int, models: int, isolated: bo
     """
     processes = _PROCESS_BYTES + (models * _ISOLATED_BYTES if isolated else 0)
     return int((processes + _GENERATIONS * plan_bytes + body_bytes) / (1 - reserve))
+
+
+def check_name(name: str, user: bool) -> None:
+    """Check that neither a user of this machine nor somebody else's service has a name.
+
+    systemd has a service run as a user of its name who is there already, with that user's rights; and a unit in
+    /etc replaces those of its name that packages have installed.
+
+    Args:
+        name: the name of the service.
+        user: whether it is to be one of the user's own systemd, which makes no users.
+
+    Raises:
+        ConfigError: one has it.
+    """
+    units = (folder / ("user" if user else "system") / f"{name}.service" for folder in _UNIT_FOLDERS)
+    if other := next((unit for unit in units if unit.exists()), None):
+        raise ConfigError(f"--name {name} is another service's, {other}, in whose place this would run; use another")
+    if user:
+        return
+    with suppress(KeyError):
+        if pwd.getpwnam(name).pw_uid not in _DYNAMIC_USERS:
+            raise ConfigError(
+                f"--name {name} is a user of this machine, as whom the service would run instead of as one of its own; "
+                "use another"
+            )
 
 
 def check_readable(paths: Sequence[Path]) -> None:

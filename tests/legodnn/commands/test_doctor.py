@@ -141,6 +141,13 @@ def test_devices_may_have_a_newer_python_than_workstations(version: str, state: 
     assert bool(found.remedy) == (state == "note")
 
 
+def test_what_the_service_needs_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = by_name(tmp_path)
+    for name in ("starlette", "uvicorn"):
+        assert found[name] == Finding(name, "note", "missing, for `legodnn serve`", "pip install 'legodnn[serve]'")
+
+
 def test_json_is_a_list_of_findings(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     findings = json.loads(capfd.readouterr().out)

@@ -114,6 +114,7 @@ def test_tokens_reach_the_service_and_nobody_else(
     ("flags", "says"),
     [
         (["--name", "a/b"], "no name of a service"),
+        (["--name", "root"], "--name root is a user of this machine, as whom the service would run"),
         (["--port", "0"], "--port must be"),
         (["--socket", "/tmp/here"], "--socket /run/legodnn/here"),
         (["--host", "0.0.0.0"], "lets other machines ask"),
@@ -125,6 +126,20 @@ def test_what_cannot_be_served_is_refused_before_anything_is_written(
 ) -> None:
     assert main(["service", "install", str(workload / "workload.toml"), *flags, "--print"]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_services_of_packages_are_not_replaced(
+    workload: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("legodnn.commands.unit._UNIT_FOLDERS", (workload,))
+    for kind, flags in (("system", []), ("user", ["--user"])):
+        (workload / kind).mkdir()
+        unit = workload / kind / "secure-shell.service"
+        unit.touch()
+        install = ["service", "install", str(workload / "workload.toml"), "--print", *flags]
+        assert main([*install, "--name", "secure-shell"]) == 1
+        assert f"--name secure-shell is another service's, {unit}, in whose place" in capsys.readouterr().err
+        assert main([*install, "--name", "secure-shell2"]) == 0
 
 
 def test_units_of_others_are_left_alone(

@@ -284,6 +284,12 @@ class Manifest(Schema):
         """Every model input and every tensor that segments write, by name."""
         return {t.name: t for t in (*self.inputs, *self.tensors)}
 
+    @cached_property
+    def read_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that a segment reads; a model may take others, and make nothing of them."""
+        read = {name for segment in self.segments for name in segment.inputs}
+        return tuple(spec.name for spec in self.inputs if spec.name in read)
+
     @property
     def ends(self) -> tuple[TensorSpec, ...]:
         """The tensors that pass between an application and the model: its inputs, then its outputs."""

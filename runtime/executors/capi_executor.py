@@ -88,7 +88,7 @@ class CApiExecutor:
             packed = self._packed_for(choices)
             model = self._compiled(packed, packed.fronts.joined(numbers, manifest), choices[0])
             self._joined[choices] = model
-        inputs, outputs = self._ends.of([spec.name for spec in manifest.inputs]), self._ends.of(manifest.outputs)
+        inputs, outputs = self._ends.of(manifest.read_inputs), self._ends.of(manifest.outputs)
         step = model.call(0, inputs, outputs)
         return ComposedModel(choices, [step], self._ends.arrays, manifest.outputs, self._life)
 

@@ -190,7 +190,8 @@ class Fronts:
         return self._front(numbers, chosen, graphs, signatures)
 
     def joined(self, numbers: Sequence[int], manifest: Manifest) -> Front:
-        """Make the front of a model with one signature: a composition, whose inputs and outputs are the manifest's.
+        """Make the front of a model with one signature: a composition, whose inputs are those of the manifest that
+        segments read, and whose outputs are the manifest's.
 
         Args:
             numbers: an option for each segment, in topological order.
@@ -204,7 +205,7 @@ class Fronts:
             changed.append((graph.places, new[graph.indices]))
             start += len(graph.tensors)
         ends = [np.array([tensor_of[n] for n in names], np.int64)
-                for names in ([spec.name for spec in manifest.inputs], manifest.outputs)]  # fmt: skip
+                for names in (manifest.read_inputs, manifest.outputs)]  # fmt: skip
         whole = {
             "tensors": np.concatenate([g.tensors for g in graphs]),
             "inputs": ends[0],

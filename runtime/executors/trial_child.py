@@ -127,7 +127,7 @@ def _run_joined(
     """
     manifest = store.manifest
     tensors = {name: litert_capi.CApiTensor(array) for name, array in tensor_pool.allocate_ends(manifest).items()}
-    inputs, outputs = [tensors[spec.name] for spec in manifest.inputs], [tensors[name] for name in manifest.outputs]
+    inputs, outputs = [tensors[name] for name in manifest.read_inputs], [tensors[name] for name in manifest.outputs]
     number = {(s.name, o.name): i for i, (s, o) in enumerate(linked_model.linked_options(store))}
     for choices in covering_compositions(store):
         front = packed.fronts.joined([number[c.segment, c.option] for c in choices], manifest)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from legodnn.manifest import MANIFEST
 from legodnn.runtime.executors.base import Choice
 from legodnn.runtime.executors.capi_executor import CApiExecutor
 from legodnn.runtime.executors.linked_front import Front, Fronts
@@ -135,6 +139,20 @@ def test_a_joined_composition_gives_the_same_bits_as_its_segments_one_by_one(
     for name in manifest.outputs:
         np.testing.assert_array_equal(outputs[0][name], outputs[1][name])
     executor.retain(choices)
+
+
+def test_an_input_that_no_segment_reads_changes_nothing(tiny_store: Store, tmp_path: Path) -> None:
+    shutil.copytree(tiny_store.path, tmp_path / "tiny")
+    manifest = json.loads((tmp_path / "tiny" / MANIFEST).read_text())
+    manifest["inputs"].append({**manifest["inputs"][0], "name": "more"})
+    (tmp_path / "tiny" / MANIFEST).write_text(json.dumps(manifest))
+    x, outputs = np.random.default_rng(0).random((12, 12, 1), np.float32), []
+    for store in (tiny_store, Store(tmp_path / "tiny")):
+        with closing(open_executor(store)) as executor:
+            assert isinstance(executor, CApiExecutor)
+            composed = executor.compose(tuple(Choice(s.name, s.original.name, 1) for s in store.manifest.segments))
+            outputs.append(composed.run({spec.name: x for spec in store.manifest.inputs}))
+    np.testing.assert_equal(outputs[0], outputs[1])
 
 
 def test_packed_weights_are_found_by_every_composition_and_by_options_one_by_one(tmp_path: Path) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
+from legodnn.errors import PackingError
 from legodnn.profile import OptionKey, OptionProfile, Profile
 from legodnn.runtime.device.fingerprint import fingerprint
-from legodnn.runtime.executors.base import Executor
-from legodnn.runtime.executors.select import executor_name, open_executor, prepare, warm_up
+from legodnn.runtime.executors.base import Executor, log
+from legodnn.runtime.executors.select import executor_name, open_executor, prepare_compact, warm_up
 from legodnn.runtime.running_model import RunningModel
 from legodnn.store import Store
 from legodnn.workload import Workload
@@ -38,6 +39,27 @@ def open_measured_stores(workload: Workload, executor: str | None) -> MeasuredSt
         profile.check_device(device)
         opened[entry.name] = store, profile
     return opened
+
+
+def with_compact_where_packed(measured: MeasuredStores, executor: str | None) -> MeasuredStores:
+    """Pack the weights of compact models, now and not when a plan has one compact, perhaps because memory is short.
+
+    Arguments and errors are those of `open_models`.
+
+    Returns:
+        The stores and profiles. Those of models that cannot be compact here say nothing of it, so that no plan has them
+        so.
+    """
+    found = {}
+    for name, (store, profile) in measured.items():
+        if profile.compact:
+            try:
+                prepare_compact(store, executor)
+            except PackingError as e:
+                log.warning("%s is never compact, though its profile has that measured: %s", name, e)
+                profile = profile.model_copy(update={"compact": None})
+        found[name] = store, profile
+    return found
 
 
 def load_library(measured: MeasuredStores, executor: str | None, isolated: bool) -> None:
@@ -71,8 +93,6 @@ def open_models(
         for entry in workload.models:
             name, (store, profile) = entry.name, measured[entry.name]
             sizes, compact = _sizes(profile.options), profile.compact
-            if compact:  # now, and not when a plan has the model compact, perhaps because memory is short
-                prepare(store, executor, compact=True)
             threads = set.intersection(*({entry.threads for entry in o.latency} for o in profile.options))
             models[name] = RunningModel(
                 name,

@@ -16,7 +16,7 @@ from legodnn.lifetime import Lifetime
 from legodnn.plan import Infeasible, ModelPlan, Plan, checked_plan
 from legodnn.printable import shown
 from legodnn.runtime.device.memory import process_memory_bytes, release_freed_memory
-from legodnn.runtime.open_models import load_library, open_measured_stores, open_models
+from legodnn.runtime.open_models import load_library, open_measured_stores, open_models, with_compact_where_packed
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.workload_tables import workload_tables
 from legodnn.runtime.running_model import Inference, changes_to
@@ -78,7 +78,7 @@ class Runtime:
         self.workload: Workload = workload
         self._life = Lifetime("this runtime")
         budget = workload.budget if budget is None else checked_budget(budget)
-        measured = open_measured_stores(workload, executor)
+        measured = with_compact_where_packed(open_measured_stores(workload, executor), executor)
         self.stores: dict[str, Store] = {name: store for name, (store, _) in measured.items()}
         tables = workload_tables(workload, [*measured.values()], isolated)
         self.scheduler: Scheduler = Scheduler(tables, workload.switch_charge)

@@ -103,23 +103,35 @@ def open_as_named(store: Store, kind: str | None = None) -> CApiExecutor | Inter
     return interpreter.InterpreterExecutor(store)
 
 
-def prepare(store: Store, kind: str | None = None, compact: bool = False) -> None:
+def prepare(store: Store, kind: str | None = None) -> None:
     """Do what may take long and is needed once on a device: try a store out, and pack its weights.
 
-    Args:
-        store, kind: as for `open_executor`, whose errors this raises as well.
-        compact: pack the weights for compact models.
+    Arguments and errors are those of `open_executor`.
     """
     from legodnn.runtime.executors import interpreter, trial, weight_cache
 
     if executor_kind(kind) == "capi":
         try:
-            if not weight_cache.is_made(store, compact):
-                weight_cache.open_packed(store, compact).close()
+            if not weight_cache.is_made(store):
+                weight_cache.open_packed(store).close()
             return
         except PackingError:  # `open_executor` warns of it
             pass
     trial.ensure_tried(store, interpreter.interpreter_name())
+
+
+def prepare_compact(store: Store, kind: str | None = None) -> None:
+    """Pack the weights of compact models, unless that has been done on this device.
+
+    Arguments and errors are those of `open_executor`, and a PackingError where the Interpreter is to run the store, or
+    the weights cannot be packed so.
+    """
+    from legodnn.runtime.executors import weight_cache
+
+    if executor_kind(kind) != "capi":
+        raise PackingError("the Interpreter runs no compact models")
+    if not weight_cache.is_made(store, compact=True):
+        weight_cache.open_packed(store, compact=True).close()
 
 
 def warm_up(store: Store, kind: str | None = None) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from legodnn import Runtime
 from legodnn.cli import main
-from legodnn.errors import ConfigError, ProfileError, WorkloadError
+from legodnn.errors import ConfigError, InfeasibleError, PackingError, ProfileError, WorkloadError
 from legodnn.profile import Profile, default_path
 from legodnn.profile_merge import merge
 from legodnn.profiler import Effort, profile_store
@@ -25,6 +25,7 @@ from legodnn.runtime.executors.interpreter import InterpreterExecutor
 from legodnn.runtime.executors.select import EXECUTOR_VARIABLE
 from legodnn.store import Store
 from legodnn.workload import Budget, Workload, WorkloadModel
+from tests.runtime.opened import least_memory
 from tests.runtime.probe_store import probe_store
 
 pytestmark = pytest.mark.capi
@@ -146,6 +147,26 @@ def test_a_profile_without_it_plans_nothing_compact_and_refuses_plans_that_are(s
         one = runtime.plan["m"].model_copy(update={"compact": True})
         with pytest.raises(WorkloadError, match=r"profile --compact"):
             runtime.plan = runtime.plan.model_copy(update={"models": (one,)})
+
+
+def test_where_compact_weights_cannot_be_packed_no_plan_has_the_model_compact(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Runtime(of(store)) as runtime:
+        least = least_memory(runtime)
+        assert runtime.scheduler.plan(Budget(memory_bytes=least))["m"].compact
+
+    def full(*_: object, **__: object) -> None:
+        raise PackingError("there is no room for packed weights")
+
+    monkeypatch.setattr(weight_cache, "open_packed", full)
+    monkeypatch.setattr(weight_cache, "is_made", lambda store, compact=False: not compact)
+    with Runtime(of(store)) as runtime:
+        assert "m is never compact, though its profile has that measured: there is no room" in caplog.text
+        with pytest.raises(InfeasibleError):
+            runtime.budget = Budget(memory_bytes=least)
+        runtime.budget = Budget(memory_bytes=least_memory(runtime))
+        assert not runtime.plan["m"].compact
 
 
 @pytest.mark.parametrize("how", [{"streamed": True}, {"compact": True}])

@@ -79,7 +79,10 @@ def add_serving_arguments(parser: CommandParser) -> None:
         "--timeout", type=float, default=10.0, metavar="S", help="seconds that a request may wait (default: 10)"
     )
     parser.add_argument(
-        "--max-body", default="64MB", metavar="SIZE", help="the most that a request may hold (default: 64MB)"
+        "--max-body",
+        default="64MB",
+        metavar="SIZE",
+        help="the most that a request may hold; pictures are decoded in the room of four of that (default: 64MB)",
     )
     parser.add_argument("--ungoverned", action="store_true", help="keep to the budget alone, whatever the device does")
     parser.add_argument("--isolated", action="store_true", help="run each model in a process of its own")

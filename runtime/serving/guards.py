@@ -78,8 +78,8 @@ class HostGuard:
 class BodyGuard:
     """Reads a request's whole body before it is passed on.
 
-    It answers 413 where the body is too large, 408 where it takes too long, and 503 where the bodies of all requests
-    together are more than `MOST_BODIES` of the largest that is taken.
+    It answers 413 where the body is too large, 415 where it is compressed, 408 where it takes too long, and 503 where
+    the bodies of all requests together are more than `MOST_BODIES` of the largest that is taken.
     """
 
     def __init__(self, app: AsgiApplication, most_bytes: int, timeout_s: float) -> None:
@@ -119,8 +119,12 @@ class BodyGuard:
 
     async def _read(self, scope: AsgiScope, receive: AsgiReceive, parts: list[bytes]) -> tuple[int, str] | None:
         """Append the body to `parts`, piece by piece; return a status and what is wrong where it cannot be taken."""
+        headers = dict(scope["headers"])
+        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+        if encoding.lower() != "identity":
+            return 415, f"the body is compressed (Content-Encoding: {shown(encoding)}); send it as it is"
         too_large = 413, f"the body has more than {self._most_bytes} bytes, the most that this service takes"
-        length = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
+        length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._most_bytes:
             return too_large
         size, deadline = 0, time.monotonic() + self._timeout_s

@@ -39,7 +39,7 @@ def openapi_document() -> dict[str, Any]:
     outputs = {JSON_TYPE: {"schema": {"type": "object", "properties": {"outputs": _BY_NAME}}}, NPY: _BINARY}
     v2 = {JSON_TYPE: {"schema": {"type": "object"}}, RAW: _BINARY}
     plan, budget = _json("#/components/schemas/Plan"), _json("#/components/schemas/Budget")
-    served = [404, 408, 413, 429, 503]
+    served = [404, 408, 413, 415, 429, 503]
     paths: dict[str, dict[str, Any]] = {
         "/": {"get": _answer("A page that shows the running service.", {"text/html": {}})},
         "/healthz": {"get": _answer("Whether the service answers.")},
@@ -50,7 +50,7 @@ def openapi_document() -> dict[str, Any]:
         "/v1/budget": {
             "get": _answer("The budget that was asked for, and that of the running plan.", _inline(_BUDGETS)),
             "put": {
-                **_answer("Ask for another budget.", _inline(_BUDGETS), [400, 408, 409, 413, 503]),
+                **_answer("Ask for another budget.", _inline(_BUDGETS), [400, 408, 409, 413, 415, 503]),
                 "requestBody": {"required": True, "content": budget},
             },
         },
@@ -118,6 +118,7 @@ _MEANINGS = {
     408: "the body did not arrive in time",
     409: "no plan holds this budget",
     413: "the body is too large, or the picture takes too much to decode",
+    415: "the body is compressed",
     429: "the model's queue is full",
     503: "the model is suspended, could not be run this time, or too many bodies arrive at a time",
 }

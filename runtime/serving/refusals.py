@@ -2,9 +2,9 @@
 
 400 what the request asks makes no sense, 404 and 405 no such model or address, 409 no plan holds that budget (with the
 report of what would), 429 the model's queue is full, 503 the model is suspended or could not be run this time. 429 and
-503 say when to try again. 401, 403, 408 and 413 come before that: the token is missing, the host that is named is not
-this one, the body is too slow or too large (`guards`); 413 is a picture that is too large as well (`picture_room`). 500
-is a fault of the service.
+503 say when to try again. 401, 403, 408, 413 and 415 come before that: the token is missing, the host that is named is
+not this one, the body is too slow, too large or compressed (`guards`); 413 is a picture that is too large as well
+(`picture_room`). 500 is a fault of the service.
 """
 
 from __future__ import annotations

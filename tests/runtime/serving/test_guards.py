@@ -6,6 +6,7 @@ Covers also: runtime.serving.server.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import time
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ def test_bodies_have_a_limit_of_size_and_time(client: Client) -> None:
             reply = slow.recv(1000)
             assert reply.split()[1] == (b"413" if length.startswith(b"Content") else b"408")
             assert b"close" in reply.lower()
+
+
+def test_a_compressed_body_is_refused_as_what_it_is(client: Client) -> None:
+    for path in ("/v1/models/tiny/infer", "/v2/models/tiny/infer"):
+        answer = client.ask("POST", path, gzip.compress(b"{}"), {"Content-Encoding": "gzip"})
+        assert answer.status == 415
+        assert answer.json["error"] == "the body is compressed (Content-Encoding: 'gzip'); send it as it is"
+    as_it_is = {"Content-Type": RAW, "Content-Encoding": "Identity"}
+    assert client.ask("POST", "/v1/models/tiny/infer", X.tobytes(), as_it_is).status == 200
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+pytest.importorskip("starlette", reason="the service is not installed")
+
 from legodnn import Runtime
 from legodnn.errors import TooLargeError
 from legodnn.runtime.serving.picture_room import PictureRoom

@@ -58,7 +58,7 @@ public final class LegoRuntime implements Closeable {
             for (LegoModel model : models) {
                 this.models.put(model.table.name, new RunningModel(model, executor));
             }
-            goTo(first, start);
+            goTo(first, start, NO_FACTORS, NO_FACTORS);
             done = true;
         } finally {
             if (!done) {
@@ -256,23 +256,26 @@ public final class LegoRuntime implements Closeable {
             for (RunningModel model : models.values()) {
                 model.check(plan.find(model.name));
             }
-            return goTo(plan, System.nanoTime());
+            return goTo(plan, System.nanoTime(), slowdown, tail);
         }
     }
 
+    /** Switch to a plan that was sought since `start`, and tell of it; if switching fails everything is put back. */
     private PlanSwitch goTo(Plan next, long start, Map<String, Double> slowdown, Map<String, Double> tail) {
-        PlanSwitch done = goTo(next, start);
-        this.slowdown = new LinkedHashMap<>(slowdown);
-        this.tail = new LinkedHashMap<>(tail);
-        return done;
-    }
-
-    /** Switch to a plan that was sought since `start`; if that fails everything is put back. */
-    private PlanSwitch goTo(Plan next, long start) {
         lastSwitch = switcher.goTo(next, plan, start);
         plan = next;
+        this.slowdown = new LinkedHashMap<>(slowdown);
+        this.tail = new LinkedHashMap<>(tail);
+        RuntimeException thrown = null;
         for (PlanListener told : planListeners) {
-            told.onPlan(next);
+            try {
+                told.onPlan(next);
+            } catch (RuntimeException e) { // the others are to be told all the same
+                thrown = thrown == null ? e : thrown;
+            }
+        }
+        if (thrown != null) {
+            throw thrown;
         }
         return lastSwitch;
     }

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -50,6 +51,29 @@ public class LegoRuntimeTest extends RuntimeTestBase {
             assertEquals(3, told.size());
         }
         assertThrows(ClosedException.class, () -> closed().addPlanListener(listener));
+    }
+
+    @Test
+    public void aListenerThatThrowsChangesNothingForOthersNorForThePlan() {
+        List<Plan> told = new ArrayList<>();
+        try (LegoRuntime runtime = open(model(chain))) {
+            Plan first = runtime.plan();
+            runtime.addPlanListener(plan -> {
+                if (plan != first) {
+                    throw new IllegalStateException("no view is there any more");
+                }
+            });
+            runtime.addPlanListener(told::add);
+            Map<String, Double> slower = Collections.singletonMap("chain", 3.0);
+            Exception thrown = assertThrows(
+                    IllegalStateException.class, () -> runtime.replan(memory(9000), slower));
+            assertEquals("no view is there any more", thrown.getMessage());
+            assertEquals(Arrays.asList(first, runtime.plan()), told);
+            assertEquals(9000, runtime.plan().budget().memoryBytes().longValue());
+            double slow = runtime.plan().get("chain").latencyMs;
+            assertThrows(IllegalStateException.class, () -> runtime.setBudget(memory(9001)));
+            assertEquals("the slow-down is kept", slow, runtime.plan().get("chain").latencyMs, 0.0);
+        }
     }
 
     private LegoRuntime closed() {

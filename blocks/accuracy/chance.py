@@ -20,8 +20,8 @@ from legodnn.arrays import Array
 from legodnn.blocks.accuracy.metrics import Metric
 from legodnn.blocks.importing.data import ModelInputs, Split
 from legodnn.blocks.importing.graph import as_list
-from legodnn.blocks.importing.heads import MEASURES
 from legodnn.errors import DataError
+from legodnn.label_kinds import MEASURES
 from legodnn.schema import MOST_METRIC
 
 log = logging.getLogger("legodnn.blocks")

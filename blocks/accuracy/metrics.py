@@ -24,8 +24,9 @@ from legodnn.arrays import Array
 from legodnn.blocks.accuracy.task_metrics import has_labels_of_its_own, task_metric
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.graph import as_list
-from legodnn.blocks.importing.heads import MEASURES, Head, heads_of
+from legodnn.blocks.importing.heads import Head, heads_of
 from legodnn.errors import DataError
+from legodnn.label_kinds import MEASURES
 from legodnn.printable import shown
 from legodnn.readings import Reading
 from legodnn.user_function import call_user, user_function
@@ -91,7 +92,7 @@ def metric_of(name: str | None, val: Split, heads: Sequence[Head], reading: Read
     """Return the metric of this name, or without a name the one that fits labels and outputs.
 
     Args:
-        name: one of `heads.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
+        name: one of `label_kinds.MEASURES`; `module:function`, which is looked for in the current folder too; or None.
         val: the validation images, whose labels outputs are compared with.
         heads: how the model's outputs are read, by `distilled_heads`.
         reading: the recipe's; without a name, its metric is returned if it has one (see `task_metrics`).

@@ -24,19 +24,12 @@ import numpy as np
 
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.graph import as_list
-from legodnn.blocks.importing.labels import HeadKind, kinds_by_labels
+from legodnn.blocks.importing.labels import kinds_by_labels
 from legodnn.blocks.importing.opening import functional
 from legodnn.blocks.importing.output_scale import OutputScale, scale_of
 from legodnn.errors import DataError
+from legodnn.label_kinds import LabelKind, chosen_kind
 
-# The metrics by name, and the kinds of outputs that each can judge.
-MEASURES: dict[str, tuple[HeadKind, ...]] = {
-    "top1": ("classes",),
-    "top5": ("classes",),
-    "binary_accuracy": ("binary",),
-    "mean_iou": ("classes", "binary"),
-    "r2": ("numbers",),
-}
 _WANTED = {
     "top1": "scores of at least two classes, and a class number for each (or one-hot labels)",
     "top5": "scores of more than five classes, and a class number for each (or one-hot labels)",
@@ -58,7 +51,7 @@ class Head:
         yes: the label that says yes.
     """
 
-    kind: HeadKind
+    kind: LabelKind
     measure: str
     scale: OutputScale
     yes: int = 1
@@ -104,19 +97,17 @@ def heads_of(model: keras.Model, data: Dataset, measure: str | None = None, clas
 
 
 def _chosen(
-    kinds: Sequence[HeadKind], shape: Sequence[int], scale: OutputScale, yes: int, measure: str | None, where: str
+    kinds: Sequence[LabelKind], shape: Sequence[int], scale: OutputScale, yes: int, measure: str | None, where: str
 ) -> Head:
     """Return a head of the first kind that the metric can judge; without a metric, of the first kind of all."""
-    images = len(shape) == 3
-    usual = {"classes": "mean_iou" if images else "top1", "binary": "mean_iou" if images else "binary_accuracy"}
-    kind = next((k for k in kinds if measure is None or k in MEASURES[measure]), None)
-    if kind is None or (measure == "top5" and shape[-1] <= 5):
+    chosen = chosen_kind(kinds, tuple(shape), measure)
+    if chosen is None:
         assert measure
         raise DataError(f"metric {measure} wants {_WANTED[measure]}, which {where} and its labels do not have")
-    return Head(kind, measure or usual.get(kind, "r2"), scale, yes)
+    return Head(*chosen, scale, yes)
 
 
-def _kinds_by_scale(shape: Sequence[int], scale: OutputScale, classifier: bool) -> list[HeadKind]:
+def _kinds_by_scale(shape: Sequence[int], scale: OutputScale, classifier: bool) -> list[LabelKind]:
     """Return the kinds that an output without labels can be, the likeliest first."""
     several = len(shape) > 0 and shape[-1] > 1
     if scale == "softmax" or (scale == "linear" and classifier and several):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.output_scale import OutputScale
 from legodnn.errors import DataError
+from legodnn.label_kinds import LabelKind, kinds_of_values, labels_fit
 
-HeadKind = Literal["classes", "binary", "numbers"]
 Labels = NDArray[Any]
 
 
@@ -52,7 +52,7 @@ def check_classes(model: keras.Model, data: Dataset, metric: str | None = None) 
 
 def kinds_by_labels(
     shape: tuple[int, ...], scale: OutputScale, labels: Mapping[str, Labels], where: str
-) -> tuple[list[HeadKind], int]:
+) -> tuple[list[LabelKind], int]:
     """Return what an output can be by its labels.
 
     Args:
@@ -72,45 +72,25 @@ def kinds_by_labels(
             raise DataError(f"{name}: labels hold {y.dtype}, not numbers")
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise DataError(f"{name}: labels hold NaN or infinity; leave those images out")
-        if _fits(shape, y.shape[1:]) is None:
+        if labels_fit(shape, y.shape[1:]) is None:
             raise DataError(
                 f"{name}: labels of shape {y.shape[1:]} for each do not fit {where}, which gives {shape}: give a class "
                 "number for each (for each place), or labels of the outputs' shape; or name a metric of your own, "
                 "module:function"
             )
-    fits = {_fits(shape, y.shape[1:]) for y in labels.values()}
+    fits = {labels_fit(shape, y.shape[1:]) for y in labels.values()}
     if len(fits) > 1:
         raise DataError(f"{', '.join(labels)}: labels of different shapes: {[y.shape for y in labels.values()]}")
     if fits == {"number"}:
         _check_class_numbers(shape, labels, where)
         return ["classes"], 1
-    mask = len(shape) == 3 and shape[-1] == 1
-    values = _few_values([_without_void(y) if mask else y for y in labels.values()])
-    if mask and values and 255 in values and values <= {0, 1, 255}:
-        return ["binary", "numbers"], 1 if 1 in values else 255
-    columns = shape[-1] if shape else 1
-    if values and values <= {0, 1}:
-        one_hot = columns > 1 and all((y.sum(axis=-1) == 1).all() for y in labels.values())
-        return (["classes", "binary", "numbers"] if one_hot else ["binary", "numbers"]), 1
-    if scale != "linear" and any(y.min() < 0 or y.max() > 1 for y in labels.values()):
+    kinds, yes = kinds_of_values(shape, [*labels.values()])
+    if kinds == ["numbers"] and scale != "linear" and any(y.min() < 0 or y.max() > 1 for y in labels.values()):
         name, y = next((n, y) for n, y in labels.items() if y.min() < 0 or y.max() > 1)
         raise DataError(
             f"{name}: labels run from {y.min():g} to {y.max():g}, but {where} gives values from 0 to 1: label 0 and 1"
         )
-    if columns > 1 and all((y >= 0).all() and np.allclose(y.sum(axis=-1), 1, atol=1e-3) for y in labels.values()):
-        return ["classes", "numbers"], 1  # smoothed one-hot labels
-    return ["numbers"], 1
-
-
-def _fits(shape: tuple[int, ...], label: tuple[int, ...]) -> Literal["value", "number"] | None:
-    """Return whether labels have a value for each value of the output, or a class number for each set of scores.
-
-    None: their shape fits neither.
-    """
-    columns, places = (shape[-1] if shape else 1), shape[:-1]
-    if label == shape or (columns == 1 and label in (places, (*places, 1))):
-        return "value"
-    return "number" if columns > 1 and label in (places, (*places, 1)) else None
+    return kinds, yes
 
 
 def _check_class_numbers(shape: tuple[int, ...], labels: Mapping[str, Labels], where: str) -> None:
@@ -123,20 +103,3 @@ def _check_class_numbers(shape: tuple[int, ...], labels: Mapping[str, Labels], w
         low, high = int(y.min()), int(y.max())
         if len(shape) < 3 and (low < 0 or high >= shape[-1]):
             raise DataError(f"{name}: labels run from {low} to {high}, but {where} has {shape[-1]} outputs")
-
-
-def _without_void(mask: Labels) -> Labels:
-    """Return the values of masks without those below 0, which mark void places where 0 is a class."""
-    return mask[mask >= 0] if (mask == 0).any() else mask
-
-
-def _few_values(labels: Sequence[Labels]) -> set[int] | None:
-    """Return the values among 0, 1 and 255 that labels have; None if they have others too."""
-    found: set[int] = set()
-    for y in labels:
-        for value in (0, 1, 255):
-            if (y == value).any():
-                found.add(value)
-        if not np.isin(y, (0, 1, 255)).all():
-            return None
-    return found

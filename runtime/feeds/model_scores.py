@@ -19,7 +19,7 @@ from legodnn.errors import InputError
 from legodnn.manifest import Manifest
 from legodnn.readings import AnchorBoxes, Anomaly, ClassScores, Coordinates, HeatMaps, Reading
 from legodnn.runtime.feeds.inputs import Inputs
-from legodnn.runtime.feeds.scores import Score, TopScores, check_numbers_of_classes, score_for
+from legodnn.runtime.feeds.scores import Score, check_numbers_of_classes, score_for
 from legodnn.store import Store
 from legodnn.tasks.anchor_boxes import LEAST_RATED_SCORE, found_boxes
 from legodnn.tasks.anomalies import anomaly_scores, auroc
@@ -80,9 +80,7 @@ def model_score(store: Store, inputs: Inputs, name: str) -> ModelScore | None:
     if len(manifest.outputs) > 1:
         return None
     shape = manifest.specs[manifest.outputs[0]].shape
-    score = score_for(np.zeros(shape, np.float32), y, name)
-    top5 = isinstance(score, TopScores) and manifest.accuracy.metric == "top5"
-    return _OfOneOutput(manifest, TopScores(5) if top5 else score)
+    return _OfOneOutput(manifest, score_for(np.zeros(shape, np.float32), y, name, manifest.accuracy.metric))
 
 
 class _OfOneOutput:

@@ -1,7 +1,7 @@
 """Scores of a model's outputs against labels, added up image by image: accuracy, intersection over union, R².
 
-Which score fits depends on what the labels are: classes, maps of classes, or numbers. The values are those that
-`legodnn.blocks.accuracy.metrics` gives for all images at once.
+Which score fits depends on what the labels are: classes, yes and no, or numbers (`legodnn.label_kinds`). The values are
+those that `legodnn.blocks.accuracy.metrics` gives for all images at once.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import unique_values
 from legodnn.errors import InputError
+from legodnn.label_kinds import MEASURES, LabelKind, chosen_kind, kinds_of_values, labels_fit
 
 
 class Score(Protocol):
@@ -33,42 +33,25 @@ class Score(Protocol):
 
 
 class TopScores:
-    """The share of images whose label's score is among the `count` largest; of equal ones the first are larger."""
+    """The share of images, or places in them, whose label's score is among the `count` largest.
+
+    Of equal scores the first are larger.
+    """
 
     def __init__(self, count: int = 1) -> None:
         self.metric, self._count = f"top{count}", count
-        self._hits = self._images = 0
+        self._hits = self._all = 0
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (classes,), the label a class number."""
-        best = np.argsort(-output, kind="stable")[: self._count]
-        self._hits += int(np.ravel(label)[0]) in best.tolist()
-        self._images += 1
+        """Add an image: output of shape (..., classes), the label as `_classes` takes it."""
+        classes = _classes(output, label)
+        best = np.argsort(-output, axis=-1, kind="stable")[..., : self._count]
+        self._hits += int((best == classes[..., None]).any(axis=-1).sum())
+        self._all += classes.size
 
     def value(self) -> float:
         """Return the score, 0 to 1."""
-        return self._hits / self._images
-
-
-class Binary:
-    """The share of images on the right side of a threshold: 0.5 if all outputs are probabilities, 0 if not (logits)."""
-
-    metric = "binary_accuracy"
-
-    def __init__(self) -> None:
-        self._outputs: list[float] = []
-        self._labels: list[int] = []
-
-    def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (1,), the label 0 or 1."""
-        self._outputs.append(float(output.ravel()[0]))
-        self._labels.append(int(np.ravel(label)[0]))
-
-    def value(self) -> float:
-        """Return the score, 0 to 1."""
-        outputs = np.array(self._outputs)
-        threshold = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
-        return float(((outputs > threshold) == np.array(self._labels)).mean())
+        return self._hits / self._all
 
 
 class MeanIou:
@@ -83,8 +66,8 @@ class MeanIou:
         self._pairs: NDArray[np.int64] | None = None
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (..., classes), the label a map of class numbers of shape (...) or (..., 1)."""
-        classes, label = output.shape[-1], np.reshape(label, output.shape[:-1])
+        """Add an image: output of shape (..., classes), the label as `_classes` takes it."""
+        classes, label = output.shape[-1], _classes(output, label)
         counted = (label >= 0) & (label < classes)
         pairs = np.bincount(label[counted] * classes + output.argmax(axis=-1)[counted], minlength=classes * classes)
         self._pairs = pairs if self._pairs is None else self._pairs + pairs
@@ -95,22 +78,31 @@ class MeanIou:
         return _iou(self._pairs)
 
 
-class MaskIou:
-    """The mean intersection over union of the two classes of a mask, with the threshold of `Binary`.
+def _classes(output: NDArray[np.float32], label: Any) -> NDArray[np.int64]:
+    """Return class numbers of shape (...) for an output of shape (..., classes).
 
     Args:
-        yes: the label of the mask's foreground; 0 is the background, and other labels do not count.
+        output: scores.
+        label: class numbers of shape (...) or (..., 1), or one-hot labels of the output's shape.
+    """
+    label = np.asarray(label)
+    found = label.argmax(axis=-1) if label.shape == output.shape else label.reshape(output.shape[:-1])
+    return np.asarray(found, np.int64)
+
+
+class _Decisions:
+    """How often values on either side of a threshold are 0 or the label that means yes; other labels do not count.
+
+    The threshold is 0.5 if all outputs are from 0 to 1, as probabilities are, and 0 if not (logits).
     """
 
-    metric = "mean_iou"
-
-    def __init__(self, yes: int) -> None:
+    def __init__(self, yes: int = 1) -> None:
         self._yes = yes
         self._pairs = {threshold: np.zeros(4, np.int64) for threshold in (0.5, 0.0)}
         self._low, self._high = np.inf, -np.inf
 
     def add(self, output: NDArray[np.float32], label: Any) -> None:
-        """Add an image: output of shape (..., 1), the label a mask of shape (...) or (..., 1)."""
+        """Add an image: an output, and a label for each of its values."""
         truth = np.reshape(label, output.shape)
         counted = (truth == 0) | (truth == self._yes)
         rows = 2 * (truth == self._yes)[counted].astype(np.int64)
@@ -118,9 +110,30 @@ class MaskIou:
             pairs += np.bincount(rows + (output > threshold)[counted], minlength=4)
         self._low, self._high = min(self._low, float(output.min())), max(self._high, float(output.max()))
 
+    def pairs(self) -> NDArray[np.int64]:
+        """Return how often labels meant no and values no; no and yes; yes and no; yes and yes."""
+        return self._pairs[0.5 if self._low >= 0 and self._high <= 1 else 0.0]
+
+
+class Binary(_Decisions):
+    """The share of values on the label's side of a threshold."""
+
+    metric = "binary_accuracy"
+
     def value(self) -> float:
         """Return the score, 0 to 1."""
-        return _iou(self._pairs[0.5 if self._low >= 0 and self._high <= 1 else 0.0])
+        pairs = self.pairs()
+        return float((pairs[0] + pairs[3]) / pairs.sum()) if pairs.any() else 0.0
+
+
+class MaskIou(_Decisions):
+    """The mean intersection over union of the two classes of a mask."""
+
+    metric = "mean_iou"
+
+    def value(self) -> float:
+        """Return the score, 0 to 1."""
+        return _iou(self.pairs())
 
 
 def _iou(pairs: NDArray[np.int64]) -> float:
@@ -159,32 +172,34 @@ def check_numbers_of_classes(labels: NDArray[Any], classes: int, name: str) -> N
         )
 
 
-def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str) -> Score:
-    """Return an empty score that fits one image's output and all images' labels.
+def score_for(output: NDArray[np.float32], labels: NDArray[Any], name: str, metric: str | None = None) -> Score:
+    """Return an empty score that fits one image's output and all images' labels, as a build would choose it.
 
     Args:
         output: one output of the model.
-        labels: shape (images, ...).
+        labels: shape (images, ...), finite numbers.
         name: what messages call what the labels belong to.
+        metric: what the store was measured by; it counts if it can judge these labels.
 
     Raises:
         InputError: they do not fit together.
     """
-    one = labels.shape[1:]
-    if output.shape == (1,) and one in ((), (1,)):
-        return Binary() if labels.dtype.kind in "iu" and set(unique_values(labels).tolist()) <= {0, 1} else R2()
-    whole = labels.dtype.kind in "iu"
-    if whole and output.ndim > 1 and output.shape[-1] == 1 and one in (output.shape, output.shape[:-1]):
-        values = set(unique_values(labels).tolist())
-        return MaskIou(1 if values <= {0, 1, 255} and 1 in values else 255) if values <= {0, 1, 255} else R2()
-    if whole and output.shape[-1:] > (1,) and one in (output.shape[:-1], (*output.shape[:-1], 1)):
-        if output.ndim > 1:
-            return MeanIou()  # other numbers mark places that do not count
-        check_numbers_of_classes(labels, len(output), name)
-        return TopScores()
-    if one == output.shape:
+    one, yes = labels.shape[1:], 1
+    kinds: list[LabelKind] = ["classes"]
+    fit = labels_fit(output.shape, one)
+    if fit == "value":
+        kinds, yes = kinds_of_values(output.shape, [labels])
+    elif fit is None or not (labels == np.floor(labels)).all():
+        raise InputError(
+            f"each label of {name} has shape {one} ({labels.dtype}), the output has {output.shape}: give class "
+            "numbers, or what the output should be, or leave y out"
+        )
+    elif output.ndim < 3:  # in maps other numbers mark places that do not count
+        check_numbers_of_classes(labels, output.shape[-1], name)
+    chosen = chosen_kind(kinds, output.shape, metric if metric in MEASURES else None)
+    kind, measure = chosen or chosen_kind(kinds, output.shape, None) or ("numbers", "r2")
+    if kind == "numbers":
         return R2()
-    raise InputError(
-        f"each label of {name} has shape {one}, the output has {output.shape}: give class numbers, or what the output "
-        "should be, or leave y out"
-    )
+    if kind == "binary":
+        return MaskIou(yes) if measure == "mean_iou" else Binary(yes)
+    return MeanIou() if measure == "mean_iou" else TopScores(5 if measure == "top5" else 1)

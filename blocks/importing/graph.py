@@ -77,7 +77,36 @@ def live_after(order: Sequence[LayerCall], inputs: Sequence[Tensor]) -> list[lis
 
 def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> keras.Model:
     """Return the part of a model between two sets of tensors. It has the same layer objects, so weights are shared."""
-    return keras.Model(alone(inputs), alone(outputs), name=name)
+    part = _between(inputs, outputs)
+    made = {id(t): t._keras_history.operation for t in inputs}
+    if not any(call.operation is maker for call in part for maker in made.values()):
+        return keras.Model(alone(inputs), alone(outputs), name=name)
+    # Keras takes a layer that made an input for that input wherever the layer is called again, as in siamese networks.
+    # So here all is called anew.
+    new = {key: keras.Input(batch_shape=t.shape, dtype=t.dtype) for key, t in zip(made, inputs, strict=True)}
+    entries = list(new.values())
+    for call in part:
+        args, kwargs = call.node.arguments.fill_in(new)
+        new.update(zip(map(id, call.outputs), keras.tree.flatten(call.operation(*args, **kwargs)), strict=True))
+    return keras.Model(alone(entries), alone([new[id(t)] for t in outputs]), name=name)
+
+
+def _between(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LayerCall]:
+    """Return the calls that make outputs of inputs, in topological order."""
+    known, found = {id(t) for t in inputs}, list[LayerCall]()
+    waiting = [(t, False) for t in reversed(outputs)]
+    while waiting:
+        tensor, ready = waiting.pop()
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if id(tensor) in known or node.is_input:
+            continue
+        if ready:
+            known.update(map(id, node.outputs))
+            found.append(LayerCall(operation, node, tuple(node.input_tensors), tuple(node.outputs)))
+        else:
+            waiting += [(tensor, True), *((t, False) for t in reversed(node.input_tensors))]
+    return found
 
 
 def alone(values: Sequence[Any]) -> Any:

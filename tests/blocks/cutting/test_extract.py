@@ -361,6 +361,22 @@ def test_a_layer_may_be_shared_by_several_segments() -> None:
     assert [p.model.get_layer("shared") for p in pieces] == [shared] * 3
 
 
+def test_a_siamese_network_is_cut_through_its_tower() -> None:
+    tower = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            *(layers.Conv2D(16, 3), layers.MaxPooling2D(), layers.Conv2D(32, 3), layers.MaxPooling2D()),
+            *(layers.Conv2D(32, 3), layers.GlobalAveragePooling2D(), layers.Dense(16)),
+        ]
+    )
+    pair = [keras.Input((28, 28, 1), name=name) for name in ("left", "right")]
+    apart = ops.abs(tower(pair[0]) - tower(pair[1]))
+    model = keras.Model(pair, layers.Dense(1)(layers.Dense(32, activation="relu")(apart)))
+    pieces = extract(model)
+    assert "block" in {piece.kind for piece in pieces}
+    assert largest_difference(model, pieces) < 1e-5
+
+
 def test_the_models_outputs_are_known_by_name_whatever_their_order() -> None:
     inputs = keras.Input((8, 8, 3))
     early = layers.Add()([inputs, conv(3)(conv(5)(inputs))])

@@ -67,6 +67,22 @@ def test_a_submodel_shares_its_layers_with_the_whole() -> None:
     assert np.abs(run(piece, x) - before).max() > 0.01
 
 
+def test_a_submodel_may_call_a_layer_that_made_what_it_reads() -> None:
+    tower = layers.Conv2D(4, 3, padding="same")
+    left, right = keras.Input((8, 8, 4)), keras.Input((8, 8, 4))
+    apart = ops.abs(tower(left) - tower(right))
+    model = keras.Model([left, right], tower(apart))
+    first, second, *_ = calls(model)  # the tower sees one image after the other
+    x, y = (np.random.default_rng(n).normal(size=(3, 8, 8, 4)).astype(np.float32) for n in range(2))
+    seen = [ops.convert_to_numpy(tower(image)) for image in (x, y)]
+    one_seen = submodel([first.outputs[0], second.inputs[0]], [apart], "part")
+    wanted = np.abs(seen[0] - seen[1])
+    np.testing.assert_allclose(ops.convert_to_numpy(one_seen([seen[0], y], training=False)), wanted, atol=1e-5)
+    both_seen = submodel([first.outputs[0], second.outputs[0]], model.outputs, "part")
+    found = ops.convert_to_numpy(both_seen(seen, training=False))
+    np.testing.assert_allclose(found, ops.convert_to_numpy(tower(wanted)), atol=1e-5)
+
+
 def test_rebuilding_with_the_same_operations_gives_the_same_model() -> None:
     for model in (residual_model(), zoo.resnet20(0.25), zoo.vgg16(0.05)):
         again = rebuild(model, lambda call: call.operation)

@@ -148,6 +148,7 @@ def _can_be_scaled(call: LayerCall) -> bool:
         type(layer) in (layers.Conv1D, layers.Conv2D, layers.Conv3D)
         and len(call.inputs) == 1
         and layer.data_format == "channels_last"
+        and layer.padding != "causal"  # the layer pads its input itself, before its convolution
         and layer.activation is keras.activations.linear
         and layer.quantization_mode is None
         and layer.compute_dtype == "float32"

@@ -62,7 +62,13 @@ def _small(x: Any, width: int) -> Any:
     return layers.BatchNormalization(scale=False)(layers.Conv2D(6, 3, padding="same", use_bias=False)(x))
 
 
-CASES = [_residual, _strided, _read_twice, _unusual, _grouped, _small]
+def _causal(x: Any, width: int) -> Any:
+    """Convolutions along time that see the past alone, as of a TCN."""
+    x = layers.Conv1D(width, 3, padding="causal", dilation_rate=2)(layers.Reshape((81, 6))(x))
+    return layers.Conv1D(6, 2, padding="causal")(layers.ReLU()(layers.BatchNormalization()(x)))
+
+
+CASES = [_residual, _strided, _read_twice, _unusual, _grouped, _small, _causal]
 
 
 def made(build: Build, width: int, seed: int) -> keras.Model:

@@ -44,6 +44,20 @@ def dense(x: Any) -> Any:
     return layers.Dense(5)(layers.Dense(12, activation="relu")(layers.Flatten()(x)))
 
 
+def activated(x: Any) -> Any:
+    """Layers with activations of their own, as most Keras models have them."""
+    x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3, 2, use_bias=False, activation="gelu")(x))
+    return layers.Dense(5, activation="softmax")(layers.Dense(12, activation="relu")(layers.Flatten()(x)))
+
+
+def separate(x: Any) -> Any:
+    """The same with activations as layers."""
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same")(x))
+    x = layers.BatchNormalization()(layers.Activation("gelu")(layers.Conv2D(8, 3, 2, use_bias=False)(x)))
+    return layers.Softmax()(layers.Dense(5)(layers.ReLU()(layers.Dense(12)(layers.Flatten()(x)))))
+
+
 def block(body: Body) -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))
@@ -57,7 +71,7 @@ def images(count: int, seed: int) -> np.ndarray:
     return np.asarray(smooth, np.float32)
 
 
-@pytest.mark.parametrize("body", [convolutions, residual, dense])
+@pytest.mark.parametrize("body", [convolutions, residual, dense, activated])
 @pytest.mark.parametrize("sparsity", [0.25, 0.5])
 def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, sparsity: float) -> None:
     original = block(body)
@@ -69,6 +83,18 @@ def test_a_refitted_block_is_closer_to_the_original_on_other_images(body: Body, 
     wanted = original(x, training=False)
     before, after = (float(ops.mean(ops.square(m(x, training=False) - wanted))) for m in (plain, fitted))
     assert after < 0.8 * before
+
+
+def test_an_activation_may_be_a_layer_of_its_own_or_not() -> None:
+    found = []
+    for body in (activated, separate):
+        original = block(body)
+        channels = analyse(original)
+        removed = choose(original, channels, Target("sparsity", 0.5))
+        student = remove(original, channels, removed)
+        refit(original, student, channels, removed, [images(300, 1)])
+        found.append(ops.convert_to_numpy(student(images(50, 2), training=False)))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-4)
 
 
 def test_the_kernel_is_the_least_squares_solution() -> None:

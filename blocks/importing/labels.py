@@ -45,8 +45,8 @@ def check_classes(model: keras.Model, data: Dataset, metric: str | None = None) 
             f"{data.name} has {len(names)} classes ({which}), but {outputs}: there must be one for each, "
             "in the order of names" + (f"; no image shows {', '.join(empty[:20])}" if empty else "")
         )
-    # A single output may stand for a number, such as an age.
-    if numbers[0] < 0 or (max(scores) > 1 and numbers[-1] >= max(scores)):
+    # A single output may stand for a number, such as an age or a temperature.
+    if max(scores) > 1 and (numbers[0] < 0 or numbers[-1] >= max(scores)):
         raise DataError(f"{data.name}: labels run from {numbers[0]} to {numbers[-1]}, but {outputs}")
 
 

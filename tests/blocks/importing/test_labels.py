@@ -50,6 +50,7 @@ ABC, SOME = ("ant", "bee", "cat"), np.arange(12) % 3
         ((3,), SOME - 1, (), "labels run from -1 to 1, but mine has 3 outputs"),
         ((1,), SOME % 2, ("no", "yes"), None),
         ((1,), SOME * 20, (), None),  # ages
+        ((1,), SOME * 20 - 15, (), None),  # temperatures
         ((3, 5), SOME, ABC, None),
         ((4, 5), SOME, ABC, "has 3 classes .*, but mine has 4 and 5 outputs"),
         ((4,), None, (), None),

@@ -41,6 +41,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; False where the path cannot be looked up."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def real_name(path: Path) -> str:
     """Return the name of what a path leads to; of one that leads nowhere its own, since opening it tells."""
     try:

@@ -49,7 +49,7 @@ from typing_extensions import Self
 
 from legodnn.by_model import checked_limit, checked_quantile, for_all_or_by_name
 from legodnn.errors import WorkloadError
-from legodnn.files import real_name
+from legodnn.files import is_file, real_name
 from legodnn.printable import shown
 from legodnn.profile import default_path
 from legodnn.schema import (
@@ -246,6 +246,8 @@ def load_workload(paths: str | Path | Sequence[str | Path]) -> Workload:
                 "its stores are named in it, as [[models]]"
             )
         return _read_file(files[0])
+    if bundle := next((f for f in files if is_file(f / "workload.json")), None):
+        raise WorkloadError(f"{bundle} is the folder of a bundle; give the file in it, {bundle / 'workload.json'}")
     return Workload(
         models=tuple(WorkloadModel(name=n, store=str(f)) for n, f in zip(_names(files), files, strict=True))
     )

@@ -64,7 +64,10 @@ class Rapl:
         # Laptops have a zone of the whole system, which counts the energy of the packages once more.
         self._zones = [zone for zone in zones if text(zone / "name").strip() != "psys"]
         if not self._zones:
-            raise ProfileError("this processor, or the virtual machine, shows no RAPL counters (/sys/class/powercap)")
+            raise ProfileError(
+                "this processor, or the virtual machine, shows no RAPL counters (/sys/class/powercap); name another "
+                "meter, or watts:N for an estimate"
+            )
         if any(number(zone / "energy_uj") is None for zone in self._zones):
             raise ProfileError(
                 "RAPL counters can only be read by root here: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"

@@ -92,6 +92,12 @@ def test_it_stands_where_it_is_moved(profiled_copy: Path, tmp_path: Path) -> Non
     assert document["models"][0]["store"] == f"stores/{profiled_copy.name}"
 
 
+def test_who_names_the_folder_is_told_the_file(profiled_copy: Path, tmp_path: Path) -> None:
+    write_bundle(load_workload(profiled_copy), tmp_path / "app")
+    with pytest.raises(WorkloadError, match=r"app is the folder of a bundle; give the file in it, .*app/work"):
+        load_workload(tmp_path / "app")
+
+
 def test_nothing_else_of_a_stores_folder_is_taken(profiled_copy: Path, tmp_path: Path) -> None:
     (profiled_copy / "notes.txt").write_text("mine")
     (bundled,) = write_bundle(load_workload(profiled_copy), tmp_path / "out").models

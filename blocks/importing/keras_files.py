@@ -6,6 +6,7 @@ import inspect
 import json
 import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from legodnn.errors import ModelError
 from legodnn.user_function import user_module
 
 _MOST_CHARACTERS = 300  # of what Keras says, in a message
+_HDF5 = b"\x89HDF\r\n\x1a\n"  # the beginning of such files
 
 
 def load_model_file(path: str, custom: Sequence[str] = ()) -> keras.Model:
@@ -84,6 +86,8 @@ def _of_keras_2(layer: Any) -> Any:
 
 def _reason(path: str, error: Exception) -> str:
     """Return why Keras cannot load a file, and what helps."""
+    if path.endswith(".keras") and (told := _other_content(path)):
+        return told  # Keras says that there is no such file
     if "Lambda" in str(error):
         return (
             "it has a Lambda layer, which is Python code, and code in a file is not run; put the function that makes "
@@ -95,6 +99,20 @@ def _reason(path: str, error: Exception) -> str:
     elif "custom" in str(error) or "registered" in str(error):
         remedy = "; name the module of your own layers with --custom, or build the model in a function, module:function"
     return brief(error) + remedy
+
+
+def _other_content(path: str) -> str:
+    """Return what a `.keras` file holds in place of a zip archive, and what helps; an empty text if it holds one."""
+    try:
+        if zipfile.is_zipfile(path):
+            return ""
+        with Path(path).open("rb") as f:
+            begins = f.read(len(_HDF5))
+    except OSError:
+        return ""
+    if begins == _HDF5:
+        return "it is an HDF5 file: rename it, so that its name ends in .h5"
+    return "it is no .keras file, or it is damaged or cut short: save or copy it again"
 
 
 def _saved_by(path: str) -> str:

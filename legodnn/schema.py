@@ -111,11 +111,18 @@ def explain(error: ValidationError) -> str:
     return ", and ".join(_problem(problem) for problem in problems[:_SHOWN]) + more
 
 
+# What is said of some types of problems, in place of pydantic's words.
+_SAID = {
+    "extra_forbidden": "unknown field",
+    "string_unicode": "holds bytes that are no UTF-8 (rename it, or run this in a UTF-8 locale, such as C.UTF-8)",
+}
+
+
 def _problem(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "document"
     if not problem["loc"] and problem["type"] == "value_error":  # of fields that do not go together: it names them
         return f"{problem['msg'].removeprefix('Value error, '):.600}"
-    what = "unknown field" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+    what = _SAID.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
     return f"{where:.200}: {what:.400}{_got(problem['input'])}"
 
 

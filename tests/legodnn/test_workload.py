@@ -112,6 +112,11 @@ def test_refuses_a_bad_file_in_one_line(tmp_path: Path, text: str, problem: str)
     assert "\n" not in str(caught.value)
 
 
+def test_a_path_that_is_no_utf8_is_told_as_that() -> None:
+    with pytest.raises(WorkloadError, match=r"^WorkloadModel: store: holds bytes that are no UTF-8"):
+        load_workload("caf\udce9/faces")
+
+
 def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match="cannot read"):
         load_workload([tmp_path / "missing.toml"])

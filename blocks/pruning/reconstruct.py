@@ -10,6 +10,7 @@ are no better there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,7 +34,9 @@ Equations = tuple[NDArray[np.int64], Floats, Floats]
 
 _BATCH = 250  # images at a time
 _RIDGE = 1e-4  # of the mean square of the inputs; it keeps weights near their old values where the data say nothing
-_FITTED = ("Dense", "Conv1D", "Conv2D", "Conv3D")  # layers that are refitted
+_TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+_SEPARABLE = ("SeparableConv1D", "SeparableConv2D")
+_FITTED = ("Dense", "Conv1D", "Conv2D", "Conv3D", *_TRANSPOSED, *_SEPARABLE)  # layers that are refitted
 _ROWS = 20_000  # equations for a layer, or four for each of its inputs if that is more
 
 
@@ -75,7 +78,7 @@ def refit(
     best, weights = _error(student, held_out, targets), student.get_weights()
     for call in calls(block):
         twin = twins[call.name]
-        if call.kind in _FITTED and twin.operation.kernel.shape[-2] < call.operation.kernel.shape[-2]:
+        if call.kind in _FITTED and len(_weights(twin.operation)) < len(_weights(call.operation)):
             kept = ~np.isin(channels.of[id(call.outputs[0])], removed)
             if _fit(twin, student, _response(call, block), _offset(call, block), kept, seen, held_out):
                 error = _error(student, held_out, targets)
@@ -108,10 +111,24 @@ def _response(call: LayerCall, block: keras.Model) -> Callable[[Any], Any]:
     read = submodel(block.inputs, [call.inputs[0]], "read")
     linear = blank_copy(layer, {"activation": None})
     linear.build(call.inputs[0].shape)
-    linear.kernel.assign(layer.kernel)
-    if layer.use_bias:
-        linear.bias.assign(layer.bias)
+    linear.set_weights(layer.get_weights())
     return lambda x: linear(read(x, training=False))
+
+
+def _kernel(layer: Any) -> Any:
+    """Return the variable that is refitted: of a separable convolution, that which mixes channels."""
+    return layer.pointwise_kernel if type(layer).__name__ in _SEPARABLE else layer.kernel
+
+
+def _turned(layer: Any, kernel: NDArray[Any]) -> NDArray[Any]:
+    """Exchange the axes of inputs and outputs of a kernel where the layer has them the other way round."""
+    return np.swapaxes(kernel, -1, -2) if type(layer).__name__ in _TRANSPOSED else kernel
+
+
+def _weights(layer: Any) -> Floats:
+    """Return a layer's kernel as a matrix, of shape (places x inputs, outputs)."""
+    kernel = _turned(layer, ops.convert_to_numpy(_kernel(layer)))
+    return kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
 
 
 def _fit(
@@ -138,8 +155,8 @@ def _fit(
         Whether the new weights are better on the inputs held out; otherwise the layer keeps its old ones.
     """
     layer: Any = call.operation
-    kernel, shifted = ops.convert_to_numpy(layer.kernel), _shifted(call, student)
-    old = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
+    old, shifted = _weights(layer), _shifted(call, student)
+    weights = len(old)
     if shifted is not None:
         # A mean may have been shifted before, and then the layer has an offset already.
         current = ops.convert_to_numpy(shifted)
@@ -160,7 +177,8 @@ def _fit(
     change = sum(_squared(a @ new[:, c] - b) - _squared(a @ old[:, c] - b) for c, a, b in equations(held_out))
     if not change < 0:  # also where it is NaN
         return False
-    layer.kernel.assign(new[: kernel[..., 0].size].reshape(kernel.shape))
+    shape = _turned(layer, ops.convert_to_numpy(_kernel(layer))).shape
+    _kernel(layer).assign(_turned(layer, new[:weights].reshape(shape)))
     if shifted is not None:
         shifted.assign(new[-1] if layer.use_bias or offset is None else offset[kept] - new[-1])
     return True
@@ -217,13 +235,16 @@ def _patches(layer: Any) -> Callable[[Any], list[Any]]:
     """
     if not hasattr(layer, "kernel_size"):
         return lambda x: [x]
-    taken = layer.kernel[..., 0].shape
-    size = int(np.prod(taken))
-    plain = {"filters": size, "groups": 1, "activation": None, "use_bias": False, "kernel_initializer": "zeros"}
-    finder = blank_copy(layer, {**plain, "kernel_regularizer": None, "kernel_constraint": None})
-    finder.build((None, *[None] * (len(taken) - 1), taken[-1]))
-    finder.kernel.assign(np.eye(size).reshape(*taken, size))
-    return lambda x: [finder(part) for part in ops.split(x, layer.groups, axis=-1)]
+    *places, read, _ = _turned(layer, ops.convert_to_numpy(_kernel(layer))).shape
+    size, groups = math.prod(places) * read, getattr(layer, "groups", 1)
+    changes = {"filters": size, "activation": None, "use_bias": False, **({"groups": 1} if groups > 1 else {})}
+    finder = blank_copy(layer, changes)
+    channels = layer.depthwise_kernel.shape[-2] if type(layer).__name__ in _SEPARABLE else read
+    finder.build((None, *[None] * len(places), channels))
+    if type(layer).__name__ in _SEPARABLE:
+        finder.depthwise_kernel.assign(layer.depthwise_kernel)
+    _kernel(finder).assign(_turned(layer, np.eye(size).reshape(*places, read, size)))
+    return lambda x: [finder(part) for part in ops.split(x, groups, axis=-1)]
 
 
 def _flat(x: Any) -> Array:

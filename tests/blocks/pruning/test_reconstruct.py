@@ -145,14 +145,22 @@ GEOMETRIES: list[tuple[type[keras.layers.Layer], Geometry]] = [
     (layers.Conv1D, {"kernel_size": 3, "dilation_rate": 2, "padding": "causal"}),
     (layers.Conv1D, {"kernel_size": 3, "strides": 2, "groups": 2}),
     (layers.Conv3D, {"kernel_size": (1, 2, 3), "dilation_rate": (1, 2, 1), "padding": "same"}),
+    (layers.Conv2DTranspose, {"kernel_size": (3, 2), "strides": 2, "padding": "same"}),
+    (layers.Conv2DTranspose, {"kernel_size": (2, 3), "strides": (3, 2), "activation": "relu"}),
+    (layers.Conv2DTranspose, {"kernel_size": 3, "dilation_rate": 2, "padding": "same"}),
+    (layers.Conv1DTranspose, {"kernel_size": 4, "strides": 2, "padding": "same"}),
+    (layers.Conv3DTranspose, {"kernel_size": 2, "strides": (1, 2, 1)}),
+    (layers.SeparableConv2D, {"kernel_size": 3, "strides": 2, "padding": "same"}),
+    (layers.SeparableConv2D, {"kernel_size": (3, 2), "depth_multiplier": 2, "activation": "relu"}),
+    (layers.SeparableConv1D, {"kernel_size": 3, "dilation_rate": 2, "padding": "same"}),
 ]  # fmt: skip
 
 
 def with_geometry(kind: type[keras.layers.Layer], options: Geometry, seed: int = 0) -> keras.Model:
     """ReLU between a convolution and one of this geometry, biases as after training."""
     keras.utils.set_random_seed(seed)
-    size = {layers.Conv1D: (16, 3), layers.Conv2D: (9, 10, 3), layers.Conv3D: (3, 6, 6, 3)}[kind]
-    inputs = keras.Input(size)
+    sizes = {"1": (16, 3), "2": (9, 10, 3), "3": (3, 6, 6, 3)}
+    inputs = keras.Input(next(size for dimensions, size in sizes.items() if f"Conv{dimensions}D" in kind.__name__))
     model = keras.Model(inputs, kind(8, **options)(layers.ReLU()(kind(16, 1)(inputs))))
     rng = np.random.default_rng(seed)
     for call in calls(model):

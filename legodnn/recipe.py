@@ -80,7 +80,7 @@ class Recipe(Schema):
             or `letterbox` with margins of that value (see `legodnn.images`).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
         cut_at: for a `.tflite` file or SavedModel: tensors at which the model ends; what follows them is left out.
-        input_shape: for the same: the input's shape, without the number of images, where the file does not fix it.
+        input_shape: the input's shape, without the number of images, where a file or function does not fix it.
         custom: for a Keras file: modules with the layers and functions that it names; they are imported.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.
         sparsities: shares of the inner channels of a block that its descendants lose. The original (0) is always there.

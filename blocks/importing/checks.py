@@ -21,7 +21,8 @@ def check_sizes(model: keras.Model) -> None:
     for t in model.inputs:
         if None in t.shape[1:]:
             raise ModelError(
-                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape"
+                f"input {t.name!r} of model {model.name!r} has shape {t.shape}; give keras.Input a fixed shape, or "
+                "name its sizes by input_shape (--input-shape 224,224,3)"
             )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, submodel
+from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, on_other_inputs, submodel
 
 log = logging.getLogger("legodnn.blocks.importing")
 
@@ -78,23 +78,12 @@ def resized_beforehand(model: keras.Model) -> keras.Model:
     if resizing.operation.crop_to_aspect_ratio or resizing.operation.pad_to_aspect_ratio:
         return model
     height, width = resizing.outputs[0].shape[1:3]
-    new: dict[int, Tensor] = {
-        id(image): keras.Input((height, width, image.shape[3]), dtype=image.dtype, name=image.name)
-    }
-    inputs = keras.tree.map_structure(lambda t: new[id(t)], model._inputs_struct)
-    for call in calls(model):
-        if call.node is resizing.node:
-            new[id(call.outputs[0])] = new[id(call.inputs[0])]
-            continue
-        args, kwargs = call.node.arguments.fill_in(new)
-        results = keras.tree.flatten(call.operation(*args, **kwargs))
-        new.update((id(old), t) for old, t in zip(call.outputs, results, strict=True))
-    outputs = keras.tree.map_structure(lambda t: new[id(t)], model._outputs_struct)
+    new = keras.Input((height, width, image.shape[3]), dtype=image.dtype, name=image.name)
     log.info(
         "%s resizes images of any size to %dx%d first: image files are brought to that size before, by averaging",
         *(model.name, height, width),
     )
-    return keras.Model(inputs, outputs, name=model.name)
+    return on_other_inputs(model, [new], left_out=resizing.node)
 
 
 def _keeps_size(call: LayerCall) -> bool:

@@ -176,6 +176,26 @@ def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Mo
     return rebuilt
 
 
+def on_other_inputs(model: keras.Model, inputs: Sequence[Tensor], left_out: Any = None) -> keras.Model:
+    """Return a model of the same layers on other inputs. It takes and gives its tensors in the same structures.
+
+    Args:
+        model: a Functional model.
+        inputs: the new inputs, in the order of the model's.
+        left_out: the node of a call that the new model does without: what reads its output reads its input.
+    """
+    new = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
+    taken = keras.tree.map_structure(lambda t: new[id(t)], model._inputs_struct)
+    for call in calls(model):
+        if call.node is left_out:
+            new[id(call.outputs[0])] = new[id(call.inputs[0])]
+            continue
+        args, kwargs = call.node.arguments.fill_in(new)
+        results = keras.tree.flatten(call.operation(*args, **kwargs))
+        new.update((id(old), t) for old, t in zip(call.outputs, results, strict=True))
+    return keras.Model(taken, keras.tree.map_structure(lambda t: new[id(t)], model._outputs_struct), name=model.name)
+
+
 def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list[Any]:
     """Return the outputs of a Functional model, in inference or while it is trained towards another model's outputs.
 

@@ -17,8 +17,10 @@ import numpy as np
 from legodnn.arrays import ImageShape, Shape
 from legodnn.blocks import zoo
 from legodnn.blocks.from_torch.module import is_torch, keep_triton_out
+from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.data import Dataset
 from legodnn.blocks.importing.data_sources import data_of, is_own_data, recipe_scales
+from legodnn.blocks.importing.input_size import with_input_shape
 from legodnn.blocks.importing.keras_files import brief, load_model_file, load_weights
 from legodnn.blocks.importing.model_inputs import (
     PIXELS,
@@ -69,8 +71,8 @@ def open_model(
             with the image shape and classes of those weights; or a `.weights.h5` file.
         cut_at: for `.tflite` files, SavedModels and PyTorch modules: names of tensors that become the outputs; what
             follows is left out.
-        input_shape: for the same: the shape of the input, without the number of images, where it is not fixed; that of
-            a PyTorch module with channels first.
+        input_shape: for files and functions: the shape of the input, without the number of images, where it is not
+            fixed; that of a PyTorch module with channels first.
         custom: for Keras files: modules, which are imported, with the layers and functions that the file names.
 
     Raises:
@@ -93,8 +95,10 @@ def _own_model(
     """Return a model as it is made or saved, with its weights; `open_model` describes the arguments."""
     check_model_name(spec)
     foreign = spec.endswith(TFLITE) or is_saved_model(spec)
-    if not foreign and not is_function(spec) and (cut_at or input_shape):
+    if cut_at and not foreign and not is_function(spec):
         raise _not_foreign(spec)
+    if input_shape and (spec in zoo.MODELS or spec in applications()):
+        raise ModelError(f"input_shape is for files and functions; {spec} is made for its data, or for image_size")
     if width != 1 and spec not in zoo.MODELS:
         raise ModelError(
             f"width makes {', '.join(zoo.MODELS)} narrower or wider, and {spec} is none of them: leave it out"
@@ -104,7 +108,7 @@ def _own_model(
     if spec in zoo.MODELS:
         model = zoo.MODELS[spec](width, image_shape or (32, 32, 3), classes)
     elif spec.endswith(FILES):
-        model = load_model_file(spec, custom)
+        model = _sized(load_model_file(spec, custom), input_shape)
     elif spec.endswith(TFLITE):
         model = load_tflite(spec, cut_at, input_shape)
     elif foreign:
@@ -147,6 +151,7 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
         return data, model
     own = _own_model_of(recipe, None, 10)
     model = functional(own, augmented=recipe.train_epochs > 0)
+    check_sizes(model)
     scales = scales_images(recipe, own, model)
     found = None if recipe_scales(recipe) else pixel_range(recipe, own, scales)
     scaled = recipe.model_copy(update={"input_range": found}) if found else recipe
@@ -203,9 +208,11 @@ def applications() -> list[str]:
 
 
 def _not_foreign(spec: str) -> ModelError:
-    return ModelError(
-        f"cut_at and input_shape are for .tflite files, SavedModels and PyTorch modules, and {spec} is none of them"
-    )
+    return ModelError(f"cut_at is for .tflite files, SavedModels and PyTorch modules, and {spec} is none of them")
+
+
+def _sized(model: keras.Model, input_shape: Shape | None) -> keras.Model:
+    return model if input_shape is None else with_input_shape(model, input_shape)
 
 
 def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> keras.Model:
@@ -217,9 +224,9 @@ def _function(spec: str, cut_at: Sequence[str], input_shape: Shape | None) -> ke
     with in_float32():  # A policy that the function sets for its own layers must not last.
         made = call_user(spec, function, ModelError)
     if isinstance(made, keras.Model):
-        if cut_at or input_shape:
+        if cut_at:
             raise _not_foreign(spec)
-        return made
+        return _sized(made, input_shape)
     if is_torch(made):
         return torch_graph(made, spec, cut_at, input_shape)
     raise ModelError(f"{spec} gave {type(made).__name__}, not a Keras model or a PyTorch module")

@@ -152,7 +152,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--input-shape",
         type=lambda text: [whole_number(size) for size in text.split(",")],
         metavar="H,W,C",
-        help="of the same: the input's shape, where it is not fixed; of a PyTorch module C,H,W, as it takes images",
+        help="the input's shape, where a model does not fix it; of a PyTorch module C,H,W, as it takes images",
     )
     parser.add_argument(
         "--custom",

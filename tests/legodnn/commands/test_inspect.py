@@ -103,8 +103,8 @@ def test_a_tflite_file_is_inspected_up_to_a_tensor(
     assert [b["prunable"] and b["outputs"] for b in blocks] == [b["prunable"] and b["outputs"] for b in original]
     assert main(["inspect", str(file), "--cut-at", "no,such"]) != 0
     assert "there is no computed tensor 'no' to cut at" in capsys.readouterr().err
-    assert main(["inspect", str(tiny_keras_file), "--input-shape", "8,8,3"]) != 0
-    assert "cut_at and input_shape are for .tflite files" in capsys.readouterr().err
+    assert main(["inspect", str(tiny_keras_file), "--cut-at", "x"]) != 0
+    assert "cut_at is for .tflite files" in capsys.readouterr().err
 
 
 def test_a_saved_models_folder_is_no_store(

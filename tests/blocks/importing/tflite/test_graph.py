@@ -90,7 +90,7 @@ def test_a_file_opens_like_any_model(network: keras.Model, tmp_path: Path) -> No
     model = open_model(str(path))
     assert model.name == "net"
     assert kinds(model)[-1] == "Softmax"
-    with pytest.raises(ModelError, match=r"cut_at and input_shape are for \.tflite"):
+    with pytest.raises(ModelError, match=r"cut_at is for \.tflite"):
         open_model("vgg16", cut_at=("x",))
 
 

@@ -40,7 +40,7 @@ def test_a_command_merges_it(profile: Profile, tmp_path: Path, capsys: pytest.Ca
     learned(profile).save(paths[1])
     assert main(["profile", "--merge", paths[0], paths[1], "--out", paths[2]]) == 0
     assert Profile.load(paths[2]) == with_learned(profile, learned(profile))
-    assert "inferences in use (1 threads) take, over their prediction: median x 2.00" in capsys.readouterr().out
+    assert "inferences in use (1 thread) take, over their prediction: median x 2.00" in capsys.readouterr().out
     Path(paths[1]).write_text("{}")
     assert main(["profile", "--merge", paths[0], paths[1], "--out", paths[2]]) == 1
     assert "tiny.learned.json has schema None" in capsys.readouterr().err

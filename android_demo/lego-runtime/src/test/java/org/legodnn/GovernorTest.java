@@ -261,7 +261,10 @@ public class GovernorTest extends RuntimeTestBase {
         assertEquals(8000, runtime.plan().memoryBytes());
         runtime.close();
         for (int i = 0; i < 2000 && threads() > 0; i++) {
-            device.changed.run();
+            Runnable changed = device.changed;
+            if (changed != null) { // or else the thread has just ended, and watches the device no more
+                changed.run();
+            }
             Thread.sleep(5);
         }
         assertEquals(0, threads());

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from legodnn.errors import ModelError
 
@@ -83,12 +81,37 @@ def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> 
         return keras.Model(alone(inputs), alone(outputs), name=name)
     # Keras takes a layer that made an input for that input wherever the layer is called again, as in siamese networks.
     # So here all is called anew.
-    new = {key: keras.Input(batch_shape=t.shape, dtype=t.dtype) for key, t in zip(made, inputs, strict=True)}
-    entries = list(new.values())
-    for call in part:
+    entries = {key: keras.Input(batch_shape=t.shape, dtype=t.dtype) for key, t in zip(made, inputs, strict=True)}
+    new = _called_again(part, entries)
+    return keras.Model(alone([*entries.values()]), alone([new[id(t)] for t in outputs]), name=name)
+
+
+def _called_again(
+    order: Sequence[LayerCall],
+    known: Mapping[int, Tensor],
+    operation_of: Callable[[LayerCall], Any] = lambda call: call.operation,
+) -> dict[int, Tensor]:
+    """Return new tensors by the `id()` of those that stand for the same: the known ones, and what calls make of them.
+
+    Args:
+        order: calls in topological order.
+        known: tensors for what the calls read from elsewhere.
+        operation_of: gives what is called in place of a call's operation.
+
+    Raises:
+        ModelError: it cannot be called there.
+    """
+    new = dict(known)
+    for call in order:
         args, kwargs = call.node.arguments.fill_in(new)
-        new.update(zip(map(id, call.outputs), keras.tree.flatten(call.operation(*args, **kwargs)), strict=True))
-    return keras.Model(alone(entries), alone([new[id(t)] for t in outputs]), name=name)
+        operation = operation_of(call)
+        try:
+            results = keras.tree.flatten(operation(*args, **kwargs))
+        except (TypeError, ValueError) as e:
+            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
+            raise ModelError(f"layer {call.name} ({call.kind}) cannot be called again: {reason}") from None
+        new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
+    return new
 
 
 def _between(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LayerCall]:
@@ -124,32 +147,6 @@ def named(tensor: Tensor, name: str) -> Tensor:
     return tensor
 
 
-def flattened_turned(tensor: Tensor) -> tuple[Tensor, NDArray[np.int64]] | None:
-    """Return what a tensor of one row was before a `Permute` and a `Reshape` made the row; None if they did not.
-
-    Args:
-        tensor: of a graph that is being made, shape (n, length) or (n, 1, ..., length).
-
-    Returns:
-        The tensor that was permuted; and for each element of the row its place among that tensor's elements.
-    """
-    flat, *before = _made_by(tensor)
-    if not isinstance(flat, keras.layers.Reshape) or math.prod(tensor.shape[1:-1]) != 1:
-        return None
-    turn, *images = _made_by(before[0])
-    if not isinstance(turn, keras.layers.Permute):
-        return None
-    sizes = images[0].shape[1:]
-    places = np.arange(math.prod(sizes)).reshape(sizes).transpose([d - 1 for d in turn.dims])
-    return images[0], places.ravel()
-
-
-def _made_by(tensor: Tensor) -> list[Any]:
-    """Return the operation that made a tensor, and the tensors that it read."""
-    operation, node, _ = tensor._keras_history
-    return [operation, *operation._inbound_nodes[node].input_tensors]
-
-
 def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Model:
     """Return a new model of the same graph in which `replace(call)` stands for the operation of each call.
 
@@ -160,18 +157,9 @@ def rebuild(model: keras.Model, replace: Callable[[LayerCall], Any]) -> keras.Mo
     Raises:
         ModelError: a replacement cannot be called where the operation was.
     """
-    new: dict[int, Tensor] = {id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs}
-    inputs = list(new.values())
-    for call in calls(model):
-        args, kwargs = call.node.arguments.fill_in(new)
-        replacement = replace(call)
-        try:
-            results = keras.tree.flatten(replacement(*args, **kwargs))
-        except (TypeError, ValueError) as e:
-            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
-            raise ModelError(f"layer {call.name} ({call.kind}) cannot be called again: {reason}") from None
-        new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
-    rebuilt = submodel(inputs, [new[id(t)] for t in model.outputs], model.name)
+    inputs = {id(t): keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs}
+    new = _called_again(calls(model), inputs, replace)
+    rebuilt = submodel([*inputs.values()], [new[id(t)] for t in model.outputs], model.name)
     rebuilt.output_names = list(model.output_names)
     return rebuilt
 
@@ -183,17 +171,19 @@ def on_other_inputs(model: keras.Model, inputs: Sequence[Tensor], left_out: Any 
         model: a Functional model.
         inputs: the new inputs, in the order of the model's.
         left_out: the node of a call that the new model does without: what reads its output reads its input.
+
+    Raises:
+        ModelError: a layer cannot take what these inputs lead to.
     """
-    new = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
-    taken = keras.tree.map_structure(lambda t: new[id(t)], model._inputs_struct)
-    for call in calls(model):
-        if call.node is left_out:
-            new[id(call.outputs[0])] = new[id(call.inputs[0])]
-            continue
-        args, kwargs = call.node.arguments.fill_in(new)
-        results = keras.tree.flatten(call.operation(*args, **kwargs))
-        new.update((id(old), t) for old, t in zip(call.outputs, results, strict=True))
-    return keras.Model(taken, keras.tree.map_structure(lambda t: new[id(t)], model._outputs_struct), name=model.name)
+    known = {id(old): t for old, t in zip(model.inputs, inputs, strict=True)}
+    new = _called_again(calls(model), known, lambda call: _as_it_is if call.node is left_out else call.operation)
+    structs = model._inputs_struct, model._outputs_struct
+    taken, given = (keras.tree.map_structure(lambda t: new[id(t)], struct) for struct in structs)
+    return keras.Model(taken, given, name=model.name)
+
+
+def _as_it_is(tensor: Tensor, **_: Any) -> Tensor:
+    return tensor
 
 
 def run_calls(model: keras.Model, values: Sequence[Any], training: bool) -> list[Any]:

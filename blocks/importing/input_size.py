@@ -6,7 +6,6 @@ import keras
 
 from legodnn.arrays import Shape
 from legodnn.blocks.importing.graph import on_other_inputs
-from legodnn.blocks.importing.keras_files import brief
 from legodnn.errors import ModelError
 
 
@@ -35,5 +34,5 @@ def with_input_shape(model: keras.Model, shape: Shape) -> keras.Model:
     new = keras.Input(batch_shape=(old.shape[0], *shape), dtype=old.dtype, name=old.name)
     try:
         return on_other_inputs(model, [new])
-    except (TypeError, ValueError) as e:
-        raise ModelError(f"model {model.name!r} does not take inputs of shape {tuple(shape)}: {brief(e)}") from None
+    except ModelError as e:
+        raise ModelError(f"model {model.name!r} does not take inputs of shape {tuple(shape)}: {e}") from None

@@ -78,7 +78,7 @@ def refit(
     best, weights = _error(student, held_out, targets), student.get_weights()
     for call in calls(block):
         twin = twins[call.name]
-        if call.kind in _FITTED and len(_weights(twin.operation)) < len(_weights(call.operation)):
+        if call.kind in _FITTED and _kernel(twin.operation).shape[-2] < _kernel(call.operation).shape[-2]:
             kept = ~np.isin(channels.of[id(call.outputs[0])], removed)
             if _fit(twin, student, _response(call, block), _offset(call, block), kept, seen, held_out):
                 error = _error(student, held_out, targets)
@@ -104,31 +104,43 @@ def _response(call: LayerCall, block: keras.Model) -> Callable[[Any], Any]:
         call: the layer's call, which does not read an input of the block.
         block: the original.
     """
-    layer: Any = call.operation
-    if layer.activation is keras.activations.linear:
-        response = submodel(block.inputs, [call.outputs[0]], "response")
-        return lambda x: response(x, training=False)
     read = submodel(block.inputs, [call.inputs[0]], "read")
-    linear = blank_copy(layer, {"activation": None})
+    linear = _linear_copy(call.operation)
     linear.build(call.inputs[0].shape)
-    linear.set_weights(layer.get_weights())
+    linear.set_weights(call.operation.get_weights())
     return lambda x: linear(read(x, training=False))
 
 
-def _kernel(layer: Any) -> Any:
+def _linear_copy(layer: Any, **changes: Any) -> Any:
+    """Return a layer without an activation that is not built yet; its weights will be zeros, and nothing more.
+
+    Args:
+        layer: is copied.
+        changes: other entries of its configuration that are to be different.
+    """
+    zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
+    free = {key: None for key in layer.get_config() if key.endswith(("_regularizer", "_constraint"))}
+    return blank_copy(layer, {**zeros, **free, "activation": None, **changes})
+
+
+def _kernel_variable(layer: Any) -> Any:
     """Return the variable that is refitted: of a separable convolution, that which mixes channels."""
     return layer.pointwise_kernel if type(layer).__name__ in _SEPARABLE else layer.kernel
 
 
+def _kernel(layer: Any) -> NDArray[Any]:
+    """Return what is refitted of a layer, shape (..., inputs, outputs)."""
+    return _turned(layer, ops.convert_to_numpy(_kernel_variable(layer)))
+
+
+def _set_kernel(layer: Any, kernel: NDArray[Any]) -> None:
+    """Give a layer what `_kernel` returns of it."""
+    _kernel_variable(layer).assign(_turned(layer, kernel))
+
+
 def _turned(layer: Any, kernel: NDArray[Any]) -> NDArray[Any]:
-    """Exchange the axes of inputs and outputs of a kernel where the layer has them the other way round."""
+    """Exchange the axes of inputs and outputs, which transposed convolutions have the other way round."""
     return np.swapaxes(kernel, -1, -2) if type(layer).__name__ in _TRANSPOSED else kernel
-
-
-def _weights(layer: Any) -> Floats:
-    """Return a layer's kernel as a matrix, of shape (places x inputs, outputs)."""
-    kernel = _turned(layer, ops.convert_to_numpy(_kernel(layer)))
-    return kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
 
 
 def _fit(
@@ -155,8 +167,8 @@ def _fit(
         Whether the new weights are better on the inputs held out; otherwise the layer keeps its old ones.
     """
     layer: Any = call.operation
-    old, shifted = _weights(layer), _shifted(call, student)
-    weights = len(old)
+    kernel, shifted = _kernel(layer), _shifted(call, student)
+    old = kernel.reshape(-1, kernel.shape[-1]).astype(np.float64)
     if shifted is not None:
         # A mean may have been shifted before, and then the layer has an offset already.
         current = ops.convert_to_numpy(shifted)
@@ -177,8 +189,7 @@ def _fit(
     change = sum(_squared(a @ new[:, c] - b) - _squared(a @ old[:, c] - b) for c, a, b in equations(held_out))
     if not change < 0:  # also where it is NaN
         return False
-    shape = _turned(layer, ops.convert_to_numpy(_kernel(layer))).shape
-    _kernel(layer).assign(_turned(layer, new[:weights].reshape(shape)))
+    _set_kernel(layer, new[: kernel[..., 0].size].reshape(kernel.shape))
     if shifted is not None:
         shifted.assign(new[-1] if layer.use_bias or offset is None else offset[kept] - new[-1])
     return True
@@ -235,15 +246,15 @@ def _patches(layer: Any) -> Callable[[Any], list[Any]]:
     """
     if not hasattr(layer, "kernel_size"):
         return lambda x: [x]
-    *places, read, _ = _turned(layer, ops.convert_to_numpy(_kernel(layer))).shape
-    size, groups = math.prod(places) * read, getattr(layer, "groups", 1)
-    changes = {"filters": size, "activation": None, "use_bias": False, **({"groups": 1} if groups > 1 else {})}
-    finder = blank_copy(layer, changes)
-    channels = layer.depthwise_kernel.shape[-2] if type(layer).__name__ in _SEPARABLE else read
-    finder.build((None, *[None] * len(places), channels))
-    if type(layer).__name__ in _SEPARABLE:
+    taken, groups = _kernel(layer)[..., 0].shape, getattr(layer, "groups", 1)
+    size, whole = math.prod(taken), {"groups": 1} if groups > 1 else {}
+    finder = _linear_copy(layer, filters=size, use_bias=False, **whole)
+    separable = type(layer).__name__ in _SEPARABLE
+    channels = layer.depthwise_kernel.shape[-2] if separable else taken[-1]
+    finder.build((None, *[None] * (len(taken) - 1), channels))
+    if separable:
         finder.depthwise_kernel.assign(layer.depthwise_kernel)
-    _kernel(finder).assign(_turned(layer, np.eye(size).reshape(*places, read, size)))
+    _set_kernel(finder, np.eye(size).reshape(*taken, size))
     return lambda x: [finder(part) for part in ops.split(x, groups, axis=-1)]
 
 

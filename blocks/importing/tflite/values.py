@@ -216,3 +216,29 @@ def constant_beside(value: GraphValue, constant: NDArray[Any], name: str) -> tup
     if value.batched and len(stored) != 1:  # it widens the dimension that the batch stands for
         value = unbatched(value, f"{name}.whole")
     return value, stored[0] if value.batched else stored
+
+
+def flattened_turned(tensor: Tensor) -> tuple[Tensor, NDArray[np.int64]] | None:
+    """Return what a tensor of one row was before a `Permute` and a `Reshape` made the row; None if they did not.
+
+    Args:
+        tensor: of a graph that is being made, shape (n, length) or (n, 1, ..., length).
+
+    Returns:
+        The tensor that was permuted; and for each element of the row its place among that tensor's elements.
+    """
+    flat, *before = _made_by(tensor)
+    if not isinstance(flat, layers.Reshape) or prod(tensor.shape[1:-1]) != 1:
+        return None
+    turn, *images = _made_by(before[0])
+    if not isinstance(turn, layers.Permute):
+        return None
+    sizes = images[0].shape[1:]
+    places = np.arange(prod(sizes)).reshape(sizes).transpose([d - 1 for d in turn.dims])
+    return images[0], places.ravel()
+
+
+def _made_by(tensor: Tensor) -> list[Any]:
+    """Return the operation that made a tensor, and the tensors that it read."""
+    operation, node, _ = tensor._keras_history
+    return [operation, *operation._inbound_nodes[node].input_tensors]

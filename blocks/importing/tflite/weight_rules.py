@@ -11,9 +11,16 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from legodnn.blocks.importing.file_layers import ConstantOperand, with_constant
-from legodnn.blocks.importing.graph import flattened_turned
 from legodnn.blocks.importing.tflite.call import LAYER_ACTIVATIONS, NoRule, Rule, RuleCall, activation_layer
-from legodnn.blocks.importing.tflite.values import GraphValue, aligned, as_value, canonical, reshaped_value, unbatched
+from legodnn.blocks.importing.tflite.values import (
+    GraphValue,
+    aligned,
+    as_value,
+    canonical,
+    flattened_turned,
+    reshaped_value,
+    unbatched,
+)
 
 _MOST_SPREAD = 1 << 12  # of a dilated kernel along an axis
 

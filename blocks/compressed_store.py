@@ -23,10 +23,10 @@ from legodnn.blocks.pipeline import write_store
 from legodnn.blocks.pruning.draw_widths import GroupWidth
 from legodnn.blocks.source import open_source
 from legodnn.compression import CompressionRecipe
-from legodnn.errors import ModelError, StoreError
+from legodnn.errors import ModelError
 from legodnn.manifest import AccuracyModel, Link
 from legodnn.progress import Progress, no_progress
-from legodnn.store import Store
+from legodnn.store import Store, check_new_store
 
 
 def compress_to_store(
@@ -49,8 +49,7 @@ def compress_to_store(
         DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
     """
     path = Path(path)
-    if path.exists():
-        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    check_new_store(path)
     with in_float32():
         source = open_source(recipe, progress)
         source.check(source.rate(), allow_chance)

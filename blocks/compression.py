@@ -47,7 +47,7 @@ from legodnn.blocks.training.fine_tune import fine_tune
 from legodnn.blocks.training.tuning import tune_on
 from legodnn.blocks.training.variables import assign
 from legodnn.blocks.training.variation import varied_inputs
-from legodnn.compression import CompressionRecipe
+from legodnn.compression import CompressionRecipe, check_compressed_file
 from legodnn.errors import DataError, ModelError, StoreError
 from legodnn.files import write_atomic
 from legodnn.manifest import Precision
@@ -111,12 +111,7 @@ def compress(
         DataError: the data cannot be used, labels are needed and absent, or the original is at chance level.
     """
     path = Path(path)
-    if path.exists():
-        raise StoreError(f"{path} exists; remove it or name another file: results are never overwritten")
-    if path.suffix not in (".tflite", ".keras"):
-        raise ModelError(f"cannot write a model to {path}: its name must end in .tflite or .keras")
-    if path.suffix == ".keras" and precision != "float32":
-        raise ModelError(f"a .keras file holds float32 weights; for {precision} name a .tflite file")
+    check_compressed_file(path, precision)
     with in_float32():
         source = open_source(recipe, progress)
         source.check(source.rate(), allow_chance)

@@ -34,7 +34,7 @@ from legodnn.manifest import MANIFEST, Manifest
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 from legodnn.schema import to_json
-from legodnn.store import Store
+from legodnn.store import Store, check_new_store
 from legodnn.units import duration
 
 log = logging.getLogger("legodnn.blocks")
@@ -79,8 +79,7 @@ def build(
         DependencyError: a package that is needed is not installed.
     """
     path = Path(path)
-    if path.exists():
-        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")
+    check_new_store(path)
     run_side_by_side()
     if recipe.mixed_precision:
         check_mixed_precision()

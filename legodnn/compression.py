@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from legodnn.errors import ModelError
+from legodnn.errors import ModelError, StoreError
+from legodnn.manifest import Precision
 from legodnn.recipe import Recipe, RoundTo, StrategyName, with_tuples
 from legodnn.schema import MOST_INT, Many, explain
 
@@ -71,6 +73,21 @@ class CompressionRecipe(Recipe):
         if self.judged_by == "labels" and self.strategy not in MEASURING:
             raise ValueError(f"{self.strategy} measures no widths that labels could judge; name {', '.join(MEASURING)}")
         return self
+
+
+def check_compressed_file(path: Path, precision: Precision) -> None:
+    """Check that a compressed model of this precision can be written to a path.
+
+    Raises:
+        StoreError: something is there already.
+        ModelError: no model is written under such a name, or not of this precision.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or name another file: results are never overwritten")
+    if path.suffix not in (".tflite", ".keras"):
+        raise ModelError(f"cannot write a model to {path}: its name must end in .tflite or .keras")
+    if path.suffix == ".keras" and precision != "float32":
+        raise ModelError(f"a .keras file holds float32 weights; for {precision} name a .tflite file")
 
 
 def compression_recipe(**fields: Any) -> CompressionRecipe:

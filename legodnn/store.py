@@ -109,3 +109,13 @@ class Store:
 def _state(status: os.stat_result) -> tuple[int, ...]:
     """Return what differs when a file was changed or replaced; unlike the modification time, ctime cannot be set."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def check_new_store(path: Path) -> None:
+    """Check that there is nothing yet where a store is to be made.
+
+    Raises:
+        StoreError: there is something.
+    """
+    if path.exists():
+        raise StoreError(f"{path} exists; remove it or choose another folder: a store is never changed in place")

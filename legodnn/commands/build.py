@@ -11,6 +11,7 @@ from legodnn.commands.parser import DATA_HELP, add_model_arguments, fraction, pr
 from legodnn.console import progress, say
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
+from legodnn.store import check_new_store
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
@@ -150,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
         steps = WidthsTable.load(args.widths_table).steps(recipe.precisions)
         recipe = recipe.model_copy(update={"round_to": steps})
     check_folder(Path(args.out).parent, "--out")
+    check_new_store(Path(args.out))
     if args.tensorboard:
         check_folder(Path(args.tensorboard), "--tensorboard")
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from legodnn.commands.parser import DATA_HELP, add_model_arguments, add_pixel_arguments, fraction, precision, variation
-from legodnn.compression import CompressionRecipe, CostMeasure, compression_recipe
+from legodnn.compression import CompressionRecipe, CostMeasure, check_compressed_file, compression_recipe
 from legodnn.console import progress, say, text_table
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, check_writable, write_atomic
 from legodnn.manifest import Precision
 from legodnn.model_names import check_model_name
 from legodnn.recipe import StrategyName
+from legodnn.store import check_new_store
 from legodnn.units import size
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     if args.targets:
         check_folder(Path(args.out).parent, "--out")
+        check_new_store(Path(args.out))
         from legodnn.blocks.compressed_store import compress_to_store
         from legodnn.commands.inspect import store_made, store_summary
 
@@ -129,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
             say(store_made(store))
         return 0
     check_writable(Path(args.out), "--out")
+    check_compressed_file(Path(args.out), args.precision or "float32")
     if args.report:
         check_writable(args.report, "--report")
     from legodnn.blocks.compression import compress

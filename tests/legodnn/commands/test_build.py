@@ -217,19 +217,27 @@ def test_what_cannot_be_a_model_is_refused_before_keras_is_imported(
     assert len(error.strip().splitlines()) == 1
 
 
-def test_a_recipe_that_makes_no_sense_is_refused_before_keras_is_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("build vgg16 --recipe recipe.toml --out store", "recipe.toml: the recipe makes no sense: sparsities"),
+        ("build vgg16 --out made", "made exists; remove it or choose another folder"),
+        ("compress vgg16 --targets 0.5 --out made", "made exists; remove it or choose another folder"),
+        ("compress vgg16 --target macs=.5 --out m.keras --precision int8", "a .keras file holds float32 weights; for"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_keras_is_imported(command: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text("sparsities = [0.5, 0.25]")
-    code = """
+    (tmp_path / "made").mkdir()
+    code = f"""
 import sys
 from legodnn.cli import main
-status = main(["build", "vgg16", "--recipe", "recipe.toml", "--out", "store"])
-print(status, sorted({name.split(".")[0] for name in sys.modules} & {"keras", "tensorflow"}))
+status = main({command.split()})
+print(status, sorted({{name.split(".")[0] for name in sys.modules}} & {{"keras", "tensorflow"}}))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1 []"
-    assert done.stderr.startswith("legodnn: recipe.toml: the recipe makes no sense: sparsities")
+    assert done.stderr.startswith(f"legodnn: {told}")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -25,6 +25,7 @@ OFFLINE = [
     ["blocks/cutting"],
     ["blocks/channels"],
     ["blocks/importing", "blocks/importing/annotations"],
+    ["blocks/importing/onnx"],
     ["blocks/importing/tflite", "blocks/from_torch"],
     ["blocks/zoo", "blocks/jobs"],
 ]

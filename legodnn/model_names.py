@@ -9,10 +9,10 @@ from legodnn.errors import ModelError
 OURS = ("vgg16", "resnet18", "resnet20", "resnet56")
 FILES = (".keras", ".h5", ".hdf5")
 TFLITE = ".tflite"
+ONNX = ".onnx"
 
 _OTHERS = {
     ".pb": "is a graph alone: give the folder of its SavedModel, or a .keras, .h5 or .tflite file",
-    ".onnx": "is an ONNX file: onnx2tf -i model.onnx makes a .tflite file of it, which is taken",
     **dict.fromkeys(
         (".pt", ".pth", ".pt2"),
         "is a PyTorch file, and may hold code: give module:function, a function of yours that loads and returns it",
@@ -30,9 +30,9 @@ def check_model_name(spec: str) -> None:
         raise ModelError(
             f"{spec} holds weights alone: give the model as module:function, a file or a name, and these with --weights"
         )
-    if ending in (*FILES, TFLITE) and not spec.endswith(ending):
+    if ending in (*FILES, TFLITE, ONNX) and not spec.endswith(ending):
         raise ModelError(f"{spec}: files are known by names that end in {ending}; rename it")
-    if ending in (*FILES, TFLITE):
+    if ending in (*FILES, TFLITE, ONNX):
         if not Path(spec).is_file():
             raise ModelError(f"cannot load {spec}: {'it is a folder' if Path(spec).is_dir() else 'File not found'}")
     elif ending in _OTHERS:
@@ -50,12 +50,12 @@ def is_saved_model(spec: str) -> bool:
 
 def is_function(spec: str) -> bool:
     """Whether a model is named `module:function`; paths of files and folders may have a colon too."""
-    return ":" in spec and not spec.endswith((*FILES, TFLITE)) and not is_saved_model(spec)
+    return ":" in spec and not spec.endswith((*FILES, TFLITE, ONNX)) and not is_saved_model(spec)
 
 
 def unknown_model(spec: str) -> ModelError:
     """Return the error for a name that no model has."""
     return ModelError(
-        f"unknown model {spec!r:.200}; use a .keras, .h5 or .tflite file, the folder of a SavedModel, module:function, "
-        f"one of {', '.join(OURS)}, or a name in keras.applications"
+        f"unknown model {spec!r:.200}; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel, "
+        f"module:function, one of {', '.join(OURS)}, or a name in keras.applications"
     )

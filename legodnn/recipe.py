@@ -79,7 +79,7 @@ class Recipe(Schema):
         input_fit, input_fill: how image files of other proportions are brought to the model's size: `stretch`, `crop`
             or `letterbox` with margins of that value (see `legodnn.images`).
         weights: a file of trained weights, or 'imagenet' for a model of keras.applications.
-        cut_at: for a `.tflite` file or SavedModel: tensors at which the model ends; what follows them is left out.
+        cut_at: for `.tflite` and ONNX files and SavedModels: tensors at which the model ends; the rest is left out.
         input_shape: the input's shape, without the number of images, where a file or function does not fix it.
         custom: for a Keras file: modules with the layers and functions that it names; they are imported.
         train_epochs: epochs of ordinary training before anything else; 0 for a model that is trained already.

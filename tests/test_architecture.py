@@ -43,11 +43,14 @@ MAY_IMPORT = {
     ],
     "legodnn.blocks.importing.annotations": ["legodnn", "legodnn.tasks", "legodnn.blocks.importing"],
     "legodnn.blocks.importing.tflite": ["legodnn", "legodnn.runtime.tflite", "legodnn.blocks.importing"],
+    "legodnn.blocks.importing.onnx": [
+        *("legodnn", "legodnn.runtime.tflite", "legodnn.blocks.importing", "legodnn.blocks.importing.tflite"),
+    ],
     "legodnn.blocks.from_torch": ["legodnn"],
     "legodnn.blocks.zoo": ["legodnn"],
     "legodnn.blocks.importing": [
         *("legodnn", "legodnn.blocks.zoo", "legodnn.blocks.importing.tflite", "legodnn.blocks.from_torch"),
-        "legodnn.blocks.importing.annotations",
+        *("legodnn.blocks.importing.annotations", "legodnn.blocks.importing.onnx"),
     ],
     "legodnn.blocks.channels": ["legodnn", "legodnn.blocks.importing"],
     "legodnn.blocks.cutting": ["legodnn", "legodnn.blocks.importing", "legodnn.blocks.channels"],

@@ -31,12 +31,13 @@ from legodnn.blocks.importing.model_inputs import (
     shapes_of,
     warn_of_default_range,
 )
+from legodnn.blocks.importing.onnx.graph import load_onnx
 from legodnn.blocks.importing.opening import functional, in_float32
 from legodnn.blocks.importing.saved_model import load_saved_model
 from legodnn.blocks.importing.tflite.graph import load_tflite
 from legodnn.blocks.importing.torch_models import torch_graph
 from legodnn.errors import ModelError
-from legodnn.model_names import FILES, TFLITE, check_model_name, is_function, is_saved_model, unknown_model
+from legodnn.model_names import FILES, ONNX, TFLITE, check_model_name, is_function, is_saved_model, unknown_model
 from legodnn.progress import Progress, no_progress
 from legodnn.recipe import Recipe
 from legodnn.user_function import call_user, user_function
@@ -60,6 +61,7 @@ def open_model(
             - a name in keras.applications, such as `MobileNetV2`;
             - the path of a `.keras`, `.h5` or `.hdf5` file of a whole model; code in it is not run;
             - the path of a `.tflite` file, whose operators become layers (`legodnn.blocks.importing.tflite`);
+            - the path of an `.onnx` file, whose nodes become layers (`legodnn.blocks.importing.onnx`);
             - the folder of a TensorFlow SavedModel, which is converted to a `.tflite` file first;
             - `module:function`: a function that is called without arguments and returns a Keras model, or a PyTorch
               module (`legodnn.blocks.importing.torch_models`). Its module is looked for in the current folder too. This
@@ -69,10 +71,10 @@ def open_model(
         width: a factor for the channels of models of the zoo.
         weights: an `.npz` file of published CIFAR weights for models of the zoo; `imagenet` for keras.applications,
             with the image shape and classes of those weights; or a `.weights.h5` file.
-        cut_at: for `.tflite` files, SavedModels and PyTorch modules: names of tensors that become the outputs; what
-            follows is left out.
+        cut_at: for `.tflite` and ONNX files, SavedModels and PyTorch modules: names of tensors that become the outputs;
+            what follows is left out.
         input_shape: for files and functions: the shape of the input, without the number of images, where it is not
-            fixed; that of a PyTorch module with channels first.
+            fixed; that of a PyTorch module or an ONNX file with channels first.
         custom: for Keras files: modules, which are imported, with the layers and functions that the file names.
 
     Raises:
@@ -94,7 +96,7 @@ def _own_model(
 ) -> keras.Model:
     """Return a model as it is made or saved, with its weights; `open_model` describes the arguments."""
     check_model_name(spec)
-    foreign = spec.endswith(TFLITE) or is_saved_model(spec)
+    foreign = spec.endswith((TFLITE, ONNX)) or is_saved_model(spec)
     if cut_at and not foreign and not is_function(spec):
         raise _not_foreign(spec)
     if input_shape and (spec in zoo.MODELS or spec in applications()):
@@ -111,6 +113,8 @@ def _own_model(
         model = _sized(load_model_file(spec, custom), input_shape)
     elif spec.endswith(TFLITE):
         model = load_tflite(spec, cut_at, input_shape)
+    elif spec.endswith(ONNX):
+        model = load_onnx(spec, cut_at, input_shape)
     elif foreign:
         model = load_saved_model(spec, cut_at, input_shape)
     elif is_function(spec):
@@ -158,7 +162,7 @@ def data_and_model(recipe: Recipe, progress: Progress = no_progress) -> tuple[Da
     data = fitting(scaled, data_of(scaled, shapes_of(model), progress), own, model)
     if scales:
         log_front(recipe.model, data)
-    elif not recipe_scales(scaled) and (recipe.model.endswith(TFLITE) or is_saved_model(recipe.model)):
+    elif not recipe_scales(scaled) and (recipe.model.endswith((TFLITE, ONNX)) or is_saved_model(recipe.model)):
         warn_of_default_range(recipe, data)
     return data, model
 
@@ -208,7 +212,7 @@ def applications() -> list[str]:
 
 
 def _not_foreign(spec: str) -> ModelError:
-    return ModelError(f"cut_at is for .tflite files, SavedModels and PyTorch modules, and {spec} is none of them")
+    return ModelError(f"cut_at is for .tflite and .onnx files, SavedModels and PyTorch modules, not for {spec}")
 
 
 def _sized(model: keras.Model, input_shape: Shape | None) -> keras.Model:

@@ -70,7 +70,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function (which gives a "
+        help="a .keras, .h5, .tflite or .onnx file, folder of a SavedModel, module:function (which gives a "
         "Keras model or a PyTorch module), name in keras.applications, or "
         "vgg16, resnet18, resnet20, resnet56; the recipe may name it instead",
     )

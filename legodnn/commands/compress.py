@@ -57,7 +57,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
     )
     parser.add_argument(
         "model",
-        help="a .keras, .h5 or .tflite file, folder of a SavedModel, module:function (which gives a "
+        help="a .keras, .h5, .tflite or .onnx file, folder of a SavedModel, module:function (which gives a "
         "Keras model or a PyTorch module), a name in keras.applications, or "
         "vgg16, resnet18, resnet20, resnet56",
     )

@@ -25,6 +25,7 @@ _MARKS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 # Optional packages: module, what it is for, and the extra that installs it.
 _OPTIONAL = (
     ("tensorflow", "building stores (not needed on a device)", "train"),
+    ("onnx", "models in ONNX (not needed on a device)", "onnx"),
     ("litert_torch", "models in PyTorch (not needed on a device)", "torch"),
     ("matplotlib", "reports and plots", "plot"),
     ("PIL", "folders of images and cameras as input", "images"),

@@ -43,9 +43,9 @@ def add_parser(subparsers: Any, summary: str) -> None:
     )
     parser.add_argument(
         "target",
-        help="folder of a store, or a model: a .keras, .h5 or .tflite file, folder of a SavedModel, module:function "
-        "(runs it; gives a Keras model or a PyTorch module), a name in keras.applications, or vgg16, resnet18, "
-        "resnet20, resnet56",
+        help="folder of a store, or a model: a .keras, .h5, .tflite or .onnx file, folder of a SavedModel, "
+        "module:function (runs it; gives a Keras model or a PyTorch module), a name in keras.applications, or vgg16, "
+        "resnet18, resnet20, resnet56",
     )
     add_model_arguments(parser)
     parser.add_argument(

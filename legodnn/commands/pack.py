@@ -13,7 +13,7 @@ from legodnn.commands.parser import add_pixel_arguments, fraction
 from legodnn.console import progress, say
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, read_regular
-from legodnn.model_names import is_function
+from legodnn.model_names import ONNX, is_function
 from legodnn.pixels import Scaling
 from legodnn.tensor_spec import ImageFit
 
@@ -81,6 +81,9 @@ def run(args: argparse.Namespace) -> int:
     if args.metric and not args.accuracy:
         raise ModelError("--metric says what --accuracy is; --data is measured by the score that fits its labels")
     described = Described(args.name, _labels(args.labels), _scaling(args), args.fit, args.fill)
+    for file in args.files:
+        if file.endswith(ONNX):
+            raise ModelError(f"{file} is an ONNX file: `legodnn build` and `legodnn compress` take it, not pack")
     out = Path(args.out)
     check_folder(out.parent, "--out")
     own = args.data is not None and names_function(args.data)

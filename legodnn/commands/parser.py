@@ -146,13 +146,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         type=lambda text: text.split(","),
         metavar="TENSOR,...",
-        help="of a .tflite file, SavedModel or PyTorch module: end the model at these tensors, without what follows",
+        help="of a .tflite or .onnx file, SavedModel or PyTorch module: tensors at which the model ends",
     )
     parser.add_argument(
         "--input-shape",
         type=lambda text: [whole_number(size) for size in text.split(",")],
         metavar="H,W,C",
-        help="the input's shape, where a model does not fix it; of a PyTorch module C,H,W, as it takes images",
+        help="the input's shape, where a model does not fix it; C,H,W of a PyTorch module or .onnx file",
     )
     parser.add_argument(
         "--custom",

@@ -250,7 +250,7 @@ def test_a_keras_file_that_cannot_be_used_is_refused(
         (
             {"model": "vgg19"},
             ModelError,
-            "unknown model 'vgg19'; use a .keras, .h5 or .tflite file, the folder of a SavedModel",
+            "unknown model 'vgg19'; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel",
         ),
         ({"model": "resnet20"}, ModelError, "resnet20 has no weights: give a weights file; a build may also train it"),
         ({"model": "vgg16", "train_epochs": 1}, ModelError, "needs at least 32x32 pixels"),

@@ -112,14 +112,19 @@ def settled(value: GraphValue, name: str) -> GraphValue:
     """Return a value in which no transposition waits; a layer of that name is added if that needs one."""
     if not value.waits:
         return value
-    moved = [i for i in value.order if value.stored[i] != 1]
-    if moved == sorted(moved):  # only dimensions of 1 change places
+    if _only_ones_move(value):
         return reshaped_value(as_value(value.tensor, value.batched), value.shape, name)
     if value.batched and value.order[0] == 0:
         return as_value(layers.Permute(value.order[1:], name=name)(value.tensor))
     whole = unbatched(value, f"{name}.whole")
     turned = layers.Permute(tuple(i + 1 for i in value.order), name=name)(whole.tensor)
     return reshaped_value(as_value(turned, batched=False), value.shape, f"{name}.batch")
+
+
+def _only_ones_move(value: GraphValue) -> bool:
+    """Whether the transposition that waits leaves all elements in their order: only dimensions of 1 change places."""
+    moved = [i for i in value.order if value.stored[i] != 1]
+    return moved == sorted(moved)
 
 
 def reordered(value: GraphValue, order: Shape, name: str) -> GraphValue:
@@ -145,8 +150,10 @@ def reshaped_where_stored(value: GraphValue, shape: Shape, name: str) -> GraphVa
     file's order; among one another such groups stay where they are stored. So channels that are divided into groups,
     swapped with these, and joined again stay behind height and width.
     """
+    if _only_ones_move(value):
+        return reshaped_value(as_value(value.tensor, value.batched), shape, name)
     groups = _together(value.shape, shape)
-    if not value.waits or groups is None or not (value.batched and value.order[0] == 0):
+    if groups is None or not (value.batched and value.order[0] == 0):
         return reshaped_value(settled(value, f"{name}.turned"), shape, name)
     stored = [int(i) for i in np.argsort(value.order)]  # the file's dimension in each place
     ordered = sorted(groups, key=lambda group: min(stored.index(i) for i in group[0]))

@@ -251,7 +251,7 @@ def test_a_file_with_a_lambda_is_refused_with_a_way_that_works(tmp_path: Path) -
     [
         (
             "vgg17",
-            "unknown model 'vgg17'; use a .keras, .h5 or .tflite file, the folder of a SavedModel, module:function, ",
+            "unknown model 'vgg17'; use a .keras, .h5, .tflite or .onnx file, the folder of a SavedModel, module:",
         ),
         ("", "unknown model ''"),
         ("nowhere:model", "cannot find 'nowhere:model' .No module named 'nowhere'.; write module:function"),

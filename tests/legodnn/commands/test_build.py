@@ -138,7 +138,7 @@ def test_the_store_is_shown_and_what_to_do_next(
         (["net.tflite", "--out", "OUT"], "legodnn: cannot load net.tflite: File not found"),
         (
             ["vgg17", "--out", "OUT"],
-            "legodnn: unknown model 'vgg17'; use a .keras, .h5 or .tflite file, the folder of a",
+            "legodnn: unknown model 'vgg17'; use a .keras, .h5, .tflite or .onnx file, the folder of a",
         ),
         (["vgg16", "--out", "OUT/my store"], "legodnn: the recipe makes no sense: name: a name has"),
         (["vgg16", "--out", "OUT", "--precisions", "int8"], "precisions must start with float32"),

@@ -183,7 +183,7 @@ def test_models_for_a_store_may_lose_channels_in_any_order_but_not_equally_many(
         ),
         (
             ["--target", "macs=0.5", "--cut-at", "x", "--out", "s.tflite"],
-            "cut_at is for .tflite files",
+            "cut_at is for .tflite and .onnx files",
         ),
         (
             ["--target", "macs=0.5", "--augment", "flips", "--epochs", "0", "--out", "s.tflite"],

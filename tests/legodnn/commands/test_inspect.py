@@ -104,7 +104,7 @@ def test_a_tflite_file_is_inspected_up_to_a_tensor(
     assert main(["inspect", str(file), "--cut-at", "no,such"]) != 0
     assert "there is no computed tensor 'no' to cut at" in capsys.readouterr().err
     assert main(["inspect", str(tiny_keras_file), "--cut-at", "x"]) != 0
-    assert "cut_at is for .tflite files" in capsys.readouterr().err
+    assert "cut_at is for .tflite and .onnx files" in capsys.readouterr().err
 
 
 def test_a_saved_models_folder_is_no_store(

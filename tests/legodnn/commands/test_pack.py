@@ -62,6 +62,10 @@ def test_labels_name_every_class_in_its_place(
         (("--data", "missing.npz"), "cannot read missing.npz"),
         (("--data", "missing.npz", "--metric", "top1"), "--metric says what --accuracy is"),
         (("--accuracy", ".9", "--labels", "missing.txt"), "cannot read missing.txt"),
+        (
+            ("net.onnx", "--accuracy", ".9,.8"),
+            "net.onnx is an ONNX file: `legodnn build` and `legodnn compress` take it",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_one_error_and_leaves_nothing(

@@ -33,6 +33,11 @@ def sha256_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def file_state(status: os.stat_result) -> tuple[int, ...]:
+    """Return what differs when a file was changed or replaced; unlike the modification time, ctime cannot be set."""
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 def is_folder(path: Path) -> bool:
     """Return whether a folder is there; False where the path cannot be looked up, for want of permission, say."""
     try:

@@ -11,13 +11,9 @@ import os
 from pathlib import Path
 
 from legodnn.errors import StoreError
-from legodnn.files import is_folder, read_regular, sha256_bytes, sha256_file
+from legodnn.files import file_state, is_folder, read_regular, sha256_bytes, sha256_file
 from legodnn.manifest import MANIFEST, STORE_VERSION, Manifest, Option
-from legodnn.schema import (
-    MOST_BYTES_OF_DOCUMENT,
-    parse_document,
-    utf8_text,
-)
+from legodnn.schema import MOST_BYTES_OF_DOCUMENT, parse_document, utf8_text
 
 _REMEDY = "build the store again with `legodnn build`, or copy it again from where it was built"
 
@@ -70,7 +66,7 @@ class Store:
                 problem = "is missing" if inside else "leads out of the store"
                 raise StoreError(f"{path} {problem}; {_REMEDY}")
             status = path.stat()
-            state = _state(status)
+            state = file_state(status)
             if self._seen.get(option) == state:
                 return path
             if status.st_size != option.bytes:
@@ -95,7 +91,7 @@ class Store:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as e:
             raise StoreError(f"cannot read {path}: {e.strerror}; {_REMEDY}") from None
-        if _state(os.fstat(fd)) != self._seen[option]:
+        if file_state(os.fstat(fd)) != self._seen[option]:
             os.close(fd)
             raise StoreError(f"{path} was altered while it was opened; {_REMEDY}")
         return fd
@@ -104,11 +100,6 @@ class Store:
         blocks = self.manifest.blocks
         options = sum(len(b.options) for b in blocks)
         return f"Store({self.name!r}, {len(blocks)} blocks, {options} options, {str(self.path)!r})"
-
-
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    """Return what differs when a file was changed or replaced; unlike the modification time, ctime cannot be set."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def check_new_store(path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from legodnn.errors import CApiError, ExecutionError, PackingError, StoreError, TrialError
+from legodnn.files import file_state
 from legodnn.lifetime import release_with
 from legodnn.runtime.executors import litert_capi, trial
 from legodnn.runtime.executors.cache_folder import (
@@ -152,8 +153,7 @@ _verified: dict[tuple[int, ...], str] = {}
 
 def _digest(fd: int) -> str:
     """Return a file's SHA-256, which is computed once in a process, and again when the file has changed."""
-    status = os.fstat(fd)
-    state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    state = file_state(os.fstat(fd))
     if state not in _verified:
         digest = hashlib.sha256()
         place = 0

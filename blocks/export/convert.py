@@ -20,9 +20,9 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
-from legodnn.blocks.export.rewrite import REWRITES, Rewrite, run_rewritten, stand_ins
+from legodnn.blocks.export.rewrite import REWRITES, Rewrite, stand_ins
 from legodnn.blocks.importing.difference import beyond_rounding
-from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
+from legodnn.blocks.importing.graph import alone, as_list, calls, run_calls, submodel
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
 from legodnn.native_stderr import native_stderr_silenced
@@ -68,7 +68,7 @@ def concrete_function(model: keras.Model, batch: int, rewrites: Sequence[Rewrite
     found = stand_ins(model, rewrites)
 
     def forward(*xs: Any) -> Any:
-        return run_rewritten(model, xs, found) if found else model(alone(xs), training=False)
+        return run_calls(model, xs, False, found) if found else model(alone(xs), training=False)
 
     return tf.function(forward, input_signature=specs, autograph=False).get_concrete_function()
 

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from legodnn.blocks.importing.graph import LayerCall, calls, run_call
+from legodnn.blocks.importing.graph import LayerCall, calls
 
 # What stands in for the operations of calls, by the call's node. It takes the tensors that the call reads.
 StandIns = Mapping[Any, Callable[..., Any]]
@@ -106,25 +106,6 @@ def stand_ins(model: keras.Model, rewrites: Sequence[Rewrite] = REWRITES) -> Sta
     for rewrite in rewrites:
         found = {**rewrite(wiring), **found}
     return found
-
-
-def run_rewritten(model: keras.Model, values: Sequence[Any], found: StandIns) -> list[Any]:
-    """Return the outputs of a Functional model in inference, with `found` in the place of its calls.
-
-    Args:
-        model: the model.
-        values: its inputs, each of shape (n, ...).
-        found: what `stand_ins` returns.
-    """
-    known = {id(t): ops.cast(x, t.dtype) for t, x in zip(model.inputs, values, strict=True)}
-    for call in calls(model):
-        if call.node in found:
-            results = [found[call.node](*(known[id(t)] for t in call.inputs))]
-        else:
-            args, kwargs = call.node.arguments.fill_in(known)
-            results = run_call(call, args, kwargs, training=False)
-        known.update((id(t), result) for t, result in zip(call.outputs, results, strict=True))
-    return [known[id(t)] for t in model.outputs]
 
 
 def wiring_of(model: keras.Model) -> Wiring:

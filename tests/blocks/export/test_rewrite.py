@@ -21,12 +21,11 @@ from legodnn.blocks.export.rewrite import (
     affines_as_depthwise,
     affines_into_convolutions,
     nearest_upsampling_as_resizing,
-    run_rewritten,
     stand_ins,
     wiring_of,
 )
 from legodnn.blocks.importing.difference import largest_difference
-from legodnn.blocks.importing.graph import as_list
+from legodnn.blocks.importing.graph import as_list, run_calls
 from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.tflite.model_file import parse_model_file
@@ -108,7 +107,7 @@ def test_rewritten_models_compute_the_same(seed: int, shape: tuple[int, int, int
     x = np.random.default_rng(seed).normal(size=(2, *shape)).astype(np.float32)
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(x, training=False))]
     for rewrites in (REWRITES, *((one,) for one in REWRITES)):
-        found = run_rewritten(model, [x], stand_ins(model, rewrites))
+        found = run_calls(model, [x], False, stand_ins(model, rewrites))
         for y, wanted in zip(found, expected, strict=True):
             assert largest_difference(keras.ops.convert_to_numpy(y), wanted) <= 1e-5
 

@@ -108,10 +108,15 @@ def _called_again(
         try:
             results = keras.tree.flatten(operation(*args, **kwargs))
         except (TypeError, ValueError) as e:
-            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
+            reason = on_one_line(e)
             raise ModelError(f"layer {call.name} ({call.kind}) cannot be called again: {reason}") from None
         new.update((id(old), result) for old, result in zip(call.outputs, results, strict=True))
     return new
+
+
+def on_one_line(error: Exception) -> str:
+    """Return the first 200 characters of what Keras or TensorFlow says, without line breaks and colours."""
+    return re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(error))[:200].strip()
 
 
 def _between(inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[LayerCall]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +26,7 @@ from keras import ops
 from legodnn.blocks.importing.checks import check_sizes
 from legodnn.blocks.importing.difference import FLOAT32_TOLERANCE, relative_difference, sample_inputs
 from legodnn.blocks.importing.front import is_augmentation, resized_beforehand
-from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, submodel
+from legodnn.blocks.importing.graph import LayerCall, Tensor, alone, calls, named, on_one_line, submodel
 from legodnn.blocks.importing.layer_copies import blank_copy, give_state
 from legodnn.errors import ModelError
 
@@ -297,7 +296,7 @@ def _check_same(model: keras.Model, opened: keras.Model, copies: _Copies) -> Non
     try:
         outputs = keras.tree.flatten(model(keras.tree.pack_sequence_as(model._inputs_struct, own), training=False))
     except Exception as e:  # the user's layers can raise any
-        reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
+        reason = on_one_line(e)
         raise ModelError(f"model {model.name!r} does not run on sample inputs of its own shape: {reason}") from None
     with in_float32():
         found = keras.tree.flatten(opened(alone([x.astype(np.float32) for x in xs]), training=False))

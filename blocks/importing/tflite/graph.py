@@ -20,7 +20,7 @@ import numpy as np
 from keras import layers
 
 from legodnn.arrays import Shape
-from legodnn.blocks.importing.graph import submodel
+from legodnn.blocks.importing.graph import on_one_line, submodel
 from legodnn.blocks.importing.tflite.arithmetic_rules import ARITHMETIC_RULES
 from legodnn.blocks.importing.tflite.call import FileInput, NoRule, RuleCall
 from legodnn.blocks.importing.tflite.constant_folding import of_constants, real_values
@@ -228,8 +228,7 @@ class _Importer:
         except ModelError:
             raise
         except Exception as e:  # Keras and numpy have no error type of their own for arguments that a file makes up
-            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
-            raise self._refused(operator, outputs[0], reason or type(e).__name__) from None
+            raise self._refused(operator, outputs[0], on_one_line(e) or type(e).__name__) from None
         if len(results) != len(outputs):
             raise self._refused(operator, outputs[0], f"it has {len(outputs)} outputs instead of {len(results)}")
         for i, tensor, result in zip(operator.outputs, outputs, results, strict=True):

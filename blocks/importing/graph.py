@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from legodnn.arrays import Array
 from legodnn.errors import ModelError
 
 Tensor = Any  # keras.KerasTensor: a symbolic tensor. Tensors are told apart by identity; they cannot be compared.
@@ -84,6 +85,12 @@ def submodel(inputs: Sequence[Tensor], outputs: Sequence[Tensor], name: str) -> 
     entries = {key: keras.Input(batch_shape=t.shape, dtype=t.dtype) for key, t in zip(made, inputs, strict=True)}
     new = _called_again(part, entries)
     return keras.Model(alone([*entries.values()]), alone([new[id(t)] for t in outputs]), name=name)
+
+
+def values_of(model: keras.Model, tensors: Sequence[Tensor], inputs: Sequence[Any]) -> list[Array]:
+    """Return tensors of a Functional model in inference, given its inputs, each of shape (n, ...)."""
+    part = submodel(model.inputs, tensors, "values")
+    return [keras.ops.convert_to_numpy(y) for y in as_list(part(alone(inputs), training=False))]
 
 
 def _called_again(

@@ -21,7 +21,7 @@ from keras import ops
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import Channels
 from legodnn.blocks.importing.difference import fitted_error
-from legodnn.blocks.importing.graph import LayerCall, alone, as_list, calls, submodel
+from legodnn.blocks.importing.graph import LayerCall, as_list, calls, values_of
 from legodnn.blocks.pruning.allocation import PruningProblem
 from legodnn.blocks.pruning.reconstruct import batched_outputs
 from legodnn.blocks.pruning.widths import Widths
@@ -105,9 +105,8 @@ def read_means(block: keras.Model, channels: Channels, inputs: Sequence[Any]) ->
     readers = [call for call in calls(block) if call.name in channels.made]
     if not readers:
         return {}
-    found = as_list(submodel(block.inputs, [c.inputs[0] for c in readers], "read")(alone(inputs), training=False))
-    values = {c.name: ops.convert_to_numpy(y) for c, y in zip(readers, found, strict=True)}
-    return {name: y.reshape(-1, y.shape[-1]).mean(axis=0) for name, y in values.items()}
+    values = values_of(block, [call.inputs[0] for call in readers], inputs)
+    return {c.name: y.reshape(-1, y.shape[-1]).mean(axis=0) for c, y in zip(readers, values, strict=True)}
 
 
 def keep_mask(problem: PruningProblem, widths: Widths) -> Array:

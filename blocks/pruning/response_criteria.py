@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legodnn.arrays import Array
 from legodnn.blocks.channels.analysis import Channels
-from legodnn.blocks.importing.graph import alone, as_list, calls, submodel
+from legodnn.blocks.importing.graph import as_list, calls, values_of
 from legodnn.blocks.importing.layer_copies import blank_copy
 from legodnn.blocks.pruning.criteria import Importance
 from legodnn.blocks.pruning.surgery import remove
@@ -39,8 +39,7 @@ def reconstruction(block: keras.Model, channels: Channels, x: Any = None) -> Imp
     importance = np.zeros(channels.count)
     if not channels.groups:
         return importance
-    x = alone(x)
-    features = [_numpy(submodel(block.inputs, [call.inputs[0]], "features")(x, training=False)) for call in readers]
+    features = values_of(block, [call.inputs[0] for call in readers], x)
     linear = [_linear(call.operation) for call in readers]
     for group in channels.groups:
         change = np.zeros((len(group.coupled), len(group.coupled)))
@@ -77,7 +76,7 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
     gated = _Gated(block, channels, len(sets))
     # A graph would take longer to trace than these few steps take.
     gated.compile(optimizer=keras.optimizers.SGD(1.0), loss=None, run_eagerly=True)
-    scale = [max(float(np.var(_numpy(y))), 1e-12) ** -0.5 for y in as_list(block(alone(inputs), training=False))]
+    scale = [max(float(np.var(y)), 1e-12) ** -0.5 for y in values_of(block, block.outputs, inputs)]
     rng, squares = np.random.default_rng(0), np.zeros(len(sets))
     for start in range(0, len(inputs[0]), _BATCH):
         parts = [a[start : start + _BATCH] for a in inputs]
@@ -90,7 +89,7 @@ def taylor(block: keras.Model, channels: Channels, x: Any = None) -> Importance:
         gated.gates.assign(np.ones(gated.gates.shape))
         gated.train_on_batch([*parts, *signs])
         # A step of size 1 went down the gradient. Images that fill up the last batch do not count again.
-        squares += np.square(1 - _numpy(gated.gates))[:count].sum(axis=0)
+        squares += np.square(1 - ops.convert_to_numpy(gated.gates))[:count].sum(axis=0)
     importance[[int(ids[0]) for ids in sets]] = squares
     return importance
 
@@ -162,7 +161,8 @@ def _linear(layer: Any) -> Callable[[Array], Array]:
         if not copy.built:
             copy.build(feature.shape)
             copy.set_weights(weights[:-1] if layer.use_bias else weights)
-        return _numpy(copy(feature))
+        response: Array = ops.convert_to_numpy(copy(feature))
+        return response
 
     return respond
 
@@ -171,8 +171,3 @@ def _sample(response: Array) -> Array:
     """Return at most `_ENTRIES` values of a response, those in the same places for every response of one shape."""
     flat = response.ravel()
     return flat if flat.size <= _ENTRIES else flat[np.random.default_rng(0).integers(flat.size, size=_ENTRIES)]
-
-
-def _numpy(tensor: Any) -> Array:
-    array: Array = keras.ops.convert_to_numpy(tensor)
-    return array

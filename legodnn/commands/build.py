@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from legodnn.commands.parser import DATA_HELP, add_model_arguments, fraction, precision, variation
-from legodnn.console import progress, say
+from legodnn.console import progress
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
 from legodnn.store import check_new_store
@@ -141,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     """Build, print the store, and say what to do next."""
     if args.model is not None:
         check_model_name(args.model)
-    from legodnn.commands.inspect import store_made, store_summary
+    from legodnn.commands.inspect import show_made
     from legodnn.recipe import Recipe, resolve
     from legodnn.widths_table import WidthsTable
 
@@ -157,8 +156,5 @@ def run(args: argparse.Namespace) -> int:
     from legodnn.blocks import build  # loads TensorFlow, so only when the recipe is known to be right
 
     store = build(recipe, args.out, args.jobs, args.tensorboard, args.allow_chance, args.cluster, progress())
-    if args.json:
-        print(json.dumps(store_summary(store)))
-    else:
-        say(store_made(store))
+    show_made(store, args.json)
     return 0

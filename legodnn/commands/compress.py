@@ -122,13 +122,10 @@ def run(args: argparse.Namespace) -> int:
         check_folder(Path(args.out).parent, "--out")
         check_new_store(Path(args.out))
         from legodnn.blocks.compressed_store import compress_to_store
-        from legodnn.commands.inspect import store_made, store_summary
+        from legodnn.commands.inspect import show_made
 
         store = compress_to_store(recipe, args.out, progress(), args.allow_chance)
-        if args.json:
-            print(json.dumps(store_summary(store)))
-        else:
-            say(store_made(store))
+        show_made(store, args.json)
         return 0
     check_writable(Path(args.out), "--out")
     check_compressed_file(Path(args.out), args.precision or "float32")

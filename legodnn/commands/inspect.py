@@ -118,10 +118,13 @@ def store_summary(store: Store) -> dict[str, Any]:
     return {"path": str(store.path), "id": store.id, "manifest": manifest}
 
 
-def store_made(store: Store) -> str:
-    """Return what is said of a store that was made: its table, where it is, and what to do with it next."""
-    place = shlex.quote(str(store.path))
-    return f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {place}"
+def show_made(store: Store, as_json: bool) -> None:
+    """Print a store that was made: its summary as JSON, or its table, where it is, and what to do with it next."""
+    if as_json:
+        print(json.dumps(store_summary(store)))
+    else:
+        place = shlex.quote(str(store.path))
+        say(f"{store_table(store)}\n\nwrote {store.path}\nnext, on the device: legodnn profile {place}")
 
 
 def store_table(store: Store) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
 from legodnn.commands.own_arrays import names_function, own_arrays
 from legodnn.commands.parser import add_pixel_arguments, fraction
-from legodnn.console import progress, say
+from legodnn.console import progress
 from legodnn.errors import ModelError
 from legodnn.files import check_folder, read_regular
 from legodnn.model_names import ONNX, is_function
@@ -75,7 +74,7 @@ def add_parser(subparsers: Any, summary: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the store, print it, and say what to do next."""
-    from legodnn.commands.inspect import store_made, store_summary
+    from legodnn.commands.inspect import show_made
     from legodnn.runtime.whole_models.store_of_files import Described, pack_files
 
     if args.metric and not args.accuracy:
@@ -91,10 +90,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="legodnn-") as folder:
         files = [_converted(file, Path(folder)) if is_function(file) else Path(file) for file in args.files]
         store = pack_files(files, out, args.accuracy, data, described, args.metric or "accuracy", progress())
-    if args.json:
-        print(json.dumps(store_summary(store)))
-    else:
-        say(store_made(store))
+    show_made(store, args.json)
     return 0
 
 

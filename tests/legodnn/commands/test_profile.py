@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from legodnn.cli import main
-from legodnn.commands.inspect import store_made
+from legodnn.commands.inspect import show_made
 from legodnn.commands.profile import _next_step, profile_summary
 from legodnn.manifest import MANIFEST
 from legodnn.profile import Contention, Profile, Validation, default_path
@@ -47,10 +47,14 @@ def test_a_summary_names_what_ran_before_and_beside(tiny_store: Store) -> None:
     ]
 
 
-def test_a_command_to_copy_quotes_the_store(tiny_store: Store, tmp_path: Path) -> None:
+def test_a_command_to_copy_quotes_the_store(
+    tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store(shutil.copytree(tiny_store.path, tmp_path / "my store"))
     assert _next_step([store], []) == f"next: legodnn plan '{store.path}'"
-    assert store_made(store).endswith(f"wrote {store.path}\nnext, on the device: legodnn profile '{store.path}'")
+    show_made(store, as_json=False)
+    wanted = f"wrote {store.path}\nnext, on the device: legodnn profile '{store.path}'\n"
+    assert capsys.readouterr().out.endswith(wanted)
 
 
 SHORT = ("--seconds", "0.3", "--quick")

@@ -6,7 +6,6 @@ is refused at the beginning.
 
 from __future__ import annotations
 
-import datetime
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from legodnn.manifest import (
 )
 from legodnn.recipe import Recipe
 from legodnn.schema import explain
+from legodnn.units import utc_now
 
 
 def store_manifest(
@@ -187,7 +187,7 @@ def _valid(recipe: Recipe) -> Iterator[None]:
 def _build_info(recipe: Recipe, left_out: Mapping[str, str], kept: Mapping[str, KeptChannels]) -> BuildInfo:
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
     return BuildInfo(
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=utc_now(),
         versions={"legodnn": legodnn.__version__, "python": platform.python_version(), **versions},
         seed=recipe.seed,
         recipe=recipe.model_dump(mode="json"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 
 _UNITS = {
     "": 1,
@@ -64,3 +65,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def utc_now() -> str:
+    """Return the time in UTC to the second, as documents say when they were made: '2026-01-31T12:00:00+00:00'."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from legodnn.progress import Progress, no_progress
 from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import check_capi, executor_name
 from legodnn.store import Store
+from legodnn.units import utc_now
 
 log = logging.getLogger("legodnn.profiler")
 
@@ -98,7 +98,7 @@ def profile_store(
         store_id=store.id,
         model=store.name,
         device=device,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=utc_now(),
         options=_option_profiles(store, memory.options, latencies, energies),
         skipped=_skipped(store, skipped),
         chain=overheads,

@@ -6,7 +6,6 @@ are: in turns, in compositions, by the executor that will run blocks here, until
 
 from __future__ import annotations
 
-import datetime
 import logging
 import tempfile
 from contextlib import closing
@@ -38,6 +37,7 @@ from legodnn.runtime.device.fingerprint import fingerprint
 from legodnn.runtime.executors.select import executor_name
 from legodnn.schema import to_json
 from legodnn.store import Store
+from legodnn.units import utc_now
 from legodnn.widths_table import LAYER_KINDS, LayerKind, ProbedPrecision, WidthCurve, WidthsTable
 
 log = logging.getLogger("legodnn.profiler")
@@ -85,7 +85,7 @@ def measure_widths(
         log.warning("%s", warning)
     return WidthsTable(
         device=device,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=utc_now(),
         threads=threads,
         image_size=_IMAGE_SIZE,
         outer=_OUTER,

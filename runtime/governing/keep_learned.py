@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from legodnn.profile import Profile
 from legodnn.runtime.governing.governor import Governor
 from legodnn.store import Store
 from legodnn.tail import Tail
+from legodnn.units import utc_now
 from legodnn.workload import Workload
 
 
@@ -38,17 +38,18 @@ def save_learned(governor: Governor, workload: Workload, stores: Mapping[str, St
     for model in workload.models:
         if tails := governor.learned(model.name):
             at = model.profile_path
-            profile, found = learned[at] if at in learned else learned.setdefault(at, (Profile.load(at), []))
+            if at not in learned:
+                learned[at] = Profile.load(at), []
+            profile, found = learned[at]
             profile.check_store(stores[model.name])
             found.extend(tails)
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     for profile_path, (profile, found) in learned.items():
         path = learned_path(profile_path)
         document = Learned(
             store_id=profile.store_id,
             model=profile.model,
             device=profile.device,
-            created=now,
+            created=utc_now(),
             tail=_merged(_kept(path, profile), found),
         )
         document.save(path)

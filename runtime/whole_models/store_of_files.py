@@ -5,7 +5,6 @@ It is a block where there are several files, which plans choose from, and fixed 
 
 from __future__ import annotations
 
-import datetime
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -42,6 +41,7 @@ from legodnn.runtime.whole_models.whole_file import WholeFile, read_whole_file
 from legodnn.schema import explain, to_json
 from legodnn.store import Store
 from legodnn.tensor_spec import ImageFit, TensorSpec
+from legodnn.units import utc_now
 
 _SEGMENT = "model"
 
@@ -191,7 +191,7 @@ def _write_manifest(
             segments=(_segment(files, names, inputs, rating),),
             accuracy=_accuracy_model(rating),
             built=BuildInfo(
-                created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                created=utc_now(),
                 versions={
                     "legodnn": legodnn.__version__,
                     "python": platform.python_version(),

@@ -179,9 +179,9 @@ class _Distillation:
 
     def state(self) -> ArrayTree:
         self._store_moments()
-        blocks = {
-            s.block: [other.state() for other in self._students if other.block == s.block] for s in self._students
-        }
+        blocks: dict[str, list[ArrayTree]] = {}
+        for student in self._students:
+            blocks.setdefault(student.block, []).append(student.state())
         return {"blocks": blocks}
 
     def restore(self, state: Mapping[str, Any]) -> None:

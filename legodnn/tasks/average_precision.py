@@ -44,6 +44,8 @@ def _average_precisions(
     for boxes, of_picture in zip(found, truth, strict=True):
         true_boxes = of_picture[of_picture[:, 4] == label, :4]
         mine = np.flatnonzero(boxes.classes == label)
+        if not (len(mine) or len(true_boxes)):
+            continue  # most classes are in few pictures
         mine = mine[np.argsort(-boxes.scores[mine], kind="stable")][:_MOST_OF_CLASS]
         scores.append(boxes.scores[mine])
         right.append(_matched(overlaps(boxes.boxes[mine], true_boxes), least_overlaps))

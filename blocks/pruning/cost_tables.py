@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +35,12 @@ class CostTables:
     whole: float
     alone: tuple[Floats, ...]
     together: Mapping[tuple[int, int], Floats]
+
+    @cached_property
+    def live(self) -> list[list[int]]:
+        """For each group, the groups up to it that later ones share a cost with."""
+        later = [max((b for a, b in self.together if a == g), default=g) for g in range(len(self.levels))]
+        return [[g for g in range(t + 1) if later[g] > t] for t in range(len(self.levels))]
 
     def widths(self, numbers: Sequence[int]) -> Ints:
         """Return the widths of levels that are given by their numbers."""

@@ -100,7 +100,7 @@ def best_order(tables: CostTables) -> list[int]:
 def states(tables: CostTables) -> int:
     """Return the largest table that the dynamic programme needs."""
     sizes = [len(level) for level in tables.levels]
-    live = [[], *_live(tables)]
+    live = [[], *tables.live]
     return max(math.prod(sizes[h] for h in {*live[g], g}) for g in range(len(sizes)))
 
 
@@ -147,7 +147,7 @@ def _through(
     bounds: Sequence[tuple[float, Sequence[Floats]]],
 ) -> list[int] | None:
     """Go through the groups, keeping every choice that can still become as good as `known`; None where none can."""
-    live, before = _live(tables), list[int]()
+    before = list[int]()
     rows, costs, sums = np.zeros((1, 0), np.int64), np.zeros(1), np.zeros(1)
     steps: list[tuple[Ints, Ints]] = []
     for group, loss in enumerate(losses):
@@ -159,7 +159,7 @@ def _through(
             if (other, group) in tables.together:
                 costs = costs + tables.together[other, group][wide[:, place], level]
         sums = sums[parents] + loss[level]
-        places = [[*before, group].index(g) for g in live[group]]
+        places = [[*before, group].index(g) for g in tables.live[group]]
         rows = wide[:, places]
         key = tuple(rows.T)
         keep = costs + least_costs[group + 1][key] <= room + 1e-9 * abs(tables.whole)
@@ -176,7 +176,7 @@ def _through(
             return None
         rows, costs, sums = rows[order], costs[order], sums[order]
         steps.append((parents[order], level[order]))
-        before = live[group]
+        before = tables.live[group]
     place, chosen = int(np.argmin(sums)), []
     for parents, level in reversed(steps):
         chosen.append(int(level[place]))
@@ -199,14 +199,6 @@ def _undominated(rows: Ints, sums: Floats) -> Ints:
     return np.flatnonzero(keep)
 
 
-def _live(tables: CostTables) -> list[list[int]]:
-    """Return, for each group, the groups up to it that later ones share a cost with."""
-    count = len(tables.levels)
-    return [
-        [g for g in range(t + 1) if any((g, h) in tables.together for h in range(t + 1, count))] for t in range(count)
-    ]
-
-
 def _joint(losses: Sequence[Floats], tables: CostTables, price: float, group: int, before: list[int]) -> Floats:
     """Return what the levels of a group add, with axes (*before, group): the loss, and the cost times the price."""
     sizes = [len(tables.levels[g]) for g in (*before, group)]
@@ -219,30 +211,28 @@ def _joint(losses: Sequence[Floats], tables: CostTables, price: float, group: in
     return total
 
 
-def _with_rest(
-    losses: Sequence[Floats], tables: CostTables, price: float, group: int, live: list[list[int]], rest: Floats
-) -> Floats:
+def _with_rest(losses: Sequence[Floats], tables: CostTables, price: float, group: int, rest: Floats) -> Floats:
     """Return what the levels of a group and the best of all later ones add, with axes (*groups live before, group)."""
-    before = live[group - 1] if group else []
+    before = tables.live[group - 1] if group else []
     axes = [*before, group]
-    shape = [len(tables.levels[g]) if g in live[group] else 1 for g in axes]
+    shape = [len(tables.levels[g]) if g in tables.live[group] else 1 for g in axes]
     return _joint(losses, tables, price, group, before) + rest.reshape(shape)
 
 
 def _to_go(losses: Sequence[Floats], tables: CostTables, price: float) -> list[Floats]:
     """Return the least that groups from each on add, loss and price of the cost together, by the levels still live."""
-    live, found = _live(tables), [np.zeros(())]
+    found: list[Floats] = [np.zeros(())]
     for group in reversed(range(len(losses))):
-        found.append(np.asarray(_with_rest(losses, tables, price, group, live, found[-1]).min(axis=-1)))
+        found.append(np.asarray(_with_rest(losses, tables, price, group, found[-1]).min(axis=-1)))
     return found[::-1]
 
 
 def _cheapest(losses: Sequence[Floats], tables: CostTables, price: float, to_go: Sequence[Floats]) -> list[int]:
     """Return the levels that `_to_go` found to be least at this price."""
-    live, chosen = _live(tables), list[int]()
+    chosen = list[int]()
     for group in range(len(losses)):
-        options = _with_rest(losses, tables, price, group, live, to_go[group + 1])
-        before = live[group - 1] if group else []
+        options = _with_rest(losses, tables, price, group, to_go[group + 1])
+        before = tables.live[group - 1] if group else []
         chosen.append(int(np.argmin(options[tuple(chosen[g] for g in before)])))
     return chosen
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
+from legodnn.blocks.accuracy.metrics import metric_of
 from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.convert import Runner, convert
 from legodnn.blocks.importing.data import Split
+from legodnn.blocks.importing.heads import Head
 from legodnn.console import ProgressLine
 from support.students import Students
 
@@ -70,13 +72,14 @@ class CompositionRecord:
         parts = [(i, Split(split.x[s : s + SLICE], labels[s : s + SLICE])) for i, s in enumerate(starts)][take]
         images = sum(len(part) for _, part in parts)
         found: dict[OptionNumbers, list[float]] = {c: [0.0, 0.0] for c in compositions}
+        metric = metric_of("top1", split, [Head("classes", "top1", "linear")])
         for number, part in parts:
             kept = self._known.setdefault(f"{where} {number} {len(part)}", {})
             missing = [c for c in compositions if str(c) not in kept]
             if missing:
                 self._chain = self._chain or self._make()
                 for composition, measured in evaluate(
-                    self._chain, missing, part, label=f"{where}, slice {number}", progress=ProgressLine
+                    self._chain, missing, part, metric, label=f"{where}, slice {number}", progress=ProgressLine
                 ):
                     kept[str(composition)] = list(measured)
                     if self._file:

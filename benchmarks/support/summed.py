@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from legodnn.arrays import Array
-from legodnn.blocks.accuracy.metrics import mean_iou, top1
+from legodnn.blocks.accuracy.metrics import metric_of
+from legodnn.blocks.importing.data import Split
+from legodnn.blocks.importing.heads import Head
 from legodnn.files import write_atomic
 from legodnn.manifest import MANIFEST, Link
 from legodnn.plan import ModelPlan
@@ -25,9 +27,8 @@ def predict_by_summed_drops(store: Store, x: Array, y: Array) -> None:
         y: their labels, as the store's metric takes them.
     """
     model, (name,) = running(store), (i.name for i in store.manifest.inputs)
-    originals = model.choices
-
-    metric = {"top1": top1, "mean_iou": mean_iou}[store.manifest.accuracy.metric]
+    originals, measure = model.choices, store.manifest.accuracy.metric  # top1 or mean_iou
+    metric = metric_of(measure, Split(x, y), [Head("classes", measure, "linear")])
 
     def accuracy() -> float:
         found = [np.array(outputs) for image in x for outputs in model.infer({name: image}).outputs.values()]

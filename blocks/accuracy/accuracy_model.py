@@ -15,7 +15,7 @@ from legodnn.arrays import Floats
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
 from legodnn.blocks.accuracy.likely_plans import likely_compositions
 from legodnn.blocks.accuracy.loss_fit import NOISES, Fit, fit
-from legodnn.blocks.accuracy.metrics import Metric, top1
+from legodnn.blocks.accuracy.metrics import Metric
 from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.importing.data import Split
@@ -39,7 +39,7 @@ def measure(
     data: str,
     samples: int,
     seed: int,
-    metric: Metric = top1,
+    metric: Metric,
     known: dict[OptionNumbers, MeasuredComposition] | None = None,
     further: Iterable[OptionNumbers] = (),
     costs: Sequence[Floats] = (),

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from legodnn.arrays import Array
-from legodnn.blocks.accuracy.metrics import Metric, top1
+from legodnn.blocks.accuracy.metrics import Metric
 from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers
 from legodnn.blocks.importing.data import Split
 from legodnn.blocks.importing.difference import relative_error
@@ -38,7 +38,7 @@ def evaluate(
     chain: OptionChain,
     compositions: Iterable[OptionNumbers],
     split: Split,
-    metric: Metric = top1,
+    metric: Metric,
     label: str = "evaluating compositions",
     original: Sequence[Array] | None = None,
     progress: Progress = no_progress,

@@ -34,60 +34,6 @@ from legodnn.user_function import call_user, user_function
 Metric = Callable[[Sequence[Array], Any], float]
 
 
-def top1(outputs: Sequence[Array], labels: Any) -> float:
-    """Return the share of images (or places in them) whose largest score is the label's, as the mean over the outputs.
-
-    Args:
-        outputs: each of shape (n, ..., classes).
-        labels: one array, or a list of one for each output: class numbers, shape (n, ...) or (n, ..., 1); or one-hot
-            labels or another model's scores, shape (n, ..., classes), of which the largest counts.
-    """
-    return _mean(_top1, outputs, labels)
-
-
-def top5(outputs: Sequence[Array], labels: Any) -> float:
-    """Return the share of images whose label's score is among the five largest, as the mean over the outputs.
-
-    Of equal scores those of lower class numbers count as larger.
-
-    Args:
-        outputs: each of shape (n, ..., classes).
-        labels: see `top1`.
-    """
-    return _mean(_top5, outputs, labels)
-
-
-def binary_accuracy(outputs: Sequence[Array], labels: Any, threshold: float = 0.5) -> float:
-    """Return the share of values that are on the label's side of the threshold, as the mean over the outputs.
-
-    Args:
-        outputs: each of shape (n, ...).
-        labels: 0 and 1, of the same shapes; a last axis of length 1 may be left out.
-        threshold: a value above it means yes (label 1): .5 for probabilities, 0 for logits.
-    """
-    return _mean(functools.partial(_binary_accuracy, threshold), outputs, labels)
-
-
-def mean_iou(outputs: Sequence[Array], labels: Any) -> float:
-    """Return the intersection over union of a class, as the mean over the classes that occur and over the outputs.
-
-    Args:
-        outputs: each of shape (n, ..., classes).
-        labels: see `top1`. Places whose number is below 0, or not below the number of classes, do not count ("void").
-    """
-    return _mean(_mean_iou, outputs, labels)
-
-
-def r2(outputs: Sequence[Array], labels: Any) -> float:
-    """Return R squared, as the mean over the outputs: 1 is perfect, 0 as good as the labels' mean for every image.
-
-    Args:
-        outputs: each of shape (n, ...).
-        labels: the right values, of the same shapes: one array, or a list of one for each output.
-    """
-    return _mean(_r2, outputs, labels)
-
-
 def metric_of(name: str | None, val: Split, heads: Sequence[Head], reading: Reading | None = None) -> Metric:
     """Return the metric of this name, or without a name the one that fits labels and outputs.
 
@@ -173,16 +119,22 @@ def _part(head: Head, labelled: bool) -> Callable[[Array, NDArray[Any]], float]:
     return functools.partial(measure, head.threshold, yes=yes)
 
 
-def _mean(part: Callable[[Array, NDArray[Any]], float], outputs: Sequence[Array], labels: Any) -> float:
-    pairs = zip(outputs, as_list(labels), strict=True)
-    return sum(part(found, np.asarray(wanted)) for found, wanted in pairs) / len(outputs)
-
-
 def _top1(scores: Array, labels: NDArray[Any]) -> float:
+    """Return the share of images, or places in them, whose largest score is the label's.
+
+    Args:
+        scores: shape (n, ..., classes).
+        labels: class numbers, shape (n, ...) or (n, ..., 1); or one-hot labels or another model's scores, shape
+            (n, ..., classes), of which the largest counts.
+    """
     return float((scores.argmax(axis=-1) == _classes(scores, labels)).mean())
 
 
 def _top5(scores: Array, labels: NDArray[Any]) -> float:
+    """Return the share of images, or places in them, whose label's score is among the five largest; see `_top1`.
+
+    Of equal scores those of lower class numbers count as larger.
+    """
     best = np.argsort(-scores, axis=-1, kind="stable")[..., :5]
     return float((best == _classes(scores, labels)[..., None]).any(axis=-1).mean())
 
@@ -203,6 +155,10 @@ def _classes(scores: Array, labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _mean_iou(scores: Array, labels: NDArray[Any]) -> float:
+    """Return the intersection over union of a class, as the mean over the classes that occur; see `_top1`.
+
+    Places whose number is below 0, or not below the number of classes, do not count ("void").
+    """
     truth = _classes(scores, labels).astype(np.int64)
     return _iou(scores.argmax(axis=-1), truth, (truth >= 0) & (truth < scores.shape[-1]), scores.shape[-1])
 
@@ -214,7 +170,8 @@ def _iou(found: NDArray[Any], truth: NDArray[Any], counted: NDArray[Any], classe
     return float((both[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
 
 
-def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None = 1) -> float:
+def _binary_accuracy(threshold: float, values: Array, labels: NDArray[Any], yes: int | None) -> float:
+    """Return the share of values that are on the label's side of the threshold; see `_decisions`."""
     found, truth, counted = _decisions(threshold, values, labels, yes)
     return float((found == truth)[counted].mean()) if counted.any() else 0.0
 
@@ -242,6 +199,7 @@ def _decisions(
 
 
 def _r2(values: Array, labels: NDArray[Any]) -> float:
+    """Return R squared: 1 is perfect, 0 as good as the labels' mean for every image."""
     truth = _like(values, labels).astype(np.float64)
     spread = float(np.square(truth - truth.mean(axis=0)).mean())
     return 1 - float(np.square(values - truth).mean()) / max(spread, 1e-12)

@@ -12,18 +12,18 @@ from legodnn.blocks.accuracy.accuracy_model import measure
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
 from legodnn.blocks.accuracy.likely_plans import likely_compositions
 from legodnn.blocks.accuracy.loss_fit import NOISES, Fit, fit
-from legodnn.blocks.accuracy.metrics import top1
 from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.importing.data import Split
 from tests.blocks.accuracy.chains import Segment, chain, chain_of, noisy
+from tests.blocks.accuracy.named_metrics import top1
 
 LEVELS = (0.0, 0.1, 0.2, 0.4, 0.7)
 
 
 def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(validation: Split) -> None:
     swapped = chain(LEVELS)
-    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0)
+    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0, metric=top1)
     held_out = set(draw_compositions(swapped.sizes, 48, seed=0)) - set(
         single_swaps(swapped.sizes)
     )  # single swaps are always fitted
@@ -31,7 +31,7 @@ def test_predictions_for_compositions_outside_the_fit_are_as_close_as_promised(v
     assert model.original == top1([np.asarray(validation.x)], validation.y)
     assert model.error < 0.02
     unseen = draw_compositions(swapped.sizes, 30, seed=7)
-    known = dict(evaluate(swapped, unseen, validation))
+    known = dict(evaluate(swapped, unseen, validation, top1))
     assert np.abs(fitted.predict(unseen) - [known[c].metric for c in unseen]).mean() < 0.025
 
 
@@ -39,27 +39,27 @@ def test_what_plans_are_likely_to_choose_is_measured_and_predicted_as_closely_as
     swapped, known = chain(LEVELS), dict[OptionNumbers, MeasuredComposition]()
     rng = np.random.default_rng(0)
     costs = [np.sort(rng.uniform(1, 100, (5, 2)), axis=0)[::-1] / (1 + 4 * np.arange(5))[:, None] for _ in range(4)]
-    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0, known=known, costs=costs)
+    model, fitted = measure(swapped, validation, "made up", samples=48, seed=0, metric=top1, known=known, costs=costs)
     assert 3 < model.plan_samples <= 24
     plans = likely_compositions(fitted, costs, 12)
     assert sum(c in known for c in plans) >= 0.7 * len(plans)
-    found = dict(evaluate(swapped, plans, validation))
+    found = dict(evaluate(swapped, plans, validation, top1))
     wrong = np.abs(fitted.predict(plans) - [found[c].metric for c in plans])
     assert np.mean(wrong <= model.plan_error) >= 0.8
     assert model.plan_error < 0.04
 
 
 def test_without_costs_no_plan_counts_as_likely(validation: Split) -> None:
-    model, _ = measure(chain((0.0, 0.4)), validation, "made up", samples=6, seed=0)
+    model, _ = measure(chain((0.0, 0.4)), validation, "made up", samples=6, seed=0, metric=top1)
     assert (model.plan_samples, model.plan_error) == (0, 0.0)
 
 
 def test_what_is_known_is_not_measured_again(validation: Split) -> None:
     few = validation.first(200)
     known: dict[OptionNumbers, MeasuredComposition] = {}
-    first = measure(chain((0.0, 0.2, 0.5)), few, "made up", 12, seed=3, known=known)
+    first = measure(chain((0.0, 0.2, 0.5)), few, "made up", 12, seed=3, metric=top1, known=known)
     broken: list[list[Segment]] = [[lambda x: [np.full_like(x, np.nan)]] * 3] * 4
-    assert measure(chain_of(broken), few, "made up", 12, seed=3, known=known) == first
+    assert measure(chain_of(broken), few, "made up", 12, seed=3, metric=top1, known=known) == first
 
 
 def test_every_composition_is_held_out_of_one_fit_and_the_last_fit_is_to_all(
@@ -74,7 +74,7 @@ def test_every_composition_is_held_out_of_one_fit_and_the_last_fit_is_to_all(
 
     monkeypatch.setattr(accuracy_model, "fit", recorded)
     known: dict[OptionNumbers, MeasuredComposition] = {}
-    model, result = measure(swapped, validation, "made up", samples=12, seed=0, known=known)
+    model, result = measure(swapped, validation, "made up", samples=12, seed=0, metric=top1, known=known)
     *folds, (chosen, everything, last) = fits
     assert last == result
     sample = everything - set(single_swaps(swapped.sizes))
@@ -92,12 +92,14 @@ def test_what_cannot_be_predicted_has_a_large_error(validation: Split) -> None:
     # Accuracy falls at random.
     rng = np.random.default_rng(0)
     chaotic = chain_of([[lambda x: [x], lambda x: [x if rng.random() < 0.5 else -x]] for _ in range(6)])
-    model, _ = measure(chaotic, validation, "made up", samples=48, seed=0)
+    model, _ = measure(chaotic, validation, "made up", samples=48, seed=0, metric=top1)
     assert model.error > 0.1
 
 
 def test_segments_with_one_option_lose_nothing(validation: Split) -> None:
-    model, fitted = measure(chain_of([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0)
+    model, fitted = measure(
+        chain_of([[noisy(0.0, 0)], [noisy(0.0, 1)]]), validation, "made up", samples=6, seed=0, metric=top1
+    )
     assert fitted.losses == [[0.0], [0.0]]
     assert fitted.interactions == [[], []]
     assert set(model.link.y) == {model.original}

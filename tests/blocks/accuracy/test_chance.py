@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.accuracy.chance import Rating, check_above_chance, rate_original
-from legodnn.blocks.accuracy.metrics import binary_accuracy, r2, top1
 from legodnn.blocks.importing.data import Split
 from legodnn.errors import DataError
+from tests.blocks.accuracy.named_metrics import binary_accuracy, r2, top1
 
 N = 200
 RNG = np.random.default_rng(1)

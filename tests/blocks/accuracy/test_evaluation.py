@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from legodnn.blocks.accuracy.evaluation import MeasuredComposition, evaluate
-from legodnn.blocks.accuracy.metrics import r2, top1
 from legodnn.blocks.accuracy.option_chain import OptionChain, Stage
 from legodnn.blocks.accuracy.sampling import draw_compositions, single_swaps
 from legodnn.blocks.importing.data import Split
 from tests.blocks.accuracy.chains import Segment, chain
+from tests.blocks.accuracy.named_metrics import r2, top1
 
 
 def test_evaluated_compositions_measure_what_running_them_alone_gives(validation: Split) -> None:
     chained = chain((0.0, 0.3, 0.6))
     compositions = draw_compositions(chained.sizes, 12, seed=1)
-    found = dict(evaluate(chained, compositions, validation))
+    found = dict(evaluate(chained, compositions, validation, top1))
     assert set(found) == set(compositions)
     for composition, measured in found.items():
         outputs = [
@@ -43,6 +43,6 @@ def test_models_with_several_inputs_and_outputs_and_no_labels() -> None:
 
 def test_without_labels_top1_is_agreement_with_the_original(validation: Split) -> None:
     swapped = chain((0.0, 0.3))
-    found = dict(evaluate(swapped, [(0, 0, 0, 0), (1, 1, 1, 1)], Split(validation.x, None)))
+    found = dict(evaluate(swapped, [(0, 0, 0, 0), (1, 1, 1, 1)], Split(validation.x, None), top1))
     assert found[0, 0, 0, 0].metric == 1
     assert 0.5 < found[1, 1, 1, 1].metric < 1

@@ -9,12 +9,13 @@ from legodnn.blocks.accuracy.option_chain import OptionNumbers
 from legodnn.blocks.accuracy.sampling import draw_compositions
 from legodnn.blocks.importing.data import Split
 from tests.blocks.accuracy.chains import chain
+from tests.blocks.accuracy.named_metrics import top1
 
 
 def test_the_report_names_every_level_and_the_held_out_error(validation: Split) -> None:
     swapped, known = chain((0.0, 0.2, 0.6)), dict[OptionNumbers, MeasuredComposition]()
     uniform = {name: (i,) * 4 for i, name in enumerate(("s0", "s0.5", "s0.9"))}
-    model, _ = measure(swapped, validation, "made up", 12, 0, known=known, further=uniform.values())
+    model, _ = measure(swapped, validation, "made up", 12, 0, top1, known=known, further=uniform.values())
     text = measurement_report(uniform, known, draw_compositions(swapped.sizes, 12, seed=0), model)
     for expected in (
         f"original {model.original:.3f}",

@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from legodnn.blocks.accuracy.metrics import (
-    Metric,
-    binary_accuracy,
-    distilled_heads,
-    labels_tell_heads,
-    mean_iou,
-    metric_of,
-    r2,
-    top1,
-    top5,
-)
+from legodnn.blocks.accuracy.metrics import Metric, distilled_heads, labels_tell_heads, metric_of
 from legodnn.blocks.importing.data import Dataset, Split
+from legodnn.blocks.importing.heads import Head
 from legodnn.errors import DataError
 from legodnn.readings import Anomaly, ClassScores
+from tests.blocks.accuracy.named_metrics import binary_accuracy, mean_iou, metric_by, r2, top1, top5
 
 NAMED = {"top1": top1, "top5": top5, "binary_accuracy": binary_accuracy, "mean_iou": mean_iou, "r2": r2}
 
@@ -60,7 +52,8 @@ def test_binary_accuracy_is_the_share_of_right_answers() -> None:
     labels = np.array([1, 1, 0, 0])
     assert binary_accuracy([probabilities], labels) == 0.5
     assert binary_accuracy([probabilities], labels[:, None]) == 0.5
-    assert binary_accuracy([np.array([[3.0], [0.1], [-1], [-2]], np.float32)], labels, threshold=0) == 1
+    logits = np.array([[3.0], [0.1], [-1], [-2]], np.float32)
+    assert metric_by(Head("binary", "binary_accuracy", "linear"))([logits], labels) == 1
 
 
 def test_mean_iou_is_the_mean_over_classes_that_occur_without_void() -> None:

@@ -15,7 +15,6 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.accuracy.evaluation import evaluate
-from legodnn.blocks.accuracy.metrics import top1
 from legodnn.blocks.accuracy.option_chain import OptionChain, OptionNumbers, Stage
 from legodnn.blocks.array_tree import ArrayTree
 from legodnn.blocks.cutting.extract import extract
@@ -33,6 +32,7 @@ from legodnn.blocks.pruning.prune import descendant
 from legodnn.blocks.source import BuildSource
 from legodnn.errors import ModelError
 from legodnn.pixels import Pixels, Scaling
+from tests.blocks.accuracy.named_metrics import top1
 from tests.blocks.training.dropping import dropping
 
 X = np.random.default_rng(0).random((30, 12, 12, 1), np.float32)
@@ -132,5 +132,5 @@ def test_compositions_are_measured_by_jobs_as_they_are_here(tmp_path: Path, labe
     work = evaluation_work(source, None, pieces, options, 2)
     team = HereAtOnce(work.shared)
     for at_once in (1, 3):
-        assert dict(evaluate_by(team, at_once, asked, "measuring")) == dict(evaluate(chain, asked, split))
+        assert dict(evaluate_by(team, at_once, asked, "measuring")) == dict(evaluate(chain, asked, split, top1))
     assert list(evaluate_by(team, 2, [], "measuring")) == []

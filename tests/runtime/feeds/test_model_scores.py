@@ -18,9 +18,9 @@ from tests.legodnn.tasks.described import described_store
 
 pytest.importorskip("keras")
 
-from legodnn.blocks.accuracy.metrics import top5
 from legodnn.blocks.accuracy.task_metrics import task_metric
 from legodnn.blocks.importing.data import Split
+from tests.blocks.accuracy.named_metrics import top5
 
 COUNT, POINTS = 12, ("eye", "nose")
 RNG = np.random.default_rng(0)

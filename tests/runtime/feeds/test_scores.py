@@ -14,9 +14,10 @@ pytest.importorskip("keras")
 
 import keras
 
-from legodnn.blocks.accuracy.metrics import mean_iou, metric_of, r2, top1
+from legodnn.blocks.accuracy.metrics import metric_of
 from legodnn.blocks.importing.data import Dataset, Split
 from legodnn.blocks.importing.heads import heads_of
+from tests.blocks.accuracy.named_metrics import mean_iou, r2, top1
 
 RNG = np.random.default_rng(7)
 

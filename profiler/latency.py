@@ -92,7 +92,6 @@ def measure_latency(
     precision: float,
     stage: StageState | None = None,
     progress: Progress = no_progress,
-    seed: int = 0,
 ) -> Timings:
     """Time every option until all medians are known well enough, or the time is up.
 
@@ -104,12 +103,11 @@ def measure_latency(
         stage: holds the arrays of an interrupted measurement's `Timings`, to which this one adds; all timings are saved
             every few seconds.
         progress: is told how many of the seconds are over.
-        seed: of the random compositions.
     """
     stage = stage or StageState()
     timings = Timings.from_arrays(stage.done)
     rounds = min((len(v) for v in timings.first.values()), default=0)
-    rng = random.Random(seed * 1_000_003 + rounds)
+    rng = random.Random(rounds)
     saved = checked = time.monotonic()
     start = saved - timings.seconds
     with progress(

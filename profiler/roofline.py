@@ -19,6 +19,7 @@ from legodnn.runtime.executors.interpreter import open_interpreter
 # A 3x3 convolution that kernels are at their best with: many channels, and all of it in the caches.
 _SIZE, _CHANNELS = 16, 256
 _COPIED_BYTES = 64_000_000  # more than caches hold
+_SECONDS = 0.5  # for each measurement
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,11 @@ class Roof:
         return 1e3 * max(macs / self.peak(precision), moved / self.bytes_per_s)
 
 
-def measure_roof(threads: int = 1, seconds: float = 0.5) -> Roof:
+def measure_roof(threads: int) -> Roof:
     """Measure the device's roof: a large convolution in each precision, run by TensorFlow Lite, and a copy of memory.
 
     Args:
         threads: the number of threads that run the convolution.
-        seconds: for each of the three.
 
     Raises:
         ExecutionError: the convolution cannot be run here.
@@ -60,17 +60,17 @@ def measure_roof(threads: int = 1, seconds: float = 0.5) -> Roof:
     for precision in ("float32", "int8"):
         content = layers_file(precision, _SIZE, [(CONVOLUTION, (_CHANNELS, 3, 3, _CHANNELS))])
         interpreter = open_interpreter(model_content=content, threads=threads)
-        peaks[precision] = work / _least_seconds(interpreter.invoke, seconds)
+        peaks[precision] = work / _least_seconds(interpreter.invoke)
     source = np.zeros(_COPIED_BYTES // 2, np.uint8)
     target = source.copy()
-    moved = _COPIED_BYTES / _least_seconds(lambda: np.copyto(target, source), seconds)
+    moved = _COPIED_BYTES / _least_seconds(lambda: np.copyto(target, source))
     return Roof(threads, peaks["float32"], peaks["int8"], moved)
 
 
-def _least_seconds(once: Callable[[], object], seconds: float) -> float:
+def _least_seconds(once: Callable[[], object]) -> float:
     """Return the least time of a call, since what disturbs one only adds to it."""
     once()
-    end = time.perf_counter() + seconds
+    end = time.perf_counter() + _SECONDS
     found: list[float] = []
     while not found or time.perf_counter() < end:
         start = time.perf_counter()

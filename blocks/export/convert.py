@@ -21,7 +21,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from legodnn.arrays import Array
 from legodnn.blocks.cutting.extract import Piece
 from legodnn.blocks.export.rewrite import REWRITES, Rewrite, stand_ins
-from legodnn.blocks.importing.difference import beyond_rounding
+from legodnn.blocks.importing.difference import TOLERANCE, beyond_rounding
 from legodnn.blocks.importing.graph import alone, as_list, calls, run_calls, submodel
 from legodnn.errors import ModelError
 from legodnn.manifest import Precision
@@ -228,9 +228,7 @@ class Runner:
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def check_converted(
-    content: bytes, model: keras.Model, xs: Sequence[Array], where: str, tolerance: float = 1e-4
-) -> list[Array]:
+def check_converted(content: bytes, model: keras.Model, xs: Sequence[Array], where: str) -> list[Array]:
     """Compare a converted model with the Keras model on real inputs.
 
     Args:
@@ -238,7 +236,6 @@ def check_converted(
         model: the model that it was converted from.
         xs: the model's inputs, each of shape (n, ...).
         where: names segment and option in the error message.
-        tolerance: largest difference allowed, relative to the largest value, beside rounding (`beyond_rounding`).
 
     Returns:
         The outputs of the Keras model.
@@ -248,7 +245,7 @@ def check_converted(
     """
     expected = [keras.ops.convert_to_numpy(y) for y in as_list(model(alone(xs), training=False))]
     runner = Runner(content)
-    difference = beyond_rounding(runner(*xs), expected, lambda: runner.plainly()(*xs), tolerance)
+    difference = beyond_rounding(runner(*xs), expected, lambda: runner.plainly()(*xs))
     if difference is not None:
-        raise ModelError(f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {tolerance:g}")
+        raise ModelError(f"{where}: the .tflite file differs from Keras by {difference:.2g}, allowed is {TOLERANCE:g}")
     return expected

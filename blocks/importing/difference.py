@@ -12,6 +12,7 @@ from keras import ops
 from legodnn.blocks.importing.graph import calls, holds_integers
 
 FLOAT32_TOLERANCE = 1e-3  # the largest `relative_difference` between two ways to compute one function in float32
+TOLERANCE = 1e-4  # the `largest_difference` of what a file computes that needs no reason
 _ROUNDING = 4  # of one image, a pose network's answers were 1.7 to 2.7 times further from Keras' than from one another
 # What leaves values as they are on their way from an input to an embedding.
 _MOVED = ("Identity", "Cast", "Reshape", "Flatten", "Permute", "Transpose", "Squeeze", "ExpandDims", "GetItem")
@@ -95,20 +96,19 @@ def largest_difference(found: Any, wanted: Any) -> float:
 
 
 def beyond_rounding(
-    found: Sequence[Any], wanted: Sequence[Any], by_other_kernels: Callable[[], Sequence[Any]], tolerance: float = 1e-4
+    found: Sequence[Any], wanted: Sequence[Any], by_other_kernels: Callable[[], Sequence[Any]]
 ) -> float | None:
     """Return the largest difference of what files compute from what is wanted, or None where it is rounding.
 
     Args:
         found: the outputs of the files, each of shape (n, ...).
         wanted: what they should be, shape by shape.
-        by_other_kernels: computes the outputs again by kernels that add in another order; called if more than the
-            tolerance is seen. Some models magnify rounding, some images more than others: up to `_ROUNDING` times as
+        by_other_kernels: computes the outputs again by kernels that add in another order; called if more than
+            `TOLERANCE` is seen. Some models magnify rounding, some images more than others: up to `_ROUNDING` times as
             far as two right answers are apart is right too.
-        tolerance: the largest difference, see `largest_difference`, that needs no such reason.
     """
     difference = float(np.max([largest_difference(*pair) for pair in zip(found, wanted, strict=True)]))
-    if difference <= tolerance:
+    if difference <= TOLERANCE:
         return None
     rounding = np.max([largest_difference(*pair) for pair in zip(by_other_kernels(), found, strict=True)])
     return None if difference <= _ROUNDING * rounding else difference

@@ -33,6 +33,8 @@ Descendant = tuple[IdArray, keras.Model]
 # Poses the problem of pruning a block to a target, and solves it. Widths are not rounded yet.
 Decide = Callable[[keras.Model, Target], tuple[PruningProblem, Widths]]
 
+_FIRST_PULL = 0.02  # the part of the way to their mean that `soft_clusters` moves channels by at first
+
 # Trains a block for a while, in place, towards the original's outputs for sample inputs. After every step it calls a
 # function, with which the regime changes weights, with the share of the steps that is done, in (0, 1].
 Tune = Callable[[keras.Model, Callable[[float], None]], None]
@@ -157,27 +159,24 @@ def sparse_scales(pull: float = 0.5) -> Regime:
     return slimming
 
 
-def soft_clusters(start: float = 0.02) -> Regime:
-    """Return ASCP's regime: channels that go are drawn to their nearest neighbour that stays, then merged with it.
+def soft_clusters(block: keras.Model, target: Target, means: Means) -> Descendant:
+    """Draw channels that go to their nearest neighbour that stays, while the block is trained, then merge them (ASCP).
 
     After every training step the members of each cluster move a part of the way to their mean; between the steps they
-    are trained on. The part grows over the training, so that the members are equal at its end. Then they are merged,
-    and their readers' slices are added (`merging.merge_channels`).
-
-    Args:
-        start: the part at the beginning, in (0, 1]. It grows geometrically to 1.
+    are trained on. The part grows geometrically to 1, so that the members are equal at the end of the training. Then
+    they are merged, and their readers' slices are added (`merging.merge_channels`).
     """
+    problem, widths = means.choose(block, target)
+    clusters = nearest_kept(block, problem.channels, problem.removed(widths))
+    soft = remove(block, problem.channels, np.empty(0, np.int64))
+    channels = analyse(soft)
 
-    def clustering(block: keras.Model, target: Target, means: Means) -> Descendant:
-        problem, widths = means.choose(block, target)
-        clusters = nearest_kept(block, problem.channels, problem.removed(widths))
-        soft = remove(block, problem.channels, np.empty(0, np.int64))
-        channels = analyse(soft)
-        _tune(means, "soft_clusters")(soft, lambda share: pull_together(soft, channels, clusters, start ** (1 - share)))
-        pull_together(soft, channels, clusters, 1.0)
-        return merge_channels(soft, channels, clusters)
+    def step(share: float) -> None:
+        pull_together(soft, channels, clusters, _FIRST_PULL ** (1 - share))
 
-    return clustering
+    _tune(means, "soft_clusters")(soft, step)
+    pull_together(soft, channels, clusters, 1.0)
+    return merge_channels(soft, channels, clusters)
 
 
 def _tune(means: Means, regime: str) -> Tune:

@@ -78,7 +78,7 @@ STRATEGIES: dict[str, Strategy] = {
     "gradual_taylor": Strategy(taylor, measured_between, gradual()),
     "slimming": Strategy(batch_norm_scale, global_threshold, sparse_scales()),
     "thinet": Strategy(reconstruction, uniform, layer_by_layer),
-    "soft_clusters": Strategy(cluster, uniform, soft_clusters()),
+    "soft_clusters": Strategy(cluster, uniform, soft_clusters),
     **{name: Strategy(l1, allocator) for name, allocator in SEARCHING_ALLOCATORS.items()},
 }
 

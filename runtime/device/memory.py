@@ -16,25 +16,21 @@ _M_ARENA_MAX = -8  # of malloc.h
 _MAPPING = re.compile(rb"[0-9a-f]+-[0-9a-f]+ ..(.). \S+ \S+ \d+ *(.*)\n")
 
 
-def process_memory_bytes(pid: int | str = "self") -> int:
-    """Return the bytes of memory that a process takes: its proportional set size (PSS) without program code.
+def process_memory_bytes() -> int:
+    """Return the bytes of memory that this process takes: its proportional set size (PSS) without program code.
 
     Private pages count fully, and pages that are shared by n processes count 1/n. Files that are mapped as code are
     left out, because their share changes by megabytes whenever another process that uses the same libraries starts or
     ends. Where the system does not tell PSS, this is the resident set size.
 
-    Args:
-        pid: the process id; 'self' for this process.
-
     Raises:
         DependencyError: there is no /proc.
-        psutil.NoSuchProcess: there is no such process.
     """
     by_path: dict[bytes, int] = {}
     code, path = set(), b""
     try:
         # Line by line: a buffer for the whole text would count, and stay with the C library at times.
-        with Path(f"/proc/{pid}/smaps").open("rb") as smaps:
+        with Path("/proc/self/smaps").open("rb") as smaps:
             for line in smaps:
                 if line.startswith(b"Pss:"):
                     by_path[path] = by_path.get(path, 0) + int(line.split()[1])
@@ -45,7 +41,7 @@ def process_memory_bytes(pid: int | str = "self") -> int:
     except OSError:
         if not Path("/proc/self").exists():
             raise DependencyError("what a process holds is not known without /proc; mount it here") from None
-        return int(psutil.Process(None if pid == "self" else int(pid)).memory_info().rss)
+        return int(psutil.Process().memory_info().rss)
     return sum(size for path, size in by_path.items() if path not in code) * 1024
 
 

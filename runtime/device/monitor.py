@@ -91,16 +91,15 @@ class _Spent:
 class Monitor:
     """Reads the state of the device. It remembers how much processor time had been used at the last reading."""
 
-    def __init__(self, root: Path = Path("/"), vcgencmd: str | None = None) -> None:
+    def __init__(self, root: Path = Path("/")) -> None:
         """Make a monitor of this device.
 
         Args:
             root: the folder that holds the kernel's files (`proc`, `sys`). Processes and the system's memory are always
                 read from the real ones.
-            vcgencmd: path of the Raspberry Pi's command `vcgencmd`; it is searched for if None.
         """
         self._root = root
-        self._vcgencmd = vcgencmd or shutil.which("vcgencmd")
+        self._vcgencmd = shutil.which("vcgencmd")
         self._last: _Spent | None = None
 
     def read(self) -> Readings:

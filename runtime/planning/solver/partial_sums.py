@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from legodnn.arrays import Floats, Indices, Ints
-from legodnn.runtime.planning.solver.deadline import NO_DEADLINE, Deadline
+from legodnn.runtime.planning.solver.deadline import Deadline
 from legodnn.runtime.planning.solver.dominance import undominated
 from legodnn.runtime.planning.solver.tangents import Tangents
 
@@ -73,11 +73,7 @@ class _Sums:
 
 
 def best_sums(
-    problem: KnapsackProblem,
-    floor: float,
-    width: int,
-    tangents: Tangents | None = None,
-    deadline: Deadline = NO_DEADLINE,
+    problem: KnapsackProblem, floor: float, width: int, tangents: Tangents | None, deadline: Deadline
 ) -> tuple[list[int] | None, float]:
     """Return the best choice within the limits whose value may reach a floor, and a bound of what was left out.
 

@@ -31,19 +31,9 @@ from legodnn.blocks.pruning.width_search import SearchMethod, WidthSearch, best_
 from legodnn.blocks.pruning.widths import Widths
 from legodnn.progress import Progress
 
-_CLOSING = 100  # exchanges that are tried after an exact or learned search
+_CLOSING = 100  # exchanges that are tried after a search
 _FINALISTS = 4  # that are pruned and refitted
 _WINNERS = 10  # of the evolution, which are measured with the block's own weights
-
-
-def exact_search(_: PruningProblem) -> SearchMethod:
-    """Return the exact search, whose widths are then improved by what neighbours do to one another."""
-
-    def method(search: WidthSearch, seed: int, progress: Progress) -> None:
-        exact(search, seed, progress)
-        exchange(search, seed, progress, _CLOSING)
-
-    return method
 
 
 def amc_search(problem: PruningProblem, episodes: int = EPISODES) -> SearchMethod:
@@ -52,7 +42,6 @@ def amc_search(problem: PruningProblem, episodes: int = EPISODES) -> SearchMetho
     def method(search: WidthSearch, seed: int, progress: Progress) -> None:
         graph = group_graph(problem.block, problem.channels)
         walk(search, hand_made(search, graph.of_groups), seed, progress, episodes)
-        exchange(search, seed, progress, _CLOSING)
 
     return method
 
@@ -63,7 +52,6 @@ def agmc_search(problem: PruningProblem, episodes: int = EPISODES) -> SearchMeth
     def method(search: WidthSearch, seed: int, progress: Progress) -> None:
         graph = group_graph(problem.block, problem.channels)
         walk(search, embedded(search, graph), seed, progress, episodes, "AGMC")
-        exchange(search, seed, progress, _CLOSING)
 
     return method
 
@@ -77,7 +65,6 @@ def metapruning_search(problem: PruningProblem) -> SearchMethod:
         holding = [key for key in rated.measured if rated.cost(np.array(key)) <= rated.limit]
         for key in sorted(holding, key=rated.measured.__getitem__)[:_WINNERS]:
             search.measure(np.array(key, np.int64))
-        exchange(search, seed, progress, _CLOSING)
 
     return method
 
@@ -88,13 +75,12 @@ def pr_darts_search(problem: PruningProblem) -> SearchMethod:
     def method(search: WidthSearch, seed: int, progress: Progress) -> None:
         tables = width_levels(search)
         descend(search, tables, *soft_block(problem, tables, seed), progress)
-        exchange(search, seed, progress, _CLOSING)
 
     return method
 
 
 SEARCHES: dict[str, Callable[[PruningProblem], SearchMethod]] = {
-    "exact": exact_search,
+    "exact": lambda _: exact,
     "amc": amc_search,
     "agmc": agmc_search,
     "metapruning": metapruning_search,
@@ -126,8 +112,19 @@ def searched_widths(
         return problem.full
     search = WidthSearch(problem.full, loss or loss_by_widths(problem), problem.cost, problem.limit, kept)
     search.measure(uniform(problem))
-    best = fill_up(problem, best_widths(search, search_for(problem), problem.seed, problem.progress))
+    found = best_widths(search, _closed_by_exchange(search_for(problem)), problem.seed, problem.progress)
+    best = fill_up(problem, found)
     return best if loss or problem.x is None else _best_refitted(problem, search)
+
+
+def _closed_by_exchange(method: SearchMethod) -> SearchMethod:
+    """Return a search that improves in the end what another has found, by what neighbours do to one another."""
+
+    def closed(search: WidthSearch, seed: int, progress: Progress) -> None:
+        method(search, seed, progress)
+        exchange(search, seed, progress, _CLOSING)
+
+    return closed
 
 
 def _best_refitted(problem: PruningProblem, search: WidthSearch) -> Widths:

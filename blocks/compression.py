@@ -130,16 +130,9 @@ def compress(
             if precision == "float32":
                 check_converted(files[1], student, [x[:CHECKED_IMAGES] for x in features], f"{path}")
             times = latencies_ms(files, [x[:1] for x in features])
-            before, after = (
-                ModelFigures(metric, macs(m), m.count_params(), len(file), latency)
-                for metric, m, file, latency in zip(
-                    _metrics(source, student, many if precision != "float32" else None),
-                    (source.model, student),
-                    files,
-                    times,
-                    strict=True,
-                )
-            )
+            metrics = _metrics(source, student, many if precision != "float32" else None)
+            each = zip(metrics, (source.model, student), files, times, strict=True)
+            before, after = (ModelFigures(metric, macs(m), m.count_params(), len(f), ms) for metric, m, f, ms in each)
             _write(path, as_given(source.model, student), files[1])
             work.remove()
     groups = group_widths(source.model, removed)

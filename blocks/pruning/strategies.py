@@ -135,7 +135,7 @@ def descendants(
         return importance() if block is original else strategy.criterion(block, channels, x)
 
     def decide(model: keras.Model, target: Target) -> tuple[PruningProblem, Widths]:
-        problem = pose(model, target, criterion, alone(x), channels=analyse(model), loss=loss, seed=seed)
+        problem = pose(model, target, criterion, alone(x), loss=loss, seed=seed)
         return problem, strategy.allocator(problem)
 
     found: dict[frozenset[int], Descendant] = {}

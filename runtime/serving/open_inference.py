@@ -33,13 +33,13 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(name: str, store: Store) -> dict[str, Any]:
     """Return what `GET /v2/models/NAME` answers."""
     manifest = store.manifest
-    specs = {t.name: t for t in manifest.tensors}
+    outputs = (manifest.specs[name] for name in manifest.outputs)
     return {
         "name": name,
         "versions": [],
         "platform": "tensorflow_lite",
         "inputs": [_tensor(spec.name, spec.dtype, spec.shape) for spec in manifest.inputs],
-        "outputs": [_tensor(name, specs[name].dtype, specs[name].shape) for name in manifest.outputs],
+        "outputs": [_tensor(spec.name, spec.dtype, spec.shape) for spec in outputs],
     }
 
 

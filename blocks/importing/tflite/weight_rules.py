@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from legodnn.blocks.importing.tflite.values import (
 )
 
 _MOST_SPREAD = 1 << 12  # of a dilated kernel along an axis
+_ZEROS = {"kernel_initializer": "zeros"}  # weights are set once the layer is built
 
 
 def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias_at: int, tensor: Any) -> GraphValue:
@@ -30,7 +32,7 @@ def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias
 
     Args:
         op: the operator.
-        make: makes the layer, without weights, of the arguments that all such layers have.
+        make: makes the layer, whose weights are set here, of the arguments that all such layers have.
         kernel: laid out as the layer has it.
         bias_at: the number of the input that is the bias.
         tensor: what the layer is called on.
@@ -38,25 +40,19 @@ def _weighted(op: RuleCall, make: Callable[..., Any], kernel: NDArray[Any], bias
     number = op.option("activation")
     fused = LAYER_ACTIVATIONS.get(number)
     weights = [kernel, op.constant(bias_at).ravel()] if op.has(bias_at) else [kernel]
-    made: list[Any] = []
-
-    def layer() -> Any:
-        made.append(make(use_bias=len(weights) == 2, activation=fused, name=op.name, **_UNTOUCHED))
-        return made[0]
-
-    found = op.layer_of(op.key, layer)
-    result = found(tensor)
-    if made:
+    layer = op.layer_of(
+        op.key, lambda: make(use_bias=len(weights) == 2, bias_initializer="zeros", activation=fused, name=op.name)
+    )
+    new = not layer.built
+    result = layer(tensor)
+    if new:
         shapes = [tuple(w.shape) for w in weights]
-        if shapes != [tuple(v.shape) for v in found.weights]:
-            raise NoRule(f"its weights have shapes {shapes} instead of {[tuple(v.shape) for v in found.weights]}")
-        found.set_weights(weights)
+        if shapes != [tuple(v.shape) for v in layer.weights]:
+            raise NoRule(f"its weights have shapes {shapes} instead of {[tuple(v.shape) for v in layer.weights]}")
+        layer.set_weights(weights)
     if number not in LAYER_ACTIVATIONS:
         result = activation_layer(number, result, f"{op.name}.activation")
     return as_value(result)
-
-
-_UNTOUCHED = {"bias_initializer": "zeros"}  # weights are set once the layer is built
 
 
 def padding_of(op: RuleCall) -> str:
@@ -100,24 +96,19 @@ def _dilated(op: RuleCall, kernel: NDArray[Any], plain: bool) -> tuple[NDArray[A
     return _spread(kernel, dilations), (1, 1)
 
 
-def _rank_4(op: RuleCall, i: int) -> NDArray[Any]:
-    found = op.constant(i)
+def _rank_4(op: RuleCall) -> NDArray[Any]:
+    found = op.constant(1)
     if found.ndim != 4 or not found.size or found.dtype != np.float32:
         raise NoRule(f"its weights are {found.dtype} of shape {found.shape}")
     return found
 
 
 def _convolution(op: RuleCall) -> GraphValue:
-    x, kernel = op.image(0), _rank_4(op, 1).transpose(1, 2, 3, 0)
+    x, kernel = op.image(0), _rank_4(op).transpose(1, 2, 3, 0)
     kernel, dilations = _dilated(op, kernel, plain=True)
     groups = x.shape[3] // kernel.shape[2]
-    arguments: dict[str, Any] = {"strides": strides_of(op), "padding": padding_of(op), "dilation_rate": dilations}
-    size = kernel.shape[:2]
-
-    def make(**others: Any) -> Any:
-        zeros = {"kernel_initializer": "zeros", "groups": max(groups, 1)}
-        return layers.Conv2D(kernel.shape[3], size, **arguments, **zeros, **others)
-
+    arguments = {"strides": strides_of(op), "padding": padding_of(op), "dilation_rate": dilations}
+    make = partial(layers.Conv2D, kernel.shape[3], kernel.shape[:2], groups=max(groups, 1), **arguments, **_ZEROS)
     return _weighted(op, make, kernel, 2, x)
 
 
@@ -131,7 +122,7 @@ def _scaled(op: RuleCall, x: Any, factors: NDArray[Any]) -> GraphValue:
 
 
 def _depthwise_convolution(op: RuleCall) -> GraphValue:
-    x, weights = op.image(0), _rank_4(op, 1)
+    x, weights = op.image(0), _rank_4(op)
     if weights.shape[0] != 1 or weights.shape[3] % x.shape[3]:
         raise NoRule(f"its weights have shape {weights.shape} for {x.shape[3]} channels")
     channels, strides = int(x.shape[3]), strides_of(op)
@@ -140,26 +131,19 @@ def _depthwise_convolution(op: RuleCall) -> GraphValue:
     kernel = weights.reshape(*weights.shape[1:3], channels, -1)
     alike = strides[0] == strides[1] and op.option("dilation_h", 1) == op.option("dilation_w", 1)
     kernel, dilations = _dilated(op, kernel, plain=alike)
-    arguments: dict[str, Any] = {"strides": strides, "padding": padding_of(op), "dilation_rate": dilations}
+    arguments = {"strides": strides, "padding": padding_of(op), "dilation_rate": dilations}
     size, multiplier = kernel.shape[:2], kernel.shape[3]
     if channels == 1 or strides[0] != strides[1]:  # of one channel it is an ordinary convolution, which can be pruned
         kernel = kernel.reshape(*size, 1, channels * multiplier)
-
-        def make_grouped(**others: Any) -> Any:
-            zeros = {"kernel_initializer": "zeros", "groups": channels}
-            return layers.Conv2D(channels * multiplier, size, **arguments, **zeros, **others)
-
-        return _weighted(op, make_grouped, kernel, 2, x)
-
-    def make(**others: Any) -> Any:
-        zeros = {"depthwise_initializer": "zeros", "depth_multiplier": multiplier}
-        return layers.DepthwiseConv2D(size, **arguments, **zeros, **others)
-
+        make = partial(layers.Conv2D, channels * multiplier, size, groups=channels, **arguments, **_ZEROS)
+    else:
+        arguments |= {"depth_multiplier": multiplier, "depthwise_initializer": "zeros"}
+        make = partial(layers.DepthwiseConv2D, size, **arguments)
     return _weighted(op, make, kernel, 2, x)
 
 
 def _transposed_convolution(op: RuleCall) -> GraphValue:
-    x, kernel = op.image(2), _rank_4(op, 1).transpose(1, 2, 0, 3)
+    x, kernel = op.image(2), _rank_4(op).transpose(1, 2, 0, 3)
     wanted, strides, padding = op.numbers(0)[1:3], strides_of(op), padding_of(op)
     added = []
     for size, filters, stride, length in zip(wanted, kernel.shape, strides, x.shape[1:3], strict=False):
@@ -171,11 +155,8 @@ def _transposed_convolution(op: RuleCall) -> GraphValue:
     ):
         raise NoRule(f"its output of {wanted} is not what strides {strides} give")
     output_padding = None if all(usual for _, usual in added) else tuple(more for more, _ in added)
-
-    def make(**others: Any) -> Any:
-        zeros = {"kernel_initializer": "zeros", "output_padding": output_padding}
-        return layers.Conv2DTranspose(kernel.shape[2], kernel.shape[:2], strides, padding, **zeros, **others)
-
+    arguments = {"strides": strides, "padding": padding, "output_padding": output_padding}
+    make = partial(layers.Conv2DTranspose, kernel.shape[2], kernel.shape[:2], **arguments, **_ZEROS)
     return _weighted(op, make, kernel, 3, x)
 
 
@@ -195,10 +176,7 @@ def _fully_connected(op: RuleCall) -> GraphValue:
         image, places = turned  # the weights are turned instead
         value = reshaped_value(as_value(image), value.shape, f"{op.name}.rows")
         kernel, op = kernel[:, np.argsort(places)], replace(op, key=(op.key, places.tobytes()))
-
-    def make(**others: Any) -> Any:
-        return layers.Dense(kernel.shape[0], kernel_initializer="zeros", **others)
-
+    make = partial(layers.Dense, kernel.shape[0], **_ZEROS)
     return as_value(_weighted(op, make, kernel.T, 2, value.tensor).tensor, value.batched)
 
 

@@ -57,25 +57,10 @@ def dense(elements: NDArray[Any], shape: Shape, sparsity: Sparsity, name: str) -
     position = np.zeros(1, np.int64)
     places: list[NDArray[np.int64]] = []  # for each stored dimension the index of every element
     for size, rows in sparsity.dimensions:
-        if rows is None:
-            if not 0 < size <= count or len(position) * size > count:
-                raise damaged
-            index = np.tile(np.arange(size), len(position))
-            parent = np.repeat(np.arange(len(position)), size)
-            position = position[parent] * size + index
-        else:
-            segments, indices = rows
-            if len(position) and position.max() + 1 >= len(segments):
-                raise damaged
-            lengths = segments[position + 1] - segments[position]
-            if (lengths < 0).any() or lengths.sum() > count or (segments < 0).any():
-                raise damaged
-            parent = np.repeat(np.arange(len(position)), lengths)
-            before = np.cumsum(lengths) - lengths
-            position = segments[position][parent] + np.arange(lengths.sum()) - before[parent]
-            if len(position) and position.max() >= len(indices):
-                raise damaged
-            index = indices[position]
+        found = _dense_below(position, size, count) if rows is None else _rows_below(position, *rows, count)
+        if found is None:
+            raise damaged
+        parent, index, position = found
         places = [*(p[parent] for p in places), index]
     # A block's index counts within the block.
     index_of = dict(zip(order, places, strict=True))
@@ -91,3 +76,32 @@ def dense(elements: NDArray[Any], shape: Shape, sparsity: Sparsity, name: str) -
     made = np.zeros(shape, elements.dtype)
     made[tuple(whole)] = elements[position]
     return made
+
+
+# Of every element below the positions of a dimension: which of these it is below, its index, and its own position.
+_Below = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _dense_below(position: NDArray[np.int64], size: int, count: int) -> _Below | None:
+    """Return what a dense dimension holds below positions; None if that is more than `count` elements."""
+    if not 0 < size <= count or len(position) * size > count:
+        return None
+    index, parent = np.tile(np.arange(size), len(position)), np.repeat(np.arange(len(position)), size)
+    return parent, index, position[parent] * size + index
+
+
+def _rows_below(
+    position: NDArray[np.int64], segments: NDArray[np.int64], indices: NDArray[np.int64], count: int
+) -> _Below | None:
+    """Return what a sparse dimension holds below positions; None if it contradicts itself, or for more than `count`."""
+    if len(position) and position.max() + 1 >= len(segments):
+        return None
+    lengths = segments[position + 1] - segments[position]
+    if (lengths < 0).any() or lengths.sum() > count or (segments < 0).any():
+        return None
+    parent = np.repeat(np.arange(len(position)), lengths)
+    before = np.cumsum(lengths) - lengths
+    position = segments[position][parent] + np.arange(lengths.sum()) - before[parent]
+    if len(position) and position.max() >= len(indices):
+        return None
+    return parent, indices[position], position

@@ -192,11 +192,14 @@ class Governor:
         Returns:
             The decision, and what was logged of it; None if nothing changed.
         """
-        readings = self._monitor.read()
-        plan, ratios = self.runtime.plan, self._slowdowns.ratios(self.policy.observations)
+        readings, plan = self._monitor.read(), self.runtime.plan
+        for name in plan.suspended:
+            self._slowdowns.rest(name)
+            self._tails.rest(name)
         limited = (m for m in plan.models if m.latency_limit_ms is not None and not m.suspended)
         excesses = {m.name: excess for m in limited if (excess := self._tails.excess(m)) is not None}
-        situation = Situation(readings, plan.memory_bytes, ratios, excesses)
+        ratios = self._slowdowns.ratios(self.policy.observations)
+        situation = Situation(readings, plan.memory_bytes, ratios, excesses, frozenset(plan.suspended))
         self._state, decision = decide(self.policy, self.demand, self._state, situation)
         if changed := anew or decision.changes or readings.time_s >= self._retry_s:
             self._retry_s = readings.time_s + _RETRY_S  # unless it is applied: whatever fails, the decision is not lost

@@ -99,3 +99,17 @@ def follow(level: Level, target: float, now_s: float, how: Hysteresis) -> Level:
     if now_s - since < hold:
         return replace(level, since_s=since, least=least)
     return Level(least * (1 - how.margin), rose_s=now_s, hold_s=hold)
+
+
+def recover(level: Level, usual: float, now_s: float, how: Hysteresis) -> Level:
+    """Return the level while nothing is seen of what it stands for: it rises to what is usual after the wait.
+
+    Args:
+        level: the level before.
+        usual: the level that is taken to be right until more is seen.
+        now_s, how: as for `follow`.
+    """
+    if not level.value < usual:
+        return level
+    risen = follow(level, max(usual, level.value * (1 + how.growth)), now_s, how)
+    return replace(risen, value=min(risen.value, usual))

@@ -10,14 +10,14 @@ compute follow what is available, and each model's speed and tail follow what wa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from legodnn.errors import ConfigError
 from legodnn.runtime.device.fair_share import Competitor, fair_cores
 from legodnn.runtime.device.monitor import Readings
-from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow
+from legodnn.runtime.governing.hysteresis import Hysteresis, Level, follow, recover
 from legodnn.settings import check_kinds
 from legodnn.units import size
 from legodnn.workload import Budget
@@ -27,6 +27,7 @@ from legodnn.workload import Budget
 _PRESSURE_AVERAGE_S = 10.0
 _SLOWEST, _FASTEST = 0.01, 100.0  # bounds of a model's speed, as a factor of the profiled speed
 _LEAST_CORES = 0.01
+_Factors = Mapping[str, float]  # by model
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,14 @@ class Situation:
         ratios: by model, how many times longer than profiled its inferences take; only models with enough inferences.
         excesses: by model, how many times longer than its profile promises the share of inferences takes that its limit
             of latency is for; only models with a limit and enough inferences.
+        suspended: the models that do not run, of which nothing is seen: one that was slow is tried again after a while.
     """
 
     readings: Readings
     held_bytes: int
     ratios: Mapping[str, float] = field(default_factory=dict)
     excesses: Mapping[str, float] = field(default_factory=dict)
+    suspended: Set[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -178,35 +181,40 @@ def decide(policy: Policy, demand: Demand, state: State, situation: Situation) -
         The state for the next decision, and the decision.
     """
     now = situation.readings.time_s
-    pressed = _pressed(policy, state, now, situation)
+    pressed = _pressed(policy, state, situation.readings)
     new = State(
         memory=follow(state.memory, _memory(policy, state, situation, pressed), now, policy.memory),
         cores=state.cores,
-        speed=_speeds(state.speed, situation.ratios, demand.expected, now, policy.speed),
-        tail=_speeds(state.tail, situation.excesses, {}, now, policy.tail),
+        speed=_speeds(state.speed, situation, situation.ratios, demand.expected, policy.speed),
+        tail=_speeds(state.tail, situation, situation.excesses, {}, policy.tail),
         relieved_s=now if pressed else state.relieved_s,
     )
     if (cores := _cores(policy, demand, situation.readings)) is not None:
         new = replace(new, cores=follow(state.cores, cores, now, policy.cores))
     budget, slowdown = _budget_and_slowdowns(demand, new)
-    tail = _tails(demand, new, slowdown)
-    return new, Decision(budget, slowdown, tail, _changes(demand, state, new, situation, pressed))
+    changes = _changes(demand, state, new, situation, pressed)
+    return new, Decision(budget, slowdown, _tails(demand, new, slowdown), changes)
 
 
 def _speeds(
-    levels: Mapping[str, Level], seen: Mapping[str, float], expected: Mapping[str, float], now: float, rule: Hysteresis
+    levels: Mapping[str, Level], situation: Situation, seen: _Factors, expected: _Factors, rule: Hysteresis
 ) -> dict[str, Level]:
-    """The speeds of models, following how many times longer than planned their inferences were seen to take."""
-    followed = dict(levels)
+    """The speeds of models, following how many times longer than planned their inferences were seen to take.
+
+    A suspended model is known to be slow no longer: else it would never run again, though nothing slows it down now.
+    """
+    followed, now = dict(levels), situation.readings.time_s
     for name, factor in seen.items():
         level = levels.get(name, Level(1 / expected.get(name, 1.0)))
         followed[name] = follow(level, min(max(1 / factor, _SLOWEST), _FASTEST), now, rule)
+    for name in situation.suspended & levels.keys():
+        followed[name] = recover(levels[name], 1 / expected.get(name, 1.0), now, rule)
     return followed
 
 
-def _pressed(policy: Policy, state: State, now_s: float, situation: Situation) -> bool:
-    pressure = situation.readings.memory_pressure
-    return pressure is not None and pressure >= policy.pressure and now_s - state.relieved_s >= _PRESSURE_AVERAGE_S
+def _pressed(policy: Policy, state: State, readings: Readings) -> bool:
+    pressure, since = readings.memory_pressure, readings.time_s - state.relieved_s
+    return pressure is not None and pressure >= policy.pressure and since >= _PRESSURE_AVERAGE_S
 
 
 def _memory(policy: Policy, state: State, situation: Situation, pressed: bool) -> float:
@@ -293,15 +301,19 @@ def _changes(
     for name in sorted(now_slow.keys() | was_slow.keys()):
         old, new = (slow.get(name, demand.expected.get(name, 1.0)) for slow in (was_slow, now_slow))
         if old != new:
-            why = f"its inferences take {situation.ratios[name]:.2f} times as long as profiled"
-            changes.append(DecidedChange(f"speed of {name}", old, new, f"{why}{_heat(readings)}"))
+            changes.append(DecidedChange(f"speed of {name}", old, new, _slow(situation, name)))
     for name, level in after.tail.items():
         old, new = (1 / value for value in (before.tail.get(name, Level(1.0)).value, level.value))
         if old != new:
-            why = f"its slowest inferences take {situation.excesses[name]:.2f} times as long as promised"
-            changes.append(DecidedChange(f"tail of {name}", old, new, f"{why}{_heat(readings)}"))
+            changes.append(DecidedChange(f"tail of {name}", old, new, _slow(situation, name, slowest=True)))
     return tuple(changes)
 
 
-def _heat(readings: Readings) -> str:
-    return f"; held back ({readings.throttled})" if readings.throttled else ""
+def _slow(situation: Situation, name: str, slowest: bool = False) -> str:
+    """Why the speed of a model's inferences changes, or that of its slowest ones."""
+    if name in situation.suspended:
+        return "it has been suspended for a while: perhaps it is slow no longer"
+    what, than = ("slowest inferences", "promised") if slowest else ("inferences", "profiled")
+    why = f"its {what} take {(situation.excesses if slowest else situation.ratios)[name]:.2f} times as long as {than}"
+    throttled = situation.readings.throttled
+    return f"{why}; held back ({throttled})" if throttled else why

@@ -58,6 +58,12 @@ class SlowdownTracker:
             self._ratios[plan.name].append(ratio)
         return ratio
 
+    def rest(self, name: str) -> None:
+        """Judge a model anew once it runs again, which is a switch: it is suspended."""
+        with self._lock:
+            self._ratios[name].clear()
+            self._profiled.pop(name, None)
+
     def ratios(self, least: int) -> dict[str, float]:
         """By model, the median of measured over profiled latency; only models with at least `least` inferences."""
         with self._lock:

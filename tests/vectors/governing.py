@@ -65,7 +65,8 @@ def _situation(row: Mapping[str, Json]) -> Situation:
         competing=tuple(Competitor(*pair) for pair in row.get("competing", ())),
         throttled=row.get("throttled", ""),
     )
-    return Situation(readings, row["held"], row.get("ratios", {}), row.get("excesses", {}))
+    suspended = frozenset(row.get("suspended", ()))
+    return Situation(readings, row["held"], row.get("ratios", {}), row.get("excesses", {}), suspended)
 
 
 def _decided(decision: Decision) -> Json:
@@ -100,6 +101,11 @@ def policies() -> Json:
             demand["expected"] = {"a": 1.25}
         walk = _walk(rng, rated=bool(i % 2))
         cases.append({"name": f"walk {i}", "policy": settings[i % 4], "demand": demand, "situations": walk})
+    for i in range(4):
+        demand = {"budget": {"latency_ms": 20.0}, "most_memory": 500 * MB, "expected": {"b": 1.25}}
+        demand |= {"most_cores": 2.5} if i % 2 else {}
+        how = {"name": f"suspended {i}", "policy": settings[i], "demand": demand}
+        cases.append({**how, "situations": _suspending(i)})
     for wrong in (
         {"reserve": 1.0},
         {"reserve": -0.1},
@@ -139,6 +145,18 @@ def _walk(rng: random.Random, rated: bool) -> list[Json]:
     return rows
 
 
+def _suspending(i: int) -> list[Json]:
+    """Situations in which two models that are slow, or fast, are suspended for half a minute."""
+    rows = _walk(random.Random(f"suspended {i}"), rated=bool(i % 2))
+    for second, row in enumerate(rows):
+        row["time"] = 2.0 * second
+        row["ratios"], row["excesses"] = {"a": 1.12, "b": 0.7 + i}, {"a": 1.3, "b": 1.08}
+        if 3 <= second < 18:
+            row["suspended"] = ["a", "b"]
+            del row["ratios"], row["excesses"]
+    return rows
+
+
 # --- what watches inferences -----------------------------------------------------------------------------------------
 
 
@@ -149,6 +167,9 @@ def observed_answer(case: Mapping[str, Json]) -> Json:
     answers: list[Json] = []
     for step in case["steps"]:
         plan = ModelPlan(**step["plan"])
+        if step.get("rests"):
+            slowdowns.rest(plan.name)
+            tails.rest(plan.name)
         for latency in step["latencies"]:
             ratio = slowdowns.add(plan, latency)
             if ratio is not None:
@@ -178,6 +199,11 @@ def observed() -> Json:
             times = [round(of * pace * rng.lognormvariate(0, 0.3), 4) for _ in range(rng.choice([1, 8, 30]))]
             steps.append({"plan": plan, "latencies": times})
         cases.append({"name": f"{name} {i}", "table": table, "least": rng.choice([1, 15]), "steps": steps})
+    for name, table in tables.items():
+        rests = [dict(step) for step in cases[list(tables).index(name) * 3]["steps"]]
+        for step in rests[1::2]:
+            step["rests"] = True
+        cases.append({"name": f"{name}, suspended now and then", "table": table, "least": 1, "steps": rests})
     return {"cases": [{**case, "answer": observed_answer(case)} for case in cases]}
 
 

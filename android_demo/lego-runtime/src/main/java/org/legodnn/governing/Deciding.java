@@ -53,26 +53,39 @@ final class Deciding {
         PolicyState next = new PolicyState(
                 policy.memory.follow(state.memory, memory(policy, state, situation, pressed), now),
                 free == null ? state.cores : policy.cores.follow(state.cores, free, now),
-                speeds(state.speed, situation.ratios, demand, now, policy.speed),
-                speeds(state.tail, situation.excesses, null, now, policy.tail),
+                speeds(state.speed, situation, situation.ratios, demand, policy.speed),
+                speeds(state.tail, situation, situation.excesses, null, policy.tail),
                 pressed ? now : state.relievedS);
         Map<String, Double> slowdown = slowdowns(demand, next);
         return new Next(next, new Decision(budget(demand, next), slowdown, tails(demand, next, slowdown),
                 changes(demand, state, next, situation, pressed)));
     }
 
-    /** The speeds of models, following how many times longer than planned their inferences were seen to take. */
-    private static Map<String, Hysteresis.Level> speeds(Map<String, Hysteresis.Level> levels, Map<String, Double> seen,
-            @Nullable Demand expected, double now, Hysteresis rule) {
+    /**
+     * The speeds of models, following how many times longer than planned their inferences were seen to take. A
+     * suspended model is known to be slow no longer: else it would never run again, though nothing slows it down now.
+     */
+    private static Map<String, Hysteresis.Level> speeds(Map<String, Hysteresis.Level> levels, Situation situation,
+            Map<String, Double> seen, @Nullable Demand expected, Hysteresis rule) {
+        double now = situation.readings.timeS;
         Map<String, Hysteresis.Level> followed = new LinkedHashMap<>(levels);
         for (Map.Entry<String, Double> one : seen.entrySet()) {
             Hysteresis.Level known = levels.get(one.getKey());
-            Hysteresis.Level level = known != null ? known
-                    : Hysteresis.Level.of(expected == null ? 1 : 1 / expected.expected(one.getKey()));
+            Hysteresis.Level level = known != null ? known : Hysteresis.Level.of(usual(expected, one.getKey()));
             double speed = Math.min(Math.max(1 / one.getValue(), SLOWEST), FASTEST);
             followed.put(one.getKey(), rule.follow(level, speed, now));
         }
+        for (String name : situation.suspended) {
+            Hysteresis.Level known = levels.get(name);
+            if (known != null) {
+                followed.put(name, rule.recover(known, usual(expected, name), now));
+            }
+        }
         return followed;
+    }
+
+    private static double usual(@Nullable Demand expected, String name) {
+        return expected == null ? 1 : 1 / expected.expected(name);
     }
 
     private static boolean pressed(Policy policy, PolicyState state, Situation situation) {
@@ -194,15 +207,21 @@ final class Deciding {
             double expected = demand.expected(name);
             add(changes, "speed of " + name, wasSlow.containsKey(name) ? wasSlow.get(name) : expected,
                     nowSlow.containsKey(name) ? nowSlow.get(name) : expected,
-                    said("its inferences take %.2f times as long as profiled", situation.ratios.get(name)) + heat);
+                    slow(situation, name, "its inferences take %.2f times as long as profiled", situation.ratios)
+                            + heat);
         }
         for (String name : after.tail.keySet()) {
             Hysteresis.Level known = before.tail.get(name);
             add(changes, "tail of " + name, known == null ? 1 : 1 / known.value, 1 / after.tail.get(name).value,
-                    said("its slowest inferences take %.2f times as long as promised", situation.excesses.get(name))
-                            + heat);
+                    slow(situation, name, "its slowest inferences take %.2f times as long as promised",
+                            situation.excesses) + heat);
         }
         return Collections.unmodifiableList(changes);
+    }
+
+    private static String slow(Situation situation, String name, String text, Map<String, Double> seen) {
+        return situation.suspended.contains(name) ? "it has been suspended for a while: perhaps it is slow no longer"
+                : said(text, seen.get(name));
     }
 
     private static void add(List<DecidedChange> changes, String what, @Nullable Number before,

@@ -143,8 +143,13 @@ public final class Governor implements Closeable {
         Plan plan = runtime.plan();
         // Pieces that are kept but do not run can be let go at once, so their memory is to be had.
         Readings spare = readings.withAvailable(readings.memoryAvailableBytes + runtime.keptBytes());
+        List<String> suspended = plan.suspended();
+        for (String name : suspended) {
+            slowdowns.rest(name);
+            tails.rest(name);
+        }
         Situation situation = new Situation(
-                spare, plan.memoryBytes(), slowdowns.ratios(policy.observations), excesses(plan));
+                spare, plan.memoryBytes(), slowdowns.ratios(policy.observations), excesses(plan), suspended);
         Deciding.Next next = Deciding.decide(policy, demand, state, situation);
         state = next.state;
         boolean changed = anew || !next.decision.changes().isEmpty() || readings.timeS >= retryS;

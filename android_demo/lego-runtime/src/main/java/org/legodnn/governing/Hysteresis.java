@@ -103,6 +103,18 @@ public final class Hysteresis {
         return new Level(least * (1 - margin), null, Double.POSITIVE_INFINITY, nowS, hold, false);
     }
 
+    /**
+     * The level while nothing is seen of what it stands for: below what is usual it rises to that after the wait.
+     */
+    Level recover(Level level, double usual, double nowS) {
+        if (!(level.value < usual)) {
+            return level;
+        }
+        Level risen = follow(level, Math.max(usual, level.value * (1 + growth)), nowS);
+        return new Level(Math.min(risen.value, usual), risen.sinceS, risen.least, risen.roseS, risen.holdS,
+                risen.takenBack);
+    }
+
     /** The fraction that the target may be below the level before the level follows. */
     public double slack() {
         return slack;

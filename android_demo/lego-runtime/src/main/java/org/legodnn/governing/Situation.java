@@ -1,5 +1,6 @@
 package org.legodnn.governing;
 
+import java.util.Collection;
 import java.util.Map;
 
 /** What is known at one moment. */
@@ -14,11 +15,15 @@ final class Situation {
      * is for; only models with a limit of which enough was seen.
      */
     final Map<String, Double> excesses;
+    /** The models that do not run, of which nothing is seen: one that was slow is tried again after a while. */
+    final Collection<String> suspended;
 
-    Situation(Readings readings, long heldBytes, Map<String, Double> ratios, Map<String, Double> excesses) {
+    Situation(Readings readings, long heldBytes, Map<String, Double> ratios, Map<String, Double> excesses,
+            Collection<String> suspended) {
         this.readings = readings;
         this.heldBytes = heldBytes;
         this.ratios = ratios;
         this.excesses = excesses;
+        this.suspended = suspended;
     }
 }

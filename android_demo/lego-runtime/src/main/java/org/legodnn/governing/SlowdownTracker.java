@@ -66,6 +66,12 @@ final class SlowdownTracker {
         return seen.getLast();
     }
 
+    /** Judge a model anew once it runs again, which is a switch: it is suspended. */
+    synchronized void rest(String model) {
+        ratios.get(model).clear();
+        profiled.remove(model);
+    }
+
     /** By model, the median of measured over profiled latency; only models with at least so many inferences. */
     synchronized Map<String, Double> ratios(int least) {
         Map<String, Double> medians = new LinkedHashMap<>();

@@ -1,10 +1,11 @@
 package org.legodnn.governing;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -17,7 +18,9 @@ import org.legodnn.Tail;
  * How long the slowest inferences take, learned from each as it comes: by model, thread count and quantile. For each
  * quantile q a threshold is kept, as a multiple of the profiled latency. An inference above it raises it by the factor
  * exp(q x step), one below lowers it by exp((1 - q) x step). Whatever the times do, over a while the share of
- * inferences above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). Safe for several
+ * inferences above it then is 1 - q: adaptive conformal inference (Gibbs and Candes, NeurIPS 2021). What was learned
+ * with another number of threads than the model runs with fades as it would by inferences below the threshold, and a
+ * model that was suspended is judged anew: else what is seen no more might keep a plan away for ever. Safe for several
  * threads.
  */
 final class TailTracker {
@@ -27,16 +30,44 @@ final class TailTracker {
 
     private final double[] quantiles = Tail.quantiles();
     private final Map<String, ModelTable> tables = new HashMap<>();
-    /** By model and thread count. */
-    private final Map<List<Object>, Learned> learned = new HashMap<>();
+    /** By model, by thread count. */
+    private final Map<String, SortedMap<Integer, Learned>> learned = new HashMap<>();
+    /** The models that were suspended since they last ran. */
+    private final Set<String> rested = new HashSet<>();
 
     /** The logarithms of the thresholds, and how many inferences they rest on. */
     private static final class Learned {
+        final double[] quantiles;
+        final double[] promised;
         final double[] logs;
         int count;
 
-        Learned(double[] logs) {
-            this.logs = logs;
+        Learned(double[] quantiles, double[] promised) {
+            this.quantiles = quantiles;
+            this.promised = promised;
+            this.logs = promised.clone();
+        }
+
+        void add(double log) {
+            for (int i = 0; i < logs.length; i++) {
+                double moved = logs[i] + STEP * (log > logs[i] ? quantiles[i] : quantiles[i] - 1);
+                logs[i] = Math.min(Math.max(moved, LEAST_LOG), MOST_LOG);
+            }
+            count++;
+        }
+
+        /** Let what is above the profile's promise fade by as much as in an inference below it. */
+        void fade() {
+            for (int i = 0; i < logs.length; i++) {
+                logs[i] = Math.min(logs[i], Math.max(logs[i] - STEP * (1 - quantiles[i]), promised[i]));
+            }
+        }
+
+        /** Begin anew, where more than the profile promises was learned. */
+        void forget() {
+            for (int i = 0; i < logs.length; i++) {
+                logs[i] = Math.min(logs[i], promised[i]);
+            }
         }
 
         /** Whether so many inferences tell what is above a quantile. */
@@ -58,47 +89,54 @@ final class TailTracker {
     TailTracker(Iterable<ModelTable> tables) {
         for (ModelTable table : tables) {
             this.tables.put(table.name(), table);
+            learned.put(table.name(), new TreeMap<Integer, Learned>());
         }
-    }
-
-    private static List<Object> key(ModelPlan plan) {
-        return Arrays.<Object>asList(plan.name(), plan.threads());
     }
 
     /** Note one inference, which took so many times longer than profiled. */
     synchronized void add(ModelPlan plan, double ratio) {
-        Learned known = learned.get(key(plan));
-        if (known == null) {
-            known = begin(plan);
+        SortedMap<Integer, Learned> seen = learned.get(plan.name());
+        if (rested.remove(plan.name())) {
+            for (Learned one : seen.values()) {
+                one.forget();
+            }
         }
-        double log = ratio > 0 ? Math.log(ratio) : LEAST_LOG;
-        for (int i = 0; i < quantiles.length; i++) {
-            double moved = known.logs[i] + STEP * (log > known.logs[i] ? quantiles[i] : quantiles[i] - 1);
-            known.logs[i] = Math.min(Math.max(moved, LEAST_LOG), MOST_LOG);
+        if (!seen.containsKey(plan.threads())) {
+            seen.put(plan.threads(), begun(plan));
         }
-        known.count++;
+        for (Map.Entry<Integer, Learned> one : seen.entrySet()) {
+            if (one.getKey() == plan.threads()) {
+                one.getValue().add(ratio > 0 ? Math.log(ratio) : LEAST_LOG);
+            } else {
+                one.getValue().fade();
+            }
+        }
     }
 
-    private Learned begin(ModelPlan plan) {
+    /** Judge a model anew once it runs again: it is suspended. */
+    synchronized void rest(String model) {
+        rested.add(model);
+    }
+
+    private Learned begun(ModelPlan plan) {
         ModelTable table = tables.get(plan.name());
-        double[] logs = new double[quantiles.length];
-        for (int i = 0; i < logs.length; i++) {
+        double[] promised = new double[quantiles.length];
+        for (int i = 0; i < promised.length; i++) {
             Double stretch = table.tails().stretch(plan.threads(), quantiles[i]);
-            logs[i] = Math.log(table.slowdown() * (stretch == null ? 1 : stretch));
+            promised[i] = Math.log(table.slowdown() * (stretch == null ? 1 : stretch));
         }
-        Learned begun = new Learned(logs);
-        learned.put(key(plan), begun);
-        return begun;
+        return new Learned(quantiles, promised);
     }
 
     /**
      * How many times longer than its profile promises the share {@link ModelPlan#quantile} of inferences takes; null
-     * where too few were seen to tell: less than 1 / (1 - quantile) with the plan's thread count.
+     * where too few were seen to tell, less than 1 / (1 - quantile) with the plan's thread count, or none since the
+     * model was suspended.
      */
     synchronized @Nullable Double excess(ModelPlan plan) {
         ModelTable table = tables.get(plan.name());
         Double promised = table.tails().stretch(plan.threads(), plan.quantile());
-        Learned known = learned.get(key(plan));
+        Learned known = rested.contains(plan.name()) ? null : learned.get(plan.name()).get(plan.threads());
         if (promised == null || known == null || !known.tells(plan.quantile())) {
             return null;
         }
@@ -111,17 +149,19 @@ final class TailTracker {
 
     /** What was learned of a model, by thread count: for a profile, as far as enough inferences were seen. */
     synchronized List<Tail> tails(String model) {
-        SortedMap<Integer, Tail> found = new TreeMap<>();
-        for (Map.Entry<List<Object>, Learned> one : learned.entrySet()) {
+        List<Tail> found = new ArrayList<>();
+        if (!learned.containsKey(model)) {
+            return found;
+        }
+        for (Map.Entry<Integer, Learned> one : learned.get(model).entrySet()) {
             Map<Double, Double> stretch = new TreeMap<>();
             for (int i = 0; i < quantiles.length && one.getValue().tells(quantiles[i]); i++) {
                 stretch.put(quantiles[i], one.getValue().stretch(i));
             }
-            if (one.getKey().get(0).equals(model) && !stretch.isEmpty()) {
-                int threads = (Integer) one.getKey().get(1);
-                found.put(threads, Tail.inUse(threads, one.getValue().count, stretch));
+            if (!stretch.isEmpty()) {
+                found.add(Tail.inUse(one.getKey(), one.getValue().count, stretch));
             }
         }
-        return new ArrayList<>(found.values());
+        return found;
     }
 }

@@ -117,7 +117,8 @@ public class PolicyVectorsTest {
             readings = readings.withUse(Vectors.number(row.get("busy")), Vectors.number(row.get("own")), others);
         }
         return new Situation(readings, (long) Vectors.number(row.get("held")), Vectors.factors(row, "ratios"),
-                Vectors.factors(row, "excesses"));
+                Vectors.factors(row, "excesses"), row.has("suspended") ? Vectors.<String>list(row, "suspended")
+                        : Collections.<String>emptyList());
     }
 
     private static JsonObject answer(Decision decision) {
@@ -146,6 +147,10 @@ public class PolicyVectorsTest {
             for (JsonObject step : Vectors.<JsonObject>list(one, "steps")) {
                 ModelPlan plan = Plan.parse("{\"schema\": \"legodnn.plan/1\", \"budget\": {}, \"objective\": 0,"
                         + " \"models\": [" + step.get("plan") + "]}").models().get(0);
+                if (step.has("rests")) {
+                    slowdowns.rest(plan.name());
+                    tails.rest(plan.name());
+                }
                 for (Object latency : Vectors.list(step, "latencies")) {
                     Double ratio = slowdowns.add(plan, Vectors.number(latency));
                     if (ratio != null) {

@@ -256,10 +256,10 @@ class Infeasible(Schema):
     Attributes:
         budget: the limits that were asked for.
         limits: every limit that was set, each with the least relaxation of it alone that lets a plan exist.
-        nearest: the best plan when all limits are relaxed by the same fraction, the smallest that lets a plan exist. So
-            its greatest relative excess over a limit is as small as it can be. It does not hold the limits, and is
-            never run unless the application asks for it.
-        excess: that fraction; 0.1 means limits 10 % wider.
+        nearest: the best plan when the limits that clash are relaxed by the same fraction, the least that lets a plan
+            exist; where others clash without them, those by a fraction of their own. It keeps all limits that do not
+            clash. It does not hold the budget, and is never run unless the application asks for it.
+        excess: the greatest of these fractions; 0.1 means limits 10 % wider.
         suspended: the names of the models that are not critical; nothing fits even with all of them suspended.
     """
 

@@ -156,7 +156,7 @@ def _print_infeasible(report: Infeasible, as_json: bool) -> None:
     say(report)
     if report.nearest is not None:
         wider = math.ceil((1 + (report.excess or 0)) * 1e4 * (1 + 1e-12)) / 1e4
-        say(f"the nearest plan, with every limit {wider:.10g} times as wide:\n{_table(report.nearest)}")
+        say(f"the nearest plan, with no limit more than {wider:.10g} times as wide:\n{_table(report.nearest)}")
 
 
 def _slack(plan: Plan, scheduler: Scheduler) -> dict[str, Any]:

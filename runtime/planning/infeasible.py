@@ -4,6 +4,9 @@ Every question is put to the exact feasibility test of `solver.optimum`: are the
 the models that must run? Since wider limits never make a plan impossible, the least relaxation of a latency or accuracy
 limit is found by bisection over the values that compositions have, and is exact. All best-effort models are taken as
 suspended, because they are never the reason why nothing fits.
+
+The nearest plan breaks no limit that need not be broken: where memory alone is short, by a byte or altogether, it still
+keeps all limits of latency, compute and accuracy that can be kept.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from legodnn.workload import Budget
 
 MakePlan = Callable[[Instance, Limits, Budget, Optimum], Plan]
 
-# The common relaxation under which the nearest plan exists is found by bisection, to this part of itself and in at most
-# this many steps.
+# The common relaxation of limits that clash is found by bisection, to this part of itself and in at most this many
+# steps.
 _NEAREST_PART = Fraction(1, 1_000_000)
 _NEAREST_STEPS = 80
 # The first common relaxation that is tried, and the greatest.
@@ -68,7 +71,7 @@ def infeasibility_report(
         )
         for key in keys
     )
-    excess, relaxed = _nearest(instance, limits)
+    excess, relaxed = _nearest(instance, limits, clashing, keys)
     nearest = None
     if relaxed is not None and (chosen := optimum(instance, relaxed, deadline)) is not None:
         nearest = make_plan(instance, limits, budget, chosen)
@@ -162,32 +165,66 @@ def _first(count: int, holds: Callable[[int], bool]) -> int:
     return bisect_left(range(count - 1), True, key=holds)
 
 
-def _nearest(instance: Instance, limits: Limits) -> tuple[Fraction, Limits | None]:
-    """The least fraction by which all limits must be relaxed at once, and the relaxed limits; None if none would do."""
+def _nearest(
+    instance: Instance, limits: Limits, clashing: Sequence[_Key], keys: Sequence[_Key]
+) -> tuple[Fraction, Limits | None]:
+    """The limits of the nearest plan, and the greatest fraction by which one is relaxed; None if none would do.
+
+    Limits that clash are relaxed by the same fraction, the least that will do. Where others clash without them, those
+    are relaxed by a fraction of their own. All that do not clash are kept.
+    """
+    groups = [clashing]
+    while not feasible(instance, _without(limits, groups)):
+        free, rest = _without(limits, groups), [key for key in keys if all(key not in group for group in groups)]
+        groups.append(_clash(instance, free, rest))
+    most = Fraction(0)
+    for i, group in enumerate(groups):
+        excess = _least_excess(instance, _without(limits, groups[i + 1 :]), group)
+        if excess is None:
+            return most, None
+        most, limits = max(most, excess), _relaxed(limits, group, excess)
+    return most, limits
+
+
+def _without(limits: Limits, groups: Sequence[Sequence[_Key]]) -> Limits:
+    for key in (key for group in groups for key in group):
+        limits = _with(limits, key, None)
+    return limits
+
+
+def _least_excess(instance: Instance, limits: Limits, keys: Sequence[_Key]) -> Fraction | None:
+    """The least fraction by which some limits must be relaxed together for a plan to exist; None if none would do."""
     high = _FIRST_EXCESS
-    while not feasible(instance, _relaxed(limits, high)):
+    while not feasible(instance, _relaxed(limits, keys, high)):
         high *= 2
         if high > _MOST_EXCESS:
-            return high, None
+            return None
     low = high / 2 if high > _FIRST_EXCESS else Fraction(0)
     for _ in range(_NEAREST_STEPS):
         middle = (low + high) / 2
-        if feasible(instance, _relaxed(limits, middle)):
+        if feasible(instance, _relaxed(limits, keys, middle)):
             high = middle
         else:
             low = middle
         if high - low <= high * _NEAREST_PART:
             break
-    return high, _relaxed(limits, high)
+    return high
 
 
-def _relaxed(limits: Limits, excess: Fraction) -> Limits:
-    """The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size."""
+def _relaxed(limits: Limits, keys: Sequence[_Key], excess: Fraction) -> Limits:
+    """The limits, of which some upper ones are multiplied by 1 + excess and least accuracies lowered by excess x their
+    size.
+    """
     factor = 1 + excess
-    return replace(
-        limits,
-        memory=None if limits.memory is None else int(limits.memory * factor),
-        cores=None if limits.cores is None else int(limits.cores * factor),
-        latency=tuple(None if t is None else t * float(factor) for t in limits.latency),
-        accuracy=tuple(None if a is None else a - float(excess) * max(abs(a), 1e-9) for a in limits.accuracy),
-    )
+    for key in keys:
+        if key.kind == "memory":
+            value: float = int((limits.memory or 0) * factor)
+        elif key.kind == "cores":
+            value = int((limits.cores or 0) * factor)
+        elif key.kind == "latency":
+            value = (limits.latency[key.model] or 0.0) * float(factor)
+        else:
+            least = limits.accuracy[key.model] or 0.0
+            value = least - float(excess) * max(abs(least), 1e-9)
+        limits = _with(limits, key, value)
+    return limits

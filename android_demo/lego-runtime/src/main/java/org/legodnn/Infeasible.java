@@ -48,14 +48,15 @@ public final class Infeasible {
     }
 
     /**
-     * The best plan under the limits that are all relaxed by the same fraction, the least that lets a plan exist; null
-     * if there is none. It breaks the limits, and is never run unless the application asks for it.
+     * The best plan when the limits that clash are relaxed by the same fraction, the least that lets a plan exist;
+     * where others clash without them, those by a fraction of their own. It keeps all limits that do not clash, and is
+     * never run unless the application asks for it. Null if there is none.
      */
     public @Nullable Plan nearest() {
         return nearest;
     }
 
-    /** That fraction, 0.1 for limits 10 % wider; null if there is no nearest plan. */
+    /** The greatest of these fractions, 0.1 for limits 10 % wider; null if there is no nearest plan. */
     public @Nullable Double excess() {
         return excess;
     }

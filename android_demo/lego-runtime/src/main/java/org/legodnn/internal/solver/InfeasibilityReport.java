@@ -12,7 +12,8 @@ import org.legodnn.Limit;
  * <p>Every question is put to the exact feasibility test of {@link Optimum}: are there compositions within these limits
  * for the models that must run? Since wider limits never make a plan impossible, the least relaxation of a latency or
  * accuracy limit is found by bisection over the values that compositions have, and is exact. All best-effort models are
- * taken as suspended, because they are never the reason why nothing fits.
+ * taken as suspended, because they are never the reason why nothing fits. The nearest plan breaks no limit that need
+ * not be broken.
  */
 public final class InfeasibilityReport {
     /** The common relaxation under which the nearest plan exists is found by bisection, to this part of itself ... */
@@ -31,9 +32,9 @@ public final class InfeasibilityReport {
     private final Limits limits;
     /** All limits that are set, but for those of models that may be suspended. */
     public final List<Entry> entries = new ArrayList<>();
-    /** The fraction by which all limits must be relaxed at once for a plan to exist; null if none does it. */
+    /** The greatest fraction by which a limit that clashes is relaxed for the nearest plan; null if there is none. */
     public final Double excess;
-    /** The best plan under limits relaxed by that; null if there is none. */
+    /** The best plan under limits of which those that clash are relaxed, as little as will do; null if none does it. */
     public final Optimum nearest;
 
     /** What the report says of one limit. */
@@ -63,14 +64,63 @@ public final class InfeasibilityReport {
         this.instance = instance;
         this.limits = limits;
         List<Entry> keys = setLimits();
-        List<Entry> clash = clash(keys);
+        List<Entry> clash = clash(limits, keys);
         for (Entry key : keys) {
             boolean clashes = clash.contains(key);
             entries.add(new Entry(key.kind, key.model, key.value, clashes, clashes ? needed(key) : null));
         }
-        Fraction found = leastExcess();
-        nearest = found == null ? null : Optimum.of(instance, relaxed(found), deadline);
-        excess = nearest == null ? null : found.doubleValue();
+        Nearest found = nearest(clash, keys);
+        nearest = found == null ? null : Optimum.of(instance, found.limits, deadline);
+        excess = nearest == null ? null : found.excess.doubleValue();
+    }
+
+    /** The limits of the nearest plan, and the greatest fraction by which one is relaxed. */
+    private static final class Nearest {
+        final Limits limits;
+        final Fraction excess;
+
+        Nearest(Limits limits, Fraction excess) {
+            this.limits = limits;
+            this.excess = excess;
+        }
+    }
+
+    /**
+     * Relax limits that clash by the same fraction, the least that will do; where others clash without them, those by a
+     * fraction of their own. Null if none would do.
+     */
+    private Nearest nearest(List<Entry> clashing, List<Entry> keys) {
+        List<List<Entry>> groups = new ArrayList<>();
+        groups.add(clashing);
+        List<Entry> rest = new ArrayList<>(keys);
+        rest.removeAll(clashing);
+        for (Limits free = without(limits, groups, 0); !Optimum.feasible(instance, free);
+                free = without(limits, groups, 0)) {
+            List<Entry> group = clash(free, rest);
+            groups.add(group);
+            rest.removeAll(group);
+        }
+        double most = 0;
+        Limits found = limits;
+        for (int i = 0; i < groups.size(); i++) {
+            Double excess = leastExcess(without(found, groups, i + 1), groups.get(i));
+            if (excess == null) {
+                return null;
+            }
+            most = Math.max(most, excess);
+            found = relaxed(found, groups.get(i), Fraction.of(excess));
+        }
+        return new Nearest(found, Fraction.of(most));
+    }
+
+    private static Limits without(Limits limits, List<List<Entry>> groups, int from) {
+        Limits left = limits;
+        for (List<Entry> group : groups.subList(from, groups.size())) {
+            for (Entry key : group) {
+                left = with(left, key, null, null);
+            }
+        }
+        return left;
     }
 
     private List<Entry> setLimits() {
@@ -95,7 +145,7 @@ public final class InfeasibilityReport {
     }
 
     /** A minimal set of limits that cannot hold together: each limit in turn is left out if the others still clash. */
-    private List<Entry> clash(List<Entry> keys) {
+    private List<Entry> clash(Limits limits, List<Entry> keys) {
         List<Entry> clashing = new ArrayList<>(keys);
         Limits held = limits;
         for (Entry key : keys) {
@@ -205,11 +255,11 @@ public final class InfeasibilityReport {
         return levels[low];
     }
 
-    /** The least fraction by which all limits must be relaxed at once; null if none would do. */
-    private Fraction leastExcess() {
+    /** The least fraction by which some limits must be relaxed together for a plan to exist; null if none would do. */
+    private Double leastExcess(Limits limits, List<Entry> keys) {
         // All of these are short binary fractions, so doubles hold them exactly until the bisection is over.
         double high = FIRST_EXCESS;
-        while (!Optimum.feasible(instance, relaxed(Fraction.of(high)))) {
+        while (!Optimum.feasible(instance, relaxed(limits, keys, Fraction.of(high)))) {
             high *= 2;
             if (high > MOST_EXCESS) {
                 return null;
@@ -218,28 +268,38 @@ public final class InfeasibilityReport {
         double low = high > FIRST_EXCESS ? high / 2 : 0;
         for (int i = 0; i < NEAREST_STEPS && high - low > high * NEAREST_PART; i++) {
             double middle = (low + high) / 2;
-            if (Optimum.feasible(instance, relaxed(Fraction.of(middle)))) {
+            if (Optimum.feasible(instance, relaxed(limits, keys, Fraction.of(middle)))) {
                 high = middle;
             } else {
                 low = middle;
             }
         }
-        return Fraction.of(high);
+        return high;
     }
 
-    /** The limits, with upper limits multiplied by 1 + excess and least accuracies lowered by excess x their size. */
-    private Limits relaxed(Fraction excess) {
+    /** The limits, of which some are relaxed: upper ones x (1 + excess), least accuracies less excess x their size. */
+    private static Limits relaxed(Limits limits, List<Entry> keys, Fraction excess) {
         Fraction factor = Fraction.ONE.plus(excess);
-        int n = instance.size();
-        Double[] latency = new Double[n];
-        Double[] accuracy = new Double[n];
-        for (int m = 0; m < n; m++) {
-            latency[m] = limits.latency[m] == null ? null : Double.valueOf(limits.latency[m] * factor.doubleValue());
-            Double least = limits.accuracy[m];
-            accuracy[m] = least == null ? null : least - excess.doubleValue() * Math.max(Math.abs(least), 1e-9);
+        Long memory = limits.memory;
+        Long cores = limits.cores;
+        Double[] latency = limits.latency.clone();
+        Double[] accuracy = limits.accuracy.clone();
+        for (Entry key : keys) {
+            switch (key.kind) {
+                case MEMORY:
+                    memory = Fraction.of(memory).times(factor).floor(MOST);
+                    break;
+                case CORES:
+                    cores = Fraction.of(cores).times(factor).floor(MOST);
+                    break;
+                case LATENCY:
+                    latency[key.model] *= factor.doubleValue();
+                    break;
+                default:
+                    double least = accuracy[key.model];
+                    accuracy[key.model] = least - excess.doubleValue() * Math.max(Math.abs(least), 1e-9);
+            }
         }
-        return new Limits(limits.memory == null ? null : Fraction.of(limits.memory).times(factor).floor(MOST),
-                limits.cores == null ? null : Fraction.of(limits.cores).times(factor).floor(MOST), latency,
-                limits.quantile, accuracy);
+        return new Limits(memory, cores, latency, limits.quantile, accuracy);
     }
 }

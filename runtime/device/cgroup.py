@@ -25,13 +25,15 @@ class ControlGroup:
         memory_limit_bytes: the lowest `memory.max` or `memory.high` (above which the kernel slows processes down).
         memory_available_bytes: how much may be allocated before the first of these limits is reached. File pages that
             the kernel can drop count as free, as in the system's own "available".
-        cores: processor seconds that may be used in each second (`cpu.max`).
+        cores: processor seconds that may be used in each second (the lowest `cpu.max`).
+        used_s: processor seconds that all processes of the group with that quota have used until now.
         memory_pressure, cpu_pressure: pressure of the innermost group, as `pressure` returns it.
     """
 
     memory_limit_bytes: int | None = None
     memory_available_bytes: int | None = None
     cores: float | None = None
+    used_s: float | None = None
     memory_pressure: float | None = None
     cpu_pressure: float | None = None
 
@@ -43,22 +45,26 @@ def read_group(root: Path) -> ControlGroup:
         root: the folder that holds `proc` and `sys`.
     """
     folders = list(_folders(root))
-    memory, cores = [], []
+    memory: list[tuple[int, int] | None] = []
+    quotas: list[tuple[float, float | None]] = []
     for folder in folders:
         bounds = [b for name in ("memory.max", "memory.high") if (b := number(folder / name)) is not None]
         memory.append(_memory(folder, bounds, "memory.current", ""))
-        cores.append(_cores(text(folder / "cpu.max").split()))
+        quotas += _quota(text(folder / "cpu.max").split(), _line(folder / "cpu.stat", "usage_usec"), 1e6)
     for folder in _old_folders(root, "memory"):
         bound = number(folder / "memory.limit_in_bytes")
         bounds = [] if bound is None or bound >= _NO_OLD_LIMIT else [bound]
         memory.append(_memory(folder, bounds, "memory.usage_in_bytes", "total_"))
     for folder in _old_folders(root, "cpu"):
-        cores.append(_cores([text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]))
+        fields = [text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        quotas += _quota(fields, number(folder / "cpuacct.usage"), 1e9)
     known = [found for found in memory if found is not None]
+    cores, used_s = min(quotas, key=lambda quota: quota[0], default=(None, None))
     return ControlGroup(
         memory_limit_bytes=min((limit for limit, _ in known), default=None),
         memory_available_bytes=min((available for _, available in known), default=None),
-        cores=min((share for share in cores if share is not None), default=None),
+        cores=cores,
+        used_s=used_s,
         memory_pressure=pressure(folders[0] / "memory.pressure") if folders else None,
         cpu_pressure=pressure(folders[0] / "cpu.pressure") if folders else None,
     )
@@ -119,16 +125,23 @@ def _memory(folder: Path, bounds: list[int], current: str, prefix: str) -> tuple
 
 def _droppable(folder: Path, prefix: str) -> int:
     """Return the bytes of file pages that a group holds; `prefix` selects version 1's sums over groups within it."""
-    lines = (line.split() for line in text(folder / "memory.stat").splitlines())
-    names = (f"{prefix}inactive_file", f"{prefix}active_file")
-    return sum(parse_integer(x[1]) or 0 for x in lines if len(x) == 2 and x[0] in names)
+    return sum(_line(folder / "memory.stat", f"{prefix}{kind}_file") or 0 for kind in ("inactive", "active"))
 
 
-def _cores(fields: list[str]) -> float | None:
-    """Turn a quota and its period into cores; None where there is no quota ("max", or -1 in version 1)."""
+def _line(path: Path, name: str) -> int | None:
+    """Return the number behind a name in a file of such lines; None if it is not there."""
+    lines = (line.split() for line in text(path).splitlines())
+    return next((parse_integer(x[1]) for x in lines if len(x) == 2 and x[0] == name), None)
+
+
+def _quota(fields: list[str], used: int | None, second: float) -> list[tuple[float, float | None]]:
+    """Turn a quota and its period into cores, and what was used into seconds, given how many units one is.
+
+    Nothing where there is no quota ("max", or -1 in version 1).
+    """
     if len(fields) != 2 or (quota := _float(fields[0])) is None or not (period := _float(fields[1])) or quota < 0:
-        return None
-    return quota / period
+        return []
+    return [(quota / period, None if used is None else used / second)]
 
 
 def _float(value: str) -> float | None:

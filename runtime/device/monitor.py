@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from legodnn.runtime.device.cgroup import pressure, read_group
-from legodnn.runtime.device.fair_share import FIRST, Competitor, Processes, family, read_processes
+from legodnn.runtime.device.fair_share import FIRST, Competitor, Processes, fair_cores, family, read_processes
 from legodnn.runtime.device.kernel_files import text
 from legodnn.runtime.device.processor import usable_cores
 from legodnn.runtime.device.thermal import read_thermal
@@ -41,7 +41,8 @@ class Readings:
         memory_pressure, cpu_pressure: the share of the last ten seconds in which some process had to wait for memory or
             for a processor (PSI), 0 to 1; the system's or the group's, whichever is greater.
         cores_total: how many processors the device has.
-        cores_allowed: how many of them this process may use, or fewer if its group has a quota of time.
+        cores_allowed: how many of them this process may use, or fewer if its group has a quota of time: what the others
+            in that group leave of it, or this process's share if that is more.
         busy_cores: processor seconds that all processes used in each second since the reading before.
         own_cores: the same, of this process and its children.
         competing: the part of `busy_cores` that others used, and their weights beside this process. Processes that
@@ -80,12 +81,14 @@ class _Spent:
         busy: seconds used by all together; None if the system does not tell.
         first: seconds used by what goes before every process, such as interrupts.
         processes: the processes that can be seen, with what each has used.
+        group: seconds used by all processes of the group with the lowest quota; None if there is none.
     """
 
     time_s: float
     busy: float | None
     first: float
     processes: Processes
+    group: float | None = None
 
 
 class Monitor:
@@ -112,12 +115,13 @@ class Monitor:
         """
         memory, group = psutil.virtual_memory(), read_group(self._root)
         thermal = read_thermal(self._root, self._vcgencmd)
-        last, now = self._last, _spent()
+        last, now = self._last, _spent(group.used_s)
         self._last = now
         own = family(now.processes, os.getpid())
         busy_cores, own_cores, competing = _between(last, now, own)
         available = _least(memory.available, group.memory_available_bytes)
         total = float(psutil.cpu_count() or 1)
+        quota = total if group.cores is None else _left(group.cores, last, now, own_cores)
         return Readings(
             time_s=now.time_s,
             memory_total_bytes=_least(memory.total, group.memory_limit_bytes),
@@ -125,7 +129,7 @@ class Monitor:
             memory_pressure=_greatest(pressure(self._root / "proc/pressure/memory"), group.memory_pressure),
             cpu_pressure=_greatest(pressure(self._root / "proc/pressure/cpu"), group.cpu_pressure),
             cores_total=total,
-            cores_allowed=min(float(usable_cores()), total if group.cores is None else group.cores),
+            cores_allowed=min(float(usable_cores()), quota),
             busy_cores=busy_cores,
             own_cores=own_cores,
             competing=competing,
@@ -135,17 +139,17 @@ class Monitor:
         )
 
 
-def _spent() -> _Spent:
-    """Read how much processor time has been used until now."""
+def _spent(group: float | None) -> _Spent:
+    """Read how much processor time has been used until now; `group` is what the group with a quota has used."""
     try:
         times = psutil.cpu_times()
     except (OSError, ValueError):  # this process may not read it, as on Android
-        return _Spent(time.monotonic(), None, 0.0, read_processes())
+        return _Spent(time.monotonic(), None, 0.0, read_processes(), group)
     idle = times.idle + getattr(times, "iowait", 0.0)
     # A guest's time is part of user and nice. Time that other virtual machines took (steal) counts as busy.
     counted = sum(times) - sum(getattr(times, name, 0.0) for name in ("guest", "guest_nice"))
     first = sum(getattr(times, name, 0.0) for name in ("irq", "softirq", "steal"))
-    return _Spent(time.monotonic(), float(counted - idle), first, read_processes())
+    return _Spent(time.monotonic(), float(counted - idle), first, read_processes(), group)
 
 
 def _between(
@@ -172,6 +176,20 @@ def _between(
     competing = sorted((c for c in (first, *others) if c.cores >= _LEAST_CORES), key=lambda c: -c.cores)
     busy = max(0.0, (now.busy - last.busy) / seconds)
     return busy, sum(cores(key) for key in own), tuple(competing)
+
+
+def _left(quota: float, last: _Spent | None, now: _Spent, own_cores: float | None) -> float:
+    """Return the cores of a group's quota that this process could use beside the others in the group.
+
+    Args:
+        quota: the cores that all of them may use.
+        last, now: two moments, as for `_between`.
+        own_cores: the cores that this process's family used between them.
+    """
+    if last is None or last.group is None or now.group is None or own_cores is None:
+        return quota
+    others = max(0.0, (now.group - last.group) / (now.time_s - last.time_s) - own_cores)
+    return max(quota - others, fair_cores(quota, [Competitor(others, 1.0)], quota))
 
 
 def _mapped(own: Processes) -> int:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legodnn.runtime.device.cgroup import ControlGroup, pressure, read_group
-from legodnn.runtime.device.monitor import Monitor
+from legodnn.runtime.device.monitor import Monitor, Readings
 from legodnn.runtime.device.thermal import Thermal, read_thermal
 from tests.runtime.device.boards import write
 
@@ -55,6 +55,42 @@ def test_the_tightest_of_nested_groups_counts(service: Path) -> None:
     )
 
 
+def test_what_is_used_of_a_quota_is_that_of_the_tightest_group(service: Path) -> None:
+    group = "sys/fs/cgroup/app.slice"
+    stat = "usage_usec {}\nuser_usec 1\nnr_throttled 3"
+    write(
+        service,
+        {
+            f"{group}/cpu.max": "400000 100000",
+            f"{group}/cpu.stat": stat.format(9_000_000),
+            f"{group}/vision.service/cpu.stat": stat.format(2_500_000),
+        },
+    )
+    assert (read_group(service).cores, read_group(service).used_s) == (1.5, 2.5)
+    write(service, {f"{group}/cpu.max": "100000 100000"})
+    assert (read_group(service).cores, read_group(service).used_s) == (1.0, 9.0)
+
+
+@pytest.mark.parametrize(("others", "left"), [(0.0, 1.0), (0.25, 0.75), (0.9, 0.5)])
+def test_of_a_groups_quota_others_in_the_group_leave_a_rest_or_a_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: float, left: float
+) -> None:
+    """As in a container with one processor, in which another process decodes a video."""
+    group = "sys/fs/cgroup"
+    files = {"proc/self/cgroup": "0::/", f"{group}/cgroup.controllers": "", f"{group}/cpu.max": "100000 100000"}
+    monitor = Monitor(write(tmp_path, files))
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+
+    def read(used_s: float) -> Readings:
+        write(tmp_path, {f"{group}/cpu.stat": f"usage_usec {int(used_s * 1e6)}"})
+        return monitor.read()
+
+    assert read(50.0).cores_allowed == 1.0  # nothing is known yet
+    clock[0] += 1000.0  # in which this process takes next to nothing
+    assert read(50.0 + 1000.0 * others).cores_allowed == pytest.approx(left, abs=0.01)
+
+
 def test_a_group_over_its_limit_has_nothing_left(service: Path) -> None:
     write(service, {"sys/fs/cgroup/app.slice/memory.current": 600 * MB})
     assert read_group(service).memory_available_bytes == 0
@@ -87,6 +123,11 @@ def test_groups_of_version_1_are_limits_too(old_service: Path) -> None:
     assert read_group(old_service) == ControlGroup(
         memory_limit_bytes=400 * MB, memory_available_bytes=80 * MB, cores=1.5
     )
+
+
+def test_what_is_used_of_a_quota_of_version_1_counts_too(old_service: Path) -> None:
+    write(old_service, {"sys/fs/cgroup/cpu,cpuacct/app.slice/cpuacct.usage": 3_000_000_000})
+    assert (read_group(old_service).cores, read_group(old_service).used_s) == (1.5, 3.0)
 
 
 def test_of_groups_of_both_versions_the_tightest_counts(old_service: Path) -> None:

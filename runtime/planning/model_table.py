@@ -18,6 +18,7 @@ from legodnn.runtime.planning.option_rows import (
     OptionRow,
     Streaming,
     least_level,
+    listed,
     measured_segments,
     streaming_levels,
     workspace_levels,
@@ -146,9 +147,11 @@ class ModelTable:
         if self.threads is None:
             return tuple(common)
         if self.threads not in common:
-            counts = ", ".join(str(c) for c in common)
-            raise WorkloadError(f"{self.name}: not measured with {self.threads} threads, but with {counts}; "
-                                "measure again with `legodnn profile`")  # fmt: skip
+            counts, more = ", ".join(map(str, common)), listed({*common, self.threads})
+            raise WorkloadError(
+                f"{self.name}: not measured with {self.threads} threads, but with {counts}; measure again with "
+                f"`legodnn profile --threads {more}`"
+            )
         return (self.threads,)
 
     @classmethod
@@ -266,7 +269,10 @@ def _check_figures(
     """Check the memory and the latencies of an option in models that run in another way; `flag` measures them."""
     _check(held, f"{place}: {how}_bytes", least=0, most=_MOST_BYTES)
     if not set(thread_counts) <= set(times):
-        raise WorkloadError(f"{place} has no {how} latency; measure it with `legodnn profile {flag}`")
+        counts = listed(thread_counts)
+        raise WorkloadError(
+            f"{place} has no {how} latency; measure it with `legodnn profile {flag} --threads {counts}`"
+        )
     for latency in times.values():
         _check(latency, f"{place}: {how}_ms", least=0, most=_MOST_MS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -164,11 +164,21 @@ def _streamed_options(store: Store, profile: Profile) -> dict[OptionKey, _Stream
         for o in streamed.options:
             found[o.segment, o.option] = o.weights_bytes, dict(zip(streamed.threads, o.median_ms, strict=True))
     if without := [o for o in profile.options if (o.segment, o.option) not in found]:
+        counts = listed({entry.threads for o in profile.options for entry in o.latency})
         raise ProfileError(
             f"{store.name} may be streamed, but its profile does not say what {without[0].segment}/{without[0].option} "
-            f"takes then; measure again with `legodnn profile {store.path} --streaming`"
+            f"takes then; measure again with `legodnn profile {store.path} --streaming --threads {counts}`"
         )
     return found
+
+
+def listed(threads: Collection[int]) -> str:
+    """Return thread counts as `--threads` takes them: messages name all, for a new profile replaces the old one.
+
+    >>> listed({2, 1})
+    '1,2'
+    """
+    return ",".join(map(str, sorted(threads)))
 
 
 def streaming_levels(profile: Profile, segments: Sequence[BlockRows]) -> Streaming:

@@ -221,7 +221,7 @@ class Scheduler:
                 known = {mode: exact[threads_of(mode)] for mode in self._models[m].rows}
                 self._known_stretches[m, quantile] = known
             if limit is not None and all(x is None for x in known.values()):
-                raise unknown_tail(table.name, table.tails, table.thread_counts[0], quantile)
+                raise unknown_tail(table.name, table.tails, table.thread_counts, quantile)
             if table.name in tail:
                 longer = Fraction(float(tail[table.name]))
                 known = {n: None if x is None else x * longer for n, x in known.items()}

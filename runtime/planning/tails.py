@@ -81,14 +81,20 @@ def stretch(tails: Tails | None, threads: int, quantile: float) -> float | None:
     return 1.0 if not tail and quantile == LEAST_QUANTILE else None
 
 
-def unknown_tail(name: str, tails: Tails | None, threads: int, quantile: float) -> ProfileError:
-    """Return the error that a limit of latency is for more inferences of a model than its tail is known for."""
-    greatest = max((tails or {}).get(threads, {}), default=LEAST_QUANTILE)
-    known = "knows medians alone" if greatest == LEAST_QUANTILE else f"knows quantiles up to {greatest:g}"
+def unknown_tail(name: str, tails: Tails | None, thread_counts: Sequence[int], quantile: float) -> ProfileError:
+    """Return the error that a limit of latency is for more inferences of a model than its tail is known for.
+
+    It names the thread count with which the most is known.
+    """
+    greatest = {n: max((tails or {}).get(n, {}), default=LEAST_QUANTILE) for n in thread_counts}
+    threads = max(thread_counts, key=greatest.__getitem__)
+    most, ever = greatest[threads], QUANTILES[-1]
+    known = "knows medians alone" if most == LEAST_QUANTILE else f"knows quantiles up to {most:g}"
+    more = f"; `legodnn profile` knows up to {ever:g} where it has the time, up to 0.99 of a model with a rate"
     return ProfileError(
         f"{name}: a limit that {100 * quantile:.6g} % of inferences must keep cannot be promised, since its profile "
-        f"{known} ({threads} thread{'s' * (threads > 1)}); measure again with `legodnn profile`, or plan for less: "
-        f"quantile {greatest:g}"
+        f"{known} ({threads} thread{'s' * (threads > 1)}); plan for less: quantile {most:g}"
+        f"{more if most < ever else ''}"
     )
 
 

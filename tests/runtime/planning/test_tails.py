@@ -9,7 +9,7 @@ import pytest
 
 from legodnn.errors import InfeasibleError, ProfileError, WorkloadError
 from legodnn.profile import Profile
-from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow
+from legodnn.runtime.planning.model_table import BlockRows, ModelTable, OptionRow, Streaming
 from legodnn.runtime.planning.scheduler import Scheduler
 from legodnn.runtime.planning.tails import Companion, stretch, tails_of
 from legodnn.tail import Condition, Tail
@@ -166,7 +166,7 @@ def test_what_is_not_known_is_not_promised() -> None:
     old = Scheduler([table(None)])
     assert old.plan(Budget(memory_bytes=1000))["m"].quantile_ms is None  # no limit, no promise
     assert old.plan(Budget(latency_ms=2.0, quantile=0.5))["m"].options["b0"] == "great"
-    with pytest.raises(ProfileError, match=r"95 % of inferences must keep .* knows medians alone .* quantile 0.5$"):
+    with pytest.raises(ProfileError, match=r"95 % of inferences must keep .* knows medians alone .* quantile 0.5; "):
         old.plan(Budget(latency_ms=2.0))
     with pytest.raises(ProfileError, match=r"99 % .* knows quantiles up to 0.9 \(1 thread\)"):
         Scheduler([table({1: {0.9: 1.5}})]).plan(Budget(latency_ms=2.0, quantile=0.99))
@@ -214,3 +214,24 @@ def test_no_limit_is_promised_that_only_an_unknown_tail_might_hold() -> None:
         "cores": (0.8, True),
         "p99 latency of m": (None, True),
     }
+
+
+def test_the_remedy_for_an_unknown_tail_is_one_that_helps() -> None:
+    """The most that is known with any number of threads; and measuring again, where that may tell more."""
+    block = BlockRows("b", (OptionRow("o", 1, {1: 1.0, 2: 1.0}),))
+    two = Scheduler([ModelTable("m", (block,), tails={1: {0.5: 1.0}, 2: {0.5: 1.0, 0.95: 1.5}})])
+    told = r"up to 0.95 \(2 threads\); plan for less: quantile 0.95; `legodnn profile` knows"
+    with pytest.raises(ProfileError, match=told):
+        two.plan(Budget(latency_ms=9.0, quantile=0.99))
+    assert two.plan(Budget(latency_ms=9.0, quantile=0.95))["m"].threads == 2
+    with pytest.raises(ProfileError, match=r"\(1 thread\); plan for less: quantile 0.999$"):
+        Scheduler([table({1: {0.999: 2.0}})]).plan(Budget(latency_ms=9.0, quantile=0.9995))
+
+
+def test_the_remedy_for_threads_that_were_not_measured_keeps_those_that_were() -> None:
+    """A new profile replaces the old one, with all its numbers of threads."""
+    with pytest.raises(WorkloadError, match=r"with 2; measure again with `legodnn profile --threads 2,4`$"):
+        ModelTable("m", (BlockRows("b", (OptionRow("o", 1, {2: 1.0}),)),), threads=4)
+    streaming, row = Streaming(10, (1,)), OptionRow("o", 1, {2: 1.0}, streamed_bytes=1)
+    with pytest.raises(WorkloadError, match=r"measure it with `legodnn profile --streaming --threads 2`$"):
+        ModelTable("m", (BlockRows("b", (row,)),), streaming=streaming)

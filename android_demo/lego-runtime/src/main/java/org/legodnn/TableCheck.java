@@ -97,7 +97,8 @@ final class TableCheck {
         }
         if (table.threads != null && !common.contains(table.threads)) {
             throw new WorkloadException(table.name + ": not measured with " + table.threads + " threads, but with "
-                    + Text.list(common) + "; " + Profile.REMEDY);
+                    + Text.list(common) + "; measure again with these and " + table.threads
+                    + ", by `legodnn profile --threads` or on the device with ProfilerOptions.withThreads");
         }
         return Collections.unmodifiableList(
                 table.threads == null ? new ArrayList<>(common) : Collections.singletonList(table.threads));

@@ -179,8 +179,9 @@ public final class Tails {
                 + " % of inferences must keep cannot be promised, since its profile "
                 + (greatest == Tail.LEAST_QUANTILE ? "knows medians alone"
                         : "knows quantiles up to " + Text.significant(greatest, 6))
-                + " (" + threads + (threads > 1 ? " threads" : " thread") + "); measure again, or plan for less:"
-                + " quantile " + Text.significant(greatest, 6));
+                + " (" + threads + (threads > 1 ? " threads" : " thread") + "); "
+                + (greatest < Tail.quantiles()[Tail.quantiles().length - 1] ? "measure again, or " : "")
+                + "plan for less: quantile " + Text.significant(greatest, 6));
     }
 
     /** Throw a WorkloadException if a figure of the model of this name makes no sense. */

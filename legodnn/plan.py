@@ -5,6 +5,7 @@ They are plain data, which is written to JSON and read from it.
 
 from __future__ import annotations
 
+import json
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,8 @@ from legodnn.schema import (
     Schema,
     Sum,
     Threads,
-    read_document,
+    parse_document,
+    read_json,
     to_json,
     without_defaults,
 )
@@ -36,6 +38,7 @@ from legodnn.units import size
 from legodnn.workload import Budget
 
 PLAN_VERSION = "legodnn.plan/1"
+_REMEDY = "make it again with `legodnn plan --json`"
 
 
 class ModelPlan(Schema):
@@ -153,12 +156,15 @@ class Plan(Schema):
 
     @classmethod
     def load(cls, path: str | Path) -> Plan:
-        """Read a plan from a file.
+        """Read a plan from a file, as `save` or `legodnn plan --json` writes it.
 
         Raises:
             WorkloadError: the file is unreadable, damaged or of another version.
         """
-        return read_document(Path(path), cls, PLAN_VERSION, WorkloadError, "make it again with `legodnn plan --json`")
+        document = read_json(Path(path), WorkloadError, _REMEDY)
+        if isinstance(document, dict) and "plan" in document:  # the command's, beside what is left of its limits
+            document = document["plan"]
+        return parse_document(json.dumps(document), str(path), cls, PLAN_VERSION, WorkloadError, _REMEDY)
 
     def save(self, path: str | Path) -> None:
         """Write the plan to a file, atomically.

@@ -41,6 +41,19 @@ def test_plans_store_folders(capsys: pytest.CaptureFixture[str], tiny_store: Sto
     assert tiny_store.path.name in out
 
 
+def test_what_it_prints_as_json_can_be_loaded_as_a_plan(
+    capsys: pytest.CaptureFixture[str], workload: Path, tmp_path: Path
+) -> None:
+    """As the error of `Plan.load` says that a file can be made."""
+    _, out, _ = run(capsys, "plan", workload, "--json")
+    path = tmp_path / "plan.json"
+    path.write_text(out)
+    plan = Plan.load(path)
+    assert plan.model_dump(mode="json", by_alias=True) == json.loads(out)["plan"]
+    plan.save(path)
+    assert Plan.load(path) == plan
+
+
 def test_says_why_nothing_fits(capsys: pytest.CaptureFixture[str], workload: Path) -> None:
     status, out, _ = run(capsys, "plan", workload, "--latency", "one=0.000001")
     assert status == 1

@@ -38,7 +38,7 @@ public final class Plan {
      */
     public static Plan parse(String text) {
         try {
-            Fields document = new Fields(Documents.parse(text, VERSION), "");
+            Fields document = new Fields(Documents.parse(within(text), VERSION), "");
             document.any("schema");
             List<ModelPlan> models = new ArrayList<>();
             Set<String> names = new HashSet<>();
@@ -58,6 +58,18 @@ public final class Plan {
             throw new WorkloadException(
                     "the plan: " + e.getMessage() + "; make it again with `legodnn plan --json`", e);
         }
+    }
+
+    /** The plan's text in that of the command, which has beside it what is left of its limits. */
+    private static String within(String text) {
+        Object document;
+        try {
+            document = Json.parse(text);
+        } catch (JsonException e) {
+            return text; // which is refused with its reason
+        }
+        boolean command = document instanceof JsonObject && ((JsonObject) document).has("plan");
+        return command ? String.valueOf(((JsonObject) document).get("plan")) : text;
     }
 
     /** The models, in the scheduler's order. */

@@ -80,6 +80,8 @@ public class VectorsTest {
                 try {
                     Plan plan = Vectors.scheduler((JsonObject) workloads.get(name)).plan(Budget.none());
                     assertEquals(plan.toJson(), Plan.parse(plan.toJson()).toJson());
+                    String printed = "{\"plan\": " + plan.toJson() + ", \"slack\": {}}"; // by the command
+                    assertEquals(plan.toJson(), Plan.parse(printed).toJson());
                 } catch (InfeasibleException e) {
                     assertTrue(e.report().toJson().contains("legodnn.infeasible/1"));
                 } catch (ProfileException e) { // a limit of its own, and no tail

@@ -251,7 +251,8 @@ def test_a_model_is_streamed_with_the_thread_counts_that_were_measured_so(profil
     assert found.streamed == streamed(profile, 1, 5).streamed
     table = ModelTable.from_store(tiny_store, found, streaming=True)
     assert (table.thread_counts, table.streamed_thread_counts) == ((1, 2), (1,))
-    with pytest.raises(WorkloadError, match="no streamed latency; measure it with `legodnn profile --streaming`"):
+    remedy = "no streamed latency; measure it with `legodnn profile --streaming --threads 2`"
+    with pytest.raises(WorkloadError, match=remedy):
         ModelTable.from_store(tiny_store, found, streaming=True, threads=2)
 
 

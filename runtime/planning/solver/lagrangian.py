@@ -145,9 +145,10 @@ def two_prices(items: Items, feasible: Indices) -> tuple[tuple[float, ...], Indi
     for _ in range(_STEPS):
         if high_slope <= low_slope:
             break
-        second = (low_dual - high_dual + high_slope * high - low_slope * low) / (high_slope - low_slope)
-        if not low < second < high:
-            break
+        crossing = (low_dual - high_dual + high_slope * high - low_slope * low) / (high_slope - low_slope)
+        if not low < crossing < high:
+            break  # lines so alike that rounding tells them apart: what was evaluated last will do
+        second = crossing
         predicted = low_dual + low_slope * (second - low)
         first, dual, slope = evaluate(second)
         if dual <= predicted + ROUNDING + 1e-9 * abs(predicted):

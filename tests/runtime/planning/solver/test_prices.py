@@ -37,6 +37,32 @@ def test_prices_minimise_the_relaxation(seed: int) -> None:
         assert least <= relaxation(items, other) * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("seed", range(300))
+def test_no_price_is_negative_however_alike_the_items_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    base, spread = int(10 ** rng.uniform(3, 13)), int(10 ** rng.uniform(0, 3)) + 1
+    sizes = rng.integers(2, 7, int(rng.integers(1, 4)))
+    weights = [[np.sort(base + rng.integers(0, spread, n)) for n in sizes]]
+    weights.append([base + rng.integers(0, spread, n) for n in sizes])
+    values = [rng.choice([0, 1 << 20, 1 << 40, 255999999500000, 256000000000000], n) // len(sizes) for n in sizes]
+    limits = [int(sum(w.mean() for w in ws)) for ws in weights]
+    best = max(
+        (
+            sum(int(v[i]) for v, i in zip(values, choice, strict=True))
+            for choice in itertools.product(*map(range, sizes))
+            if all(
+                sum(int(w[i]) for w, i in zip(ws, choice, strict=True)) <= limit
+                for ws, limit in zip(weights, limits, strict=True)
+            )
+        ),
+        default=None,
+    )
+    found = knapsack.solve(values, weights, limits)
+    assert (found and found.value) == best
+    if best is not None:
+        assert min(knapsack.prices(values, weights, limits)[0]) >= 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_tangents_bound_what_partial_sums_can_become(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -82,11 +82,12 @@ final class Lagrangian {
         double second = high;
         double first = atHigh.first;
         for (int i = 0; i < STEPS && atHigh.slope > atLow.slope; i++) {
-            second = (atLow.dual - atHigh.dual + atHigh.slope * high - atLow.slope * low)
+            double crossing = (atLow.dual - atHigh.dual + atHigh.slope * high - atLow.slope * low)
                     / (atHigh.slope - atLow.slope);
-            if (!(low < second && second < high)) {
-                break;
+            if (!(low < crossing && crossing < high)) {
+                break; // lines so alike that rounding tells them apart: what was evaluated last will do
             }
+            second = crossing;
             double predicted = atLow.dual + atLow.slope * (second - low);
             Point now = search.evaluate(second);
             first = now.first;

@@ -12,7 +12,8 @@ import org.legodnn.internal.HintSession;
  * Tells Android how long one thread's inferences take and may take, so that it clocks processors as high as that needs
  * and no higher (Android Dynamic Performance Framework). Android 12 and later know this, on devices whose makers
  * support it; elsewhere it does nothing. Only the thread that opened it is meant: threads of TensorFlow Lite's pools
- * are not known, so it is for plans of one thread.
+ * are not known, so it is for plans of one thread. Any thread may call its methods, such as a {@link PlanListener} that
+ * sets another target; after it was closed they do nothing.
  *
  * <pre>
  * try (PerformanceHints hints = PerformanceHints.ofThisThread(context, 8.0)) { // on the thread that infers
@@ -25,7 +26,8 @@ import org.legodnn.internal.HintSession;
 public final class PerformanceHints implements Closeable {
     private static final double MOST_MS = 1e6;
 
-    private final @Nullable HintSession session;
+    /** Null where no one listens, and once it is closed: Android's own objects end the process if they are used then. */
+    private @Nullable HintSession session;
 
     private PerformanceHints(@Nullable HintSession session) {
         this.session = session;
@@ -44,8 +46,8 @@ public final class PerformanceHints implements Closeable {
                 Build.VERSION.SDK_INT >= Build.VERSION_CODES.S ? HintSession.open(context, target) : null);
     }
 
-    /** Whether anyone listens. */
-    public boolean supported() {
+    /** Whether anyone listens; no one does once it is closed. */
+    public synchronized boolean supported() {
         return session != null;
     }
 
@@ -54,7 +56,7 @@ public final class PerformanceHints implements Closeable {
      *
      * @throws WorkloadException that is no such time
      */
-    public void setTarget(double targetMs) {
+    public synchronized void setTarget(double targetMs) {
         long target = nanos(targetMs);
         if (session != null) {
             session.setTarget(target);
@@ -66,7 +68,7 @@ public final class PerformanceHints implements Closeable {
      *
      * @throws WorkloadException that is no such time
      */
-    public void report(double latencyMs) {
+    public synchronized void report(double latencyMs) {
         long took = nanos(latencyMs);
         if (session != null) {
             session.report(took);
@@ -82,9 +84,10 @@ public final class PerformanceHints implements Closeable {
 
     /** Say no more; once is enough. */
     @Override
-    public void close() {
+    public synchronized void close() {
         if (session != null) {
             session.close();
+            session = null;
         }
     }
 }

@@ -11,7 +11,9 @@ import android.os.PerformanceHintManager;
 import android.os.Process;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -31,8 +33,17 @@ public class PerformanceHintsTest {
     /** The native part of the system's class: notes what it is told. */
     @Implements(PerformanceHintManager.class)
     public static class Device {
-        static final List<String> TOLD = new ArrayList<>();
+        static final List<String> TOLD = Collections.synchronizedList(new ArrayList<>());
+        static final AtomicInteger busy = new AtomicInteger();
+        static volatile boolean together;
         static boolean supports;
+
+        private static void note(String told) {
+            together |= busy.incrementAndGet() > 1;
+            Thread.yield();
+            TOLD.add(told);
+            busy.decrementAndGet();
+        }
 
         @Implementation
         protected static long nativeAcquireManager() {
@@ -47,17 +58,17 @@ public class PerformanceHintsTest {
 
         @Implementation
         protected static void nativeUpdateTargetWorkDuration(long session, long nanos) {
-            TOLD.add("may take " + nanos);
+            note("may take " + nanos);
         }
 
         @Implementation
         protected static void nativeReportActualWorkDuration(long session, long nanos) {
-            TOLD.add("took " + nanos);
+            note("took " + nanos);
         }
 
         @Implementation
         protected static void nativeCloseSession(long session) {
-            TOLD.add("closed");
+            note("closed");
         }
     }
 
@@ -82,6 +93,39 @@ public class PerformanceHintsTest {
         assertTrue(used());
         assertEquals(Arrays.asList("[" + Process.myTid() + "] may take 8000000", "took 5500000", "may take 12000000",
                 "closed"), Device.TOLD);
+    }
+
+    @Test
+    public void afterItWasClosedTheSystemIsToldNothing() {
+        PerformanceHints hints = PerformanceHints.ofThisThread(context, 8);
+        hints.close();
+        hints.report(5.5);
+        hints.setTarget(12);
+        hints.close();
+        assertFalse(hints.supported());
+        assertEquals("the session is gone: Android would end the process", "closed",
+                Device.TOLD.get(Device.TOLD.size() - 1));
+        assertEquals(2, Device.TOLD.size());
+    }
+
+    /** Android's sessions are for one thread at a time, and targets come with plans, from the governor's. */
+    @Test
+    public void otherThreadsMaySetTargetsWhileInferencesAreReported() throws InterruptedException {
+        PerformanceHints hints = PerformanceHints.ofThisThread(context, 8);
+        Device.busy.set(0);
+        Device.together = false;
+        Thread other = new Thread(() -> {
+            for (int i = 1; i < 300; i++) {
+                hints.setTarget(i);
+            }
+        });
+        other.start();
+        for (int i = 1; i < 300; i++) {
+            hints.report(i);
+        }
+        hints.close();
+        other.join();
+        assertFalse(Device.together);
     }
 
     @Test

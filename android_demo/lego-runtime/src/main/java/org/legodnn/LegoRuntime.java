@@ -100,7 +100,10 @@ public final class LegoRuntime implements Closeable {
         return lastSwitch;
     }
 
-    /** Tell of every inference from now on; null for no one. A {@code Governor} uses this while it runs. */
+    /**
+     * Tell of every inference from now on; null for no one. To be set before a {@code Governor} is started, which
+     * watches inferences by this, and tells whom it found here; one that is set later blinds it.
+     */
     public void setInferenceListener(@Nullable InferenceListener next) {
         listener = next;
     }

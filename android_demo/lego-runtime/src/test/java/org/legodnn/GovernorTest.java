@@ -172,6 +172,32 @@ public class GovernorTest extends RuntimeTestBase {
     }
 
     @Test
+    public void whoHeardOfInferencesHearsOfThemWhileAGovernorWatches() {
+        List<String> heard = new ArrayList<>();
+        InferenceListener own = (plan, ms) -> heard.add(plan.name());
+        runtime.setInferenceListener(own);
+        governor.start();
+        governor.start();
+        runtime.infer("chain", X);
+        assertEquals(Collections.singletonList("chain"), heard);
+        governor.stop();
+        governor.stop();
+        assertSame(own, runtime.inferenceListener());
+    }
+
+    @Test
+    public void twoGovernorsOfOneRuntimeAreRefused() {
+        governor.start();
+        try (Governor other = new Governor(runtime, new Device())) {
+            WorkloadException error = assertThrows(WorkloadException.class, other::start);
+            assertTrue(error.getMessage(), error.getMessage().contains("another governor"));
+            governor.stop();
+            other.start();
+        }
+        assertNull(runtime.inferenceListener());
+    }
+
+    @Test
     public void computeFollowsWhatOthersLeaveWhereRatesAreKnown() {
         end();
         LegoModel rated = model(chain);

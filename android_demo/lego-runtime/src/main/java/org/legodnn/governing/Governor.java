@@ -17,6 +17,7 @@ import org.legodnn.LegoRuntime;
 import org.legodnn.ModelPlan;
 import org.legodnn.Plan;
 import org.legodnn.Tail;
+import org.legodnn.WorkloadException;
 
 /**
  * Keeps a runtime's budget in step with what the device can spare. Once a second it reads the device, decides on a
@@ -44,15 +45,7 @@ public final class Governor implements Closeable {
     private final Policy policy;
     private final SlowdownTracker slowdowns;
     private final TailTracker tails;
-    private final InferenceListener observer = new InferenceListener() {
-        @Override
-        public void onInference(ModelPlan plan, double latencyMs) {
-            Double ratio = slowdowns.add(plan, latencyMs);
-            if (ratio != null) {
-                tails.add(plan, ratio);
-            }
-        }
-    };
+    private final Observer observer = new Observer();
     private volatile @Nullable DecisionListener listener;
     /** Held while a decision is taken and applied. */
     private final Object stepping = new Object();
@@ -64,6 +57,23 @@ public final class Governor implements Closeable {
     private final Object life = new Object();
     private @Nullable Thread thread;
     private boolean woken;
+
+    /** Watches inferences, and tells whom the runtime would have told without it. */
+    private final class Observer implements InferenceListener {
+        private volatile @Nullable InferenceListener before;
+
+        @Override
+        public void onInference(ModelPlan plan, double latencyMs) {
+            Double ratio = slowdowns.add(plan, latencyMs);
+            if (ratio != null) {
+                tails.add(plan, ratio);
+            }
+            InferenceListener told = before;
+            if (told != null) {
+                told.onInference(plan, latencyMs);
+            }
+        }
+    }
 
     /** A governor that is not started, with the default policy. */
     public Governor(LegoRuntime runtime, DeviceMonitor monitor) {
@@ -115,7 +125,7 @@ public final class Governor implements Closeable {
      *
      * @param budget the widest that the runtime is to have from now on
      * @throws org.legodnn.InfeasibleException no plan holds it, whatever the device can spare
-     * @throws org.legodnn.WorkloadException it names models that are not here
+     * @throws WorkloadException it names models that are not here
      * @throws ClosedException the governor or the runtime is closed
      */
     public Decision setBudget(Budget budget) {
@@ -201,13 +211,25 @@ public final class Governor implements Closeable {
         }
     }
 
-    /** Start the thread, which takes its first decision at once, and watch inferences; once is enough. */
+    /**
+     * Start the thread, which takes its first decision at once, and watch inferences; once is enough. The runtime's
+     * inference listener, if there is one, is told of inferences as before.
+     *
+     * @throws WorkloadException another governor governs this runtime; two would undo each other's decisions
+     */
     public void start() {
         synchronized (life) {
             if (thread != null) {
                 return;
             }
-            runtime.setInferenceListener(observer);
+            InferenceListener before = runtime.inferenceListener();
+            if (before instanceof Observer && before != observer) {
+                throw new WorkloadException("another governor governs this runtime; stop it first, or use it");
+            }
+            if (before != observer) {
+                observer.before = before;
+                runtime.setInferenceListener(observer);
+            }
             monitor.start(new Runnable() {
                 @Override
                 public void run() {
@@ -296,7 +318,7 @@ public final class Governor implements Closeable {
             }
         }
         if (runtime.inferenceListener() == observer) {
-            runtime.setInferenceListener(null);
+            runtime.setInferenceListener(observer.before);
         }
     }
 

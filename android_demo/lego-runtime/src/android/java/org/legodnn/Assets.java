@@ -3,42 +3,61 @@ package org.legodnn;
 import android.content.res.AssetManager;
 
 import java.io.ByteArrayOutputStream;
+import java.io.Closeable;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.RandomAccessFile;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Pattern;
 
+import org.jspecify.annotations.Nullable;
 import org.legodnn.internal.json.JsonException;
 
-/** Workloads and stores that are packed into an app. */
+/**
+ * Workloads and stores that are packed into an app. What is unpacked lies in folders that are named by a hash; nothing
+ * else in the folder that the app gives for it is touched. Safe for several threads, and for several processes of the
+ * app.
+ */
 public final class Assets {
     private static final String MANIFEST = "manifest.json";
+    /** What is unpacked, and what an unpacking that was killed left behind. */
+    private static final Pattern OURS = Pattern.compile("[0-9a-f]{64}(\\.tmp)?");
+    /** What this process has opened, which may be in use. */
+    private static final Set<File> OPENED = new HashSet<>();
 
     private Assets() {}
 
     /**
-     * Open a store of the app's assets, which is unpacked once. Its folder is named by the manifest's hash, so that an
-     * update of the app with another store unpacks that one and removes the old one, and what an unpacking that was
-     * killed left behind. Opening checks what was unpacked before: a damaged store is unpacked again.
+     * Open a store of the app's assets, which is unpacked once. An update of the app with another store unpacks that
+     * one and removes the old one, and what an unpacking that was killed left behind. Opening checks what was unpacked
+     * before: a damaged store is unpacked again.
      * For a worker thread.
      *
      * @param assets the app's
      * @param assetFolder the store's, such as "stores/faces"
      * @param versions where this store's folder is kept, such as
-     *     {@code new File(context.getNoBackupFilesDir(), "stores/faces")}; whatever else is in it is removed
-     * @throws StoreException the assets cannot be read, are no store, or the folder cannot be written
+     *     {@code new File(context.getNoBackupFilesDir(), "stores/faces")}; no other store's
+     * @throws StoreException the assets cannot be read, are no store, or the folder cannot be written or has another
+     *     store that this process has opened
      */
     public static synchronized Store open(AssetManager assets, String assetFolder, File versions) {
         File folder = place(assets, assetFolder, versions);
-        removeOthers(versions, Collections.singletonList(folder));
-        return unpacked(assets, assetFolder, folder);
+        try (Closeable held = alone(versions)) {
+            removeOthers(versions, Collections.singletonList(folder));
+            return unpacked(assets, assetFolder, folder);
+        } catch (IOException e) {
+            throw full(assetFolder, versions, e);
+        }
     }
 
     /**
@@ -48,11 +67,12 @@ public final class Assets {
      *
      * @param assets the app's
      * @param assetFile the workload's, such as "models/workload.json"; stores and profiles lie beside it
-     * @param versions where its stores are kept, such as {@code new File(context.getNoBackupFilesDir(), "models")};
-     *     whatever else is in it is removed
+     * @param versions where its stores are kept, such as {@code new File(context.getNoBackupFilesDir(), "models")}; no
+     *     other workload's
      * @throws WorkloadException it cannot be read, is damaged, makes no sense, or asks for what this library does
      *     not do
-     * @throws StoreException a store cannot be read, is none, or the folder cannot be written
+     * @throws StoreException a store cannot be read, is none, or the folder cannot be written or has another store that
+     *     this process has opened
      * @throws ProfileException a profile is missing, damaged, or of another store
      */
     public static synchronized Workload workload(AssetManager assets, String assetFile, File versions) {
@@ -68,11 +88,15 @@ public final class Assets {
         for (WorkloadEntry entry : document.models) {
             places.put(entry.store, place(assets, beside + entry.store, versions));
         }
-        removeOthers(versions, places.values());
         List<LegoModel> models = new ArrayList<>();
-        for (WorkloadEntry entry : document.models) {
-            Store store = unpacked(assets, beside + entry.store, places.get(entry.store));
-            models.add(entry.of(store, profile(assets, beside + entry.profile)));
+        try (Closeable held = alone(versions)) {
+            removeOthers(versions, places.values());
+            for (WorkloadEntry entry : document.models) {
+                Store store = unpacked(assets, beside + entry.store, places.get(entry.store));
+                models.add(entry.of(store, profile(assets, beside + entry.profile)));
+            }
+        } catch (IOException e) {
+            throw full(assetFile, versions, e);
         }
         return new Workload(models, document.budget, document.charge);
     }
@@ -109,32 +133,59 @@ public final class Assets {
         }
     }
 
+    /** Keep other processes of the app from the folder until this is closed. */
+    private static Closeable alone(File versions) throws IOException {
+        if (!versions.mkdirs() && !versions.isDirectory()) {
+            throw new IOException("cannot make the folder " + versions);
+        }
+        RandomAccessFile lock = new RandomAccessFile(new File(versions, ".lock"), "rw");
+        try {
+            lock.getChannel().lock();
+        } catch (IOException e) {
+            lock.close();
+            throw e;
+        }
+        return lock; // closing it lets go of the lock
+    }
+
+    private static StoreException full(String asset, File versions, IOException e) {
+        return new StoreException("cannot unpack the assets' " + asset + " to " + versions + ": " + e.getMessage()
+                + "; is the storage full?", e);
+    }
+
     /** Remove what lies beside stores: earlier versions, and what an unpacking that was killed left behind. */
     private static void removeOthers(File versions, Collection<File> kept) {
         File[] present = versions.listFiles();
         for (File other : present == null ? new File[0] : present) {
-            if (!kept.contains(other)) {
+            if (!kept.contains(other) && OURS.matcher(other.getName()).matches()) {
+                if (OPENED.contains(other.getAbsoluteFile())) {
+                    throw new StoreException(other + " is in use; give every store, and every workload, a folder of its"
+                            + " own to be unpacked to");
+                }
                 remove(other);
             }
         }
     }
 
     /** A store, opened where it was unpacked before or is now. */
-    private static Store unpacked(AssetManager assets, String assetFolder, File folder) {
-        if (folder.isDirectory()) {
-            try {
-                return Store.open(folder);
-            } catch (StoreException damaged) {
-                remove(folder);
-            }
-        }
-        try {
+    private static Store unpacked(AssetManager assets, String assetFolder, File folder) throws IOException {
+        Store store = sound(folder);
+        if (store == null) {
+            remove(folder);
             unpack(assets, assetFolder, folder);
-        } catch (IOException e) {
-            throw new StoreException("cannot unpack the assets' " + assetFolder + " to " + folder.getParent() + ": "
-                    + e.getMessage() + "; is the storage full?", e);
+            store = Store.open(folder);
         }
-        return Store.open(folder);
+        OPENED.add(folder.getAbsoluteFile());
+        return store;
+    }
+
+    /** What was unpacked before; null if there is nothing, or it was damaged. */
+    private static @Nullable Store sound(File folder) {
+        try {
+            return folder.isDirectory() ? Store.open(folder) : null;
+        } catch (StoreException damaged) {
+            return null;
+        }
     }
 
     /** Copy a store to a folder that appears whole or not at all. */

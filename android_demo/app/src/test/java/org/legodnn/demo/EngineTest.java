@@ -294,7 +294,7 @@ public class EngineTest implements Engine.Listener {
         awaitMeasured();
         Packed packed = new Packed(context);
         Store store = packed.workload().models().get(0).store();
-        File old = new File(store.folder().getParentFile(), "old");
+        File old = new File(store.folder().getParentFile(), store.id().replaceAll(".", "0"));
         File killed = new File(store.folder().getPath() + ".tmp");
         assertTrue(old.mkdir() && new File(old, "manifest.json").createNewFile() && killed.mkdir());
         assertEquals(store.folder(), packed.workload().models().get(0).store().folder());

@@ -54,41 +54,39 @@ public final class InputSpec extends TensorSpec {
             throw new InputException(this + " takes " + channels + " values for each of " + height + " x " + width
                     + " pixels, got " + pixels.length);
         }
-        return fromPixels(fitted(pixels, height, width));
+        float[] input = new float[elements()];
+        fit((y, row) -> System.arraycopy(pixels, y * row.length, row, 0, row.length), height, width, input);
+        return input;
     }
 
-    /** A picture's pixels brought to the model's size, as the store says. */
-    private int[] fitted(int[] pixels, int height, int width) {
+    /** The input that a picture's rows make, brought to the model's size as the store says. */
+    private void fit(Resize.Rows picture, int height, int width, float[] input) {
+        checkLength(input);
         int[] shape = shape();
         int channels = shape[2];
         if (fit.equals("crop")) {
             double part = Math.min((double) height / shape[0], (double) width / shape[1]);
             double rows = (height - shape[0] * part) / 2;
             double columns = (width - shape[1] * part) / 2;
-            return Resize.resize(pixels, height, width, channels, rows, columns, shape[0], shape[1]);
-        }
-        if (fit.equals("letterbox")) {
+            Resize.resize(picture, height, width, channels, rows, columns, shape[0], shape[1],
+                    (y, row) -> scale(row, input, y * row.length));
+        } else if (fit.equals("letterbox")) {
             double scale = Math.min((double) shape[0] / height, (double) shape[1] / width);
             int inHeight = Math.max(1, (int) Math.rint(height * scale));
             int inWidth = Math.max(1, (int) Math.rint(width * scale));
-            int[] inside = Resize.resize(pixels, height, width, channels, inHeight, inWidth);
-            return framed(inside, inHeight, inWidth);
+            int above = (shape[0] - inHeight) / 2;
+            int before = (shape[1] - inWidth) / 2;
+            int[] margin = new int[shape[1] * channels];
+            Arrays.fill(margin, fill);
+            for (int y = 0; y < shape[0]; y++) {
+                scale(margin, input, y * margin.length);
+            }
+            Resize.resize(picture, height, width, channels, 0, 0, inHeight, inWidth,
+                    (y, row) -> scale(row, input, ((above + y) * shape[1] + before) * channels));
+        } else {
+            Resize.resize(picture, height, width, channels, 0, 0, shape[0], shape[1],
+                    (y, row) -> scale(row, input, y * row.length));
         }
-        return Resize.resize(pixels, height, width, channels, shape[0], shape[1]);
-    }
-
-    /** Pixels in the middle of the model's size, with the store's margins around them. */
-    private int[] framed(int[] pixels, int height, int width) {
-        int[] shape = shape();
-        int[] framed = new int[shape[0] * shape[1] * shape[2]];
-        Arrays.fill(framed, fill);
-        int above = (shape[0] - height) / 2;
-        int before = (shape[1] - width) / 2;
-        int row = width * shape[2];
-        for (int y = 0; y < height; y++) {
-            System.arraycopy(pixels, y * row, framed, ((above + y) * shape[1] + before) * shape[2], row);
-        }
-        return framed;
     }
 
     private int[] pictureShape() {
@@ -128,11 +126,11 @@ public final class InputSpec extends TensorSpec {
             throw new InputException("a picture of " + height + " x " + width + " has " + (long) height * width
                     + " pixels, got " + argb.length);
         }
-        int[] pixels = new int[argb.length * channels];
-        for (int i = 0; i < argb.length; i++) {
-            unpack(argb[i], pixels, i * channels, channels);
-        }
-        scale(fitted(pixels, height, width), input);
+        fit((y, row) -> {
+            for (int x = 0; x < width; x++) {
+                unpack(argb[y * width + x], row, x * channels, channels);
+            }
+        }, height, width, input);
     }
 
     /**
@@ -156,15 +154,12 @@ public final class InputSpec extends TensorSpec {
      */
     public void fromYuv(YuvFrame frame, float[] input) {
         int channels = pictureShape()[2];
-        int height = frame.height();
         int width = frame.width();
-        int[] pixels = new int[height * width * channels];
-        for (int y = 0; y < height; y++) {
+        fit((y, row) -> {
             for (int x = 0; x < width; x++) {
-                unpack(frame.argb(x, y), pixels, (y * width + x) * channels, channels);
+                unpack(frame.argb(x, y), row, x * channels, channels);
             }
-        }
-        scale(fitted(pixels, height, width), input);
+        }, frame.height(), width, input);
     }
 
     /** The channels of a packed pixel, put where pixels of so many channels have them. */
@@ -192,27 +187,32 @@ public final class InputSpec extends TensorSpec {
      * @throws InputException another number of pixels
      */
     public float[] fromPixels(int[] pixels) {
-        float[] input = new float[pixels.length];
-        scale(pixels, input);
-        return input;
-    }
-
-    private void scale(int[] pixels, float[] input) {
         if (pixels.length != elements()) {
             throw new InputException(this + " takes " + elements() + " pixels, got " + pixels.length);
         }
+        float[] input = new float[pixels.length];
+        scale(pixels, input, 0);
+        return input;
+    }
+
+    private void checkLength(float[] input) {
         if (input.length != elements()) {
             throw new InputException(this + " has " + elements() + " values, and the array has " + input.length);
         }
+    }
+
+    /** Put pixels into an input, from a place on that is the first channel's. */
+    private void scale(int[] pixels, float[] input, int at) {
         float scale = (float) ((high - low) / 255);
-        for (int i = 0; i < input.length; i++) {
-            input[i] = (float) low + pixels[i] * scale;
+        for (int i = 0; i < pixels.length; i++) {
+            float value = (float) low + pixels[i] * scale;
             if (mean.length > 0) {
-                input[i] -= (float) mean[i % mean.length];
+                value -= (float) mean[i % mean.length];
             }
             if (std.length > 0) {
-                input[i] /= (float) std[i % std.length];
+                value /= (float) std[i % std.length];
             }
+            input[at + i] = value;
         }
     }
 

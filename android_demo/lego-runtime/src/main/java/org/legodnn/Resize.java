@@ -4,50 +4,94 @@ package org.legodnn;
  * Resizing as {@code bilinear-antialias} means it in a store's manifest: a triangle filter along each axis, as wide as
  * two source pixels or, when shrinking, two target pixels, so that what is shrunk is averaged. Weights are fixed-point
  * numbers, and values are rounded to 8 bits after the width and after the height: the Python package's own bits.
+ *
+ * <p>It goes from row to row and keeps no more of them than a row of the answer is made of: whole pictures at a camera's
+ * rate would keep the garbage collector busy.
  */
 final class Resize {
     private static final int FRACTION_BITS = 22;
 
     private Resize() {}
 
-    /** Pixels 0..255, height x width x channels, brought to another height and width. */
-    static int[] resize(int[] pixels, int height, int width, int channels, int newHeight, int newWidth) {
-        return resize(pixels, height, width, channels, 0, 0, newHeight, newWidth);
+    /** A picture's rows, or those of an answer: pixels 0..255, width x channels. */
+    interface Rows {
+        /** A row of the picture is to be put into the array, or is in it. */
+        void row(int y, int[] values);
     }
 
-    /** The same, when so many rows and columns at either end are cut away first, which may be parts of a pixel. */
-    static int[] resize(int[] pixels, int height, int width, int channels, double rows, double columns, int newHeight,
-            int newWidth) {
-        int[] narrow = along(pixels, height, width, channels, columns, newWidth);
-        return along(narrow, 1, height, newWidth * channels, rows, newHeight);
-    }
+    /** Which source pixels each target pixel of an axis is made of, and what they weigh. */
+    private static final class Axis {
+        final int[] first;
+        final int[][] weights;
+        /** Of how many pixels one is made at most. */
+        int most;
 
-    /** Resize the middle axis of (outer, size, inner) without what is cut away at both its ends. */
-    private static int[] along(int[] x, int outer, int size, int inner, double cut, int newSize) {
-        if (size == newSize && cut == 0) {
-            return x;
-        }
-        int[] found = new int[outer * newSize * inner];
-        float start = (float) cut; // as Pillow keeps both ends
-        float stop = (float) (size - cut);
-        double scale = ((double) stop - start) / newSize;
-        double support = Math.max(scale, 1);
-        for (int to = 0; to < newSize; to++) {
-            double centre = start + (to + 0.5) * scale;
-            int first = Math.max(0, (int) (centre - support + 0.5));
-            int end = Math.min(size, (int) (centre + support + 0.5));
-            int[] weights = weights(first, end, centre, support);
-            for (int o = 0; o < outer; o++) {
-                for (int i = 0; i < inner; i++) {
-                    int sum = 1 << (FRACTION_BITS - 1);
-                    for (int from = first; from < end; from++) {
-                        sum += x[(o * size + from) * inner + i] * weights[from - first];
-                    }
-                    found[(o * newSize + to) * inner + i] = Math.max(0, Math.min(255, sum >> FRACTION_BITS));
-                }
+        Axis(int size, double cut, int newSize) {
+            first = new int[newSize];
+            weights = new int[newSize][];
+            float start = (float) cut; // as Pillow keeps both ends
+            float stop = (float) (size - cut);
+            double scale = ((double) stop - start) / newSize;
+            double support = Math.max(scale, 1);
+            for (int to = 0; to < newSize; to++) {
+                double centre = start + (to + 0.5) * scale;
+                first[to] = Math.max(0, (int) (centre - support + 0.5));
+                int end = Math.min(size, (int) (centre + support + 0.5));
+                weights[to] = weights(first[to], end, centre, support);
+                most = Math.max(most, end - first[to]);
             }
         }
-        return found;
+    }
+
+    /**
+     * Bring a picture to another height and width.
+     *
+     * @param source gives those of its rows that are needed, each once and in order
+     * @param rows so many at either end are cut away first, which may be parts of a pixel
+     * @param columns the same of columns
+     * @param target is given the rows of the answer, in order
+     */
+    static void resize(Rows source, int height, int width, int channels, double rows, double columns, int newHeight,
+            int newWidth, Rows target) {
+        Axis down = new Axis(height, rows, newHeight);
+        Axis across = new Axis(width, columns, newWidth);
+        int[] wide = new int[width * channels];
+        int[][] narrow = new int[down.most][newWidth * channels]; // row y is at y modulo their number
+        int[] found = new int[newWidth * channels];
+        int read = 0;
+        for (int to = 0; to < newHeight; to++) {
+            int first = down.first[to];
+            int[] weights = down.weights[to];
+            for (read = Math.max(read, first); read < first + weights.length; read++) {
+                source.row(read, wide);
+                narrow(wide, across, channels, narrow[read % narrow.length]);
+            }
+            for (int i = 0; i < found.length; i++) {
+                int sum = 1 << (FRACTION_BITS - 1);
+                for (int k = 0; k < weights.length; k++) {
+                    sum += narrow[(first + k) % narrow.length][i] * weights[k];
+                }
+                found[i] = rounded(sum);
+            }
+            target.row(to, found);
+        }
+    }
+
+    private static void narrow(int[] wide, Axis across, int channels, int[] found) {
+        for (int to = 0; to < across.first.length; to++) {
+            int[] weights = across.weights[to];
+            for (int c = 0; c < channels; c++) {
+                int sum = 1 << (FRACTION_BITS - 1);
+                for (int k = 0, at = across.first[to] * channels + c; k < weights.length; k++, at += channels) {
+                    sum += wide[at] * weights[k];
+                }
+                found[to * channels + c] = rounded(sum);
+            }
+        }
+    }
+
+    private static int rounded(int sum) {
+        return Math.max(0, Math.min(255, sum >> FRACTION_BITS));
     }
 
     /** What source pixels from {@code first} to {@code end} weigh, fixed-point; 1 together. */

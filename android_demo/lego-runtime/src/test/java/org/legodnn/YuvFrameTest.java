@@ -117,4 +117,33 @@ public class YuvFrameTest {
         InputSpec odd = new InputSpec("x", new int[] {4, 4, 2}, "stretch", 0, 0, 1, NONE, NONE);
         assertThrows("no picture has two channels", InputException.class, () -> odd.fromYuv(frame));
     }
+
+    /** What this thread has allocated so far, in bytes; by reflection, because Android has no such classes. */
+    private static long allocated() throws ReflectiveOperationException {
+        Object threads = Class.forName("java.lang.management.ManagementFactory").getMethod("getThreadMXBean").invoke(null);
+        return (long) Class.forName("com.sun.management.ThreadMXBean").getMethod("getThreadAllocatedBytes", long.class)
+                .invoke(threads, Thread.currentThread().getId());
+    }
+
+    @Test
+    public void aFrameOfACameraLeavesLittleGarbage() throws ReflectiveOperationException {
+        int width = 640;
+        int height = 480;
+        YuvFrame.Plane bright = new YuvFrame.Plane(ByteBuffer.allocate(width * height), width, 1);
+        YuvFrame.Plane colour = new YuvFrame.Plane(ByteBuffer.allocate(width * height / 2), width, 2);
+        YuvFrame frame = new YuvFrame(width, height, bright, colour, colour).turned(90);
+        int[] argb = new int[width * height];
+        for (String fit : new String[] {"stretch", "crop", "letterbox"}) {
+            InputSpec spec = new InputSpec(
+                    "x", new int[] {224, 224, 3}, fit, 114, 0, 1, new double[0], new double[0]);
+            float[] input = new float[spec.elements()];
+            spec.fromYuv(frame, input);
+            spec.fromArgb(argb, height, width, input);
+            long before = allocated();
+            spec.fromYuv(frame, input);
+            spec.fromArgb(argb, height, width, input);
+            long used = allocated() - before;
+            assertTrue(fit + ": " + used, used < width * height);
+        }
+    }
 }

@@ -120,7 +120,8 @@ public class YuvFrameTest {
 
     /** What this thread has allocated so far, in bytes; by reflection, because Android has no such classes. */
     private static long allocated() throws ReflectiveOperationException {
-        Object threads = Class.forName("java.lang.management.ManagementFactory").getMethod("getThreadMXBean").invoke(null);
+        Object threads = Class.forName("java.lang.management.ManagementFactory").getMethod("getThreadMXBean")
+                .invoke(null);
         return (long) Class.forName("com.sun.management.ThreadMXBean").getMethod("getThreadAllocatedBytes", long.class)
                 .invoke(threads, Thread.currentThread().getId());
     }

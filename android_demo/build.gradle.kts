@@ -8,14 +8,11 @@ plugins {
 
 val versions = libs.versions
 
-// What the libraries have in common. Each is published under its project's name, and says in its description what it is.
+// How the libraries are published, each under its project's name; its description says what it is. All that building them
+// takes is in their own build files, so that other projects can include them.
 subprojects {
     plugins.withId("com.android.library") {
         extensions.configure<LibraryExtension> {
-            compileSdk = versions.compileSdk.get().toInt()
-            defaultConfig.minSdk = versions.minSdk.get().toInt()
-            compileOptions.sourceCompatibility = JavaVersion.VERSION_1_8
-            compileOptions.targetCompatibility = JavaVersion.VERSION_1_8
             publishing.singleVariant("release") {
                 withSourcesJar()
                 withJavadocJar()

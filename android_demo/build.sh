@@ -52,6 +52,7 @@ main() {
         test_kotlin
         [ "$(uname -sm)" != "Linux x86_64" ] || desktop
         test_litert2
+        test_pages
         test_app
     fi
 }
@@ -339,6 +340,14 @@ test_litert2() {
     java_compile "$build/litert2-test" "$classes" 8 $module/desktopTest/java
     java -ea -Dlegodnn.assets="$build/assets" -Djava.library.path="$build/desktop/native/lib" \
         -cp "$build/litert2-test:$classes" org.junit.runner.JUnitCore $(tests_in "$build/litert2-test") 2> /dev/null
+}
+
+# What the pages show of Java compiles.
+test_pages() {
+    step "samples of the pages"
+    java tools/PageSamples.java "$build/samples" ../README.md ../docs/android.md
+    java_compile "$build/samples/classes" "$build/litert2:$build/litert2-stand-in:$build/library:$tflite:$framework" 8 \
+        "$build/samples"
 }
 
 # Robolectric calls a part of androidx.test:monitor, which is in Google's repository only; robolectric-monitor has it.

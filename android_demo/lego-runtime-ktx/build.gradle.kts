@@ -8,6 +8,12 @@ description = "LegoDNN for Kotlin on Android: suspending calls and flows for leg
 
 android {
     namespace = "org.legodnn.ktx"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+    defaultConfig.minSdk = libs.versions.minSdk.get().toInt()
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
 }
 
 kotlin {

@@ -7,6 +7,12 @@ description = "LegoDNN for Java and Android: models whose blocks are switched wh
 
 android {
     namespace = "org.legodnn"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+    defaultConfig.minSdk = libs.versions.minSdk.get().toInt()
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
     // What needs Android's framework is apart from what runs on any JVM.
     sourceSets["main"].java.srcDir("src/android/java")
 }

@@ -20,11 +20,13 @@ import org.legodnn.internal.json.JsonObject;
  * {@code NAME.learned.json} too. It holds for one store and one device, as a profile does. Immutable.
  *
  * <pre>
- * List&lt;Tail&gt; tails = governor.learned("faces");               // in onStop
+ * List&lt;Tail&gt; tails = governor.learned("faces");               // when the app is left; on a worker thread
  * if (!tails.isEmpty()) {
  *     Learned.of(profile, tails).save(file);
  * }
- * profile = profile.withLearned(Learned.load(file));          // when the app is started again
+ * if (file.isFile()) {                                        // when it is started again
+ *     profile = profile.withLearned(Learned.load(file));
+ * }
  * </pre>
  */
 public final class Learned {

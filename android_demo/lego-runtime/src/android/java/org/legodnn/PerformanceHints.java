@@ -26,7 +26,7 @@ import org.legodnn.internal.HintSession;
 public final class PerformanceHints implements Closeable {
     private static final double MOST_MS = 1e6;
 
-    /** Null where no one listens, and once it is closed: Android's own objects end the process if they are used then. */
+    /** Null where no one listens, and once it is closed: Android's own object ends the process if it is used then. */
     private @Nullable HintSession session;
 
     private PerformanceHints(@Nullable HintSession session) {

@@ -5,8 +5,8 @@ package org.legodnn;
  * two source pixels or, when shrinking, two target pixels, so that what is shrunk is averaged. Weights are fixed-point
  * numbers, and values are rounded to 8 bits after the width and after the height: the Python package's own bits.
  *
- * <p>It goes from row to row and keeps no more of them than a row of the answer is made of: whole pictures at a camera's
- * rate would keep the garbage collector busy.
+ * <p>It goes from row to row and keeps no more of them than a row of the answer is made of: whole pictures at a
+ * camera's rate would keep the garbage collector busy.
  */
 final class Resize {
     private static final int FRACTION_BITS = 22;

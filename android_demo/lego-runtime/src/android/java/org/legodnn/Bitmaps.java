@@ -34,8 +34,7 @@ public final class Bitmaps {
         boolean readable = bitmap.getConfig() == Bitmap.Config.ARGB_8888;
         Bitmap picture = readable ? bitmap : bitmap.copy(Bitmap.Config.ARGB_8888, false); // one of the GPU's, say
         int width = picture.getWidth();
-        int[] argb = new int[width * picture.getHeight()];
-        picture.getPixels(argb, 0, width, 0, 0, width, picture.getHeight());
-        spec.fromArgb(argb, picture.getHeight(), width, input);
+        spec.fromPacked(
+                (y, row) -> picture.getPixels(row, 0, width, 0, y, width, 1), picture.getHeight(), width, input);
     }
 }

@@ -121,14 +121,21 @@ public final class InputSpec extends TensorSpec {
      * @throws InputException the model takes no pictures, or an array has another size
      */
     public void fromArgb(int[] argb, int height, int width, float[] input) {
-        int channels = pictureShape()[2];
         if (height < 1 || width < 1 || argb.length != (long) height * width) {
             throw new InputException("a picture of " + height + " x " + width + " has " + (long) height * width
                     + " pixels, got " + argb.length);
         }
+        fromPacked((y, row) -> System.arraycopy(argb, y * width, row, 0, width), height, width, input);
+    }
+
+    /** The input that a picture makes whose rows are of packed pixels, put into an array of {@link #elements} values. */
+    void fromPacked(Resize.Rows picture, int height, int width, float[] input) {
+        int channels = pictureShape()[2];
+        int[] packed = new int[width];
         fit((y, row) -> {
+            picture.row(y, packed);
             for (int x = 0; x < width; x++) {
-                unpack(argb[y * width + x], row, x * channels, channels);
+                unpack(packed[x], row, x * channels, channels);
             }
         }, height, width, input);
     }
@@ -153,13 +160,11 @@ public final class InputSpec extends TensorSpec {
      * @throws InputException the model takes no pictures, or the array has another size
      */
     public void fromYuv(YuvFrame frame, float[] input) {
-        int channels = pictureShape()[2];
-        int width = frame.width();
-        fit((y, row) -> {
-            for (int x = 0; x < width; x++) {
-                unpack(frame.argb(x, y), row, x * channels, channels);
+        fromPacked((y, row) -> {
+            for (int x = 0; x < row.length; x++) {
+                row[x] = frame.argb(x, y);
             }
-        }, frame.height(), width, input);
+        }, frame.height(), frame.width(), input);
     }
 
     /** The channels of a packed pixel, put where pixels of so many channels have them. */

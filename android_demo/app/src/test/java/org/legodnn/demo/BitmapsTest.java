@@ -2,6 +2,7 @@ package org.legodnn.demo;
 
 import static org.junit.Assert.assertArrayEquals;
 import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertTrue;
 
 import android.graphics.Bitmap;
 import android.graphics.BitmapFactory;
@@ -58,5 +59,24 @@ public class BitmapsTest {
         Arrays.fill(argb, Color.WHITE);
         assertArrayEquals(spec.fromArgb(argb, HEIGHT, WIDTH), Bitmaps.input(coarse, spec), 0);
         assertEquals("it is left as it is", Bitmap.Config.RGB_565, coarse.getConfig());
+    }
+
+    /** What this thread has allocated so far, in bytes; by reflection, because Android has no such classes. */
+    private static long allocated() throws ReflectiveOperationException {
+        Object threads = Class.forName("java.lang.management.ManagementFactory").getMethod("getThreadMXBean")
+                .invoke(null);
+        return (long) Class.forName("com.sun.management.ThreadMXBean").getMethod("getThreadAllocatedBytes", long.class)
+                .invoke(threads, Thread.currentThread().getId());
+    }
+
+    @Test
+    public void aPhotographNeedsNoArrayOfItsSize() throws Exception {
+        InputSpec spec = spec();
+        float[] input = new float[spec.elements()];
+        Bitmap photograph = Bitmap.createBitmap(2000, 1500, Bitmap.Config.ARGB_8888);
+        Bitmaps.input(photograph, spec, input);
+        long before = allocated();
+        Bitmaps.input(photograph, spec, input);
+        assertTrue("an app's heap may have 128 MB", allocated() - before < 2000 * 1500);
     }
 }

@@ -4,8 +4,9 @@
     stores/faces/                  each store once, however many models are of it
     profiles/faces.profile.json    one for each model
 
-Android's library reads it (`org.legodnn.Workload`), and so does `legodnn.workload.load_workload`: what is planned on
-the workstation is what is planned in the app.
+Android's library reads it (`org.legodnn.Workload`), and so does `legodnn.workload.load_workload`: by profiles that the
+app has measured, what is planned on the workstation is what is planned in the app. Profiles of the Python package may
+say more than Android's library uses: what options share of their memory, and what they take in compact models.
 """
 
 from __future__ import annotations
@@ -68,6 +69,12 @@ def write_bundle(workload: Workload, out: Path) -> Workload:
         raise WriteError(f"{e}; name another folder, or remove it") from None
     if streamed := [model.name for model in workload.models if model.streaming]:
         _log.warning("%s may be streamed, so Android's library refuses this workload", ", ".join(streamed))
+    if compact := [model.name for model, (_, profile) in zip(workload.models, opened, strict=True) if profile.compact]:
+        _log.warning(
+            "%s may be planned compact here, but not by Android's library: its plans take more memory; "
+            "profile without --compact to see them",
+            ", ".join(compact),
+        )
     return load_workload(out / WORKLOAD_FILE)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from legodnn.bundle import WORKLOAD_FILE, workload_text, write_bundle
 from legodnn.errors import LegoError, ProfileError, StoreError, WorkloadError, WriteError
-from legodnn.profile import Profile, default_path
+from legodnn.profile import CompactModel, Profile, default_path
 from legodnn.store import Store
 from legodnn.workload import Budget, SwitchCharge, Workload, WorkloadModel, load_workload
 
@@ -110,6 +110,19 @@ def test_that_a_model_may_be_streamed_is_said_not_to_be_for_android(
     model = WorkloadModel(name="faces", store=str(profiled_copy), streaming=True)
     write_bundle(Workload(models=(model,)), tmp_path / "out")
     assert "faces may be streamed" in caplog.text
+
+
+def test_that_a_model_may_be_planned_compact_is_said_not_to_be_for_android(
+    profiled_copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = WorkloadModel(name="faces", store=str(profiled_copy))
+    profile = Profile.load(model.profile_path)
+    write_bundle(Workload(models=(model,)), tmp_path / "plain")
+    assert not caplog.text
+    compact = CompactModel(options=profile.options, chain=profile.chain)
+    profile.model_copy(update={"compact": compact}).save(model.profile_path)
+    write_bundle(Workload(models=(model,)), tmp_path / "compact")
+    assert "faces may be planned compact here, but not by Android's library" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ import org.legodnn.WorkloadException;
  * </pre>
  *
  * The budget that the runtime has when the governor is made is the application's own, and no decision is ever wider;
- * {@link #setBudget} sets another one.
+ * {@link #setBudget} sets another one. So make one governor with the runtime, and start and stop that one: another one,
+ * made while the device is short, would take what it is short of for the application's own budget.
  */
 public final class Governor implements Closeable {
     private static final Logger LOGGER = Logger.getLogger("legodnn.governor");

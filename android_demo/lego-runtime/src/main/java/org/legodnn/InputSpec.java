@@ -128,7 +128,7 @@ public final class InputSpec extends TensorSpec {
         fromPacked((y, row) -> System.arraycopy(argb, y * width, row, 0, width), height, width, input);
     }
 
-    /** The input that a picture makes whose rows are of packed pixels, put into an array of {@link #elements} values. */
+    /** The input that a picture makes whose rows are packed pixels, put into an array of {@link #elements} values. */
     void fromPacked(Resize.Rows picture, int height, int width, float[] input) {
         int channels = pictureShape()[2];
         int[] packed = new int[width];

@@ -13,6 +13,7 @@ that may cost compression, never correctness. The idea of dependency groups is D
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,7 +27,7 @@ from legodnn.blocks.importing.graph import LayerCall, Tensor, calls
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that the same layers make, as sets of coupled channels.
+    """Channels that the same layers make and the same tensors hold, as sets of coupled channels.
 
     Attributes:
         makers: names of the layers whose weights make these channels. A layer that puts several channels into each set,
@@ -124,7 +125,7 @@ def analyse(block: keras.Model) -> Channels:
             for t in call.outputs:
                 channels.of[id(t)] = _fixed(t, ids)
         else:
-            channels.of[id(call.outputs[0])] = result
+            channels.of.update((id(t), written) for t, written in zip(call.outputs, result, strict=True))
     for t in block.outputs:
         ids.fix(channels.of[id(t)])
     channels.made = {name: made for name, made in ids.made.items() if name not in channels.kept_whole}
@@ -144,8 +145,8 @@ def _fixed(tensor: Tensor, ids: ChannelIds) -> IdArray:
     return new
 
 
-def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool) -> IdArray | str:
-    """Return the IDs of a call's output channels, or why they cannot be told from those of its inputs."""
+def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool) -> Sequence[IdArray] | str:
+    """Return the IDs of the channels of each output of a call, or why they cannot be told from those of its inputs."""
     rule = channel_rule(call)
     if isinstance(rule, str):
         return rule
@@ -156,24 +157,32 @@ def _related(call: LayerCall, channels: Channels, ids: ChannelIds, shared: bool)
     if not all(len(read) for read in inputs):
         return "it reads a tensor without channels"
     result = rule.relation(call, inputs, ids)
-    if not isinstance(result, str) and len(result) != call.outputs[0].shape[-1]:
+    if isinstance(result, str):
+        return result
+    written = result if isinstance(result, tuple) else (result,)
+    if [*map(len, written)] != [t.shape[-1] for t in call.outputs]:
         return "its output has other channels than its inputs together"
-    return result
+    return written
 
 
 def _groups(channels: Channels, ids: ChannelIds) -> tuple[ChannelGroup, ...]:
-    """Return the sets of coupled channels that need not stay, grouped by the layers that make them."""
+    """Return the sets of coupled channels that need not stay, grouped by the layers that make them.
+
+    Sets of the same layers are of different groups where some are in tensors in which others are not, as after a split.
+    """
     fixed = {ids.root(i) for i in ids.fixed}
     members: dict[int, list[int]] = {}
+    places: dict[int, list[int]] = {}
     makers: dict[int, list[str]] = {}
-    for of_tensor in channels.of.values():
+    for number, of_tensor in enumerate(channels.of.values()):
         for i in of_tensor.tolist():
             members.setdefault(ids.root(i), []).append(i)
+            places.setdefault(ids.root(i), []).append(number)
     for layer, made in channels.made.items():
         for i in made.tolist():
             makers.setdefault(ids.root(i), []).append(layer)
-    groups: dict[tuple[str, ...], list[IdArray]] = {}
+    groups: dict[tuple[tuple[str, ...], tuple[int, ...]], list[IdArray]] = {}
     for root, layers in makers.items():
         if root not in fixed:
-            groups.setdefault(tuple(layers), []).append(np.unique(members[root]))
-    return tuple(ChannelGroup(layers, tuple(coupled)) for layers, coupled in groups.items())
+            groups.setdefault((tuple(layers), tuple(places[root])), []).append(np.unique(members[root]))
+    return tuple(ChannelGroup(layers, tuple(coupled)) for (layers, _), coupled in groups.items())

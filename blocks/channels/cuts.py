@@ -84,3 +84,51 @@ def cut_shape(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
     """Change the target shape of a Reshape layer or a `keras.ops.reshape` call, (..., c_out); it has no weights."""
     shape = (*call.outputs[0].shape[1:-1], int(keep_out.sum()))
     return {"target_shape": shape} if hasattr(call.operation, "target_shape") else {"newshape": (-1, *shape)}, []
+
+
+def cut_groups(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Cut scale and offset of a group normalisation, shape (c,), and count the groups that stay."""
+    size = len(keep_in) // call.operation.groups
+    return {"groups": int(keep_in.sum()) // size}, cut_last_axis(call, keep_in, keep_out)[1]
+
+
+def picked_channels(call: LayerCall) -> slice | None:
+    """Return which channels indexing takes, by a slice of step 1; None if it is more than integers and such slices."""
+    key, last = _key(call)
+    if any(not isinstance(k, int | slice) and k is not Ellipsis for k in key):
+        return None
+    whole = slice(None) if last is None else key[last]
+    if not isinstance(whole, slice) or whole.step not in (None, 1):
+        return None
+    return slice(*whole.indices(call.inputs[0].shape[-1]))
+
+
+def _key(call: LayerCall) -> tuple[tuple[Any, ...], int | None]:
+    """Return the entries of a call's key, and the place of the one for the last axis; None if that is left whole."""
+    key = call.node.arguments.args[1] if len(call.node.arguments.args) > 1 else None
+    key = tuple(key) if isinstance(key, list | tuple) else (key,)
+    entries = [i for i, k in enumerate(key) if k is not Ellipsis]
+    if len(entries) == len(call.inputs[0].shape):
+        return key, entries[-1]
+    return key, len(key) - 1 if len(entries) < len(key) and key[-1] is not Ellipsis else None
+
+
+def cut_key(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Change the key of indexing, an argument of the call, so that it takes those of its channels that stay."""
+    (key, last), taken = _key(call), picked_channels(call)
+    if last is None or taken is None:
+        return {"key": key}, []
+    start, stop = (int(keep_in[:end].sum()) for end in (taken.start, taken.stop))
+    return {"key": (*key[:last], slice(start, stop), *key[last + 1 :])}, []
+
+
+def borders(call: LayerCall) -> list[int]:
+    """Return the channels at which a split begins a new part, without the first one, 0."""
+    return [int(n) for n in np.cumsum([t.shape[-1] for t in call.outputs])[:-1]]
+
+
+def cut_borders(call: LayerCall, keep_in: Mask, keep_out: Mask) -> Parts:
+    """Change where `keras.ops.split` divides the channels; a split of another axis stays as it is."""
+    if call.operation.axis % len(call.inputs[0].shape) != len(call.inputs[0].shape) - 1:
+        return {}, []
+    return {"indices_or_sections": [int(keep_in[:border].sum()) for border in borders(call)]}, []

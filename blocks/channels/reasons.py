@@ -62,14 +62,6 @@ def normalises_other_axis(call: LayerCall) -> str | None:
     return None if last else "it normalises another axis than the last"
 
 
-def normalises_groups(call: LayerCall) -> str | None:
-    """Object to a group normalisation whose groups hold more than one channel each."""
-    if reason := normalises_other_axis(call):
-        return reason
-    several = call.operation.groups != call.inputs[0].shape[-1]
-    return "it normalises over several channels, which depend on one another" if several else None
-
-
 def noise_fixes_channels(call: LayerCall) -> str | None:
     """Object to a dropout whose `noise_shape` names the number of channels."""
     last = (getattr(call.operation, "noise_shape", None) or [1])[-1]
@@ -98,13 +90,3 @@ def pads_channels(call: LayerCall) -> str | None:
     width = call.operation.pad_width
     whole = len(width) == len(call.inputs[0].shape) and tuple(width[-1]) == (0, 0)
     return None if whole else "it adds channels"
-
-
-def picks_channels(call: LayerCall) -> str | None:
-    """Object to indexing, unless it is plain integers and slices that leave the last axis whole, as in x[:, ::2]."""
-    key = call.node.arguments.args[1] if len(call.node.arguments.args) > 1 else None
-    key = key if isinstance(key, tuple) else (key,)
-    plain = all(isinstance(k, int | slice) or k is Ellipsis for k in key)
-    entries = sum(k is not Ellipsis for k in key)
-    untouched = entries < len(call.inputs[0].shape) and (entries == len(key) or key[-1] is Ellipsis)
-    return None if plain and (untouched or key[-1] == slice(None)) else "it picks channels"

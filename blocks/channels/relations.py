@@ -1,8 +1,9 @@
 """Relations: how a call's output channels depend on its input channels. They are the first half of channel rules.
 
 A relation is a function (call, inputs, ids). `inputs` holds the channel IDs of each input tensor, and `ids` all IDs of
-the block, in which a relation may make new ones, unite some, or fix some. It returns the IDs of the output's channels;
-or, as a text, the reason why they cannot be told, and then all channels that the call reads and writes stay.
+the block, in which a relation may make new ones, unite some, or fix some. It returns the IDs of the output's channels,
+of several outputs a tuple of them; or, as a text, the reason why they cannot be told, and then all channels that the
+call reads and writes stay.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import keras
 import numpy as np
 
 from legodnn.blocks.channels.channel_ids import ChannelIds, IdArray
-from legodnn.blocks.channels.reasons import Reason, activation_mixes, is_last_axis
+from legodnn.blocks.channels.cuts import borders, picked_channels
+from legodnn.blocks.channels.reasons import Reason, activation_mixes, is_last_axis, normalises_other_axis
 from legodnn.blocks.importing.graph import LayerCall
 
-Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | str"]
+Relation = Callable[[LayerCall, Sequence[IdArray], ChannelIds], "IdArray | tuple[IdArray, ...] | str"]
 
 
 def same_channels(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
@@ -99,3 +101,38 @@ def reshaped(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdA
         ids.unite_rows(inputs[0].reshape(-1, new))
         return inputs[0][:new]
     return "it divides channels among positions"
+
+
+def coupled_in_groups(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Unite the channels of each group of a group normalisation: a whole group may go, since no other depends on it."""
+    if reason := normalises_other_axis(call):
+        return reason
+    if call.operation.groups == 1:
+        return "it normalises over all channels, which depend on one another"
+    ids.unite_rows(inputs[0].reshape(call.operation.groups, -1).T)
+    return inputs[0]
+
+
+def picked(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Follow channels through indexing that takes all of them, or those that stand side by side, as x[..., 4:] does."""
+    taken = picked_channels(call)
+    return "it picks channels" if taken is None else inputs[0][taken]
+
+
+def taken_apart(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | tuple[IdArray, ...] | str:
+    """Give each output of a split its share of the channels; all of them where another axis is divided."""
+    if not is_last_axis(call.operation.axis, len(call.inputs[0].shape)):
+        return (inputs[0],) * len(call.outputs)
+    return tuple(np.split(inputs[0], borders(call)))
+
+
+def to_positions(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Unite the channels that `depth_to_space` spreads over the positions of one channel."""
+    count = call.outputs[0].shape[-1]
+    ids.unite_rows(inputs[0].reshape(-1, count))
+    return inputs[0][:count]
+
+
+def from_positions(call: LayerCall, inputs: Sequence[IdArray], ids: ChannelIds) -> IdArray | str:
+    """Repeat channels as `space_to_depth` does, which puts those of neighbouring positions one after another."""
+    return np.tile(inputs[0], call.operation.block_size**2)

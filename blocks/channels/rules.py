@@ -27,8 +27,11 @@ import keras
 from legodnn.blocks.channels.cuts import (
     Cut,
     cut_and_count,
+    cut_borders,
     cut_depthwise_kernel,
+    cut_groups,
     cut_kernel,
+    cut_key,
     cut_last_axis,
     cut_separable_kernels,
     cut_shape,
@@ -39,21 +42,24 @@ from legodnn.blocks.channels.reasons import (
     acts_over_channels,
     expands_last_axis,
     noise_fixes_channels,
-    normalises_groups,
     normalises_other_axis,
     pads_channels,
     permutes_channels,
-    picks_channels,
     reads_constants,
 )
 from legodnn.blocks.channels.relations import (
     Relation,
     concatenated,
+    coupled_in_groups,
+    from_positions,
     made_by_weights,
+    picked,
     repeated,
     reshaped,
     same_channels,
     same_unless,
+    taken_apart,
+    to_positions,
     united,
 )
 from legodnn.blocks.importing.graph import LayerCall
@@ -87,8 +93,6 @@ def channel_rule(call: LayerCall) -> ChannelRule | str:
         return "its channels are not on the last axis"
     if getattr(operation, "lora_enabled", False) or getattr(operation, "quantization_mode", None):
         return "its kernel is quantised or adapted (LoRA)"
-    if len(call.outputs) != 1:
-        return "it has several outputs"
     return table[kind.__name__]
 
 
@@ -119,7 +123,7 @@ LAYERS: dict[str, ChannelRule] = {
     "Softmax": ChannelRule(same_unless(acts_over_channels(_NORMALISES))),
     # Normalisation and scaling.
     "BatchNormalization": ChannelRule(same_unless(normalises_other_axis), cut_last_axis),
-    "GroupNormalization": ChannelRule(same_unless(normalises_groups), cut_and_count("groups")),
+    "GroupNormalization": ChannelRule(coupled_in_groups, cut_groups),
     **_each(
         ["LayerNormalization", "RMSNormalization", "UnitNormalization"], same_unless(acts_over_channels(_NORMALISES))
     ),
@@ -147,10 +151,10 @@ OPERATIONS: dict[str, ChannelRule] = {
     # Elementwise functions of one tensor.
     **_each(
         [
-            "Abs", "Absolute", "Cast", "Celu", "Elu", "Erf", "Exp", "Expm1", "Gelu", "HardShrink", "HardSigmoid",
-            "HardSilu", "HardTanh", "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Negative", "Reciprocal", "Relu",
-            "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "SoftShrink", "Softplus", "Softsign", "Sqrt",
-            "Square", "Squareplus", "StopGradient", "Tanh", "TanhShrink",
+            "Abs", "Absolute", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Expm1", "Floor", "Gelu",
+            "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Log", "Log1p", "LogSigmoid", "Negative",
+            "Reciprocal", "Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "SoftShrink",
+            "Softplus", "Softsign", "Sqrt", "Square", "Squareplus", "StopGradient", "Tanh", "TanhShrink", "Threshold",
         ],
         same_channels,
     ),
@@ -172,8 +176,11 @@ OPERATIONS: dict[str, ChannelRule] = {
     "Pad": ChannelRule(same_unless(pads_channels)),
     # Shapes and indexing.
     "ExpandDims": ChannelRule(same_unless(expands_last_axis)),
-    "GetItem": ChannelRule(same_unless(picks_channels)),
+    "GetItem": ChannelRule(picked, cut_key),
     "Reshape": ChannelRule(reshaped, cut_shape),
+    "DepthToSpace": ChannelRule(to_positions),
+    "SpaceToDepth": ChannelRule(from_positions),
+    "Split": ChannelRule(taken_apart, cut_borders),
     "Squeeze": ChannelRule(same_unless(acts_over_channels("it may remove the channels' axis"))),
     "Transpose": ChannelRule(same_unless(permutes_channels(lambda operation: operation.axes))),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Protocol
 import keras
 import numpy as np
 
-from legodnn.arrays import Array, Mask
+from legodnn.arrays import Array, Ints, Mask
 from legodnn.blocks.channels.analysis import Channels, analyse
 from legodnn.blocks.channels.channel_ids import IdArray
 from legodnn.blocks.importing.graph import calls
@@ -98,9 +98,7 @@ def gradual(steps: int = 4) -> Regime:
         for step in range(1, steps + 1):
             limit = Target(measure, limit=whole + (problem.limit - whole) * step / steps)
             part, chosen = means.decide(student, limit)
-            ids = surviving_ids(block, problem.channels, student, part.channels, removed)
-            firsts = np.array([group.coupled[0][0] for group in part.channels.groups], np.int64)
-            numbers, widths = problem.channels.group_of[ids[firsts]], np.ones_like(problem.full)
+            numbers, widths = _numbers(block, problem, student, part, removed), np.ones_like(problem.full)
             widths[numbers] = chosen
             widths = (rounded if step == steps else rounded_up)(problem, widths, means.round_to)
             removed, student = _further(block, problem.channels, removed, part, part.removed(widths[numbers]), means)
@@ -116,13 +114,22 @@ def layer_by_layer(block: keras.Model, target: Target, means: Means) -> Descenda
     """
     problem, wanted = means.choose(block, target)
     removed, student = np.empty(0, np.int64), remove(block, problem.channels, np.empty(0, np.int64))
-    by_makers = {group.makers: width for group, width in zip(problem.channels.groups, wanted.tolist(), strict=True)}
-    for makers, width in by_makers.items():
+    for number, width in enumerate(wanted.tolist()):
         part, _ = means.decide(student, Target("sparsity", 0.0))  # judges the channels; none go by it
         widths = part.full.copy()
-        widths[[group.makers for group in part.channels.groups].index(makers)] = width
+        widths[_numbers(block, problem, student, part, removed) == number] = width
         removed, student = _further(block, problem.channels, removed, part, part.removed(widths), means)
     return removed, student
+
+
+def _numbers(
+    block: keras.Model, problem: PruningProblem, student: keras.Model, part: PruningProblem, removed: IdArray
+) -> Ints:
+    """Return the number in the whole block of each group of a smaller one, which lacks the channels `removed`."""
+    ids = surviving_ids(block, problem.channels, student, part.channels, removed)
+    firsts = np.array([group.coupled[0][0] for group in part.channels.groups], np.int64)
+    found: Ints = problem.channels.group_of[ids[firsts]]
+    return found
 
 
 def sparse_scales(pull: float = 0.5) -> Regime:

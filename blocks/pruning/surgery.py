@@ -80,8 +80,10 @@ def _copy(call: LayerCall, keep_in: Mask, keep_out: Mask, whole: bool) -> tuple[
     rule = None if whole else channel_rule(call)
     cut = None if rule is None or isinstance(rule, str) else rule.cut
     changes, weights = cut(call, keep_in, keep_out) if cut else ({}, None)
-    if not changes and weights is None and not has_state(operation):
+    if not changes and not weights and not has_state(operation):
         return operation, None
+    if "key" in changes:  # of indexing, an argument of the call
+        return lambda x, _: operation(x, changes["key"]), None
     copy = blank_copy(operation, changes)
     if isinstance(copy, keras.layers.Layer):
         copy.trainable = True  # The original may be frozen, but a descendant is trained.

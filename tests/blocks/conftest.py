@@ -57,11 +57,12 @@ def zeroed(model: keras.Model, gone: dict[str, np.ndarray], x: np.ndarray) -> np
             given = [{id(call.inputs[0]): ops.convert_to_tensor(np.where(keep, r, np.float32(0)))} for r in read]
         for number, known in enumerate(values):
             args, kwargs = call.node.arguments.fill_in(given[number])
-            result = np.array(call.operation(*args, **kwargs))
+            results = [np.array(result) for result in keras.tree.flatten(call.operation(*args, **kwargs))]
             if number and call.name in gone:
+                (result,) = results
                 noise = rng.normal(0, 3, result[..., gone[call.name]].shape)
                 result[..., gone[call.name]] = noise if number < runs - 1 else np.nan
-            known[id(call.outputs[0])] = ops.convert_to_tensor(result)
+            known.update((id(t), ops.convert_to_tensor(y)) for t, y in zip(call.outputs, results, strict=True))
     outputs = [np.array(v[id(model.outputs[0])]) for v in values]
     assert all((o == outputs[0]).all() for o in outputs), "the output depends on what was removed"
     return outputs[0]

@@ -31,7 +31,7 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
     """One more tensor of the same height and width."""
     x = draw(st.sampled_from(tensors[-3:]))
     others = [t for t in tensors if t is not x and t.shape == x.shape]
-    kind = draw(st.integers(0, 18))
+    kind = draw(st.integers(0, 20))
     if kind <= 3:
         act = draw(st.sampled_from([None, "relu", "sigmoid", "tanh"]))
         return conv(draw(st.integers(1, 6)), activation=act, use_bias=draw(st.booleans()))(x)
@@ -60,6 +60,11 @@ def _step(draw: Draw, tensors: list[Any]) -> Any:
         return layers.Multiply()([x, gate])
     if kind == 16:
         return layers.Multiply()([x, conv(1, activation="sigmoid")(x)])
+    if kind == 18 and x.shape[-1] % 2 == 0:
+        return layers.GroupNormalization(x.shape[-1] // 2)(x)
+    if kind == 19 and x.shape[-1] > 1:
+        first, second = ops.split(x, [draw(st.integers(1, x.shape[-1] - 1))], axis=-1)
+        return layers.Concatenate()([second, conv(2)(first), x[..., : draw(st.integers(1, x.shape[-1]))]])
     if kind == 17:
         there, back = draw(
             st.sampled_from(

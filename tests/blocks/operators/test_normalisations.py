@@ -20,6 +20,24 @@ def test_group_normalisation_with_a_group_for_each_channel_lets_channels_go(chec
         assert pruned.get_layer("it").gamma.shape == (3,)
 
 
+@pytest.mark.parametrize(("groups", "size"), [(2, 3), (3, 2)])
+def test_a_whole_group_of_a_group_normalisation_goes_at_once(check_body: Any, groups: int, size: int) -> None:
+    channels, pruned = check_body(between(layers.GroupNormalization(groups, name="it")), sparsity=0.4)
+    assert [str(g) for g in channels.groups] == [f"{groups} channels made by a x {size}"]
+    assert pruned.get_layer("it").groups == groups - 1
+    assert pruned.get_layer("it").gamma.shape == ((groups - 1) * size,)
+
+
+def test_groups_of_a_normalisation_that_hold_an_input_stay(check_body: Any) -> None:
+    def body(x: Any) -> Any:
+        joined = layers.Concatenate()([x, layers.Conv2D(5, 3, padding="same", name="a")(x)])
+        return layers.Conv2D(3, 3)(layers.GroupNormalization(4, name="it")(joined))
+
+    channels, pruned = check_body(body)
+    assert [str(g) for g in channels.groups] == ["2 channels made by a x 2"]
+    assert pruned.get_layer("a").filters == 3
+
+
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
@@ -27,8 +45,7 @@ def test_group_normalisation_with_a_group_for_each_channel_lets_channels_go(chec
         (layers.RMSNormalization(name="it"), "it normalises over the channels"),
         (layers.UnitNormalization(name="it"), "it normalises over the channels"),
         (layers.UnitNormalization((1, 2, 3), name="it"), "it normalises over the channels"),
-        (layers.GroupNormalization(2, name="it"), "it normalises over several channels"),
-        (layers.GroupNormalization(1, name="it"), "it normalises over several channels"),
+        (layers.GroupNormalization(1, name="it"), "it normalises over all channels"),
         (layers.Normalization(mean=[0.5] * 6, variance=[2.0] * 6, name="it"), "it reads a constant for each channel"),
         (layers.Softmax(name="it"), "it normalises over the channels"),
     ],

@@ -41,6 +41,10 @@ def between(middle: Any) -> Any:
         lambda x: ops.image.resize(x, (3, 3)),
         lambda x: ops.hard_silu(ops.clip(ops.sigmoid(x) / 2.0 - 1.0, -0.9, 5.0)),
         lambda x: x * ops.relu6(x + 3.0) * (1.0 / 6.0),
+        lambda x: ops.concatenate(ops.split(x, 2, axis=1), axis=-1),
+        lambda x: ops.nn.space_to_depth(x, 2),
+        lambda x: ops.nn.depth_to_space(ops.nn.space_to_depth(x, 3), 3),
+        lambda x: ops.floor(x) + ops.sin(x) - ops.ceil(ops.cos(x)),
     ],
 )
 def test_channels_that_stay_on_the_last_axis_can_go(check_body: Any, middle: Any) -> None:
@@ -59,6 +63,41 @@ def test_a_vector_that_becomes_an_image_goes_by_channels(check_body: Any) -> Non
 
 
 @pytest.mark.parametrize(
+    ("middle", "found"),
+    [
+        (lambda x: x[..., :2], ["2 channels made by a", "4 channels made by a"]),
+        (lambda x: x[..., :-2, 2:], ["2 channels made by a", "4 channels made by a"]),
+        (lambda x: x[:, 1:, 0, -4:], ["2 channels made by a", "4 channels made by a"]),
+        (lambda x: x[..., :6], ["6 channels made by a"]),
+        (lambda x: x[..., :3] * ops.sigmoid(x[..., 3:]), ["3 channels made by a x 2"]),
+        (lambda x: ops.multiply(*ops.split(x, 2, axis=-1)), ["3 channels made by a x 2"]),
+        (
+            lambda x: layers.Concatenate()(ops.split(x, [4], axis=3)[::-1]),
+            ["4 channels made by a", "2 channels made by a"],
+        ),
+        (
+            lambda x: layers.Concatenate()([x, ops.split(x, 3, axis=-1)[1]]),
+            ["2 channels made by a"] * 3,
+        ),
+    ],
+)
+def test_channels_are_followed_through_slices_and_splits(check_body: Any, middle: Any, found: list[str]) -> None:
+    channels, pruned = check_body(between(middle))
+    assert sorted(str(g) for g in channels.groups) == sorted(found)
+    assert pruned.get_layer("a").filters < 6
+
+
+def test_channels_that_depth_to_space_spreads_over_positions_go_together(check_body: Any) -> None:
+    def body(x: Any) -> Any:
+        x = ops.nn.depth_to_space(layers.Conv2D(12, 3, name="a")(x), 2)
+        return layers.Conv2D(3, 3)(x)
+
+    channels, pruned = check_body(body)
+    assert [str(g) for g in channels.groups] == ["3 channels made by a x 4"]
+    assert pruned.get_layer("a").filters == 4
+
+
+@pytest.mark.parametrize(
     ("middle", "reason"),
     [
         (layers.Permute((3, 1, 2)), "it moves the channels"),
@@ -69,7 +108,9 @@ def test_a_vector_that_becomes_an_image_goes_by_channels(check_body: Any) -> Non
         (lambda x: ops.sum(x, -1, keepdims=True), "it reduces over the channels"),
         (lambda x: ops.squeeze(ops.max(x, 1, keepdims=True)), "it may remove the channels' axis"),
         (lambda x: x[..., ::-1], "it picks channels"),
-        (lambda x: x[:, :, :, :4], "it picks channels"),
+        (lambda x: x[..., 1::2], "it picks channels"),
+        (lambda x: x[..., 2][..., None] + x, "it picks channels"),
+        (lambda x: x[:, :, 0, 3:4, None] + x, "it picks channels"),
         (lambda x: ops.reshape(x, (-1, 6, 6)), "it changes the number of images"),
         (lambda x: ops.cumsum(x, -1), "Cumsum is not known"),
     ],

@@ -166,6 +166,17 @@ def test_several_steps_of_one_criterion_that_does_not_change_are_one_shot(regime
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("regime", [gradual(3), layer_by_layer])
+def test_parts_of_one_layers_channels_are_groups_of_their_own_in_every_step(regime: Any) -> None:
+    """Each of two groups of one layer gets its own width, though both have the same maker."""
+    inputs = keras.Input((6, 6, 3))
+    a = conv(14, name="a")(inputs)
+    block = keras.Model(inputs, layers.Add()([conv(3, name="b")(a[..., :4]), conv(3, name="c")(a[..., 4:])]))
+    _, student = regime(block, Target("sparsity", 0.5), means(block))
+    assert [student.get_layer(name).kernel.shape[-2] for name in "bc"] == [2, 5]
+    assert student.get_layer("a").filters == 7
+
+
 def test_layer_by_layer_judges_a_layer_by_what_the_layers_before_have_left() -> None:
     """Channel 2 of `b` reads only channel 0 of `a`; when that is gone, it is the one that does nothing."""
     inputs = keras.Input((1, 1, 1))

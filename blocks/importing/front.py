@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from legodnn.arrays import Floats
 from legodnn.blocks.importing.graph import LayerCall, Tensor, calls, on_other_inputs, submodel
 
 log = logging.getLogger("legodnn.blocks.importing")
@@ -46,21 +47,32 @@ def scales_pixels(model: keras.Model, image: Tensor) -> bool:
     """Whether a model begins by scaling pixels from 0 to 255 in one of its inputs.
 
     That is so if it scales or shifts its input, and values from 0 to 1 would then be almost alike: of a scale of 1/255
-    they are, of the mean and the deviation of images from 0 to 1 they are not.
+    they are, of the mean and the deviation of images from 0 to 1 they are not. What a `Lambda` or a layer of somebody's
+    own does is told by trying it: such values would be almost alike in a plain image and in one of noise.
 
     Args:
         model: a Functional model of one flat graph.
         image: the input.
     """
     first = _front(model, image)
-    if not any(call.kind in _SCALING for call in first):
+    if not any(call.kind in _SCALING or _is_own(call) for call in first):
         return False
     front = submodel([image], first[-1].outputs, "front")
-    black, faint = (
-        keras.ops.convert_to_numpy(front(np.full((1, *image.shape[1:]), value, np.float32), training=False))
-        for value in (0, 1)
-    )
-    return bool(np.abs(faint - black).max() < _FAINT * max(1.0, float(np.abs(black).max())))
+    images = np.stack([np.zeros(image.shape[1:]), np.ones(image.shape[1:]), _noise(image.shape[1:])])
+    black, *faint = keras.ops.convert_to_numpy(front(images.astype(np.float32), training=False))
+    return bool(np.abs(np.array(faint) - black).max() < _FAINT * max(1.0, float(np.abs(black).max())))
+
+
+def _noise(shape: Sequence[int]) -> Floats:
+    return np.random.default_rng(0).uniform(size=shape)
+
+
+def _is_own(call: LayerCall) -> bool:
+    """Whether a call is of a `Lambda`, or a layer of somebody's own without weights, that leaves the shape as it is."""
+    layer = call.operation
+    own = isinstance(layer, keras.layers.Lambda) or not type(layer).__module__.startswith(("keras.", "legodnn."))
+    plain = isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.Model) and not layer.weights
+    return own and plain and [t.shape for t in call.inputs] == [t.shape for t in call.outputs]
 
 
 def resized_beforehand(model: keras.Model) -> keras.Model:
@@ -111,7 +123,8 @@ def _following(order: Sequence[LayerCall], end: Tensor) -> list[LayerCall]:
     """
     readers = _readers(order, [end])
     if len(readers) == 1 and len(readers[0].inputs) == 1:
-        known = readers[0].kind in _SCALING | _MOVING | _IDLE or is_augmentation(readers[0].operation)
+        first = readers[0]
+        known = first.kind in _SCALING | _MOVING | _IDLE or is_augmentation(first.operation) or _is_own(first)
         return readers if known else []
     parts = [call.outputs[0] for call in readers]
     joining = _readers(order, parts)

@@ -24,6 +24,14 @@ from legodnn.pixels import Scaling
 from legodnn.recipe import Recipe
 from tests.blocks.importing.tflite.compared import converted
 
+
+class Halved(keras.layers.Layer):
+    """A layer of somebody's own."""
+
+    def call(self, x: Any) -> Any:
+        return x / 2
+
+
 FRONTS: dict[str, tuple[Callable[[Any], Any], bool]] = {
     "none": (lambda x: x, False),
     "1/255": (layers.Rescaling(1 / 255), True),
@@ -46,6 +54,14 @@ FRONTS: dict[str, tuple[Callable[[Any], Any], bool]] = {
         lambda x: layers.Concatenate()([layers.Concatenate()([x[..., :1], x[..., :1]]) - 117.0, x]),
         False,
     ),
+    "1/255 by a Lambda": (layers.Lambda(lambda x: x / 127.5 - 1), True),
+    "1/255 by a layer of one's own": (lambda x: Halved()(Halved()(layers.Lambda(lambda x: x / 64)(x))), True),
+    "of 0..1 by a Lambda": (layers.Lambda(lambda x: x * 2 - 1), False),
+    "each image by its own statistics, by a Lambda": (
+        layers.Lambda(lambda x: (x - ops.mean(x, (1, 2), keepdims=True)) / (ops.std(x, (1, 2), keepdims=True) + 1e-6)),
+        False,
+    ),
+    "edges by a Lambda": (layers.Lambda(lambda x: x - ops.roll(x, 1, axis=1)), False),
     "beside the image itself": (lambda x: layers.Add()([x, layers.Rescaling(1 / 255)(x)]), False),
 }
 

@@ -114,7 +114,12 @@ def _why_fixed(division: Division) -> str:
     reasons = {name: "its channels leave its segment" for name in channels.made} | channels.reasons
     listed = [f"{name}: {why}" for name, why in reasons.items()]
     more = [f"and {len(listed) - _REASONS} more"] if len(listed) > _REASONS else []
-    return "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
+    why = "; ".join([*listed[:_REASONS], *more]) or "no layer in it makes channels, as convolutions and Dense do"
+    if any(getattr(c.operation, "data_format", None) == "channels_first" for c in division.order):
+        return f"{why}. Give the folder that model.export(FOLDER) makes: in it channels are brought to the last axis"
+    if any(len(group.coupled) > 1 for group in channels.groups):
+        return f"{why}. They can go where the whole model is one block: legodnn compress MODEL --targets 0.75,0.5"
+    return why
 
 
 def _opened(division: Division, min_share: float) -> list[Draft]:

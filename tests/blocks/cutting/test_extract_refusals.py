@@ -60,6 +60,18 @@ def named_like_a_segment() -> keras.Model:
     return keras.Model(inputs, conv(3)(conv(4)(inputs)))
 
 
+def repvgg() -> keras.Model:
+    """Every block adds two convolutions of its input, and that to the next: none has channels of its own."""
+
+    def body(x: Any) -> Any:
+        for filters, strides in ((8, 2), (8, 1), (16, 2), (16, 1)):
+            branches = [conv(filters, strides=strides)(x), layers.Conv2D(filters, 1, strides)(x)]
+            x = layers.ReLU()(layers.Add()([*branches, x] if strides == 1 else branches))
+        return layers.Dense(5)(layers.GlobalAveragePooling2D()(x))
+
+    return model_of(body, (32, 32, 3))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -81,6 +93,14 @@ def named_like_a_segment() -> keras.Model:
         (
             lambda: model_of(lambda x: layers.Concatenate()([conv(2, name=f"c{i}")(x) for i in range(9)])),
             "no block .*: c0: its .*; c5: its channels leave its segment; and 3 more$",
+        ),
+        (
+            lambda: repvgg(),
+            "no block .*: .* its channels leave its segment; .*go where the whole model is one block: leg",
+        ),
+        (
+            lambda: model_of(lambda x: conv(3, data_format="channels_first", name="c")(x), (3, 8, 8)),
+            "no block .*: c: its channels are not on the last axis. Give the folder that model.export.FOLDER. makes",
         ),
         (lambda: model_of(lambda x: conv(3)(conv(4)(x)), (None, None, 3)), "give keras.Input a fixed shape"),
         (lambda: model_of(lambda x: conv(3)(Unpredictable(name="odd")(conv(4)(x)))), r"layer 'odd' .Unpredictable."),

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from legodnn.arrays import Array, Shape
+from legodnn.arrays import Array, Shape, is_masked
 from legodnn.blocks.importing.annotations.clips import read_clips
 from legodnn.blocks.importing.annotations.coco import read_coco
 from legodnn.blocks.importing.annotations.coco_points import read_coco_points
@@ -27,7 +27,17 @@ from legodnn.blocks.importing.annotations.parts import AnnotatedPart, annotated_
 from legodnn.blocks.importing.annotations.points import read_points
 from legodnn.blocks.importing.annotations.voc import read_voc
 from legodnn.blocks.importing.cifar10 import CIFAR10_LABELS, read_cifar10
-from legodnn.blocks.importing.data import SHARES, SPLITS, Dataset, Split, by_name, divided, is_picture, shuffled
+from legodnn.blocks.importing.data import (
+    SHARES,
+    SPLITS,
+    Dataset,
+    Split,
+    by_name,
+    divided,
+    input_arrays,
+    is_picture,
+    shuffled,
+)
 from legodnn.blocks.importing.npz_data import read_npz
 from legodnn.errors import DataError, DependencyError
 from legodnn.folders import ImageFolder, class_folders, split_folders
@@ -119,6 +129,8 @@ def load_data(
             "or module:function"
         )
     data = readers[kind]() if kind in readers else _function(source, scaling)
+    for key, name in SPLITS.items():
+        _check_arrays(source, name, getattr(data, key))
     shapes = {name: x.shape[1:] for name, x in by_name(data.train.x, "").items()}
     for key, name in SPLITS.items():
         _check(source, name, getattr(data, key), shapes)
@@ -195,6 +207,20 @@ def listed_inputs(inputs: Mapping[str, Shape]) -> str:
     if len(inputs) == 1:
         return str(next(iter(inputs.values())))
     return ", ".join(f"{name} of shape {shape}" for name, shape in inputs.items())
+
+
+def _check_arrays(source: str, name: str, split: Any) -> None:
+    """Refuse a part of a data set that is no part, or whose inputs are no arrays, such as a pipeline of tf.data."""
+    if not isinstance(split, Split):
+        raise DataError(
+            f"{source}: the {name} part is {type(split).__name__}, not a legodnn.blocks.importing.data.Split"
+        )
+    for x in input_arrays(split.x):
+        if not isinstance(x, np.ndarray | Pixels) or is_masked(x):
+            raise DataError(
+                f"{source}: {name} inputs are {type(x).__name__}, not an array: make a NumPy array of them, of a "
+                "pipeline's batches by np.concatenate([x for x, y in pipeline]); several inputs are a dict of arrays"
+            )
 
 
 def _check(source: str, name: str, split: Split, shapes: Mapping[str, Shape]) -> None:

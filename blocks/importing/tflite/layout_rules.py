@@ -230,6 +230,23 @@ def _tile(op: RuleCall) -> GraphValue:
     value, times = op.settled(0), op.numbers(1)
     if len(times) != len(value.order) or min(times, default=0) < 1 or max(times) > 1 << 12:
         raise NoRule(f"it repeats {value.shape} {times} times")
+    return _tiled(op, value, times)
+
+
+def _broadcast(op: RuleCall) -> GraphValue:
+    value, shape = op.settled(0), op.numbers(1)
+    if (ahead := len(shape) - len(value.shape)) > 0:
+        value = reshaped_value(value, (1,) * ahead + value.shape, f"{op.name}.rank")
+    pairs = [*zip(value.shape, shape, strict=False)]
+    if len(shape) != len(value.shape) or any(old not in (1, new) or not 0 < new <= 1 << 16 for old, new in pairs):
+        raise NoRule(f"it widens {value.shape} to {shape}")
+    return _tiled(op, value, [new // old for old, new in pairs])
+
+
+def _tiled(op: RuleCall, value: GraphValue, times: list[int]) -> GraphValue:
+    """Return a value repeated so many times along each dimension of the file's; no transposition may wait."""
+    if max(times, default=1) == 1:
+        return value
     whole = unbatched(value, f"{op.name}.whole") if times[0] > 1 else value
     repeats = [1, *times] if not whole.batched else times
     tiled = op.named(ops.tile(whole.tensor, repeats))
@@ -265,6 +282,7 @@ LAYOUT_RULES: dict[str, Rule] = {
     "SPACE_TO_DEPTH": _space("space_to_depth"),
     "DEPTH_TO_SPACE": _space("depth_to_space"),
     "TILE": _tile,
+    "BROADCAST_TO": _broadcast,
     "REVERSE_V2": _reverse,
     # Values are real numbers throughout, whatever type the file gives them.
     "QUANTIZE": _same,

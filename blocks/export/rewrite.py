@@ -96,8 +96,26 @@ def nearest_upsampling_as_resizing(wiring: Wiring) -> StandIns:
     }
 
 
+def volume_pooling_in_two_steps(wiring: Wiring) -> StandIns:
+    """Rewrite the pooling of volumes, such as clips, for which there is no builtin operator, as two poolings of images.
+
+    The largest value of a box, or the mean of what it covers, is that of its frames, and then of these over time.
+    """
+    return {
+        call.node: _pooling(call)
+        for call in wiring.order
+        if type(call.operation) in (layers.MaxPooling3D, layers.AveragePooling3D)
+        and call.operation.data_format == "channels_last"
+    }
+
+
 # In this order: an affine that can be folded into what follows is gone, one that cannot is one operator.
-REWRITES: tuple[Rewrite, ...] = (affines_into_convolutions, affines_as_depthwise, nearest_upsampling_as_resizing)
+REWRITES: tuple[Rewrite, ...] = (
+    affines_into_convolutions,
+    affines_as_depthwise,
+    nearest_upsampling_as_resizing,
+    volume_pooling_in_two_steps,
+)
 
 
 def stand_ins(model: keras.Model, rewrites: Sequence[Rewrite] = REWRITES) -> StandIns:
@@ -219,6 +237,23 @@ def _depthwise(kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Callab
 
 def _nearest(shape: Sequence[int]) -> Callable[..., Any]:
     return lambda x: ops.image.resize(x, shape, interpolation="nearest", data_format="channels_last")
+
+
+def _pooling(call: LayerCall) -> Callable[..., Any]:
+    layer: Any = call.operation
+    pool = ops.max_pool if isinstance(layer, layers.MaxPooling3D) else ops.average_pool
+    frames, height, width, channels = call.inputs[0].shape[1:]
+    after = call.outputs[0].shape[1:]
+    (time, *size), (step, *strides) = layer.pool_size, layer.strides
+
+    def pooled(x: Any) -> Any:
+        y = ops.reshape(x, (-1, height, width, channels))
+        y = pool(y, tuple(size), tuple(strides), layer.padding, "channels_last")
+        y = ops.reshape(y, (-1, frames, after[1] * after[2], channels))
+        y = pool(y, (time, 1), (step, 1), layer.padding, "channels_last")
+        return ops.reshape(y, (-1, *after))
+
+    return pooled
 
 
 def _unchanged(x: Any) -> Any:

@@ -26,6 +26,7 @@ from legodnn.blocks.export.rewrite import (
 )
 from legodnn.blocks.importing.difference import largest_difference
 from legodnn.blocks.importing.graph import as_list, run_calls
+from legodnn.errors import ModelError
 from legodnn.runtime.executors.base import covering_compositions
 from legodnn.runtime.executors.select import open_executor
 from legodnn.runtime.tflite.model_file import parse_model_file
@@ -189,3 +190,21 @@ def test_executors_give_the_same_bits_of_what_was_rewritten(tmp_path: Path) -> N
             found.append(runnable.run({store.manifest.inputs[0].name: x}))
     for name in store.manifest.outputs:
         np.testing.assert_array_equal(found[0][name], found[1][name])
+
+
+@pytest.mark.parametrize("kind", [layers.MaxPooling3D, layers.AveragePooling3D])
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"),
+    [(2, None, "valid"), ((1, 2, 2), None, "valid"), ((3, 2, 3), (2, 1, 2), "same"), ((2, 3, 1), 1, "same")],
+)
+def test_volumes_are_pooled_though_there_is_no_operator_for_it(
+    kind: Any, size: Any, strides: Any, padding: str
+) -> None:
+    clip = keras.Input((5, 6, 7, 3))
+    model = keras.Model(clip, kind(size, strides, padding)(clip))
+    with pytest.raises(ModelError, match="cannot be converted"):
+        without_rewrites(model)
+    x = np.random.default_rng(0).normal(size=(4, 5, 6, 7, 3)).astype(np.float32)
+    wanted = np.asarray(model(x))
+    for batch in (1, 4):
+        np.testing.assert_allclose(Runner(convert(model, batch))(x)[0], wanted, atol=1e-6)

@@ -149,5 +149,7 @@ def load_weights(model: keras.Model, path: str, spec: str) -> None:
 
 def brief(error: BaseException) -> str:
     """Return the beginning of an error of Keras, which may go on with whole configurations, tables and tracebacks."""
-    line = str(error).strip().partition("\n")[0].partition("Full object config")[0].strip()
+    # What Keras met inside a model, such as the class that it does not know, comes behind the model's configuration.
+    found = str(error).rpartition("Exception encountered: ")[2]
+    line = found.strip().partition("\n")[0].partition("Full object config")[0].strip()
     return (line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}...") or type(error).__name__

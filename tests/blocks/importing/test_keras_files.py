@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -29,3 +30,17 @@ def test_a_file_that_is_there_is_not_said_to_be_missing(tmp_path: Path) -> None:
         load_model_file(str(old))
     with pytest.raises(ModelError, match="File not found"):
         load_model_file(str(tmp_path / "missing.keras"))
+
+
+class Doubled(keras.layers.Layer):
+    """A layer of somebody's own, which a file names."""
+
+    def call(self, x: Any) -> Any:
+        return 2 * x
+
+
+def test_a_class_that_a_file_names_and_nobody_knows_is_named(tmp_path: Path) -> None:
+    image = keras.Input((4, 4, 3))
+    keras.Model(image, keras.layers.Conv2D(2, 3)(Doubled()(image))).save(tmp_path / "mine.keras")
+    with pytest.raises(ModelError, match=r"mine\.keras: Could not locate class 'Doubled'.*name the module .* --custom"):
+        load_model_file(str(tmp_path / "mine.keras"))

@@ -21,7 +21,7 @@ import numpy as np
 from keras import layers
 
 from legodnn.arrays import Shape
-from legodnn.blocks.importing.graph import submodel
+from legodnn.blocks.importing.graph import on_one_line, submodel
 from legodnn.blocks.importing.onnx.call import OnnxCall, channels_first
 from legodnn.blocks.importing.onnx.element_rules import ONNX_ELEMENT_RULES
 from legodnn.blocks.importing.onnx.file import OnnxGraph, OnnxInput, OnnxNode, read_onnx, real
@@ -164,8 +164,7 @@ class _Importer:
         except ModelError:
             raise
         except Exception as e:  # Keras and numpy have no error type of their own for arguments that a file makes up
-            reason = re.sub(r"\x1b\[[0-9;]*m|\s+", " ", str(e))[:200].strip()
-            raise self._refused(node, reason or type(e).__name__) from None
+            raise self._refused(node, on_one_line(e) or type(e).__name__) from None
         self.values.update((name, y) for name, y in zip(node.outputs, results, strict=False) if name)
         if self._is_positive(node):
             self.positive.add(node.outputs[0])

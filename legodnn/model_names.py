@@ -15,7 +15,8 @@ _OTHERS = {
     ".pb": "is a graph alone: give the folder of its SavedModel, or a .keras, .h5 or .tflite file",
     **dict.fromkeys(
         (".pt", ".pth", ".pt2"),
-        "is a PyTorch file, and may hold code: give module:function, a function of yours that loads and returns it",
+        "is a PyTorch file, and may hold code: give module:function, a function of yours that loads and returns it, or "
+        "the .onnx file that torch.onnx.export makes",
     ),
 }
 

@@ -99,7 +99,10 @@ def convert_module(made: Any, name: str, input_shape: Shape | None = None) -> Co
         DependencyError: litert-torch is not installed.
     """
     if importlib.util.find_spec("litert_torch") is None:
-        raise DependencyError(f"{name} is a PyTorch model, which litert-torch converts; pip install 'legodnn[torch]'")
+        raise DependencyError(
+            f"{name} is a PyTorch model, which litert-torch converts; pip install 'legodnn[torch]', or give the .onnx "
+            "file that torch.onnx.export makes of it"
+        )
     torch: Any = sys.modules["torch"]
     module, examples, positional = _with_examples(torch, made, name, input_shape)
     wrapped, samples = _channels_last(torch, module, positional), _samples(torch, examples)
@@ -209,7 +212,10 @@ def _converted(
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             reason = lines[-1] if lines else f"its process ended with {done.returncode}"
-            raise ModelError(f"{name} cannot be converted by litert-torch: {reason:.300}")
+            raise ModelError(
+                f"{name} cannot be converted by litert-torch: {reason:.300}; give the .onnx file that "
+                "torch.onnx.export makes of it"
+            )
         with np.load(folder / "outputs.npz") as outputs:
             found = [outputs[key] for key in sorted(outputs, key=lambda key: int(key.rpartition("_")[2]))]
         return (folder / "model.tflite").read_bytes(), found

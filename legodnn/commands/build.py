@@ -10,7 +10,6 @@ from legodnn.commands.parser import DATA_HELP, add_model_arguments, fraction, pr
 from legodnn.console import progress
 from legodnn.files import check_folder
 from legodnn.model_names import check_model_name
-from legodnn.store import check_new_store
 
 # Flags that set the recipe's field of the same name: (name, type, metavar, help).
 _FIELDS: tuple[tuple[str, type, str, str], ...] = (
@@ -142,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
         check_model_name(args.model)
     from legodnn.commands.inspect import show_made
     from legodnn.recipe import Recipe, resolve
+    from legodnn.store import check_new_store
     from legodnn.widths_table import WidthsTable
 
     given = {k: v for k, v in vars(args).items() if k in Recipe.model_fields and v is not None}

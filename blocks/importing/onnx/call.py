@@ -36,6 +36,7 @@ class OnnxCall:
         attributes: its settings by name.
         opset: the version of the standard that the file was written for.
         count: the number of its outputs.
+        alone: whether nothing reads any output but the first.
         layer_of: gives the layer of an earlier node with the same key, or else makes it.
         key: identifies the node's constants, its kind and its settings.
         positive: whether the first input is known to have no number below 0.
@@ -47,6 +48,7 @@ class OnnxCall:
     attributes: Mapping[str, Any]
     opset: int
     count: int
+    alone: bool
     layer_of: Callable[[Any, Callable[[], Any]], Any]
     key: Any
     positive: bool

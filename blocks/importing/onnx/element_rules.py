@@ -107,7 +107,7 @@ def _cast(op: OnnxCall) -> GraphValue:
 
 
 def _same(op: OnnxCall) -> GraphValue | list[GraphValue]:
-    if op.count > 1:
+    if not op.alone:
         raise NoRule("it tells what it dropped")
     return op.value(0)
 

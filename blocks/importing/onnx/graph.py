@@ -74,6 +74,7 @@ class _Importer:
         self.names: set[str] = set()
         self.layers: dict[Any, Any] = {}
         self.positive: set[str] = set()
+        self.wanted = {*self.graph.outputs, *(name for node in self.graph.nodes for name in node.inputs)}
 
     def model(self, name: str) -> keras.Model:
         """Make the graph."""
@@ -157,7 +158,7 @@ class _Importer:
         try:
             inputs = [self._read(name) for name in node.inputs]
             results = self._results(node, inputs)
-            if len(results) < len(node.outputs):
+            if any(name in self.wanted for name in node.outputs[len(results) :]):
                 raise NoRule(f"it has {len(node.outputs)} outputs instead of {len(results)}")
         except NoRule as e:
             raise self._refused(node, str(e)) from None
@@ -187,14 +188,14 @@ class _Importer:
             return self._computed(node)
         if node.kind not in ONNX_RULES:
             raise NoRule("there is no rule for it")
-        outputs = [name for name in node.outputs if name]
         call = OnnxCall(
             kind=node.kind,
-            name=self._free(re.sub(r"_output_0$", "", outputs[0])),
+            name=self._free(re.sub(r"_output_0$", "", next(filter(None, node.outputs)))),
             inputs=inputs,
             attributes=node.attributes,
             opset=self.graph.opset,
-            count=len(outputs),
+            count=len(node.outputs),
+            alone=self.wanted.isdisjoint(node.outputs[1:]),
             layer_of=self._layer_of,
             key=self._key(node),
             positive=bool(node.inputs) and node.inputs[0] in self.positive,

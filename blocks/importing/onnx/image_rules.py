@@ -32,7 +32,7 @@ def _pool(kind: str) -> OnnxRule:
         before = op.value(0)
         if len(before.order) not in (3, 4) or not before.batched:
             raise NoRule(f"its input has shape {before.shape}, which is no image")
-        if op.count > 1:
+        if not op.alone:
             raise NoRule("it tells where the greatest values are")
         image = channels_last(as_image(op, before))
         window = _with_ceiling(op, window_of(op, before.shape[2:], tuple(op.attributes["kernel_shape"])))

@@ -54,38 +54,28 @@ def _convolution(op: OnnxCall) -> GraphValue:
 
 
 def _transposed_convolution(op: OnnxCall) -> GraphValue:
+    """TensorFlow cuts nothing off (`VALID`), or alike at both ends (`SAME`); other margins are cut off afterwards."""
     before, kernel = op.value(0), _kernel(op)
     image = _images(op)
     window = window_of(op, before.shape[2:], op.constant(1).shape[2:])
     if op.attributes.get("group", 1) != 1 or set(window.dilations) != {1}:
         raise NoRule("it is a transposed convolution in groups, or a dilated one")
-    extra = [0, 0, *(int(n) for n in op.attributes.get("output_padding") or (0, 0))][-2:]
-    lengths = image.shape[1:3]
-    whole = [(n - 1) * s + k for n, s, k in zip(lengths, window.strides, window.kernel, strict=True)]
     if "output_shape" in op.attributes or op.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise NoRule("its padding follows from the shape of its output")
-    wanted = [w - sum(p) + e for w, p, e in zip(whole, window.pads, extra, strict=True)]
-    begins = [before_ for before_, _ in window.pads]
-    usual = [(max(k - s, 0) // 2, n * s) for k, s, n in zip(window.kernel, window.strides, lengths, strict=True)]
-    same = list(zip(begins, wanted, strict=True)) == usual and all(
-        k >= s for k, s in zip(window.kernel, window.strides, strict=True)
-    )
-    made = wanted if same else [max(w, b + n) for w, b, n in zip(whole, begins, wanted, strict=True)]
-    shape = np.array([1, *made, kernel.shape[1]], np.int32)
+    lengths, sizes, strides = (np.array(n) for n in (image.shape[1:3], window.kernel, window.strides))
+    first, last = np.array(window.pads).T
+    added = np.array([0, 0, *(op.attributes.get("output_padding") or (0, 0))][-2:])
+    whole = (lengths - 1) * strides + sizes
+    wanted = whole - first - last + added
+    same = ((wanted == lengths * strides) & (sizes >= strides) & (first == (sizes - strides) // 2)).all()
+    made = wanted if same else np.maximum(whole, first + wanted)
     options: dict[str, Any] = {"padding": SAME if same else VALID, **window.options()}
-    cut = made != wanted
-    found = op.run(
-        "TRANSPOSE_CONV",
-        shape,
-        kernel.transpose(1, 2, 3, 0),
-        image,
-        _bias(op),
-        ending=".whole" if cut else "",
-        **options,
-    )
-    if cut:
-        ends = np.array([1, *wanted, kernel.shape[1]], np.int32)
-        found = op.run("SLICE", found, np.array([0, *begins, 0], np.int32), ends)
+    ending = "" if (made == wanted).all() else ".whole"
+    shape = np.array([1, *made, kernel.shape[1]], np.int32)
+    found = op.run("TRANSPOSE_CONV", shape, kernel.transpose(1, 2, 3, 0), image, _bias(op), ending=ending, **options)
+    if ending:
+        begin, size = ([0, *first, 0], [1, *wanted, kernel.shape[1]])
+        found = op.run("SLICE", found, np.array(begin, np.int32), np.array(size, np.int32))
     return as_before(op, channels_first(found), before)
 
 
@@ -137,7 +127,7 @@ def _layer_norm(op: OnnxCall) -> GraphValue:
     value = op.value(0)
     value = settled(value, f"{op.name}.turned")
     rank = len(value.order)
-    if op.axis(int(op.attributes.get("axis", -1)), rank) != rank - 1 or op.count > 1:
+    if op.axis(int(op.attributes.get("axis", -1)), rank) != rank - 1 or not op.alone:
         raise NoRule("it norms over more than the last dimension")
     weights = [op.constant(1), *([op.constant(2)] if op.has(2) else [])]
     epsilon = float(op.attributes.get("epsilon", 1e-5))

@@ -102,6 +102,12 @@ def test_what_takes_images_with_channels_last_goes_on_to(tmp_path: Path) -> None
     assert kinds(model) == ["Conv2D"]
 
 
+def test_outputs_that_nothing_reads_need_no_rule(tmp_path: Path) -> None:
+    """Older exporters name the mask of a dropout, and where a pool's greatest values were."""
+    text = "a, m = Dropout(x) b, i = MaxPool<kernel_shape=[2,2]>(a) c, d = Split<axis=3, split=[3,4]>(b) y = Relu(c)"
+    assert kinds(compared(file_of(tmp_path / "m.onnx", text, opset=12))) == ["MaxPooling2D", "GetItem", "ReLU"]
+
+
 def test_nodes_of_the_same_weights_are_one_layer(tmp_path: Path) -> None:
     text = "a = Conv(x, w) b = Conv(z, w) c = Add(a, b) y = GlobalAveragePool(c)"
     path = file_of(tmp_path / "m.onnx", text, "float[1,4,9,8] x, float[1,4,9,8] z", w=(6, 4, 3, 3))

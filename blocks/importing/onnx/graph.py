@@ -40,8 +40,8 @@ ONNX_RULES: dict[str, OnnxRule] = {**ONNX_WEIGHT_RULES, **ONNX_IMAGE_RULES, **ON
 _TO_FIRST, _TO_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Softplus", "Abs", "Sqrt", "Exp")
 _STAYS_POSITIVE = ("MaxPool", "AveragePool", "Dropout", "Identity", "Concat")
-_MORE_ELEMENTS = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "Upsample", "OneHot", "EyeLike")
-_RANDOM = re.compile(r"Random|Bernoulli|Multinomial")
+# What is not computed of constants: what is random, and what a few numbers could make endless.
+_NOT_COMPUTED = re.compile(r"Random|Bernoulli|Multinomial|Resize|Upsample|OneHot|EyeLike|Gemm|Einsum|.*\.")
 
 
 def load_onnx(path: str | Path, cut_at: Sequence[str] = (), input_shape: Shape | None = None) -> keras.Model:
@@ -207,18 +207,12 @@ class _Importer:
         """Return what a node makes of constants alone, by the reference of the standard."""
         from onnx.reference import ReferenceEvaluator
 
-        if _RANDOM.match(node.kind) or "." in node.kind:
+        if _NOT_COMPUTED.match(node.kind):
             raise NoRule("there is no rule for it")
         arrays = {name: x for name in node.inputs if isinstance(x := self.values.get(name), np.ndarray)}
-        if node.kind in _MORE_ELEMENTS and any(
-            (x.dtype.kind in "iu" and x.size and np.abs(x.astype(np.float64)).max() > MOST_CONSTANT_ELEMENTS)
-            or (x.dtype.kind in "iu" and x.ndim == 1 and np.prod(np.abs(x.astype(np.float64))) > MOST_CONSTANT_ELEMENTS)
-            for x in arrays.values()
-        ):
+        if _elements(node.kind, [*arrays.values()]) > MOST_CONSTANT_ELEMENTS:
             raise NoRule("it makes too large a constant")
         found = ReferenceEvaluator(node.proto, opsets={"": self.graph.opset}).run(None, arrays)
-        if any(np.size(y) > MOST_CONSTANT_ELEMENTS for y in found):
-            raise NoRule("it makes too large a constant")
         return [real(y) for y in found]
 
     def _layer_of(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -252,6 +246,25 @@ class _Importer:
         help_ = f"; --cut-at {before[0]} ends the model before it" if before and before[0] not in inputs else ""
         output = next((name for name in node.outputs if name), "")
         return ModelError(f"node {node.number} ({node.kind}), which gives {output!r}: {reason}{help_}")
+
+
+def _elements(kind: str, inputs: Sequence[np.ndarray[Any, Any]]) -> float:
+    """Return about how many elements an operator makes of constants, at most; it is told so before it makes them."""
+    sizes = [float(x.size) for x in inputs]
+    if kind == "Range":
+        start, limit, delta = (float(x.ravel()[0]) for x in inputs)
+        return (limit - start) / delta if delta else np.inf
+    if kind in ("ConstantOfShape", "Expand", "Tile"):
+        return float(np.prod(np.abs(inputs[-1].astype(np.float64)))) * (sizes[0] if len(inputs) > 1 else 1)
+    if kind == "Pad":
+        added = np.abs(inputs[1].astype(np.float64)).reshape(2, -1).sum(axis=0)
+        return float(np.prod(added + max(inputs[0].shape, default=1)))
+    if kind == "MatMul":
+        return float(np.prod([size / max(1, inputs[0].shape[-1]) for size in sizes]))
+    try:
+        return float(np.prod(np.broadcast_shapes(*(x.shape for x in inputs)), dtype=np.float64))
+    except ValueError:
+        return sum(sizes)  # of what joins or moves its inputs
 
 
 def _named(graph: OnnxGraph, name: str) -> str:

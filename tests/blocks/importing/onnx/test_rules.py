@@ -195,6 +195,21 @@ def test_rows_are_images_of_height_1_where_windows_slide(text: str, weights: dic
         ("y = Elu<alpha=2.0>(x)", 17, {}, "its alpha is 2.0"),
         ("y = Add(x, w)", 17, {"w": (3, 1, 1)}, ""),
         ("a = ConstantOfShape(s) y = Add(x, a)", 17, {"s": np.array([100_000, 100_000])}, "too large a constant"),
+        ("a = Range(b, c, d) y = Add(x, a)", 17, {"b": 0.0, "c": 1e12, "d": 1.0}, "too large a constant"),
+        (
+            "a = Tile(b, s) y = Add(x, a)",
+            17,
+            {"b": (10, 10), "s": np.array([100_000, 100_000])},
+            "too large a constant",
+        ),
+        (
+            "a = Pad(b, s) y = Add(x, a)",
+            17,
+            {"b": (1, 1), "s": np.array([0, 0, 1 << 20, 1 << 20])},
+            "too large a const",
+        ),
+        ("a = Mul(b, c) y = Add(x, a)", 17, {"b": (1, 1 << 15), "c": (1 << 15, 1)}, "too large a constant"),
+        ("a = MatMul(c, b) y = Add(x, a)", 17, {"b": (1, 1 << 15), "c": (1 << 15, 1)}, "too large a constant"),
     ],
 )
 def test_what_has_no_rule_is_named_with_its_place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import keras
@@ -12,6 +13,8 @@ from legodnn.blocks.importing.file_layers import CornerResizing
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import GraphValue, as_value, canonical
 from legodnn.blocks.importing.tflite.weight_rules import padding_of, strides_of
+
+_MOST_OVER_LAST = 4  # dimensions, the batch counted
 
 
 def _pool(make: Callable[..., Any]) -> Rule:
@@ -25,13 +28,17 @@ def _pool(make: Callable[..., Any]) -> Rule:
 
 
 def _over_last(make: Callable[[RuleCall, Any], Any]) -> Rule:
-    """Make the rule for an operator over the last dimension."""
+    """Make the rule for an operator over the last dimension. TensorFlow Lite has it for few dimensions before that."""
 
     def rule(op: RuleCall) -> GraphValue:
         value = op.settled(0)
         if len(value.tensor.shape) < 2:
             raise NoRule(f"it works over the only dimension of {value.shape}")
-        return value.now(make(op, value.tensor))
+        shape = value.tensor.shape[1:]
+        if len(shape) < _MOST_OVER_LAST:
+            return value.now(make(op, value.tensor))
+        rows = layers.Reshape((prod(shape[:-1]), shape[-1]), name=f"{op.name}.rows")(value.tensor)
+        return value.now(layers.Reshape(shape, name=f"{op.name}.divided")(make(op, rows)))
 
     return rule
 

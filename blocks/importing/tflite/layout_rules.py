@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers, ops
 
 from legodnn.arrays import Shape
+from legodnn.blocks.importing.graph import Tensor
 from legodnn.blocks.importing.tflite.call import NoRule, Rule, RuleCall
 from legodnn.blocks.importing.tflite.values import (
     GraphValue,
@@ -20,6 +21,8 @@ from legodnn.blocks.importing.tflite.values import (
     transposed_value,
     unbatched,
 )
+
+_MOST_SLICED = 5  # dimensions, the batch counted
 
 
 def _reshape(op: RuleCall) -> GraphValue:
@@ -96,7 +99,24 @@ def _cut(op: RuleCall, value: GraphValue, slices: list[slice], ending: str = "")
             raise NoRule(f"it takes nothing of {value.shape}")
         if value.keras_axis(axis) > 0 and (start, stop, step) != (0, size, 1):
             keys[value.keras_axis(axis)] = slice(start, stop, step)
-    return canonical(value.now(op.named(value.tensor[tuple(keys)], ending)), f"{op.name}{ending}.batch")
+    return canonical(value.now(_sliced(op, value.tensor, keys, ending)), f"{op.name}{ending}.batch")
+
+
+def _sliced(op: RuleCall, tensor: Tensor, keys: list[slice], ending: str) -> Tensor:
+    """Return a part of a Keras tensor. TensorFlow Lite slices few dimensions: those that stay whole are joined."""
+    if len(keys) <= _MOST_SLICED:
+        return op.named(tensor[tuple(keys)], ending)
+    joined, taken = list[int](), [slice(None)]
+    for key, size in zip(keys[1:], tensor.shape[1:], strict=True):
+        if joined and key == taken[-1] == slice(None):
+            joined[-1] *= size
+        else:
+            joined.append(size)
+            taken.append(key)
+    flat = layers.Reshape(joined, name=f"{op.name}{ending}.joined")(tensor)
+    part = op.named(flat[tuple(taken)], ending)
+    sizes = [len(range(*key.indices(size))) for key, size in zip(keys[1:], tensor.shape[1:], strict=True)]
+    return layers.Reshape(sizes, name=f"{op.name}{ending}.divided")(part)
 
 
 def _slice(op: RuleCall) -> GraphValue:

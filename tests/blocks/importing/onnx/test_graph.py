@@ -16,6 +16,7 @@ import pytest
 from keras import layers
 
 from legodnn.blocks.channels.analysis import analyse
+from legodnn.blocks.export.convert import convert
 from legodnn.blocks.importing.graph import alone
 from legodnn.blocks.importing.models import open_model
 from legodnn.blocks.importing.onnx.graph import load_onnx
@@ -23,7 +24,7 @@ from legodnn.cli import main
 from legodnn.errors import DependencyError, ModelError
 from legodnn.store import Store
 from tests.blocks.importing.onnx.made import compared, file_of
-from tests.blocks.importing.tflite.compared import kinds
+from tests.blocks.importing.tflite.compared import by_interpreter, kinds
 
 NET = (
     "a = Conv<pads=[1,1,1,1]>(x, w1, b1) b = Relu(a) c = MaxPool<kernel_shape=[2,2], strides=[2,2]>(b) "
@@ -106,6 +107,24 @@ def test_outputs_that_nothing_reads_need_no_rule(tmp_path: Path) -> None:
     """Older exporters name the mask of a dropout, and where a pool's greatest values were."""
     text = "a, m = Dropout(x) b, i = MaxPool<kernel_shape=[2,2]>(a) c, d = Split<axis=3, split=[3,4]>(b) y = Relu(c)"
     assert kinds(compared(file_of(tmp_path / "m.onnx", text, opset=12))) == ["MaxPooling2D", "GetItem", "ReLU"]
+
+
+def test_attention_in_windows_is_exported(tmp_path: Path) -> None:
+    """TensorFlow Lite slices five dimensions at most, and has a softmax over the last of four."""
+    text = (
+        "r = Reshape(x, s) t = Transpose<perm=[2,0,3,1,4]>(r) a = Gather<axis=0>(t, i) b = Gather<axis=0>(t, j) "
+        "c = Transpose<perm=[0,1,3,2]>(b) d = MatMul(a, c) e = Softmax(d) y = Reshape(e, o)"
+    )
+    numbers: dict[str, Any] = {
+        "s": np.array([4, 6, 3, 2, 5]),
+        "i": np.array(0),
+        "j": np.array(1),
+        "o": np.array([1, 288]),
+    }
+    model = compared(file_of(tmp_path / "m.onnx", text, "float[1,24,30] x", **numbers), (1, 24, 30))
+    x = np.random.default_rng(0).random((1, 24, 30), np.float32)
+    (found,) = by_interpreter(convert(model), [x])
+    np.testing.assert_allclose(found, model(x), rtol=1e-5)
 
 
 def test_nodes_of_the_same_weights_are_one_layer(tmp_path: Path) -> None:
